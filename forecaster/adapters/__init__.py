@@ -1,0 +1,1 @@
+"""The outside world: Prometheus, files, the model registry. One home per library."""

@@ -1,0 +1,1 @@
+"""The subcommands of `forecaster`: one module each, imported only when called."""

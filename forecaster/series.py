@@ -1,0 +1,186 @@
+"""The values that travel through the forecaster: Series, History, Forecast.
+
+Rules of this file: numpy only (importing it loads neither torch nor pandas); values are frozen;
+traffic is in requests per second (QPS); time is aware UTC; missing is NaN, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+DAY = timedelta(days=1)
+WEEK = timedelta(weeks=1)
+
+
+def steps_per(period: timedelta, step: timedelta) -> int:
+    """Return how many samples of ``step`` make up ``period``.
+
+    >>> steps_per(DAY, timedelta(minutes=1))
+    1440
+    """
+    count, rest = divmod(period, step)
+    if rest or count < 1:
+        raise ValueError(f"step is {step}, but it must divide {period} evenly")
+    return count
+
+
+def _frozen(values: npt.ArrayLike) -> FloatArray:
+    array = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One item's offered demand on a regular grid.
+
+    Attributes:
+        item_id: ``"namespace/name"`` of the service.
+        start: stamp of ``values[0]``; aware UTC.
+        step: spacing of the samples; whole seconds.
+        values: QPS, shape ``(n,)``, finite and >= 0, or NaN where nothing is known; read-only.
+    """
+
+    item_id: str
+    start: datetime
+    step: timedelta
+    values: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.start.utcoffset() != timedelta(0):
+            raise ValueError(f"{self.item_id}: start is {self.start!r}, but it must be aware UTC")
+        if self.step < timedelta(seconds=1) or self.step.microseconds:
+            raise ValueError(f"{self.item_id}: step is {self.step}, but it must be whole seconds")
+        values = _frozen(self.values)
+        if values.ndim != 1:
+            raise ValueError(f"{self.item_id}: values have shape {values.shape}, not (n,)")
+        if np.isinf(values).any() or (values < 0).any():
+            raise ValueError(f"{self.item_id}: values must be finite and >= 0, or NaN")
+        object.__setattr__(self, "values", values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def end(self) -> datetime:
+        """Stamp one step after the last sample."""
+        return self.start + len(self) * self.step
+
+    @property
+    def stamps(self) -> npt.NDArray[np.int64]:
+        """Seconds since the epoch of every sample, shape ``(n,)``."""
+        first, step = int(self.start.timestamp()), int(self.step.total_seconds())
+        return first + step * np.arange(len(self), dtype=np.int64)
+
+    def between(self, start: datetime, end: datetime) -> Series:
+        """Return the samples with ``start <= stamp < end``."""
+        first = min(max(-((self.start - start) // self.step), 0), len(self))
+        last = min(max(-((self.start - end) // self.step), first), len(self))
+        return Series(
+            self.item_id, self.start + first * self.step, self.step, self.values[first:last]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Recorded demand of one or more items, all with the same step."""
+
+    series: tuple[Series, ...]
+
+    def __post_init__(self) -> None:
+        if not self.series:
+            raise ValueError("a History holds at least one Series")
+        if len({s.step for s in self.series}) != 1:
+            raise ValueError(f"steps differ: {sorted({str(s.step) for s in self.series})}")
+        if len(set(self.item_ids)) != len(self.series):
+            raise ValueError("item_ids must be unique")
+
+    @property
+    def step(self) -> timedelta:
+        return self.series[0].step
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        return tuple(s.item_id for s in self.series)
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter(self.series)
+
+    def __getitem__(self, item_id: str) -> Series:
+        for series in self.series:
+            if series.item_id == item_id:
+                return series
+        raise KeyError(f"no item {item_id!r}; there are {', '.join(self.item_ids)}")
+
+    def between(self, start: datetime, end: datetime) -> History:
+        """Return the samples of every item with ``start <= stamp < end``."""
+        return History(tuple(s.between(start, end) for s in self.series))
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Quantiles of the demand after an origin, for one or more items.
+
+    Attributes:
+        item_ids: one per row of ``values``.
+        origins: stamp of the last sample that each item's forecast has seen; aware UTC.
+        step: spacing of the forecast; ``values[i, h]`` is for ``origins[i] + (h + 1) * step``.
+        quantile_levels: ascending, each in (0, 1).
+        values: QPS, shape ``(items, prediction_length, levels)``; >= 0, non-decreasing in levels.
+        sources: name of the forecaster that serves each item (``"lstm"``, ``"seasonal_day"`` ...).
+    """
+
+    item_ids: tuple[str, ...]
+    origins: tuple[datetime, ...]
+    step: timedelta
+    quantile_levels: tuple[float, ...]
+    values: FloatArray
+    sources: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        levels = self.quantile_levels
+        if list(levels) != sorted(set(levels)) or not all(0 < q < 1 for q in levels):
+            raise ValueError(f"quantile_levels are {levels}, but must ascend within (0, 1)")
+        values = _frozen(self.values)
+        shape = (len(self.item_ids), values.shape[1] if values.ndim == 3 else -1, len(levels))
+        if values.shape != shape:
+            raise ValueError(f"values have shape {values.shape}, not (items, horizon, levels)")
+        if len(self.origins) != len(self.item_ids) or len(self.sources) != len(self.item_ids):
+            raise ValueError("item_ids, origins and sources must have the same length")
+        if not np.isfinite(values).all() or (values < 0).any():
+            raise ValueError("forecast values must be finite and >= 0")
+        if (np.diff(values, axis=2) < 0).any():
+            raise ValueError("quantiles cross")
+        object.__setattr__(self, "values", values)
+
+    @property
+    def prediction_length(self) -> int:
+        return int(self.values.shape[1])
+
+    def quantile(self, level: float) -> FloatArray:
+        """Return QPS at one level, shape ``(items, prediction_length)``."""
+        if level not in self.quantile_levels:
+            raise ValueError(f"level is {level}, but the forecast holds {self.quantile_levels}")
+        return self.values[:, :, self.quantile_levels.index(level)]
+
+
+def utc(text: str) -> datetime:
+    """Return the aware UTC datetime of an ISO-8601 text; a text without zone is refused.
+
+    >>> utc("2026-03-29T03:00:00+02:00").isoformat()
+    '2026-03-29T01:00:00+00:00'
+    """
+    stamp = datetime.fromisoformat(text)
+    if stamp.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write e.g. {text}Z")
+    return stamp.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""tidegate's scaler: from one forecast to a replica floor and a rate limit."""

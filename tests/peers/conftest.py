@@ -1,0 +1,27 @@
+"""The real servers as fixtures; tests that need one live in this folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.peers.install import NotOffered, installed
+from tests.peers.prometheus import backfill, running
+from tests.peers.traffic import samples
+
+
+@pytest.fixture(scope="session")
+def real_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the base URL of a real Prometheus that serves `tests.peers.traffic`."""
+    try:
+        installed("prometheus", "prometheus")
+    except NotOffered as reason:
+        if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
+            pytest.fail(f"CI must test against the real Prometheus: {reason}")
+        pytest.skip(f"the real Prometheus is not offered here: {reason}")
+    data = tmp_path_factory.mktemp("prometheus") / "data"
+    backfill(samples(), data)
+    with running(data) as url:
+        yield url

@@ -1,0 +1,77 @@
+"""Unpack real servers into `.cache/peers` without root: `python -m tests.peers.install`.
+
+Debian's packages are downloaded and unpacked, never installed. apt works on lists and an archive
+of its own, so that neither root nor a previous `apt-get update` is needed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers"
+
+
+class NotOffered(Exception):
+    """This machine offers no Debian package of that name."""
+
+
+def installed(package: str, program: str) -> Path:
+    """Return the path of ``program`` from ``package``; unpack the package first if need be."""
+    wanted = PEERS / package / "usr" / "bin" / program
+    if not wanted.is_file():
+        _unpack(package)
+    if not wanted.is_file():
+        raise NotOffered(f"the Debian package {package} holds no usr/bin/{program}")
+    return wanted
+
+
+def _unpack(package: str) -> None:
+    for tool in ("apt-get", "dpkg"):
+        if shutil.which(tool) is None:
+            raise NotOffered(f"no {tool} here, so no Debian package {package}")
+    PEERS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{package}-", dir=PEERS) as name:
+        work = Path(name)
+        for folder in ("lists/partial", "archives/partial"):
+            (work / folder).mkdir(parents=True)
+        private = [
+            *("-o", f"Dir::State::Lists={work / 'lists'}"),
+            *("-o", f"Dir::Cache={work}"),
+            *("-o", f"Dir::Cache::Archives={work / 'archives'}"),
+            *("-o", "Debug::NoLocking=1"),
+            *("-o", "APT::Sandbox::User="),  # the folder belongs to us, not to _apt
+        ]
+        _do(["apt-get", *private, "-qq", "update"], work)
+        _do(["apt-get", *private, "-qq", "download", package], work)
+        (deb,) = work.glob(f"{package}_*.deb")
+        _do(["dpkg", "-x", str(deb), str(work / "unpacked")], work)
+        target = PEERS / package
+        try:
+            (work / "unpacked").replace(target)
+        except OSError:  # another process was quicker; a rename leaves no half of a folder
+            if not target.is_dir():
+                raise
+
+
+def _do(command: list[str], cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        raise NotOffered(f"{' '.join(command[:1] + command[-2:])} failed: {done.stderr.strip()}")
+
+
+def main() -> int:
+    try:
+        program = installed("prometheus", "prometheus")
+    except NotOffered as reason:
+        sys.stderr.write(f"no real Prometheus: {reason}\n")
+        return 1
+    sys.stdout.write(f"{program}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,49 @@
+"""`forecaster models`: list, show, promote and roll back stored forecasters.
+
+Only argparse is loaded at the top: the options of every command are built to answer `--help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the four actions; `--models` and `--json` belong to each of them."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--models",
+        default="models/",
+        metavar="PATH",
+        help="the registry: a directory or an fsspec URL such as s3://bucket/models (models/)",
+    )
+    shared.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", parents=[shared], help="every model with its champion")
+    show = actions.add_parser("show", parents=[shared], help="check and print one version")
+    show.add_argument("model", metavar="NAME[@VERSION]", help="without a version: the champion")
+    promote = actions.add_parser("promote", parents=[shared], help="make a version the champion")
+    promote.add_argument("name", metavar="NAME")
+    promote.add_argument("version", metavar="VERSION")
+    rollback = actions.add_parser("rollback", parents=[shared], help="back to the last champion")
+    rollback.add_argument("name", metavar="NAME")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one action; what it finds or changes is printed."""
+    from forecaster.adapters.registry import Registry  # noqa: PLC0415 slow to load
+    from forecaster.commands import models_output as output  # noqa: PLC0415 slow to load
+
+    registry = Registry(args.models)
+    if args.action == "list":
+        output.print_list(registry, as_json=args.json)
+    elif args.action == "show":
+        output.print_version(registry, args.model, as_json=args.json)
+    elif args.action == "promote":
+        before = output.champion_or_none(registry, args.name)
+        registry.promote(args.name, args.version)
+        output.print_move(args.name, before, args.version, as_json=args.json)
+    else:
+        before = output.champion_or_none(registry, args.name)
+        output.print_move(args.name, before, registry.rollback(args.name), as_json=args.json)
+    return 0

@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-import numpy as np
 import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
@@ -31,13 +29,11 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import MaxRetryError
 from urllib3.util.retry import Retry
 
+from forecaster.adapters.prometheus_answers import Answer, Grid, on_grid, shown
 from forecaster.adapters.prometheus_settings import Pacing, PrometheusSettings
-from forecaster.errors import PrometheusError
-from forecaster.series import FloatArray
+from forecaster.errors import ConfigError, PrometheusError
 
 LOGGER = logging.getLogger(__name__)
-TEXT_SHOWN = 300  # characters of a server's answer that a message repeats
-STAMP_TOLERANCE = 0.001  # seconds; Prometheus writes stamps with milliseconds
 
 FIXES = {
     400: "correct the PromQL",
@@ -46,35 +42,6 @@ FIXES = {
     404: "give the base URL, without /api/v1",
     422: "if it loads too many samples, lower --chunk-points or sum by fewer labels",
 }
-
-
-@dataclass(frozen=True)
-class RawRange:
-    """One series of an answer, on the grid that was asked for; NaN where it had no sample."""
-
-    labels: Mapping[str, str]
-    values: FloatArray
-
-
-@dataclass(frozen=True)
-class Grid:
-    """``count`` stamps from ``first`` (epoch seconds) on, ``step`` seconds apart."""
-
-    first: int
-    step: int
-    count: int
-
-    @property
-    def last(self) -> int:
-        return self.first + (self.count - 1) * self.step
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The series of one range query, and what the server warned of (a partial answer)."""
-
-    series: tuple[RawRange, ...]
-    warnings: tuple[str, ...] = ()
 
 
 class PrometheusSource:
@@ -101,9 +68,9 @@ class PrometheusSource:
             url=settings.url.rstrip("/"),
             headers=dict(settings.headers),
             retry=Retry(0, read=False),  # attempts are counted here, where they can be told
-            auth=_Credentials(settings),
+            auth=_Credentials(settings),  # type: ignore[arg-type] # requests takes any AuthBase
             session=session,
-            timeout=settings.timeout.total_seconds(),
+            timeout=settings.timeout.total_seconds(),  # type: ignore[arg-type] # and any number
         )
 
     def __enter__(self) -> PrometheusSource:
@@ -125,7 +92,7 @@ class PrometheusSource:
         for attempt in range(attempts):
             try:
                 return self._ask(promql, grid)
-            except _Again as again:
+            except _AgainError as again:
                 left = attempts - attempt - 1
                 wait = self._pacing.wait(attempt, again.retry_after)
                 if not left or (again.retry_after or 0.0) > self._pacing.patience:
@@ -137,11 +104,11 @@ class PrometheusSource:
                 self._pacing.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _gave_up(self, again: _Again, attempts: int) -> str:
+    def _gave_up(self, again: _AgainError, attempts: int) -> str:
         if (again.retry_after or 0.0) > self._pacing.patience:
             return (
-                f"{self.settings.url}: {again}, and asks to come back in {again.retry_after:.0f} s; "
-                f"that is more than {self._pacing.patience:.0f} s, so run the command again then"
+                f"{self.settings.url}: {again}; it asks to come back in {again.retry_after:.0f} s, "
+                f"and we wait {self._pacing.patience:.0f} s at most: run the command again then"
             )
         return (
             f"{self.settings.url}: {again} (attempt {attempts} of {attempts}); "
@@ -159,8 +126,8 @@ class PrometheusSource:
                 step=str(grid.step),
                 params={"timeout": limit},
             )
-            series = tuple(_on_grid(result, grid) for result in results)
-        except _Refused as refused:
+            series = tuple(on_grid(result, grid) for result in results)
+        except _RefusedError as refused:
             raise PrometheusError(
                 f"{self.settings.url} refused the query {promql!r}: {refused}"
             ) from refused
@@ -169,29 +136,29 @@ class PrometheusSource:
         except (PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
             raise PrometheusError(
                 f"{self.settings.url} answered the query {promql!r} with something that is not a "
-                f"Prometheus range result ({_shown(str(error))}); give Prometheus's base URL"
+                f"Prometheus range result ({shown(str(error))}); give Prometheus's base URL"
             ) from error
         return Answer(series, self._warnings)
 
-    def _judge(self, response: requests.Response, **_: Any) -> None:
+    def _judge(self, response: requests.Response, **_: object) -> None:
         """Sort an answer before PrometheusConnect flattens its status, headers and body."""
         if response.is_redirect:
             _stay_at_home(response)
         elif response.status_code in {408, 429} or response.status_code >= 500:
-            raise _Again(_told(response), _retry_after(response, self._pacing.now()))
+            raise _AgainError(_told(response), _retry_after(response, self._pacing.now()))
         elif response.status_code != 200:
             fix = FIXES.get(response.status_code, "ask who runs the server")
-            raise _Refused(f"{_told(response)}; {fix}")
+            raise _RefusedError(f"{_told(response)}; {fix}")
         elif not response.content.lstrip().startswith(b"{"):
-            raise _Refused(
-                f"the answer is not JSON but {_shown(response.text)!r}; "
+            raise _RefusedError(
+                f"the answer is not JSON but {shown(response.text)!r}; "
                 "is this a login page instead of Prometheus's base URL?"
             )
         elif b'"warnings"' in response.content:
             self._warnings = tuple(map(str, response.json().get("warnings") or ()))
 
 
-class _Again(Exception):
+class _AgainError(Exception):
     """The same request may succeed later."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
@@ -199,12 +166,12 @@ class _Again(Exception):
         self.retry_after = retry_after
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The same request will be refused for ever."""
 
 
 class _Session(requests.Session):
-    def rebuild_auth(self, *_: Any) -> None:
+    def rebuild_auth(self, *_: object) -> None:
         """Keep the credentials: `_judge` has refused every redirect to another server."""
 
 
@@ -216,20 +183,33 @@ class _Credentials(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._settings.bearer_token_file:
-            token = self._settings.bearer_token_file.read_text().strip()
-            request.headers["Authorization"] = f"Bearer {token}"
+            token = _secret(self._settings.bearer_token_file)
+            # http.client writes Latin-1; this way the bytes on the wire are UTF-8.
+            request.headers["Authorization"] = f"Bearer {token}".encode().decode("latin-1")
         elif self._settings.username is not None and self._settings.password_file:
-            password = self._settings.password_file.read_text().strip()
-            user = self._settings.username.encode()  # bytes: requests would send Latin-1
-            return HTTPBasicAuth(user, password.encode())(request)
+            user, password = self._settings.username, _secret(self._settings.password_file)
+            # Bytes: requests would send Latin-1.
+            HTTPBasicAuth(user.encode(), password.encode())(request)
         return request
+
+
+def _secret(path: Path) -> str:
+    """Return the one line of text in the file; a message never shows it."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a text file with a credential") from error
+    if not text or not text.isprintable():
+        raise ConfigError(f"{path} must hold one line of text, the credential, and nothing else")
+    return text
 
 
 def _stay_at_home(response: requests.Response) -> None:
     target = urljoin(response.url, response.headers["location"])
     if _origin(target) != _origin(response.url):
         scheme, host, port = _origin(target)
-        raise _Refused(
+        response.close()
+        raise _RefusedError(
             f"it redirects to another server, {scheme}://{host}:{port}, which gets no credentials; "
             "if that is the Prometheus you mean, give it as --prometheus"
         )
@@ -240,26 +220,6 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _on_grid(result: Mapping[str, Any], grid: Grid) -> RawRange:
-    labels = {str(name): str(value) for name, value in result["metric"].items()}
-    if "values" not in result:
-        raise LookupError(f"series {labels} is a histogram, not a number; query e.g. its _count")
-    points: Sequence[tuple[float, str]] = result["values"]
-    stamps = np.array([point[0] for point in points], dtype=np.float64)
-    read = np.array([point[1] for point in points], dtype=np.float64)
-    places = np.rint((stamps - grid.first) / grid.step).astype(np.int64)
-    astray = np.abs(stamps - (grid.first + places * grid.step)) > STAMP_TOLERANCE
-    astray |= (places < 0) | (places >= grid.count)
-    if astray.any():
-        raise LookupError(
-            f"series {labels} has a sample at {stamps[astray][0]:.3f}, which is not {grid.first} + "
-            f"k x {grid.step}; start at a multiple of the step"
-        )
-    values = np.full(grid.count, np.nan)
-    values[places] = read
-    return RawRange(labels, values)
-
-
 def _translated(error: requests.RequestException, settings: PrometheusSettings) -> Exception:
     if isinstance(error, requests.exceptions.SSLError):
         return PrometheusError(
@@ -267,11 +227,11 @@ def _translated(error: requests.RequestException, settings: PrometheusSettings) 
             "check --ca-file, --client-cert and --client-key"
         )
     if isinstance(error, requests.Timeout):
-        return _Again(f"no answer within {settings.timeout.total_seconds():g} s")
+        return _AgainError(f"no answer within {settings.timeout.total_seconds():g} s")
     if isinstance(error, requests.exceptions.JSONDecodeError):
-        return _Again("the answer broke off in the middle")
+        return _AgainError("the answer broke off in the middle")
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return _Again(_reason(error))
+        return _AgainError(_reason(error))
     return PrometheusError(f"{settings.url}: {_reason(error)}; check the URL and the headers")
 
 
@@ -280,22 +240,15 @@ def _reason(error: Exception) -> str:
     inner = error.args[0] if error.args else error
     if isinstance(inner, MaxRetryError) and inner.reason is not None:
         inner = inner.reason
-    return _shown(str(inner).rsplit(": ", 1)[-1])
+    return shown(str(inner).rsplit(": ", 1)[-1])
 
 
 def _told(response: requests.Response) -> str:
     """Return the status and what the server said about it."""
     text = response.text
-    try:
+    with suppress(ValueError, LookupError, TypeError):  # a proxy answers in plain text or HTML
         text = str(json.loads(text)["error"])
-    except (ValueError, LookupError, TypeError):
-        pass  # a proxy in between answers in plain text or HTML
-    return f"{response.status_code} {response.reason}: {_shown(text) or 'no explanation'}"
-
-
-def _shown(text: str) -> str:
-    line = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(line.split())[:TEXT_SHOWN]
+    return f"{response.status_code} {response.reason}: {shown(text) or 'no explanation'}"
 
 
 def _retry_after(response: requests.Response, now: datetime) -> float | None:

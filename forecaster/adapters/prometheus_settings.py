@@ -6,6 +6,7 @@ before the first request.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,28 +42,37 @@ class PrometheusSettings:
     retries: int = 5
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        self._check_url()
+        self._check_credentials()
+        if self.timeout <= timedelta(0) or self.retries < 0:
             raise ConfigError(
-                f"the Prometheus URL is {self.url!r}, but must look like http://prometheus:9090"
+                f"timeout is {self.timeout} and retries {self.retries}; they must be > 0 and >= 0"
             )
+
+    def _check_url(self) -> None:
+        parts = urlsplit(self.url)
         if parts.username or parts.password:
             raise ConfigError(
                 f"the URL of {parts.hostname} holds credentials, which end up in logs; "
                 "use --username and --password-file"
             )
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(
+                f"the Prometheus URL is {self.url!r}, but must look like http://prometheus:9090"
+            )
         if parts.query or parts.fragment:
             raise ConfigError(f"the Prometheus URL is {self.url!r}, but '?' and '#' do not belong")
+
+    def _check_credentials(self) -> None:
         if self.bearer_token_file and self.username:
             raise ConfigError("both a bearer token and a user name are given; use one of them")
         if (self.username is None) != (self.password_file is None):
             raise ConfigError("--username and --password-file belong together; give both")
         if self.client_key and not self.client_cert:
             raise ConfigError("--client-key needs --client-cert")
-        if self.timeout <= timedelta(0) or self.retries < 0:
-            raise ConfigError(
-                f"timeout is {self.timeout} and retries {self.retries}; they must be > 0 and >= 0"
-            )
+        for name, value in self.headers:
+            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not value.isprintable():
+                raise ConfigError(f"header {name!r} must be a name and one line: 'Name: value'")
         for path in self.files:
             if not path.is_file():
                 raise ConfigError(f"{path} is not a file; it was named as credential or CA")
@@ -113,5 +123,5 @@ class Pacing:
         >>> [Pacing(jitter=lambda: 0.5).wait(n, None) for n in (0, 1, 9)]
         [0.25, 0.5, 15.0]
         """
-        drawn = self.jitter() * min(self.longest, self.first * 2**attempt)
+        drawn: float = self.jitter() * min(self.longest, self.first * 2**attempt)
         return drawn if retry_after is None else retry_after + drawn

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.peers.install import NotOffered, installed
+from tests.peers.install import NotOfferedError, installed
 from tests.peers.prometheus import backfill, running
 from tests.peers.traffic import samples
 
@@ -17,7 +17,7 @@ def real_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the base URL of a real Prometheus that serves `tests.peers.traffic`."""
     try:
         installed("prometheus", "prometheus")
-    except NotOffered as reason:
+    except NotOfferedError as reason:
         if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
             pytest.fail(f"CI must test against the real Prometheus: {reason}")
         pytest.skip(f"the real Prometheus is not offered here: {reason}")

@@ -15,7 +15,7 @@ from pathlib import Path
 PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers"
 
 
-class NotOffered(Exception):
+class NotOfferedError(Exception):
     """This machine offers no Debian package of that name."""
 
 
@@ -25,14 +25,14 @@ def installed(package: str, program: str) -> Path:
     if not wanted.is_file():
         _unpack(package)
     if not wanted.is_file():
-        raise NotOffered(f"the Debian package {package} holds no usr/bin/{program}")
+        raise NotOfferedError(f"the Debian package {package} holds no usr/bin/{program}")
     return wanted
 
 
 def _unpack(package: str) -> None:
     for tool in ("apt-get", "dpkg"):
         if shutil.which(tool) is None:
-            raise NotOffered(f"no {tool} here, so no Debian package {package}")
+            raise NotOfferedError(f"no {tool} here, so no Debian package {package}")
     PEERS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{package}-", dir=PEERS) as name:
         work = Path(name)
@@ -58,15 +58,19 @@ def _unpack(package: str) -> None:
 
 
 def _do(command: list[str], cwd: Path) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, check=False, cwd=cwd, capture_output=True, text=True, timeout=300
+    )
     if done.returncode != 0:
-        raise NotOffered(f"{' '.join(command[:1] + command[-2:])} failed: {done.stderr.strip()}")
+        raise NotOfferedError(
+            f"{' '.join(command[:1] + command[-2:])} failed: {done.stderr.strip()}"
+        )
 
 
 def main() -> int:
     try:
         program = installed("prometheus", "prometheus")
-    except NotOffered as reason:
+    except NotOfferedError as reason:
         sys.stderr.write(f"no real Prometheus: {reason}\n")
         return 1
     sys.stdout.write(f"{program}\n")

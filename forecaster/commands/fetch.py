@@ -1,0 +1,43 @@
+"""`forecaster fetch`: Prometheus -> inspected history -> Parquet."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from forecaster.commands.sources import add_prometheus_arguments, fetch_from
+from forecaster.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_prometheus_arguments(parser, required=True)
+    parser.add_argument("--out", metavar="FILE.parquet", type=Path, required=True)
+
+
+def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
+    _check_out(args.out)
+    now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
+    fetched = fetch_from(args, now=now)
+
+    from forecaster.adapters.tables import write_history
+    from forecaster.commands.spans import span
+    from forecaster.quality import inspect
+
+    report = inspect(fetched.series, step=span(args.step, "--step"), now=now)
+    for finding in report.findings:
+        print(finding)
+    write_history(args.out, report.history, report.findings)
+    samples = sum(len(series) for series in report.history)
+    print(f"{args.out}: {len(report.history)} items, {samples} samples, step {args.step}")
+    return 0
+
+
+def _check_out(out: Path) -> None:
+    """Refuse before the download what could not be written after it."""
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out is {out}, but must end in .parquet")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out is {out}, but there is no folder {out.parent}; create it first")
+    if out.is_dir():
+        raise ConfigError(f"--out is {out}, which is a folder; name a file in it")

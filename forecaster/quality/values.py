@@ -173,6 +173,8 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
+        if not self.count:
+            return f"{self.item_id}: {self.message}"
         span = f"{self.start:%Y-%m-%dT%H:%M:%SZ} to {self.end:%Y-%m-%dT%H:%M:%SZ}"
         return f"{self.item_id}: {span}: {self.message}"
 

@@ -7,12 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from forecaster.commands.sources import add_prometheus_arguments, fetch_from
+from forecaster.commands.spans import span
 from forecaster.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prometheus_arguments(parser, required=True)
     parser.add_argument("--out", metavar="FILE.parquet", type=Path, required=True)
+    parser.add_argument(
+        "--skip-refused",
+        action="store_true",
+        help="leave out items that the quality pass refuses, as long as one remains",
+    )
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
@@ -21,10 +27,10 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     fetched = fetch_from(args, now=now)
 
     from forecaster.adapters.tables import write_history
-    from forecaster.commands.spans import span
-    from forecaster.quality import inspect
+    from forecaster.quality import QualityRules, inspect
 
-    report = inspect(fetched.series, step=span(args.step, "--step"), now=now)
+    rules = QualityRules(skip_refused=args.skip_refused)
+    report = inspect(fetched.series, step=span(args.step, "--step"), rules=rules, now=now)
     for finding in report.findings:
         print(finding)
     write_history(args.out, report.history, report.findings)

@@ -207,7 +207,7 @@ def _read_checksums(data: bytes, path: str) -> dict[str, Any]:
             f: {"bytes": int(e["bytes"]), "sha256": str(e["sha256"])} for f, e in files.items()
         }
         head = {"format_version": FORMAT_VERSION, "created": content["created"]}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RegistryError(f"{path} was edited ({error!r}); {RESTORE}") from error
     if _sealed(head, entries) != data:
         raise RegistryError(f"{path} was edited: it is not what the registry writes; {RESTORE}")

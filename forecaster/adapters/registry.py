@@ -26,7 +26,7 @@ from forecaster.adapters.artifacts import (
     refuse_pickles,
 )
 from forecaster.adapters.pointer import Pointer, decode_pointer
-from forecaster.adapters.storage import open_storage, version_number
+from forecaster.adapters.storage import Storage, open_storage, version_number
 from forecaster.errors import RegistryError
 
 __all__ = ["Artifact", "Registry", "Served", "StoredArtifact"]
@@ -47,11 +47,16 @@ class Served(NamedTuple):
 
 
 class Registry:
-    """The models under a local directory or an fsspec URL."""
+    """The models under a local directory or an fsspec URL.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    Args:
+        root: the directory or URL; also what messages call the registry.
+        storage: where the files lie, if not at ``root``.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], storage: Storage | None = None) -> None:
         self.root = os.fspath(root)
-        self._storage = open_storage(self.root)
+        self._storage = storage or open_storage(self.root)
 
     def names(self) -> tuple[str, ...]:
         """Return the models that hold at least one version; none where the root does not exist."""

@@ -41,8 +41,9 @@ def headline(report: Mapping[str, object]) -> float | None:
     """
     summary = report.get("summary")
     score = summary.get("relative_pinball") if isinstance(summary, dict) else None
-    is_number = isinstance(score, int | float) and not isinstance(score, bool)
-    return float(score) if is_number else None
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        return None
+    return float(score)
 
 
 def champion_or_none(registry: Registry, name: str) -> str | None:
@@ -93,7 +94,7 @@ def print_version(registry: Registry, model: str, *, as_json: bool) -> None:
         "version": version,
         "is_champion": version == champion,
         "created": stored.created.isoformat(),
-        "sizes": dict(stored.sizes),
+        "sizes": dict(sorted(stored.sizes.items())),
         "sha256": dict(stored.sha256),
         "relative_pinball": headline(stored.artifact.report),
     }
@@ -130,7 +131,7 @@ def _print_tables(title: str, stored: StoredArtifact) -> None:
     print(f"created {stored.created:%Y-%m-%d %H:%M} UTC; every file is as it was saved")
     print(f"relative pinball: {_score(headline(stored.artifact.report))}")
     files = Table("file", "size", "SHA-256")
-    for file, size in stored.sizes.items():
+    for file, size in sorted(stored.sizes.items()):
         files.add_row(file, decimal(size), stored.sha256.get(file, "")[:12])
     tensors = Table("tensor", "type", "shape")
     for key, tensor in sorted(stored.artifact.tensors.items()):

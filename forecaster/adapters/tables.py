@@ -32,8 +32,10 @@ from forecaster.quality import (
     QualityRules,
     RawSeries,
     Window,
+    examine,
     inspect,
     masked,
+    verdict,
 )
 from forecaster.quality.values import StampArray
 from forecaster.series import Forecast, History, Series
@@ -51,6 +53,7 @@ def read_history(
     rules: QualityRules | None = None,
     mask: tuple[Window, ...] = (),
     timezone: str | None = None,
+    now: datetime | None = None,
 ) -> QualityReport:
     """Return the inspected history in a CSV or Parquet file.
 
@@ -62,17 +65,37 @@ def read_history(
         rules: None takes the default thresholds.
         mask: spans to set missing.
         timezone: zone of stamps that have none; without it they are refused.
+        now: samples after it are refused; None checks nothing.
 
     Raises:
         HistoryError: the file or an item in it cannot be used; says what, where and the fix.
+    """
+    found = examine_history(path, step=step, rules=rules, mask=mask, timezone=timezone, now=now)
+    return verdict(*found, rules or QualityRules())
+
+
+def examine_history(
+    path: Path | str,
+    *,
+    step: timedelta | None = None,
+    rules: QualityRules | None = None,
+    mask: tuple[Window, ...] = (),
+    timezone: str | None = None,
+    now: datetime | None = None,
+) -> tuple[tuple[Series, ...], tuple[Finding, ...]]:
+    """Return the usable items in a file and all findings, refusals included; see `read_history`.
+
+    Raises:
+        HistoryError: the file cannot be read as a table of stamps and numbers.
     """
     table = _read(Path(path), timezone)
     if table.findings is not None and rules is None and step in (None, table.step):
         history = _as_written(table)
         if history is not None:
             report = masked(history, mask)
-            return QualityReport(report.history, table.findings + report.findings)
-    return inspect(table.raw, step=step or table.step, rules=rules or QualityRules(), mask=mask)
+            return report.history.series, table.findings + report.findings
+    rules = rules or QualityRules()
+    return examine(table.raw, step=step or table.step, rules=rules, mask=mask, now=now)
 
 
 def read_raw(path: Path | str, *, timezone: str | None = None) -> tuple[RawSeries, ...]:

@@ -5,7 +5,7 @@ notes. A repair only ever turns a sample into "missing" or moves it onto the gri
 a value up. The pass is idempotent, and the order of the rows does not matter.
 """
 
-from forecaster.quality.inspection import examine, inspect, masked
+from forecaster.quality.inspection import examine, inspect, masked, verdict
 from forecaster.quality.values import (
     Action,
     Finding,
@@ -27,4 +27,5 @@ __all__ = [
     "examine",
     "inspect",
     "masked",
+    "verdict",
 ]

@@ -58,7 +58,13 @@ def inspect(
     Raises:
         HistoryError: naming every refused item with its span and the fix.
     """
-    series, findings = examine(raw, step=step, rules=rules, mask=mask, now=now)
+    return verdict(*examine(raw, step=step, rules=rules, mask=mask, now=now), rules)
+
+
+def verdict(
+    series: tuple[Series, ...], findings: tuple[Finding, ...], rules: QualityRules = DEFAULT_RULES
+) -> QualityReport:
+    """Return what `examine` found as a report; raises HistoryError where that is refused."""
     refused = [finding for finding in findings if finding.action is Action.REFUSED]
     if not series and not refused:
         raise HistoryError("the history holds no series; check the file or the query")
@@ -94,22 +100,31 @@ def examine(
         if series is not None:
             usable.append(series)
         findings += sheet.findings
-    for name in sorted({w.item_id for w in mask if w.item_id is not None} - set(names)):
-        text = f"a marked window names this item, but there are only {', '.join(names) or 'none'}"
-        findings.append(Finding(name, Rule.MASKED, Action.REFUSED, EPOCH, EPOCH, 0, text))
-    return tuple(usable), tuple(findings)
+    return tuple(usable), tuple(findings + _unknown_items(mask, tuple(names)))
 
 
 def masked(history: History, mask: tuple[Window, ...]) -> QualityReport:
-    """Return the history with the marked spans set missing, and one finding per item hit."""
-    series, findings = [], []
+    """Return the history with the marked spans set missing, and one finding per item hit.
+
+    Raises:
+        HistoryError: a window names an item that is not there.
+    """
+    series, findings = [], _unknown_items(mask, history.item_ids)
     for item in history:
         sheet = Sheet(item.item_id, item.step, DEFAULT_RULES, int(item.start.timestamp()))
         values = item.values.copy()
         sheet.mask_windows(values, mask)
         series.append(Series(item.item_id, item.start, item.step, values))
         findings += sheet.findings
-    return QualityReport(History(tuple(series)), tuple(findings))
+    return verdict(tuple(series), tuple(findings))
+
+
+def _unknown_items(mask: tuple[Window, ...], item_ids: tuple[str, ...]) -> list[Finding]:
+    text = f"a marked window names this item, but there are only {', '.join(item_ids) or 'none'}"
+    return [
+        Finding(name, Rule.MASKED, Action.REFUSED, EPOCH, EPOCH, 0, text)
+        for name in sorted({w.item_id for w in mask if w.item_id is not None} - set(item_ids))
+    ]
 
 
 def _seconds(step: timedelta | None, items: list[RawSeries]) -> int:

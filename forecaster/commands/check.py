@@ -1,0 +1,165 @@
+"""`forecaster check`: what is in a history file, and what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecaster.commands.spans import span
+from forecaster.errors import ConfigError, HistoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forecaster.quality import Finding, Window
+    from forecaster.series import Series
+
+COLOURS = {"refused": "bold red", "repaired": "yellow", "noted": "cyan"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--history",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="CSV (.csv, .csv.gz) or Parquet; long: item_id,timestamp,qps; or one column per item",
+    )
+    parser.add_argument("--step", metavar="SPAN", help="spacing (default: the commonest)")
+    parser.add_argument("--timezone", metavar="ZONE", help="of stamps that name none, e.g. UTC")
+    parser.add_argument(
+        "--mask",
+        metavar="[ITEM=]START/END",
+        action="append",
+        default=[],
+        help="set a span missing, e.g. 2026-03-01T10:00Z/2026-03-01T11:00Z; repeatable",
+    )
+    parser.add_argument(
+        "--skip-refused",
+        action="store_true",
+        help="usable as long as one item is not refused",
+    )
+    parser.add_argument(
+        "--recheck", action="store_true", help="inspect again what was inspected when stored"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
+    from forecaster.adapters.tables import examine_history
+    from forecaster.quality import Action, QualityRules
+
+    now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
+    series, findings = examine_history(
+        args.history,
+        step=span(args.step, "--step") if args.step else None,
+        rules=QualityRules() if args.recheck else None,
+        mask=tuple(window(text) for text in args.mask),
+        timezone=args.timezone,
+        now=now,
+    )
+    refused = sum(finding.action is Action.REFUSED for finding in findings)
+    usable = bool(series) and (args.skip_refused or not refused)
+    if args.json:
+        print(json.dumps(_record(args.history, series, findings, usable=usable), indent=2))
+    else:
+        _print_tables(series, findings)
+    if not usable:
+        raise HistoryError(f"{args.history} cannot be used: {refused or 'no'} items refused")
+    return 0
+
+
+def window(text: str) -> Window:
+    """Return the marked window that ``[ITEM=]START/END`` says.
+
+    >>> window("shop/api=2026-03-01T10:00:00Z/2026-03-01T11:00:00Z").item_id
+    'shop/api'
+    """
+    from forecaster.quality import Window
+    from forecaster.series import utc
+
+    item, equals, spelled = text.rpartition("=")
+    start, _, end = spelled.partition("/")
+    try:
+        return Window(utc(start), utc(end), item if equals else None)
+    except ValueError as error:
+        raise ConfigError(
+            f"--mask is {text!r} ({error}); write [ITEM=]START/END, "
+            "e.g. 2026-03-01T10:00:00Z/2026-03-01T11:00:00Z"
+        ) from error
+
+
+def _summary(series: Series) -> dict[str, Any]:
+    """Return what a user wants to know of one item; the numbers are None where nothing is."""
+    import numpy as np
+
+    known = series.values[np.isfinite(series.values)]
+    return {
+        "item_id": series.item_id,
+        "start": series.start.isoformat(),
+        "end": series.end.isoformat(),
+        "step_seconds": int(series.step.total_seconds()),
+        "samples": len(series),
+        "missing_ratio": 1 - len(known) / len(series) if len(series) else None,
+        "mean_qps": float(known.mean()) if len(known) else None,
+        "max_qps": float(known.max()) if len(known) else None,
+    }
+
+
+def _record(
+    path: Path, series: Sequence[Series], findings: Sequence[Finding], *, usable: bool
+) -> dict[str, Any]:
+    return {
+        "history": str(path),
+        "usable": usable,
+        "items": [_summary(item) for item in series],
+        "findings": [finding.to_record() for finding in findings],
+    }
+
+
+def _print_tables(series: Sequence[Series], findings: Sequence[Finding]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    items = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    items.add_column("item", overflow="fold")
+    for column in ("from", "to", "step", "samples", "missing", "mean", "max"):
+        items.add_column(column, justify="right", overflow="fold")
+    for row in map(_summary, series):
+        items.add_row(
+            Text(row["item_id"]),
+            _short(row["start"]),
+            _short(row["end"]),
+            f"{row['step_seconds']}s",
+            str(row["samples"]),
+            *(_number(row[name]) for name in ("missing_ratio", "mean_qps", "max_qps")),
+        )
+    if series:
+        console.print(items)
+    found = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for column in ("item", "found", "from - to", "what"):
+        found.add_column(column, overflow="fold")
+    for finding in findings:
+        record = finding.to_record()
+        action = Text(record["action"], style=COLOURS[record["action"]])
+        found.add_row(
+            Text(finding.item_id),
+            Text.assemble(record["rule"], "\n", action),
+            f"{_short(record['start'])}\n{_short(record['end'])}" if finding.count else "",
+            Text(finding.message),
+        )
+    console.print(found if findings else "Nothing found: every sample is used as it is.")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _short(stamp: str) -> str:
+    return stamp[:16].replace("T", " ")

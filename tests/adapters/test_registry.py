@@ -159,6 +159,12 @@ def test_with_no_sound_champion_every_reason_is_given(registry: Registry, files:
         registry.load_champion_or_previous("web")
 
 
+def test_hidden_files_such_as_those_of_nfs_do_no_harm(registry: Registry, files: Files):
+    saved(registry, 1)
+    files.write("web/v0001/.nfs0001", b"open elsewhere")
+    assert registry.load("web").config["mark"] == 1
+
+
 def test_a_broken_version_is_not_promoted(registry: Registry, files: Files):
     saved(registry, 1).save("web", artifact(2), now=NOW)
     files.write("web/v0002/report.json", b"edited")

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from forecaster.adapters.artifacts import encode
 from forecaster.adapters.registry import Artifact, Registry
-from forecaster.adapters.storage import ObjectStorage
+from forecaster.adapters.storage import LocalStorage, ObjectStorage
 from forecaster.errors import RegistryError
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -110,6 +111,11 @@ class FailingStore(MemoryFileSystem):
         self.puts_left = 1_000
         self.failure: BaseException = OSError(errno.ENOSPC, "No space left on device")
         self._dead = False
+        self.reads: list[str] = []
+
+    def cat_file(self, path: str, **kwargs: Any) -> bytes:
+        self.reads.append(path)
+        return bytes(super().cat_file(path, **kwargs))
 
     def revive(self) -> None:
         self.puts_left, self._dead = 1_000, False
@@ -185,8 +191,43 @@ def test_a_failed_promotion_leaves_the_champion(objects: Registry, store: Failin
     assert objects.champion("web") == "v0001"
 
 
-def test_two_savers_at_an_object_store_never_share_a_version(
-    objects: Registry, store: FailingStore
-):
+def test_a_version_claimed_by_another_saver_is_not_taken(objects: Registry, store: FailingStore):
     store.pipe_file("/models/web/.claims/v0002", NOW.isoformat().encode())
     assert objects.save("web", artifact(3), now=NOW) == "v0003"
+
+
+def test_a_whole_version_whose_claim_was_not_released_survives_the_sweep(
+    objects: Registry, store: FailingStore
+):
+    store.pipe_file("/models/web/.claims/v0001", NOW.isoformat().encode())
+    objects.save("web", artifact(2), now=MUCH_LATER)
+    assert objects.load("web", "v0001").config == {"mark": 1}
+    assert not [file for file in store.find("/models") if ".claims" in file]
+
+
+def test_a_claim_with_a_nonsense_stamp_does_not_hold_up_saving(
+    objects: Registry, store: FailingStore
+):
+    store.pipe_file("/models/web/.claims/v0002", b"\xff soon")
+    assert objects.save("web", artifact(2), now=MUCH_LATER) == "v0003"
+
+
+@pytest.mark.parametrize("kind", ["directory", "objects"])
+def test_a_version_that_appears_after_the_look_is_not_overwritten(
+    tmp_path: Path, store: FailingStore, kind: str
+):
+    storage = LocalStorage(tmp_path) if kind == "directory" else ObjectStorage(store, "/models")
+    first, second = encode(artifact(1), NOW), encode(artifact(2), NOW)
+    names = [storage.commit("web", files, 1, NOW) for files in (first, second)]  # both look for 1
+    assert names == ["v0001", "v0002"]
+    assert storage.read("web/v0001/config.json") == first["config.json"]
+
+
+def test_a_pickle_is_refused_by_name_before_anything_is_read(
+    objects: Registry, store: FailingStore
+):
+    store.pipe_file("/models/web/v0001/model.pt", b"\x80\x04.")
+    store.reads.clear()
+    with pytest.raises(RegistryError, match=r"bucket://models/web/v0001/model.pt is a pickle"):
+        objects.load("web", "v0001")
+    assert store.reads == []

@@ -25,10 +25,19 @@ def steps_per(period: timedelta, step: timedelta) -> int:
     >>> steps_per(DAY, timedelta(minutes=1))
     1440
     """
-    count, rest = divmod(period, step)
+    count, rest = divmod(period, step) if step > timedelta(0) else (0, timedelta(0))
     if rest or count < 1:
         raise ValueError(f"step is {step}, but it must divide {period} evenly")
     return count
+
+
+def _whole_utc(role: str, owner: str, moment: datetime) -> datetime:
+    """Return the moment with the zone UTC itself: London in winter agrees, but only till spring."""
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError(f"{owner}: {role} is {moment!r}, but it must be aware UTC")
+    if moment.microsecond:
+        raise ValueError(f"{owner}: {role} is {moment}, but it must be a whole second")
+    return moment.astimezone(UTC)
 
 
 def _frozen(values: npt.ArrayLike) -> FloatArray:
@@ -43,7 +52,7 @@ class Series:
 
     Attributes:
         item_id: ``"namespace/name"`` of the service.
-        start: stamp of ``values[0]``; aware UTC.
+        start: stamp of ``values[0]``; aware UTC, a whole second.
         step: spacing of the samples; whole seconds.
         values: QPS, shape ``(n,)``, finite and >= 0, or NaN where nothing is known; read-only.
     """
@@ -54,8 +63,7 @@ class Series:
     values: FloatArray
 
     def __post_init__(self) -> None:
-        if self.start.utcoffset() != timedelta(0):
-            raise ValueError(f"{self.item_id}: start is {self.start!r}, but it must be aware UTC")
+        object.__setattr__(self, "start", _whole_utc("start", self.item_id, self.start))
         if self.step < timedelta(seconds=1) or self.step.microseconds:
             raise ValueError(f"{self.item_id}: step is {self.step}, but it must be whole seconds")
         values = _frozen(self.values)
@@ -157,6 +165,8 @@ class Forecast:
             raise ValueError(f"values have shape {values.shape}, not (items, horizon, levels)")
         if len(self.origins) != len(self.item_ids) or len(self.sources) != len(self.item_ids):
             raise ValueError("item_ids, origins and sources must have the same length")
+        pairs = zip(self.item_ids, self.origins, strict=True)
+        object.__setattr__(self, "origins", tuple(_whole_utc("origin", *pair) for pair in pairs))
         if not np.isfinite(values).all() or (values < 0).any():
             raise ValueError("forecast values must be finite and >= 0")
         if (np.diff(values, axis=2) < 0).any():

@@ -66,11 +66,10 @@ def raw_series(df: pd.DataFrame, source: Source) -> Iterator[RawSeries]:
     if not others:
         raise HistoryError(f"{source.name} has only the column {stamp!r}; add one per item")
     lone = len(others) == 1 and others[0] == value
+    stamps, assumed = _epoch_seconds(df[stamp], source)
     for column in others:
         name = source.lone_item if lone else str(column)
-        numbers = _numbers(df[column], source)
-        stamps, assumed = _epoch_seconds(df[stamp], source)
-        yield RawSeries(name, stamps, numbers, zone_assumed=assumed)
+        yield RawSeries(name, stamps, _numbers(df[column], source), zone_assumed=assumed)
 
 
 def _long(

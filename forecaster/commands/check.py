@@ -61,15 +61,21 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         timezone=args.timezone,
         now=now,
     )
-    refused = sum(finding.action is Action.REFUSED for finding in findings)
+    refused = len({found.item_id for found in findings if found.action is Action.REFUSED})
     usable = bool(series) and (args.skip_refused or not refused)
     if args.json:
         print(json.dumps(_record(args.history, series, findings, usable=usable), indent=2))
     else:
         _print_tables(series, findings)
     if not usable:
-        raise HistoryError(f"{args.history} cannot be used: {refused or 'no'} items refused")
+        raise HistoryError(f"{args.history} cannot be used: {_refusals(refused)}")
     return 0
+
+
+def _refusals(count: int) -> str:
+    if not count:
+        return "it holds no series"
+    return f"{count} item{'s' if count > 1 else ''} refused; the findings say why and what to do"
 
 
 def window(text: str) -> Window:

@@ -21,14 +21,26 @@ def _at(minute: int) -> int:
     return int((START + minute * STEP).timestamp())
 
 
+def demand(minute: int) -> float:
+    """QPS of prod/shop: jumps up and down, and grows slowly."""
+    return 200.0 + 37 * minute % 101 + minute // 144
+
+
+def requests_until(minute: int) -> int:
+    """Requests that each pod has served before this minute: 600 to 700 per minute."""
+    rounds, rest = divmod(minute, 101)
+    return 600 * minute + rounds * sum(range(101)) + sum(37 * k % 101 for k in range(rest))
+
+
 def _counter(minute: int, *, reset: bool) -> float:
-    """10 requests per second; a restart begins again at 0."""
-    return 600.0 * (minute - RESET if reset and minute >= RESET else minute)
+    """A restarted counter begins again at 0."""
+    before = requests_until(RESET) if reset and minute >= RESET else 0
+    return float(requests_until(minute) - before)
 
 
 def samples() -> list[Samples]:
     return [
-        Samples("demand_qps", SHOP, tuple((_at(k), 100.0 + k % 1440) for k in range(MINUTES))),
+        Samples("demand_qps", SHOP, tuple((_at(k), demand(k)) for k in range(MINUTES))),
         Samples("demand_qps", SEARCH, tuple((_at(k), 5.0 + k % 7) for k in range(BORN, GONE))),
         *(
             Samples(

@@ -22,8 +22,8 @@ def raw(values, *, start=START, step=60, item_id="shop/api", **more) -> RawSerie
     return RawSeries(item_id, stamps, np.asarray(values, dtype=float), **more)
 
 
-def with_values(at: dict[int, float], n: int = 200) -> np.ndarray:
-    values = noisy(n)
+def with_values(at: dict[int, float], n: int = 200, level: float = 100.0) -> np.ndarray:
+    values = noisy(n, level)
     for index, value in at.items():
         values[index] = value
     return values

@@ -79,12 +79,39 @@ def crowd(minutes: int) -> dict[int, float]:
         pytest.param(
             with_values({50: NAN, 51: 40.0}), id="one lost sample before a low one is no outage"
         ),
+        pytest.param(
+            with_values({50: NAN, 51: NAN, 52: NAN, 53: 1 / 60}, level=0.05),
+            id="one request where three were usual, after an outage, is chance",
+        ),
+        pytest.param(
+            np.r_[np.full(50, NAN), 5.0, noisy(100)], id="a service starts with few requests"
+        ),
+        pytest.param(
+            with_values(
+                {**dict.fromkeys([*range(40, 58), *range(63, 80)], 300.0), 60: 5000.0}, 2_000
+            ),
+            id="a peak amid a crowd",
+        ),
+        pytest.param(
+            np.r_[np.tile([0, 0, 1 / 60], 60), 0.9, np.tile([0, 0, 1 / 60], 60)],
+            id="54 requests in a minute, of a service that has one in three",
+        ),
         pytest.param(np.random.default_rng(1).poisson(0.01 * 60, 5_000) / 60, id="few requests"),
     ],
 )
 def test_real_traffic_is_kept_to_the_last_sample(values):
     report = inspect([raw(values)])
     np.testing.assert_array_equal(report.history["shop/api"].values, values)
+
+
+def test_three_samples_are_a_crowd_however_short_the_step():
+    values = with_values(dict.fromkeys([60, 61, 62], SPIKE))
+    assert inspect([raw(values, step=15)]).findings == ()
+
+
+def test_one_lost_sample_is_no_outage_however_long_the_step():
+    values = with_values({50: NAN, 51: 40.0})
+    assert inspect([raw(values, step=300)]).history["shop/api"].values[51] == 40.0
 
 
 def test_a_spike_at_a_coarse_step_may_be_a_crowd_and_is_only_noted():

@@ -123,6 +123,20 @@ def test_an_hour_without_samples_is_no_clock_change_where_the_zone_is_known():
     assert len(report.history["a"]) == 360
 
 
+def test_an_hour_without_samples_on_a_weekday_is_no_clock_change():
+    sunday = local_spring(zone_assumed=True)
+    monday = RawSeries("a", sunday.stamps + 86_400, sunday.values, zone_assumed=True)
+    assert [found.rule for found in inspect([monday]).findings] == [Rule.GAP]
+
+
+def test_hours_of_two_values_are_two_series_and_no_clock_change():
+    item = raw(noisy(300))
+    twice = RawSeries("a", np.r_[item.stamps, item.stamps], np.r_[item.values, item.values + 9])
+    with pytest.raises(HistoryError, match="300 stamps") as error:
+        inspect([twice])
+    assert "clocks" not in str(error.value)
+
+
 def test_utc_is_kept_over_a_clock_change():
     report = inspect([raw(noisy(360), start=DAY_OF_SPRING)])
     assert (report.findings, len(report.history["shop/api"])) == ((), 360)

@@ -66,6 +66,15 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
         read_history(tmp_path / "h.parquet")
 
 
+def test_who_reads_the_old_file_is_not_disturbed(tmp_path):
+    path = tmp_path / "h.parquet"
+    write_history(path, history())
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        write_history(path, history(90))
+        assert reader.read() == before
+
+
 def test_a_history_is_written_as_parquet_only(tmp_path):
     with pytest.raises(HistoryError, match=r"name it \*.parquet"):
         write_history(tmp_path / "h.csv", history())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -140,11 +141,19 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(server: PrometheusServer) -> Iterator[PrometheusServer]:
+def serving(
+    server: PrometheusServer, tls: ssl.SSLContext | None = None
+) -> Iterator[PrometheusServer]:
     """Serve on a free loopback port until the block ends."""
     handler = type("Handler", (_Handler,), {"served": server})
     with _Quiet(("127.0.0.1", 0), handler) as httpd:
-        server.url = f"http://127.0.0.1:{httpd.server_address[1]}"
+        if tls:
+            # The handshake is left to the thread of each connection.
+            httpd.socket = tls.wrap_socket(
+                httpd.socket, server_side=True, do_handshake_on_connect=False
+            )
+        scheme = "https" if tls else "http"
+        server.url = f"{scheme}://127.0.0.1:{httpd.server_address[1]}"
         thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

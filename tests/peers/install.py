@@ -44,6 +44,7 @@ def _unpack(package: str) -> None:
             *("-o", f"Dir::Cache::Archives={work / 'archives'}"),
             *("-o", "Debug::NoLocking=1"),
             *("-o", "APT::Sandbox::User="),  # the folder belongs to us, not to _apt
+            *("-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=2"),
         ]
         _do(["apt-get", *private, "-qq", "update"], work)
         _do(["apt-get", *private, "-qq", "download", package], work)

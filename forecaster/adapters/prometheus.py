@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -26,7 +27,7 @@ import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import MaxRetryError, ProtocolError
 from urllib3.util.retry import Retry
 
 from forecaster.adapters.prometheus_answers import Answer, Grid, on_grid, shown
@@ -222,6 +223,8 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _translated(error: requests.RequestException, settings: PrometheusSettings) -> Exception:
     if isinstance(error, requests.exceptions.SSLError):
+        if "EOF" in _reason(error):  # the server restarts, or does not say what it misses
+            return _AgainError("the TLS connection broke off; the server may want --client-cert")
         return PrometheusError(
             f"{settings.url}: no trusted TLS connection ({_reason(error)}); "
             "check --ca-file, --client-cert and --client-key"
@@ -240,7 +243,9 @@ def _reason(error: Exception) -> str:
     inner = error.args[0] if error.args else error
     if isinstance(inner, MaxRetryError) and inner.reason is not None:
         inner = inner.reason
-    return shown(str(inner).rsplit(": ", 1)[-1])
+    if isinstance(inner, ProtocolError):
+        inner = inner.args[-1]
+    return shown(re.sub(r".*: (?:[A-Z_]+\] )?", "", str(inner)))
 
 
 def _told(response: requests.Response) -> str:

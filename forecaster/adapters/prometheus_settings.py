@@ -50,7 +50,15 @@ class PrometheusSettings:
             )
 
     def _check_url(self) -> None:
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port, (parts.hostname or "").encode("idna")
+        except ValueError as error:
+            # Not shown: where the host cannot be found, a password may be taken for the port.
+            raise ConfigError(
+                "host or port of the Prometheus URL cannot be read; "
+                "it must look like http://prometheus:9090"
+            ) from error
         if parts.username or parts.password:
             raise ConfigError(
                 f"the URL of {parts.hostname} holds credentials, which end up in logs; "

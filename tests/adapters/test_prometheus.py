@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from forecaster.adapters.prometheus import PrometheusSource
 from forecaster.adapters.prometheus_answers import Answer, Grid
 from forecaster.adapters.prometheus_settings import Pacing, PrometheusSettings
-from forecaster.errors import ConfigError, PrometheusError
+from forecaster.errors import PrometheusError
 from tests.adapters.prometheus_server import (
     FakeSeries,
     PrometheusServer,
@@ -235,82 +234,3 @@ def test_a_redirect_loop_ends() -> None:
 
 def _parameters() -> str:
     return f"query={QUERY}&start={GRID.first}&end={GRID.last}&step=60".replace(" ", "%20")
-
-
-def test_the_token_is_read_again_for_every_request_since_it_rotates(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    server = PrometheusServer(TRUTH)
-    token.write_text("one")
-    with serving(server), source(server.url, bearer_token_file=token) as prometheus:
-        prometheus.query_range(QUERY, GRID)
-        token.write_text("two")
-        prometheus.query_range(QUERY, GRID)
-    assert [a.headers["Authorization"] for a in server.asked] == ["Bearer one", "Bearer two"]
-
-
-def test_user_and_tenant_are_sent_and_netrc_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login wrong password wrong\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    password = tmp_path / "password"
-    password.write_text("pass\n")
-    server = PrometheusServer(TRUTH)
-    tenant = (("X-Scope-OrgID", "team-a"),)
-    with (
-        serving(server),
-        source(server.url, username="u", password_file=password, headers=tenant) as signed,
-        source(server.url) as anonymous,
-    ):
-        signed.query_range(QUERY, GRID)
-        anonymous.query_range(QUERY, GRID)
-    assert server.asked[0].headers["Authorization"] == "Basic dTpwYXNz"  # u:pass
-    assert server.asked[0].headers["X-Scope-OrgID"] == "team-a"
-    assert "Authorization" not in server.asked[1].headers
-
-
-@pytest.mark.parametrize("content", [b"", b"s3cret\ntwo lines", b"\xff\xfes3cret"])
-def test_a_credential_file_with_nonsense_is_refused_without_showing_it(
-    content: bytes, tmp_path: Path
-) -> None:
-    token = tmp_path / "token"
-    token.write_bytes(content)
-    with pytest.raises(ConfigError) as caught:
-        ask([], bearer_token_file=token)
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("url", "settings", "words"),
-    [
-        pytest.param("prometheus:9090", {}, "http://prometheus:9090", id="no scheme"),
-        pytest.param("ftp://prometheus", {}, "must look like", id="another scheme"),
-        pytest.param("http://u:s3cret@prom", {}, "--password-file", id="password in the URL"),
-        pytest.param("http://prom/?a=b", {}, "do not belong", id="a query in the URL"),
-        pytest.param("http://p", {"username": "u"}, "belong together", id="user, no password"),
-        pytest.param("http://p", {"client_key": Path("k")}, "--client-cert", id="key, no cert"),
-        pytest.param("http://p", {"ca_file": Path("/nowhere")}, "/nowhere", id="no such CA"),
-        pytest.param("http://p", {"headers": (("a b", "c"),)}, "'a b'", id="a header's name"),
-        pytest.param("http://p", {"headers": (("a", "b\nc"),)}, "one line", id="a header's value"),
-        pytest.param("http://p", {"timeout": timedelta(0)}, "must be > 0", id="no timeout"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused_before_any_request(
-    url: str, settings: dict[str, object], words: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        source(url, **settings)
-    assert words in str(caught.value)
-    assert "s3cret" not in str(caught.value)
-
-
-def test_the_identity_of_a_cache_tells_tenants_apart_and_holds_no_secret(tmp_path: Path) -> None:
-    password = tmp_path / "password"
-    password.write_text("s3cret")
-    tenants = [
-        PrometheusSettings("http://p", None, "u", password, headers=(("X-Scope-OrgID", name),))
-        for name in ("a", "b")
-    ]
-    assert tenants[0].identity != tenants[1].identity
-    assert "s3cret" not in json.dumps(tenants[0].identity)

@@ -93,6 +93,6 @@ def test_a_server_that_cannot_be_trusted_is_left_at_once(
 def test_without_a_client_certificate_nothing_is_answered(
     server: PrometheusServer, papers: Path
 ) -> None:
-    with pytest.raises(PrometheusError):
+    with pytest.raises(PrometheusError, match="--client-cert"):
         ask(PrometheusSettings(server.url, ca_file=papers / "ca.pem", retries=0))
     assert server.asked == []

@@ -1,12 +1,12 @@
-"""Anchors: what simple smoothing expects next, which of it to believe, and how wrong it tends to be.
+"""Anchors: what simple smoothing expects next, which of it to believe, and how wrong it is.
 
 The model does not predict requests per second. It predicts the *deviation* from a blend of
 exponential-smoothing forecasts in units of that blend's own recent error, as in ES-RNN (Smyl, 2020,
 International Journal of Forecasting 36(1)). Everything here is causal: a value at sample ``t``
 depends on samples up to ``t`` alone, and costs O(1) per new sample.
 
-Axes: ``(items, time)``; with anchors ``(anchors, items, time)``. ``t`` is the origin: the last sample
-that has been seen. An anchor's forecast for ``h`` steps after it is the straight line
+Axes: ``(items, time)``; with anchors ``(anchors, items, time)``. ``t`` is the origin: the last
+sample that has been seen. An anchor's forecast for ``h`` steps after it is the straight line
 ``gain[t] * profile[t + h] + shift[t]``, not below 0.
 """
 
@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from forecaster import smoothing
-from forecaster.series import DAY, steps_per
+from forecaster.series import DAY, Block, steps_per
 
-Block = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
 # Profiles of the day: (smoothing half-width in minutes, gain per day). The last is the week before.
@@ -52,7 +51,7 @@ class Timing:
         if not 1 <= self.prediction_length <= self.day:
             raise ValueError(
                 f"prediction_length is {self.prediction_length}, but it must be at least 1 and at "
-                f"most a day ({self.day} steps of {self.step}), for a day's shape is what it rests on"
+                f"most a day ({self.day} steps of {self.step}), whose shape it rests on"
             )
 
     @property
@@ -120,7 +119,12 @@ class Track:
     def blend(self, rows: Indices, origins: Indices) -> Block:
         """Return the blend of the anchors from each origin, ``(origins, horizon)``."""
         weights = self.weights[:, rows, origins].T  # (origins, anchors)
-        return np.einsum("ohk,ok->oh", self.anchors(rows, origins), weights)
+        blend: Block = np.einsum("ohk,ok->oh", self.anchors(rows, origins), weights)
+        return blend
+
+    def anchor_before(self, k: int, lead: int) -> Block:
+        """Return what anchor ``k`` said ``lead`` steps before each sample, ``(items, time)``."""
+        return _lagged_line(k, self.filled, self.profiles, self.gains, self.shifts, lead)
 
 
 _PROFILE_OF = (
@@ -167,7 +171,7 @@ def _filled(block: Block) -> Block:
 
 
 def _profiles(values: Block, timing: Timing) -> Block:
-    """Return the shapes of the day and of last week, reaching ``prediction_length`` past the end."""
+    """Return the shapes of the day and of last week, ``prediction_length`` past the end."""
     future = np.full((values.shape[0], timing.prediction_length), np.nan, dtype=np.float32)
     reaching = np.concatenate([values, future], axis=1)
     raw = {gain: smoothing.periodic_profile(reaching, timing.day, gain) for _, gain in DAY_PROFILES}
@@ -196,9 +200,9 @@ def _lines(block: Block, filled: Block, profiles: Block, timing: Timing) -> tupl
         shape = profiles[profile][:, : block.shape[1]]
         expected = smoothing.ewma(np.where(known, shape, np.float32(np.nan)), span)
         if len(gains) < len(LEVEL_SPANS) + len(SCALED):
-            ratio = (levels[span] + floor) / (expected + floor)
+            ratio = np.asarray((levels[span] + floor) / (expected + floor), dtype=np.float32)
             gains.append(ratio)
-            shifts.append((ratio - 1) * floor)
+            shifts.append(np.asarray((ratio - 1) * floor, dtype=np.float32))
         else:
             gains.append(np.ones_like(block))
             shifts.append(levels[span] - expected)

@@ -63,7 +63,7 @@ class TrainConfig:
 
     Attributes:
         members: networks in the ensemble; each starts from its own seed.
-        epochs: passes of ``steps_per_epoch`` gradient steps, at most; early stopping may end sooner.
+        epochs: rounds of ``steps_per_epoch`` gradient steps, at most; see ``patience``.
         patience: epochs without a better calibration loss before a member stops.
         peak_weight: extra weight of the upper quantiles' loss on the top 5 % moments of each day:
             missing a peak costs more than missing a night.

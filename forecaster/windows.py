@@ -1,9 +1,10 @@
 """Windows: what a model sees at an origin, and what happened after it.
 
-Axes: ``(windows, horizon, features)`` for what is known about each step ahead, ``(windows, features)``
-for what holds for the whole window, ``(windows, context, features)`` for the recent past. Everything
-is relative to the anchors' blend in units of its noise scale, so that a service of 0.1 and one of
-10^9 requests per second look alike. No feature knows a sample after its origin.
+Axes: ``(windows, horizon, features)`` for what is known about each step ahead,
+``(windows, features)`` for what holds for the whole window, ``(windows, context, features)`` for
+the recent past. All is relative to the anchors' blend in units of its noise scale, so that a
+service of 0.1 and one of 10^9 requests per second look alike. No feature knows a sample after its
+origin.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from forecaster import smoothing
-from forecaster.anchors import ANCHOR_COUNT, Block, Indices, Timing, Track
+from forecaster.anchors import ANCHOR_COUNT, Indices, Timing, Track
+from forecaster.series import Block
 
 # Rhythms shorter than a day, such as scheduled jobs: (period in minutes, gain per period).
 RHYTHMS = ((60, 1 / 12), (60, 1 / 24), (15, 1 / 24))
@@ -89,7 +91,7 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
     horizon = [_log_scale((anchors - blend[:, :, None]) / scale[:, None, None])]
     horizon += _seasonal_surprises(surprise, rows, origins, ahead, timing)
     steps = np.broadcast_to((ahead - origins[:, None]) / timing.prediction_length, ahead.shape)
-    horizon.append(steps[:, :, None])
+    horizon.append(steps[:, :, None].astype(np.float32))
     return Windows(
         horizon=np.concatenate(horizon, axis=2, dtype=np.float32),
         context=_context(track, rows, origins, blend, weights),
@@ -107,7 +109,7 @@ def _log_scale(x: Block) -> Block:
 
 
 def _known(x: Block) -> Block:
-    return np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.asarray(np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float32)
 
 
 def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]:
@@ -128,8 +130,9 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
 
 def _surprise(track: Track) -> Block:
     """Return how far each sample lay from the mean of its last hour, in noise scales."""
-    mean = smoothing.trailing_mean(track.filled, track.timing.hour).astype(np.float32)
-    return np.clip((track.values - mean) / track.scale, -CLIP, CLIP)
+    mean = smoothing.trailing_mean(track.filled, track.timing.hour)
+    surprise: Block = np.clip((track.values - mean) / track.scale, -CLIP, CLIP)
+    return surprise
 
 
 def _seasonal_surprises(
@@ -171,10 +174,10 @@ def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weight
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
-def _recent(  # noqa: PLR0917
+def _recent(
     track: Track, surprise: Block, rows: Indices, origins: Indices, length: int, blend: Block
 ) -> Block:
-    """Return the last ``length`` samples up to the origin; what is before the first is that first."""
+    """Return the last ``length`` samples up to the origin; the first one stands for any before."""
     index = np.maximum(origins[:, None] - length + 1 + np.arange(length), 0)
     pick = rows[:, None], index
     scale = track.scale[rows, origins][:, None]

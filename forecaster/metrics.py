@@ -1,0 +1,74 @@
+"""How good a forecast was: the losses and rates that the reports are made of.
+
+Axes: ``actual`` is ``(...)`` QPS that happened, NaN where unknown; ``predicted`` is
+``(..., levels)`` QPS. Unknown moments never count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+
+
+def pinball_loss(actual: Array, predicted: Array, quantile_levels: Sequence[float]) -> Array:
+    """Return the pinball (quantile) loss of every moment and level, ``(..., levels)``.
+
+    Source: Koenker and Bassett, 1978, Econometrica 46(1).
+
+    >>> pinball_loss(np.array([100.0]), np.array([[90.0]]), [0.9]).tolist()
+    [[9.0]]
+    """
+    levels = np.asarray(quantile_levels, dtype=predicted.dtype)
+    error = actual[..., None] - predicted
+    return np.maximum(levels * error, (levels - 1) * error)
+
+
+def coverage(actual: Array, predicted: Array) -> Array:
+    """Return the share of known moments at or below each level, ``(levels,)``; NaN of none.
+
+    >>> coverage(np.array([1.0, 3.0]), np.array([[2.0], [2.0]])).tolist()
+    [0.5]
+    """
+    known = np.isfinite(actual)
+    if not known.any():
+        return np.full(predicted.shape[-1], np.nan)
+    return np.asarray((actual[known][:, None] <= predicted[known]).mean(axis=0))
+
+
+def peak_moments(actual: Array, share: float = 0.05) -> npt.NDArray[np.bool_]:
+    """Return which moments are among the top ``share`` of the known ones.
+
+    >>> peak_moments(np.array([1.0, 9.0, np.nan, 2.0]), 0.4).tolist()
+    [False, True, False, False]
+    """
+    known = actual[np.isfinite(actual)]
+    if not known.size:
+        return np.zeros(actual.shape, dtype=bool)
+    return np.asarray(actual >= np.quantile(known, 1 - share))
+
+
+def wape(actual: Array, point: Array) -> float:
+    """Return the weighted absolute percentage error, as a ratio; NaN if nothing was requested.
+
+    >>> wape(np.array([90.0, 110.0]), np.array([100.0, 100.0]))
+    0.1
+    """
+    known = np.isfinite(actual)
+    total = float(np.abs(actual[known]).sum(dtype=np.float64))
+    if total == 0:
+        return float("nan")
+    return float(np.abs(actual[known] - point[known]).sum(dtype=np.float64)) / total
+
+
+def geometric_mean(ratios: Iterable[float]) -> float:
+    """Return the geometric mean of the ratios that are known and above 0; NaN of none.
+
+    >>> round(geometric_mean([0.5, 2.0, float("nan")]), 3)
+    1.0
+    """
+    values = np.array([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0])
+    return float(np.exp(np.log(values).mean())) if values.size else float("nan")

@@ -62,6 +62,10 @@ class Windows:
         qps = self.blend[:, :, None] + deviation * self.scale[:, None, None]
         return np.asarray(np.maximum(qps, 0), dtype=np.float32)
 
+    def take(self, index: Indices) -> Windows:
+        """Return the windows at the places ``index``."""
+        return Windows(*(getattr(self, field.name)[index] for field in fields(Windows)))
+
     @staticmethod
     def join(parts: Sequence[Windows]) -> Windows:
         """Return the windows of all parts, in order."""

@@ -37,7 +37,10 @@ def counter(n: int = 100) -> np.ndarray:
         pytest.param([raw([])], None, ["shop/api", "no samples"], id="no samples"),
         pytest.param([raw(noisy(29))], None, ["29 known", "30", "longer span"], id="too short"),
         pytest.param([raw(np.full(99, NAN))], None, ["0 known samples"], id="nothing but gaps"),
-        pytest.param([raw(counter())], None, ["raw counter", "rate(...[1m])"], id="counter"),
+        pytest.param([raw(counter())], None, ["raw counter", "rate(...[5m])"], id="counter"),
+        pytest.param(
+            [raw(counter(), step=900)], None, ["rate(...[1h])"], id="a rate spans four steps"
+        ),
         pytest.param(
             [raw(np.concatenate([counter(), counter()]))], None, ["raw counter"], id="it was reset"
         ),

@@ -159,6 +159,22 @@ KEPT = {
 }
 
 
+def rate_range(step: int) -> str:
+    """Return a range for ``rate(...)`` as PromQL writes it, for a step in seconds.
+
+    Four steps, so that one missed scrape does not leave it empty; less than 5m is seldom four
+    scrapes.
+
+    >>> [rate_range(step) for step in (15, 60, 100, 900)]
+    ['5m', '5m', '400s', '1h']
+    """
+    seconds = max(4 * step, 300)
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
 def judge(values: FloatArray, sheet: Sheet) -> None:
     """Refuse what is no traffic or too little of it; note what is constant."""
     known = np.isfinite(values)
@@ -173,7 +189,7 @@ def judge(values: FloatArray, sheet: Sheet) -> None:
     elif masks.is_counter(values, sheet.rules):
         message = (
             f"values only grow, from {values[known][0]:g} to {values[known][-1]:g}: a raw "
-            "counter; query its rate: rate(...[1m])"
+            f"counter; query its rate: rate(...[{rate_range(sheet.seconds)}])"
         )
         sheet.add(Rule.COUNTER, Action.REFUSED, everything, message)
     elif masks.is_constant(values):

@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the whole parser; the options of a subcommand are added by its module."""
     parser = argparse.ArgumentParser(
         prog="forecaster",
-        description="Forecast requests per second from a Prometheus history as calibrated quantiles.",
+        description="Forecast requests per second from a Prometheus history, as quantiles.",
         epilog="'forecaster COMMAND --help' lists the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

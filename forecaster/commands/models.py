@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do one action; what it finds or changes is printed."""
-    from forecaster.adapters.registry import Registry  # noqa: PLC0415 slow to load
-    from forecaster.commands import models_output as output  # noqa: PLC0415 slow to load
+    from forecaster.adapters.registry import Registry
+    from forecaster.commands import models_output as output
 
     registry = Registry(args.models)
     if args.action == "list":

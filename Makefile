@@ -1,0 +1,72 @@
+# Each target does its own set-up: a fresh machine needs Python 3.11 or newer and make.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo-output
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check notebooks bench constraints clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
+	do printf '  %-18s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.installed ## train on generated traffic, evaluate, predict; writes demo-output/report.html
+	@mkdir -p $(DEMO)
+	$(BIN)/forecaster generate --items 3 --days 28 --out $(DEMO)/history.parquet
+	$(BIN)/forecaster train --history $(DEMO)/history.parquet --out $(DEMO)/models --name demo \
+	  --time-budget 60s --seed 0
+	$(BIN)/forecaster evaluate --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet \
+	  --report $(DEMO)/report.html --json $(DEMO)/report.json
+	$(BIN)/forecaster predict --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet
+	@echo "The report with its plots is $(DEMO)/report.html; the same as numbers is $(DEMO)/report.json."
+
+test: $(VENV)/.installed ## run every test, the one with a real Prometheus included
+	@$(BIN)/python -m tests.peers.install || if [ -n "$${CI+set}" ]; \
+	then echo 'CI must test against the real Prometheus, so this is a failure.' >&2; exit 1; \
+	else echo 'The tests that need the real Prometheus are skipped, by name.' >&2; fi
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+check: $(VENV)/.installed ## lint, formatting, types, the layers, spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+notebooks: $(VENV)/.installed ## execute the notebooks in place, keeping their pictures
+	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+
+bench: $(VENV)/.installed-bench ## print again the figures of benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+constraints: ## pin anew every dependency, as a fresh environment resolves it
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && set -e; \
+	$(PYTHON) -m venv "$$fresh"; \
+	"$$fresh/bin/pip" install --quiet torch==2.13.0 --editable '.[bench,dev,notebooks,s3]'; \
+	grep '^#' constraints.txt > "$$fresh/pins"; \
+	"$$fresh/bin/pip" freeze --all --exclude pip --exclude-editable | sed 's/+.*//' >> "$$fresh/pins"; \
+	cp "$$fresh/pins" constraints.txt
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) $(DEMO) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf build tidegate.egg-info
+
+# A virtual environment whose Python is gone, or that was cut off half way, is made anew.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "tidegate needs Python >= 3.11, and $(PYTHON) is not; name one: make PYTHON=python3.12 ..." >&2; \
+	  exit 1; }
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(INSTALL) --editable '.[dev,bench]'
+	@touch $@

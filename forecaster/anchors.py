@@ -82,6 +82,11 @@ class Timing:
         """Samples before the first origin with a day's shape behind it."""
         return self.day + self.memory
 
+    @property
+    def tail(self) -> int:
+        """Samples after which an average over `memory` has forgotten where it began."""
+        return self.day + 8 * self.memory
+
 
 @dataclass(frozen=True, eq=False)
 class Track:

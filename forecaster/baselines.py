@@ -35,6 +35,10 @@ class Naive:
     path: Block
     scale: Block
 
+    def take(self, index: Indices) -> Naive:
+        """Return the forecasts at the places ``index``."""
+        return Naive(self.path[index], self.scale[index])
+
 
 @dataclass(frozen=True, eq=False)
 class Spread:

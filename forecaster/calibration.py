@@ -1,8 +1,8 @@
 """Calibration: make "0.95" mean that 95 of 100 moments lie below.
 
-Split-conformal, per level and step ahead (Romano et al., 2019, arXiv:1905.03222, one-sided): on held
-out time, the shift of level ``q`` is the ``q``-quantile of how far, in units of recent error, what
-happened lay above the predicted quantile.
+Split-conformal, per level and step ahead (Romano et al., 2019, arXiv:1905.03222, one-sided): on
+held-out time, the shift of level ``q`` is the ``q``-quantile of how far, in units of recent error,
+what happened lay above the predicted quantile.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ window belongs to the part in which its whole horizon lies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from forecaster.anchors import Timing, Track, follow
+from forecaster.anchors import Indices, Timing, Track, follow
 from forecaster.baselines import Naive, naive_forecasts
 from forecaster.config import ModelConfig, TrainConfig
 from forecaster.errors import HistoryError
@@ -38,12 +39,11 @@ class Cases:
 
 @dataclass(frozen=True, eq=False)
 class ItemCases:
-    """One item's three parts, in order of time."""
+    """What fits and what calibrates one item; its test part is left to the backtest."""
 
     item_id: str
     train: Windows
     calibration: Cases
-    test: Cases
 
 
 def cut_cases(track: Track, origins: np.ndarray, model: ModelConfig) -> Cases:
@@ -62,6 +62,28 @@ def boundaries(length: int, config: TrainConfig) -> tuple[int, int]:
     """Return the first calibration sample and the first test sample of a series of ``length``."""
     test = round(length * (1 - config.test_share))
     return round(length * (1 - config.test_share - config.calibration_share)), test
+
+
+def off_beat(stride: int, timing: Timing) -> int:
+    """Return the first number from ``stride`` on without a common factor with an hour's samples.
+
+    Scheduled jobs start on the hour; origins at such a stride see every minute of it alike.
+
+    >>> from datetime import timedelta
+    >>> off_beat(5, Timing(timedelta(minutes=1), 30))
+    7
+    """
+    stride = max(stride, 1)
+    while math.gcd(stride, max(timing.samples(60), 1)) > 1:
+        stride += 1
+    return stride
+
+
+def backtest_origins(series: Series, first: int, timing: Timing) -> Indices:
+    """Return the origins from sample ``first`` on that fall on a quarter of an hour's clock."""
+    stride = max(timing.samples(TEST_MINUTES), 1)
+    start = int(series.start.timestamp()) // int(timing.step.total_seconds())
+    return origins_between(first, len(series), timing, stride, phase=-start % stride)
 
 
 def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
@@ -84,15 +106,13 @@ def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
 def _parts(series: Series, config: TrainConfig, most: int) -> ItemCases:
     timing, length = config.model.timing, len(series)
     calibrate, test = boundaries(length, config)
-    stride = {minutes: max(timing.samples(minutes), 1) for minutes in (5, 15)}
     first = timing.warm_up
-    dense = max((calibrate - first) // most, 1)
+    dense = off_beat((calibrate - first) // most, timing)
+    sparse = off_beat(timing.samples(CALIBRATION_MINUTES), timing)
     origins = {
         "train": origins_between(first, calibrate, timing, dense),
-        "calibration": origins_between(
-            max(calibrate, first), test, timing, stride[CALIBRATION_MINUTES]
-        ),
-        "test": origins_between(max(test, first), length, timing, stride[TEST_MINUTES]),
+        "calibration": origins_between(max(calibrate, first), test, timing, sparse),
+        "test": backtest_origins(series, max(test, first), timing),
     }
     track = track_of(series, timing)
     for part, found in origins.items():
@@ -110,7 +130,6 @@ def _parts(series: Series, config: TrainConfig, most: int) -> ItemCases:
         series.item_id,
         train,
         cut_cases(track, origins["calibration"], config.model),
-        cut_cases(track, origins["test"], config.model),
     )
 
 

@@ -29,7 +29,9 @@ class Ensemble:
 
     def deviation(self, windows: Windows) -> Block:
         """Return the mean of the members, ``(windows, horizon, levels)``, in noise scales."""
-        return np.mean([network_deviation(network, windows) for network in self.networks], axis=0)
+        members = [network_deviation(network, windows) for network in self.networks]
+        mean: Block = np.mean(members, axis=0)
+        return mean
 
     def predict(self, windows: Windows) -> Spread:
         return Spread(windows.restore(self.deviation(windows)), windows.scale)

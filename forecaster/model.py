@@ -8,6 +8,7 @@ earlier days say about its step.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -37,7 +38,7 @@ def laplace_gaps(levels: Sequence[float]) -> list[float]:
     [1.61, 1.61]
     """
     at = [math.log(2 * q) if q < MEDIAN else -math.log(2 * (1 - q)) for q in levels]
-    return [high - low for low, high in zip(at, at[1:], strict=False)]
+    return [high - low for low, high in itertools.pairwise(at)]
 
 
 class DeviationLSTM(nn.Module):

@@ -73,9 +73,15 @@ class Windows:
         return Windows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def origins_between(first: int, last: int, timing: Timing, stride: int) -> Indices:
-    """Return every ``stride``-th origin whose whole horizon lies in samples ``[first, last)``."""
+def origins_between(
+    first: int, last: int, timing: Timing, stride: int, *, phase: int = 0
+) -> Indices:
+    """Return every ``stride``-th origin whose whole horizon lies in samples ``[first, last)``.
+
+    The first one is the earliest that is ``phase`` modulo ``stride``.
+    """
     begin = max(first - 1, 0)
+    begin += (phase - begin) % stride
     return np.arange(begin, last - timing.prediction_length, stride, dtype=np.int64)
 
 

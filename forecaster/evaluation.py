@@ -19,12 +19,12 @@ from forecaster.anchors import Timing
 from forecaster.baselines import LAST_VALUE
 from forecaster.calibration import calibrated
 from forecaster.config import MEDIAN
-from forecaster.dataset import LEAST_WINDOWS, Cases, cut_cases, backtest_origins, track_of
+from forecaster.dataset import LEAST_WINDOWS, Cases, backtest_origins, cut_cases, track_of
 from forecaster.ensemble import LSTM
 from forecaster.errors import HistoryError
 from forecaster.metrics import coverage, geometric_mean, peak_moments, pinball_loss, wape
-from forecaster.predict import CANDIDATES, Forecaster
 from forecaster.series import Block, History, Series
+from forecaster.serving import CANDIDATES, Forecaster
 
 SERVED = "served"
 

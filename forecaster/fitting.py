@@ -17,8 +17,8 @@ from forecaster.config import TrainConfig
 from forecaster.dataset import ItemCases, boundaries, prepare
 from forecaster.ensemble import LSTM
 from forecaster.metrics import geometric_mean, pinball_loss
-from forecaster.predict import CANDIDATES, Candidates, Forecaster, Service
 from forecaster.series import Block, History
+from forecaster.serving import CANDIDATES, Candidates, Forecaster, Service
 from forecaster.tabular import BoostingBaseline, RidgeBaseline
 from forecaster.training import Checkpoints, EpochReport, FittingData, fit_ensemble
 from forecaster.windows import Windows

@@ -1,0 +1,112 @@
+"""What the distribution promises: what an import costs, and what an installation pins."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import forecaster
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONSTRAINTS = (ROOT / "constraints.txt").read_text()
+PINS = {
+    canonicalize_name(name): Version(version)
+    for name, version in re.findall(r"^([^#\s=]+)==(\S+)$", CONSTRAINTS, re.MULTILINE)
+}
+REQUIREMENTS = [
+    Requirement(text)
+    for texts in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    for text in texts
+]
+FRAMEWORKS = {
+    *("fsspec", "pandas", "plotly", "prometheus_api_client", "pyarrow", "pydantic", "requests"),
+    *("rich", "safetensors", "scipy", "sklearn", "torch"),
+}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after running ``code``."""
+    report = "\nimport sys; print(); print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_values_load_no_framework():
+    loaded = loaded_after("import forecaster.series, forecaster.errors, forecaster.synthetic")
+
+    assert loaded & FRAMEWORKS == set()
+
+
+def test_help_loads_neither_a_framework_nor_numpy():
+    """It adds the options of every command; this keeps it below half a second."""
+    loaded = loaded_after(
+        "from forecaster.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    )
+
+    assert loaded & (FRAMEWORKS | {"numpy"}) == set()
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_every_dependency_is_pinned_within_its_range(requirement):
+    assert PINS[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_pins_carry_no_build_tag_so_that_pip_may_take_a_cpu_build():
+    assert [str(version) for version in PINS.values() if version.local] == []
+
+
+def test_constraints_hold_pins_and_comments_alone():
+    lines = [line for line in CONSTRAINTS.splitlines() if not line.startswith("#")]
+
+    assert len(lines) == len(PINS)
+
+
+def test_no_host_but_the_index_that_pip_is_configured_for_is_named():
+    installing = "".join((ROOT / name).read_text() for name in ("Makefile", ".ci/run"))
+
+    assert "://" not in CONSTRAINTS + installing
+
+
+def test_the_version_is_the_same_everywhere():
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert newest is not None
+    assert {newest[1], PROJECT["version"]} == {forecaster.__version__}
+
+
+def test_the_readme_begins_with_the_two_commands():
+    commands = re.findall(
+        r"^    (\S.*?)(?:  #.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+
+    assert commands[:2] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_documents_name_only_make_targets_that_exist(document):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(
+        re.findall(r"(?:`|^    )make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE)
+    )
+
+    assert named <= targets
+    assert {"demo", "test", "check"} <= targets
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "models/README.md"])
+def test_links_between_documents_lead_somewhere(document):
+    path = ROOT / document
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text())
+
+    assert [link for link in links if not (path.parent / link).exists()] == []

@@ -87,7 +87,7 @@ def test_the_version_is_the_same_everywhere():
 
 def test_the_readme_begins_with_the_two_commands():
     commands = re.findall(
-        r"^    (\S.*?)(?:  #.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE
+        r"^    (\S.*?)(?: +#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE
     )
 
     assert commands[:2] == ["make demo", "make test"]

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.errors import HistoryError
+
 FloatArray = npt.NDArray[np.float64]
 # Where many items are computed at once: half the memory, seven digits.
 Block = npt.NDArray[np.float32]
@@ -97,6 +99,34 @@ class Series:
             self.item_id, self.start + first * self.step, self.step, self.values[first:last]
         )
 
+    def resampled(self, step: timedelta) -> Series:
+        """Return the mean of the known samples in each ``step`` up to and including its stamp.
+
+        A stamp whose step holds fewer than half of its samples is NaN.
+
+        >>> from datetime import UTC
+        >>> series = Series("a", datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=1), [1, 2, 3, 5])
+        >>> series.resampled(timedelta(minutes=2)).values.tolist()
+        [1.0, 2.5, 5.0]
+        """
+        count, rest = divmod(step, self.step)
+        if rest or count < 1:
+            raise HistoryError(
+                f"{self.item_id}: cannot bring a step of {self.step} to {step}; "
+                f"give a multiple of {self.step}"
+            )
+        # Stamps at multiples of the step since the epoch, so that all items share them.
+        phase = (int(self.start.timestamp()) // int(self.step.total_seconds()) - 1) % count
+        padded = np.full(-(-(phase + len(self)) // count) * count, np.nan)
+        padded[phase : phase + len(self)] = self.values
+        blocks = padded.reshape(-1, count)
+        known = np.isfinite(blocks)
+        mean = np.full(len(blocks), np.nan)
+        enough = 2 * known.sum(axis=1) >= count
+        mean[enough] = np.nansum(blocks[enough], axis=1) / known[enough].sum(axis=1)
+        start = self.start + (count - 1 - phase) * self.step
+        return Series(self.item_id, start, step, mean)
+
 
 @dataclass(frozen=True, eq=False)
 class History:
@@ -131,6 +161,10 @@ class History:
             if series.item_id == item_id:
                 return series
         raise KeyError(f"no item {item_id!r}; there are {', '.join(self.item_ids)}")
+
+    def resampled(self, step: timedelta) -> History:
+        """Return every item at a longer step; see `Series.resampled`."""
+        return History(tuple(series.resampled(step) for series in self.series))
 
     def between(self, start: datetime, end: datetime) -> History:
         """Return the samples of every item with ``start <= stamp < end``."""

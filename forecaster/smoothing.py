@@ -1,7 +1,7 @@
 """Causal filters over regular samples; every one treats NaN as unknown, never as zero.
 
-Axes: ``values`` is ``(..., time)`` in float32; each function keeps the shape. Spans are counted
-in samples.
+Axes: ``values`` is ``(..., time)`` in float32; each function keeps the shape. Spans and widths are
+counted in samples. A row's result does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ import numpy as np
 from scipy.signal import lfilter
 
 from forecaster.series import Block
+
+NAN = np.float32(np.nan)
+# Samples per product with a small matrix: 4 times as fast as a recursion sample by sample.
+CHUNK = 32
 
 
 def ewma(values: Block, span: float) -> Block:
@@ -20,14 +24,38 @@ def ewma(values: Block, span: float) -> Block:
     >>> ewma(np.float32([1, np.nan, 1]), 2.0).tolist()
     [1.0, 1.0, 1.0]
     """
-    alpha = 1 - np.exp(-1 / span)
-    known = np.isfinite(values)
-    b = np.array([alpha], dtype=np.float32)
-    a = np.array([1, alpha - 1], dtype=np.float32)
-    total: Block = lfilter(b, a, np.where(known, values, np.float32(0)))
-    weight: Block = lfilter(b, a, known.astype(np.float32))
+    flat = values.reshape(-1, values.shape[-1])
+    known = np.isfinite(flat)
+    gaps = ~known.all(axis=1)
+    whole = -np.expm1(-np.arange(1, flat.shape[1] + 1) / span).astype(np.float32)
+    if not gaps.any():
+        return np.asarray(_decaying_sum(flat, span) / whole).reshape(values.shape)
+    total = _decaying_sum(np.where(known, flat, np.float32(0)), span)
+    weight = np.tile(whole, (len(flat), 1))
+    weight[gaps] = _decaying_sum(known[gaps].astype(np.float32), span)
     floor = np.finfo(np.float32).tiny  # a denormal weight carries no digits of the mean
-    return np.divide(total, weight, out=np.full_like(values, np.nan), where=weight > floor)
+    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > floor)
+    return mean.reshape(values.shape)
+
+
+def _decaying_sum(values: Block, span: float) -> Block:
+    """Return ``y[t] = decay * y[t-1] + (1 - decay) * values[t]`` of finite rows, ``(rows, time)``.
+
+    Each chunk of samples is one product with a triangular matrix; what earlier chunks leave to it
+    is added to its first sample.
+    """
+    rows, length = values.shape
+    chunks = -(-length // CHUNK)
+    x = np.zeros((rows, chunks * CHUNK), dtype=np.float32)
+    x[:, :length] = values
+    x = x.reshape(-1, CHUNK)
+    decay = np.exp(-1 / span)
+    age = np.arange(CHUNK) - np.arange(CHUNK)[:, None]
+    kernel = np.where(age >= 0, (1 - decay) * decay ** np.maximum(age, 0), 0).astype(np.float32)
+    ends = (x @ kernel[:, -1]).reshape(rows, chunks)[:, :-1]
+    left = lfilter([1.0], [1.0, -(decay**CHUNK)], ends.astype(np.float64))
+    x.reshape(rows, chunks, CHUNK)[:, 1:, 0] += left * (decay / (1 - decay))
+    return np.asarray((x @ kernel).reshape(rows, -1)[:, :length])
 
 
 def forward_fill(values: Block) -> Block:
@@ -36,13 +64,16 @@ def forward_fill(values: Block) -> Block:
     >>> forward_fill(np.float32([np.nan, 2.0, np.nan])).tolist()
     [nan, 2.0, 2.0]
     """
-    position = np.where(np.isfinite(values), np.arange(values.shape[-1]), 0)
+    known = np.isfinite(values)
+    if known.all():
+        return values
+    position = np.where(known, np.arange(values.shape[-1]), 0)
     return np.take_along_axis(values, np.maximum.accumulate(position, axis=-1), axis=-1)
 
 
 def lagged(values: Block, count: int) -> Block:
     """Return the samples ``count`` steps later: ``result[t] = values[t - count]``, NaN before."""
-    result = np.full_like(values, np.nan)
+    result = np.full_like(values, NAN)
     result[..., count:] = values[..., : max(values.shape[-1] - count, 0)]
     return result
 
@@ -54,13 +85,33 @@ def trailing_mean(values: Block, width: int) -> Block:
     [1.0, 2.0, 4.0]
     """
     known = np.isfinite(values)
-    # Sums run in float64: a float32 running total loses the small services beside the large.
-    total = np.cumsum(np.where(known, values, 0), axis=-1, dtype=np.float64)
-    count = np.cumsum(known, axis=-1)
-    total[..., width:] -= total[..., :-width].copy()
-    count[..., width:] -= count[..., :-width].copy()
-    mean = np.divide(total, count, out=np.full(values.shape, np.nan), where=count > 0)
-    return np.asarray(mean, dtype=np.float32)
+    if known.all():
+        count = np.minimum(np.arange(1, values.shape[-1] + 1), width).astype(np.float32)
+        return np.asarray(_trailing_sum(values, width) / count)
+    total = _trailing_sum(np.where(known, values, np.float32(0)), width)
+    count = _trailing_sum(known.astype(np.float32), width)
+    return np.divide(total, count, out=np.full_like(total, NAN), where=count > 0)
+
+
+def _trailing_sum(values: Block, width: int) -> Block:
+    """Return the sum of the last ``width`` samples, from sums of 1, 2, 4, 8 ... samples.
+
+    Unlike a running total it keeps no trace of samples that have left: a large service's peak
+    would drown the small numbers after it.
+    """
+    length = values.shape[-1]
+    total = np.zeros_like(values)
+    power, size, done = values, 1, 0
+    while done < min(width, length):
+        if width & size:
+            total[..., done:] += power[..., : length - done]
+            done += size
+        if size < length:
+            doubled = power.copy()
+            doubled[..., size:] += power[..., :-size]
+            power = doubled
+        size *= 2
+    return total
 
 
 def centred_mean(values: Block, half_width: int) -> Block:
@@ -73,29 +124,52 @@ def centred_mean(values: Block, half_width: int) -> Block:
     """
     if half_width == 0:
         return values
-    pad = np.full((*values.shape[:-1], half_width), np.nan, dtype=np.float32)
+    pad = np.full((*values.shape[:-1], half_width), NAN, dtype=np.float32)
     padded = np.concatenate([values, pad], axis=-1)
     return trailing_mean(padded, 2 * half_width + 1)[..., half_width:]
 
 
-def periodic_profile(values: Block, period: int, gain: float) -> Block:
-    """Return, for each sample, the smoothed value of its slot in the periods before its own.
+def periodic_profile(values: Block, period: int, gain: float, *, first: int = 0) -> Block:
+    """Return, for each sample from ``first`` on, its slot's smoothed value in earlier periods.
 
     Slot ``s`` of period ``p`` holds ``S_p = (1 - gain) * S_(p-1) + gain * value``; what is returned
-    at that place is ``S_(p-1)``, so it stems from samples at least one period old, less the phase.
+    at that place is ``S_(p-1)``: it rests on the samples one period before, two, and so on.
     ``gain=1`` repeats the last period; NaN where the slot was never known.
     Source: simple exponential smoothing (Brown, 1956) of each slot by itself.
 
     >>> periodic_profile(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 0.5).tolist()
     [nan, nan, 1.0, 2.0, 2.0, 3.0]
     """
-    result = np.empty_like(values)
-    slot = np.full((*values.shape[:-1], period), np.nan, dtype=np.float32)
-    for first in range(0, values.shape[-1], period):
-        block = values[..., first : first + period]
-        width = block.shape[-1]
-        result[..., first : first + width] = slot[..., :width]
-        old = slot[..., :width]
-        moved = np.where(np.isnan(old), block, old + gain * (block - old))
-        slot[..., :width] = np.where(np.isnan(block), old, moved)
+    length = values.shape[-1]
+    result = np.empty((*values.shape[:-1], length - first), dtype=np.float32)
+    slot = np.full((*values.shape[:-1], period), NAN, dtype=np.float32)
+    for begin in range(0, length, period):
+        block = values[..., begin : begin + period]
+        old = slot[..., : block.shape[-1]]
+        skip = min(max(first - begin, 0), block.shape[-1])
+        at = begin + skip - first
+        result[..., max(at, 0) : max(at, 0) + old.shape[-1] - skip] = old[..., skip:]
+        moved = np.asarray(np.float32(1 - gain) * old + np.float32(gain) * block)
+        unknown = np.isnan(moved)
+        if unknown.any():
+            moved = np.where(unknown, np.where(np.isnan(block), old, block), moved)
+        slot[..., : block.shape[-1]] = moved
+    return result
+
+
+def periodic_mean(values: Block, period: int, span: float) -> Block:
+    """Return, for each sample, the `ewma` over earlier periods of the samples in its slot.
+
+    ``span`` counts periods. It is `periodic_profile` for many short periods: what has been seen
+    only a few times is a plain mean, and none weighs more than its age allows.
+
+    >>> periodic_mean(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 1e9).tolist()
+    [nan, nan, 1.0, 2.0, 2.0, 3.0]
+    """
+    length = values.shape[-1]
+    head = length % period  # a broken period first, so that the last one is whole
+    slots = values[..., head:].reshape(*values.shape[:-1], -1, period).swapaxes(-1, -2)
+    means = lagged(ewma(np.ascontiguousarray(slots), span), 1).swapaxes(-1, -2)
+    result = np.full_like(values, NAN)
+    result[..., head:] = means.reshape(*values.shape[:-1], length - head)
     return result

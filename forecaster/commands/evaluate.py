@@ -1,0 +1,73 @@
+"""`forecaster evaluate`: a stored forecaster beside every baseline, on time it has not seen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forecaster.commands.files import write_file
+from forecaster.commands.histories import add_history_arguments, history_from
+from forecaster.commands.spans import moment
+
+if TYPE_CHECKING:
+    from forecaster.serving import Forecaster
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_history_arguments(parser)
+    parser.add_argument(
+        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
+    )
+    parser.add_argument("--name", required=True, help="name of the forecaster in the registry")
+    parser.add_argument("--version", help="such as v0003 (default: the champion)")
+    parser.add_argument(
+        "--from", dest="begin", metavar="WHEN",
+        help="first origin (default: after what fitting and calibration have seen)",
+    )  # fmt: skip
+    parser.add_argument("--report", metavar="FILE.html", type=Path, help="write a page with plots")
+    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write every figure")
+
+
+def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
+    now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
+    from rich.console import Console
+
+    from forecaster.commands.evaluate_output import print_backtest
+    from forecaster.evaluation import backtest
+    from forecaster.predict import load_forecaster
+    from forecaster.report import html_report
+
+    forecaster = load_forecaster(args.models, args.name, args.version)
+    history = history_from(args, now=now)
+    start = None
+    if args.begin is not None:
+        start = moment(args.begin, "--from", now=now, step=history.step)
+        _warn_of_seen(forecaster, start)
+    result = backtest(forecaster, history, start=start)
+    print_backtest(result, Console())
+    if args.json is not None:
+        write_file(args.json, "--json", json.dumps(result.record(), indent=1))
+    if args.report is not None:
+        title = f"{args.name} {args.version or 'champion'}"
+        write_file(args.report, "--report", html_report(result, title))
+        print(f"report: {args.report}")
+    return 0
+
+
+def _warn_of_seen(forecaster: Forecaster, start: datetime) -> None:
+    """Say so when origins lie in time that fitting or calibration has seen."""
+    seen = sorted(
+        item
+        for item, service in forecaster.services.items()
+        if service.trained_until is not None and start < service.trained_until
+    )
+    if seen:
+        print(
+            f"--from {start.isoformat()} lies before the end of what the model was fitted and "
+            f"calibrated on ({len(seen)} items, {seen[0]} first): these figures flatter it",
+            file=sys.stderr,
+        )

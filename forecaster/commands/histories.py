@@ -1,0 +1,74 @@
+"""The history that a command works on: a file, or fetched from Prometheus."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forecaster.commands.sources import add_prometheus_arguments, fetch_from
+from forecaster.commands.spans import span
+from forecaster.errors import ConfigError
+
+if TYPE_CHECKING:
+    from forecaster.series import History
+
+DEFAULT_STEP = "60s"
+
+
+def add_history_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--history`` beside everything that belongs to ``--prometheus``."""
+    parser.add_argument(
+        "--history", metavar="FILE", type=Path, help="CSV or Parquet, long or wide; or --prometheus"
+    )
+    parser.add_argument(
+        "--skip-refused",
+        action="store_true",
+        help="leave out items that the quality pass refuses, as long as one remains",
+    )
+    parser.add_argument("--timezone", metavar="ZONE", help="of stamps in FILE that have none")
+    add_prometheus_arguments(parser)
+    parser.set_defaults(step=None)
+
+
+def history_from(args: argparse.Namespace, *, now: datetime) -> History:
+    """Return the inspected history; what was repaired goes to stderr.
+
+    Raises:
+        ConfigError: neither or both sources are given, or an option is wrong.
+        HistoryError: an item cannot be used.
+        PrometheusError: the server refuses, stays away, or has nothing.
+    """
+    if (args.history is None) == (args.prometheus is None):
+        given = "both" if args.history else "neither"
+        raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
+    step = None if args.step is None else span(args.step, "--step")
+    if args.history is not None:
+        return _from_file(args, step, now)
+    args.step = args.step or DEFAULT_STEP
+    from forecaster.quality import QualityRules, inspect
+
+    fetched = fetch_from(args, now=now)
+    rules = QualityRules(skip_refused=args.skip_refused)
+    report = inspect(fetched.series, step=span(args.step, "--step"), rules=rules, now=now)
+    _print(report.findings)
+    return report.history
+
+
+def _from_file(args: argparse.Namespace, step: timedelta | None, now: datetime) -> History:
+    from forecaster.adapters.tables import read_history
+    from forecaster.quality import QualityRules
+
+    rules = QualityRules(skip_refused=True) if args.skip_refused else None
+    report = read_history(args.history, rules=rules, timezone=args.timezone, now=now)
+    _print(report.findings)
+    if step is None or step == report.history.step:
+        return report.history
+    return report.history.resampled(step)
+
+
+def _print(findings: tuple[object, ...]) -> None:
+    for finding in findings:
+        print(finding, file=sys.stderr)

@@ -21,7 +21,7 @@ demo: $(VENV)/.installed ## train on generated traffic, evaluate, predict; write
 	@mkdir -p $(DEMO)
 	$(BIN)/forecaster generate --items 3 --days 28 --out $(DEMO)/history.parquet
 	$(BIN)/forecaster train --history $(DEMO)/history.parquet --out $(DEMO)/models --name demo \
-	  --time-budget 60s --seed 0
+	  --time-budget 60s --seed 0 --promote always
 	$(BIN)/forecaster evaluate --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet \
 	  --report $(DEMO)/report.html --json $(DEMO)/report.json
 	$(BIN)/forecaster predict --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet

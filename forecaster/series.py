@@ -105,8 +105,9 @@ class Series:
         A stamp whose step holds fewer than half of its samples is NaN.
 
         >>> from datetime import UTC
-        >>> series = Series("a", datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=1), [1, 2, 3, 5])
-        >>> series.resampled(timedelta(minutes=2)).values.tolist()
+        >>> start, minute = datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=1)
+        >>> series = Series("a", start, minute, np.array([1.0, 2.0, 3.0, 5.0]))
+        >>> series.resampled(2 * minute).values.tolist()
         [1.0, 2.5, 5.0]
         """
         count, rest = divmod(step, self.step)

@@ -25,7 +25,6 @@ RECENT_SAMPLES, RECENT_MEANS = 5, (15, 60)
 # A target further off than this many noise scales pulls a least-squares fit as if it were here.
 CLIP = 20.0
 RIDGE_PENALTY = 10.0
-BOOSTING_ROWS = 120_000
 BOOSTING_SETTINGS: dict[str, Any] = {
     "max_iter": 80,
     "max_depth": 6,
@@ -94,12 +93,7 @@ class BoostingBaseline:
     start: Block
 
     @classmethod
-    def fit(
-        cls, windows: Windows, quantile_levels: Sequence[float], rng: np.random.Generator
-    ) -> BoostingBaseline:
-        most = max(BOOSTING_ROWS // windows.horizon.shape[1], 1)
-        if len(windows) > most:
-            windows = windows.take(np.sort(rng.choice(len(windows), most, replace=False)))
+    def fit(cls, windows: Windows, quantile_levels: Sequence[float]) -> BoostingBaseline:
         rows, target = table(windows), windows.deviation
         known = np.isfinite(target)
         forests = []

@@ -78,16 +78,16 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     seed: int = 0
     members: int = 3
-    epochs: int = 6
+    epochs: int = 7
     steps_per_epoch: int = 250
     patience: int = 3
     batch_size: int = 256
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
+    weight_decay: float = 0.01
     peak_weight: float = 1.0
     calibration_share: float = 0.125
     test_share: float = 0.125
-    max_windows: int = 60_000
+    max_windows: int = 40_000
     time_budget: timedelta | None = None
     device: str = "auto"
 

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fit.add_argument("--time-budget", metavar="SPAN", help="for fitting the networks, e.g. 60s")
     fit.add_argument("--seed", metavar="N", type=int, default=0, help="default %(default)s")
     fit.add_argument("--members", metavar="N", type=int, default=3, help="networks (%(default)s)")
-    fit.add_argument("--epochs", metavar="N", type=int, default=6, help="at most (%(default)s)")
+    fit.add_argument("--epochs", metavar="N", type=int, default=7, help="at most (%(default)s)")
     fit.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     fit.add_argument(
         "--test-share", metavar="RATIO", type=float, default=0.125,

@@ -7,7 +7,7 @@ registry's format version.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from forecaster.config import ModelConfig, TrainConfig
 from forecaster.ensemble import Ensemble
 from forecaster.errors import ForecasterError, RegistryError
 from forecaster.serving import CANDIDATES, Candidates, Forecaster, Service
-from forecaster.tabular import BoostingBaseline, RidgeBaseline
+from forecaster.tabular import BoostingBaseline, RidgeBaseline, column_count
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -57,22 +57,14 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -
     """
     try:
         model = model_config(config["model"])
-        shifts = _part(tensors, "shifts")
-        services = [
-            Service(
-                record["source"],
-                record["reason"],
-                {name: shifts[name][row] for name in CANDIDATES},
-                _moment(record["trained_until"]),
-            )
-            for row, record in enumerate(config["services"])
-        ]
+        services = _services(config["services"], _part(tensors, "shifts"), model)
         candidates = Candidates(
             model,
             Ensemble.from_tensors(model, _part(tensors, "lstm")),
             RidgeBaseline.from_tensors(_part(tensors, "ridge")),
             BoostingBaseline.from_tensors(_part(tensors, "boosting")),
         )
+        _check_fit(candidates)
         named = dict(zip(config["items"], services[:-1], strict=True))
         return Forecaster(candidates, named, services[-1])
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ForecasterError) as error:
@@ -81,6 +73,55 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -
             f"it was written by tidegate {config.get('tidegate', 'unknown')}, this is "
             f"{__version__}; train it again"
         ) from error
+
+
+def _services(
+    records: Sequence[Mapping[str, Any]], shifts: Tensors, model: ModelConfig
+) -> list[Service]:
+    shape = (len(records), model.prediction_length, len(model.quantile_levels))
+    for name in CANDIDATES:
+        _require(shifts[name].shape == shape, f"shifts/{name}", shifts[name], shape)
+    for record in records:
+        if record["source"] not in CANDIDATES:
+            raise ValueError(f"{record['source']!r} is none of {', '.join(CANDIDATES)}")
+    return [
+        Service(
+            record["source"],
+            record["reason"],
+            {name: shifts[name][row] for name in CANDIDATES},
+            _moment(record["trained_until"]),
+        )
+        for row, record in enumerate(records)
+    ]
+
+
+def _check_fit(candidates: Candidates) -> None:
+    """Raise ValueError where an array's shape is not the one that the config asks for."""
+    model, ridge, boosting = candidates.model, candidates.ridge, candidates.boosting
+    horizon, levels, columns = (
+        model.prediction_length, len(model.quantile_levels), column_count(model.context_length),
+    )  # fmt: skip
+    trees, leaves = boosting.leaf.shape[1:]
+    expected: dict[str, tuple[npt.NDArray[Any], tuple[int, ...]]] = {
+        "ridge/weights": (ridge.weights, (horizon, columns)),
+        "ridge/offset": (ridge.offset, (horizon,)),
+        "boosting/start": (boosting.start, (levels,)),
+        "boosting/leaf": (boosting.leaf, (levels, trees, leaves)),
+        "boosting/feature": (boosting.feature, (levels, trees, leaves - 1)),
+        "boosting/threshold": (boosting.threshold, (levels, trees, leaves - 1)),
+    }
+    for name, (array, shape) in expected.items():
+        _require(array.shape == shape, name, array, shape)
+    _require(leaves.bit_count() == 1, "boosting/leaf", boosting.leaf, "a power of two of leaves")
+    if boosting.feature.min() < 0 or boosting.feature.max() >= columns:
+        raise ValueError(f"boosting/feature names columns outside 0 to {columns - 1}")
+    if not candidates.ensemble.networks:
+        raise ValueError("lstm/ holds no network")
+
+
+def _require(holds: bool, name: str, array: npt.NDArray[Any], rule: object) -> None:
+    if not holds:
+        raise ValueError(f"{name} has shape {array.shape}, not {rule}")
 
 
 def model_config(record: Mapping[str, Any]) -> ModelConfig:

@@ -97,6 +97,7 @@ class TrainConfig:
         ):  # fmt: skip
             value = getattr(self, name)
             _require(value >= 1, f"{name} is {value}; give at least 1")
+        _require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
         _require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; give above 0")
         shares = self.calibration_share, self.test_share
         _require(

@@ -34,8 +34,8 @@ class Score:
     """How one candidate did on one item; ``relative_*`` are to last value.
 
     Attributes:
-        pinball: mean pinball loss in QPS over levels, steps and origins.
-        relative: the same, relative to last value.
+        pinball: mean pinball loss in QPS over levels, steps and origins; 0 is perfect.
+        relative: the same, relative to last value; NaN where that made no error.
         relative_peaks: the same over the top 5 % moments alone.
         by_level: relative pinball per quantile level.
         by_horizon: relative pinball per step ahead.
@@ -152,7 +152,7 @@ def _origins(
         raise HistoryError(
             f"{series.item_id}: {len(origins)} origins lie between "
             f"{series.start + first * series.step} and {series.end}, but a backtest needs "
-            f"{LEAST_WINDOWS}; give it later history, or an earlier --start"
+            f"{LEAST_WINDOWS}; give it later history, or an earlier start"
         )
     return origins
 
@@ -186,8 +186,8 @@ def _score(target: Block, predicted: Block, reference: Block, levels: Sequence[f
     point = predicted[:, :, levels.index(MEDIAN)]
     return Score(
         pinball=_mean(loss),
-        relative=_mean(loss) / _mean(reference),
-        relative_peaks=_mean(loss[peaks]) / _mean(reference[peaks]),
+        relative=_ratio(_mean(loss), _mean(reference)),
+        relative_peaks=_ratio(_mean(loss[peaks]), _mean(reference[peaks])),
         by_level=_ratios(loss, reference, (0, 1)),
         by_horizon=_ratios(loss, reference, (0, 2)),
         coverage=tuple(coverage(target, predicted).tolist()),
@@ -197,9 +197,12 @@ def _score(target: Block, predicted: Block, reference: Block, levels: Sequence[f
 
 
 def _mean(loss: Block) -> float:
-    """Return the mean of what is known; NaN, never an error, of nothing or of no error at all."""
-    mean = float(np.nanmean(loss, dtype=np.float64)) if np.isfinite(loss).any() else 0.0
-    return mean or float("nan")
+    """Return the mean of what is known; NaN of nothing."""
+    return float(np.nanmean(loss, dtype=np.float64)) if np.isfinite(loss).any() else float("nan")
+
+
+def _ratio(loss: float, reference: float) -> float:
+    return loss / reference if reference > 0 else float("nan")
 
 
 def _ratios(loss: Block, reference: Block, axes: tuple[int, int]) -> tuple[float, ...]:
@@ -239,7 +242,13 @@ def beats_all(summary: Mapping[str, Score]) -> tuple[bool, str]:
     made on the calibration part did not hold on the test part.
     """
     served = summary[SERVED].relative
-    rivals = {name: s.relative for name, s in summary.items() if name not in {SERVED, LSTM}}
+    rivals = {
+        name: score.relative
+        for name, score in summary.items()
+        if name not in {SERVED, LSTM} and np.isfinite(score.relative)
+    }
+    if not rivals or not np.isfinite(served):
+        return False, "nothing to compare: last value made no error, or what happened is unknown"
     best = min(rivals, key=lambda name: rivals[name])
     verdict = f"served {served:.3f} of last value's pinball loss, best baseline {best} "
     return bool(served <= rivals[best]), verdict + f"{rivals[best]:.3f}"

@@ -15,8 +15,9 @@ import numpy as np
 from forecaster.baselines import LAST_VALUE, Spread
 from forecaster.calibration import calibrated, conformal_shifts
 from forecaster.config import ModelConfig, TrainConfig
-from forecaster.dataset import Cases, ItemCases, boundaries, prepare
+from forecaster.dataset import LEAST_WINDOWS, Cases, ItemCases, boundaries, prepare
 from forecaster.ensemble import LSTM
+from forecaster.errors import HistoryError
 from forecaster.metrics import pinball_loss
 from forecaster.series import Block, FloatArray, History
 from forecaster.serving import CANDIDATES, Candidates, Forecaster, Service
@@ -49,13 +50,15 @@ def fit_forecaster(
     """Return the forecaster that ``history`` and ``config`` make.
 
     Raises:
-        HistoryError: the step differs from the model's, or an item is too short.
+        HistoryError: the step differs from the model's, an item is too short, or none varies.
     """
+    _refuse_constant(history)
     parts = tuple(prepare(history, config))
     data = FittingData([p.train for p in parts], [p.calibration.windows for p in parts])
-    ensemble, carried_out = fit_ensemble(data, config, report=report, checkpoints=checkpoints)
     rng = np.random.default_rng(config.seed)
     joined = Windows.join(balanced(data.train, TABLE_ROWS // config.model.prediction_length, rng))
+    _require_known(joined)
+    ensemble, carried_out = fit_ensemble(data, config, report=report, checkpoints=checkpoints)
     candidates = Candidates(
         config.model,
         ensemble,
@@ -63,6 +66,25 @@ def fit_forecaster(
         BoostingBaseline.fit(joined, config.model.quantile_levels),
     )
     return Fitted(calibrate(candidates, parts, history, config), carried_out, parts)
+
+
+def _refuse_constant(history: History) -> None:
+    known = [series.values[np.isfinite(series.values)] for series in history]
+    if all(len(values) == 0 or values.min() == values.max() for values in known):
+        found = sorted({f"{values[0]:g}" for values in known if len(values)})
+        raise HistoryError(
+            f"nothing to learn: every item is constant ({', '.join(found) or 'nothing known'} "
+            "requests per second throughout); check the query, or fetch a span with traffic"
+        )
+
+
+def _require_known(joined: Windows) -> None:
+    known = int(np.isfinite(joined.target).sum(axis=0).min())
+    if known < LEAST_WINDOWS:
+        raise HistoryError(
+            f"only {known} of {len(joined)} training windows know what happened at each step, but "
+            f"{LEAST_WINDOWS} are needed; fetch a span with fewer gaps"
+        )
 
 
 def balanced(train: Sequence[Windows], most: int, rng: np.random.Generator) -> list[Windows]:
@@ -101,13 +123,26 @@ def calibrate(
     pooled = {
         name: conformal_shifts(_joined(found), target, levels) for name, found in spreads.items()
     }
-    reference = {item: np.nanmean(loss[LAST_VALUE]) for item, loss in losses.items()}
-    typical = {
-        name: np.concatenate([loss[name] / reference[item] for item, loss in losses.items()])
-        for name in CANDIDATES
-    }
-    source, reason = choose(typical)
+    source, reason = choose(
+        {
+            name: np.concatenate([relative(loss)[name] for loss in losses.values()])
+            for name in CANDIDATES
+        }
+    )
     return Forecaster(candidates, services, Service(source, reason, pooled))
+
+
+def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return each candidate's losses in units of last value's mean; NaN where that made none."""
+    reference = _mean(losses[LAST_VALUE])
+    unit = reference if reference > 0 else math.nan
+    return {name: loss / unit for name, loss in losses.items()}
+
+
+def _mean(losses: FloatArray) -> float:
+    """Return the mean of the known ones; NaN of none."""
+    known = losses[np.isfinite(losses)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatArray:
@@ -135,7 +170,7 @@ def choose(losses: Mapping[str, FloatArray]) -> tuple[str, str]:
     ('lstm', '50.0 % below last_value, the best of the others')
     """
     rivals = [name for name in losses if name != LSTM]
-    means = {name: float(np.nanmean(losses[name])) for name in losses}
+    means = {name: _mean(losses[name]) for name in losses}
     best = min(rivals, key=lambda name: means[name])
     if not np.isfinite(means[LSTM]) or means[best] == 0 == means[LSTM]:
         return LSTM, "nothing tells the candidates apart"

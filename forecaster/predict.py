@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from forecaster.adapters.registry import Registry
+from forecaster.adapters.registry import Artifact, Registry
 from forecaster.bundle import unpack
 from forecaster.serving import Forecaster
 
@@ -27,10 +27,12 @@ def load_forecaster(
     """
     registry = Registry(models)
     if version is not None:
-        artifact = registry.load(name, version)
-    else:
-        served = registry.load_champion_or_previous(name)
-        artifact = served.artifact
-        if served.warning:
-            logger.warning("%s", served.warning)
+        return _unpacked(registry.load(name, version))
+    served = registry.load_champion_or_previous(name, _unpacked)
+    if served.warning:
+        logger.warning("%s", served.warning)
+    return _unpacked(served.artifact)
+
+
+def _unpacked(artifact: Artifact) -> Forecaster:
     return unpack(artifact.config, artifact.tensors)

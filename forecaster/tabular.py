@@ -17,11 +17,11 @@ from sklearn.linear_model import Ridge
 
 from forecaster.baselines import Spread
 from forecaster.series import Block
-from forecaster.windows import Windows
+from forecaster.windows import CONTEXT_FEATURES, HORIZON_FEATURES, Windows
 
 RIDGE, BOOSTING = "ridge", "boosting"
 # Samples of the recent past that enter a row as they are; the older ones enter as means.
-RECENT_SAMPLES, RECENT_MEANS = 5, (15, 60)
+RECENT_SAMPLES, RECENT_MEANS, RECENT_CHANNELS = 5, (15, 60), 2
 # A target further off than this many noise scales pulls a least-squares fit as if it were here.
 CLIP = 20.0
 RIDGE_PENALTY = 10.0
@@ -35,9 +35,15 @@ BOOSTING_SETTINGS: dict[str, Any] = {
 Tensors = Mapping[str, npt.NDArray[Any]]
 
 
+def column_count(context_length: int) -> int:
+    """Return how many columns `table` has."""
+    past = min(RECENT_SAMPLES, context_length) + len(RECENT_MEANS)
+    return HORIZON_FEATURES + CONTEXT_FEATURES + RECENT_CHANNELS * past
+
+
 def table(windows: Windows) -> Block:
     """Return the rows of the windows, ``(windows, horizon, columns)``."""
-    recent = windows.recent[:, :, :2]
+    recent = windows.recent[:, :, :RECENT_CHANNELS]
     parts = [recent[:, -RECENT_SAMPLES:].reshape(len(windows), -1)]
     parts += [recent[:, -length:].mean(axis=1) for length in RECENT_MEANS]
     window = np.concatenate([windows.context, *parts], axis=1)

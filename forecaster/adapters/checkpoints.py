@@ -18,6 +18,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from forecaster import __version__
 from forecaster.config import TrainConfig
 from forecaster.errors import ConfigError
 from forecaster.series import History
@@ -28,8 +29,8 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 def fingerprint(history: History, config: TrainConfig) -> str:
-    """Return what tells one run from another: every sample and every setting."""
-    digest = hashlib.sha256(json.dumps(repr(config)).encode())
+    """Return what tells one run from another: every sample, every setting, and the program."""
+    digest = hashlib.sha256(json.dumps([__version__, repr(config)]).encode())
     for series in history:
         digest.update(f"{series.item_id}\0{series.start.isoformat()}\0{series.step}\0".encode())
         digest.update(np.ascontiguousarray(series.values).tobytes())

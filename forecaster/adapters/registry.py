@@ -13,7 +13,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ from forecaster.adapters.pointer import Pointer, decode_pointer
 from forecaster.adapters.storage import Storage, open_storage, version_number
 from forecaster.errors import RegistryError
 
-__all__ = ["Artifact", "Registry", "Served", "StoredArtifact"]
+__all__ = ["Artifact", "Registry", "Served", "StoredArtifact", "check_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Registry:
             artifact: refused where a tensor is not finite, or the config is no exact JSON.
             now: aware UTC; stored as ``created``.
         """
-        _check_name(name)
+        check_name(name)
         files = encode(artifact, now)
         with self._guard("save", self._path(name), fix=f"nothing stored has changed; {_REPEAT}"):
             self._storage.sweep(name, now - STALE)
@@ -96,7 +96,7 @@ class Registry:
         """Like ``load``, with the stamp, sizes and checksums of the files."""
         if version is None:
             version = self.champion(name)
-        _check_name(name)
+        check_name(name)
         where = self._path(name, version)
         paths = self._paths(name, version)
         if not paths:
@@ -146,8 +146,14 @@ class Registry:
             f"versions are: {_listed(self.versions(name))}; promote one of them"
         )
 
-    def load_champion_or_previous(self, name: str) -> Served:
+    def load_champion_or_previous(
+        self, name: str, check: Callable[[Artifact], object] = lambda _: None
+    ) -> Served:
         """Return the champion, or the newest former one that passes every check, with a warning.
+
+        Args:
+            name: of the model.
+            check: raises RegistryError on an artifact that is whole, but means nothing to its user.
 
         Raises:
             RegistryError: no champion can be loaded; the message says why, for each.
@@ -158,6 +164,7 @@ class Registry:
         for version in dict.fromkeys((pointer.champion, *reversed(pointer.history))):
             try:
                 artifact = self.load(name, version)
+                check(artifact)
             except RegistryError as error:
                 refused[version] = str(error)
                 continue
@@ -182,7 +189,7 @@ class Registry:
         return {file: path for path, (_, _, file) in found.items() if not file.startswith(".")}
 
     def _versions(self, name: str) -> tuple[str, ...]:
-        _check_name(name)
+        check_name(name)
         with self._guard("read", self._path(name)):
             paths = self._storage.files(name)
         found = {v: version_number(v) for _, v, file in _split(paths) if file == CHECKSUMS}
@@ -241,7 +248,8 @@ class Registry:
             ) from error
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise RegistryError where no model can be stored under ``name``."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise RegistryError(
             f"{name!r} is no model name: it must start with a letter or digit and hold at most 100 "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from forecaster.commands.histories import add_history_arguments, history_from
 from forecaster.commands.spans import moment
 
 if TYPE_CHECKING:
+    from forecaster.series import History
     from forecaster.serving import Forecaster
 
 
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     from rich.console import Console
 
+    from forecaster.adapters.exact_json import json_bytes, plain_object
     from forecaster.commands.evaluate_output import print_backtest
     from forecaster.evaluation import backtest
     from forecaster.predict import load_forecaster
@@ -46,11 +47,12 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     start = None
     if args.begin is not None:
         start = moment(args.begin, "--from", now=now, step=history.step)
-        _warn_of_seen(forecaster, start)
+        _warn_of_seen(forecaster, history, start)
     result = backtest(forecaster, history, start=start)
     print_backtest(result, Console())
     if args.json is not None:
-        write_file(args.json, "--json", json.dumps(result.record(), indent=1))
+        record = plain_object(result.record(), "record", non_finite_as_null=True)
+        write_file(args.json, "--json", json_bytes(record))
     if args.report is not None:
         title = f"{args.name} {args.version or 'champion'}"
         write_file(args.report, "--report", html_report(result, title))
@@ -58,13 +60,10 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     return 0
 
 
-def _warn_of_seen(forecaster: Forecaster, start: datetime) -> None:
+def _warn_of_seen(forecaster: Forecaster, history: History, start: datetime) -> None:
     """Say so when origins lie in time that fitting or calibration has seen."""
-    seen = sorted(
-        item
-        for item, service in forecaster.services.items()
-        if service.trained_until is not None and start < service.trained_until
-    )
+    until = {item: forecaster.service(item).trained_until for item in history.item_ids}
+    seen = [item for item, moment in until.items() if moment is not None and start < moment]
     if seen:
         print(
             f"--from {start.isoformat()} lies before the end of what the model was fitted and "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,16 +59,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
+    _check_place(args)
     history = history_from(args, now=now)
     config = _config(args, history)
-    fitted = _fit(args, history, config)
 
+    from forecaster.adapters.checkpoints import FileCheckpoints, fingerprint
     from forecaster.evaluation import backtest, beats_all
+    from forecaster.fitting import fit_forecaster
+
+    run_of = fingerprint(history, config)
+    checkpoints = FileCheckpoints(_checkpoint_file(args), run_of, resume=args.resume)
+    with _progress() as report:
+        fitted = fit_forecaster(history, config, report=report, checkpoints=checkpoints)
 
     print("backtesting every candidate on the last part ...", file=sys.stderr)
     result = backtest(fitted.forecaster, history)
     passed, verdict = beats_all(result.summary)
     version = _store(args, fitted, result, now)
+    checkpoints.remove()  # not before: a save that fails is repeated by --resume in no time
     if args.promote == "always" or (args.promote == "gate" and passed):
         from forecaster.adapters.registry import Registry
 
@@ -97,25 +106,32 @@ def _config(args: argparse.Namespace, history: History) -> TrainConfig:
     )
 
 
-def _fit(args: argparse.Namespace, history: History, config: TrainConfig) -> Fitted:
-    from forecaster.adapters.checkpoints import FileCheckpoints, fingerprint
-    from forecaster.fitting import fit_forecaster
+def _check_place(args: argparse.Namespace) -> None:
+    """Raise before anything is fetched or fitted if it could not be stored in the end."""
+    from forecaster.adapters.registry import Registry, check_name
 
-    checkpoints = FileCheckpoints(
-        _checkpoint_file(args), fingerprint(history, config), resume=args.resume
+    check_name(args.name)
+    Registry(args.out)
+    root = _local_root(args)
+    above = next(
+        folder for folder in (root, *root.absolute().parents) if os.access(folder, os.F_OK)
     )
-    with _progress() as report:
-        fitted = fit_forecaster(history, config, report=report, checkpoints=checkpoints)
-    checkpoints.remove()
-    return fitted
+    if not above.is_dir():
+        raise ConfigError(f"--out is {root}, but {above} is a file; name a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"--out is {root}, but {above} cannot be written to; name another folder, or change "
+            "its access rights"
+        )
+
+
+def _local_root(args: argparse.Namespace) -> Path:
+    return Path() if "://" in args.out else Path(args.out)
 
 
 def _checkpoint_file(args: argparse.Namespace) -> Path:
     """Return where the run's state lies: beside the registry, or here if that is remote."""
-    root = Path() if "://" in args.out else Path(args.out)
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"--out is {root}, which is a file; name a folder")
-    return root / f".training-{args.name}.safetensors"
+    return _local_root(args) / f".training-{args.name}.safetensors"
 
 
 def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: datetime) -> str:
@@ -127,7 +143,9 @@ def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: date
         artifact = Artifact(config, tensors, result.record())
         return Registry(args.out).save(args.name, artifact, now=now)
     except RegistryError as error:
-        raise RegistryError(f"{error}\n  the champion before it, if any, serves on") from error
+        raise RegistryError(
+            f"{error}\n  the champion before it, if any, serves on; --resume goes on from here"
+        ) from error
 
 
 @contextmanager

@@ -1,0 +1,24 @@
+"""Figures of our values, drawn with plotly: pure functions, nothing is shown or written.
+
+Readable at 700 pixels and for colour-blind eyes; colours hold on a light and on a dark page.
+"""
+
+from forecaster.plots.forecasts import backtest_fan, fan_chart
+from forecaster.plots.scores import (
+    error_by_horizon,
+    error_by_level,
+    quantile_cost,
+    reliability_diagram,
+)
+from forecaster.plots.traffic import season_shape, traffic_overview
+
+__all__ = [
+    "backtest_fan",
+    "error_by_horizon",
+    "error_by_level",
+    "fan_chart",
+    "quantile_cost",
+    "reliability_diagram",
+    "season_shape",
+    "traffic_overview",
+]

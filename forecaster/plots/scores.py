@@ -1,0 +1,185 @@
+"""How good a backtest was: calibration, error per step ahead and per level, and its price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from forecaster.baselines import LAST_VALUE
+from forecaster.evaluation import SERVED, Backtest, Score
+from forecaster.plots.style import BLUE, GREY, INK, VERMILION, figure, stroke_of
+from forecaster.plots.words import name_of
+from forecaster.series import FloatArray
+
+RELATIVE_AXIS = "pinball loss relative to last value"
+RELATIVE_TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 20, 50)
+# Beyond these a probability axis has no end.
+LEAST, MOST = 0.002, 0.998
+LONG_HORIZON = 240  # minutes from which the axis counts hours
+
+
+def error_by_horizon(backtest: Backtest) -> go.Figure:
+    """Return each candidate's relative pinball loss per step ahead; below 1 beats last value."""
+    minutes = np.arange(1, _horizon(backtest) + 1) * backtest.step_seconds / 60
+    unit = "hours" if minutes[-1] > LONG_HORIZON else "minutes"
+    ahead = minutes / 60 if unit == "hours" else minutes
+    traces = [
+        _line(name, ahead, score.by_horizon, mode="lines") for name, score in _ranked(backtest)
+    ]
+    return _relative(figure(traces, title="Error by horizon", x=f"{unit} ahead", y=RELATIVE_AXIS))
+
+
+def error_by_level(backtest: Backtest) -> go.Figure:
+    """Return each candidate's relative pinball loss per quantile level."""
+    levels = [f"{level:g}" for level in backtest.quantile_levels]
+    traces = [
+        _line(name, levels, score.by_level, mode="lines+markers")
+        for name, score in _ranked(backtest)
+    ]
+    drawn = figure(traces, title="Error by quantile", x="quantile level", y=RELATIVE_AXIS)
+    return _relative(drawn.update_xaxes(type="category"))
+
+
+def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figure:
+    """Return nominal against observed coverage, over all moments and over the peaks alone.
+
+    Both axes are probability scales (logit), on which 0.9, 0.95 and 0.99 lie apart and the
+    diagonal is straight. Bars span the items.
+    """
+    levels = backtest.quantile_levels
+    scores = [item.scores[candidate] for item in backtest.items]
+    summary = backtest.summary[candidate]
+    ends = np.array([min(levels[0], 0.05), max(levels[-1], 0.995)])
+    diagonal = go.Scatter(
+        x=logit(ends), y=logit(ends), name="as promised", mode="lines", hoverinfo="skip",
+        line={"color": GREY, "dash": "dash", "width": 1.5},
+    )  # fmt: skip
+    peaks = np.array([score.peak_coverage for score in scores])
+    traces = [
+        diagonal,
+        _observed("all moments", levels, summary.coverage, np.array([s.coverage for s in scores])),
+        _observed("peaks (top 5 % of moments)", levels, summary.peak_coverage, peaks),
+    ]
+    title = f"Calibration of {name_of(candidate)}"
+    drawn = figure(
+        traces,
+        title=title,
+        x="promised share of moments below (quantile level)",
+        y="observed share",
+    )
+    ticks = sorted({*levels, 0.02, 0.25, 0.75})
+    drawn.update_xaxes(tickvals=logit(np.array(levels)), ticktext=[f"{q:g}" for q in levels])
+    drawn.update_yaxes(tickvals=logit(np.array(ticks)), ticktext=[f"{q:g}" for q in ticks])
+    return drawn.update_layout(hovermode="closest")
+
+
+def quantile_cost(backtest: Backtest) -> go.Figure:
+    """Return what providing for each quantile costs: reserve kept, against demand left over.
+
+    Reserve is what was forecast above what happened, shortfall what happened above what was
+    forecast; both as a share of all demand, mean over the items.
+    """
+    costs = np.array([_cost(item.actual, item.predicted) for item in backtest.items])
+    known = costs[np.isfinite(costs).all(axis=(1, 2))]  # (items, 2, levels)
+    reserve, shortfall = known.mean(axis=0) if len(known) else np.full(costs.shape[1:], np.nan)
+    trace = go.Scatter(
+        x=reserve,
+        y=shortfall,
+        text=[f"{level:g}" for level in backtest.quantile_levels],
+        mode="lines+markers+text",
+        textposition="top right",
+        line={"color": BLUE},
+        marker={"size": 9},
+        hovertemplate="quantile %{text}<br>reserve %{x:.3f}<br>shortfall %{y:.4f}<extra></extra>",
+    )
+    drawn = figure(
+        [trace],
+        title="What each quantile costs",
+        x="reserve: provided but not used, as a share of demand",
+        y="shortfall: share of demand not covered",
+    )
+    return drawn.update_layout(hovermode="closest")
+
+
+def logit(share: FloatArray) -> FloatArray:
+    """Return the place of a share on a probability axis; 0 and 1 are moved inside.
+
+    >>> logit(np.array([0.5, 0.9])).round(3).tolist()
+    [0.0, 2.197]
+    """
+    inside = np.clip(share, LEAST, MOST)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _cost(actual: Any, predicted: Any) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401 - arrays
+    known = np.isfinite(actual)
+    happened, said = actual[known].astype(np.float64)[:, None], predicted[known]
+    total = happened.sum() or np.nan
+    reserve = np.maximum(said - happened, 0).sum(axis=0) / total
+    return reserve, np.maximum(happened - said, 0).sum(axis=0) / total
+
+
+def _horizon(backtest: Backtest) -> int:
+    return int(backtest.items[0].actual.shape[1])
+
+
+def _ranked(backtest: Backtest) -> list[tuple[str, Score]]:
+    """Return the candidates, best first; what is served lies beneath the others."""
+    summary = backtest.summary
+    order = sorted(
+        summary,
+        key=lambda name: (name != SERVED, np.nan_to_num(summary[name].relative, nan=np.inf)),
+    )
+    return [(name, summary[name]) for name in order]
+
+
+def _line(name: str, x: Any, y: Sequence[float], mode: str) -> go.Scatter:  # noqa: ANN401 - axis values
+    stroke = stroke_of(name)
+    text = "last value (the reference)" if name == LAST_VALUE else name_of(name)
+    return go.Scatter(
+        x=x,
+        y=np.array(y),
+        name=text,
+        mode=mode,
+        meta=INK if name == SERVED else None,
+        line={"color": stroke.colour, "dash": stroke.dash, "width": stroke.width},
+        marker={"symbol": stroke.symbol, "size": 9},
+        hovertemplate="%{y:.3f}",
+    )
+
+
+def _relative(drawn: go.Figure) -> go.Figure:
+    ticks = {"tickvals": RELATIVE_TICKS, "ticktext": [f"{tick:g}" for tick in RELATIVE_TICKS]}
+    return drawn.update_yaxes(type="log", **ticks)
+
+
+def _observed(
+    name: str, levels: Sequence[float], mean: Sequence[float], items: FloatArray
+) -> go.Scatter:
+    """Return a line through the mean coverage, with bars from the worst to the best item."""
+    peaks = name.startswith("peaks")
+    at, observed = logit(np.array(levels)), np.array(mean)
+    middle = logit(observed)
+    known = np.where(np.isfinite(items), items, observed)
+    colour = VERMILION if peaks else BLUE
+    return go.Scatter(
+        x=at,
+        y=middle,
+        name=name,
+        mode="lines+markers",
+        line={"color": colour, "width": 2},
+        marker={"size": 9, "symbol": "diamond" if peaks else "circle"},
+        error_y={
+            "array": logit(known.max(axis=0)) - middle,
+            "arrayminus": middle - logit(known.min(axis=0)),
+            "color": colour,
+            "thickness": 1,
+            "width": 3,
+        },
+        customdata=np.column_stack([levels, observed]),
+        hovertemplate=f"{name}<br>promised %{{customdata[0]:g}}<br>"
+        "observed %{customdata[1]:.3f}<extra></extra>",
+    )

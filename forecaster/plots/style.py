@@ -1,0 +1,97 @@
+"""The look that all figures share.
+
+The colours are Okabe and Ito's, moved to a lightness that stands out on white and on near-black.
+A trace whose ``meta`` is `INK` is drawn in the colour of the text; a dark page may repaint it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from forecaster.baselines import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
+from forecaster.ensemble import LSTM
+from forecaster.evaluation import SERVED
+from forecaster.metrics import Array
+from forecaster.tabular import BOOSTING, RIDGE
+
+INK = "ink"
+INK_COLOUR = "#333a42"
+BLUE, ORANGE, GREEN = "#2b7bba", "#cc7a00", "#00966e"
+PURPLE, VERMILION, GREY = "#b5629b", "#d5532b", "#8a8f96"
+BLUE_RGB = "43, 123, 186"
+GRID = "rgba(138, 143, 150, 0.28)"
+HEIGHT = 430
+QPS_AXIS = "demand (req/s)"
+TIME_AXIS = "time (UTC)"
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How a candidate's line is drawn."""
+
+    colour: str
+    dash: str = "solid"
+    width: float = 2.0
+    symbol: str = "circle"
+
+
+STROKES = {
+    SERVED: Stroke(INK_COLOUR, width=5.0, symbol="diamond"),
+    LSTM: Stroke(BLUE),
+    BOOSTING: Stroke(ORANGE, symbol="square"),
+    RIDGE: Stroke(GREEN, symbol="triangle-up"),
+    HOLT_WINTERS: Stroke(PURPLE, symbol="triangle-down"),
+    DAY_SHAPE: Stroke(GREY, "dash", symbol="cross"),
+    SEASONAL_DAY: Stroke(GREY, "dot", symbol="x"),
+    SEASONAL_WEEK: Stroke(GREY, "dashdot", symbol="star"),
+    LAST_VALUE: Stroke(GREY, width=1.5, symbol="line-ew-open"),
+}
+
+
+def stroke_of(candidate: str) -> Stroke:
+    """Return how a candidate is drawn; an unknown one in grey."""
+    return STROKES.get(candidate, Stroke(GREY, "longdash"))
+
+
+def times(stamps: Any) -> list[str]:  # noqa: ANN401 - integers, or an array of them
+    """Return seconds since the epoch as plotly reads times.
+
+    >>> times([0, 60])
+    ['1970-01-01T00:00:00', '1970-01-01T00:01:00']
+    """
+    return [str(stamp) for stamp in np.asarray(stamps, dtype="datetime64[s]")]
+
+
+def ink_line(x: Sequence[Any], y: Array, name: str, **more: Any) -> go.Scatter:  # noqa: ANN401 - what a Scatter takes
+    """Return what happened, as a line in the colour of the text."""
+    line = {"color": INK_COLOUR, "width": 1.6}
+    return go.Scatter(x=x, y=y, name=name, mode="lines", line=line, meta=INK, **more)
+
+
+def figure(traces: Sequence[Any], *, title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
+    """Return a figure of the traces in the common look; ``title`` is escaped already."""
+    return (
+        styled(go.Figure(list(traces)), title, height).update_xaxes(title=x).update_yaxes(title=y)
+    )
+
+
+def styled(drawing: go.Figure, title: str, height: int = HEIGHT) -> go.Figure:
+    """Return the figure in the common look: title left, legend below, a quiet grid."""
+    drawing.update_layout(
+        template="plotly_white",
+        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
+        height=height,
+        font={"family": "system-ui, sans-serif", "size": 13, "color": INK_COLOUR},
+        margin={"l": 64, "r": 18, "t": 54, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hovermode="x unified",
+        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 12}},
+    )
+    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
+    return drawing.update_xaxes(**axis).update_yaxes(**axis)

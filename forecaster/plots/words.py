@@ -1,0 +1,44 @@
+"""What people call the candidates, in figures, pages and tables."""
+
+from __future__ import annotations
+
+from html import escape
+
+from forecaster.baselines import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
+from forecaster.ensemble import LSTM
+from forecaster.evaluation import SERVED
+from forecaster.tabular import BOOSTING, RIDGE
+
+NAMES = {
+    SERVED: "served",
+    LSTM: "LSTM",
+    BOOSTING: "gradient boosting",
+    RIDGE: "ridge regression",
+    HOLT_WINTERS: "Holt-Winters",
+    DAY_SHAPE: "smoothed day shape",
+    SEASONAL_DAY: "same time yesterday",
+    SEASONAL_WEEK: "same time last week",
+    LAST_VALUE: "last value",
+}
+LONGEST_LABEL = 48
+
+
+def name_of(candidate: str) -> str:
+    """Return the plain words for a candidate; one without words keeps its name.
+
+    >>> name_of("seasonal_day")
+    'same time yesterday'
+    """
+    return NAMES.get(candidate, candidate)
+
+
+def label(text: str) -> str:
+    """Return text for a figure: plotly takes labels for markup, and long ones leave the page.
+
+    >>> label("<b>shop</b>")
+    '&lt;b&gt;shop&lt;/b&gt;'
+    """
+    if len(text) > LONGEST_LABEL:
+        half = LONGEST_LABEL // 2
+        text = f"{text[: half - 1]}…{text[-half:]}"
+    return escape(text, quote=False)

@@ -14,11 +14,22 @@ from forecaster.plots.style import BLUE, GREY, INK, VERMILION, figure, stroke_of
 from forecaster.plots.words import name_of
 from forecaster.series import FloatArray
 
-RELATIVE_AXIS = "pinball loss relative to last value"
+RELATIVE_AXIS = "loss relative to last value"
 RELATIVE_TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 20, 50)
 # Beyond these a probability axis has no end.
 LEAST, MOST = 0.002, 0.998
 LONG_HORIZON = 240  # minutes from which the axis counts hours
+
+
+def ranked(backtest: Backtest) -> list[tuple[str, Score]]:
+    """Return the candidates with their scores: what is served first, then the best first."""
+    summary = backtest.summary
+
+    def place(name: str) -> tuple[bool, float]:
+        relative = summary[name].relative
+        return name != SERVED, relative if np.isfinite(relative) else np.inf
+
+    return [(name, summary[name]) for name in sorted(summary, key=place)]
 
 
 def error_by_horizon(backtest: Backtest) -> go.Figure:
@@ -27,7 +38,7 @@ def error_by_horizon(backtest: Backtest) -> go.Figure:
     unit = "hours" if minutes[-1] > LONG_HORIZON else "minutes"
     ahead = minutes / 60 if unit == "hours" else minutes
     traces = [
-        _line(name, ahead, score.by_horizon, mode="lines") for name, score in _ranked(backtest)
+        _line(name, ahead, score.by_horizon, mode="lines") for name, score in ranked(backtest)
     ]
     return _relative(figure(traces, title="Error by horizon", x=f"{unit} ahead", y=RELATIVE_AXIS))
 
@@ -37,7 +48,7 @@ def error_by_level(backtest: Backtest) -> go.Figure:
     levels = [f"{level:g}" for level in backtest.quantile_levels]
     traces = [
         _line(name, levels, score.by_level, mode="lines+markers")
-        for name, score in _ranked(backtest)
+        for name, score in ranked(backtest)
     ]
     drawn = figure(traces, title="Error by quantile", x="quantile level", y=RELATIVE_AXIS)
     return _relative(drawn.update_xaxes(type="category"))
@@ -63,7 +74,7 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
         _observed("all moments", levels, summary.coverage, np.array([s.coverage for s in scores])),
         _observed("peaks (top 5 % of moments)", levels, summary.peak_coverage, peaks),
     ]
-    title = f"Calibration of {name_of(candidate)}"
+    title = f"Calibration: {name_of(candidate)}"
     drawn = figure(
         traces,
         title=title,
@@ -73,6 +84,7 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
     ticks = sorted({*levels, 0.02, 0.25, 0.75})
     drawn.update_xaxes(tickvals=logit(np.array(levels)), ticktext=[f"{q:g}" for q in levels])
     drawn.update_yaxes(tickvals=logit(np.array(ticks)), ticktext=[f"{q:g}" for q in ticks])
+    drawn.update_xaxes(zeroline=False).update_yaxes(zeroline=False)
     return drawn.update_layout(hovermode="closest")
 
 
@@ -91,6 +103,7 @@ def quantile_cost(backtest: Backtest) -> go.Figure:
         text=[f"{level:g}" for level in backtest.quantile_levels],
         mode="lines+markers+text",
         textposition="top right",
+        cliponaxis=False,
         line={"color": BLUE},
         marker={"size": 9},
         hovertemplate="quantile %{text}<br>reserve %{x:.3f}<br>shortfall %{y:.4f}<extra></extra>",
@@ -101,7 +114,7 @@ def quantile_cost(backtest: Backtest) -> go.Figure:
         x="reserve: provided but not used, as a share of demand",
         y="shortfall: share of demand not covered",
     )
-    return drawn.update_layout(hovermode="closest")
+    return drawn.update_layout(hovermode="closest", margin={"r": 48})
 
 
 def logit(share: FloatArray) -> FloatArray:
@@ -124,16 +137,6 @@ def _cost(actual: Any, predicted: Any) -> tuple[FloatArray, FloatArray]:  # noqa
 
 def _horizon(backtest: Backtest) -> int:
     return int(backtest.items[0].actual.shape[1])
-
-
-def _ranked(backtest: Backtest) -> list[tuple[str, Score]]:
-    """Return the candidates, best first; what is served lies beneath the others."""
-    summary = backtest.summary
-    order = sorted(
-        summary,
-        key=lambda name: (name != SERVED, np.nan_to_num(summary[name].relative, nan=np.inf)),
-    )
-    return [(name, summary[name]) for name in order]
 
 
 def _line(name: str, x: Any, y: Sequence[float], mode: str) -> go.Scatter:  # noqa: ANN401 - axis values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from forecaster.plots.style import (
     BLUE_RGB,
     GREEN,
     GREY,
+    GRID,
     ORANGE,
     PURPLE,
     QPS_AXIS,
@@ -74,7 +75,7 @@ def traffic_overview(
     title = "Demand" + (f" of the first {len(shown)} of {len(history)} items" if more else "")
     styled(drawn, title, 130 + ROW_HEIGHT * len(shown))
     drawn.update_annotations(x=0, xanchor="left", font={"size": 13})
-    drawn.update_layout(hovermode="closest", legend={"y": -0.2 / len(shown) - 0.03})
+    drawn.update_layout(hovermode="closest")
     drawn.update_yaxes(rangemode="tozero").update_xaxes(title=TIME_AXIS, row=len(shown))
     return drawn.update_yaxes(title="req/s")
 
@@ -105,9 +106,11 @@ def season_shape(series: Series, period: timedelta = WEEK) -> go.Figure:
         x="hour of the day (UTC)" if period == DAY else "day of the week (UTC)", y=QPS_AXIS,
     )  # fmt: skip
     if period == WEEK:
-        drawn.update_xaxes(tickvals=24 * np.arange(7), ticktext=WEEKDAYS)
+        drawn.update_xaxes(tickvals=24 * np.arange(7) + 12, ticktext=WEEKDAYS, showgrid=False)
+        drawn.update_xaxes(minor={"tick0": 0, "dtick": 24, "showgrid": True, "gridcolor": GRID})
     else:
-        drawn.update_xaxes(dtick=period / timedelta(hours=1) / 8)
+        drawn.update_xaxes(dtick=3)
+    drawn.update_xaxes(range=[0, period / timedelta(hours=1)])
     return drawn.update_yaxes(rangemode="tozero")
 
 
@@ -157,22 +160,34 @@ def _missing(series: Series) -> list[Any]:
     y = [None if stamp is None else 0.0 for stamp in stamps]
     return [
         go.Scatter(
-            x=stamps, y=y, name="missing", mode="lines+markers", line=line, marker=marker,
+            x=stamps, y=y, name="missing", mode="lines+markers", cliponaxis=False,
+            line=line, marker=marker,
             hovertemplate="missing<br>%{x}<extra></extra>",
         )
     ]  # fmt: skip
 
 
-def _height(series: Series, begin: Any, end: Any) -> float:  # noqa: ANN401 - datetimes
-    """Return the highest demand in a span; 0 where nothing is known."""
-    inside = series.between(begin, end).values
-    return float(np.nanmax(inside)) if np.isfinite(inside).any() else 0.0
+def _extreme(series: Series, event: Event) -> tuple[str, float]:
+    """Return when an event weighed most, and the demand then; 0 where nothing is known."""
+    inside = series.between(event.start, event.end)
+    if not np.isfinite(inside.values).any():
+        return times([int(event.start.timestamp())])[0], 0.0
+    lowers = event.kind is Kind.DEPLOY
+    place = int(np.nanargmin(inside.values) if lowers else np.nanargmax(inside.values))
+    return times(inside.stamps[place : place + 1])[0], float(inside.values[place])
+
+
+def _before(series: Series, moment: datetime) -> float:
+    """Return the last known demand up to a moment; 0 where nothing is known."""
+    past = series.between(series.start, moment + series.step).values
+    known = past[np.isfinite(past)]
+    return float(known[-1]) if len(known) else 0.0
 
 
 def _repaired(series: Series, findings: Sequence[Finding]) -> go.Scatter:
     return go.Scatter(
-        x=[f.start.replace(tzinfo=None) for f in findings],
-        y=[_height(series, f.start, f.end) for f in findings],
+        x=times([int(f.start.timestamp()) for f in findings]),
+        y=[_before(series, f.start) for f in findings],
         text=[f"{f.rule.value}: {label(f.message)}" for f in findings],
         name="repaired",
         mode="markers",
@@ -186,9 +201,11 @@ def _told(series: Series, events: Sequence[Event], colour: str, symbol: str) -> 
     sizes = [
         f"{kind}, {e.ratio:.2g} times the usual" if np.isfinite(e.ratio) else kind for e in events
     ]
+    places = [_extreme(series, event) for event in events]
     return go.Scatter(
-        x=[(e.start + (e.end - e.start) / 2).replace(tzinfo=None) for e in events],
-        y=[_height(series, e.start, e.end) for e in events],
+        x=[when for when, _ in places],
+        y=[height for _, height in places],
+        cliponaxis=False,
         text=sizes,
         name=kind,
         mode="markers",

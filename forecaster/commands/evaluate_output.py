@@ -1,0 +1,66 @@
+"""What `forecaster evaluate` prints: candidates, items, the verdict."""
+
+from __future__ import annotations
+
+import math
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from forecaster.evaluation import SERVED, Backtest
+from forecaster.plots.scores import ranked
+from forecaster.plots.words import name_of
+from forecaster.report.document import hardest_first
+from forecaster.report.findings import extent, high_levels, number, sentences, verdict
+
+MOST_ITEMS = 20
+
+
+def print_backtest(backtest: Backtest, console: Console) -> None:
+    """Print a table of the candidates, one of the hardest items, and the verdict."""
+    console.print(Text(f"Backtest: {extent(backtest)}"), style="dim")
+    console.print(_candidates(backtest))
+    console.print(_items(backtest))
+    more = len(backtest.items) - MOST_ITEMS
+    if more > 0:
+        console.print(f"... and {more} more items; --json FILE.json holds all\n")
+    for sentence in sentences(backtest):
+        console.print(Text(sentence))
+    passed, text = verdict(backtest)
+    console.print(Text(text, style="bold green" if passed else "bold yellow"))
+
+
+def _candidates(backtest: Backtest) -> Table:
+    levels = high_levels(backtest)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), title="loss relative to last value")
+    table.title_justify, table.title_style = "left", "dim"
+    table.add_column("candidate", overflow="fold")
+    covers = (f"covers {level:g}" for _, level in levels)
+    for column in ("loss", "at peaks", *covers, "WAPE", "predict"):
+        table.add_column(column, justify="right", overflow="fold")
+    for name, score in ranked(backtest):
+        seconds = backtest.predict_seconds.get(name, math.nan)
+        table.add_row(
+            name_of(name),
+            number(score.relative),
+            number(score.relative_peaks),
+            *(number(score.coverage[i]) for i, _ in levels),
+            number(score.wape),
+            f"{seconds:.2f}s" if math.isfinite(seconds) else "",
+            style="bold" if name == SERVED else None,
+        )
+    return table
+
+
+def _items(backtest: Backtest) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("item, hardest first", overflow="fold")
+    table.add_column("served by", overflow="fold")
+    table.add_column("loss", justify="right")
+    table.add_column("why", overflow="fold")
+    for item in hardest_first(backtest)[:MOST_ITEMS]:
+        relative = number(item.scores[SERVED].relative)
+        table.add_row(Text(item.item_id), name_of(item.source), relative, Text(item.reason))
+    return table

@@ -1,0 +1,121 @@
+"""What a backtest found, in sentences: for the page and for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from forecaster.ensemble import LSTM
+from forecaster.evaluation import SERVED, Backtest, Score, beats_all
+from forecaster.plots.words import name_of
+
+UNKNOWN = "–"
+HIGH = 0.9  # levels from which a quantile is something to provide for
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a figure as people read it; what is not known is a dash, never 0.
+
+    >>> number(0.2014), number(float("nan"))
+    ('0.201', '–')
+    """
+    return f"{value:.{digits}f}" if math.isfinite(value) else UNKNOWN
+
+
+def high_levels(backtest: Backtest) -> list[tuple[int, float]]:
+    """Return place and value of the levels that one provides for, at most three."""
+    levels = list(enumerate(backtest.quantile_levels))
+    return [(i, level) for i, level in levels if level >= HIGH][-3:] or levels[-1:]
+
+
+def verdict(backtest: Backtest) -> tuple[bool, str]:
+    """Return whether what is served may be champion, and the sentence that says so."""
+    summary = backtest.summary
+    if not math.isfinite(summary[SERVED].relative):
+        return False, "Nothing can be compared: no item had both demand and an error of last value."
+    passed, _ = beats_all(summary)
+    best = _best_baseline(summary)
+    if passed:
+        return True, f"The champion gate is passed: no baseline beats what is served, {best}."
+    return False, f"The champion gate is not passed: a baseline beats what is served, {best}."
+
+
+def sentences(backtest: Backtest) -> tuple[str, ...]:
+    """Return what a reader should know besides the verdict, the most important first."""
+    summary = backtest.summary
+    if not math.isfinite(summary[SERVED].relative):
+        return (_who_serves(backtest),)
+    return _against_last_value(summary), _lstm(summary), _who_serves(backtest), _coverage(backtest)
+
+
+def extent(backtest: Backtest) -> str:
+    """Return what was judged: items, origins, span, steps.
+
+    An item's origins are those of its own test part, so their number may differ.
+    """
+    counts = sorted({len(item.origins) for item in backtest.items})
+    origins = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    first = min(int(item.origins[0]) for item in backtest.items)
+    last = max(int(item.origins[-1]) for item in backtest.items)
+    span = " to ".join(f"{datetime.fromtimestamp(s, UTC):%Y-%m-%d %H:%M}" for s in (first, last))
+    horizon = int(backtest.items[0].actual.shape[1])
+    ahead = f"{horizon} steps of {timedelta(seconds=backtest.step_seconds)} ahead"
+    return f"{_count(len(backtest.items), 'item')}, {origins} origins each, {span} UTC, {ahead}"
+
+
+def _rivals(summary: dict[str, Score]) -> dict[str, float]:
+    """Return the relative loss of each baseline for which it is known."""
+    found = {name: score.relative for name, score in summary.items() if name not in {SERVED, LSTM}}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _best_baseline(summary: dict[str, Score]) -> str:
+    rivals = _rivals(summary)
+    best = min(rivals, key=lambda name: rivals[name])
+    return f"{number(summary[SERVED].relative)} against {number(rivals[best])} of {name_of(best)}"
+
+
+def _against_last_value(summary: dict[str, Score]) -> str:
+    served = summary[SERVED]
+    text = f"What is served loses {_change(served.relative)} than repeating the last value"
+    if math.isfinite(served.relative_peaks):
+        text += f"; in the top 5 % of moments, {_change(served.relative_peaks)}"
+    return text + "."
+
+
+def _change(ratio: float) -> str:
+    """Return a ratio of losses in words.
+
+    >>> _change(0.8), _change(1.1)
+    ('20.0 % less', '10.0 % more')
+    """
+    return f"{abs(1 - ratio) * 100:.1f} % {'less' if ratio <= 1 else 'more'}"
+
+
+def _lstm(summary: dict[str, Score]) -> str:
+    rivals, mine = _rivals(summary), summary[LSTM].relative
+    best = min(rivals, key=lambda name: rivals[name])
+    how = "beats every baseline" if mine < rivals[best] else f"does not beat {name_of(best)}"
+    return f"Alone on all items, the LSTM {how}: {number(mine)} against {number(rivals[best])}."
+
+
+def _who_serves(backtest: Backtest) -> str:
+    counts = Counter(item.source for item in backtest.items).most_common()
+    shares = [f"{name_of(source)} serves {_count(count, 'item')}" for source, count in counts]
+    text = ", ".join(shares)
+    return f"{text[:1].upper()}{text[1:]}, each chosen on time before the backtest."
+
+
+def _coverage(backtest: Backtest) -> str:
+    served = backtest.summary[SERVED]
+    parts = [
+        f"{100 * served.coverage[i]:.1f} % of moments lay at or below the {level:g} quantile"
+        f" ({100 * served.peak_coverage[i]:.1f} % at peaks)"
+        for i, level in high_levels(backtest)
+    ]
+    return ", ".join(parts) + "."
+
+
+def _count(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -182,4 +182,4 @@ def _full_trees(
 def _at_most(threshold: float) -> np.float32:
     """Return the largest float32 not above ``threshold``: float32 rows then go the same way."""
     rounded = np.float32(threshold)
-    return rounded if rounded <= threshold else np.nextafter(rounded, np.float32(-np.inf))
+    return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

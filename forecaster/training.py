@@ -132,8 +132,7 @@ class _Member:
 
     @torch.no_grad()
     def _follow(self, share: float) -> None:
-        pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-        for mean, current in pairs:
+        for mean, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(current, share)
 
     def judge(self, loss: float) -> None:
@@ -212,16 +211,10 @@ class _Sampler:
 def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelConfig) -> float:
     """Return the mean over items of the pinball loss on the calibration part."""
     levels = torch.tensor(model.quantile_levels)
-    losses = [
-        float(
-            pinball(
-                torch.from_numpy(network_deviation(network, windows)),
-                torch.from_numpy(windows.deviation),
-                levels,
-            )
-        )
-        for windows in data.calibration
-    ]
+    losses = []
+    for windows in data.calibration:
+        predicted = torch.from_numpy(network_deviation(network, windows))
+        losses.append(float(pinball(predicted, torch.from_numpy(windows.deviation), levels)))
     return float(np.mean(losses))
 
 

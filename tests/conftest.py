@@ -1,8 +1,18 @@
-"""Test profiles: CI repeats the same examples every time; elsewhere hypothesis explores."""
+"""Test profiles: CI repeats the same examples every time; elsewhere hypothesis explores.
+
+The forecaster that many tests share is fitted once per process; it is frozen, so they may.
+"""
 
 import os
 
+# Before numpy, torch and scikit-learn are loaded: threads that fight for cores cost minutes here.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from forecaster.series import History
+from tests.fitting_samples import TINY, traffic
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -10,3 +20,31 @@ settings.register_profile(
 settings.register_profile("dev", deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture(scope="session")
+def history() -> History:
+    """Three generated services, 14 days at 5 minutes, one of them with an outage."""
+    return traffic()
+
+
+@pytest.fixture(scope="session")
+def fitted(history):
+    """A tiny forecaster fitted on `history`, with the config and the parts it came from."""
+    from forecaster.fitting import fit_forecaster
+
+    return fit_forecaster(history, TINY)
+
+
+@pytest.fixture(scope="session")
+def forecaster(fitted):
+    return fitted.forecaster
+
+
+@pytest.fixture(scope="session")
+def artifact(fitted):
+    """What the registry is given of `fitted`."""
+    from forecaster.adapters.registry import Artifact
+    from forecaster.bundle import pack
+
+    return Artifact(*pack(fitted.forecaster, fitted.config), {"summary": {}})

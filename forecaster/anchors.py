@@ -26,11 +26,13 @@ Indices = npt.NDArray[np.int64]
 # Profiles of the day: (smoothing half-width in minutes, gain per day). The last is the week before.
 DAY_PROFILES = ((5, 0.25), (0, 0.25), (5, 1.0), (15, 0.5))
 WEEK_PROFILE = len(DAY_PROFILES)
-# Anchors: ("level", span), ("scaled", profile, span), ("shifted", profile, span); spans in samples.
+# Anchors, in this order: the level of the last samples; a profile scaled, and one shifted, to that
+# level. Each is (profile, span of the level in samples).
 LEVEL_SPANS = (0, 3, 10)
 SCALED = ((0, 3), (0, 10), (1, 3), (2, 3), (2, 10), (3, 30), (WEEK_PROFILE, 10))
 SHIFTED = ((0, 10),)
-ANCHOR_COUNT = len(LEVEL_SPANS) + len(SCALED) + len(SHIFTED)
+SHAPED = SCALED + SHIFTED
+ANCHOR_COUNT = len(LEVEL_SPANS) + len(SHAPED)
 # How sharply the blend prefers the anchor with the smallest recent error: weight ~ error ** -6.
 SHARPNESS = 6.0
 # Ratios of levels are taken after adding this share of the day's mean to both: a night without
@@ -38,6 +40,8 @@ SHARPNESS = 6.0
 RATIO_FLOOR = 0.02
 # The noise scale never falls below this share of the day's mean: a constant series has no error.
 SCALE_FLOOR = 1e-3
+# QPS too small for any service (a request in thirty years); it only keeps 0 / 0 apart.
+LEAST_QPS = np.float32(1e-9)
 
 
 @dataclass(frozen=True)
@@ -78,48 +82,98 @@ class Timing:
         return max(self.day // 4, 2 * self.prediction_length)
 
     @property
+    def tail(self) -> int:
+        """Last samples that `follow` needs for a forecast from the newest one.
+
+        An error that is older weighs at most e**-4, two per cent, in the averages.
+        """
+        return 4 * self.memory + self.middle
+
+    @property
     def warm_up(self) -> int:
         """Samples before the first origin with a day's shape behind it."""
         return self.day + self.memory
 
-    @property
-    def tail(self) -> int:
-        """Samples after which an average over `memory` has forgotten where it began."""
-        return self.day + 8 * self.memory
-
 
 @dataclass(frozen=True, eq=False)
-class Track:
-    """A block of items with their anchors at every sample; made by `follow`.
+class Lines:
+    """What every anchor says at every sample of a block of items.
 
-    ``values`` is as recorded (NaN where missing); ``filled`` repeats the last known value.
-    ``profiles`` (profiles, items, time + prediction_length) reaches past the last sample.
-    ``scale`` is the noise scale: the blend's mean absolute error at the middle horizon.
+    Sample ``t`` of each field is sample ``first + t`` of the ``history``, the whole of what was
+    recorded. ``values`` is as recorded (NaN where missing); ``filled`` repeats the last known
+    value, NaN before any. ``profiles`` (profiles, items, time + prediction_length) reaches past the
+    last sample. ``gains`` belong to the shaped anchors alone, ``shifts`` to all.
     """
 
     timing: Timing
+    history: Block
     values: Block
     filled: Block
     profiles: Block
     gains: Block
     shifts: Block
+
+    def ahead(self, rows: Indices, origins: Indices) -> Block:
+        """Return every anchor's forecast from each origin, ``(origins, horizon, anchors)``."""
+        steps = origins[:, None] + 1 + np.arange(self.timing.prediction_length)
+        shapes = [profile[rows[:, None], steps] for profile in self.profiles]
+        shift = self.shifts[:, rows, origins]
+        gain = self.gains[:, rows, origins]
+        last = self.filled[rows, origins][:, None]
+        result = np.empty((*steps.shape, ANCHOR_COUNT), dtype=np.float32)
+        for k in range(ANCHOR_COUNT):
+            if (s := k - len(LEVEL_SPANS)) < 0:
+                result[:, :, k] = shift[k][:, None]
+            else:
+                shape = shapes[SHAPED[s][0]]
+                result[:, :, k] = _line(gain[s][:, None], shape, shift[k][:, None], last)
+        return result
+
+    def before(self, k: int, lead: int, first: int) -> Block:
+        """Return what anchor ``k`` said ``lead`` samples before each sample from ``first`` on."""
+        length = self.values.shape[1]
+        seen = np.s_[:, first - lead : max(length - lead, 0)]
+        if (s := k - len(LEVEL_SPANS)) < 0:
+            return np.asarray(self.shifts[k][seen])
+        shape = self.profiles[SHAPED[s][0]][:, first:length]
+        return _line(self.gains[s][seen], shape, self.shifts[k][seen], self.filled[seen])
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A block of items with their anchors and the anchors' blend at every sample; see `follow`.
+
+    ``weights`` (anchors, items, time) make the blend. ``floor`` is the least noise scale; ``scale``
+    is the noise scale: the mean absolute error of the blend at the middle horizon.
+    ``error_middle`` is that error itself, with its sign; NaN where unknown.
+    """
+
+    lines: Lines
     weights: Block
+    floor: Block
     scale: Block
-    error_next: Block
     error_middle: Block
+
+    @property
+    def timing(self) -> Timing:
+        return self.lines.timing
+
+    @property
+    def values(self) -> Block:
+        return self.lines.values
+
+    @property
+    def filled(self) -> Block:
+        return self.lines.filled
+
+    @property
+    def first(self) -> int:
+        """Index of the track's first sample in the whole history."""
+        return int(self.lines.history.shape[1] - self.values.shape[1])
 
     def anchors(self, rows: Indices, origins: Indices) -> Block:
         """Return every anchor's forecast from each origin, ``(origins, horizon, anchors)``."""
-        ahead = origins[:, None] + 1 + np.arange(self.timing.prediction_length)
-        result = np.empty((*ahead.shape, ANCHOR_COUNT), dtype=np.float32)
-        for k, profile in enumerate(_PROFILE_OF):
-            shape = self.profiles[profile][rows[:, None], ahead]
-            line = _line(
-                self.gains[k, rows, origins][:, None], shape, self.shifts[k, rows, origins][:, None]
-            )
-            fallback = self.filled[rows, origins][:, None]
-            result[:, :, k] = np.where(np.isfinite(line), line, fallback)
-        return result
+        return self.lines.ahead(rows, origins)
 
     def blend(self, rows: Indices, origins: Indices) -> Block:
         """Return the blend of the anchors from each origin, ``(origins, horizon)``."""
@@ -128,15 +182,23 @@ class Track:
         return blend
 
     def anchor_before(self, k: int, lead: int) -> Block:
-        """Return what anchor ``k`` said ``lead`` steps before each sample, ``(items, time)``."""
-        return _lagged_line(k, self.filled, self.profiles, self.gains, self.shifts, lead)
+        """Return what anchor ``k`` said ``lead`` samples before each sample, ``(items, time)``."""
+        line = np.full_like(self.values, np.nan)
+        line[:, lead:] = self.lines.before(k, lead, lead)
+        return line
 
-
-_PROFILE_OF = (
-    *(0 for _ in LEVEL_SPANS),
-    *(profile for profile, _ in SCALED),
-    *(profile for profile, _ in SHIFTED),
-)
+    def error(self, lead: int, first: int) -> Block:
+        """Return the error of the blend ``lead`` samples before each sample from ``first`` on."""
+        skip = max(lead - first, 0)  # the samples that no forecast was made for
+        error = np.full_like(self.values[:, first:], np.nan)
+        start, end = first + skip, self.values.shape[1]
+        total = np.zeros_like(self.values[:, start:])
+        for k in range(ANCHOR_COUNT):
+            total += self.weights[k, :, start - lead : end - lead] * self.lines.before(
+                k, lead, start
+            )
+        error[:, skip:] = self.values[:, start:] - total
+        return error
 
 
 def follow(values: npt.ArrayLike, timing: Timing, *, tail: int | None = None) -> Track:
@@ -146,115 +208,106 @@ def follow(values: npt.ArrayLike, timing: Timing, *, tail: int | None = None) ->
         values: whole recorded history; items start and end together.
         timing: step and forecast length.
         tail: keep (and pay for) only this many last samples once the day's shapes are known;
-            enough for a forecast from the last sample when it is several ``memory`` long.
+            for a forecast from the newest sample, `Timing.tail` are enough.
     """
-    whole = np.asarray(values, dtype=np.float32)
-    profiles = _profiles(whole, timing)
-    first = 0 if tail is None else max(whole.shape[1] - tail, 0)
-    profiles = profiles[:, :, first:]
-    block = whole[:, first:]
-    filled = _filled(block)
-    gains, shifts = _lines(block, filled, profiles, timing)
-    weights = _weights(block, filled, profiles, gains, shifts, timing)
-    error_next = block - _blend_lagged(filled, profiles, gains, shifts, weights, 1)
-    error_middle = block - _blend_lagged(filled, profiles, gains, shifts, weights, timing.middle)
-    scale = smoothing.ewma(np.abs(error_middle), timing.memory)
-    floor = SCALE_FLOOR * smoothing.ewma(block, timing.day) + np.float32(1e-9)
-    scale = np.fmax(np.fmax(scale, floor), np.float32(1e-9))
-    return Track(
-        timing, block, filled, profiles, gains, shifts, weights, scale, error_next, error_middle
+    history = np.asarray(values, dtype=np.float32)
+    first = 0 if tail is None else max(history.shape[1] - tail, 0)
+    block = history[:, first:]
+    daily = smoothing.ewma(block, timing.day)
+    lines = _lines(history, first, daily, timing)
+    floor = np.fmax(SCALE_FLOOR * daily, LEAST_QPS)
+    weights, said = _weights(lines, floor)
+    lead = timing.middle
+    error_middle = np.full_like(block, np.nan)
+    error_middle[:, lead:] = block[:, lead:] - np.einsum(
+        "kit,kit->it", weights[:, :, : said.shape[2]], said
     )
+    scale = np.fmax(smoothing.ewma(np.abs(error_middle), timing.memory), floor)
+    return Track(lines, weights, floor, scale, error_middle)
 
 
-def _filled(block: Block) -> Block:
-    """Return the block with the last known value in every gap; before the first, that first one."""
-    filled = smoothing.forward_fill(block)
-    known = np.isfinite(block)
-    first = np.take_along_axis(block, known.argmax(axis=1)[:, None], axis=1)
-    filled = np.where(np.isnan(filled), first, filled)
-    return np.nan_to_num(filled, nan=0.0)  # an item without one known sample forecasts nothing
+def _filled(history: Block, first: int) -> Block:
+    """Return the samples from ``first`` on with the last known value in every gap."""
+    filled = history[:, first:]
+    gaps = ~np.isfinite(filled).all(axis=1)
+    if gaps.any():
+        filled = filled.copy()
+        filled[gaps] = smoothing.forward_fill(history[gaps])[:, first:]
+    return filled
 
 
-def _profiles(values: Block, timing: Timing) -> Block:
+def _profiles(history: Block, first: int, timing: Timing) -> Block:
     """Return the shapes of the day and of last week, ``prediction_length`` past the end."""
-    future = np.full((values.shape[0], timing.prediction_length), np.nan, dtype=np.float32)
-    reaching = np.concatenate([values, future], axis=1)
-    raw = {gain: smoothing.periodic_profile(reaching, timing.day, gain) for _, gain in DAY_PROFILES}
     room = timing.day - timing.prediction_length  # smoothing further would look past the origin
     widths = [min(timing.samples(minutes), room) for minutes, _ in DAY_PROFILES]
-    days = [
-        smoothing.centred_mean(raw[gain], width)
-        for width, (_, gain) in zip(widths, DAY_PROFILES, strict=True)
-    ]
-    week = smoothing.centred_mean(smoothing.lagged(reaching, 7 * timing.day), widths[0])
-    return np.stack([*days, week])
+    # The samples that smoothing reaches for on either side count, or the newest origin would see
+    # another profile than it will when it lies in the past.
+    start = max(first - max(widths), 0)
+    end = history.shape[1] + timing.prediction_length
+    future = np.full((len(history), timing.prediction_length + max(widths)), smoothing.NAN)
+    reaching = np.concatenate([history, future], axis=1)
+    raw = {
+        gain: smoothing.periodic_profile(reaching, timing.day, gain, first=start)
+        for _, gain in DAY_PROFILES
+    }
+    shapes = [raw[gain] for _, gain in DAY_PROFILES]
+    shapes.append(smoothing.lagged(reaching, 7 * timing.day)[:, start:])
+    result = np.empty((len(shapes), len(history), end - first), dtype=np.float32)
+    for shape, width, smooth in zip(shapes, [*widths, widths[0]], result, strict=True):
+        smooth[:] = smoothing.centred_mean(shape, width)[:, first - start : end - start]
+    return result
 
 
-def _lines(block: Block, filled: Block, profiles: Block, timing: Timing) -> tuple[Block, Block]:
-    """Return gain and shift of every anchor at every sample, ``(anchors, items, time)``."""
-    known = np.isfinite(block)
-    daily = smoothing.ewma(block, timing.day)
-    floor = RATIO_FLOOR * daily + np.float32(1e-9)
-    levels = {0: filled}
-    levels |= {span: smoothing.ewma(block, span) for span in (3, 10, 30)}
-    gains, shifts = [], []
-    for span in LEVEL_SPANS:
-        gains.append(np.zeros_like(block))
-        shifts.append(levels[span])
-    for profile, span in SCALED + SHIFTED:
-        shape = profiles[profile][:, : block.shape[1]]
-        expected = smoothing.ewma(np.where(known, shape, np.float32(np.nan)), span)
-        if len(gains) < len(LEVEL_SPANS) + len(SCALED):
-            ratio = np.asarray((levels[span] + floor) / (expected + floor), dtype=np.float32)
-            gains.append(ratio)
-            shifts.append(np.asarray((ratio - 1) * floor, dtype=np.float32))
+def _lines(history: Block, first: int, daily: Block, timing: Timing) -> Lines:
+    """Return every anchor's gain and shift at every sample from ``first`` on."""
+    block, filled = history[:, first:], _filled(history, first)
+    profiles = _profiles(history, first, timing)
+    missing = ~np.isfinite(block)
+    floor = RATIO_FLOOR * daily + LEAST_QPS
+    levels = {0: filled} | {span: smoothing.ewma(block, span) for span in (3, 10, 30)}
+    gains = np.empty((len(SHAPED), *block.shape), dtype=np.float32)
+    shifts = np.empty((ANCHOR_COUNT, *block.shape), dtype=np.float32)
+    for k, span in enumerate(LEVEL_SPANS):
+        shifts[k] = np.where(np.isfinite(levels[span]), levels[span], filled)
+    shapes = profiles[:, :, : block.shape[1]]
+    if missing.any():  # a level and what was expected of it must rest on the same samples
+        shapes = np.where(missing, smoothing.NAN, shapes)
+    for s, (profile, span) in enumerate(SHAPED):
+        expected = smoothing.ewma(shapes[profile], span)
+        if s < len(SCALED):
+            np.divide(levels[span] + floor, expected + floor, out=gains[s])
+            np.multiply(gains[s] - 1, floor, out=shifts[len(LEVEL_SPANS) + s])
         else:
-            gains.append(np.ones_like(block))
-            shifts.append(levels[span] - expected)
-    return np.stack(gains), np.stack(shifts)
+            gains[s] = 1
+            np.subtract(levels[span], expected, out=shifts[len(LEVEL_SPANS) + s])
+    return Lines(timing, history, block, filled, profiles, gains, shifts)
 
 
-def _line(gain: Block, shape: Block, shift: Block) -> Block:
-    # A level has gain 0 and needs no shape: 0 * NaN must stay the level.
-    line: Block = np.maximum(np.where(gain == 0, np.float32(0), gain * shape) + shift, 0)
-    return line
+def _line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
+    """Return the shape on its line, not below 0; the last value where no shape is known."""
+    line: Block = gain * shape
+    line += shift
+    np.maximum(line, 0, out=line)
+    unknown = np.isnan(line)
+    return np.where(unknown, last, line) if unknown.any() else line
 
 
-def _lagged_line(
-    k: int, filled: Block, profiles: Block, gains: Block, shifts: Block, lead: int
-) -> Block:
-    """Return what anchor ``k`` said ``lead`` steps before each sample."""
-    shape = profiles[_PROFILE_OF[k]][:, : filled.shape[1]]
-    line = _line(smoothing.lagged(gains[k], lead), shape, smoothing.lagged(shifts[k], lead))
-    return np.where(np.isfinite(line), line, smoothing.lagged(filled, lead))
+def _weights(lines: Lines, floor: Block) -> tuple[Block, Block]:
+    """Return the blend's weights by recent error, and what each anchor had said.
 
-
-def _weights(
-    block: Block, filled: Block, profiles: Block, gains: Block, shifts: Block, timing: Timing
-) -> Block:
-    """Return the blend's weights, ``(anchors, items, time)``: summing to 1, by recent error."""
-    errors = np.stack(
-        [
-            smoothing.ewma(
-                np.abs(block - _lagged_line(k, filled, profiles, gains, shifts, timing.middle)),
-                timing.memory,
-            )
-            for k in range(ANCHOR_COUNT)
-        ]
-    )
-    errors = np.where(np.isfinite(errors), errors, np.float32(np.inf))
-    best = np.maximum(errors.min(axis=0), np.float32(1e-9))
-    weights = np.where(np.isfinite(best), (best / np.maximum(errors, best)) ** SHARPNESS, 0)
-    weights[0] += np.float32(1e-6)  # before anything is known, the last value
-    return np.asarray(weights / weights.sum(axis=0), dtype=np.float32)
-
-
-def _blend_lagged(
-    filled: Block, profiles: Block, gains: Block, shifts: Block, weights: Block, lead: int
-) -> Block:
-    """Return what the blend said ``lead`` steps before each sample."""
-    total = np.zeros_like(filled)
+    The weights, ``(anchors, items, time)``, sum to 1. What was said at the middle horizon is
+    ``(anchors, items, time - middle)``, for the samples from ``middle`` on.
+    """
+    values, lead, memory = lines.values, lines.timing.middle, lines.timing.memory
+    errors = np.full((ANCHOR_COUNT, *values.shape), np.inf, dtype=np.float32)
+    said = np.empty((*errors.shape[:2], max(values.shape[1] - lead, 0)), dtype=np.float32)
     for k in range(ANCHOR_COUNT):
-        line = _lagged_line(k, filled, profiles, gains, shifts, lead)
-        total += smoothing.lagged(weights[k], lead) * line
-    return total
+        said[k] = lines.before(k, lead, lead)
+        recent = smoothing.ewma(np.abs(values[:, lead:] - said[k]), memory)
+        np.fmin(recent, np.inf, out=errors[k, :, lead:])
+    # Before anything is known, the last value leads.
+    np.minimum(errors[0], np.finfo(np.float32).max, out=errors[0])
+    best = np.fmax(errors.min(axis=0), floor)  # below the floor all are equally good
+    weights = (best / np.maximum(errors, best)) ** SHARPNESS
+    weights /= weights.sum(axis=0)
+    return np.asarray(weights, dtype=np.float32), said

@@ -6,17 +6,19 @@ window belongs to the part in which its whole horizon lies.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from forecaster.anchors import Indices, Timing, Track, follow
 from forecaster.baselines import Naive, naive_forecasts
 from forecaster.config import ModelConfig, TrainConfig
 from forecaster.errors import HistoryError
-from forecaster.series import Block, History, Series
+from forecaster.series import History, Series
 from forecaster.windows import Windows, cut, origins_between
 
 CALIBRATION_MINUTES = 5  # between calibration origins
@@ -87,10 +89,10 @@ def backtest_origins(series: Series, first: int, timing: Timing) -> Indices:
 
 
 def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
-    """Yield the three parts of each item.
+    """Yield the parts of each item that fit and calibrate.
 
     Raises:
-        HistoryError: an item is too short for windows in each part.
+        HistoryError: an item is too short, or knows too little, for windows in each part.
     """
     model = config.model
     if history.step != model.step:
@@ -104,25 +106,15 @@ def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
 
 
 def _parts(series: Series, config: TrainConfig, most: int) -> ItemCases:
-    timing, length = config.model.timing, len(series)
-    calibrate, test = boundaries(length, config)
-    first = timing.warm_up
-    dense = off_beat((calibrate - first) // most, timing)
-    sparse = off_beat(timing.samples(CALIBRATION_MINUTES), timing)
-    origins = {
-        "train": origins_between(first, calibrate, timing, dense),
-        "calibration": origins_between(max(calibrate, first), test, timing, sparse),
-        "test": backtest_origins(series, max(test, first), timing),
-    }
-    track = track_of(series, timing)
+    origins = _origins(series, config, most)
     for part, found in origins.items():
         if len(found) < LEAST_WINDOWS:
             raise HistoryError(_too_short(series, config, part, len(found)))
-    if not np.isfinite(series.values[first:calibrate]).any():
-        raise HistoryError(
-            f"{series.item_id}: no known sample in the training part, {series.start} + "
-            f"{first * series.step} to + {calibrate * series.step}; fetch more history"
-        )
+        known = _known_ahead(series, found, config.model.prediction_length)
+        if known.sum() < LEAST_WINDOWS:
+            raise HistoryError(_too_unknown(series, part, found, int(known.sum())))
+        origins[part] = found[known]
+    track = track_of(series, config.model.timing)
     train = cut(
         track, np.zeros_like(origins["train"]), origins["train"], config.model.context_length
     )
@@ -133,21 +125,54 @@ def _parts(series: Series, config: TrainConfig, most: int) -> ItemCases:
     )
 
 
+def _origins(series: Series, config: TrainConfig, most: int) -> dict[str, Indices]:
+    """Return the origins of each part, in order of time; ``most`` train."""
+    timing, length = config.model.timing, len(series)
+    calibrate, test = boundaries(length, config)
+    # What is unknown at the start is no history: a shape needs a day of known samples.
+    first = int(np.isfinite(series.values).argmax()) + timing.warm_up
+    dense = off_beat(math.ceil((calibrate - first) / most), timing)
+    sparse = off_beat(timing.samples(CALIBRATION_MINUTES), timing)
+    return {
+        "train": origins_between(first, calibrate, timing, dense),
+        "calibration": origins_between(max(calibrate, first), test, timing, sparse),
+        "test": backtest_origins(series, max(test, first), timing),
+    }
+
+
+def _known_ahead(series: Series, origins: Indices, ahead: int) -> npt.NDArray[np.bool_]:
+    """Return whether any target of each origin is known: what has none teaches nothing."""
+    count = np.concatenate([[0], np.cumsum(np.isfinite(series.values))])
+    known: npt.NDArray[np.bool_] = count[origins + 1 + ahead] > count[origins + 1]
+    return known
+
+
 def _too_short(series: Series, config: TrainConfig, part: str, found: int) -> str:
-    timing = config.model.timing
-    share = min(config.calibration_share, config.test_share)
-    stride = max(timing.samples(TEST_MINUTES), 1)
-    part_needs = (LEAST_WINDOWS * stride + timing.prediction_length) / share
-    rest = 1 - config.calibration_share - config.test_share
-    needed = max(part_needs, (timing.warm_up + LEAST_WINDOWS + timing.prediction_length) / rest)
     return (
         f"{series.item_id}: {len(series)} samples ({len(series) * series.step}) leave {found} "
-        f"windows for the {part} part, but {LEAST_WINDOWS} are needed; give it about "
-        f"{np.ceil(needed * series.step.total_seconds() / 86_400):.0f} days, a shorter "
-        "--prediction-length, or leave the item out: a model trained on others can forecast it"
+        f"windows for the {part} part, but {LEAST_WINDOWS} are needed; give it "
+        f"{_days_needed(series, config)} days, a shorter --prediction-length, or leave the item "
+        "out: a model trained on others can forecast it"
     )
 
 
-def known_share(target: Block) -> float:
-    """Return the share of targets that are known."""
-    return float(np.isfinite(target).mean())
+def _days_needed(series: Series, config: TrainConfig) -> int:
+    """Return the least whole number of days, all known but what is not at the start."""
+    late = int(np.isfinite(series.values).argmax())
+    for days in itertools.count(late // config.model.timing.day + 1):
+        values = np.zeros(days * config.model.timing.day)
+        values[:late] = np.nan
+        enough = Series(series.item_id, series.start, series.step, values)
+        parts = _origins(enough, config, config.max_windows)
+        if min(len(found) for found in parts.values()) >= LEAST_WINDOWS:
+            return days
+    raise AssertionError("some number of days is enough")
+
+
+def _too_unknown(series: Series, part: str, origins: Indices, known: int) -> str:
+    first, last = (series.start + int(at + 1) * series.step for at in (origins[0], origins[-1]))
+    return (
+        f"{series.item_id}: only {known} windows of the {part} part, {first} to {last}, have a "
+        f"known sample, but {LEAST_WINDOWS} are needed; fetch what is missing, or leave the item "
+        "out: a model trained on others can forecast it"
+    )

@@ -24,6 +24,8 @@ def ewma(values: Block, span: float) -> Block:
     >>> ewma(np.float32([1, np.nan, 1]), 2.0).tolist()
     [1.0, 1.0, 1.0]
     """
+    if not values.size:
+        return values.copy()
     flat = values.reshape(-1, values.shape[-1])
     known = np.isfinite(flat)
     gaps = ~known.all(axis=1)
@@ -166,10 +168,10 @@ def periodic_mean(values: Block, period: int, span: float) -> Block:
     >>> periodic_mean(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 1e9).tolist()
     [nan, nan, 1.0, 2.0, 2.0, 3.0]
     """
-    length = values.shape[-1]
-    head = length % period  # a broken period first, so that the last one is whole
-    slots = values[..., head:].reshape(*values.shape[:-1], -1, period).swapaxes(-1, -2)
+    pad = -values.shape[-1] % period
+    if pad:  # a broken period comes first
+        unknown = np.full((*values.shape[:-1], pad), NAN)
+        values = np.concatenate([unknown, values], axis=-1, dtype=np.float32)
+    slots = values.reshape(*values.shape[:-1], -1, period).swapaxes(-1, -2)
     means = lagged(ewma(np.ascontiguousarray(slots), span), 1).swapaxes(-1, -2)
-    result = np.full_like(values, NAN)
-    result[..., head:] = means.reshape(*values.shape[:-1], length - head)
-    return result
+    return np.asarray(means.reshape(values.shape)[..., pad:])

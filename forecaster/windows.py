@@ -18,12 +18,14 @@ from forecaster import smoothing
 from forecaster.anchors import ANCHOR_COUNT, Indices, Timing, Track
 from forecaster.series import Block
 
-# Rhythms shorter than a day, such as scheduled jobs: (period in minutes, gain per period).
-RHYTHMS = ((60, 1 / 12), (60, 1 / 24), (15, 1 / 24))
+# Rhythms shorter than a day, such as scheduled jobs: (period in minutes, span in periods).
+RHYTHMS = ((60, 12), (60, 24), (15, 24))
+# Days before the oldest origin from which rhythms are read: three times their longest memory.
+RHYTHM_DAYS = 3
 HORIZON_FEATURES = ANCHOR_COUNT + 3 + len(RHYTHMS) + 2
 CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
-# Deviations beyond this many noise scales count as this many when they enter an average.
+# Deviations and surprises beyond this many noise scales count as this many.
 CLIP = 10.0
 
 
@@ -97,9 +99,12 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
     scale = track.scale[rows, origins]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
-    surprise = _surprise(track)
-    horizon = [_log_scale((anchors - blend[:, :, None]) / scale[:, None, None])]
-    horizon += _seasonal_surprises(surprise, rows, origins, ahead, timing)
+    surprise = _surprise(track, origins)
+    earlier = _earlier_surprises(track, rows, origins)
+    rhythms = _rhythms(surprise[0], rows, origins - surprise[1], timing)
+    past = np.concatenate([earlier, rhythms], axis=2, dtype=np.float32) / scale[:, None, None]
+    deviation = (anchors - blend[:, :, None]) / scale[:, None, None]
+    horizon = [_known(_log_scale(deviation)), _known(_log_scale(past))]
     steps = np.broadcast_to((ahead - origins[:, None]) / timing.prediction_length, ahead.shape)
     horizon.append(steps[:, :, None].astype(np.float32))
     return Windows(
@@ -124,48 +129,73 @@ def _known(x: Block) -> Block:
 
 def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]:
     """Return what happened and whether it was a peak, both ``(windows, horizon)``."""
-    length = track.values.shape[1]
+    length, day = track.values.shape[1], track.timing.day
+    if ahead.min(initial=length) >= length:
+        unknown = np.full(ahead.shape, np.nan, dtype=np.float32)
+        return unknown, np.zeros_like(unknown)
     target = track.values[rows[:, None], np.minimum(ahead, length - 1)]
     target = np.where(ahead < length, target, np.float32(np.nan))
-    day = track.timing.day
     days = np.pad(track.values, ((0, 0), (0, -length % day)), constant_values=np.nan)
-    days = days.reshape(len(days), -1, day)
+    days = np.sort(days.reshape(len(days), -1, day), axis=2)
     # NaN sorts last, so the quantile's place is counted among the known samples.
     count = np.isfinite(days).sum(axis=2)
     place = np.maximum(np.ceil(0.95 * count).astype(np.int64) - 1, 0)
-    bar = np.take_along_axis(np.sort(days, axis=2), place[:, :, None], axis=2)[:, :, 0]
-    peak = target >= bar[rows[:, None], np.minimum(ahead, length - 1) // day]
+    bar = np.take_along_axis(days, place[:, :, None], axis=2)[:, :, 0]
+    pick = rows[:, None], np.minimum(ahead, length - 1) // day
+    peak = (target >= bar[pick]) & (target > days[:, :, 0][pick])  # a flat day has no peak
     return target, peak.astype(np.float32)
 
 
-def _surprise(track: Track) -> Block:
-    """Return how far each sample lay from the mean of its last hour, in noise scales."""
-    mean = smoothing.trailing_mean(track.filled, track.timing.hour)
-    surprise: Block = np.clip((track.values - mean) / track.scale, -CLIP, CLIP)
-    return surprise
+def _surprise(track: Track, origins: Indices) -> tuple[Block, int]:
+    """Return how far each sample lay from the mean of its last hour, in QPS, and since when.
+
+    The second is an index in the track, below 0 before its first sample. Beyond ``CLIP`` noise
+    scales a surprise counts no more: a flash crowd would stay in every rhythm for days. Where a
+    tail has no noise scale yet, its first settled one stands in.
+    """
+    timing = track.timing
+    reach = RHYTHM_DAYS * timing.day
+    since = max(int(origins.min(initial=track.values.shape[1])) + 1 - reach, -track.first)
+    samples = track.lines.history[:, track.first + since :]
+    surprise = samples - smoothing.trailing_mean(samples, timing.hour)
+    start = max(since, timing.memory if track.first else 0)
+    most = CLIP * np.pad(track.scale[:, start:], ((0, 0), (start - since, 0)), mode="edge")
+    return np.clip(surprise, -most, most), since
 
 
-def _seasonal_surprises(
-    surprise: Block, rows: Indices, origins: Indices, ahead: Indices, timing: Timing
-) -> list[Block]:
-    """Return what surprised at the same place of earlier days, week, hours and quarter hours."""
+def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
+    """Return what surprised at the same places one, two and seven days before."""
+    timing = track.timing
+    around = np.arange(1 - timing.hour, timing.prediction_length) + 1
+    found = []
+    for days in (1, 2, 7):
+        index = track.first + origins[:, None] + around - timing.day * days
+        samples = track.lines.history[rows[:, None], np.maximum(index, 0)]
+        samples = np.where(index >= 0, samples, smoothing.NAN)
+        surprise = samples - smoothing.trailing_mean(samples, timing.hour)
+        found.append(surprise[:, timing.hour - 1 :])
+    return np.stack(found, axis=2)
 
-    def at(series: Block, index: Indices) -> Block:
+
+def _rhythms(surprise: Block, rows: Indices, origins: Indices, timing: Timing) -> Block:
+    """Return what used to surprise at the same place of the hour and of the quarter hour.
+
+    The last is the newest sample of the same minute; the means before it leave it out.
+    """
+    steps = np.arange(1, timing.prediction_length + 1)
+
+    def at(series: Block, period: int) -> Block:
+        """Take the newest sample of the same phase that is not after the origin."""
+        index = origins[:, None] + steps - period * -(-steps // period)
         found = series[rows[:, None], np.maximum(index, 0)]
-        return _known(np.where(index >= 0, found, np.float32(0)))[:, :, None]
+        return np.where(index >= 0, found, smoothing.NAN)
 
-    def back(period: int) -> Indices:
-        """The newest sample of the same phase that is not after the origin."""
-        distance = ahead - origins[:, None]
-        return ahead - period * -(-distance // period)
-
-    result = [at(surprise, ahead - timing.day * days) for days in (1, 2, 7)]
-    for minutes, gain in RHYTHMS:
+    found = []
+    for minutes, span in RHYTHMS:
         period = max(timing.samples(minutes), 1)
-        # `periodic_profile` holds at each place what its slot was before that period began.
-        result.append(at(smoothing.periodic_profile(surprise, period, gain), back(period)))
-    result.append(at(surprise, back(timing.hour)))
-    return result
+        found.append(at(smoothing.periodic_mean(surprise, period, span), period))
+    found.append(at(surprise, timing.hour))
+    return np.stack(found, axis=2)
 
 
 def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weights: Block) -> Block:
@@ -177,25 +207,33 @@ def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weight
         smoothing.ewma(size, span)[rows, origins] / scale
         for span in (3 * middle, track.timing.memory * 2)
     ]
-    with np.errstate(divide="ignore"):
-        ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in lively]
-    level = np.log(scale / (np.abs(blend[:, middle - 1]) + scale))
+    ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in lively]
+    level = np.log(scale / (np.abs(_known(blend[:, middle - 1])) + scale))
     stacked = np.stack([*ratios, np.clip(level, -8, 0)], axis=1)
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
 def _recent(
-    track: Track, surprise: Block, rows: Indices, origins: Indices, length: int, blend: Block
+    track: Track,
+    surprise: tuple[Block, int],
+    rows: Indices,
+    origins: Indices,
+    length: int,
+    blend: Block,
 ) -> Block:
     """Return the last ``length`` samples up to the origin; the first one stands for any before."""
     index = np.maximum(origins[:, None] - length + 1 + np.arange(length), 0)
     pick = rows[:, None], index
     scale = track.scale[rows, origins][:, None]
+    first = int(index.min(initial=track.values.shape[1]))
+    error_next = track.error(1, first)[rows[:, None], index - first]
+    past, since = surprise
     channels = [
-        _log_scale((track.filled[pick] - blend[:, :1]) / scale),
-        _log_scale(_known(track.error_next[pick]) / scale),
-        _log_scale(_known(track.error_middle[pick]) / scale),
-        _known(surprise[pick]) / 3,  # brings three noise scales to one
+        _log_scale(_known((track.filled[pick] - blend[:, :1]) / scale)),
+        _log_scale(_known(error_next / scale)),
+        _log_scale(_known(track.error_middle[pick] / scale)),
+        # A third brings three noise scales to one.
+        _known(np.clip(past[rows[:, None], index - since] / scale, -CLIP, CLIP)) / 3,
         np.isnan(track.values[pick]),
     ]
     return np.stack(channels, axis=2, dtype=np.float32)

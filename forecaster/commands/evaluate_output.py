@@ -34,11 +34,10 @@ def print_backtest(backtest: Backtest, console: Console) -> None:
 
 def _candidates(backtest: Backtest) -> Table:
     levels = high_levels(backtest)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), title="loss relative to last value")
-    table.title_justify, table.title_style = "left", "dim"
-    table.add_column("candidate", overflow="fold")
-    covers = (f"covers {level:g}" for _, level in levels)
-    for column in ("loss", "at peaks", *covers, "WAPE", "predict"):
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("candidate", no_wrap=True)
+    covers = (f"covers\n{level:g}" for _, level in levels)
+    for column in ("relative\nloss", "at\npeaks", *covers, "WAPE", "predict"):
         table.add_column(column, justify="right", overflow="fold")
     for name, score in ranked(backtest):
         seconds = backtest.predict_seconds.get(name, math.nan)

@@ -24,7 +24,7 @@ from forecaster.plots.style import (
     times,
 )
 from forecaster.plots.thinning import thinned
-from forecaster.plots.words import label, name_of
+from forecaster.plots.words import duration, label, name_of
 from forecaster.series import Forecast, Series
 
 OPACITIES = (0.42, 0.28, 0.16, 0.10)
@@ -86,8 +86,8 @@ def backtest_fan(
     traces = _fan(when, predicted, backtest.quantile_levels)
     traces.append(ink_line(when, actual, "what happened"))
     traces += _above(when, actual, predicted[:, -1], backtest.quantile_levels[-1])
-    lead = timedelta(seconds=ahead * backtest.step_seconds) / timedelta(minutes=1)
-    title = f"{label(item_id)}: {name_of(item.source)}, {lead:g} minutes ahead"
+    lead = duration(ahead * backtest.step_seconds)
+    title = f"{label(item_id)}: {lead} ahead, by {name_of(item.source)}"
     drawn = figure(traces, title=title, x=TIME_AXIS, y=QPS_AXIS)
     return drawn.update_yaxes(rangemode="tozero")
 

@@ -32,6 +32,19 @@ def name_of(candidate: str) -> str:
     return NAMES.get(candidate, candidate)
 
 
+def duration(seconds: float) -> str:
+    """Return a span in the largest unit that it fills evenly.
+
+    >>> duration(1800), duration(86_400), duration(90), duration(7_200)
+    ('30 minutes', '1 day', '90 seconds', '2 hours')
+    """
+    units = {86_400: "day", 3600: "hour", 60: "minute"}
+    size = next((size for size in units if seconds >= size and seconds % size == 0), 1)
+    unit = units.get(size, "second")
+    count = round(seconds / size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
 def label(text: str) -> str:
     """Return text for a figure: plotly takes labels for markup, and long ones leave the page.
 

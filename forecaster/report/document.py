@@ -10,7 +10,7 @@ from forecaster import __version__
 from forecaster.evaluation import SERVED, Backtest, ItemResult
 from forecaster.plots import backtest_fan, error_by_horizon, error_by_level, reliability_diagram
 from forecaster.plots.scores import ranked
-from forecaster.plots.words import name_of
+from forecaster.plots.words import duration, name_of
 from forecaster.report.findings import extent, high_levels, number, sentences, verdict
 from forecaster.report.page import Column, document, drawing, table, text
 
@@ -80,7 +80,7 @@ def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> list[st
     for name, score in ranked(backtest):
         row = [name_of(name), number(score.relative), number(score.relative_peaks)]
         row += [number(score.coverage[i]) for i, _ in levels]
-        row += [number(score.wape), number(backtest.predict_seconds.get(name, math.nan), 2)]
+        row += [number(score.wape), number(backtest.predict_seconds.get(name, math.nan))]
         row += [number(fit_seconds.get(name, math.nan), 1)] if fit_seconds else []
         rows.append(row)
     return [
@@ -133,8 +133,8 @@ def _items(backtest: Backtest) -> list[str]:
         body.append(text(f"And {more} more; the JSON report holds all.", kind="quiet"))
     for item in spread_out(order):
         fan = backtest_fan(backtest, item.item_id, last=FAN_SPAN)
-        ahead = timedelta(seconds=item.actual.shape[1] * backtest.step_seconds)
-        heading = f"{item.item_id}: forecast {ahead} before by {name_of(item.source)}"
+        ahead = duration(item.actual.shape[1] * backtest.step_seconds)
+        heading = f"{item.item_id}: {ahead} ahead, by {name_of(item.source)}"
         body += [text(heading, "h3"), drawing(fan, f"Quantiles over what happened, {heading}")]
     return body
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from forecaster.ensemble import LSTM
 from forecaster.evaluation import SERVED, Backtest, Score, beats_all
-from forecaster.plots.words import name_of
+from forecaster.plots.words import duration, name_of
 
 UNKNOWN = "–"
 HIGH = 0.9  # levels from which a quantile is something to provide for
@@ -37,8 +37,8 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
     passed, _ = beats_all(summary)
     best = _best_baseline(summary)
     if passed:
-        return True, f"The champion gate is passed: no baseline beats what is served, {best}."
-    return False, f"The champion gate is not passed: a baseline beats what is served, {best}."
+        return True, f"The champion gate is passed: no baseline beats what is served ({best})."
+    return False, f"The champion gate is not passed: a baseline beats what is served ({best})."
 
 
 def sentences(backtest: Backtest) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def extent(backtest: Backtest) -> str:
     last = max(int(item.origins[-1]) for item in backtest.items)
     span = " to ".join(f"{datetime.fromtimestamp(s, UTC):%Y-%m-%d %H:%M}" for s in (first, last))
     horizon = int(backtest.items[0].actual.shape[1])
-    ahead = f"{horizon} steps of {timedelta(seconds=backtest.step_seconds)} ahead"
+    ahead = f"{horizon} steps of {duration(backtest.step_seconds)} ahead"
     return f"{_count(len(backtest.items), 'item')}, {origins} origins each, {span} UTC, {ahead}"
 
 
@@ -102,19 +102,34 @@ def _lstm(summary: dict[str, Score]) -> str:
 
 def _who_serves(backtest: Backtest) -> str:
     counts = Counter(item.source for item in backtest.items).most_common()
-    shares = [f"{name_of(source)} serves {_count(count, 'item')}" for source, count in counts]
-    text = ", ".join(shares)
+    shares = [
+        f"{name_of(source)} {'' if i else 'serves '}{count}"
+        for i, (source, count) in enumerate(counts)
+    ]
+    text = f"{_listed(shares)} of {_count(len(backtest.items), 'item')}"
     return f"{text[:1].upper()}{text[1:]}, each chosen on time before the backtest."
 
 
 def _coverage(backtest: Backtest) -> str:
-    served = backtest.summary[SERVED]
-    parts = [
-        f"{100 * served.coverage[i]:.1f} % of moments lay at or below the {level:g} quantile"
-        f" ({100 * served.peak_coverage[i]:.1f} % at peaks)"
-        for i, level in high_levels(backtest)
-    ]
-    return ", ".join(parts) + "."
+    served, levels = backtest.summary[SERVED], high_levels(backtest)
+    promised = _listed([f"{level:g}" for _, level in levels])
+    found = _listed([_percent(served.coverage[i]) for i, _ in levels])
+    peaks = _listed([_percent(served.peak_coverage[i]) for i, _ in levels])
+    noun = "quantile" if len(levels) == 1 else "quantiles"
+    return f"The {noun} {promised} covered {found} of moments; at peaks, {peaks}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if math.isfinite(share) else UNKNOWN
+
+
+def _listed(words: list[str]) -> str:
+    """Return words as a sentence lists them.
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _count(count: int, thing: str) -> str:

@@ -15,7 +15,7 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from forecaster.plots.style import INK
+from forecaster.plots.style import BLUE_RGB, INK
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f252b; --quiet: #5b646e; --page: #ffffff;
@@ -43,6 +43,7 @@ th, td { padding: .35rem .75rem; border-bottom: 1px solid var(--line); text-alig
 th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 .text { text-align: left; white-space: normal; }
 td.text { min-width: 9rem; }
+td.text:last-child { min-width: 16rem; }
 tr.first td { background: var(--band); font-weight: 600; }
 .figure { width: 100%; margin: .5rem 0 1rem; }
 dt { font-weight: 600; margin-top: .75rem; }
@@ -57,25 +58,25 @@ SCRIPT = """
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const colours = () => dark.matches
-    ? { ink: "#e3e7eb", box: "#1c2227", edge: "#343b42" }
-    : { ink: "#333a42", box: "#ffffff", edge: "#d9dde2" };
+    ? { ink: "#e3e7eb", box: "#1c2227", edge: "#343b42", band: "rgba(98, 176, 236, " }
+    : { ink: "#333a42", box: "#ffffff", edge: "#d9dde2", band: "rgba(BAND, " };
   const paint = (data, layout) => {
-    const { ink, box, edge } = colours();
+    const { ink, box, edge, band } = colours();
     layout.font = { ...layout.font, color: ink };
     layout.hoverlabel = { bgcolor: box, bordercolor: edge, font: { color: ink } };
     for (const trace of data) {
+      if (trace.fillcolor) trace.fillcolor = trace.fillcolor.replace(/^rgba\\((\\d+, ){3}/, band);
       if (trace.meta !== "INK") continue;
       trace.line = { ...trace.line, color: ink };
       trace.marker = { ...trace.marker, color: ink };
     }
   };
-  const config = { responsive: true, displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const config = { responsive: true, displayModeBar: false };
   const figures = [...document.querySelectorAll(".figure")].map((place) => {
     const source = place.querySelector("script");
     const { data, layout } = JSON.parse(source.textContent);
     source.remove();
-    if (place.clientWidth < 520) layout.height = Math.round(1.2 * layout.height);
+    if (place.clientWidth < 520) layout.height = Math.round(1.35 * layout.height);
     if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
     return { place, data, layout };
   });
@@ -88,7 +89,7 @@ SCRIPT = """
   dark.addEventListener("change", draw);
   draw();
 })();
-""".replace("INK", INK)
+""".replace("INK", INK).replace("BAND", BLUE_RGB)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,12 @@ def _parts(series: Series, config: TrainConfig, most: int) -> ItemCases:
         if known.sum() < LEAST_WINDOWS:
             raise HistoryError(_too_unknown(series, part, found, int(known.sum())))
         origins[part] = found[known]
-    track = track_of(series, config.model.timing)
+    # A track that ends where the test part begins: not even which of a day's moments are its peaks
+    # is learned from later.
+    seen = series.between(
+        series.start, series.start + boundaries(len(series), config)[1] * series.step
+    )
+    track = track_of(seen, config.model.timing)
     train = cut(
         track, np.zeros_like(origins["train"]), origins["train"], config.model.context_length
     )

@@ -134,8 +134,7 @@ class Forecaster:
         windows = cut(track, rows, origins, self.model.context_length)
         services = [self.service(series.item_id) for series in block]
         sources = np.array([service.source for service in services])
-        needs_naive = any(source in NAIVE for source in sources)
-        naive = naive_forecasts(track, rows, origins) if needs_naive else {}
+        naive = naive_forecasts(track, rows, origins, set(NAIVE) & set(sources.tolist()))
         result = np.empty((*windows.blend.shape, self._levels), dtype=np.float32)
         for source in dict.fromkeys(sources.tolist()):
             mine = np.flatnonzero(sources == source)

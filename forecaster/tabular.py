@@ -160,7 +160,8 @@ def _full_trees(
     trees = [predictors[0].nodes for predictors in forest._predictors]
     inner = 2**depth - 1
     feature = np.zeros((len(trees), inner), dtype=np.int64)
-    threshold = np.full((len(trees), inner), np.inf, dtype=np.float32)
+    # Where both ways lead to the same leaf, all go left; a stored model holds no infinity.
+    threshold = np.full((len(trees), inner), np.finfo(np.float32).max, dtype=np.float32)
     leaf = np.zeros((len(trees), inner + 1), dtype=np.float32)
     for t, nodes in enumerate(trees):
         places = [(0, 0)]  # (node of scikit-learn, node of the full tree)

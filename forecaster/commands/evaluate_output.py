@@ -34,11 +34,11 @@ def print_backtest(backtest: Backtest, console: Console) -> None:
 
 def _candidates(backtest: Backtest) -> Table:
     levels = high_levels(backtest)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("candidate", no_wrap=True)
     covers = (f"covers\n{level:g}" for _, level in levels)
     for column in ("relative\nloss", "at\npeaks", *covers, "WAPE", "predict"):
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(column, justify="right", no_wrap=True)
     for name, score in ranked(backtest):
         seconds = backtest.predict_seconds.get(name, math.nan)
         table.add_row(
@@ -54,7 +54,7 @@ def _candidates(backtest: Backtest) -> Table:
 
 
 def _items(backtest: Backtest) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("item, hardest first", overflow="fold")
     table.add_column("served by", overflow="fold")
     table.add_column("loss", justify="right")

@@ -78,7 +78,7 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
     drawn = figure(
         traces,
         title=title,
-        x="promised share of moments below (quantile level)",
+        x="promised share (quantile level)",
         y="observed share",
     )
     ticks = sorted({*levels, 0.02, 0.25, 0.75})

@@ -76,7 +76,9 @@ def ink_line(x: Sequence[Any], y: Array, name: str, **more: Any) -> go.Scatter: 
 def figure(traces: Sequence[Any], *, title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
     """Return a figure of the traces in the common look; ``title`` is escaped already."""
     return (
-        styled(go.Figure(list(traces)), title, height).update_xaxes(title=x).update_yaxes(title=y)
+        styled(go.Figure(list(traces)), title, height)
+        .update_xaxes(title_text=x)
+        .update_yaxes(title_text=y)
     )
 
 

@@ -76,8 +76,8 @@ def traffic_overview(
     styled(drawn, title, 130 + ROW_HEIGHT * len(shown))
     drawn.update_annotations(x=0, xanchor="left", font={"size": 13})
     drawn.update_layout(hovermode="closest")
-    drawn.update_yaxes(rangemode="tozero").update_xaxes(title=TIME_AXIS, row=len(shown))
-    return drawn.update_yaxes(title="req/s")
+    drawn.update_yaxes(rangemode="tozero").update_xaxes(title_text=TIME_AXIS, row=len(shown))
+    return drawn.update_yaxes(title_text="req/s")
 
 
 def season_shape(series: Series, period: timedelta = WEEK) -> go.Figure:

@@ -5,6 +5,7 @@ It belongs to one config and one history, by fingerprint: another run's state is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -85,7 +86,8 @@ class FileCheckpoints:
                 os.fsync(file.fileno())
             draft.replace(self.path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink()
             # A run without a checkpoint is better than no run.
             logger.warning("no checkpoint: %s: %s", self.path, error)
 

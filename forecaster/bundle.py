@@ -57,19 +57,20 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -
     """
     try:
         model = model_config(config["model"])
-        services = _services(config["services"], _part(tensors, "shifts"), model)
+        services = _services(config["services"], _Part(tensors, "shifts/"), model)
         candidates = Candidates(
             model,
-            Ensemble.from_tensors(model, _part(tensors, "lstm")),
-            RidgeBaseline.from_tensors(_part(tensors, "ridge")),
-            BoostingBaseline.from_tensors(_part(tensors, "boosting")),
+            Ensemble.from_tensors(model, _Part(tensors, "lstm/")),
+            RidgeBaseline.from_tensors(_Part(tensors, "ridge/")),
+            BoostingBaseline.from_tensors(_Part(tensors, "boosting/")),
         )
         _check_fit(candidates)
         named = dict(zip(config["items"], services[:-1], strict=True))
         return Forecaster(candidates, named, services[-1])
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ForecasterError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())
         raise RegistryError(
-            f"the stored model does not hold together: {type(error).__name__}: {error}; "
+            f"the stored model does not hold together: {found[:200]}; "
             f"it was written by tidegate {config.get('tidegate', 'unknown')}, this is "
             f"{__version__}; train it again"
         ) from error
@@ -152,10 +153,13 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _part(tensors: Mapping[str, npt.NDArray[Any]], part: str) -> Tensors:
-    prefix = f"{part}/"
-    return {
-        name.removeprefix(prefix): array
-        for name, array in tensors.items()
-        if name.startswith(prefix)
-    }
+class _Part(Tensors):
+    """The arrays under one prefix; a missing one is named with it."""
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], prefix: str) -> None:
+        self.prefix = prefix
+        mine = (name for name in tensors if name.startswith(prefix))
+        super().__init__({name.removeprefix(prefix): tensors[name] for name in mine})
+
+    def __missing__(self, name: str) -> npt.NDArray[Any]:
+        raise KeyError(f"{self.prefix}{name}")

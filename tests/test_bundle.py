@@ -66,7 +66,8 @@ def test_packing_again_gives_the_same(forecaster, artifact):
 def test_every_array_is_needed(config, tensors, artifact):
     for name in artifact.tensors:
         fewer = {key: array for key, array in tensors.items() if key != name}
-        with pytest.raises(RegistryError, match=name.partition("/")[2].partition(".")[2]):
+        bare = name.rpartition("/")[2].lstrip("01.")  # a network's names its array without member
+        with pytest.raises(RegistryError, match=bare):
             unpack(config, fewer)
 
 

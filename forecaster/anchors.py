@@ -251,7 +251,7 @@ def _profiles(history: Block, first: int, timing: Timing) -> Block:
         for _, gain in DAY_PROFILES
     }
     shapes = [raw[gain] for _, gain in DAY_PROFILES]
-    shapes.append(smoothing.lagged(reaching, 7 * timing.day)[:, start:])
+    shapes.append(smoothing.lagged(reaching, 7 * timing.day, first=start))
     result = np.empty((len(shapes), len(history), end - first), dtype=np.float32)
     for shape, width, smooth in zip(shapes, [*widths, widths[0]], result, strict=True):
         smooth[:] = smoothing.centred_mean(shape, width)[:, first - start : end - start]
@@ -299,7 +299,8 @@ def _weights(lines: Lines, floor: Block) -> tuple[Block, Block]:
     ``(anchors, items, time - middle)``, for the samples from ``middle`` on.
     """
     values, lead, memory = lines.values, lines.timing.middle, lines.timing.memory
-    errors = np.full((ANCHOR_COUNT, *values.shape), np.inf, dtype=np.float32)
+    errors = np.empty((ANCHOR_COUNT, *values.shape), dtype=np.float32)
+    errors[:, :, :lead] = np.inf
     said = np.empty((*errors.shape[:2], max(values.shape[1] - lead, 0)), dtype=np.float32)
     for k in range(ANCHOR_COUNT):
         said[k] = lines.before(k, lead, lead)
@@ -308,6 +309,10 @@ def _weights(lines: Lines, floor: Block) -> tuple[Block, Block]:
     # Before anything is known, the last value leads.
     np.minimum(errors[0], np.finfo(np.float32).max, out=errors[0])
     best = np.fmax(errors.min(axis=0), floor)  # below the floor all are equally good
-    weights = (best / np.maximum(errors, best)) ** SHARPNESS
+    weights = errors  # from here on, in place and one by one: they stay in the cache
+    for weight in weights:
+        np.maximum(weight, best, out=weight)
+        np.divide(best, weight, out=weight)
+        np.power(weight, SHARPNESS, out=weight)
     weights /= weights.sum(axis=0)
-    return np.asarray(weights, dtype=np.float32), said
+    return weights, said

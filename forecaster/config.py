@@ -56,6 +56,11 @@ class ModelConfig:
     def timing(self) -> Timing:
         return Timing(self.step, self.prediction_length)
 
+    @property
+    def tail(self) -> int:
+        """Last samples that `anchors.follow` needs for a window at the newest origin."""
+        return max(self.timing.tail, self.context_length + self.timing.memory)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -99,6 +104,9 @@ class TrainConfig:
             _require(value >= 1, f"{name} is {value}; give at least 1")
         _require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
         _require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; give above 0")
+        for name in ("weight_decay", "peak_weight"):
+            value = getattr(self, name)
+            _require(value >= 0, f"{name} is {value}; give 0 or more")
         shares = self.calibration_share, self.test_share
         _require(
             all(0 < share < 1 for share in shares) and sum(shares) <= MEDIAN,

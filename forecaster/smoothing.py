@@ -14,6 +14,9 @@ from forecaster.series import Block
 NAN = np.float32(np.nan)
 # Samples per product with a small matrix: 4 times as fast as a recursion sample by sample.
 CHUNK = 32
+# Chunks per product: above 2**18 multiplications OpenBLAS would start threads, which wait for each
+# other longer than such small matrices take, and for those of every other block of items.
+PRODUCT = 2**18 // CHUNK**2
 
 
 def ewma(values: Block, span: float) -> Block:
@@ -48,16 +51,19 @@ def _decaying_sum(values: Block, span: float) -> Block:
     """
     rows, length = values.shape
     chunks = -(-length // CHUNK)
-    x = np.zeros((rows, chunks * CHUNK), dtype=np.float32)
-    x[:, :length] = values
-    x = x.reshape(-1, CHUNK)
+    x = np.zeros((rows, chunks, CHUNK), dtype=np.float32)
+    x.reshape(rows, -1)[:, :length] = values
     decay = np.exp(-1 / span)
     age = np.arange(CHUNK) - np.arange(CHUNK)[:, None]
     kernel = np.where(age >= 0, (1 - decay) * decay ** np.maximum(age, 0), 0).astype(np.float32)
-    ends = (x @ kernel[:, -1]).reshape(rows, chunks)[:, :-1]
+    ends = np.einsum("rcs,s->rc", x[:, :-1], kernel[:, -1])
     left = lfilter([1.0], [1.0, -(decay**CHUNK)], ends.astype(np.float64))
-    x.reshape(rows, chunks, CHUNK)[:, 1:, 0] += left * (decay / (1 - decay))
-    return np.asarray((x @ kernel).reshape(rows, -1)[:, :length])
+    x[:, 1:, 0] += left * (decay / (1 - decay))
+    result = np.empty_like(x)
+    for first in range(0, chunks, PRODUCT):
+        part = np.s_[:, first : first + PRODUCT]
+        np.matmul(x[part], kernel, out=result[part])
+    return result.reshape(rows, -1)[:, :length]
 
 
 def forward_fill(values: Block) -> Block:
@@ -73,10 +79,16 @@ def forward_fill(values: Block) -> Block:
     return np.take_along_axis(values, np.maximum.accumulate(position, axis=-1), axis=-1)
 
 
-def lagged(values: Block, count: int) -> Block:
-    """Return the samples ``count`` steps later: ``result[t] = values[t - count]``, NaN before."""
-    result = np.full_like(values, NAN)
-    result[..., count:] = values[..., : max(values.shape[-1] - count, 0)]
+def lagged(values: Block, count: int, *, first: int = 0) -> Block:
+    """Return the samples ``count`` steps later, from sample ``first`` on; NaN before the first.
+
+    >>> lagged(np.float32([1.0, 2.0, 3.0, 4.0]), 2).tolist()
+    [nan, nan, 1.0, 2.0]
+    """
+    length = values.shape[-1]
+    result = np.full((*values.shape[:-1], length - first), NAN)
+    begin = max(count, first)
+    result[..., begin - first :] = values[..., begin - count : max(length - count, 0)]
     return result
 
 

@@ -20,8 +20,8 @@ from forecaster.series import Block
 
 # Rhythms shorter than a day, such as scheduled jobs: (period in minutes, span in periods).
 RHYTHMS = ((60, 12), (60, 24), (15, 24))
-# Days before the oldest origin from which rhythms are read: three times their longest memory.
-RHYTHM_DAYS = 3
+# Spans before the oldest origin from which a rhythm is read: all older samples weigh 5 %.
+RHYTHM_SPANS = 3
 HORIZON_FEATURES = ANCHOR_COUNT + 3 + len(RHYTHMS) + 2
 CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
@@ -99,9 +99,14 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
     scale = track.scale[rows, origins]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
-    surprise = _surprise(track, origins)
+    # Before the first sample there is nothing: that one stands there.
+    context = np.maximum(origins[:, None] + 1 - context_length + np.arange(context_length), 0)
+    oldest = int(origins.min(initial=track.values.shape[1]))
+    reach = max(context_length, *(_reach(timing, *rhythm) for rhythm in RHYTHMS))
+    since = max(oldest + 1 - reach, -track.first)
+    surprise = _surprise(track, since)
     earlier = _earlier_surprises(track, rows, origins)
-    rhythms = _rhythms(surprise[0], rows, origins - surprise[1], timing)
+    rhythms = _rhythms(surprise, rows, origins - since, timing)
     past = np.concatenate([earlier, rhythms], axis=2, dtype=np.float32) / scale[:, None, None]
     deviation = (anchors - blend[:, :, None]) / scale[:, None, None]
     horizon = [_known(_log_scale(deviation)), _known(_log_scale(past))]
@@ -110,7 +115,7 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
     return Windows(
         horizon=np.concatenate(horizon, axis=2, dtype=np.float32),
         context=_context(track, rows, origins, blend, weights),
-        recent=_recent(track, surprise, rows, origins, context_length, blend),
+        recent=_recent(track, surprise, rows, context, blend[:, :1]),
         blend=blend,
         scale=scale,
         target=target,
@@ -146,21 +151,24 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
     return target, peak.astype(np.float32)
 
 
-def _surprise(track: Track, origins: Indices) -> tuple[Block, int]:
-    """Return how far each sample lay from the mean of its last hour, in QPS, and since when.
+def _reach(timing: Timing, minutes: int, span: int) -> int:
+    """Return how many samples a rhythm is read from."""
+    return RHYTHM_SPANS * span * max(timing.samples(minutes), 1)
 
-    The second is an index in the track, below 0 before its first sample. Beyond ``CLIP`` noise
+
+def _surprise(track: Track, since: int) -> Block:
+    """Return how far each sample lay from the mean of its last hour, in QPS.
+
+    It begins at sample ``since`` of the track, below 0 before its first one. Beyond ``CLIP`` noise
     scales a surprise counts no more: a flash crowd would stay in every rhythm for days. Where a
     tail has no noise scale yet, its first settled one stands in.
     """
-    timing = track.timing
-    reach = RHYTHM_DAYS * timing.day
-    since = max(int(origins.min(initial=track.values.shape[1])) + 1 - reach, -track.first)
     samples = track.lines.history[:, track.first + since :]
-    surprise = samples - smoothing.trailing_mean(samples, timing.hour)
-    start = max(since, timing.memory if track.first else 0)
+    surprise = samples - smoothing.trailing_mean(samples, track.timing.hour)
+    start = max(since, track.timing.memory if track.first else 0)
     most = CLIP * np.pad(track.scale[:, start:], ((0, 0), (start - since, 0)), mode="edge")
-    return np.clip(surprise, -most, most), since
+    np.clip(surprise, -most, most, out=surprise)
+    return surprise
 
 
 def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
@@ -183,18 +191,21 @@ def _rhythms(surprise: Block, rows: Indices, origins: Indices, timing: Timing) -
     The last is the newest sample of the same minute; the means before it leave it out.
     """
     steps = np.arange(1, timing.prediction_length + 1)
+    oldest = int(origins.min(initial=surprise.shape[1]))
 
-    def at(series: Block, period: int) -> Block:
+    def at(series: Block, period: int, first: int) -> Block:
         """Take the newest sample of the same phase that is not after the origin."""
-        index = origins[:, None] + steps - period * -(-steps // period)
+        index = origins[:, None] + steps - period * -(-steps // period) - first
         found = series[rows[:, None], np.maximum(index, 0)]
         return np.where(index >= 0, found, smoothing.NAN)
 
     found = []
     for minutes, span in RHYTHMS:
+        first = max(oldest + 1 - _reach(timing, minutes, span), 0)
         period = max(timing.samples(minutes), 1)
-        found.append(at(smoothing.periodic_mean(surprise, period, span), period))
-    found.append(at(surprise, timing.hour))
+        means = smoothing.periodic_mean(surprise[:, first:], period, span)
+        found.append(at(means, period, first))
+    found.append(at(surprise, timing.hour, 0))
     return np.stack(found, axis=2)
 
 
@@ -213,27 +224,18 @@ def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weight
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
-def _recent(
-    track: Track,
-    surprise: tuple[Block, int],
-    rows: Indices,
-    origins: Indices,
-    length: int,
-    blend: Block,
-) -> Block:
-    """Return the last ``length`` samples up to the origin; the first one stands for any before."""
-    index = np.maximum(origins[:, None] - length + 1 + np.arange(length), 0)
+def _recent(track: Track, surprise: Block, rows: Indices, index: Indices, level: Block) -> Block:
+    """Return the samples at ``index`` (windows, context_length) beside the level expected next."""
     pick = rows[:, None], index
-    scale = track.scale[rows, origins][:, None]
+    scale = track.scale[rows, index[:, -1]][:, None]
     first = int(index.min(initial=track.values.shape[1]))
     error_next = track.error(1, first)[rows[:, None], index - first]
-    past, since = surprise
-    channels = [
-        _log_scale(_known((track.filled[pick] - blend[:, :1]) / scale)),
+    surprised = surprise[rows[:, None], index - track.values.shape[1]]  # both have the same end
+    channels: list[Block] = [
+        _log_scale(_known((track.filled[pick] - level) / scale)),
         _log_scale(_known(error_next / scale)),
         _log_scale(_known(track.error_middle[pick] / scale)),
-        # A third brings three noise scales to one.
-        _known(np.clip(past[rows[:, None], index - since] / scale, -CLIP, CLIP)) / 3,
-        np.isnan(track.values[pick]),
+        _known(np.clip(surprised / scale, -CLIP, CLIP) / 3),  # brings three noise scales to one
+        np.isnan(track.values[pick]).astype(np.float32),
     ]
     return np.stack(channels, axis=2, dtype=np.float32)

@@ -27,6 +27,8 @@ from forecaster.series import Block, History, Series
 from forecaster.serving import CANDIDATES, Forecaster
 
 SERVED = "served"
+# An error of a request in eleven days is rounding: beside it, no ratio means anything.
+NEGLIGIBLE_QPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -202,15 +204,16 @@ def _mean(loss: Block) -> float:
 
 
 def _ratio(loss: float, reference: float) -> float:
-    return loss / reference if reference > 0 else float("nan")
+    return loss / reference if reference > NEGLIGIBLE_QPS else float("nan")
 
 
 def _ratios(loss: Block, reference: Block, axes: tuple[int, int]) -> tuple[float, ...]:
     known = np.isfinite(loss)
-    totals = [np.where(known, x, 0).sum(axis=axes, dtype=np.float64) for x in (loss, reference)]
-    mine, base = totals
-    ratio = np.divide(mine, base, out=np.full_like(mine, np.nan), where=base > 0)
-    return tuple(ratio.tolist())
+    count = np.maximum(known.sum(axis=axes), 1)
+    mine, base = (
+        np.where(known, x, 0).sum(axis=axes, dtype=np.float64) / count for x in (loss, reference)
+    )
+    return tuple(_ratio(*pair) for pair in zip(mine.tolist(), base.tolist(), strict=True))
 
 
 def _mean_score(scores: Sequence[Score]) -> Score:

@@ -90,8 +90,8 @@ def styled(drawing: go.Figure, title: str, height: int = HEIGHT) -> go.Figure:
         height=height,
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK_COLOUR},
         margin={"l": 64, "r": 18, "t": 54, "b": 48},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        paper_bgcolor="white",
+        plot_bgcolor="white",
         hovermode="x unified",
         legend={
             "orientation": "h",

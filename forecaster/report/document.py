@@ -131,7 +131,8 @@ def _items(backtest: Backtest) -> list[str]:
     body = [text("Items, hardest first", "h2"), table(columns, rows)]
     if more:
         body.append(text(f"And {more} more; the JSON report holds all.", kind="quiet"))
-    for item in spread_out(order):
+    judged = [item for item in order if math.isfinite(item.scores[SERVED].relative)]
+    for item in spread_out(judged):
         fan = backtest_fan(backtest, item.item_id, last=FAN_SPAN)
         ahead = duration(item.actual.shape[1] * backtest.step_seconds)
         heading = f"{item.item_id}: {ahead} ahead, by {name_of(item.source)}"

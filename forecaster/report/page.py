@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from forecaster.plots.style import BLUE_RGB, INK
 
+CLEAR = "rgba(0, 0, 0, 0)"
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f252b; --quiet: #5b646e; --page: #ffffff;
   --line: #d9dde2; --band: #f3f5f7; --good: #00805d; --bad: #b93d17; }
@@ -42,7 +43,7 @@ th, td { padding: .35rem .75rem; border-bottom: 1px solid var(--line); text-alig
   white-space: nowrap; }
 th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 .text { text-align: left; white-space: normal; }
-td.text { min-width: 9rem; }
+td.text { min-width: 9rem; max-width: 26rem; overflow-wrap: anywhere; }
 td.text:last-child { min-width: 16rem; }
 tr.first td { background: var(--band); font-weight: 600; }
 .figure { width: 100%; margin: .5rem 0 1rem; }
@@ -127,7 +128,9 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, first: bo
 
 def drawing(figure: go.Figure, described: str) -> str:
     """Return the place of a figure, with its data; the heading above it replaces its title."""
-    bare = go.Figure(figure).update_layout(title=None, margin={"t": 16})
+    bare = go.Figure(figure).update_layout(
+        title=None, margin={"t": 16}, paper_bgcolor=CLEAR, plot_bgcolor=CLEAR
+    )
     data = str(bare.to_json()).replace("<", "\\u003c")
     return (
         f'<div class="figure" role="img" aria-label="{escape(described)}">'

@@ -113,7 +113,12 @@ class Lines:
     gains: Block
     shifts: Block
 
-    def ahead(self, rows: Indices, origins: Indices) -> Block:
+    @property
+    def first(self) -> int:
+        """Index in the history of sample 0."""
+        return int(self.history.shape[1] - self.values.shape[1])
+
+    def anchors(self, rows: Indices, origins: Indices) -> Block:
         """Return every anchor's forecast from each origin, ``(origins, horizon, anchors)``."""
         steps = origins[:, None] + 1 + np.arange(self.timing.prediction_length)
         shapes = [profile[rows[:, None], steps] for profile in self.profiles]
@@ -122,9 +127,8 @@ class Lines:
         last = self.filled[rows, origins][:, None]
         result = np.empty((*steps.shape, ANCHOR_COUNT), dtype=np.float32)
         for k in range(ANCHOR_COUNT):
-            if (s := k - len(LEVEL_SPANS)) < 0:
-                result[:, :, k] = shift[k][:, None]
-            else:
+            result[:, :, k] = shift[k][:, None]
+            if (s := k - len(LEVEL_SPANS)) >= 0:
                 shape = shapes[SHAPED[s][0]]
                 result[:, :, k] = _line(gain[s][:, None], shape, shift[k][:, None], last)
         return result
@@ -140,7 +144,7 @@ class Lines:
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class Track(Lines):
     """A block of items with their anchors and the anchors' blend at every sample; see `follow`.
 
     ``weights`` (anchors, items, time) make the blend. ``floor`` is the least noise scale; ``scale``
@@ -148,32 +152,10 @@ class Track:
     ``error_middle`` is that error itself, with its sign; NaN where unknown.
     """
 
-    lines: Lines
     weights: Block
     floor: Block
     scale: Block
     error_middle: Block
-
-    @property
-    def timing(self) -> Timing:
-        return self.lines.timing
-
-    @property
-    def values(self) -> Block:
-        return self.lines.values
-
-    @property
-    def filled(self) -> Block:
-        return self.lines.filled
-
-    @property
-    def first(self) -> int:
-        """Index of the track's first sample in the whole history."""
-        return int(self.lines.history.shape[1] - self.values.shape[1])
-
-    def anchors(self, rows: Indices, origins: Indices) -> Block:
-        """Return every anchor's forecast from each origin, ``(origins, horizon, anchors)``."""
-        return self.lines.ahead(rows, origins)
 
     def blend(self, rows: Indices, origins: Indices) -> Block:
         """Return the blend of the anchors from each origin, ``(origins, horizon)``."""
@@ -184,7 +166,7 @@ class Track:
     def anchor_before(self, k: int, lead: int) -> Block:
         """Return what anchor ``k`` said ``lead`` samples before each sample, ``(items, time)``."""
         line = np.full_like(self.values, np.nan)
-        line[:, lead:] = self.lines.before(k, lead, lead)
+        line[:, lead:] = self.before(k, lead, lead)
         return line
 
     def error(self, lead: int, first: int) -> Block:
@@ -194,9 +176,7 @@ class Track:
         start, end = first + skip, self.values.shape[1]
         total = np.zeros_like(self.values[:, start:])
         for k in range(ANCHOR_COUNT):
-            total += self.weights[k, :, start - lead : end - lead] * self.lines.before(
-                k, lead, start
-            )
+            total += self.weights[k, :, start - lead : end - lead] * self.before(k, lead, start)
         error[:, skip:] = self.values[:, start:] - total
         return error
 
@@ -223,7 +203,9 @@ def follow(values: npt.ArrayLike, timing: Timing, *, tail: int | None = None) ->
         "kit,kit->it", weights[:, :, : said.shape[2]], said
     )
     scale = np.fmax(smoothing.ewma(np.abs(error_middle), timing.memory), floor)
-    return Track(lines, weights, floor, scale, error_middle)
+    return Track(
+        **vars(lines), weights=weights, floor=floor, scale=scale, error_middle=error_middle
+    )
 
 
 def _filled(history: Block, first: int) -> Block:

@@ -79,7 +79,7 @@ class _Past:
 
     @property
     def values(self) -> Block:
-        return self.track.lines.history
+        return self.track.history
 
     @cached_property
     def filled(self) -> Block:

@@ -163,7 +163,7 @@ def _surprise(track: Track, since: int) -> Block:
     scales a surprise counts no more: a flash crowd would stay in every rhythm for days. Where a
     tail has no noise scale yet, its first settled one stands in.
     """
-    samples = track.lines.history[:, track.first + since :]
+    samples = track.history[:, track.first + since :]
     surprise = samples - smoothing.trailing_mean(samples, track.timing.hour)
     start = max(since, track.timing.memory if track.first else 0)
     most = CLIP * np.pad(track.scale[:, start:], ((0, 0), (start - since, 0)), mode="edge")
@@ -178,7 +178,7 @@ def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
     found = []
     for days in (1, 2, 7):
         index = track.first + origins[:, None] + around - timing.day * days
-        samples = track.lines.history[rows[:, None], np.maximum(index, 0)]
+        samples = track.history[rows[:, None], np.maximum(index, 0)]
         samples = np.where(index >= 0, samples, smoothing.NAN)
         surprise = samples - smoothing.trailing_mean(samples, timing.hour)
         found.append(surprise[:, timing.hour - 1 :])

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
-from forecaster.series import History
+from forecaster.series import History, utc
 from tests.fitting_samples import TINY, traffic
 
 settings.register_profile(
@@ -48,3 +48,23 @@ def artifact(fitted):
     from forecaster.bundle import pack
 
     return Artifact(*pack(fitted.forecaster, fitted.config), {"summary": {}})
+
+
+@pytest.fixture(scope="session")
+def history_file(history, tmp_path_factory):
+    """`history` as a Parquet file."""
+    from forecaster.adapters.tables import write_history
+
+    path = tmp_path_factory.mktemp("history") / "history.parquet"
+    write_history(path, history, ())
+    return path
+
+
+@pytest.fixture
+def models(artifact, tmp_path):
+    """A registry in which `forecaster` is the champion called web, v0001."""
+    from forecaster.adapters.registry import Registry
+
+    registry = Registry(tmp_path / "models")
+    registry.promote("web", registry.save("web", artifact, now=utc("2026-04-01T00:00:00Z")))
+    return tmp_path / "models"

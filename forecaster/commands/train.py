@@ -144,7 +144,8 @@ def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: date
         return Registry(args.out).save(args.name, artifact, now=now)
     except RegistryError as error:
         raise RegistryError(
-            f"{error}\n  the champion before it, if any, serves on; --resume goes on from here"
+            f"{error}\n  the champion before it, if any, serves on; --resume goes on from the "
+            "last checkpoint"
         ) from error
 
 

@@ -131,6 +131,7 @@ def drawing(figure: go.Figure, described: str) -> str:
     bare = go.Figure(figure).update_layout(
         title=None, margin={"t": 16}, paper_bgcolor=CLEAR, plot_bgcolor=CLEAR
     )
+    # plotly escapes it too, today; a page must not depend on that.
     data = str(bare.to_json()).replace("<", "\\u003c")
     return (
         f'<div class="figure" role="img" aria-label="{escape(described)}">'

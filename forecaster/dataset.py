@@ -136,7 +136,9 @@ def _origins(series: Series, config: TrainConfig, most: int) -> dict[str, Indice
     calibrate, test = boundaries(length, config)
     # What is unknown at the start is no history: a shape needs a day of known samples.
     first = int(np.isfinite(series.values).argmax()) + timing.warm_up
-    dense = off_beat(math.ceil((calibrate - first) / most), timing)
+    possible = len(origins_between(first, calibrate, timing, 1))
+    # Off the beat, but never so sparse that too few are left.
+    dense = min(off_beat(math.ceil(possible / most), timing), max(possible // LEAST_WINDOWS, 1))
     sparse = off_beat(timing.samples(CALIBRATION_MINUTES), timing)
     return {
         "train": origins_between(first, calibrate, timing, dense),

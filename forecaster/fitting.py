@@ -30,6 +30,9 @@ TABLE_ROWS = 150_000
 # Standard errors by which a rival must lead to take an item from the LSTM.
 CONFIDENCE = 2.0
 
+# An hour without error counts as one whose error is e**10 times smaller, not infinitely so.
+LARGEST_LOG = 10.0
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -163,8 +166,8 @@ def choose(losses: Mapping[str, FloatArray]) -> tuple[str, str]:
     Args:
         losses: per candidate, its mean loss in each hour of the calibration part.
 
-    A rival must lead by two standard errors of the hourly differences: a day or two of calibration
-    would otherwise crown whoever was lucky.
+    A rival must lead by two standard errors of the hourly ratios: a day or two of calibration would
+    otherwise crown whoever was lucky.
 
     >>> choose({"last_value": np.array([2.0, 3.0]), "lstm": np.array([1.0, 1.5])})
     ('lstm', '50.0 % below last_value, the best of the others')
@@ -179,12 +182,23 @@ def choose(losses: Mapping[str, FloatArray]) -> tuple[str, str]:
             LSTM,
             f"{100 * (1 - means[LSTM] / means[best]):.1f} % below {best}, the best of the others",
         )
-    ahead = (losses[LSTM] - losses[best])[np.isfinite(losses[LSTM])]
-    error = ahead.std(ddof=1) / math.sqrt(len(ahead)) if len(ahead) > 1 else math.inf
     percent = f"{100 * (1 - means[best] / means[LSTM]):.1f} % below lstm"
-    if ahead.mean() > CONFIDENCE * error:
+    if _leads(losses[best], losses[LSTM]):
         return best, f"{percent}, by more than {CONFIDENCE:g} standard errors"
     return LSTM, f"{best} was {percent}, but within {CONFIDENCE:g} standard errors"
+
+
+def _leads(rival: FloatArray, lstm: FloatArray) -> bool:
+    """Return whether the rival's hours are better by more than chance.
+
+    Ratios of hours are compared, on a log scale: one wild hour does not hide all the others.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.clip(np.log(lstm / rival), -LARGEST_LOG, LARGEST_LOG)
+    ratios = ratios[~np.isnan(ratios)]
+    if len(ratios) < 2:
+        return False
+    return bool(ratios.mean() > CONFIDENCE * ratios.std(ddof=1) / math.sqrt(len(ratios)))
 
 
 def _joined(spreads: Sequence[Spread]) -> Spread:

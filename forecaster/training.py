@@ -260,9 +260,10 @@ def fit_ensemble(
 ) -> tuple[Ensemble, TrainConfig]:
     """Return the fitted networks and the config that was carried out within the time budget.
 
-    With ``checkpoints`` that hold a state, the run goes on from there.
+    With ``checkpoints`` that hold a state, the run goes on from there. A budget that is overrun all
+    the same ends the run after the epoch at hand.
     """
-    device = pick_device(config.device)
+    device, end = pick_device(config.device), _end_of(config)
     sampler = _Sampler(data.train, config, device)
     stored = checkpoints.load() if checkpoints else None
     if stored is not None and "plan" in stored:
@@ -274,10 +275,12 @@ def fit_ensemble(
     done: Tensors = {} if stored is None else {k: v for k, v in stored.items() if k[0].isdigit()}
     finished = len({name.partition(".")[0] for name in done})
     for number in range(finished, config.members):
+        if number and time.perf_counter() > end:
+            break
         member = _Member(config, number, device)
         if stored is not None and int(stored["counters"][0]) == number:
             member.restore(stored)
-        while not member.is_finished:
+        while not member.is_finished and (member.epoch == 0 or time.perf_counter() < end):
             begin = time.perf_counter()
             rng = np.random.default_rng(_seed(config.seed, number, member.epoch, 1))
             with torch.random.fork_rng(devices=[]):
@@ -295,4 +298,12 @@ def fit_ensemble(
             )  # fmt: skip
         best = {name: value.cpu().numpy() for name, value in member.best.state_dict().items()}
         done |= {f"{number}.{name}": value for name, value in best.items()}
-    return Ensemble.from_tensors(config.model, done), config
+    ensemble = Ensemble.from_tensors(config.model, done)
+    return ensemble, replace(config, members=len(ensemble.networks))
+
+
+def _end_of(config: TrainConfig) -> float:
+    """Return when the budget is spent: a machine that slows down ends with what it has."""
+    if config.time_budget is None:
+        return math.inf
+    return time.perf_counter() + config.time_budget.total_seconds()

@@ -52,7 +52,7 @@ def test_the_lstm_serves_unless_a_rival_leads_by_more_than_chance(lstm, rival, w
 )
 def test_a_lead_counts_from_two_standard_errors_on(lead, wins):
     error = SWING.std(ddof=1) / np.sqrt(len(SWING))
-    losses = {"ridge": np.ones(len(SWING)), "lstm": 1 + SWING + lead * error}
+    losses = {"ridge": np.ones(len(SWING)), "lstm": np.exp(SWING + lead * error)}
     assert (choose(losses)[0] == "ridge") is wins
 
 

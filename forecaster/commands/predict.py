@@ -12,6 +12,8 @@ from forecaster.commands.histories import add_history_arguments, history_from
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from forecaster.series import Forecast
 
 SHOWN_STEPS = 6
@@ -55,32 +57,33 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
 def _print(forecast: Forecast) -> None:
     """Print a few steps of each item; all are in a file."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, title="requests per second, by quantile", title_justify="left")
-    for name in ("item", "at (UTC)", "ahead"):
-        table.add_column(name)
-    for level in forecast.quantile_levels:
-        table.add_column(f"{level:g}", justify="right")
-    table.add_column("by")
-    last = forecast.prediction_length - 1
-    steps = sorted({round(last * i / (SHOWN_STEPS - 1)) for i in range(SHOWN_STEPS)})
+    console = Console()
+    console.print("requests per second, by quantile")
     for i, item_id in enumerate(forecast.item_ids[:SHOWN_ITEMS]):
-        for step in steps:
-            ahead = (step + 1) * forecast.step
-            values = [f"{value:,.4g}" for value in forecast.values[i, step]]
-            at = forecast.origins[i] + ahead
-            table.add_row(
-                Text(item_id), f"{at:%Y-%m-%d %H:%M:%S}", _minutes(ahead), *values,
-                forecast.sources[i],
-            )  # fmt: skip
-        table.add_section()
-    Console().print(table)
+        after = f"{forecast.origins[i]:%Y-%m-%d %H:%M:%S} UTC"
+        console.print(Text(f"\n{item_id} after {after}, by {forecast.sources[i]}"))
+        console.print(_table(forecast, i))
     if len(forecast.item_ids) > SHOWN_ITEMS:
         print(f"and {len(forecast.item_ids) - SHOWN_ITEMS} more items; --out FILE writes them all")
+
+
+def _table(forecast: Forecast, i: int) -> Table:
+    """Return some steps of one item; it fits into 80 columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("at", "ahead", *(f"{level:g}" for level in forecast.quantile_levels)):
+        table.add_column(name, justify="right", min_width=8, no_wrap=True)
+    last = forecast.prediction_length - 1
+    for step in sorted({round(last * k / (SHOWN_STEPS - 1)) for k in range(SHOWN_STEPS)}):
+        ahead = (step + 1) * forecast.step
+        values = [f"{value:,.4g}" for value in forecast.values[i, step]]
+        table.add_row(f"{forecast.origins[i] + ahead:%m-%d %H:%M:%S}", _minutes(ahead), *values)
+    return table
 
 
 def _minutes(ahead: timedelta) -> str:

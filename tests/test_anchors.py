@@ -6,13 +6,17 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from forecaster import smoothing
 from forecaster.anchors import (
     ANCHOR_COUNT,
+    DAY_PROFILES,
     LEAST_QPS,
     LEVEL_SPANS,
     SCALE_FLOOR,
     SCALED,
+    SHAPED,
     SHARPNESS,
+    WEEK_PROFILE,
     Timing,
     follow,
 )
@@ -275,3 +279,63 @@ def test_whole_days_of_history_or_not_make_no_difference_to_the_shapes():
 
 def test_a_timing_is_a_value():
     assert replace(HALF_HOUR, prediction_length=6) == Timing(MINUTE, 6)
+
+
+def test_each_shape_is_the_day_or_week_it_claims_to_be():
+    values = service(HOURLY, 20, seed=7)[None]
+    track = follow(values, HOURLY)
+    length, ahead = values.shape[1], HOURLY.prediction_length
+    assert track.profiles.shape == (WEEK_PROFILE + 1, 1, length + ahead)
+    reaching = np.arange(7 * 24, length + ahead)  # an hour's step is too wide to smooth over
+    np.testing.assert_array_equal(
+        track.profiles[WEEK_PROFILE, 0, reaching], values[0, reaching - 168]
+    )
+    for profile, (_, gain) in enumerate(DAY_PROFILES):
+        if gain == 1:
+            days = track.profiles[profile, 0, reaching]
+            np.testing.assert_array_equal(days, values[0, reaching - 24])
+
+
+def test_shapes_are_smoothed_over_their_own_minutes():
+    values = service(HALF_HOUR, 3, seed=8)[None]
+    place = 2 * 1440 + 700
+    yesterday = values[0, place - 1440 - 5 : place - 1440 + 6]  # five minutes to either side
+    profile = DAY_PROFILES.index((5, 1.0))
+    found = follow(values, HALF_HOUR).profiles[profile, 0, place]
+    assert found == pytest.approx(yesterday.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("timing", "days"), TIMINGS)
+def test_the_shapes_of_a_tail_are_those_of_the_whole(timing, days):
+    values = services(timing, days)
+    whole, tail = follow(values, timing), follow(values, timing, tail=timing.day // 2)
+    np.testing.assert_allclose(tail.profiles, whole.profiles[:, :, tail.first :], rtol=1e-6)
+
+
+def test_where_the_shape_is_what_it_was_the_level_stays_what_it_was():
+    """The floor under the ratio bends no line: it passes through the level where it was."""
+    values = service(FIVE_MINUTES, 9, seed=6)[None]
+    track = follow(values, FIVE_MINUTES)
+    for s, (profile, span) in enumerate(SHAPED):
+        expected = smoothing.ewma(track.profiles[profile][:, : values.shape[1]], span)[0, -1]
+        line = track.gains[s, 0, -1] * expected + track.shifts[len(LEVEL_SPANS) + s, 0, -1]
+        assert line == pytest.approx(smoothing.ewma(values, span)[0, -1], rel=1e-4)
+
+
+def test_after_a_very_long_gap_every_anchor_is_the_last_value():
+    values = service(HALF_HOUR, 0.9)[None].copy()
+    values[0, 100:] = NAN
+    track = follow(values, HALF_HOUR)
+    newest = np.array([values.shape[1] - 1])
+    np.testing.assert_allclose(
+        track.anchors(np.array([0]), newest)[0, :, [0, 1]], values[0, 99], rtol=1e-6
+    )
+    assert np.isfinite(track.blend(np.array([0]), newest)).all()
+
+
+@pytest.mark.parametrize("row", [PLAIN, STEADY, UNKNOWN])
+def test_before_any_error_is_known_the_last_value_leads(row):
+    track = follow(services(FIVE_MINUTES, 9), FIVE_MINUTES)
+    weights = track.weights[:, row, : FIVE_MINUTES.middle]
+    np.testing.assert_array_equal(weights[0], 1)
+    np.testing.assert_array_equal(weights[1:], 0)

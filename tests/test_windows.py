@@ -355,3 +355,40 @@ def test_the_whole_horizon_of_every_origin_lies_in_the_span(first, length, ahead
     origins = origins_between(first, last, Timing(5 * MINUTE, ahead), stride, phase=phase)
     possible = range(max(first - 1, 0), max(last - ahead, 0))
     assert origins.tolist() == [origin for origin in possible if (origin - phase) % stride == 0]
+
+
+def expanded(feature):
+    return np.sign(feature) * np.expm1(np.abs(feature))
+
+
+@pytest.mark.parametrize(("channel", "lead"), [(1, 1), (2, FIVE_MINUTES.middle)])
+def test_recent_errors_are_those_of_the_blend_one_step_and_half_a_horizon_before(channel, lead):
+    values = services(FIVE_MINUTES, 9)[[PLAIN]]
+    track = follow(values, FIVE_MINUTES)
+    origin = np.array([2000])
+    windows = cut(track, np.array([0]), origin, CONTEXT_LENGTH)
+    said = track.blend(np.array([0]), origin - lead)[0, lead - 1]
+    error = expanded(windows.recent[0, -1, channel]) * windows.scale[0]
+    assert error == pytest.approx(values[0, 2000] - said, rel=1e-3)
+
+
+def test_the_context_tells_whether_the_noise_is_livelier_than_it_was():
+    values = service(FIVE_MINUTES, 9, seed=5)[None].copy()
+    burst = values.copy()
+    burst[0, -6:] *= np.random.default_rng(0).uniform(0.2, 3, 6)
+    newest = values.shape[1] - 1
+    calm, lively = (at(each, FIVE_MINUTES, newest).context[0, :2] for each in (values, burst))
+    assert lively[0] > calm[0] + 0.5  # the last 45 minutes beside the last six hours
+    assert lively[1] < calm[1]  # the last twelve hours
+
+
+def test_a_long_context_is_read_in_full():
+    values = services(HOURLY, 30)[[PLAIN]]
+    origin = values.shape[1] - 1
+    track = follow(values, HOURLY)
+    rows = np.array([0])
+    newest = cut(track, rows, np.array([origin]), 300)
+    before = cut(track, rows, np.array([origin - 250]), 20)
+    mine = newest.recent[0, -251, 3] * newest.scale[0]
+    assert mine == pytest.approx(before.recent[0, -1, 3] * before.scale[0], rel=1e-4)
+    assert mine != 0

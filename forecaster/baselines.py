@@ -7,7 +7,7 @@ recent error, so that a comparison is of forecasts and not of calibrations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +41,14 @@ class Naive:
     def take(self, index: Indices) -> Naive:
         """Return the forecasts at the places ``index``."""
         return Naive(self.path[index], self.scale[index])
+
+    @staticmethod
+    def join(parts: Sequence[Naive]) -> Naive:
+        """Return the forecasts of all parts, in order."""
+        return Naive(
+            np.concatenate([part.path for part in parts]),
+            np.concatenate([part.scale for part in parts]),
+        )
 
 
 @dataclass(frozen=True, eq=False)

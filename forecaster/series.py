@@ -45,8 +45,11 @@ def _whole_utc(role: str, owner: str, moment: datetime) -> datetime:
 
 
 def _frozen(values: npt.ArrayLike) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    array.setflags(write=False)
+    """Return a read-only array: the same one if it is so already, else a copy."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.flags.writeable:
+        array = array.copy()
+        array.setflags(write=False)
     return array
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -94,56 +94,60 @@ class Forecaster:
                 f"the history has a step of {history.step}, but the model was trained on "
                 f"{self.model.step}; fetch with --step {int(self.model.step.total_seconds())}s"
             )
-        series = [self._until_last(s) for s in history]
-        values = np.empty((len(series), self.model.prediction_length, self._levels), np.float64)
-        blocks = list(_blocks(series))
-        with ThreadPoolExecutor(THREADS) as pool:
-            for places, block in zip(
-                blocks, pool.map(self._predict_block, _picked(series, blocks)), strict=True
-            ):
-                values[places] = block
+        series = [_until_last(s) for s in history]
+        services = [self.service(s.item_id) for s in series]
         return Forecast(
             item_ids=history.item_ids,
             origins=tuple(s.end - s.step for s in series),
             step=history.step,
             quantile_levels=self.model.quantile_levels,
-            values=values,
-            sources=tuple(self.service(s.item_id).source for s in series),
+            values=self._quantiles(series, services).astype(np.float64),
+            sources=tuple(service.source for service in services),
         )
 
-    @property
-    def _levels(self) -> int:
-        return len(self.model.quantile_levels)
-
-    def _until_last(self, series: Series) -> Series:
-        """Return the series up to its last known sample."""
-        known = np.flatnonzero(np.isfinite(series.values))
-        if not len(known):
-            raise HistoryError(
-                f"{series.item_id}: no known sample from {series.start} to {series.end}; "
-                "fetch a span in which the item had traffic, or leave it out"
+    def _quantiles(self, series: Sequence[Series], services: Sequence[Service]) -> Block:
+        """Return the calibrated quantiles, ``(items, horizon, levels)`` QPS."""
+        sources = np.array([service.source for service in services])
+        needed = set(NAIVE) & set(sources.tolist())
+        blocks = list(_blocks(series))
+        with ThreadPoolExecutor(THREADS) as pool:
+            cut = pool.map(lambda block: self._newest([series[i] for i in block], needed), blocks)
+            parts, naive_parts = zip(*cut, strict=True)
+        windows = Windows.join(parts)
+        naive = {name: Naive.join([part[name] for part in naive_parts]) for name in needed}
+        place = np.concatenate(blocks)  # of each window among the items
+        result = np.empty((*windows.blend.shape, len(self.model.quantile_levels)), np.float32)
+        for source in dict.fromkeys(sources.tolist()):
+            mine = np.flatnonzero(sources[place] == source)
+            spread = self.candidates.spread(
+                source, windows.take(mine), {name: naive[name].take(mine) for name in naive}
             )
-        return series.between(series.start, series.start + (int(known[-1]) + 1) * series.step)
+            shifts = np.stack([services[i].shifts[source] for i in place[mine]])
+            result[place[mine]] = calibrated(spread, shifts)
+        return result
 
-    def _predict_block(self, block: Sequence[Series]) -> Block:
-        """Return the quantiles of items of equal length, ``(items, horizon, levels)`` QPS."""
+    def _newest(
+        self, block: Sequence[Series], needed: Set[str]
+    ) -> tuple[Windows, dict[str, Naive]]:
+        """Return the windows and naive forecasts at the end of items of equal length."""
         values = np.stack([series.values for series in block]).astype(np.float32)
-        track = follow(values, self.model.timing, tail=self.model.timing.tail)
+        track = follow(values, self.model.timing, tail=self.model.tail)
         rows = np.arange(len(block))
         origins = np.full(len(block), track.values.shape[1] - 1)
         windows = cut(track, rows, origins, self.model.context_length)
-        services = [self.service(series.item_id) for series in block]
-        sources = np.array([service.source for service in services])
-        naive = naive_forecasts(track, rows, origins, set(NAIVE) & set(sources.tolist()))
-        result = np.empty((*windows.blend.shape, self._levels), dtype=np.float32)
-        for source in dict.fromkeys(sources.tolist()):
-            mine = np.flatnonzero(sources == source)
-            spread = self.candidates.spread(
-                source, windows.take(mine), {n: naive[n].take(mine) for n in naive}
-            )
-            shifts = np.stack([services[i].shifts[source] for i in mine])
-            result[mine] = calibrated(spread, shifts)
-        return result
+        return windows, naive_forecasts(track, rows, origins, needed)
+
+
+def _until_last(series: Series) -> Series:
+    """Return the series up to its last known sample."""
+    known = np.isfinite(series.values)
+    if not known.any():
+        raise HistoryError(
+            f"{series.item_id}: no known sample from {series.start} to {series.end}; "
+            "fetch a span in which the item had traffic, or leave it out"
+        )
+    count = len(series) - int(known[::-1].argmax())
+    return series.between(series.start, series.start + count * series.step)
 
 
 def _blocks(series: Sequence[Series]) -> Iterable[list[int]]:
@@ -154,7 +158,3 @@ def _blocks(series: Sequence[Series]) -> Iterable[list[int]]:
     for places in by_length.values():
         for first in range(0, len(places), ITEMS_AT_ONCE):
             yield places[first : first + ITEMS_AT_ONCE]
-
-
-def _picked(series: Sequence[Series], blocks: Iterable[list[int]]) -> Iterable[list[Series]]:
-    return ([series[place] for place in places] for places in blocks)

@@ -40,8 +40,8 @@ check: $(VENV)/.installed ## lint, formatting, types, the layers, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-notebooks: $(VENV)/.installed ## execute the notebooks in place, keeping their pictures
-	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+notebooks: $(VENV)/.installed-notebooks ## execute the notebooks in place, keeping their pictures
+	$(BIN)/python notebooks/render.py
 
 bench: $(VENV)/.installed-bench ## print again the figures of benchmarks/README.md
 	$(BIN)/python -m benchmarks
@@ -65,6 +65,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  exit 1; }
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-notebooks: $(VENV)/.installed
+	$(INSTALL) --editable '.[dev,notebooks]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed

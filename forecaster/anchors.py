@@ -33,8 +33,6 @@ SCALED = ((0, 3), (0, 10), (1, 3), (2, 3), (2, 10), (3, 30), (WEEK_PROFILE, 10))
 SHIFTED = ((0, 10),)
 SHAPED = SCALED + SHIFTED
 ANCHOR_COUNT = len(LEVEL_SPANS) + len(SHAPED)
-# How sharply the blend prefers the anchor with the smallest recent error: weight ~ error ** -6.
-SHARPNESS = 6.0
 # Ratios of levels are taken after adding this share of the day's mean to both: a night without
 # requests must not turn into a factor of a million in the morning.
 RATIO_FLOOR = 0.02
@@ -122,8 +120,7 @@ class Lines:
         """Return every anchor's forecast from each origin, ``(origins, horizon, anchors)``."""
         steps = origins[:, None] + 1 + np.arange(self.timing.prediction_length)
         shapes = [profile[rows[:, None], steps] for profile in self.profiles]
-        shift = self.shifts[:, rows, origins]
-        gain = self.gains[:, rows, origins]
+        gain, shift = self.gains[:, rows, origins], self.shifts[:, rows, origins]
         last = self.filled[rows, origins][:, None]
         result = np.empty((*steps.shape, ANCHOR_COUNT), dtype=np.float32)
         for k in range(ANCHOR_COUNT):
@@ -160,8 +157,7 @@ class Track(Lines):
     def blend(self, rows: Indices, origins: Indices) -> Block:
         """Return the blend of the anchors from each origin, ``(origins, horizon)``."""
         weights = self.weights[:, rows, origins].T  # (origins, anchors)
-        blend: Block = np.einsum("ohk,ok->oh", self.anchors(rows, origins), weights)
-        return blend
+        return np.asarray(np.einsum("ohk,ok->oh", self.anchors(rows, origins), weights))
 
     def anchor_before(self, k: int, lead: int) -> Block:
         """Return what anchor ``k`` said ``lead`` samples before each sample, ``(items, time)``."""
@@ -230,7 +226,7 @@ def _profiles(history: Block, first: int, timing: Timing) -> Block:
     reaching = np.concatenate([history, future], axis=1)
     raw = {
         gain: smoothing.periodic_profile(reaching, timing.day, gain, first=start)
-        for _, gain in DAY_PROFILES
+        for gain in {gain for _, gain in DAY_PROFILES}
     }
     shapes = [raw[gain] for _, gain in DAY_PROFILES]
     shapes.append(smoothing.lagged(reaching, 7 * timing.day, first=start))
@@ -244,24 +240,27 @@ def _lines(history: Block, first: int, daily: Block, timing: Timing) -> Lines:
     """Return every anchor's gain and shift at every sample from ``first`` on."""
     block, filled = history[:, first:], _filled(history, first)
     profiles = _profiles(history, first, timing)
-    missing = ~np.isfinite(block)
     floor = RATIO_FLOOR * daily + LEAST_QPS
     levels = {0: filled} | {span: smoothing.ewma(block, span) for span in (3, 10, 30)}
+    raised = {span: level + floor for span, level in levels.items()}
     gains = np.empty((len(SHAPED), *block.shape), dtype=np.float32)
     shifts = np.empty((ANCHOR_COUNT, *block.shape), dtype=np.float32)
     for k, span in enumerate(LEVEL_SPANS):
         shifts[k] = np.where(np.isfinite(levels[span]), levels[span], filled)
     shapes = profiles[:, :, : block.shape[1]]
-    if missing.any():  # a level and what was expected of it must rest on the same samples
+    if (
+        missing := np.isnan(block)
+    ).any():  # a level and what was expected of it must rest on the same samples
         shapes = np.where(missing, smoothing.NAN, shapes)
     for s, (profile, span) in enumerate(SHAPED):
         expected = smoothing.ewma(shapes[profile], span)
+        gain, shift = gains[s], shifts[len(LEVEL_SPANS) + s]
         if s < len(SCALED):
-            np.divide(levels[span] + floor, expected + floor, out=gains[s])
-            np.multiply(gains[s] - 1, floor, out=shifts[len(LEVEL_SPANS) + s])
+            np.divide(raised[span], expected + floor, out=gain)
+            np.multiply(gain - 1, floor, out=shift)
         else:
-            gains[s] = 1
-            np.subtract(levels[span], expected, out=shifts[len(LEVEL_SPANS) + s])
+            gain[:] = 1
+            np.subtract(levels[span], expected, out=shift)
     return Lines(timing, history, block, filled, profiles, gains, shifts)
 
 
@@ -277,8 +276,8 @@ def _line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
 def _weights(lines: Lines, floor: Block) -> tuple[Block, Block]:
     """Return the blend's weights by recent error, and what each anchor had said.
 
-    The weights, ``(anchors, items, time)``, sum to 1. What was said at the middle horizon is
-    ``(anchors, items, time - middle)``, for the samples from ``middle`` on.
+    The weights, ``(anchors, items, time)``, are as error ** -6 and sum to 1. What was said at the
+    middle horizon is ``(anchors, items, time - middle)``, for the samples from ``middle`` on.
     """
     values, lead, memory = lines.values, lines.timing.middle, lines.timing.memory
     errors = np.empty((ANCHOR_COUNT, *values.shape), dtype=np.float32)
@@ -286,8 +285,8 @@ def _weights(lines: Lines, floor: Block) -> tuple[Block, Block]:
     said = np.empty((*errors.shape[:2], max(values.shape[1] - lead, 0)), dtype=np.float32)
     for k in range(ANCHOR_COUNT):
         said[k] = lines.before(k, lead, lead)
-        recent = smoothing.ewma(np.abs(values[:, lead:] - said[k]), memory)
-        np.fmin(recent, np.inf, out=errors[k, :, lead:])
+        error = np.abs(values[:, lead:] - said[k])
+        np.fmin(smoothing.ewma(error, memory), np.inf, out=errors[k, :, lead:])
     # Before anything is known, the last value leads.
     np.minimum(errors[0], np.finfo(np.float32).max, out=errors[0])
     best = np.fmax(errors.min(axis=0), floor)  # below the floor all are equally good
@@ -295,6 +294,7 @@ def _weights(lines: Lines, floor: Block) -> tuple[Block, Block]:
     for weight in weights:
         np.maximum(weight, best, out=weight)
         np.divide(best, weight, out=weight)
-        np.power(weight, SHARPNESS, out=weight)
+        cube = weight * weight * weight
+        np.multiply(cube, cube, out=weight)  # the sixth power, at a tenth of its price
     weights /= weights.sum(axis=0)
     return weights, said

@@ -32,9 +32,15 @@ def ewma(values: Block, span: float) -> Block:
     flat = values.reshape(-1, values.shape[-1])
     known = np.isfinite(flat)
     gaps = ~known.all(axis=1)
+    if gaps.any() and (start := int(known.argmax(axis=1).min())):
+        mean = np.full_like(values, NAN)  # what no row knows at the beginning costs nothing
+        mean[..., start:] = ewma(values[..., start:], span)
+        return mean
     whole = -np.expm1(-np.arange(1, flat.shape[1] + 1) / span).astype(np.float32)
     if not gaps.any():
-        return np.asarray(_decaying_sum(flat, span) / whole).reshape(values.shape)
+        mean = _decaying_sum(flat, span)
+        mean /= whole
+        return mean.reshape(values.shape)
     total = _decaying_sum(np.where(known, flat, np.float32(0)), span)
     weight = np.tile(whole, (len(flat), 1))
     weight[gaps] = _decaying_sum(known[gaps].astype(np.float32), span)
@@ -56,12 +62,13 @@ def _decaying_sum(values: Block, span: float) -> Block:
     decay = np.exp(-1 / span)
     age = np.arange(CHUNK) - np.arange(CHUNK)[:, None]
     kernel = np.where(age >= 0, (1 - decay) * decay ** np.maximum(age, 0), 0).astype(np.float32)
-    ends = np.einsum("rcs,s->rc", x[:, :-1], kernel[:, -1])
+    ends = np.einsum("rcs,s->rc", x[:, :-1], kernel[:, -1])  # no BLAS: it is long and narrow
     left = lfilter([1.0], [1.0, -(decay**CHUNK)], ends.astype(np.float64))
     x[:, 1:, 0] += left * (decay / (1 - decay))
+    x = x.reshape(-1, CHUNK)
     result = np.empty_like(x)
-    for first in range(0, chunks, PRODUCT):
-        part = np.s_[:, first : first + PRODUCT]
+    for first in range(0, len(x), PRODUCT):
+        part = np.s_[first : first + PRODUCT]
         np.matmul(x[part], kernel, out=result[part])
     return result.reshape(rows, -1)[:, :length]
 

@@ -15,7 +15,6 @@ from forecaster.anchors import (
     SCALE_FLOOR,
     SCALED,
     SHAPED,
-    SHARPNESS,
     WEEK_PROFILE,
     Timing,
     follow,
@@ -160,7 +159,7 @@ def test_weights_are_the_errors_to_the_power_of_minus_six():
         error = np.abs(values - track.anchor_before(k, timing.middle))[0, timing.middle :]
         known = np.isfinite(error)
         errors.append((error[known] @ decay[known]) / decay[known].sum())
-    expected = np.array(errors) ** -SHARPNESS
+    expected = np.array(errors) ** -6
     np.testing.assert_allclose(track.weights[:, 0, -1], expected / expected.sum(), rtol=1e-2)
     blend = np.abs(track.error(timing.middle, timing.middle))[0]
     scale = (blend @ decay) / decay.sum()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from forecaster.budget import planned
 from forecaster.config import ModelConfig, TrainConfig
 from forecaster.ensemble import Ensemble, network_deviation
 from forecaster.errors import ConfigError
@@ -30,9 +31,7 @@ WARM_UP = 0.1  # share of the steps in which the learning rate rises
 GRADIENT_NORM = 1.0
 # A big item must not drown the others, nor a small one be seen too often: chance ~ sqrt(windows).
 BALANCE = 0.5
-FEWEST_EPOCHS = 3  # an ensemble gives up members before its members get fewer epochs
 TIMED_STEPS = 8
-OVERHEAD = 1.2  # validation and averaging, beside the measured steps
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -216,28 +215,6 @@ def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelCon
         predicted = torch.from_numpy(network_deviation(network, windows))
         losses.append(float(pinball(predicted, torch.from_numpy(windows.deviation), levels)))
     return float(np.mean(losses))
-
-
-def planned(config: TrainConfig, seconds_per_step: float) -> TrainConfig:
-    """Return the config with members and epochs that fit its time budget.
-
-    >>> from datetime import timedelta
-    >>> plan = planned(TrainConfig(time_budget=timedelta(seconds=60)), 0.02)
-    >>> plan.members, plan.epochs  # 250 steps x 0.02 s x 1.2 = 6 s an epoch
-    (3, 3)
-    """
-    if config.time_budget is None:
-        return config
-    epoch = seconds_per_step * config.steps_per_epoch * OVERHEAD
-    affordable = config.time_budget.total_seconds() / epoch
-    for members in range(config.members, 0, -1):
-        epochs = min(int(affordable / members), config.epochs)
-        if epochs >= min(FEWEST_EPOCHS, config.epochs):
-            return replace(config, members=members, epochs=epochs)
-    steps = config.steps_per_epoch
-    if affordable < 1:
-        steps = max(int(steps * affordable), 1)
-    return replace(config, members=1, epochs=max(int(affordable), 1), steps_per_epoch=steps)
 
 
 def _measure(sampler: _Sampler, config: TrainConfig, device: torch.device) -> float:

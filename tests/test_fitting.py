@@ -50,9 +50,12 @@ def test_the_lstm_serves_unless_a_rival_leads_by_more_than_chance(lstm, rival, w
 @pytest.mark.parametrize(
     ("lead", "wins"), [pytest.param(1.9, False, id="1.9"), pytest.param(2.1, True, id="2.1")]
 )
-def test_a_lead_counts_from_two_standard_errors_on(lead, wins):
-    error = SWING.std(ddof=1) / np.sqrt(len(SWING))
-    losses = {"ridge": np.ones(len(SWING)), "lstm": np.exp(SWING + lead * error)}
+def test_a_lead_counts_from_two_standard_errors_of_the_hourly_ratios_on(lead, wins):
+    """Six hours, in which the logarithm of the ratio swings around its mean."""
+    swing = np.array([0.1, -0.1] * 3)
+    error = np.sqrt(6 * 0.01 / 5) / np.sqrt(6)
+    losses = {"ridge": np.array([1.0, 9.0] * 3), "lstm": None}
+    losses["lstm"] = losses["ridge"] * np.exp(swing + lead * error)
     assert (choose(losses)[0] == "ridge") is wins
 
 

@@ -155,6 +155,7 @@ def test_without_a_state_resuming_begins_anew(tmp_path, traffic_file):
     assert train(tmp_path / "m", traffic_file, *QUICK, "--resume") == 0
 
 
+ONCE = [*SMALL, "--epochs", "1"]
 LONG = [*SMALL, "--epochs", "3", "--promote", "always"]
 
 
@@ -208,13 +209,13 @@ def test_a_save_that_failed_is_repeated_without_fitting_again(tmp_path, traffic_
     out = tmp_path / "m"
     out.mkdir()
     (out / "web").write_text("in the way")
-    assert train(out, traffic_file, *QUICK) == 2
+    assert train(out, traffic_file, *ONCE) == 2
     first = capsys.readouterr().err
     assert "epoch" in first
     assert in_the_checkpoint(out).exists()
 
     (out / "web").unlink()
-    assert train(out, traffic_file, *QUICK, "--resume") == 0
+    assert train(out, traffic_file, *ONCE, "--resume") == 0
     assert "epoch" not in capsys.readouterr().err
     report = json.loads((out / "web" / "v0001" / "report.json").read_text())
     assert report["summary"]["relative_pinball"] > 0

@@ -12,6 +12,8 @@ from scipy.signal import lfilter
 from forecaster.series import Block
 
 NAN = np.float32(np.nan)
+# An average whose samples weigh less, 69 spans back, is lost: their products would leave float32.
+LEAST_WEIGHT = 1e-30
 # Samples per product with a small matrix: 4 times as fast as a recursion sample by sample.
 CHUNK = 32
 # Chunks per product: above 2**18 multiplications OpenBLAS would start threads, which wait for each
@@ -44,8 +46,7 @@ def ewma(values: Block, span: float) -> Block:
     total = _decaying_sum(np.where(known, flat, np.float32(0)), span)
     weight = np.tile(whole, (len(flat), 1))
     weight[gaps] = _decaying_sum(known[gaps].astype(np.float32), span)
-    floor = np.finfo(np.float32).tiny  # a denormal weight carries no digits of the mean
-    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > floor)
+    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > LEAST_WEIGHT)
     return mean.reshape(values.shape)
 
 

@@ -7,6 +7,7 @@ say in it.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from forecaster.errors import HistoryError
 from forecaster.metrics import pinball_loss
 from forecaster.series import Block, FloatArray, History
 from forecaster.serving import CANDIDATES, Candidates, Forecaster, Service
-from forecaster.tabular import BoostingBaseline, RidgeBaseline
+from forecaster.tabular import BOOSTING, RIDGE, BoostingBaseline, RidgeBaseline
 from forecaster.training import Checkpoints, EpochReport, FittingData, fit_ensemble
 from forecaster.windows import Windows
 
@@ -36,11 +37,15 @@ LARGEST_LOG = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A forecaster, the config that was carried out, and the parts it was made of."""
+    """A forecaster, the config that was carried out, and the parts it was made of.
+
+    ``seconds`` is what fitting each learned candidate took.
+    """
 
     forecaster: Forecaster
     config: TrainConfig
     parts: tuple[ItemCases, ...]
+    seconds: Mapping[str, float]
 
 
 def fit_forecaster(
@@ -61,14 +66,17 @@ def fit_forecaster(
     rng = np.random.default_rng(config.seed)
     joined = Windows.join(balanced(data.train, TABLE_ROWS // config.model.prediction_length, rng))
     _require_known(joined)
+    clock = [time.perf_counter()]
     ensemble, carried_out = fit_ensemble(data, config, report=report, checkpoints=checkpoints)
-    candidates = Candidates(
-        config.model,
-        ensemble,
-        RidgeBaseline.fit(joined),
-        BoostingBaseline.fit(joined, config.model.quantile_levels),
-    )
-    return Fitted(calibrate(candidates, parts, history, config), carried_out, parts)
+    clock.append(time.perf_counter())
+    ridge = RidgeBaseline.fit(joined)
+    clock.append(time.perf_counter())
+    boosting = BoostingBaseline.fit(joined, config.model.quantile_levels)
+    clock.append(time.perf_counter())
+    seconds = dict(zip((LSTM, RIDGE, BOOSTING), np.diff(clock).tolist(), strict=True))
+    candidates = Candidates(config.model, ensemble, ridge, boosting)
+    forecaster = calibrate(candidates, parts, history, config)
+    return Fitted(forecaster, carried_out, parts, seconds)
 
 
 def _refuse_constant(history: History) -> None:

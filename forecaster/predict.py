@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from forecaster.adapters.registry import Artifact, Registry
 from forecaster.bundle import unpack
@@ -12,9 +14,22 @@ from forecaster.serving import Forecaster
 logger = logging.getLogger(__name__)
 
 
+class Loaded(NamedTuple):
+    """A stored forecaster with its version and the report of its training."""
+
+    forecaster: Forecaster
+    version: str
+    report: Mapping[str, Any]
+
+
 def load_forecaster(
     models: str | os.PathLike[str], name: str, version: str | None = None
 ) -> Forecaster:
+    """Return a version of ``name``, or its champion; see `load`."""
+    return load(models, name, version).forecaster
+
+
+def load(models: str | os.PathLike[str], name: str, version: str | None = None) -> Loaded:
     """Return a version of ``name``, or its champion; a broken champion yields to the one before.
 
     Args:
@@ -27,11 +42,12 @@ def load_forecaster(
     """
     registry = Registry(models)
     if version is not None:
-        return _unpacked(registry.load(name, version))
-    served = registry.load_champion_or_previous(name, _unpacked)
-    if served.warning:
-        logger.warning("%s", served.warning)
-    return _unpacked(served.artifact)
+        artifact = registry.load(name, version)
+    else:
+        version, artifact, warning = registry.load_champion_or_previous(name, _unpacked)
+        if warning:
+            logger.warning("%s", warning)
+    return Loaded(_unpacked(artifact), version, artifact.report)
 
 
 def _unpacked(artifact: Artifact) -> Forecaster:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forecaster.commands.marks import add_mask_argument, windows
 from forecaster.commands.spans import span
-from forecaster.errors import ConfigError, HistoryError
+from forecaster.errors import HistoryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forecaster.quality import Finding, Window
+    from forecaster.quality import Finding
     from forecaster.series import Series
 
 COLOURS = {"refused": "bold red", "repaired": "yellow", "noted": "cyan"}
@@ -30,13 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--step", metavar="SPAN", help="spacing (default: the commonest)")
     parser.add_argument("--timezone", metavar="ZONE", help="of stamps that name none, e.g. UTC")
-    parser.add_argument(
-        "--mask",
-        metavar="[ITEM=]START/END",
-        action="append",
-        default=[],
-        help="set a span missing, e.g. 2026-03-01T10:00Z/2026-03-01T11:00Z; repeatable",
-    )
+    add_mask_argument(parser)
     parser.add_argument(
         "--skip-refused",
         action="store_true",
@@ -57,7 +52,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         args.history,
         step=span(args.step, "--step") if args.step else None,
         rules=QualityRules() if args.recheck else None,
-        mask=tuple(window(text) for text in args.mask),
+        mask=windows(args.mask),
         timezone=args.timezone,
         now=now,
     )
@@ -76,26 +71,6 @@ def _refusals(count: int) -> str:
     if not count:
         return "it holds no series"
     return f"{count} item{'s' if count > 1 else ''} refused; the findings say why and what to do"
-
-
-def window(text: str) -> Window:
-    """Return the marked window that ``[ITEM=]START/END`` says.
-
-    >>> window("shop/api=2026-03-01T10:00:00Z/2026-03-01T11:00:00Z").item_id
-    'shop/api'
-    """
-    from forecaster.quality import Window
-    from forecaster.series import utc
-
-    item, equals, spelled = text.rpartition("=")
-    start, _, end = spelled.partition("/")
-    try:
-        return Window(utc(start), utc(end), item if equals else None)
-    except ValueError as error:
-        raise ConfigError(
-            f"--mask is {text!r} ({error}); write [ITEM=]START/END, "
-            "e.g. 2026-03-01T10:00:00Z/2026-03-01T11:00:00Z"
-        ) from error
 
 
 def _summary(series: Series) -> dict[str, Any]:

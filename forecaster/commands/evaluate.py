@@ -39,23 +39,25 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     from forecaster.adapters.exact_json import json_bytes, plain_object
     from forecaster.commands.evaluate_output import print_backtest
     from forecaster.evaluation import backtest
-    from forecaster.predict import load_forecaster
+    from forecaster.predict import load
     from forecaster.report import html_report
 
-    forecaster = load_forecaster(args.models, args.name, args.version)
+    stored = load(args.models, args.name, args.version)
+    forecaster = stored.forecaster
     history = history_from(args, now=now)
     start = None
     if args.begin is not None:
         start = moment(args.begin, "--from", now=now, step=history.step)
         _warn_of_seen(forecaster, history, start)
     result = backtest(forecaster, history, start=start)
-    print_backtest(result, Console())
+    fit_seconds = stored.report.get("fit_seconds", {})
+    print_backtest(result, Console(), fit_seconds)
     if args.json is not None:
         record = plain_object(result.record(), "record", non_finite_as_null=True)
         write_file(args.json, "--json", json_bytes(record))
     if args.report is not None:
-        title = f"{args.name} {args.version or 'champion'}"
-        write_file(args.report, "--report", html_report(result, title))
+        page = html_report(result, f"{args.name} {stored.version}", fit_seconds=fit_seconds)
+        write_file(args.report, "--report", page)
         print(f"report: {args.report}")
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,10 +18,12 @@ from forecaster.report.findings import extent, high_levels, number, sentences, v
 MOST_ITEMS = 20
 
 
-def print_backtest(backtest: Backtest, console: Console) -> None:
+def print_backtest(
+    backtest: Backtest, console: Console, fit_seconds: Mapping[str, float] | None = None
+) -> None:
     """Print a table of the candidates, one of the hardest items, and the verdict."""
     console.print(Text(f"Backtest: {extent(backtest)}"), style="dim")
-    console.print(_candidates(backtest))
+    console.print(_candidates(backtest, fit_seconds or {}))
     console.print(_items(backtest))
     more = len(backtest.items) - MOST_ITEMS
     if more > 0:
@@ -32,25 +34,29 @@ def print_backtest(backtest: Backtest, console: Console) -> None:
     console.print(Text(text, style="bold green" if passed else "bold yellow"))
 
 
-def _candidates(backtest: Backtest) -> Table:
+def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> Table:
     levels = high_levels(backtest)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("candidate", no_wrap=True)
     covers = (f"covers\n{level:g}" for _, level in levels)
-    for column in ("relative\nloss", "at\npeaks", *covers, "WAPE", "predict"):
+    for column in ("relative\nloss", "at\npeaks", *covers, "WAPE", "fit", "predict"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, score in ranked(backtest):
-        seconds = backtest.predict_seconds.get(name, math.nan)
         table.add_row(
             name_of(name),
             number(score.relative),
             number(score.relative_peaks),
             *(number(score.coverage[i]) for i, _ in levels),
             number(score.wape),
-            f"{seconds:.2f}s" if math.isfinite(seconds) else "",
+            _seconds(fit_seconds.get(name), 1),
+            _seconds(backtest.predict_seconds.get(name), 2),
             style="bold" if name == SERVED else None,
         )
     return table
+
+
+def _seconds(seconds: float | None, digits: int) -> str:
+    return "" if seconds is None else f"{seconds:.{digits}f}s"
 
 
 def _items(backtest: Backtest) -> Table:

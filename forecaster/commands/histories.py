@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.marks import add_mask_argument, windows
 from forecaster.commands.sources import add_prometheus_arguments, fetch_from
 from forecaster.commands.spans import span
 from forecaster.errors import ConfigError
@@ -29,6 +30,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out items that the quality pass refuses, as long as one remains",
     )
     parser.add_argument("--timezone", metavar="ZONE", help="of stamps in FILE that have none")
+    add_mask_argument(parser)
     add_prometheus_arguments(parser)
     parser.set_defaults(step=None)
 
@@ -52,7 +54,13 @@ def history_from(args: argparse.Namespace, *, now: datetime) -> History:
 
     fetched = fetch_from(args, now=now)
     rules = QualityRules(skip_refused=args.skip_refused)
-    report = inspect(fetched.series, step=span(args.step, "--step"), rules=rules, now=now)
+    report = inspect(
+        fetched.series,
+        step=span(args.step, "--step"),
+        rules=rules,
+        mask=windows(args.mask),
+        now=now,
+    )
     _print(report.findings)
     return report.history
 
@@ -62,7 +70,9 @@ def _from_file(args: argparse.Namespace, step: timedelta | None, now: datetime) 
     from forecaster.quality import QualityRules
 
     rules = QualityRules(skip_refused=True) if args.skip_refused else None
-    report = read_history(args.history, rules=rules, timezone=args.timezone, now=now)
+    report = read_history(
+        args.history, rules=rules, mask=windows(args.mask), timezone=args.timezone, now=now
+    )
     _print(report.findings)
     if step is None or step == report.history.step:
         return report.history

@@ -140,7 +140,9 @@ def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: date
 
     config, tensors = pack(fitted.forecaster, fitted.config)
     try:
-        artifact = Artifact(config, tensors, result.record())
+        artifact = Artifact(
+            config, tensors, {**result.record(), "fit_seconds": dict(fitted.seconds)}
+        )
         return Registry(args.out).save(args.name, artifact, now=now)
     except RegistryError as error:
         raise RegistryError(

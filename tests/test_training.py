@@ -155,17 +155,17 @@ def test_the_best_epoch_is_kept_and_a_run_that_gets_worse_stops(data):
     assert calibration_loss(ensemble, data) == pytest.approx(losses[best], rel=1e-6)
 
 
-@pytest.mark.parametrize("lives", [1, 2, 3, 4])
-def test_a_resumed_run_stops_as_early_as_it_would_have(data, lives):
+@pytest.mark.parametrize("left", [0, 1, 2, 3], ids=lambda left: f"{left} epochs before its end")
+def test_a_resumed_run_stops_as_early_as_it_would_have(data, left):
     rash = replace(TINY, members=1, epochs=12, patience=2, learning_rate=0.5, steps_per_epoch=4)
     whole: list[EpochReport] = []
     expected, _ = fit_ensemble(data, rash, report=whole.append)
-    checkpoints = MemoryCheckpoints(min(lives, len(whole)))
+    checkpoints = MemoryCheckpoints(len(whole) - left)
     with pytest.raises(Killed):
         fit_ensemble(data, rash, checkpoints=checkpoints)
     rest: list[EpochReport] = []
     resumed, _ = fit_ensemble(data, rash, checkpoints=checkpoints, report=rest.append)
-    assert [r.loss for r in rest] == [r.loss for r in whole[lives:]]
+    assert [r.loss for r in rest] == [r.loss for r in whole[len(whole) - left :]]
     assert_same_weights(resumed, expected)
 
 

@@ -27,6 +27,8 @@ CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
 # Deviations and surprises beyond this many noise scales count as this many.
 CLIP = 10.0
+# As far as the network can follow an anchor; see `model.LARGEST_LOG`.
+LARGEST_DEVIATION = 400.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +58,13 @@ class Windows:
 
     @property
     def deviation(self) -> Block:
-        """Target in units of deviation from the blend; NaN where the target is unknown."""
-        return (self.target - self.blend) / self.scale[:, None]
+        """Target in units of deviation from the blend; NaN where the target is unknown.
+
+        Beyond `LARGEST_DEVIATION` it counts as that: the first request after weeks of silence is
+        no measure of anything.
+        """
+        deviation = (self.target - self.blend) / self.scale[:, None]
+        return np.clip(deviation, -LARGEST_DEVIATION, LARGEST_DEVIATION)
 
     def restore(self, deviation: Block) -> Block:
         """Return QPS, ``(windows, prediction_length, levels)``, of deviations of that shape."""

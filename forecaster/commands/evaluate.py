@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from forecaster.commands.files import write_file
 from forecaster.commands.histories import add_history_arguments, history_from
 from forecaster.commands.spans import moment
+from forecaster.commands.stored import add_stored_arguments
 
 if TYPE_CHECKING:
     from forecaster.series import History
@@ -19,11 +20,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_history_arguments(parser)
-    parser.add_argument(
-        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
-    )
-    parser.add_argument("--name", required=True, help="name of the forecaster in the registry")
-    parser.add_argument("--version", help="such as v0003 (default: the champion)")
+    add_stored_arguments(parser)
     parser.add_argument(
         "--from", dest="begin", metavar="WHEN",
         help="first origin (default: after what fitting and calibration have seen)",

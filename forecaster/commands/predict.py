@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from forecaster.commands.files import write_file
 from forecaster.commands.histories import add_history_arguments, history_from
+from forecaster.commands.stored import add_stored_arguments
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,11 +23,7 @@ SHOWN_ITEMS = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_history_arguments(parser)
-    parser.add_argument(
-        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
-    )
-    parser.add_argument("--name", required=True, help="name of the forecaster in the registry")
-    parser.add_argument("--version", help="such as v0003 (default: the champion)")
+    add_stored_arguments(parser)
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="write every step: .csv, .parquet or .json"
     )

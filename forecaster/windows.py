@@ -63,8 +63,8 @@ class Windows:
         Beyond `LARGEST_DEVIATION` it counts as that: the first request after weeks of silence is
         no measure of anything.
         """
-        deviation = (self.target - self.blend) / self.scale[:, None]
-        return np.clip(deviation, -LARGEST_DEVIATION, LARGEST_DEVIATION)
+        deviation: Block = (self.target - self.blend) / self.scale[:, None]
+        return deviation.clip(-LARGEST_DEVIATION, LARGEST_DEVIATION)
 
     def restore(self, deviation: Block) -> Block:
         """Return QPS, ``(windows, prediction_length, levels)``, of deviations of that shape."""

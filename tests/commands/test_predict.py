@@ -105,6 +105,16 @@ def test_items_that_end_at_different_times_are_predicted_from_their_own_ends(
         assert begins[one.item_id] == one.end
 
 
+def test_a_marked_span_is_forgotten(tmp_path, models, history_file):
+    """An incident in the last half hour: the forecast begins where it did."""
+    out = tmp_path / "forecast.parquet"
+    mask = "pay/api=2026-01-18T23:30:00Z/2026-01-19T00:00:00Z"
+    assert predict(models, history_file, "--mask", mask, "--out", out) == 0
+    begins = pd.read_parquet(out).groupby("item_id")["timestamp"].min()
+    assert str(begins["pay/api"]) == "2026-01-18 23:30:00+00:00"
+    assert str(begins["shop/search"]) == "2026-01-19 00:00:00+00:00"
+
+
 def test_a_finer_history_is_resampled_when_told_so(tmp_path, models, capsys):
     source = tmp_path / "minutes.parquet"
     write_history(source, generate_history(1, 2).history, ())

@@ -61,6 +61,7 @@ def test_a_trained_forecaster_is_stored_promoted_and_predicts(tmp_path, traffic_
     assert stored.config["model"]["step"] == 900
     assert set(stored.report["items"]) == {"shop/checkout", "shop/search"}
     assert stored.report["summary"]["relative_pinball"] < 1
+    assert stored.report["fit_seconds"].keys() == {"lstm", "ridge", "boosting"}
     history = generate_history(2, 14, step=QUARTER, seed=3).history
     assert load_forecaster(tmp_path / "m", "web").predict(history).prediction_length == 4
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["web"]  # no checkpoint is left

@@ -53,6 +53,11 @@ REFUSED = [
     pytest.param(
         ["--history", "{traffic}", "--test-share", "0.6"], "at most half", id="too much to judge"
     ),
+    pytest.param(
+        ["--history", "{traffic}", "--mask", "yesterday"],
+        r"--mask is 'yesterday'.*write \[ITEM=\]START/END",
+        id="no span to mark",
+    ),
     pytest.param(["--history", "{traffic}", "--members", "0"], "members is 0", id="no members"),
     pytest.param(["--history", "{traffic}", "--seed", "-1"], "seed is -1", id="a negative seed"),
     pytest.param(

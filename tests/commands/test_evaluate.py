@@ -88,6 +88,11 @@ def test_who_looks_at_time_that_the_model_has_seen_is_told_so(models, history_fi
     )
 
 
+def test_who_looks_at_later_time_is_not_warned(models, history_file, capsys):
+    assert evaluate(models, history_file, "--from", "2026-01-17T06:00:00Z") == 0
+    assert "these figures flatter it" not in capsys.readouterr().err
+
+
 def test_who_looks_at_strangers_is_not_warned_of_what_was_seen_of_others(
     tmp_path, models, history, capsys
 ):

@@ -31,8 +31,8 @@ def test_names_are_found_by_completion():
 
 
 def test_a_name_that_is_not_there_says_so():
-    with pytest.raises(AttributeError, match="no attribute 'histroy'"):
-        _ = forecaster.histroy
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        _ = forecaster.no_such_name
 
 
 @pytest.mark.parametrize(

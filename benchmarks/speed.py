@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 
@@ -24,21 +26,28 @@ from forecaster.series import History, Series
 from forecaster.synthetic import generate_history
 
 SERVICES, DAYS = 3, 28
-ITEMS, ITEM_DAYS = 10_000, 8
+ITEMS, ITEM_DAYS, SHORT_DAYS = 10_000, 8, 3
 HORIZON, CONTEXT = 30, 60
-BUDGET = timedelta(seconds=35)  # for the networks; windows, boosting and calibration come on top
+MODELS = Path(__file__).parent.parent / "models"
+BUDGET = timedelta(seconds=40)  # for the networks; windows, boosting and calibration come on top
+RIVALS = ("tidegate", "neuralforecast", "boosting")
 Measured = tuple[float, str]
 
 
 def speed() -> None:
     """Print both tables."""
-    _compare("training", f"Training {SERVICES} generated services of {DAYS} days, 1-minute samples")
-    _compare("predicting", f"Predicting {ITEMS:,} items x {HORIZON} steps x 5 quantiles")
+    _compare(
+        "training",
+        f"Training {SERVICES} generated services of {DAYS} days, 1-minute samples",
+        RIVALS,
+    )
+    title = f"Predicting {ITEMS:,} items x {HORIZON} steps x 5 quantiles"
+    _compare("predicting", title, (*RIVALS, "tidegate_short"))
 
 
-def _compare(work: str, title: str) -> None:
+def _compare(work: str, title: str, names: Sequence[str]) -> None:
     rows = []
-    for name in ("tidegate", "neuralforecast", "boosting"):
+    for name in names:
         command = [sys.executable, "-m", "benchmarks.speed", work, name]
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
         rows.append(json.loads(done.stdout.splitlines()[-1]))
@@ -98,18 +107,24 @@ def train_boosting() -> Measured:
     )
 
 
-def predict_tidegate() -> Measured:
-    from forecaster.fitting import fit_forecaster
+def predict_tidegate(days: int = ITEM_DAYS) -> Measured:
+    from forecaster.ensemble import LSTM, Ensemble
+    from forecaster.predict import load_forecaster
 
-    small = generate_history(SERVICES, DAYS, step=timedelta(minutes=1), seed=7).history
-    quick = TrainConfig(epochs=1, steps_per_epoch=20, members=3, max_windows=3000, device="cpu")
-    forecaster = fit_forecaster(small, quick).forecaster
-    history = _many()
+    stored = load_forecaster(MODELS, "tiny")
+    network = stored.candidates.ensemble.networks[0]
+    candidates = replace(stored.candidates, ensemble=Ensemble(stored.model, (network,) * 3))
+    forecaster = replace(stored, candidates=candidates, others=replace(stored.others, source=LSTM))
+    history = _many(samples=days * 1440)
     begin = time.perf_counter()
     forecast = forecaster.predict(history)
     seconds = time.perf_counter() - begin
     assert forecast.values.shape == (ITEMS, HORIZON, len(QUANTILE_LEVELS))
-    return seconds, f"3 LSTMs, anchors from {ITEM_DAYS} days of history, calibration"
+    return seconds, f"3 LSTMs, anchors from {days} days of history, calibration"
+
+
+def predict_tidegate_short() -> Measured:
+    return predict_tidegate(SHORT_DAYS)
 
 
 def predict_neuralforecast() -> Measured:

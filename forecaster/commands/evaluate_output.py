@@ -39,7 +39,7 @@ def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("candidate", no_wrap=True)
     covers = (f"covers\n{level:g}" for _, level in levels)
-    for column in ("relative\nloss", "at\npeaks", *covers, "WAPE", "fit", "predict"):
+    for column in ("loss", "at\npeaks", *covers, "WAPE", "fit\n(s)", "use\n(s)"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, score in ranked(backtest):
         table.add_row(
@@ -56,7 +56,7 @@ def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> Table:
 
 
 def _seconds(seconds: float | None, digits: int) -> str:
-    return "" if seconds is None else f"{seconds:.{digits}f}s"
+    return "" if seconds is None else f"{seconds:.{digits}f}"
 
 
 def _items(backtest: Backtest) -> Table:

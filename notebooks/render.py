@@ -56,6 +56,13 @@ def executed(path: Path, *, renderer: str, folder: Path) -> nbformat.NotebookNod
     return notebook
 
 
+def without_stderr(notebook: nbformat.NotebookNode) -> None:
+    """Drop what was written to stderr: the browser that draws grumbles there, with its paths."""
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+
+
 def main(arguments: list[str]) -> int:
     paths = [Path(argument) for argument in arguments] or sorted(HERE.glob("*.ipynb"))
     for path in paths:
@@ -66,6 +73,7 @@ def main(arguments: list[str]) -> int:
             if "Chrome" in str(error):
                 print("install Chrome or Chromium, e.g. apt-get install chromium", file=sys.stderr)
             return 2
+        without_stderr(notebook)
         draft = path.with_suffix(".draft")
         nbformat.write(notebook, draft)
         draft.replace(path)

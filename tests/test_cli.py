@@ -72,7 +72,14 @@ def test_an_interrupt_ends_without_a_traceback_and_exit_code_130(tmp_path):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         what = ["--prometheus", url, "--query", "up", "--no-cache", "--out", "history.parquet"]
         command = [sys.executable, "-m", "forecaster.cli", "fetch", *what]
-        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell that starts the tests in the background has them ignore interrupts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
+        ) as process:
             connection, _ = silent.accept()
             with connection:
                 process.send_signal(signal.SIGINT)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Backtest:
     items: tuple[ItemResult, ...]
     predict_seconds: Mapping[str, float]
 
-    @property
+    @cached_property
     def summary(self) -> dict[str, Score]:
         """One score per candidate, and `SERVED`: geometric means of ratios, means of the rest."""
         return {

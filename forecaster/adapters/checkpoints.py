@@ -5,11 +5,9 @@ It belongs to one config and one history, by fingerprint: another run's state is
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from forecaster import __version__
+from forecaster.adapters.atomic import write_atomically
 from forecaster.config import TrainConfig
 from forecaster.errors import ConfigError
 from forecaster.series import History
@@ -77,17 +76,10 @@ class FileCheckpoints:
     def save(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         """Replace the state; a kill or a full disk leaves the one before."""
         arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        content = save(arrays, metadata={"run": self.run})
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
-                file.write(save(arrays, metadata={"run": self.run}))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
+            write_atomically(self.path, lambda file: file.write(content))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
             # A run without a checkpoint is better than no run.
             logger.warning("no checkpoint: %s: %s", self.path, error)
 

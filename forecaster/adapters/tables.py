@@ -9,14 +9,13 @@ one column per item), or has two columns (timestamp, qps): one item named after 
 from __future__ import annotations
 
 import json
-import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from forecaster.adapters.atomic import write_atomically
 from forecaster.adapters.columns import Source, raw_series
 from forecaster.errors import HistoryError
 from forecaster.quality import (
@@ -125,7 +125,7 @@ def write_history(
     table = pa.Table.from_pandas(history_to_frame(history), preserve_index=False)
     table = table.replace_schema_metadata({METADATA: json.dumps(stored)})
     try:
-        _write_atomically(target, lambda file: pa.parquet.write_table(table, file))
+        write_atomically(target, lambda file: pa.parquet.write_table(table, file))
     except (OSError, pa.ArrowException) as error:
         raise HistoryError(
             f"{target} cannot be written ({error}); free the disk or choose another place; "
@@ -276,22 +276,3 @@ def _as_written(table: _Table) -> History | None:
         start = datetime.fromtimestamp(int(raw.stamps[0]), tz=UTC)
         series.append(Series(raw.item_id, start, timedelta(seconds=step), raw.values))
     return History(tuple(series)) if series else None
-
-
-def _write_atomically(target: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Let ``write`` fill a temporary file, and put it in place once it is safely on disk."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

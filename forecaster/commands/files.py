@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
+from forecaster.adapters.atomic import write_atomically
 from forecaster.errors import ConfigError
 
 
@@ -15,15 +14,8 @@ def write_file(path: Path, option: str, content: str | bytes) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    data = content.encode() if isinstance(content, str) else content
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        write_atomically(path, lambda file: file.write(data))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise ConfigError(f"{option}: {path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,222 @@
+"""What a HorizontalPodAutoscaler is told and what it reads: values, and who counts as unready.
+
+The names are those of `autoscaling/v2`. Sources, all of kubernetes/kubernetes unless said:
+`pkg/apis/autoscaling/validation` (limits), `pkg/controller/podautoscaler/replica_calculator.go`
+(readings), `horizontal.go` beside it (reasons), and kubernetes.io "Horizontal Pod Autoscaling"
+(defaults). Times are float seconds on the replay's clock.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+
+class Select(enum.Enum):
+    """Which policy of a direction binds: the largest change, the smallest, or none may happen."""
+
+    MAX = "Max"
+    MIN = "Min"
+    DISABLED = "Disabled"
+
+
+class PolicyKind(enum.Enum):
+    PODS = "Pods"
+    PERCENT = "Percent"
+
+
+class MetricKind(enum.Enum):
+    """What the target is compared with.
+
+    UTILIZATION: CPU per pod over its request (`Resource`, `averageUtilization`).
+    PODS: the average of a value per pod (`Pods`, `averageValue`).
+    EXTERNAL_AVERAGE: a value per replica (`External`, `averageValue`); what KEDA writes.
+    EXTERNAL_VALUE: a value as a whole (`External`, `value`).
+    """
+
+    UTILIZATION = "Utilization"
+    PODS = "Pods"
+    EXTERNAL_AVERAGE = "ExternalAverageValue"
+    EXTERNAL_VALUE = "ExternalValue"
+
+
+class Reason(enum.Enum):
+    """Why the count is what it is: the controller's condition reasons, the binding one first.
+
+    FAILED_GET_METRIC stands for FailedGetResourceMetric, FailedGetPodsMetric and so on.
+    """
+
+    DESIRED_WITHIN_RANGE = "DesiredWithinRange"
+    TOO_FEW_REPLICAS = "TooFewReplicas"
+    TOO_MANY_REPLICAS = "TooManyReplicas"
+    SCALE_UP_STABILIZED = "ScaleUpStabilized"
+    SCALE_DOWN_STABILIZED = "ScaleDownStabilized"
+    SCALE_UP_LIMIT = "ScaleUpLimit"
+    SCALE_DOWN_LIMIT = "ScaleDownLimit"
+    SCALING_DISABLED = "ScalingDisabled"
+    FAILED_GET_METRIC = "FailedGetMetric"
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingPolicy:
+    """At most ``value`` pods, or per cent of the count, may come or go in ``period_s``."""
+
+    kind: PolicyKind
+    value: int
+    period_s: float
+
+    def __post_init__(self) -> None:
+        if self.value <= 0:
+            raise ValueError(f"policy value is {self.value}, but it must be > 0")
+        if not 0 < self.period_s <= 1800:
+            raise ValueError(f"period_s is {self.period_s}, but it must be in (0, 1800]")
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingRules:
+    """One direction of `behavior`.
+
+    Attributes:
+        stabilization_s: how long earlier wishes still hold a change back.
+        tolerance: relative distance from the target within which nothing happens (0.1 = 10 %).
+    """
+
+    policies: tuple[ScalingPolicy, ...]
+    select: Select = Select.MAX
+    stabilization_s: float = 0.0
+    tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.policies and self.select is not Select.DISABLED:
+            raise ValueError(f"no policies with select {self.select.value}; give at least one")
+        if not 0 <= self.stabilization_s <= 3600:
+            raise ValueError(f"stabilization_s is {self.stabilization_s}, but must be in [0, 3600]")
+        if not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"tolerance is {self.tolerance}, but it must be finite and >= 0")
+
+
+DEFAULT_SCALE_UP = ScalingRules(
+    (ScalingPolicy(PolicyKind.PERCENT, 100, 15), ScalingPolicy(PolicyKind.PODS, 4, 15))
+)
+DEFAULT_SCALE_DOWN = ScalingRules(
+    (ScalingPolicy(PolicyKind.PERCENT, 100, 15),), stabilization_s=300
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HPASpec:
+    """A HorizontalPodAutoscaler and the controller flags that bear on it.
+
+    Attributes:
+        target: for UTILIZATION a share of the request in whole per cent (0.6 is
+            `averageUtilization: 60`), else in the reading's unit; the API keeps thousandths.
+        sync_s: time between two syncs; the caller's clock, not looked at here.
+        cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`.
+        initial_readiness_delay_s: `--horizontal-pod-autoscaler-initial-readiness-delay`.
+
+    KEDA's prometheus scaler with `threshold: "40"` is an HPA on an external average:
+
+    >>> keda = HPASpec(2, 40, MetricKind.EXTERNAL_AVERAGE, target=40)
+    >>> keda.scale_down.stabilization_s
+    300
+    """
+
+    min_replicas: int
+    max_replicas: int
+    metric: MetricKind
+    target: float
+    scale_up: ScalingRules = DEFAULT_SCALE_UP
+    scale_down: ScalingRules = DEFAULT_SCALE_DOWN
+    sync_s: float = 15.0
+    cpu_initialization_s: float = 300.0
+    initial_readiness_delay_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.min_replicas < 1:
+            raise ValueError(f"min_replicas is {self.min_replicas}, but it must be >= 1")
+        if self.max_replicas < self.min_replicas:
+            raise ValueError(
+                f"max_replicas is {self.max_replicas}, below min_replicas {self.min_replicas}"
+            )
+        if not 0.001 <= self.target < math.inf:
+            raise ValueError(f"target is {self.target}, but it must be finite and >= 0.001")
+        percent = 100 * self.target
+        if self.metric is MetricKind.UTILIZATION and abs(percent - round(percent)) > 1e-6:
+            raise ValueError(
+                f"target is {self.target}, but averageUtilization is in whole per cent; "
+                f"write {math.floor(percent) / 100} or {math.ceil(percent) / 100}"
+            )
+        if not 0 < self.sync_s < math.inf:
+            raise ValueError(f"sync_s is {self.sync_s}, but it must be finite and > 0")
+        if self.cpu_initialization_s < 0 or self.initial_readiness_delay_s < 0:
+            raise ValueError(
+                f"cpu_initialization_s is {self.cpu_initialization_s}, initial_readiness_delay_s "
+                f"is {self.initial_readiness_delay_s}, but both must be >= 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the metrics API answered at one sync; no answer at all is None in its place.
+
+    Attributes:
+        total: sum over the ``ready`` pods (req/s, or CPU in requests), or the external value.
+        ready: pods counted, each with a sample; of no weight for EXTERNAL_AVERAGE.
+        unready: pods set aside (pending, or by `is_unready`): they count as 0 on a scale-up.
+        missing: running pods without a sample: 0 on a scale-up, at the target on a scale-down
+            (for UTILIZATION the whole request, or the target where that is more).
+    """
+
+    total: float
+    ready: int
+    unready: int = 0
+    missing: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.total < math.inf:
+            raise ValueError(f"total is {self.total}, but it must be finite and >= 0")
+        if self.ready < 0 or self.unready < 0 or self.missing < 0:
+            raise ValueError(f"{self} counts pods below 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What one sync came to.
+
+    Attributes:
+        wanted: by the metric alone, before bounds and behaviour; the current count where the
+            controller did not look at the metric, or had none.
+    """
+
+    replicas: int
+    wanted: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class PodSample:
+    """A running pod's readiness and its latest CPU sample.
+
+    Attributes:
+        changed: when ``ready`` last changed.
+        sampled: end of the ``window_s`` over which the sample was taken.
+    """
+
+    started: float
+    ready: bool
+    changed: float
+    sampled: float
+    window_s: float
+
+
+def is_unready(pod: PodSample, spec: HPASpec, *, now: float) -> bool:
+    """Return whether a CPU metric sets the pod aside; other metrics set only pending pods aside.
+
+    A young pod counts once it is ready and a whole window was sampled since. An older one counts
+    even while it is not ready, if it ever was: its last change then came late in its life.
+    Source: `groupPods` in replica_calculator.go.
+    """
+    if pod.started + spec.cpu_initialization_s > now:
+        return not pod.ready or pod.sampled < pod.changed + pod.window_s
+    return not pod.ready and pod.started + spec.initial_readiness_delay_s > pod.changed

@@ -1,9 +1,10 @@
 """The HorizontalPodAutoscaler as its controller implements it, one sync at a time.
 
-Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/` as of v1.35: `horizontal.go`
+Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as it is since v1.33
 (`reconcileAutoscaler`, `stabilizeRecommendationWithBehaviors`,
 `convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); told in words by kubernetes.io
-"Horizontal Pod Autoscaling". An HPA without `behavior` is taken to have the default one.
+"Horizontal Pod Autoscaling". An HPA without `behavior` is taken to have the documented default;
+the controller then grants max(2 x current, 4) on a scale-up: up to two pods less, below 4 pods.
 
 Rules of this file: the caller owns the clock and applies what `sync` returns at once; a sync where
 nothing happens is cheap, for a replay runs millions.

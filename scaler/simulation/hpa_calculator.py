@@ -1,9 +1,9 @@
 """From one reading to the replicas its metric alone asks for.
 
 Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/replica_calculator.go` and
-`metrics/utilization.go` beside it, as of v1.35. Sums are kept in thousandths as whole numbers, as
-the metrics API does, and a CPU request is taken as 1000 of them; so rounding falls where the
-controller's does.
+`metrics/utilization.go` beside it, as they are since v1.33. Sums are kept in thousandths as whole
+numbers, as the metrics API does, and a CPU request is taken as 1000 of them; so rounding falls
+where the controller's does.
 """
 
 from __future__ import annotations

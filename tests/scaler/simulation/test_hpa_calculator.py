@@ -75,6 +75,8 @@ def test_each_direction_has_its_tolerance(total, up, down, expected):
         pytest.param(4, Reading(100, 5, missing=3), 4, id="missing: more pods than the count"),
         # (100 + 3 x 50)/8 = 31.25, ceil(8 x 0.625) = 5 would be a scale-up
         pytest.param(5, Reading(180, 3, 2), 5, id="unready: a scale-up turned round"),
+        pytest.param(5, Reading(260, 3, 2), 5, id="unready: a scale-up within tolerance"),
+        # 260/5 = 52, 1.04; without them ceil(260/50) = 6
         pytest.param(5, Reading(450, 3, 2), 9, id="unready: a scale-up that stands"),
         # 450/5 = 90, ceil(5 x 1.8)
         pytest.param(9, Reading(220, 2, 2), 9, id="unready: fewer pods than the count"),
@@ -146,5 +148,12 @@ def test_an_external_value_scales_the_ready_pods(total, expected):
 
 
 @pytest.mark.parametrize("metric", [MetricKind.PODS, MetricKind.EXTERNAL_AVERAGE])
-def test_the_last_bits_of_a_float_make_no_pod(metric):
-    assert wanted(metric, 0.1, 1, Reading(0.1 + 0.2, ready=1)) == 3  # 0.30000000000000004 / 0.1
+@pytest.mark.parametrize(
+    ("total", "target", "expected"),
+    [
+        pytest.param(0.1 + 0.2, 0.1, 3, id="make no pod"),  # 0.30000000000000004 / 0.1
+        pytest.param(1.001, 0.5, 3, id="lose no thousandth"),  # 1000.9999999999999 / 500
+    ],
+)
+def test_the_last_bits_of_a_float(metric, total, target, expected):
+    assert wanted(metric, target, 1, Reading(total, ready=1)) == expected

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 from forecaster.adapters.registry import Artifact, Registry
 from forecaster.bundle import unpack
+from forecaster.rolling import rolling_baseline, rolling_forecast
 from forecaster.serving import Forecaster
+
+__all__ = ["Loaded", "load", "load_forecaster", "rolling_baseline", "rolling_forecast"]
 
 logger = logging.getLogger(__name__)
 

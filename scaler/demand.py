@@ -1,0 +1,152 @@
+"""Demand: the requests per second to be ready for, over the lead time and a little beyond.
+
+Moments are seconds since the epoch; demand is in requests per second (QPS); unknown is NaN.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class DemandReason(enum.Enum):
+    """What the demand rests on."""
+
+    FORECAST = "forecast"
+    OBSERVED = "observed"  # more arrives than was foreseen
+    EVENT = "event"  # an announced event asks for more
+    REACTIVE = "reactive"  # there is no forecast, or none to be trusted
+    UNKNOWN = "unknown"  # neither a forecast nor an observation
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something announced that raises demand: a promotion, a broadcast.
+
+    Attributes:
+        starts, ends: from the first moment on, up to but not at the last; seconds since the epoch.
+        multiplier: of the demand expected for its start; or
+        qps: demand itself.
+    """
+
+    name: str
+    starts: float
+    ends: float
+    multiplier: float | None = None
+    qps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.ends <= self.starts:
+            raise ValueError(f"event {self.name}: it ends at or before its start")
+        if (self.multiplier is None) == (self.qps is None):
+            raise ValueError(f"event {self.name}: give either multiplier or qps")
+        if not (self.multiplier or self.qps or 0) > 0:
+            raise ValueError(
+                f"event {self.name}: multiplier is {self.multiplier} and qps {self.qps}, but the "
+                "one that is given must be above 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What the forecast says; NaN where it says nothing.
+
+    Attributes:
+        lead_qps: quantile of the largest demand until replicas started now are warm.
+        hold_qps: the same until they would have paid for their start.
+        usual_qps: median of the largest demand over the lead time.
+        margin_qps: what to add to the observed rate where the forecast is not trusted.
+        trusted: whether to act on it.
+    """
+
+    lead_qps: float
+    hold_qps: float
+    usual_qps: float
+    margin_qps: float = 0.0
+    trusted: bool = True
+
+
+NOTHING_AHEAD = Ahead(math.nan, math.nan, math.nan, trusted=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What to be ready for: over the lead time, and until a replica started now has paid for itself.
+
+    ``hold_qps`` is at least ``qps``; both are NaN where nothing is known.
+    """
+
+    qps: float
+    hold_qps: float
+    reason: DemandReason
+    event: str | None = None
+
+
+def expected_demand(ahead: Ahead, observed_qps: float, event: tuple[str, float] | None) -> Demand:
+    """Return the demand to be ready for.
+
+    The forecast where it is trusted, else the observed rate and a margin that has held of late; the
+    observed rate raises it and never lowers it; a known event (its name and QPS) raises both.
+
+    >>> expected_demand(Ahead(120.0, 150.0, 100.0), observed_qps=130.0, event=None)
+    Demand(qps=130.0, hold_qps=150.0, reason=<DemandReason.OBSERVED: 'observed'>, event=None)
+    """
+    observed = observed_qps if observed_qps == observed_qps else -1.0
+    name = None
+    if ahead.trusted and ahead.lead_qps == ahead.lead_qps:
+        qps, reason = ahead.lead_qps, DemandReason.FORECAST
+        hold = ahead.hold_qps if ahead.hold_qps > qps else qps
+        if observed > qps:
+            qps, reason = observed, DemandReason.OBSERVED
+    else:
+        qps = hold = observed + max(ahead.margin_qps, 0.0)
+        reason = DemandReason.REACTIVE if observed >= 0.0 else DemandReason.UNKNOWN
+    if event is not None and event[1] > qps:
+        (name, qps), reason = event, DemandReason.EVENT
+    if reason is DemandReason.UNKNOWN:
+        return Demand(math.nan, math.nan, reason)
+    return Demand(qps, hold if hold > qps else qps, reason, name)
+
+
+def event_demand(
+    events: Iterable[Event], usual: dict[str, float], now: float, until: float
+) -> tuple[str, float] | None:
+    """Return the event that asks for most between ``now`` and ``until``, with its QPS.
+
+    Args:
+        events: those known.
+        usual: QPS expected for the start of each event, by name; see `usual_before`. An event with
+            a multiplier that is not in it asks for nothing.
+        now: seconds since the epoch.
+        until: the end of the lead time.
+    """
+    most: tuple[str, float] | None = None
+    for event in events:
+        if event.starts < until and now < event.ends:
+            qps = event.qps or (event.multiplier or 0.0) * usual.get(event.name, 0.0)
+            if qps > (most[1] if most else 0.0):
+                most = event.name, qps
+    return most
+
+
+def usual_before(
+    events: Iterable[Event], usual: dict[str, float], ahead: Ahead, observed_qps: float, now: float
+) -> dict[str, float]:
+    """Return the demand expected for each event's start, as last foreseen before it began.
+
+    Once an event runs, the forecast has its height in it, and multiplying that again would count it
+    twice. An event that began unseen starts from what is known now.
+    """
+    known = {}
+    for event in events:
+        if event.multiplier is None or now >= event.ends:
+            continue
+        before = usual.get(event.name, math.nan)
+        if now < event.starts or before != before:
+            expected = ahead.usual_qps if ahead.usual_qps == ahead.usual_qps else observed_qps
+            before = expected if expected == expected else before
+        if before == before:
+            known[event.name] = before
+    return known

@@ -1,0 +1,139 @@
+"""Who decides the replicas in a replay: each sees the past alone, tick by tick.
+
+A contender is asked once per tick and answers with the replicas that the workload is to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from forecaster.series import FloatArray
+from scaler.decide import Decision, Policy, Sight, decide, first_state
+from scaler.demand import Ahead
+from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
+
+
+@dataclass(slots=True)
+class View:
+    """What can be seen at a tick; the replay fills one anew each time.
+
+    Attributes:
+        tick: its number.
+        now: seconds since the epoch.
+        observed_qps: offered per second, averaged over the window that ended when it was collected.
+        served_qps: the same, of what replicas worked on: it cannot exceed what they can.
+        replicas: created; ready: of them; warm: each that warms up counted in part.
+        over_slo: whether the tick before broke the SLO.
+    """
+
+    tick: int
+    now: float
+    observed_qps: float
+    served_qps: float
+    replicas: int
+    ready: int
+    warm: float
+    over_slo: bool
+
+
+class Contender(Protocol):
+    """Decides the replicas."""
+
+    @property
+    def name(self) -> str: ...
+
+    def replicas(self, view: View) -> int: ...
+
+
+class Path:
+    """Replicas known beforehand."""
+
+    def __init__(self, name: str, replicas: Sequence[int]) -> None:
+        self.name = name
+        self._replicas = replicas
+
+    def replicas(self, view: View) -> int:
+        return self._replicas[view.tick]
+
+
+class Autoscaler:
+    """A HorizontalPodAutoscaler alone: the user's own, or KEDA's."""
+
+    def __init__(self, name: str, spec: HPASpec, capacity_qps: float) -> None:
+        self.name = name
+        self._hpa = HPA(spec)
+        self._reading = _readings(spec.metric, capacity_qps)
+
+    def replicas(self, view: View) -> int:
+        return self._hpa.sync(view.now, view.replicas, self._reading(view)).replicas
+
+
+class Tidegate:
+    """tidegate's floor under an autoscaler that goes on by itself."""
+
+    def __init__(
+        self, name: str, policy: Policy, ahead: Sequence[Ahead], net: HPASpec, replicas: int
+    ) -> None:
+        self.name = name
+        self.last: Decision | None = None
+        self._policy, self._ahead = policy, ahead
+        self._hpa = HPA(net)
+        self._reading = _readings(net.metric, policy.capacity.qps)
+        self._state = first_state(replicas, 0.0)
+
+    def replicas(self, view: View) -> int:
+        # The autoscaler acts on the floor of the tick before: it looks every 15 s, not when told.
+        floor = self._state.plan.replicas
+        scaled = self._hpa.sync(view.now, view.replicas, self._reading(view), floor=floor)
+        sight = Sight(view.now, view.observed_qps, self._ahead[view.tick], view.warm, view.over_slo)
+        self.last = decide(sight, self._state, self._policy)
+        self._state = self.last.state
+        return scaled.replicas
+
+
+class _Readings(Protocol):
+    def __call__(self, view: View) -> Reading | None: ...
+
+
+def _readings(metric: MetricKind, capacity_qps: float) -> _Readings:
+    """Return what the metrics API answers about the requests of a service.
+
+    A CPU utilisation is work done over the request, which is sized so that a replica at its
+    capacity uses all of it. Replicas that start have no sample yet.
+    """
+    if metric is MetricKind.UTILIZATION:
+        return lambda view: (
+            Reading(view.served_qps / capacity_qps, view.ready, view.replicas - view.ready)
+            if view.observed_qps == view.observed_qps
+            else None
+        )
+    if metric is MetricKind.PODS:
+        return lambda view: (
+            Reading(view.observed_qps, view.ready, 0, view.replicas - view.ready)
+            if view.observed_qps == view.observed_qps
+            else None
+        )
+    return lambda view: (
+        Reading(view.observed_qps, view.ready) if view.observed_qps == view.observed_qps else None
+    )
+
+
+def clairvoyant(demand: FloatArray, capacity_qps: float, lead_ticks: int, least: int) -> Path:
+    """Return the fewest replicas that are warm when needed: the floor of what is possible.
+
+    Each is created ``lead_ticks`` before it is needed; between two needs it is kept where starting
+    it anew would take as long. Demand that is unknown asks for ``least``.
+    """
+    need = np.maximum(np.ceil(np.nan_to_num(demand) / capacity_qps - 1e-6), least).astype(np.int64)
+    padded = np.concatenate([need, np.full(lead_ticks, need[-1])])
+    ahead = np.lib.stride_tricks.sliding_window_view(padded, lead_ticks + 1)
+    return Path("clairvoyant", ahead.max(axis=1).tolist())
+
+
+def with_target(spec: HPASpec, target: float) -> HPASpec:
+    """Return the same autoscaler with another target."""
+    return replace(spec, target=target)

@@ -1,0 +1,166 @@
+"""What the forecast would have said, and how far it would have been trusted, at each tick.
+
+The demand of a recorded service does not depend on the replicas it had, so what is foreseen can be
+worked out for the whole replay before any contender runs. Each row of the forecast has seen nothing
+after its origin; a tick reads the newest row whose sample had been collected by then, and trust
+rests on outcomes that were complete by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forecaster.series import FloatArray, Forecast
+from scaler.demand import Ahead
+from scaler.foresight import Span, maximum_over, span_of, steps_in
+from scaler.quantiles import Maximum, quantile_at, surprisals
+from scaler.trust import Outcome, Standing, Trust, TrustRules, initial_trust, judged
+
+MEDIAN = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The clock of a replay, in seconds.
+
+    Attributes:
+        start: first tick; since the epoch.
+        tick_s: between ticks.
+        ticks: how many.
+        delay_s: until a sample has been collected.
+        window_s: over which the observed rate is averaged.
+    """
+
+    start: float
+    ticks: int
+    tick_s: float = 15.0
+    delay_s: float = 15.0
+    window_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far ahead is looked.
+
+    Attributes:
+        lead_s: until a replica that is asked for now is warm.
+        hold_s: beyond that, until it would have paid for its start.
+    """
+
+    lead_s: float
+    hold_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rehearsal:
+    """What there was to act on at each tick, and the trust after each row of the forecast."""
+
+    ahead: tuple[Ahead, ...] = field(repr=False)
+    trust: tuple[Trust, ...] = field(repr=False)
+
+    @property
+    def benched_share(self) -> float:
+        """Share of the time in which the model was benched."""
+        return float(np.mean([trust.standing is Standing.BENCHED for trust in self.trust]))
+
+
+def rehearse(
+    forecast: Forecast, happened: FloatArray, timing: Timing, reach: Reach, rules: TrustRules
+) -> Rehearsal:
+    """Return what the forecast would have said at each tick.
+
+    Args:
+        forecast: rows are consecutive origins, one step apart.
+        happened: QPS of the sample at each origin, ``(rows,)``; NaN where unknown.
+        timing: the ticks; the first has a row that was collected by then.
+        reach: how far ahead is looked.
+        rules: when the forecast is believed.
+    """
+    step_s = forecast.step.total_seconds()
+    first = forecast.origins[0].timestamp()
+    nows = timing.start + timing.tick_s * np.arange(timing.ticks)
+    rows = ((nows - timing.delay_s - first) // step_s).astype(np.int64)
+    if rows[0] < 0:
+        raise ValueError(
+            f"the first tick is at {nows[0]:.0f}, but no forecast was collected by then"
+        )
+    rows = np.minimum(rows, len(forecast.origins) - 1)
+    ages = nows - (first + step_s * rows)
+    trust = _trusted(forecast, happened, timing, reach, rules)
+    levels = np.array([t.level for t in trust])
+    thetas = np.array([t.theta for t in trust])
+    lead, hold, usual = (np.full(timing.ticks, np.nan) for _ in range(3))
+    maxima = _Maxima(forecast)
+    for age in np.unique(ages):
+        at = np.flatnonzero(ages == age)
+        row = rows[at]
+        for out, length in ((lead, reach.lead_s), (hold, reach.lead_s + reach.hold_s)):
+            span = span_of(float(age), length, step_s, forecast.prediction_length)
+            out[at] = maxima.over(span).quantile(levels, thetas)[row]
+        middle = steps_in(
+            forecast, span_of(float(age), reach.lead_s, step_s, len(forecast.values[0]))
+        )
+        usual[at] = quantile_at(middle, forecast.quantile_levels, MEDIAN).max(axis=1)[row]
+    benched = np.array([t.standing is Standing.BENCHED for t in trust])[rows]
+    margin = np.array([t.margin for t in trust])[rows]
+    columns = (lead, hold, usual, margin, ~benched)
+    ahead = map(Ahead, *(column.tolist() for column in columns))
+    return Rehearsal(tuple(ahead), tuple(trust))
+
+
+class _Maxima:
+    """The distributions of the largest demand, by span: ticks of a minute share them."""
+
+    def __init__(self, forecast: Forecast) -> None:
+        self._forecast = forecast
+        self._known: dict[Span, Maximum] = {}
+
+    def over(self, span: Span) -> Maximum:
+        if span not in self._known:
+            self._known[span] = maximum_over(self._forecast, span)
+        return self._known[span]
+
+
+def _trusted(
+    forecast: Forecast, happened: FloatArray, timing: Timing, reach: Reach, rules: TrustRules
+) -> list[Trust]:
+    """Return the trust with which each row is read, from outcomes complete when it was made."""
+    step_s = forecast.step.total_seconds()
+    span = span_of(timing.delay_s, reach.lead_s, step_s, forecast.prediction_length)
+    values = steps_in(forecast, span)
+    maximum = maximum_over(forecast, span)
+    # Row r foretells the samples r + 1 + first ... r + 1 + last.
+    padded = np.concatenate([happened, np.full(span.last + 1, np.nan)])
+    after = np.stack(
+        [padded[1 + h : 1 + h + len(happened)] for h in range(span.first, span.last + 1)], axis=1
+    )
+    surprise = surprisals(values, forecast.quantile_levels, after).tolist()
+    largest, last = after.max(axis=1).tolist(), happened.tolist()
+    read = _reader(maximum)
+    trust = initial_trust(rules, span.steps)
+    result, foreseen, target = [], [], []
+    for row in range(len(happened)):
+        due = row - span.last - 1
+        if due >= 0:
+            outcome = Outcome(
+                span.steps, surprise[due], foreseen[due], target[due], last[due], largest[due]
+            )
+            trust = judged(trust, outcome, rules, step_s)
+        result.append(trust)
+        foreseen.append(read(row, trust.level, trust.theta))
+        target.append(read(row, 1 - rules.risk, trust.theta))
+    return result
+
+
+def _reader(maximum: Maximum) -> Callable[[int, float, float], float]:
+    """Return `Maximum.quantile` for a single row, without the cost of arrays of one."""
+    scores, qps = maximum.scores, maximum.qps
+
+    def read(row: int, level: float, theta: float) -> float:
+        one = Maximum(qps[row : row + 1], scores[row : row + 1])
+        return float(one.quantile(level, theta)[0])
+
+    return read

@@ -1,0 +1,185 @@
+"""Whether to believe the forecast, judged live by what it said of demand that has since happened.
+
+At each forecast, the largest demand over the lead time was foreseen at the level ``1 - risk``. When
+that time is over, an `Outcome` says what it was. Three things follow:
+
+- the level is adapted so that the share of misses comes to be the risk, whatever the traffic does:
+  adaptive conformal inference (Gibbs and Candes, 2021, arXiv:2106.00170);
+- the forecast's pinball loss is compared with that of a rival that costs nothing, the last value
+  plus a margin tracked in the same way; where it is no better, the model is benched, and comes back
+  when it is, both with hysteresis;
+- the realised coverage is what an operator sees.
+
+Averages forget: an outcome that is ``memory_s`` old weighs 1/e.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, replace
+
+from scaler.quantiles import extremal_index
+
+# The level moves between risks of a quarter and of four times the asked one, at most one half.
+_RANGE = 4.0
+# Of the rival's margin per outcome, in units of the typical change of demand.
+_MARGIN_GAIN = 0.05
+_SURPRISAL_MEMORY = 4.0  # times that of the other averages
+
+
+class Standing(enum.Enum):
+    """What the forecast is worth now."""
+
+    TRUSTED = "trusted"
+    WIDENED = "widened"  # it missed too often of late: a higher level is read
+    BENCHED = "benched"  # the last value does better: reactive only
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRules:
+    """When the forecast is believed.
+
+    Attributes:
+        risk: accepted share of lead times whose largest demand exceeds what was foreseen.
+        gain: of the adaptive level per outcome; 0 keeps the level.
+        memory_s: time constant of the averages.
+        probation_s: outcomes needed, in seconds of them, before the model can be benched, and
+            between two changes of mind.
+        bench_at: loss relative to the rival's above which the model is benched.
+        return_at: the same, below which it returns.
+    """
+
+    risk: float = 0.05
+    gain: float = 0.005
+    memory_s: float = 6 * 3600.0
+    probation_s: float = 2 * 3600.0
+    bench_at: float = 1.15
+    return_at: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 < self.risk < 1:
+            raise ValueError(f"risk is {self.risk}, but must be in (0, 1)")
+        if not 0 < self.return_at <= self.bench_at:
+            raise ValueError(
+                f"return_at is {self.return_at} and bench_at {self.bench_at}, but "
+                "0 < return_at <= bench_at must hold"
+            )
+        if not (self.memory_s > 0 and self.probation_s >= 0 and self.gain >= 0):
+            raise ValueError("memory_s must be above 0, probation_s and gain at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was said of a lead time, and what it was; all QPS.
+
+    Attributes:
+        steps: of the forecast within the lead time.
+        surprisal: how far out the largest demand was; see `quantiles.surprisals`.
+        foreseen: the forecast's quantile of the largest demand, at the level that was read.
+        target: the same at the level ``1 - risk``, which is what the forecast is judged by.
+        last: the demand known when it was said.
+        happened: the largest demand; NaN where it is not known.
+    """
+
+    steps: int
+    surprisal: float
+    foreseen: float
+    target: float
+    last: float
+    happened: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What outcomes so far say; `judged` makes the next one.
+
+    Attributes:
+        level: at which the quantile of the largest demand is to be read.
+        theta: extremal index of the steps: how alike they err.
+        coverage: share of lead times within what was foreseen.
+        loss, rival_loss: mean pinball losses at ``1 - risk``, QPS.
+        margin: what the rival adds to the last value, QPS.
+        change: typical change of demand over a lead time, QPS.
+        seconds: of outcomes seen since the last change of mind.
+        standing: what follows.
+    """
+
+    level: float
+    coverage: float
+    theta: float
+    surprisal: float
+    loss: float = 0.0
+    rival_loss: float = 0.0
+    margin: float = 0.0
+    change: float = 0.0
+    weight: float = 0.0
+    seconds: float = 0.0
+    standing: Standing = Standing.TRUSTED
+
+    @property
+    def skill(self) -> float:
+        """The forecast's loss relative to the rival's; below 1 is better, NaN before any outcome."""
+        return self.loss / self.rival_loss if self.rival_loss > 0 else math.nan
+
+
+def initial_trust(rules: TrustRules, steps: int) -> Trust:
+    """Return the trust in a model that passed its backtest and has not been tried live.
+
+    Until outcomes say better, ``steps`` are taken to err half way between as one and independently.
+    """
+    theta = steps**-0.5
+    return Trust(1 - rules.risk, coverage=1 - rules.risk, theta=theta, surprisal=1 / theta)
+
+
+def judged(trust: Trust, outcome: Outcome, rules: TrustRules, seconds: float) -> Trust:
+    """Return the trust after one more outcome, ``seconds`` after the one before."""
+    if math.isnan(outcome.surprisal + outcome.foreseen + outcome.target + outcome.last):
+        return trust
+    happened, risk = outcome.happened, rules.risk
+    missed = happened > outcome.foreseen
+    alpha = 1 - trust.level + rules.gain * (risk - missed)
+    alpha = min(max(alpha, risk / _RANGE), min(risk * _RANGE, 0.5))
+    weight = trust.weight + seconds
+    share = seconds / min(weight, rules.memory_s)
+    # Surprisals are averaged over a longer time, for how alike steps err hardly changes.
+    slow = seconds / (_SURPRISAL_MEMORY * rules.memory_s)
+    surprisal = trust.surprisal + slow * (outcome.surprisal - trust.surprisal)
+    change = trust.change + share * (abs(happened - outcome.last) - trust.change)
+    said = outcome.last + trust.margin
+    margin = trust.margin + _MARGIN_GAIN * change * ((happened > said) - risk)
+    after = Trust(
+        level=1 - alpha,
+        theta=extremal_index(surprisal, outcome.steps),
+        surprisal=surprisal,
+        coverage=trust.coverage + share * ((not missed) - trust.coverage),
+        loss=trust.loss + share * (_pinball(happened, outcome.target, risk) - trust.loss),
+        rival_loss=trust.rival_loss + share * (_pinball(happened, said, risk) - trust.rival_loss),
+        margin=margin,
+        change=change,
+        weight=weight,
+        seconds=trust.seconds + seconds,
+        standing=trust.standing,
+    )
+    standing = _standing(after, rules)
+    if standing is trust.standing:
+        return after
+    benched = Standing.BENCHED in (standing, trust.standing)
+    return replace(after, standing=standing, seconds=0.0 if benched else after.seconds)
+
+
+def _pinball(happened: float, said: float, risk: float) -> float:
+    over = happened - said
+    return (1 - risk) * over if over > 0 else -risk * over
+
+
+def _standing(trust: Trust, rules: TrustRules) -> Standing:
+    if trust.seconds >= rules.probation_s and trust.rival_loss > 0:
+        benched = trust.standing is Standing.BENCHED
+        if trust.skill > (rules.return_at if benched else rules.bench_at):
+            return Standing.BENCHED
+    elif trust.standing is Standing.BENCHED:
+        return Standing.BENCHED
+    # Twice as careful as asked counts as widened; half of that way back ends it.
+    bar = 1.4 if trust.standing is Standing.WIDENED else 2.0
+    return Standing.WIDENED if (1 - trust.level) * bar < rules.risk else Standing.TRUSTED

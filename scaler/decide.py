@@ -46,11 +46,11 @@ class Policy:
     """
 
     capacity: Capacity
-    scale: ScalePolicy = ScalePolicy()
-    limit: LimitPolicy = LimitPolicy()
+    scale: ScalePolicy = field(default_factory=ScalePolicy)
+    limit: LimitPolicy = field(default_factory=LimitPolicy)
     lead_s: float = 120.0
     events: tuple[Event, ...] = ()
-    feedback: Feedback = Feedback()
+    feedback: Feedback = field(default_factory=Feedback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class Sight:
         observed_qps: offered demand, admitted and rejected; NaN where unknown.
         ahead: what the forecast says.
         warm: ready replicas, each that still warms up counted by what it serves already.
-        over_slo: whether latency or errors are over the SLO; None where unknown.
+        over_slo: whether latency or errors have been over the SLO of late; None where unknown.
+        replica_qps: demand per warm replica over that same time.
         latency_s: mean time of a request in service; None where unknown.
     """
 
@@ -70,6 +71,7 @@ class Sight:
     ahead: Ahead
     warm: float
     over_slo: bool | None = None
+    replica_qps: float = 0.0
     latency_s: float | None = None
 
 
@@ -133,8 +135,7 @@ def decide(sight: Sight, state: State, policy: Policy) -> Decision:
     demand = expected_demand(sight.ahead, observed, event)
     factor = state.factor
     if sight.over_slo is not None:
-        believed = policy.capacity.qps * factor * sight.warm
-        load = observed / believed if believed > 0 else 0.0
+        load = sight.replica_qps / (policy.capacity.qps * factor)
         factor = corrected_factor(
             factor, over_slo=sight.over_slo, load=load, feedback=policy.feedback
         )

@@ -73,7 +73,7 @@ NOTHING_AHEAD = Ahead(math.nan, math.nan, math.nan, trusted=False)
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What to be ready for: over the lead time, and until a replica started now has paid for itself.
+    """What to be ready for over the lead time, and until a replica started now has paid for itself.
 
     ``hold_qps`` is at least ``qps``; both are NaN where nothing is known.
     """
@@ -93,11 +93,11 @@ def expected_demand(ahead: Ahead, observed_qps: float, event: tuple[str, float] 
     >>> expected_demand(Ahead(120.0, 150.0, 100.0), observed_qps=130.0, event=None)
     Demand(qps=130.0, hold_qps=150.0, reason=<DemandReason.OBSERVED: 'observed'>, event=None)
     """
-    observed = observed_qps if observed_qps == observed_qps else -1.0
+    observed = -1.0 if math.isnan(observed_qps) else observed_qps
     name = None
-    if ahead.trusted and ahead.lead_qps == ahead.lead_qps:
+    if ahead.trusted and not math.isnan(ahead.lead_qps):
         qps, reason = ahead.lead_qps, DemandReason.FORECAST
-        hold = ahead.hold_qps if ahead.hold_qps > qps else qps
+        hold = ahead.hold_qps
         if observed > qps:
             qps, reason = observed, DemandReason.OBSERVED
     else:
@@ -107,7 +107,7 @@ def expected_demand(ahead: Ahead, observed_qps: float, event: tuple[str, float] 
         (name, qps), reason = event, DemandReason.EVENT
     if reason is DemandReason.UNKNOWN:
         return Demand(math.nan, math.nan, reason)
-    return Demand(qps, hold if hold > qps else qps, reason, name)
+    return Demand(qps, max(qps, hold), reason, name)
 
 
 def event_demand(
@@ -144,9 +144,9 @@ def usual_before(
         if event.multiplier is None or now >= event.ends:
             continue
         before = usual.get(event.name, math.nan)
-        if now < event.starts or before != before:
-            expected = ahead.usual_qps if ahead.usual_qps == ahead.usual_qps else observed_qps
-            before = expected if expected == expected else before
-        if before == before:
+        if now < event.starts or math.isnan(before):
+            expected = observed_qps if math.isnan(ahead.usual_qps) else ahead.usual_qps
+            before = before if math.isnan(expected) else expected
+        if not math.isnan(before):
             known[event.name] = before
     return known

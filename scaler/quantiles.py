@@ -90,8 +90,8 @@ def log_cdf(values: FloatArray, levels: Sequence[float], qps: FloatArray) -> Flo
 class Maximum:
     """The distribution of the largest demand over some steps that err independently, per row.
 
-    ``qps`` is ``(rows, points)``, ascending; ``scores`` the logits of ``P(max <= qps)`` there. A row
-    of which nothing is known is NaN.
+    ``qps`` is ``(rows, points)``, ascending; ``scores`` are the logits of ``P(max <= qps)``. A
+    row of which nothing is known is NaN.
     """
 
     qps: FloatArray

@@ -6,8 +6,8 @@ that time is over, an `Outcome` says what it was. Three things follow:
 - the level is adapted so that the share of misses comes to be the risk, whatever the traffic does:
   adaptive conformal inference (Gibbs and Candes, 2021, arXiv:2106.00170);
 - the forecast's pinball loss is compared with that of a rival that costs nothing, the last value
-  plus a margin tracked in the same way; where it is no better, the model is benched, and comes back
-  when it is, both with hysteresis;
+  plus a margin tracked online; where it is far worse, the model is broken and is benched, and comes
+  back when it is not, both with hysteresis;
 - the realised coverage is what an operator sees.
 
 Averages forget: an outcome that is ``memory_s`` old weighs 1/e.
@@ -33,7 +33,7 @@ class Standing(enum.Enum):
 
     TRUSTED = "trusted"
     WIDENED = "widened"  # it missed too often of late: a higher level is read
-    BENCHED = "benched"  # the last value does better: reactive only
+    BENCHED = "benched"  # it is far worse than the last value: reactive only
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,16 @@ class TrustRules:
     gain: float = 0.005
     memory_s: float = 6 * 3600.0
     probation_s: float = 2 * 3600.0
-    bench_at: float = 1.15
-    return_at: float = 0.95
+    bench_at: float = 2.0
+    return_at: float = 1.3
+
+    @property
+    def judged_level(self) -> float:
+        """The level at which the forecast is compared with its rival.
+
+        A rarer one than 0.9 would take days to tell them apart.
+        """
+        return min(1 - self.risk, 0.9)
 
     def __post_init__(self) -> None:
         if not 0 < self.risk < 1:
@@ -77,7 +85,7 @@ class Outcome:
         steps: of the forecast within the lead time.
         surprisal: how far out the largest demand was; see `quantiles.surprisals`.
         foreseen: the forecast's quantile of the largest demand, at the level that was read.
-        target: the same at the level ``1 - risk``, which is what the forecast is judged by.
+        judged: the same at the level ``TrustRules.judged_level``.
         last: the demand known when it was said.
         happened: the largest demand; NaN where it is not known.
     """
@@ -85,7 +93,7 @@ class Outcome:
     steps: int
     surprisal: float
     foreseen: float
-    target: float
+    judged: float
     last: float
     happened: float
 
@@ -98,8 +106,9 @@ class Trust:
         level: at which the quantile of the largest demand is to be read.
         theta: extremal index of the steps: how alike they err.
         coverage: share of lead times within what was foreseen.
-        loss, rival_loss: mean pinball losses at ``1 - risk``, QPS.
-        margin: what the rival adds to the last value, QPS.
+        loss, rival_loss: mean pinball losses at the level judged, QPS.
+        rival_margin: what the rival adds to the last value, QPS.
+        margin: what to add to the last value so that the risk is kept without the forecast, QPS.
         change: typical change of demand over a lead time, QPS.
         seconds: of outcomes seen since the last change of mind.
         standing: what follows.
@@ -111,6 +120,7 @@ class Trust:
     surprisal: float
     loss: float = 0.0
     rival_loss: float = 0.0
+    rival_margin: float = 0.0
     margin: float = 0.0
     change: float = 0.0
     weight: float = 0.0
@@ -119,7 +129,7 @@ class Trust:
 
     @property
     def skill(self) -> float:
-        """The forecast's loss relative to the rival's; below 1 is better, NaN before any outcome."""
+        """The forecast's loss relative to the rival's: below 1 is better; NaN before any."""
         return self.loss / self.rival_loss if self.rival_loss > 0 else math.nan
 
 
@@ -134,28 +144,30 @@ def initial_trust(rules: TrustRules, steps: int) -> Trust:
 
 def judged(trust: Trust, outcome: Outcome, rules: TrustRules, seconds: float) -> Trust:
     """Return the trust after one more outcome, ``seconds`` after the one before."""
-    if math.isnan(outcome.surprisal + outcome.foreseen + outcome.target + outcome.last):
+    if math.isnan(outcome.surprisal + outcome.foreseen + outcome.judged + outcome.last):
         return trust
     happened, risk = outcome.happened, rules.risk
     missed = happened > outcome.foreseen
     alpha = 1 - trust.level + rules.gain * (risk - missed)
-    alpha = min(max(alpha, risk / _RANGE), min(risk * _RANGE, 0.5))
+    alpha = min(max(alpha, risk / _RANGE), risk * _RANGE, 0.5)
     weight = trust.weight + seconds
     share = seconds / min(weight, rules.memory_s)
     # Surprisals are averaged over a longer time, for how alike steps err hardly changes.
     slow = seconds / (_SURPRISAL_MEMORY * rules.memory_s)
     surprisal = trust.surprisal + slow * (outcome.surprisal - trust.surprisal)
     change = trust.change + share * (abs(happened - outcome.last) - trust.change)
-    said = outcome.last + trust.margin
-    margin = trust.margin + _MARGIN_GAIN * change * ((happened > said) - risk)
+    gain, judged_risk = _MARGIN_GAIN * change, 1 - rules.judged_level
+    said = outcome.last + trust.rival_margin
     after = Trust(
         level=1 - alpha,
         theta=extremal_index(surprisal, outcome.steps),
         surprisal=surprisal,
         coverage=trust.coverage + share * ((not missed) - trust.coverage),
-        loss=trust.loss + share * (_pinball(happened, outcome.target, risk) - trust.loss),
-        rival_loss=trust.rival_loss + share * (_pinball(happened, said, risk) - trust.rival_loss),
-        margin=margin,
+        loss=trust.loss + share * (_pinball(happened, outcome.judged, judged_risk) - trust.loss),
+        rival_loss=trust.rival_loss
+        + share * (_pinball(happened, said, judged_risk) - trust.rival_loss),
+        rival_margin=trust.rival_margin + gain * ((happened > said) - judged_risk),
+        margin=trust.margin + gain * ((happened > outcome.last + trust.margin) - risk),
         change=change,
         weight=weight,
         seconds=trust.seconds + seconds,

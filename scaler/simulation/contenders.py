@@ -5,6 +5,8 @@ A contender is asked once per tick and answers with the replicas that the worklo
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -12,8 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from forecaster.series import FloatArray
-from scaler.decide import Decision, Policy, Sight, decide, first_state
+from scaler.decide import Policy, Sight, decide, first_state
 from scaler.demand import Ahead
+from scaler.planner import PlanReason
 from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
 
 
@@ -27,7 +30,8 @@ class View:
         observed_qps: offered per second, averaged over the window that ended when it was collected.
         served_qps: the same, of what replicas worked on: it cannot exceed what they can.
         replicas: created; ready: of them; warm: each that warms up counted in part.
-        over_slo: whether the tick before broke the SLO.
+        over_slo: whether the SLO was broken in that window.
+        replica_qps: offered per warm replica in that window.
     """
 
     tick: int
@@ -38,19 +42,22 @@ class View:
     ready: int
     warm: float
     over_slo: bool
+    replica_qps: float
 
 
 class Contender(Protocol):
-    """Decides the replicas."""
+    """Decides the replicas from averages over ``window_s``."""
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    window_s: float
 
     def replicas(self, view: View) -> int: ...
 
 
 class Path:
     """Replicas known beforehand."""
+
+    window_s = 60.0
 
     def __init__(self, name: str, replicas: Sequence[int]) -> None:
         self.name = name
@@ -63,8 +70,11 @@ class Path:
 class Autoscaler:
     """A HorizontalPodAutoscaler alone: the user's own, or KEDA's."""
 
-    def __init__(self, name: str, spec: HPASpec, capacity_qps: float) -> None:
+    def __init__(
+        self, name: str, spec: HPASpec, capacity_qps: float, window_s: float = 60.0
+    ) -> None:
         self.name = name
+        self.window_s = window_s
         self._hpa = HPA(spec)
         self._reading = _readings(spec.metric, capacity_qps)
 
@@ -75,11 +85,13 @@ class Autoscaler:
 class Tidegate:
     """tidegate's floor under an autoscaler that goes on by itself."""
 
+    window_s = 60.0
+
     def __init__(
         self, name: str, policy: Policy, ahead: Sequence[Ahead], net: HPASpec, replicas: int
     ) -> None:
         self.name = name
-        self.last: Decision | None = None
+        self.reasons: Counter[PlanReason] = Counter()
         self._policy, self._ahead = policy, ahead
         self._hpa = HPA(net)
         self._reading = _readings(net.metric, policy.capacity.qps)
@@ -89,9 +101,16 @@ class Tidegate:
         # The autoscaler acts on the floor of the tick before: it looks every 15 s, not when told.
         floor = self._state.plan.replicas
         scaled = self._hpa.sync(view.now, view.replicas, self._reading(view), floor=floor)
-        sight = Sight(view.now, view.observed_qps, self._ahead[view.tick], view.warm, view.over_slo)
-        self.last = decide(sight, self._state, self._policy)
-        self._state = self.last.state
+        sight = Sight(
+            view.now,
+            view.observed_qps,
+            self._ahead[view.tick],
+            view.warm,
+            view.over_slo,
+            view.replica_qps,
+        )
+        self._state = decide(sight, self._state, self._policy).state
+        self.reasons[self._state.plan.reason] += 1
         return scaled.replicas
 
 
@@ -108,17 +127,17 @@ def _readings(metric: MetricKind, capacity_qps: float) -> _Readings:
     if metric is MetricKind.UTILIZATION:
         return lambda view: (
             Reading(view.served_qps / capacity_qps, view.ready, view.replicas - view.ready)
-            if view.observed_qps == view.observed_qps
+            if not math.isnan(view.observed_qps)
             else None
         )
     if metric is MetricKind.PODS:
         return lambda view: (
             Reading(view.observed_qps, view.ready, 0, view.replicas - view.ready)
-            if view.observed_qps == view.observed_qps
+            if not math.isnan(view.observed_qps)
             else None
         )
     return lambda view: (
-        Reading(view.observed_qps, view.ready) if view.observed_qps == view.observed_qps else None
+        Reading(view.observed_qps, view.ready) if not math.isnan(view.observed_qps) else None
     )
 
 

@@ -48,8 +48,8 @@ def outcome(scene: Scene, run: Run) -> Outcome:
     total = float(run.offered.sum())
     per_minute = max(round(60.0 / tick_s), 1)
     whole = len(bad) // per_minute * per_minute
-    minutes = [x[:whole].reshape(-1, per_minute).sum(axis=1) for x in (bad, run.offered)]
-    worst = np.divide(*minutes, out=np.zeros_like(minutes[0]), where=minutes[1] > 0)
+    broken, asked = (x[:whole].reshape(-1, per_minute).sum(axis=1) for x in (bad, run.offered))
+    worst = np.divide(broken, asked, out=np.zeros_like(broken), where=asked > 0)
     sustained = float(run.replicas.sum()) * model.capacity_qps
     return Outcome(
         name=run.name,
@@ -64,7 +64,7 @@ def outcome(scene: Scene, run: Run) -> Outcome:
 
 
 def violations_per_tick(scene: Scene, run: Run) -> FloatArray:
-    """Return the share of each tick's requests over the SLO or dropped; 0 where there were none."""
+    """Return the share of each tick's requests over the SLO or dropped; 0 where none came."""
     waits = _Waits(run, scene.model, scene.timing.tick_s)
     bad = run.lost + waits.longer_than(scene.model.slo_s)
     return np.divide(bad, run.offered, out=np.zeros_like(bad), where=run.offered > 0)

@@ -31,14 +31,12 @@ class Timing:
         tick_s: between ticks.
         ticks: how many.
         delay_s: until a sample has been collected.
-        window_s: over which the observed rate is averaged.
     """
 
     start: float
     ticks: int
     tick_s: float = 15.0
     delay_s: float = 15.0
-    window_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +54,28 @@ class Reach:
 
 @dataclass(frozen=True, eq=False)
 class Rehearsal:
-    """What there was to act on at each tick, and the trust after each row of the forecast."""
+    """What there was to act on at each tick, and the trust after each row of the forecast.
 
-    ahead: tuple[Ahead, ...] = field(repr=False)
+    ``columns`` are the fields of `Ahead`, each ``(ticks,)``.
+    """
+
+    columns: tuple[FloatArray, ...] = field(repr=False)
     trust: tuple[Trust, ...] = field(repr=False)
+
+    def ahead(self) -> list[Ahead]:
+        """Return what there was to act on, tick by tick."""
+        *figures, trusted = (column.tolist() for column in self.columns)
+        return list(map(Ahead, *figures, map(bool, trusted)))
 
     @property
     def benched_share(self) -> float:
         """Share of the time in which the model was benched."""
         return float(np.mean([trust.standing is Standing.BENCHED for trust in self.trust]))
+
+    @property
+    def coverage(self) -> float:
+        """Share of lead times whose largest demand stayed within what was foreseen."""
+        return float(np.mean([trust.coverage for trust in self.trust]))
 
 
 def rehearse(
@@ -106,9 +117,7 @@ def rehearse(
         usual[at] = quantile_at(middle, forecast.quantile_levels, MEDIAN).max(axis=1)[row]
     benched = np.array([t.standing is Standing.BENCHED for t in trust])[rows]
     margin = np.array([t.margin for t in trust])[rows]
-    columns = (lead, hold, usual, margin, ~benched)
-    ahead = map(Ahead, *(column.tolist() for column in columns))
-    return Rehearsal(tuple(ahead), tuple(trust))
+    return Rehearsal((lead, hold, usual, margin, (~benched).astype(np.float64)), tuple(trust))
 
 
 class _Maxima:
@@ -141,17 +150,19 @@ def _trusted(
     largest, last = after.max(axis=1).tolist(), happened.tolist()
     read = _reader(maximum)
     trust = initial_trust(rules, span.steps)
-    result, foreseen, target = [], [], []
+    result: list[Trust] = []
+    foreseen: list[float] = []
+    judgement: list[float] = []
     for row in range(len(happened)):
         due = row - span.last - 1
         if due >= 0:
             outcome = Outcome(
-                span.steps, surprise[due], foreseen[due], target[due], last[due], largest[due]
+                span.steps, surprise[due], foreseen[due], judgement[due], last[due], largest[due]
             )
             trust = judged(trust, outcome, rules, step_s)
         result.append(trust)
         foreseen.append(read(row, trust.level, trust.theta))
-        target.append(read(row, 1 - rules.risk, trust.theta))
+        judgement.append(read(row, rules.judged_level, trust.theta))
     return result
 
 

@@ -14,7 +14,7 @@ Fluid, over a tick of ``d`` seconds, with ``x`` = requests per second that arriv
 - goodput when offered more than saturation: ``S / (1 + collapse * (x / S - 1))``: work is wasted on
   requests that nobody waits for any more (congestion collapse: Nagle, RFC 896; measured for
   services by Welsh and Culler, 2001, SEDA, and Zhou et al., 2018, DAGOR);
-- ``dB/dt = x - goodput``; who has waited for ``timeout_s`` gives up, so ``B <= goodput * timeout_s``;
+- ``dB/dt = x - goodput``; who has waited ``timeout_s`` gives up, so ``B <= goodput * timeout_s``;
 - of those who gave up, ``retry_share`` come again in the next tick.
 """
 
@@ -174,7 +174,7 @@ class Service:
         lost = self._backlog - before
         if after > most:
             lost, after = lost + after - most, most
-        self._backlog = after if after > 0.0 else 0.0
+        self._backlog = max(0.0, after)
         lost /= seconds
         self._retries = self._retry_share * lost
         return Tick(offered, lost, before / goodput, self._backlog / goodput, saturation)

@@ -1,0 +1,163 @@
+"""`scaler replay`: what tidegate would have done on recorded traffic, beside the user's HPA."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaler.errors import PolicyError, ReplayError
+
+if TYPE_CHECKING:
+    from forecaster.predict import Forecaster
+    from forecaster.series import History, Series
+    from scaler.service_policy import ServicePolicy
+    from scaler.simulation.settings import ReplaySettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--history", metavar="FILE", type=Path, required=True, help="CSV or Parquet, long or wide"
+    )
+    parser.add_argument(
+        "--policy", metavar="FILE.yaml", type=Path, required=True,
+        help="a DemandPolicy; its 'hpa' is what is compared with",
+    )  # fmt: skip
+    parser.add_argument(
+        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
+    )
+    parser.add_argument(
+        "--model", metavar="NAME",
+        help="forecaster in the registry (default: the policy's; without one, Holt-Winters)",
+    )  # fmt: skip
+    parser.add_argument("--version", help="of the model, such as v0003 (default: the champion)")
+    parser.add_argument(
+        "--from", dest="begin", metavar="WHEN",
+        help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
+        "history: -1d (default: what the model has not seen, else the last quarter)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--capacity", metavar="QPS", type=float,
+        help="requests per second that one ready replica sustains (default: the policy's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-gaps", action="store_true", help="count nothing where the history has a gap"
+    )
+    parser.add_argument("--timezone", metavar="ZONE", help="of stamps in FILE that have none")
+    parser.add_argument("--no-frontier", action="store_true", help="leave out the sweep of targets")
+    parser.add_argument(
+        "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
+    )
+    parser.add_argument("--report", metavar="FILE.html", type=Path, help="write a page with plots")
+    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write every figure")
+
+
+def run(args: argparse.Namespace) -> int:
+    from forecaster.adapters.exact_json import json_bytes
+    from forecaster.commands.files import write_file
+    from scaler.commands.replay_output import counted, print_contest
+    from scaler.simulation.contest import TARGETS, contest
+    from scaler.simulation.report import html_report, record
+    from scaler.simulation.staging import Part, staged
+
+    if args.workers < 1:
+        raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
+    policy, settings = _policy(args)
+    history = _history(args)
+    forecaster = _forecaster(args, policy)
+    series = _series(history, policy, forecaster)
+    part = Part(_begin(args, series), args.skip_gaps)
+    _warn_of_seen(forecaster, series, part.start)
+    targets = () if args.no_frontier else TARGETS
+    with counted(6 + 4 * len(targets)) as progress:
+        setting = staged(series, policy, settings, forecaster, part)
+        found = contest(setting, targets=targets, workers=args.workers, progress=progress)
+    print_contest(found)
+    if args.json is not None:
+        write_file(args.json, "--json", json_bytes(record(found)))
+    if args.report is not None:
+        model = args.model or str(policy.model) if forecaster else "Holt-Winters (no model named)"
+        page = html_report(found, f"Replay of {series.item_id}", facts={"forecast by": model})
+        write_file(args.report, "--report", page)
+        print(f"report: {args.report}")
+    return 0
+
+
+def _policy(args: argparse.Namespace) -> tuple[ServicePolicy, ReplaySettings]:
+    from scaler.config import read_policies
+
+    found = read_policies(args.policy)
+    if len(found) != 1:
+        names = ", ".join(one.policy.item_id for one in found)
+        raise PolicyError(
+            f"{args.policy} holds {len(found)} policies ({names}), but a replay is of one; "
+            "give a file with that one"
+        )
+    policy = found[0].policy
+    if args.capacity is not None:
+        if not 0 < args.capacity < float("inf"):
+            raise ReplayError(f"--capacity is {args.capacity}, but must be above 0")
+        policy = replace(policy, capacity_qps=args.capacity)
+    return policy, found[0].replay
+
+
+def _history(args: argparse.Namespace) -> History:
+    from forecaster.adapters.tables import read_history
+
+    report = read_history(args.history, timezone=args.timezone)
+    for finding in report.findings:
+        print(finding, file=sys.stderr)
+    return report.history
+
+
+def _forecaster(args: argparse.Namespace, policy: ServicePolicy) -> Forecaster | None:
+    from forecaster.predict import load
+
+    name = args.model or policy.model
+    if name is None:
+        print(
+            "no model is named, so Holt-Winters forecasts; train one and name it by --model",
+            file=sys.stderr,
+        )
+        return None
+    return load(args.models, name, args.version).forecaster
+
+
+def _series(history: History, policy: ServicePolicy, forecaster: Forecaster | None) -> Series:
+    if policy.item_id not in history.item_ids:
+        near = ", ".join(history.item_ids[:8])
+        raise ReplayError(
+            f"the history holds no item {policy.item_id!r}, which the policy is of; it holds {near}"
+        )
+    series = history[policy.item_id]
+    if forecaster is not None and series.step != forecaster.model.step:
+        series = series.resampled(forecaster.model.step)
+    return series
+
+
+def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
+    from forecaster.commands.spans import moment
+
+    if args.begin is None:
+        return None
+    start = moment(args.begin, "--from", now=series.end, step=series.step)
+    if not series.start < start < series.end:
+        raise ReplayError(
+            f"--from is {start}, but the history of {series.item_id} reaches from {series.start} "
+            f"to {series.end}"
+        )
+    return start
+
+
+def _warn_of_seen(forecaster: Forecaster | None, series: Series, start: datetime | None) -> None:
+    """Say so when the replay begins in time that fitting or calibration has seen."""
+    seen = forecaster.service(series.item_id).trained_until if forecaster else None
+    if seen is not None and start is not None and start < seen:
+        print(
+            f"--from {start.isoformat()} lies before {seen.isoformat()}, up to which the model was "
+            "fitted and calibrated: these figures flatter tidegate",
+            file=sys.stderr,
+        )

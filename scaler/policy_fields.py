@@ -1,0 +1,217 @@
+"""The kinds of values that a policy file holds, each with its rule.
+
+A validator's message is ``rule; fix``: whoever prints it puts the path before it and the value that
+was found between the two.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from datetime import datetime
+from typing import Annotated, NoReturn
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+# GEP-2257 of the Kubernetes Gateway API, written out in descending units.
+DURATION = re.compile(r"(?=.)(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?(?:(\d{1,5})ms)?")
+_UNIT_S = (3600.0, 60.0, 1.0, 0.001)
+
+# k8s.io/apimachinery/pkg/api/resource: a number, then a binary or decimal suffix, or an exponent.
+QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?\d{1,3}))")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+
+
+class Section(BaseModel):
+    """A mapping of the file: keys in camelCase, none that is not declared, no conversions."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,  # what `kubectl explain` shows
+    )
+
+
+def refuse(loc: tuple[str | int, ...], rule: str, found: object = None) -> NoReturn:
+    """Say that a rule across keys is broken, at a place below the value that is being validated."""
+    kind = PydanticCustomError("rule", "{said}", {"said": rule})
+    fault = InitErrorDetails(type=kind, loc=loc, input=found)
+    raise ValidationError.from_exception_data("policy", [fault])
+
+
+def different_names(names: list[str]) -> None:
+    """Refuse a list in which a name stands twice."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"must have different names; {' and '.join(twice)} stands there twice")
+
+
+def seconds(value: object) -> float:
+    """Return the seconds of a length of time.
+
+    >>> [seconds(text) for text in ("90s", "1h30m", "500ms")]
+    [90.0, 5400.0, 0.5]
+    """
+    rule = "must be a length of time such as 90s, 15m, 1h30m or 500ms"
+    if isinstance(value, str) and (match := DURATION.fullmatch(value)):
+        pairs = zip(match.groups(), _UNIT_S, strict=True)
+        return sum(int(number) * unit for number, unit in pairs if number)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        rule += f"; write {value}s if seconds are meant"
+    raise ValueError(rule)
+
+
+def _above_zero(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+def quantity(value: object) -> float:
+    """Return the number that a Kubernetes quantity says.
+
+    >>> [quantity(text) for text in ("55", "1500m", "1k", "2Ki", 30)]
+    [55.0, 1.5, 1000.0, 2048.0, 30.0]
+    """
+    number = math.nan
+    if isinstance(value, str) and (match := QUANTITY.fullmatch(value)):
+        digits, suffix, exponent = match.groups()
+        if suffix and suffix.endswith("i"):
+            number = float(digits) * 1024.0 ** ("KMGTPE".index(suffix[0]) + 1)
+        else:
+            # One conversion, so that 100m is the float that 0.1 is.
+            number = float(f"{digits}e{exponent or _DECIMAL[suffix]}")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value) if abs(value) < 1e300 else math.inf
+    if not math.isfinite(number):
+        raise ValueError('must be a quantity as Kubernetes writes them: 55, "1500m", "1k"')
+    return number
+
+
+def _positive_quantity(value: float) -> float:
+    if not value >= 0.001:
+        raise ValueError("must be at least 1m, which is 0.001")
+    return value
+
+
+def stamp(value: object) -> datetime:
+    """Return the moment that an ISO-8601 text says, with the zone it was written in."""
+    rule = "must be a moment with its zone such as 2026-11-27T09:00:00Z"
+    if not isinstance(value, str):
+        raise ValueError(rule)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(rule) from None
+    if moment.tzinfo is None:
+        at = moment.isoformat()
+        raise ValueError(f"{rule}; write {at}Z for UTC, or its offset, e.g. {at}+02:00")
+    return moment
+
+
+def _open_share(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError(f"must be above 0 and below 1{_per_cent(value)}")
+    return value
+
+
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"must be from 0 to 1{_per_cent(value)}")
+    return value
+
+
+def _positive_share(value: float) -> float:
+    if not 0 < value <= 1:
+        raise ValueError(f"must be above 0 and at most 1{_per_cent(value)}")
+    return value
+
+
+def _per_cent(value: float) -> str:
+    return f"; {value:g} per cent is {value / 100:g}" if 1 < value <= 100 else ""
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty; leave the key out instead")
+    return value.strip()
+
+
+def _label(most: int, pattern: str, rule: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if len(value) > most or not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {rule}, {most} characters at most")
+        return value
+
+    return AfterValidator(check)
+
+
+def _schema(kind: str, **more: object) -> WithJsonSchema:
+    return WithJsonSchema({"type": kind, **more})
+
+
+_LENGTH = _schema("string", pattern="^([0-9]{1,5}(h|m|s|ms)){1,4}$")
+_WHOLE = _schema("number", minimum=0, maximum=1)
+
+Duration = Annotated[float, BeforeValidator(seconds), _LENGTH]
+PositiveDuration = Annotated[float, BeforeValidator(seconds), AfterValidator(_above_zero), _LENGTH]
+Quantity = Annotated[
+    float,
+    BeforeValidator(quantity),
+    AfterValidator(_positive_quantity),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+]
+Tolerance = Annotated[
+    float,
+    BeforeValidator(quantity),
+    AfterValidator(_share),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+]
+Stamp = Annotated[datetime, BeforeValidator(stamp), _schema("string", format="date-time")]
+OpenShare = Annotated[
+    float,
+    AfterValidator(_open_share),
+    _schema("number", exclusiveMinimum=0, exclusiveMaximum=1),
+]
+Share = Annotated[float, AfterValidator(_share), _WHOLE]
+PositiveShare = Annotated[
+    float, AfterValidator(_positive_share), _schema("number", exclusiveMinimum=0, maximum=1)
+]
+Text = Annotated[str, AfterValidator(_text), _schema("string", minLength=1)]
+# RFC 1123: what Kubernetes takes as names of namespaces, and of most other objects.
+_PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+Label = Annotated[
+    str, _label(63, _PART, "lower-case letters, digits and '-'"), _schema("string", maxLength=63)
+]
+ObjectName = Annotated[
+    str,
+    _label(253, rf"{_PART}(\.{_PART})*", "lower-case letters, digits, '-' and '.'"),
+    _schema("string", maxLength=253),
+]
+# What the registry takes as the name of a model.
+ModelName = Annotated[
+    str,
+    _label(
+        100,
+        "[A-Za-z0-9][A-Za-z0-9._-]*",
+        "letters, digits, '.', '_' and '-', not one of these first",
+    ),
+    _schema("string", maxLength=100),
+]
+Above = Annotated[float, Field(gt=0)]
+AtLeastZero = Annotated[float, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]

@@ -1,0 +1,165 @@
+"""Figures of a replay, drawn with plotly: pure functions, nothing is shown or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from forecaster.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    INK_COLOUR,
+    ORANGE,
+    PURPLE,
+    TIME_AXIS,
+    VERMILION,
+    figure,
+    times,
+)
+from forecaster.plots.thinning import thinned
+from forecaster.series import FloatArray
+from scaler.simulation.contest import (
+    CLAIRVOYANT,
+    FLOOR_ONLY,
+    HOLT_WINTERS,
+    HPA,
+    KEDA,
+    TIDEGATE,
+    Contest,
+)
+from scaler.simulation.outcome import violations_per_tick
+
+COLOURS = {
+    TIDEGATE: BLUE, HPA: VERMILION, KEDA: ORANGE, HOLT_WINTERS: PURPLE, CLAIRVOYANT: GREY,
+    FLOOR_ONLY: BLUE,
+}  # fmt: skip
+DASHES = {KEDA: "dot", HOLT_WINTERS: "dash", CLAIRVOYANT: "dot", FLOOR_ONLY: "dash"}
+# Shares below this are drawn there: nobody can tell them apart, and a logarithm has no zero.
+LEAST_SHARE = 1e-5
+
+
+def frontier(contest: Contest) -> go.Figure:
+    """Return cost against violations for the sweep of targets: lower left is better."""
+    floor = _hours(contest, CLAIRVOYANT)
+    traces = []
+    for family in (HPA, KEDA, HOLT_WINTERS, TIDEGATE):
+        points = [p for p in contest.frontier if p.family == family]
+        points.sort(key=lambda p: p.outcome.replica_hours)
+        traces.append(
+            go.Scatter(
+                x=[p.outcome.replica_hours / floor for p in points],
+                y=[max(p.outcome.violations, LEAST_SHARE) for p in points],
+                name=family,
+                mode="lines+markers",
+                line=_line(family),
+                marker={"size": 6},
+                customdata=[p.target for p in points],
+                hovertemplate="target %{customdata:.2f}: %{x:.2f} x, %{y:.3%}",
+            )
+        )
+    own = [o for o in contest.table if o.name in (HPA, TIDEGATE, FLOOR_ONLY, CLAIRVOYANT)]
+    traces.append(
+        go.Scatter(
+            x=[o.replica_hours / floor for o in own],
+            y=[max(o.violations, LEAST_SHARE) for o in own],
+            name="as configured",
+            text=[o.name for o in own],
+            mode="markers",
+            marker={
+                "symbol": "circle-open",
+                "size": 14,
+                "color": INK_COLOUR,
+                "line": {"width": 2},
+            },
+            meta=INK,
+            hovertemplate="%{text}: %{x:.2f} x, %{y:.3%}",
+        )
+    )
+    drawn = figure(
+        traces,
+        title="Cost against violations",
+        x="replica-hours, relative to the clairvoyant",
+        y="requests over the SLO or dropped",
+    )
+    drawn.update_layout(hovermode="closest")
+    return drawn.update_yaxes(type="log", tickformat=".3~%")
+
+
+def replicas(contest: Contest, names: Sequence[str] = (HPA, TIDEGATE)) -> go.Figure:
+    """Return the replicas of some contenders over what the demand needed."""
+    setting = contest.setting
+    need = setting.scene.demand / setting.policy.capacity.qps
+    stamps = _stamps(contest)
+    at = thinned(need)
+    traces = [
+        go.Scatter(
+            x=times(stamps[at]), y=need[at], name="needed", mode="lines", meta=INK,
+            line={"color": INK_COLOUR, "width": 1.2}, hovertemplate="%{y:.1f}",
+        )
+    ]  # fmt: skip
+    for name in names:
+        count = contest.runs[name].replicas
+        at = thinned(count)
+        traces.append(
+            go.Scatter(
+                x=times(stamps[at]), y=count[at], name=name, mode="lines",
+                line={**_line(name), "shape": "hv"}, hovertemplate="%{y:.0f}",
+            )
+        )  # fmt: skip
+    return figure(traces, title="Replicas", x=TIME_AXIS, y="replicas")
+
+
+def broken_requests(contest: Contest) -> go.Figure:
+    """Return how many requests had been over the SLO or dropped by each moment."""
+    scene = contest.setting.scene
+    stamps = _stamps(contest)
+    traces = []
+    for name, run in contest.runs.items():
+        broken = np.cumsum(violations_per_tick(scene, run) * run.offered) * scene.timing.tick_s
+        at = thinned(broken)
+        traces.append(
+            go.Scatter(
+                x=times(stamps[at]), y=broken[at], name=name, mode="lines", line=_line(name),
+                hovertemplate="%{y:.3s}",
+            )
+        )  # fmt: skip
+    return figure(
+        traces, title="Requests over the SLO or dropped, so far", x=TIME_AXIS, y="requests"
+    )
+
+
+def trust(contest: Contest) -> go.Figure:
+    """Return the realised coverage of the forecast, and the level at which it was read."""
+    path = contest.setting.ours.trust
+    start, timing = contest.setting.scene.timing.start, contest.setting.scene.timing
+    stamps = start + np.linspace(0, timing.ticks * timing.tick_s, len(path))
+    series = {
+        "within what was foreseen": np.array([t.coverage for t in path]),
+        "level read": np.array([t.level for t in path]),
+    }
+    traces = []
+    for (name, values), colour in zip(series.items(), (BLUE, ORANGE), strict=True):
+        at = thinned(values)
+        traces.append(
+            go.Scatter(
+                x=times(stamps[at].astype(np.int64)), y=values[at], name=name, mode="lines",
+                line={"color": colour, "width": 2}, hovertemplate="%{y:.3f}",
+            )
+        )  # fmt: skip
+    return figure(traces, title="Trust in the forecast", x=TIME_AXIS, y="share of lead times")
+
+
+def _line(name: str) -> dict[str, object]:
+    return {"color": COLOURS[name], "width": 2.0, "dash": DASHES.get(name, "solid")}
+
+
+def _stamps(contest: Contest) -> FloatArray:
+    timing = contest.setting.scene.timing
+    return np.asarray(timing.start + timing.tick_s * np.arange(timing.ticks)).astype(np.int64)
+
+
+def _hours(contest: Contest, name: str) -> float:
+    return next(o.replica_hours for o in contest.table if o.name == name)

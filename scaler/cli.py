@@ -18,8 +18,8 @@ from forecaster.errors import ForecasterError
 from scaler.errors import ScalerError
 
 COMMANDS = {
-    "replay": "run policies over recorded traffic, beside the autoscalers you could have instead",
-    "check-config": "validate policy files and name everything that is wrong with them",
+    "replay": "run a policy over recorded traffic, beside your autoscaler",
+    "check-config": "validate policy files; names all that is wrong",
 }
 
 
@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="scaler",
         description="Turn forecast demand into a replica floor and a rate limit.",
         epilog="'scaler COMMAND --help' lists the options of a command.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=26),
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tidegate')}")
     parser.add_argument("--verbose", action="store_true", help="log what is done to stderr")

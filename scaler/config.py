@@ -1,7 +1,7 @@
 """Policy files: which there are, what they hold, and all that is wrong with them at once.
 
-    policy.yaml is wrong:
-      spec.demand.risk: must be above 0 and below 1 (got 5, line 8); 5 per cent is 0.05
+policy.yaml is wrong:
+  spec.demand.risk: must be above 0 and below 1 (got 5, line 8); 5 per cent is 0.05
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class PolicyDocument:
 
     Attributes:
         where: its file, and the document where the file has several.
-        settings: what only a replay looks at.
+        replay: what only a replay looks at.
     """
 
     where: str
     policy: ServicePolicy
-    settings: ReplaySettings
+    replay: ReplaySettings
 
 
 def read_policies(path: Path) -> tuple[PolicyDocument, ...]:
@@ -65,10 +65,8 @@ def examine_policies(
                     good.append(read)
                     continue
                 line = document.lines[("metadata",)]
-                faults = [
-                    f"metadata: must be of another service than any other policy "
-                    f"(got {item_id}, line {line}); {homes[item_id]} has it already"
-                ]
+                said = "metadata: must name a service that no other policy names"
+                faults = [f"{said} (got {item_id}, line {line}); {homes[item_id]} has it already"]
             wrong.append("\n  ".join([f"{where} is wrong:", *faults]))
     return tuple(good), tuple(wrong)
 
@@ -101,5 +99,3 @@ def _documents(file: Path, wrong: list[str]) -> list[Document]:
     except ValueError as error:
         wrong.append(f"{file} is not YAML: {error}")
     return found
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import combinations
 from typing import Annotated
@@ -16,7 +17,8 @@ from scaler.policy_fields import (
     Section,
     Stamp,
     Text,
-    different_names,
+    refuse,
+    same_names,
 )
 from scaler.trust import TrustRules
 
@@ -56,18 +58,21 @@ class EventSection(Section):
 
 
 def _events_agree(events: list[EventSection]) -> list[EventSection]:
-    different_names([event.name for event in events])
+    refuse([*same_names(event.name for event in events), *_different_zones(events)])
+    return events
+
+
+def _different_zones(events: list[EventSection]) -> Iterator[str]:
     for one, other in combinations(events, 2):
         overlap = one.starts < other.ends and other.starts < one.ends
         zones = [{event.starts.utcoffset(), event.ends.utcoffset()} for event in (one, other)]
         # A clock change may lie within an event; two that share no zone are likely a slip.
         if overlap and zones[0].isdisjoint(zones[1]):
-            raise ValueError(
+            yield (
                 f"must be written in one zone where they overlap: {one.name} starts at "
                 f"{one.starts.isoformat()}, {other.name} at {other.starts.isoformat()}; "
-                "is one of them an hour off?"
+                "is one of them off by hours?"
             )
-    return events
 
 
 class DemandSection(Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from scaler.policy_fields import AtLeastOne, Quantity, Section, Text, Tolerance
 from scaler.simulation.hpa_rules import (
@@ -185,6 +185,15 @@ class HPASection(Section):
     max_replicas: AtLeastOne
     metrics: Annotated[list[Metric], AfterValidator(_one_metric)] = Field(default=[])
     behavior: Behavior = Behavior()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_its_spec(cls, data: object) -> object:
+        if isinstance(data, dict) and "spec" in data:
+            raise ValueError(
+                "must be what stands under `spec:` of the manifest; leave out the rest"
+            )
+        return data
 
     @field_validator("max_replicas")
     @classmethod

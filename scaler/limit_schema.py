@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from scaler.classes import PriorityClass
 from scaler.clients import ClientPolicy
@@ -20,8 +20,8 @@ from scaler.policy_fields import (
     PositiveShare,
     Section,
     Share,
-    different_names,
     refuse,
+    same_names,
 )
 
 _LIMIT, _CLIENTS = LimitPolicy(), ClientPolicy()
@@ -70,11 +70,6 @@ class PerClientSection(Section):
         )
 
 
-def _classes_differ(classes: list[ClassSection]) -> list[ClassSection]:
-    different_names([one.name for one in classes])
-    return classes
-
-
 class LimitSection(Section):
     headroom: PositiveShare = _LIMIT.headroom
     """Share of the ready capacity that gateways may admit."""
@@ -84,7 +79,7 @@ class LimitSection(Section):
     """What gateways admit when they have not heard of tidegate for long."""
     burst: Duration = _LIMIT.burst_s
     """How much of the limit may come at once."""
-    classes: Annotated[list[ClassSection], AfterValidator(_classes_differ)] = Field(default=[])
+    classes: list[ClassSection] = Field(default=[])
     """Kinds of requests, and who is served first."""
     per_client: PerClientSection = PerClientSection()
     """When a client counts as abusive."""
@@ -99,27 +94,29 @@ class LimitSection(Section):
 
     @field_validator("classes")
     @classmethod
-    def _guarantees_are_allowed(
+    def _classes_agree(
         cls, classes: list[ClassSection], info: ValidationInfo
     ) -> list[ClassSection]:
         ceiling = info.data.get("ceiling_requests_per_second")
+        rules = list(same_names(one.name for one in classes))
         if ceiling is not None and _guaranteed(classes) > ceiling:
-            raise ValueError(
+            rules.append(
                 f"must not guarantee more than ceilingRequestsPerSecond, which is {ceiling:g}: "
-                f"{_sum(classes)}; lower them"
+                f"{_sum(classes)}; lower the guarantees"
             )
+        refuse(rules)
         return classes
 
     def fit(self, capacity_qps: float, max_replicas: int) -> None:
         """Refuse guarantees that not even the largest number of replicas could keep."""
         most = capacity_qps * max_replicas * self.headroom
         if _guaranteed(self.classes) > most:
-            refuse(
-                ("classes",),
+            rule = (
                 f"must not guarantee more than is ever admitted, which is {most:g} "
                 f"({max_replicas} replicas x {capacity_qps:g} x headroom {self.headroom:g}): "
-                f"{_sum(self.classes)}; lower them, or raise replicas.max",
+                f"{_sum(self.classes)}; lower the guarantees, or raise spec.replicas.max"
             )
+            refuse([rule], at=("classes",))
 
     def to_policy(self) -> LimitPolicy:
         ceiling = self.ceiling_requests_per_second
@@ -133,5 +130,6 @@ def _guaranteed(classes: list[ClassSection]) -> float:
 
 
 def _sum(classes: list[ClassSection]) -> str:
-    parts = " + ".join(f"{one.name} {one.guaranteed:g}" for one in classes if one.guaranteed)
-    return f"{parts} = {_guaranteed(classes):g}"
+    parts = [f"{one.name} {one.guaranteed:g}" for one in classes if one.guaranteed]
+    total = f" = {_guaranteed(classes):g}" if len(parts) > 1 else ""
+    return " + ".join(parts) + total

@@ -1,6 +1,6 @@
 """What is wrong with one document of a policy file, in words: path, rule, value found, line, fix.
 
-    spec.replicas.max: must be at least min, which is 5 (got 2, line 9); swap the two?
+spec.replicas.max: must be at least min, which is 5 (got 2, line 9); swap the two?
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _RULES = {
 
 
 def examined(document: Document) -> tuple[DemandPolicy | None, list[str]]:
-    """Return the policy, None where it is wrong, and all that is wrong with it in order of lines."""
+    """Return the policy, None where it is wrong, and what is wrong with it in order of lines."""
     faults = [
-        (line, f"{_path(loc)}: is given twice (lines {first} and {line}); keep one")
+        (line, f"{_path(loc)}: is given twice (line {_lines(first, line)}); keep one")
         for loc, first, line in document.twice
     ]
     policy = None
@@ -65,8 +65,10 @@ def _fault(error: ErrorDetails, document: Document) -> tuple[int, str]:
         # A key that is not there is told by its name in the code.
         loc = loc if loc in document.lines else (*loc[:-1], to_camel(loc[-1]))
     rule, _, fix = _rule(error, loc).partition("; ")
-    line = next(document.lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in document.lines)
-    found = _found(error["input"]) if loc in document.lines else ""
+    line = next(
+        document.lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in document.lines
+    )
+    found = _found(_at(document.data, loc)) if loc in document.lines else ""
     said = f"{_path(loc)}: {rule} ({found}line {line})"
     return line, f"{said}; {fix}" if fix else said
 
@@ -82,6 +84,17 @@ def _rule(error: ErrorDetails, loc: Loc) -> str:
     if kind == "literal_error" and loc == ("kind",):
         return f"must be {KIND}; keep other objects in other files"
     return _RULES.get(kind, error["msg"]).format(**error.get("ctx", {}))
+
+
+def _lines(first: int, second: int) -> str:
+    return str(first) if first == second else f"{first} and {second}"
+
+
+def _at(data: object, loc: Loc) -> object:
+    """Return the value at a place as it was written, before any conversion."""
+    for part in loc:
+        data = data[part]  # type: ignore[index]  # the place is in the document
+    return data
 
 
 def _found(value: object) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -46,18 +47,23 @@ class Section(BaseModel):
     )
 
 
-def refuse(loc: tuple[str | int, ...], rule: str, found: object = None) -> NoReturn:
-    """Say that a rule across keys is broken, at a place below the value that is being validated."""
-    kind = PydanticCustomError("rule", "{said}", {"said": rule})
-    fault = InitErrorDetails(type=kind, loc=loc, input=found)
-    raise ValidationError.from_exception_data("policy", [fault])
+def refuse(rules: Iterable[str], *, at: tuple[str, ...] = ()) -> None:
+    """Say which rules across keys are broken, at a place below the value that is being validated."""
+    faults = [
+        InitErrorDetails(
+            type=PydanticCustomError("rule", "{said}", {"said": rule}), loc=at, input=None
+        )
+        for rule in rules
+    ]
+    if faults:
+        raise ValidationError.from_exception_data("policy", faults)
 
 
-def different_names(names: list[str]) -> None:
-    """Refuse a list in which a name stands twice."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(f"must have different names; {' and '.join(twice)} stands there twice")
+def same_names(names: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with a list in which a name stands twice."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield f"must have different names; {name} stands there {count} times"
 
 
 def seconds(value: object) -> float:

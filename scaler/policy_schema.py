@@ -186,10 +186,10 @@ class Spec(Section):
     @classmethod
     def _capacity_is_known(cls, value: CapacitySection, info: ValidationInfo) -> CapacitySection:
         if value.requests_per_replica is None and info.data.get("slo", value) is None:
-            refuse(
-                ("requestsPerReplica",),
-                "is missing, and there is no spec.slo.query to learn it from; give one of the two",
+            rule = (
+                "is missing, and there is no spec.slo.query to learn it from; give one of the two"
             )
+            refuse([rule], at=("requestsPerReplica",))
         return value
 
     @field_validator("limit")
@@ -208,13 +208,12 @@ class Spec(Section):
             try:
                 value.to_settings(None).service_model(slo, 1.0)
             except ValueError:
-                share, most = slo.objective, slo.latency_s
-                refuse(
-                    ("serviceTime",),
-                    f"must let an idle replica keep the SLO ({share:g} of the requests within "
-                    f"{most:g}s); a tenth of that latency would",
-                    value.service_time,
+                rule = (
+                    "must be so short that an idle replica keeps the SLO, which is "
+                    f"{slo.objective:g} of the requests within {slo.latency_s:g}s; a tenth of that "
+                    "latency is usual"
                 )
+                refuse([rule], at=("serviceTime",))
         return value
 
 

@@ -59,6 +59,7 @@ def documents(content: bytes) -> Iterator[Document]:
         loader = _Loader(content)
         while loader.check_node():
             node = loader.get_node()
+            assert node is not None  # check_node saw one
             lines: dict[Loc, int] = {}
             twice: list[tuple[Loc, int, int]] = []
             _visit(node, (), _Found(lines, twice, set()))

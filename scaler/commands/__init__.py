@@ -1,0 +1,1 @@
+"""The subcommands of `scaler`: one module each, imported only when called."""

@@ -36,6 +36,8 @@ class Cluster:
 
     def scale(self, now: float, replicas: int) -> None:
         """Create or remove replicas until there are so many."""
+        if replicas < 0:
+            raise ValueError(f"replicas is {replicas}, but must be at least 0")
         more = replicas - self.replicas
         if more > 0:
             self._starting += [now + next(self._start_ups) for _ in range(more)]

@@ -1,7 +1,7 @@
 """The service under replay: what happens to requests when this many replicas are up.
 
 Two parts. `Service` moves the fluid of requests from tick to tick: queue, time-outs, retries,
-overload collapse. `latency_tail` says afterwards how long requests of each tick took.
+overload collapse. `response_tail` says afterwards how long requests of each tick took.
 
 Per replica, ``workers`` requests are served at once, each for ``service_time_s`` on average, and
 requests are spread over the replicas at random: every replica is an M/M/k queue. How many requests

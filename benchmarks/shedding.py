@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from benchmarks.tables import markdown
 from scaler.simulation.interception import Interception
-from scaler.simulation.shedding_scenarios import LIMITER_ALONE, TIDEGATE, compare, scenarios
+from scaler.simulation.shedding import Scenario
+from scaler.simulation.shedding_scenarios import LIMITER_ALONE, TIDEGATE, compare, hiding, scenarios
 
 COLUMNS = (
     "limiter", "goodput", "served", "critical", "false rejects", "abuse blocked", "accuracy",
     "attainable", "p99, s", "settles, s", "violations", "replica-hours",
 )  # fmt: skip
+DECISIONS = ("accuracy", "false rejects", "abuse blocked")
 SEEDS = 5
 
 
@@ -32,7 +34,11 @@ def shedding() -> None:
     ]
     print(markdown(("scene", *COLUMNS[1:]), told))
     print(f"\n## Abuse hiding in a promotion, worst of {SEEDS} seeds\n")
-    print(markdown(("limiter", "accuracy", "false rejects", "abuse blocked"), _worst()))
+    print(markdown(("limiter", *DECISIONS), _worst()))
+    print(
+        "\n## tidegate, by what 20 abusive clients send (as a part of what 2,000 normal ones do)\n"
+    )
+    print(markdown(("abuse", *DECISIONS), _by_share(scenes[0])))
 
 
 def _row(f: Interception) -> tuple[object, ...]:
@@ -43,6 +49,12 @@ def _row(f: Interception) -> tuple[object, ...]:
         f.name, f.goodput, f.served, f.critical, f.false_rejects, blocked, f.accuracy,
         f.attainable, p99, settles, f"{f.violations:.4f}", f"{f.replica_hours:.1f}",
     )  # fmt: skip
+
+
+def _by_share(promotion: Scenario) -> Iterable[tuple[object, ...]]:
+    for share in (0.15, 0.3, 0.45, 0.6, 1.0):
+        (f,) = compare(hiding(promotion, share), (TIDEGATE,))
+        yield f"{share:.2f}", f.accuracy, f.false_rejects, f.abuse_blocked
 
 
 def _worst() -> Iterable[tuple[object, ...]]:

@@ -115,9 +115,8 @@ def _settling(good: FloatArray, possible: FloatArray, onset_s: float) -> float:
     ratio = np.convolve(good, ones, "valid") / np.maximum(
         np.convolve(possible, ones, "valid"), 1e-9
     )
-    # The mean at index i is of the seconds up to i + 14.
-    after = ratio[max(int(onset_s) - SMOOTHED_S + 1, 0) :]
-    short = np.flatnonzero(after < SETTLED)
+    ends = np.arange(len(ratio)) + SMOOTHED_S  # of the seconds that each mean is of
+    short = ends[(ratio < SETTLED) & (ends > onset_s)]
     if not len(short):
         return 0.0
-    return math.inf if short[-1] == len(after) - 1 else float(short[-1] + 1)
+    return math.inf if short[-1] == ends[-1] else float(short[-1] - onset_s)

@@ -69,6 +69,10 @@ class _Window:
         if len(self._recent) > self._seconds:
             self._total -= self._recent.popleft()
 
+    @property
+    def is_full(self) -> bool:
+        return len(self._recent) == self._seconds
+
     def rates(self, before: FloatArray) -> FloatArray:
         """Return them; ``before`` where nothing has been counted yet."""
         if self._total is None:
@@ -166,6 +170,8 @@ class TidegateLimiter:
         """Say who is abusive, and what is left to them."""
         keep: FloatArray | None = None
         for window in self._windows:
+            if not window.is_full:  # chance rules in a few seconds
+                continue
             rates = window.rates(np.zeros(0))
             level = client_level(self.limit_qps, rates, window.policy)
             if level.abusive_above_qps == math.inf:

@@ -51,6 +51,9 @@ def _logit(level: npt.ArrayLike) -> FloatArray:
     return np.asarray(np.log(p / (1 - p)))
 
 
+_POINT_SCORES = _logit(POINTS)
+
+
 def _spaced(values: FloatArray) -> FloatArray:
     """Return the quantiles, strictly increasing along the last axis."""
     gap = _LEAST_GAP * np.maximum(values[..., -1:], _LEAST_GAP)
@@ -103,7 +106,8 @@ class Maximum:
     def quantile(self, level: npt.ArrayLike, theta: npt.ArrayLike = 1.0) -> FloatArray:
         """Return QPS at a level, under an extremal index; one for all rows, or one for each.
 
-        ``P ** theta = level`` is ``P = level ** (1 / theta)``.
+        ``P ** theta = level`` is ``P = level ** (1 / theta)``. No maximum is below one of its
+        parts: where the steps differ, a low index alone would say so.
         """
         apart = np.asarray(level) ** (1 / np.asarray(theta))
         score = np.broadcast_to(_logit(apart), len(self))[:, None]
@@ -111,7 +115,17 @@ class Maximum:
         low, high = (np.take_along_axis(self.qps, right - i, 1)[:, 0] for i in (1, 0))
         before, after = (np.take_along_axis(self.scores, right - i, 1)[:, 0] for i in (1, 0))
         weight = (score[:, 0] - before) / np.maximum(after - before, _LEAST_GAP)
-        return np.asarray(np.maximum(low + weight * (high - low), 0.0))
+        whole = low + weight * (high - low)
+        return np.asarray(np.maximum(np.maximum(whole, self._largest_part(level)), 0.0))
+
+    def _largest_part(self, level: npt.ArrayLike) -> FloatArray:
+        """Return the largest of the steps' own quantiles: ``qps`` is that at each of `POINTS`."""
+        score = _logit(level)
+        right = np.clip(np.searchsorted(_POINT_SCORES, score), 1, len(POINTS) - 1)
+        before, after = _POINT_SCORES[right - 1], _POINT_SCORES[right]
+        rows = np.arange(len(self))
+        low, high = self.qps[rows, right - 1], self.qps[rows, right]
+        return np.asarray(low + (score - before) / (after - before) * (high - low))
 
 
 def maximum_of(values: FloatArray, levels: Sequence[float]) -> Maximum:

@@ -26,6 +26,9 @@ _RANGE = 4.0
 # Of the rival's margin per outcome, in units of the typical change of demand.
 _MARGIN_GAIN = 0.05
 _SURPRISAL_MEMORY = 4.0  # times that of the other averages
+# Surprisals of a right forecast are exponentially distributed with mean 1 to ``steps``: what is
+# beyond this many times ``steps`` tells that it was wrong, not how alike its steps err.
+_SURPRISAL_LIMIT = 5.0
 
 
 class Standing(enum.Enum):
@@ -144,17 +147,19 @@ def initial_trust(rules: TrustRules, steps: int) -> Trust:
 
 def judged(trust: Trust, outcome: Outcome, rules: TrustRules, seconds: float) -> Trust:
     """Return the trust after one more outcome, ``seconds`` after the one before."""
-    if math.isnan(outcome.surprisal + outcome.foreseen + outcome.judged + outcome.last):
+    said_and_seen = outcome.foreseen + outcome.judged + outcome.last + outcome.happened
+    if math.isnan(outcome.surprisal + said_and_seen):
         return trust
     happened, risk = outcome.happened, rules.risk
     missed = happened > outcome.foreseen
     alpha = 1 - trust.level + rules.gain * (risk - missed)
     alpha = min(max(alpha, risk / _RANGE), risk * _RANGE, 0.5)
     weight = trust.weight + seconds
-    share = seconds / min(weight, rules.memory_s)
+    share = min(seconds / min(weight, rules.memory_s), 1.0)
     # Surprisals are averaged over a longer time, for how alike steps err hardly changes.
-    slow = seconds / (_SURPRISAL_MEMORY * rules.memory_s)
-    surprisal = trust.surprisal + slow * (outcome.surprisal - trust.surprisal)
+    slow = min(seconds / (_SURPRISAL_MEMORY * rules.memory_s), 1.0)
+    surprising = min(outcome.surprisal, _SURPRISAL_LIMIT * outcome.steps)
+    surprisal = trust.surprisal + slow * (surprising - trust.surprisal)
     change = trust.change + share * (abs(happened - outcome.last) - trust.change)
     gain, judged_risk = _MARGIN_GAIN * change, 1 - rules.judged_level
     said = outcome.last + trust.rival_margin

@@ -36,7 +36,8 @@ def span_of(age_s: float, length_s: float, step_s: float, prediction_length: int
     Span(first=0, last=2)
     """
     last = prediction_length - 1
-    first = min(int(age_s // step_s), last)
+    # An origin ahead of our clock is one of now.
+    first = min(max(int(age_s // step_s), 0), last)
     return Span(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
 
 

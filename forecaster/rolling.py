@@ -81,7 +81,7 @@ def rolling_baseline(
     if len(before) < timing.hour:
         raise HistoryError(
             f"{series.item_id}: {first + 1} samples lie before the first forecast, but a day and "
-            f"an hour ({timing.day + timing.hour + prediction_length}) are needed; give it "
+            f"an hour ({timing.day + timing.hour + prediction_length + 1}) are needed; give it "
             "earlier history, or start later"
         )
     seen = follow(series.values[None, : first + 1], timing)

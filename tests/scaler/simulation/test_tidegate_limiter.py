@@ -1,3 +1,5 @@
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,15 +60,29 @@ def test_of_a_class_that_does_not_fit_the_heaviest_are_cut_first():
     assert share[0] == pytest.approx(1.0)
 
 
+def test_what_chance_adds_to_the_most_important_class_passes():
+    guard, rng = limiter(), np.random.default_rng(0)
+    came = passed = 0.0
+    for now in range(200):
+        counts = rng.poisson(crowd(np.full(100, 20.0))).astype(float)
+        share = guard.shares(Arrivals(float(now), counts, 0.0, 1e9))
+        guard.learn(report(float(now), admitted=float((counts * share).sum())))
+        came, passed = came + counts[0].sum(), passed + (counts * share)[0].sum()
+    assert passed / came > 0.998  # cut at its mean it would lose 0.4 deviations: 0.02
+
+
 def test_retries_of_what_did_not_fit_make_no_client_abusive():
-    guard, rates = limiter(), np.geomspace(5.0, 60.0, 100)  # 2,200 QPS
-    retried = np.zeros((3, 100))
+    # Lognormal, and one client at 25 times the median; with its retries it sends up to 50 times
+    # that, which would be abusive: above exp(3.5) = 33.
+    spread = np.exp([NormalDist().inv_cdf((i + 0.5) / 200) for i in range(200)])
+    rates = 8.0 * np.append(spread, 25.0)
+    guard, retried = limiter(warm=20.0), np.zeros((3, 201))
     for now in range(120):
         counts = crowd(rates) + retried
-        passed = counts * guard.shares(Arrivals(float(now), counts, 0.0, 1e9))
-        retried = 0.5 * (counts - passed)
-        guard.learn(report(float(now), admitted=float(passed.sum())))
-    assert (passed / counts)[0] == pytest.approx(np.ones(100))  # pay passes, of all clients
+        share = guard.shares(Arrivals(float(now), counts, 0.0, 1e9))
+        retried = 0.5 * counts * (1 - share)
+        guard.learn(report(float(now), admitted=1900.0, warm=20.0))
+    assert share[0] == pytest.approx(np.ones(201))  # pay passes, of all clients
 
 
 def test_a_capacity_that_was_told_too_high_is_corrected():

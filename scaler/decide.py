@@ -7,8 +7,9 @@ Moments are seconds since the epoch; unknown is NaN or None.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaler.capacity import Capacity, Feedback, corrected_factor, lowered
 from scaler.demand import (
@@ -85,6 +86,7 @@ class State:
         recent: what was wanted within the stabilization window.
         factor: by which overload has lowered the capacity.
         usual: demand expected for the start of each event, by name.
+        held: replicas that silence since then has left of the plan; None where there was none.
     """
 
     plan: Plan
@@ -92,6 +94,7 @@ class State:
     recent: Recent = ()
     factor: float = 1.0
     usual: Mapping[str, float] = field(default_factory=dict)
+    held: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,11 @@ class Decision:
     state: State
 
     def why(self) -> dict[str, object]:
-        """Return the reasons as plain values, for a log line or a status."""
+        """Return the reasons as plain values, for a log line or a status; unknown is None."""
+        qps = self.demand.qps
         return {
             "demand": self.demand.reason.value,
-            "demand_qps": self.demand.qps,
+            "demand_qps": None if math.isnan(qps) else qps,
             "event": self.demand.event,
             "capacity": self.capacity.reason.value,
             "capacity_qps": self.capacity.qps,
@@ -140,16 +144,27 @@ def decide(sight: Sight, state: State, policy: Policy) -> Decision:
             factor, over_slo=sight.over_slo, load=load, feedback=policy.feedback
         )
     capacity = lowered(policy.capacity, factor)
-    if demand.reason is DemandReason.UNKNOWN:
-        plan = plan_without_data(state.plan.replicas, now - state.known_at, policy.scale)
-        after = State(state.plan, state.known_at, state.recent, factor, usual)
-    else:
-        previous = state.plan.replicas
-        plan = make_plan(demand, capacity.qps, previous, state.recent, policy.scale)
-        wanted = plan.wanted if plan.wanted is not None else plan.replicas
-        recent = remembered(state.recent, now, wanted, policy.scale)
-        after = State(plan, now, recent, factor, usual)
+    plan, after = _planned(sight, state, policy.scale, demand, capacity.qps)
+    after = replace(after, factor=factor, usual=usual)
     # Ready, not planned: a replica that is still starting serves nothing.
     ready_qps = policy.capacity.qps * sight.warm
     limit = limit_for(ready_qps, policy.limit, feedback=factor, latency_s=sight.latency_s)
     return Decision(plan, limit, demand, capacity, after)
+
+
+def _planned(
+    sight: Sight, state: State, scale: ScalePolicy, demand: Demand, capacity_qps: float
+) -> tuple[Plan, State]:
+    """Return the plan, and the state with it where it rests on something known."""
+    silent = plan_without_data(state.plan.replicas, sight.now - state.known_at, scale)
+    in_the_dark = silent, replace(state, held=silent.replicas)
+    if demand.reason is DemandReason.UNKNOWN:
+        return in_the_dark
+    previous = state.plan.replicas if state.held is None else state.held
+    recent = remembered(state.recent, sight.now, scale)
+    plan = make_plan(demand, capacity_qps, previous, recent, scale)
+    wanted = plan.wanted if plan.wanted is not None else plan.replicas
+    # An event raises what is held in the dark; to lower it, more must be known than the event.
+    if wanted < silent.replicas and math.isnan(sight.observed_qps) and not sight.ahead.speaks:
+        return in_the_dark
+    return plan, State(plan, sight.now, (*recent, (sight.now, wanted)))

@@ -38,7 +38,7 @@ class Event:
     qps: float | None = None
 
     def __post_init__(self) -> None:
-        if self.ends <= self.starts:
+        if not self.starts < self.ends:
             raise ValueError(f"event {self.name}: it ends at or before its start")
         if (self.multiplier is None) == (self.qps is None):
             raise ValueError(f"event {self.name}: give either multiplier or qps")
@@ -66,6 +66,11 @@ class Ahead:
     usual_qps: float
     margin_qps: float = 0.0
     trusted: bool = True
+
+    @property
+    def speaks(self) -> bool:
+        """Whether there is a forecast to act on."""
+        return self.trusted and not math.isnan(self.lead_qps)
 
 
 NOTHING_AHEAD = Ahead(math.nan, math.nan, math.nan, trusted=False)
@@ -95,14 +100,17 @@ def expected_demand(ahead: Ahead, observed_qps: float, event: tuple[str, float] 
     """
     observed = -1.0 if math.isnan(observed_qps) else observed_qps
     name = None
-    if ahead.trusted and not math.isnan(ahead.lead_qps):
+    if ahead.speaks:
         qps, reason = ahead.lead_qps, DemandReason.FORECAST
         hold = ahead.hold_qps
         if observed > qps:
             qps, reason = observed, DemandReason.OBSERVED
+    elif observed >= 0.0:
+        qps = hold = observed + max(0.0, ahead.margin_qps)  # in this order, NaN is no margin
+        reason = DemandReason.REACTIVE
     else:
-        qps = hold = observed + max(ahead.margin_qps, 0.0)
-        reason = DemandReason.REACTIVE if observed >= 0.0 else DemandReason.UNKNOWN
+        qps = hold = observed
+        reason = DemandReason.UNKNOWN
     if event is not None and event[1] > qps:
         (name, qps), reason = event, DemandReason.EVENT
     if reason is DemandReason.UNKNOWN:
@@ -113,7 +121,7 @@ def expected_demand(ahead: Ahead, observed_qps: float, event: tuple[str, float] 
 def event_demand(
     events: Iterable[Event], usual: dict[str, float], now: float, until: float
 ) -> tuple[str, float] | None:
-    """Return the event that asks for most between ``now`` and ``until``, with its QPS.
+    """Return the event that asks for most from ``now`` to ``until`` (included), with its QPS.
 
     Args:
         events: those known.
@@ -124,7 +132,7 @@ def event_demand(
     """
     most: tuple[str, float] | None = None
     for event in events:
-        if event.starts < until and now < event.ends:
+        if event.starts <= until and now < event.ends:
             qps = event.qps or (event.multiplier or 0.0) * usual.get(event.name, 0.0)
             if qps > (most[1] if most else 0.0):
                 most = event.name, qps

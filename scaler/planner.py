@@ -63,8 +63,9 @@ class ScalePolicy:
                 f"target_utilization is {self.target_utilization}, but must be above 0"
             )
         for name in ("max_step_up", "max_step_down"):
-            if (getattr(self, name) or 1) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1")
+            step = getattr(self, name)
+            if step is not None and step < 1:
+                raise ValueError(f"{name} is {step}, but must be at least 1, or None for no limit")
         for name in ("stabilization_s", "lifetime_s", "half_life_s"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0")
@@ -141,10 +142,10 @@ def plan_without_data(previous: int, silence_s: float, policy: ScalePolicy) -> P
     return Plan(policy.min_replicas + kept, PlanReason.DECAYED, None)
 
 
-def remembered(recent: Recent, now: float, wanted: int, policy: ScalePolicy) -> Recent:
-    """Return what was wanted within the stabilization window, up to now."""
+def remembered(recent: Recent, now: float, policy: ScalePolicy) -> Recent:
+    """Return what was wanted within the stabilization window up to now; at its length, no more."""
     since = now - policy.stabilization_s
-    return (*(entry for entry in recent if entry[0] > since), (now, wanted))
+    return tuple(entry for entry in recent if entry[0] > since)
 
 
 def lead_time_s(

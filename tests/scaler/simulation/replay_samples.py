@@ -1,0 +1,54 @@
+"""Small scenes, forecasts and policies for the tests of the replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from forecaster.series import Forecast
+from scaler.simulation.rehearsal import Timing
+from scaler.simulation.replay import Scene
+from scaler.simulation.service import ServiceModel
+
+FIRST = datetime(2026, 3, 2, tzinfo=UTC)
+START = FIRST.timestamp()
+MINUTE = timedelta(minutes=1)
+LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
+# Exactly 90 s until ready, and warm 30 s later: 8 ticks of 15 s.
+EXACT = ServiceModel(100.0, start_up_spread=0.0)
+LEAD_TICKS = 8
+
+
+def timing(ticks: int, *, tick_s: float = 15.0, delay_s: float = 15.0) -> Timing:
+    return Timing(START, ticks, tick_s, delay_s)
+
+
+def scene(
+    demand: Sequence[float] | np.ndarray,
+    replicas: int,
+    *,
+    model: ServiceModel = EXACT,
+    delay_s: float = 15.0,
+    seed: int = 0,
+) -> Scene:
+    """Return a scene with one figure of demand per tick."""
+    values = np.asarray(demand, dtype=np.float64)
+    return Scene(timing(len(values), delay_s=delay_s), values, model, replicas, seed)
+
+
+def forecast_of(
+    medians: np.ndarray, *, step: timedelta = MINUTE, spread: float = 0.1, first: datetime = FIRST
+) -> Forecast:
+    """Return a forecast with these medians, ``(rows, steps)``, and quantiles around them."""
+    around = 1 + spread * np.array([-1.0, 0.0, 1.0, 1.3, 2.0])
+    rows = len(medians)
+    return Forecast(
+        item_ids=("shop/web",) * rows,
+        origins=tuple(first + row * step for row in range(rows)),
+        step=step,
+        quantile_levels=LEVELS,
+        values=np.asarray(medians, dtype=np.float64)[:, :, None] * around,
+        sources=("made up",) * rows,
+    )

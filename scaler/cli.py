@@ -19,23 +19,27 @@ from scaler.errors import ScalerError
 
 COMMANDS = {
     "replay": "run a policy over recorded traffic, beside your autoscaler",
-    "check-config": "validate policy files; names all that is wrong",
+    "check-config": "validate policy files and name everything that is wrong with them",
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the whole parser; the options of a subcommand are added by its module."""
+    width = max(map(len, COMMANDS))
+    table = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="scaler",
         description="Turn forecast demand into a replica floor and a rate limit.",
-        epilog="'scaler COMMAND --help' lists the options of a command.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=26),
+        epilog=f"commands:\n{table}\n\n'scaler COMMAND --help' lists the options of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tidegate')}")
     parser.add_argument("--verbose", action="store_true", help="log what is done to stderr")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, help="one of those below"
+    )
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        sub = commands.add_parser(name, description=summary.capitalize() + ".")
         _module(name).add_arguments(sub)
     return parser
 

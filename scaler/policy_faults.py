@@ -52,7 +52,7 @@ def examined(document: Document) -> tuple[DemandPolicy | None, list[str]]:
         policy = DemandPolicy.model_validate(document.data)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
-        stranger = [error for error in errors if error["loc"] == ("kind",) and error["input"]]
+        stranger = [e for e in errors if e["loc"] == ("kind",) and e["type"] == "literal_error"]
         # Of another kind of object, every other key would be wrong too.
         faults += [_fault(error, document) for error in stranger or errors]
     faults.sort(key=lambda fault: fault[0])

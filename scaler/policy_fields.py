@@ -48,7 +48,7 @@ class Section(BaseModel):
 
 
 def refuse(rules: Iterable[str], *, at: tuple[str, ...] = ()) -> None:
-    """Say which rules across keys are broken, at a place below the value that is being validated."""
+    """Say which rules across keys are broken, ``at`` a place below the value being validated."""
     faults = [
         InitErrorDetails(
             type=PydanticCustomError("rule", "{said}", {"said": rule}), loc=at, input=None
@@ -63,7 +63,7 @@ def same_names(names: Iterable[str]) -> Iterator[str]:
     """Yield what is wrong with a list in which a name stands twice."""
     for name, count in Counter(names).items():
         if count > 1:
-            yield f"must have different names; {name} stands there {count} times"
+            yield f"must have different names, but {name} stands there {count} times; rename one"
 
 
 def seconds(value: object) -> float:
@@ -77,7 +77,7 @@ def seconds(value: object) -> float:
         pairs = zip(match.groups(), _UNIT_S, strict=True)
         return sum(int(number) * unit for number, unit in pairs if number)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        rule += f"; write {value}s if seconds are meant"
+        rule += f"; write {value}s for seconds, {value}ms for milliseconds"
     raise ValueError(rule)
 
 

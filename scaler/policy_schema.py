@@ -126,8 +126,6 @@ class CapacitySection(Section):
 
 
 class SimulationSection(Section):
-    """How a replay models the service."""
-
     start_up: Duration = _REPLAY.start_up_s
     """Median time from a replica's creation until it is ready."""
     start_up_spread: AtLeastZero = _REPLAY.start_up_spread

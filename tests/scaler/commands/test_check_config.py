@@ -1,0 +1,74 @@
+"""`scaler check-config` as its user meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scaler.cli import main
+from tests.scaler.policy_samples import bare, text
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "policies"
+
+
+@pytest.fixture
+def policy(tmp_path):
+    return tmp_path / "policy.yaml"
+
+
+def test_the_examples_are_right(capsys):
+    assert main(["check-config", str(EXAMPLES)]) == 0
+
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out == (
+        "shop/checkout: Recommend, 2 to 60 replicas, 55 requests/s each, risk 0.05 "
+        f"({EXAMPLES / 'checkout.yaml'})\n"
+        "shop/search: Recommend, 3 to 40 replicas, 120 requests/s each, risk 0.05, 2 events, "
+        f"3 classes ({EXAMPLES / 'search.yaml'})\n"
+    )
+
+
+def test_what_a_policy_leaves_open_is_said(policy, capsys):
+    policy.write_text(bare("slo: {query: up}\nreplicas: {max: 9}\nmode: Enforce"))
+
+    assert main(["check-config", str(policy)]) == 0
+    assert capsys.readouterr().out == (
+        "shop/checkout: Enforce, 1 to 9 replicas, learned capacity, risk 0.05, "
+        f"replay only (no demand.query) ({policy})\n"
+    )
+
+
+def test_a_wrong_policy_is_told_with_every_fault(policy, capsys):
+    policy.write_text(bare("capacity: {requestsPerReplica: -1}\nreplicas: {min: 5, max: 2}"))
+
+    code, shown = main(["check-config", str(policy)]), capsys.readouterr()
+
+    assert code == 2
+    assert shown.out == ""
+    assert shown.err == (
+        f"scaler check-config: {policy} is wrong:\n"
+        "  spec.capacity.requestsPerReplica: must be above 0 (got -1, line 5)\n"
+        "  spec.replicas.max: must be at least min, which is 5 (got 2, line 6); swap the two?\n"
+    )
+
+
+def test_good_policies_are_named_beside_wrong_ones(tmp_path, policy, capsys):
+    policy.write_text(f"{text()}---\n{text('mode: Off')}")
+    missing = tmp_path / "missing.yaml"
+
+    code, shown = main(["check-config", str(policy), str(missing)]), capsys.readouterr()
+
+    assert code == 2
+    assert shown.out.startswith("shop/checkout: Recommend")
+    assert shown.err.startswith("scaler check-config: 2 of 3 cannot be used\n")
+    assert f"{policy}, document 2 is wrong:\n  spec.mode" in shown.err
+    assert f"{missing} does not exist" in shown.err
+
+
+def test_nothing_is_written(tmp_path, policy):
+    policy.write_text(text())
+    main(["check-config", str(tmp_path)])
+
+    assert [*tmp_path.iterdir()] == [policy]

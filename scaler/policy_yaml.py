@@ -96,7 +96,7 @@ def _visit(node: yaml.Node, loc: Loc, found: _Found) -> None:
             if not isinstance(key, yaml.ScalarNode):
                 continue
             at, line = (*loc, key.value), key.start_mark.line + 1
-            if at in found.lines and key.tag != "tag:yaml.org,2002:merge":
+            if at in found.lines:
                 found.twice.append((at, found.lines[at], line))
             found.lines[at] = line
             _visit(value, at, found)

@@ -227,6 +227,14 @@ def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, 
         pytest.param(
             events(
                 f"{SALE}, multiplier: 2",
+                "name: push, starts: 2026-11-27T09:00:00+01:00, ends: 2026-11-27T10:00:00+01:00,"
+                " qps: 9",
+            ),
+            id="one ends when the other begins, in another zone",
+        ),
+        pytest.param(
+            events(
+                f"{SALE}, multiplier: 2",
                 "name: push, starts: 2026-11-27T11:00:00+00:00, ends: 2026-11-27T14:00:00+00:00,"
                 " qps: 9",
             ),

@@ -87,6 +87,33 @@ def test_everything_that_a_file_says_arrives():
     assert (hpa.min_replicas, hpa.max_replicas, hpa.target) == (3, 40, 0.6)
 
 
+def test_every_key_of_a_section_arrives_in_its_own_place():
+    policy = accepted(
+        bare(
+            "slo: {latency: 1s, objective: 0.9, query: up}\n"
+            "capacity: {requestsPerReplica: 100, targetUtilization: 0.7}\n"
+            "replicas: {min: 2, max: 30, leadTime: 3s, payback: 4s, stabilization: 5s,"
+            " maxStepUp: 6, maxStepDown: 7, lifetime: 8s, halfLife: 9s}\n"
+            "limit: {headroom: 0.6, burst: 2s, perClient: {window: 1s, deviations: 2,"
+            " leastRatio: 3, leastClients: 4, abusiveShare: 0.5}}\n"
+            "simulation: {startUp: 1s, startUpSpread: 0.2, ramp: 3s, rampInitial: 0.4,"
+            " serviceTime: 50ms, concurrency: 6, timeout: 7s, retryShare: 0.8, collapse: 0.9}\n"
+        )
+    )
+    service = policy.to_policy()
+
+    assert service.slo == Slo(1.0, 0.9, "up")
+    assert service.scale == ScalePolicy(2, 30, 0.7, 5.0, 6, 7, 8.0, 9.0)
+    assert (service.lead_s, service.payback_s) == (3.0, 4.0)
+    assert service.limit == LimitPolicy(0.6, burst_s=2.0)
+    assert service.clients == ClientPolicy(1.0, 2.0, 3.0, 4, 0.5)
+    model = policy.to_settings().service_model(service.slo, 100.0)
+    assert model == ServiceModel(
+        100.0, 1.0, 0.9, 0.05, 6, 7.0, 0.8, 0.9, start_up_s=1.0, start_up_spread=0.2, ramp_s=3.0,
+        ramp_initial=0.4,
+    )  # fmt: skip
+
+
 def test_the_full_example_shows_the_defaults_as_it_says():
     full, least = example("search.yaml"), example("checkout.yaml")
 

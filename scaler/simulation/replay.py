@@ -63,6 +63,7 @@ def run(scene: Scene, contender: Contender) -> Run:
             j, now, observed, served, cluster.replicas, cluster.ready, warm, over_slo, per_warm
         )
         cluster.scale(now, contender.replicas(view))
+        warm = cluster.warm(now)  # who has just been removed serves no more
         tick = service.tick(0.0 if math.isnan(fresh) else fresh, warm * per_replica, tick_s)
         memory.add(tick, warm)
         rows.append((cluster.replicas, cluster.ready, *tick))

@@ -24,7 +24,8 @@ class Outcome:
         replica_hours: of all replicas, from creation to removal.
         violations: share of the requests over the SLO's latency, or dropped.
         p99_s: latency that 99 % of the requests stay within; inf if more are dropped.
-        utilization: mean demand as a share of what the replicas sustain within the SLO.
+        utilization: mean demand as a share of what the replicas sustain within the SLO, while it is
+            known.
         worst_minute: the largest share of violations in any minute.
         changes: how often the number of replicas changed.
         peak_replicas: the most at any tick.
@@ -44,19 +45,20 @@ def outcome(scene: Scene, run: Run) -> Outcome:
     """Return the figures of a run."""
     tick_s, model = scene.timing.tick_s, scene.model
     waits = _Waits(run, model, tick_s)
-    bad = run.lost + waits.longer_than(model.slo_s)
+    bad = _broken(run, waits, model.slo_s)
     total = float(run.offered.sum())
     per_minute = max(round(60.0 / tick_s), 1)
     whole = len(bad) // per_minute * per_minute
     broken, asked = (x[:whole].reshape(-1, per_minute).sum(axis=1) for x in (bad, run.offered))
     worst = np.divide(broken, asked, out=np.zeros_like(broken), where=asked > 0)
-    sustained = float(run.replicas.sum()) * model.capacity_qps
+    known = np.isfinite(scene.demand)
+    sustained = float(run.replicas[known].sum()) * model.capacity_qps
     return Outcome(
         name=run.name,
         replica_hours=float(run.replicas.sum()) * tick_s / 3600,
         violations=float(bad.sum()) / total if total else 0.0,
         p99_s=_p99(run, waits, model, total),
-        utilization=float(np.nansum(scene.demand)) / sustained,
+        utilization=float(scene.demand[known].sum()) / sustained if sustained else 0.0,
         worst_minute=float(worst.max(initial=0.0)),
         changes=int(np.count_nonzero(np.diff(run.replicas))),
         peak_replicas=int(run.replicas.max()),
@@ -65,9 +67,17 @@ def outcome(scene: Scene, run: Run) -> Outcome:
 
 def violations_per_tick(scene: Scene, run: Run) -> FloatArray:
     """Return the share of each tick's requests over the SLO or dropped; 0 where none came."""
-    waits = _Waits(run, scene.model, scene.timing.tick_s)
-    bad = run.lost + waits.longer_than(scene.model.slo_s)
+    bad = _broken(run, _Waits(run, scene.model, scene.timing.tick_s), scene.model.slo_s)
     return np.divide(bad, run.offered, out=np.zeros_like(bad), where=run.offered > 0)
+
+
+def _broken(run: Run, waits: _Waits, slo_s: float) -> FloatArray:
+    """Return the requests per second of each tick over the SLO or dropped.
+
+    Of a queue whose replicas are gone, more may give up than came in that tick; they were late when
+    they came, and are not counted again.
+    """
+    return np.minimum(run.lost + waits.longer_than(slo_s), run.offered)
 
 
 class _Waits:

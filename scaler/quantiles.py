@@ -86,7 +86,8 @@ def log_cdf(values: FloatArray, levels: Sequence[float], qps: FloatArray) -> Flo
     high = np.take_along_axis(values, pick, -1)[..., 0]
     slope = (scores[right] - scores[right - 1]) / (high - low)
     score = scores[right - 1] + slope * (qps - low)
-    return np.asarray(-np.logaddexp(0.0, -score))
+    with np.errstate(invalid="ignore"):  # an unknown row stays so, and needs no warning
+        return np.asarray(-np.logaddexp(0.0, -score))
 
 
 @dataclass(frozen=True, eq=False)

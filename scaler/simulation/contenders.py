@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from forecaster.series import FloatArray
-from scaler.decide import Policy, Sight, decide, first_state
+from scaler.decide import Policy, Sight, State, decide, first_state
 from scaler.demand import Ahead
 from scaler.planner import PlanReason
 from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
@@ -95,11 +95,12 @@ class Tidegate:
         self._policy, self._ahead = policy, ahead
         self._hpa = HPA(net)
         self._reading = _readings(net.metric, policy.capacity.qps)
-        self._state = first_state(replicas, 0.0)
+        self._floor = replicas
+        self._state: State | None = None
 
     def replicas(self, view: View) -> int:
         # The autoscaler acts on the floor of the tick before: it looks every 15 s, not when told.
-        floor = self._state.plan.replicas
+        floor = self._floor
         scaled = self._hpa.sync(view.now, view.replicas, self._reading(view), floor=floor)
         sight = Sight(
             view.now,
@@ -109,8 +110,11 @@ class Tidegate:
             view.over_slo,
             view.replica_qps,
         )
-        self._state = decide(sight, self._state, self._policy).state
-        self.reasons[self._state.plan.reason] += 1
+        state = self._state or first_state(floor, view.now)
+        decision = decide(sight, state, self._policy)
+        # The state keeps the last plan that rested on something; what is in force may have decayed.
+        self._state, self._floor = decision.state, decision.plan.replicas
+        self.reasons[decision.plan.reason] += 1
         return scaled.replicas
 
 

@@ -85,8 +85,8 @@ class _Waits:
 
     Above a utilisation of ``(1 - sqrt(service_time / (k * tick))) ** 2`` a stationary queue takes
     longer than a tick to build up (the relaxation time of M/M/k is
-    ``1 / (sqrt(k mu) - sqrt(lambda)) ** 2``; Morse, 1958, Queues, Inventories and Maintenance); from
-    there on the fluid queue carries what is left over.
+    ``1 / (sqrt(k mu) - sqrt(lambda)) ** 2``; Morse, 1958, Queues, Inventories and Maintenance);
+    from there on the fluid queue carries what is left over.
     """
 
     def __init__(self, run: Run, model: ServiceModel, tick_s: float) -> None:

@@ -59,7 +59,7 @@ def test_the_share_of_misses_comes_to_be_the_risk_whatever_the_traffic_does(widt
     ]
     assert shares[0] == pytest.approx(fixed_share, abs=0.006)  # three standard errors
     # Gibbs and Candes, 2021, Proposition 4.1: within (width of the level's range) / (gain x n) =
-    # 0.19 / (0.005 x 20,000) = 0.002 of the risk; the range's end, now and then met, takes the rest.
+    # 0.19 / (0.005 x 20,000) = 0.002 of it; the range's end, now and then met, takes the rest.
     assert shares[1] == pytest.approx(RULES.risk, abs=0.005)
 
 

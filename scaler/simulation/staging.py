@@ -77,12 +77,12 @@ def staged(
     first = _first(series, forecaster, part)
     known = _known(series, first, part)
     model = settings.service_model(policy.slo, capacity)
-    # The first tick needs a forecast whose last sample had been collected by then.
-    origins = np.arange(first - 2, len(series) - 1)
     step_s = series.step.total_seconds()
     per_step = max(round(step_s / TICK_S), 1)
     start = float(series.stamps[first]) - step_s  # a sample is the mean up to its stamp
     timing = Timing(start, ticks=len(known) * per_step, tick_s=step_s / per_step)
+    # The first tick needs a forecast whose last sample had been collected by then.
+    origins = np.arange(first - 1 - math.ceil(timing.delay_s / step_s), len(series) - 1)
     demand = np.repeat(known, per_step)
     lead = policy.lead_s if policy.lead_s is not None else lead_of(model, timing.tick_s)
     reach = Reach(lead, policy.payback_s)

@@ -7,10 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from forecaster.series import Forecast
+from forecaster.series import Forecast, Series
+from scaler.planner import ScalePolicy
+from scaler.service_policy import ServicePolicy
+from scaler.simulation.contest import Setting
 from scaler.simulation.rehearsal import Timing
 from scaler.simulation.replay import Scene
 from scaler.simulation.service import ServiceModel
+from scaler.simulation.settings import ReplaySettings
+from scaler.simulation.staging import Part, staged
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 START = FIRST.timestamp()
@@ -52,3 +57,29 @@ def forecast_of(
         values=np.asarray(medians, dtype=np.float64)[:, :, None] * around,
         sources=("made up",) * rows,
     )
+
+
+def wave(days: float, *, step: timedelta = MINUTE, seed: int = 0) -> Series:
+    """Return a day's wave of 200 to 1,800 QPS with a little noise."""
+    count = round(days * timedelta(days=1) / step)
+    phase = 2 * np.pi * np.arange(count) * (step / timedelta(days=1))
+    noise = np.random.default_rng(seed).normal(0, 15, count)
+    return Series("shop/web", FIRST, step, 1000 - 800 * np.cos(phase) + noise)
+
+
+def policy_of(**options) -> ServicePolicy:
+    plain = {
+        "item_id": "shop/web",
+        "target": "web",
+        "scale": ScalePolicy(2, 60, target_utilization=0.9),
+        "capacity_qps": 100.0,
+    }
+    return ServicePolicy(**{**plain, **options})
+
+
+def setting_of(hours: float = 6.0, *, days: float = 2.5, **options) -> Setting:
+    """Return the last hours of a wave, with Holt-Winters as the forecaster."""
+    series = wave(days)
+    part = Part(series.end - timedelta(hours=hours))
+    settings = ReplaySettings(start_up_spread=0.0, **options)
+    return staged(series, policy_of(), settings, None, part)

@@ -1,0 +1,57 @@
+"""What is drawn is what was found: figures are read back from the traces."""
+
+import numpy as np
+import pytest
+
+from scaler.simulation import figures
+from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE
+from tests.scaler.simulation.contest_samples import small_contest, with_frontier
+
+
+def traces(figure):
+    return {trace.name: trace for trace in figure.data}
+
+
+def test_the_frontier_is_cost_relative_to_the_floor_against_violations():
+    held = with_frontier((HPA, 0.9, 80.0, 0.02), (HPA, 0.5, 100.0, 0.0), (TIDEGATE, 0.9, 70.0, 0.1))
+    floor = next(o.replica_hours for o in held.table if o.name == CLAIRVOYANT)
+    drawn = traces(figures.frontier(held))
+    assert drawn[HPA].x == pytest.approx((80 / floor, 100 / floor))
+    assert drawn[HPA].y == (0.02, figures.LEAST_SHARE)  # a logarithm has no zero
+    assert drawn[HPA].customdata == (0.9, 0.5)
+    assert drawn[TIDEGATE].y == (0.1,)
+
+
+def test_what_is_configured_is_marked_on_the_frontier():
+    held = small_contest()
+    marks = traces(figures.frontier(held))["as configured"]
+    assert set(marks.text) == {HPA, TIDEGATE, "tidegate, HPA as it is", CLAIRVOYANT}
+
+
+def test_replicas_are_drawn_over_what_was_needed():
+    held = small_contest()
+    drawn = traces(figures.replicas(held, (HPA, TIDEGATE)))
+    assert set(drawn) == {"needed", HPA, TIDEGATE}
+    assert max(drawn["needed"].y) == pytest.approx(held.setting.scene.demand.max() / 100)
+    assert max(drawn[TIDEGATE].y) == held.runs[TIDEGATE].replicas.max()
+
+
+def test_the_running_total_ends_with_all_that_were_broken():
+    held = small_contest()
+    drawn = traces(figures.broken_requests(held))
+    assert set(drawn) == set(held.runs)
+    for found in held.table:
+        requests = held.runs[found.name].offered.sum() * 15
+        assert drawn[found.name].y[-1] == pytest.approx(found.violations * requests)
+        assert (np.diff(drawn[found.name].y) >= 0).all()
+
+
+def test_trust_is_drawn_from_the_first_tick_to_the_last():
+    held = small_contest()
+    drawn = traces(figures.trust(held))
+    path = held.setting.ours.trust
+    assert drawn["level read"].y[-1] == path[-1].level
+    assert drawn["within what was foreseen"].y[0] == path[0].coverage
+    first, last = (drawn["level read"].x[i] for i in (0, -1))
+    assert str(first)[:16].replace("T", " ") == "2026-03-04 10:59"
+    assert str(last)[:16].replace("T", " ") == "2026-03-04 11:59"

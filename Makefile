@@ -17,15 +17,17 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
 	do printf '  %-18s %s\n' "$$name" "$$text"; done
 
-demo: $(VENV)/.installed ## train on generated traffic, evaluate, predict; writes demo-output/report.html
+demo: $(VENV)/.installed ## train on generated traffic, then replay its last day in closed loop
 	@mkdir -p $(DEMO)
-	$(BIN)/forecaster generate --items 3 --days 28 --out $(DEMO)/history.parquet
+	$(BIN)/forecaster generate --items 3 --days 28 --seed 42 --out $(DEMO)/history.parquet
 	$(BIN)/forecaster train --history $(DEMO)/history.parquet --out $(DEMO)/models --name demo \
 	  --time-budget 60s --seed 0 --promote always
 	$(BIN)/forecaster evaluate --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet \
-	  --report $(DEMO)/report.html --json $(DEMO)/report.json
-	$(BIN)/forecaster predict --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet
-	@echo "The report with its plots is $(DEMO)/report.html; the same as numbers is $(DEMO)/report.json."
+	  --report $(DEMO)/forecast.html --json $(DEMO)/forecast.json
+	$(BIN)/scaler replay --history $(DEMO)/history.parquet --policy examples/policies/demo.yaml \
+	  --models $(DEMO)/models --model demo --from -1d --rate-limits \
+	  --report $(DEMO)/replay.html --json $(DEMO)/replay.json
+	@echo "With plots: $(DEMO)/replay.html and $(DEMO)/forecast.html; as numbers: the .json beside them."
 
 test: $(VENV)/.installed ## run every test, the one with a real Prometheus included
 	@$(BIN)/python -m tests.peers.install || if [ -n "$${CI+set}" ]; \

@@ -43,27 +43,12 @@ from scaler.trust import TrustRules
 PEAK_REPLICAS, PEAK_UTILIZATION = 40, 0.8
 MOST_REPLICAS = 400
 ALLOWED = 0.001
-HPA_TARGETS = (
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.35,
-    0.4,
-    0.5,
-    0.6,
-    0.65,
-    0.7,
-    0.75,
-    0.8,
-    0.85,
-    0.9,
-    0.95,
-    1.0,
-)
-OUR_TARGETS = (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
-STABILIZATIONS_S = (60.0, 300.0, 900.0)
-RISKS = (0.3, 0.1, 0.05, 0.02, 0.005)
+TARGETS = (
+    0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.925, 0.95,
+    0.975, 1.0, 1.05,
+)  # fmt: skip
+STABILIZATIONS_S = (60.0, 300.0)
+RISKS = (0.5, 0.2, 0.05, 0.005)
 OWN_TARGET = 0.6
 SEASONAL = 0.64  # strength from which R's forecast::nsdiffs takes a series to be seasonal
 LEAD_S, PAYBACK_S = 135.0, 90.0
@@ -160,14 +145,14 @@ def judge(task: tuple[str, float, Setting, list[tuple[float, Rehearsal]]]) -> Tr
     floor = _outcome(setting, contender(setting, Job(CLAIRVOYANT, 1.0)))
     capacity = setting.policy.capacity.qps
     hpa = []
-    for target, stabilization in itertools.product(HPA_TARGETS, STABILIZATIONS_S):
+    for target, stabilization in itertools.product(TARGETS, STABILIZATIONS_S):
         down = replace(setting.hpa.scale_down, stabilization_s=stabilization)
         spec = replace(setting.hpa, target=target * capacity, scale_down=down)
         found = _outcome(setting, Autoscaler("HPA", spec, capacity))
         hpa.append(_tried(f"{target:g}, {stabilization:.0f} s", found))
     ours = []
     for (risk, rehearsal), target, stabilization in itertools.product(
-        rehearsals, OUR_TARGETS, STABILIZATIONS_S
+        rehearsals, TARGETS, STABILIZATIONS_S
     ):
         scale = replace(
             setting.policy.scale, target_utilization=target, stabilization_s=stabilization

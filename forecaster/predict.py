@@ -12,7 +12,14 @@ from forecaster.bundle import unpack
 from forecaster.rolling import rolling_baseline, rolling_forecast
 from forecaster.serving import Forecaster
 
-__all__ = ["Forecaster", "Loaded", "load", "load_forecaster", "rolling_baseline", "rolling_forecast"]
+__all__ = [
+    "Forecaster",
+    "Loaded",
+    "load",
+    "load_forecaster",
+    "rolling_baseline",
+    "rolling_forecast",
+]
 
 logger = logging.getLogger(__name__)
 

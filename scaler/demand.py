@@ -10,6 +10,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# An event has come when this share of what was announced is observed; the forecast has learned the
+# new level when it has been there for some of its samples.
+ARRIVED = 0.8
+SETTLED_S = 900.0
+
 
 class DemandReason(enum.Enum):
     """What the demand rests on."""
@@ -145,7 +150,9 @@ def usual_before(
     """Return the demand expected for each event's start, as last foreseen before it began.
 
     Once an event runs, the forecast has its height in it, and multiplying that again would count it
-    twice. An event that began unseen starts from what is known now.
+    twice. An event that began unseen starts from what is known now. One whose demand has come, and
+    has stayed for `SETTLED_S`, is the forecast's from then on: it has 0 here. One that is late is
+    waited for until it ends.
     """
     known = {}
     for event in events:
@@ -155,6 +162,10 @@ def usual_before(
         if now < event.starts or math.isnan(before):
             expected = observed_qps if math.isnan(ahead.usual_qps) else ahead.usual_qps
             before = before if math.isnan(expected) else expected
+        elif (
+            now >= event.starts + SETTLED_S and observed_qps >= ARRIVED * event.multiplier * before
+        ):
+            before = 0.0
         if not math.isnan(before):
             known[event.name] = before
     return known

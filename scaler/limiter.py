@@ -92,13 +92,14 @@ class LimitPolicy:
     """What part of the capacity is admitted, and at most how much.
 
     Attributes:
-        headroom: share of the ready capacity that is admitted, in (0, 1]; the rest takes up what
-            the limit cannot see: a pod that dies, a burst that several gateways let in at once.
+        headroom: share of the ready capacity that is admitted, in (0, 1]. A capacity within the
+            SLO lies below saturation already; less than 1 also provides for what the limit cannot
+            see: a pod that dies, a burst that several gateways let in at once.
         ceiling_qps: what the policy allows whatever is Ready.
         burst_s: seconds of the limit that may come at once.
     """
 
-    headroom: float = 0.95
+    headroom: float = 1.0
     ceiling_qps: float = math.inf
     burst_s: float = 0.1
 

@@ -46,7 +46,7 @@ class ScalePolicy:
     min_replicas: int = 1
     max_replicas: int = 100
     target_utilization: float = 0.8
-    stabilization_s: float = 60.0
+    stabilization_s: float = 300.0
     max_step_up: int | None = None
     max_step_down: int | None = None
     lifetime_s: float = 900.0

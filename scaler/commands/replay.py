@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    # argparse takes -1d for an option; what begins with a minus and a digit is a value here.
+    parser._negative_number_matcher = re.compile(r"-\d")
     parser.add_argument(
         "--history", metavar="FILE", type=Path, required=True, help="CSV or Parquet, long or wide"
     )
@@ -47,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--skip-gaps", action="store_true", help="count nothing where the history has a gap"
     )
     parser.add_argument("--timezone", metavar="ZONE", help="of stamps in FILE that have none")
+    parser.add_argument(
+        "--rate-limits",
+        action="store_true",
+        help="also compare rate limiters in four generated scenes (some seconds)",
+    )
     parser.add_argument("--no-frontier", action="store_true", help="leave out the sweep of targets")
     parser.add_argument(
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
@@ -58,9 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
     from forecaster.commands.files import write_file
-    from scaler.commands.replay_output import counted, print_contest
+    from scaler.commands.replay_output import counted, print_contest, print_limiters
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.report import html_report, record
+    from scaler.simulation.shedding_findings import Scenes, compared_limiters
     from scaler.simulation.staging import Part, staged
 
     if args.workers < 1:
@@ -72,15 +81,20 @@ def run(args: argparse.Namespace) -> int:
     part = Part(_begin(args, series), args.skip_gaps)
     _warn_of_seen(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
-    with counted(6 + 4 * len(targets)) as progress:
+    scenes: Scenes = {}
+    with counted(6 + 4 * len(targets) + (4 if args.rate_limits else 0)) as progress:
         setting = staged(series, policy, settings, forecaster, part)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
+        if args.rate_limits:
+            scenes = compared_limiters(progress)
     print_contest(found)
+    print_limiters(scenes)
     if args.json is not None:
-        write_file(args.json, "--json", json_bytes(record(found)))
+        write_file(args.json, "--json", json_bytes(record(found, scenes)))
     if args.report is not None:
         model = args.model or str(policy.model) if forecaster else "Holt-Winters (no model named)"
-        page = html_report(found, f"Replay of {series.item_id}", facts={"forecast by": model})
+        facts = {"forecast by": model}
+        page = html_report(found, f"Replay of {series.item_id}", facts=facts, scenes=scenes)
         write_file(args.report, "--report", page)
         print(f"report: {args.report}")
     return 0

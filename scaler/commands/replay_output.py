@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -14,9 +14,17 @@ from rich.text import Text
 from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
 from scaler.simulation.report import extent
+from scaler.simulation.shedding_findings import COLUMNS, Scenes
+from scaler.simulation.shedding_findings import row as limiter_row
+from scaler.simulation.shedding_scenarios import TIDEGATE as TIDEGATE_LIMITER
 
 HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "p99", "utili-\nsation",
          "worst\nminute", "changes")  # fmt: skip
+
+
+# What fits into 80 columns; the page and the record hold the rest.
+LIMITER_COLUMNS = ("limiter", "goodput", "critical", "false rejects", "abuse blocked", "accuracy",
+                   "p99", "settles")  # fmt: skip
 
 
 @contextmanager
@@ -35,9 +43,7 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
     """Print the contenders' figures and what they say."""
     console = console or Console()
     console.print(Text(f"Replay: {extent(contest)}"), style="dim")
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, head in enumerate(HEADS):
-        table.add_column(head, justify="right" if i else "left", no_wrap=i > 0)
+    table = _table(HEADS)
     for found in contest.table:
         style = {TIDEGATE: "bold", CLAIRVOYANT: "dim"}.get(found.name)
         table.add_row(*row(contest, found), style=style)
@@ -46,3 +52,24 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
         console.print(Text(sentence))
     passed, told = verdict(contest)
     console.print(Text(told, style="bold green" if passed else "bold yellow"))
+
+
+def print_limiters(scenes: Scenes, console: Console | None = None) -> None:
+    """Print each scene's limiters; nothing where there are no scenes."""
+    console = console or Console()
+    for scene, found in scenes.items():
+        console.print(Text(f"\nRate limiting: {scene}"), style="dim")
+        shown = [COLUMNS.index(name) for name in LIMITER_COLUMNS]
+        table = _table([name.replace(" ", "\n") for name in LIMITER_COLUMNS])
+        for one in found:
+            cells = limiter_row(one)
+            style = "bold" if one.name == TIDEGATE_LIMITER else None
+            table.add_row(*(cells[i] for i in shown), style=style)
+        console.print(table)
+
+
+def _table(heads: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="right" if i else "left", no_wrap=i > 0)
+    return table

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from forecaster.plots.style import (
     BLUE,
+    GREEN,
     GREY,
     INK,
     INK_COLOUR,
@@ -36,6 +37,7 @@ COLOURS = {
     TIDEGATE: BLUE, HPA: VERMILION, KEDA: ORANGE, HOLT_WINTERS: PURPLE, CLAIRVOYANT: GREY,
     FLOOR_ONLY: BLUE,
 }  # fmt: skip
+SHADES = (BLUE, GREEN, ORANGE, PURPLE, GREY)
 DASHES = {KEDA: "dot", HOLT_WINTERS: "dash", CLAIRVOYANT: "dot", FLOOR_ONLY: "dash"}
 # Shares below this are drawn there: nobody can tell them apart, and a logarithm has no zero.
 LEAST_SHARE = 1e-5
@@ -43,41 +45,44 @@ LEAST_SHARE = 1e-5
 
 def frontier(contest: Contest) -> go.Figure:
     """Return cost against violations for the sweep of targets: lower left is better."""
-    floor = _hours(contest, CLAIRVOYANT)
-    traces = []
-    for family in (HPA, KEDA, HOLT_WINTERS, TIDEGATE):
-        points = [p for p in contest.frontier if p.family == family]
-        points.sort(key=lambda p: p.outcome.replica_hours)
-        traces.append(
-            go.Scatter(
-                x=[p.outcome.replica_hours / floor for p in points],
-                y=[max(p.outcome.violations, LEAST_SHARE) for p in points],
-                name=family,
-                mode="lines+markers",
-                line=_line(family),
-                marker={"size": 6},
-                customdata=[p.target for p in points],
-                hovertemplate="target %{customdata:.2f}: %{x:.2f} x, %{y:.3%}",
-            )
-        )
     own = [o for o in contest.table if o.name in (HPA, TIDEGATE, FLOOR_ONLY, CLAIRVOYANT)]
-    traces.append(
-        go.Scatter(
-            x=[o.replica_hours / floor for o in own],
-            y=[max(o.violations, LEAST_SHARE) for o in own],
-            name="as configured",
-            text=[o.name for o in own],
-            mode="markers",
-            marker={
-                "symbol": "circle-open",
-                "size": 14,
-                "color": INK_COLOUR,
-                "line": {"width": 2},
-            },
-            meta=INK,
-            hovertemplate="%{text}: %{x:.2f} x, %{y:.3%}",
-        )
-    )
+    floor = _hours(contest, CLAIRVOYANT)
+    marked = go.Scatter(
+        x=[o.replica_hours / floor for o in own],
+        y=[max(o.violations, LEAST_SHARE) for o in own],
+        name="as configured", text=[o.name for o in own], mode="markers", meta=INK,
+        marker={"symbol": "circle-open", "size": 14, "color": INK_COLOUR, "line": {"width": 2}},
+        hovertemplate="%{text}: %{x:.2f} x, %{y:.3%}",
+    )  # fmt: skip
+    curves = [_curve(contest, name, name) for name in (HPA, KEDA, HOLT_WINTERS, TIDEGATE)]
+    return _frontiers([*curves, marked])
+
+
+def frontiers(contests: Mapping[str, Contest]) -> go.Figure:
+    """Return the frontier of tidegate in each contest, by name, beside the first one's HPA."""
+    first = next(iter(contests.values()))
+    curves = [_curve(first, HPA, HPA)]
+    for i, (name, contest) in enumerate(contests.items()):
+        curve = _curve(contest, TIDEGATE, name)
+        curve.line.color = SHADES[i % len(SHADES)]
+        curves.append(curve)
+    return _frontiers(curves)
+
+
+def _curve(contest: Contest, family: str, name: str) -> go.Scatter:
+    floor = _hours(contest, CLAIRVOYANT)
+    points = [p for p in contest.frontier if p.family == family]
+    points.sort(key=lambda p: p.outcome.replica_hours)
+    return go.Scatter(
+        x=[p.outcome.replica_hours / floor for p in points],
+        y=[max(p.outcome.violations, LEAST_SHARE) for p in points],
+        name=name, mode="lines+markers", line=_line(family), marker={"size": 6},
+        customdata=[p.target for p in points],
+        hovertemplate="target %{customdata:.2f}: %{x:.2f} x, %{y:.3%}",
+    )  # fmt: skip
+
+
+def _frontiers(traces: Sequence[go.Scatter]) -> go.Figure:
     drawn = figure(
         traces,
         title="Cost against violations",
@@ -85,7 +90,7 @@ def frontier(contest: Contest) -> go.Figure:
         y="requests over the SLO or dropped",
     )
     drawn.update_layout(hovermode="closest")
-    return drawn.update_yaxes(type="log", tickformat=".3~%")
+    return drawn.update_yaxes(type="log", tickformat=".3~%", dtick="D2")
 
 
 def replicas(contest: Contest, names: Sequence[str] = (HPA, TIDEGATE)) -> go.Figure:

@@ -39,6 +39,8 @@ def share(value: float) -> str:
     >>> share(0.00012), share(0.25), share(0.0)
     ('0.012 %', '25 %', '0 %')
     """
+    if 0 < value < 1e-5:
+        return "< 0.001 %"
     return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
 
 

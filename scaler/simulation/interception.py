@@ -18,7 +18,7 @@ from scaler.simulation.service import ServiceModel, response_tail
 from scaler.simulation.shedding import MOST_LOAD, Scenario, Shedding
 
 SMOOTHED_S = 15
-SETTLED = 0.9  # who keeps 5 % of the capacity free would never reach 0.95
+SETTLED = 0.95
 _ROUNDS = 30  # of bisection
 
 
@@ -38,7 +38,7 @@ class Interception:
         attainable: accuracy of a guard that knows who is abusive, on the same replicas: where
             normal clients alone send more than these can serve, nobody can admit them all.
         p99_s: latency that 99 % of the admitted stay within; inf if more are lost.
-        settling_s: from the onset until goodput (mean of 15 s) stays at 0.9 or more; inf: never.
+        settling_s: from the onset until goodput (mean of 15 s) stays at 0.95 or more; inf: never.
         violations: of the admitted, over the SLO's latency or lost.
         replica_hours: from creation to removal.
     """

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forecaster.report.page import Column, document, drawing, table, text
-from scaler.simulation import figures
+from scaler.simulation import figures, shedding_findings
 from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE, Contest
 from scaler.simulation.findings import COLUMNS, row, sentences, verdict
+from scaler.simulation.shedding_findings import Scenes
 
 GLOSSARY = {
     "Contenders": "The HPA as the policy gives it; KEDA's prometheus scaler with the same target; "
@@ -28,8 +29,21 @@ GLOSSARY = {
 }
 
 
-def html_report(contest: Contest, title: str, *, facts: Mapping[str, str] | None = None) -> str:
-    """Return a page that needs no network: about 5 MB, for it carries the plotting library."""
+def html_report(
+    contest: Contest,
+    title: str,
+    *,
+    facts: Mapping[str, str] | None = None,
+    scenes: Scenes | None = None,
+) -> str:
+    """Return a page that needs no network: about 5 MB, for it carries the plotting library.
+
+    Args:
+        contest: the contenders.
+        title: heading of the page.
+        facts: what else to say on top, such as the model's name.
+        scenes: limiters compared, where they were.
+    """
     passed, first = verdict(contest)
     told = "".join(text(sentence) for sentence in sentences(contest))
     kind = "verdict passed" if passed else "verdict"
@@ -68,7 +82,20 @@ def html_report(contest: Contest, title: str, *, facts: Mapping[str, str] | None
         text("How to read this", "h2"),
         f"<dl>{''.join(text(k, 'dt') + text(v, 'dd') for k, v in GLOSSARY.items())}</dl>",
     ]
-    return document(title, body)
+    return document(title, [*body, *_limiters(scenes or {})])
+
+
+def _limiters(scenes: Scenes) -> list[str]:
+    if not scenes:
+        return []
+    head, *others = shedding_findings.COLUMNS
+    columns = [Column(head, words=True), *map(Column, others)]
+    body = [text("Rate limiting", "h2")]
+    for scene, found in scenes.items():
+        rows = [shedding_findings.row(one) for one in found]
+        body += [text(scene.capitalize(), "h3"), table(columns, rows)]
+    terms = (text(k, "dt") + text(v, "dd") for k, v in shedding_findings.GLOSSARY.items())
+    return [*body, f"<dl>{''.join(terms)}</dl>"]
 
 
 def extent(contest: Contest) -> str:
@@ -83,7 +110,7 @@ def extent(contest: Contest) -> str:
     )
 
 
-def record(contest: Contest) -> dict[str, Any]:
+def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
     """Return every figure as plain values for JSON."""
     passed, first = verdict(contest)
     return {
@@ -99,6 +126,7 @@ def record(contest: Contest) -> dict[str, Any]:
             "coverage": contest.setting.ours.coverage,
             "benched_share": contest.setting.ours.benched_share,
         },
+        "rate_limits": shedding_findings.record(scenes or {}),
     }
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from forecaster.series import FloatArray
 from scaler.capacity import given_capacity
 from scaler.classes import PriorityClass
-from scaler.clients import ClientPolicy
 from scaler.decide import Policy
 from scaler.demand import NOTHING_AHEAD, Event
 from scaler.planner import ScalePolicy
@@ -34,10 +33,6 @@ TICKS, ONSET, END = 2400, 600, 1800
 HPA_TARGET = 0.65
 # 8 workers at 0.05 s each serve 160 requests per second at most; within the SLO 0.899 of that.
 MODEL = ServiceModel(capacity_qps=143.8)
-# Of 2,000 lognormal clients one is 3.5 deviations up in every second draw, and sends 1 % of all
-# requests; 4 deviations are reached in one draw of 16. Whoever abuses by less than a client that
-# far up is not told from a heavy normal one.
-CLIENTS = ClientPolicy(deviations=4.0)
 TIDEGATE, LIMITER_ALONE = "tidegate", "tidegate's limiter, HPA"
 
 Rival = tuple[Limiter, Contender]
@@ -156,9 +151,7 @@ def classes() -> tuple[PriorityClass, ...]:
 
 
 def _tidegate(name: str, scenario: Scenario) -> TidegateLimiter:
-    settings = TidegateSettings(
-        scenario.told_qps, classes(), clients=CLIENTS, objective=scenario.model.objective
-    )
+    settings = TidegateSettings(scenario.told_qps, classes(), objective=scenario.model.objective)
     return TidegateLimiter(name, settings, float(scenario.usual_replicas))
 
 

@@ -13,6 +13,7 @@ from forecaster.predict import Forecaster, rolling_baseline, rolling_forecast
 from forecaster.series import FloatArray, Forecast, Series
 from scaler.capacity import given_capacity
 from scaler.decide import Policy
+from scaler.demand import SETTLED_S, Event
 from scaler.errors import ReplayError
 from scaler.service_policy import ServicePolicy
 from scaler.simulation.contest import Setting
@@ -92,8 +93,9 @@ def staged(
         MetricKind.PODS,
         max(DEFAULT_TARGET * capacity, 0.001),
     )
+    happened = _judging(series, policy.events)[origins]
     rehearsals = [
-        rehearse(forecast, series.values[origins], timing, reach, policy.trust)
+        rehearse(forecast, happened, timing, reach, policy.trust)
         for forecast in _forecasts(series, origins, forecaster)
     ]
     decided = Policy(given_capacity(capacity), policy.scale, policy.limit, lead, policy.events)
@@ -151,6 +153,18 @@ def _known(series: Series, first: int, part: Part) -> FloatArray:
     return values
 
 
+def _judging(series: Series, events: Sequence[Event]) -> FloatArray:
+    """Return the demand by which the forecast is judged: not that of an event's onset and end.
+
+    It could not know what the operator did; the policy provides for that.
+    """
+    values = series.values.copy()
+    for moment in (m for event in events for m in (event.starts, event.ends)):
+        since = series.stamps - moment
+        values[(since > 0) & (since <= SETTLED_S)] = np.nan
+    return values
+
+
 def _forecasts(
     series: Series, origins: np.ndarray, forecaster: Forecaster | None
 ) -> Sequence[Forecast]:
@@ -161,8 +175,9 @@ def _forecasts(
 
 def _replicas_before(series: Series, first: int, capacity_qps: float, hpa: HPASpec) -> int:
     """Return the replicas at the start: what the target asks for of the demand just before."""
-    before = series.values[max(first - 60, 0) : first + 1]
-    demand = float(np.nanmax(before)) if np.isfinite(before).any() else 0.0
+    before = series.values[: first + 1]
+    known = before[np.isfinite(before)]
+    demand = float(known[-1]) if len(known) else 0.0
     target = hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / capacity_qps
     wanted = math.ceil(demand / (capacity_qps * min(target, 1.0)))
     return min(max(wanted, hpa.min_replicas), hpa.max_replicas)

@@ -1,0 +1,105 @@
+"""An announced promotion in closed loop, and what replaying a month costs.
+
+Generated traffic, not recorded: it shows the mechanism, and says nothing about accuracy.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from benchmarks.tables import markdown
+from forecaster.series import Series
+from forecaster.synthetic import MONDAY, SERVICES, ServiceSpec, generate
+from scaler.demand import Event
+from scaler.planner import ScalePolicy
+from scaler.service_policy import ServicePolicy
+from scaler.simulation.contest import TARGETS, Contest, contest
+from scaler.simulation.findings import latency, share
+from scaler.simulation.hpa import HPASpec, MetricKind
+from scaler.simulation.settings import ReplaySettings
+from scaler.simulation.staging import Part, staged
+
+DAYS, MULTIPLIER, RISE_MINUTES = 15, 2.5, 3
+OWN_TARGET, OUR_TARGET = 0.6, 0.95
+MARGIN = timedelta(minutes=15)
+
+
+def promotion() -> None:
+    """A promotion of three hours that was announced, and a quarter of an hour either side."""
+    series, event = promoted()
+    start = datetime.fromtimestamp(event.starts, UTC) - MARGIN
+    series = series.between(series.start, datetime.fromtimestamp(event.ends, UTC) + MARGIN)
+    policy = _policy(series, (event,))
+    settings = ReplaySettings(_hpa(policy))
+    setting = staged(series, policy, settings, None, Part(start))
+    print("\n## An announced promotion\n")
+    print(
+        f"Demand x {MULTIPLIER:g} within {RISE_MINUTES} minutes, for three hours, and a quarter of "
+        f"an hour either side. HPA target {OWN_TARGET:g}, tidegate's {OUR_TARGET:g}; the forecast "
+        "is Holt-Winters'. Nobody's p99 can be below that of an idle service, 230 ms.\n"
+    )
+    print(_table(contest(setting, targets=())))
+
+
+def promoted() -> tuple[Series, Event]:
+    """Return two weeks and a day of a shop, with a promotion from 12:00 to 15:00 of the last."""
+    quiet = ServiceSpec(
+        "shop/checkout", SERVICES[0].level_qps, promotions=0, flash_crowds=0, deploys=0, outages=0
+    )
+    series = generate((quiet,), MONDAY, timedelta(days=DAYS), seed=1).history[quiet.item_id]
+    begins = MONDAY + timedelta(days=DAYS - 1, hours=12)
+    ends = begins + timedelta(hours=3)
+    minutes = (series.stamps - begins.timestamp()) / 60
+    during = (minutes > 0) & (series.stamps <= ends.timestamp())
+    raised = 1 + (MULTIPLIER - 1) * np.clip(minutes / RISE_MINUTES, 0, 1)
+    values = series.values * np.where(during, raised, 1.0)
+    event = Event("promotion", begins.timestamp(), ends.timestamp(), multiplier=MULTIPLIER)
+    return Series(series.item_id, series.start, series.step, values), event
+
+
+def replay_speed() -> None:
+    """A month of one service at 15 s, all contenders, with and without the sweep of targets."""
+    spec = SERVICES[0]
+    days = timedelta(days=40)
+    series = generate((spec,), MONDAY, days, seed=3).history[spec.item_id]
+    policy = _policy(series, ())
+    start = series.end - timedelta(days=30)
+    rows = []
+    for name, targets in (("table", ()), ("table and frontier", TARGETS)):
+        begun = time.perf_counter()
+        settings = ReplaySettings(_hpa(policy))
+        setting = staged(series, policy, settings, None, Part(start, skip_gaps=True))
+        staging = time.perf_counter() - begun
+        contest(setting, targets=targets, workers=2)
+        runs = 6 + 4 * len(targets)
+        rows.append((name, runs, staging, time.perf_counter() - begun))
+    print("\n## Replaying 30 days of one service at 15 s, on two cores\n")
+    print(markdown(("what", "replays", "seconds for forecasts", "seconds in all"), rows))
+
+
+def _policy(series: Series, events: tuple[Event, ...]) -> ServicePolicy:
+    return ServicePolicy(
+        item_id=series.item_id,
+        target="checkout",
+        scale=ScalePolicy(1, 100, OUR_TARGET),
+        capacity_qps=float(np.nanmax(series.values)) / 32,
+        events=events,
+    )
+
+
+def _hpa(policy: ServicePolicy) -> HPASpec:
+    assert policy.capacity_qps is not None
+    return HPASpec(1, 100, MetricKind.PODS, OWN_TARGET * policy.capacity_qps)
+
+
+def _table(found: Contest) -> str:
+    rows = [
+        (o.name, o.utilization, latency(o.p99_s), share(o.violations), o.replica_hours, o.changes)
+        for o in found.table
+    ]
+    return markdown(
+        ("contender", "utilisation", "p99", "violations", "replica-hours", "changes"), rows
+    )

@@ -16,6 +16,8 @@ from scaler.planner import PlanReason, ScalePolicy
 TICK_S = 15.0
 qps = st.floats(0, 1e5)
 maybe = qps | st.just(math.nan)
+# By thousandths of a replica: a subnormal share of one rounds beyond any tolerance.
+warm = st.integers(0, 200_000).map(lambda thousandths: thousandths / 1000)
 aheads = st.builds(Ahead, maybe, maybe, maybe, qps, st.booleans())
 
 
@@ -63,7 +65,7 @@ def lives(draw):
                 now,
                 draw(maybe),
                 draw(aheads),
-                draw(st.floats(0, 200)),
+                draw(warm),
                 draw(st.sampled_from([True, False, None])),
                 draw(qps),
                 draw(st.none() | st.floats(0, 10)),

@@ -160,13 +160,16 @@ def test_a_model_that_hovers_about_the_threshold_does_not_flap():
 
 
 def test_between_two_changes_of_mind_lies_a_probation():
-    happened = walk(6000, seed=4)
-    broken = (np.arange(6000) // 500) % 2 == 0
-    trusts = lived_through(happened, happened + np.where(broken, 300.0, 0.0), spread=2.0)
-    benched = np.array([t.standing is Standing.BENCHED for t in trusts])
+    # A short memory, and a model that breaks and mends every hour, twice within each probation.
+    rules = TrustRules(memory_s=600.0)
+    happened = walk(3000, seed=4)
+    broken = (np.arange(3000) // 60) % 2 == 0
+    said = happened + np.where(broken, 300.0, 0.0)
+    trusts = lived_through(happened, said, rules=rules, spread=2.0)
+    benched = np.array([trust.standing is Standing.BENCHED for trust in trusts])
     turns = np.flatnonzero(np.diff(benched))
-    assert len(turns) >= 1
-    assert (np.diff(turns) >= RULES.probation_s / MINUTE).all()
+    assert len(turns) > 10
+    assert (np.diff(turns) >= rules.probation_s / MINUTE).all()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""A generated service whose day repeats, its last day in replay, and what may go wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import numpy as np
+
+from forecaster.rolling import rolling_baseline
+from forecaster.series import Series
+from forecaster.synthetic import MONDAY, SERVICES, generate
+from scaler.demand import Event
+from scaler.planner import ScalePolicy
+from scaler.service_policy import ServicePolicy
+from scaler.simulation.contenders import Autoscaler, Contender
+from scaler.simulation.contest import HPA, TIDEGATE, Job, Setting, contender
+from scaler.simulation.outcome import Outcome, outcome
+from scaler.simulation.rehearsal import Reach, rehearse
+from scaler.simulation.replay import run
+from scaler.simulation.settings import ReplaySettings
+from scaler.simulation.staging import Part, staged
+from scaler.trust import TrustRules
+
+DAYS = 6
+LAST_DAY = 1440  # samples of a minute
+TARGET = 0.95
+# The busiest minute takes 40 replicas at 0.8 of their capacity.
+PEAK_REPLICAS, PEAK_TARGET = 40, 0.8
+OBJECTIVE_LEFT = 0.001
+
+
+@cache
+def quiet_service() -> Series:
+    """Return six days at a minute: a day's wave, a drifting level, Poisson noise, no events."""
+    spec = replace(SERVICES[0], promotions=0.0, flash_crowds=0.0, deploys=0.0, outages=0.0)
+    return generate((spec,), MONDAY, timedelta(days=DAYS), seed=1).history.series[0]
+
+
+CAPACITY_QPS = float(quiet_service().values.max()) / (PEAK_REPLICAS * PEAK_TARGET)
+
+
+def replayed(
+    change: Callable[[np.ndarray], np.ndarray] = lambda day: day,
+    *,
+    events: tuple[Event, ...] = (),
+    skip_gaps: bool = False,
+) -> Setting:
+    """Return the last day after ``change`` of it, forecast by Holt-Winters; the HPA is at 0.6."""
+    quiet = quiet_service()
+    day = change(quiet.values[-LAST_DAY:].copy())
+    series = replace(quiet, values=np.concatenate([quiet.values[:-LAST_DAY], day]))
+    policy = ServicePolicy(
+        item_id=series.item_id,
+        target="web",
+        scale=ScalePolicy(2, 100, TARGET),
+        capacity_qps=CAPACITY_QPS,
+        events=events,
+    )
+    part = Part(series.end - timedelta(days=1), skip_gaps)
+    return staged(series, policy, ReplaySettings(), None, part)
+
+
+def told_wrong(setting: Setting, factor: float) -> Setting:
+    """Return the quiet day with a forecast that is wrong by a factor, always."""
+    quiet = quiet_service()
+    origins = np.arange(len(quiet) - LAST_DAY - 2, len(quiet) - 1)
+    right = rolling_baseline("holt_winters", quiet, origins, 30)
+    wrong = replace(right, values=right.values * factor)
+    reach = Reach(setting.policy.lead_s, 90.0)
+    timing, happened = setting.scene.timing, quiet.values[origins]
+    return replace(setting, ours=rehearse(wrong, happened, timing, reach, TrustRules()))
+
+
+def came_to(setting: Setting, who: Contender) -> Outcome:
+    return outcome(setting.scene, run(setting.scene, who))
+
+
+def tidegate(setting: Setting) -> Contender:
+    return contender(setting, Job(TIDEGATE, TARGET))
+
+
+def hpa(setting: Setting) -> Contender:
+    return contender(setting, Job(HPA, setting.own_target))
+
+
+def net(setting: Setting) -> Contender:
+    """Return the autoscaler under tidegate's floor, left alone."""
+    return Autoscaler("net", setting.net, CAPACITY_QPS)

@@ -65,12 +65,13 @@ def test_of_those_that_start_the_last_to_be_ready_go_first():
 def test_of_those_ready_the_youngest_go_first():
     one = cluster(2)
     one.scale(0.0, 3)
-    one.scale(30.0, 4)
-    assert one.warm(120.0) == 3.5  # the first new one is warm, the second ready just now
-    one.scale(120.0, 3)
-    assert one.warm(120.0) == 3.0
-    one.scale(120.0, 1)
-    assert one.warm(120.0) == 1.0
+    one.scale(15.0, 4)
+    # Ready at 90 and at 105 s; at 111 s they are 21 and 6 s up a ramp of 30 s from one half.
+    assert one.warm(111.0) == pytest.approx(2 + 0.85 + 0.6)
+    one.scale(111.0, 3)
+    assert one.warm(111.0) == pytest.approx(2 + 0.85)
+    one.scale(111.0, 1)
+    assert one.warm(111.0) == 1.0
 
 
 def test_the_same_count_again_changes_nothing():

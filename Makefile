@@ -24,7 +24,7 @@ demo: $(VENV)/.installed ## train on generated traffic, then replay its last day
 	  --time-budget 60s --seed 0 --promote always
 	$(BIN)/forecaster evaluate --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet \
 	  --report $(DEMO)/forecast.html --json $(DEMO)/forecast.json
-	$(BIN)/scaler replay --history $(DEMO)/history.parquet --policy examples/policies/demo.yaml \
+	$(BIN)/scaler replay --history $(DEMO)/history.parquet --policy examples/demo.yaml \
 	  --models $(DEMO)/models --model demo --from -1d --rate-limits \
 	  --report $(DEMO)/replay.html --json $(DEMO)/replay.json
 	@echo "With plots: $(DEMO)/replay.html and $(DEMO)/forecast.html; as numbers: the .json beside them."

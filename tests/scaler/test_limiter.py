@@ -51,7 +51,7 @@ def test_pods_only_warm_up(pods, ramp, later_s):
     [
         pytest.param(
             1000.0,
-            LimitPolicy(),
+            LimitPolicy(headroom=0.95),
             {"latency_s": 0.1},
             Limit(950.0, 95, 95, LimitReason.CAPACITY),  # 1000 x 0.95; x 0.1 s; x 0.1 s
             id="capacity with headroom",

@@ -134,7 +134,7 @@ def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
         ),
         pytest.param(
             # 10 replicas x 50 requests/s x 0.95
-            "classes: [{name: pay, priority: 0, guaranteed: 400}, "
+            "headroom: 0.95, classes: [{name: pay, priority: 0, guaranteed: 400}, "
             "{name: web, priority: 1, guaranteed: 75.5}]",
             "spec.limit.classes: must not guarantee more than is ever admitted, which is 475 "
             "(10 replicas x 50 x headroom 0.95): pay 400 + web 75.5 = 475.5 (line 7); lower the "
@@ -167,6 +167,6 @@ def test_a_limit_that_cannot_be_kept_is_refused(limit, expected):
 
 
 def test_guarantees_that_just_fit_are_taken():
-    limit = "limit: {classes: [{name: pay, priority: 0, guaranteed: 475}]}"  # 10 x 50 x 0.95
+    limit = "limit: {classes: [{name: pay, priority: 0, guaranteed: 500}]}"  # 10 x 50
 
     assert faults(text(limit)) == []

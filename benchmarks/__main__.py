@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 from pathlib import Path
 
-PARTS = ("one_minute", "coarse", "unseen", "speed")
+# The module in which each part is a function of that name.
+PARTS = {
+    "one_minute": "accuracy",
+    "coarse": "accuracy",
+    "unseen": "accuracy",
+    "speed": "speed",
+    "replay": "replay",
+    "promotion": "promotion",
+    "replay_speed": "promotion",
+    "shedding": "shedding",
+}
+WITH_TRACES = {"accuracy", "replay"}
 
 
 def main() -> None:
@@ -19,14 +31,8 @@ def main() -> None:
     if unknown:
         parser.error(f"no part {min(unknown)!r}; there are {', '.join(PARTS)}")
     for part in args.parts or PARTS:
-        if part == "speed":
-            from benchmarks.speed import speed
-
-            speed()
-        else:
-            from benchmarks import accuracy
-
-            getattr(accuracy, part)(args.traces)
+        measure = getattr(importlib.import_module(f"benchmarks.{PARTS[part]}"), part)
+        measure(*([args.traces] if PARTS[part] in WITH_TRACES else []))
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def test_a_notebook_runs_and_draws_every_picture_that_it_was_kept_with(path, tmp
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_there_are_three_notebooks():
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03"]
+def test_there_are_four_notebooks():
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04"]
 
 
 @each_notebook

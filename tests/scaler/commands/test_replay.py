@@ -1,0 +1,164 @@
+"""`scaler replay`: one recorded day beside the user's autoscaler, and what it refuses."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from forecaster.adapters.tables import write_history
+from forecaster.series import History, Series
+from forecaster.synthetic import MONDAY, SERVICES, generate
+from scaler.cli import main
+
+POLICY = """
+apiVersion: tidegate.dev/v1alpha1
+kind: DemandPolicy
+metadata: {namespace: shop, name: checkout}
+spec:
+  capacity: {requestsPerReplica: 10, targetUtilization: 0.9}
+  replicas: {min: 2, max: 60}
+"""
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    """Five days of a shop at five minutes, without events."""
+    spec = replace(SERVICES[0], promotions=0.0, flash_crowds=0.0, deploys=0.0, outages=0.0)
+    step = timedelta(minutes=5)
+    return generate((spec,), MONDAY, timedelta(days=5), step=step, seed=2).history
+
+
+@pytest.fixture
+def replayed(tmp_path, quiet, capsys):
+    """Run the command on a history and a policy; return exit code, stdout and stderr."""
+
+    def run(*options, history=quiet, policy=POLICY):
+        write_history(tmp_path / "history.parquet", history, ())
+        (tmp_path / "policy.yaml").write_text(policy)
+        files = "--history", str(tmp_path / "history.parquet")
+        code = main(["replay", *files, "--policy", str(tmp_path / "policy.yaml"), *options])
+        shown = capsys.readouterr()
+        return code, " ".join(shown.out.split()), " ".join(shown.err.split())
+
+    return run
+
+
+def test_a_replay_prints_a_table_and_writes_a_page_and_a_record(replayed, tmp_path):
+    page, figures = tmp_path / "replay.html", tmp_path / "replay.json"
+    options = "--from", "-1d", "--no-frontier", "--workers", "1"
+    code, out, _ = replayed(*options, "--report", str(page), "--json", str(figures))
+    assert code == 0
+    found = json.loads(figures.read_text())["contenders"]
+    for name in ("HPA", "KEDA prometheus", "Holt-Winters", "tidegate", "clairvoyant"):
+        assert name in found
+        assert name in out
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert found["clairvoyant"]["replica_hours"] < found["tidegate"]["replica_hours"]
+    assert found["tidegate"]["replica_hours"] < found["HPA"]["replica_hours"]
+
+
+def test_without_a_model_it_says_who_forecasts(replayed):
+    code, _, err = replayed("--from", "-6h", "--no-frontier", "--workers", "1")
+    assert code == 0
+    assert "no model is named, so Holt-Winters forecasts" in err
+
+
+def test_the_policy_s_model_is_used_and_a_replay_of_what_it_has_seen_is_marked(
+    models, history, tmp_path, capsys
+):
+    item = history.item_ids[0]
+    namespace, name = item.split("/")
+    policy = POLICY.replace("shop", namespace).replace("checkout", name)
+    (tmp_path / "policy.yaml").write_text(
+        policy.replace("spec:\n", "spec:\n  demand: {model: web}\n")
+    )
+    write_history(tmp_path / "history.parquet", history, ())
+    code = main(
+        [
+            "replay", "--history", str(tmp_path / "history.parquet"), "--models", str(models),
+            "--policy", str(tmp_path / "policy.yaml"), "--from", "-10d", "--skip-gaps",
+            "--no-frontier", "--workers", "1",
+        ]
+    )  # fmt: skip
+    shown = capsys.readouterr()
+    assert code == 0
+    assert "these figures flatter tidegate" in shown.err
+    assert "Holt-Winters forecasts" not in shown.err
+
+
+def test_limiters_are_compared_when_asked(replayed, tmp_path):
+    figures = tmp_path / "replay.json"
+    options = "--from", "-6h", "--no-frontier", "--workers", "1", "--rate-limits"
+    code, out, _ = replayed(*options, "--json", str(figures))
+    assert code == 0
+    scenes = json.loads(figures.read_text())["rate_limits"]
+    assert len(scenes) == 4
+    for scene, limiters in scenes.items():
+        assert f"Rate limiting: {scene}" in out
+        assert {"fixed limit", "AIMD", "gradient", "DAGOR", "tidegate"} <= set(limiters)
+
+
+def with_gap(history):
+    (series,) = history
+    values = series.values.copy()
+    values[-20:-10] = np.nan
+    return History((Series(series.item_id, series.start, series.step, values),))
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "told"),
+    [
+        pytest.param(
+            (),
+            {"policy": POLICY.replace("checkout", "search")},
+            "the history holds no item 'shop/search', which the policy is of; it holds "
+            "shop/checkout",
+            id="the policy is of another item",
+        ),
+        pytest.param(
+            (),
+            {"policy": POLICY + "---" + POLICY.replace("checkout", "search")},
+            "holds 2 policies (shop/checkout, shop/search), but a replay is of one",
+            id="two policies",
+        ),
+        pytest.param(
+            ("--from", "2026-02-01T00:00:00Z"),
+            {},
+            "--from is 2026-02-01 00:00:00+00:00, but the history of shop/checkout reaches from",
+            id="the history ends before the replay",
+        ),
+        pytest.param(
+            ("--capacity", "-3"), {}, "--capacity is -3.0, but must be above 0", id="capacity < 0"
+        ),
+        pytest.param(("--workers", "0"), {}, "--workers is 0", id="no workers"),
+        pytest.param(
+            ("--model", "absent", "--models", "/nonexistent"), {}, "absent", id="no such model"
+        ),
+        pytest.param(
+            (),
+            {"policy": POLICY.replace("requestsPerReplica: 10, ", "")},
+            "requestsPerReplica",
+            id="nothing says what a replica sustains",
+        ),
+    ],
+)
+def test_what_cannot_be_replayed_is_named_and_nothing_is_written(
+    replayed, tmp_path, options, changes, told
+):
+    page = tmp_path / "replay.html"
+    code, out, err = replayed(*options, "--report", str(page), **changes)
+    assert code == 2
+    assert told in err
+    assert out == ""
+    assert not page.exists()
+
+
+def test_a_gap_is_named_unless_it_is_to_be_skipped(replayed, quiet):
+    options = "--from", "-6h", "--no-frontier", "--workers", "1"
+    code, _, err = replayed(*options, history=with_gap(quiet))
+    assert code == 2
+    assert "the history has a gap in what is to be replayed: 10 of" in err
+    assert "--skip-gaps" in err
+    assert replayed(*options, "--skip-gaps", history=with_gap(quiet))[0] == 0

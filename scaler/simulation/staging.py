@@ -78,29 +78,35 @@ def staged(
     first = _first(series, forecaster, part)
     known = _known(series, first, part)
     model = settings.service_model(policy.slo, capacity)
-    step_s = series.step.total_seconds()
-    per_step = max(round(step_s / TICK_S), 1)
-    start = float(series.stamps[first]) - step_s  # a sample is the mean up to its stamp
-    timing = Timing(start, ticks=len(known) * per_step, tick_s=step_s / per_step)
-    # The first tick needs a forecast whose last sample had been collected by then.
-    origins = np.arange(first - 1 - math.ceil(timing.delay_s / step_s), len(series) - 1)
-    demand = np.repeat(known, per_step)
+    timing = _timing(series, first)
     lead = policy.lead_s if policy.lead_s is not None else lead_of(model, timing.tick_s)
-    reach = Reach(lead, policy.payback_s)
-    hpa = settings.hpa or HPASpec(
-        policy.scale.min_replicas,
-        policy.scale.max_replicas,
-        MetricKind.PODS,
-        max(DEFAULT_TARGET * capacity, 0.001),
-    )
-    happened = _judging(series, policy.events)[origins]
+    hpa = settings.hpa or _default_hpa(policy, capacity)
+    # The first tick needs a forecast whose last sample had been collected by then.
+    late = math.ceil(timing.delay_s / series.step.total_seconds())
+    origins = np.arange(first - 1 - late, len(series) - 1)
+    happened, reach = _judging(series, policy.events)[origins], Reach(lead, policy.payback_s)
     rehearsals = [
         rehearse(forecast, happened, timing, reach, policy.trust)
         for forecast in _forecasts(series, origins, forecaster)
     ]
     decided = Policy(given_capacity(capacity), policy.scale, policy.limit, lead, policy.events)
+    demand = np.repeat(known, timing.ticks // len(known))
     scene = Scene(timing, demand, model, _replicas_before(series, first, capacity, hpa))
-    return Setting(scene, hpa, net_under(hpa, capacity), decided, rehearsals[0], rehearsals[-1])
+    return Setting(scene, hpa, net_under(hpa, capacity), decided, rehearsals[-1], rehearsals[0])
+
+
+def _timing(series: Series, first: int) -> Timing:
+    """Return the ticks from sample ``first`` to the end; a sample is the mean up to its stamp."""
+    step_s = series.step.total_seconds()
+    per_step = max(round(step_s / TICK_S), 1)
+    start = float(series.stamps[first]) - step_s
+    return Timing(start, ticks=(len(series) - first) * per_step, tick_s=step_s / per_step)
+
+
+def _default_hpa(policy: ServicePolicy, capacity_qps: float) -> HPASpec:
+    target = max(DEFAULT_TARGET * capacity_qps, 0.001)
+    scale = policy.scale
+    return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
 
 
 def lead_of(model: ServiceModel, tick_s: float) -> float:
@@ -168,14 +174,17 @@ def _judging(series: Series, events: Sequence[Event]) -> FloatArray:
 def _forecasts(
     series: Series, origins: np.ndarray, forecaster: Forecaster | None
 ) -> Sequence[Forecast]:
+    """Return what Holt-Winters says, and what the model does where there is one."""
     ahead = max(HORIZON // series.step, 1)
     smoothing = rolling_baseline(SMOOTHING, series, origins, ahead)
-    return [rolling_forecast(forecaster, series, origins) if forecaster else smoothing, smoothing]
+    if forecaster is None:
+        return [smoothing]
+    return [smoothing, rolling_forecast(forecaster, series, origins)]
 
 
 def _replicas_before(series: Series, first: int, capacity_qps: float, hpa: HPASpec) -> int:
     """Return the replicas at the start: what the target asks for of the demand just before."""
-    before = series.values[: first + 1]
+    before = series.values[:first]
     known = before[np.isfinite(before)]
     demand = float(known[-1]) if len(known) else 0.0
     target = hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / capacity_qps

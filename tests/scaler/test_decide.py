@@ -137,8 +137,8 @@ def test_the_stabilization_window_ends_when_it_says():
 
 
 def test_what_the_forecast_needs_again_soon_is_kept():
-    *_, trough = after(sight(0.0, 960.0), sight(100.0, 400.0, ahead(400.0, hold_qps=880.0)))
-    assert floor(trough) == (11, PlanReason.NEEDED_AGAIN)  # 880 / 80; 400 / 80 = 5 now
+    *_, dip = after(sight(0.0, 960.0), sight(100.0, 400.0, ahead(400.0, hold_qps=880.0)))
+    assert floor(dip) == (11, PlanReason.NEEDED_AGAIN)  # 880 / 80; 400 / 80 = 5 now
 
 
 def test_overload_lowers_capacity_raises_replicas_and_recovers_slowly():

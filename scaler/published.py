@@ -39,7 +39,7 @@ class Condition:
 class Fan:
     """The latest forecast of one item.
 
-    ``values`` is ``(steps, levels)`` QPS; step ``h`` is the mean up to ``origin + (h + 1) * step_s``.
+    ``values`` is ``(steps, levels)`` QPS; step ``h`` is the mean up to ``origin + (h+1) * step_s``.
     """
 
     origin: float

@@ -55,3 +55,11 @@ def test_trust_is_drawn_from_the_first_tick_to_the_last():
     first, last = (drawn["level read"].x[i] for i in (0, -1))
     assert str(first)[:16].replace("T", " ") == "2026-03-04 10:59"
     assert str(last)[:16].replace("T", " ") == "2026-03-04 11:59"
+
+
+def test_frontiers_of_several_replays_stand_beside_one_hpa():
+    held = with_frontier((HPA, 0.9, 80.0, 0.02), (TIDEGATE, 0.9, 70.0, 0.1))
+    drawn = figures.frontiers({"risk 0.1": held, "risk 0.01": held})
+    assert [trace.name for trace in drawn.data] == [HPA, "risk 0.1", "risk 0.01"]
+    colours = [trace.line.color for trace in drawn.data]
+    assert len(set(colours)) == 3

@@ -19,6 +19,7 @@ from scaler.errors import ScalerError
 
 COMMANDS = {
     "replay": "run a policy over recorded traffic, beside your autoscaler",
+    "run": "watch policies, decide every tick, act, and serve what follows",
     "check-config": "validate policy files and name everything that is wrong with them",
 }
 

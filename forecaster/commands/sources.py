@@ -47,11 +47,12 @@ def add_prometheus_arguments(parser: argparse.ArgumentParser, *, required: bool 
         default=[],
         help="label that names the item; repeat to join by '/' (default: all labels)",
     )
-    _add_access_arguments(parser.add_argument_group("access to Prometheus"))
+    add_access_arguments(parser.add_argument_group("access to Prometheus"))
     _add_fetch_arguments(parser.add_argument_group("how to fetch"))
 
 
-def _add_access_arguments(group: argparse._ArgumentGroup) -> None:
+def add_access_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add who asks; ``--prometheus`` itself is the caller's."""
     group.add_argument("--bearer-token-file", metavar="FILE", type=Path)
     group.add_argument("--username", metavar="NAME", help="for basic authentication")
     group.add_argument("--password-file", metavar="FILE", type=Path)

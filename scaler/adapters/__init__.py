@@ -1,0 +1,1 @@
+"""Everything that scaler asks of the outside, and does to it."""

@@ -1,0 +1,45 @@
+"""What `scaler run --once` prints: one line per service, and what is wrong."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scaler.published import Board, ServiceView
+
+HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
+
+
+def print_board(board: Board, console: Console | None = None) -> None:
+    """Print what was decided."""
+    console = console or Console()
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, head in enumerate(HEADS):
+        table.add_column(head, justify="right" if 1 < i < len(HEADS) - 1 else "left")
+    for view in board.services.values():
+        table.add_row(*_row(view))
+    console.print(table)
+    for view in board.services.values():
+        told = [view.error] if view.error else []
+        told += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
+        for text in told:
+            console.print(Text(f"{view.item_id}: {text}", style="yellow"))
+
+
+def _row(view: ServiceView) -> tuple[str, ...]:
+    decision = view.decision
+    if decision is None:
+        return view.item_id, view.policy.mode.value, "", "", "", "", "", ""
+    observed = "" if view.observed_qps is None else f"{view.observed_qps:,.4g}"
+    return (
+        view.item_id,
+        view.policy.mode.value,
+        observed,
+        f"{decision.demand.qps:,.4g} ({decision.demand.reason.value})",
+        str(decision.plan.replicas),
+        decision.plan.reason.value.replace("_", " "),
+        f"{decision.limit.qps:,.4g}",
+        view.trust.standing.value if view.trust is not None and view.fan is not None else "none",
+    )

@@ -1,0 +1,252 @@
+"""One service while it is watched: what it remembers, and what follows at each tick.
+
+The shell around it asks and acts; this file has neither network nor clock. Moments are seconds
+since the epoch; demand is in requests per second (QPS); unknown is NaN or None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaler.capacity import Capacity
+from scaler.decide import Decision, Policy, Sight, State, decide, first_state
+from scaler.demand import NOTHING_AHEAD, SETTLED_S
+from scaler.limiter import Ramp, ready_capacity
+from scaler.offer import Offer, offered
+from scaler.outlook import Need, Outlook
+from scaler.published import Ledger, Recent
+from scaler.quantiles import surprisals
+from scaler.schedule import Fleet
+from scaler.service_policy import ServicePolicy
+from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
+from scaler.trust import Outcome, Standing, Trust, initial_trust, judged
+
+# What the page shows: six hours at the default tick.
+REMEMBERED = 1440
+# A rate that reaches back into an outage is falsely low until its window is whole again.
+SILENCE_S, DISTRUST_S = 120.0, 300.0
+DEFAULT_LEAD_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the metrics say of one service at a tick.
+
+    Attributes:
+        observed_qps: offered now; NaN where unknown.
+        samples: new ones on the forecast's grid since the tick before, ``(stamp, QPS)``.
+        latency_s: of the SLO's query; None where there is none, or it is unknown.
+        fault: why nothing was heard, in words; None if something was.
+    """
+
+    observed_qps: float
+    samples: tuple[tuple[float, float], ...] = ()
+    latency_s: float | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The replicas of one service at a tick.
+
+    Attributes:
+        replicas: created.
+        ready_s: seconds since each ready one became so.
+        due_in_s: for each that starts, seconds until it is expected to be ready.
+        floor: that stands in the cluster now.
+    """
+
+    replicas: int
+    ready_s: tuple[float, ...]
+    due_in_s: tuple[float, ...] = ()
+    floor: int = 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Said:
+    """What a forecast said, until its lead time is over: its last step ends at ``due``."""
+
+    due: float
+    origin: float
+    outlook: Outlook
+    levels: tuple[float, ...]
+    last_qps: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Followed:
+    """What one tick came to for a service."""
+
+    decision: Decision
+    offer: Offer
+    trust: Trust
+    hpa_replicas: int
+    ledger: Ledger
+    observed_qps: float
+
+
+class LiveService:
+    """One service's memory. Confined to the loop's thread."""
+
+    def __init__(
+        self, policy: ServicePolicy, capacity: Capacity, hpa: HPASpec, step_s: float
+    ) -> None:
+        self.policy = policy
+        self._capacity, self._step_s = capacity, step_s
+        self._hpa, self._hpa_replicas = HPA(hpa), 0
+        self._trust: Trust | None = None
+        self._said: deque[_Said] = deque()
+        self._samples: deque[tuple[float, float]] = deque(maxlen=240)
+        self._state: State | None = None
+        self._ledger = Ledger()
+        self._known: tuple[float, float] | None = None  # when demand was last known, and what
+        self._distrusted_until = -math.inf
+        self._recent: deque[tuple[float, ...]] = deque(maxlen=REMEMBERED)
+
+    def need(self, row: int) -> Need:
+        """Return how the forecast is to be read for this service."""
+        rules, trust = self.policy.trust, self._trust
+        lead = self.policy.lead_s if self.policy.lead_s is not None else DEFAULT_LEAD_S
+        if trust is None:
+            steps = max(round(lead / self._step_s), 1)
+            trust = self._trust = initial_trust(rules, steps)
+        return Need(
+            row,
+            lead,
+            self.policy.payback_s,
+            trust.level,
+            trust.theta,
+            rules.judged_level,
+            trust.margin,
+            trust.standing is not Standing.BENCHED,
+        )
+
+    def hear(self, heard: Heard, now: float) -> float:
+        """Take in what the metrics say; return the observed demand that may be acted on.
+
+        After an outage rates are falsely low until their window is whole again: until then the
+        demand known before it is not gone below.
+        """
+        self._samples.extend(heard.samples)
+        self._judge()
+        observed = heard.observed_qps
+        if math.isnan(observed):
+            return observed
+        if self._known is not None and now - self._known[0] > SILENCE_S:
+            self._distrusted_until = now + DISTRUST_S
+        before = self._known[1] if self._known is not None else observed
+        if now < self._distrusted_until:
+            observed = max(observed, before)
+        self._known = now, observed
+        return observed
+
+    def told(self, outlook: Outlook, origin: float, levels: tuple[float, ...]) -> None:
+        """Remember what a new forecast says, to judge it when its lead time is over."""
+        if self._said and self._said[-1].origin == origin:
+            return
+        last = self._samples[-1][1] if self._samples else math.nan
+        due = origin + (outlook.span.last + 1) * self._step_s
+        self._said.append(_Said(due, origin, outlook, levels, last))
+
+    def _judge(self) -> None:
+        """Hold what was said against what has happened since."""
+        newest = self._samples[-1][0] if self._samples else -math.inf
+        while self._said and self._said[0].due <= newest:
+            said = self._said.popleft()
+            outcome = self._outcome(said)
+            if self._trust is not None:
+                self._trust = judged(self._trust, outcome, self.policy.trust, self._step_s)
+
+    def _outcome(self, said: _Said) -> Outcome:
+        outlook, span = said.outlook, said.outlook.span
+        begin = said.origin + span.first * self._step_s
+        known = dict(self._samples)
+        stamps = [begin + (h + 1) * self._step_s for h in range(span.steps)]
+        happened = np.array([[self._judging(known, stamp) for stamp in stamps]])
+        surprise = surprisals(outlook.steps[None], said.levels, happened)
+        return Outcome(
+            span.steps,
+            float(surprise[0]),
+            outlook.ahead.lead_qps,
+            outlook.judged_qps,
+            said.last_qps,
+            float(happened.max()),
+        )
+
+    def _judging(self, known: dict[float, float], stamp: float) -> float:
+        """Return what happened, NaN where an event had just begun or ended: nobody could know."""
+        moments = (m for event in self.policy.events for m in (event.starts, event.ends))
+        if any(0 < stamp - moment <= SETTLED_S for moment in moments):
+            return math.nan
+        return known.get(stamp, math.nan)
+
+    def follow(
+        self, now: float, observed: float, heard: Heard, workload: Workload, outlook: Outlook | None
+    ) -> Followed:
+        """Return what follows from what is known at this tick, and remember it."""
+        policy, ramp = self._core(), Ramp()
+        state = self._state or first_state(max(workload.floor, 1), now)
+        warm = ready_capacity(workload.ready_s, 1.0, ramp)
+        over = None
+        if heard.latency_s is not None:
+            over = heard.latency_s > self.policy.slo.latency_s
+        sight = Sight(
+            now,
+            observed,
+            outlook.ahead if outlook is not None else NOTHING_AHEAD,
+            warm,
+            over,
+            observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
+        )
+        decision = decide(sight, state, policy)
+        self._state = decision.state
+        fleet = Fleet(workload.ready_s, self._capacity.qps, ramp, workload.due_in_s)
+        offer = offered(decision, fleet, workload.floor, policy.limit, self.policy.classes)
+        hpa = self._plain_hpa(now, observed)
+        self._count(now, workload, observed, hpa)
+        self._recent.append(
+            (now, observed, workload.replicas, decision.plan.replicas, hpa, offer.limit.qps)
+        )
+        assert self._trust is not None or outlook is None
+        trust = self._trust or initial_trust(self.policy.trust, 1)
+        return Followed(decision, offer, trust, hpa, self._ledger, observed)
+
+    def recent(self) -> Recent:
+        """Return what was observed and decided of late."""
+        columns = np.array(self._recent, dtype=np.float64).reshape(-1, 6).T
+        stamps, qps, replicas, floor, hpa, limit = columns
+        return Recent(stamps, qps, replicas, floor, hpa, limit)
+
+    def _core(self) -> Policy:
+        policy = self.policy
+        lead = policy.lead_s if policy.lead_s is not None else DEFAULT_LEAD_S
+        return Policy(self._capacity, policy.scale, policy.limit, lead, policy.events)
+
+    def _plain_hpa(self, now: float, observed: float) -> int:
+        """Return what the autoscaler alone would have: the counterfactual."""
+        current = self._hpa_replicas or self._hpa.spec.min_replicas
+        reading = None
+        if not math.isnan(observed):
+            utilization = self._hpa.spec.metric is MetricKind.UTILIZATION
+            unit = self._capacity.qps if utilization else 1.0
+            reading = Reading(observed / unit, current)
+        self._hpa_replicas = self._hpa.sync(now, current, reading).replicas
+        return self._hpa_replicas
+
+    def _count(self, now: float, workload: Workload, observed: float, hpa: int) -> None:
+        """Add the time since the tick before to the ledger."""
+        if self._recent:
+            seconds = max(now - self._recent[-1][0], 0.0)
+            hours, need = seconds / 3600, observed / self._capacity.qps
+            ledger = self._ledger
+            self._ledger = Ledger(
+                ledger.seconds + seconds,
+                ledger.replica_hours + workload.replicas * hours,
+                ledger.hpa_replica_hours + hpa * hours,
+                ledger.short_s + seconds * (need > len(workload.ready_s)),
+                ledger.hpa_short_s + seconds * (need > hpa),
+            )

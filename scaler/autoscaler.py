@@ -145,11 +145,14 @@ def write_for(wish: FloorWish, seen: Autoscaler) -> FloorWrite:
     if own is None:  # the raised floor must not pass for the user's own
         own = min(wish.policy_min, seen.min_replicas)
     floor = min(max(wish.replicas, own, 1), max(seen.max_replicas, 1))
-    return FloorWrite(floor, own, force=not seen.ours)
+    # Whoever shares the user's own floor with us has not contested a raised one.
+    return FloorWrite(floor, own, force=not seen.ours or seen.min_replicas == seen.original)
 
 
 def stands(write: FloorWrite, seen: Autoscaler) -> bool:
-    """Return whether there is nothing left to write."""
+    """Return whether there is nothing left to write; what need not be touched is not."""
+    if not seen.touched:
+        return seen.min_replicas == write.min_replicas
     return seen.ours and (seen.min_replicas, seen.original) == (write.min_replicas, write.original)
 
 

@@ -1,1 +1,1 @@
-"""Everything that scaler asks of the outside, and does to it."""
+"""What talks to the world outside: one package or module for each part of it."""

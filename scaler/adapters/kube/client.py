@@ -1,0 +1,255 @@
+"""Calls to the API server: a time limit on each, retries with back-off, errors of our own.
+
+Rules of this file:
+
+* What is retried may have been done before: a write names the version it was made for, or is the
+  same when it is done twice.
+* No exception of the client or of its HTTP library leaves it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError, SSLError
+
+from scaler.adapters.kube.answers import conflict_managers, retry_after_s, said
+from scaler.errors import (
+    ClusterAbsentError,
+    ClusterConflictError,
+    ClusterError,
+    ClusterRefusedError,
+    ClusterUnreachableError,
+)
+
+MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+JSON = "application/json"
+_PAGE = 500  # objects in one answer, as kubectl asks for
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to try: ``attempts`` within ``budget_s``, waiting ``first_s`` and then doubling it.
+
+    ``connect_s`` and ``read_s`` bound one call.
+    """
+
+    attempts: int = 4
+    budget_s: float = 10.0
+    first_s: float = 0.1
+    connect_s: float = 2.0
+    read_s: float = 5.0
+
+    def wait_s(self, failed: int, asked_s: float, share: float) -> float:
+        """Return how long to wait after so many failures: jittered, and not before it was asked.
+
+        >>> Patience().wait_s(3, 0.0, share=0.5), Patience().wait_s(1, 2.0, share=0.0)
+        (0.2, 2.0)
+        """
+        return max(asked_s, self.first_s * 2.0 ** (failed - 1) * share)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call. ``query`` and ``body`` are sent as they are; ``what`` names it in a message."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Object | None = None
+    content_type: str = JSON
+
+    @property
+    def what(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass
+class Api:
+    """One API server. Safe to use from several threads.
+
+    Attributes:
+        sleep, jitter, clock: the time that is waited, the share of it that is, and what measures.
+        failures: calls that failed for good, by kind of error.
+    """
+
+    api: client.ApiClient
+    patience: Patience = field(default_factory=Patience)
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def call(self, request: Request) -> Object:
+        """Return the answer as JSON.
+
+        Raises:
+            ClusterError: of the kind that says what to do about it.
+        """
+        try:
+            return self._retried(request)
+        except ClusterError as error:
+            kind = type(error).__name__
+            self.failures[kind] = self.failures.get(kind, 0) + 1
+            raise
+
+    def get(self, path: str, **query: str) -> Object:
+        return self.call(Request("GET", path, tuple(query.items())))
+
+    def pages(self, path: str, **query: str) -> Iterator[Object]:
+        """Yield the pages of a list: each has ``items`` and ``metadata``."""
+        more: dict[str, str] = {}
+        while True:
+            page = self.get(path, limit=str(_PAGE), **query, **more)
+            yield page
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return
+            more = {"continue": token}
+
+    def patch(self, path: str, body: Object, content_type: str = MERGE, **query: str) -> Object:
+        query = {"fieldManager": "tidegate", **query}
+        return self.call(Request("PATCH", path, tuple(query.items()), body, content_type))
+
+    def stream(self, path: str, read_s: float, **query: str) -> HTTPResponse:
+        """Return an open answer of the HTTP library, which the caller closes; nothing is retried.
+
+        Args:
+            path: what to watch.
+            read_s: longest silence.
+            query: of the watch.
+        """
+        request = Request("GET", path, tuple(query.items()))
+        answer, status = self._sent(request, read_s)
+        if status != 200:
+            body = self._read(request, answer)
+            raise _error(request, status, body)
+        return answer
+
+    def _retried(self, request: Request) -> Object:
+        began, failed = self.clock(), 0
+        while True:
+            asked_s = 0.0
+            try:
+                answer, status = self._sent(request, self.patience.read_s)
+                body = self._read(request, answer)
+                if status < 300:
+                    return _decoded(request, body)
+                error: ClusterError = _error(request, status, body)
+                if status not in _RETRIED:
+                    raise error
+                asked_s = retry_after_s(answer.headers)
+            except ClusterUnreachableError as away:
+                error = away
+            failed += 1
+            wait = self.patience.wait_s(failed, asked_s, self.jitter())
+            spent = self.clock() - began
+            if failed >= self.patience.attempts or spent + wait > self.patience.budget_s:
+                raise ClusterUnreachableError(f"{error}; gave up after {failed} tries") from error
+            self.sleep(wait)
+
+    def _sent(self, request: Request, read_s: float) -> tuple[HTTPResponse, int]:
+        method, url, headers, body, _ = self.api.param_serialize(
+            request.method,
+            request.path,
+            query_params=list(request.query),
+            header_params={"Accept": JSON, "Content-Type": request.content_type},
+            body=request.body,
+            auth_settings=["BearerToken"],
+        )
+        timeout = (self.patience.connect_s, read_s)
+        try:
+            answer = self.api.call_api(method, url, headers, body, _request_timeout=timeout)
+        except (HTTPError, HTTPException, OSError, client.ApiException) as error:
+            raise _away(request, error) from error
+        return answer.response, int(answer.status)
+
+    def _read(self, request: Request, answer: HTTPResponse) -> bytes:
+        try:
+            return bytes(answer.data)
+        except (HTTPError, HTTPException, OSError) as error:
+            raise _away(request, error) from error
+        finally:
+            answer.release_conn()
+
+
+def connected(
+    kubeconfig: Path | None = None, context: str | None = None, patience: Patience | None = None
+) -> Api:
+    """Return the API server of a kubeconfig file; with neither, of the pod that we run in.
+
+    Raises:
+        ClusterError: there is no such configuration, or it cannot be used.
+    """
+    settings = client.Configuration()
+    try:
+        if kubeconfig is None and context is None:
+            try:
+                config.load_incluster_config(settings)  # type: ignore[no-untyped-call]
+            except ConfigException:
+                _from_file(None, None, settings)
+        else:
+            name = str(kubeconfig) if kubeconfig else None
+            _from_file(name, context, settings)
+    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        where = kubeconfig or "the pod's service account, KUBECONFIG and ~/.kube/config"
+        raise ClusterRefusedError(
+            f"no cluster can be reached by {where}: {error}; give --kubeconfig, or --policies"
+        ) from error
+    settings.retries = False  # they are ours to make
+    settings.connection_pool_maxsize = 32  # threads of one tick
+    return Api(client.ApiClient(settings), patience or Patience())
+
+
+def _from_file(name: str | None, context: str | None, settings: client.Configuration) -> None:
+    config.load_kube_config(  # type: ignore[no-untyped-call]
+        name, context, client_configuration=settings
+    )
+
+
+def _away(request: Request, error: Exception) -> ClusterError:
+    if isinstance(error, SSLError):
+        return ClusterRefusedError(f"{request.what}: {error}; is it the right CA?")
+    words = " ".join(str(error).split())
+    return ClusterUnreachableError(f"{request.what}: {type(error).__name__}: {words}")
+
+
+def _decoded(request: Request, body: bytes) -> Object:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ClusterUnreachableError(f"{request.what}: the answer is no JSON object")
+    return found
+
+
+def _error(request: Request, status: int, body: bytes) -> ClusterError:
+    answer: Mapping[str, Any] = {}
+    try:
+        decoded = json.loads(body)
+        answer = decoded if isinstance(decoded, dict) else {}
+    except ValueError:
+        pass  # of a proxy between, which answers in HTML
+    message = f"{request.what}: {status} {said(answer)}"
+    if status in (404, 410):
+        return ClusterAbsentError(message)
+    if status == 409:
+        return ClusterConflictError(message, conflict_managers(answer))
+    if status in _RETRIED:
+        return ClusterUnreachableError(message)
+    return ClusterRefusedError(message)

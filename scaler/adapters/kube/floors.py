@@ -1,0 +1,173 @@
+"""The floor of an autoscaler: applied with the user's own beside it, and put back without a trace.
+
+Rules of this file:
+
+* Every write names the version that was read for it, so that nobody's change is overwritten unseen.
+* The floor and the annotation travel in one write, in both directions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from scaler.adapters.kube.answers import autoscaler
+from scaler.adapters.kube.client import APPLY, Api, Object
+from scaler.adapters.kube.paths import AUTOSCALING, autoscaler_path, listed
+from scaler.autoscaler import (
+    MANAGER,
+    ORIGINAL,
+    Autoscaler,
+    FloorWish,
+    FloorWrite,
+    Refusal,
+    Target,
+    contested_remedy,
+    keda_remedy,
+    restored_floor,
+    stands,
+    write_for,
+)
+from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterRefusedError
+from scaler.ports import FloorOutcome
+
+# The autoscaler's controller writes its status every 15 s: a write may meet it, hardly five in a row.
+_MEETINGS = 5
+
+
+class Floors:
+    """Moves floors on one API server.
+
+    ``keep`` is given each object that was read or written, so that a cache need not wait for it.
+    """
+
+    def __init__(self, api: Api, keep: Callable[[Object], None]) -> None:
+        self._api, self._keep = api, keep
+        # Those that we raised: noticed even where a revert takes our annotation away as well.
+        self._held: set[Target] = set()
+        self._lock = threading.Lock()
+
+    def set(self, wish: FloorWish) -> FloorOutcome:
+        try:
+            return self._met(lambda: self._set(wish))
+        except ClusterAbsentError as error:
+            self._holds(wish.target, held=False)
+            return FloorOutcome(None, refusal=Refusal.MISSING, message=_missing(wish.target, error))
+        except ClusterRefusedError as error:
+            return FloorOutcome(None, refusal=Refusal.INVALID, message=str(error))
+
+    def restore(self, target: Target, policy_min: int | None) -> FloorOutcome:
+        try:
+            outcome = self._met(lambda: self._restore(target, policy_min))
+        except ClusterAbsentError:
+            outcome = FloorOutcome(None)  # nothing is left of it, so nothing of ours either
+        self._holds(target, held=False)
+        return outcome
+
+    def read(self, target: Target) -> Autoscaler:
+        return autoscaler(self._read(target))
+
+    def touched(self, namespace: str | None) -> Iterator[Autoscaler]:
+        """Yield the autoscalers that carry our annotation."""
+        for page in self._api.pages(listed(AUTOSCALING, "horizontalpodautoscalers", namespace)):
+            for found in page["items"]:
+                seen = autoscaler(found)
+                if seen.original is not None:
+                    yield seen
+
+    def _met(self, attempt: Callable[[], FloorOutcome]) -> FloorOutcome:
+        """Try again while the object changes between a read and the write that follows."""
+        for _ in range(_MEETINGS - 1):
+            try:
+                return attempt()
+            except ClusterConflictError as conflict:
+                if conflict.managers:
+                    raise
+        return attempt()
+
+    def _set(self, wish: FloorWish) -> FloorOutcome:
+        seen = self.read(wish.target)
+        if seen.scaled_object is not None:
+            return FloorOutcome(seen.min_replicas, refusal=Refusal.KEDA, message=keda_remedy(seen))
+        with self._lock:
+            held = wish.target in self._held
+        manager = seen.reverted_by(held=held)
+        if manager is not None and not wish.reclaim:
+            return _contested(seen, manager)
+        write = write_for(wish, seen)
+        if stands(write, seen):
+            return FloorOutcome(seen.min_replicas)
+        try:
+            written = self._apply(seen, write)
+        except ClusterConflictError as conflict:
+            if not conflict.managers:
+                raise
+            return _contested(seen, ", ".join(conflict.managers))
+        self._keep(written)
+        self._holds(wish.target, held=True)
+        return FloorOutcome(autoscaler(written).min_replicas, moved=True)
+
+    def _apply(self, seen: Autoscaler, write: FloorWrite) -> Object:
+        target = seen.target
+        body: Object = {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {
+                "namespace": target.namespace,
+                "name": target.name,
+                "resourceVersion": seen.version,
+                "annotations": {ORIGINAL: str(write.original)},
+            },
+            "spec": {"minReplicas": write.min_replicas},
+        }
+        force = "true" if write.force else "false"
+        return self._api.patch(autoscaler_path(target), body, APPLY, force=force)
+
+    def _restore(self, target: Target, policy_min: int | None) -> FloorOutcome:
+        found = self._read(target)
+        seen = autoscaler(found)
+        moved = False
+        if seen.touched:
+            floor = restored_floor(seen, policy_min)
+            body: Object = {
+                "metadata": {"resourceVersion": seen.version, "annotations": {ORIGINAL: None}},
+                "spec": {"minReplicas": floor},
+            }
+            found = self._api.patch(autoscaler_path(target), body)
+            self._keep(found)
+            moved = floor != seen.min_replicas
+        entries = found["metadata"].get("managedFields") or []
+        others = [one for one in entries if one.get("manager") != MANAGER]
+        if len(others) < len(entries):
+            # Applying nothing would remove minReplicas, which then defaults to 1; so ours are
+            # struck from the list instead, and the field is left to whoever writes it next. An
+            # entry of nothing stands for none at all. Source: kubernetes.io, "Server-Side Apply".
+            body = {
+                "metadata": {
+                    "resourceVersion": found["metadata"]["resourceVersion"],
+                    "managedFields": others or [{}],
+                }
+            }
+            self._keep(self._api.patch(autoscaler_path(target), body))
+        return FloorOutcome(found["spec"].get("minReplicas") or 1, moved=moved)
+
+    def _read(self, target: Target) -> Object:
+        return self._api.get(autoscaler_path(target))
+
+    def _holds(self, target: Target, *, held: bool) -> None:
+        with self._lock:
+            (self._held.add if held else self._held.discard)(target)
+
+
+def _contested(seen: Autoscaler, manager: str) -> FloorOutcome:
+    message = contested_remedy(seen.target, manager)
+    return FloorOutcome(
+        seen.min_replicas, refusal=Refusal.CONTESTED, manager=manager, message=message
+    )
+
+
+def _missing(target: Target, error: Exception) -> str:
+    return (
+        f"there is no HorizontalPodAutoscaler {target} ({error}); create it, or name another in "
+        "spec.targetRef.name"
+    )

@@ -24,6 +24,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
 from scaler.adapters.kube.answers import conflict_managers, retry_after_s, said
+from scaler.autoscaler import MANAGER
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
@@ -122,8 +123,14 @@ class Api:
             more = {"continue": token}
 
     def patch(self, path: str, body: Object, content_type: str = MERGE, **query: str) -> Object:
-        query = {"fieldManager": "tidegate", **query}
+        query = {"fieldManager": MANAGER, **query}
         return self.call(Request("PATCH", path, tuple(query.items()), body, content_type))
+
+    def post(self, path: str, body: Object) -> Object:
+        return self.call(Request("POST", path, body=body))
+
+    def put(self, path: str, body: Object) -> Object:
+        return self.call(Request("PUT", path, body=body))
 
     def stream(self, path: str, read_s: float, **query: str) -> HTTPResponse:
         """Return an open answer of the HTTP library, which the caller closes; nothing is retried.

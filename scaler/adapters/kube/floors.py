@@ -31,7 +31,7 @@ from scaler.autoscaler import (
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterRefusedError
 from scaler.ports import FloorOutcome
 
-# The autoscaler's controller writes its status every 15 s: a write may meet it, hardly five in a row.
+# Its controller writes an autoscaler's status every 15 s: a write may meet it, not five in a row.
 _MEETINGS = 5
 
 
@@ -126,30 +126,28 @@ class Floors:
     def _restore(self, target: Target, policy_min: int | None) -> FloorOutcome:
         found = self._read(target)
         seen = autoscaler(found)
-        moved = False
+        floor = seen.min_replicas
         if seen.touched:
             floor = restored_floor(seen, policy_min)
-            body: Object = {
-                "metadata": {"resourceVersion": seen.version, "annotations": {ORIGINAL: None}},
-                "spec": {"minReplicas": floor},
-            }
-            found = self._api.patch(autoscaler_path(target), body)
-            self._keep(found)
-            moved = floor != seen.min_replicas
-        entries = found["metadata"].get("managedFields") or []
-        others = [one for one in entries if one.get("manager") != MANAGER]
-        if len(others) < len(entries):
-            # Applying nothing would remove minReplicas, which then defaults to 1; so ours are
-            # struck from the list instead, and the field is left to whoever writes it next. An
-            # entry of nothing stands for none at all. Source: kubernetes.io, "Server-Side Apply".
-            body = {
-                "metadata": {
-                    "resourceVersion": found["metadata"]["resourceVersion"],
-                    "managedFields": others or [{}],
-                }
-            }
-            self._keep(self._api.patch(autoscaler_path(target), body))
-        return FloorOutcome(found["spec"].get("minReplicas") or 1, moved=moved)
+            found = self._released(found, {"annotations": {ORIGINAL: None}}, {"minReplicas": floor})
+        if _theirs(found) is not None:  # the write that put the floor back was ours, too
+            self._released(found, {}, {})
+        return FloorOutcome(floor, moved=floor != seen.min_replicas)
+
+    def _released(self, found: Object, meta: Object, spec: Object) -> Object:
+        """Write a change together with our fields being nobody's any more.
+
+        To apply nothing would remove minReplicas, which then defaults to 1: ours are struck from
+        the list instead. Source: kubernetes.io, "Server-Side Apply", clearing managedFields.
+        """
+        meta = {"resourceVersion": found["metadata"]["resourceVersion"], **meta}
+        theirs = _theirs(found)
+        if theirs is not None:
+            meta["managedFields"] = theirs
+        body: Object = {"metadata": meta, "spec": spec} if spec else {"metadata": meta}
+        written = self._api.patch(autoscaler_path(autoscaler(found).target), body)
+        self._keep(written)
+        return written
 
     def _read(self, target: Target) -> Object:
         return self._api.get(autoscaler_path(target))
@@ -157,6 +155,13 @@ class Floors:
     def _holds(self, target: Target, *, held: bool) -> None:
         with self._lock:
             (self._held.add if held else self._held.discard)(target)
+
+
+def _theirs(found: Object) -> list[Object] | None:
+    """Return the entries of others, an empty one for none at all; None where all are of others."""
+    entries = found["metadata"].get("managedFields") or []
+    others = [entry for entry in entries if entry.get("manager") != MANAGER]
+    return None if len(others) == len(entries) else others or [{}]
 
 
 def _contested(seen: Autoscaler, manager: str) -> FloorOutcome:

@@ -50,6 +50,11 @@ class Shelf(Generic[T]):
             if key not in self._kept or self._kept[key][0] <= version:
                 self._kept[key] = (version, value)
 
+    def renew(self, found: Object) -> None:
+        """Put what we have written; what was deleted meanwhile does not come back by it."""
+        if self.get(key_of(found)) is not None:
+            self.put(found)
+
     def drop(self, found: Object) -> None:
         with self._lock:
             self._kept.pop(key_of(found), None)

@@ -1,0 +1,167 @@
+"""`scaler.ports.Cluster` on a real API server: what is read comes from memory, kept by watches.
+
+A tick reads a thousand autoscalers and their pods; asked one by one they would cost thousands of
+requests, so three watches keep them. What is written is read anew first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from scaler.adapters.kube.answers import autoscaler
+from scaler.adapters.kube.client import Api
+from scaler.adapters.kube.events import Events
+from scaler.adapters.kube.floors import Floors
+from scaler.adapters.kube.informer import Informer, Store, WatchTimes
+from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_path, listed
+from scaler.adapters.kube.policies import Guards, PolicyReader
+from scaler.adapters.kube.status import Statuses
+from scaler.adapters.kube.stores import Pods, Shelf
+from scaler.adapters.kube.workloads import ScaleRef, Scales, scale_ref
+from scaler.autoscaler import Autoscaler, FloorWish, Target
+from scaler.errors import ClusterAbsentError, ClusterUnreachableError
+from scaler.ports import Contact, FloorOutcome, KeptPolicy, Notice, PolicyStatus, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """How a cluster is watched.
+
+    Attributes:
+        namespace: the only one that is watched; None: all.
+        instance: this replica, for Events.
+        stale_s: after which what is remembered is too old to act on.
+    """
+
+    namespace: str | None = None
+    instance: str = "tidegate"
+    stale_s: float = 90.0
+    times: WatchTimes = WatchTimes()
+
+
+class KubernetesCluster:
+    """See `scaler.ports.Cluster`. `start` it first and `close` it last."""
+
+    def __init__(
+        self, api: Api, settings: ClusterSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._api, self._settings = api, settings
+        self._policies = Shelf(PolicyReader())
+        self._autoscalers: Shelf[tuple[Autoscaler, ScaleRef]] = Shelf(
+            lambda found: (autoscaler(found), scale_ref(found))
+        )
+        self._pods = Pods()
+        self._informers = [
+            self._informer(POLICIES, "demandpolicies", self._policies, clock),
+            self._informer(AUTOSCALING, "horizontalpodautoscalers", self._autoscalers, clock),
+            self._informer(CORE, "pods", self._pods, clock),
+        ]
+        self._floors = Floors(api, self._autoscalers.renew)
+        self._guards = Guards(api, self._policies.renew)
+        self._statuses = Statuses(api, self._status, self._policies.renew)
+        self._events = Events(api, settings.instance)
+        self._scales = Scales(api, clock)
+
+    def start(self, wait_s: float = 30.0) -> None:
+        """Begin to watch, and return once everything was listed.
+
+        Raises:
+            ClusterError: it cannot be listed; the first call says why.
+        """
+        began = time.monotonic()
+        for group, plural in (
+            (POLICIES, "demandpolicies"),
+            (AUTOSCALING, "horizontalpodautoscalers"),
+            (CORE, "pods"),
+        ):
+            self._permitted(group, plural)
+        for informer in self._informers:
+            informer.start()
+        for informer in self._informers:
+            if not informer.wait(max(wait_s - (time.monotonic() - began), 0.0)):
+                raise ClusterUnreachableError(f"the cluster was not listed within {wait_s:g}s")
+
+    def close(self) -> None:
+        """Stop watching; calls that are under way come to their end."""
+        for informer in self._informers:
+            informer.close()
+
+    def policies(self) -> Mapping[str, KeptPolicy]:
+        return MappingProxyType(
+            {item_id: entry.kept for item_id, entry in self._policies.all().items()}
+        )
+
+    def observe(self, target: Target) -> Workload:
+        silent = max(informer.silent_s() for informer in self._informers)
+        if silent > self._settings.stale_s:
+            raise ClusterUnreachableError(
+                f"the API server was not heard of for {silent:.0f}s, so the pods of {target} "
+                f"are not known; at most {self._settings.stale_s:g}s are acted on"
+            )
+        seen, ref = self._known(target)
+        pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
+        return Workload(seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0)
+
+    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+        return self._floors.set(wish)
+
+    def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
+        return self._floors.restore(target, policy_min)
+
+    def raised(self) -> Iterator[Autoscaler]:
+        """Yield the autoscalers that carry our annotation, asked for anew; needs no `start`."""
+        return self._floors.touched(self._settings.namespace)
+
+    def wake(self, target: Target, replicas: int) -> bool:
+        found = self._api.get(autoscaler_path(target))
+        most = autoscaler(found).max_replicas
+        return self._scales.wake(scale_ref(found), min(replicas, most))
+
+    def guard(self, item_id: str) -> bool:
+        return self._guards.guard(item_id)
+
+    def release(self, item_id: str) -> bool:
+        return self._guards.release(item_id)
+
+    def publish(self, item_id: str, status: PolicyStatus, *, now: float) -> bool:
+        return self._statuses.publish(item_id, status, now)
+
+    def tell(self, item_id: str, notice: Notice, *, now: float) -> bool:
+        entry = self._policies.get(item_id)
+        return entry is not None and self._events.tell(entry.kept, notice, now)
+
+    def contact(self) -> Contact:
+        silent = max(informer.silent_s() for informer in self._informers)
+        return Contact(silent, MappingProxyType(dict(self._api.failures)))
+
+    def _informer(
+        self, group: str, plural: str, store: Store, clock: Callable[[], float]
+    ) -> Informer:
+        path = listed(group, plural, self._settings.namespace)
+        return Informer(self._api, path, store, self._settings.times, clock)
+
+    def _permitted(self, group: str, plural: str) -> None:
+        try:
+            self._api.get(listed(group, plural, self._settings.namespace), limit="1")
+        except ClusterAbsentError as error:
+            raise ClusterAbsentError(
+                f"{error}; the cluster knows no {plural}: 'scaler crd | kubectl apply -f -' "
+                "installs them"
+            ) from error
+
+    def _known(self, target: Target) -> tuple[Autoscaler, ScaleRef]:
+        known = self._autoscalers.get(str(target))
+        if known is None:
+            raise ClusterAbsentError(
+                f"there is no HorizontalPodAutoscaler {target}; create it, or name another in "
+                "spec.targetRef.name"
+            )
+        return known
+
+    def _status(self, item_id: str) -> Mapping[str, Any] | None:
+        entry = self._policies.get(item_id)
+        return entry.status if entry else None

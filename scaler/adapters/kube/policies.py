@@ -1,0 +1,131 @@
+"""DemandPolicies of a cluster: read by the rules of policy files, guarded by a finalizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.paths import policy_path
+from scaler.adapters.kube.stores import key_of
+from scaler.autoscaler import FINALIZER
+from scaler.errors import ClusterAbsentError, ClusterConflictError
+from scaler.policy_faults import examined
+from scaler.policy_schema import API_VERSION, KIND
+from scaler.policy_yaml import Document, Loc
+from scaler.ports import KeptPolicy
+from scaler.service_policy import ServicePolicy
+
+_MEETINGS = 5  # of two writers, before it is an error
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEntry:
+    """A policy, and its status as it stands."""
+
+    kept: KeptPolicy
+    status: Mapping[str, Any]
+
+
+class PolicyReader:
+    """Reads objects as policies; one that is wrong has its faults instead, and never raises.
+
+    A spec is read once for each generation: most of what changes is the status that we write.
+    """
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[object, ServicePolicy | None, tuple[str, ...]]] = {}
+
+    def __call__(self, found: Mapping[str, Any]) -> PolicyEntry:
+        meta, item_id = found["metadata"], key_of(found)
+        edition = (meta.get("uid"), meta.get("generation"), meta.get("labels"))
+        known = self._read.get(item_id)
+        if known is None or known[0] != edition:
+            known = (edition, *_read(found))
+            self._read[item_id] = known
+        status = found.get("status") or {}
+        kept = KeptPolicy(
+            item_id=item_id,
+            uid=meta.get("uid", ""),
+            generation=meta.get("generation", 0),
+            policy=known[1],
+            faults=known[2],
+            deleting="deletionTimestamp" in meta,
+            guarded=FINALIZER in (meta.get("finalizers") or ()),
+            published=status.get("published"),
+        )
+        return PolicyEntry(kept, status)
+
+
+def _read(found: Mapping[str, Any]) -> tuple[ServicePolicy | None, tuple[str, ...]]:
+    # In a list the API server leaves out what is the same of all items.
+    data = {"apiVersion": API_VERSION, "kind": KIND, **found}
+    policy, faults = examined(Document(data, dict.fromkeys(_places(data, ()), 0)))
+    if policy is None:
+        return None, tuple(_without_line(fault) for fault in faults)
+    try:
+        return policy.to_policy(), ()
+    except ValueError as error:
+        return None, (str(error),)
+
+
+def _places(data: object, loc: Loc) -> Iterator[Loc]:
+    yield loc
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _places(value, (*loc, key))
+    elif isinstance(data, list):
+        for place, value in enumerate(data):
+            yield from _places(value, (*loc, place))
+
+
+def _without_line(fault: str) -> str:
+    """Return a fault without the line, for an object has none.
+
+    >>> _without_line("spec.mode: must be Enforce (got 2, line 0); or not")
+    'spec.mode: must be Enforce (got 2); or not'
+    >>> _without_line("spec.replicas: is missing (line 0); add it")
+    'spec.replicas: is missing; add it'
+    """
+    return fault.replace(", line 0)", ")").replace(" (line 0)", "")
+
+
+class Guards:
+    """Adds and removes our finalizer; ``keep`` is given each object that was written."""
+
+    def __init__(self, api: Api, keep: Callable[[Object], None]) -> None:
+        self._api, self._keep = api, keep
+
+    def guard(self, item_id: str) -> bool:
+        return self._met(item_id, lambda names: [*names, FINALIZER])
+
+    def release(self, item_id: str) -> bool:
+        return self._met(item_id, lambda names: names)
+
+    def _met(self, item_id: str, change: Callable[[list[str]], list[str]]) -> bool:
+        """Change the finalizers, given those of others; False if the policy is gone."""
+        for attempt in range(1, _MEETINGS + 1):
+            try:
+                return self._change(item_id, change)
+            except ClusterAbsentError:
+                return False
+            except ClusterConflictError:
+                if attempt == _MEETINGS:
+                    raise
+        raise AssertionError("the last attempt returned or raised")
+
+    def _change(self, item_id: str, change: Callable[[list[str]], list[str]]) -> bool:
+        path = policy_path(item_id)
+        meta = self._api.get(path)["metadata"]
+        before = meta.get("finalizers") or []
+        after = change([name for name in before if name != FINALIZER])
+        if "deletionTimestamp" in meta and FINALIZER in after:
+            return FINALIZER in before  # nothing may be added to what is being deleted
+        if sorted(after) != sorted(before):
+            version = meta["resourceVersion"]
+            body = {"metadata": {"resourceVersion": version, "finalizers": after}}
+            written = self._api.patch(path, body)
+            if after or "deletionTimestamp" not in meta:
+                self._keep(written)
+        return True

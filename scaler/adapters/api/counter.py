@@ -1,0 +1,267 @@
+"""One service's counter, where gateways get their shares: what each was told, and if it stands.
+
+Rules of this file:
+
+* A version is told once. A gateway that asks again while nothing that it acts on has changed keeps
+  its version, and its booking is prolonged: that is what a 304 says.
+* Everything is confined to one thread; time is monotonic seconds, handed in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+
+from scaler.adapters.api.aging import Aged, aged, cell_of
+from scaler.adapters.api.body import Terms, acting_part, haproxy_map, rendered, why_part
+from scaler.adapters.api.holder import Posted
+from scaler.adapters.api.said import NOTHING_SAID, Held, Said, held_by
+from scaler.adapters.api.settings import LeaseTerms
+from scaler.published import ServiceView
+from scaler.shares import Handed, Report, Share, ShareReason, Shares, assign
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a gateway asks.
+
+    Attributes:
+        instance: its name.
+        etag: of what it holds; empty: nothing, or it does not say.
+        said: its report; None: it has none.
+        version: of the share that it acts on, where it says so without an ETag.
+        holds_qps: the same for the share.
+    """
+
+    instance: str
+    etag: str = ""
+    said: Said | None = None
+    version: int | None = None
+    holds_qps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a gateway was told last.
+
+    Attributes:
+        held: version and share, as the ETag names them.
+        etag: of that.
+        acting: what it acts on, rendered; body: the whole answer.
+        lines: the same for HAProxy.
+        state: of the counter when it was last found to stand.
+        settled: it is acted on, and cannot grow until that state changes.
+    """
+
+    held: Held
+    etag: str
+    acting: str
+    body: bytes
+    lines: bytes
+    state: int
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to answer; ``changed`` unless the gateway holds just that."""
+
+    told: Told
+    changed: bool
+
+
+class Counter:
+    """Hands out shares of one service's limit.
+
+    Args:
+        service: ``"namespace/name"``.
+        epoch: of this process.
+        settings: what every gateway is told.
+        learning_until: until then it hands out only what gateways already hold.
+    """
+
+    def __init__(
+        self, service: str, epoch: str, settings: LeaseTerms, learning_until: float
+    ) -> None:
+        self._service, self._epoch, self._settings = service, epoch, settings
+        self._policy = settings.shares
+        self._shares = Shares(learning_until=learning_until)
+        self._told: dict[str, Told] = {}
+        self._said: dict[str, Said] = {}
+        self._until: dict[str, float] = {}
+        self._prolonged: set[str] = set()
+        self._view: ServiceView | None = None
+        self._cell = -1
+        self._now: Aged | None = None
+        self._frame: tuple[object, ...] = ()
+        self._looked_at = -math.inf
+        self._learning = learning_until > -math.inf
+        self.state = 0
+        self.freed = False
+
+    @property
+    def instances(self) -> int:
+        return len(self._shares.held)
+
+    def knows(self, instance: str) -> bool:
+        return instance in self._told
+
+    def learning(self, now: float) -> bool:
+        return now < self._shares.learning_until
+
+    def look(self, posted: Posted, view: ServiceView, now: float) -> None:
+        """Take in the latest board and the time; ``state`` counts up if that changes anything."""
+        cell = cell_of(posted.age_s(now))
+        if view is not self._view or cell != self._cell:
+            self._renew_frame(view, cell)
+        if now - self._looked_at >= 1.0:
+            self._looked_at = now
+            self._expire(now)
+        if self._learning and not self.learning(now):
+            self._learning = False
+            self.state += 1
+
+    def ask(self, asked: Asked, now: float) -> Answer:
+        """Return what this gateway is told; call `look` first."""
+        told = self._told.get(asked.instance)
+        stands = told is not None and told.settled and told.state == self.state
+        if told is not None and stands and asked.said is None and told.etag == asked.etag:
+            if now < self._until.get(asked.instance, now):
+                self._until[asked.instance] = now + self._policy.lease_s
+                self._prolonged.add(asked.instance)
+                return Answer(told, changed=False)
+        return self.ask_all([asked], now)[0]
+
+    def ask_all(self, asked: list[Asked], now: float) -> list[Answer]:
+        """Return what each of these gateways is told; they differ in their names."""
+        assert self._now is not None  # look() comes first
+        self._fold()
+        for one in asked:
+            self._hear(one)
+        before = {share.instance: share.booked_qps for share in self._shares.held}
+        reports = [self._report(one) for one in asked]
+        after = assign(self._shares, self._now.qps, reports, now=now, policy=self._policy)
+        if any(one.instance not in before for one in asked):
+            self.state += 1  # everybody's fair share depends on how many there are
+        shares = {share.instance: share for share in after.held}
+        expires = now + self._policy.lease_s
+        answers = []
+        for one in asked:
+            share = shares[one.instance]
+            told, same = self._tell(one, share, len(shares), after.version)
+            if same:
+                # The version of now is not told: the one that it holds lives on instead.
+                version = told.held.version
+                older = tuple(h for h in share.handed[:-1] if h.version != version)
+                handed = (*older, Handed(version, share.qps, expires))
+                shares[one.instance] = replace(share, handed=handed)
+            self._until[one.instance] = expires
+            answers.append(Answer(told, changed=told.etag != one.etag))
+        self._shares = replace(after, held=tuple(shares.values()))
+        self.freed |= any(
+            share.booked_qps < before.get(name, 0.0) for name, share in shares.items()
+        )
+        return answers
+
+    def unsettled(self, instance: str) -> bool:
+        """Whether what this gateway was told may not be the last word."""
+        told = self._told.get(instance)
+        return told is None or told.state != self.state or not told.settled
+
+    def _tell(self, asked: Asked, share: Share, instances: int, version: int) -> tuple[Told, bool]:
+        """Return what a gateway is told, and whether it was told the same before."""
+        assert self._view is not None
+        assert self._now is not None
+        said = self._said.get(asked.instance, NOTHING_SAID)
+        acting = acting_part(Terms(self._view, self._now, share, instances, said, self._settings))
+        text = json.dumps(acting)
+        before = self._told.get(asked.instance)
+        same = before is not None and before.acting == text
+        if before is not None and same:
+            # Until it says that it holds just that, it may still act on something older.
+            settled = share.reason is ShareReason.FAIR and asked.etag == before.etag
+            told = replace(before, state=self.state, settled=settled)
+        else:
+            why = json.dumps(why_part(self._view, self._now))
+            held = Held(self._epoch, version, share.qps)
+            body = rendered(self._service, self._epoch, version, text, why)
+            lines = haproxy_map(version, acting)
+            told = Told(held, held.etag, text, body, lines, self.state, settled=False)
+        self._told[asked.instance] = told
+        return told, same
+
+    def _hear(self, asked: Asked) -> None:
+        if asked.said is None:
+            return
+        before = self._said.get(asked.instance, NOTHING_SAID)
+        after = self._said[asked.instance] = before.after(asked.said)
+        if after.wants_qps != before.wants_qps:
+            self.state += 1  # everybody's fair share depends on what each one wants
+
+    def _report(self, asked: Asked) -> Report:
+        version, holds = asked.version, asked.holds_qps
+        held = held_by(asked.etag)
+        if held is not None:
+            version = held.version if held.epoch == self._epoch else None
+            holds = held.qps
+        wants = self._said.get(asked.instance, NOTHING_SAID).wants_qps
+        assert self._now is not None
+        return Report(asked.instance, wants, version, min(holds, self._now.qps))
+
+    def _renew_frame(self, view: ServiceView, cell: int) -> None:
+        """Take in what the limit is now; it is a new state if gateways would act differently."""
+        assert view.offer is not None
+        now = aged(view.offer, cell)
+        frame = (
+            now.qps,
+            now.steps,
+            view.offer.limit,
+            view.offer.safe,
+            view.offer.classes,
+            _asked_of(view),
+        )
+        self._view, self._cell, self._now = view, cell, now
+        if frame != self._frame:
+            self._frame = frame
+            self.state += 1
+
+    def _fold(self) -> None:
+        """Book what was prolonged since; these hold just what they were told last."""
+        if not self._prolonged:
+            return
+        self._shares = replace(
+            self._shares,
+            held=tuple(
+                replace(share, handed=(self._booking(share),))
+                if share.instance in self._prolonged
+                else share
+                for share in self._shares.held
+            ),
+        )
+        self._prolonged.clear()
+
+    def _booking(self, share: Share) -> Handed:
+        version = self._told[share.instance].held.version
+        return Handed(version, share.qps, self._until[share.instance])
+
+    def _expire(self, now: float) -> None:
+        """Forget the gateways whose leases have run out; the others may have what they had."""
+        self._fold()
+        alive = {
+            share.instance
+            for share in self._shares.held
+            if any(handed.expires_at > now for handed in share.handed)
+        }
+        gone = (self._said.keys() | self._told.keys()) - alive
+        for instance in gone:
+            self._told.pop(instance, None)
+            self._said.pop(instance, None)
+            self._until.pop(instance, None)
+        if gone:
+            self.state += 1
+
+
+def _asked_of(view: ServiceView) -> tuple[object, ...]:
+    """Return what the policy itself has to do with a lease."""
+    return view.policy.mode, view.policy.safe_qps, view.policy.clients

@@ -1,0 +1,127 @@
+"""All services' counters. Confined to the server's event loop; time is monotonic seconds.
+
+The loop's thread reaches it only through `holder.BoardHolder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scaler.adapters.api.aging import over_at
+from scaler.adapters.api.counter import Answer, Asked, Counter
+from scaler.adapters.api.holder import BoardHolder, Posted
+from scaler.adapters.api.refusals import Refused, known_service
+from scaler.adapters.api.said import held_by
+from scaler.adapters.api.settings import ApiSettings
+from scaler.published import ServiceView
+
+SOON_S = 2
+
+
+class LimitsDesk:
+    """Answers gateways.
+
+    Args:
+        holder: of the boards; its clock is the desk's too.
+        settings: how limits are handed out.
+        epoch: names this process's series of versions; letters and digits.
+    """
+
+    def __init__(self, holder: BoardHolder, settings: ApiSettings, epoch: str) -> None:
+        self._holder, self._settings, self._epoch = holder, settings, epoch
+        self._counters: dict[str, Counter] = {}
+        lease_s = settings.terms.shares.lease_s
+        learning_s = lease_s if settings.learning_s is None else settings.learning_s
+        self._learning_until = holder.clock() + learning_s
+
+    def posted(self) -> Posted:
+        """Return the latest board.
+
+        Raises:
+            Refused: 503, before the first tick.
+        """
+        posted = self._holder.latest()
+        if posted is None:
+            raise Refused(503, "no tick yet; come back soon", SOON_S)
+        return posted
+
+    def view(self, service: str) -> ServiceView:
+        """Return what the latest tick says of a service.
+
+        Raises:
+            Refused: 503 before the first tick, 404 where there is no such service.
+        """
+        return known_service(self.posted().board, service)
+
+    def ask(self, service: str, asked: Asked, now: float) -> Answer:
+        """Return what a gateway is told.
+
+        Raises:
+            Refused: there is no such service, or nothing is known that could be handed out.
+        """
+        counter = self._counter(service, now)
+        if not counter.knows(asked.instance):
+            self._admit(counter, asked, now)
+        return counter.ask(asked, now)
+
+    def changed(self, service: str, asked: Iterable[Asked], now: float) -> list[Answer | None]:
+        """Return, for gateways that wait, the answer to those whose lease has changed.
+
+        Raises:
+            Refused: as `ask`.
+        """
+        counter = self._counter(service, now)
+        waiting = list(asked)
+        due = [one for one in waiting if counter.unsettled(one.instance)]
+        counter.freed = False
+        if not due:
+            return [None] * len(waiting)
+        answers = dict(zip((one.instance for one in due), counter.ask_all(due, now), strict=True))
+        found = (answers.get(one.instance) for one in waiting)
+        return [answer if answer is not None and answer.changed else None for answer in found]
+
+    def stirred(self, service: str) -> bool:
+        """Whether somebody has given up something that those who wait may have."""
+        counter = self._counters.get(service)
+        return counter is not None and counter.freed
+
+    def sweep(self, now: float) -> None:
+        """Drop the counters that nobody comes to any more."""
+        posted = self._holder.latest()
+        for service, counter in list(self._counters.items()):
+            view = posted.board.services.get(service) if posted else None
+            if posted is None or view is None or view.offer is None:
+                continue
+            counter.look(posted, view, now)
+            if not counter.instances:
+                del self._counters[service]
+
+    def gateways(self) -> dict[str, int]:
+        """Return how many gateways hold a share, by service."""
+        return {service: counter.instances for service, counter in self._counters.items()}
+
+    def _counter(self, service: str, now: float) -> Counter:
+        posted = self.posted()
+        view = known_service(posted.board, service)
+        if view.offer is None:
+            detail = view.error or "its limit is not known yet"
+            raise Refused(503, f"{service}: {detail}", SOON_S)
+        age = posted.age_s(now)
+        if age >= over_at(view.offer, self._settings.stale_after_s):
+            raise Refused(503, f"{service}: the last tick was {age:.0f} s ago", SOON_S)
+        counter = self._counters.get(service)
+        if counter is None:
+            counter = Counter(service, self._epoch, self._settings.terms, self._learning_until)
+            self._counters[service] = counter
+        counter.look(posted, view, now)
+        return counter
+
+    def _admit(self, counter: Counter, asked: Asked, now: float) -> None:
+        """Refuse a gateway that cannot be given a share now."""
+        most = self._settings.terms.most_instances
+        if counter.instances >= most:
+            raise Refused(429, f"{most} gateways hold a share already", SOON_S)
+        holds = asked.holds_qps > 0 or held_by(asked.etag) is not None
+        if counter.learning(now) and not holds:
+            # A share of nothing would stop it; without a lease it goes on as it was configured.
+            raise Refused(503, "just started, learning what gateways hold; come back soon", SOON_S)

@@ -9,6 +9,7 @@ favours each alike. The figures are replica-hours over the clairvoyant's.
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import time
 from collections.abc import Iterable
@@ -44,8 +45,8 @@ PEAK_REPLICAS, PEAK_UTILIZATION = 40, 0.8
 MOST_REPLICAS = 400
 ALLOWED = 0.001
 TARGETS = (
-    0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.925, 0.95,
-    0.975, 1.0, 1.05,
+    0.15, 0.2, 0.225, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.925,
+    0.95, 0.975, 1.0, 1.05,
 )  # fmt: skip
 STABILIZATIONS_S = (60.0, 300.0)
 RISKS = (0.5, 0.2, 0.05, 0.005)
@@ -194,26 +195,15 @@ def print_results(results: list[TraceResult]) -> None:
     seasonal = []
     for r in results:
         hpa, ours = cheapest(r.hpa), cheapest(r.ours)
-        figures: list[object] = ["-", "-", "-"]
-        if hpa and ours:
-            figures = [
-                hpa.hours / r.floor_hours,
-                ours.hours / r.floor_hours,
-                ours.hours / hpa.hours,
-            ]
-            if r.season >= SEASONAL:
-                seasonal.append(figures)
-        rows.append(
-            (
-                r.name,
-                r.season,
-                *figures,
-                hpa.settings if hpa else "none",
-                ours.settings if ours else "none",
-            )
-        )
+        hpa_cost, our_cost = (t.hours / r.floor_hours if t else math.nan for t in (hpa, ours))
+        figures = [hpa_cost, our_cost, our_cost / hpa_cost]
+        if r.season >= SEASONAL:
+            seasonal.append(figures)
+        told = ["none" if math.isnan(x) else x for x in figures]
+        settings = [t.settings if t else "" for t in (hpa, ours)]
+        rows.append((r.name, r.season, *told, *settings))
     if seasonal:
-        means = [geometric_mean(column) for column in zip(*seasonal, strict=True)]  # type: ignore[arg-type]
+        means = [geometric_mean(column) for column in zip(*seasonal, strict=True)]
         rows.append((f"geometric mean of the {len(seasonal)} seasonal", "", *means, "", ""))
     columns = ("trace", "season", "HPA", "tidegate", "tidegate / HPA", "best HPA", "best tidegate")
     print(markdown(columns, rows))

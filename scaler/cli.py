@@ -21,6 +21,8 @@ COMMANDS = {
     "replay": "run a policy over recorded traffic, beside your autoscaler",
     "run": "watch policies, decide every tick, act, and serve what follows",
     "check-config": "validate policy files and name everything that is wrong with them",
+    "crd": "print the CustomResourceDefinition of DemandPolicy",
+    "restore": "put back the floor of every autoscaler that tidegate has raised",
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -40,7 +40,7 @@ class ClusterSettings:
     namespace: str | None = None
     instance: str = "tidegate"
     stale_s: float = 90.0
-    times: WatchTimes = WatchTimes()
+    times: WatchTimes = field(default_factory=WatchTimes)
 
 
 class KubernetesCluster:

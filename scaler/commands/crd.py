@@ -1,0 +1,21 @@
+"""`scaler crd`: the definition of DemandPolicy, to be given to the cluster."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "nothing is contacted and nothing is written.\n\n"
+        "example:\n"
+        "  scaler crd | kubectl apply --server-side -f -"
+    )
+
+
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
+    from scaler.crd import crd_yaml
+
+    print(crd_yaml(), end="")
+    return 0

@@ -1,0 +1,91 @@
+"""The status of a DemandPolicy, and the columns that `kubectl get dp` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLUMNS = [
+    {"name": "MODE", "type": "string", "jsonPath": ".spec.mode"},
+    {
+        "name": "FLOOR",
+        "type": "integer",
+        "jsonPath": ".status.floor",
+        "description": "Replicas that the autoscaler does not go below.",
+    },
+    {
+        "name": "DEMAND",
+        "type": "number",
+        "jsonPath": ".status.demandQps",
+        "description": "Requests per second expected within the lead time.",
+    },
+    {
+        "name": "LIMIT",
+        "type": "number",
+        "jsonPath": ".status.limitQps",
+        "description": "Requests per second that gateways may admit.",
+    },
+    {
+        "name": "TRUSTED",
+        "type": "boolean",
+        "jsonPath": ".status.trusted",
+        "description": "Whether the forecast is acted on.",
+    },
+    {"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+# As metav1.Condition: kubernetes/apimachinery, pkg/apis/meta/v1.
+_CONDITION: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+    "properties": {
+        "type": {"type": "string", "maxLength": 316},
+        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+        "reason": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 1024,
+            "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        },
+        "message": {"type": "string", "maxLength": 32768},
+        "lastTransitionTime": {"type": "string", "format": "date-time"},
+        "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+    },
+}
+
+STATUS: dict[str, Any] = {
+    "type": "object",
+    "description": "What was decided last.",
+    "properties": {
+        "observedGeneration": {
+            "type": "integer",
+            "format": "int64",
+            "description": "Of the policy that was decided on.",
+        },
+        "floor": {
+            "type": "integer",
+            "format": "int32",
+            "description": "Replicas that the autoscaler does not go below, or should not.",
+        },
+        "demandQps": {
+            "type": "number",
+            "description": "Requests per second expected within the lead time.",
+        },
+        "limitQps": {
+            "type": "number",
+            "description": "Requests per second that gateways may admit.",
+        },
+        "trusted": {"type": "boolean", "description": "Whether the forecast is acted on."},
+        "conditions": {
+            "type": "array",
+            "maxItems": 16,
+            "items": _CONDITION,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+        "published": {
+            "type": "object",
+            "description": "What the other replicas serve limits from.",
+            "x-kubernetes-preserve-unknown-fields": True,
+        },
+    },
+}

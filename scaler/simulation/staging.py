@@ -91,7 +91,9 @@ def staged(
     ]
     decided = Policy(given_capacity(capacity), policy.scale, policy.limit, lead, policy.events)
     demand = np.repeat(known, timing.ticks // len(known))
-    scene = Scene(timing, demand, model, _replicas_before(series, first, capacity, hpa))
+    lead_steps = math.ceil(lead / series.step.total_seconds())
+    replicas = _replicas_at_start(known, lead_steps, capacity, hpa)
+    scene = Scene(timing, demand, model, replicas)
     return Setting(scene, hpa, net_under(hpa, capacity), decided, rehearsals[-1], rehearsals[0])
 
 
@@ -182,11 +184,15 @@ def _forecasts(
     return [smoothing, rolling_forecast(forecaster, series, origins)]
 
 
-def _replicas_before(series: Series, first: int, capacity_qps: float, hpa: HPASpec) -> int:
-    """Return the replicas at the start: what the target asks for of the demand just before."""
-    before = series.values[:first]
-    known = before[np.isfinite(before)]
-    demand = float(known[-1]) if len(known) else 0.0
+def _replicas_at_start(
+    known: FloatArray, lead_steps: int, capacity_qps: float, hpa: HPASpec
+) -> int:
+    """Return the replicas at the start, alike for all: enough for the first lead time.
+
+    What happens before a replica asked for at the first tick is warm, no contender can change.
+    """
+    first = known[: lead_steps + 1]
+    demand = float(np.nanmax(first)) if np.isfinite(first).any() else 0.0
     target = hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / capacity_qps
     wanted = math.ceil(demand / (capacity_qps * min(target, 1.0)))
     return min(max(wanted, hpa.min_replicas), hpa.max_replicas)

@@ -8,6 +8,7 @@
     |   +-- ClusterRefusedError      not allowed, or not valid
     +-- PolicyError      a policy file is wrong
     +-- ReplayError      a history cannot be replayed under a policy
+    +-- ServingError     the endpoint cannot be served as asked
 
 Each message says the value found, the rule it broke and the fix. The command line prints it and
 exits with 2; anything else that escapes is a bug.
@@ -52,3 +53,7 @@ class PolicyError(ScalerError):
 
 class ReplayError(ScalerError):
     """A history cannot be replayed under a policy."""
+
+
+class ServingError(ScalerError):
+    """The endpoint cannot be served as asked."""

@@ -42,16 +42,15 @@ def cell_of(age_s: float) -> int:
 def aged(offer: Offer, cell: int) -> Aged:
     """Return what may be told in the given cell of time since the tick.
 
-        >>> from scaler.lease import MAX_QPS
-    from scaler.limiter import Limit
-        >>> from scaler.schedule import SafeLimit
-        >>> now = Limit(200.0, 20, None, LimitReason.CAPACITY)
-        >>> steps = (LimitStep(15.0, 100.0), LimitStep(60.0, 300.0))
-        >>> offer = Offer(now, steps, SafeLimit(100.0, LimitReason.CAPACITY), (), 2, 100.0)
-        >>> [[(step.in_s, step.qps) for step in aged(offer, cell).steps] for cell in (0, 1)]
-        [[(10.0, 100.0), (60.0, 300.0)], [(5.0, 100.0), (55.0, 300.0)]]
-        >>> aged(offer, 2).qps  # the fall is less than two cells away
-        100.0
+    >>> from scaler.limiter import Limit
+    >>> from scaler.schedule import SafeLimit
+    >>> now = Limit(200.0, 20, None, LimitReason.CAPACITY)
+    >>> steps = (LimitStep(15.0, 100.0), LimitStep(60.0, 300.0))
+    >>> offer = Offer(now, steps, SafeLimit(100.0, LimitReason.CAPACITY), (), 2, 100.0)
+    >>> [[(step.in_s, step.qps) for step in aged(offer, cell).steps] for cell in (0, 1)]
+    [[(10.0, 100.0), (60.0, 300.0)], [(5.0, 100.0), (55.0, 300.0)]]
+    >>> aged(offer, 2).qps  # the fall is less than two cells away
+    100.0
     """
     first = LimitStep(0.0, offer.limit.qps, offer.limit.reason)
     # A ceiling that nobody can reach is no more than a lease can say.

@@ -125,12 +125,10 @@ class Counter:
     def ask(self, asked: Asked, now: float) -> Answer:
         """Return what this gateway is told; call `look` first."""
         told = self._told.get(asked.instance)
-        stands = told is not None and told.settled and told.state == self.state
-        if told is not None and stands and asked.said is None and told.etag == asked.etag:
-            if now < self._until.get(asked.instance, now):
-                self._until[asked.instance] = now + self._policy.lease_s
-                self._prolonged.add(asked.instance)
-                return Answer(told, changed=False)
+        if told is not None and asked.said is None and self._stands(told, asked, now):
+            self._until[asked.instance] = now + self._policy.lease_s
+            self._prolonged.add(asked.instance)
+            return Answer(told, changed=False)
         return self.ask_all([asked], now)[0]
 
     def ask_all(self, asked: list[Asked], now: float) -> list[Answer]:
@@ -164,6 +162,11 @@ class Counter:
         )
         return answers
 
+    def _stands(self, told: Told, asked: Asked, now: float) -> bool:
+        """Whether a gateway holds just what it would be told, and its booking has not run out."""
+        same = told.etag == asked.etag and told.state == self.state
+        return same and told.settled and now < self._until[asked.instance]
+
     def unsettled(self, instance: str) -> bool:
         """Whether what this gateway was told may not be the last word."""
         told = self._told.get(instance)
@@ -180,7 +183,8 @@ class Counter:
         same = before is not None and before.acting == text
         if before is not None and same:
             # Until it says that it holds just that, it may still act on something older.
-            settled = share.reason is ShareReason.FAIR and asked.etag == before.etag
+            acted_on = asked.etag == before.etag or asked.version == before.held.version
+            settled = share.reason is ShareReason.FAIR and acted_on
             told = replace(before, state=self.state, settled=settled)
         else:
             why = json.dumps(why_part(self._view, self._now))

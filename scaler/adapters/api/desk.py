@@ -28,7 +28,7 @@ class LimitsDesk:
     """
 
     def __init__(self, holder: BoardHolder, settings: ApiSettings, epoch: str) -> None:
-        self._holder, self._settings, self._epoch = holder, settings, epoch
+        self._holder, self._settings, self.epoch = holder, settings, epoch
         self._counters: dict[str, Counter] = {}
         lease_s = settings.terms.shares.lease_s
         learning_s = lease_s if settings.learning_s is None else settings.learning_s
@@ -111,7 +111,7 @@ class LimitsDesk:
             raise Refused(503, f"{service}: the last tick was {age:.0f} s ago", SOON_S)
         counter = self._counters.get(service)
         if counter is None:
-            counter = Counter(service, self._epoch, self._settings.terms, self._learning_until)
+            counter = Counter(service, self.epoch, self._settings.terms, self._learning_until)
             self._counters[service] = counter
         counter.look(posted, view, now)
         return counter

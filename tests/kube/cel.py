@@ -1,0 +1,49 @@
+"""As much of CEL as the rules of our CRD use, put into Python: a test's reading of them.
+
+The API server is the judge; the contract tests ask it where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from types import SimpleNamespace
+
+_SUM = re.compile(r"([\w.]+)\.map\((\w+), (.+?) \? (.+?) : (.+?)\)\.sum\(\)")
+
+
+def holds(rule: str, found) -> bool:
+    """Return whether an object keeps a rule.
+
+    >>> holds("!has(self.min) || self.min <= self.max", {"max": 2})
+    True
+    """
+    text = _SUM.sub(r"sum((\4) if (\3) else (\5) for \2 in \1)", rule)
+    text = re.sub(r"has\(([\w]+)((?:\.\w+)*)\.(\w+)\)", r'hasattr(\1\2, "\3")', text)
+    text = text.replace("&&", " and ").replace("||", " or ")
+    text = re.sub(r"!(?!=)", " not ", text)
+    return bool(eval(text, {"hasattr": hasattr, "sum": sum, "self": _value(found)}))
+
+
+def _value(found):
+    if isinstance(found, dict):
+        return SimpleNamespace(**{key: _value(value) for key, value in found.items()})
+    if isinstance(found, list):
+        return [_value(one) for one in found]
+    if isinstance(found, str) and re.match(r"\d{4}-\d\d-\d\dT", found):
+        return datetime.fromisoformat(found)
+    return found
+
+
+def broken(schema, found, at: str = ""):
+    """Yield the place and the message of each rule of a schema that an object breaks."""
+    for one in schema.get("x-kubernetes-validations", ()):
+        if not holds(one["rule"], found):
+            yield at, one["message"]
+    if isinstance(found, dict):
+        for key, below in schema.get("properties", {}).items():
+            if key in found:
+                yield from broken(below, found[key], f"{at}.{key}".lstrip("."))
+    elif isinstance(found, list) and "items" in schema:
+        for place, one in enumerate(found):
+            yield from broken(schema["items"], one, f"{at}[{place}]")

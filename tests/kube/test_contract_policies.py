@@ -1,0 +1,188 @@
+"""DemandPolicies: watched, guarded, given a status and Events."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaler.adapters.kube.client import Request
+from scaler.autoscaler import FINALIZER
+from scaler.ports import Notice, PolicyStatus
+from scaler.published import Condition, ConditionKind
+from tests.kube.objects import policy
+from tests.kube.waiting import eventually
+
+NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+
+
+@pytest.fixture
+def path(playground):
+    return playground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1")
+
+
+@pytest.fixture
+def item_id(cluster, playground, path):
+    playground.put(path, policy())
+    name = f"{playground.namespace}/shop"
+    eventually(lambda: name in cluster.policies())
+    return name
+
+
+def status(**changes):
+    trusted = changes.pop("well", True)
+    condition = Condition(ConditionKind.FORECAST_TRUSTED, trusted, "Calibrated", "as it should be")
+    return PolicyStatus(
+        **{
+            "generation": 1,
+            "floor": 5,
+            "demand_qps": 123.456,
+            "limit_qps": 400.0,
+            "trusted": trusted,
+            "conditions": (condition,),
+            "published": {"version": 7},
+            **changes,
+        }
+    )
+
+
+def test_policies_come_change_and_go(cluster, playground, path, item_id):
+    assert cluster.policies()[item_id].policy.scale.max_replicas == 10
+
+    playground.edit(f"{path}/shop", {"spec": {"replicas": {"max": 12}}})
+    eventually(lambda: cluster.policies()[item_id].policy.scale.max_replicas == 12)
+    assert cluster.policies()[item_id].generation == 2
+    playground.admin.call(Request("DELETE", f"{path}/shop"))
+    eventually(lambda: item_id not in cluster.policies())
+
+
+def test_a_wrong_policy_is_its_faults_without_lines(cluster, playground, path):
+    # The model knows more rules than the CRD's schema can hold.
+    playground.put(path, policy("wrong", demand={"query": "  "}))
+    name = f"{playground.namespace}/wrong"
+    eventually(lambda: name in cluster.policies())
+
+    kept = cluster.policies()[name]
+
+    assert kept.policy is None
+    assert kept.faults == (
+        'spec.demand.query: must not be empty (got "  "); leave the key out instead',
+    )
+
+
+def test_a_guarded_policy_waits_until_it_is_released(cluster, playground, path, item_id):
+    assert cluster.guard(item_id)
+    assert cluster.guard(item_id)  # twice is once
+    assert playground.policy()["metadata"]["finalizers"] == [FINALIZER]
+
+    playground.admin.call(Request("DELETE", f"{path}/shop"))
+    eventually(lambda: cluster.policies()[item_id].deleting)
+    assert cluster.release(item_id)
+    eventually(lambda: item_id not in cluster.policies())
+    assert not cluster.release(item_id)
+
+
+def test_finalizers_of_others_stay(cluster, playground, path, item_id):
+    playground.edit(f"{path}/shop", {"metadata": {"finalizers": ["example.com/mine"]}})
+
+    cluster.guard(item_id)
+    cluster.release(item_id)
+
+    assert playground.policy()["metadata"]["finalizers"] == ["example.com/mine"]
+    playground.edit(f"{path}/shop", {"metadata": {"finalizers": None}})
+
+
+def test_what_is_being_deleted_is_not_guarded_any_more(cluster, playground, path, item_id):
+    playground.edit(f"{path}/shop", {"metadata": {"finalizers": ["example.com/mine"]}})
+    playground.admin.call(Request("DELETE", f"{path}/shop"))
+
+    assert not cluster.guard(item_id)
+    playground.edit(f"{path}/shop", {"metadata": {"finalizers": None}})
+
+
+def test_a_status_is_written_as_the_crd_has_it(cluster, playground, item_id):
+    assert cluster.publish(item_id, status(), now=NOW)
+
+    assert playground.policy()["status"] == {
+        "observedGeneration": 1,
+        "floor": 5,
+        "demandQps": 123,
+        "limitQps": 400,
+        "trusted": True,
+        "conditions": [
+            {
+                "type": "ForecastTrusted",
+                "status": "True",
+                "reason": "Calibrated",
+                "message": "as it should be",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+                "observedGeneration": 1,
+            }
+        ],
+        "published": {"version": 7},
+    }
+
+
+def test_a_status_that_says_nothing_new_is_not_written(cluster, playground, item_id):
+    cluster.publish(item_id, status(), now=NOW)
+    before = playground.policy()["metadata"]["resourceVersion"]
+
+    assert not cluster.publish(item_id, status(), now=NOW + 60)
+    assert playground.policy()["metadata"]["resourceVersion"] == before
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes(cluster, playground, item_id):
+    def since():
+        return playground.policy()["status"]["conditions"][0]["lastTransitionTime"]
+
+    cluster.publish(item_id, status(), now=NOW)
+    cluster.publish(item_id, status(floor=6), now=NOW + 60)
+    assert since() == "2026-01-01T00:00:00Z"
+    cluster.publish(item_id, status(well=False), now=NOW + 120)
+    assert since() == "2026-01-01T00:02:00Z"
+
+
+def test_what_is_not_known_any_more_leaves_the_status(cluster, playground, item_id):
+    cluster.publish(item_id, status(published={"a": {"b": 1}, "c": 2}), now=NOW)
+    new = status(demand_qps=float("nan"), published={"a": {"d": 3}})
+    cluster.publish(item_id, new, now=NOW)
+
+    found = playground.policy()["status"]
+    assert "demandQps" not in found
+    assert found["published"] == {"a": {"d": 3}}
+
+
+def test_followers_read_what_the_leader_has_published(cluster, item_id):
+    cluster.publish(item_id, status(), now=NOW)
+
+    eventually(lambda: cluster.policies()[item_id].published == {"version": 7})
+
+
+def test_a_status_of_a_policy_that_is_gone_is_not_written(cluster, playground):
+    assert not cluster.publish(f"{playground.namespace}/none", status(), now=NOW)
+
+
+def test_a_change_of_mind_is_told_as_an_event(cluster, playground, item_id):
+    assert cluster.tell(item_id, Notice("FloorRaised", "3 -> 8", "Raise"), now=NOW)
+
+    (event,) = told(playground)
+    assert (event["reason"], event["note"], event["type"]) == ("FloorRaised", "3 -> 8", "Normal")
+    assert event["regarding"]["name"] == "shop"
+    assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
+
+
+def test_what_is_told_again_is_counted(cluster, playground, item_id):
+    for minutes in (0, 1, 2):
+        cluster.tell(item_id, Notice("FloorRaised", "3 -> 8"), now=NOW + 60 * minutes)
+
+    (event,) = told(playground)
+    assert event["series"]["count"] == 3
+
+
+def test_what_is_told_again_much_later_is_a_new_event(cluster, playground, item_id):
+    for minutes in (0, 30):
+        cluster.tell(item_id, Notice("FloorRaised", "3 -> 8"), now=NOW + 60 * minutes)
+
+    assert len(told(playground)) == 2
+
+
+def told(playground):
+    return playground.admin.get(playground.listing("events", "/apis/events.k8s.io/v1"))["items"]

@@ -91,7 +91,7 @@ def create_app(
     tokens = Tokens(settings.tokens, holder.clock) if settings.tokens else None
     anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
     rules = Rules(tokens, anonymous, settings.body_bytes, settings.body_s)
-    app.add_middleware(Guard, rules=rules, answered=telemetry.answered)
+    app.add_middleware(Guard, rules=rules, answered=telemetry.answered, direct=limits.get)
     _add_refusals(app)
     return app
 

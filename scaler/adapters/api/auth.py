@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from scaler.errors import ServingError
@@ -89,6 +90,7 @@ def token_of(authorization: bytes) -> bytes:
     return b""
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether an address is this machine's own; a name other than localhost is not.
 

@@ -51,7 +51,8 @@ class Told:
         acting: what it acts on, rendered; body: the whole answer.
         lines: the same for HAProxy.
         state: of the counter when it was last found to stand.
-        settled: it is acted on, and cannot grow until that state changes.
+        fair: the share cannot grow until that state changes.
+        acked: the gateway has said that it acts on this, so on nothing older.
     """
 
     held: Held
@@ -60,7 +61,8 @@ class Told:
     body: bytes
     lines: bytes
     state: int
-    settled: bool
+    fair: bool
+    acked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,10 @@ class Counter:
     def ask(self, asked: Asked, now: float) -> Answer:
         """Return what this gateway is told; call `look` first."""
         told = self._told.get(asked.instance)
-        if told is not None and asked.said is None and self._stands(told, asked, now):
+        if told is not None and not self._news(asked) and self._stands(told, asked, now):
             self._until[asked.instance] = now + self._policy.lease_s
             self._prolonged.add(asked.instance)
-            return Answer(told, changed=False)
+            return Answer(told, changed=told.etag != asked.etag)
         return self.ask_all([asked], now)[0]
 
     def ask_all(self, asked: list[Asked], now: float) -> list[Answer]:
@@ -148,13 +150,10 @@ class Counter:
         for one in asked:
             share = shares[one.instance]
             told, same = self._tell(one, share, len(shares), after.version)
+            self._until[one.instance] = expires
             if same:
                 # The version of now is not told: the one that it holds lives on instead.
-                version = told.held.version
-                older = tuple(h for h in share.handed[:-1] if h.version != version)
-                handed = (*older, Handed(version, share.qps, expires))
-                shares[one.instance] = replace(share, handed=handed)
-            self._until[one.instance] = expires
+                shares[one.instance] = self._prolong(replace(share, handed=share.handed[:-1]))
             answers.append(Answer(told, changed=told.etag != one.etag))
         self._shares = replace(after, held=tuple(shares.values()))
         self.freed |= any(
@@ -163,14 +162,21 @@ class Counter:
         return answers
 
     def _stands(self, told: Told, asked: Asked, now: float) -> bool:
-        """Whether a gateway holds just what it would be told, and its booking has not run out."""
-        same = told.etag == asked.etag and told.state == self.state
-        return same and told.settled and now < self._until[asked.instance]
+        """Whether what a gateway was told is what it would be told, and still booked for it."""
+        stands = told.state == self.state and told.fair and now < self._until[asked.instance]
+        # Its first word of what it holds frees what it held before: `ask_all` sees to that.
+        return stands and (told.acked or not _holds(asked, told))
+
+    def _news(self, asked: Asked) -> bool:
+        if asked.said is None:
+            return False
+        before = self._said.get(asked.instance, NOTHING_SAID)
+        return before.after(asked.said) is not before
 
     def unsettled(self, instance: str) -> bool:
         """Whether what this gateway was told may not be the last word."""
         told = self._told.get(instance)
-        return told is None or told.state != self.state or not told.settled
+        return told is None or told.state != self.state or not told.fair
 
     def _tell(self, asked: Asked, share: Share, instances: int, version: int) -> tuple[Told, bool]:
         """Return what a gateway is told, and whether it was told the same before."""
@@ -179,19 +185,18 @@ class Counter:
         said = self._said.get(asked.instance, NOTHING_SAID)
         acting = acting_part(Terms(self._view, self._now, share, instances, said, self._settings))
         text = json.dumps(acting)
+        fair = share.reason is ShareReason.FAIR
         before = self._told.get(asked.instance)
         same = before is not None and before.acting == text
         if before is not None and same:
-            # Until it says that it holds just that, it may still act on something older.
-            acted_on = asked.etag == before.etag or asked.version == before.held.version
-            settled = share.reason is ShareReason.FAIR and acted_on
-            told = replace(before, state=self.state, settled=settled)
+            acked = before.acked or _holds(asked, before)
+            told = replace(before, state=self.state, fair=fair, acked=acked)
         else:
             why = json.dumps(why_part(self._view, self._now))
             held = Held(self._epoch, version, share.qps)
             body = rendered(self._service, self._epoch, version, text, why)
             lines = haproxy_map(version, acting)
-            told = Told(held, held.etag, text, body, lines, self.state, settled=False)
+            told = Told(held, held.etag, text, body, lines, self.state, fair)
         self._told[asked.instance] = told
         return told, same
 
@@ -231,23 +236,21 @@ class Counter:
             self.state += 1
 
     def _fold(self) -> None:
-        """Book what was prolonged since; these hold just what they were told last."""
+        """Book what was prolonged since."""
         if not self._prolonged:
             return
-        self._shares = replace(
-            self._shares,
-            held=tuple(
-                replace(share, handed=(self._booking(share),))
-                if share.instance in self._prolonged
-                else share
-                for share in self._shares.held
-            ),
-        )
+        held = (
+            self._prolong(share) if share.instance in self._prolonged else share
+            for share in self._shares.held
+        )  # fmt: skip
+        self._shares = replace(self._shares, held=tuple(held))
         self._prolonged.clear()
 
-    def _booking(self, share: Share) -> Handed:
+    def _prolong(self, share: Share) -> Share:
         version = self._told[share.instance].held.version
-        return Handed(version, share.qps, self._until[share.instance])
+        older = tuple(handed for handed in share.handed if handed.version != version)
+        expires = self._until[share.instance]
+        return replace(share, handed=(*older, Handed(version, share.qps, expires)))
 
     def _expire(self, now: float) -> None:
         """Forget the gateways whose leases have run out; the others may have what they had."""
@@ -264,6 +267,10 @@ class Counter:
             self._until.pop(instance, None)
         if gone:
             self.state += 1
+
+
+def _holds(asked: Asked, told: Told) -> bool:
+    return asked.etag == told.etag or asked.version == told.held.version
 
 
 def _asked_of(view: ServiceView) -> tuple[object, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from scaler.adapters.api.counter import Answer, Asked
 from scaler.adapters.api.desk import LimitsDesk
-from scaler.adapters.api.guard import JSON_TYPE, Headers, Reply, refusal
+from scaler.adapters.api.guard import JSON_TYPE, Headers, Message, Receive, Reply, refusal
 from scaler.adapters.api.lobby import Lobby
 from scaler.adapters.api.models import ReportBody
 from scaler.adapters.api.refusals import Refused, bad_field
@@ -32,6 +33,7 @@ class Query:
     haproxy: bool
 
 
+@lru_cache(maxsize=8192)  # a gateway always asks the same
 def parsed(query_string: bytes, *, instance_needed: bool = True) -> Query:
     """Return what the query string says.
 
@@ -74,15 +76,19 @@ class Limits:
         self._desk, self._lobby, self._clock = desk, lobby, clock
         self._longest_wait_s = longest_wait_s
 
-    async def get(self, request: Request) -> Reply:
-        scope = request.scope
-        service = scope["path_params"]["service"]
+    async def get(self, service: str, scope: Message, receive: Receive) -> Reply:
         try:
             query = parsed(scope["query_string"])
             asked = Asked(query.instance, _etag(scope["headers"]))
             answer = self._ask(service, asked)
             if query.wait_s > 0 and not answer.changed:
-                answer = await self._waited(request, service, asked, query.wait_s) or answer
+                wait_s = min(query.wait_s, self._longest_wait_s)
+                news = await self._lobby.wait(service, asked, wait_s)
+                if news is not None:
+                    answer = news
+                elif not await Request(scope, receive).is_disconnected():
+                    # It is still there, so what it holds is prolonged.
+                    answer = self._ask(service, asked)
         except Refused as refused:
             return refusal(refused)
         return _reply(answer, haproxy=query.haproxy)
@@ -104,16 +110,6 @@ class Limits:
         answer = self._desk.ask(service, asked, self._clock())
         if asked.said is not None or self._desk.stirred(service):
             self._lobby.stir(service)
-        return answer
-
-    async def _waited(
-        self, request: Request, service: str, asked: Asked, wait_s: float
-    ) -> Answer | None:
-        """Return the answer after the wait; None: whoever waited has gone."""
-        wait_s = min(wait_s, self._longest_wait_s)
-        answer = await self._lobby.wait(service, asked, wait_s)
-        if answer is None and not await request.is_disconnected():
-            answer = self._ask(service, asked)
         return answer
 
 

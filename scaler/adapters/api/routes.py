@@ -63,7 +63,9 @@ def add_limits(app: FastAPI, limits: Limits) -> None:
 
     async def read_limit(request: Request) -> Reply:
         """Ask for the lease, or wait until it is another one."""
-        return await limits.get(request)
+        # The guard has answered already, unless the path was written in an unusual way.
+        service = request.path_params["service"]
+        return await limits.get(service, request.scope, request.receive)
 
     app.router.routes.append(
         _DirectRoute(

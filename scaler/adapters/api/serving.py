@@ -131,11 +131,7 @@ class ApiServer:
             ServingError: the address is taken, or not this machine's.
         """
         host, port = self._address.host, self._address.port
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self._socket = socket.create_server((host, port), family=family, backlog=4096)
-        except OSError as error:
-            raise ServingError(f"cannot listen on {host}:{port}: {error}") from error
+        self._socket = _listening(host, port)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:
             raise ServingError(f"the endpoint did not start: {self._failure}")
@@ -186,3 +182,18 @@ class ApiServer:
         while not self._server.started:
             await asyncio.sleep(0.01)
         self._started.set()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends without delay only where the protocol is said to be TCP: else each answer, for
+    # its head and its body are two writes, waits 40 ms for an acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(4096)
+    except OSError as error:
+        listening.close()
+        raise ServingError(f"cannot listen on {host}:{port}: {error}") from error
+    return listening

@@ -1,0 +1,167 @@
+"""Leader election: one leads at a time, whatever the clocks say, and hands over when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scaler.adapters.kube.lease import Candidate, Election, LeaseTerms
+from scaler.errors import ClusterAbsentError
+from tests.kube.waiting import eventually
+
+NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+
+
+class Clocks:
+    """The time of one replica: what it measures, and what it believes the date to be."""
+
+    def __init__(self, off_s=0.0):
+        self.passed, self.off_s = 0.0, off_s
+
+    def date(self):
+        return NOW + self.passed + self.off_s
+
+    def measured(self):
+        return 1000.0 + self.passed
+
+
+@pytest.fixture
+def elect(playground):
+    terms = LeaseTerms(playground.namespace, "tidegate", "a")
+
+    def start(identity, clocks):
+        own = replace(terms, identity=identity)
+        return Election(playground.api, own, clocks.date, clocks.measured)
+
+    return start
+
+
+def lease(playground):
+    path = playground.listing("leases", "/apis/coordination.k8s.io/v1")
+    return playground.admin.get(f"{path}/tidegate")["spec"]
+
+
+def test_the_first_leads_and_the_second_follows(elect):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+
+    assert first.step()
+    assert not second.step()
+    assert second.leader == "a"
+
+
+def test_times_in_the_lease_have_microseconds_even_where_they_are_zero(elect, playground):
+    elect("a", Clocks()).step()
+
+    assert lease(playground)["renewTime"] == "2026-01-01T00:00:00.000000Z"
+
+
+def test_a_leader_that_renews_goes_on_leading(elect, playground):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    for clocks.passed in range(0, 120, 5):
+        assert first.step()
+        assert not second.step()
+
+    found = lease(playground)
+    assert (found["acquireTime"], found["leaseTransitions"]) == ("2026-01-01T00:00:00.000000Z", 0)
+
+
+def test_a_silent_leader_is_followed_by_another_within_the_lease(elect, playground):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    first.step()
+    second.step()  # sees the Lease at 0 s
+
+    clocks.passed = 14.9
+    assert not second.step()
+    clocks.passed = 15.0  # the duration of the Lease
+    assert second.step()
+    assert lease(playground)["leaseTransitions"] == 1
+
+
+def test_a_leader_that_cannot_renew_stops_before_another_may_start(elect):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    first.step()
+    second.step()
+
+    clocks.passed = 10.0  # the deadline, of 15 s that the Lease lasts
+    assert not first.leads()
+    assert not second.step()
+
+
+@pytest.mark.parametrize("off_s", [60.0, -60.0, 86_400.0], ids=lambda s: f"{s:g}s off")
+def test_clocks_apart_do_not_make_two_leaders(elect, off_s):
+    first_clock, second_clock = Clocks(), Clocks(off_s)
+    first, second = elect("a", first_clock), elect("b", second_clock)
+    for passed in range(0, 60, 2):
+        first_clock.passed = second_clock.passed = passed
+        first.step()
+        second.step()
+        assert first.leads()
+        assert not second.leads()
+
+
+def test_handing_over_lets_another_lead_at_once(elect, playground):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    first.step()
+    second.step()
+
+    first.hand_over()
+
+    assert not first.leads()
+    assert second.step()
+    assert lease(playground)["holderIdentity"] == "b"
+
+
+def test_a_follower_that_ends_does_not_take_the_lease_from_the_leader(elect, playground):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    first.step()
+
+    second.hand_over()
+
+    assert lease(playground)["holderIdentity"] == "a"
+
+
+def test_a_restarted_leader_goes_on_with_its_own_lease(elect):
+    clocks = Clocks()
+    elect("a", clocks).step()
+
+    assert elect("a", clocks).step()
+
+
+def test_a_candidate_leads_in_the_background_and_hands_over_when_closed(playground):
+    clocks = Clocks()
+    terms = LeaseTerms(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
+    told: list[bool] = []
+    candidate = Candidate(Election(playground.api, terms, clocks.date), terms.retry_s, told.append)
+    candidate.start()
+    eventually(candidate.leads)
+
+    candidate.close()
+
+    assert not candidate.leads()
+    assert told == [True]
+    assert lease(playground)["holderIdentity"] == ""
+
+
+def test_nothing_is_left_of_an_election_that_nobody_stood_in(playground):
+    with pytest.raises(ClusterAbsentError):
+        lease(playground)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        pytest.param({"deadline_s": 15.0}, "must ascend", id="a deadline as long as the Lease"),
+        pytest.param({"retry_s": 9.0}, "must ascend", id="no time for a second try"),
+        pytest.param({"identity": ""}, "identity is empty", id="nobody"),
+    ],
+)
+def test_terms_under_which_two_could_lead_are_refused(terms, said):
+    with pytest.raises(ValueError, match=said):
+        replace(LeaseTerms("tidegate", "tidegate", "a"), **terms)

@@ -1,0 +1,316 @@
+"""What holds while the API server is overloaded, away, forgetful or cut off."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+
+import pytest
+
+from scaler.adapters.kube.client import Patience
+from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
+from scaler.adapters.kube.informer import WatchTimes
+from scaler.adapters.kube.lease import Election, LeaseTerms
+from scaler.autoscaler import ORIGINAL, FloorWish, Target
+from scaler.errors import ClusterRefusedError, ClusterUnreachableError
+from scaler.ports import Notice, PolicyStatus
+from tests.kube.conftest import QUICK, Playground, connect, install_crd
+from tests.kube.faults import Fault, Harm
+from tests.kube.objects import hpa, policy
+from tests.kube.waiting import eventually
+
+TARGET = Target("prod", "shop")
+HPAS = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers"
+POLICIES = "/apis/tidegate.dev/v1alpha1/namespaces/prod/demandpolicies"
+PATCH = "PATCH .*horizontalpodautoscalers/shop"
+
+
+@pytest.fixture
+def ground(server, tmp_path):
+    admin = connect(server, tmp_path, "admin")
+    install_crd(admin)
+    made = Playground(admin, connect(server, tmp_path), "prod", server)
+    made.put(HPAS, hpa())
+    return made
+
+
+@pytest.fixture
+def cluster(ground):
+    settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05))
+    running = KubernetesCluster(ground.api, settings)
+    running.start(10.0)
+    yield running
+    running.close()
+
+
+def stands(ground):
+    found = ground.hpa()
+    return found["spec"]["minReplicas"], found["metadata"].get("annotations", {}).get(ORIGINAL)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(PATCH, status=500, times=2), id="500 twice"),
+        pytest.param(Fault(PATCH, status=429, headers={"Retry-After": "0"}), id="429"),
+        pytest.param(Fault(PATCH, status=503, times=3), id="503 three times"),
+        pytest.param(Fault(PATCH, Harm.DROP, times=2), id="connections dropped"),
+        pytest.param(Fault(PATCH, Harm.LOSE), id="done, but the answer is lost"),
+        pytest.param(Fault("GET .*shop", Harm.DROP), id="the read before it is dropped"),
+    ],
+)
+def test_a_floor_is_raised_in_spite_of(ground, cluster, server, fault):
+    server.faults.add(fault)
+
+    assert cluster.set_floor(FloorWish(TARGET, 8)).floor == 8
+    assert stands(ground) == (8, "3")
+
+
+@pytest.mark.parametrize(
+    "harm", [pytest.param(Harm.LOSE, id="lost"), pytest.param(Harm.DROP, id="dropped")]
+)
+def test_a_floor_is_restored_whole_in_spite_of_an_answer_that_is(ground, cluster, server, harm):
+    cluster.set_floor(FloorWish(TARGET, 8))
+    server.faults.add(Fault(PATCH, harm))
+
+    cluster.restore(TARGET)
+
+    assert stands(ground) == (3, None)
+    owners = {one["manager"] for one in ground.hpa()["metadata"]["managedFields"]}
+    assert owners == {"kubectl"}
+
+
+def test_tries_are_bounded_and_leave_nothing_half_done(ground, cluster, server):
+    server.faults.add(Fault(PATCH, status=500, times=99))
+
+    with pytest.raises(ClusterUnreachableError, match="gave up after 4 tries"):
+        cluster.set_floor(FloorWish(TARGET, 8))
+
+    assert server.count("PATCH") - server.count("/status") == 4
+    assert stands(ground) == (3, None)
+    assert cluster.contact().errors == {"ClusterUnreachableError": 1}
+
+
+def test_what_the_server_asks_to_wait_is_waited(ground, server, tmp_path):
+    waits: list[float] = []
+    api = connect(server, tmp_path)
+    api.sleep = waits.append
+    server.faults.add(Fault("GET .*shop", status=429, headers={"Retry-After": "2"}))
+
+    api.get(f"{HPAS}/shop")
+
+    assert waits == [2.0]
+
+
+def test_waits_double_and_are_jittered(ground, server, tmp_path):
+    waits: list[float] = []
+    patience = Patience(attempts=5, first_s=1.0)
+    api = connect(server, tmp_path, patience=patience)
+    api.sleep, api.jitter = waits.append, lambda: 0.5
+    server.faults.add(Fault("GET .*shop", status=500, times=4))
+
+    api.get(f"{HPAS}/shop")
+
+    assert waits == [0.5, 1.0, 2.0, 4.0]  # half of 1, 2, 4 and 8 s
+
+
+def test_a_server_that_asks_to_wait_for_too_long_is_given_up(ground, server, tmp_path):
+    api = connect(server, tmp_path)
+    server.faults.add(Fault("GET .*shop", status=429, headers={"Retry-After": "3600"}))
+
+    with pytest.raises(ClusterUnreachableError, match="gave up after 1 tries"):
+        api.get(f"{HPAS}/shop")
+
+
+def test_a_server_that_says_nothing_is_given_up(ground, server, tmp_path):
+    api = connect(server, tmp_path, patience=Patience(attempts=1, read_s=0.05))
+    server.faults.add(Fault("GET .*shop", Harm.HOLD))
+
+    with pytest.raises(ClusterUnreachableError, match="timed out"):
+        api.get(f"{HPAS}/shop")
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        pytest.param("wrong", "401", id="an unknown token"),
+        pytest.param("tidegate", "403", id="a token without the right"),
+    ],
+)
+def test_what_is_not_allowed_is_not_tried_again(ground, server, tmp_path, token, said):
+    api = connect(server, tmp_path, token)
+    before = len(server.requests)
+
+    with pytest.raises(ClusterRefusedError, match=said):
+        api.get("/apis/apps/v1/namespaces/prod/deployments/shop")
+
+    assert len(server.requests) == before + 1
+
+
+def test_an_autoscaler_that_changes_between_read_and_write_is_read_again(ground, cluster, server):
+    conflict = Fault(PATCH, status=409, times=3)  # without a manager: the object was modified
+    server.faults.add(conflict)
+
+    assert cluster.set_floor(FloorWish(TARGET, 8)).moved
+    assert stands(ground) == (8, "3")
+
+
+def test_an_expired_watch_is_listed_anew_and_nothing_is_lost(ground, cluster, server):
+    server.faults.add(Fault("GET .*demandpolicies.*watch", Harm.GONE))
+    server.faults.partition = True
+    eventually(lambda: server.count("watch") > 3)
+    server.store.compact()
+    server.faults.partition = False
+
+    ground.put(POLICIES, policy())
+
+    eventually(lambda: "prod/shop" in cluster.policies())
+
+
+def test_what_was_deleted_while_the_line_was_cut_is_gone_afterwards(ground, cluster, server):
+    ground.put(POLICIES, policy())
+    eventually(lambda: "prod/shop" in cluster.policies())
+    server.faults.partition = True
+    kind = server.store.kinds["tidegate.dev", "v1alpha1", "demandpolicies"]
+    server.store.delete(kind, "prod", "shop")
+    server.store.compact()
+    server.faults.partition = False
+
+    eventually(lambda: "prod/shop" not in cluster.policies())
+
+
+def test_a_quiet_watch_goes_on_from_its_bookmarks(ground, cluster, server):
+    def lists():
+        return sum("demandpolicies" in one and "limit=500" in one for one in server.requests)
+
+    before, watched = lists(), server.count("demandpolicies?watch")
+    for name in "abc":  # of another kind: the version moves on past what the watch has seen
+        ground.put(HPAS, hpa(name))
+    eventually(lambda: server.count("demandpolicies?watch") > watched + 1)
+
+    assert lists() == before
+
+
+def test_what_is_remembered_too_long_is_not_acted_on(ground, server):
+    now = [0.0]
+    settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05), stale_s=90.0)
+    cluster = KubernetesCluster(ground.api, settings, clock=lambda: now[0])
+    cluster.start(10.0)
+    server.faults.partition = True
+    eventually(lambda: server.count("watch") > 6)
+
+    now[0] = 91.0
+    with pytest.raises(ClusterUnreachableError, match="not heard of for 91s"):
+        cluster.observe(TARGET)
+    assert cluster.policies() == {}  # what is remembered can still be served
+    cluster.close()
+
+
+def test_a_policy_that_is_edited_all_the_time_ends_as_it_was_written_last(ground, cluster):
+    ground.put(POLICIES, policy())
+    for most in range(11, 61):
+        ground.edit(f"{POLICIES}/shop", {"spec": {"replicas": {"max": most}}})
+
+    def largest():
+        return cluster.policies()["prod/shop"].policy.scale.max_replicas
+
+    eventually(lambda: largest() == 60)
+
+
+def test_an_event_that_cannot_be_written_does_no_harm(ground, cluster, server):
+    ground.put(POLICIES, policy())
+    eventually(lambda: "prod/shop" in cluster.policies())
+    server.faults.add(Fault("POST .*events", status=500, times=99))
+
+    assert not cluster.tell("prod/shop", Notice("FloorRaised", "3 -> 8"), now=0.0)
+
+
+def test_an_event_whose_answer_was_lost_is_written_once(ground, cluster, server):
+    ground.put(POLICIES, policy())
+    eventually(lambda: "prod/shop" in cluster.policies())
+    server.faults.add(Fault("POST .*events", Harm.LOSE))
+
+    assert cluster.tell("prod/shop", Notice("FloorRaised", "3 -> 8"), now=0.0)
+    path = "/apis/events.k8s.io/v1/namespaces/prod/events"
+    assert len(ground.admin.get(path)["items"]) == 1
+
+
+def test_a_status_whose_answer_was_lost_is_there_once_all_is_well(ground, cluster, server):
+    ground.put(POLICIES, policy())
+    eventually(lambda: "prod/shop" in cluster.policies())
+    server.faults.add(Fault("PATCH .*status", Harm.LOSE))
+
+    cluster.publish("prod/shop", PolicyStatus(generation=1, floor=5), now=0.0)
+
+    assert ground.policy()["status"]["floor"] == 5
+
+
+def test_what_is_deleted_while_its_status_is_written_does_not_come_back(ground, cluster, server):
+    ground.put(POLICIES, policy())
+    eventually(lambda: "prod/shop" in cluster.policies())
+    found = ground.policy()
+    kind = server.store.kinds["tidegate.dev", "v1alpha1", "demandpolicies"]
+    server.store.delete(kind, "prod", "shop")
+    eventually(lambda: not cluster.policies())
+
+    cluster._policies.renew(found)  # the answer to a patch, later than the event
+
+    assert cluster.policies() == {}
+
+
+def test_closing_does_not_wait_for_a_watch_to_end(ground, server):
+    settings = ClusterSettings("prod", times=WatchTimes(window_s=3600, grace_s=3600.0))
+    cluster = KubernetesCluster(ground.api, settings)
+    cluster.start(10.0)
+    names = {f"watch {path}" for path in (POLICIES, HPAS, "/api/v1/namespaces/prod/pods")}
+    eventually(lambda: server.count("watch=true") >= 3)
+
+    cluster.close()
+
+    assert not names & {one.name for one in threading.enumerate()}
+
+
+def test_a_cluster_without_the_crd_is_told_with_the_remedy(server, tmp_path):
+    cluster = KubernetesCluster(connect(server, tmp_path), ClusterSettings())
+
+    with pytest.raises(Exception, match="scaler crd"):
+        cluster.start(1.0)
+
+
+def test_leaders_never_overlap_while_the_line_of_one_is_cut(server, tmp_path):
+    now = [0.0]
+    one, other = (
+        Election(
+            connect(server, tmp_path, token, QUICK),
+            LeaseTerms("prod", "tidegate", token),
+            lambda: now[0],
+            lambda: now[0],
+        )
+        for token in ("admin", "tidegate")
+    )
+    led: list[tuple[bool, bool]] = []
+    for second in range(60):
+        now[0] = float(second)
+        if second < 5 or second >= 40:  # cut off from 5 to 39 s
+            one.step()
+        other.step()
+        led.append((one.leads(), other.leads()))
+
+    assert (True, True) not in led
+    assert led[4] == (True, False)
+    assert led[59] == (False, True)
+    gaps = [after for before, after in pairwise(led) if before == after == (False, False)]
+    assert len(gaps) <= 15  # the duration of the Lease
+
+
+def test_an_election_whose_renewals_fail_ends_at_its_deadline(server, tmp_path):
+    now = [0.0]
+    terms = LeaseTerms("prod", "tidegate", "a")
+    leader = Election(connect(server, tmp_path), terms, lambda: now[0], lambda: now[0])
+    leader.step()
+    server.faults.add(Fault("PUT .*leases", status=500, times=99))
+
+    now[0] = 9.9
+    assert leader.step()
+    now[0] = 10.0
+    assert not leader.step()

@@ -1,0 +1,56 @@
+"""The shipped Role grants what is used, and nothing beside it."""
+
+from __future__ import annotations
+
+from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
+from scaler.adapters.kube.lease import Election, LeaseTerms
+from scaler.autoscaler import FloorWish, Target
+from scaler.ports import Notice, PolicyStatus
+from tests.kube.conftest import Playground, connect, install_crd
+from tests.kube.grants import shipped_grants
+from tests.kube.objects import deployment, hpa, policy
+from tests.kube.waiting import eventually
+
+NOW = 1_767_225_600.0
+KINDS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
+
+
+def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
+    """The server answers 403 to anything else, so that all of this works says the other half."""
+    admin, api = connect(server, tmp_path, "admin"), connect(server, tmp_path)
+    install_crd(admin)
+    ground = Playground(admin, api, "prod", server)
+    for kind, plural in KINDS.items():
+        found = hpa(plural)
+        found["spec"]["scaleTargetRef"]["kind"] = kind
+        ground.put(ground.listing("horizontalpodautoscalers"), found)
+        asleep = deployment(plural, replicas=0) | {"kind": kind}
+        ground.put(ground.listing(plural, "/apis/apps/v1"), asleep)
+    ground.put(ground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1"), policy())
+    cluster = KubernetesCluster(api, ClusterSettings())
+    cluster.start(10.0)
+
+    for plural in KINDS.values():
+        assert cluster.observe(Target("prod", plural)).asleep
+        assert cluster.wake(Target("prod", plural), 2)
+    assert cluster.guard("prod/shop")
+    assert cluster.set_floor(FloorWish(Target("prod", "deployments"), 8)).moved
+    assert [str(one.target) for one in cluster.raised()] == ["prod/deployments"]
+    assert cluster.restore(Target("prod", "deployments")).moved
+    assert cluster.release("prod/shop")
+    assert cluster.publish("prod/shop", PolicyStatus(generation=1, floor=3), now=NOW)
+    for minute in (0, 1):
+        assert cluster.tell("prod/shop", Notice("FloorRaised", "3 -> 8"), now=NOW + 60 * minute)
+    election = Election(api, LeaseTerms("prod", "tidegate", "a"), lambda: NOW)
+    assert election.step()
+    assert election.step()
+    election.hand_over()
+    eventually(lambda: {one[2] for one in server.used if one[0] == "watch"} >= {"pods"})
+    eventually(lambda: sum(one[0] == "watch" for one in server.used) == 3)
+    cluster.close()
+
+    named = {one[:3]: one[3] for one in shipped_grants()}
+    used = {one[:3] for one in server.used}
+    assert used == set(named)
+    names = {one[3] for one in server.used if one[2] == "leases" and one[0] != "create"}
+    assert names == {"tidegate"}

@@ -1,0 +1,85 @@
+"""`scaler restore`: floors put back by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaler.autoscaler import ORIGINAL
+from scaler.cli import main
+from tests.kube.conftest import Playground, connect
+from tests.kube.faults import Fault
+from tests.kube.objects import hpa
+
+HPAS = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers"
+
+
+@pytest.fixture
+def ground(server, tmp_path):
+    admin = connect(server, tmp_path, "admin")
+    made = Playground(admin, admin, "prod", server)
+    for name in ("shop", "web"):
+        made.put(HPAS.format("prod"), hpa(name, least=8, annotations={ORIGINAL: "3"}), "tidegate")
+        path = f"{HPAS.format('prod')}/{name}"
+        config = {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name, "annotations": {ORIGINAL: "3"}},
+            "spec": {"minReplicas": 8},
+        }
+        admin.patch(path, config, "application/apply-patch+yaml", force="true")
+    made.put(HPAS.format("prod"), hpa("other"))
+    return made
+
+
+def restore(tmp_path, *options):
+    return main(["restore", "--kubeconfig", str(tmp_path / "admin.kubeconfig"), *options])
+
+
+def floors(ground):
+    return {name: ground.hpa(name)["spec"]["minReplicas"] for name in ("shop", "web", "other")}
+
+
+def test_every_floor_that_was_raised_is_put_back(ground, tmp_path, capsys):
+    assert restore(tmp_path) == 0
+
+    assert floors(ground) == {"shop": 3, "web": 3, "other": 3}
+    assert ORIGINAL not in ground.hpa()["metadata"].get("annotations", {})
+    assert capsys.readouterr().out == (
+        "prod/shop: minReplicas 8 -> 3\nprod/web: minReplicas 8 -> 3\n"
+    )
+
+
+def test_doing_it_again_says_that_nothing_is_left(ground, tmp_path, capsys):
+    restore(tmp_path)
+    capsys.readouterr()
+
+    assert restore(tmp_path) == 0
+    assert capsys.readouterr().out == "no floor is raised by tidegate\n"
+
+
+def test_a_dry_run_changes_nothing(ground, tmp_path, capsys):
+    assert restore(tmp_path, "--dry-run", "--namespace", "prod") == 0
+
+    assert floors(ground)["shop"] == 8
+    assert "prod/shop: minReplicas 8 -> 3 (dry run)" in capsys.readouterr().out
+
+
+def test_another_namespace_is_left_alone(ground, tmp_path, capsys):
+    assert restore(tmp_path, "--namespace", "stage") == 0
+
+    assert floors(ground)["shop"] == 8
+
+
+def test_what_cannot_be_put_back_is_named_and_the_rest_is_done(ground, tmp_path, capsys):
+    ground.server.faults.add(Fault("PATCH .*shop", status=403, times=9))
+
+    assert restore(tmp_path) == 2
+
+    assert floors(ground) == {"shop": 8, "web": 3, "other": 3}
+    assert "1 of 2 could not be put back:\n  prod/shop: " in capsys.readouterr().err
+
+
+def test_a_cluster_that_is_not_there_is_told(tmp_path, capsys):
+    assert main(["restore", "--kubeconfig", str(tmp_path / "none")]) == 2
+
+    assert "give --kubeconfig" in capsys.readouterr().err

@@ -174,13 +174,18 @@ def assign(
     known = _entitled(known, limit)
     room = _grained(limit - _reserve(limit, policy))
     targets = _targets(known, room)
+    booked = sum(share.booked_qps for share in known.values())
     # Who must give comes first, so that what it gives is there for the others.
     for name in sorted(names, key=lambda name: targets[name] - known[name].qps):
-        qps, reason = _next(known, name, targets[name], (limit, room), learning=learning)
+        share = known[name]
+        others = booked - share.booked_qps  # exact: all are multiples of the grain
+        most, waits_as = _most(share, (limit - others, room - others), learning=learning)
+        qps = min(targets[name], most)
+        reason = ShareReason.FAIR if qps == targets[name] else waits_as
         handed = Handed(shares.version + 1, qps, now + policy.lease_s)
-        known[name] = replace(
-            known[name], entitled_qps=qps, handed=(*known[name].handed, handed), reason=reason
-        )
+        after = replace(share, entitled_qps=qps, handed=(*share.handed, handed), reason=reason)
+        known[name] = after
+        booked = others + after.booked_qps
     held = tuple(known[name] for name in sorted(known))
     return replace(shares, held=held, version=shares.version + bool(names))
 
@@ -250,28 +255,20 @@ def _targets(known: dict[str, Share], room: float) -> dict[str, float]:
     return {name: _grained(float(qps)) for name, qps in zip(known, fair, strict=True)}
 
 
-def _next(
-    known: dict[str, Share],
-    name: str,
-    target: float,
-    bounds: tuple[float, float],
-    *,
-    learning: bool,
-) -> tuple[float, ShareReason]:
-    """Return what the gateway is handed now: at most ``target``, and what it may grow into."""
-    limit, room = bounds
-    share = known[name]
-    others = sum(other.booked_qps for other in known.values()) - share.booked_qps
-    newcomer = not share.handed
-    most = share.entitled_qps
-    if not learning:
-        most = max(most, room - others)
-    if not learning and newcomer:
-        # Half of what is left, so that the next newcomer finds something too; at least one token.
-        free = max(limit - others, 0.0)
-        most = max(most, min(free, max(1.0, _grained(free / 2))))
-    if target <= most:
-        return target, ShareReason.FAIR
+def _most(share: Share, left: tuple[float, float], *, learning: bool) -> tuple[float, ShareReason]:
+    """Return what the gateway may be handed now, and why it is not more.
+
+    Args:
+        share: as known before.
+        left: of the limit, and of it without the reserve, by all others.
+        learning: nothing grows.
+    """
     if learning:
-        return most, ShareReason.LEARNING
-    return most, ShareReason.NEWCOMER if newcomer else ShareReason.WAITS
+        return share.entitled_qps, ShareReason.LEARNING
+    of_limit, of_room = left
+    most = max(share.entitled_qps, of_room)
+    if share.handed:
+        return most, ShareReason.WAITS
+    # Half of what is left, so that the next newcomer finds something too; at least one token.
+    free = max(of_limit, 0.0)
+    return max(most, min(free, max(1.0, _grained(free / 2)))), ShareReason.NEWCOMER

@@ -18,6 +18,7 @@ from scaler.demand import NOTHING_AHEAD, SETTLED_S
 from scaler.limiter import Ramp, ready_capacity
 from scaler.offer import Offer, offered
 from scaler.outlook import Need, Outlook
+from scaler.planner import lead_time_s
 from scaler.published import Ledger, Recent
 from scaler.quantiles import surprisals
 from scaler.schedule import Fleet
@@ -58,12 +59,14 @@ class Workload:
         ready_s: seconds since each ready one became so.
         due_in_s: for each that starts, seconds until it is expected to be ready.
         floor: that stands in the cluster now.
+        start_ups: seconds from creation to readiness of those that are ready.
     """
 
     replicas: int
     ready_s: tuple[float, ...]
     due_in_s: tuple[float, ...] = ()
     floor: int = 1
+    start_ups: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -105,12 +108,13 @@ class LiveService:
         self._ledger = Ledger()
         self._known: tuple[float, float] | None = None  # when demand was last known, and what
         self._distrusted_until = -math.inf
+        self._start_ups: deque[float] = deque(maxlen=100)
         self._recent: deque[tuple[float, ...]] = deque(maxlen=REMEMBERED)
 
     def need(self, row: int) -> Need:
         """Return how the forecast is to be read for this service."""
         rules, trust = self.policy.trust, self._trust
-        lead = self.policy.lead_s if self.policy.lead_s is not None else DEFAULT_LEAD_S
+        lead = self._lead_s
         if trust is None:
             steps = max(round(lead / self._step_s), 1)
             trust = self._trust = initial_trust(rules, steps)
@@ -188,6 +192,7 @@ class LiveService:
         self, now: float, observed: float, heard: Heard, workload: Workload, outlook: Outlook | None
     ) -> Followed:
         """Return what follows from what is known at this tick, and remember it."""
+        self._start_ups.extend(workload.start_ups[-1:])
         policy, ramp = self._core(), Ramp()
         state = self._state or first_state(max(workload.floor, 1), now)
         warm = ready_capacity(workload.ready_s, 1.0, ramp)
@@ -223,8 +228,14 @@ class LiveService:
 
     def _core(self) -> Policy:
         policy = self.policy
-        lead = policy.lead_s if policy.lead_s is not None else DEFAULT_LEAD_S
-        return Policy(self._capacity, policy.scale, policy.limit, lead, policy.events)
+        return Policy(self._capacity, policy.scale, policy.limit, self._lead_s, policy.events)
+
+    @property
+    def _lead_s(self) -> float:
+        """Until a replica that is asked for now is warm: as the policy says, else as learned."""
+        if self.policy.lead_s is not None:
+            return self.policy.lead_s
+        return lead_time_s(tuple(self._start_ups), default=DEFAULT_LEAD_S)
 
     def _plain_hpa(self, now: float, observed: float) -> int:
         """Return what the autoscaler alone would have: the counterfactual."""

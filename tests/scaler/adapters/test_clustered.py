@@ -1,0 +1,187 @@
+"""What becomes of plans in a cluster: who writes, when nobody does, and what is said of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from scaler.adapters.clustered import Clustered
+from scaler.autoscaler import Autoscaler, Refusal, Target
+from scaler.capacity import given_capacity
+from scaler.decide import Policy, Sight, decide, first_state
+from scaler.demand import NOTHING_AHEAD
+from scaler.errors import ClusterError
+from scaler.loop import Watched
+from scaler.planner import ScalePolicy
+from scaler.ports import FloorOutcome, Pod, Workload
+from scaler.published import ConditionKind, ServiceView
+from scaler.service_policy import Mode, ServicePolicy
+from scaler.simulation.hpa import HPASpec, MetricKind
+
+NOW = 1_000_000.0
+TARGET = Target("shop", "web")
+POLICY = ServicePolicy(
+    item_id="shop/web", target="web", scale=ScalePolicy(2, 60), capacity_qps=50.0, mode=Mode.ENFORCE
+)
+
+
+class Cluster:
+    """A cluster of one autoscaler that remembers what was asked of it."""
+
+    def __init__(self, floor=2, pods=()):
+        self.floor, self.pods = floor, pods
+        self.outcome = None  # of the next floors; None: they stand
+        self.calls, self.told = [], []
+        self.broken = False
+
+    def policies(self):
+        return {}
+
+    def observe(self, target):
+        if self.broken:
+            raise ClusterError("the API server did not answer within 5 s")
+        seen = Autoscaler(target=target, min_replicas=self.floor, max_replicas=60)
+        return Workload(seen, self.pods)
+
+    def set_floor(self, wish):
+        if self.broken:
+            raise ClusterError("the API server did not answer within 5 s")
+        self.calls.append(("floor", wish.replicas, wish.reclaim))
+        if self.outcome is not None:
+            return self.outcome
+        moved, self.floor = self.floor != wish.replicas, wish.replicas
+        return FloorOutcome(self.floor, moved=moved)
+
+    def restore(self, target, policy_min=None):
+        self.calls.append(("restore", policy_min))
+        return FloorOutcome(policy_min)
+
+    def wake(self, target, replicas):
+        self.calls.append(("wake", replicas))
+        return True
+
+    def tell(self, item_id, notice, *, now):
+        self.told.append(notice.reason)
+        return True
+
+
+class Leads:
+    def __init__(self, leading=True):
+        self.leading = leading
+
+    def leads(self):
+        return self.leading
+
+
+def view(qps=400.0, policy=POLICY, **changes):
+    """A service that needs ten replicas at 400 QPS: 400 / (50 x 0.8)."""
+    core = Policy(given_capacity(50.0), policy.scale)
+    decision = decide(Sight(NOW, qps, NOTHING_AHEAD, warm=4.0), first_state(2, NOW), core)
+    made = ServiceView(policy=policy, at=NOW, replicas=4, ready=4, decision=decision)
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def acting():
+    made = []
+
+    def make(cluster, leading=True):
+        made.append(Clustered(cluster, Leads(leading), workers=2))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
+    cluster = Cluster()
+    condition = acting(cluster).act([view()], NOW)["shop/web"]
+    assert cluster.floor == 10
+    assert cluster.told == ["FloorMoved"]
+    assert (condition.kind, condition.status, condition.reason) == (
+        ConditionKind.READY, True, "Enforcing",
+    )  # fmt: skip
+
+
+def test_in_recommend_nothing_of_ours_stands(acting):
+    cluster = Cluster()
+    policy = replace(POLICY, mode=Mode.RECOMMEND)
+    condition = acting(cluster).act([view(policy=policy)], NOW)["shop/web"]
+    assert cluster.calls == [("restore", 2)]
+    assert condition.reason == "Recommending"
+
+
+def test_a_follower_writes_nothing(acting):
+    cluster = Cluster()
+    assert acting(cluster, leading=False).act([view()], NOW) == {}
+    assert cluster.calls == []
+
+
+def test_a_contested_floor_is_left_alone_for_longer_each_time(acting):
+    cluster = Cluster()
+    cluster.outcome = FloorOutcome(2, refusal=Refusal.CONTESTED, manager="argocd-controller")
+    clustered = acting(cluster)
+    tried = []
+    for now in range(0, 2000, 15):
+        before = len(cluster.calls)
+        condition = clustered.act([view()], NOW + now)["shop/web"]
+        assert (condition.kind, condition.status) == (ConditionKind.FLOOR_CONTESTED, True)
+        if len(cluster.calls) > before:
+            tried.append(now)
+    assert tried == [0, 300, 900]  # five minutes, ten, twenty
+    assert "ignoreDifferences" in condition.message
+    assert [reclaim for _, _, reclaim in cluster.calls] == [False, True, True]
+
+
+def test_an_autoscaler_of_keda_is_refused_with_the_remedy_once(acting):
+    cluster = Cluster()
+    cluster.outcome = FloorOutcome(
+        2, refusal=Refusal.KEDA, message="add a trigger of type external"
+    )
+    clustered = acting(cluster)
+    for now in (0, 15, 30):
+        condition = clustered.act([view()], NOW + now)["shop/web"]
+    assert (condition.status, condition.reason) == (False, "OwnedByKEDA")
+    assert cluster.told == ["OwnedByKEDA"]
+
+
+def test_a_call_that_fails_is_a_condition_and_is_tried_again(acting):
+    cluster = Cluster()
+    clustered = acting(cluster)
+    cluster.broken = True
+    failed = clustered.act([view()], NOW)["shop/web"]
+    assert (failed.status, failed.reason) == (False, "ClusterFailed")
+    cluster.broken = False
+    assert clustered.act([view()], NOW + 15)["shop/web"].status
+    assert cluster.floor == 10
+
+
+def test_a_workload_at_no_replicas_is_woken(acting):
+    cluster = Cluster()
+    acting(cluster).act([view(replicas=0)], NOW)
+    assert ("wake", 10) in cluster.calls
+
+
+def test_what_could_not_be_decided_is_not_acted_on(acting):
+    cluster = Cluster()
+    assert acting(cluster).act([view(decision=None)], NOW) == {}
+    assert cluster.calls == []
+
+
+def test_pods_are_seen_with_their_ages_and_when_they_are_due(acting):
+    pods = (Pod(NOW - 500, NOW - 420), Pod(NOW - 300, NOW - 210), Pod(NOW - 20, None))
+    hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
+    found = acting(Cluster(3, pods)).seen([Watched(POLICY, hpa)], NOW)["shop/web"]
+    assert found.replicas == 3
+    assert found.ready_s == (420.0, 210.0)
+    assert sorted(found.start_ups) == [80.0, 90.0]
+    assert found.due_in_s == (100.0,)  # too few were seen: two minutes, of which 20 s are over
+    assert found.floor == 3
+
+
+def test_a_workload_that_cannot_be_seen_is_said_so(acting):
+    cluster = Cluster()
+    cluster.broken = True
+    hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
+    found = acting(cluster).seen([Watched(POLICY, hpa)], NOW)["shop/web"]
+    assert found == "the API server did not answer within 5 s"

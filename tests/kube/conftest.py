@@ -20,6 +20,7 @@ from scaler.adapters.kube.informer import WatchTimes
 from scaler.crd import crd
 from scaler.errors import ClusterConflictError
 from tests.kube.grants import shipped_grants
+from tests.kube.objects import hpa
 from tests.kube.server import serving
 
 QUICK = Patience(attempts=4, budget_s=5.0, first_s=0.01, connect_s=1.0, read_s=1.0)
@@ -123,3 +124,13 @@ def cluster(playground):
     running.start(10.0)
     yield running
     running.close()
+
+
+@pytest.fixture
+def ground(server, tmp_path):
+    """A namespace of the server in memory, with an autoscaler in it."""
+    admin = connect(server, tmp_path, "admin")
+    install_crd(admin)
+    made = Playground(admin, connect(server, tmp_path), "prod", server)
+    made.put(made.listing("horizontalpodautoscalers"), hpa())
+    return made

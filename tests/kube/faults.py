@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -15,6 +15,7 @@ class Harm(Enum):
     LOSE = auto()  # do it, and hang up instead of answering
     HOLD = auto()  # say nothing until released, then hang up without doing it
     GONE = auto()  # end a watch with an ERROR event of 410
+    MEDDLE = auto()  # let somebody else write first, then do it
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Fault:
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int = 1
+    meddle: Callable[[], object] = lambda: None
 
 
 class Faults:

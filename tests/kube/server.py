@@ -103,6 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.harm in (Harm.HOLD, Harm.DROP):
             self._hang_up()
             return
+        if fault is not None:
+            fault.meddle()
         if fault is not None and fault.harm is Harm.REFUSE:
             self._answer(answering.status(fault.status, "InternalError", "told to"), fault.headers)
             return

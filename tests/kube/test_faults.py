@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from itertools import pairwise
 
 import pytest
@@ -14,24 +13,15 @@ from scaler.adapters.kube.lease import Election, LeaseTerms
 from scaler.autoscaler import ORIGINAL, FloorWish, Target
 from scaler.errors import ClusterRefusedError, ClusterUnreachableError
 from scaler.ports import Notice, PolicyStatus
-from tests.kube.conftest import QUICK, Playground, connect, install_crd
+from tests.kube.conftest import QUICK, connect
 from tests.kube.faults import Fault, Harm
-from tests.kube.objects import hpa, policy
+from tests.kube.objects import policy
 from tests.kube.waiting import eventually
 
 TARGET = Target("prod", "shop")
 HPAS = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers"
 POLICIES = "/apis/tidegate.dev/v1alpha1/namespaces/prod/demandpolicies"
 PATCH = "PATCH .*horizontalpodautoscalers/shop"
-
-
-@pytest.fixture
-def ground(server, tmp_path):
-    admin = connect(server, tmp_path, "admin")
-    install_crd(admin)
-    made = Playground(admin, connect(server, tmp_path), "prod", server)
-    made.put(HPAS, hpa())
-    return made
 
 
 @pytest.fixture
@@ -155,66 +145,14 @@ def test_an_autoscaler_that_changes_between_read_and_write_is_read_again(ground,
     assert stands(ground) == (8, "3")
 
 
-def test_an_expired_watch_is_listed_anew_and_nothing_is_lost(ground, cluster, server):
-    server.faults.add(Fault("GET .*demandpolicies.*watch", Harm.GONE))
-    server.faults.partition = True
-    eventually(lambda: server.count("watch") > 3)
-    server.store.compact()
-    server.faults.partition = False
+def test_what_a_user_writes_between_read_and_write_is_their_own_floor(ground, cluster, server):
+    def meddle():
+        ground.edit(f"{HPAS}/shop", {"spec": {"minReplicas": 5}})
 
-    ground.put(POLICIES, policy())
+    server.faults.add(Fault(PATCH, Harm.MEDDLE, meddle=meddle))
 
-    eventually(lambda: "prod/shop" in cluster.policies())
-
-
-def test_what_was_deleted_while_the_line_was_cut_is_gone_afterwards(ground, cluster, server):
-    ground.put(POLICIES, policy())
-    eventually(lambda: "prod/shop" in cluster.policies())
-    server.faults.partition = True
-    kind = server.store.kinds["tidegate.dev", "v1alpha1", "demandpolicies"]
-    server.store.delete(kind, "prod", "shop")
-    server.store.compact()
-    server.faults.partition = False
-
-    eventually(lambda: "prod/shop" not in cluster.policies())
-
-
-def test_a_quiet_watch_goes_on_from_its_bookmarks(ground, cluster, server):
-    def lists():
-        return sum("demandpolicies" in one and "limit=500" in one for one in server.requests)
-
-    before, watched = lists(), server.count("demandpolicies?watch")
-    for name in "abc":  # of another kind: the version moves on past what the watch has seen
-        ground.put(HPAS, hpa(name))
-    eventually(lambda: server.count("demandpolicies?watch") > watched + 1)
-
-    assert lists() == before
-
-
-def test_what_is_remembered_too_long_is_not_acted_on(ground, server):
-    now = [0.0]
-    settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05), stale_s=90.0)
-    cluster = KubernetesCluster(ground.api, settings, clock=lambda: now[0])
-    cluster.start(10.0)
-    server.faults.partition = True
-    eventually(lambda: server.count("watch") > 6)
-
-    now[0] = 91.0
-    with pytest.raises(ClusterUnreachableError, match="not heard of for 91s"):
-        cluster.observe(TARGET)
-    assert cluster.policies() == {}  # what is remembered can still be served
-    cluster.close()
-
-
-def test_a_policy_that_is_edited_all_the_time_ends_as_it_was_written_last(ground, cluster):
-    ground.put(POLICIES, policy())
-    for most in range(11, 61):
-        ground.edit(f"{POLICIES}/shop", {"spec": {"replicas": {"max": most}}})
-
-    def largest():
-        return cluster.policies()["prod/shop"].policy.scale.max_replicas
-
-    eventually(lambda: largest() == 60)
+    assert cluster.set_floor(FloorWish(TARGET, 8)).floor == 8
+    assert stands(ground) == (8, "5")
 
 
 def test_an_event_that_cannot_be_written_does_no_harm(ground, cluster, server):
@@ -243,38 +181,6 @@ def test_a_status_whose_answer_was_lost_is_there_once_all_is_well(ground, cluste
     cluster.publish("prod/shop", PolicyStatus(generation=1, floor=5), now=0.0)
 
     assert ground.policy()["status"]["floor"] == 5
-
-
-def test_what_is_deleted_while_its_status_is_written_does_not_come_back(ground, cluster, server):
-    ground.put(POLICIES, policy())
-    eventually(lambda: "prod/shop" in cluster.policies())
-    found = ground.policy()
-    kind = server.store.kinds["tidegate.dev", "v1alpha1", "demandpolicies"]
-    server.store.delete(kind, "prod", "shop")
-    eventually(lambda: not cluster.policies())
-
-    cluster._policies.renew(found)  # the answer to a patch, later than the event
-
-    assert cluster.policies() == {}
-
-
-def test_closing_does_not_wait_for_a_watch_to_end(ground, server):
-    settings = ClusterSettings("prod", times=WatchTimes(window_s=3600, grace_s=3600.0))
-    cluster = KubernetesCluster(ground.api, settings)
-    cluster.start(10.0)
-    names = {f"watch {path}" for path in (POLICIES, HPAS, "/api/v1/namespaces/prod/pods")}
-    eventually(lambda: server.count("watch=true") >= 3)
-
-    cluster.close()
-
-    assert not names & {one.name for one in threading.enumerate()}
-
-
-def test_a_cluster_without_the_crd_is_told_with_the_remedy(server, tmp_path):
-    cluster = KubernetesCluster(connect(server, tmp_path), ClusterSettings())
-
-    with pytest.raises(Exception, match="scaler crd"):
-        cluster.start(1.0)
 
 
 def test_leaders_never_overlap_while_the_line_of_one_is_cut(server, tmp_path):

@@ -132,7 +132,8 @@ def test_what_is_deleted_while_its_status_is_written_does_not_come_back(ground, 
     assert cluster.policies() == {}
 
 
-def test_closing_does_not_wait_for_a_watch_to_end(ground, server):
+def test_closing_does_not_wait_for_a_watch_to_end(ground, server, caplog):
+    server.bookmark_s = 3600.0
     settings = ClusterSettings("prod", times=WatchTimes(window_s=3600, grace_s=3600.0))
     cluster = KubernetesCluster(ground.api, settings)
     cluster.start(10.0)
@@ -142,6 +143,7 @@ def test_closing_does_not_wait_for_a_watch_to_end(ground, server):
     cluster.close()
 
     assert not names & {one.name for one in threading.enumerate()}
+    assert caplog.text == ""
 
 
 def test_a_cluster_without_the_crd_is_told_with_the_remedy(server, tmp_path):

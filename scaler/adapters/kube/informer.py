@@ -113,6 +113,8 @@ class Informer:
                 failed += 1
                 self._version = None
             except ClusterError as error:
+                if self._stopped.is_set():
+                    return  # we have cut the line ourselves
                 failed += 1
                 _log.warning("watch=%s failed=%d error=%s", self._path, failed, error)
             if failed:

@@ -203,6 +203,9 @@ def _unexpired(shares: Shares, now: float) -> list[Share]:
     """Return the gateways that may still act on something, each with what that is."""
     alive = []
     for share in shares.held:
+        if all(handed.expires_at > now for handed in share.handed):
+            alive.append(share)
+            continue
         handed = tuple(handed for handed in share.handed if handed.expires_at > now)
         if handed:
             left = replace(share, handed=handed)

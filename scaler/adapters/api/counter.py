@@ -124,12 +124,30 @@ class Counter:
             self._learning = False
             self.state += 1
 
+    def wait(self, asked: Asked, now: float) -> bool:
+        """Whether a gateway may wait, for it holds what it was told last; that stays booked."""
+        told = self._told.get(asked.instance)
+        if told is None or told.etag != asked.etag or now >= self._until[asked.instance]:
+            return False
+        self._keep(asked.instance, now)
+        return True
+
+    def renew(self, asked: Asked, now: float) -> Answer | None:
+        """Return the answer to one who has waited; None: it must be asked for anew.
+
+        Whether it may have more has been looked after while it waited.
+        """
+        told = self._told.get(asked.instance)
+        if told is None or told.etag != asked.etag or told.state != self.state:
+            return None
+        self._keep(asked.instance, now)
+        return Answer(told, changed=False)
+
     def ask(self, asked: Asked, now: float) -> Answer:
         """Return what this gateway is told; call `look` first."""
         told = self._told.get(asked.instance)
         if told is not None and not self._news(asked) and self._stands(told, asked, now):
-            self._until[asked.instance] = now + self._policy.lease_s
-            self._prolonged.add(asked.instance)
+            self._keep(asked.instance, now)
             return Answer(told, changed=told.etag != asked.etag)
         return self.ask_all([asked], now)[0]
 
@@ -173,10 +191,16 @@ class Counter:
         before = self._said.get(asked.instance, NOTHING_SAID)
         return before.after(asked.said) is not before
 
-    def unsettled(self, instance: str) -> bool:
-        """Whether what this gateway was told may not be the last word."""
-        told = self._told.get(instance)
-        return told is None or told.state != self.state or not told.fair
+    def _keep(self, instance: str, now: float) -> None:
+        self._until[instance] = now + self._policy.lease_s
+        self._prolonged.add(instance)
+
+    def unsettled(self, asked: Asked) -> bool:
+        """Whether what this gateway was told may not be the last word, or its own word is new."""
+        told = self._told.get(asked.instance)
+        if told is None or told.state != self.state or not told.fair:
+            return True
+        return not told.acked and _holds(asked, told)
 
     def _tell(self, asked: Asked, share: Share, instances: int, version: int) -> tuple[Told, bool]:
         """Return what a gateway is told, and whether it was told the same before."""

@@ -64,6 +64,22 @@ class LimitsDesk:
             self._admit(counter, asked, now)
         return counter.ask(asked, now)
 
+    def wait(self, service: str, asked: Asked, now: float) -> bool:
+        """Whether a gateway may wait, for it holds what it was told last.
+
+        Raises:
+            Refused: as `ask`.
+        """
+        return self._counter(service, now).wait(asked, now)
+
+    def renew(self, service: str, asked: Asked, now: float) -> Answer:
+        """Return the answer to a gateway that has waited in vain.
+
+        Raises:
+            Refused: as `ask`.
+        """
+        return self._counter(service, now).renew(asked, now) or self.ask(service, asked, now)
+
     def changed(self, service: str, asked: Iterable[Asked], now: float) -> list[Answer | None]:
         """Return, for gateways that wait, the answer to those whose lease has changed.
 
@@ -72,13 +88,18 @@ class LimitsDesk:
         """
         counter = self._counter(service, now)
         waiting = list(asked)
-        due = [one for one in waiting if counter.unsettled(one.instance)]
+        due = [one for one in waiting if counter.unsettled(one)]
         counter.freed = False
         if not due:
             return [None] * len(waiting)
         answers = dict(zip((one.instance for one in due), counter.ask_all(due, now), strict=True))
         found = (answers.get(one.instance) for one in waiting)
         return [answer if answer is not None and answer.changed else None for answer in found]
+
+    def unsettled(self, service: str, asked: Asked) -> bool:
+        """Whether what this gateway holds may not be the last word."""
+        counter = self._counters.get(service)
+        return counter is None or counter.unsettled(asked)
 
     def stirred(self, service: str) -> bool:
         """Whether somebody has given up something that those who wait may have."""

@@ -80,15 +80,17 @@ class Limits:
         try:
             query = parsed(scope["query_string"])
             asked = Asked(query.instance, _etag(scope["headers"]))
-            answer = self._ask(service, asked)
-            if query.wait_s > 0 and not answer.changed:
+            if query.wait_s > 0 and self._desk.wait(service, asked, self._clock()):
                 wait_s = min(query.wait_s, self._longest_wait_s)
                 news = await self._lobby.wait(service, asked, wait_s)
                 if news is not None:
-                    answer = news
-                elif not await Request(scope, receive).is_disconnected():
-                    # It is still there, so what it holds is prolonged.
-                    answer = self._ask(service, asked)
+                    return _reply(news, haproxy=query.haproxy)
+                if await Request(scope, receive).is_disconnected():
+                    return _GONE
+                # It is still there, so what it holds is prolonged.
+                answer = self._desk.renew(service, asked, self._clock())
+            else:
+                answer = self._ask(service, asked)
         except Refused as refused:
             return refusal(refused)
         return _reply(answer, haproxy=query.haproxy)
@@ -127,3 +129,6 @@ def _etag(headers: Headers) -> str:
         if name == b"if-none-match":
             return value.decode("latin-1").strip()
     return ""
+
+
+_GONE = Reply(499, [], b"")  # nobody reads it

@@ -49,6 +49,8 @@ class Lobby:
             _resolve(older[1], None)  # it has come back: nobody waits there any more
         room[asked.instance] = (asked, future)
         timer = loop.call_later(seconds, _resolve, future, None)
+        if self._desk.unsettled(service, asked):
+            self.stir(service)
         try:
             return await future
         finally:
@@ -81,6 +83,8 @@ class Lobby:
     def close(self) -> None:
         """Send all who wait home with what they have; nobody waits from now on."""
         self._closed = True
+        for service in list(self._rooms):
+            self._round(service)
         for room in self._rooms.values():
             for _, future in room.values():
                 _resolve(future, None)

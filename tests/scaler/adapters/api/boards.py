@@ -46,7 +46,7 @@ def view(
     policy = ServicePolicy(
         item_id=service,
         target=service.partition("/")[2],
-        scale=ScalePolicy(min_replicas=1, max_replicas=50),
+        scale=ScalePolicy(min_replicas=1, max_replicas=100),
         capacity_qps=each_qps,
         mode=Mode.ENFORCE,
         classes=(PAY, STRESS),

@@ -165,6 +165,12 @@ class Cluster(Protocol):
             policy_min: what to fall back to where the user's own floor is not known any more.
         """
 
+    def raised(self) -> tuple[Autoscaler, ...]:
+        """Return the autoscalers with anything of ours in them, from memory; makes no call.
+
+        What no policy names any more, since its target was changed, is to be restored.
+        """
+
     def wake(self, target: Target, replicas: int) -> bool:
         """Scale a workload at 0 replicas up; return whether it was at 0."""
 

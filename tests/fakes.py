@@ -122,6 +122,10 @@ class FakeCluster:
             self.scaled[target] = replace(seen, min_replicas=floor, original=None, managers=left)
             return FloorOutcome(floor, moved=floor != seen.min_replicas)
 
+    def raised(self) -> tuple[Autoscaler, ...]:
+        with self._lock:
+            return tuple(seen for seen in self.scaled.values() if seen.touched)
+
     def wake(self, target: Target, replicas: int) -> bool:
         self._may("wake")
         with self._lock:

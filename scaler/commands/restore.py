@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     cluster = KubernetesCluster(api, ClusterSettings(namespace=args.namespace))
     failed: list[str] = []
     count = 0
-    for seen in cluster.raised():
+    for seen in cluster.find_raised():
         count += 1
         if args.dry_run:
             print(f"{seen.target}: {_change(seen)} (dry run)")

@@ -165,6 +165,14 @@ def test_restoring_a_floor_that_stands_at_the_users_own_does_not_default_it_to_1
     assert owners(playground) == {"kubectl"}
 
 
+def test_what_is_raised_is_known_until_it_is_restored(cluster, target):
+    assert cluster.raised() == ()
+    cluster.set_floor(FloorWish(target, 8))
+    assert [one.target for one in cluster.raised()] == [target]
+    cluster.restore(target)
+    assert cluster.raised() == ()
+
+
 def test_restoring_twice_changes_nothing_more(cluster, playground, target):
     cluster.set_floor(FloorWish(target, 8))
     cluster.restore(target)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.kube.lease import Candidate, Election, LeaseTerms
+from scaler.adapters.kube.lease import Election, LeaseTerms, candidate
 from scaler.errors import ClusterAbsentError
 from tests.kube.waiting import eventually
 
@@ -138,13 +138,13 @@ def test_a_candidate_leads_in_the_background_and_hands_over_when_closed(playgrou
     clocks = Clocks()
     terms = LeaseTerms(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
     told: list[bool] = []
-    candidate = Candidate(Election(playground.api, terms, clocks.date), terms.retry_s, told.append)
-    candidate.start()
-    eventually(candidate.leads)
+    standing = candidate(playground.api, terms, clocks.date, told.append)
+    standing.start()
+    eventually(standing.leads)
 
-    candidate.close()
+    standing.close()
 
-    assert not candidate.leads()
+    assert not standing.leads()
     assert told == [True]
     assert lease(playground)["holderIdentity"] == ""
 

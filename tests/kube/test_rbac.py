@@ -35,7 +35,7 @@ def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
         assert cluster.wake(Target("prod", plural), 2)
     assert cluster.guard("prod/shop")
     assert cluster.set_floor(FloorWish(Target("prod", "deployments"), 8)).moved
-    assert [str(one.target) for one in cluster.raised()] == ["prod/deployments"]
+    assert [str(one.target) for one in cluster.find_raised()] == ["prod/deployments"]
     assert cluster.restore(Target("prod", "deployments")).moved
     assert cluster.release("prod/shop")
     assert cluster.publish("prod/shop", PolicyStatus(generation=1, floor=3), now=NOW)

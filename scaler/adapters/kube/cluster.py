@@ -112,7 +112,10 @@ class KubernetesCluster:
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
         return self._floors.restore(target, policy_min)
 
-    def raised(self) -> Iterator[Autoscaler]:
+    def raised(self) -> tuple[Autoscaler, ...]:
+        return tuple(seen for seen, _ in self._autoscalers.all().values() if seen.touched)
+
+    def find_raised(self) -> Iterator[Autoscaler]:
         """Yield the autoscalers that carry our annotation, asked for anew; needs no `start`."""
         return self._floors.touched(self._settings.namespace)
 

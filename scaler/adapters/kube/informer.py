@@ -96,7 +96,7 @@ class Informer:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it
         if self._thread.is_alive():
-            self._thread.join(2.0)
+            self._thread.join(1.0)  # it is a daemon: it may end by itself
 
     def _run(self) -> None:
         failed = 0
@@ -150,6 +150,8 @@ class Informer:
         )
         self._open = answer
         try:
+            if self._stopped.is_set():
+                return  # before there was a line that `close` could have cut
             self._hear()
             for line in iter_resp_lines(answer):  # type: ignore[no-untyped-call]
                 if self._stopped.is_set():

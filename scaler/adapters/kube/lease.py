@@ -20,11 +20,11 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scaler.adapters.kube.answers import micro_time
-from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.client import Api, Object, Patience
 from scaler.adapters.kube.paths import LEASES, listed, one
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterError
 
@@ -98,9 +98,16 @@ class Election:
                 _log.warning("lease=%s error=%s", self._terms.name, error)
         return self.leads()
 
-    def hand_over(self) -> None:
-        """Stop leading, and let another replica start at once."""
-        with self._lock:
+    def hand_over(self, wait_s: float = 2.0) -> None:
+        """Stop leading, and let another replica start at once; it is tried once.
+
+        Args:
+            wait_s: for a step that is under way; after that the Lease runs out by itself.
+        """
+        self._until = -math.inf
+        if not self._lock.acquire(timeout=wait_s):
+            return
+        try:
             self._until = -math.inf
             try:
                 lease = self._api.get(self._path())
@@ -110,7 +117,9 @@ class Election:
                     spec.update(holderIdentity="", leaseDurationSeconds=1, renewTime=self._time())
                     self._api.put(self._path(), {**lease, "spec": spec})
             except ClusterError as error:
-                _log.warning("lease=%s kept_until_it_runs_out=%s", self._terms.name, error)
+                _log.warning("lease=%s runs_out_by_itself=%s", self._terms.name, error)
+        finally:
+            self._lock.release()
 
     def _taken(self, at: float) -> bool:
         try:
@@ -198,3 +207,17 @@ class Candidate:
                     self._changed(leads)
             led = leads
             self._stopped.wait(self._retry_s * random.uniform(1.0, 1.2))  # noqa: S311 - jitter
+
+
+def candidate(
+    api: Api,
+    terms: LeaseTerms,
+    now: Callable[[], float],
+    changed: Callable[[bool], None] | None = None,
+) -> Candidate:
+    """Return a candidate, not started; its calls are short and tried once, for the next step is.
+
+    So it ends within seconds even where nobody answers.
+    """
+    hasty = replace(api, patience=Patience(attempts=1, connect_s=1.0, read_s=2.0))
+    return Candidate(Election(hasty, terms, now), terms.retry_s, changed)

@@ -83,12 +83,35 @@ class Clustered:
         """Let every plan stand that is to be enforced; return what became of each."""
         if not self._leadership.leads():
             return {}
+        self._keep(now)
         found = self._pool.map(lambda view: self._act(view, now), views)
         return {
             view.item_id: condition
             for view, condition in zip(views, found, strict=True)
             if condition is not None
         }
+
+    def _keep(self, now: float) -> None:
+        """Guard policies that are enforced, let those go that are deleted, say what is wrong."""
+        for item_id, kept in self._cluster.policies().items():
+            try:
+                if kept.deleting and kept.guarded:
+                    if kept.policy is not None:
+                        self._cluster.restore(
+                            target_of(kept.policy), kept.policy.scale.min_replicas
+                        )
+                    self._cluster.release(item_id)
+                    self._floors.pop(item_id, None)
+                elif kept.policy is None:
+                    fault = Condition(
+                        ConditionKind.READY, False, "PolicyInvalid", "; ".join(kept.faults)
+                    )
+                    status = PolicyStatus(generation=kept.generation, conditions=(fault,))
+                    self._cluster.publish(item_id, status, now=now)
+                elif kept.policy.mode is Mode.ENFORCE and not kept.guarded and not kept.deleting:
+                    self._cluster.guard(item_id)
+            except ClusterError as error:
+                LOGGER.warning("%s: %s", item_id, error)
 
     def _act(self, view: ServiceView, now: float) -> Condition | None:
         standing = self._floors.setdefault(view.item_id, _Standing())

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
+import signal
+import socket
+import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
-    from scaler.loop import Watched
+    from scaler.adapters.api.serving import Address
+    from scaler.adapters.api.settings import ApiSettings
+    from scaler.loop import Watched, Workloads
+    from scaler.ports import Cluster, Leadership
     from scaler.published import Board
 
 STEP = timedelta(minutes=1)
-DEFAULT_HPA_TARGET = 0.6
+LEASE = "tidegate"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from forecaster.commands.sources import add_access_arguments
 
-    parser.add_argument(
-        "--policies", metavar="PATH", type=Path, action="append", required=True,
-        help="a policy file, or a directory of them; repeatable",
-    )  # fmt: skip
     parser.add_argument("--prometheus", metavar="URL", required=True, help="base URL")
     parser.add_argument(
         "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
@@ -33,56 +38,186 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--once", action="store_true", help="decide once, print what would be done, and exit"
     )
+    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    _add_cluster_arguments(parser.add_argument_group("policies and cluster"))
+    _add_endpoint_arguments(parser.add_argument_group("endpoint"))
     access = parser.add_argument_group("access to Prometheus")
     add_access_arguments(access)
     access.add_argument("--timeout", metavar="SPAN", default="5s", help="default %(default)s")
     access.add_argument("--retries", metavar="N", type=int, default=1, help="default %(default)s")
 
 
-def run(args: argparse.Namespace) -> int:
+def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--policies", metavar="PATH", type=Path, action="append", default=[],
+        help="a policy file or a directory of them, repeatable; without it, the DemandPolicies "
+        "of the cluster",
+    )  # fmt: skip
+    group.add_argument(
+        "--no-cluster", action="store_true",
+        help="touch no cluster: plans are taken to be carried out (with --policies)",
+    )  # fmt: skip
+    group.add_argument("--kubeconfig", metavar="FILE", type=Path, help="to reach the cluster by")
+    group.add_argument("--context", help="of that file (default: its current one)")
+    group.add_argument("--namespace", help="the only one to watch (default: all)")
+    group.add_argument(
+        "--leader-elect", action="store_true", help="act only while holding the Lease"
+    )
+    group.add_argument(
+        "--lease-namespace", metavar="NAMESPACE", default="tidegate", help="(%(default)s)"
+    )
+
+
+def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="default %(default)s"
+    )
+    group.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one a line")
+    group.add_argument("--allow-anonymous", action="store_true", help="serve without a token")
+    group.add_argument("--tls-cert", metavar="FILE", type=Path)
+    group.add_argument("--tls-key", metavar="FILE", type=Path)
+    group.add_argument(
+        "--client-ca", metavar="FILE", type=Path, help="clients must show a certificate of it"
+    )
+
+
+def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
+    from scaler.adapters.logs import DecisionLog
     from scaler.adapters.models import Models
-    from scaler.adapters.standalone import Standalone
     from scaler.adapters.traffic import PrometheusTraffic
-    from scaler.commands.run_output import print_board
     from scaler.loop import Loop
 
-    tick = span(args.tick, "--tick")
-    watched = _watched(args.policies)
-    traffic = PrometheusTraffic(settings_from(args), STEP)
-    boards: list[Board] = []
-    loop = Loop(traffic, Models(args.models), Standalone(), STEP, boards.append)
-    try:
-        while True:
-            now = time.time()  # noqa: TID251 - a command reads the clock
-            board = loop.tick(watched, now)
-            boards.clear()
-            if args.once:
-                print_board(board)
-                return 0
-            time.sleep(max(tick.total_seconds() - board.seconds, 0.0))
-    finally:
-        traffic.close()
+    tick_s = span(args.tick, "--tick").total_seconds()
+    _log(args.log_format)
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        policies, workloads = _world(args, stack)
+        publish = [] if args.once else [_serve(args, stack), DecisionLog().write]
+        traffic = PrometheusTraffic(settings_from(args), STEP)
+        stack.callback(traffic.close)
+
+        def published(board: Board) -> None:
+            for one in publish:
+                one(board)
+
+        loop = Loop(traffic, Models(args.models), workloads, STEP, published)
+        if args.once:
+            from scaler.commands.run_output import print_board
+
+            print_board(loop.tick(policies.current(), clock()))
+            return 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        _ticking(lambda: loop.tick(policies.current(), clock()), tick_s, stop)
+    return 0
 
 
-def _watched(paths: list[Path]) -> list[Watched]:
-    from scaler.config import examine_policies
-    from scaler.loop import Watched
-    from scaler.simulation.hpa import HPASpec, MetricKind
+def _ticking(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
+    """Tick on a regular beat until told to stop; a tick that has begun is finished."""
+    due = time.monotonic()
+    while not stop.is_set():
+        tick()
+        # A beat that was missed is left out: two ticks at once tell nothing new.
+        due = max(due + tick_s, time.monotonic())
+        stop.wait(due - time.monotonic())
 
-    good, wrong = examine_policies(paths)
-    if wrong:
-        raise PolicyError("\n".join(wrong))
-    found = []
-    for document in good:
-        policy = document.policy
-        if policy.demand_query is None:
-            raise PolicyError(
-                f"{document.where}: spec.demand.query is missing: what to ask Prometheus for"
-            )
-        target = DEFAULT_HPA_TARGET * (policy.capacity_qps or 1.0)
-        scale = policy.scale
-        default = HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
-        found.append(Watched(policy, document.replay.hpa or default))
-    return found
+
+class Policies(Protocol):
+    """Where policies come from."""
+
+    def current(self) -> tuple[Watched, ...]: ...
+
+
+def _world(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Policies, Workloads]:
+    """Return where policies come from and where plans go to."""
+    from scaler.adapters.clustered import Clustered
+    from scaler.adapters.policies import ClusterPolicies, FilePolicies
+    from scaler.adapters.standalone import Standalone
+
+    if args.no_cluster:
+        if not args.policies:
+            raise PolicyError("--no-cluster needs --policies: there is nowhere else to read them")
+        return FilePolicies(args.policies), Standalone()
+    cluster, leadership = _cluster(args, stack)
+    clustered = Clustered(cluster, leadership)
+    stack.callback(clustered.close)
+    policies = FilePolicies(args.policies) if args.policies else ClusterPolicies(cluster)
+    return policies, clustered
+
+
+def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Cluster, Leadership]:
+    from scaler.adapters.kube.client import connected
+    from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
+    from scaler.adapters.kube.lease import Candidate, Election, LeaseTerms
+    from scaler.ports import AlwaysLeading
+
+    api = connected(args.kubeconfig, args.context)
+    instance = socket.gethostname()
+    cluster = KubernetesCluster(api, ClusterSettings(namespace=args.namespace, instance=instance))
+    cluster.start()
+    stack.callback(cluster.close)
+    if not args.leader_elect:
+        return cluster, AlwaysLeading()
+    terms = LeaseTerms(args.lease_namespace, LEASE, instance)
+    candidate = Candidate(Election(api, terms, time.time), terms.retry_s)  # noqa: TID251 - written
+    candidate.start()
+    stack.callback(candidate.close)
+    return cluster, candidate
+
+
+def _serve(args: argparse.Namespace, stack: contextlib.ExitStack) -> Callable[[Board], None]:
+    """Start the endpoint; return what publishes a board to it."""
+    from scaler.adapters.api.app import create_app
+    from scaler.adapters.api.holder import BoardHolder
+    from scaler.adapters.api.metrics import Telemetry
+    from scaler.adapters.api.serving import ApiServer, check_access
+
+    settings, address = _api_settings(args), _address(args)
+    check_access(address, settings)
+    holder = BoardHolder()
+    telemetry = Telemetry(holder)
+    app = create_app(
+        holder, settings, telemetry=telemetry, trusted_peers=args.client_ca is not None
+    )
+    server = stack.enter_context(ApiServer(app, address))
+    print(f"serving {server.url}", flush=True)
+
+    def publish(board: Board) -> None:
+        telemetry.observe(board)
+        holder.publish(board)
+
+    return publish
+
+
+def _api_settings(args: argparse.Namespace) -> ApiSettings:
+    from scaler.adapters.api.settings import ApiSettings
+
+    if args.token_file is not None and args.allow_anonymous:
+        raise PolicyError("--token-file and --allow-anonymous exclude each other; choose one")
+    return ApiSettings(tokens=args.token_file, allow_anonymous=args.allow_anonymous)
+
+
+def _address(args: argparse.Namespace) -> Address:
+    from scaler.adapters.api.serving import Address, Tls
+
+    host, colon, port = args.listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise PolicyError(f"--listen is {args.listen!r}, but must look like 127.0.0.1:8080")
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise PolicyError("--tls-cert and --tls-key belong together; give both")
+    if args.client_ca is not None and args.tls_cert is None:
+        raise PolicyError("--client-ca needs --tls-cert and --tls-key")
+    tls = Tls(args.tls_cert, args.tls_key, args.client_ca) if args.tls_cert else None
+    return Address(host.strip("[]") or "0.0.0.0", int(port), tls)  # noqa: S104 - as asked for
+
+
+def _log(form: str) -> None:
+    from scaler.adapters.logs import JsonFormatter
+
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    if form == "json":
+        for handler in root.handlers:
+            handler.setFormatter(JsonFormatter())

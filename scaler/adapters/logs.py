@@ -1,0 +1,44 @@
+"""Logs as JSON: one object a line, one line per decision that differs from the one before."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+
+from scaler.published import Board
+
+LOGGER = logging.getLogger("scaler.decisions")
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes each record as one JSON object; a mapping given as ``extra={"fields": ...}`` joins."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"at": at, "level": record.levelname, "logger": record.name}
+        line["message"] = record.getMessage()
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps({**line, **getattr(record, "fields", {})}, default=str)
+
+
+class DecisionLog:
+    """Logs what was decided for a service when it changes."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[object, ...]] = {}
+
+    def write(self, board: Board) -> None:
+        for item_id, view in board.services.items():
+            if view.decision is None:
+                key: tuple[object, ...] = (view.error,)
+                fields: dict[str, object] = {"service": item_id, "error": view.error}
+            else:
+                why = view.decision.why()
+                key = (why["replicas"], why["plan"], why["demand"], why["limit"])
+                fields = {"service": item_id, "mode": view.policy.mode.value, **why}
+            if self._last.get(item_id) != key:
+                self._last[item_id] = key
+                text = " ".join(f"{name}={value}" for name, value in fields.items())
+                LOGGER.info("%s", text, extra={"fields": fields})

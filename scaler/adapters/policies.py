@@ -1,0 +1,87 @@
+"""Where policies come from: files, or the DemandPolicies of a cluster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from scaler.config import examine_policies
+from scaler.errors import PolicyError
+from scaler.loop import Watched
+from scaler.ports import Cluster
+from scaler.service_policy import ServicePolicy
+from scaler.simulation.hpa import HPASpec, MetricKind
+
+LOGGER = logging.getLogger(__name__)
+# Of the plain autoscaler that a policy is compared with, where it names none.
+DEFAULT_TARGET = 0.6
+
+
+def plain_hpa(policy: ServicePolicy) -> HPASpec:
+    """Return the autoscaler that a policy without one is compared with."""
+    scale, capacity = policy.scale, policy.capacity_qps or 1.0
+    target = max(DEFAULT_TARGET * capacity, 0.001)
+    return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
+
+
+class FilePolicies:
+    """Policies of files and directories, read again when one of them changes.
+
+    A change that is wrong is logged, and what was good before holds on.
+
+    Raises:
+        PolicyError: at the start, if anything is wrong.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = tuple(paths)
+        self._stamp = self._stamps()
+        self._watched = self._read()
+
+    def current(self) -> tuple[Watched, ...]:
+        stamp = self._stamps()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._watched = self._read()
+                LOGGER.info("policies: %d are watched", len(self._watched))
+            except PolicyError as error:
+                LOGGER.warning("policies stay as they were: %s", error)
+        return self._watched
+
+    def _stamps(self) -> tuple[tuple[str, int], ...]:
+        files = [
+            f for path in self._paths for f in (path.glob("*.y*ml") if path.is_dir() else [path])
+        ]
+        return tuple(sorted((str(f), f.stat().st_mtime_ns) for f in files if f.exists()))
+
+    def _read(self) -> tuple[Watched, ...]:
+        good, wrong = examine_policies(self._paths)
+        if wrong:
+            raise PolicyError("\n".join(wrong))
+        for document in good:
+            if document.policy.demand_query is None:
+                raise PolicyError(
+                    f"{document.where}: spec.demand.query is missing: what to ask Prometheus for"
+                )
+        return tuple(
+            Watched(document.policy, document.replay.hpa or plain_hpa(document.policy))
+            for document in good
+        )
+
+
+class ClusterPolicies:
+    """The DemandPolicies of a cluster; those that are wrong or going are left out."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def current(self) -> tuple[Watched, ...]:
+        return tuple(
+            Watched(kept.policy, plain_hpa(kept.policy))
+            for kept in self._cluster.policies().values()
+            if kept.policy is not None
+            and not kept.deleting
+            and kept.policy.demand_query is not None
+        )

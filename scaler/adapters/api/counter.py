@@ -279,11 +279,14 @@ class Counter:
     def _expire(self, now: float) -> None:
         """Forget the gateways whose leases have run out; the others may have what they had."""
         self._fold()
-        alive = {
-            share.instance
+        held = tuple(
+            share
             for share in self._shares.held
             if any(handed.expires_at > now for handed in share.handed)
-        }
+        )
+        if len(held) < len(self._shares.held):
+            self._shares = replace(self._shares, held=held)
+        alive = {share.instance for share in held}
         gone = (self._said.keys() | self._told.keys()) - alive
         for instance in gone:
             self._told.pop(instance, None)

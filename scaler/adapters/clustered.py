@@ -7,6 +7,7 @@ nothing but a condition.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,7 @@ class Clustered:
         if not self._leadership.leads():
             return {}
         self._keep(now)
+        self._let_go({target_of(v.policy) for v in views if v.policy.mode is Mode.ENFORCE})
         found = self._pool.map(lambda view: self._act(view, now), views)
         return {
             view.item_id: condition
@@ -92,7 +94,7 @@ class Clustered:
         }
 
     def _keep(self, now: float) -> None:
-        """Guard policies that are enforced, let those go that are deleted, say what is wrong."""
+        """Let policies go that are deleted, and say what is wrong with others."""
         for item_id, kept in self._cluster.policies().items():
             try:
                 if kept.deleting and kept.guarded:
@@ -108,10 +110,18 @@ class Clustered:
                     )
                     status = PolicyStatus(generation=kept.generation, conditions=(fault,))
                     self._cluster.publish(item_id, status, now=now)
-                elif kept.policy.mode is Mode.ENFORCE and not kept.guarded and not kept.deleting:
-                    self._cluster.guard(item_id)
             except ClusterError as error:
                 LOGGER.warning("%s: %s", item_id, error)
+
+    def _let_go(self, enforced: set[Target]) -> None:
+        """Put back floors that no policy holds: one that was retargeted, or left by a crash."""
+        kept = self._cluster.policies().values()
+        held = enforced | {target_of(one.policy) for one in kept if one.policy is not None}
+        for seen in self._cluster.raised():
+            if seen.target not in held:
+                with contextlib.suppress(ClusterError):  # the next tick tries again
+                    self._cluster.restore(seen.target)
+                    LOGGER.info("%s: its floor is put back, for no policy holds it", seen.target)
 
     def _act(self, view: ServiceView, now: float) -> Condition | None:
         standing = self._floors.setdefault(view.item_id, _Standing())
@@ -136,6 +146,10 @@ class Clustered:
         assert view.decision is not None
         plan = view.decision.plan
         target = target_of(view.policy)
+        # First the finalizer, then the floor: a policy must not go and leave its floor behind.
+        kept = self._cluster.policies().get(view.item_id)
+        if kept is not None and not kept.guarded and not self._cluster.guard(view.item_id):
+            return Condition(ConditionKind.READY, False, "PolicyGone", "the policy was deleted")
         if view.replicas == 0:
             self._cluster.wake(target, plan.replicas)
         wish = FloorWish(

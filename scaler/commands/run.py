@@ -150,7 +150,7 @@ def _world(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Polic
 def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Cluster, Leadership]:
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-    from scaler.adapters.kube.lease import Candidate, Election, LeaseTerms
+    from scaler.adapters.kube.lease import LeaseTerms, candidate
     from scaler.ports import AlwaysLeading
 
     api = connected(args.kubeconfig, args.context)
@@ -161,10 +161,10 @@ def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Clu
     if not args.leader_elect:
         return cluster, AlwaysLeading()
     terms = LeaseTerms(args.lease_namespace, LEASE, instance)
-    candidate = Candidate(Election(api, terms, time.time), terms.retry_s)  # noqa: TID251 - written
-    candidate.start()
-    stack.callback(candidate.close)
-    return cluster, candidate
+    standing = candidate(api, terms, time.time)  # noqa: TID251 - it is written into the Lease
+    standing.start()
+    stack.callback(standing.close)
+    return cluster, standing
 
 
 def _serve(args: argparse.Namespace, stack: contextlib.ExitStack) -> Callable[[Board], None]:

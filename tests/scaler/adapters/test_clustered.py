@@ -16,6 +16,7 @@ from scaler.ports import FloorOutcome, Pod, Workload
 from scaler.published import ConditionKind, ServiceView
 from scaler.service_policy import Mode, ServicePolicy
 from scaler.simulation.hpa import HPASpec, MetricKind
+from tests.fakes import FakeCluster
 
 NOW = 1_000_000.0
 TARGET = Target("shop", "web")
@@ -35,6 +36,9 @@ class Cluster:
 
     def policies(self):
         return {}
+
+    def raised(self):
+        return ()
 
     def observe(self, target):
         if self.broken:
@@ -185,3 +189,57 @@ def test_a_workload_that_cannot_be_seen_is_said_so(acting):
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
     found = acting(cluster).seen([Watched(POLICY, hpa)], NOW)["shop/web"]
     assert found == "the API server did not answer within 5 s"
+
+
+def test_a_policy_is_guarded_before_its_floor_is_raised_and_restored_when_deleted(acting):
+    cluster = FakeCluster()
+    target = cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view()], NOW)
+    assert cluster.kept["shop/web"].guarded
+    assert cluster.scaled[target].min_replicas == 10
+    cluster.delete("shop/web")
+    clustered.act([], NOW + 15)
+    assert cluster.scaled[target].min_replicas == 1
+    assert "shop/web" not in cluster.kept
+
+
+def test_a_policy_that_goes_back_to_recommend_gives_the_floor_back(acting):
+    cluster = FakeCluster()
+    target = cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view()], NOW)
+    clustered.act([view(policy=replace(POLICY, mode=Mode.RECOMMEND))], NOW + 15)
+    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original) == (1, None)
+
+
+def test_a_floor_that_no_policy_holds_any_more_is_put_back(acting):
+    cluster = FakeCluster()
+    old = cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view()], NOW)
+    moved = replace(POLICY, target="web-v2")
+    new = cluster.put(moved, generation=2)
+    clustered.act([view(policy=moved)], NOW + 15)
+    assert (cluster.scaled[old].min_replicas, cluster.scaled[new].min_replicas) == (1, 10)
+
+
+def test_what_was_decided_is_in_the_policy_s_status(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY, generation=7)
+    acting(cluster).act([view()], NOW)
+    (status,) = cluster.statuses["shop/web"]
+    assert (status.generation, status.floor, status.limit_qps) == (7, 10, 200.0)  # 4 x 50 ready
+
+
+def test_a_wrong_policy_s_faults_are_in_its_status(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    cluster.kept["shop/web"] = replace(
+        cluster.kept["shop/web"], policy=None, faults=("spec.replicas: min 9 is above max 3",)
+    )
+    acting(cluster).act([], NOW)
+    (status,) = cluster.statuses["shop/web"]
+    assert [(c.reason, c.message) for c in status.conditions] == [
+        ("PolicyInvalid", "spec.replicas: min 9 is above max 3")
+    ]

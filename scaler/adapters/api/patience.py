@@ -30,6 +30,12 @@ class PatientProtocol(H11Protocol):
         if not self._between_requests():
             self._head_has_come()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # The beginning of the next request may have come together with the one before.
+        if self._between_requests() and self.conn.trailing_data[0] and self._deadline is None:
+            self._await_head()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_has_come()
         super().connection_lost(exc)

@@ -193,3 +193,27 @@ def test_counters_that_nobody_comes_to_are_dropped():
     site.clock.now += 60.0
     site.desk.sweep(site.clock.now)
     assert site.desk.gateways() == {}
+
+
+def test_a_gateway_that_comes_back_after_its_lease_has_run_out_is_booked_anew():
+    site, one, two = Site(), Gateway("gw-1"), Gateway("gw-2")
+    for _ in range(4):
+        site.ask(one)
+        site.ask(two)
+    site.clock.now += 11.5
+    site.ask(two)
+    site.clock.now += 0.6  # gw-1's 12 s are over, and it was looked less than a second ago
+    site.ask(two, wants=3.0)
+    assert site.desk.gateways() == {SHOP: 1}
+    site.ask(one)
+    assert site.desk.gateways() == {SHOP: 2}
+
+
+def test_who_has_waited_in_vain_is_not_renewed_once_the_limit_is_another():
+    site, gateway = Site(), Gateway("gw-1")
+    for _ in range(3):
+        site.ask(gateway)
+    waiting = Asked(gateway.name, gateway.etag)
+    assert site.desk.wait(SHOP, waiting, site.clock.now)
+    site.publish(ready=4)
+    assert site.desk.renew(SHOP, waiting, site.clock.now).changed

@@ -168,19 +168,31 @@ def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Clu
 
 
 def _serve(args: argparse.Namespace, stack: contextlib.ExitStack) -> Callable[[Board], None]:
-    """Start the endpoint; return what publishes a board to it."""
+    """Start the endpoint that the options ask for; return what publishes a board to it."""
+    return _served(_api_settings(args), _address(args), stack)
+
+
+def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
+    """Start an endpoint without tokens, on loopback; return what publishes a board to it."""
+    from scaler.adapters.api.serving import Address
+    from scaler.adapters.api.settings import ApiSettings
+
+    return _served(ApiSettings(), Address(*_host_port(listen)), stack)
+
+
+def _served(
+    settings: ApiSettings, address: Address, stack: contextlib.ExitStack
+) -> Callable[[Board], None]:
     from scaler.adapters.api.app import create_app
     from scaler.adapters.api.holder import BoardHolder
     from scaler.adapters.api.metrics import Telemetry
     from scaler.adapters.api.serving import ApiServer, check_access
 
-    settings, address = _api_settings(args), _address(args)
     check_access(address, settings)
     holder = BoardHolder()
     telemetry = Telemetry(holder)
-    app = create_app(
-        holder, settings, telemetry=telemetry, trusted_peers=args.client_ca is not None
-    )
+    trusted = address.tls is not None and address.tls.client_ca is not None
+    app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
     server = stack.enter_context(ApiServer(app, address))
     print(f"serving {server.url}", flush=True)
 
@@ -202,15 +214,20 @@ def _api_settings(args: argparse.Namespace) -> ApiSettings:
 def _address(args: argparse.Namespace) -> Address:
     from scaler.adapters.api.serving import Address, Tls
 
-    host, colon, port = args.listen.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise PolicyError(f"--listen is {args.listen!r}, but must look like 127.0.0.1:8080")
+    host, port = _host_port(args.listen)
     if (args.tls_cert is None) != (args.tls_key is None):
         raise PolicyError("--tls-cert and --tls-key belong together; give both")
     if args.client_ca is not None and args.tls_cert is None:
         raise PolicyError("--client-ca needs --tls-cert and --tls-key")
     tls = Tls(args.tls_cert, args.tls_key, args.client_ca) if args.tls_cert else None
-    return Address(host.strip("[]") or "0.0.0.0", int(port), tls)  # noqa: S104 - as asked for
+    return Address(host, port, tls)
+
+
+def _host_port(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise PolicyError(f"--listen is {listen!r}, but must look like 127.0.0.1:8080")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as asked for
 
 
 def _log(form: str) -> None:

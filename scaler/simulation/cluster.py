@@ -34,6 +34,15 @@ class Cluster:
     def starting(self) -> int:
         return len(self._starting)
 
+    def ages(self, now: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return how long each ready replica has been so, and in how long the others will be.
+
+        Those that are warm have been ready for as long as warming up takes, or longer.
+        """
+        warm = (self._ramp_s,) * (self.ready - len(self._warming))
+        ready = (*warm, *(now - since for since in self._warming))
+        return ready, tuple(due - now for due in reversed(self._starting))
+
     def scale(self, now: float, replicas: int) -> None:
         """Create or remove replicas until there are so many."""
         if replicas < 0:

@@ -1,0 +1,129 @@
+"""`scaler demo`: the real loop over recorded demand in a simulated cluster, faster than life."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import signal
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from scaler.errors import ReplayError
+
+if TYPE_CHECKING:
+    from forecaster.series import History
+    from scaler.adapters.simulated import Simulated
+    from scaler.loop import Watched
+    from scaler.published import Board
+    from scaler.simulation.settings import ReplaySettings
+
+TICK_S = 15.0
+DAY = timedelta(days=1)
+DEFAULT_TARGET = 0.6  # at which the simulated replicas start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--history", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--policies", metavar="PATH", type=Path, action="append", required=True)
+    parser.add_argument(
+        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
+    )
+    parser.add_argument("--model", metavar="NAME", required=True, help="of all services")
+    parser.add_argument(
+        "--speed", metavar="N", type=float, default=60.0,
+        help="times as fast as life (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--once", action="store_true", help="one day as fast as can be, then a table, and exit"
+    )
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="default %(default)s"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from scaler.adapters.models import Models
+    from scaler.commands.demo_output import print_ledger
+    from scaler.commands.run import serve
+    from scaler.loop import Loop
+
+    if not args.speed > 0:
+        raise ReplayError(f"--speed is {args.speed}, but must be above 0")
+    history, watched = _watched(args)
+    start, world = _world(history, watched)
+    pause_s = 0.0 if args.once else TICK_S / args.speed
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        boards: list[Board] = []
+        publish = boards.append if args.once else serve(args.listen, stack)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        loop = Loop(world, Models(args.models), world, history.step, publish)
+        for tick in range(round(DAY.total_seconds() / TICK_S)):
+            begun = time.monotonic()
+            loop.tick([one.watched for one in watched], start + tick * TICK_S)
+            del boards[:-1]
+            if stop.wait(max(pause_s - (time.monotonic() - begun), 0.0)):
+                return 0
+        if args.once:
+            print_ledger(boards[-1])
+        else:
+            print("the simulated day is over; the page stays until you stop it", flush=True)
+            stop.wait()
+    return 0
+
+
+class _Staged(NamedTuple):
+    watched: Watched
+    settings: ReplaySettings
+
+
+def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
+    """Return the history and the policies of its items, all served by one model."""
+    from forecaster.adapters.tables import read_history
+    from scaler.adapters.policies import plain_hpa
+    from scaler.config import read_policies
+    from scaler.loop import Watched
+
+    history = read_history(args.history).history
+    staged = []
+    for document in (one for path in args.policies for one in read_policies(path)):
+        policy = replace(document.policy, model=args.model, demand_query="recorded")
+        if policy.item_id not in history.item_ids:
+            raise ReplayError(
+                f"the history holds no item {policy.item_id!r}, which {document.where} is of; "
+                f"it holds {', '.join(history.item_ids[:8])}"
+            )
+        if policy.capacity_qps is None:
+            raise ReplayError(f"{document.where}: spec.capacity.requestsPerReplica is not given")
+        hpa = document.replay.hpa or plain_hpa(policy)
+        staged.append(_Staged(Watched(policy, hpa), document.replay))
+    if not staged:
+        raise ReplayError("no policy is given; name a file or a directory by --policies")
+    return history, staged
+
+
+def _world(history: History, staged: list[_Staged]) -> tuple[float, Simulated]:
+    """Return when the last day of the history starts, and the simulated cluster that lives it."""
+    from scaler.adapters.simulated import Inhabitant, Simulated
+    from scaler.simulation.staging import net_under
+
+    end = min(series.end for series in history)
+    start = (end - history.step - DAY).timestamp()
+    inhabitants = []
+    for watched, settings in staged:
+        policy, hpa = watched.policy, watched.hpa
+        assert policy.capacity_qps is not None
+        series, capacity = history[policy.item_id], policy.capacity_qps
+        model = settings.service_model(policy.slo, capacity)
+        before = series.values[series.stamps <= start]
+        known = before[before >= 0]  # what is not known is NaN
+        replicas = math.ceil(float(known[-1]) / capacity / DEFAULT_TARGET) if len(known) else 1
+        replicas = min(max(replicas, hpa.min_replicas), hpa.max_replicas)
+        inhabitants.append(Inhabitant(series, model, net_under(hpa, capacity), replicas))
+    return start, Simulated(inhabitants, start)

@@ -1,0 +1,143 @@
+"use strict";
+
+/* The drawing of one service: demand above, replicas below, on one axis of time (UTC). */
+const Figure = (() => {
+  const config = { responsive: true, displayModeBar: false, doubleClick: "reset" };
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const coarse = matchMedia("(pointer: coarse)");
+  const MOST_BANDS = 3;
+
+  const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
+  /* Plotly reads some markup in its texts. */
+  const escaped = (text) => text
+    .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").slice(0, 60);
+  const percent = (level) => `${+(100 * level).toFixed(1)}`;
+
+  function colours() {
+    const style = getComputedStyle(document.documentElement);
+    const names = ["ink", "quiet", "page", "line", "band", "blue", "orange", "green", "purple", "grid"];
+    const found = { blueRgb: style.getPropertyValue("--blue-rgb").trim() };
+    for (const name of names) found[name] = style.getPropertyValue(`--${name}`).trim();
+    return found;
+  }
+
+  function line(x, y, name, color, more = {}) {
+    const { width = 1.8, dash = "solid", shape = "linear", ...rest } = more;
+    return { type: "scatter", mode: "lines", x, y, name, line: { color, width, dash, shape },
+      hovertemplate: "%{y:,.4~g}", ...rest };
+  }
+
+  /* For each level above the median the one as far below it, else the lowest; the widest first. */
+  function pairs(levels) {
+    const found = [];
+    for (let high = levels.length - 1; levels[high] > 0.5; high--) {
+      const low = levels.findIndex((level) => Math.abs(level - (1 - levels[high])) < 1e-9);
+      found.push([Math.max(low, 0), high]);
+    }
+    if (found.length <= MOST_BANDS) return found;
+    const last = found.length - 1;
+    return [0, Math.round(last / 2), last].map((at) => found[at]);
+  }
+
+  /* The fan: bands from the widest to the narrowest, then the median. */
+  function fan({ origin, step_s, levels, values }, c) {
+    const x = values.map((_, h) => moment(origin + (h + 1) * step_s));
+    const at = (level) => values.map((row) => row[level]);
+    const traces = [];
+    pairs(levels).forEach(([low, high], i) => {
+      const name = `forecast ${percent(levels[low])}–${percent(levels[high])} %`;
+      const quiet = { mode: "lines", width: 0, legendgroup: name, hoverinfo: "skip" };
+      traces.push(line(x, at(low), name, c.blue, { ...quiet, showlegend: false }));
+      traces.push(line(x, at(high), name, c.blue, { ...quiet, fill: "tonexty",
+        fillcolor: `rgba(${c.blueRgb}, ${0.14 + 0.08 * i})` }));
+    });
+    const middle = levels.indexOf(0.5);
+    if (middle >= 0) traces.push(line(x, at(middle), "forecast, median", c.blue, { width: 2 }));
+    return traces;
+  }
+
+  function ahead(view, end, c) {
+    const limit = view.limit;
+    if (!limit) return [];
+    const ready = limit.ready_replicas * limit.replica_qps;
+    const x = [view.at], y = [limit.qps];
+    for (const step of limit.schedule) { x.push(view.at + step.in_s); y.push(step.qps); }
+    const named = `${limit.ready_replicas} ready replicas sustain`;
+    return [
+      line(x.map(moment), y, "limit, as promised", c.orange,
+        { dash: "dot", shape: "hv", showlegend: false }),
+      line([moment(view.at), moment(Math.max(end, x[x.length - 1]))], [ready, ready], named, c.green,
+        { dash: "dash" }),
+    ];
+  }
+
+  function demand(view, end, c) {
+    const { recent } = view, x = recent ? recent.stamps.map(moment) : [];
+    const past = recent ? [
+      line(x, recent.limit, "limit", c.orange, { shape: "hv", width: 1.5 }),
+      line(x, recent.qps, "observed", c.ink, { width: 1.6 }),
+    ] : [];
+    return [...(view.fan ? fan(view.fan, c) : []), ...ahead(view, end, c), ...past];
+  }
+
+  function replicas(view, c) {
+    const { recent } = view;
+    if (!recent) return [];
+    const x = recent.stamps.map(moment), below = { yaxis: "y2", shape: "hv" };
+    return [
+      line(x, recent.hpa, "plain HPA would have", c.quiet, { ...below, dash: "dot" }),
+      line(x, recent.replicas, "replicas", c.green, { ...below, width: 1.5 }),
+      line(x, recent.floor, "floor", c.purple, { ...below, width: 2.2 }),
+    ];
+  }
+
+  function marks(view, from, end, c) {
+    const shapes = [{ type: "line", xref: "x", yref: "paper", x0: moment(view.at),
+      x1: moment(view.at), y0: 0, y1: 1, line: { color: c.quiet, width: 1, dash: "dot" } }];
+    const annotations = [{ x: moment(view.at), y: 1, yref: "paper", yanchor: "bottom",
+      text: "now", showarrow: false, font: { color: c.quiet, size: 12 } }];
+    for (const event of view.events) {
+      if (event.ends < from || event.starts > end) continue;
+      const x0 = moment(Math.max(event.starts, from)), x1 = moment(Math.min(event.ends, end));
+      shapes.push({ type: "rect", xref: "x", yref: "y domain", x0, x1, y0: 0, y1: 1, layer: "below",
+        line: { width: 0 }, fillcolor: c.purple, opacity: 0.12 });
+      annotations.push({ x: x0, y: 0.99, yref: "y domain", xanchor: "left", yanchor: "top",
+        text: escaped(event.name), showarrow: false, font: { color: c.purple, size: 12 } });
+    }
+    return { shapes, annotations };
+  }
+
+  function layout(view, from, end, c, narrow) {
+    const axis = { gridcolor: c.grid, zerolinecolor: c.grid, linecolor: c.grid, automargin: true };
+    const upright = { ...axis, rangemode: "tozero", fixedrange: true };
+    return {
+      ...marks(view, from, end, c),
+      height: narrow ? 600 : 540,
+      font: { family: "system-ui, sans-serif", size: 13, color: c.ink },
+      margin: { l: narrow ? 44 : 64, r: 14, t: 24, b: 40 },
+      paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)",
+      hovermode: "x unified",
+      hoverlabel: { bgcolor: c.page, bordercolor: c.line, font: { color: c.ink } },
+      dragmode: coarse.matches ? false : "zoom",
+      uirevision: `${view.service} ${end - from > 0 ? "shown" : ""}`,
+      xaxis: { ...axis, type: "date", range: [moment(from), moment(end)], anchor: "y2" },
+      yaxis: { ...upright, domain: [0.4, 1], title: { text: "demand (req/s)", font: { size: 13 } } },
+      yaxis2: { ...upright, domain: [0, 0.3], title: { text: "replicas", font: { size: 13 } } },
+      legend: { orientation: "h", x: 0, xref: "container", y: 0, yref: "container",
+        yanchor: "bottom", font: { size: 12 } },
+    };
+  }
+
+  /* Draw a view; `shown_s` seconds of the past. Nothing happens until the library is there. */
+  function draw(place, view, shown_s) {
+    if (typeof Plotly === "undefined") return;
+    const c = colours(), { fan: ahead } = view;
+    const forecast = ahead ? ahead.origin + ahead.values.length * ahead.step_s : 0;
+    const end = Math.max(forecast, view.at + 300), from = view.at - shown_s;
+    const data = [...demand(view, end, c), ...replicas(view, c)];
+    const narrow = place.clientWidth < 520;
+    Plotly.react(place, data, layout(view, from, end, c, narrow), config);
+  }
+
+  return { draw, dark };
+})();

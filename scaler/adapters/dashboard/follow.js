@@ -1,0 +1,92 @@
+"use strict";
+
+/* The stream of ticks. `fetch` and not EventSource, which cannot send a token.
+ * Source of the format: WHATWG HTML, 9.2 "Server-sent events". */
+const Follow = (() => {
+  const SILENCE_MS = 40000; // the server says something at least each 15 s
+  const FIRST_MS = 1000;
+  const LAST_MS = 15000;
+
+  const pause = (ms, signal) => new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", () => { clearTimeout(timer); done(); });
+  });
+
+  /* Return the headers and credentials of a request. */
+  function asked(token) {
+    return token
+      ? { headers: { authorization: `Bearer ${token}` }, credentials: "omit", cache: "no-store" }
+      : { credentials: "same-origin", cache: "no-store" };
+  }
+
+  function told(block, on) {
+    let name = "message";
+    const data = [];
+    for (const line of block.split("\n")) {
+      if (line.startsWith("event:")) name = line.slice(6).trim();
+      if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
+    }
+    if (data.length) on.event(name, JSON.parse(data.join("\n")));
+  }
+
+  /* Read events until the stream ends. */
+  async function read(body, on, heard) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      heard();
+      rest += value;
+      const blocks = rest.split("\n\n");
+      rest = blocks.pop();
+      for (const block of blocks) told(block, on);
+    }
+  }
+
+  async function once(url, token, on, signal) {
+    const silent = new AbortController();
+    const stop = () => silent.abort();
+    signal.addEventListener("abort", stop);
+    let timer = setTimeout(stop, SILENCE_MS);
+    const heard = () => { clearTimeout(timer); timer = setTimeout(stop, SILENCE_MS); };
+    try {
+      const answer = await fetch(url, { ...asked(token), signal: silent.signal });
+      if (answer.status === 401) return "refused";
+      if (!answer.ok) return "lost";
+      heard();
+      on.open();
+      await read(answer.body, on, heard);
+      return "ended";
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /* Follow `url` until the returned function is called.
+   * on.open(), on.event(name, data), on.lost(ms until the next try), on.refused(): needs a token. */
+  function follow(url, token, on) {
+    const all = new AbortController();
+    (async () => {
+      let wait = FIRST_MS;
+      while (!all.signal.aborted) {
+        let how = "lost";
+        const open = () => { wait = FIRST_MS; on.open(); };
+        try {
+          how = await once(url, token, { ...on, open }, all.signal);
+        } catch (error) {
+          if (!all.signal.aborted) console.warn(String(error));
+        }
+        if (all.signal.aborted) return;
+        if (how === "refused") { on.refused(); return; }
+        on.lost(wait);
+        await pause(wait, all.signal);
+        wait = Math.min(2 * wait, LAST_MS);
+      }
+    })();
+    return () => all.abort();
+  }
+
+  return { follow, asked };
+})();

@@ -1,0 +1,189 @@
+"use strict";
+
+/* Numbers and words of one service. What is not known is a dash, never 0. */
+const Service = (() => {
+  const UNKNOWN = "–";
+  const BINDING = {
+    capacity: "what the ready replicas sustain",
+    overload: "the SLO is broken, so part of the capacity is held back",
+    ceiling: "the policy's ceiling",
+    nothing_ready: "no replica is ready",
+    planned: "fewer replicas are planned than run",
+    floor: "what the replicas that stay can serve",
+  };
+  const STANDING = {
+    trusted: "its forecast is acted on",
+    widened: "it missed too often of late, so a higher quantile is read",
+    benched: "it is far worse than the last value, so it is not acted on",
+  };
+  const PLAN = {
+    wanted: "what the demand asks for",
+    needed_again: "fewer would do now, but would soon be needed again",
+    stabilized: "more was wanted a moment ago",
+    step_up: "the policy allows no larger step up",
+    step_down: "the policy allows no larger step down",
+    min_replicas: "the policy's minimum",
+    max_replicas: "the policy's maximum",
+    held: "nothing is known, so the last plan holds",
+    decayed: "nothing has been known for long",
+  };
+
+  const known = (value) => value !== null && value !== undefined;
+  /* Three digits that count, or all before the point. */
+  function qps(value) {
+    if (!known(value)) return UNKNOWN;
+    const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+    return value.toLocaleString("en", { maximumFractionDigits: digits });
+  }
+  const count = (value) => (known(value) ? value.toLocaleString("en") : UNKNOWN);
+  const percent = (ratio) => (known(ratio) ? `${(100 * ratio).toFixed(1)} %` : UNKNOWN);
+  const moment = (seconds) => `${new Date(1000 * seconds).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  function duration(seconds) {
+    if (!known(seconds)) return UNKNOWN;
+    const whole = Math.round(seconds);
+    if (whole < 120) return `${whole} s`;
+    if (whole < 7200) return `${Math.round(whole / 60)} min`;
+    if (whole < 172800) return `${(whole / 3600).toFixed(1)} h`;
+    return `${(whole / 86400).toFixed(1)} days`;
+  }
+
+  /* An element of these children; a string becomes text. */
+  function node(tag, attributes, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children.filter((child) => child !== null));
+    return made;
+  }
+  const part = (name, ...content) => node("section", { "data-part": name }, ...content);
+  const tile = (name, field, figure, ...below) => node("div", { class: "tile" },
+    node("dt", {}, name), node("dd", { class: "figure", "data-field": field }, figure),
+    ...below.map((words) => node("dd", {}, words)));
+
+  function table(columns, rows) {
+    const kind = (i) => (columns[i].startsWith("*") ? { class: "text" } : {});
+    const title = columns.map((c, i) => node("th", { scope: "col", ...kind(i) }, c.replace("*", "")));
+    const body = rows.map((row) => node("tr", {}, ...row.map((cell, i) => node("td", kind(i), cell))));
+    return node("div", { class: "scroll" },
+      node("table", {}, node("thead", {}, node("tr", {}, ...title)), node("tbody", {}, ...body)));
+  }
+
+  /* What is not well: all conditions are true when it is, but a contested floor. */
+  const unwell = (view) => view.conditions.filter(
+    ({ kind, status }) => (kind === "FloorContested" ? status : !status));
+
+  function notices(view) {
+    const made = [];
+    if (view.error) made.push(node("p", { "data-field": "error" }, `No decision: ${view.error}`));
+    for (const { kind, reason, message } of unwell(view)) {
+      const words = kind === "FloorContested" ? "The floor is contested" : `Not ${spaced(kind)}`;
+      made.push(node("p", { "data-field": "condition" },
+        `${words} (${reason})${message ? `: ${message}` : ""}`));
+    }
+    return made.length ? [node("div", { class: "notice bad" }, ...made)] : [];
+  }
+  const spaced = (kind) => kind.replace(/(?!^)([A-Z])/g, " $1").toLowerCase();
+
+  function floorTile(view) {
+    const bound = view.why ? PLAN[view.why.plan] ?? view.why.plan : null;
+    return tile(view.mode === "Enforce" ? "floor, replicas" : "floor, recommended", "floor",
+      count(view.floor), bound ?? "not decided",
+      `${count(view.replicas)} there, ${count(view.ready)} ready; a plain HPA would have `
+      + `${count(view.hpa_replicas)}`);
+  }
+
+  function tiles(view) {
+    const { limit, trust, ledger } = view;
+    const expected = known(view.demand_qps) ? `be ready for ${qps(view.demand_qps)}` : "not known what to be ready for";
+    return node("dl", { class: "tiles" },
+      tile("demand, req/s", "observed", qps(view.observed_qps), expected),
+      floorTile(view),
+      tile("limit, req/s", "limit", qps(limit?.qps),
+        node("span", { "data-field": "binding" }, limit ? BINDING[limit.reason] ?? limit.reason : "none given")),
+      tile("forecast", "trust", trust && view.fan ? trust.standing : "none",
+        trust ? `${percent(trust.coverage)} of peaks within what was foreseen` : "it has not been judged",
+        trust ? `read at the level ${percent(trust.level)}` : ""),
+      tile("saved, replica-hours", "saved", qps(ledger.saved_replica_hours),
+        `against a plain HPA, in ${duration(ledger.seconds)}`,
+        `short for ${duration(ledger.short_s)}; a plain HPA ${duration(ledger.hpa_short_s)}`));
+  }
+
+  function top(view) {
+    const mode = view.mode === "Enforce"
+      ? `Enforce: the floor is written to ${view.target}.`
+      : `Recommend: it is only told; nothing is written to ${view.target}.`;
+    return [...notices(view), node("p", { class: "quiet" },
+      `${mode} Allowed are ${count(view.min_replicas)} to ${count(view.max_replicas)} replicas.`), tiles(view)];
+  }
+
+  function limits({ limit }) {
+    if (!limit) return null;
+    const rows = [["now", qps(limit.qps), BINDING[limit.reason] ?? limit.reason],
+      ...limit.schedule.map((s) => [`in ${duration(s.in_s)}`, qps(s.qps), BINDING[s.reason] ?? s.reason]),
+      ["without news of tidegate", qps(limit.safe_qps), BINDING[limit.safe_reason] ?? limit.safe_reason]];
+    const classes = limit.classes.length ? [
+      node("h4", {}, "Classes, the most important first"),
+      table(["*class", "guaranteed req/s", "at most req/s"], [...limit.classes]
+        .sort((a, b) => a.priority - b.priority)
+        .map((c) => [c.name, qps(c.guaranteed_qps), qps(c.ceiling_qps)])),
+    ] : [];
+    return part("limit", node("h3", {}, "What gateways may admit"),
+      table(["*when", "req/s", "*bound by"], rows), ...classes);
+  }
+
+  function events({ events: all, at }) {
+    const coming = all.filter((event) => event.ends > at).sort((a, b) => a.starts - b.starts);
+    const rows = coming.map((event) => [
+      event.name,
+      event.starts <= at ? `now, ends in ${duration(event.ends - at)}` : `in ${duration(event.starts - at)}`,
+      moment(event.starts), moment(event.ends),
+      known(event.qps) ? `${qps(event.qps)} req/s` : `${count(event.multiplier)} times the usual`,
+    ]);
+    return part("events", node("h3", {}, "Announced events"), rows.length
+      ? table(["*event", "*when", "*starts", "*ends", "*demand"], rows)
+      : node("p", { class: "quiet" }, "None is active or to come."));
+  }
+
+  function trust({ trust: t, fan }) {
+    const source = fan ? `Forecast by ${fan.source || "an unnamed model"}, from ${moment(fan.origin)}. ` : "There is no forecast. ";
+    if (!t) return part("trust", node("h3", {}, "Trust in the forecast"), node("p", {}, source));
+    const skill = known(t.skill)
+      ? `Its loss is ${t.skill.toFixed(2)} times that of the last value (below 1 is better). ` : "";
+    return part("trust", node("h3", {}, "Trust in the forecast"), node("p", {},
+      `${source}It is ${t.standing}: ${STANDING[t.standing] ?? "see the documentation"}. ${skill}`
+      + `Without it ${qps(t.margin_qps)} req/s would be added to what is observed.`));
+  }
+
+  function ledger({ ledger: l }) {
+    const rows = [
+      ["replica-hours", qps(l.replica_hours), qps(l.hpa_replica_hours)],
+      ["seconds short", qps(l.short_s), qps(l.hpa_short_s)],
+    ];
+    return part("ledger", node("h3", {}, `The ledger of ${duration(l.seconds)}`),
+      table(["*", "tidegate", "plain HPA"], rows),
+      node("p", { class: "quiet" }, "Short: the ready replicas could not serve what was offered."));
+  }
+
+  function numbers({ fan }, open) {
+    if (!fan) return null;
+    const titles = ["*until (UTC)", ...fan.levels.map((level) => `${+(100 * level).toFixed(1)} %`)];
+    const rows = !open ? [] : fan.values.map((row, h) => [
+      moment(fan.origin + (h + 1) * fan.step_s).slice(5, 16), ...row.map(qps)]);
+    const made = node("details", { id: "numbers" }, node("summary", {}, "The forecast in numbers (req/s)"),
+      table(titles, rows));
+    made.open = open;
+    return made;
+  }
+
+  const why = ({ words }) => (words.length ? part("why", node("h3", {}, "Why"),
+    node("ul", {}, ...words.map((sentence) => node("li", {}, sentence)))) : null);
+
+  const bottom = (view, open) => [why(view), limits(view), events(view), trust(view), ledger(view),
+    numbers(view, open)].filter((made) => made !== null);
+
+  /* One line of words for who cannot see the drawing. */
+  const described = (view) => `Demand ${qps(view.observed_qps)} requests per second, `
+    + `be ready for ${qps(view.demand_qps)}; floor ${count(view.floor)}, replicas ${count(view.replicas)}, `
+    + `plain HPA ${count(view.hpa_replicas)}. The forecast is in numbers below.`;
+
+  return { top, bottom, described, node, qps, count, moment, duration, BINDING };
+})();

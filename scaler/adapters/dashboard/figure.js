@@ -9,8 +9,8 @@ const Figure = (() => {
 
   const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
   /* Plotly reads some markup in its texts. */
-  const escaped = (text) => text
-    .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").slice(0, 60);
+  const escaped = (text) => text.slice(0, 40)
+    .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const percent = (level) => `${+(100 * level).toFixed(1)}`;
 
   function colours() {
@@ -46,7 +46,7 @@ const Figure = (() => {
     const traces = [];
     pairs(levels).forEach(([low, high], i) => {
       const name = `forecast ${percent(levels[low])}–${percent(levels[high])} %`;
-      const quiet = { mode: "lines", width: 0, legendgroup: name, hoverinfo: "skip" };
+      const quiet = { width: 0, hoverinfo: "skip", hovertemplate: null };
       traces.push(line(x, at(low), name, c.blue, { ...quiet, showlegend: false }));
       traces.push(line(x, at(high), name, c.blue, { ...quiet, fill: "tonexty",
         fillcolor: `rgba(${c.blueRgb}, ${0.14 + 0.08 * i})` }));
@@ -96,18 +96,19 @@ const Figure = (() => {
       x1: moment(view.at), y0: 0, y1: 1, line: { color: c.quiet, width: 1, dash: "dot" } }];
     const annotations = [{ x: moment(view.at), y: 1, yref: "paper", yanchor: "bottom",
       text: "now", showarrow: false, font: { color: c.quiet, size: 12 } }];
-    for (const event of view.events) {
-      if (event.ends < from || event.starts > end) continue;
+    const near = view.events.filter((event) => event.ends >= from && event.starts <= end);
+    near.forEach((event, i) => {
       const x0 = moment(Math.max(event.starts, from)), x1 = moment(Math.min(event.ends, end));
       shapes.push({ type: "rect", xref: "x", yref: "y domain", x0, x1, y0: 0, y1: 1, layer: "below",
         line: { width: 0 }, fillcolor: c.purple, opacity: 0.12 });
-      annotations.push({ x: x0, y: 0.99, yref: "y domain", xanchor: "left", yanchor: "top",
+      // One below the other: their names are often longer than the events.
+      annotations.push({ x: x0, y: 0.99 - 0.09 * (i % 6), yref: "y domain", xanchor: "left", yanchor: "top",
         text: escaped(event.name), showarrow: false, font: { color: c.purple, size: 12 } });
-    }
+    });
     return { shapes, annotations };
   }
 
-  function layout(view, from, end, c, narrow) {
+  function layout(view, { from, end, shown_s }, c, narrow) {
     const axis = { gridcolor: c.grid, zerolinecolor: c.grid, linecolor: c.grid, automargin: true };
     const upright = { ...axis, rangemode: "tozero", fixedrange: true };
     return {
@@ -119,7 +120,8 @@ const Figure = (() => {
       hovermode: "x unified",
       hoverlabel: { bgcolor: c.page, bordercolor: c.line, font: { color: c.ink } },
       dragmode: coarse.matches ? false : "zoom",
-      uirevision: `${view.service} ${end - from > 0 ? "shown" : ""}`,
+      // A zoom stays until another service or span is asked for.
+      uirevision: `${view.service} ${shown_s}`,
       xaxis: { ...axis, type: "date", range: [moment(from), moment(end)], anchor: "y2" },
       yaxis: { ...upright, domain: [0.4, 1], title: { text: "demand (req/s)", font: { size: 13 } } },
       yaxis2: { ...upright, domain: [0, 0.3], title: { text: "replicas", font: { size: 13 } } },
@@ -136,7 +138,7 @@ const Figure = (() => {
     const end = Math.max(forecast, view.at + 300), from = view.at - shown_s;
     const data = [...demand(view, end, c), ...replicas(view, c)];
     const narrow = place.clientWidth < 520;
-    Plotly.react(place, data, layout(view, from, end, c, narrow), config);
+    Plotly.react(place, data, layout(view, { from, end, shown_s }, c, narrow), config);
   }
 
   return { draw, dark };

@@ -10,7 +10,7 @@
   const KEY = "tidegate-token";
 
   let board = null, view = null, chosen = null, stop = () => {};
-  let heardAt = performance.now(), drawnAt = 0, drawing = 0;
+  let heardAt = performance.now(), drawnAt = 0, drawing = 0, arriving = false;
   const rows = new Map();
 
   // The token: of this tab alone.
@@ -33,9 +33,9 @@
   // The list
   const troubled = (line) => line.error !== null || !line.trusted;
   function cells(line) {
-    const forecast = line.error ? "no decision" : line.trusted ? "trusted" : "not trusted";
+    const forecast = line.error ? "no decision" : line.trusted ? "trusted" : "none trusted";
     return [qps(line.observed_qps), qps(line.demand_qps), count(line.ready), count(line.floor),
-      count(line.hpa_replicas), qps(line.limit_qps), (line.binding ?? "–").replace("_", " "), forecast];
+      count(line.hpa_replicas), qps(line.limit_qps), (line.binding ?? "–").replaceAll("_", " "), forecast];
   }
   function added(name) {
     const wide = [1, 2, 4, 6, 7], words = [6, 7];
@@ -89,18 +89,34 @@
   }
 
   // The chosen service
+  /* Replace only what has changed: what is selected or scrolled stays so. */
+  function settle(place, made) {
+    made.forEach((fresh, i) => {
+      const old = place.children[i];
+      if (old === undefined) place.append(fresh);
+      else if (!old.isEqualNode(fresh)) {
+        const scrolled = [...old.querySelectorAll(".scroll")].map((table) => table.scrollLeft);
+        old.replaceWith(fresh);
+        fresh.querySelectorAll(".scroll").forEach((table, t) => { table.scrollLeft = scrolled[t] ?? 0; });
+      }
+    });
+    while (place.children.length > made.length) place.lastChild.remove();
+  }
   function show() {
     const here = view !== null && view.service === chosen && rows.has(chosen);
     by("service").hidden = !here;
     document.title = here ? `${chosen} · tidegate` : "tidegate";
     if (!here) return;
     put(by("name"), view.service);
-    by("told").replaceChildren(...Service.top(view));
-    const open = by("numbers")?.open ?? false;
+    settle(by("told"), Service.top(view));
     const focused = document.activeElement?.parentElement?.id === "numbers";
-    by("more").replaceChildren(...Service.bottom(view, open));
-    by("numbers")?.addEventListener("toggle", (event) => { if (event.target.open !== open) show(); });
+    settle(by("more"), Service.bottom(view, by("numbers")?.open ?? false));
     if (focused) by("numbers")?.firstChild.focus();
+    if (arriving) {
+      arriving = false;
+      by("name").focus({ preventScroll: true });
+      by("name").scrollIntoView();
+    }
     by("figure").setAttribute("aria-label", Service.described(view));
     by("drawn").hidden = !(view.recent || view.fan);
     if (!drawing) {
@@ -117,8 +133,7 @@
   // What comes
   const on = {
     open() {
-      state("waiting", board ? "live" : "connected, waiting for the first tick");
-      if (board) state("live", "live");
+      if (board) state("live", "live"); else state("waiting", "connected, waiting for the first tick");
     },
     event(name, data) {
       heardAt = performance.now();
@@ -180,11 +195,11 @@
   addEventListener("hashchange", addressed);
   by("rows").addEventListener("click", (event) => {
     if (event.target.closest("a") === null) return;
-    // The view comes within a moment; then its heading is where a reader goes on.
-    setTimeout(() => { if (!by("service").hidden) { by("name").focus(); by("name").scrollIntoView(); } }, 300);
+    arriving = true; // the view comes in a moment; its heading is where a reader goes on
   });
   by("filter").addEventListener("input", find);
   by("troubled").addEventListener("change", find);
+  by("more").addEventListener("toggle", show, true);
   by("span").addEventListener("change", draw);
   by("asking").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -201,7 +216,6 @@
   Figure.dark.addEventListener("change", draw);
   document.addEventListener("visibilitychange", draw);
   setInterval(look, 5000);
-  choose.call(null, null);
   addressed();
   if (chosen === null) follow();
 })();

@@ -101,9 +101,9 @@ const Service = (() => {
         node("span", { "data-field": "binding" }, limit ? BINDING[limit.reason] ?? limit.reason : "none given")),
       tile("forecast", "trust", trust && view.fan ? trust.standing : "none",
         trust ? `${percent(trust.coverage)} of peaks within what was foreseen` : "it has not been judged",
-        trust ? `read at the level ${percent(trust.level)}` : ""),
-      tile("saved, replica-hours", "saved", qps(ledger.saved_replica_hours),
-        `against a plain HPA, in ${duration(ledger.seconds)}`,
+        trust ? `planned for its ${percent(trust.level)} quantile` : ""),
+      tile("replica-hours saved", "saved", qps(ledger.saved_replica_hours),
+        `against a plain HPA in ${duration(ledger.seconds)}`,
         `short for ${duration(ledger.short_s)}; a plain HPA ${duration(ledger.hpa_short_s)}`));
   }
 
@@ -135,11 +135,11 @@ const Service = (() => {
     const rows = coming.map((event) => [
       event.name,
       event.starts <= at ? `now, ends in ${duration(event.ends - at)}` : `in ${duration(event.starts - at)}`,
-      moment(event.starts), moment(event.ends),
+      moment(event.starts).slice(5, 16), moment(event.ends).slice(5, 16),
       known(event.qps) ? `${qps(event.qps)} req/s` : `${count(event.multiplier)} times the usual`,
     ]);
     return part("events", node("h3", {}, "Announced events"), rows.length
-      ? table(["*event", "*when", "*starts", "*ends", "*demand"], rows)
+      ? table(["*event", "*when", "*starts (UTC)", "*ends (UTC)", "*demand"], rows)
       : node("p", { class: "quiet" }, "None is active or to come."));
   }
 
@@ -158,7 +158,7 @@ const Service = (() => {
       ["replica-hours", qps(l.replica_hours), qps(l.hpa_replica_hours)],
       ["seconds short", qps(l.short_s), qps(l.hpa_short_s)],
     ];
-    return part("ledger", node("h3", {}, `The ledger of ${duration(l.seconds)}`),
+    return part("ledger", node("h3", {}, `Ledger of ${duration(l.seconds)} so far`),
       table(["*", "tidegate", "plain HPA"], rows),
       node("p", { class: "quiet" }, "Short: the ready replicas could not serve what was offered."));
   }

@@ -60,14 +60,14 @@ class Tab:
         self.do("Emulation.setEmulatedMedia", features=scheme)
         self.do("Page.navigate", url=url)
 
-    def js(self, expression: str) -> Any:  # noqa: ANN401 - whatever the page returns
+    def js(self, expression: str) -> Any:
         """Return what an expression comes to in the page."""
         result = self.do("Runtime.evaluate", expression=expression, returnByValue=True)
         if "exceptionDetails" in result:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")
 
-    def until(self, expression: str, *, within_s: float = 20.0) -> Any:  # noqa: ANN401
+    def until(self, expression: str, *, within_s: float = 20.0) -> Any:
         """Return what an expression comes to as soon as that is true."""
         end = time.monotonic() + within_s
         while not (value := self.js(expression)):

@@ -1,0 +1,339 @@
+"""The page in a real browser: what it shows of a tick, that it follows, and what it loads."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scaler.adapters import dashboard
+from scaler.adapters.api.app import add_page, create_app
+from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.api.serving import Address, ApiServer
+from scaler.adapters.api.settings import ApiSettings
+from scaler.demand import Event
+from scaler.published import Condition, ConditionKind, ServiceView
+from scaler.trust import Standing
+from tests.scaler.adapters.api.boards import AT, board, view
+from tests.scaler.adapters.chromium import Tab, browsing, found
+
+HOSTILE = "<img src=x onerror=document.title='taken'>"
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    program = found()
+    if program is None:
+        if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
+            pytest.fail("CI must test the page in a real browser: apt-get install chromium")
+        pytest.skip("no Chromium is installed here: apt-get install chromium")
+    with browsing(program, tmp_path_factory.mktemp("browser") / "profile") as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(browser: Tab) -> Iterator[Tab]:
+    """Return the browser's tab, with nothing remembered of the test before."""
+    browser.open("about:blank")
+    browser.events.clear()
+    yield browser
+    browser.open("about:blank")
+
+
+@pytest.fixture
+def holder() -> BoardHolder:
+    return BoardHolder()
+
+
+def served(holder: BoardHolder, settings: ApiSettings | None = None, port: int = 0) -> ApiServer:
+    app = create_app(holder, settings or ApiSettings(allow_anonymous=True))
+    add_page(app, *dashboard.page())
+    return ApiServer(app, Address(port=port))
+
+
+@pytest.fixture
+def url(holder: BoardHolder) -> Iterator[str]:
+    with served(holder) as server:
+        yield server.url
+
+
+def field(name: str) -> str:
+    return f"document.querySelector('[data-field={name}]')?.textContent"
+
+
+def part(name: str) -> str:
+    return f"document.querySelector('[data-part={name}]')?.innerText"
+
+
+def cells(tab: Tab, service: str) -> list[str]:
+    row = f"document.querySelector('[data-service=\"{service}\"]')"
+    return tab.until(f"{row} && [...{row}.cells].map((cell) => cell.textContent)")
+
+
+def troubled(service: str) -> ServiceView:
+    contested = Condition(ConditionKind.FLOOR_CONTESTED, True, "Overwritten", "by kubectl")
+    fine = Condition(ConditionKind.READY, True, "Deciding", "all is well")
+    return replace(
+        view(service), error="the query returned 3 series", decision=None, offer=None, fan=None,
+        conditions=(contested, fine),
+    )  # fmt: skip
+
+
+# What it shows
+
+
+def test_each_service_is_a_line_with_demand_replicas_floor_plain_hpa_limit_and_binding(
+    tab, holder, url
+):
+    holder.publish(board(view("prod/shop"), view("prod/pay", ready=3)))
+    tab.open(url)
+
+    # 8 x 155 x 0.75 = 930; 930 x 1.05 = 976.5; 8 x 155 = 1,240
+    shop = ["prod/shop", "930", "977", "8", "8", "9", "1,240", "capacity", "trusted"]
+    assert cells(tab, "prod/shop") == shop
+    assert cells(tab, "prod/pay")[-2:] == ["capacity", "trusted"]
+
+
+def test_the_chosen_service_tells_floor_limit_binding_trust_and_savings(tab, holder, url):
+    holder.publish(board())
+    tab.open(url)
+
+    tab.until(f"{field('floor')} === '8'")
+    assert tab.js(field("limit")) == "1,240"
+    assert tab.js(field("binding")) == "what the ready replicas sustain"
+    assert tab.js(field("trust")) == "trusted"
+    assert tab.js(field("saved")) == "1"  # 9 replica-hours of a plain HPA, 8 of ours
+    assert "Gateways may admit 1240" in tab.js(part("why"))
+    assert "stress" in tab.js(part("limit"))
+    assert re.search(r"seconds short\s+0\s+30", tab.js(part("ledger")))
+
+
+def test_the_fan_the_observed_and_the_replicas_are_drawn(tab, holder, url):
+    holder.publish(board())
+    tab.open(url)
+
+    tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
+    drawn = tab.js("document.getElementById('figure').data.map((trace) => trace.name)")
+    assert {"forecast 50–90 %", "forecast, median", "8 ready replicas sustain"} <= set(drawn)
+    assert {"observed", "limit", "floor", "replicas", "plain HPA would have"} <= set(drawn)
+
+
+def test_an_unknown_demand_is_a_dash_and_never_zero(tab, holder, url):
+    holder.publish(board(replace(view(), observed_qps=None)))
+    tab.open(url)
+
+    assert cells(tab, "prod/shop")[1] == "–"
+    tab.until(f"{field('observed')} === '–'")
+
+
+def test_an_error_and_what_is_not_well_stand_out_and_what_is_well_does_not(tab, holder, url):
+    holder.publish(board(troubled("prod/shop")))
+    tab.open(url)
+
+    assert "3 series" in tab.until(field("error"))
+    notes = "[...document.querySelectorAll('[data-field=condition]')].map((p) => p.textContent)"
+    assert tab.js(notes) == ["The floor is contested (Overwritten): by kubectl"]
+    assert "needs attention" in cells(tab, "prod/shop")[0]
+    assert tab.js(field("floor")) == "–"
+
+
+def test_a_benched_forecast_is_said_to_be_so(tab, holder, url):
+    shop = view()
+    assert shop.trust is not None
+    holder.publish(board(replace(shop, trust=replace(shop.trust, standing=Standing.BENCHED))))
+    tab.open(url)
+
+    tab.until(f"{field('trust')} === 'benched'")
+    assert cells(tab, "prod/shop")[-1] == "none trusted"
+
+
+def test_events_that_run_or_come_are_told_and_those_that_are_over_are_not(tab, holder, url):
+    shop = view()
+    events = (
+        Event("over", AT - 7200, AT - 3600, qps=1.0),
+        Event("live", AT - 600, AT + 600, qps=2000.0),
+        Event(HOSTILE, AT + 3600, AT + 7200, multiplier=1.5),
+    )
+    holder.publish(board(replace(shop, policy=replace(shop.policy, events=events))))
+    tab.open(url)
+
+    told = tab.until(part("events"))
+    assert "live\tnow, ends in 10 min" in told
+    assert f"{HOSTILE}\tin 60 min" in told
+    assert "over\t" not in told
+
+
+def test_text_from_a_policy_never_becomes_markup(tab, holder, url):
+    shop = view(f"prod/{HOSTILE}")
+    events = (Event(HOSTILE, AT, AT + 600, qps=2000.0),)
+    policy = replace(shop.policy, events=events)
+    holder.publish(board(replace(shop, policy=policy, error=HOSTILE)))
+    tab.open(url)
+
+    tab.until("document.querySelectorAll('#figure .annotation').length >= 2")
+    assert tab.js("document.querySelectorAll('main img').length") == 0
+    assert HOSTILE in tab.js(field("error"))
+    assert "taken" not in tab.js("document.title").partition("·")[2]
+
+
+# How it follows
+
+
+def test_a_new_tick_changes_the_page_without_a_reload(tab, holder, url):
+    holder.publish(board())
+    tab.open(url)
+    tab.until(f"{field('floor')} === '8'")
+    tab.js("window.same = true")
+
+    holder.publish(board(view(ready=11), view("prod/new"), tick=2))
+
+    tab.until(f"{field('floor')} === '11'")
+    assert tab.js(field("limit")) == "1,705"  # 11 x 155
+    assert cells(tab, "prod/new")[4] == "8"
+    assert tab.js("window.same") is True
+
+
+def test_a_service_that_is_gone_leaves_the_page(tab, holder, url):
+    holder.publish(board(view("prod/shop"), view("prod/pay")))
+    tab.open(f"{url}/#prod%2Fshop")
+    tab.until(f"{field('floor')} === '8'")
+
+    holder.publish(board(view("prod/pay"), tick=2))
+
+    tab.until("document.body.innerText.includes('There is no service prod/shop')")
+    assert tab.js("document.querySelectorAll('[data-service]').length") == 1
+    assert tab.js("document.getElementById('service').hidden") is True
+
+
+def test_before_the_first_tick_the_page_says_that_it_waits(tab, url):
+    tab.open(url)
+
+    tab.until("document.body.innerText.includes('waiting for the first tick')")
+
+
+def test_a_lost_connection_is_said_and_found_again_where_a_token_is_asked_for_once(
+    tab, holder, tmp_path
+):
+    holder.publish(board())
+    with served(holder) as first:
+        port = first.port
+        tab.open(first.url)
+        tab.until(f"{field('floor')} === '8'")
+    tab.until("document.body.innerText.includes('connection lost, retrying')")
+    assert tab.js(field("floor")) == "8"  # what was known last
+
+    tokens = tmp_path / "tokens"
+    tokens.write_text("good\n")
+    with served(holder, ApiSettings(tokens=tokens), port):
+        tab.until("!document.getElementById('asking').hidden")
+        for token in ("bad", "good"):
+            tab.until("document.activeElement.id === 'token'")
+            tab.write(token)
+            tab.press("Enter", 13, "\r")
+            refused = "document.body.innerText.includes('not accepted')"
+            tab.until(refused if token == "bad" else f"!{refused}")
+        holder.publish(board(view(ready=5), tick=2))
+        tab.until(f"{field('floor')} === '5'")
+        assert tab.js("sessionStorage.getItem('tidegate-token')") == "good"
+        assert tab.js("document.cookie + JSON.stringify(localStorage)") == "{}"
+
+
+# Many services
+
+
+def test_of_many_services_one_is_found_and_chosen_with_the_keyboard_alone(tab, holder, url):
+    views = [view(f"team/service-{number:03d}") for number in range(130)]
+    holder.publish(board(*views, troubled("team/broken")))
+    tab.open(url)
+    tab.until("document.querySelectorAll('[data-service]').length === 131")
+    assert tab.js("document.getElementById('service').hidden") is True
+
+    tab.js("document.getElementById('filter').focus()")
+    tab.write("SERVICE-07")
+    tab.until("document.getElementById('count').textContent === '10 of 131'")
+    for _ in range(3):  # the box of those that need attention, the table, its first line
+        tab.press("Tab", 9)
+    assert tab.js("document.activeElement.textContent") == "team/service-070"
+    tab.press("Enter", 13, "\r")
+
+    tab.until("document.activeElement.id === 'name'")
+    assert tab.js("document.getElementById('name').textContent") == "team/service-070"
+
+
+def test_only_what_needs_attention_may_be_shown(tab, holder, url):
+    views = [view(f"team/service-{number:03d}") for number in range(20)]
+    holder.publish(board(*views, troubled("team/broken")))
+    tab.open(url)
+    tab.until("document.querySelectorAll('[data-service]').length === 21")
+
+    tab.js("document.getElementById('troubled').click()")
+
+    shown = "[...document.querySelectorAll('[data-service]:not([hidden])')]"
+    assert tab.js(f"{shown}.map((row) => row.dataset.service)") == ["team/broken"]
+
+
+# How it looks
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(tab, holder, url, dark):
+    holder.publish(board(view("a-long-namespace-of-a-team/and-a-long-name-of-a-service")))
+    tab.open(url, width=360, height=740, dark=dark)
+
+    tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
+    assert tab.js("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_page_is_light_or_dark_as_the_reader_wants_it(tab, holder, url):
+    holder.publish(board())
+    ground = "getComputedStyle(document.body).backgroundColor"
+    seen = []
+    for dark in (False, True):
+        tab.open(url, dark=dark)
+        tab.until(f"{field('floor')} === '8' && window.Plotly && figure.layout")
+        seen.append((tab.js(ground), tab.js("figure.layout.font.color")))
+
+    assert seen == [("rgb(255, 255, 255)", "#1f252b"), ("rgb(20, 24, 28)", "#e3e7eb")]
+
+
+# What it loads
+
+
+def test_nothing_is_asked_of_any_other_host_and_nothing_fails(tab, holder, url):
+    holder.publish(board())
+    tab.open(url)
+    tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
+
+    asked = [event["request"]["url"] for event in tab.named("Network.requestWillBeSent")]
+    elsewhere = [a for a in asked if not a.startswith((f"{url}/", "data:", "about:", "blob:"))]
+    assert len(asked) >= 7  # the page, its look, five scripts, the stream
+    assert elsewhere == []
+    answered = [event["response"] for event in tab.named("Network.responseReceived")]
+    assert [a["url"] for a in answered if a["status"] not in (0, 200)] == []
+    assert tab.named("Runtime.exceptionThrown") == []
+    assert tab.named("Log.entryAdded") == []
+
+
+def test_every_file_of_the_page_is_named_by_its_content_and_is_asked_for():
+    html, assets = dashboard.page()
+
+    named = set(re.findall(r'"assets/([^"]+)"', html.decode()))
+    assert named == set(assets)
+    assert all(re.fullmatch(r"[a-z]+-[0-9a-f]{12}\.(js|css)", name) for name in named)
+    assert not re.search(r"(src|href)=\"(https?:)?//", html.decode())
+
+
+def test_every_file_of_the_page_is_in_the_package():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    patterns = tool["setuptools"]["package-data"]["scaler"]
+    package = ROOT / "scaler"
+
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    needed = {package / "adapters/dashboard" / name for name in (*dashboard.OURS, "page.html")}
+    assert needed <= packed

@@ -17,6 +17,7 @@ PARTS = {
     "promotion": "promotion",
     "replay_speed": "promotion",
     "shedding": "shedding",
+    "endpoint": "endpoint",
 }
 WITH_TRACES = {"accuracy", "replay"}
 

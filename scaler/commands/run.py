@@ -183,16 +183,18 @@ def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
 def _served(
     settings: ApiSettings, address: Address, stack: contextlib.ExitStack
 ) -> Callable[[Board], None]:
-    from scaler.adapters.api.app import create_app
+    from scaler.adapters.api.app import add_page, create_app
     from scaler.adapters.api.holder import BoardHolder
     from scaler.adapters.api.metrics import Telemetry
     from scaler.adapters.api.serving import ApiServer, check_access
+    from scaler.adapters.dashboard import page
 
     check_access(address, settings)
     holder = BoardHolder()
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
+    add_page(app, *page())
     server = stack.enter_context(ApiServer(app, address))
     print(f"serving {server.url}", flush=True)
 

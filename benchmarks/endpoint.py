@@ -118,16 +118,9 @@ async def _hold(commands: Connection, port: int, services: int) -> tuple[object,
                     heard.setdefault(number, time.perf_counter() - published)
         writer.close()
 
-    tasks = []
-    for number in range(GATEWAYS):
-        tasks.append(asyncio.create_task(gateway(number)))
-        if number % 50 == 49:
-            await asyncio.sleep(0.05)
+    tasks = [asyncio.create_task(gateway(number)) for number in range(GATEWAYS)]
     await asyncio.sleep(40.0)  # shares are settled by then
-    cpu, began = _cpu(commands), time.perf_counter()
-    await asyncio.sleep(15.0)
-    share = (_cpu(commands) - cpu) / (time.perf_counter() - began)
-    memory = _memory(commands)
+    share, memory = await _busy(commands), _memory(commands)
     published = time.perf_counter()
     commands.send("lower")
     commands.recv()
@@ -143,6 +136,12 @@ async def _hold(commands: Connection, port: int, services: int) -> tuple[object,
         f"{memory:.0f}", f"{share:.0%}", f"{p50:.2f}", f"{p99:.2f}", f"{took[-1]:.2f}",
         failed + missing,
     )  # fmt: skip
+
+
+async def _busy(commands: Connection) -> float:
+    cpu, began = _cpu(commands), time.perf_counter()
+    await asyncio.sleep(15.0)
+    return (_cpu(commands) - cpu) / (time.perf_counter() - began)
 
 
 def _request(path: str, etag: str = "") -> bytes:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Lifespan
 
 from scaler.adapters.api.auth import Tokens
 from scaler.adapters.api.desk import LimitsDesk
@@ -27,7 +28,6 @@ from scaler.adapters.api.routes import add_limits, add_process, add_views
 from scaler.adapters.api.settings import ApiSettings
 from scaler.adapters.api.stream import Stream
 
-LOG = logging.getLogger(__name__)
 NO_SNIFFING = {"x-content-type-options": "nosniff"}
 
 
@@ -54,36 +54,16 @@ def create_app(
     telemetry = telemetry or Telemetry(holder)
     telemetry.gateways = desk.gateways
 
-    def ticked() -> None:
-        lobby.stir_all()
-        stream.tick()
-
-    def close() -> None:
-        lobby.close()
-        stream.close()
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        holder.listen(ticked)
-        beat = asyncio.create_task(lobby.beat())
-        try:
-            yield
-        finally:
-            holder.forget(ticked)
-            beat.cancel()
-            close()
-
     app = FastAPI(
         title="tidegate",
         summary="Limits for gateways, and why they are what they are.",
         version="1",
-        lifespan=lifespan,
+        lifespan=_watching(holder, lobby, stream),
         # Their pages load from a CDN; the description itself is served.
         docs_url=None,
         redoc_url=None,
     )
-    app.state.close = close
-    app.state.lobby = lobby
+    app.state.close = partial(_close, lobby, stream)
     limits = Limits(desk, lobby, settings.terms.longest_wait_s, holder.clock)
     add_limits(app, limits)
     add_views(app, desk, stream)
@@ -94,6 +74,32 @@ def create_app(
     app.add_middleware(Guard, rules=rules, answered=telemetry.answered, direct=limits.get)
     _add_refusals(app)
     return app
+
+
+def _watching(holder: BoardHolder, lobby: Lobby, stream: Stream) -> Lifespan[FastAPI]:
+    """Return what has everybody woken at each tick, as long as the application runs."""
+
+    def ticked() -> None:
+        lobby.stir_all()
+        stream.tick()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        holder.listen(ticked)
+        beat = asyncio.create_task(lobby.beat())
+        try:
+            yield
+        finally:
+            holder.forget(ticked)
+            beat.cancel()
+            _close(lobby, stream)
+
+    return lifespan
+
+
+def _close(lobby: Lobby, stream: Stream) -> None:
+    lobby.close()
+    stream.close()
 
 
 def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]]) -> None:

@@ -11,66 +11,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scaler.adapters.api.aging import Aged, aged, cell_of
+from scaler.adapters.api.asking import Answer, Asked, Told, holds
 from scaler.adapters.api.body import Terms, acting_part, haproxy_map, rendered, why_part
 from scaler.adapters.api.holder import Posted
 from scaler.adapters.api.said import NOTHING_SAID, Held, Said, held_by
 from scaler.adapters.api.settings import LeaseTerms
 from scaler.published import ServiceView
 from scaler.shares import Handed, Report, Share, ShareReason, Shares, assign
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a gateway asks.
-
-    Attributes:
-        instance: its name.
-        etag: of what it holds; empty: nothing, or it does not say.
-        said: its report; None: it has none.
-        version: of the share that it acts on, where it says so without an ETag.
-        holds_qps: the same for the share.
-    """
-
-    instance: str
-    etag: str = ""
-    said: Said | None = None
-    version: int | None = None
-    holds_qps: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a gateway was told last.
-
-    Attributes:
-        held: version and share, as the ETag names them.
-        etag: of that.
-        acting: what it acts on, rendered; body: the whole answer.
-        lines: the same for HAProxy.
-        state: of the counter when it was last found to stand.
-        fair: the share cannot grow until that state changes.
-        acked: the gateway has said that it acts on this, so on nothing older.
-    """
-
-    held: Held
-    etag: str
-    acting: str
-    body: bytes
-    lines: bytes
-    state: int
-    fair: bool
-    acked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What to answer; ``changed`` unless the gateway holds just that."""
-
-    told: Told
-    changed: bool
 
 
 class Counter:
@@ -183,7 +133,7 @@ class Counter:
         """Whether what a gateway was told is what it would be told, and still booked for it."""
         stands = told.state == self.state and told.fair and now < self._until[asked.instance]
         # Its first word of what it holds frees what it held before: `ask_all` sees to that.
-        return stands and (told.acked or not _holds(asked, told))
+        return stands and (told.acked or not holds(asked, told))
 
     def _news(self, asked: Asked) -> bool:
         if asked.said is None:
@@ -200,7 +150,7 @@ class Counter:
         told = self._told.get(asked.instance)
         if told is None or told.state != self.state or not told.fair:
             return True
-        return not told.acked and _holds(asked, told)
+        return not told.acked and holds(asked, told)
 
     def _tell(self, asked: Asked, share: Share, instances: int, version: int) -> tuple[Told, bool]:
         """Return what a gateway is told, and whether it was told the same before."""
@@ -213,7 +163,7 @@ class Counter:
         before = self._told.get(asked.instance)
         same = before is not None and before.acting == text
         if before is not None and same:
-            acked = before.acked or _holds(asked, before)
+            acked = before.acked or holds(asked, before)
             told = replace(before, state=self.state, fair=fair, acked=acked)
         else:
             why = json.dumps(why_part(self._view, self._now))
@@ -294,10 +244,6 @@ class Counter:
             self._until.pop(instance, None)
         if gone:
             self.state += 1
-
-
-def _holds(asked: Asked, told: Told) -> bool:
-    return asked.etag == told.etag or asked.version == told.held.version
 
 
 def _asked_of(view: ServiceView) -> tuple[object, ...]:

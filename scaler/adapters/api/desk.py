@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scaler.adapters.api.aging import over_at
-from scaler.adapters.api.counter import Answer, Asked, Counter
+from scaler.adapters.api.asking import Answer, Asked
+from scaler.adapters.api.counter import Counter
 from scaler.adapters.api.holder import BoardHolder, Posted
 from scaler.adapters.api.refusals import Refused, known_service
 from scaler.adapters.api.said import held_by

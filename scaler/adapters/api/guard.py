@@ -22,8 +22,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-# A probe has no token.
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+# A probe has no token; the page asks for one, and what it is made of is no secret.
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
+OPEN_BELOW = "/assets/"
 DIRECT = "/v1/limits/"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = (b"content-type", b"application/json")
@@ -92,7 +93,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        if path not in OPEN_PATHS and not self._may(scope):
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_BELOW)
+        if not is_open and not self._may(scope):
             reply = _UNAUTHORIZED
         elif scope["method"] == "GET" and path.startswith(DIRECT):
             reply = await self._direct(path[len(DIRECT) :], scope, receive)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from scaler.adapters.api.counter import Answer, Asked
+from scaler.adapters.api.asking import Answer, Asked
 from scaler.adapters.api.desk import LimitsDesk
 from scaler.adapters.api.guard import JSON_TYPE, Headers, Message, Receive, Reply, refusal
 from scaler.adapters.api.lobby import Lobby

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from scaler.adapters.api.counter import Answer, Asked
+from scaler.adapters.api.asking import Answer, Asked
 from scaler.adapters.api.desk import LimitsDesk
 from scaler.adapters.api.refusals import Refused
 

@@ -24,6 +24,14 @@ AT = 1_800_000_000.0
 PAY = PriorityClass("pay", 0, guaranteed_qps=120.0)
 STRESS = PriorityClass("stress", 9, ceiling_qps=40.0, then=Then.CLOSED)
 
+FAN = Fan(
+    AT - 30.0,
+    60.0,
+    (0.5, 0.9),
+    np.array([[1000.0, 1300.0], [1100.0, 1460.0], [900.0, 1200.0]]),
+    "lstm/3",
+)
+
 
 class Clock:
     """Monotonic seconds that stand still until moved."""
@@ -67,13 +75,7 @@ def view(
         hpa_replicas=ready + 1,
         decision=decision,
         offer=offered(decision, fleet, ready, LimitPolicy(), policy.classes),
-        fan=Fan(
-            AT - 30.0,
-            60.0,
-            (0.5, 0.9),
-            np.array([[1000.0, 1300.0], [1100.0, 1460.0], [900.0, 1200.0]]),
-            "lstm/3",
-        ),
+        fan=FAN,
         trust=initial_trust(TrustRules(), 2),
         recent=Recent(*(np.array([AT - 15.0, AT]) for _ in range(5)), np.array([math.nan, 1240.0])),
         ledger=Ledger(3600.0, 8.0, 9.0, 0.0, 30.0),

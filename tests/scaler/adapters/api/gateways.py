@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scaler.adapters.api.counter import Answer, Asked
+from scaler.adapters.api.asking import Answer, Asked
 from scaler.adapters.api.desk import LimitsDesk
 from scaler.adapters.api.holder import BoardHolder
 from scaler.adapters.api.said import Said

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scaler.adapters.api.counter import Asked
+from scaler.adapters.api.asking import Asked
 from scaler.adapters.api.models import LEASE, REPORT, LeaseBody, ReportBody
 from scaler.adapters.api.said import MOST_POINTS, NOTHING_SAID, Said, points_of, thinned
 from tests.scaler.adapters.api.boards import board, view

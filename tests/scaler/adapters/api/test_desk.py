@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.adapters.api.counter import Asked
+from scaler.adapters.api.asking import Asked
 from scaler.adapters.api.refusals import Refused
+from scaler.adapters.api.said import Said
 from scaler.adapters.api.settings import ApiSettings, LeaseTerms
 from tests.scaler.adapters.api.boards import board, view
 from tests.scaler.adapters.api.gateways import SHOP, Gateway, Site
@@ -203,7 +205,8 @@ def test_a_gateway_that_comes_back_after_its_lease_has_run_out_is_booked_anew():
     site.clock.now += 11.5
     site.ask(two)
     site.clock.now += 0.6  # gw-1's 12 s are over, and it was looked less than a second ago
-    site.ask(two, wants=3.0)
+    clients = Said(None, {}, np.ones(30), 30)  # changes nothing for others
+    site.desk.ask(SHOP, Asked("gw-2", two.etag, clients), site.clock.now)
     assert site.desk.gateways() == {SHOP: 1}
     site.ask(one)
     assert site.desk.gateways() == {SHOP: 2}

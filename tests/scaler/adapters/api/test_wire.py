@@ -60,19 +60,24 @@ def test_a_gateway_that_comes_back_does_not_wait_twice(endpoint):
 
 
 def test_those_who_wait_get_what_others_have_given_up(endpoint):
-    def shares(name):
-        params, etag, told = {"instance": name, "wait": 2}, "", []
-        for _ in range(4):
+    fair = pytest.approx(1240 * 0.98 / 4, rel=1e-3)
+
+    def waits_for_its_share(name):
+        etag, share = "", 0.0
+        for _ in range(50):  # it is a handful; those who never get it end, too
             headers = {"if-none-match": etag}
+            params = {"instance": name, "wait": 2}
             answer = endpoint.client.get(LIMITS, params=params, headers=headers)
             etag = answer.headers["etag"]
             if answer.status_code == 200:
-                told.append(answer.json()["share"]["rps"])
-        return told[-1]
+                share = answer.json()["share"]["rps"]
+            elif share == fair:  # all have theirs, so nothing changes any more
+                break
+        return share
 
     with ThreadPoolExecutor() as pool:
-        last = list(pool.map(shares, ["gw-1", "gw-2", "gw-3", "gw-4"]))
-    assert last == pytest.approx([1240 * 0.98 / 4] * 4, rel=1e-3)
+        names = ["gw-1", "gw-2", "gw-3", "gw-4"]
+        assert list(pool.map(waits_for_its_share, names)) == [fair] * 4
 
 
 def test_a_report_is_answered_with_the_lease(endpoint):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
+from forecaster.series import FloatArray
 from scaler.capacity import Capacity
 from scaler.decide import Decision, Policy, Sight, State, decide, first_state
 from scaler.demand import NOTHING_AHEAD, SETTLED_S
@@ -26,8 +27,8 @@ from scaler.service_policy import ServicePolicy
 from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
 from scaler.trust import Outcome, Standing, Trust, initial_trust, judged
 
-# What the page shows: six hours at the default tick.
-REMEMBERED = 1440
+# Ticks that the page can show: four hours of the default one.
+REMEMBERED = 960
 # A rate that reaches back into an outage is falsely low until its window is whole again.
 SILENCE_S, DISTRUST_S = 120.0, 300.0
 DEFAULT_LEAD_S = 120.0
@@ -92,6 +93,28 @@ class Followed:
     observed_qps: float
 
 
+class _Ring:
+    """The last ticks, row by row; what it has shown is never written over."""
+
+    def __init__(self) -> None:
+        self._rows = np.empty((REMEMBERED * 5 // 4, len(fields(Recent))))
+        self._end = 0
+
+    def append(self, row: tuple[float, ...]) -> None:
+        if self._end == len(self._rows):
+            # Into a new array: a board that was published still looks at the old one.
+            rows = np.empty_like(self._rows)
+            self._end = REMEMBERED - 1
+            rows[: self._end] = self._rows[-self._end :]
+            self._rows = rows
+        self._rows[self._end] = row
+        self._end += 1
+
+    def columns(self) -> FloatArray:
+        """Return the last ticks, ``(fields, ticks)``."""
+        return self._rows[max(self._end - REMEMBERED, 0) : self._end].T
+
+
 class LiveService:
     """One service's memory. Confined to the loop's thread."""
 
@@ -108,8 +131,9 @@ class LiveService:
         self._ledger = Ledger()
         self._known: tuple[float, float] | None = None  # when demand was last known, and what
         self._distrusted_until = -math.inf
+        self._ticked_at: float | None = None
         self._start_ups: deque[float] = deque(maxlen=100)
-        self._recent: deque[tuple[float, ...]] = deque(maxlen=REMEMBERED)
+        self._recent = _Ring()
 
     def need(self, row: int) -> Need:
         """Return how the forecast is to be read for this service."""
@@ -222,9 +246,7 @@ class LiveService:
 
     def recent(self) -> Recent:
         """Return what was observed and decided of late."""
-        columns = np.array(self._recent, dtype=np.float64).reshape(-1, 6).T
-        stamps, qps, replicas, floor, hpa, limit = columns
-        return Recent(stamps, qps, replicas, floor, hpa, limit)
+        return Recent(*self._recent.columns())
 
     def _core(self) -> Policy:
         policy = self.policy
@@ -250,8 +272,8 @@ class LiveService:
 
     def _count(self, now: float, workload: Workload, observed: float, hpa: int) -> None:
         """Add the time since the tick before to the ledger."""
-        if self._recent:
-            seconds = max(now - self._recent[-1][0], 0.0)
+        if self._ticked_at is not None:
+            seconds = max(now - self._ticked_at, 0.0)
             hours, need = seconds / 3600, observed / self._capacity.qps
             ledger = self._ledger
             self._ledger = Ledger(
@@ -261,3 +283,4 @@ class LiveService:
                 ledger.short_s + seconds * (need > len(workload.ready_s)),
                 ledger.hpa_short_s + seconds * (need > hpa),
             )
+        self._ticked_at = now

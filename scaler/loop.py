@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from forecaster.series import FloatArray, Forecast, Series
+from forecaster.series import Block, Forecast, Series
 from scaler.capacity import given_capacity
 from scaler.live import Followed, Heard, LiveService, Workload
 from scaler.outlook import Outlook, outlooks
@@ -91,7 +91,7 @@ class Workloads(Protocol):
 class _Past:
     """The samples of one item on the forecast's grid; the last one ends at ``end``."""
 
-    values: FloatArray
+    values: Block  # of a thousand items, the memory counts
     end: float
 
     def add(self, samples: Sequence[tuple[float, float]], step_s: float) -> None:
@@ -182,7 +182,7 @@ class Loop:
                 self._told[item] = past
                 continue
             last = past.end - past.step
-            self._pasts[item] = _Past(past.values.copy(), last.timestamp())
+            self._pasts[item] = _Past(past.values.astype(np.float32), last.timestamp())
 
     def _hear(self, watched: Sequence[Watched], now: float) -> dict[str, Heard]:
         """Return what the metrics say of each service; its new samples join its past."""
@@ -220,7 +220,8 @@ class Loop:
     def _series(self, item: str) -> Series:
         past = self._pasts[item]
         end = datetime.fromtimestamp(past.end, UTC)
-        return Series(item, end - (len(past.values) - 1) * self._step, self._step, past.values)
+        start = end - (len(past.values) - 1) * self._step
+        return Series(item, start, self._step, past.values.astype(np.float64))
 
     def _ahead(self, watched: Sequence[Watched], now: float) -> dict[str, tuple[Outlook, Fan]]:
         """Return what the forecast says to each policy that has one."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
+# Conditions that say that a call has failed, and whose.
+FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -200,6 +202,9 @@ def _served(
 
     def publish(board: Board) -> None:
         telemetry.observe(board)
+        for condition in (c for view in board.services.values() for c in view.conditions):
+            if condition.reason in FAILURES:
+                telemetry.failed(FAILURES[condition.reason], condition.reason)
         holder.publish(board)
 
     return publish

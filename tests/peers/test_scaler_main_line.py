@@ -109,7 +109,9 @@ def test_a_gateway_pulls_its_limit_and_a_stop_is_swift(
         assert lease["global"]["rps"] == 100.0  # 2 x 50
         assert lease["why"]["ready_replicas"] == 2
         assert ask(f"{url}/v1/limits/prod/shopp?instance=gw-1")[0] == 404
-        assert "tidegate_tick_duration_seconds" in ask(f"{url}/metrics")[1]
+        metrics = ask(f"{url}/metrics")[1]
+        assert "tidegate_tick_duration_seconds" in metrics
+        assert 'tidegate_api_errors_total{api="prometheus",reason="QueryFailed"}' in metrics
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
 

@@ -6,6 +6,7 @@ const Figure = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
   const MOST_BANDS = 3;
+  const EARLIER_S = 600, KEPT_S = 21600;
 
   const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
   /* Plotly reads some markup in its texts. */
@@ -40,7 +41,7 @@ const Figure = (() => {
   }
 
   /* The fan: bands from the widest to the narrowest, then the median. */
-  function fan({ origin, step_s, levels, values }, c) {
+  function fan({ origin, step_s, levels, values }, c, narrow) {
     const x = values.map((_, h) => moment(origin + (h + 1) * step_s));
     const at = (level) => values.map((row) => row[level]);
     const traces = [];
@@ -49,11 +50,34 @@ const Figure = (() => {
       const quiet = { width: 0, hoverinfo: "skip", hovertemplate: null };
       traces.push(line(x, at(low), name, c.blue, { ...quiet, showlegend: false }));
       traces.push(line(x, at(high), name, c.blue, { ...quiet, fill: "tonexty",
-        fillcolor: `rgba(${c.blueRgb}, ${0.14 + 0.08 * i})` }));
+        showlegend: i === 0 || !narrow, fillcolor: `rgba(${c.blueRgb}, ${0.14 + 0.08 * i})` }));
     });
     const middle = levels.indexOf(0.5);
     if (middle >= 0) traces.push(line(x, at(middle), "forecast, median", c.blue, { width: 2 }));
     return traces;
+  }
+
+  /* Keep what a forecast says of the next minutes, to hold it against what comes; `memory` is by
+   * moment. What was said first of a moment stays, so it was said up to EARLIER_S before it. */
+  function remember(memory, view) {
+    if (!view.fan) return;
+    const { origin, step_s, levels, values } = view.fan;
+    const [[low, high] = [0, 0]] = pairs(levels), middle = Math.max(levels.indexOf(0.5), 0);
+    for (let h = 0; h < values.length && (h + 1) * step_s <= Math.max(EARLIER_S, step_s); h++) {
+      const stamp = origin + (h + 1) * step_s, row = values[h];
+      if (!memory.has(stamp)) memory.set(stamp, [row[low], row[middle], row[high]]);
+    }
+    for (const stamp of memory.keys()) if (stamp < view.at - KEPT_S) memory.delete(stamp);
+  }
+
+  function earlier(memory, view, c) {
+    const past = [...memory].filter(([stamp]) => stamp <= view.at).sort(([a], [b]) => a - b);
+    if (past.length < 2) return [];
+    const x = past.map(([stamp]) => moment(stamp)), at = (i) => past.map(([, said]) => said[i]);
+    const quiet = { width: 0, hoverinfo: "skip", hovertemplate: null, showlegend: false };
+    return [line(x, at(0), "", c.blue, quiet),
+      line(x, at(2), "", c.blue, { ...quiet, fill: "tonexty", fillcolor: `rgba(${c.blueRgb}, 0.14)` }),
+      line(x, at(1), `forecast ${EARLIER_S / 60} min before`, c.blue, { width: 1.5, dash: "dash" })];
   }
 
   function ahead(view, end, c) {
@@ -71,13 +95,14 @@ const Figure = (() => {
     ];
   }
 
-  function demand(view, end, c) {
+  function demand(view, memory, end, c, narrow) {
     const { recent } = view, x = recent ? recent.stamps.map(moment) : [];
     const past = recent ? [
       line(x, recent.limit, "limit", c.orange, { shape: "hv", width: 1.5 }),
       line(x, recent.qps, "observed", c.ink, { width: 1.6 }),
     ] : [];
-    return [...(view.fan ? fan(view.fan, c) : []), ...ahead(view, end, c), ...past];
+    return [...earlier(memory, view, c), ...(view.fan ? fan(view.fan, c, narrow) : []),
+      ...ahead(view, end, c), ...past];
   }
 
   function replicas(view, c) {
@@ -126,20 +151,21 @@ const Figure = (() => {
       yaxis: { ...upright, domain: [0.4, 1], title: { text: "demand (req/s)", font: { size: 13 } } },
       yaxis2: { ...upright, domain: [0, 0.3], title: { text: "replicas", font: { size: 13 } } },
       legend: { orientation: "h", x: 0, xref: "container", y: 0, yref: "container",
-        yanchor: "bottom", font: { size: 12 } },
+        yanchor: "bottom", traceorder: "normal", font: { size: 12 },
+        ...(narrow ? { entrywidth: 0.48, entrywidthmode: "fraction" } : {}) },
     };
   }
 
   /* Draw a view; `shown_s` seconds of the past. Nothing happens until the library is there. */
-  function draw(place, view, shown_s) {
+  function draw(place, view, memory, shown_s) {
     if (typeof Plotly === "undefined") return;
     const c = colours(), { fan: ahead } = view;
     const forecast = ahead ? ahead.origin + ahead.values.length * ahead.step_s : 0;
     const end = Math.max(forecast, view.at + 300), from = view.at - shown_s;
-    const data = [...demand(view, end, c), ...replicas(view, c)];
     const narrow = place.clientWidth < 520;
+    const data = [...demand(view, memory, end, c, narrow), ...replicas(view, c)];
     Plotly.react(place, data, layout(view, { from, end, shown_s }, c, narrow), config);
   }
 
-  return { draw, dark };
+  return { draw, remember, dark };
 })();

@@ -12,6 +12,7 @@
   let board = null, view = null, chosen = null, stop = () => {};
   let heardAt = performance.now(), drawnAt = 0, drawing = 0, arriving = false;
   const rows = new Map();
+  const memory = new Map(); // what the forecast of the chosen service has said
 
   // The token: of this tab alone.
   let token = null;
@@ -127,7 +128,7 @@
     drawing = 0;
     drawnAt = performance.now();
     if (view === null || by("service").hidden || by("drawn").hidden || document.hidden) return;
-    Figure.draw(by("figure"), view, Number(by("span").value));
+    Figure.draw(by("figure"), view, memory, Number(by("span").value));
   }
 
   // What comes
@@ -137,7 +138,12 @@
     },
     event(name, data) {
       heardAt = performance.now();
-      if (name === "service") { view = data; show(); return; }
+      if (name === "service") {
+        view = data;
+        Figure.remember(memory, view);
+        show();
+        return;
+      }
       if (name !== "board") return;
       board = data;
       state("live", "live");
@@ -178,6 +184,7 @@
     if (name === chosen) return;
     chosen = name;
     view = null;
+    memory.clear();
     follow();
   }
   function addressed() {

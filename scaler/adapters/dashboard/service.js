@@ -117,8 +117,12 @@ const Service = (() => {
 
   function limits({ limit }) {
     if (!limit) return null;
-    const rows = [["now", qps(limit.qps), BINDING[limit.reason] ?? limit.reason],
-      ...limit.schedule.map((s) => [`in ${duration(s.in_s)}`, qps(s.qps), BINDING[s.reason] ?? s.reason]),
+    const steps = [{ in_s: 0, qps: limit.qps, reason: limit.reason }, ...limit.schedule];
+    const changes = steps.filter((step, i) => i === 0 || step.qps !== steps[i - 1].qps);
+    const last = steps[steps.length - 1].in_s;
+    const when = ({ in_s }) => (in_s > 0 ? `in ${duration(in_s)}`
+      : changes.length === 1 && last > 0 ? `now and for ${duration(last)}` : "now");
+    const rows = [...changes.map((s) => [when(s), qps(s.qps), BINDING[s.reason] ?? s.reason]),
       ["without news of tidegate", qps(limit.safe_qps), BINDING[limit.safe_reason] ?? limit.safe_reason]];
     const classes = limit.classes.length ? [
       node("h4", {}, "Classes, the most important first"),

@@ -68,14 +68,20 @@ class Tab:
         return result["result"].get("value")
 
     def until(self, expression: str, *, within_s: float = 20.0) -> Any:
-        """Return what an expression comes to as soon as that is true."""
+        """Return what an expression comes to as soon as that is true; it may fail until then."""
         end = time.monotonic() + within_s
-        while not (value := self.js(expression)):
+        while not (value := self._tried(expression)):
             if time.monotonic() > end:
                 text = self.js("document.body.innerText")
                 raise AssertionError(f"never true: {expression}; the page says:\n{text}")
             time.sleep(0.05)
         return value
+
+    def _tried(self, expression: str) -> Any:
+        try:
+            return self.js(expression)
+        except RuntimeError:  # a page that is not there yet
+            return None
 
     def press(self, key: str, code: int, text: str = "") -> None:
         common = {"key": key, "code": key, "windowsVirtualKeyCode": code}

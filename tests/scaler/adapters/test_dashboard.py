@@ -244,6 +244,40 @@ def test_a_lost_connection_is_said_and_found_again_where_a_token_is_asked_for_on
         assert tab.js("document.cookie + JSON.stringify(localStorage)") == "{}"
 
 
+def test_where_tokens_are_needed_the_page_opens_without_and_what_it_shows_does_not(
+    tab, holder, tmp_path
+):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("good\n")
+    holder.publish(board())
+    with served(holder, ApiSettings(tokens=tokens)) as server:
+        tab.open(server.url)
+        tab.until("document.activeElement.id === 'token'")
+        assert "prod/shop" not in tab.js("document.body.innerText")
+        tab.write("good")
+        tab.press("Enter", 13, "\r")
+        tab.until(f"{field('floor')} === '8'")
+        tab.do("Page.reload")
+        tab.until(f"{field('floor')} === '8'")  # it is not asked for again
+
+
+def test_what_was_forecast_is_kept_to_be_held_against_what_came(tab, holder, url):
+    shop = view()
+    assert shop.fan is not None
+    tab.open(url)
+    for tick in range(4):
+        at = AT + 60 * tick
+        fan = replace(shop.fan, origin=at, values=shop.fan.values + tick)
+        holder.publish(replace(board(replace(shop, at=at, fan=fan), tick=tick), at=at))
+        tab.until(f"document.getElementById('tick').innerText.includes('tick {tick},')")
+        tab.until("!document.getElementById('service').hidden")
+
+    trace = "figure.data?.find((trace) => trace.name.includes('min before'))"
+    tab.until(f"window.Plotly && {trace}?.y.length === 3")
+    # Three minutes are over; what the first forecast said of them stands.
+    assert tab.js(f"[...{trace}.y]") == [1000.0, 1100.0, 900.0]
+
+
 # Many services
 
 

@@ -86,7 +86,7 @@ const Figure = (() => {
     const ready = limit.ready_replicas * limit.replica_qps;
     const x = [view.at], y = [limit.qps];
     for (const step of limit.schedule) { x.push(view.at + step.in_s); y.push(step.qps); }
-    const named = `${limit.ready_replicas} ready replicas sustain`;
+    const named = `capacity of ${limit.ready_replicas} ready`;
     return [
       line(x.map(moment), y, "limit, as promised", c.orange,
         { dash: "dot", shape: "hv", showlegend: false }),
@@ -101,8 +101,9 @@ const Figure = (() => {
       line(x, recent.limit, "limit", c.orange, { shape: "hv", width: 1.5 }),
       line(x, recent.qps, "observed", c.ink, { width: 1.6 }),
     ] : [];
-    return [...earlier(memory, view, c), ...(view.fan ? fan(view.fan, c, narrow) : []),
-      ...ahead(view, end, c), ...past];
+    const said = earlier(memory, view, c), bands = said.slice(0, -1), median = said.slice(-1);
+    return [...bands, ...(view.fan ? fan(view.fan, c, narrow) : []), ...ahead(view, end, c), ...past,
+      ...median];
   }
 
   function replicas(view, c) {
@@ -151,8 +152,7 @@ const Figure = (() => {
       yaxis: { ...upright, domain: [0.4, 1], title: { text: "demand (req/s)", font: { size: 13 } } },
       yaxis2: { ...upright, domain: [0, 0.3], title: { text: "replicas", font: { size: 13 } } },
       legend: { orientation: "h", x: 0, xref: "container", y: 0, yref: "container",
-        yanchor: "bottom", traceorder: "normal", font: { size: 12 },
-        ...(narrow ? { entrywidth: 0.48, entrywidthmode: "fraction" } : {}) },
+        yanchor: "bottom", traceorder: "normal", font: { size: 12 } },
     };
   }
 

@@ -120,7 +120,7 @@ def test_the_fan_the_observed_and_the_replicas_are_drawn(tab, holder, url):
 
     tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
     drawn = tab.js("document.getElementById('figure').data.map((trace) => trace.name)")
-    assert {"forecast 50–90 %", "forecast, median", "8 ready replicas sustain"} <= set(drawn)
+    assert {"forecast 50–90 %", "forecast, median", "capacity of 8 ready"} <= set(drawn)
     assert {"observed", "limit", "floor", "replicas", "plain HPA would have"} <= set(drawn)
 
 

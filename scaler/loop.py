@@ -115,10 +115,11 @@ class Loop:
         workloads: Workloads,
         step: timedelta,
         publish: Callable[[Board], None],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._traffic, self._models, self._workloads = traffic, models, workloads
         self._step, self._step_s = step, step.total_seconds()
-        self._publish = publish
+        self._publish, self._leads = publish, leads
         self._services: dict[str, LiveService] = {}
         self._pasts: dict[str, _Past] = {}
         self._tried: dict[str, float] = {}
@@ -146,7 +147,8 @@ class Loop:
         acted = self._workloads.act(views, now)
         self._ticks += 1
         services = {view.item_id: _with(view, acted.get(view.item_id)) for view in views}
-        board = Board(self._ticks, now, services, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        board = Board(self._ticks, now, services, seconds, self._leads())
         self._publish(board)
         return board
 

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     _log(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
-        policies, workloads = _world(args, stack)
+        policies, workloads, leadership = _world(args, stack)
         publish = [] if args.once else [_serve(args, stack), DecisionLog().write]
         traffic = PrometheusTraffic(settings_from(args), STEP)
         stack.callback(traffic.close)
@@ -104,7 +104,8 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
             for one in publish:
                 one(board)
 
-        loop = Loop(traffic, Models(args.models), workloads, STEP, published)
+        models = Models(args.models)
+        loop = Loop(traffic, models, workloads, STEP, published, leadership.leads)
         if args.once:
             from scaler.commands.run_output import print_board
 
@@ -132,21 +133,24 @@ class Policies(Protocol):
     def current(self) -> tuple[Watched, ...]: ...
 
 
-def _world(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Policies, Workloads]:
-    """Return where policies come from and where plans go to."""
+def _world(
+    args: argparse.Namespace, stack: contextlib.ExitStack
+) -> tuple[Policies, Workloads, Leadership]:
+    """Return where policies come from, where plans go to, and whether we act."""
     from scaler.adapters.clustered import Clustered
     from scaler.adapters.policies import ClusterPolicies, FilePolicies
     from scaler.adapters.standalone import Standalone
+    from scaler.ports import AlwaysLeading
 
     if args.no_cluster:
         if not args.policies:
             raise PolicyError("--no-cluster needs --policies: there is nowhere else to read them")
-        return FilePolicies(args.policies), Standalone()
+        return FilePolicies(args.policies), Standalone(), AlwaysLeading()
     cluster, leadership = _cluster(args, stack)
     clustered = Clustered(cluster, leadership)
     stack.callback(clustered.close)
     policies = FilePolicies(args.policies) if args.policies else ClusterPolicies(cluster)
-    return policies, clustered
+    return policies, clustered, leadership
 
 
 def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Cluster, Leadership]:

@@ -210,3 +210,10 @@ def test_forecasts_are_made_once_per_step_and_the_champion_looked_up_then(world)
     _, models, *_, loop = world
     after(loop, [watched()], 240)
     assert len(models.reloaded) == 4  # four minutes
+
+
+def test_a_board_says_whether_this_replica_leads():
+    boards, leads = [], [True, False]
+    loop = Loop(Demand(shop_web=200.0), Flat(), Replicas(), STEP, boards.append, leads.pop)
+    after(loop, [watched()], 30)
+    assert [board.leader for board in boards] == [False, True]

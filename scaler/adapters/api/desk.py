@@ -32,8 +32,8 @@ class LimitsDesk:
         self._holder, self._settings, self.epoch = holder, settings, epoch
         self._counters: dict[str, Counter] = {}
         lease_s = settings.terms.shares.lease_s
-        learning_s = lease_s if settings.learning_s is None else settings.learning_s
-        self._learning_until = holder.clock() + learning_s
+        self._learning_s = lease_s if settings.learning_s is None else settings.learning_s
+        self._learning_until = holder.clock() + self._learning_s
 
     def posted(self) -> Posted:
         """Return the latest board.
@@ -110,6 +110,8 @@ class LimitsDesk:
     def sweep(self, now: float) -> None:
         """Drop the counters that nobody comes to any more."""
         posted = self._holder.latest()
+        if posted is not None:
+            self._heed(posted, now)
         for service, counter in list(self._counters.items()):
             view = posted.board.services.get(service) if posted else None
             if posted is None or view is None or view.offer is None:
@@ -124,6 +126,9 @@ class LimitsDesk:
 
     def _counter(self, service: str, now: float) -> Counter:
         posted = self.posted()
+        self._heed(posted, now)
+        if not posted.board.leader:
+            raise Refused(503, "another replica hands out limits; ask again", SOON_S)
         view = known_service(posted.board, service)
         if view.offer is None:
             detail = view.error or "its limit is not known yet"
@@ -137,6 +142,15 @@ class LimitsDesk:
             self._counters[service] = counter
         counter.look(posted, view, now)
         return counter
+
+    def _heed(self, posted: Posted, now: float) -> None:
+        """While another replica leads, forget shares: two desks would hand out the limit twice.
+
+        Once it is our turn, gateways say first what they still hold of the other's.
+        """
+        if not posted.board.leader:
+            self._counters.clear()
+            self._learning_until = now + self._learning_s
 
     def _admit(self, counter: Counter, asked: Asked, now: float) -> None:
         """Refuse a gateway that cannot be given a share now."""

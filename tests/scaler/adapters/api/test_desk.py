@@ -220,3 +220,28 @@ def test_who_has_waited_in_vain_is_not_renewed_once_the_limit_is_another():
     assert site.desk.wait(SHOP, waiting, site.clock.now)
     site.publish(ready=4)
     assert site.desk.renew(SHOP, waiting, site.clock.now).changed
+
+
+def test_a_follower_hands_out_nothing_and_learns_first_when_its_turn_comes():
+    site = Site(ApiSettings(learning_s=12.0))
+    site.clock.now += 20.0  # its own start is long over
+    site.holder.publish(replace(board(view()), leader=False))
+    with pytest.raises(Refused) as following:
+        site.ask(Gateway("gw-1"))
+    assert (following.value.status, following.value.retry_after_s) == (503, 2)
+    site.publish()  # it leads now; the other's leases may still be acted on
+    with pytest.raises(Refused, match="learning"):
+        site.ask(Gateway("gw-1"))
+    site.clock.now += 12.0
+    site.publish()
+    assert site.ask(Gateway("gw-1")).changed
+
+
+def test_a_replica_that_follows_without_being_asked_learns_too():
+    site = Site(ApiSettings(learning_s=12.0))
+    site.clock.now += 20.0
+    site.holder.publish(replace(board(view()), leader=False))
+    site.desk.sweep(site.clock.now)
+    site.publish()
+    with pytest.raises(Refused, match="learning"):
+        site.ask(Gateway("gw-1"))

@@ -50,7 +50,7 @@
   }
   function list() {
     const named = new Set(board.services.map((line) => line.service));
-    for (const [name, made] of rows) if (!named.has(name)) {  }
+    for (const [name, made] of rows) if (!named.has(name)) { made.row.remove(); rows.delete(name); }
     let before = null;
     for (const line of board.services) {
       if (!rows.has(line.service)) rows.set(line.service, added(line.service));
@@ -197,7 +197,7 @@
     if (board === null) return;
     list();
     show();
-
+    if (name === null) by("services").focus();
   }
   addEventListener("hashchange", addressed);
   by("rows").addEventListener("click", (event) => {

@@ -22,7 +22,7 @@ from scaler.trust import Standing
 from tests.scaler.adapters.api.boards import AT, board, view
 from tests.scaler.adapters.chromium import Tab, browsing, found
 
-HOSTILE = "<img src=x onerror=document.title='taken'>"
+HOSTILE = "<b>bold</b><img src=x onerror=document.title='taken'>"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -178,6 +178,7 @@ def test_text_from_a_policy_never_becomes_markup(tab, holder, url):
 
     tab.until("document.querySelectorAll('#figure .annotation').length >= 2")
     assert tab.js("document.querySelectorAll('main img').length") == 0
+    assert "<b>bold</b>" in tab.js("figure.querySelector('.infolayer').textContent")
     assert HOSTILE in tab.js(field("error"))
     assert "taken" not in tab.js("document.title").partition("·")[2]
 

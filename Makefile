@@ -51,7 +51,7 @@ bench: $(VENV)/.installed-bench ## print again the figures of benchmarks/README.
 constraints: ## pin anew every dependency, as a fresh environment resolves it
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && set -e; \
 	$(PYTHON) -m venv "$$fresh"; \
-	"$$fresh/bin/pip" install --quiet torch==2.13.0 --editable '.[bench,dev,notebooks,s3]'; \
+	"$$fresh/bin/pip" install --quiet torch==2.13.0 --editable '.[bench,client,dev,grpc,notebooks,otel,s3]'; \
 	grep '^#' constraints.txt > "$$fresh/pins"; \
 	"$$fresh/bin/pip" freeze --all --exclude pip --exclude-editable | sed 's/+.*//' >> "$$fresh/pins"; \
 	cp "$$fresh/pins" constraints.txt
@@ -66,13 +66,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  echo "tidegate needs Python >= 3.11, and $(PYTHON) is not; name one: make PYTHON=python3.12 ..." >&2; \
 	  exit 1; }
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --editable '.[client,dev,grpc,otel]'
 	@touch $@
 
 $(VENV)/.installed-notebooks: $(VENV)/.installed
-	$(INSTALL) --editable '.[dev,notebooks]'
+	$(INSTALL) --editable '.[client,dev,grpc,notebooks,otel]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed
-	$(INSTALL) --editable '.[dev,bench]'
+	$(INSTALL) --editable '.[bench,client,dev,grpc,otel]'
 	@touch $@

@@ -84,8 +84,8 @@ def rolling_baseline(
             f"an hour ({timing.day + timing.hour + prediction_length + 1}) are needed; give it "
             "earlier history, or start later"
         )
-    seen = follow(series.values[None, : first + 1], timing)
-    shifts = conformal_shifts(_spread(name, seen, before, levels), _ahead(seen, before), levels)
+    # Their targets end before the first origin, and a track looks backwards alone.
+    shifts = conformal_shifts(_spread(name, track, before, levels), _ahead(track, before), levels)
 
     def say(at: Indices) -> Block:
         return calibrated(_spread(name, track, at, levels), shifts)

@@ -10,6 +10,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 # An event has come when this share of what was announced is observed; the forecast has learned the
 # new level when it has been there for some of its samples.
 ARRIVED = 0.8
@@ -142,6 +145,16 @@ def event_demand(
             if qps > (most[1] if most else 0.0):
                 most = event.name, qps
     return most
+
+
+def unforeseeable(events: Iterable[Event], stamps: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return at which stamps an event had just begun or ended: no forecast could know."""
+    at = np.asarray(stamps, dtype=np.float64)
+    hidden = np.zeros(at.shape, dtype=np.bool_)
+    for event in events:
+        for moment in (event.starts, event.ends):
+            hidden |= (at > moment) & (at - moment <= SETTLED_S)
+    return hidden
 
 
 def usual_before(

@@ -15,7 +15,7 @@ import numpy as np
 from forecaster.series import FloatArray
 from scaler.capacity import Capacity
 from scaler.decide import Decision, Policy, Sight, State, decide, first_state
-from scaler.demand import NOTHING_AHEAD, SETTLED_S
+from scaler.demand import NOTHING_AHEAD, unforeseeable
 from scaler.limiter import Ramp, ready_capacity
 from scaler.offer import Offer, offered
 from scaler.outlook import Need, Outlook
@@ -90,7 +90,6 @@ class Followed:
     trust: Trust
     hpa_replicas: int
     ledger: Ledger
-    observed_qps: float
 
 
 class _Ring:
@@ -194,7 +193,8 @@ class LiveService:
         begin = said.origin + span.first * self._step_s
         known = dict(self._samples)
         stamps = [begin + (h + 1) * self._step_s for h in range(span.steps)]
-        happened = np.array([[self._judging(known, stamp) for stamp in stamps]])
+        seen = [known.get(stamp, math.nan) for stamp in stamps]
+        happened = np.where(unforeseeable(self.policy.events, stamps), math.nan, seen)[None]
         surprise = surprisals(outlook.steps[None], said.levels, happened)
         return Outcome(
             span.steps,
@@ -204,13 +204,6 @@ class LiveService:
             said.last_qps,
             float(happened.max()),
         )
-
-    def _judging(self, known: dict[float, float], stamp: float) -> float:
-        """Return what happened, NaN where an event had just begun or ended: nobody could know."""
-        moments = (m for event in self.policy.events for m in (event.starts, event.ends))
-        if any(0 < stamp - moment <= SETTLED_S for moment in moments):
-            return math.nan
-        return known.get(stamp, math.nan)
 
     def follow(
         self, now: float, observed: float, heard: Heard, workload: Workload, outlook: Outlook | None
@@ -242,7 +235,7 @@ class LiveService:
         )
         assert self._trust is not None or outlook is None
         trust = self._trust or initial_trust(self.policy.trust, 1)
-        return Followed(decision, offer, trust, hpa, self._ledger, observed)
+        return Followed(decision, offer, trust, hpa, self._ledger)
 
     def recent(self) -> Recent:
         """Return what was observed and decided of late."""

@@ -35,7 +35,6 @@ def target_of(policy: ServicePolicy) -> Target:
 class _Standing:
     """What is known of one floor of ours."""
 
-    held: bool = False
     reverts: int = 0
     patient_until: float = 0.0
     told: str = ""
@@ -128,7 +127,6 @@ class Clustered:
         try:
             if view.policy.mode is Mode.RECOMMEND:
                 self._cluster.restore(target_of(view.policy), view.policy.scale.min_replicas)
-                standing.held = False
                 condition = Condition(ConditionKind.READY, status=True, reason="Recommending")
             elif view.decision is None:
                 return None
@@ -163,7 +161,6 @@ class Clustered:
         if outcome.refusal is not None:
             self._tell(view, standing, outcome.refusal.value, outcome.message, now, warning=True)
             return Condition(ConditionKind.READY, False, outcome.refusal.value, outcome.message)
-        standing.held = True
         if outcome.moved:
             self._moved(view, standing, outcome, now)
         return Condition(ConditionKind.READY, status=True, reason="Enforcing")

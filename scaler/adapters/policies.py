@@ -10,19 +10,9 @@ from scaler.config import examine_policies
 from scaler.errors import PolicyError
 from scaler.loop import Watched
 from scaler.ports import Cluster
-from scaler.service_policy import ServicePolicy
-from scaler.simulation.hpa import HPASpec, MetricKind
+from scaler.simulation.settings import plain_hpa
 
 LOGGER = logging.getLogger(__name__)
-# Of the plain autoscaler that a policy is compared with, where it names none.
-DEFAULT_TARGET = 0.6
-
-
-def plain_hpa(policy: ServicePolicy) -> HPASpec:
-    """Return the autoscaler that a policy without one is compared with."""
-    scale, capacity = policy.scale, policy.capacity_qps or 1.0
-    target = max(DEFAULT_TARGET * capacity, 0.001)
-    return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
 
 
 class FilePolicies:

@@ -42,7 +42,6 @@ class Simulated:
     """
 
     def __init__(self, inhabitants: Sequence[Inhabitant], start: float) -> None:
-        self._now = start
         self._homes = {
             one.series.item_id: _Home(one, start, i) for i, one in enumerate(inhabitants)
         }

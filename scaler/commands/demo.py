@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
-DEFAULT_TARGET = 0.6  # at which the simulated replicas start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,9 +85,9 @@ class _Staged(NamedTuple):
 def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
     """Return the history and the policies of its items, all served by one model."""
     from forecaster.adapters.tables import read_history
-    from scaler.adapters.policies import plain_hpa
     from scaler.config import read_policies
     from scaler.loop import Watched
+    from scaler.simulation.settings import plain_hpa
 
     history = read_history(args.history).history
     staged = []
@@ -111,6 +110,7 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
 def _world(history: History, staged: list[_Staged]) -> tuple[float, Simulated]:
     """Return when the last day of the history starts, and the simulated cluster that lives it."""
     from scaler.adapters.simulated import Inhabitant, Simulated
+    from scaler.simulation.settings import DEFAULT_TARGET
     from scaler.simulation.staging import net_under
 
     end = min(series.end for series in history)

@@ -8,7 +8,6 @@ rests on outcomes that were complete by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -104,33 +103,21 @@ def rehearse(
     levels = np.array([t.level for t in trust])
     thetas = np.array([t.theta for t in trust])
     lead, hold, usual = (np.full(timing.ticks, np.nan) for _ in range(3))
-    maxima = _Maxima(forecast)
+    said: dict[Span, FloatArray] = {}  # ticks of a minute share their spans
     for age in np.unique(ages):
         at = np.flatnonzero(ages == age)
         row = rows[at]
         for out, length in ((lead, reach.lead_s), (hold, reach.lead_s + reach.hold_s)):
             span = span_of(float(age), length, step_s, forecast.prediction_length)
-            out[at] = maxima.over(span).quantile(levels, thetas)[row]
-        middle = steps_in(
-            forecast, span_of(float(age), reach.lead_s, step_s, len(forecast.values[0]))
-        )
-        usual[at] = quantile_at(middle, forecast.quantile_levels, MEDIAN).max(axis=1)[row]
+            if span not in said:
+                said[span] = maximum_over(forecast, span).quantile(levels, thetas)
+            out[at] = said[span][row]
+        span = span_of(float(age), reach.lead_s, step_s, forecast.prediction_length)
+        middle = quantile_at(steps_in(forecast, span), forecast.quantile_levels, MEDIAN)
+        usual[at] = middle.max(axis=1)[row]
     benched = np.array([t.standing is Standing.BENCHED for t in trust])[rows]
     margin = np.array([t.margin for t in trust])[rows]
     return Rehearsal((lead, hold, usual, margin, (~benched).astype(np.float64)), tuple(trust))
-
-
-class _Maxima:
-    """The distributions of the largest demand, by span: ticks of a minute share them."""
-
-    def __init__(self, forecast: Forecast) -> None:
-        self._forecast = forecast
-        self._known: dict[Span, Maximum] = {}
-
-    def over(self, span: Span) -> Maximum:
-        if span not in self._known:
-            self._known[span] = maximum_over(self._forecast, span)
-        return self._known[span]
 
 
 def _trusted(
@@ -148,7 +135,6 @@ def _trusted(
     )
     surprise = surprisals(values, forecast.quantile_levels, after).tolist()
     largest, last = after.max(axis=1).tolist(), happened.tolist()
-    read = _reader(maximum)
     trust = initial_trust(rules, span.steps)
     result: list[Trust] = []
     foreseen: list[float] = []
@@ -161,17 +147,9 @@ def _trusted(
             )
             trust = judged(trust, outcome, rules, step_s)
         result.append(trust)
-        foreseen.append(read(row, trust.level, trust.theta))
-        judgement.append(read(row, rules.judged_level, trust.theta))
+        both = Maximum(maximum.qps[[row, row]], maximum.scores[[row, row]])
+        levels = np.array([trust.level, rules.judged_level])
+        read, compared = both.quantile(levels, trust.theta).tolist()
+        foreseen.append(read)
+        judgement.append(compared)
     return result
-
-
-def _reader(maximum: Maximum) -> Callable[[int, float, float], float]:
-    """Return `Maximum.quantile` for a single row, without the cost of arrays of one."""
-    scores, qps = maximum.scores, maximum.qps
-
-    def read(row: int, level: float, theta: float) -> float:
-        one = Maximum(qps[row : row + 1], scores[row : row + 1])
-        return float(one.quantile(level, theta)[0])
-
-    return read

@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scaler.service_policy import Slo
-from scaler.simulation.hpa_rules import HPASpec
+from scaler.service_policy import ServicePolicy, Slo
+from scaler.simulation.hpa_rules import HPASpec, MetricKind
 from scaler.simulation.service import ServiceModel
+
+# Of an autoscaler that nobody gave: the target that the documentation of the HPA shows.
+DEFAULT_TARGET = 0.6
+
+
+def plain_hpa(policy: ServicePolicy) -> HPASpec:
+    """Return the autoscaler that a policy without one is compared with."""
+    scale, capacity = policy.scale, policy.capacity_qps or 1.0
+    target = max(DEFAULT_TARGET * capacity, 0.001)
+    return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from forecaster.predict import Forecaster, rolling_baseline, rolling_forecast
 from forecaster.series import FloatArray, Forecast, Series
 from scaler.capacity import given_capacity
 from scaler.decide import Policy
-from scaler.demand import SETTLED_S, Event
+from scaler.demand import Event, unforeseeable
 from scaler.errors import ReplayError
 from scaler.service_policy import ServicePolicy
 from scaler.simulation.contest import Setting
@@ -21,13 +21,11 @@ from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.rehearsal import Reach, Timing, rehearse
 from scaler.simulation.replay import Scene
 from scaler.simulation.service import ServiceModel
-from scaler.simulation.settings import ReplaySettings
+from scaler.simulation.settings import ReplaySettings, plain_hpa
 
 TICK_S = 15.0
 # Of the history where no model says what it has seen: the last part is replayed.
 REPLAYED_SHARE = 0.25
-# An autoscaler that nobody gave: the target that its documentation shows.
-DEFAULT_TARGET = 0.6
 SMOOTHING = "holt_winters"
 HORIZON = timedelta(minutes=30)
 LATE = 1.645  # standard deviations: 95 % of start-up times are shorter
@@ -80,7 +78,7 @@ def staged(
     model = settings.service_model(policy.slo, capacity)
     timing = _timing(series, first)
     lead = policy.lead_s if policy.lead_s is not None else lead_of(model, timing.tick_s)
-    hpa = settings.hpa or _default_hpa(policy, capacity)
+    hpa = settings.hpa or plain_hpa(policy)
     # The first tick needs a forecast whose last sample had been collected by then.
     late = math.ceil(timing.delay_s / series.step.total_seconds())
     origins = np.arange(first - 1 - late, len(series) - 1)
@@ -103,12 +101,6 @@ def _timing(series: Series, first: int) -> Timing:
     per_step = max(round(step_s / TICK_S), 1)
     start = float(series.stamps[first]) - step_s
     return Timing(start, ticks=(len(series) - first) * per_step, tick_s=step_s / per_step)
-
-
-def _default_hpa(policy: ServicePolicy, capacity_qps: float) -> HPASpec:
-    target = max(DEFAULT_TARGET * capacity_qps, 0.001)
-    scale = policy.scale
-    return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
 
 
 def lead_of(model: ServiceModel, tick_s: float) -> float:
@@ -166,11 +158,7 @@ def _judging(series: Series, events: Sequence[Event]) -> FloatArray:
 
     It could not know what the operator did; the policy provides for that.
     """
-    values = series.values.copy()
-    for moment in (m for event in events for m in (event.starts, event.ends)):
-        since = series.stamps - moment
-        values[(since > 0) & (since <= SETTLED_S)] = np.nan
-    return values
+    return np.where(unforeseeable(events, series.stamps), np.nan, series.values)
 
 
 def _forecasts(

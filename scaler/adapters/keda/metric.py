@@ -30,8 +30,8 @@ from scaler.planner import PlanReason, replicas_for
 from scaler.published import ServiceView
 
 MILLI = 1000
-# Above it a float no longer holds every thousandth.
-MOST = 2**53
+# A float holds every thousandth up to there, and what KEDA makes of it does.
+MOST = 10**15
 
 
 class NotKnownError(ScalerError):

@@ -35,7 +35,7 @@ from scaler.published import ServiceView
 SERVICE = "externalscaler.ExternalScaler"
 STALE_AFTER_S = ApiSettings().stale_after_s
 # A board goes stale without a word, so a stream looks by itself this often.
-LOOK_S = 5.0
+LOOK_S = 2.0
 
 NO_TICK = "there has been no tick yet"
 

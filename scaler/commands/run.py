@@ -19,9 +19,9 @@ from scaler.errors import PolicyError
 if TYPE_CHECKING:
     from scaler.adapters.api.serving import Address
     from scaler.adapters.api.settings import ApiSettings
-    from scaler.loop import Watched, Workloads
     from scaler.ports import Cluster, Leadership
     from scaler.published import Board
+    from scaler.world import Watched, Workloads
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"

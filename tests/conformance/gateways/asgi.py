@@ -29,8 +29,8 @@ def start(setup: Setup) -> Iterator[Running]:
         "ORIGIN_URL": setup.origin_url,
         "SERVICE": setup.service,
         "INSTANCE": setup.instance,
-        "TOKEN_FILE": str(token) if setup.token is not None else "",
-        "DRY_RUN": "1" if setup.options.get("dry_run") else "",
+        **({"TOKEN_FILE": str(token)} if setup.token is not None else {}),
+        **({"DRY_RUN": "1"} if setup.options.get("dry_run") else {}),
     }
     command = [
         sys.executable, "-m", "uvicorn", "--factory", "tests.conformance.asgi_app:create",

@@ -57,3 +57,7 @@ def create() -> App:
         dry_run=bool(said.get("DRY_RUN")),
         token_file=said.get("TOKEN_FILE") or None,
     )
+
+
+def create_bare() -> App:
+    return Forwarded(os.environ["ORIGIN_URL"])  # noqa: TID251 - as above

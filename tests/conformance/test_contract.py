@@ -175,8 +175,7 @@ def test_a_refused_request_is_told_when_to_come_back(measured):
 
 
 def admitted(here: Site) -> Offered:
-    here.hand_out(50.0, burst=20)
-    time.sleep(0.5)
+    here.hand_out(500.0, burst=20)  # it drains at once, whatever is in it
     return offer(here.url, 20, 0.1)
 
 

@@ -1,0 +1,191 @@
+"""How a gateway acts on the lease that it holds: limits, changes of them, what it answers.
+
+What takes time is a scenario; all of them run beside each other, each with a gateway to itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from scaler.adapters.api.models import ReportBody
+from tests.conformance.gateways import Capability
+from tests.conformance.load import Offered, offer, offering
+from tests.conformance.reported import reported
+from tests.conformance.site import Site, site
+
+
+def hundred_under_20(here: Site) -> tuple[Offered, int]:
+    return _offered(here, limit=20, rps=100)
+
+
+def hundred_under_50(here: Site) -> tuple[Offered, int]:
+    return _offered(here, limit=50, rps=100)
+
+
+def forty_under_50(here: Site) -> tuple[Offered, int]:
+    return _offered(here, limit=50, rps=40)
+
+
+def _offered(here: Site, limit: int, rps: int) -> tuple[Offered, int]:
+    """Return what became of the load, and how many requests the origin served."""
+    # Half a second's burst: a core that is busy elsewhere for that long loses no admission.
+    here.hand_out(limit, burst=limit // 2)
+    before = here.origin.served
+    offered = offer(here.url, rps, 5)
+    return offered, here.origin.served - before
+
+
+@pytest.mark.parametrize(
+    "most",
+    [
+        pytest.param(80, marks=pytest.mark.measures(by=hundred_under_20), id="20 rps x 4 s"),
+        pytest.param(200, marks=pytest.mark.measures(by=hundred_under_50), id="50 rps x 4 s"),
+    ],
+)
+def test_it_admits_what_the_limit_says_within_3_percent(measured, most):
+    offered, reached = measured
+
+    assert offered.count(200, 1) == pytest.approx(most, rel=0.03)  # the burst is gone by then
+    assert set(offered.statuses()) == {200, 429}
+    assert reached == offered.count(200)  # only what is admitted reaches the origin
+
+
+@pytest.mark.measures(by=forty_under_50)
+def test_below_the_limit_nothing_is_rejected(measured):
+    assert measured[0].statuses() == {200: 200}
+
+
+def change_under_load(here: Site) -> tuple[Offered, float, int]:
+    """Return the load, when its limit changed, and how many instances have a share of it."""
+    with site(here.gateway, here.folder / "crew", options={"workers": 2}) as crew:
+        crew.hand_out(1000.0)
+        load = offering(crew.url, 80, 3.5, fresh=True)
+        time.sleep(1.0)
+        changed_at = time.monotonic()
+        crew.hand_out(4.0, burst=1)
+        offered = load.result(30)
+        return offered, changed_at - offered.began_at, crew.running.instances
+
+
+@pytest.mark.measures(by=change_under_load)
+def test_a_change_reaches_every_worker_within_a_second(measured):
+    offered, changed, instances = measured
+    lasted = 3.5 - (changed + 1.0)
+
+    assert set(offered.statuses(0, changed)) == {200}
+    # One worker that has not heard of it would admit 40 rps.
+    assert offered.count(200, changed + 1.0) <= 4.0 * lasted + 2 * instances
+
+
+def report_of_load(here: Site) -> tuple[Offered, Sequence[ReportBody], int]:
+    held = here.hand_out(20.0)
+    before = len(here.endpoint.reports)
+    offered = offer(here.url, 60, 1.5)
+    time.sleep(1.0)
+    return offered, reported(here.endpoint, before), held
+
+
+@pytest.mark.needs(Capability.REPORTS)
+@pytest.mark.measures(by=report_of_load)
+def test_it_reports_what_it_admitted_and_denied(measured):
+    offered, told, held = measured
+
+    assert sum(one.admitted or 0 for one in told) == pytest.approx(offered.count(200), abs=2)
+    assert sum(one.denied or 0 for one in told) == pytest.approx(offered.count(429), abs=2)
+    assert {(one.epoch, one.version, one.holds_rps) for one in told} >= {("c0ff", held, 20.0)}
+
+
+def news_of_a_drained_bucket(here: Site) -> tuple[Offered, Offered]:
+    here.hand_out(1000.0, burst=30)  # whatever is in it drains at once
+    here.hand_out(5.0, burst=30)
+    drained = offer(here.url, 60, 1)
+    here.hand_out(6.0, burst=30)
+    return drained, offer(here.url, 60, 1)
+
+
+@pytest.mark.needs(Capability.BURST_KEPT)
+@pytest.mark.measures(by=news_of_a_drained_bucket)
+def test_news_of_a_limit_do_not_refill_the_bucket(measured):
+    drained, again = measured
+
+    assert drained.count(200) >= 20
+    # It drained for as long as the news took; another 30 would be a bucket that was filled anew.
+    assert again.count(200) <= 18
+
+
+def recommended(here: Site) -> Offered:
+    here.hand_out(5.0, mode="recommend")
+    return offer(here.url, 60, 1)
+
+
+@pytest.mark.measures(by=recommended)
+def test_a_recommended_limit_rejects_nobody(measured):
+    assert measured.statuses() == {200: 60}
+
+
+def dry_run(here: Site) -> Offered:
+    with site(here.gateway, here.folder / "dry", options={"dry_run": True}) as dry:
+        dry.hand_out(5.0)
+        return offer(dry.url, 60, 1)
+
+
+@pytest.mark.needs(Capability.DRY_RUN)
+@pytest.mark.measures(by=dry_run)
+def test_in_a_dry_run_of_its_own_it_rejects_nobody(measured):
+    assert measured.statuses() == {200: 60}
+
+
+def two_epochs(here: Site) -> tuple[Offered, Offered]:
+    here.hand_out(40.0)
+    held, here.version = here.version, 0
+    here.hand_out(3.0, epoch="beef", burst=1)
+    anew = offer(here.url, 40, 1)
+    here.version = held  # of the epoch before, which comes back
+    here.hand_out(40.0, burst=10)
+    return anew, offer(here.url, 20, 0.5)
+
+
+@pytest.mark.measures(by=two_epochs)
+def test_another_epoch_counts_anew(measured):
+    anew, back = measured
+
+    assert anew.count(200) <= 6
+    assert back.statuses() == {200: 10}
+
+
+def refused(here: Site) -> Offered:
+    here.hand_out(2.0, burst=1)
+    return offer(here.url, 40, 0.5)
+
+
+@pytest.mark.needs(Capability.RETRY_AFTER)
+@pytest.mark.measures(by=refused)
+def test_a_refused_request_is_told_when_to_come_back(measured):
+    headers = measured.first(429).headers
+    policy, quota = _field(headers["ratelimit-policy"])
+    limit, left = _field(headers["ratelimit"])
+
+    assert (policy, limit) == ('"default"', '"default"')
+    assert (quota["q"], quota["w"]) == ("2", "1")
+    assert left["r"] == "0"
+    assert int(headers["retry-after"]) >= max(int(left["t"]), 1)
+
+
+def admitted(here: Site) -> Offered:
+    here.hand_out(500.0, burst=20)  # it drains at once, whatever is in it
+    return offer(here.url, 20, 0.1)
+
+
+@pytest.mark.needs(Capability.RATELIMIT_WHEN_ADMITTED)
+@pytest.mark.measures(by=admitted)
+def test_an_admitted_request_is_told_what_is_left(measured):
+    assert 15 <= int(_field(measured.first(200).headers["ratelimit"])[1]["r"]) <= 20
+
+
+def _field(value: str) -> tuple[str, dict[str, str]]:
+    """Return the name of a policy, and its parameters (RFC 9651, an item with parameters)."""
+    name, *parameters = value.split(";")
+    return name, dict(one.strip().split("=") for one in parameters)

@@ -1,0 +1,82 @@
+-- One leaky bucket in a shared dict, for all workers: GCRA, as scaler/gcra.py.
+--
+-- A bucket is the theoretical arrival time (`tat`): the monotonic second at which it will have
+-- drained. A shared dict has no compare-and-set, so between `get` and `set` another worker would be
+-- overlooked, and more admitted than the rate. Therefore `tat` is only ever added to:
+--
+-- * To admit is `incr(tat, interval)`. It is atomic, and its result says whether another worker
+--   was quicker; if that leaves no room, `incr(tat, -interval)` takes it back.
+-- * A drained bucket must be lifted to now, and one whose rate has changed be rescaled. That is an
+--   addition too, but of an amount that was read before: two workers at once would add it twice. So
+--   it is done by whoever gets the lock. The others wait for nothing: they add to the bucket as it
+--   is, and what they add is not lost when it is lifted. A worker that dies there leaves the lock
+--   for LOCK_S.
+--
+-- The dict is an argument, so is the time: nothing here knows nginx.
+
+local max, min, floor, huge = math.max, math.min, math.floor, math.huge
+
+local _M = {}
+
+local LOCK_S = 0.1
+-- Sums of intervals are not exact; a thousandth of a request more or less is not a request.
+local SLACK = 1e-3
+
+-- The keys of a bucket; made once, for strings cost more than the arithmetic.
+function _M.named(name)
+    return { tat = name .. ":tat", interval = name .. ":interval", lock = name .. ":lock" }
+end
+
+-- Returns `tat`, drained to now and in units of this interval.
+local function settled(dict, keys, now, interval)
+    local tat, before = dict:get(keys.tat), dict:get(keys.interval)
+    if tat and tat >= now and before == interval then
+        return tat
+    end
+    if not dict:add(keys.lock, true, LOCK_S) then
+        return max(tat or now, now)
+    end
+    tat, before = dict:get(keys.tat) or 0, dict:get(keys.interval)
+    local due = max(tat, now)
+    if before ~= interval then
+        if before then
+            -- As many requests are in it as before, each of them takes another time.
+            due = now + (due - now) * (interval / before)
+        end
+        dict:set(keys.interval, interval)
+    end
+    if due ~= tat then
+        dict:incr(keys.tat, due - tat, 0)
+    end
+    dict:delete(keys.lock)
+    return due
+end
+
+-- Takes one request's room.
+--
+-- rate: requests per second; burst: requests at once, at least 1.
+-- Returns seconds to wait (0: it may pass; inf: never), and how many more could pass now.
+function _M.take(dict, keys, now, rate, burst)
+    if rate <= 0 then
+        return huge, 0
+    end
+    local interval = 1 / rate
+    local most = now + max(burst, 1) * interval + SLACK * interval
+    local tat = settled(dict, keys, now, interval)
+    if tat + interval <= most then
+        tat = dict:incr(keys.tat, interval, now)
+        if tat <= most then
+            return 0, floor((most - tat) / interval)
+        end
+        tat = dict:incr(keys.tat, -interval)
+    end
+    -- A bucket that is more than full, for its burst has shrunk, is told as full.
+    return min(tat + interval - most, interval), 0
+end
+
+-- Gives back what `take` took, for a request that something else refuses.
+function _M.give_back(dict, keys, rate)
+    dict:incr(keys.tat, -1 / rate)
+end
+
+return _M

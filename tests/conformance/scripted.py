@@ -9,13 +9,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from tests.conformance.leases import SHOP
 from tests.conformance.loopback import loopback, read_message
-
-LONGEST_WAIT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,11 @@ class Asked:
     """One request for a lease, and how it was answered.
 
     Attributes:
-        at: when the answer was sent, monotonic seconds.
+        came_at: when the question was there, at: when the answer was sent; monotonic seconds.
         version: answered; None: something that is no lease, or none.
     """
 
+    came_at: float
     at: float
     instance: str
     etag: str
@@ -43,7 +42,7 @@ class ScriptedEndpoint:
         token: that every request must bear; None: none need.
 
     Attributes:
-        asked: each GET that was answered; reports: bodies of each POST, with ``at``.
+        asked: each GET that was answered; reports: bodies of each POST, with ``came_at``.
     """
 
     def __init__(self, token: str | None = None) -> None:
@@ -54,7 +53,9 @@ class ScriptedEndpoint:
         self._body, self._etag, self._status = b"", "", 503
         self._version: int | None = None
         self._garbage = 0
+        self._longest_wait_s = 0.0
         self._hanging = False
+        self._told: dict[str, float] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -70,11 +71,12 @@ class ScriptedEndpoint:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def set(self, lease: Mapping[str, object]) -> None:
+    def set(self, lease: Mapping[str, Any]) -> None:
         """Hand out this lease from now on; who waits is told at once."""
-        share = cast("Mapping[str, float]", lease["share"])
-        etag = f'"{lease["epoch"]}-{lease["version"]}-{share["rps"]:.3f}"'
-        self._say(200, json.dumps(lease).encode(), etag, cast("int", lease["version"]))
+        # As the real one: a wait ends while the lease that waits is still fresh.
+        self._longest_wait_s = lease["valid_for_s"] - lease["refresh_s"]
+        etag = f'"{lease["epoch"]}-{lease["version"]}-{lease["share"]["rps"]:.3f}"'
+        self._say(200, json.dumps(lease).encode(), etag, lease["version"])
 
     def raw(self, body: bytes) -> None:
         """Answer this instead of a lease, with an ETag that nobody holds."""
@@ -104,18 +106,24 @@ class ScriptedEndpoint:
         """
         until = time.monotonic() + within_s
         while time.monotonic() < until:
-            first: dict[str, float] = {}
-            for one in list(self.asked):
-                if one.version == version:
-                    first.setdefault(one.instance, one.at)
-            if len(first) >= instances:
-                return max(first.values())
+            told = dict(self._told) if self._version == version else {}
+            if len(told) >= instances:
+                return max(told.values())
             time.sleep(0.02)
-        raise TimeoutError(f"version {version} was told to {len(first)} of {instances} instances")
+        raise TimeoutError(f"version {version} was told to {len(told)} of {instances} instances")
+
+    def heard_at(self) -> float:
+        """Return when the last question came that was answered by a lease, or by its renewal.
+
+        The gateway has sent it just before: its lease is as old.
+        """
+        questions = [one.came_at for one in self.asked if one.status in (200, 304)]
+        return max([*questions, *(cast("float", one["came_at"]) for one in self.reports)])
 
     def _say(self, status: int, body: bytes, etag: str, version: int | None) -> None:
         async def change() -> None:
             self._status, self._body, self._etag, self._version = status, body, etag, version
+            self._told.clear()
             self._changed.set()
             self._changed = asyncio.Event()
 
@@ -153,13 +161,16 @@ class ScriptedEndpoint:
             writer.close()
 
     async def _answer(self, first: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        came_at = time.monotonic()
         method, target, _ = first.split(" ", 2)
         url = urlsplit(target)
         authorization = headers.get("authorization", "")
         if self.token is not None and authorization != f"Bearer {self.token}":
             return _message(401, b'{"detail": "a bearer token is needed"}')
         if (method, url.path) == ("POST", f"/v1/limits/{SHOP}/reports"):
-            self.reports.append({"at": time.monotonic(), **json.loads(body)})
+            report = json.loads(body)
+            self.reports.append({"came_at": came_at, **report})
+            self._told.setdefault(str(report["instance"]), time.monotonic())
             return _message(self._status, self._body, self._etag)
         if (method, url.path) != ("GET", f"/v1/limits/{SHOP}"):
             return _message(404, b'{"detail": "no such path"}')
@@ -167,14 +178,14 @@ class ScriptedEndpoint:
         wait_s, etag = float(query.get("wait", 0)), headers.get("if-none-match", "")
         if wait_s > 0 and self._status == 200 and etag == self._etag:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(wait_s, LONGEST_WAIT_S))
+                await asyncio.wait_for(self._changed.wait(), min(wait_s, self._longest_wait_s))
         renewed = self._status == 200 and etag == self._etag
-        status = 304 if renewed else self._status
-        answered = Asked(
-            time.monotonic(), query.get("instance", ""), etag, wait_s, authorization, status,
-            self._version,
-        )  # fmt: skip
-        self.asked.append(answered)
+        status, at = 304 if renewed else self._status, time.monotonic()
+        instance = query.get("instance", "")
+        self._told.setdefault(instance, at)
+        self.asked.append(
+            Asked(came_at, at, instance, etag, wait_s, authorization, status, self._version)
+        )
         return _message(status, b"" if renewed else self._body, self._etag)
 
 

@@ -23,15 +23,17 @@ from tests.conformance.setup import Running, Setup
 class Capability(StrEnum):
     """What a gateway may be unable to do; the rest of the contract is for all."""
 
-    CLASSES = "classes"  # own parts and ceilings per class
-    PER_CLIENT = "per client"  # a level for each client
-    CLIENT_RATES = "client rates"  # reports how much each client offers
+    CLASSES = "classes"  # own parts and ceilings of classes, by the class header
+    STRESS = "stress"  # a class known by the lease's match.header
+    PER_CLIENT = "per-client"  # a level for each client, and reports of what each one offers
     REPORTS = "reports"  # counts of admitted and denied, per class
-    SCHEDULE = "schedule"  # follows it while the endpoint is gone
-    RATELIMIT_WHEN_ADMITTED = "RateLimit when admitted"  # the fields on admitted requests too
-    REFUSAL_LOG = "refusal log"  # says in its log, once, why it refuses a lease
-    EXACT_RATE = "exact rate"  # admits within 3 % of the limit
-    BUCKET_KEPT = "bucket kept"  # a change of limit does not refill the bucket
+    SCHEDULE = "schedule"  # is followed while the endpoint is gone
+    RATELIMIT_WHEN_ADMITTED = "ratelimit-when-admitted"  # the fields on admitted requests too
+    RETRY_AFTER = "retry-after"  # and RateLimit fields on refused ones
+    REFUSAL_LOG = "refusal-log"  # "lease refused" in its log, once, with the reason
+    BURST_KEPT = "burst-kept"  # news of a limit does not refill the bucket
+    DRY_RUN = "dry-run"  # a switch of its own
+    TOKEN = "token"  # a bearer token for the endpoint
 
 
 class Gateway(Protocol):

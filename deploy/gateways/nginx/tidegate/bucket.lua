@@ -27,10 +27,11 @@ function _M.named(name)
     return { tat = name .. ":tat", interval = name .. ":interval", lock = name .. ":lock" }
 end
 
--- Returns `tat`, drained to now and in units of this interval.
-local function settled(dict, keys, now, interval)
+-- Returns `tat`, drained to now, in units of this interval, and no fuller than full.
+local function settled(dict, keys, now, interval, full)
     local tat, before = dict:get(keys.tat), dict:get(keys.interval)
-    if tat and tat >= now and before == interval then
+    -- What two other workers have added and will take back is no fault of the bucket's.
+    if tat and tat >= now and tat <= full + 2 * interval and before == interval then
         return tat
     end
     if not dict:add(keys.lock, true, LOCK_S) then
@@ -45,6 +46,7 @@ local function settled(dict, keys, now, interval)
         end
         dict:set(keys.interval, interval)
     end
+    due = min(due, full) -- its burst may have shrunk
     if due ~= tat then
         dict:incr(keys.tat, due - tat, 0)
     end
@@ -61,8 +63,9 @@ function _M.take(dict, keys, now, rate, burst)
         return huge, 0
     end
     local interval = 1 / rate
-    local most = now + max(burst, 1) * interval + SLACK * interval
-    local tat = settled(dict, keys, now, interval)
+    local full = now + max(burst, 1) * interval
+    local most = full + SLACK * interval
+    local tat = settled(dict, keys, now, interval, full)
     if tat + interval <= most then
         tat = dict:incr(keys.tat, interval, now)
         if tat <= most then
@@ -70,8 +73,7 @@ function _M.take(dict, keys, now, rate, burst)
         end
         tat = dict:incr(keys.tat, -interval)
     end
-    -- A bucket that is more than full, for its burst has shrunk, is told as full.
-    return min(tat + interval - most, interval), 0
+    return max(tat + interval - most, SLACK * interval), 0
 end
 
 -- Gives back what `take` took, for a request that something else refuses.

@@ -14,7 +14,7 @@ local wire = require "tidegate.wire"
 
 local BEAT_S, LOCK_S = 0.5, 2
 local ANSWER_S = 2 -- that an answer may take, beyond the wait that was asked for
-local LEAST_PAUSE_S, MOST_PAUSE_S = 0.25, 3
+local LEAST_PAUSE_S, MOST_PAUSE_S = 0.25, 2
 local NO_REPORTS_S = 60 -- after an endpoint that takes none
 
 local function leads(gate)
@@ -62,7 +62,7 @@ local function take(gate, answer, sent, etag)
     local lease, fault = leases.parse(answer.body, gate.service)
     fault = fault or leases.refusal(held, lease)
     if fault then
-        return false, "refused a lease, the one before serves on: " .. fault
+        return false, "lease refused, the one before serves on: " .. fault
     end
     if held and held.epoch == lease.epoch and held.version == lease.version then
         gate.dict:set(gate.keys.heard, sent)

@@ -49,7 +49,8 @@ end
 function ask.requests(asked)
     local kept, keys, passed = dict(), bucket.named("b"), {}
     for i, one in ipairs(asked.requests) do
-        passed[i] = bucket.take(kept, keys, one.now, one.rate, asked.burst) == 0
+        local function clock() return one.now end
+        passed[i] = bucket.take(kept, keys, clock, one.rate, asked.burst) == 0
     end
     return { passed = passed }
 end

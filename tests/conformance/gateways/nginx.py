@@ -1,4 +1,8 @@
-"""nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here."""
+"""nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
+
+Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate;
+``locations``, more of them for the server.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,8 +23,6 @@ from tests.peers.nginx import Nginx
 UNSUPPORTED: dict[Capability, str] = {}
 
 SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "nginx"
-NEEDED_MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 # So that a suite of seconds sees a client's window pass; half a minute is the default.
 CLIENT_WINDOW_S = 2
 
@@ -28,67 +30,92 @@ CLIENT_WINDOW_S = 2
 @contextmanager
 def start(setup: Setup) -> Iterator[Running]:
     try:
-        nginx = Nginx()
+        parts = Nginx()
     except NotOfferedError as reason:
         raise PartMissingError(f"nginx: {reason}") from reason
-    port, log = free_port(), setup.folder / "error.log"
-    write_configuration(setup, port, nginx)
-    log.touch()
+    port = free_port()
+    workers = int(setup.options.get("workers", 2))
+    (setup.folder / "tidegate.conf").write_text(_snippet(setup))
+    (setup.folder / "nginx.conf").write_text(
+        f"{preamble(parts, setup.folder, workers)}"
+        f"http {{\n{_http(setup, port)}\n{temporary_paths(setup.folder)}\n}}\n"
+    )
+    with process_of(parts, setup.folder, port) as process:
+        log = setup.folder / "error.log"
+        yield Running(f"http://127.0.0.1:{port}", workers, (process,), log)
+
+
+def reload(running: Running) -> None:
+    """Have the master start new workers."""
+    running.processes[0].send_signal(signal.SIGHUP)
+
+
+@contextmanager
+def process_of(
+    parts: Nginx, folder: Path, port: int, lua: Sequence[Path] = (SHIPPED,)
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``nginx.conf`` of that folder until it is no longer needed."""
+    log = folder / "error.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [nginx.program, "-e", log, "-c", setup.folder / "nginx.conf", "-p", setup.folder],
-            env=nginx.environment(SHIPPED),
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            command(parts, folder), env=parts.environment(*lua), stdout=output, stderr=output
         )
     try:
         listening(port, process, log)
-        workers = int(setup.options.get("workers", 2))
-        yield Running(f"http://127.0.0.1:{port}", workers, (process,), log)
+        yield process
     finally:
         ended(process)
 
 
-def write_configuration(setup: Setup, port: int, nginx: Nginx) -> None:
-    """Write ``nginx.conf`` and ``tidegate.conf`` for it; again before a reload."""
-    (setup.folder / "tidegate.conf").write_text(_snippet(setup))
-    modules = "\n".join(f"load_module {nginx.modules / name};" for name in NEEDED_MODULES)
-    temporary = "\n".join(f"    {name}_temp_path {setup.folder / name};" for name in TEMPORARY)
-    origin = urlsplit(setup.origin_url).netloc
+def command(parts: Nginx, folder: Path) -> list[str]:
+    return [str(parts.program), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+
+
+def preamble(parts: Nginx, folder: Path, workers: int) -> str:
+    """Return what stands before ``http`` in a configuration."""
     # A worker that root starts would become `nobody`, who may not read what the tests write.
     user = "user root;" if os.geteuid() == 0 else ""
-    (setup.folder / "nginx.conf").write_text(f"""{modules}
+    return f"""{load_modules(parts)}
 {user}
 daemon off;
-worker_processes {setup.options.get("workers", 2)};
-error_log {setup.folder / "error.log"} notice;
-pid {setup.folder / "nginx.pid"};
-events {{ worker_connections 1024; }}
-http {{
-{temporary}
+worker_processes {workers};
+error_log {folder}/error.log notice;
+pid {folder}/nginx.pid;
+events {{ }}
+"""
+
+
+def load_modules(parts: Nginx) -> str:
+    names = ("ndk_http_module.so", "ngx_http_lua_module.so")
+    return "\n".join(f"load_module {parts.modules / name};" for name in names)
+
+
+def temporary_paths(folder: Path) -> str:
+    names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return "\n".join(f"    {name}_temp_path {folder / name};" for name in names)
+
+
+def _http(setup: Setup, port: int) -> str:
+    return f"""
     access_log off;
-    include {setup.folder / "tidegate.conf"};
-    upstream origin {{ server {origin}; keepalive 64; }}
+    include {setup.folder}/tidegate.conf;
+    upstream origin {{ server {urlsplit(setup.origin_url).netloc}; keepalive 64; }}
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
     server {{
         listen 127.0.0.1:{port} reuseport;
         set $tidegate_class $http_x_tidegate_class;
         add_header X-Worker $pid always;
         location / {{
             access_by_lua_block {{ require("tidegate").check() }}
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
             proxy_pass http://origin;
         }}
-        location /unchecked {{
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_pass http://origin;
-        }}
+        location /unchecked {{ proxy_pass http://origin; }}
         location = /tidegate/metrics {{ content_by_lua_block {{ require("tidegate").metrics() }} }}
         location = /tidegate/status {{ content_by_lua_block {{ require("tidegate").status() }} }}
+        {setup.options.get("locations", "")}
     }}
-}}
-""")
+"""
 
 
 def _snippet(setup: Setup) -> str:
@@ -105,12 +132,15 @@ def _snippet(setup: Setup) -> str:
         file = setup.folder / "token"
         file.write_text(setup.token + "\n")
         options["token_file"] = str(file)
-    shipped = (SHIPPED / "tidegate.conf").read_text()
+    text = (SHIPPED / "tidegate.conf").read_text()
     text, settings = re.subn(
-        r"\.setup \{.*?\n    \}", f".setup {_lua(options)}", shipped, flags=re.DOTALL
+        r"\.setup \{.*?\n    \}", f".setup {_lua(options)}", text, flags=re.DOTALL
     )
     text, servers = re.subn(r"\nserver \{.*\n\}\n", "\n", text, flags=re.DOTALL)
     assert (settings, servers) == (1, 1), "tidegate.conf has another shape than expected here"
+    if "ca" in setup.options:
+        trusted = f"lua_ssl_trusted_certificate {setup.options['ca']};"
+        text = re.sub(r"# lua_ssl_trusted_certificate .*;", trusted, text)
     return text
 
 
@@ -123,8 +153,3 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def reload(running: Running) -> None:
-    """Have the master start new workers with the configuration as it is written now."""
-    running.processes[0].send_signal(signal.SIGHUP)

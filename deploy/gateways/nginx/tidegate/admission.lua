@@ -4,6 +4,7 @@
 -- all workers draw from the same.
 
 local bucket = require "tidegate.bucket"
+local clock = require "tidegate.clock"
 local leases = require "tidegate.lease"
 
 local huge, min = math.huge, math.min
@@ -36,7 +37,7 @@ end
 -- lease, age_s: what is held; class: its entry there, nil: a request of no class.
 -- Returns seconds to wait (0: it may pass; inf: nobody knows), how many more could pass now, and
 -- the limit of all together (inf: none).
-function _M.decide(dict, prefix, lease, age_s, class, now)
+function _M.decide(dict, prefix, lease, age_s, class)
     if age_s >= lease.safe_ends_s then
         local last = class and class.last or lease.last
         if last == "open" then
@@ -54,7 +55,7 @@ function _M.decide(dict, prefix, lease, age_s, class, now)
     if class then
         local own = parts.own[class.name]
         local left
-        own_wait, left = bucket.take(dict, keys_of(prefix, "own", class.name), now, own,
+        own_wait, left = bucket.take(dict, keys_of(prefix, "own", class.name), clock, own,
             burst * own)
         if own_wait == 0 then
             return 0, left, limit
@@ -62,14 +63,14 @@ function _M.decide(dict, prefix, lease, age_s, class, now)
         rise = parts.rise[class.name]
         if rise then
             riser = keys_of(prefix, "rise", class.name)
-            local rise_wait = bucket.take(dict, riser, now, rise, burst * rise)
+            local rise_wait = bucket.take(dict, riser, clock, rise, burst * rise)
             if rise_wait > 0 then
                 return min(own_wait, rise_wait), 0, limit
             end
         end
     end
     local spare = parts.spare
-    local wait, left = bucket.take(dict, keys_of(prefix, "spare", ""), now, spare, burst * spare)
+    local wait, left = bucket.take(dict, keys_of(prefix, "spare", ""), clock, spare, burst * spare)
     if wait > 0 and riser then
         bucket.give_back(dict, riser, rise)
     end

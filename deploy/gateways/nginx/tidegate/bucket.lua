@@ -12,7 +12,10 @@
 --   is, and what they add is not lost when it is lifted. A worker that dies there leaves the lock
 --   for LOCK_S.
 --
--- The dict is an argument, so is the time: nothing here knows nginx.
+-- A worker may be put to sleep anywhere, so the time is read where it is used: by a stale one a
+-- bucket that others have filled meanwhile would look overfull, and be cut.
+--
+-- The dict is an argument, so is the clock: nothing here knows nginx.
 
 local max, min, floor, huge = math.max, math.min, math.floor, math.huge
 
@@ -27,17 +30,14 @@ function _M.named(name)
     return { tat = name .. ":tat", interval = name .. ":interval", lock = name .. ":lock" }
 end
 
--- Returns `tat`, drained to now, in units of this interval, and no fuller than full.
-local function settled(dict, keys, now, interval, full)
-    local tat, before = dict:get(keys.tat), dict:get(keys.interval)
-    -- What two other workers have added and will take back is no fault of the bucket's.
-    if tat and tat >= now and tat <= full + 2 * interval and before == interval then
-        return tat
-    end
+-- Drains a bucket to now, counts it in units of this interval, and makes it no fuller than full, for
+-- its burst may have shrunk.
+local function settle(dict, keys, clock, interval, depth)
     if not dict:add(keys.lock, true, LOCK_S) then
-        return max(tat or now, now)
+        return
     end
-    tat, before = dict:get(keys.tat) or 0, dict:get(keys.interval)
+    local now = clock()
+    local tat, before = dict:get(keys.tat) or 0, dict:get(keys.interval)
     local due = max(tat, now)
     if before ~= interval then
         if before then
@@ -46,30 +46,35 @@ local function settled(dict, keys, now, interval, full)
         end
         dict:set(keys.interval, interval)
     end
-    due = min(due, full) -- its burst may have shrunk
+    due = min(due, now + depth)
     if due ~= tat then
         dict:incr(keys.tat, due - tat, 0)
     end
     dict:delete(keys.lock)
-    return due
 end
 
 -- Takes one request's room.
 --
--- rate: requests per second; burst: requests at once, at least 1.
+-- clock: returns monotonic seconds; rate: requests per second; burst: requests at once, at least 1.
 -- Returns seconds to wait (0: it may pass; inf: never), and how many more could pass now.
-function _M.take(dict, keys, now, rate, burst)
+function _M.take(dict, keys, clock, rate, burst)
     if rate <= 0 then
         return huge, 0
     end
-    local interval = 1 / rate
-    local full = now + max(burst, 1) * interval
-    local most = full + SLACK * interval
-    local tat = settled(dict, keys, now, interval, full)
+    local interval, now = 1 / rate, clock()
+    local depth = max(burst, 1) * interval
+    local most = now + depth + SLACK * interval
+    local tat = dict:get(keys.tat)
+    -- Two intervals more than full may be what others have added and are about to take back.
+    if not tat or tat < now or tat > most + 2 * interval
+        or dict:get(keys.interval) ~= interval then
+        settle(dict, keys, clock, interval, depth)
+        tat = dict:get(keys.tat) or now
+    end
     if tat + interval <= most then
         tat = dict:incr(keys.tat, interval, now)
         if tat <= most then
-            return 0, floor((most - tat) / interval)
+            return 0, floor((most - max(tat, now)) / interval)
         end
         tat = dict:incr(keys.tat, -interval)
     end

@@ -4,6 +4,7 @@
 -- Windows are aligned to the clock, so all workers count into the same one.
 
 local bucket = require "tidegate.bucket"
+local clock = require "tidegate.clock"
 
 local floor = math.floor
 
@@ -99,7 +100,7 @@ function _M.decide(dict, level, client, now, window_s)
         return 0
     end
     local keys = bucket.named(client)
-    return bucket.take(dict, keys, now, rate, burst), keys, rate
+    return bucket.take(dict, keys, clock, rate, burst), keys, rate
 end
 
 return _M

@@ -116,7 +116,7 @@ function Gate:decide()
     if wait > 0 then
         left, limit = 0, rate
     else
-        wait, left, limit = admission.decide(self.dict, self.prefix, lease, age, class, now)
+        wait, left, limit = admission.decide(self.dict, self.prefix, lease, age, class)
         if wait > 0 and keys then
             bucket.give_back(self.clients, keys, rate)
         end
@@ -135,18 +135,18 @@ function Gate:next_word_s()
     return self.lease and self.lease.valid_for_s or 1
 end
 
--- Logs a fault once, until another one or none is there. Survives a change of poller.
-function Gate:said(fault)
+-- Logs a fault once, until another one or none is there; nil: none. Survives a change of poller.
+function Gate:said(fault, detail)
     local before = self.dict:get(self.keys.fault)
     if fault == before then
         return
     end
     if fault then
         self.dict:set(self.keys.fault, fault)
-        ngx.log(ngx.ERR, "tidegate ", self.service, ": ", fault)
+        ngx.log(ngx.ERR, "tidegate ", self.service, ": ", fault, detail and ": " .. detail or "")
     else
         self.dict:delete(self.keys.fault)
-        ngx.log(ngx.NOTICE, "tidegate ", self.service, ": all is well again after: ", before)
+        ngx.log(ngx.NOTICE, "tidegate ", self.service, ": all is well again, after: ", before)
     end
 end
 

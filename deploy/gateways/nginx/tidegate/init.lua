@@ -63,7 +63,7 @@ function _M.check(service)
     local ok, wait, left, limit = pcall(this.decide, this)
     if not ok then
         -- A fault of ours must not become an outage of theirs.
-        this:said("admits what it cannot decide on: " .. tostring(wait))
+        this:said("admits what it cannot decide on", tostring(wait))
         return
     end
     if wait == 0 or this:is_dry() then

@@ -49,7 +49,8 @@ local function ask(gate, asked, etag, wait_s)
     return wire.request(gate.endpoint, asked, wait_s + ANSWER_S, gate.options.tls_verify)
 end
 
--- Takes in an answer to a request that was sent then; returns whether it was any good.
+-- Takes in an answer to a request that was sent then; returns whether it was any good, or a fault:
+-- what is wrong, and a detail that may change while the fault stays the same.
 local function take(gate, answer, sent, etag)
     local held = gate:held()
     if answer.status == 304 and held and etag then
@@ -57,12 +58,12 @@ local function take(gate, answer, sent, etag)
         return true
     elseif answer.status ~= 200 then
         local detail = answer.body:sub(1, 200):gsub("%c", " ")
-        return false, "the endpoint answers " .. answer.status .. " " .. detail
+        return false, { "the endpoint answers " .. answer.status, detail }
     end
     local lease, fault = leases.parse(answer.body, gate.service)
     fault = fault or leases.refusal(held, lease)
     if fault then
-        return false, "lease refused, the one before serves on: " .. fault
+        return false, { "lease refused, the one before serves on", fault }
     end
     if held and held.epoch == lease.epoch and held.version == lease.version then
         gate.dict:set(gate.keys.heard, sent)
@@ -130,7 +131,7 @@ local function exchange(gate)
         answer, err = poll(gate, wait_s, etag)
     end
     if not answer then
-        return nil, "the endpoint does not answer: " .. err
+        return nil, { "the endpoint does not answer", err }
     end
     local ok, fault = take(gate, answer, sent, etag)
     lease = gate:held()
@@ -153,7 +154,7 @@ local function cycle(premature, gate)
     end
     local ok, pause, fault, retry_after = pcall(exchange, gate)
     if not ok then
-        pause, fault = nil, "a fault of its own: " .. tostring(pause)
+        pause, fault = nil, { "it cannot poll", tostring(pause) }
     end
     if pause then
         gate.failures = 0
@@ -162,7 +163,7 @@ local function cycle(premature, gate)
         local doubled = math.min(LEAST_PAUSE_S * 2 ^ (gate.failures - 1), MOST_PAUSE_S)
         pause = math.min(math.max(doubled, retry_after or 0), 60) * (0.75 + 0.5 * math.random())
     end
-    gate:said(fault)
+    gate:said(fault and fault[1], fault and fault[2])
     ngx.timer.at(pause, cycle, gate)
 end
 

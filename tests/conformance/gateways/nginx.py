@@ -1,7 +1,7 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
-Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate;
-``locations``, more of them for the server.
+Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate, and
+``server_name``, which is in it; ``locations``, more of them for the server.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ def _snippet(setup: Setup) -> str:
         "client_window_s": setup.options.get("client_window_s", CLIENT_WINDOW_S),
         "dry_run": bool(setup.options.get("dry_run", False)),
     }
+    if "server_name" in setup.options:
+        options["tls_server_name"] = setup.options["server_name"]
     if setup.token is not None:
         file = setup.folder / "token"
         file.write_text(setup.token + "\n")

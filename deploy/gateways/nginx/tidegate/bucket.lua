@@ -10,7 +10,7 @@
 --   addition too, but of an amount that was read before: two workers at once would add it twice. So
 --   it is done by whoever gets the lock. The others wait for nothing: they add to the bucket as it
 --   is, and what they add is not lost when it is lifted. A worker that dies there leaves the lock
---   for LOCK_S.
+--   for LOCK_S; one that sleeps there for longer adds twice, and the bucket is full until it drains.
 --
 -- A worker may be put to sleep anywhere, so the time is read where it is used: by a stale one a
 -- bucket that others have filled meanwhile would look overfull, and be cut.

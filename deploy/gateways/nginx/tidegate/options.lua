@@ -52,6 +52,7 @@ local KNOWN = {
     { "instance", instance, hostname() },
     { "token_file", text, false },
     { "tls_verify", yes_no, true },
+    { "tls_server_name", text, false },
     { "dry_run", yes_no, false },
     { "without_lease", without_lease, "open" },
     { "class_variable", variable, "tidegate_class" },

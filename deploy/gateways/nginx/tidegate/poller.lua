@@ -46,7 +46,7 @@ local function ask(gate, asked, etag, wait_s)
         return nil, err
     end
     asked.headers = headers
-    return wire.request(gate.endpoint, asked, wait_s + ANSWER_S, gate.options.tls_verify)
+    return wire.request(gate.endpoint, asked, wait_s + ANSWER_S)
 end
 
 -- Takes in an answer to a request that was sent then; returns whether it was any good, or a fault:
@@ -209,7 +209,8 @@ end
 -- For init_worker: starts what keeps the lease, in timers, for there are no sockets yet.
 local function start(gate)
     math.randomseed(ngx.worker.pid() + ngx.now() * 1000)
-    gate.endpoint = wire.endpoint(gate.options.endpoint)
+    local said = gate.options
+    gate.endpoint = wire.endpoint(said.endpoint, said.tls_server_name or nil, said.tls_verify)
     gate.dict:add(gate.keys.since, clock())
     ngx.timer.at(0, beat, gate)
     ngx.timer.every(BEAT_S, beat, gate)

@@ -10,7 +10,9 @@ local MOST_HEADERS = 100
 local IDLE_MS = 60000
 
 -- Returns the parts of `http(s)://host[:port]`; nil where it is none.
-function _M.endpoint(url)
+--
+-- server_name: that its certificate must bear; verify: whether it must be valid.
+function _M.endpoint(url, server_name, verify)
     local scheme, authority = url:match("^(https?)://([^/?#@]+)/?$")
     if not scheme then
         return nil
@@ -26,10 +28,13 @@ function _M.endpoint(url)
     if not port then
         return nil
     end
-    return { tls = scheme == "https", host = host, port = tonumber(port), authority = authority }
+    return {
+        tls = scheme == "https", host = host, port = tonumber(port), authority = authority,
+        server_name = server_name or host, verify = verify,
+    }
 end
 
-local function connected(endpoint, verify)
+local function connected(endpoint)
     local sock = tcp()
     sock:settimeouts(CONNECT_MS, SEND_MS, CONNECT_MS)
     local ok, err = sock:connect(endpoint.host, endpoint.port)
@@ -38,7 +43,7 @@ local function connected(endpoint, verify)
     end
     local reused = sock:getreusedtimes() > 0
     if endpoint.tls and not reused then
-        ok, err = sock:sslhandshake(nil, endpoint.host, verify)
+        ok, err = sock:sslhandshake(nil, endpoint.server_name, endpoint.verify)
         if not ok then
             sock:close()
             return nil, "TLS handshake failed: " .. err
@@ -148,7 +153,7 @@ end
 -- Sends one request, and returns its answer {status, headers, body}; or nil and what went wrong.
 --
 -- asked: {method, path, headers, body}; read_s: until each part of the answer has come.
-function _M.request(endpoint, asked, read_s, verify)
+function _M.request(endpoint, asked, read_s)
     local lines = { asked.method .. " " .. asked.path .. " HTTP/1.1", "Host: " .. endpoint.authority }
     for name, value in pairs(asked.headers) do
         lines[#lines + 1] = name .. ": " .. value
@@ -159,7 +164,7 @@ function _M.request(endpoint, asked, read_s, verify)
     end
     local message = table.concat(lines, "\r\n") .. "\r\n\r\n" .. (asked.body or "")
     while true do
-        local sock, err, reused = connected(endpoint, verify)
+        local sock, err, reused = connected(endpoint)
         if not sock then
             return nil, err
         end

@@ -36,7 +36,7 @@ location /paying { set $tidegate_class pay; proxy_pass http://origin;
 @pytest.fixture(scope="module")
 def crew(nginx_parts, tmp_path_factory) -> Iterator[Site]:
     """An nginx of four workers."""
-    options = {"workers": WORKERS, "locations": LOCATIONS}
+    options = {"workers": WORKERS, "locations": LOCATIONS, "client_window_s": 2}
     with site(nginx, tmp_path_factory.mktemp("nginx") / "crew", options=options) as here:
         yield here
 

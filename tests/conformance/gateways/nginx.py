@@ -1,7 +1,7 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
 Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate, and
-``server_name``, which is in it; ``locations``, more of them for the server.
+``tls_server_name``, which is in it; ``locations``, more of them for the server.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from tests.peers.nginx import Nginx
 UNSUPPORTED: dict[Capability, str] = {}
 
 SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "nginx"
-# So that a suite of seconds sees a client's window pass; half a minute is the default.
-CLIENT_WINDOW_S = 2
 
 
 @contextmanager
@@ -125,11 +123,11 @@ def _snippet(setup: Setup) -> str:
         "service": setup.service,
         "instance": setup.instance,
         "client_variable": "http_x_client",
-        "client_window_s": setup.options.get("client_window_s", CLIENT_WINDOW_S),
         "dry_run": bool(setup.options.get("dry_run", False)),
     }
-    if "server_name" in setup.options:
-        options["tls_server_name"] = setup.options["server_name"]
+    for name in ("client_window_s", "tls_server_name"):
+        if name in setup.options:
+            options[name] = setup.options[name]
     if setup.token is not None:
         file = setup.folder / "token"
         file.write_text(setup.token + "\n")

@@ -45,6 +45,12 @@ function Gate:held()
     return self.lease, self.lease and self.dict:get(self.keys.heard)
 end
 
+-- For init_worker: remembers when this nginx first counted; a reload does not begin anew.
+function Gate:begin()
+    self.dict:add(self.keys.since, clock())
+    self.since = self.dict:get(self.keys.since)
+end
+
 -- Takes in a lease that was checked: every worker acts on it with its next request.
 function Gate:hold(body, etag, sent)
     -- The serial last: who sees it finds all the rest.
@@ -54,17 +60,15 @@ function Gate:hold(body, etag, sent)
     self.dict:incr(self.keys.serial, 1, 0)
 end
 
--- Returns the class of this request: as the gateway's own configuration says, or by the lease's
--- header. Of two the one that is served last: stress traffic on a payment's path is still stress.
+-- Returns the class of this request: by the lease's header, else as the gateway's own configuration
+-- says; nil: of none.
 function Gate:class(lease)
-    local found = lease.by_name[ngx.var[self.options.class_variable]]
     for _, class in ipairs(lease.classes) do
-        if class.variable and (not found or class.priority > found.priority)
-            and ngx.var[class.variable] then
-            found = class
+        if class.variable and ngx.var[class.variable] then
+            return class
         end
     end
-    return found
+    return lease.by_name[ngx.var[self.options.class_variable]]
 end
 
 function Gate:client()
@@ -99,10 +103,9 @@ end
 function Gate:decide()
     local now = clock()
     local lease, heard = self:held()
-    local client, window_s = self:client(), self.options.client_window_s
-    if client then
-        clients.count(self.clients, self.dict, self.prefix, client, now, window_s)
-    end
+    local client, window_s, elapsed = self:client(), self.options.client_window_s, now - self.since
+    local count = client
+        and clients.count(self.clients, self.dict, self.prefix, client, elapsed, window_s)
     if not lease then
         local open = self.options.without_lease == "open"
         self:count(nil, open)
@@ -111,7 +114,7 @@ function Gate:decide()
     local age, class, level = now - heard, self:class(lease), lease.per_client
     local wait, left, limit, keys, rate = 0, nil, nil, nil, nil
     if client and level and age < lease.safe_ends_s then
-        wait, keys, rate = clients.decide(self.clients, level, client, now, window_s)
+        wait, keys, rate = clients.decide(self.clients, level, client, count, elapsed, window_s)
     end
     if wait > 0 then
         left, limit = 0, rate

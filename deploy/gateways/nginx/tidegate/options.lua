@@ -57,7 +57,7 @@ local KNOWN = {
     { "without_lease", without_lease, "open" },
     { "class_variable", variable, "tidegate_class" },
     { "client_variable", variable, "binary_remote_addr" },
-    { "client_window_s", seconds, 30 },
+    { "client_window_s", seconds, 60 },
     { "ratelimit_fields", yes_no, true },
 }
 

@@ -110,8 +110,8 @@ local function poll(gate, wait_s, etag)
     return ask(gate, { method = "GET", path = path }, etag, wait_s)
 end
 
--- Asks once. Returns seconds until it should ask again (nil: after a pause that doubles), what went
--- wrong, and how long the endpoint wants to be left alone.
+-- Asks once. Returns seconds until it should ask again (nil: after a pause that doubles), and what
+-- went wrong.
 local function exchange(gate)
     local sent, lease = clock(), gate:held()
     local etag = lease and gate.dict:get(gate.keys.etag)
@@ -138,7 +138,7 @@ local function exchange(gate)
     if not ok and answer.status == 200 then
         return (lease and lease.refresh_s or 1) * (0.9 + 0.2 * math.random()), fault
     elseif not ok then
-        return nil, fault, tonumber(answer.headers["retry-after"])
+        return nil, fault
     elseif answer.status == 304 and clock() - sent < wait_s / 2 then
         return wait_s - (clock() - sent) -- it knows no `wait`
     elseif answer.status == 200 and not etag then
@@ -152,7 +152,7 @@ local function cycle(premature, gate)
         gate.polling = false
         return
     end
-    local ok, pause, fault, retry_after = pcall(exchange, gate)
+    local ok, pause, fault = pcall(exchange, gate)
     if not ok then
         pause, fault = nil, { "it cannot poll", tostring(pause) }
     end
@@ -161,7 +161,7 @@ local function cycle(premature, gate)
     else
         gate.failures = math.min((gate.failures or 0) + 1, 10)
         local doubled = math.min(LEAST_PAUSE_S * 2 ^ (gate.failures - 1), MOST_PAUSE_S)
-        pause = math.min(math.max(doubled, retry_after or 0), 60) * (0.75 + 0.5 * math.random())
+        pause = doubled * (0.5 + 0.5 * math.random())
     end
     gate:said(fault and fault[1], fault and fault[2])
     ngx.timer.at(pause, cycle, gate)
@@ -211,7 +211,7 @@ local function start(gate)
     math.randomseed(ngx.worker.pid() + ngx.now() * 1000)
     local said = gate.options
     gate.endpoint = wire.endpoint(said.endpoint, said.tls_server_name or nil, said.tls_verify)
-    gate.dict:add(gate.keys.since, clock())
+    gate:begin()
     ngx.timer.at(0, beat, gate)
     ngx.timer.every(BEAT_S, beat, gate)
 end

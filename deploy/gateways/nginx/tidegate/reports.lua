@@ -21,7 +21,7 @@ end
 -- Returns the report's body, and a function that marks it as sent; nil where no time has passed.
 function _M.pending(gate, lease, now)
     local dict, sent_key = gate.dict, gate.prefix .. "sent:"
-    local last = dict:get(gate.prefix .. "reported") or dict:get(gate.keys.since)
+    local last = dict:get(gate.prefix .. "reported") or gate.since
     local interval = math.min(now - last, 3600)
     if interval <= 0 then
         return nil
@@ -36,8 +36,6 @@ function _M.pending(gate, lease, now)
             classes[one.class][one.decision] = new
         end
     end
-    local histogram = clients.histogram(dict, gate.prefix, now, gate.options.client_window_s,
-        dict:get(gate.keys.since))
     local body = cjson.encode({
         instance = gate.options.instance,
         epoch = lease.epoch,
@@ -47,7 +45,8 @@ function _M.pending(gate, lease, now)
         admitted = totals.admitted,
         denied = totals.denied,
         classes = classes,
-        client_histogram = histogram,
+        client_histogram = clients.histogram(dict, gate.prefix, now - gate.since,
+            gate.options.client_window_s),
     })
     return body, function()
         dict:set(gate.prefix .. "reported", now)

@@ -24,12 +24,12 @@ TERMS = LeaseTerms(valid_for_s=2.0, refresh_s=0.4, transit_s=0.5)
 
 
 def limited_to(qps: float) -> ServiceView:
-    """Return prod/shop with a limit of so much, and no classes."""
+    """Return prod/shop with a limit of so much, half a second's burst, and no classes."""
     shop = view(ready=1, each_qps=qps)
     assert shop.offer is not None
-    return replace(
-        shop, policy=replace(shop.policy, classes=()), offer=replace(shop.offer, classes=())
-    )
+    limit = replace(shop.offer.limit, burst=round(qps / 2))
+    offer = replace(shop.offer, classes=(), limit=limit)
+    return replace(shop, policy=replace(shop.policy, classes=()), offer=offer)
 
 
 @dataclass(frozen=True)

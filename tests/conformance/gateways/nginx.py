@@ -22,6 +22,14 @@ from tests.peers.nginx import Nginx
 
 UNSUPPORTED: dict[Capability, str] = {}
 
+CHECKED = """
+        location / {
+            access_by_lua_block { require("tidegate").check() }
+            proxy_pass http://origin;
+        }
+        location = /tidegate/metrics { content_by_lua_block { require("tidegate").metrics() } }
+        location = /tidegate/status { content_by_lua_block { require("tidegate").status() } }
+"""
 SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "nginx"
 
 
@@ -31,12 +39,25 @@ def start(setup: Setup) -> Iterator[Running]:
         parts = Nginx()
     except NotOfferedError as reason:
         raise PartMissingError(f"nginx: {reason}") from reason
+    (setup.folder / "tidegate.conf").write_text(_snippet(setup))
+    with _running(parts, setup, CHECKED) as running:
+        yield running
+
+
+@contextmanager
+def start_bare(setup: Setup) -> Iterator[Running]:
+    """Start the same nginx without the check, to be measured beside it."""
+    with _running(Nginx(), setup, "location / { proxy_pass http://origin; }") as running:
+        yield running
+
+
+@contextmanager
+def _running(parts: Nginx, setup: Setup, locations: str) -> Iterator[Running]:
     port = free_port()
     workers = int(setup.options.get("workers", 2))
-    (setup.folder / "tidegate.conf").write_text(_snippet(setup))
     (setup.folder / "nginx.conf").write_text(
         f"{preamble(parts, setup.folder, workers)}"
-        f"http {{\n{_http(setup, port)}\n{temporary_paths(setup.folder)}\n}}\n"
+        f"http {{\n{_http(setup, port, locations)}\n{temporary_paths(setup.folder)}\n}}\n"
     )
     with process_of(parts, setup.folder, port) as process:
         log = setup.folder / "error.log"
@@ -93,24 +114,19 @@ def temporary_paths(folder: Path) -> str:
     return "\n".join(f"    {name}_temp_path {folder / name};" for name in names)
 
 
-def _http(setup: Setup, port: int) -> str:
+def _http(setup: Setup, port: int, locations: str) -> str:
     return f"""
     access_log off;
-    include {setup.folder}/tidegate.conf;
+    include {setup.folder}/tidegate*.conf;
     upstream origin {{ server {urlsplit(setup.origin_url).netloc}; keepalive 64; }}
+    keepalive_requests 1000000;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     server {{
         listen 127.0.0.1:{port} reuseport;
         set $tidegate_class $http_x_tidegate_class;
         add_header X-Worker $pid always;
-        location / {{
-            access_by_lua_block {{ require("tidegate").check() }}
-            proxy_pass http://origin;
-        }}
-        location /unchecked {{ proxy_pass http://origin; }}
-        location = /tidegate/metrics {{ content_by_lua_block {{ require("tidegate").metrics() }} }}
-        location = /tidegate/status {{ content_by_lua_block {{ require("tidegate").status() }} }}
+        {locations}
         {setup.options.get("locations", "")}
     }}
 """

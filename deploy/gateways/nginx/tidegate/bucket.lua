@@ -12,8 +12,8 @@
 --   is, and what they add is not lost when it is lifted. A worker that dies there leaves the lock
 --   for LOCK_S; one that sleeps there for longer adds twice, and the bucket is full until it drains.
 --
--- A worker may be put to sleep anywhere, so the time is read where it is used: by a stale one a
--- bucket that others have filled meanwhile would look overfull, and be cut.
+-- A worker may be put to sleep anywhere, so the clock is read after the bucket, each time: by an
+-- older one a bucket that others have filled meanwhile would look full, or overfull.
 --
 -- The dict is an argument, so is the clock: nothing here knows nginx.
 
@@ -36,8 +36,8 @@ local function settle(dict, keys, clock, interval, depth)
     if not dict:add(keys.lock, true, LOCK_S) then
         return
     end
-    local now = clock()
     local tat, before = dict:get(keys.tat) or 0, dict:get(keys.interval)
+    local now = clock()
     local due = max(tat, now)
     if before ~= interval then
         if before then
@@ -61,24 +61,24 @@ function _M.take(dict, keys, clock, rate, burst)
     if rate <= 0 then
         return huge, 0
     end
-    local interval, now = 1 / rate, clock()
+    local interval = 1 / rate
     local depth = max(burst, 1) * interval
-    local most = now + depth + SLACK * interval
-    local tat = dict:get(keys.tat)
+    local tat, before = dict:get(keys.tat), dict:get(keys.interval)
+    local now = clock()
     -- Two intervals more than full may be what others have added and are about to take back.
-    if not tat or tat < now or tat > most + 2 * interval
-        or dict:get(keys.interval) ~= interval then
+    if not tat or tat < now or tat > now + depth + 2 * interval or before ~= interval then
         settle(dict, keys, clock, interval, depth)
-        tat = dict:get(keys.tat) or now
+        tat, now = dict:get(keys.tat) or 0, clock()
     end
-    if tat + interval <= most then
-        tat = dict:incr(keys.tat, interval, now)
-        if tat <= most then
-            return 0, floor((most - max(tat, now)) / interval)
+    local slack = SLACK * interval
+    if tat + interval <= now + depth + slack then
+        tat, now = dict:incr(keys.tat, interval, now), clock()
+        if tat <= now + depth + slack then
+            return 0, floor((now + depth + slack - max(tat, now)) / interval)
         end
         tat = dict:incr(keys.tat, -interval)
     end
-    return max(tat + interval - most, SLACK * interval), 0
+    return max(tat + interval - depth - now, slack), 0
 end
 
 -- Gives back what `take` took, for a request that something else refuses.

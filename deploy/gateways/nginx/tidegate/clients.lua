@@ -26,6 +26,16 @@ for cell, count in ipairs(FIRST) do
     CELL[count] = cell
 end
 
+-- What is added to a client's name in a window; made once a window.
+local named = { window = nil, suffix = nil }
+
+local function count_key(client, window)
+    if named.window ~= window then
+        named.window, named.suffix = window, "#" .. window
+    end
+    return client .. named.suffix
+end
+
 local function cell_key(prefix, window, cell)
     return prefix .. "clients:" .. window .. ":" .. cell
 end
@@ -42,7 +52,7 @@ end
 -- ever has to walk through all clients.
 function _M.count(dict, counts, prefix, client, elapsed_s, window_s)
     local window = window_at(elapsed_s, window_s)
-    local count = dict:incr(client .. "#" .. window, 1, 0, 2 * window_s)
+    local count = dict:incr(count_key(client, window), 1, 0, 2 * window_s)
     local cell = CELL[count]
     if cell then
         counts:incr(cell_key(prefix, window, cell), 1, 0, 3 * window_s)

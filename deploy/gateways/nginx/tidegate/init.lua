@@ -34,15 +34,37 @@ function _M.start()
     end
 end
 
+-- The fields' texts: a number costs more to write than to look up.
+local policies, remaining = { of = nil, text = nil }, {}
+local MOST_REMAINING = 1000
+
+local function policy_of(limit)
+    if policies.of ~= limit then
+        local quota, window = floor(limit), 1
+        if limit > 0 and limit < 1 then
+            quota, window = 1, ceil(1 / limit)
+        end
+        policies.of, policies.text = limit, '"default";q=' .. quota .. ";w=" .. window
+    end
+    return policies.text
+end
+
+local function remaining_of(left)
+    local text = remaining[left]
+    if not text then
+        text = '"default";r=' .. left .. ";t="
+        if left <= MOST_REMAINING then
+            remaining[left] = text
+        end
+    end
+    return text
+end
+
 -- draft-ietf-httpapi-ratelimit-headers-10: `q` requests in each window of `w` seconds, `r` left
 -- now, `t` seconds until there is more.
 local function say(limit, left, until_s)
-    local quota, window = floor(limit), 1
-    if limit > 0 and limit < 1 then
-        quota, window = 1, ceil(1 / limit)
-    end
-    ngx.header["RateLimit-Policy"] = '"default";q=' .. quota .. ";w=" .. window
-    ngx.header["RateLimit"] = '"default";r=' .. left .. ";t=" .. until_s
+    ngx.header["RateLimit-Policy"] = policy_of(limit)
+    ngx.header["RateLimit"] = remaining_of(left) .. until_s
 end
 
 local function gate_of(service)

@@ -33,6 +33,21 @@ local function parts_at(lease, limit)
     return parts
 end
 
+-- Has all buckets drain at their rates as of now, also those that nobody takes from: a class that
+-- comes back must not find its bucket as full as it was under an older limit.
+function _M.tune(dict, prefix, lease, age_s)
+    local limit = age_s < lease.safe_ends_s and leases.limit_at(lease, age_s) or 0
+    if limit <= 0 then
+        return
+    end
+    local parts, burst = parts_at(lease, limit), lease.burst / limit
+    for kind, rates in pairs({ own = parts.own, rise = parts.rise, spare = { [""] = parts.spare } }) do
+        for name, rate in pairs(rates) do
+            bucket.tune(dict, keys_of(prefix, kind, name), clock, rate, burst * rate)
+        end
+    end
+end
+
 -- dict, prefix: where the buckets are.
 -- lease, age_s: what is held; class: its entry there, nil: a request of no class.
 -- Returns seconds to wait (0: it may pass; inf: nobody knows), how many more could pass now, and

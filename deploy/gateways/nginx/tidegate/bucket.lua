@@ -81,6 +81,13 @@ function _M.take(dict, keys, clock, rate, burst)
     return max(tat + interval - depth - now, slack), 0
 end
 
+-- Has a bucket drain at this rate from now on, though nobody takes from it.
+function _M.tune(dict, keys, clock, rate, burst)
+    if rate > 0 then
+        settle(dict, keys, clock, 1 / rate, max(burst, 1) / rate)
+    end
+end
+
 -- Gives back what `take` took, for a request that something else refuses.
 function _M.give_back(dict, keys, rate)
     dict:incr(keys.tat, -1 / rate)

@@ -58,6 +58,15 @@ function Gate:hold(body, etag, sent)
     self.dict:set(self.keys.etag, etag)
     self.dict:set(self.keys.body, body)
     self.dict:incr(self.keys.serial, 1, 0)
+    self:tune()
+end
+
+-- Has what nobody asks for drain as the lease says now.
+function Gate:tune()
+    local lease, heard = self:held()
+    if lease then
+        admission.tune(self.dict, self.prefix, lease, clock() - heard)
+    end
 end
 
 -- Returns the class of this request: by the lease's header, else as the gateway's own configuration

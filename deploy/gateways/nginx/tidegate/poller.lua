@@ -199,6 +199,7 @@ local function beat(premature, gate)
     elseif not dict:add(key, pid, LOCK_S) then
         return
     end
+    gate:tune()
     watch_stage(gate)
     if not gate.polling then
         gate.polling = true

@@ -1,8 +1,9 @@
 -- How much each client offers, and what the lease leaves to it.
 --
 -- A client's rate is counted over a sliding window: what it sent in this one, and as much of the one
--- before as the window that ends now still covers. In the very first window, over the time since it
--- began. Windows begin with this nginx, so all workers count into the same one.
+-- before as the window that ends now still covers. While the very first window lasts all rates are
+-- too low by the same factor, so no few requests make a client look busier than the others. Windows
+-- begin with this nginx, so all workers count into the same one.
 --
 -- dict: `tidegate_clients`, whose least recently used entries make room for new clients.
 
@@ -13,8 +14,6 @@ local floor, max, min = math.floor, math.max, math.min
 
 local _M = {}
 
--- Until so much of the first window is over, a rate is no more than this many seconds' count.
-local LEAST_S = 5
 -- Clients with one request, two, ...: up to 5, then in steps of a half. No two cells of the
 -- histogram differ by less than chance does.
 local FIRST = { 1, 2, 3, 4, 5 }
@@ -66,9 +65,6 @@ end
 -- Returns requests per second that a client offers, which has sent `count` in this window.
 local function rate_of(dict, client, count, elapsed_s, window_s)
     local window, seconds = window_at(elapsed_s, window_s)
-    if window == 0 then
-        return count / max(seconds, min(LEAST_S, window_s))
-    end
     local before = dict:get(client .. "#" .. (window - 1)) or 0
     return (count + before * (1 - seconds / window_s)) / window_s
 end
@@ -78,7 +74,7 @@ end
 function _M.histogram(counts, prefix, elapsed_s, window_s)
     local window, seconds = window_at(elapsed_s, window_s)
     if window == 0 then
-        seconds = max(seconds, min(LEAST_S, window_s))
+        seconds = window_s
     elseif seconds < window_s / 2 then
         window, seconds = window - 1, window_s
     end

@@ -115,9 +115,13 @@ local function clients_of(body)
         local value = given(said[field])
         return value and number(value, "per_client." .. field, MAX_RPS) or nil
     end
-    local above, left = rate("abusive_above_rps"), rate("abusive_rps")
-    return { rps = rate("rps"), burst = rate("burst") or 1, above_rps = left and above,
-        abusive_rps = left }
+    local above, left, rps = rate("abusive_above_rps"), rate("abusive_rps"), rate("rps")
+    if left and above and rps and rps >= above then
+        -- The same level, for gateways that cannot tell what is abusive over a minute: as a bucket
+        -- it would refuse two requests of a calm client that happen to come together.
+        rps = nil
+    end
+    return { rps = rps, burst = rate("burst") or 1, above_rps = left and above, abusive_rps = left }
 end
 
 local function read(body, service)

@@ -99,8 +99,8 @@ def test_it_reports_what_it_admitted_and_denied(measured):
 
 
 def news_of_a_drained_bucket(here: Site) -> tuple[Offered, Offered]:
+    here.hand_out(1000.0, burst=30)  # whatever is in it drains at once
     here.hand_out(5.0, burst=30)
-    time.sleep(0.5)
     drained = offer(here.url, 60, 1)
     here.hand_out(6.0, burst=30)
     return drained, offer(here.url, 60, 1)

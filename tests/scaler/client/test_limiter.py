@@ -212,6 +212,13 @@ def test_a_level_holds_every_client():
     assert admitted(made, evenly(10, 10), client="a") == pytest.approx(2 * 10 + 4, abs=1)
 
 
+def test_a_level_that_only_tells_abuse_refuses_no_calm_client():
+    level = {**CLIENTS, "rps": 5.0, "burst": 1}
+    made = limiter(1000.0, burst=100, per_client=level)
+
+    assert admitted(made, [0.0] * 20, client="a") == 20
+
+
 def test_what_its_class_refuses_is_not_taken_from_a_client():
     level = {**CLIENTS, "rps": 2.0, "burst": 4, "abusive_above_rps": None, "abusive_rps": None}
     made = limiter(1.0, burst=1, per_client=level)

@@ -1,13 +1,14 @@
 -- Every worker takes from the same buckets as fast as it can: what no load from outside can do.
 --
 -- Bucket "over" is asked for more than it has all the time, at a rate that changes; "under" for half
--- of what it has, in bursts after which it drains, so it is lifted again and again.
+-- of its burst by all workers at once, then left alone until it has drained: who lifts it?
 
 local bucket = require "tidegate.bucket"
 local clock = require "tidegate.clock"
 
 local SECONDS = 2
 local BURST = 500 -- 1/8 s: for so long all workers may be asleep, and nothing is lost
+local IDLE_S = 0.02
 local over, under = bucket.named("over"), bucket.named("under")
 
 local function hammer(premature, dict)
@@ -26,11 +27,11 @@ local function hammer(premature, dict)
                 passed = passed + 1
             end
             if now >= due then
-                -- 5 at once from each worker, each 5 ms; who has slept does not catch up.
-                due = now + 0.005
+                -- The same moment for all, for which the bucket has long been drained.
+                due = (math.floor(now / IDLE_S) + 1) * IDLE_S
                 for _ = 1, 5 do
                     offered = offered + 1
-                    if bucket.take(dict, under, clock, 2000 * ngx.worker.count(), 100) > 0 then
+                    if bucket.take(dict, under, clock, 8000, 40) > 0 then
                         refused = refused + 1
                     end
                 end

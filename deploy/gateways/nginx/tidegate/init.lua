@@ -67,9 +67,17 @@ local function say(limit, left, until_s)
     ngx.header["RateLimit"] = remaining_of(left) .. until_s
 end
 
+local complained = {}
+
+-- Returns whose limit a call of `check` means; nil: nobody can say, which is logged once.
 local function gate_of(service)
-    local found = service and by_service[service] or (not service and gates[1])
-    return found or error("tidegate.check: no setup of " .. tostring(service), 0)
+    local found = by_service[service or (#gates == 1 and gates[1].service)]
+    if not found and not complained[service or ""] then
+        complained[service or ""] = true
+        ngx.log(ngx.ERR, "tidegate.check(", service or "", ") limits nothing: ",
+            "name one of the services that setup was called for")
+    end
+    return found
 end
 
 -- For access_by_lua: lets the request pass, or ends it with 429.
@@ -79,7 +87,7 @@ function _M.check(service)
     local this = gate_of(service)
     -- Who was checked before is not checked again: subrequests, and where a request was sent on
     -- to (error_page, try_files, index). `rewrite` makes a request internal too, but before this.
-    if ngx.is_subrequest or (ngx.req.is_internal() and ngx.header["RateLimit-Policy"]) then
+    if not this or ngx.is_subrequest or (ngx.req.is_internal() and ngx.header["RateLimit-Policy"]) then
         return
     end
     local ok, wait, left, limit = pcall(this.decide, this)

@@ -1,0 +1,95 @@
+-- Whether a request may pass, by the lease: its class's own part, then the common spare.
+--
+-- All parts together are the limit, so the sum never exceeds it. Buckets live in the shared dict:
+-- all workers draw from the same.
+
+local bucket = require "tidegate.bucket"
+local clock = require "tidegate.clock"
+local leases = require "tidegate.lease"
+
+local huge, min = math.huge, math.min
+
+local _M = {}
+
+local buckets = {}
+
+local function keys_of(prefix, kind, name)
+    local id = prefix .. kind .. ":" .. name
+    local keys = buckets[id]
+    if not keys then
+        keys = bucket.named(id)
+        buckets[id] = keys
+    end
+    return keys
+end
+
+-- The division of the limit as of now; computed anew only where the limit has changed.
+local function parts_at(lease, limit)
+    local parts = lease.parts
+    if not parts or parts.limit ~= limit then
+        parts = leases.parts(lease, limit)
+        lease.parts = parts
+    end
+    return parts
+end
+
+-- Has all buckets drain at their rates as of now, also those that nobody takes from: a class that
+-- comes back must not find its bucket as full as it was under an older limit.
+function _M.tune(dict, prefix, lease, age_s)
+    local limit = age_s < lease.safe_ends_s and leases.limit_at(lease, age_s) or 0
+    if limit <= 0 then
+        return
+    end
+    local parts, burst = parts_at(lease, limit), lease.burst / limit
+    for kind, rates in pairs({ own = parts.own, rise = parts.rise, spare = { [""] = parts.spare } }) do
+        for name, rate in pairs(rates) do
+            bucket.tune(dict, keys_of(prefix, kind, name), clock, rate, burst * rate)
+        end
+    end
+end
+
+-- dict, prefix: where the buckets are.
+-- lease, age_s: what is held; class: its entry there, nil: a request of no class.
+-- Returns seconds to wait (0: it may pass; inf: nobody knows), how many more could pass now, and
+-- the limit of all together (inf: none).
+function _M.decide(dict, prefix, lease, age_s, class)
+    if age_s >= lease.safe_ends_s then
+        local last = class and class.last or lease.last
+        if last == "open" then
+            return 0, nil, huge
+        end
+        return huge, 0, 0
+    end
+    local limit = leases.limit_at(lease, age_s)
+    if limit <= 0 then
+        return huge, 0, 0
+    end
+    local parts = parts_at(lease, limit)
+    local burst = lease.burst / limit
+    local own_wait, rise, riser = huge, nil, nil
+    if class then
+        local own = parts.own[class.name]
+        local left
+        own_wait, left = bucket.take(dict, keys_of(prefix, "own", class.name), clock, own,
+            burst * own)
+        if own_wait == 0 then
+            return 0, left, limit
+        end
+        rise = parts.rise[class.name]
+        if rise then
+            riser = keys_of(prefix, "rise", class.name)
+            local rise_wait = bucket.take(dict, riser, clock, rise, burst * rise)
+            if rise_wait > 0 then
+                return min(own_wait, rise_wait), 0, limit
+            end
+        end
+    end
+    local spare = parts.spare
+    local wait, left = bucket.take(dict, keys_of(prefix, "spare", ""), clock, spare, burst * spare)
+    if wait > 0 and riser then
+        bucket.give_back(dict, riser, rise)
+    end
+    return min(own_wait, wait), left, limit
+end
+
+return _M

@@ -1,0 +1,122 @@
+-- tidegate's rate limit in nginx. tidegate.conf beside this folder shows where each call goes.
+
+local gate = require "tidegate.gate"
+local metrics = require "tidegate.metrics"
+local options_of = require "tidegate.options"
+local poller = require "tidegate.poller"
+
+local ceil, floor, max = math.ceil, math.floor, math.max
+
+local _M = {}
+
+local gates, by_service = {}, {}
+
+-- For init_by_lua: says whose limit to keep. Call it once for each service.
+-- Raises: naming every wrong option, so nginx does not start.
+function _M.setup(given)
+    local options = options_of(given)
+    if by_service[options.service] then
+        error("tidegate.setup: " .. options.service .. " is there already", 0)
+    end
+    for _, name in ipairs({ "tidegate", "tidegate_clients" }) do
+        if not ngx.shared[name] then
+            error("tidegate.setup: nginx.conf has no `lua_shared_dict " .. name .. "`", 0)
+        end
+    end
+    local new = gate.new(options)
+    gates[#gates + 1], by_service[options.service] = new, new
+end
+
+-- For init_worker_by_lua.
+function _M.start()
+    for _, one in ipairs(gates) do
+        poller.start(one)
+    end
+end
+
+-- The fields' texts: a number costs more to write than to look up.
+local policies, remaining = { of = nil, text = nil }, {}
+local MOST_REMAINING = 1000
+
+local function policy_of(limit)
+    if policies.of ~= limit then
+        local quota, window = floor(limit), 1
+        if limit > 0 and limit < 1 then
+            quota, window = 1, ceil(1 / limit)
+        end
+        policies.of, policies.text = limit, '"default";q=' .. quota .. ";w=" .. window
+    end
+    return policies.text
+end
+
+local function remaining_of(left)
+    local text = remaining[left]
+    if not text then
+        text = '"default";r=' .. left .. ";t="
+        if left <= MOST_REMAINING then
+            remaining[left] = text
+        end
+    end
+    return text
+end
+
+-- draft-ietf-httpapi-ratelimit-headers-10: `q` requests in each window of `w` seconds, `r` left
+-- now, `t` seconds until there is more.
+local function say(limit, left, until_s)
+    ngx.header["RateLimit-Policy"] = policy_of(limit)
+    ngx.header["RateLimit"] = remaining_of(left) .. until_s
+end
+
+local complained = {}
+
+-- Returns whose limit a call of `check` means; nil: nobody can say, which is logged once.
+local function gate_of(service)
+    local found = by_service[service or (#gates == 1 and gates[1].service)]
+    if not found and not complained[service or ""] then
+        complained[service or ""] = true
+        ngx.log(ngx.ERR, "tidegate.check(", service or "", ") limits nothing: ",
+            "name one of the services that setup was called for")
+    end
+    return found
+end
+
+-- For access_by_lua: lets the request pass, or ends it with 429.
+--
+-- service: needed where there are several.
+function _M.check(service)
+    local this = gate_of(service)
+    -- Who was checked before is not checked again: subrequests, and where a request was sent on
+    -- to (error_page, try_files, index). `rewrite` makes a request internal too, but before this.
+    if not this or ngx.is_subrequest or (ngx.req.is_internal() and ngx.header["RateLimit-Policy"]) then
+        return
+    end
+    local ok, wait, left, limit = pcall(this.decide, this)
+    if not ok then
+        -- A fault of ours must not become an outage of theirs.
+        this:said("admits what it cannot decide on", tostring(wait))
+        return
+    end
+    if wait == 0 or this:is_dry() then
+        if limit and left and this.options.ratelimit_fields then
+            say(limit, left, 1)
+        end
+        return
+    end
+    local retry_after = max(1, ceil(wait < math.huge and wait or this:next_word_s()))
+    say(limit or 0, 0, retry_after)
+    ngx.header["Retry-After"] = retry_after
+    return ngx.exit(429)
+end
+
+-- For content_by_lua.
+function _M.metrics()
+    ngx.header["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
+    ngx.print(metrics.exposition(gates))
+end
+
+function _M.status()
+    ngx.header["Content-Type"] = "application/json"
+    ngx.print(metrics.status(gates))
+end
+
+return _M

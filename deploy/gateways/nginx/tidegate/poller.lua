@@ -1,0 +1,220 @@
+-- Keeps the lease: one worker asks the endpoint for all of them, off every request's way.
+--
+-- The worker that gets the lock in the shared dict polls, and keeps the lock alive by its beat. When
+-- it dies the lock runs out, and another one goes on. A poll is a timer of its own (a socket lives
+-- no longer than the timer that opened it, and a timer frees its memory only when it ends).
+--
+-- Each `refresh_s` it reports, which is answered by the lease; in between it waits for a change
+-- (`wait`), so that one reaches all workers at once. A fault ends in a pause that doubles.
+
+local clock = require "tidegate.clock"
+local leases = require "tidegate.lease"
+local reports = require "tidegate.reports"
+local wire = require "tidegate.wire"
+
+local BEAT_S, LOCK_S = 0.5, 2
+local ANSWER_S = 2 -- that an answer may take, beyond the wait that was asked for
+local LEAST_PAUSE_S, MOST_PAUSE_S = 0.25, 2
+local NO_REPORTS_S = 60 -- after an endpoint that takes none
+
+local function leads(gate)
+    return gate.dict:get(gate.keys.poller) == ngx.worker.pid()
+end
+
+local function headers_of(gate, etag)
+    local headers = { ["If-None-Match"] = etag }
+    local path = gate.options.token_file
+    if path then
+        -- Read each time: tokens are rotated.
+        local file, err = io.open(path)
+        local token = file and file:read("*l")
+        if file then
+            file:close()
+        end
+        token = token and token:match("^%s*(%S+)%s*$")
+        if not token then
+            return nil, "no token in " .. path .. (err and ": " .. err or "")
+        end
+        headers.Authorization = "Bearer " .. token
+    end
+    return headers
+end
+
+local function ask(gate, asked, etag, wait_s)
+    local headers, err = headers_of(gate, etag)
+    if not headers then
+        return nil, err
+    end
+    asked.headers = headers
+    return wire.request(gate.endpoint, asked, wait_s + ANSWER_S)
+end
+
+-- Takes in an answer to a request that was sent then; returns whether it was any good, or a fault:
+-- what is wrong, and a detail that may change while the fault stays the same.
+local function take(gate, answer, sent, etag)
+    local held = gate:held()
+    if answer.status == 304 and held and etag then
+        gate.dict:set(gate.keys.heard, sent)
+        return true
+    elseif answer.status ~= 200 then
+        local detail = answer.body:sub(1, 200):gsub("%c", " ")
+        return false, { "the endpoint answers " .. answer.status, detail }
+    end
+    local lease, fault = leases.parse(answer.body, gate.service)
+    fault = fault or leases.refusal(held, lease)
+    if fault then
+        return false, { "lease refused, the one before serves on", fault }
+    end
+    if held and held.epoch == lease.epoch and held.version == lease.version then
+        gate.dict:set(gate.keys.heard, sent)
+        return true
+    end
+    gate:hold(answer.body, answer.headers.etag, sent)
+    ngx.log(ngx.NOTICE, "tidegate ", gate.service, ": limit ", lease.rps, " rps, version ",
+        lease.epoch, "/", lease.version, ", ", lease.mode)
+    return true
+end
+
+-- The endpoint takes no reports from us: a fault, but not one of the lease.
+local function no_reports(gate, answer, now)
+    gate.no_reports_until = now + NO_REPORTS_S
+    ngx.log(ngx.ERR, "tidegate ", gate.service, ": the endpoint refuses reports with ",
+        answer.status, " ", answer.body:sub(1, 200), "; trying again in ", NO_REPORTS_S, " s")
+end
+
+local function refused_report(status)
+    return status >= 400 and status < 500 and status ~= 401 and status ~= 408 and status ~= 429
+end
+
+local function report(gate, lease, now)
+    local body, mark = reports.pending(gate, lease, now)
+    local answer, err = ask(gate, {
+        method = "POST",
+        path = "/v1/limits/" .. gate.service .. "/reports",
+        body = body,
+    }, nil, 0)
+    if answer and refused_report(answer.status) then
+        no_reports(gate, answer, now)
+        return true
+    elseif answer and answer.status == 200 then
+        mark()
+    end
+    return answer, err
+end
+
+local function poll(gate, wait_s, etag)
+    local path = "/v1/limits/" .. gate.service .. "?instance=" .. gate.options.instance
+    if wait_s > 0 then
+        path = path .. ("&wait=%.2f"):format(wait_s)
+    end
+    return ask(gate, { method = "GET", path = path }, etag, wait_s)
+end
+
+-- Asks once. Returns seconds until it should ask again (nil: after a pause that doubles), and what
+-- went wrong.
+local function exchange(gate)
+    local sent, lease = clock(), gate:held()
+    local etag = lease and gate.dict:get(gate.keys.etag)
+    local reporting = lease and sent >= (gate.no_reports_until or 0)
+    local wait_s = 0
+    local answer, err
+    if reporting and sent >= (gate.report_at or 0) then
+        answer, err = report(gate, lease, sent)
+        gate.report_at = sent + lease.refresh_s
+        if answer == true then
+            return 0
+        end
+    else
+        if lease and etag then
+            wait_s = reporting and gate.report_at - sent or lease.refresh_s
+        end
+        answer, err = poll(gate, wait_s, etag)
+    end
+    if not answer then
+        return nil, { "the endpoint does not answer", err }
+    end
+    local ok, fault = take(gate, answer, sent, etag)
+    lease = gate:held()
+    if not ok and answer.status == 200 then
+        return (lease and lease.refresh_s or 1) * (0.9 + 0.2 * math.random()), fault
+    elseif not ok then
+        return nil, fault
+    elseif answer.status == 304 and clock() - sent < wait_s / 2 then
+        return wait_s - (clock() - sent) -- it knows no `wait`
+    elseif answer.status == 200 and not etag then
+        return reporting and 0 or lease.refresh_s -- nothing to name what is held by
+    end
+    return 0
+end
+
+local function cycle(premature, gate)
+    if premature or ngx.worker.exiting() or not leads(gate) then
+        gate.polling = false
+        return
+    end
+    local ok, pause, fault = pcall(exchange, gate)
+    if not ok then
+        pause, fault = nil, { "it cannot poll", tostring(pause) }
+    end
+    if pause then
+        gate.failures = 0
+    else
+        gate.failures = math.min((gate.failures or 0) + 1, 10)
+        local doubled = math.min(LEAST_PAUSE_S * 2 ^ (gate.failures - 1), MOST_PAUSE_S)
+        pause = doubled * (0.5 + 0.5 * math.random())
+    end
+    gate:said(fault and fault[1], fault and fault[2])
+    ngx.timer.at(pause, cycle, gate)
+end
+
+-- Logs the stage of the lease when it changes; only the poller does.
+local function watch_stage(gate)
+    local lease, heard = gate:held()
+    if not lease then
+        return
+    end
+    local stage = leases.stage_at(lease, clock() - heard)
+    local before = gate.dict:get(gate.keys.stage)
+    if stage ~= before then
+        gate.dict:set(gate.keys.stage, stage)
+        if before then
+            ngx.log(stage == "fresh" and ngx.NOTICE or ngx.ERR, "tidegate ", gate.service,
+                ": the lease is at stage ", stage, " after ", before, ", limit ",
+                leases.limit_at(lease, clock() - heard), " rps")
+        end
+    end
+end
+
+-- Becomes the poller where there is none, or goes on being it.
+local function beat(premature, gate)
+    local dict, key, pid = gate.dict, gate.keys.poller, ngx.worker.pid()
+    if premature or ngx.worker.exiting() then
+        if leads(gate) then
+            dict:delete(key) -- the workers of the new configuration need not wait for it
+        end
+        return
+    end
+    if leads(gate) then
+        dict:set(key, pid, LOCK_S)
+    elseif not dict:add(key, pid, LOCK_S) then
+        return
+    end
+    gate:tune()
+    watch_stage(gate)
+    if not gate.polling then
+        gate.polling = true
+        ngx.timer.at(0, cycle, gate)
+    end
+end
+
+-- For init_worker: starts what keeps the lease, in timers, for there are no sockets yet.
+local function start(gate)
+    math.randomseed(ngx.worker.pid() + ngx.now() * 1000)
+    local said = gate.options
+    gate.endpoint = wire.endpoint(said.endpoint, said.tls_server_name or nil, said.tls_verify)
+    gate:begin()
+    ngx.timer.at(0, beat, gate)
+    ngx.timer.every(BEAT_S, beat, gate)
+end
+
+return { start = start }

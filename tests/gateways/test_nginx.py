@@ -1,0 +1,274 @@
+"""What nginx promises beyond the contract that every gateway is held to."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conformance.gateways import nginx
+from tests.conformance.leases import class_part
+from tests.conformance.load import offer, offering
+from tests.conformance.setup import free_port
+from tests.conformance.site import Site, site
+from tests.gateways.nginx_site import samples, status, until, workers_of
+
+WORKERS = 4
+LOCATIONS = """
+location /rewritten { rewrite ^ /elsewhere break; proxy_pass http://origin;
+                      access_by_lua_block { require("tidegate").check() } }
+location /sent-on { try_files /nothing /sent-to;
+                    access_by_lua_block { require("tidegate").check() } }
+location /sent-to { access_by_lua_block { require("tidegate").check() }
+                    content_by_lua_block { ngx.say("here") } }
+location /paying { set $tidegate_class pay; proxy_pass http://origin;
+                   access_by_lua_block { require("tidegate").check() } }
+"""
+
+
+@pytest.fixture(scope="module")
+def crew(nginx_parts, tmp_path_factory) -> Iterator[Site]:
+    """An nginx of four workers."""
+    options = {"workers": WORKERS, "locations": LOCATIONS, "client_window_s": 2}
+    with site(nginx, tmp_path_factory.mktemp("nginx") / "crew", options=options) as here:
+        yield here
+
+
+def test_one_worker_asks_for_all(crew):
+    crew.hand_out(100.0)
+    before = len(crew.endpoint.reports)
+    time.sleep(2.0)
+
+    assert 2 <= len(crew.endpoint.reports) - before <= 6  # each 0.4 s, were there four it were 20
+
+
+def test_when_the_poller_dies_another_worker_goes_on(crew):
+    crew.hand_out(100.0)
+    died = status(crew.url)["poller_pid"]
+    os.kill(died, signal.SIGKILL)
+    until(lambda: status(crew.url).get("poller_pid", died) != died)
+    crew.hand_out(50.0)
+
+    assert status(crew.url)["limit_rps"] == 50
+
+
+def test_every_worker_names_the_new_limit_within_a_second(crew):
+    crew.hand_out(1000.0)
+    load = offering(crew.url, 100, 3, fresh=True)
+    time.sleep(1.0)
+    changed_at = time.monotonic()
+    crew.hand_out(700.0)
+    offered = load.result(20)
+    changed = changed_at - offered.began_at
+    late = offered.between(changed + 1.0)
+
+    assert len({one.headers["x-worker"] for one in late}) == WORKERS
+    assert {one.headers["ratelimit-policy"] for one in late} == {'"default";q=700;w=1'}
+
+
+def test_a_reload_keeps_lease_buckets_and_counters_though_the_endpoint_is_gone(crew):
+    crew.hand_out(5.0, burst=30)
+    offer(crew.url, 60, 1)
+    counted = samples(crew.url)[
+        'tidegate_requests_total{service="prod/shop",class="",verdict="denied"}'
+    ]
+    crew.endpoint.down()
+    before = workers_of(crew.log)
+    nginx.reload(crew.running)
+    until(lambda: workers_of(crew.log) >= before + WORKERS)
+    again = offer(crew.url, 60, 1, fresh=True)
+    crew.endpoint.up()
+
+    assert again.count(200) <= 15  # 5 rps, for as long as it took; 30 more would be a new bucket
+    assert samples(crew.url)[
+        'tidegate_requests_total{service="prod/shop",class="",verdict="denied"}'
+    ] >= counted + again.count(429)
+    crew.hand_out(100.0)
+    assert status(crew.url)["stage"] == "fresh"
+
+
+def test_a_request_that_is_sent_on_counts_once_and_a_rewritten_one_counts(crew):
+    crew.hand_out(1000.0)
+    offer(crew.url, 20, 0.1)  # whatever was in the bucket is gone
+    crew.hand_out(1.0, burst=10)
+    sent_on = offer(f"{crew.url}/sent-on", 50, 0.4)
+    crew.hand_out(2.0, burst=1)
+    rewritten = offer(f"{crew.url}/rewritten", 50, 0.4)
+
+    assert 8 <= sent_on.count(200) <= 12
+    assert rewritten.count(200) <= 3
+
+
+def test_a_class_may_be_set_by_the_gateways_own_configuration(crew):
+    crew.hand_out(100.0, burst=20, classes=[class_part("pay", 99, 100)])
+    paying = offer(f"{crew.url}/paying", 40, 1)
+    others = offer(crew.url, 40, 1)
+
+    assert paying.statuses() == {200: 40}
+    assert others.count(200) <= 4
+
+
+def test_metrics_tell_what_was_decided_and_by_which_limit(crew):
+    crew.hand_out(20.0)
+    before = samples(crew.url)
+    offered = offer(crew.url, 60, 1)
+    after = samples(crew.url)
+    for verdict, code in (("admitted", 200), ("denied", 429)):
+        name = f'tidegate_requests_total{{service="prod/shop",class="",verdict="{verdict}"}}'
+        assert after[name] - before[name] == offered.count(code)
+
+    shop = '{service="prod/shop"'
+    assert after[f"tidegate_limit_rps{shop}}}"] == 20
+    assert after[f"tidegate_enforcing{shop}}}"] == 1
+    assert after[f'tidegate_lease_stage{shop},stage="fresh"}}'] == 1
+    assert 0 <= after[f"tidegate_lease_age_seconds{shop}}}"] < 5
+
+
+def test_each_fault_is_logged_once(crew):
+    crew.hand_out(100.0)
+    fault = "prod/shop: the endpoint does not answer"
+    before = crew.log.count(fault)
+    crew.endpoint.down()
+    time.sleep(2.0)
+    faulty = samples(crew.url)['tidegate_fault{service="prod/shop"}']
+    crew.endpoint.up()
+    crew.hand_out(100.0)
+    until(lambda: "fault" not in status(crew.url))
+
+    assert faulty == 1
+    assert crew.log.count(fault) - before == 1
+    assert "all is well again" in crew.log
+
+
+def test_a_client_above_the_level_is_held_to_less_and_no_other_is(crew):
+    level = {"rps": None, "burst": 0, "abusive_above_rps": 4, "abusive_rps": 1, "reason": "abuse"}
+    crew.hand_out(1000.0, per_client=level)
+    loads = [
+        offering(crew.url, 40, 5, clients=["abuser"]),
+        offering(crew.url, 60, 5, clients=30),  # 2 rps each
+    ]
+    abuser, normal = [load.result(20) for load in loads]
+
+    assert abuser.rate(200, 2) <= 1.4
+    assert normal.statuses() == {200: 300}
+
+
+def test_workers_that_draw_from_one_bucket_overlook_no_request(nginx_parts, tmp_path):
+    """See nginx_hammer.lua: some 100,000 takes a second, by four workers at once."""
+    done, passed, offered, refused = _hammered(nginx_parts, tmp_path)
+
+    assert done == WORKERS
+    limit = 4000 + 1000 + 500  # a second of each rate, and the burst
+    assert 0.9 * limit <= passed <= 1.03 * limit  # fewer where all were asleep at once
+    assert offered > 500
+    assert refused <= 0.01 * offered  # a worker may fall asleep with the lock in its hand
+
+
+def _hammered(parts, folder) -> list[int]:
+    port = free_port()
+    (folder / "nginx.conf").write_text(f"""{nginx.preamble(parts, folder, WORKERS)}
+http {{
+    {nginx.temporary_paths(folder)}
+    access_log off;
+    lua_shared_dict tidegate 1m;
+    init_worker_by_lua_block {{ require("nginx_hammer").start() }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ content_by_lua_block {{ require("nginx_hammer").result() }} }}
+    }}
+}}
+""")
+    result: list[int] = [0]
+
+    def done() -> bool:
+        answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=20, trust_env=False)
+        result[:] = map(int, answer.text.split())
+        return result[0] == WORKERS
+
+    with nginx.process_of(parts, folder, port, (nginx.SHIPPED, Path(__file__).parent)):
+        until(done, 20)
+    return result
+
+
+def test_the_shipped_files_work_as_they_are(nginx_parts, tmp_path):
+    front, metrics = free_port(), free_port()
+    _write_shipped(nginx_parts, tmp_path, {"8081": str(front), "9145": str(metrics)})
+    with nginx.process_of(nginx_parts, tmp_path, front):
+        told = status(f"http://127.0.0.1:{metrics}")
+
+    assert told["dry_run"] is True
+
+
+def test_it_limits_several_services_each_by_its_own_lease(nginx_parts, tmp_path):
+    front, metrics = free_port(), free_port()
+    cart = """init_by_lua_block {
+    require("tidegate").setup { endpoint = "http://127.0.0.1:9", service = "prod/cart",
+                                without_lease = "closed" }"""
+    check = 'access_by_lua_block { require("tidegate").check(%s) }'
+    cart_name = '"prod/cart"'
+    location = f"location / {{ {check % cart_name} proxy_pass http://127.0.0.1:9; }}"
+    changes = {
+        "8081": str(front),
+        "9145;": f"{metrics}; {location}",
+        "init_by_lua_block {": cart,
+        check % "": check % '"prod/shop"',
+    }
+    _write_shipped(nginx_parts, tmp_path, changes)
+    with nginx.process_of(nginx_parts, tmp_path, front):
+        statuses = [
+            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code
+            for port in (front, metrics)
+        ]
+        counted = httpx.get(f"http://127.0.0.1:{metrics}/tidegate/metrics", trust_env=False).text
+
+    # The first is admitted without a lease; nobody serves it. The second is closed without one.
+    assert statuses == [502, 429]
+    assert 'tidegate_requests_total{service="prod/cart",class="",verdict="denied"} 1' in counted
+
+
+def test_with_a_wrong_setup_it_does_not_start_and_names_all_that_is_wrong(nginx_parts, tmp_path):
+    _write_shipped(nginx_parts, tmp_path, {'"prod/shop"': '"shop"', "dry_run": "dryrun"})
+    done = subprocess.run(
+        nginx.command(nginx_parts, tmp_path), env=nginx_parts.environment(nginx.SHIPPED),
+        check=False, capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    said = (tmp_path / "error.log").read_text()
+
+    assert done.returncode == 1
+    assert "service is shop, but it must be namespace/name" in said
+    assert "dryrun is no option" in said
+
+
+def test_a_reload_with_a_wrong_setup_changes_nothing(nginx_parts, tmp_path):
+    front, metrics = free_port(), free_port()
+    ports = {"8081": str(front), "9145": str(metrics)}
+    _write_shipped(nginx_parts, tmp_path, ports)
+    with nginx.process_of(nginx_parts, tmp_path, front) as process:
+        _write_shipped(nginx_parts, tmp_path, {**ports, "dry_run": "dryrun"})
+        process.send_signal(signal.SIGHUP)
+        until(lambda: "dryrun is no option" in (tmp_path / "error.log").read_text())
+
+        assert status(f"http://127.0.0.1:{metrics}")["dry_run"] is True
+        assert process.poll() is None
+
+
+def _write_shipped(parts, folder, changes) -> None:
+    """Write the shipped files, but for these changes and what runs them from this folder."""
+    snippet, text = [(nginx.SHIPPED / one).read_text() for one in ("tidegate.conf", "nginx.conf")]
+    text, heads = re.subn(r"^include .*?^events .*?$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert heads == 1, "nginx.conf has another shape than expected here"
+    inside = f"http {{\n    access_log off;\n{nginx.temporary_paths(folder)}\n"
+    text = nginx.preamble(parts, folder, 2) + text.replace("http {", inside)
+    text = text.replace("/etc/nginx/tidegate.conf", f"{folder}/tidegate.conf")
+    for before, after in changes.items():
+        assert before in snippet + text
+        snippet, text = snippet.replace(before, after), text.replace(before, after)
+    (folder / "tidegate.conf").write_text(snippet)
+    (folder / "nginx.conf").write_text(text)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers"
@@ -23,18 +24,29 @@ def installed(package: str, program: str) -> Path:
     """Return the path of ``program`` from ``package``; unpack the package first if need be."""
     wanted = PEERS / package / "usr" / "bin" / program
     if not wanted.is_file():
-        _unpack(package)
+        _unpack(package, [package])
     if not wanted.is_file():
         raise NotOfferedError(f"the Debian package {package} holds no usr/bin/{program}")
     return wanted
 
 
-def _unpack(package: str) -> None:
+def unpacked(name: str, packages: Sequence[str]) -> Path:
+    """Return the folder ``name`` in which all ``packages`` are unpacked; do so if need be.
+
+    Their dependencies are not followed: what a server needs is named.
+    """
+    folder = PEERS / name
+    if not folder.is_dir():
+        _unpack(name, packages)
+    return folder
+
+
+def _unpack(target: str, packages: Sequence[str]) -> None:
     for tool in ("apt-get", "dpkg"):
         if shutil.which(tool) is None:
-            raise NotOfferedError(f"no {tool} here, so no Debian package {package}")
+            raise NotOfferedError(f"no {tool} here, so no Debian package {packages[0]}")
     PEERS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{package}-", dir=PEERS) as name:
+    with tempfile.TemporaryDirectory(prefix=f"{target}-", dir=PEERS) as name:
         work = Path(name)
         for folder in ("lists/partial", "archives/partial"):
             (work / folder).mkdir(parents=True)
@@ -47,14 +59,14 @@ def _unpack(package: str) -> None:
             *("-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=2"),
         ]
         _do(["apt-get", *private, "-qq", "update"], work)
-        _do(["apt-get", *private, "-qq", "download", package], work)
-        (deb,) = work.glob(f"{package}_*.deb")
-        _do(["dpkg", "-x", str(deb), str(work / "unpacked")], work)
-        target = PEERS / package
+        _do(["apt-get", *private, "-qq", "download", *packages], work)
+        for deb in sorted(work.glob("*.deb")):
+            _do(["dpkg", "-x", str(deb), str(work / "unpacked")], work)
+        home = PEERS / target
         try:
-            (work / "unpacked").replace(target)
+            (work / "unpacked").replace(home)
         except OSError:  # another process was quicker; a rename leaves no half of a folder
-            if not target.is_dir():
+            if not home.is_dir():
                 raise
 
 

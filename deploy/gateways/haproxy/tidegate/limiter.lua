@@ -91,10 +91,10 @@ function Limiter:restage(now)
     local class = class_state(self, told)
     class.barred = over and told.last == "closed"
     class.own = refit(class.own, over and told.last == "open" and INF or parts[i], burst, now)
-    -- A ceiling that the class would not reach in any case is none: it rises with the limit.
-    local reaches = told.rps + lease.spare_rps
-    class.ceiling = told.ceiling_rps < reaches - 0.001 * #lease.classes
-      and refit(class.ceiling, over and INF or told.ceiling_rps, burst, now) or nil
+    -- Where the ceiling is but all that is spare, it moves with the limit.
+    local is_all = told.ceiling_rps >= told.rps + lease.spare_rps - 0.001 * #lease.classes
+    local ceiling = over and INF or is_all and parts[i] + spare or told.ceiling_rps
+    class.ceiling = refit(class.ceiling, ceiling, burst, now)
     classes[told.name] = class
     if told.header then
       headers[#headers + 1] = { name = told.header, class = class }

@@ -1,0 +1,86 @@
+"""HAProxy with `deploy/gateways/haproxy`: its configuration as it is shipped, but for threads."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.conformance.gateways import Capability
+from tests.conformance.setup import PartMissingError, Running, Setup, ended, free_port, listening
+from tests.peers.haproxy import HAProxy
+from tests.peers.install import NotOfferedError
+
+UNSUPPORTED: dict[Capability, str] = {}
+
+SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "haproxy"
+# So that a suite of seconds sees a window of clients pass.
+CLIENT_WINDOW_S = 2
+
+
+@contextmanager
+def start(setup: Setup) -> Iterator[Running]:
+    try:
+        haproxy = HAProxy()
+        assert haproxy.program.is_file()
+    except NotOfferedError as reason:
+        raise PartMissingError(f"HAProxy: {reason}") from reason
+    port, log = free_port(), setup.folder / "haproxy.log"
+    threads = int(setup.options.get("workers", 2))
+    configuration = setup.folder / "haproxy.cfg"
+    configuration.write_text(configured(setup, threads))
+    environment = haproxy.environment({
+        "SHOP_BIND": f"127.0.0.1:{port}",
+        "SHOP_SERVER": urlsplit(setup.origin_url).netloc,
+        "TIDEGATE_METRICS_BIND": f"unix@{setup.folder / 'metrics.sock'}",
+        "TIDEGATE_LUA": str(SHIPPED / "tidegate.lua"),
+        "TIDEGATE_SERVER": urlsplit(setup.endpoint_url).netloc,
+        **told(setup),
+    })  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [haproxy.program, "-W", "-db", "-f", configuration],
+            env=environment,
+            stdout=subprocess.DEVNULL,  # says the same as stderr: that is where it logs to
+            stderr=output,
+        )
+    try:
+        listening(port, process, log)
+        yield Running(f"http://127.0.0.1:{port}", threads, (process,), log)
+    finally:
+        ended(process)
+
+
+def told(setup: Setup) -> dict[str, str]:
+    """Return the options."""
+    token = {}
+    if setup.token is not None:
+        file = setup.folder / "token"
+        file.write_text(setup.token + "\n")
+        token = {"TIDEGATE_TOKEN_FILE": str(file)}
+    return {
+        "TIDEGATE_ENDPOINT": setup.endpoint_url,
+        "TIDEGATE_SERVICES": setup.service,
+        "TIDEGATE_INSTANCE": setup.instance,
+        # An abstract socket is the machine's, and several are run here.
+        "TIDEGATE_VIA": f"unix@{setup.folder / 'endpoint.sock'}",
+        "TIDEGATE_CLIENT_WINDOW_S": str(setup.options.get("client_window_s", CLIENT_WINDOW_S)),
+        "TIDEGATE_DRY_RUN": str(int(bool(setup.options.get("dry_run", False)))),
+        "TIDEGATE_WITHOUT_LEASE": str(setup.options.get("without_lease", "open")),
+        **token,
+    }
+
+
+def configured(setup: Setup, threads: int) -> str:
+    """Return the shipped configuration for this service."""
+    shipped = (SHIPPED / "haproxy.cfg").read_text()
+    assert shipped.count("nbthread 2") == 1
+    return shipped.replace("nbthread 2", f"nbthread {threads}").replace("prod/shop", setup.service)
+
+
+def reload(running: Running) -> None:
+    """Have the master start a new worker with the configuration as it is written now."""
+    running.processes[0].send_signal(signal.SIGUSR2)

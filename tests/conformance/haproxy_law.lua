@@ -1,6 +1,7 @@
 -- Answers on stdout, a line for each line on stdin: what HAProxy's Lua makes of a lease or a request.
 --   lease JSON            -> ok | refused REASON
 --   at AGE                -> STAGE LIMIT, of the lease before
+--   parts RPS             -> SPARE, then OWN CEILING of each class
 --   bucket RPS BURST      -> ok, a new one
 --   rate RPS BURST NOW    -> ok, the same one from now on
 --   ask NOW               -> seconds to wait; 0: it has passed
@@ -19,6 +20,14 @@ local does = {
   at = function(text)
     local stage, rps = leases.at(held, tonumber(text))
     return string.format("%s %.17g", stage, rps)
+  end,
+  parts = function(text)
+    local parts, ceilings, spare = leases.parts(held, tonumber(text))
+    local told = { string.format("%.17g", spare) }
+    for i, class in ipairs(held.classes) do
+      told[#told + 1] = string.format("%s %.17g %.17g", class.name, parts[i], ceilings[i])
+    end
+    return table.concat(told, " ")
   end,
   bucket = function(text)
     local rps, burst = text:match("(%S+) (%S+)")

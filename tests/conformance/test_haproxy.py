@@ -46,7 +46,7 @@ def test_a_lease_grows_old_although_the_poll_hangs(here):
     here.hand_out(50.0, burst=2, valid_for_s=1.2, refresh_s=0.4, safe_rps=10.0)
     here.endpoint.hang()
     time.sleep(2.0)  # longer than it is valid, shorter than the poll's time-out
-    held = metric(here.running, f'tidegate_stage{{service="{SHOP}",stage="safe"}}')
+    held = metric(here.running, f'tidegate_lease_stage{{service="{SHOP}",stage="safe"}}')
     offered = offer(here.url, 60, 2)
     here.endpoint.hang(hanging=False)
 
@@ -175,7 +175,7 @@ def two_on_one_limit(folder: Path, terms: LeaseTerms) -> Iterator[Pair]:
             setup = Setup(url, origin.url, SHOP, name, folder / name)
             gateways.append(stack.enter_context(haproxy.start(setup)))
         until = time.monotonic() + 10
-        fresh = f'tidegate_stage{{service="{SHOP}",stage="fresh"}}'
+        fresh = f'tidegate_lease_stage{{service="{SHOP}",stage="fresh"}}'
         while time.monotonic() < until and not all(metric(one, fresh) for one in gateways):
             time.sleep(0.1)
         yield Pair(endpoint, gateways)

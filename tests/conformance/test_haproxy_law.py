@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaler.adapters.api.models import LEASE
+from scaler.client.parts import parts_at
+from scaler.client.terms import terms_of
 from scaler.gcra import admit, rescaled
 from scaler.lease import Lease, Then, limit_at, stage_at
 from scaler.schedule import LimitStep
 from tests.conformance.gateways.haproxy import SHIPPED
+from tests.conformance.leases import SHOP, class_part, lease
 from tests.peers.haproxy import HAProxy
 from tests.peers.install import NotOfferedError
 
@@ -109,6 +112,38 @@ def test_a_bucket_decides_as_in_the_scaler(said, burst, steps):
     waits = [float(one) for one in said(lines) if one != "ok"]
 
     assert waits == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@st.composite
+def divided(draw: st.DrawFn) -> tuple[dict[str, object], float]:
+    classes = [
+        class_part(
+            name, own := draw(rates), own + draw(st.floats(0, 1000)),
+            guaranteed_rps=own * draw(st.floats(0, 1)), priority=draw(st.integers(0, 2)),
+        )
+        for name in draw(st.sets(st.sampled_from("abcd")))
+    ]  # fmt: skip
+    told = lease(1, sum(one["rps"] for one in classes) + draw(rates), classes=classes)
+    return told, draw(st.floats(0, 2e6))
+
+
+@FEW
+@given(case=divided())
+def test_classes_share_a_limit_as_in_the_client(said, case):
+    told, limit = case
+    first, answer = said([f"lease {json.dumps(told)}", f"parts {limit!r}"])
+    spare, *fields = answer.split()
+    got = {
+        name: (float(own), float(ceiling))
+        for name, own, ceiling in zip(*(fields[i::3] for i in range(3)), strict=True)
+    }
+    terms = terms_of(json.dumps(told).encode(), SHOP)
+    parts, left = parts_at(limit, terms)
+
+    assert first == "ok"
+    assert float(spare) == pytest.approx(left, rel=1e-9, abs=1e-6)
+    for one, part in zip(terms.classes, parts, strict=True):
+        assert got[one.name] == pytest.approx((part.qps, part.ceiling_qps), rel=1e-9, abs=1e-6)
 
 
 def test_no_lease_that_was_cut_off_is_accepted(said):

@@ -1,4 +1,5 @@
-"""HAProxy with `deploy/gateways/haproxy`: its configuration as it is shipped, but for threads."""
+"""HAProxy with `deploy/gateways/haproxy`: its configuration as it is shipped, but for threads,
+and for where a request's client and class are found."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conformance.gateways import Capability
-from tests.conformance.setup import PartMissingError, Running, Setup, ended, free_port, listening
+from tests.conformance.setup import (
+    CLASS_HEADER,
+    CLIENT_HEADER,
+    PartMissingError,
+    Running,
+    Setup,
+    ended,
+    free_port,
+    listening,
+)
 from tests.peers.haproxy import HAProxy
 from tests.peers.install import NotOfferedError
 
@@ -76,9 +86,18 @@ def told(setup: Setup) -> dict[str, str]:
 
 def configured(setup: Setup, threads: int) -> str:
     """Return the shipped configuration for this service."""
-    shipped = (SHIPPED / "haproxy.cfg").read_text()
-    assert shipped.count("nbthread 2") == 1
-    return shipped.replace("nbthread 2", f"nbthread {threads}").replace("prod/shop", setup.service)
+    text = (SHIPPED / "haproxy.cfg").read_text()
+    for shipped, ours in (
+        ("nbthread 2", f"nbthread {threads}"),
+        ("(txn.tidegate_client) src", f"(txn.tidegate_client) req.hdr({CLIENT_HEADER})"),
+        (
+            "(txn.tidegate_class) str(pay) if { path_beg /pay/ }",
+            f"(txn.tidegate_class) req.hdr({CLASS_HEADER})",
+        ),
+    ):
+        assert text.count(shipped) == 1
+        text = text.replace(shipped, ours)
+    return text.replace("prod/shop", setup.service)
 
 
 def reload(running: Running) -> None:

@@ -14,6 +14,7 @@ local lease = {}
 local MOST_RPS = 1e9
 local MOST_AGE_S = 7 * 24 * 3600.0
 local MOST_VERSION = 1e15
+local ROUNDED = 0.01
 
 local function refuse(...)
   error({ refused = string.format(...) })
@@ -74,6 +75,7 @@ local function classes_of(body)
     local class = {
       name = name,
       priority = number(told, "priority", MOST_RPS),
+      guaranteed_rps = number(told, "guaranteed_rps", MOST_RPS),
       rps = number(told, "rps", MOST_RPS),
       ceiling_rps = number(told, "ceiling_rps", MOST_RPS),
       last = one_of(told, "then", "open", "closed"),
@@ -164,6 +166,41 @@ function lease.at(held, age_s)
     return "safe", held.safe_rps, ends_s + held.max_stale_s
   end
   return held.last, held.last == "open" and math.huge or 0, math.huge
+end
+
+-- Give each class what it wants, first priority first; equals lose in proportion. Return what is left.
+local function hand_out(classes, left, wants, given)
+  local first = 1
+  while first <= #classes do
+    local last, wanted = first, wants[first]
+    while classes[last + 1] and classes[last + 1].priority == classes[first].priority do
+      last = last + 1
+      wanted = wanted + wants[last]
+    end
+    local part = wanted > left and left / wanted or 1
+    for i = first, last do
+      given[i] = (given[i] or 0) + wants[i] * part
+    end
+    left, first = math.max(0, left - wanted), last + 1
+  end
+  return left
+end
+
+-- Return each class's own part of a limit, its ceiling, and the spare. Below what is owned guarantees
+-- are kept first; what is more than was owned is spare. scaler/client/parts.py is the law.
+function lease.parts(held, rps)
+  local classes, kept, beyond, given, ceilings = held.classes, {}, {}, {}, {}
+  for i, one in ipairs(classes) do
+    kept[i], beyond[i] = one.guaranteed_rps, math.max(0, one.rps - one.guaranteed_rps)
+  end
+  local spare = hand_out(classes, hand_out(classes, rps, kept, given), beyond, given)
+  for i, one in ipairs(classes) do
+    -- Rates come rounded: a ceiling that is about all there is, is none and moves with the limit.
+    local bound = one.ceiling_rps < one.rps + held.spare_rps - ROUNDED
+    local most = given[i] + spare
+    ceilings[i] = bound and math.min(one.ceiling_rps, most) or most
+  end
+  return given, ceilings, spare
 end
 
 return lease

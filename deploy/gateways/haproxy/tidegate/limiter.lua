@@ -42,25 +42,6 @@ function Limiter:renew(lease, asked_at, now)
   self:restage(now)
 end
 
--- A class's own part in this stage. What is too little for all is cut from the last ones first.
-local function own_parts(lease, rps)
-  local parts, left, i = {}, rps, 1
-  local classes = lease.classes
-  while i <= #classes do
-    local last, wanted = i, classes[i].rps
-    while classes[last + 1] and classes[last + 1].priority == classes[i].priority do
-      last = last + 1
-      wanted = wanted + classes[last].rps
-    end
-    local part = wanted > left and left / wanted or 1
-    for j = i, last do
-      parts[j] = classes[j].rps * part
-    end
-    left, i = math.max(0, left - wanted), last + 1
-  end
-  return parts, left
-end
-
 local function class_state(self, told)
   local counts = self.counts[told.name] or { admitted = 0, denied = 0 }
   self.counts[told.name] = counts
@@ -84,17 +65,13 @@ function Limiter:restage(now)
   end
   local stage, rps, ends_s = leases.at(lease, now - self.heard)
   local over = stage == "open" or stage == "closed"
-  local parts, left = own_parts(lease, rps)
-  local spare = math.max(0, math.min(left, lease.spare_rps + math.max(0, rps - lease.rps)))
+  local parts, ceilings, spare = leases.parts(lease, rps)
   local classes, headers, burst = {}, {}, lease.burst
   for i, told in ipairs(lease.classes) do
     local class = class_state(self, told)
     class.barred = over and told.last == "closed"
     class.own = refit(class.own, over and told.last == "open" and INF or parts[i], burst, now)
-    -- Where the ceiling is but all that is spare, it moves with the limit.
-    local is_all = told.ceiling_rps >= told.rps + lease.spare_rps - 0.001 * #lease.classes
-    local ceiling = over and INF or is_all and parts[i] + spare or told.ceiling_rps
-    class.ceiling = refit(class.ceiling, ceiling, burst, now)
+    class.ceiling = refit(class.ceiling, over and INF or ceilings[i], burst, now)
     classes[told.name] = class
     if told.header then
       headers[#headers + 1] = { name = told.header, class = class }
@@ -176,10 +153,11 @@ function Limiter:decide(request, now)
   local first = find(request, " ", 1, true)
   local second = find(request, " ", first + 1, true)
   local class
-  if second > first + 1 then
-    class = self.classes[request:sub(first + 1, second - 1)]
-  elseif self.headers[1] then
+  if self.headers[1] then
     class = by_header(self.headers, request, first)
+  end
+  if not class and second > first + 1 then
+    class = self.classes[request:sub(first + 1, second - 1)]
   end
   local client, lease, wait = nil, self.lease, 0
   if second < #request then

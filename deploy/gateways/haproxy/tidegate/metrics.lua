@@ -5,15 +5,16 @@ local metrics = {}
 local STAGES = { "none", "fresh", "schedule", "safe", "open", "closed" }
 local ABOUT = {
   { "tidegate_limit_rps", "gauge", "Requests per second that may be admitted now." },
-  { "tidegate_stage", "gauge", "1 for how the limit is found now." },
+  { "tidegate_lease_stage", "gauge", "1 at the stage of the lease; none: there is none yet." },
   { "tidegate_lease_age_seconds", "gauge", "Since the lease was asked for or renewed." },
   { "tidegate_lease_version", "gauge", "Of the lease that is held." },
-  { "tidegate_enforced", "gauge", "0 in dry-run: what is denied passes." },
+  { "tidegate_enforcing", "gauge", "0 in dry-run: what is denied passes." },
   { "tidegate_requests_total", "counter", "Decisions; in dry-run those that would be made." },
   { "tidegate_client_denied_total", "counter", "Denied for their client's own level." },
   { "tidegate_clients", "gauge", "Clients seen in the window that runs." },
   { "tidegate_clients_overlooked_total", "counter", "Requests of clients beyond the most told apart." },
   { "tidegate_polls_total", "counter", "Answers of the endpoint." },
+  { "tidegate_fault", "gauge", "1 while something is wrong that was logged." },
   { "tidegate_faults_total", "counter", "Faults that were logged." },
 }
 
@@ -29,13 +30,13 @@ local function of_service(add, poller, now)
   local limiter, lease = poller.limiter, poller.limiter.lease
   add("tidegate_limit_rps", limiter.rps)
   for _, stage in ipairs(STAGES) do
-    add("tidegate_stage", stage == limiter.stage and 1 or 0, "stage", stage)
+    add("tidegate_lease_stage", stage == limiter.stage and 1 or 0, "stage", stage)
   end
   if lease then
     add("tidegate_lease_age_seconds", now - limiter.heard)
     add("tidegate_lease_version", lease.version)
   end
-  add("tidegate_enforced", limiter.enforced and 1 or 0)
+  add("tidegate_enforcing", limiter.enforced and 1 or 0)
   for name, counts in pairs(limiter.counts) do
     add("tidegate_requests_total", counts.admitted, "class", name, "verdict", "admitted")
     add("tidegate_requests_total", counts.denied, "class", name, "verdict", "denied")
@@ -48,6 +49,7 @@ local function of_service(add, poller, now)
   for result, number in pairs(poller.polls) do
     add("tidegate_polls_total", number, "result", result)
   end
+  add("tidegate_fault", next(poller.faults.said) and 1 or 0)
   add("tidegate_faults_total", poller.faults.number)
 end
 

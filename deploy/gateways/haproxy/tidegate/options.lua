@@ -90,6 +90,9 @@ function options.from_environment(get)
     end
   end
   local via = get("TIDEGATE_VIA") or ""
+  if via ~= "" and endpoint:find("^https:") then
+    wrong("TIDEGATE_ENDPOINT", endpoint, "http:// with TIDEGATE_VIA; TLS is its server line's")
+  end
   return {
     endpoint = endpoint,
     via = via ~= "" and via or nil,

@@ -12,7 +12,7 @@ local leases = require("tidegate.lease")
 local REFRESH_S = 2 -- until a lease says how often
 local SLACK_MS = 2000
 local MOST_BYTES = 1024 * 1024
-local LONGEST_PAUSE = 5 -- times the refresh interval
+local LONGEST_PAUSE_S = 2
 
 local Poller = {}
 Poller.__index = Poller
@@ -169,8 +169,8 @@ local function pause(self, well, refresh_s, asked_at)
     return self.changed and least or math.max(left, least)
   end
   self.failures = self.failures + 1
-  local most = math.min(2 ^ (self.failures - 1), LONGEST_PAUSE)
-  return refresh_s * most * (0.5 + math.random() / 2)
+  local most = math.min(refresh_s * 2 ^ math.min(self.failures - 1, 10), LONGEST_PAUSE_S)
+  return most * (0.5 + math.random() / 2)
 end
 
 -- One round: ask for the lease, report, and return the seconds until the next one.

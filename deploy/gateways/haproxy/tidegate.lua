@@ -18,12 +18,13 @@ local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
 
 local options = require("tidegate.options").from_environment(os.getenv)
+local Books = require("tidegate.books")
 local Faults = require("tidegate.faults")
 local Limiter = require("tidegate.limiter")
 local Poller = require("tidegate.poller")
 local metrics = require("tidegate.metrics")
 
-local TICK_MS = 200
+local TICK_MS = 100
 
 local epoch_s = core.now().sec
 
@@ -79,6 +80,17 @@ for _, poller in pairs(pollers) do
   end)
 end
 
+-- The stick table `tidegate_books` of haproxy.cfg, and the map that TIDEGATE_BOOKS names.
+local books = {}
+for service, limiter in pairs(options.books and limiters or {}) do
+  books[service] = Books.new(limiter, function(key, value)
+    core.set_map(options.books, key, string.format("%d", value))
+  end, function(value)
+    local entry = core.backends.tidegate_books.stktable:lookup(string.format("%d", value))
+    return entry and entry.gpc0 or 0
+  end)
+end
+
 -- Stages pass and windows turn without requests too, and however long a poll hangs.
 core.register_task(function()
   while true do
@@ -96,6 +108,9 @@ core.register_task(function()
       end
       if limiter.clients:turn(now) then
         pollers[service].news_of_clients = true
+      end
+      if books[service] then
+        books[service]:tick(now)
       end
     end
     core.msleep(TICK_MS)

@@ -42,6 +42,7 @@ def start(setup: Setup) -> Iterator[Running]:
     threads = int(setup.options.get("workers", 2))
     configuration = setup.folder / "haproxy.cfg"
     configuration.write_text(configured(setup, threads))
+    (setup.folder / "books.map").touch()
     environment = haproxy.environment({
         "SHOP_BIND": f"127.0.0.1:{port}",
         "SHOP_SERVER": urlsplit(setup.origin_url).netloc,
@@ -75,6 +76,7 @@ def told(setup: Setup) -> dict[str, str]:
         "TIDEGATE_ENDPOINT": setup.endpoint_url,
         "TIDEGATE_SERVICES": setup.service,
         "TIDEGATE_INSTANCE": setup.instance,
+        "TIDEGATE_BOOKS": str(setup.folder / "books.map"),
         # An abstract socket is the machine's, and several are run here.
         "TIDEGATE_VIA": f"unix@{setup.folder / 'endpoint.sock'}",
         "TIDEGATE_CLIENT_WINDOW_S": str(setup.options.get("client_window_s", CLIENT_WINDOW_S)),
@@ -87,9 +89,15 @@ def told(setup: Setup) -> dict[str, str]:
 def configured(setup: Setup, threads: int) -> str:
     """Return the shipped configuration for this service."""
     text = (SHIPPED / "haproxy.cfg").read_text()
+    # A client that names itself, or nobody: then most requests take a pass.
+    books = setup.options.get("books", False)
+    client = f"req.hdr({CLIENT_HEADER}-of-nobody)" if books else f"req.hdr({CLIENT_HEADER})"
     for shipped, ours in (
         ("nbthread 2", f"nbthread {threads}"),
-        ("(txn.tidegate_client) src", f"(txn.tidegate_client) req.hdr({CLIENT_HEADER})"),
+        (
+            "    http-request set-var(txn.tidegate_client) src\n",
+            f"    http-request set-var(txn.tidegate_client) {client}\n",
+        ),
         (
             "(txn.tidegate_class) str(pay) if { path_beg /pay/ }",
             f"(txn.tidegate_class) req.hdr({CLASS_HEADER})",

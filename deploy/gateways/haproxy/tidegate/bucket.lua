@@ -41,8 +41,8 @@ function bucket.wait(one, now)
   return wait > SLACK * interval and wait or 0
 end
 
--- Put a request in.
-function bucket.take(one, now)
+-- Put in a request, or as many as `requests`.
+function bucket.take(one, now, requests)
   local interval, tat = one.interval, one.tat
   if interval == INF then
     return
@@ -51,7 +51,14 @@ function bucket.take(one, now)
   elseif tat > now + one.depth then
     tat = now + one.depth
   end
-  one.tat = tat + interval
+  one.tat = tat + interval * (requests or 1)
+end
+
+-- Take out so many that were put in and did not come.
+function bucket.put_back(one, requests)
+  if one.interval > 0 and one.interval < INF then
+    one.tat = one.tat - one.interval * requests
+  end
 end
 
 -- Return how many requests would pass at once.

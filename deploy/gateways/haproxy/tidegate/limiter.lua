@@ -28,7 +28,7 @@ function Limiter.new(service, options, now)
     stage = "none", rps = options.first_rps, changes_at = INF, heard = now,
     total = bucket.new(options.first_rps, math.max(1, options.first_rps / 10)),
     classes = {}, headers = {},
-    counts = {}, rest = { name = "", admitted = 0, denied = 0 }, client_denied = 0,
+    counts = {}, rest = { name = "", admitted = 0, denied = 0 }, client_denied = 0, passes = 0,
     clients = Clients.new(options.client_window_s, options.most_clients, now),
     enforced = not options.dry_run,
   }
@@ -182,6 +182,16 @@ function Limiter:decide(request, now)
   counts.admitted = counts.admitted + 1
   local room = put_in(self, own, spare, ceiling, now)
   return self.rps < INF and 1 + math.floor(room) or 0
+end
+
+-- Whether haproxy.cfg tells Lua of all headers by which the lease knows a class.
+function Limiter:is_told_by_rules()
+  for _, one in ipairs(self.headers) do
+    if not self.options.marking[one.name] then
+      return false
+    end
+  end
+  return true
 end
 
 -- Return whole seconds; where nothing would ever pass, until there may be news.

@@ -10,6 +10,7 @@ local ABOUT = {
   { "tidegate_lease_version", "gauge", "Of the lease that is held." },
   { "tidegate_enforcing", "gauge", "0 in dry-run: what is denied passes." },
   { "tidegate_requests_total", "counter", "Decisions; in dry-run those that would be made." },
+  { "tidegate_passes_total", "counter", "Admitted by a pass, without Lua." },
   { "tidegate_client_denied_total", "counter", "Denied for their client's own level." },
   { "tidegate_clients", "gauge", "Clients seen in the window that runs." },
   { "tidegate_clients_overlooked_total", "counter", "Requests of clients beyond the most told apart." },
@@ -43,6 +44,7 @@ local function of_service(add, poller, now)
   end
   add("tidegate_requests_total", limiter.rest.admitted, "class", "", "verdict", "admitted")
   add("tidegate_requests_total", limiter.rest.denied, "class", "", "verdict", "denied")
+  add("tidegate_passes_total", limiter.passes)
   add("tidegate_client_denied_total", limiter.client_denied)
   add("tidegate_clients", limiter.clients.number)
   add("tidegate_clients_overlooked_total", limiter.clients.overlooked)

@@ -71,6 +71,15 @@ local function services_of(get)
   return services
 end
 
+-- The headers that the rules look for before they let a request take a pass.
+local function marking_of(get)
+  local marking = {}
+  for header in (get("TIDEGATE_BOOKS_HEADERS") or "x-stress-test"):gmatch("%S+") do
+    marking[header:lower()] = true
+  end
+  return marking
+end
+
 -- Return the options; `get` is os.getenv.
 function options.from_environment(get)
   local endpoint = (get("TIDEGATE_ENDPOINT") or ""):gsub("/+$", "")
@@ -97,6 +106,8 @@ function options.from_environment(get)
     endpoint = endpoint,
     via = via ~= "" and via or nil,
     services = services_of(get),
+    books = get("TIDEGATE_BOOKS") ~= "" and get("TIDEGATE_BOOKS") or nil,
+    marking = marking_of(get),
     dry_run = switch(get, "TIDEGATE_DRY_RUN"),
     first_rps = first_rps(get),
     client_window_s = number(get, "TIDEGATE_CLIENT_WINDOW_S", 15, 1, 3600),

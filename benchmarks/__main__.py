@@ -19,6 +19,7 @@ PARTS = {
     "shedding": "shedding",
     "endpoint": "endpoint",
     "haproxy": "haproxy",
+    "gateways": "gateways",
 }
 WITH_TRACES = {"accuracy", "replay"}
 

@@ -26,9 +26,12 @@ class Site:
     """What one gateway stands between.
 
     Attributes:
+        gateway: that is running here; folder: its own.
         version: of the lease that was set last.
     """
 
+    gateway: Gateway
+    folder: Path
     endpoint: ScriptedEndpoint
     origin: Origin
     running: Running
@@ -77,8 +80,8 @@ def site(
         setup = Setup(
             endpoint.url, origin.url, SHOP, f"gw-{folder.name}", folder, token, options or {}
         )
-        with _started(gateway, setup) as running:
-            here = Site(endpoint, origin, running)
+        with started(gateway, setup) as running:
+            here = Site(gateway, folder, endpoint, origin, running)
             if is_up:
                 endpoint.told(1, running.instances)
                 time.sleep(TAKEN_IN_S)
@@ -86,7 +89,7 @@ def site(
 
 
 @contextmanager
-def _started(gateway: Gateway, setup: Setup) -> Iterator[Running]:
+def started(gateway: Gateway, setup: Setup) -> Iterator[Running]:
     """Start a gateway; one whose parts are not here is skipped by name, but never in CI."""
     try:
         starting = gateway.start(setup)

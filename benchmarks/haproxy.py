@@ -1,7 +1,8 @@
 """HAProxy at its own limit: what a decision costs it, beside no check and beside a stick table.
 
 The origin is a HAProxy too, and answers from memory: no real service is as fast, so the check
-weighs as much as it ever can. Rounds take turns, so that what else the machine does falls on all alike.
+weighs as much as it ever can. Rounds take turns, so that what else the machine does falls on all
+alike.
 """
 
 from __future__ import annotations
@@ -24,22 +25,14 @@ from tests.peers.haproxy import HAProxy
 from tests.peers.install import unpacked
 
 ROUNDS, ROUND_S, CONNECTIONS = 9, 1, 8
-CLIENT = """\
-    http-request set-var(txn.tidegate_client) src
-"""
-PASS = """\
-    http-request set-var(txn.tidegate_book) str(prod/shop),concat(' ',txn.tidegate_class),map_str_int(books.map,0) unless { var(txn.tidegate_client) -m found } || { req.hdr(x-stress-test) -m found }
-    http-request set-var(txn.tidegate_passes) var(txn.tidegate_book),mod(10000000)
-    http-request track-sc2 var(txn.tidegate_book) table tidegate_books
-    http-request set-var(txn.tidegate) int(0) if { sc_inc_gpc0(2),sub(txn.tidegate_passes) le 0 }
-"""  # noqa: E501
-DECIDE = """\
-    http-request set-var(txn.tidegate) req.hdr_names,concat(' ',txn.tidegate_class,' '),concat(,txn.tidegate_client),lua.tidegate(prod/shop) unless { var(txn.tidegate) -m found }
-    http-request return status 429 if { var(txn.tidegate) -m int lt 0 }
-"""  # noqa: E501
-TELL = """\
-    http-response set-header RateLimit "\\"default\\";r=%[var(txn.tidegate),sub(1)];t=1" if { var(txn.tidegate) -m int gt 0 }
-"""  # noqa: E501
+SHIPPED_RULES = [
+    line.replace("${TIDEGATE_BOOKS}", "books.map")
+    for line in (SHIPPED / "haproxy.cfg").read_text().splitlines(keepends=True)
+    if "txn.tidegate" in line
+]
+TELLS = [line for line in SHIPPED_RULES if "http-response" in line]
+DECIDES = [line for line in SHIPPED_RULES if line not in TELLS]
+NAMES_NOBODY = [line for line in DECIDES if "set-var(txn.tidegate_client)" not in line]
 STICK = """\
     http-request track-sc0 int(1) table counts
     http-request set-var(txn.limit) str(default),map_str_int(limit.map,10)
@@ -48,9 +41,9 @@ STICK = """\
 """
 FRONTS = {
     "no check": "",
-    "the check with passes": PASS + DECIDE,
-    "the check of clients too: each asks Lua": CLIENT + DECIDE,
-    "the same, and RateLimit on what passes": CLIENT + DECIDE + TELL,
+    "the check with passes": "".join(NAMES_NOBODY),
+    "the check of clients too: each asks Lua": "".join(DECIDES),
+    "the same, and RateLimit on what passes": "".join(SHIPPED_RULES),
     "a stick table and a map instead": STICK,
 }
 DEFAULTS = "defaults\n mode http\n timeout connect 2s\n timeout client 9s\n timeout server 9s\n"
@@ -102,7 +95,8 @@ def _running(folder: Path, endpoint_url: str) -> Iterator[tuple[int, list[int]]]
     )
     (folder / "gateway.cfg").write_text(
         f"global\n nbthread 2\n setenv TIDEGATE_ENDPOINT {endpoint_url}\n"
-        f" setenv TIDEGATE_SERVICES {SHOP}\n setenv TIDEGATE_BOOKS books.map\n lua-load {SHIPPED / 'tidegate.lua'}\n{DEFAULTS}"
+        f" setenv TIDEGATE_SERVICES {SHOP}\n setenv TIDEGATE_BOOKS books.map\n"
+        f" lua-load {SHIPPED / 'tidegate.lua'}\n{DEFAULTS}"
         f"{fronts}backend counts\n stick-table type integer size 10 store gpc0,gpc0_rate(1s)\n"
         "backend tidegate_books\n stick-table type string len 24 size 10k expire 10s store gpc0\n"
         f"backend origin\n server origin 127.0.0.1:{origin}\n"
@@ -110,7 +104,7 @@ def _running(folder: Path, endpoint_url: str) -> Iterator[tuple[int, list[int]]]
     with ExitStack() as stack:
         processes = []
         for name in ("origin.cfg", "gateway.cfg"):
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - of our own choice
                 [real.program, "-db", "-f", name], cwd=folder, env=real.environment({}),
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
@@ -126,7 +120,7 @@ def _round(pid: int, port: int) -> tuple[float, float, float, float]:
     libraries = ":".join(map(str, (home / "usr" / "lib").glob("*-linux-gnu")))
     before = _busy_s(pid)
     options = ["-t1", f"-c{CONNECTIONS}", f"-d{ROUND_S}", "--latency"]
-    told = subprocess.run(
+    told = subprocess.run(  # noqa: S603 - of our own choice
         [home / "usr" / "bin" / "wrk", *options, f"http://127.0.0.1:{port}/"],
         env={"LD_LIBRARY_PATH": libraries}, check=True, capture_output=True, text=True, timeout=60,
     ).stdout  # fmt: skip

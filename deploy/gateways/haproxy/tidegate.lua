@@ -106,9 +106,7 @@ core.register_task(function()
       elseif limiter.stage == "fresh" then
         pollers[service].faults:over("stale")
       end
-      if limiter.clients:turn(now) then
-        pollers[service].news_of_clients = true
-      end
+      limiter.clients:turn(now)
       if books[service] then
         books[service]:tick(now)
       end

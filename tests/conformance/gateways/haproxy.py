@@ -6,7 +6,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,21 +27,28 @@ from tests.peers.install import NotOfferedError
 UNSUPPORTED: dict[Capability, str] = {}
 
 SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "haproxy"
-# So that a suite of seconds sees a window of clients pass.
-CLIENT_WINDOW_S = 2
+
+
+def start(setup: Setup) -> AbstractContextManager[Running]:
+    return _start(setup, configured(setup))
+
+
+def start_bare(setup: Setup) -> AbstractContextManager[Running]:
+    """Start it without the rules that ask for a decision."""
+    lines = configured(setup).splitlines(keepends=True)
+    return _start(setup, "".join(line for line in lines if "txn.tidegate" not in line))
 
 
 @contextmanager
-def start(setup: Setup) -> Iterator[Running]:
+def _start(setup: Setup, configuration: str) -> Iterator[Running]:
     try:
         haproxy = HAProxy()
         assert haproxy.program.is_file()
     except NotOfferedError as reason:
         raise PartMissingError(f"HAProxy: {reason}") from reason
     port, log = free_port(), setup.folder / "haproxy.log"
-    threads = int(setup.options.get("workers", 2))
-    configuration = setup.folder / "haproxy.cfg"
-    configuration.write_text(configured(setup, threads))
+    file = setup.folder / "haproxy.cfg"
+    file.write_text(configuration)
     (setup.folder / "books.map").touch()
     environment = haproxy.environment({
         "SHOP_BIND": f"127.0.0.1:{port}",
@@ -53,14 +60,14 @@ def start(setup: Setup) -> Iterator[Running]:
     })  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [haproxy.program, "-W", "-db", "-f", configuration],
+            [haproxy.program, "-W", "-db", "-f", file],
             env=environment,
             stdout=subprocess.DEVNULL,  # says the same as stderr: that is where it logs to
             stderr=output,
         )
     try:
         listening(port, process, log)
-        yield Running(f"http://127.0.0.1:{port}", threads, (process,), log)
+        yield Running(f"http://127.0.0.1:{port}", threads_of(setup), (process,), log)
     finally:
         ended(process)
 
@@ -79,21 +86,24 @@ def told(setup: Setup) -> dict[str, str]:
         "TIDEGATE_BOOKS": str(setup.folder / "books.map"),
         # An abstract socket is the machine's, and several are run here.
         "TIDEGATE_VIA": f"unix@{setup.folder / 'endpoint.sock'}",
-        "TIDEGATE_CLIENT_WINDOW_S": str(setup.options.get("client_window_s", CLIENT_WINDOW_S)),
         "TIDEGATE_DRY_RUN": str(int(bool(setup.options.get("dry_run", False)))),
         "TIDEGATE_WITHOUT_LEASE": str(setup.options.get("without_lease", "open")),
         **token,
     }
 
 
-def configured(setup: Setup, threads: int) -> str:
+def threads_of(setup: Setup) -> int:
+    return int(str(setup.options.get("workers", 2)))
+
+
+def configured(setup: Setup) -> str:
     """Return the shipped configuration for this service."""
     text = (SHIPPED / "haproxy.cfg").read_text()
     # A client that names itself, or nobody: then most requests take a pass.
     books = setup.options.get("books", False)
     client = f"req.hdr({CLIENT_HEADER}-of-nobody)" if books else f"req.hdr({CLIENT_HEADER})"
     for shipped, ours in (
-        ("nbthread 2", f"nbthread {threads}"),
+        ("nbthread 2", f"nbthread {threads_of(setup)}"),
         (
             "    http-request set-var(txn.tidegate_client) src\n",
             f"    http-request set-var(txn.tidegate_client) {client}\n",

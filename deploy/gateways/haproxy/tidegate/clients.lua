@@ -1,18 +1,18 @@
 -- What each client offers, and what it may be admitted.
 --
--- Who is abusive is seen by a bucket too, in which every request counts, refused or not: it drains
--- at `abusive_above_rps`, and whoever has put in more than drains in ABUSE_S is abusive until it
--- has been below that rate for a while. So a heavy abuser is known at once, and a page that loads
--- thirty pictures is not abuse.
+-- A client's rate is counted over a sliding window, refused requests included: what it sent in this
+-- one, and as much of the one before as the window that ends now still covers. In the very first
+-- window, over the time since it began. The level that tidegate names was worked out from the same.
 --
--- Clients live in two generations. The younger one takes requests; the older one is complete, so it
--- can be counted while requests go on, and is dropped as a whole: memory is bounded.
+-- A table is never gone through while requests may add to it: lists in the order of arrival are. Who
+-- was not seen for a whole window is dropped with it: memory is bounded by `most` clients a window.
 
 local bucket = require("tidegate.bucket")
 
-local ABUSE_S, PARDON_S = 10, 2
+-- Until so much of the first window is over, a rate is no more than this many seconds' count.
+local LEAST_S = 5
 -- Of the histogram: 60 upper bounds, each a quarter more than the one before.
-local LEAST_RPS, RATIO, BOUNDS = 0.05, 2 ^ (1 / 3), 60
+local LEAST_RPS, RATIO, BOUNDS = 0.02, 1.25, 60
 
 local Clients = {}
 Clients.__index = Clients
@@ -20,10 +20,8 @@ Clients.__index = Clients
 -- Args: window_s: over which clients are counted; most: clients that are told apart in it.
 function Clients.new(window_s, most, now)
   local made = {
-    window_s = window_s, most = most, number = 0,
-    young = {}, old = {}, generation = 0,
-    -- The first windows are short, or nobody knew of abuse until a whole one is over.
-    this_s = window_s / 8, began = now, old_s = 0, overlooked = 0,
+    window_s = window_s, most = most, window = 0, began = now, overlooked = 0,
+    young = {}, old = {}, young_list = {}, old_list = {},
   }
   return setmetatable(made, Clients)
 end
@@ -32,39 +30,36 @@ end
 function Clients:seen(name)
   local one = self.young[name]
   if not one then
-    if self.number >= self.most then
+    local number = #self.young_list
+    if number >= self.most then
       self.overlooked = self.overlooked + 1
       return nil
     end
-    one = self.old[name] or { count = 0, before = 0, meter = 0, above = 0, tat = -math.huge }
-    one.before, one.count, one.generation = one.count, 0, self.generation
-    self.young[name], self.number = one, self.number + 1
+    one = self.old[name] or { count = 0, tat = -math.huge }
+    one.before, one.count, one.window = one.count, 0, self.window
+    self.young[name], self.young_list[number + 1] = one, one
   end
   one.count = one.count + 1
   return one
 end
 
-local function is_abusive(one, above, now)
-  if above ~= one.above then
-    local ahead = one.meter - now
-    if ahead > 0 and above > 0 then
-      one.meter = now + ahead * (one.above / above)
-    end
-    one.above = above
+-- Return the requests per second that a client offers.
+function Clients:rate(one, now)
+  local passed = now - self.began
+  if self.window == 0 then
+    return one.count / math.max(passed, math.min(LEAST_S, self.window_s))
   end
-  if above <= 0 then
-    return true
+  local rest = math.max(0, 1 - passed / self.window_s)
+  if one.window ~= self.window then
+    return one.count * rest / self.window_s
   end
-  local meter = (one.meter > now and one.meter or now) + 1 / above
-  local most = now + ABUSE_S + PARDON_S
-  one.meter = meter < most and meter or most
-  return meter - now > ABUSE_S
+  return (one.count + one.before * rest) / self.window_s
 end
 
 -- Return seconds until this client may pass; 0: now. Call `seen` first, and `take` once it passes.
-function Clients.wait(one, level, now)
+function Clients:wait(one, level, now)
   local rps, burst = level.rps, level.burst
-  if level.abusive_above_rps and is_abusive(one, level.abusive_above_rps, now) then
+  if level.abusive_above_rps and self:rate(one, now) > level.abusive_above_rps then
     rps = level.abusive_rps or rps
     burst = math.max(1, rps or 1)
   end
@@ -84,31 +79,41 @@ function Clients.take(one, now)
   end
 end
 
--- Begin the next generation if this one is over; return whether it was.
+-- Begin the next window if this one is over.
 function Clients:turn(now)
   local passed = now - self.began
-  if passed < self.this_s then
-    return false
+  if passed < self.window_s then
+    return
   end
-  self.old, self.old_s, self.young, self.number = self.young, passed, {}, 0
-  self.generation, self.began = self.generation + 1, now
-  self.this_s = math.min(self.this_s * 2, self.window_s)
-  return true
+  -- After two windows without a turn nothing that was counted is of now.
+  local lost = passed >= 2 * self.window_s
+  self.old, self.old_list = lost and {} or self.young, lost and {} or self.young_list
+  self.young, self.young_list = {}, {}
+  self.window, self.began = self.window + 1, lost and now or self.began + self.window_s
 end
 
--- Return upper bounds in requests per second and how many clients there were below each, for the
--- last window that is over; nil: there was nobody.
-function Clients:histogram()
+-- Return upper bounds in requests per second, and how many clients are below each; nil: nobody is.
+function Clients:histogram(now)
   local bounds, counts, all = {}, {}, 0
   for i = 1, BOUNDS do
     bounds[i], counts[i] = LEAST_RPS * RATIO ^ (i - 1), 0
   end
-  for _, one in pairs(self.old) do
-    local count = one.generation == self.generation and one.before or one.count
-    local rps = count / self.old_s
-    local i = 1 + math.ceil(math.log(math.max(rps / LEAST_RPS, 1), RATIO) - 1e-9)
-    i = math.min(math.max(i, 1), BOUNDS)
-    counts[i], all = counts[i] + 1, all + 1
+  local function add(one)
+    local rps = self:rate(one, now)
+    if rps > 0 then
+      local i = 1 + math.ceil(math.log(math.max(rps / LEAST_RPS, 1), RATIO) - 1e-9)
+      i = math.min(i, BOUNDS)
+      counts[i], all = counts[i] + 1, all + 1
+    end
+  end
+  local young, old, window = self.young_list, self.old_list, self.window
+  for i = 1, #young do
+    add(young[i])
+  end
+  for i = 1, #old do
+    if old[i].window ~= window then
+      add(old[i])
+    end
   end
   if all == 0 then
     return nil

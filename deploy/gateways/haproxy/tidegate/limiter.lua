@@ -17,6 +17,7 @@ local Clients = require("tidegate.clients")
 local wait_of, take, find = bucket.wait, bucket.take, string.find
 local INF = math.huge
 local COMMA, SPACE = 44, 32
+local MOST_NAME = 200 -- bytes of a client's name that count
 
 local Limiter = {}
 Limiter.__index = Limiter
@@ -161,9 +162,9 @@ function Limiter:decide(request, now)
   end
   local client, lease, wait = nil, self.lease, 0
   if second < #request then
-    client = self.clients:seen(request:sub(second + 1))
+    client = self.clients:seen(request:sub(second + 1, second + MOST_NAME))
     if client and lease and lease.per_client then
-      wait = Clients.wait(client, lease.per_client, now)
+      wait = self.clients:wait(client, lease.per_client, now)
     end
   end
   local counts, own, spare, ceiling = class and class.counts or self.rest, nil, nil, nil

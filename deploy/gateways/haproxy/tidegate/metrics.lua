@@ -46,7 +46,7 @@ local function of_service(add, poller, now)
   add("tidegate_requests_total", limiter.rest.denied, "class", "", "verdict", "denied")
   add("tidegate_passes_total", limiter.passes)
   add("tidegate_client_denied_total", limiter.client_denied)
-  add("tidegate_clients", limiter.clients.number)
+  add("tidegate_clients", #limiter.clients.young_list)
   add("tidegate_clients_overlooked_total", limiter.clients.overlooked)
   for result, number in pairs(poller.polls) do
     add("tidegate_polls_total", number, "result", result)

@@ -121,8 +121,8 @@ local function counted(self)
   return admitted, denied, classes, now
 end
 
-local function histogram_of(clients)
-  local bounds, counts = clients:histogram()
+local function histogram_of(clients, now)
+  local bounds, counts = clients:histogram(now)
   if not bounds then
     return ""
   end
@@ -138,7 +138,7 @@ local function report(self)
   local interval_s = math.min(math.max(asked_at - self.reported_at, 0.001), 3600)
   local limiter, lease = self.limiter, self.limiter.lease
   local admitted, denied, classes, now = counted(self)
-  local clients = self.news_of_clients and histogram_of(limiter.clients) or ""
+  local clients = histogram_of(limiter.clients, asked_at)
   local held = ',"version":%d,"epoch":%s,"holds_rps":%.3f'
   local body = string.format(
     '{"instance":%s,"interval_s":%.3f,"admitted":%d,"denied":%d,"classes":{%s}%s%s}',
@@ -152,7 +152,7 @@ local function report(self)
     url = self.url .. "/reports", headers = headers, body = body, timeout = SLACK_MS,
   })
   if response.status == 200 then
-    self.reported, self.reported_at, self.news_of_clients = now, asked_at, false
+    self.reported, self.reported_at = now, asked_at
     self.faults:over("no report")
     return take_in(self, response, asked_at)
   end

@@ -100,6 +100,7 @@ def test_it_reports_what_it_admitted_and_denied(measured):
 
 
 def news_of_a_drained_bucket(here: Site) -> tuple[Offered, Offered]:
+    here.hand_out(1000.0, burst=30)  # drains what was left in it before
     here.hand_out(5.0, burst=30)
     time.sleep(0.5)
     drained = offer(here.url, 60, 1)

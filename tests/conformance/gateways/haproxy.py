@@ -99,15 +99,13 @@ def threads_of(setup: Setup) -> int:
 def configured(setup: Setup) -> str:
     """Return the shipped configuration for this service."""
     text = (SHIPPED / "haproxy.cfg").read_text()
-    # A client that names itself, or nobody: then most requests take a pass.
-    books = setup.options.get("books", False)
-    client = f"req.hdr({CLIENT_HEADER}-of-nobody)" if books else f"req.hdr({CLIENT_HEADER})"
+    rule = "    http-request set-var(txn.tidegate_client) "
+    named = f"{rule}req.hdr({CLIENT_HEADER}) if {{ req.hdr({CLIENT_HEADER}) -m found }}\n"
+    # Passes are for requests whose client is not named.
+    client = "" if setup.options.get("books", False) else f"{rule}src\n{named}"
     for shipped, ours in (
         ("nbthread 2", f"nbthread {threads_of(setup)}"),
-        (
-            "    http-request set-var(txn.tidegate_client) src\n",
-            f"    http-request set-var(txn.tidegate_client) {client}\n",
-        ),
+        (f"{rule}src\n", client),
         (
             "(txn.tidegate_class) str(pay) if { path_beg /pay/ }",
             f"(txn.tidegate_class) req.hdr({CLASS_HEADER})",

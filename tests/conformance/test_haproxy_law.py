@@ -95,8 +95,14 @@ def test_a_lease_ages_as_in_the_scaler(said, aged):
 @FEW
 @given(
     burst=st.integers(1, 50),
-    steps=st.lists(st.tuples(st.floats(0, 0.2), rates | st.none()), min_size=30, max_size=80),
-)
+    # A change now and then, while the bucket is neither empty nor full.
+    steps=st.lists(
+        st.tuples(
+            st.floats(0, 0.02), st.sampled_from([None, None, None, 0.5, 3.0, 10.0, 77.7, 1e4])
+        ),
+        min_size=30, max_size=80,
+    ),
+)  # fmt: skip
 def test_a_bucket_decides_as_in_the_scaler(said, burst, steps):
     now, rate, tat = 5.0, 20.0, -math.inf
     lines, expected = [f"bucket {rate!r} {burst}"], []

@@ -10,6 +10,7 @@
 -- Why a bucket in Lua, and not a stick table compared with a map: a table's rate over a second lets
 -- a second's worth pass at once whatever the burst is, is checked and counted in two steps between
 -- which other threads pass, knows only whole requests per second, and has a fixed number of classes.
+-- Map and stick table serve where they are exact: to use up what a bucket has given (books.lua).
 --
 -- Load it with `lua-load`, not `lua-load-per-thread`: then there is one state for all threads, and
 -- HAProxy runs one call at a time in it. A converter cannot yield, so each decision is atomic.
@@ -108,7 +109,11 @@ core.register_task(function()
       end
       limiter.clients:turn(now)
       if books[service] then
-        books[service]:tick(now)
+        local well, why = pcall(books[service].tick, books[service], now)
+        if not well then
+          books[service] = nil
+          pollers[service].faults:say("no passes", tostring(why))
+        end
       end
     end
     core.msleep(TICK_MS)

@@ -100,9 +100,8 @@ def test_it_reports_what_it_admitted_and_denied(measured):
 
 
 def news_of_a_drained_bucket(here: Site) -> tuple[Offered, Offered]:
-    here.hand_out(1000.0, burst=30)  # drains what was left in it before
+    here.hand_out(1000.0, burst=30)  # whatever is in it drains at once
     here.hand_out(5.0, burst=30)
-    time.sleep(0.5)
     drained = offer(here.url, 60, 1)
     here.hand_out(6.0, burst=30)
     return drained, offer(here.url, 60, 1)
@@ -177,8 +176,7 @@ def test_a_refused_request_is_told_when_to_come_back(measured):
 
 
 def admitted(here: Site) -> Offered:
-    here.hand_out(50.0, burst=20)
-    time.sleep(0.5)
+    here.hand_out(500.0, burst=20)  # it drains at once, whatever is in it
     return offer(here.url, 20, 0.1)
 
 

@@ -2,17 +2,16 @@
 --
 -- A client's rate is counted over a sliding window, refused requests included: what it sent in this
 -- one, and as much of the one before as the window that ends now still covers. In the very first
--- window, over the time since it began. The level that tidegate names was worked out from the same.
+-- window all rates are too low alike, so the few first requests of a calm client do not mislead. The
+-- level that tidegate names was worked out from the same rates.
 --
 -- A table is never gone through while requests may add to it: lists in the order of arrival are. Who
 -- was not seen for a whole window is dropped with it: memory is bounded by `most` clients a window.
 
 local bucket = require("tidegate.bucket")
 
--- Until so much of the first window is over, a rate is no more than this many seconds' count.
-local LEAST_S = 5
 -- Of the histogram: 60 upper bounds, each a quarter more than the one before.
-local LEAST_RPS, RATIO, BOUNDS = 0.02, 1.25, 60
+local LEAST_RPS, RATIO, BOUNDS = 0.01, 1.25, 60
 
 local Clients = {}
 Clients.__index = Clients
@@ -45,11 +44,7 @@ end
 
 -- Return the requests per second that a client offers.
 function Clients:rate(one, now)
-  local passed = now - self.began
-  if self.window == 0 then
-    return one.count / math.max(passed, math.min(LEAST_S, self.window_s))
-  end
-  local rest = math.max(0, 1 - passed / self.window_s)
+  local rest = math.max(0, 1 - (now - self.began) / self.window_s)
   if one.window ~= self.window then
     return one.count * rest / self.window_s
   end
@@ -58,10 +53,15 @@ end
 
 -- Return seconds until this client may pass; 0: now. Call `seen` first, and `take` once it passes.
 function Clients:wait(one, level, now)
-  local rps, burst = level.rps, level.burst
-  if level.abusive_above_rps and self:rate(one, now) > level.abusive_above_rps then
-    rps = level.abusive_rps or rps
-    burst = math.max(1, rps or 1)
+  local rps, burst, above, left = level.rps, level.burst, level.abusive_above_rps, level.abusive_rps
+  if above and left then
+    if self:rate(one, now) > above then
+      rps, burst = math.min(left, rps or left), 1
+    elseif rps and rps >= above then
+      -- The same level for those who count no windows: as a bucket it would refuse a calm client's
+      -- requests that happen to come together.
+      rps = nil
+    end
   end
   if not rps then
     one.interval = nil

@@ -29,10 +29,18 @@ local TICK_MS = 100
 
 local epoch_s = core.now().sec
 
--- Return seconds since the start. HAProxy's own time: it never goes back.
+local latest = 0
+
+-- Return seconds since the start; they never go back. HAProxy's time is each thread's own, as of when
+-- it last woke: one that has waited for a core is behind, and would find in an empty bucket all that
+-- drained meanwhile.
 local function clock()
   local now = core.now()
-  return (now.sec - epoch_s) + now.usec / 1e6
+  local seconds = (now.sec - epoch_s) + now.usec / 1e6
+  if seconds > latest then
+    latest = seconds
+  end
+  return latest
 end
 
 local function warn(text)

@@ -82,6 +82,7 @@ def test_a_change_reaches_every_worker_within_a_second(measured):
 
 def report_of_load(here: Site) -> tuple[Offered, Sequence[ReportBody], int]:
     held = here.hand_out(20.0)
+    time.sleep(1.0)  # what was counted under another lease is reported by then
     before = len(here.endpoint.reports)
     offered = offer(here.url, 60, 1.5)
     time.sleep(1.0)

@@ -1,0 +1,107 @@
+-- Books of passes: requests that need not ask Lua, because their bucket has room for them.
+--
+-- A call into Lua costs HAProxy several µs, whatever it does there. So each tick the limiter takes a
+-- few tokens out of its buckets and lays them out as a book, which HAProxy's own rules use up: one
+-- entry of a map says which book it is and how many passes it has, a stick table counts them. What
+-- is left of a book goes back at the next tick. Where a bucket is nearly full there is no book, and
+-- each request is decided one by one. So the limit is kept as without books, a tick's passes late.
+--
+--   map      "SERVICE CLASS" -> NUMBER * PASSES + passes; a number is never used again
+--   table    keyed by that value, gpc0: requests that took a pass, or came too late for one
+
+local bucket = require("tidegate.bucket")
+
+local PASSES = 10000000 -- as in haproxy.cfg
+local PART = 0.75 -- of the room: the rest is for those who come too late
+local LEAST = 4
+
+local Books = {}
+Books.__index = Books
+
+-- Args: limiter: whose tokens; write(key, value): into the map; taken(book): from the stick table.
+function Books.new(limiter, write, taken)
+  local made = { limiter = limiter, write = write, taken = taken, open = {}, unused = {}, admitted = {}, number = 0 }
+  return setmetatable(made, Books)
+end
+
+-- What a request of this class takes from: its own bucket or the spare, and all that count it.
+local function buckets_of(limiter, class)
+  if not class then
+    return { limiter.total, limiter.spare }
+  elseif class.barred then
+    return nil
+  end
+  return { class.own, limiter.total, class.ceiling }
+end
+
+local function room_of(limiter, buckets, now)
+  if not buckets then
+    return 0
+  elseif limiter.rps == math.huge then
+    return PASSES - 1
+  end
+  local room = math.huge
+  for _, one in pairs(buckets) do
+    room = math.min(room, bucket.room(one, now))
+  end
+  return math.floor(math.min(room * PART, PASSES - 1))
+end
+
+-- Close a book: count what was taken, put back what was not.
+local function close(self, key, book)
+  local used = math.min(self.taken(book.value), book.passes)
+  book.counts.admitted = book.counts.admitted + used
+  self.limiter.passes = self.limiter.passes + used
+  for _, one in pairs(book.buckets) do
+    bucket.put_back(one, book.passes - used)
+  end
+  self.open[key], self.unused[key] = nil, used == 0 and book or nil
+  return used
+end
+
+local function open(self, key, counts, buckets, passes, now)
+  local unused = self.unused[key]
+  local book = { passes = passes, counts = counts, buckets = buckets }
+  if unused and unused.passes == passes then
+    book.value = unused.value
+  else
+    self.number = self.number + 1
+    book.value = self.number * PASSES + passes
+    self.write(key, book.value)
+  end
+  for _, one in pairs(buckets) do
+    bucket.take(one, now, passes)
+  end
+  self.open[key] = book
+end
+
+-- Lay out the books of the next tick. Call it from a task.
+function Books:tick(now)
+  local limiter, used = self.limiter, {}
+  for key, book in pairs(self.open) do
+    used[key] = close(self, key, book)
+  end
+  local function lay_out(name, class, counts)
+    local key = limiter.service .. " " .. name
+    local buckets = limiter:is_told_by_rules() and buckets_of(limiter, class) or nil
+    -- As many as may come till the next tick, if they become half as many again.
+    local came = counts.admitted - (self.admitted[key] or counts.admitted)
+    self.admitted[key] = counts.admitted
+    local passes = math.min(room_of(limiter, buckets, now), math.ceil(came * 1.5) + LEAST)
+    if passes >= LEAST then
+      open(self, key, counts, buckets, passes, now)
+    elseif used[key] then
+      self.write(key, 0)
+    end
+    used[key] = nil
+  end
+  lay_out("", nil, limiter.rest)
+  for name, class in pairs(limiter.classes) do
+    lay_out(name, class, class.counts)
+  end
+  for key in pairs(used) do -- of a class that is gone
+    self.write(key, 0)
+  end
+end
+
+return Books

@@ -1,0 +1,211 @@
+-- One service's limiter: who may pass now.
+--
+-- * Without classes there is one bucket, of the share.
+-- * A class passes from its own bucket first, then from the common spare one, while it is below its
+--   ceiling. Requests of no class pass from the spare one alone.
+-- * The share's bucket counts everything. It refuses what is not a class's own, so all together
+--   stay within the share and one burst.
+-- * No lease changes what is in a bucket; its rate alone.
+--
+-- Every call ends without a yield, and one call runs at a time in all threads (see tidegate.lua):
+-- so nothing here is locked.
+
+local bucket = require("tidegate.bucket")
+local leases = require("tidegate.lease")
+local Clients = require("tidegate.clients")
+
+local wait_of, take, find = bucket.wait, bucket.take, string.find
+local INF = math.huge
+local COMMA, SPACE = 44, 32
+local MOST_NAME = 200 -- bytes of a client's name that count
+
+local Limiter = {}
+Limiter.__index = Limiter
+
+-- Args: options: see tidegate.lua; now: monotonic seconds.
+function Limiter.new(service, options, now)
+  local made = {
+    service = service, options = options,
+    stage = "none", rps = options.first_rps, changes_at = INF, heard = now,
+    total = bucket.new(options.first_rps, math.max(1, options.first_rps / 10)),
+    classes = {}, headers = {},
+    counts = {}, rest = { name = "", admitted = 0, denied = 0 }, client_denied = 0, passes = 0,
+    clients = Clients.new(options.client_window_s, options.most_clients, now),
+    enforced = not options.dry_run,
+  }
+  return setmetatable(made, Limiter)
+end
+
+-- Act on a lease, or on the news that the same one is still true, as of the moment of asking.
+function Limiter:renew(lease, asked_at, now)
+  self.lease, self.heard = lease, asked_at
+  self.enforced = lease.enforced and not self.options.dry_run
+  self:restage(now)
+end
+
+local function class_state(self, told)
+  local counts = self.counts[told.name] or { admitted = 0, denied = 0 }
+  self.counts[told.name] = counts
+  local class = self.classes[told.name]
+  return class or { name = told.name, counts = counts }
+end
+
+local function refit(one, rps, burst, now)
+  if one then
+    bucket.set(one, rps, burst, now)
+    return one
+  end
+  return bucket.new(rps, burst)
+end
+
+-- Take in what the lease says at this age. The new classes replace the old ones at once.
+function Limiter:restage(now)
+  local lease = self.lease
+  if not lease then
+    return
+  end
+  local stage, rps, ends_s = leases.at(lease, now - self.heard)
+  local over = stage == "open" or stage == "closed"
+  local parts, ceilings, spare = leases.parts(lease, rps)
+  local classes, headers, burst = {}, {}, lease.burst
+  for i, told in ipairs(lease.classes) do
+    local class = class_state(self, told)
+    class.barred = over and told.last == "closed"
+    class.own = refit(class.own, over and told.last == "open" and INF or parts[i], burst, now)
+    class.ceiling = refit(class.ceiling, over and INF or ceilings[i], burst, now)
+    classes[told.name] = class
+    if told.header then
+      headers[#headers + 1] = { name = told.header, class = class }
+    end
+  end
+  bucket.set(self.total, rps, burst, now)
+  self.spare = #lease.classes > 0 and refit(self.spare, over and rps or spare, burst, now) or nil
+  self.classes, self.headers, self.stage, self.rps = classes, headers, stage, rps
+  self.changes_at = self.heard + ends_s
+end
+
+-- Return the class whose header is among the names of a request's headers, "a,b,c ".
+local function by_header(headers, names, stop)
+  for i = 1, #headers do
+    local wanted = headers[i].name
+    local from, to = find(names, wanted, 1, true)
+    while from and to < stop do
+      local before, after = from == 1 or names:byte(from - 1), names:byte(to + 1)
+      if (before == true or before == COMMA) and (after == COMMA or after == SPACE) then
+        return headers[i].class
+      end
+      from, to = find(names, wanted, to + 1, true)
+    end
+  end
+  return nil
+end
+
+-- Return seconds until it may pass and how many more would; 0: it is counted as passed.
+local function pass(self, class, now)
+  local total, own = self.total, class and class.own
+  if own then
+    if class.barred then
+      return INF
+    end
+    local own_wait = wait_of(own, now)
+    if own_wait > 0 then
+      own = nil
+    end
+  end
+  local ceiling, spare = class and class.ceiling, self.spare
+  if not own then
+    local wait = wait_of(total, now)
+    if spare then
+      wait = math.max(wait, wait_of(spare, now))
+    end
+    if ceiling then
+      wait = math.max(wait, wait_of(ceiling, now))
+    end
+    if wait > 0 then
+      return class and math.min(wait, wait_of(class.own, now)) or wait
+    end
+  end
+  return 0, own, spare, ceiling
+end
+
+local function put_in(self, own, spare, ceiling, now)
+  take(self.total, now)
+  if own then
+    take(own, now)
+  elseif spare then
+    take(spare, now)
+  end
+  if ceiling then
+    take(ceiling, now)
+  end
+  return bucket.room(own or spare or self.total, now)
+end
+
+-- Decide one request: "NAMES CLASS CLIENT", names of its headers with commas between, its class or
+-- nothing, and its client or nothing.
+--
+-- Returns: 0: admitted, there is no limit; n > 0: admitted, n - 1 more would be; n < 0: refused,
+-- not earlier than in -n seconds. Whole numbers: HAProxy 2.6 might still read a string of ours when
+-- another thread has collected it.
+function Limiter:decide(request, now)
+  if now >= self.changes_at then
+    self:restage(now)
+  end
+  local first = find(request, " ", 1, true)
+  local second = find(request, " ", first + 1, true)
+  local class
+  if self.headers[1] then
+    class = by_header(self.headers, request, first)
+  end
+  if not class and second > first + 1 then
+    class = self.classes[request:sub(first + 1, second - 1)]
+  end
+  local client, lease, wait = nil, self.lease, 0
+  if second < #request then
+    client = self.clients:seen(request:sub(second + 1, second + MOST_NAME))
+    if client and lease and lease.per_client then
+      wait = self.clients:wait(client, lease.per_client, now)
+    end
+  end
+  local counts, own, spare, ceiling = class and class.counts or self.rest, nil, nil, nil
+  if wait > 0 then
+    self.client_denied = self.client_denied + 1
+  else
+    wait, own, spare, ceiling = pass(self, class, now)
+  end
+  if wait > 0 then
+    counts.denied = counts.denied + 1
+    return self.enforced and -self:retry_after(wait) or 0
+  end
+  if client then
+    Clients.take(client, now)
+  end
+  counts.admitted = counts.admitted + 1
+  local room = put_in(self, own, spare, ceiling, now)
+  return self.rps < INF and 1 + math.floor(room) or 0
+end
+
+-- Whether haproxy.cfg tells Lua of all headers by which the lease knows a class.
+function Limiter:is_told_by_rules()
+  for _, one in ipairs(self.headers) do
+    if not self.options.marking[one.name] then
+      return false
+    end
+  end
+  return true
+end
+
+-- Return whole seconds; where nothing would ever pass, until there may be news.
+function Limiter:retry_after(wait)
+  if wait == INF then
+    wait = self.lease and self.lease.refresh_s or 1
+  end
+  return math.min(math.max(1, math.ceil(wait)), 3600)
+end
+
+-- Return the limit as a whole number, for RateLimit-Policy.
+function Limiter:quota()
+  return self.rps < INF and math.floor(self.rps) or 0
+end
+
+return Limiter

@@ -1,0 +1,121 @@
+"""HAProxy with `deploy/gateways/haproxy`: its configuration as it is shipped, but for threads,
+and for where a request's client and class are found."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.conformance.gateways import Capability
+from tests.conformance.setup import (
+    CLASS_HEADER,
+    CLIENT_HEADER,
+    PartMissingError,
+    Running,
+    Setup,
+    ended,
+    free_port,
+    listening,
+)
+from tests.peers.haproxy import HAProxy
+from tests.peers.install import NotOfferedError
+
+UNSUPPORTED: dict[Capability, str] = {}
+
+SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "haproxy"
+
+
+def start(setup: Setup) -> AbstractContextManager[Running]:
+    return _start(setup, configured(setup))
+
+
+def start_bare(setup: Setup) -> AbstractContextManager[Running]:
+    """Start it without the rules that ask for a decision."""
+    lines = configured(setup).splitlines(keepends=True)
+    return _start(setup, "".join(line for line in lines if "txn.tidegate" not in line))
+
+
+@contextmanager
+def _start(setup: Setup, configuration: str) -> Iterator[Running]:
+    try:
+        haproxy = HAProxy()
+        assert haproxy.program.is_file()
+    except NotOfferedError as reason:
+        raise PartMissingError(f"HAProxy: {reason}") from reason
+    port, log = free_port(), setup.folder / "haproxy.log"
+    file = setup.folder / "haproxy.cfg"
+    file.write_text(configuration)
+    (setup.folder / "books.map").touch()
+    environment = haproxy.environment({
+        "SHOP_BIND": f"127.0.0.1:{port}",
+        "SHOP_SERVER": urlsplit(setup.origin_url).netloc,
+        "TIDEGATE_METRICS_BIND": f"unix@{setup.folder / 'metrics.sock'}",
+        "TIDEGATE_LUA": str(SHIPPED / "tidegate.lua"),
+        "TIDEGATE_SERVER": urlsplit(setup.endpoint_url).netloc,
+        **told(setup),
+    })  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [haproxy.program, "-W", "-db", "-f", file],
+            env=environment,
+            stdout=subprocess.DEVNULL,  # says the same as stderr: that is where it logs to
+            stderr=output,
+        )
+    try:
+        listening(port, process, log)
+        yield Running(f"http://127.0.0.1:{port}", threads_of(setup), (process,), log)
+    finally:
+        ended(process)
+
+
+def told(setup: Setup) -> dict[str, str]:
+    """Return the options."""
+    token = {}
+    if setup.token is not None:
+        file = setup.folder / "token"
+        file.write_text(setup.token + "\n")
+        token = {"TIDEGATE_TOKEN_FILE": str(file)}
+    return {
+        "TIDEGATE_ENDPOINT": setup.endpoint_url,
+        "TIDEGATE_SERVICES": setup.service,
+        "TIDEGATE_INSTANCE": setup.instance,
+        "TIDEGATE_BOOKS": str(setup.folder / "books.map"),
+        # An abstract socket is the machine's, and several are run here.
+        "TIDEGATE_VIA": f"unix@{setup.folder / 'endpoint.sock'}",
+        "TIDEGATE_DRY_RUN": str(int(bool(setup.options.get("dry_run", False)))),
+        "TIDEGATE_WITHOUT_LEASE": str(setup.options.get("without_lease", "open")),
+        **token,
+    }
+
+
+def threads_of(setup: Setup) -> int:
+    return int(str(setup.options.get("workers", 2)))
+
+
+def configured(setup: Setup) -> str:
+    """Return the shipped configuration for this service."""
+    text = (SHIPPED / "haproxy.cfg").read_text()
+    rule = "    http-request set-var(txn.tidegate_client) "
+    named = f"{rule}req.hdr({CLIENT_HEADER}) if {{ req.hdr({CLIENT_HEADER}) -m found }}\n"
+    # Passes are for requests whose client is not named.
+    client = "" if setup.options.get("books", False) else f"{rule}src\n{named}"
+    for shipped, ours in (
+        ("nbthread 2", f"nbthread {threads_of(setup)}"),
+        (f"{rule}src\n", client),
+        (
+            "(txn.tidegate_class) str(pay) if { path_beg /pay/ }",
+            f"(txn.tidegate_class) req.hdr({CLASS_HEADER})",
+        ),
+    ):
+        assert text.count(shipped) == 1
+        text = text.replace(shipped, ours)
+    return text.replace("prod/shop", setup.service)
+
+
+def reload(running: Running) -> None:
+    """Have the master start a new worker with the configuration as it is written now."""
+    running.processes[0].send_signal(signal.SIGUSR2)

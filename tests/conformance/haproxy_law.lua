@@ -1,0 +1,54 @@
+-- Answers on stdout, a line for each line on stdin: what HAProxy's Lua makes of a lease or a request.
+--   lease JSON            -> ok | refused REASON
+--   at AGE                -> STAGE LIMIT, of the lease before
+--   parts RPS             -> SPARE, then OWN CEILING of each class
+--   bucket RPS BURST      -> ok, a new one
+--   rate RPS BURST NOW    -> ok, the same one from now on
+--   ask NOW               -> seconds to wait; 0: it has passed
+
+package.path = arg[1] .. "/?.lua;" .. package.path
+local leases = require("tidegate.lease")
+local bucket = require("tidegate.bucket")
+
+local held, one
+local does = {
+  lease = function(text)
+    local found, why = leases.received(nil, text, "prod/shop")
+    held = found
+    return found and "ok" or "refused " .. why:gsub("%s+", " ")
+  end,
+  at = function(text)
+    local stage, rps = leases.at(held, tonumber(text))
+    return string.format("%s %.17g", stage, rps)
+  end,
+  parts = function(text)
+    local parts, ceilings, spare = leases.parts(held, tonumber(text))
+    local told = { string.format("%.17g", spare) }
+    for i, class in ipairs(held.classes) do
+      told[#told + 1] = string.format("%s %.17g %.17g", class.name, parts[i], ceilings[i])
+    end
+    return table.concat(told, " ")
+  end,
+  bucket = function(text)
+    local rps, burst = text:match("(%S+) (%S+)")
+    one = bucket.new(tonumber(rps), tonumber(burst))
+    return "ok"
+  end,
+  rate = function(text)
+    local rps, burst, now = text:match("(%S+) (%S+) (%S+)")
+    bucket.set(one, tonumber(rps), tonumber(burst), tonumber(now))
+    return "ok"
+  end,
+  ask = function(text)
+    local now = tonumber(text)
+    local wait = bucket.wait(one, now)
+    if wait == 0 then
+      bucket.take(one, now)
+    end
+    return string.format("%.17g", wait)
+  end,
+}
+for line in io.lines() do
+  local what, text = line:match("^(%a+) ?(.*)$")
+  io.write(does[what](text), "\n")
+end

@@ -1,0 +1,173 @@
+"""What is HAProxy's own: its configuration, a reload, its metrics, and many of it on one limit."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conformance.gateways import haproxy
+from tests.conformance.leases import SHOP, class_part
+from tests.conformance.load import offer, offering
+from tests.conformance.setup import CLASS_HEADER, Running, Setup
+from tests.conformance.site import Site, site
+from tests.peers.haproxy import HAProxy
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory) -> Iterator[Site]:
+    with site(haproxy, tmp_path_factory.mktemp("haproxy") / "one") as one:
+        yield one
+
+
+def metric(running: Running, line: str) -> float:
+    """Return a series, named as the exposition names it."""
+    socket_ = str(running.log.parent / "metrics.sock")
+    with httpx.Client(transport=httpx.HTTPTransport(uds=socket_)) as client:
+        text = client.get("http://haproxy/tidegate/metrics").text
+    found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
+    assert found, f"no {line} in\n{text}"
+    return float(found[1])
+
+
+def test_a_lease_grows_old_although_the_poll_hangs(here):
+    here.hand_out(50.0, burst=2, valid_for_s=1.2, refresh_s=0.4, safe_rps=10.0)
+    here.endpoint.hang()
+    time.sleep(2.0)  # longer than it is valid, shorter than the poll's time-out
+    held = metric(here.running, f'tidegate_lease_stage{{service="{SHOP}",stage="safe"}}')
+    offered = offer(here.url, 60, 2)
+    here.endpoint.hang(hanging=False)
+
+    assert held == 1
+    assert offered.count(200) == pytest.approx(20, abs=3)
+    assert here.log.count("stage safe") == 1
+
+
+def test_a_request_without_any_header_is_limited_too(here):
+    here.hand_out(1.0, burst=1)
+    port = int(here.url.rpartition(":")[2])
+    statuses = []
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port), 5) as raw:
+            raw.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            statuses.append(raw.recv(4096).split(b" ", 2)[1])
+
+    assert statuses.count(b"429") >= 3
+
+
+def test_a_header_that_only_contains_the_name_is_another(here):
+    stress = class_part("stress", 1, 1, priority=9, match={"header": "x-stress-test"})
+    here.hand_out(200.0, burst=50, classes=[stress])
+    near = offer(here.url, 50, 1, headers={"x-stress-tested": "1", "my-x-stress-test": "1"})
+    meant = offer(here.url, 50, 1, headers={"x-stress-tested": "1", "X-Stress-Test": "1"})
+
+    assert near.statuses() == {200: 50}
+    name = f'tidegate_requests_total{{service="{SHOP}",class="stress",verdict="%s"}}'
+    assert metric(here.running, name % "admitted") == meant.count(200)
+    assert metric(here.running, name % "denied") == meant.count(429)
+
+
+def test_many_requests_pass_without_lua_and_the_limit_holds_to_the_letter(tmp_path):
+    with site(haproxy, tmp_path / "books", options={"books": True}) as one:
+        passes = f'tidegate_passes_total{{service="{SHOP}"}}'
+        one.hand_out(200.0, burst=40)
+        roomy = offer(one.url, 100, 2)
+        time.sleep(0.3)
+        taken = metric(one.running, passes)
+        began = time.monotonic()
+        falls = offering(one.url, 100, 4)
+        time.sleep(0.8)
+        one.hand_out(30.0, burst=6)
+        fallen = time.monotonic() - began + 0.5
+        offered = falls.result(30)
+
+        assert roomy.statuses() == {200: 200}
+        assert taken >= 0.8 * 200
+        assert metric(one.running, passes) > taken
+        most = 30 * (4 - fallen)
+        assert offered.count(200, fallen) == pytest.approx(most, rel=0.05, abs=2)
+        admitted = f'tidegate_requests_total{{service="{SHOP}",class="",verdict="admitted"}}'
+        assert metric(one.running, admitted) == 200 + offered.count(200)
+
+
+def test_no_stress_takes_the_pass_of_another_class(tmp_path):
+    stress = class_part("stress", 2, 2, priority=9, match={"header": "x-stress-test"})
+    with site(haproxy, tmp_path / "stress", options={"books": True}) as one:
+        one.hand_out(200.0, burst=40, classes=[class_part("pay", 100, 200), stress])
+        pay = {CLASS_HEADER: "pay"}
+        calm = offering(one.url, 60, 2, headers=pay)
+        stressed = offer(one.url, 60, 2, headers={**pay, "x-stress-test": "1"})
+
+        assert calm.result(20).statuses() == {200: 120}
+        # Its burst is as deep as the share's.
+        assert stressed.count(200) <= 40 + 2 * 2 + 1
+        assert metric(one.running, f'tidegate_passes_total{{service="{SHOP}"}}') > 60
+
+
+def test_no_pass_is_given_where_a_class_is_known_by_a_header_that_no_rule_looks_for(tmp_path):
+    other = class_part("batch", 2, 2, priority=9, match={"header": "x-batch"})
+    with site(haproxy, tmp_path / "other", options={"books": True}) as one:
+        one.hand_out(200.0, burst=40, classes=[other])
+        before = metric(one.running, f'tidegate_passes_total{{service="{SHOP}"}}')
+        offer(one.url, 60, 1)
+
+        assert metric(one.running, f'tidegate_passes_total{{service="{SHOP}"}}') == before
+
+
+def test_a_reload_keeps_the_limit_and_ends_the_old_worker(tmp_path):
+    options = {"without_lease": "20"}
+    with site(haproxy, tmp_path / "reloaded", options=options) as one:
+        one.hand_out(20.0, burst=2)
+        first = _workers(one.running)
+        load = offering(one.url, 60, 5)
+        time.sleep(1.5)
+        haproxy.reload(one.running)
+        offered = load.result(30)
+        last = _workers(one.running)
+
+        assert offered.count(0) == 0
+        assert len(last) == 1
+        assert last != first
+        # A new worker begins with an empty bucket: one burst more. Both count while both serve.
+        assert offered.count(200) <= 20 * 5 + 2 + 2 + 20
+        assert offered.count(200, 3) == pytest.approx(40, abs=4)
+
+
+def _workers(running: Running) -> set[str]:
+    pid = running.processes[0].pid
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        pytest.param("TIDEGATE_ENDPOINT", "tidegate:8080", "must be http://", id="no scheme"),
+        pytest.param("TIDEGATE_SERVICES", "shop", "namespace/name", id="no namespace"),
+        pytest.param("TIDEGATE_TOKEN_FILE", "/nowhere", "No such file", id="no token file"),
+        pytest.param("TIDEGATE_DRY_RUN", "yes", "must be 0 or 1", id="no switch"),
+        pytest.param("TIDEGATE_WITHOUT_LEASE", "-1", "requests per second", id="negative"),
+        pytest.param("TIDEGATE_INSTANCE", "gw 1", "letters, digits", id="a space in a name"),
+    ],
+)
+def test_a_wrong_option_is_named_before_it_starts(here, tmp_path, name, value, why):
+    real = HAProxy()
+    setup = Setup("http://127.0.0.1:9", "http://127.0.0.1:9", SHOP, "gw", tmp_path)
+    options = {
+        **haproxy.told(setup),
+        "TIDEGATE_LUA": str(haproxy.SHIPPED / "tidegate.lua"),
+        name: value,
+    }
+    checked = subprocess.run(
+        [real.program, "-c", "-f", haproxy.SHIPPED / "haproxy.cfg"],
+        env=real.environment(options), check=False, capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+
+    assert checked.returncode != 0
+    assert name in checked.stderr
+    assert why in checked.stderr

@@ -285,10 +285,6 @@ def _of_client(terms: ClientTerms, offers_qps: float) -> tuple[float, float]:
     """Return the rate and burst of a client that offers so much; inf: it is not limited."""
     above, left = terms.abusive_above_qps, terms.abusive_qps
     level = math.inf if terms.qps is None else terms.qps
-    if above is not None and left is not None:
-        if offers_qps > above:
-            return min(left, level), 1.0
-        # A level as high is for those who cannot tell what is abusive over a minute: as a bucket it
-        # would refuse two requests of a calm client that happen to come together.
-        level = level if level < above else math.inf
+    if above is not None and left is not None and offers_qps > above:
+        return min(left, level), 1.0
     return level, terms.burst

@@ -194,7 +194,9 @@ def _per_client(share_qps: float, said: Said, policy: ClientPolicy) -> Json | No
     level: Level = client_level(limit, rates, policy)
     if math.isinf(level.single_qps):
         return None
-    rps = _two_digits(level.single_qps if math.isinf(level.qps) else level.qps)
+    # Where only abuse is cut there is no level for the others: a bucket at the edge of what is normal
+    # over a minute would refuse two requests of a calm client that happen to come together.
+    rps = _two_digits(level.qps)
     return {
         "rps": rps,
         "burst": max(1, math.ceil(2 * rps)) if rps is not None else 0,

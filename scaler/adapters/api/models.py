@@ -31,7 +31,7 @@ LEASE: dict[str, JsonValue] = {
     "global": {"rps": 1240, "burst": 124, "max_inflight": 96},
     "share": {"policy": "fair_demand", "rps": 335, "burst": 34, "instances": 4, "reason": "fair"},
     "per_client": {
-        "rps": 12, "burst": 24, "abusive_above_rps": 12, "abusive_rps": 1, "reason": "abuse",
+        "rps": 12, "burst": 24, "abusive_above_rps": 40, "abusive_rps": 1, "reason": "limit",
     },
     "spare_rps": 175,
     "classes": [

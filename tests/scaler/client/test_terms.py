@@ -26,7 +26,7 @@ def test_the_documented_lease_is_read_whole():
         ("stress", "x-stress-test", Then.CLOSED),
     ]
     assert terms.clients is not None
-    assert (terms.clients.abusive_above_qps, terms.clients.abusive_qps) == (12, 1)
+    assert (terms.clients.abusive_above_qps, terms.clients.abusive_qps) == (40, 1)
     assert [(step.in_s, step.qps) for step in terms.lease.schedule] == [(60, 372), (300, 405)]
 
 

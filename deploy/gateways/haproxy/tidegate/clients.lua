@@ -54,14 +54,8 @@ end
 -- Return seconds until this client may pass; 0: now. Call `seen` first, and `take` once it passes.
 function Clients:wait(one, level, now)
   local rps, burst, above, left = level.rps, level.burst, level.abusive_above_rps, level.abusive_rps
-  if above and left then
-    if self:rate(one, now) > above then
-      rps, burst = math.min(left, rps or left), 1
-    elseif rps and rps >= above then
-      -- The same level for those who count no windows: as a bucket it would refuse a calm client's
-      -- requests that happen to come together.
-      rps = nil
-    end
+  if above and left and self:rate(one, now) > above then
+    rps, burst = math.min(left, rps or left), 1
   end
   if not rps then
     one.interval = nil

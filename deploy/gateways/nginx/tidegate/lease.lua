@@ -116,11 +116,6 @@ local function clients_of(body)
         return value and number(value, "per_client." .. field, MAX_RPS) or nil
     end
     local above, left, rps = rate("abusive_above_rps"), rate("abusive_rps"), rate("rps")
-    if left and above and rps and rps >= above then
-        -- The same level, for gateways that cannot tell what is abusive over a minute: as a bucket
-        -- it would refuse two requests of a calm client that happen to come together.
-        rps = nil
-    end
     return { rps = rps, burst = rate("burst") or 1, above_rps = left and above, abusive_rps = left }
 end
 

@@ -19,6 +19,7 @@ PARTS = {
     "shedding": "shedding",
     "endpoint": "endpoint",
     "soak": "soak",
+    "thousand": "soak",
 }
 WITH_TRACES = {"accuracy", "replay"}
 

@@ -30,6 +30,7 @@ class DecisionLog:
         self._last: dict[str, tuple[object, ...]] = {}
 
     def write(self, board: Board) -> None:
+        self._last = {item: key for item, key in self._last.items() if item in board.services}
         for item_id, view in board.services.items():
             if view.decision is None:
                 key: tuple[object, ...] = (view.error,)

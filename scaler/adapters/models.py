@@ -11,7 +11,7 @@ from datetime import timedelta
 import numpy as np
 
 from forecaster.errors import ForecasterError
-from forecaster.predict import Loaded, load
+from forecaster.predict import Loaded, champion, load
 from forecaster.series import Forecast, History, Series
 
 LOGGER = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ class Predicted:
 class Models:
     """The champions of a registry, by name.
 
-    A model that is corrupt or gone leaves the one that serves in place; see `load`.
+    A model that is corrupt or gone leaves the one that serves in place; where none serves yet, the
+    champion before it does, see `load`.
     """
 
     def __init__(self, models: str | os.PathLike[str]) -> None:
@@ -40,17 +41,22 @@ class Models:
     def reload(self, names: Sequence[str]) -> None:
         """Load what is not loaded, and what has a new champion."""
         for name in dict.fromkeys(names):
+            serving = self._loaded.get(name)
             try:
-                found = load(self._models, name)
+                version = champion(self._models, name)
+                if serving is not None and serving.version == version:
+                    self._faults.pop(name, None)
+                    continue
+                found = load(self._models, name, version if serving is not None else None)
             except ForecasterError as error:
+                if self._faults.get(name) != str(error):
+                    LOGGER.warning("model %s: %s", name, error)
                 self._faults[name] = str(error)
-                LOGGER.warning("model %s: %s", name, error)
                 continue
             self._faults.pop(name, None)
-            serving = self._loaded.get(name)
             if serving is None or serving.version != found.version:
                 LOGGER.info("model %s: %s serves", name, found.version)
-                self._loaded[name] = found
+            self._loaded[name] = found
 
     def version(self, name: str) -> str | None:
         """Return what serves; None if nothing does."""
@@ -72,5 +78,9 @@ class Models:
         }
         if not known:
             return Predicted(None, {}, faults)
-        forecast = self._loaded[name].forecaster.predict(History(tuple(known)))
+        try:
+            forecast = self._loaded[name].forecaster.predict(History(tuple(known)))
+        except Exception as error:  # all go on by what is observed, rather than none at all
+            LOGGER.exception("model %s: its forecast failed", name)
+            return Predicted(None, {}, {one.item_id: f"{name}: {error!r}" for one in series})
         return Predicted(forecast, {one.item_id: i for i, one in enumerate(known)}, faults)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from scaler.loop import Watched, Workloads
     from scaler.ports import Cluster, Leadership
     from scaler.published import Board
+
+LOGGER = logging.getLogger(__name__)
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
@@ -66,6 +69,10 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
         "--leader-elect", action="store_true", help="act only while holding the Lease"
     )
     group.add_argument(
+        "--identity", metavar="NAME", default=socket.gethostname(),
+        help="of this replica, in the Lease and in Events; no other may have it (the host's name)",
+    )  # fmt: skip
+    group.add_argument(
         "--lease-namespace", metavar="NAMESPACE", default="tidegate", help="(%(default)s)"
     )
 
@@ -95,9 +102,11 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     _log(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
-        policies, workloads, leadership = _world(args, stack)
+        if not args.once:
+            stack.enter_context(stopped_by_signals(stop))
+        policies, workloads, leadership = _world(args, stack, stop)
         publish = [] if args.once else [_serve(args, stack), DecisionLog().write]
-        traffic = PrometheusTraffic(settings_from(args), STEP)
+        traffic = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(traffic.close)
 
         def published(board: Board) -> None:
@@ -111,8 +120,6 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
 
             print_board(loop.tick(policies.current(), clock()))
             return 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         _ticking(lambda: loop.tick(policies.current(), clock()), tick_s, stop)
     return 0
 
@@ -121,7 +128,10 @@ def _ticking(tick: Callable[[], object], tick_s: float, stop: threading.Event) -
     """Tick on a regular beat until told to stop; a tick that has begun is finished."""
     due = time.monotonic()
     while not stop.is_set():
-        tick()
+        try:
+            tick()
+        except Exception:  # the next one may do better; until then gateways follow their schedule
+            LOGGER.exception("a tick failed")
         # A beat that was missed is left out: two ticks at once tell nothing new.
         due = max(due + tick_s, time.monotonic())
         stop.wait(due - time.monotonic())
@@ -134,7 +144,7 @@ class Policies(Protocol):
 
 
 def _world(
-    args: argparse.Namespace, stack: contextlib.ExitStack
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
     """Return where policies come from, where plans go to, and whether we act."""
     from scaler.adapters.clustered import Clustered
@@ -146,27 +156,30 @@ def _world(
         if not args.policies:
             raise PolicyError("--no-cluster needs --policies: there is nowhere else to read them")
         return FilePolicies(args.policies), Standalone(), AlwaysLeading()
-    cluster, leadership = _cluster(args, stack)
-    clustered = Clustered(cluster, leadership)
+    cluster, leadership = _cluster(args, stack, stop)
+    clustered = Clustered(cluster, leadership, stopping=stop)
     stack.callback(clustered.close)
     policies = FilePolicies(args.policies) if args.policies else ClusterPolicies(cluster)
     return policies, clustered, leadership
 
 
-def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Cluster, Leadership]:
+def _cluster(
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
+) -> tuple[Cluster, Leadership]:
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
     from scaler.adapters.kube.lease import LeaseTerms, candidate
     from scaler.ports import AlwaysLeading
 
     api = connected(args.kubeconfig, args.context)
-    instance = socket.gethostname()
-    cluster = KubernetesCluster(api, ClusterSettings(namespace=args.namespace, instance=instance))
+    asking = replace(api, sleep=lambda seconds: pause(stop, seconds))
+    settings = ClusterSettings(namespace=args.namespace, instance=args.identity)
+    cluster = KubernetesCluster(asking, settings)
     cluster.start()
     stack.callback(cluster.close)
     if not args.leader_elect:
         return cluster, AlwaysLeading()
-    terms = LeaseTerms(args.lease_namespace, LEASE, instance)
+    terms = LeaseTerms(args.lease_namespace, LEASE, args.identity)
     standing = candidate(api, terms, time.time)  # noqa: TID251 - it is written into the Lease
     standing.start()
     stack.callback(standing.close)

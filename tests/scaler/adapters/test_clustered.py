@@ -30,6 +30,7 @@ class Cluster:
 
     def __init__(self, floor=2, pods=()):
         self.floor, self.pods = floor, pods
+        self.original = None  # of a floor that is raised
         self.outcome = None  # of the next floors; None: they stand
         self.calls, self.told = [], []
         self.broken = False
@@ -38,7 +39,9 @@ class Cluster:
         return {}
 
     def raised(self):
-        return ()
+        if self.original is None:
+            return ()
+        return (Autoscaler(target=TARGET, min_replicas=9, max_replicas=60, original=self.original),)
 
     def observe(self, target):
         if self.broken:
@@ -109,10 +112,18 @@ def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
 
 def test_in_recommend_nothing_of_ours_stands(acting):
     cluster = Cluster()
+    cluster.original = 3  # left by a former leader
     policy = replace(POLICY, mode=Mode.RECOMMEND)
     condition = acting(cluster).act([view(policy=policy)], NOW)["shop/web"]
     assert cluster.calls == [("restore", 2)]
     assert condition.reason == "Recommending"
+
+
+def test_in_recommend_nothing_is_asked_of_an_autoscaler_without_anything_of_ours(acting):
+    cluster = Cluster()
+    policy = replace(POLICY, mode=Mode.RECOMMEND)
+    acting(cluster).act([view(policy=policy)], NOW)
+    assert cluster.calls == []
 
 
 def test_a_follower_writes_nothing(acting):

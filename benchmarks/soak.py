@@ -152,7 +152,9 @@ def _watched(
         threading.Thread(target=_gateway, args=(endpoint, number, plan, seen, stop), daemon=True)
         for number in range(plan.gateways)
     ]
-    following = threading.Thread(target=_follow, args=(endpoint, seen, stop), daemon=True)
+    following = threading.Thread(
+        target=_follow, args=(endpoint, plan.tick_s, seen, stop), daemon=True
+    )
     for thread in (*gateways, following):
         thread.start()
     _wait_for(lambda: seen.began)
@@ -199,10 +201,10 @@ def _forget(server: ApiServer) -> None:
     del server.requests[:]
 
 
-def _follow(endpoint: str, seen: Seen, stop: threading.Event) -> None:
+def _follow(endpoint: str, tick_s: float, seen: Seen, stop: threading.Event) -> None:
     """Note when each tick was, and how long it took, by what the endpoint says of it."""
     sums: tuple[float, float] | None = None
-    while not stop.wait(0.1):
+    while not stop.wait(0.4 * tick_s):  # its own cost is to be small
         text = _asked(f"{endpoint}/metrics")[1]
         found = dict(
             re.findall(

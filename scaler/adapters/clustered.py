@@ -19,12 +19,12 @@ from scaler.adapters.rounds import Round
 from scaler.autoscaler import FloorWish, Refusal, Target, contested_remedy, patience_s
 from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.live import Workload
-from scaler.loop import Watched
 from scaler.planner import lead_time_s
 from scaler.ports import Cluster, FloorOutcome, Leadership, Notice, PolicyStatus
 from scaler.published import Condition, ConditionKind, ServiceView
 from scaler.service_policy import Mode, ServicePolicy
 from scaler.trust import Standing
+from scaler.world import Watched
 
 LOGGER = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Clustered:
                     with _asking(this):
                         self._cluster.publish(item_id, status, now=now)
             except ClusterError as error:
-                LOGGER.warning("%s: %s", item_id, error)
+                _warn(item_id, error)
 
     def _let_go(self, named: set[Target], this: Round) -> None:
         """Put back floors that no policy holds: one that was retargeted, or left by a crash."""
@@ -146,7 +146,7 @@ class Clustered:
                     with _asking(this):
                         self._cluster.restore(seen.target)
                 except ClusterError as error:  # the next tick tries again
-                    LOGGER.warning("%s: its floor is not put back: %s", seen.target, error)
+                    _warn(str(seen.target), error)
                 else:
                     LOGGER.info("%s: its floor is put back, for no policy holds it", seen.target)
 
@@ -159,29 +159,27 @@ class Clustered:
         try:
             with _asking(this):
                 condition = self._acted(view, standing, raised, now)
+                self._publish(view, condition, now)
                 standing.acted_at = now
         except ClusterError as error:
-            LOGGER.warning("%s: %s", view.item_id, error)
+            _warn(view.item_id, error)
             return Condition(ConditionKind.READY, False, "ClusterFailed", str(error))
         return condition
 
     def _acted(
         self, view: ServiceView, standing: _Standing, raised: Collection[Target], now: float
     ) -> Condition | None:
-        condition = Condition(ConditionKind.READY, status=True, reason="Recommending")
-        enforces = view.policy.mode is Mode.ENFORCE
-        if not enforces and target_of(view.policy) in raised:
-            self._cluster.restore(target_of(view.policy), view.policy.scale.min_replicas)
-        if view.decision is None:
-            if view.error is None:
-                return None
-            condition = Condition(ConditionKind.READY, False, "NotDecided", view.error)
-        elif enforces and now < standing.patient_until:
+        """Do what the mode says; return what came of it, None where there was nothing to do."""
+        recommends, target = view.policy.mode is Mode.RECOMMEND, target_of(view.policy)
+        if recommends and target in raised:
+            self._cluster.restore(target, view.policy.scale.min_replicas)
+        if view.decision is None:  # its own conditions say why
+            return None
+        if recommends:
+            return Condition(ConditionKind.READY, status=True, reason="Recommending")
+        if now < standing.patient_until:
             return self._contested(view, standing)
-        elif enforces:
-            condition = self._enforced(view, standing, now)
-        self._publish(view, condition, now)
-        return condition
+        return self._enforced(view, standing, now)
 
     def _round(self, budget_s: float) -> Round:
         return Round(self._workers, budget_s, self._stopping)
@@ -248,7 +246,7 @@ class Clustered:
         standing.told = message
         self._cluster.tell(view.item_id, Notice(reason, message, warning=warning), now=now)
 
-    def _publish(self, view: ServiceView, condition: Condition, now: float) -> None:
+    def _publish(self, view: ServiceView, condition: Condition | None, now: float) -> None:
         kept = self._cluster.policies().get(view.item_id)
         if kept is None:  # a policy from a file has no status
             return
@@ -256,12 +254,23 @@ class Clustered:
         status = PolicyStatus(
             generation=kept.generation,
             floor=decision.plan.replicas if decision is not None else None,
-            demand_qps=view.observed_qps,
+            demand_qps=decision.demand.qps if decision is not None else None,
             limit_qps=decision.limit.qps if decision is not None else None,
             trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
-            conditions=(*view.conditions, condition),
+            conditions=view.conditions if condition is None else (*view.conditions, condition),
+            published=view.memory if decision is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)
+
+
+class _NotAskedError(ClusterUnreachableError):
+    """Others had no answer: it would be in vain."""
+
+
+def _warn(whom: str, error: ClusterError) -> None:
+    # Of those that were not asked each has its condition; the log names who was.
+    level = logging.DEBUG if isinstance(error, _NotAskedError) else logging.WARNING
+    LOGGER.log(level, "%s: %s", whom, error)
 
 
 @contextmanager
@@ -269,7 +278,7 @@ def _asking(this: Round) -> Iterator[None]:
     """Ask the API server if that is not in vain, and note whether it was."""
     over = this.over()
     if over is not None:
-        raise ClusterUnreachableError(over)
+        raise _NotAskedError(over)
     try:
         yield
     except ClusterUnreachableError as error:

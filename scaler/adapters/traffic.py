@@ -23,7 +23,7 @@ from forecaster.errors import ForecasterError, PrometheusAwayError
 from forecaster.series import FloatArray, Series
 from scaler.adapters.rounds import Round
 from scaler.live import Heard
-from scaler.loop import Ask
+from scaler.world import Ask
 
 # Demand is asked on a finer grid than the forecast's, so that one query gives both.
 FINE_S = 15

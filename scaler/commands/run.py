@@ -78,6 +78,10 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
         help="of this replica, in the Lease and in Events; no other may have it (the host's name)",
     )  # fmt: skip
     group.add_argument(
+        "--lease-duration", metavar="SPAN", default="15s",
+        help="after which another replica takes over from one that is silent (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
         "--lease-namespace", metavar="NAMESPACE", default="tidegate", help="(%(default)s)"
     )
 
@@ -98,13 +102,13 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
-    from scaler.adapters.logs import DecisionLog
+    from scaler.adapters.logs import DecisionLog, log_as
     from scaler.adapters.models import Models
     from scaler.adapters.traffic import PrometheusTraffic
     from scaler.loop import Loop
 
     tick_s = span(args.tick, "--tick").total_seconds()
-    _log(args.log_format)
+    log_as(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         if not args.once:
@@ -190,6 +194,7 @@ def _world(
 def _cluster(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Cluster, Leadership]:
+    from forecaster.commands.spans import span
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
     from scaler.adapters.kube.leading import LeaderLabel
@@ -204,7 +209,8 @@ def _cluster(
     stack.callback(cluster.close)
     if not args.leader_elect:
         return cluster, AlwaysLeading()
-    terms = LeaseTerms(args.lease_namespace, LEASE, args.identity)
+    duration_s = max(round(span(args.lease_duration, "--lease-duration").total_seconds()), 1)
+    terms = LeaseTerms.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
@@ -287,13 +293,3 @@ def _host_port(listen: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise PolicyError(f"--listen is {listen!r}, but must look like 127.0.0.1:8080")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as asked for
-
-
-def _log(form: str) -> None:
-    from scaler.adapters.logs import JsonFormatter
-
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    if form == "json":
-        for handler in root.handlers:
-            handler.setFormatter(JsonFormatter())

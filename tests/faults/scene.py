@@ -113,7 +113,10 @@ class Scene:
 
     def floor(self, name: str) -> tuple[int, str | None]:
         """Return the floor that stands, and the user's own as it is kept beside it."""
-        found = self.ground.hpa(name)
+        with self.server.store.locked():  # also while nobody reaches the server
+            found = self.server.store.objects[
+                "autoscaling", "horizontalpodautoscalers", "prod", name
+            ]
         return (
             found["spec"]["minReplicas"],
             found["metadata"].get("annotations", {}).get(ORIGINAL),

@@ -42,19 +42,22 @@ scrape_configs:
   - job_name: services
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
-# The first tick reads histories and loads the model; then the endpoint learns what gateways hold.
-WARM_UP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """How much, how fast and for how long."""
+    """How much, how fast and for how long.
+
+    ``warm_up_s`` follows the first tick, which reads histories and loads the model: meanwhile the
+    endpoint learns what gateways hold.
+    """
 
     services: int = 200
     minutes: float = 30.0
     tick_s: float = 1.0
     gateways: int = 5
     days: int = 8  # of history
+    warm_up_s: float = 20.0
 
 
 @dataclass
@@ -158,7 +161,7 @@ def _watched(
     for thread in (*gateways, following):
         thread.start()
     _wait_for(lambda: seen.began)
-    time.sleep(WARM_UP_S)
+    time.sleep(plan.warm_up_s)
     for counted in (seen.tick_s, seen.began):
         del counted[:-1]
     seen.refused = 0
@@ -262,7 +265,15 @@ def _scaler(
     kubeconfig = folder / "scaler.kubeconfig"
     command = [
         *(sys.executable, "-m", "scaler.cli", "run", "--prometheus", prometheus),
-        *("--models", str(MODELS), "--kubeconfig", str(kubeconfig), "--leader-elect"),
+        *(
+            "--models",
+            str(MODELS),
+            "--kubeconfig",
+            str(kubeconfig),
+            "--leader-elect",
+            "--identity",
+            "soak",
+        ),
         *("--listen", "127.0.0.1:0", "--tick", f"{plan.tick_s:g}s", "--log-format", "json"),
     ]
     with (folder / "log").open("w") as log:
@@ -343,6 +354,7 @@ def _populate(server: ApiServer, plan: Soak, folder: Path) -> None:
     (folder / "scaler.kubeconfig").write_text(server.kubeconfig("tidegate"))
     install_crd(admin)
     ground = Playground(admin, admin, "prod", server)
+    ground.put("/api/v1/namespaces/tidegate/pods", pod("soak", "tidegate"))  # the scaler's own
     for number in range(plan.services):
         name = _name(number)
         ground.put(ground.listing("horizontalpodautoscalers"), hpa(name, most=60))

@@ -20,7 +20,7 @@ from scaler.autoscaler import FloorWish, Refusal, Target, contested_remedy, pati
 from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.live import Workload
 from scaler.planner import lead_time_s
-from scaler.ports import Cluster, FloorOutcome, Leadership, Notice, PolicyStatus
+from scaler.ports import Cluster, FloorOutcome, KeptPolicy, Leadership, Notice, PolicyStatus
 from scaler.published import Condition, ConditionKind, ServiceView
 from scaler.service_policy import Mode, ServicePolicy
 from scaler.trust import Standing
@@ -102,7 +102,7 @@ class Clustered:
         if not self._leadership.leads():
             return {}
         this = self._round(ACT_S)
-        self._keep(now, this)
+        self._keep({view.item_id for view in views}, this, now)
         self._let_go({target_of(view.policy) for view in views}, this)
         raised = {one.target for one in self._cluster.raised()}
         items = {view.item_id for view in views}
@@ -115,7 +115,7 @@ class Clustered:
             if condition is not None
         }
 
-    def _keep(self, now: float, this: Round) -> None:
+    def _keep(self, watched: set[str], this: Round, now: float) -> None:
         """Let policies go that are deleted, and say what is wrong with others."""
         for item_id, kept in self._cluster.policies().items():
             try:
@@ -126,11 +126,8 @@ class Clustered:
                                 target_of(kept.policy), kept.policy.scale.min_replicas
                             )
                         self._cluster.release(item_id)
-                elif kept.policy is None:
-                    fault = Condition(
-                        ConditionKind.READY, False, "PolicyInvalid", "; ".join(kept.faults)
-                    )
-                    status = PolicyStatus(generation=kept.generation, conditions=(fault,))
+                elif kept.policy is None and item_id not in watched:
+                    status = PolicyStatus(generation=kept.generation, conditions=(_invalid(kept),))
                     with _asking(this):
                         self._cluster.publish(item_id, status, now=now)
             except ClusterError as error:
@@ -159,6 +156,9 @@ class Clustered:
         try:
             with _asking(this):
                 condition = self._acted(view, standing, raised, now)
+                kept = self._cluster.policies().get(view.item_id)
+                if kept is not None and kept.policy is None:  # it acts as it was before
+                    condition = _invalid(kept)
                 self._publish(view, condition, now)
                 standing.acted_at = now
         except ClusterError as error:
@@ -261,6 +261,10 @@ class Clustered:
             published=view.memory if decision is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)
+
+
+def _invalid(kept: KeptPolicy) -> Condition:
+    return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(kept.faults))
 
 
 class _NotAskedError(ClusterUnreachableError):

@@ -80,7 +80,7 @@ def test_a_gateway_is_told_what_the_ready_replicas_take(scene, scaler):
     assert lease["mode"] == "enforce"
     assert lease["global"]["rps"] == pytest.approx(150.0)
     assert lease["why"]["ready_replicas"] == 3
-    assert scaler.ask("/v1/limits/prod/bussy?instance=gw-1")[0] == 404
+    assert scaler.ask("/v1/limits/prod/bus?instance=gw-1")[0] == 404
 
 
 def test_in_recommend_everything_is_told_and_nothing_is_written(scene, scaler):

@@ -30,7 +30,7 @@ FINE_S = 15
 # A gap in what was heard that is longer than this is filled by a range query of its own.
 CATCH_UP_S = 600
 # All that one tick may spend on asking: for what is offered now, and for the past of new services.
-HEAR_S, HISTORIES_S = 10.0, 30.0
+HEAR_S, HISTORIES_S = 10.0, 10.0
 # Who asks to come back later than that is asked at the next tick.
 RETRY_AFTER_S = 1.0
 

@@ -21,7 +21,7 @@ HISTORY = timedelta(days=8)
 # Between two tries to read the past of a service whose past could not be read.
 RETRY_S = 60.0
 # Pasts that one tick reads: of a thousand services at once the first tick would take a minute.
-AT_ONCE = 200
+AT_ONCE = 100
 
 
 @dataclass(slots=True)

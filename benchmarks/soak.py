@@ -2,7 +2,7 @@
 
 The scaler runs in a process of its own, as an operator starts it: `DemandPolicy` objects of an API
 server, half of them enforced; a real Prometheus that scrapes demand made here; the limits endpoint
-with gateways that report. What is measured is read from the process and from its metrics, once a
+with gateways that poll. What is measured is read from the process and from its metrics, once a
 second. A tick of a second is fifteen times the default's speed.
 """
 
@@ -229,7 +229,7 @@ def _follow(endpoint: str, tick_s: float, seen: Seen, stop: threading.Event) -> 
 
 
 def _gateway(endpoint: str, number: int, plan: Soak, seen: Seen, stop: threading.Event) -> None:
-    """Poll and report as a gateway does, of one service after the other."""
+    """Poll as a gateway does, of one service after the other."""
     etags: dict[str, str] = {}
     turn = number
     while not stop.wait(0.2):

@@ -11,53 +11,33 @@ from __future__ import annotations
 import math
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.soak_scene import (
+    SCRAPE,
+    Soak,
+    demand_served,
+    forget,
+    name_of,
+    past_of,
+    populated,
+    running_scaler,
+)
 from benchmarks.tables import markdown
-from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
-from tests.kube.objects import deployment, hpa, pod
 from tests.kube.server import ApiServer, serving
-from tests.peers.prometheus import Samples, backfill, running
-
-MODELS = Path(__file__).parent.parent / "models"
-SERIES = 200  # of different demand; more services than that share them
-PERIOD_S = 600.0  # a "day" of the demand that is made, so that floors move while we look
-SCRAPE = """
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - job_name: services
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Soak:
-    """How much, how fast and for how long.
-
-    ``warm_up_s`` follows the first tick, which reads histories and loads the model: meanwhile the
-    endpoint learns what gateways hold.
-    """
-
-    services: int = 200
-    minutes: float = 30.0
-    tick_s: float = 1.0
-    gateways: int = 5
-    days: int = 8  # of history
-    warm_up_s: float = 20.0
+from tests.peers.prometheus import backfill, running
 
 
 @dataclass
@@ -133,12 +113,12 @@ def soaked(plan: Soak, say: Callable[[str], None] = lambda _: None) -> Seen:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(serving(shipped_grants()))
-        _populate(server, plan, folder)
-        port = stack.enter_context(_demand(plan))
-        backfill(_past(plan), folder / "tsdb")
+        populated(server, plan, folder)
+        port = stack.enter_context(demand_served(plan))
+        backfill(past_of(plan), folder / "tsdb")
         url = stack.enter_context(running(folder / "tsdb", SCRAPE.format(port=port)))
         say(f"Prometheus has its past: {url}")
-        process, endpoint = stack.enter_context(_scaler(plan, folder, url))
+        process, endpoint = stack.enter_context(running_scaler(plan, folder, url))
         say(f"the scaler runs: process {process.pid}, {endpoint}")
         return _watched(plan, process.pid, endpoint, folder / "log", server, say)
 
@@ -171,7 +151,7 @@ def _watched(
         _sample(seen, pid, at)
         if int(at) % 60 == 0:
             say(f"{at / 60:.0f} min: {seen.rss_mb[-1]:.0f} MB, {len(seen.tick_s)} ticks")
-            _forget(server)
+            forget(server)
         time.sleep(max(1.0 - (time.monotonic() - began - at), 0.0))
     seen.cpu_s = _cpu_s(pid) - cpu
     stop.set()
@@ -194,15 +174,6 @@ def _sample(seen: Seen, pid: int, at: float) -> None:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _forget(server: ApiServer) -> None:
-    """Keep the API server's own memory, and the time to look through it, bounded."""
-    with server.store.locked():
-        del server.store.history[:-2000]
-        if server.store.history:
-            server.store.compacted = server.store.history[0].version - 1
-    del server.requests[:]
 
 
 def _follow(endpoint: str, tick_s: float, seen: Seen, stop: threading.Event) -> None:
@@ -233,7 +204,7 @@ def _gateway(endpoint: str, number: int, plan: Soak, seen: Seen, stop: threading
     etags: dict[str, str] = {}
     turn = number
     while not stop.wait(0.2):
-        service = f"prod/{_name(turn % plan.services)}"
+        service = f"prod/{name_of(turn % plan.services)}"
         turn += plan.gateways
         url = f"{endpoint}/v1/limits/{service}?instance=gw-{number}"
         status, body, etag = _asked(url, etags.get(service, ""))
@@ -257,129 +228,6 @@ def _asked(url: str, etag: str = "") -> tuple[int, str, str]:
 
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@contextmanager
-def _scaler(
-    plan: Soak, folder: Path, prometheus: str
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    kubeconfig = folder / "scaler.kubeconfig"
-    command = [
-        *(sys.executable, "-m", "scaler.cli", "run", "--prometheus", prometheus),
-        *(
-            "--models",
-            str(MODELS),
-            "--kubeconfig",
-            str(kubeconfig),
-            "--leader-elect",
-            "--identity",
-            "soak",
-        ),
-        *("--listen", "127.0.0.1:0", "--tick", f"{plan.tick_s:g}s", "--log-format", "json"),
-    ]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError((folder / "log").read_text()[-2000:])
-        yield process, line.split()[-1]
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def _name(number: int) -> str:
-    return f"svc-{number:03d}"
-
-
-def _qps(number: int, at: float) -> float:
-    """Return a service's demand: a wave with a phase and a size of its own, and some noise."""
-    wave = 1.2 + math.sin(2 * math.pi * (at / PERIOD_S + number / 17))
-    noise = 1 + 0.05 * math.sin(at * 12.9898 + number * 78.233)
-    return 100.0 * (1 + number % 5) * wave * noise
-
-
-def _past(plan: Soak) -> list[Samples]:
-    end = int(time.time()) // 60 * 60  # noqa: TID251 - a real Prometheus scrapes now
-    stamps = range(end - plan.days * 86_400, end, 60)
-    return [
-        Samples(
-            "demand_qps", {"service": _name(i)}, tuple((at, round(_qps(i, at), 2)) for at in stamps)
-        )
-        for i in range(min(plan.services, SERIES))
-    ]
-
-
-@contextmanager
-def _demand(plan: Soak) -> Iterator[int]:
-    """Serve each service's demand of now, for Prometheus to scrape; yield the port."""
-
-    class Exposed(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            now = time.time()  # noqa: TID251
-            lines = ["# TYPE demand_qps gauge"]
-            lines += [
-                f'demand_qps{{service="{_name(i)}"}} {_qps(i, now):.2f}'
-                for i in range(min(plan.services, SERIES))
-            ]
-            body = ("\n".join(lines) + "\n").encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Exposed)
-    http.daemon_threads = True
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    try:
-        yield http.server_port
-    finally:
-        http.shutdown()
-        http.server_close()
-
-
-def _populate(server: ApiServer, plan: Soak, folder: Path) -> None:
-    """Make the policies, half of them enforced, and what they scale."""
-    admin = connect(server, folder, "admin")
-    (folder / "scaler.kubeconfig").write_text(server.kubeconfig("tidegate"))
-    install_crd(admin)
-    ground = Playground(admin, admin, "prod", server)
-    ground.put("/api/v1/namespaces/tidegate/pods", pod("soak", "tidegate"))  # the scaler's own
-    for number in range(plan.services):
-        name = _name(number)
-        ground.put(ground.listing("horizontalpodautoscalers"), hpa(name, most=60))
-        ground.put(ground.listing("deployments", "/apis/apps/v1"), deployment(name))
-        for replica in range(3):
-            ground.put(ground.listing("pods", "/api/v1"), pod(f"{name}-{replica}", app=name))
-        spec = {
-            "mode": "Enforce" if number % 2 else "Recommend",
-            "targetRef": {"name": name},
-            "demand": {
-                "query": f'sum(demand_qps{{service="{_name(number % SERIES)}"}})',
-                "model": "tiny",
-            },
-            "capacity": {"requestsPerReplica": 50},
-            "replicas": {"min": 2, "max": 60},
-        }
-        policy = {
-            "apiVersion": "tidegate.dev/v1alpha1",
-            "kind": "DemandPolicy",
-            "metadata": {"name": name, "namespace": "prod"},
-            "spec": spec,
-        }
-        ground.put(ground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1"), policy)
-    _forget(server)
 
 
 def _wait_for(holds: Callable[[], object], within_s: float = 300.0) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.soak import Soak, soaked
+from benchmarks.soak import soaked
+from benchmarks.soak_scene import Soak
 
 pytestmark = pytest.mark.prometheus
 

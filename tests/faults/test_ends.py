@@ -41,7 +41,8 @@ def test_a_leader_killed_in_the_middle_of_a_write_is_followed_within_the_lease(s
             killed = time.monotonic()
             scene.server.faults.released.set()
             eventually(lambda: scene.holder() == "two")
-            assert time.monotonic() - killed < LEASE_S + 5.0  # it looks twice a second
+            # It looks twice a second; the rest is for cores that others use.
+            assert time.monotonic() - killed < LEASE_S + 10.0
             eventually(lambda: scene.floor("shop") == (23, str(OWN_FLOOR)))
             eventually(lambda: scene.conditions("shop").get("Ready") == ("True", "Enforcing"))
             assert scene.floors_written("shop") == [OWN_FLOOR, 23]
@@ -60,7 +61,7 @@ def test_a_leader_that_is_stopped_hands_over_at_once_and_the_floor_stays(scene):
             handed_over = time.monotonic()
             assert (stopped.code, stopped.seconds < STOP_S) == (0, True)
             eventually(lambda: scene.holder() == "two")
-            assert time.monotonic() - handed_over < 10.0
+            assert time.monotonic() - handed_over < 13.0
             time.sleep(2.5)  # two ticks of the new leader
             assert scene.floors_written("shop") == [OWN_FLOOR, 23]
 

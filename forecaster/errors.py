@@ -4,6 +4,7 @@
     +-- ConfigError         an option or a configuration key is wrong
     +-- HistoryError        the recorded traffic cannot be used as it is
     +-- PrometheusError     Prometheus is away, refuses, or answers nonsense
+    |   +-- PrometheusAwayError  no answer in time, after all attempts
     +-- RegistryError       a stored model cannot be read, written or promoted
 
 Each message says the value found, the rule it broke and the fix. The command line prints it and
@@ -25,6 +26,10 @@ class HistoryError(ForecasterError):
 
 class PrometheusError(ForecasterError):
     """Prometheus is away, refuses, or answers nonsense."""
+
+
+class PrometheusAwayError(PrometheusError):
+    """No answer in time, after all attempts: the same query may be answered later."""
 
 
 class RegistryError(ForecasterError):

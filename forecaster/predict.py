@@ -15,6 +15,7 @@ from forecaster.serving import Forecaster
 __all__ = [
     "Forecaster",
     "Loaded",
+    "champion",
     "load",
     "load_forecaster",
     "rolling_baseline",
@@ -30,6 +31,11 @@ class Loaded(NamedTuple):
     forecaster: Forecaster
     version: str
     report: Mapping[str, Any]
+
+
+def champion(models: str | os.PathLike[str], name: str) -> str:
+    """Return the version of ``name`` that is to serve, without loading it; raises RegistryError."""
+    return Registry(models).champion(name)
 
 
 def load_forecaster(

@@ -1,23 +1,25 @@
 """The learned baselines, fitted by scikit-learn on the very windows that the LSTM sees.
 
 Axes: a table has one row per window and step ahead, ``(windows * horizon, columns)``.
-Fitted estimators are kept as plain arrays, never as pickles.
+Fitted estimators are kept as plain arrays, never as pickles; so scikit-learn, which is 90 MB of
+memory, is loaded to fit and not to serve.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import Ridge
 
 from forecaster.baselines import Spread
 from forecaster.series import Block
 from forecaster.windows import CONTEXT_FEATURES, HORIZON_FEATURES, Windows
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 RIDGE, BOOSTING = "ridge", "boosting"
 # Samples of the recent past that enter a row as they are; the older ones enter as means.
@@ -61,6 +63,8 @@ class RidgeBaseline:
 
     @classmethod
     def fit(cls, windows: Windows) -> RidgeBaseline:
+        from sklearn.linear_model import Ridge  # noqa: PLC0415
+
         rows, target = table(windows), np.clip(windows.deviation, -CLIP, CLIP)
         weights, offsets = [], []
         for step in range(rows.shape[1]):
@@ -100,6 +104,8 @@ class BoostingBaseline:
 
     @classmethod
     def fit(cls, windows: Windows, quantile_levels: Sequence[float]) -> BoostingBaseline:
+        from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415
+
         rows, target = table(windows), windows.deviation
         known = np.isfinite(target)
         forests = []

@@ -129,7 +129,7 @@ class Loop:
                 by_model.setdefault(one.policy.model, []).append(one.policy.item_id)
         self._models.reload(list(by_model))
         self._forecasts = {
-            model: self._models.predict(model, [self._pasts.series(item) for item in items])
+            model: self._models.predict(model, self._pasts.of(items))
             for model, items in by_model.items()
         }
 

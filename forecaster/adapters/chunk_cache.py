@@ -2,6 +2,7 @@
 
 Rules of this file: a chunk is written under a temporary name and renamed, so a torn one is never
 seen; one that cannot be read is asked for again; a cache never decides what a history holds.
+pyarrow, which is 40 MB of memory, is loaded by who caches: a scaler asks without a cache.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from forecaster.adapters.prometheus_answers import Grid, RawRange
 from forecaster.errors import ConfigError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 LOGGER = logging.getLogger(__name__)
-SCHEMA = pa.schema([("labels", pa.string()), ("values", pa.list_(pa.float64()))])
 FORMAT = "1"
 
 
@@ -50,8 +52,11 @@ class ChunkCache:
         path = self._path(grid)
         if not path.exists():
             return None
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
         try:
-            rows = pq.read_table(path, schema=SCHEMA).to_pydict()
+            rows = pq.read_table(path, schema=_schema()).to_pydict()
             return tuple(
                 RawRange(json.loads(labels), np.array(values, dtype=np.float64).reshape(grid.count))
                 for labels, values in zip(rows["labels"], rows["values"], strict=True)
@@ -66,12 +71,15 @@ class ChunkCache:
         Raises:
             ConfigError: the folder cannot be written.
         """
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
         table = pa.table(
             {
                 "labels": [json.dumps(dict(one.labels), sort_keys=True) for one in series],
                 "values": [one.values for one in series],
             },
-            schema=SCHEMA,
+            schema=_schema(),
         )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,3 +106,9 @@ class ChunkCache:
 
     def _path(self, grid: Grid) -> Path:
         return self.folder / f"{grid.first}-{grid.count}.parquet"
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.schema([("labels", pa.string()), ("values", pa.list_(pa.float64()))])

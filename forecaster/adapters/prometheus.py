@@ -32,7 +32,7 @@ from urllib3.util.retry import Retry
 
 from forecaster.adapters.prometheus_answers import Answer, Grid, on_grid, shown
 from forecaster.adapters.prometheus_settings import Pacing, PrometheusSettings
-from forecaster.errors import ConfigError, PrometheusError
+from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class PrometheusSource:
                 left = attempts - attempt - 1
                 wait = self._pacing.wait(attempt, again.retry_after)
                 if not left or (again.retry_after or 0.0) > self._pacing.patience:
-                    raise PrometheusError(self._gave_up(again, attempt + 1)) from again
+                    raise PrometheusAwayError(self._gave_up(again, attempt + 1)) from again
                 LOGGER.warning(
                     "%s: %s; asking again in %.1f s (%d attempts left)",
                     *(self.settings.url, again, wait, left),

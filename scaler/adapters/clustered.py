@@ -2,28 +2,34 @@
 
 Rules of this file: only the leader writes; in Recommend nothing of ours stands in the cluster; a
 floor that somebody reverts is left alone for a while, longer each time; a call that fails changes
-nothing but a condition.
+nothing but a condition; an API server that does not answer delays no tick for long.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+import math
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from scaler.adapters.rounds import Round
 from scaler.autoscaler import FloorWish, Refusal, Target, contested_remedy, patience_s
-from scaler.errors import ClusterError
+from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.live import Workload
 from scaler.planner import lead_time_s
-from scaler.ports import Cluster, FloorOutcome, Leadership, Notice, PolicyStatus
+from scaler.ports import Cluster, FloorOutcome, KeptPolicy, Leadership, Notice, PolicyStatus
 from scaler.published import Condition, ConditionKind, ServiceView
 from scaler.service_policy import Mode, ServicePolicy
 from scaler.trust import Standing
 from scaler.world import Watched
 
 LOGGER = logging.getLogger(__name__)
+
+# All that one tick may spend on looking, and on acting; what is left over is first the next time.
+SEEN_S, ACT_S = 5.0, 10.0
 
 
 def target_of(policy: ServicePolicy) -> Target:
@@ -37,7 +43,9 @@ class _Standing:
 
     reverts: int = 0
     patient_until: float = 0.0
+    manager: str = "somebody"  # who reverted it last
     told: str = ""
+    acted_at: float = -math.inf
 
 
 class Clustered:
@@ -47,10 +55,18 @@ class Clustered:
         cluster: what is asked and written.
         leadership: whether we may write.
         workers: calls at once.
+        stopping: is set when the process is to end; nothing is begun after that.
     """
 
-    def __init__(self, cluster: Cluster, leadership: Leadership, workers: int = 8) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        leadership: Leadership,
+        workers: int = 8,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._cluster, self._leadership = cluster, leadership
+        self._workers, self._stopping = workers, stopping or threading.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="cluster")
         self._floors: dict[str, _Standing] = {}
 
@@ -59,12 +75,14 @@ class Clustered:
 
     def seen(self, watched: Sequence[Watched], now: float) -> Mapping[str, Workload | str]:
         """Return each service's replicas, or why they are not known."""
-        found = self._pool.map(lambda one: self._seen(one.policy, now), watched)
+        this = self._round(SEEN_S)
+        found = self._pool.map(lambda one: self._seen(one.policy, now, this), watched)
         return {one.policy.item_id: was for one, was in zip(watched, found, strict=True)}
 
-    def _seen(self, policy: ServicePolicy, now: float) -> Workload | str:
+    def _seen(self, policy: ServicePolicy, now: float, this: Round) -> Workload | str:
         try:
-            seen = self._cluster.observe(target_of(policy))
+            with _asking(this):
+                seen = self._cluster.observe(target_of(policy))
         except ClusterError as error:
             return str(error)
         start_ups = tuple(
@@ -83,65 +101,91 @@ class Clustered:
         """Let every plan stand that is to be enforced; return what became of each."""
         if not self._leadership.leads():
             return {}
-        self._keep(now)
-        self._let_go({target_of(v.policy) for v in views if v.policy.mode is Mode.ENFORCE})
-        found = self._pool.map(lambda view: self._act(view, now), views)
+        this = self._round(ACT_S)
+        self._keep({view.item_id for view in views}, this, now)
+        self._let_go({target_of(view.policy) for view in views}, this)
+        raised = {one.target for one in self._cluster.raised()}
+        items = {view.item_id for view in views}
+        self._floors = {item: one for item, one in self._floors.items() if item in items}
+        turns = sorted(views, key=lambda view: self._standing(view.item_id).acted_at)
+        found = self._pool.map(lambda view: self._act(view, raised, this, now), turns)
         return {
             view.item_id: condition
-            for view, condition in zip(views, found, strict=True)
+            for view, condition in zip(turns, found, strict=True)
             if condition is not None
         }
 
-    def _keep(self, now: float) -> None:
+    def _keep(self, watched: set[str], this: Round, now: float) -> None:
         """Let policies go that are deleted, and say what is wrong with others."""
         for item_id, kept in self._cluster.policies().items():
             try:
                 if kept.deleting and kept.guarded:
-                    if kept.policy is not None:
-                        self._cluster.restore(
-                            target_of(kept.policy), kept.policy.scale.min_replicas
-                        )
-                    self._cluster.release(item_id)
-                    self._floors.pop(item_id, None)
-                elif kept.policy is None:
-                    fault = Condition(
-                        ConditionKind.READY, False, "PolicyInvalid", "; ".join(kept.faults)
-                    )
-                    status = PolicyStatus(generation=kept.generation, conditions=(fault,))
-                    self._cluster.publish(item_id, status, now=now)
+                    with _asking(this):
+                        if kept.policy is not None:
+                            self._cluster.restore(
+                                target_of(kept.policy), kept.policy.scale.min_replicas
+                            )
+                        self._cluster.release(item_id)
+                elif kept.policy is None and item_id not in watched:
+                    status = PolicyStatus(generation=kept.generation, conditions=(_invalid(kept),))
+                    with _asking(this):
+                        self._cluster.publish(item_id, status, now=now)
             except ClusterError as error:
-                LOGGER.warning("%s: %s", item_id, error)
+                _warn(item_id, error)
 
-    def _let_go(self, enforced: set[Target]) -> None:
+    def _let_go(self, named: set[Target], this: Round) -> None:
         """Put back floors that no policy holds: one that was retargeted, or left by a crash."""
         kept = self._cluster.policies().values()
-        held = enforced | {target_of(one.policy) for one in kept if one.policy is not None}
+        held = named | {target_of(one.policy) for one in kept if one.policy is not None}
         for seen in self._cluster.raised():
             if seen.target not in held:
-                with contextlib.suppress(ClusterError):  # the next tick tries again
-                    self._cluster.restore(seen.target)
+                try:
+                    with _asking(this):
+                        self._cluster.restore(seen.target)
+                except ClusterError as error:  # the next tick tries again
+                    _warn(str(seen.target), error)
+                else:
                     LOGGER.info("%s: its floor is put back, for no policy holds it", seen.target)
 
-    def _act(self, view: ServiceView, now: float) -> Condition | None:
+    def _act(
+        self, view: ServiceView, raised: Collection[Target], this: Round, now: float
+    ) -> Condition | None:
+        if not self._leadership.leads():  # lost since the tick began
+            return None
+        standing = self._standing(view.item_id)
         try:
-            condition = self._acted(view, self._floors.setdefault(view.item_id, _Standing()), now)
-            self._publish(view, condition, now)
+            with _asking(this):
+                condition = self._acted(view, standing, raised, now)
+                kept = self._cluster.policies().get(view.item_id)
+                if kept is not None and kept.policy is None:  # it acts as it was before
+                    condition = _invalid(kept)
+                self._publish(view, condition, now)
+                standing.acted_at = now
         except ClusterError as error:
-            LOGGER.warning("%s: %s", view.item_id, error)
+            _warn(view.item_id, error)
             return Condition(ConditionKind.READY, False, "ClusterFailed", str(error))
         return condition
 
-    def _acted(self, view: ServiceView, standing: _Standing, now: float) -> Condition | None:
+    def _acted(
+        self, view: ServiceView, standing: _Standing, raised: Collection[Target], now: float
+    ) -> Condition | None:
         """Do what the mode says; return what came of it, None where there was nothing to do."""
-        if view.policy.mode is Mode.RECOMMEND:
-            self._cluster.restore(target_of(view.policy), view.policy.scale.min_replicas)
+        recommends, target = view.policy.mode is Mode.RECOMMEND, target_of(view.policy)
+        if recommends and target in raised:
+            self._cluster.restore(target, view.policy.scale.min_replicas)
         if view.decision is None:  # its own conditions say why
             return None
-        if view.policy.mode is Mode.RECOMMEND:
+        if recommends:
             return Condition(ConditionKind.READY, status=True, reason="Recommending")
         if now < standing.patient_until:
-            return self._contested(view, standing, "somebody")
+            return self._contested(view, standing)
         return self._enforced(view, standing, now)
+
+    def _round(self, budget_s: float) -> Round:
+        return Round(self._workers, budget_s, self._stopping)
+
+    def _standing(self, item_id: str) -> _Standing:
+        return self._floors.setdefault(item_id, _Standing())
 
     def _enforced(self, view: ServiceView, standing: _Standing, now: float) -> Condition:
         assert view.decision is not None
@@ -160,7 +204,10 @@ class Clustered:
         if outcome.refusal is Refusal.CONTESTED:
             standing.reverts += 1
             standing.patient_until = now + patience_s(standing.reverts)
-            return self._contested(view, standing, outcome.manager or "somebody")
+            standing.manager = outcome.manager or "somebody"
+            contested = self._contested(view, standing)
+            self._tell(view, standing, "FloorContested", contested.message, now, warning=True)
+            return contested
         if outcome.refusal is not None:
             self._tell(view, standing, outcome.refusal.value, outcome.message, now, warning=True)
             return Condition(ConditionKind.READY, False, outcome.refusal.value, outcome.message)
@@ -178,8 +225,8 @@ class Clustered:
         standing.told = ""
         self._tell(view, standing, "FloorMoved", message, now)
 
-    def _contested(self, view: ServiceView, standing: _Standing, manager: str) -> Condition:
-        message = contested_remedy(target_of(view.policy), manager)
+    def _contested(self, view: ServiceView, standing: _Standing) -> Condition:
+        message = contested_remedy(target_of(view.policy), standing.manager)
         if standing.reverts > 1:
             message = f"reverted {standing.reverts} times. {message}"
         return Condition(ConditionKind.FLOOR_CONTESTED, True, "Reverted", message)
@@ -214,3 +261,31 @@ class Clustered:
             published=view.memory if decision is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)
+
+
+def _invalid(kept: KeptPolicy) -> Condition:
+    return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(kept.faults))
+
+
+class _NotAskedError(ClusterUnreachableError):
+    """Others had no answer: it would be in vain."""
+
+
+def _warn(whom: str, error: ClusterError) -> None:
+    # Of those that were not asked each has its condition; the log names who was.
+    level = logging.DEBUG if isinstance(error, _NotAskedError) else logging.WARNING
+    LOGGER.log(level, "%s: %s", whom, error)
+
+
+@contextmanager
+def _asking(this: Round) -> Iterator[None]:
+    """Ask the API server if that is not in vain, and note whether it was."""
+    over = this.over()
+    if over is not None:
+        raise _NotAskedError(over)
+    try:
+        yield
+    except ClusterUnreachableError as error:
+        this.in_vain(str(error))
+        raise
+    this.answered()

@@ -30,6 +30,7 @@ class DecisionLog:
         self._last: dict[str, tuple[object, ...]] = {}
 
     def write(self, board: Board) -> None:
+        self._last = {item: key for item, key in self._last.items() if item in board.services}
         for item_id, view in board.services.items():
             if view.decision is None:
                 key: tuple[object, ...] = (view.error,)
@@ -42,3 +43,12 @@ class DecisionLog:
                 self._last[item_id] = key
                 text = " ".join(f"{name}={value}" for name, value in fields.items())
                 LOGGER.info("%s", text, extra={"fields": fields})
+
+
+def log_as(form: str) -> None:
+    """Log what is worth knowing while it runs, as "text" or as "json"."""
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    if form == "json":
+        for handler in root.handlers:
+            handler.setFormatter(JsonFormatter())

@@ -9,6 +9,7 @@ from pathlib import Path
 from scaler.config import examine_policies
 from scaler.errors import PolicyError
 from scaler.ports import Cluster
+from scaler.service_policy import ServicePolicy
 from scaler.simulation.settings import plain_hpa
 from scaler.world import Watched
 
@@ -62,16 +63,29 @@ class FilePolicies:
 
 
 class ClusterPolicies:
-    """The DemandPolicies of a cluster; those that are wrong or going are left out."""
+    """The DemandPolicies of a cluster, but those that are going.
+
+    One that is edited to something wrong holds on as it was before: its floor must not fall for a
+    slip. One that has never been right is left out.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._good: dict[str, tuple[str, ServicePolicy]] = {}  # of each item, with the object's uid
 
     def current(self) -> tuple[Watched, ...]:
-        return tuple(
-            Watched(kept.policy, plain_hpa(kept.policy), kept.published)
-            for kept in self._cluster.policies().values()
-            if kept.policy is not None
-            and not kept.deleting
-            and kept.policy.demand_query is not None
-        )
+        found: list[Watched] = []
+        good: dict[str, tuple[str, ServicePolicy]] = {}
+        for item, kept in self._cluster.policies().items():
+            uid, policy = self._good.get(item, ("", None))
+            if kept.policy is not None:
+                policy = kept.policy
+            elif uid != kept.uid:  # of an object that was deleted meanwhile
+                policy = None
+            if kept.deleting or policy is None:
+                continue
+            good[item] = kept.uid, policy
+            if policy.demand_query is not None:
+                found.append(Watched(policy, plain_hpa(policy), kept.published))
+        self._good = good
+        return tuple(found)

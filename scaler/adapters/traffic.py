@@ -1,7 +1,8 @@
 """Demand and latency of all services from Prometheus: asked concurrently, each fault its own.
 
-Rules of this file: one service's slow or broken query never delays or fails another's; what is not
-known is NaN; a query must give exactly one series.
+Rules of this file: one service's slow or broken query never delays or fails another's; a server
+that does not answer delays no tick for long; what is not known is NaN; a query must give exactly
+one series.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import numpy as np
 from forecaster.adapters.fetching import RangeQuery, chunks
 from forecaster.adapters.prometheus import PrometheusSource
 from forecaster.adapters.prometheus_answers import Answer, Grid
-from forecaster.adapters.prometheus_settings import PrometheusSettings
-from forecaster.errors import ForecasterError
+from forecaster.adapters.prometheus_settings import Pacing, PrometheusSettings
+from forecaster.errors import ForecasterError, PrometheusAwayError
 from forecaster.series import FloatArray, Series
+from scaler.adapters.rounds import Round
 from scaler.live import Heard
 from scaler.world import Ask
 
@@ -27,6 +29,10 @@ from scaler.world import Ask
 FINE_S = 15
 # A gap in what was heard that is longer than this is filled by a range query of its own.
 CATCH_UP_S = 600
+# All that one tick may spend on asking: for what is offered now, and for the past of new services.
+HEAR_S, HISTORIES_S = 10.0, 10.0
+# Who asks to come back later than that is asked at the next tick.
+RETRY_AFTER_S = 1.0
 
 
 class PrometheusTraffic:
@@ -36,10 +42,18 @@ class PrometheusTraffic:
         settings: where it is and who asks; give it a short time-out and few retries.
         step: of the forecast's samples; a multiple of 15 s.
         workers: queries at once.
+        stopping: is set when the process is to end; nothing is begun after that.
     """
 
-    def __init__(self, settings: PrometheusSettings, step: timedelta, workers: int = 16) -> None:
+    def __init__(
+        self,
+        settings: PrometheusSettings,
+        step: timedelta,
+        workers: int = 16,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._settings, self._step_s = settings, int(step.total_seconds())
+        self._workers, self._stopping = workers, stopping or threading.Event()
         if self._step_s % FINE_S:
             raise ValueError(f"the forecast's step is {step}, but must be a multiple of {FINE_S} s")
         self._local = threading.local()  # a source each: it keeps what the last answer warned of
@@ -53,22 +67,28 @@ class PrometheusTraffic:
 
     def hear(self, asks: Sequence[Ask], now: float) -> list[Heard]:
         """Return what is known of each service now, in order."""
-        return list(self._pool.map(lambda ask: self._hear(ask, now), asks))
+        this = Round(self._workers, HEAR_S, self._stopping)
+        # Of whom least is known goes first: where time is short, all have their turn.
+        turns = sorted(range(len(asks)), key=lambda i: asks[i].since)
+        heard = self._pool.map(lambda i: self._hear(asks[i], now, this), turns)
+        found = dict(zip(turns, heard, strict=True))
+        return [found[i] for i in range(len(asks))]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
     ) -> list[Series | str]:
         """Return the past of each ``(item_id, PromQL)``, or why there is none, in order."""
-        ask = partial(self._history, length=length, now=now)
+        this = Round(self._workers, HISTORIES_S, self._stopping)
+        ask = partial(self._history, length=length, now=now, this=this)
         return list(self._pool.map(ask, *zip(*queries, strict=True))) if queries else []
 
-    def _hear(self, ask: Ask, now: float) -> Heard:
+    def _hear(self, ask: Ask, now: float, this: Round) -> Heard:
         last = int(now // FINE_S) * FINE_S
         first = max(int(ask.since // FINE_S + 1) * FINE_S, last - CATCH_UP_S)
         grid = Grid(min(first, last), FINE_S, (last - min(first, last)) // FINE_S + 1)
         try:
-            values = _only(self._source().query_range(ask.demand_query, grid), ask.demand_query)
-            latency = self._latency(ask.slo_query, last)
+            values = _only(self._asked(ask.demand_query, grid, this), ask.demand_query)
+            latency = self._latency(ask.slo_query, last, this)
         except (ForecasterError, ValueError) as error:
             return Heard(float("nan"), fault=str(error))
         stamps = grid.first + FINE_S * np.arange(grid.count)
@@ -78,19 +98,21 @@ class PrometheusTraffic:
         )
         return Heard(float(values[-1]), samples, latency)
 
-    def _latency(self, query: str | None, stamp: int) -> float | None:
+    def _latency(self, query: str | None, stamp: int, this: Round) -> float | None:
         if query is None:
             return None
-        value = float(_only(self._source().query_range(query, Grid(stamp, FINE_S, 1)), query)[0])
+        value = float(_only(self._asked(query, Grid(stamp, FINE_S, 1), this), query)[0])
         return value if np.isfinite(value) else None
 
-    def _history(self, item_id: str, query: str, *, length: timedelta, now: float) -> Series | str:
+    def _history(
+        self, item_id: str, query: str, *, length: timedelta, now: float, this: Round
+    ) -> Series | str:
         end = datetime.fromtimestamp(int(now // self._step_s + 1) * self._step_s, UTC)
         ranged = RangeQuery(query, end - length, end, timedelta(seconds=self._step_s))
         values: list[FloatArray] = []
         try:
             for grid in chunks(ranged.grid, ranged.chunk_points):
-                answer = self._source().query_range(query, grid)
+                answer = self._asked(query, grid, this)
                 # Before the service's first day there is nothing, which is no fault.
                 none = np.full(grid.count, np.nan)
                 values.append(_only(answer, query) if answer.series else none)
@@ -98,10 +120,30 @@ class PrometheusTraffic:
             return str(error)
         return Series(item_id, ranged.start, ranged.step, np.concatenate(values))
 
+    def _asked(self, query: str, grid: Grid, this: Round) -> Answer:
+        over = this.over()
+        if over is not None:
+            raise PrometheusAwayError(over)
+        try:
+            answer = self._source().query_range(query, grid)
+        except PrometheusAwayError as error:
+            this.in_vain(str(error))
+            raise
+        except ForecasterError:
+            this.answered()
+            raise
+        this.answered()
+        return answer
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopping.wait(seconds):
+            raise PrometheusAwayError("not asked again, for the scaler is being stopped")
+
     def _source(self) -> PrometheusSource:
         source: PrometheusSource | None = getattr(self._local, "source", None)
         if source is None:
-            source = self._local.source = PrometheusSource(self._settings)
+            pacing = Pacing(self._pause, longest=RETRY_AFTER_S, patience=RETRY_AFTER_S)
+            source = self._local.source = PrometheusSource(self._settings, pacing)
             self._sources.append(source)
         return source
 

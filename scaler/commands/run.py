@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from scaler.published import Board
     from scaler.world import Models as ForecastModels
     from scaler.world import Traffic, Watched, Workloads
+
+LOGGER = logging.getLogger(__name__)
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
@@ -71,6 +74,14 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
         "--leader-elect", action="store_true", help="act only while holding the Lease"
     )
     group.add_argument(
+        "--identity", metavar="NAME", default=socket.gethostname(),
+        help="of this replica, in the Lease and in Events; no other may have it (the host's name)",
+    )  # fmt: skip
+    group.add_argument(
+        "--lease-duration", metavar="SPAN", default="15s",
+        help="after which another replica takes over from one that is silent (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
         "--lease-namespace", metavar="NAMESPACE", default="tidegate", help="(%(default)s)"
     )
 
@@ -91,19 +102,21 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
-    from scaler.adapters.logs import DecisionLog
+    from scaler.adapters.logs import DecisionLog, log_as
     from scaler.adapters.models import Models
     from scaler.adapters.traffic import PrometheusTraffic
     from scaler.loop import Loop
 
     tick_s = span(args.tick, "--tick").total_seconds()
-    _log(args.log_format)
+    log_as(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
+        if not args.once:
+            stack.enter_context(stopped_by_signals(stop))
         tracing = _tracing(args, stack)
-        policies, workloads, leadership = _world(args, stack)
+        policies, workloads, leadership = _world(args, stack, stop)
         publish = [] if args.once else [_serve(args, stack, tracing), DecisionLog().write]
-        prometheus = PrometheusTraffic(settings_from(args), STEP)
+        prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
         def published(board: Board) -> None:
@@ -125,8 +138,6 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
 
             print_board(tick())
             return 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         _ticking(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
 
@@ -145,7 +156,10 @@ def _ticking(tick: Callable[[], object], tick_s: float, stop: threading.Event) -
     """Tick on a regular beat until told to stop; a tick that has begun is finished."""
     due = time.monotonic()
     while not stop.is_set():
-        tick()
+        try:
+            tick()
+        except Exception:  # the next one may do better; until then gateways follow their schedule
+            LOGGER.exception("a tick failed")
         # A beat that was missed is left out: two ticks at once tell nothing new.
         due = max(due + tick_s, time.monotonic())
         stop.wait(due - time.monotonic())
@@ -158,7 +172,7 @@ class Policies(Protocol):
 
 
 def _world(
-    args: argparse.Namespace, stack: contextlib.ExitStack
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
     """Return where policies come from, where plans go to, and whether we act."""
     from scaler.adapters.clustered import Clustered
@@ -170,14 +184,17 @@ def _world(
         if not args.policies:
             raise PolicyError("--no-cluster needs --policies: there is nowhere else to read them")
         return FilePolicies(args.policies), Standalone(), AlwaysLeading()
-    cluster, leadership = _cluster(args, stack)
-    clustered = Clustered(cluster, leadership)
+    cluster, leadership = _cluster(args, stack, stop)
+    clustered = Clustered(cluster, leadership, stopping=stop)
     stack.callback(clustered.close)
     policies = FilePolicies(args.policies) if args.policies else ClusterPolicies(cluster)
     return policies, clustered, leadership
 
 
-def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Cluster, Leadership]:
+def _cluster(
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
+) -> tuple[Cluster, Leadership]:
+    from forecaster.commands.spans import span
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
     from scaler.adapters.kube.leading import LeaderLabel
@@ -185,14 +202,16 @@ def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Clu
     from scaler.ports import AlwaysLeading
 
     api = connected(args.kubeconfig, args.context)
-    instance = socket.gethostname()
-    cluster = KubernetesCluster(api, ClusterSettings(namespace=args.namespace, instance=instance))
+    asking = replace(api, sleep=lambda seconds: pause(stop, seconds))
+    settings = ClusterSettings(namespace=args.namespace, instance=args.identity)
+    cluster = KubernetesCluster(asking, settings)
     cluster.start()
     stack.callback(cluster.close)
     if not args.leader_elect:
         return cluster, AlwaysLeading()
-    terms = LeaseTerms(args.lease_namespace, LEASE, instance)
-    label = LeaderLabel(api, args.lease_namespace, instance)
+    duration_s = max(round(span(args.lease_duration, "--lease-duration").total_seconds()), 1)
+    terms = LeaseTerms.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
+    label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
     standing = candidate(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
@@ -274,13 +293,3 @@ def _host_port(listen: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise PolicyError(f"--listen is {listen!r}, but must look like 127.0.0.1:8080")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as asked for
-
-
-def _log(form: str) -> None:
-    from scaler.adapters.logs import JsonFormatter
-
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    if form == "json":
-        for handler in root.handlers:
-            handler.setFormatter(JsonFormatter())

@@ -43,6 +43,13 @@ class Faults:
         with self._lock:
             self._left.append(fault)
 
+    def end(self) -> None:
+        """Let all be well from now on."""
+        with self._lock:
+            self._left.clear()
+            self.partition = False
+        self.released.set()
+
     def next(self, what: str) -> Fault | None:
         with self._lock:
             if self.partition:

@@ -95,7 +95,8 @@ def test_a_revert_that_takes_the_annotation_too_is_noticed(cluster, playground, 
     change = {"metadata": {"annotations": None}, "spec": {"minReplicas": 3}}
     playground.edit(path, change, "argocd-controller")
 
-    assert cluster.set_floor(FloorWish(target, 8)).manager == "argocd-controller"
+    # As soon as the watch tells of it: a floor that is remembered to stand is not read anew.
+    eventually(lambda: cluster.set_floor(FloorWish(target, 8)).manager == "argocd-controller")
 
 
 def test_what_somebody_wrote_is_the_users_own_once_it_is_reclaimed(

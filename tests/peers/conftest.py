@@ -13,14 +13,22 @@ from tests.peers.traffic import samples
 
 
 @pytest.fixture(scope="session")
-def real_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the base URL of a real Prometheus that serves `tests.peers.traffic`."""
+def prometheus_installed() -> None:
+    """Make sure that a real Prometheus can be started."""
     try:
         installed("prometheus", "prometheus")
     except NotOfferedError as reason:
         if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
             pytest.fail(f"CI must test against the real Prometheus: {reason}")
         pytest.skip(f"the real Prometheus is not offered here: {reason}")
+
+
+@pytest.fixture(scope="session")
+def real_prometheus(
+    prometheus_installed: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """Return the base URL of a real Prometheus that serves `tests.peers.traffic`."""
     data = tmp_path_factory.mktemp("prometheus") / "data"
     backfill(samples(), data)
     with running(data) as url:

@@ -54,10 +54,10 @@ def backfill(series: Iterable[Samples], folder: Path) -> None:
 
 
 @contextmanager
-def running(data: Path) -> Iterator[str]:
+def running(data: Path, config: str = "scrape_configs: []\n") -> Iterator[str]:
     """Serve the blocks in ``data``; yield the base URL; stop the process by its own id."""
     settings = data.with_suffix(".yml")
-    settings.write_text("scrape_configs: []\n")
+    settings.write_text(config)
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     log = data.with_suffix(".log")

@@ -10,6 +10,7 @@ import pytest
 from forecaster.series import Forecast, Series, utc
 from scaler.live import Heard, Workload
 from scaler.loop import Loop
+from scaler.pasts import AT_ONCE
 from scaler.planner import PlanReason, ScalePolicy
 from scaler.published import Condition, ConditionKind
 from scaler.service_policy import ServicePolicy, Slo
@@ -252,3 +253,15 @@ def test_a_memory_that_cannot_be_read_is_no_reason_not_to_decide(world):
     *_, loop = world
     board = loop.tick([replace(watched(), remembered={"factor": "much"})], START)
     assert board.services["shop/web"].error is None
+
+
+def test_the_pasts_of_many_services_are_read_over_several_ticks(world):
+    traffic, *_, loop = world
+    names = [f"shop/{n}" for n in range(AT_ONCE + 50)]
+    traffic.qps |= dict.fromkeys(names, 100.0)
+    watch = [watched(name) for name in names]
+    first = loop.tick(watch, START)
+    assert sum(view.fan is not None for view in first.services.values()) == AT_ONCE
+    assert all(view.decision is not None for view in first.services.values())
+    loop.tick(watch, START + 15)
+    assert all(view.fan is not None for view in loop.tick(watch, START + 60).services.values())

@@ -96,7 +96,7 @@ class KubernetesCluster:
         )
 
     def observe(self, target: Target) -> Workload:
-        silent = max(informer.silent_s() for informer in self._informers)
+        silent = self._silent_s()
         if silent > self._settings.stale_s:
             raise ClusterUnreachableError(
                 f"the API server was not heard of for {silent:.0f}s, so the pods of {target} "
@@ -107,6 +107,12 @@ class KubernetesCluster:
         return Workload(seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0)
 
     def set_floor(self, wish: FloorWish) -> FloorOutcome:
+        # A thousand floors that stand, read anew at each tick, would be all that a tick does.
+        known = self._autoscalers.get(str(wish.target))
+        if known and self._silent_s() <= self._settings.stale_s:
+            seen, _ = known
+            if self._floors.settled(wish, seen):
+                return FloorOutcome(seen.min_replicas)
         return self._floors.set(wish)
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
@@ -138,8 +144,10 @@ class KubernetesCluster:
         return entry is not None and self._events.tell(entry.kept, notice, now)
 
     def contact(self) -> Contact:
-        silent = max(informer.silent_s() for informer in self._informers)
-        return Contact(silent, MappingProxyType(dict(self._api.failures)))
+        return Contact(self._silent_s(), MappingProxyType(dict(self._api.failures)))
+
+    def _silent_s(self) -> float:
+        return max(informer.silent_s() for informer in self._informers)
 
     def _informer(
         self, group: str, plural: str, store: Store, clock: Callable[[], float]

@@ -64,6 +64,14 @@ class Floors:
         self._holds(target, held=False)
         return outcome
 
+    def settled(self, wish: FloorWish, seen: Autoscaler) -> bool:
+        """Return whether a wish needs neither a write nor a word, going by what is remembered."""
+        with self._lock:
+            held = wish.target in self._held
+        if seen.scaled_object is not None or seen.reverted_by(held=held) is not None:
+            return False
+        return stands(write_for(wish, seen), seen)
+
     def read(self, target: Target) -> Autoscaler:
         return autoscaler(self._read(target))
 

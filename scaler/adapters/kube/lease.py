@@ -58,6 +58,15 @@ class LeaseTerms:
         if not self.identity:
             raise ValueError("identity is empty, but must tell this replica from the others")
 
+    @classmethod
+    def lasting(cls, namespace: str, name: str, identity: str, duration_s: int) -> LeaseTerms:
+        """Return terms whose other times are to the duration as they are by default.
+
+        >>> LeaseTerms.lasting("a", "b", "c", 30).deadline_s
+        20.0
+        """
+        return cls(namespace, name, identity, duration_s, duration_s * 10 / 15, duration_s * 2 / 15)
+
 
 class Election:
     """One replica's part in an election: a step at a time, so that tests own the clocks.

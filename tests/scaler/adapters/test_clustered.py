@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from scaler.adapters.clustered import Clustered
+from scaler.adapters.policies import ClusterPolicies
 from scaler.autoscaler import Autoscaler, Refusal, Target
 from scaler.capacity import given_capacity
 from scaler.conditions import not_decided
 from scaler.decide import Policy, Sight, decide, first_state
 from scaler.demand import NOTHING_AHEAD
-from scaler.errors import ClusterError
+from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.planner import ScalePolicy
 from scaler.ports import FloorOutcome, Pod, Workload
 from scaler.published import ConditionKind, ServiceView
@@ -31,6 +32,7 @@ class Cluster:
 
     def __init__(self, floor=2, pods=()):
         self.floor, self.pods = floor, pods
+        self.original = None  # of a floor that is raised
         self.outcome = None  # of the next floors; None: they stand
         self.calls, self.told = [], []
         self.broken = False
@@ -39,7 +41,9 @@ class Cluster:
         return {}
 
     def raised(self):
-        return ()
+        if self.original is None:
+            return ()
+        return (Autoscaler(target=TARGET, min_replicas=9, max_replicas=60, original=self.original),)
 
     def observe(self, target):
         if self.broken:
@@ -110,10 +114,18 @@ def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
 
 def test_in_recommend_nothing_of_ours_stands(acting):
     cluster = Cluster()
+    cluster.original = 3  # left by a former leader
     policy = replace(POLICY, mode=Mode.RECOMMEND)
     condition = acting(cluster).act([view(policy=policy)], NOW)["shop/web"]
     assert cluster.calls == [("restore", 2)]
     assert condition.reason == "Recommending"
+
+
+def test_in_recommend_nothing_is_asked_of_an_autoscaler_without_anything_of_ours(acting):
+    cluster = Cluster()
+    policy = replace(POLICY, mode=Mode.RECOMMEND)
+    acting(cluster).act([view(policy=policy)], NOW)
+    assert cluster.calls == []
 
 
 def test_a_follower_writes_nothing(acting):
@@ -267,3 +279,77 @@ def test_a_wrong_policy_s_faults_are_in_its_status(acting):
     assert [(c.reason, c.message) for c in status.conditions] == [
         ("PolicyInvalid", "spec.replicas: min 9 is above max 3")
     ]
+
+
+def test_a_policy_that_is_edited_to_something_wrong_holds_on_as_it_was(acting):
+    cluster = FakeCluster()
+    target = cluster.put(replace(POLICY, demand_query="q"))
+    clustered, policies = acting(cluster), ClusterPolicies(cluster)
+    clustered.act([view(policy=one.policy) for one in policies.current()], NOW)
+    cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], policy=None, faults=("a slip",))
+    for now in (15, 30):
+        clustered.act([view(policy=one.policy) for one in policies.current()], NOW + now)
+    assert cluster.scaled[target].min_replicas == 10
+    last = cluster.statuses["shop/web"][-1]
+    assert [(c.reason, c.message) for c in last.conditions] == [("PolicyInvalid", "a slip")]
+    assert last.floor == 10
+
+
+def test_a_wrong_policy_under_the_name_of_one_that_is_gone_does_not_act_as_that(acting):
+    cluster = FakeCluster()
+    cluster.put(replace(POLICY, demand_query="q"))
+    policies = ClusterPolicies(cluster)
+    assert len(policies.current()) == 1
+    cluster.kept["shop/web"] = replace(
+        cluster.kept["shop/web"], uid="2", policy=None, faults=("x",)
+    )
+    assert policies.current() == ()
+
+
+def test_an_api_server_that_does_not_answer_is_not_asked_a_thousand_times(acting):
+    cluster = Cluster()
+    asked = []
+
+    def away(wish):
+        asked.append(wish)
+        raise ClusterUnreachableError("no answer within 5 s")
+
+    cluster.set_floor = away
+    many = [view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(1000)]
+    found = acting(cluster).act(many, NOW)
+    assert len(asked) < 10  # as many as ask at once, and who had begun meanwhile
+    assert {one.reason for one in found.values()} == {"ClusterFailed"}
+    assert len(found) == 1000
+
+
+def test_who_was_not_asked_is_first_the_next_time(acting):
+    cluster, answers = Cluster(), []
+    clustered = acting(cluster)
+
+    def few(wish):
+        answers.append(wish)
+        if len(answers) % 20 > 10:
+            raise ClusterUnreachableError("no answer within 5 s")
+        return FloorOutcome(wish.replicas)
+
+    cluster.set_floor = few
+    many = [view(policy=replace(POLICY, item_id=f"shop/{n}", target=f"web-{n}")) for n in range(30)]
+    for tick in range(20):
+        clustered.act(many, NOW + tick)
+    assert len({str(wish.target) for wish in answers}) == 30
+
+
+def test_a_leader_that_loses_the_lease_in_the_middle_of_a_tick_writes_no_more(acting):
+    cluster, leads = Cluster(), Leads()
+    clustered = Clustered(cluster, leads, workers=1)
+    written = []
+
+    def last(wish):
+        written.append(wish)
+        leads.leading = False
+        return FloorOutcome(wish.replicas, moved=True)
+
+    cluster.set_floor = last
+    clustered.act([view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(5)], NOW)
+    clustered.close()
+    assert len(written) == 1

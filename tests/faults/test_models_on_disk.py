@@ -1,0 +1,129 @@
+"""A registry that changes, breaks or goes away under a scaler that runs: what serves, serves on."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecaster.adapters.registry import Registry
+from forecaster.series import Series
+from scaler.adapters.models import Models
+from tests.faults.scene import PRETRAINED
+
+STEP = timedelta(minutes=1)
+PAST = Series("prod/shop", datetime(2026, 3, 2, tzinfo=UTC), STEP, np.full(3 * 1440, 100.0))
+
+
+@pytest.fixture
+def registry(tmp_path) -> Path:
+    shutil.copytree(PRETRAINED, tmp_path / "models")
+    return tmp_path / "models"
+
+
+def add_version(registry: Path, *, corrupt: bool = False) -> None:
+    """Store a second version and make it the champion, as a promotion leaves it."""
+    shutil.copytree(registry / "tiny/v0001", registry / "tiny/v0002")
+    Registry(registry).promote("tiny", "v0002")
+    if corrupt:
+        ruin(registry / "tiny/v0002")
+
+
+def ruin(version: Path) -> None:
+    """Flip a bit in the middle of the weights."""
+    weights = version / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+
+
+def serves(models: Models) -> str | None:
+    """Return the version that forecasts, None if none does."""
+    predicted = models.predict("tiny", [PAST])
+    return models.version("tiny") if predicted.forecast is not None else None
+
+
+def remove_all(registry: Path) -> None:
+    shutil.rmtree(registry)
+
+
+def lose_the_pointer(registry: Path) -> None:
+    (registry / "tiny/champion.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(
+            lambda registry: ruin(registry / "tiny/v0001"), id="its weights are corrupted"
+        ),
+        pytest.param(
+            lambda registry: add_version(registry, corrupt=True), id="the next is corrupt"
+        ),
+        pytest.param(lose_the_pointer, id="the pointer is torn"),
+        pytest.param(remove_all, id="the volume is gone"),
+    ],
+)
+def test_what_serves_serves_on_while(registry, harm):
+    models = Models(registry)
+    models.reload(["tiny"])
+    assert serves(models) == "v0001"
+    harm(registry)
+    models.reload(["tiny"])
+    assert serves(models) == "v0001"
+
+
+def test_the_newer_one_is_not_left_for_the_older_where_it_is_corrupted_later(registry):
+    add_version(registry)
+    models = Models(registry)
+    models.reload(["tiny"])
+    ruin(registry / "tiny/v0002")
+    models.reload(["tiny"])
+    assert serves(models) == "v0002"
+
+
+def test_a_new_champion_serves_from_the_next_step_on(registry):
+    models = Models(registry)
+    models.reload(["tiny"])
+    add_version(registry)
+    models.reload(["tiny"])
+    assert serves(models) == "v0002"
+
+
+def test_at_a_start_the_champion_before_serves_in_place_of_a_corrupt_one(registry):
+    add_version(registry, corrupt=True)
+    models = Models(registry)
+    models.reload(["tiny"])
+    assert serves(models) == "v0001"
+
+
+def test_a_fault_is_logged_once_and_not_at_every_step(registry, caplog):
+    models = Models(registry)
+    models.reload(["tiny"])
+    add_version(registry, corrupt=True)
+    for _ in range(3):
+        models.reload(["tiny"])
+    assert len([one for one in caplog.records if one.name == "scaler.adapters.models"]) == 1
+
+
+def test_nothing_is_read_anew_while_the_champion_is_the_same(registry, caplog):
+    models = Models(registry)
+    models.reload(["tiny"])
+    for file in (registry / "tiny/v0001").iterdir():
+        if file.name != "checksums.json":  # by which a version is known to be whole
+            file.unlink()
+    models.reload(["tiny"])
+    assert caplog.records == []  # what cannot be read would be told
+    assert serves(models) == "v0001"
+
+
+def test_a_forecast_that_fails_is_a_fault_of_its_items_and_no_end(registry):
+    models = Models(registry)
+    models.reload(["tiny"])
+    other_step = Series("prod/web", PAST.start, timedelta(minutes=5), PAST.values)
+    predicted = models.predict("tiny", [PAST, other_step])
+    assert predicted.forecast is None
+    assert set(predicted.faults) == {"prod/shop", "prod/web"}

@@ -229,7 +229,7 @@ class LiveService:
         hpa = self._plain_hpa(now, observed, capacity.qps)
         self._count(now, workload, observed / capacity.qps, hpa)
         self._recent.append(
-            (now, observed, workload.replicas, decision.plan.replicas, hpa, offer.limit.qps)
+            now, (observed, workload.replicas, decision.plan.replicas, hpa, offer.limit.qps)
         )
         assert self._trust is not None or outlook is None
         trust = self._trust or initial_trust(self.policy.trust, 1)

@@ -66,8 +66,9 @@ class Pasts:
 
     def keep(self, items: set[str]) -> None:
         """Forget all but these."""
-        for gone in self._pasts.keys() - items:
-            del self._pasts[gone]
+        for kept in (self._pasts, self._tried, self._told):
+            for gone in kept.keys() - items:
+                del kept[gone]
 
     def take_up(self, policies: Iterable[ServicePolicy], now: float) -> list[str]:
         """Read the pasts that are not known yet; return whose were read."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from forecaster.series import FloatArray
+from forecaster.series import Block, FloatArray
 from scaler.decide import Decision
 from scaler.offer import Offer
 from scaler.service_policy import ServicePolicy
@@ -58,11 +58,11 @@ class Recent:
     """
 
     stamps: FloatArray = field(repr=False)
-    qps: FloatArray = field(repr=False)
-    replicas: FloatArray = field(repr=False)
-    floor: FloatArray = field(repr=False)
-    hpa: FloatArray = field(repr=False)
-    limit: FloatArray = field(repr=False)
+    qps: Block = field(repr=False)
+    replicas: Block = field(repr=False)
+    floor: Block = field(repr=False)
+    hpa: Block = field(repr=False)
+    limit: Block = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from scaler.commands.signals import stopped_by_signals
 from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
@@ -58,10 +58,9 @@ def run(args: argparse.Namespace) -> int:
     pause_s = 0.0 if args.once else TICK_S / args.speed
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(stopped_by_signals(stop))
         boards: list[Board] = []
         publish = boards.append if args.once else serve(args.listen, stack)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
         loop = Loop(world, Models(args.models), world, history.step, publish)
         for tick in range(round(DAY.total_seconds() / TICK_S)):
             begun = time.monotonic()

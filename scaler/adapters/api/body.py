@@ -194,8 +194,8 @@ def _per_client(share_qps: float, said: Said, policy: ClientPolicy) -> Json | No
     level: Level = client_level(limit, rates, policy)
     if math.isinf(level.single_qps):
         return None
-    # Where only abuse is cut there is no level for the others: a bucket at the edge of what is normal
-    # over a minute would refuse two requests of a calm client that happen to come together.
+    # Where only abuse is cut there is no level for the others: a bucket at the edge of what is
+    # normal over a minute would refuse two requests of a calm client that happen to come together.
     rps = _two_digits(level.qps)
     return {
         "rps": rps,

@@ -84,7 +84,7 @@ STATUS: dict[str, Any] = {
         },
         "published": {
             "type": "object",
-            "description": "What the other replicas serve limits from.",
+            "description": "What the next leader starts with: trust, learned capacity.",
             "x-kubernetes-preserve-unknown-fields": True,
         },
     },

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecaster.series import FloatArray
 from scaler.capacity import Capacity
 from scaler.decide import Decision, Policy, Sight, State, decide, first_state
 from scaler.demand import NOTHING_AHEAD, unforeseeable
 from scaler.limiter import Ramp, ready_capacity
+from scaler.memory import NOTHING, Memory
 from scaler.offer import Offer, offered
 from scaler.outlook import Need, Outlook
 from scaler.planner import lead_time_s
 from scaler.published import Ledger, Recent
 from scaler.quantiles import surprisals
+from scaler.recent_ticks import RecentTicks
 from scaler.schedule import Fleet
 from scaler.service_policy import ServicePolicy
 from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
 from scaler.trust import Outcome, Standing, Trust, initial_trust, judged
 
-# Ticks that the page can show: four hours of the default one.
-REMEMBERED = 960
 # A rate that reaches back into an outage is falsely low until its window is whole again.
 SILENCE_S, DISTRUST_S = 120.0, 300.0
 DEFAULT_LEAD_S = 120.0
@@ -92,38 +91,14 @@ class Followed:
     ledger: Ledger
 
 
-class _Ring:
-    """The last ticks, row by row; what it has shown is never written over."""
-
-    def __init__(self) -> None:
-        self._rows = np.empty((REMEMBERED * 5 // 4, len(fields(Recent))))
-        self._end = 0
-
-    def append(self, row: tuple[float, ...]) -> None:
-        if self._end == len(self._rows):
-            # Into a new array: a board that was published still looks at the old one.
-            rows = np.empty_like(self._rows)
-            self._end = REMEMBERED - 1
-            rows[: self._end] = self._rows[-self._end :]
-            self._rows = rows
-        self._rows[self._end] = row
-        self._end += 1
-
-    def columns(self) -> FloatArray:
-        """Return the last ticks, ``(fields, ticks)``."""
-        return self._rows[max(self._end - REMEMBERED, 0) : self._end].T
-
-
 class LiveService:
     """One service's memory. Confined to the loop's thread."""
 
-    def __init__(
-        self, policy: ServicePolicy, capacity: Capacity, hpa: HPASpec, step_s: float
-    ) -> None:
-        self.policy = policy
-        self._capacity, self._step_s = capacity, step_s
+    def __init__(self, policy: ServicePolicy, hpa: HPASpec, step_s: float) -> None:
+        self.policy, self._step_s = policy, step_s
         self._hpa, self._hpa_replicas = HPA(hpa), 0
         self._trust: Trust | None = None
+        self._remembered = NOTHING  # until the first decision
         self._said: deque[_Said] = deque()
         self._samples: deque[tuple[float, float]] = deque(maxlen=240)
         self._state: State | None = None
@@ -132,7 +107,24 @@ class LiveService:
         self._distrusted_until = -math.inf
         self._ticked_at: float | None = None
         self._start_ups: deque[float] = deque(maxlen=100)
-        self._recent = _Ring()
+        self._recent = RecentTicks()
+
+    def follow_policy(self, policy: ServicePolicy, hpa: HPASpec) -> None:
+        """Go on under a policy that may have changed, without forgetting."""
+        self.policy = policy
+        if hpa != self._hpa.spec:
+            self._hpa = HPA(hpa)
+
+    def remember(self, memory: Memory) -> None:
+        """Start where another process has stopped."""
+        self._remembered, self._trust = memory, memory.trust
+
+    def memory(self, learned: Capacity | None) -> Memory:
+        """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
+        state = self._state
+        if state is None:
+            return replace(self._remembered, capacity=learned)
+        return Memory(learned, state.factor, state.usual, self._trust)
 
     def need(self, row: int) -> Need:
         """Return how the forecast is to be read for this service."""
@@ -206,12 +198,18 @@ class LiveService:
         )
 
     def follow(
-        self, now: float, observed: float, heard: Heard, workload: Workload, outlook: Outlook | None
+        self,
+        now: float,
+        observed: float,
+        heard: Heard,
+        workload: Workload,
+        capacity: Capacity,
+        outlook: Outlook | None,
     ) -> Followed:
         """Return what follows from what is known at this tick, and remember it."""
         self._start_ups.extend(workload.start_ups[-1:])
-        policy, ramp = self._core(), Ramp()
-        state = self._state or first_state(max(workload.floor, 1), now)
+        policy, ramp = self._core(capacity), Ramp()
+        state = self._state or self._first_state(workload, now)
         warm = ready_capacity(workload.ready_s, 1.0, ramp)
         over = None
         if heard.latency_s is not None:
@@ -226,10 +224,10 @@ class LiveService:
         )
         decision = decide(sight, state, policy)
         self._state = decision.state
-        fleet = Fleet(workload.ready_s, self._capacity.qps, ramp, workload.due_in_s)
+        fleet = Fleet(workload.ready_s, capacity.qps, ramp, workload.due_in_s)
         offer = offered(decision, fleet, workload.floor, policy.limit, self.policy.classes)
-        hpa = self._plain_hpa(now, observed)
-        self._count(now, workload, observed, hpa)
+        hpa = self._plain_hpa(now, observed, capacity.qps)
+        self._count(now, workload, observed / capacity.qps, hpa)
         self._recent.append(
             (now, observed, workload.replicas, decision.plan.replicas, hpa, offer.limit.qps)
         )
@@ -239,11 +237,15 @@ class LiveService:
 
     def recent(self) -> Recent:
         """Return what was observed and decided of late."""
-        return Recent(*self._recent.columns())
+        return self._recent.shown()
 
-    def _core(self) -> Policy:
+    def _first_state(self, workload: Workload, now: float) -> State:
+        first = first_state(max(workload.floor, 1), now)
+        return replace(first, factor=self._remembered.factor, usual=self._remembered.usual)
+
+    def _core(self, capacity: Capacity) -> Policy:
         policy = self.policy
-        return Policy(self._capacity, policy.scale, policy.limit, self._lead_s, policy.events)
+        return Policy(capacity, policy.scale, policy.limit, self._lead_s, policy.events)
 
     @property
     def _lead_s(self) -> float:
@@ -252,23 +254,22 @@ class LiveService:
             return self.policy.lead_s
         return lead_time_s(tuple(self._start_ups), default=DEFAULT_LEAD_S)
 
-    def _plain_hpa(self, now: float, observed: float) -> int:
+    def _plain_hpa(self, now: float, observed: float, capacity_qps: float) -> int:
         """Return what the autoscaler alone would have: the counterfactual."""
         current = self._hpa_replicas or self._hpa.spec.min_replicas
         reading = None
         if not math.isnan(observed):
             utilization = self._hpa.spec.metric is MetricKind.UTILIZATION
-            unit = self._capacity.qps if utilization else 1.0
+            unit = capacity_qps if utilization else 1.0
             reading = Reading(observed / unit, current)
         self._hpa_replicas = self._hpa.sync(now, current, reading).replicas
         return self._hpa_replicas
 
-    def _count(self, now: float, workload: Workload, observed: float, hpa: int) -> None:
-        """Add the time since the tick before to the ledger."""
+    def _count(self, now: float, workload: Workload, need: float, hpa: int) -> None:
+        """Add the time since the tick before to the ledger; ``need`` is in replicas at capacity."""
         if self._ticked_at is not None:
             seconds = max(now - self._ticked_at, 0.0)
-            hours, need = seconds / 3600, observed / self._capacity.qps
-            ledger = self._ledger
+            hours, ledger = seconds / 3600, self._ledger
             self._ledger = Ledger(
                 ledger.seconds + seconds,
                 ledger.replica_hours + workload.replicas * hours,

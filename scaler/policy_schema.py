@@ -121,6 +121,8 @@ class ReplicasSection(Section):
 class CapacitySection(Section):
     requests_per_replica: Above | None = None
     """Requests per second that one warm replica sustains within the SLO; else it is learned."""
+    replicas_query: Text | None = None
+    """PromQL of the ready replicas, so that it is learned from the past at once."""
     target_utilization: PositiveShare = _SCALE.target_utilization
     """Share of that which is planned with."""
 
@@ -241,6 +243,7 @@ class DemandPolicy(Section):
             events=tuple(event.to_event() for event in spec.demand.events),
             slo=spec.slo.to_slo() if spec.slo else Slo(),
             capacity_qps=capacity.requests_per_replica,
+            replicas_query=capacity.replicas_query,
             scale=spec.replicas.to_scale(capacity.target_utilization),
             lead_s=spec.replicas.lead_time,
             payback_s=spec.replicas.payback,

@@ -59,7 +59,7 @@ class KeptPolicy:
         policy: None where the object is wrong; ``faults`` says how.
         deleting: somebody has deleted it, and it waits until its floor is restored.
         guarded: it cannot go before that.
-        published: what the leader published of it (`PolicyStatus.published`); followers serve it.
+        published: what the leader keeps of it for who comes after it (`PolicyStatus.published`).
     """
 
     item_id: str
@@ -78,7 +78,7 @@ class PolicyStatus:
 
     Attributes:
         generation: of the policy that this was decided on.
-        published: what followers need to serve the limit: plain JSON values.
+        published: what outlives the leader, as plain JSON values; see `memory`.
     """
 
     generation: int

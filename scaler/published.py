@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from forecaster.series import FloatArray
 from scaler.decide import Decision
@@ -87,7 +88,8 @@ class Ledger:
 class ServiceView:
     """One service after a tick; a part that could not be worked out is None.
 
-    ``error`` says in words why a policy could not be decided on, None if it was.
+    ``error`` says in words why a policy could not be decided on, None if it was; ``memory`` is what
+    should outlive this process, as plain values.
     """
 
     policy: ServicePolicy
@@ -104,6 +106,7 @@ class ServiceView:
     ledger: Ledger = field(default_factory=Ledger)
     conditions: tuple[Condition, ...] = ()
     error: str | None = None
+    memory: Mapping[str, Any] | None = None
 
     @property
     def item_id(self) -> str:

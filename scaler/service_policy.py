@@ -57,6 +57,8 @@ class ServicePolicy:
         model: name in the registry; None: whatever the command is given.
         capacity_qps: what one warm replica sustains within the SLO; None: it is learned, which
             takes ``slo.query``.
+        replicas_query: PromQL of the ready replicas, so that it is learned from the past at once;
+            None: from what is seen from now on.
         lead_s: until a replica that is asked for now is warm; None: it is learned.
         payback_s: beyond that, until it would have paid for its start.
         safe_qps: what gateways admit when they have not heard of us for long; None: it is derived.
@@ -66,6 +68,7 @@ class ServicePolicy:
     target: str
     scale: ScalePolicy
     capacity_qps: float | None
+    replicas_query: str | None = None
     mode: Mode = Mode.RECOMMEND
     demand_query: str | None = None
     model: str | None = None

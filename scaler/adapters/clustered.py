@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from scaler.autoscaler import FloorWish, Refusal, Target, contested_remedy, patience_s
 from scaler.errors import ClusterError
 from scaler.live import Workload
-from scaler.loop import Watched
 from scaler.planner import lead_time_s
 from scaler.ports import Cluster, FloorOutcome, Leadership, Notice, PolicyStatus
 from scaler.published import Condition, ConditionKind, ServiceView
 from scaler.service_policy import Mode, ServicePolicy
 from scaler.trust import Standing
+from scaler.world import Watched
 
 LOGGER = logging.getLogger(__name__)
 
@@ -123,22 +123,25 @@ class Clustered:
                     LOGGER.info("%s: its floor is put back, for no policy holds it", seen.target)
 
     def _act(self, view: ServiceView, now: float) -> Condition | None:
-        standing = self._floors.setdefault(view.item_id, _Standing())
         try:
-            if view.policy.mode is Mode.RECOMMEND:
-                self._cluster.restore(target_of(view.policy), view.policy.scale.min_replicas)
-                condition = Condition(ConditionKind.READY, status=True, reason="Recommending")
-            elif view.decision is None:
-                return None
-            elif now < standing.patient_until:
-                return self._contested(view, standing, "somebody")
-            else:
-                condition = self._enforced(view, standing, now)
+            condition = self._acted(view, self._floors.setdefault(view.item_id, _Standing()), now)
             self._publish(view, condition, now)
         except ClusterError as error:
             LOGGER.warning("%s: %s", view.item_id, error)
             return Condition(ConditionKind.READY, False, "ClusterFailed", str(error))
         return condition
+
+    def _acted(self, view: ServiceView, standing: _Standing, now: float) -> Condition | None:
+        """Do what the mode says; return what came of it, None where there was nothing to do."""
+        if view.policy.mode is Mode.RECOMMEND:
+            self._cluster.restore(target_of(view.policy), view.policy.scale.min_replicas)
+        if view.decision is None:  # its own conditions say why
+            return None
+        if view.policy.mode is Mode.RECOMMEND:
+            return Condition(ConditionKind.READY, status=True, reason="Recommending")
+        if now < standing.patient_until:
+            return self._contested(view, standing, "somebody")
+        return self._enforced(view, standing, now)
 
     def _enforced(self, view: ServiceView, standing: _Standing, now: float) -> Condition:
         assert view.decision is not None
@@ -196,7 +199,7 @@ class Clustered:
         standing.told = message
         self._cluster.tell(view.item_id, Notice(reason, message, warning=warning), now=now)
 
-    def _publish(self, view: ServiceView, condition: Condition, now: float) -> None:
+    def _publish(self, view: ServiceView, condition: Condition | None, now: float) -> None:
         kept = self._cluster.policies().get(view.item_id)
         if kept is None:  # a policy from a file has no status
             return
@@ -204,9 +207,10 @@ class Clustered:
         status = PolicyStatus(
             generation=kept.generation,
             floor=decision.plan.replicas if decision is not None else None,
-            demand_qps=view.observed_qps,
+            demand_qps=decision.demand.qps if decision is not None else None,
             limit_qps=decision.limit.qps if decision is not None else None,
             trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
-            conditions=(*view.conditions, condition),
+            conditions=view.conditions if condition is None else (*view.conditions, condition),
+            published=view.memory if decision is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)

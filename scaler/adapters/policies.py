@@ -8,9 +8,9 @@ from pathlib import Path
 
 from scaler.config import examine_policies
 from scaler.errors import PolicyError
-from scaler.loop import Watched
 from scaler.ports import Cluster
 from scaler.simulation.settings import plain_hpa
+from scaler.world import Watched
 
 LOGGER = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class ClusterPolicies:
 
     def current(self) -> tuple[Watched, ...]:
         return tuple(
-            Watched(kept.policy, plain_hpa(kept.policy))
+            Watched(kept.policy, plain_hpa(kept.policy), kept.published)
             for kept in self._cluster.policies().values()
             if kept.policy is not None
             and not kept.deleting

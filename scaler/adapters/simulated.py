@@ -14,11 +14,11 @@ import numpy as np
 
 from forecaster.series import History, Series
 from scaler.live import Heard, Workload
-from scaler.loop import Ask, Watched
 from scaler.published import Condition, ConditionKind, ServiceView
 from scaler.simulation.cluster import Cluster
 from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
 from scaler.simulation.service import Service, ServiceModel
+from scaler.world import Ask, Watched
 
 DELAY_S, WINDOW_S = 15.0, 60.0
 

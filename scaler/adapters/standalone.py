@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from scaler.live import Workload
-from scaler.loop import Watched
 from scaler.published import Condition, ServiceView
+from scaler.world import Watched
 
 # Long since ready: nobody warms up that does not exist.
 WARM_S = 3600.0

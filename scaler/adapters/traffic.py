@@ -21,7 +21,7 @@ from forecaster.adapters.prometheus_settings import PrometheusSettings
 from forecaster.errors import ForecasterError
 from forecaster.series import FloatArray, Series
 from scaler.live import Heard
-from scaler.loop import Ask
+from scaler.world import Ask
 
 # Demand is asked on a finer grid than the forecast's, so that one query gives both.
 FINE_S = 15

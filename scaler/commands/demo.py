@@ -18,9 +18,9 @@ from scaler.errors import ReplayError
 if TYPE_CHECKING:
     from forecaster.series import History
     from scaler.adapters.simulated import Simulated
-    from scaler.loop import Watched
     from scaler.published import Board
     from scaler.simulation.settings import ReplaySettings
+    from scaler.world import Watched
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
@@ -86,8 +86,8 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
     """Return the history and the policies of its items, all served by one model."""
     from forecaster.adapters.tables import read_history
     from scaler.config import read_policies
-    from scaler.loop import Watched
     from scaler.simulation.settings import plain_hpa
+    from scaler.world import Watched
 
     history = read_history(args.history).history
     staged = []

@@ -19,9 +19,9 @@ from scaler.errors import PolicyError
 if TYPE_CHECKING:
     from scaler.adapters.api.serving import Address
     from scaler.adapters.api.settings import ApiSettings
-    from scaler.loop import Watched, Workloads
     from scaler.ports import Cluster, Leadership
     from scaler.published import Board
+    from scaler.world import Watched, Workloads
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
@@ -156,6 +156,7 @@ def _world(
 def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Cluster, Leadership]:
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
+    from scaler.adapters.kube.leading import LeaderLabel
     from scaler.adapters.kube.lease import LeaseTerms, candidate
     from scaler.ports import AlwaysLeading
 
@@ -167,7 +168,10 @@ def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Clu
     if not args.leader_elect:
         return cluster, AlwaysLeading()
     terms = LeaseTerms(args.lease_namespace, LEASE, instance)
-    standing = candidate(api, terms, time.time)  # noqa: TID251 - it is written into the Lease
+    label = LeaderLabel(api, args.lease_namespace, instance)
+    label.start()
+    stack.callback(label.close)
+    standing = candidate(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
     standing.start()
     stack.callback(standing.close)
     return cluster, standing

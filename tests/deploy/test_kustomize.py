@@ -82,7 +82,7 @@ def test_it_renders_into_one_namespace(folder):
 def test_the_role_still_names_the_lease_when_names_carry_hashes():
     """kustomize rewrites resourceNames that equal the name of something that is generated."""
     rules = one(rendered(DEPLOY), "Role")["rules"]
-    assert [rule.get("resourceNames") for rule in rules] == [None, ["tidegate"]]
+    assert [rule.get("resourceNames") for rule in rules] == [None, ["tidegate"], None]
 
 
 def test_pods_read_the_settings_that_are_generated():

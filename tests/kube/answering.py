@@ -91,6 +91,9 @@ def _patched(store: Store, asked: Asked, write: Write) -> Reply:
 
 def _listed(store: Store, asked: Asked) -> Reply:
     version, found = store.listed(asked.kind, asked.namespace)
+    label, _, value = asked.query.get("labelSelector", "").partition("=")
+    if label:
+        found = [one for one in found if one["metadata"].get("labels", {}).get(label) == value]
     start = 0
     if "continue" in asked.query:
         version, start = json.loads(base64.b64decode(asked.query["continue"]))

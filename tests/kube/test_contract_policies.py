@@ -143,11 +143,22 @@ def test_a_condition_keeps_its_time_until_its_status_changes(cluster, playground
 def test_what_is_not_known_any_more_leaves_the_status(cluster, playground, item_id):
     cluster.publish(item_id, status(published={"a": {"b": 1}, "c": 2}), now=NOW)
     new = status(demand_qps=float("nan"), published={"a": {"d": 3}})
-    cluster.publish(item_id, new, now=NOW)
+    cluster.publish(item_id, new, now=NOW + 60)
 
     found = playground.policy()["status"]
     assert "demandQps" not in found
     assert found["published"] == {"a": {"d": 3}}
+
+
+def test_rates_and_what_is_remembered_are_written_once_a_minute_and_the_rest_at_once(
+    cluster, item_id
+):
+    cluster.publish(item_id, status(), now=NOW)
+    moved = {"demand_qps": 640.0, "published": {"version": 8}}
+    assert not cluster.publish(item_id, status(**moved), now=NOW + 15)
+    assert cluster.publish(item_id, status(**moved, floor=6), now=NOW + 30)
+    assert not cluster.publish(item_id, status(floor=6), now=NOW + 89)
+    assert cluster.publish(item_id, status(floor=6), now=NOW + 90)
 
 
 def test_followers_read_what_the_leader_has_published(cluster, item_id):

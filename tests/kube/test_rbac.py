@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
+from scaler.adapters.kube.leading import LeaderLabel
 from scaler.adapters.kube.lease import Election, LeaseTerms
 from scaler.autoscaler import FloorWish, Target
 from scaler.ports import Notice, PolicyStatus
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
-from tests.kube.objects import deployment, hpa, policy
+from tests.kube.objects import deployment, hpa, pod, policy
 from tests.kube.waiting import eventually
 
 NOW = 1_767_225_600.0
@@ -45,6 +46,12 @@ def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
     assert election.step()
     assert election.step()
     election.hand_over()
+    ground.put(ground.listing("pods", "/api/v1"), pod("tidegate-0"))
+    label = LeaderLabel(api, "prod", "tidegate-0")
+    label.start()
+    label.changed(True)
+    eventually(lambda: ("patch", "", "pods", "tidegate-0") in server.used)
+    label.close()
     eventually(lambda: {one[2] for one in server.used if one[0] == "watch"} >= {"pods"})
     eventually(lambda: sum(one[0] == "watch" for one in server.used) == 3)
     cluster.close()

@@ -8,9 +8,10 @@ import pytest
 from scaler.capacity import given_capacity
 from scaler.demand import Ahead
 from scaler.foresight import Span
-from scaler.live import REMEMBERED, Heard, LiveService, Workload
+from scaler.live import Heard, LiveService, Workload
 from scaler.outlook import Outlook
 from scaler.planner import ScalePolicy
+from scaler.recent_ticks import REMEMBERED
 from scaler.service_policy import ServicePolicy
 from scaler.simulation.hpa import HPASpec, MetricKind
 
@@ -23,12 +24,12 @@ FOUR = Workload(4, (600.0,) * 4)
 
 
 def service():
-    return LiveService(POLICY, given_capacity(50.0), HPA, 60.0)
+    return LiveService(POLICY, HPA, 60.0)
 
 
 def tick(live, now, qps=100.0, workload=FOUR):
     heard = Heard(qps)
-    return live.follow(now, live.hear(heard, now), heard, workload, None)
+    return live.follow(now, live.hear(heard, now), heard, workload, given_capacity(50.0), None)
 
 
 def test_the_ledger_counts_replicas_beside_those_of_a_plain_hpa():

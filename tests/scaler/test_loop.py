@@ -9,11 +9,12 @@ import pytest
 
 from forecaster.series import Forecast, Series, utc
 from scaler.live import Heard, Workload
-from scaler.loop import Loop, Watched
+from scaler.loop import Loop
 from scaler.planner import PlanReason, ScalePolicy
 from scaler.published import Condition, ConditionKind
-from scaler.service_policy import ServicePolicy
+from scaler.service_policy import ServicePolicy, Slo
 from scaler.simulation.hpa import HPASpec, MetricKind
+from scaler.world import Watched
 
 STEP = timedelta(minutes=1)
 START = utc("2026-03-02T09:00:00Z").timestamp()
@@ -217,3 +218,37 @@ def test_a_board_says_whether_this_replica_leads():
     loop = Loop(Demand(shop_web=200.0), Flat(), Replicas(), STEP, boards.append, leads.pop)
     after(loop, [watched()], 30)
     assert [board.leader for board in boards] == [False, True]
+
+
+def test_a_capacity_that_is_edited_holds_from_the_next_tick_on(world):
+    *_, loop = world
+    after(loop, [watched(model=None)], 60)
+    board = loop.tick([watched(model=None, capacity_qps=25.0)], START + 75)
+    assert board.services["shop/web"].decision.plan.replicas == 10  # 200 / (25 x 0.8)
+
+
+def test_a_service_whose_capacity_is_not_known_yet_says_so_and_is_left_alone(world):
+    *_, cluster, _, loop = world
+    board = after(loop, [watched(capacity_qps=None, slo=Slo(0.5, query="p99"))], 60)
+    view = board.services["shop/web"]
+    assert "capacity is not known yet" in view.error
+    assert [(c.kind, c.status, c.reason) for c in view.conditions[:2]] == [
+        (ConditionKind.DATA_FRESH, True, "Observed"), (ConditionKind.READY, False, "NotDecided"),
+    ]  # fmt: skip
+    assert cluster.floors == {}
+
+
+def test_who_takes_over_starts_with_what_was_remembered(world):
+    *_, loop = world
+    first = after(loop, [watched()], 3600).services["shop/web"]
+    successor = Loop(Demand(shop_web=200.0), Flat(0.3), Replicas(), STEP, lambda _: None)
+    start = replace(watched(), remembered=first.memory)
+    trust = successor.tick([start], START + 3600).services["shop/web"].trust
+    assert trust.seconds == pytest.approx(first.trust.seconds, rel=1e-3)
+    assert trust.level == pytest.approx(first.trust.level, rel=1e-3)
+
+
+def test_a_memory_that_cannot_be_read_is_no_reason_not_to_decide(world):
+    *_, loop = world
+    board = loop.tick([replace(watched(), remembered={"factor": "much"})], START)
+    assert board.services["shop/web"].error is None

@@ -12,7 +12,10 @@ from scaler.adapters.kube.paths import policy_path
 from scaler.errors import ClusterAbsentError
 from scaler.ports import PolicyStatus
 
-_DIGITS = 3  # of a rate: what is less would be news at every tick
+_DIGITS = 3  # of a rate
+# Rates and what is remembered move at every tick: they are news so often, the rest at once.
+_QUIET_S = 60.0
+_MOVING = frozenset({"demandQps", "limitQps", "published"})
 
 
 def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -> Object:
@@ -47,13 +50,22 @@ def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -
     }
 
 
-def is_news(wanted: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Return whether a status differs; null is the same as not there."""
-    return _plain(wanted) != _plain(before)
+def is_news(wanted: Mapping[str, Any], before: Mapping[str, Any], *, moving: bool = True) -> bool:
+    """Return whether a status differs; null is the same as not there.
+
+    Args:
+        wanted: what it is to be; before: as it stands.
+        moving: whether what moves all the time counts.
+    """
+    return _plain(wanted, moving) != _plain(before, moving)
 
 
-def _plain(status: Mapping[str, Any]) -> Object:
-    return {key: value for key, value in status.items() if value is not None}
+def _plain(status: Mapping[str, Any], moving: bool) -> Object:
+    return {
+        key: value
+        for key, value in status.items()
+        if value is not None and (moving or key not in _MOVING)
+    }
 
 
 def _rate(qps: float | None) -> float | None:
@@ -77,13 +89,15 @@ class Statuses:
         keep: Callable[[Object], None],
     ) -> None:
         self._api, self._last, self._keep = api, last, keep
+        self._written_at: dict[str, float] = {}
 
     def publish(self, item_id: str, status: PolicyStatus, now: float) -> bool:
         before = self._last(item_id)
         if before is None:
             return False  # the policy is gone
         wanted = status_object(status, before, now)
-        if not is_news(wanted, before):
+        quiet = now - self._written_at.get(item_id, -math.inf) < _QUIET_S
+        if not is_news(wanted, before, moving=not quiet):
             return False
         # A merge would keep what a former `published` had beside what this one has.
         changes = {**wanted, "published": _replaced(wanted["published"], before.get("published"))}
@@ -91,6 +105,7 @@ class Statuses:
             self._keep(self._api.patch(policy_path(item_id, "status"), {"status": changes}))
         except ClusterAbsentError:
             return False
+        self._written_at[item_id] = now
         return True
 
 

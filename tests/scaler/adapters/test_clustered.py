@@ -7,15 +7,16 @@ import pytest
 from scaler.adapters.clustered import Clustered
 from scaler.autoscaler import Autoscaler, Refusal, Target
 from scaler.capacity import given_capacity
+from scaler.conditions import not_decided
 from scaler.decide import Policy, Sight, decide, first_state
 from scaler.demand import NOTHING_AHEAD
 from scaler.errors import ClusterError
-from scaler.loop import Watched
 from scaler.planner import ScalePolicy
 from scaler.ports import FloorOutcome, Pod, Workload
 from scaler.published import ConditionKind, ServiceView
 from scaler.service_policy import Mode, ServicePolicy
 from scaler.simulation.hpa import HPASpec, MetricKind
+from scaler.world import Watched
 from tests.fakes import FakeCluster
 
 NOW = 1_000_000.0
@@ -230,6 +231,29 @@ def test_what_was_decided_is_in_the_policy_s_status(acting):
     acting(cluster).act([view()], NOW)
     (status,) = cluster.statuses["shop/web"]
     assert (status.generation, status.floor, status.limit_qps) == (7, 10, 200.0)  # 4 x 50 ready
+    assert status.demand_qps == 400.0
+
+
+def test_what_is_remembered_is_kept_in_the_status_and_outlives_what_cannot_be_decided(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view(memory={"factor": 0.9, "usual": {}})], NOW)
+    clustered.act([view(decision=None, error="no such autoscaler")], NOW + 15)
+    assert [status.published["factor"] for status in cluster.statuses["shop/web"]] == [0.9, 0.9]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_why_nothing_could_be_decided_is_in_the_status(acting, mode):
+    cluster = FakeCluster()
+    policy = replace(POLICY, mode=mode)
+    cluster.put(policy)
+    undecided = view(policy=policy, decision=None, conditions=(not_decided("no capacity yet"),))
+    assert acting(cluster).act([undecided], NOW) == {}
+    (status,) = cluster.statuses["shop/web"]
+    assert [(c.kind, c.status, c.message) for c in status.conditions] == [
+        (ConditionKind.READY, False, "no capacity yet")
+    ]
 
 
 def test_a_wrong_policy_s_faults_are_in_its_status(acting):

@@ -11,12 +11,12 @@ from scaler.adapters.simulated import Inhabitant, Simulated
 from scaler.capacity import given_capacity
 from scaler.decide import Policy, Sight, decide, first_state
 from scaler.demand import NOTHING_AHEAD
-from scaler.loop import Ask, Watched
 from scaler.planner import ScalePolicy
 from scaler.published import ServiceView
 from scaler.service_policy import ServicePolicy
 from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.service import ServiceModel
+from scaler.world import Ask, Watched
 
 BEGIN = utc("2026-03-02T00:00:00Z")
 START = BEGIN.timestamp() + 3600

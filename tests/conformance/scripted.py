@@ -1,0 +1,198 @@
+"""tidegate's limits endpoint, played: it says what it is told to, and dies when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+from tests.conformance.leases import SHOP
+from tests.conformance.loopback import loopback, read_message
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request for a lease, and how it was answered.
+
+    Attributes:
+        came_at: when the question was there, at: when the answer was sent; monotonic seconds.
+        version: answered; None: something that is no lease, or none.
+    """
+
+    came_at: float
+    at: float
+    instance: str
+    etag: str
+    wait_s: float
+    authorization: str
+    status: int
+    version: int | None
+
+
+class ScriptedEndpoint:
+    """Serves while it is a context, on the same port after `down` and `up`.
+
+    Args:
+        token: that every request must bear; None: none need.
+
+    Attributes:
+        asked: each GET that was answered; reports: bodies of each POST, with ``came_at``.
+    """
+
+    def __init__(self, token: str | None = None) -> None:
+        self.asked: list[Asked] = []
+        self.reports: list[dict[str, object]] = []
+        self.token = token
+        self.port = 0
+        self._body, self._etag, self._status = b"", "", 503
+        self._version: int | None = None
+        self._garbage = 0
+        self._longest_wait_s = 0.0
+        self._hanging = False
+        self._told: dict[str, float] = {}
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    def __enter__(self) -> ScriptedEndpoint:
+        self.up()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def set(self, lease: Mapping[str, Any]) -> None:
+        """Hand out this lease from now on; who waits is told at once."""
+        # As the real one: a wait ends while the lease that waits is still fresh.
+        self._longest_wait_s = lease["valid_for_s"] - lease["refresh_s"]
+        etag = f'"{lease["epoch"]}-{lease["version"]}-{lease["share"]["rps"]:.3f}"'
+        self._say(200, json.dumps(lease).encode(), etag, lease["version"])
+
+    def raw(self, body: bytes) -> None:
+        """Answer this instead of a lease, with an ETag that nobody holds."""
+        self._garbage += 1
+        self._say(200, body, f'"bad-{self._garbage}-0.000"', None)
+
+    def failing(self, status: int = 503) -> None:
+        """Answer with this status."""
+        self._say(status, b'{"detail": "as scripted"}', "", None)
+
+    def hang(self, *, hanging: bool = True) -> None:
+        """Take requests, and answer none of them."""
+        self._hanging = hanging
+
+    def down(self) -> None:
+        """Be gone: connections are cut, new ones refused."""
+        loopback().run(self._down())
+
+    def up(self) -> None:
+        loopback().run(self._up())
+
+    def told(self, version: int, instances: int = 1, within_s: float = 10.0) -> float:
+        """Wait until so many instances were answered with that version; return when the last was.
+
+        Raises:
+            TimeoutError: they were not.
+        """
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            told = dict(self._told) if self._version == version else {}
+            if len(told) >= instances:
+                return max(told.values())
+            time.sleep(0.02)
+        raise TimeoutError(f"version {version} was told to {len(told)} of {instances} instances")
+
+    def heard_at(self) -> float:
+        """Return when the last question came that was answered by a lease, or by its renewal.
+
+        The gateway has sent it just before: its lease is as old.
+        """
+        questions = [one.came_at for one in self.asked if one.status in (200, 304)]
+        return max([*questions, *(cast("float", one["came_at"]) for one in self.reports)])
+
+    def _say(self, status: int, body: bytes, etag: str, version: int | None) -> None:
+        async def change() -> None:
+            self._status, self._body, self._etag, self._version = status, body, etag, version
+            self._told.clear()
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+        loopback().run(change())
+
+    async def _up(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _down(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while True:
+                first, headers, body = await read_message(reader)
+                while self._hanging:
+                    await asyncio.sleep(0.05)
+                writer.write(await self._answer(first, headers, body))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _answer(self, first: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        came_at = time.monotonic()
+        method, target, _ = first.split(" ", 2)
+        url = urlsplit(target)
+        authorization = headers.get("authorization", "")
+        if self.token is not None and authorization != f"Bearer {self.token}":
+            return _message(401, b'{"detail": "a bearer token is needed"}')
+        if (method, url.path) == ("POST", f"/v1/limits/{SHOP}/reports"):
+            report = json.loads(body)
+            self.reports.append({"came_at": came_at, **report})
+            self._told.setdefault(str(report["instance"]), time.monotonic())
+            return _message(self._status, self._body, self._etag)
+        if (method, url.path) != ("GET", f"/v1/limits/{SHOP}"):
+            return _message(404, b'{"detail": "no such path"}')
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        wait_s, etag = float(query.get("wait", 0)), headers.get("if-none-match", "")
+        if wait_s > 0 and self._status == 200 and etag == self._etag:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), min(wait_s, self._longest_wait_s))
+        renewed = self._status == 200 and etag == self._etag
+        status, at = 304 if renewed else self._status, time.monotonic()
+        instance = query.get("instance", "")
+        self._told.setdefault(instance, at)
+        self.asked.append(
+            Asked(came_at, at, instance, etag, wait_s, authorization, status, self._version)
+        )
+        return _message(status, b"" if renewed else self._body, self._etag)
+
+
+def _message(status: int, body: bytes, etag: str = "") -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "Cache-Control: no-store"]
+    lines += [f"ETag: {etag}"] if etag else []
+    # A 304 has no body, and no length of one either, as uvicorn serves it.
+    lines += [] if status == 304 else ["Content-Type: application/json"]
+    lines += [] if status == 304 else [f"Content-Length: {len(body)}"]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -1,0 +1,138 @@
+"""What a trigger's metadata says: strings by name, as KEDA passes them on.
+
+A typo must not become a default: a key that is neither ours nor KEDA's own is refused by name, and
+so is one that the chosen metric has no use for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+
+from scaler.errors import ScalerError
+
+# The autoscaler's own, unless `behavior.scaleUp.tolerance` says otherwise.
+DEFAULT_TOLERANCE = 0.1
+SHOWN = 100
+# Of the connection, for KEDA alone; it passes on the whole of the metadata.
+KEDA_KEYS = frozenset(
+    {
+        "scalerAddress", "enableTLS", "unsafeSsl",
+        "caCert", "tlsCertFile", "tlsClientCert", "tlsClientKey",
+    }
+)  # fmt: skip
+_NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?")
+_SERVICE = re.compile(r"[^\s/]+/[^\s/]+")
+
+
+class Metric(StrEnum):
+    """What is asked for."""
+
+    REPLICAS = "replicas"  # those of the plan
+    QPS = "qps"  # the demand to be ready for
+
+
+OURS = {
+    "service": frozenset(Metric),
+    "metric": frozenset(Metric),
+    "tolerance": frozenset({Metric.REPLICAS}),
+    "targetQps": frozenset({Metric.QPS}),
+    "activationQps": frozenset(Metric),
+}
+
+
+class TriggerError(ScalerError):
+    """A trigger's metadata is wrong: the key, the value found and the rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """What one trigger of a ScaledObject asks for.
+
+    Attributes:
+        service: ``"namespace/name"`` of the policy.
+        tolerance: of the autoscaler on a scale-up, see `metric.shown_replicas`.
+        target_qps: requests per second for each replica; None: what the policy's capacity says.
+        activation_qps: up to which the service may sleep; None: it is never said to be idle.
+    """
+
+    service: str
+    metric: Metric = Metric.REPLICAS
+    tolerance: float = DEFAULT_TOLERANCE
+    target_qps: float | None = None
+    activation_qps: float | None = None
+
+    @property
+    def metric_name(self) -> str:
+        """Name in the autoscaler, without the index that KEDA puts before it.
+
+        >>> Trigger(service="prod/shop").metric_name
+        'tidegate-replicas'
+        """
+        return f"tidegate-{self.metric}"
+
+
+def read_trigger(namespace: str, name: str, metadata: Mapping[str, str]) -> Trigger:
+    """Return what the trigger of the ScaledObject ``namespace/name`` asks for.
+
+    Raises:
+        TriggerError: a key or a value breaks a rule.
+
+    >>> read_trigger("prod", "shop", {"scalerAddress": "tidegate:9090", "metric": "qps"}).metric
+    <Metric.QPS: 'qps'>
+    """
+    metric = _metric(metadata.get("metric", Metric.REPLICAS))
+    for key, value in metadata.items():
+        if key not in KEDA_KEYS:
+            _check_key(key, value, metric)
+    service = metadata.get("service", f"{namespace}/{name}")
+    if not _SERVICE.fullmatch(service):
+        raise TriggerError(f"service is {_shown(service)}, but must be namespace/name of a policy")
+    tolerance = _number(metadata, "tolerance", below=1.0)
+    return Trigger(
+        service=service,
+        metric=metric,
+        tolerance=DEFAULT_TOLERANCE if tolerance is None else tolerance,
+        target_qps=_number(metadata, "targetQps", least=0.001),
+        activation_qps=_number(metadata, "activationQps"),
+    )
+
+
+def _metric(value: str) -> Metric:
+    if value not in frozenset(Metric):
+        raise TriggerError(f"metric is {_shown(value)}, but must be {' or '.join(Metric)}")
+    return Metric(value)
+
+
+def _check_key(key: str, value: str, metric: Metric) -> None:
+    if key not in OURS:
+        near = get_close_matches(key[:SHOWN], OURS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there is {', '.join(OURS)}"
+        raise TriggerError(f"{_shown(key)} is {_shown(value)}, but there is no such key{hint}")
+    if metric not in OURS[key]:
+        (other,) = OURS[key]
+        raise TriggerError(
+            f"{key} is {_shown(value)}, but is only for metric {other}, and metric is {metric}"
+        )
+
+
+def _number(
+    metadata: Mapping[str, str], key: str, *, least: float = 0.0, below: float = 1e9
+) -> float | None:
+    if key not in metadata:
+        return None
+    value = metadata[key]
+    number = float(value) if _NUMBER.fullmatch(value) else None
+    if number is None or not least <= number < below:
+        raise TriggerError(
+            f"{key} is {_shown(value)}, but must be a decimal number, at least {least:g} and "
+            f"below {below:g}"
+        )
+    return number
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= SHOWN else value[:SHOWN] + "...")

@@ -1,0 +1,132 @@
+"""KEDA's operator as far as an external scaler sees it, and a server for it to ask.
+
+It calls as `external_scaler.go` of KEDA 2.20 does: a poll is GetMetricSpec, then GetMetrics with
+the name it has for the autoscaler less its index, then IsActive; numbers are cut to thousandths.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+
+from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.keda import externalscaler_pb2 as pb
+from scaler.adapters.keda.service import add_external_scaler
+
+PATH = "/externalscaler.ExternalScaler/"
+PATIENCE_S = 20.0
+
+
+@contextmanager
+def served(
+    holder: BoardHolder,
+    credentials: grpc.ServerCredentials | None = None,
+    stale_after_s: float = 45,
+) -> Iterator[str]:
+    """Serve on loopback from a thread of its own; yield the address."""
+    ready, place = threading.Event(), []
+
+    async def serve() -> None:
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        add_external_scaler(server, holder, stale_after_s)
+        if credentials is None:
+            port = server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        await server.start()
+        stop = asyncio.Event()
+        place[:] = [port, asyncio.get_running_loop(), stop]
+        ready.set()
+        await stop.wait()
+        await server.stop(0.2)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(PATIENCE_S)
+    port, loop, stop = place
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
+
+@dataclass(frozen=True)
+class Poll:
+    """What a poll came to: of each metric its name in the autoscaler, its target, its values."""
+
+    targets: dict[str, int]
+    values: dict[str, list[int]]
+    active: bool
+
+
+@dataclass
+class Keda:
+    """A ScaledObject with one trigger of type external."""
+
+    channel: grpc.Channel
+    metadata: dict[str, str] = field(default_factory=dict)
+    name: str = "shop"
+    namespace: str = "prod"
+    index: int = 0
+
+    @property
+    def reference(self) -> pb.ScaledObjectRef:
+        metadata = {"scalerAddress": "tidegate.tidegate.svc:9090", **self.metadata}
+        return pb.ScaledObjectRef(name=self.name, namespace=self.namespace, scalerMetadata=metadata)
+
+    def specs(self) -> dict[str, int]:
+        """Return the targets in thousandths by the metric's name in the autoscaler."""
+        answer = self._call("GetMetricSpec", self.reference, pb.GetMetricSpecResponse)
+        return {
+            f"s{self.index}-{spec.metricName}": milli(spec.targetSizeFloat, spec.targetSize)
+            for spec in answer.metricSpecs
+        }
+
+    def values(self, name: str) -> list[int]:
+        prefix = f"s{self.index}-"
+        assert name.startswith(prefix)
+        asked = pb.GetMetricsRequest(
+            scaledObjectRef=self.reference, metricName=name.removeprefix(prefix)
+        )
+        answer = self._call("GetMetrics", asked, pb.GetMetricsResponse)
+        return [milli(one.metricValueFloat, one.metricValue) for one in answer.metricValues]
+
+    def is_active(self) -> bool:
+        return self._call("IsActive", self.reference, pb.IsActiveResponse).result
+
+    def poll(self) -> Poll:
+        targets = self.specs()
+        values = {name: self.values(name) for name in targets}
+        return Poll(targets, values, self.is_active())
+
+    def stream(self) -> grpc.Call:
+        """Open what a trigger of type external-push holds open."""
+        return self.channel.unary_stream(
+            PATH + "StreamIsActive",
+            pb.ScaledObjectRef.SerializeToString,
+            pb.IsActiveResponse.FromString,
+        )(self.reference, timeout=60)
+
+    def _call(self, method, message, answer):
+        call = self.channel.unary_unary(
+            PATH + method, type(message).SerializeToString, answer.FromString
+        )
+        return call(message, timeout=PATIENCE_S)
+
+
+def milli(real: float, whole: int) -> int:
+    """Return what KEDA makes of the two fields of a number."""
+    return int(real * 1000) if real > 0 else whole * 1000
+
+
+@contextmanager
+def asking(holder: BoardHolder, metadata: dict[str, str] | None = None, **more) -> Iterator[Keda]:
+    with served(holder) as place, grpc.insecure_channel(place) as channel:
+        yield Keda(channel, metadata or {}, **more)

@@ -1,0 +1,153 @@
+"""What a trigger of type external-push holds open: said at once, told on change, ended cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from scaler.adapters.api.holder import BoardHolder
+from scaler.published import Board
+from tests.scaler.adapters.api.boards import AT, Clock, board
+from tests.scaler.adapters.keda.caller import Keda, asking, served
+from tests.scaler.adapters.keda.views import SHOP, demanding
+
+SLEEPER = {"activationQps": "1"}
+AWAKE, IDLE = demanding(500.0), demanding(0.5)
+STREAMS = 200
+
+
+class Counted(BoardHolder):
+    """Knows who listens."""
+
+    def __init__(self, *views, **options) -> None:
+        super().__init__(**options)
+        self._here: set[Callable[[], None]] = set()
+        if views:
+            self.publish(board(*views))
+
+    def listen(self, listener):
+        super().listen(listener)
+        self._here.add(listener)
+
+    def forget(self, listener):
+        super().forget(listener)
+        self._here.discard(listener)
+
+    @property
+    def listening(self) -> int:
+        return len(self._here)
+
+
+def until(true: Callable[[], bool], patience_s: float = 20.0) -> bool:
+    end = time.monotonic() + patience_s
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return true()
+
+
+def test_it_is_said_at_once_and_told_at_each_change():
+    holder = Counted(IDLE)
+    with asking(holder, SLEEPER) as keda:
+        stream = keda.stream()
+        said = [next(stream).result]
+        for views in (AWAKE, IDLE, AWAKE):
+            holder.publish(board(views))
+            said.append(next(stream).result)
+        stream.cancel()
+    assert said == [False, True, False, True]
+
+
+def test_what_does_not_change_is_not_told_again():
+    holder = Counted(AWAKE)
+    with asking(holder, SLEEPER) as keda:
+        stream = keda.stream()
+        assert next(stream).result
+        for _ in range(5):
+            holder.publish(board(AWAKE))
+        holder.publish(board(IDLE))
+        assert not next(stream).result
+        stream.cancel()
+
+
+def test_before_the_first_tick_a_stream_waits():
+    holder = Counted()
+    with asking(holder) as keda:
+        stream = keda.stream()
+        assert until(lambda: holder.listening == 1)
+        holder.publish(board(SHOP))
+        assert next(stream).result
+        stream.cancel()
+
+
+def test_a_board_that_goes_stale_wakes_who_sleeps():
+    """Without a tick; the stream looks by itself."""
+    clock = Clock()
+    holder = Counted(IDLE, clock=clock)
+    with asking(holder, SLEEPER) as keda:
+        stream = keda.stream()
+        assert not next(stream).result
+        clock.now += 60.0
+        assert next(stream).result
+        stream.cancel()
+
+
+def test_a_policy_that_goes_ends_the_stream_and_does_not_say_idle():
+    holder = Counted(AWAKE)
+    with asking(holder) as keda:
+        stream = keda.stream()
+        assert next(stream).result
+        holder.publish(Board(2, AT, {}))
+        with pytest.raises(grpc.RpcError) as error:
+            next(stream)
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+    assert holder.listening == 0
+
+
+def test_a_client_that_hangs_up_leaves_nothing_behind():
+    holder = Counted(AWAKE)
+    with asking(holder) as keda:
+        stream = keda.stream()
+        assert next(stream).result
+        assert holder.listening == 1
+        stream.cancel()
+        assert until(lambda: holder.listening == 0)
+
+
+def test_nor_does_one_whose_connection_is_cut():
+    holder = Counted(AWAKE)
+    with served(holder) as place:
+        with grpc.insecure_channel(place) as channel:
+            assert next(Keda(channel).stream()).result
+            assert holder.listening == 1
+        assert until(lambda: holder.listening == 0)
+
+
+def test_a_server_that_stops_ends_its_streams():
+    holder, stream = Counted(AWAKE), None
+    with contextlib.ExitStack() as stack:
+        with served(holder) as place:
+            channel = stack.enter_context(grpc.insecure_channel(place))
+            stream = Keda(channel).stream()
+            assert next(stream).result
+        with pytest.raises(grpc.RpcError):
+            next(stream)
+    assert holder.listening == 0
+
+
+def test_many_streams_are_told_and_gone():
+    holder = Counted(IDLE)
+    with asking(holder, SLEEPER) as keda:
+        streams = [keda.stream() for _ in range(STREAMS)]
+        assert [next(stream).result for stream in streams] == [False] * STREAMS
+        assert holder.listening == STREAMS
+        holder.publish(board(AWAKE))
+        assert [next(stream).result for stream in streams] == [True] * STREAMS
+        # Others are answered meanwhile.
+        assert keda.poll().active
+        for stream in streams:
+            stream.cancel()
+        assert until(lambda: holder.listening == 0)

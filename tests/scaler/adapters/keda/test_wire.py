@@ -1,0 +1,202 @@
+"""The four calls as KEDA makes them, over gRPC."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.keda import externalscaler_pb2 as pb
+from scaler.adapters.keda.service import add_external_scaler
+from scaler.published import Board
+from tests.scaler.adapters.api.boards import AT, Clock, board, view
+from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
+from tests.scaler.adapters.keda.views import SHOP, demanding, in_the_dark, planned, told
+
+
+@pytest.mark.parametrize(
+    ("metadata", "index", "polled"),
+    [
+        pytest.param(
+            {}, 0, Poll({"s0-tidegate-replicas": 1000}, {"s0-tidegate-replicas": [12_000]}, True),
+            id="the plan",
+        ),
+        pytest.param(
+            {"metric": "qps"}, 2,
+            Poll({"s2-tidegate-qps": 124_000}, {"s2-tidegate-qps": [1_364_000]}, True),
+            id="the demand, as the third trigger",
+        ),
+        pytest.param(
+            {"metric": "qps", "targetQps": "62"}, 0,
+            Poll({"s0-tidegate-qps": 62_000}, {"s0-tidegate-qps": [682_000]}, True),
+            id="the demand at a target of its own",
+        ),
+    ],
+)  # fmt: skip
+def test_a_poll(metadata, index, polled):
+    demand = 1364.0  # 11 x 155 x 0.8
+    holder = told(planned(12, 4) if "metric" not in metadata else demanding(demand))
+    with asking(holder, metadata, index=index) as keda:
+        assert keda.poll() == polled
+
+
+def refusal(keda: Keda, call: str) -> tuple[grpc.StatusCode, str]:
+    asked = {
+        "spec": keda.specs,
+        "values": lambda: keda.values(f"s{keda.index}-tidegate-replicas"),
+        "active": keda.is_active,
+        "stream": lambda: next(keda.stream()),
+    }[call]
+    with pytest.raises(grpc.RpcError) as error:
+        asked()
+    return error.value.code(), error.value.details()
+
+
+CALLS = ("spec", "values", "active", "stream")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_policy_that_is_not_there_is_not_found_and_near_ones_are_named(call):
+    with asking(told(view("prod/shop"), view("prod/shop-eu")), name="shup") as keda:
+        code, said = refusal(keda, call)
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert said.startswith("no service 'prod/shup'; there is prod/shop")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_wrong_metadata_are_an_invalid_argument(call):
+    with asking(told(SHOP), {"tolerence": "0"}) as keda:
+        code, said = refusal(keda, call)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert said == "'tolerence' is '0', but there is no such key; did you mean tolerance?"
+
+
+def test_a_metric_of_another_name_is_an_invalid_argument():
+    with asking(told(SHOP)) as keda, pytest.raises(grpc.RpcError) as error:
+        keda.values("s0-tidegate-qps")
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "metricName is 'tidegate-qps', but must be tidegate-replicas" in error.value.details()
+
+
+def test_before_the_first_tick_the_target_is_told_and_nothing_else():
+    with asking(BoardHolder()) as keda:
+        assert keda.specs() == {"s0-tidegate-replicas": 1000}
+        for call in ("values", "active"):
+            assert refusal(keda, call) == (
+                grpc.StatusCode.UNAVAILABLE, "there has been no tick yet",
+            )  # fmt: skip
+
+
+def test_a_stale_board_has_no_values_but_is_no_reason_to_sleep():
+    clock = Clock()
+    with asking(told(demanding(0.0), clock=clock), {"activationQps": "1"}) as keda:
+        assert not keda.poll().active
+        clock.now += 60.0
+        code, said = refusal(keda, "values")
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert said.startswith("the last tick was 60 s ago, but after 45 s")
+        assert keda.is_active()
+        assert keda.specs() == {"s0-tidegate-replicas": 1000}
+
+
+def test_nothing_known_is_unavailable_not_0():
+    with asking(told(in_the_dark(0.0, known_before=False))) as keda:
+        assert refusal(keda, "values")[0] is grpc.StatusCode.UNAVAILABLE
+        assert keda.is_active()
+
+
+def test_each_tick_is_told_at_once():
+    holder = told(planned(3, 3))
+    with asking(holder) as keda:
+        for plan in (8, 30, 4):
+            holder.publish(board(planned(plan, 1)))
+            assert keda.values("s0-tidegate-replicas") == [plan * 1000]
+
+
+def test_both_fields_of_a_number_are_set():
+    """Who reads only whole numbers reads no less."""
+    with served(told(demanding(620.4))) as place, grpc.insecure_channel(place) as channel:
+        asked = pb.GetMetricsRequest(
+            scaledObjectRef=Keda(channel, {"metric": "qps"}).reference, metricName="tidegate-qps"
+        )
+        call = channel.unary_unary(
+            PATH + "GetMetrics", pb.GetMetricsRequest.SerializeToString,
+            pb.GetMetricsResponse.FromString,
+        )  # fmt: skip
+        (value,) = call(asked, timeout=20).metricValues
+    assert (value.metricValue, value.metricValueFloat) == (621, pytest.approx(620.4))
+
+
+def test_a_call_that_a_later_keda_makes_is_unimplemented():
+    """It then keeps to what it polls."""
+    with served(told(SHOP)) as place, grpc.insecure_channel(place) as channel:
+        call = channel.unary_stream(PATH + "StreamMetricSpec")
+        with pytest.raises(grpc.RpcError) as error:
+            next(call(b"", timeout=20))
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_nonsense_on_the_wire_harms_nobody():
+    with asking(told(SHOP)) as keda:
+        raw = keda.channel.unary_unary(PATH + "GetMetrics")
+        for nonsense in (b"", b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f", bytes(1000)):
+            with pytest.raises(grpc.RpcError):
+                raw(nonsense, timeout=20)
+        assert keda.poll().active
+
+
+def test_with_no_policy_at_all_nothing_is_near():
+    holder = BoardHolder()
+    holder.publish(Board(1, AT, {}))
+    with asking(holder) as keda:
+        assert refusal(keda, "values") == (
+            grpc.StatusCode.NOT_FOUND, "no service 'prod/shop'",
+        )  # fmt: skip
+
+
+def credentials(papers, *, client_ca: bool) -> grpc.ServerCredentials:
+    pair = ((papers / "server.key").read_bytes(), (papers / "server.pem").read_bytes())
+    ca = (papers / "ca.pem").read_bytes() if client_ca else None
+    return grpc.ssl_server_credentials([pair], ca, require_client_auth=client_ca)
+
+
+def shown(papers, name: str | None) -> grpc.ChannelCredentials:
+    """Return what KEDA shows: caCert, and tlsClientCert with tlsClientKey where there is a name."""
+    ca = (papers / "ca.pem").read_bytes()
+    if name is None:
+        return grpc.ssl_channel_credentials(ca)
+    files = [(papers / f"{name}.{ending}").read_bytes() for ending in ("key", "pem")]
+    return grpc.ssl_channel_credentials(ca, *files)
+
+
+@pytest.mark.parametrize(
+    ("client_ca", "name", "served_it"),
+    [
+        pytest.param(False, None, True, id="caCert alone"),
+        pytest.param(True, "client", True, id="a certificate that the server's CA has signed"),
+        pytest.param(True, None, False, id="none where one is asked for"),
+        pytest.param(True, "stranger", False, id="one of somebody else"),
+    ],
+)
+def test_tls_as_keda_speaks_it(papers, client_ca, name, served_it):
+    with (
+        served(told(planned(12, 4)), credentials(papers, client_ca=client_ca)) as place,
+        grpc.secure_channel(place, shown(papers, name)) as channel,
+    ):
+        keda = Keda(channel)
+        if served_it:
+            assert keda.poll().values == {"s0-tidegate-replicas": [12_000]}
+        else:
+            assert refusal(keda, "values")[0] is grpc.StatusCode.UNAVAILABLE
+
+
+def test_the_name_is_that_of_the_service():
+    class Server:
+        def add_generic_rpc_handlers(self, handlers):
+            (self.handlers,) = handlers
+
+    server = Server()
+    assert add_external_scaler(server, BoardHolder()) == "externalscaler.ExternalScaler"
+    assert (
+        server.handlers.service_name() == pb.DESCRIPTOR.services_by_name["ExternalScaler"].full_name
+    )

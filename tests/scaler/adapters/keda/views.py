@@ -1,0 +1,46 @@
+"""Services as a tick leaves them, for KEDA to ask after."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from scaler.adapters.api.holder import BoardHolder
+from scaler.capacity import given_capacity
+from scaler.decide import Decision, Policy, Sight, decide, first_state
+from scaler.demand import NOTHING_AHEAD
+from scaler.planner import Plan, PlanReason
+from scaler.published import ServiceView
+from tests.scaler.adapters.api.boards import AT, board, view
+
+SHOP = view()
+CAPACITY = 155.0  # of one replica of it; 124 at a target utilization of 0.8
+
+
+def planned(plan: int, current: int | None = None, **more: object) -> ServiceView:
+    """Return a service that runs ``current`` replicas and is to have ``plan``."""
+    decision = replace(SHOP.decision, plan=Plan(plan, PlanReason.WANTED, plan))
+    return replace(SHOP, decision=decision, replicas=current, **more)
+
+
+def demanding(qps: float, capacity_qps: float = CAPACITY) -> ServiceView:
+    """Return a service that must be ready for ``qps``."""
+    demand = replace(SHOP.decision.demand, qps=qps)
+    decision = replace(SHOP.decision, demand=demand, capacity=given_capacity(capacity_qps))
+    return replace(SHOP, decision=decision)
+
+
+def in_the_dark(silence_s: float, *, known_before: bool) -> ServiceView:
+    """Return a service of which nothing has been known for so long."""
+    policy = Policy(given_capacity(CAPACITY), SHOP.policy.scale)
+    state = SHOP.decision.state if known_before else first_state(8, AT)
+    sight = Sight(AT + silence_s, math.nan, NOTHING_AHEAD, warm=8.0)
+    decision: Decision = decide(sight, state, policy)
+    return replace(SHOP, decision=decision, observed_qps=None)
+
+
+def told(*views: ServiceView, clock=None) -> BoardHolder:
+    """Return a holder with a board of these services."""
+    holder = BoardHolder() if clock is None else BoardHolder(clock)
+    holder.publish(board(*views))
+    return holder

@@ -1,0 +1,313 @@
+"""The gateway's side of a lease: may this request pass?
+
+    limiter = LeaseLimiter(LimiterSettings("prod/shop", "gw-3"))
+    limiter.receive(body, sent_at=clock())           # what GET /v1/limits/prod/shop answered
+    limiter.admit("pay", "203.0.113.7", now=clock())
+    limiter.report(now=clock())                      # what to POST, each refresh_s
+
+Rules of this file:
+
+* Pure: time is passed in, in seconds of one monotonic clock. Confined to one thread.
+* A lease is as old as the question that it answers.
+* A request that is refused takes nothing from any bucket. An admitted one takes from its client's,
+  from its class's own or else the common spare, and counts against its class's ceiling.
+* News of a limit change how fast buckets drain, never what is in them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from scaler.client.buckets import Bucket
+from scaler.client.callers import Callers, reported
+from scaler.client.parts import parts_at
+from scaler.client.tally import Tally
+from scaler.client.terms import ClientTerms, LeaseRefusedError, Terms, terms_of
+from scaler.lease import HeldLease, Lease, Stage, limit_at, received, stage_at
+
+NAMELESS = ""
+# What a report may say was counted over.
+LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.001, 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterSettings:
+    """What a gateway knows by itself.
+
+    Attributes:
+        service: whose limit it holds.
+        instance: its own name.
+        fail_open: admit everything until the first lease has come.
+        dry_run: decide and count, reject nothing, whatever the lease says.
+        most_clients: that are told apart; client_window_s: over which their rates are counted.
+    """
+
+    service: str
+    instance: str
+    fail_open: bool = True
+    dry_run: bool = False
+    most_clients: int = 10_000
+    client_window_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.most_clients < 1:
+            raise ValueError(f"most_clients is {self.most_clients}, but it must be >= 1")
+        if not 0 < self.client_window_s < math.inf:
+            raise ValueError(f"client_window_s is {self.client_window_s}, but must be > 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What becomes of a request.
+
+    Attributes:
+        allowed: let it pass.
+        would_deny: the limit has no room for it; it is allowed nevertheless in a dry run.
+        retry_after_s: seconds until there is room; 0 where there is.
+        limit_rps: of what it was held against: its client's, its class's, or the share; inf: none.
+        remaining: requests that would still pass at once.
+        reset_s: until all of the burst may pass again.
+        stage: of the lease; None: there is none yet.
+        by_client: it is its client that has used up what it may.
+    """
+
+    allowed: bool
+    would_deny: bool = False
+    retry_after_s: float = 0.0
+    limit_rps: float = math.inf
+    remaining: float = math.inf
+    reset_s: float = 0.0
+    stage: Stage | None = None
+    by_client: bool = False
+
+
+@dataclass(slots=True)
+class _Gate:
+    """The buckets of one class, and what they are tuned to."""
+
+    own: Bucket = field(default_factory=Bucket)
+    ceiling: Bucket = field(default_factory=Bucket)
+    ceiling_qps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a gateway does at a moment, for its own metrics."""
+
+    epoch: str | None
+    version: int | None
+    stage: Stage | None
+    limit_rps: float
+    age_s: float | None
+    clients: int
+    tally: Tally
+
+
+class LeaseLimiter:
+    """Holds a lease and admits requests by it."""
+
+    def __init__(self, settings: LimiterSettings) -> None:
+        self.settings = settings
+        self._terms: Terms | None = None
+        self._held: HeldLease | None = None
+        self._gates: dict[str, _Gate] = {}
+        self._spare = Bucket()
+        self._spare_qps = 0.0
+        self._tuned_until = -math.inf
+        self._callers = Callers(settings.most_clients, settings.client_window_s)
+        self._recent, self._total = Tally(), Tally()
+        self._reported_at: float | None = None
+
+    @property
+    def refresh_s(self) -> float | None:
+        """How often to ask; None: no lease says so yet."""
+        return self._terms.refresh_s if self._terms else None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Classes by the (lower case) header that makes a request one of theirs."""
+        classes = self._terms.classes if self._terms else ()
+        return {one.header: one.name for one in classes if one.header}
+
+    def receive(self, body: bytes, sent_at: float) -> None:
+        """Act on an answer to what was asked at ``sent_at``.
+
+        Raises:
+            LeaseRefusedError: it makes no sense; nothing has changed.
+        """
+        terms = terms_of(body, self.settings.service)
+        try:
+            held = received(self._held, terms.lease, sent_at)
+        except ValueError as error:
+            raise LeaseRefusedError(str(error)) from None
+        if self._held and terms == self._terms:
+            self.renew(sent_at)
+            return
+        self._held, self._terms = held, terms
+        names = {one.name for one in terms.classes}
+        self._gates = {name: self._gates.get(name, _Gate()) for name in names}
+        self._tuned_until = -math.inf
+
+    def renew(self, sent_at: float) -> None:
+        """Hold the lease as if it had just come: the server said at ``sent_at`` that it is true."""
+        if self._held and sent_at > self._held.heard_s:
+            self._held = replace(self._held, heard_s=sent_at)
+            self._tuned_until = -math.inf
+
+    def admit(
+        self, request_class: str | None, client: str | None, now: float, hits: int = 1
+    ) -> Admission:
+        """Return whether a request may pass, and count it.
+
+        Args:
+            request_class: name of its class; None, or a name that the lease does not know: of none.
+            client: who sent it, by any name; None: nobody asks.
+            now: monotonic seconds.
+            hits: requests that it counts as, all or none of which pass.
+        """
+        if hits < 1:
+            raise ValueError(f"hits is {hits}, but a request counts as at least one")
+        name = request_class if request_class and request_class in self._gates else NAMELESS
+        decided = self._decided(name, client, now, hits)
+        counts = self._recent.denied if decided.would_deny else self._recent.admitted
+        counts[name] += hits
+        self._recent.rejected += 0 if decided.allowed else hits
+        return decided
+
+    def report(self, now: float) -> dict[str, object]:
+        """Return what was counted since the report before, as JSON to be POSTed."""
+        since = self._reported_at if self._reported_at is not None else now - 1.0
+        self._reported_at = now
+        counted, self._recent = self._recent, Tally()
+        self._total.add(counted)
+        held: dict[str, object] = {}
+        if self._held:
+            lease = self._held.lease
+            held = {"epoch": lease.epoch, "version": lease.version, "holds_rps": lease.qps}
+        return {
+            "instance": self.settings.instance,
+            **held,
+            "interval_s": min(max(now - since, LEAST_INTERVAL_S), MOST_INTERVAL_S),
+            **counted.reported(),
+            **reported(self._callers.rates(now)),
+        }
+
+    def snapshot(self, now: float) -> Snapshot:
+        tally = Tally()
+        tally.add(self._total)
+        tally.add(self._recent)
+        if self._held is None:
+            limit = math.inf if self.settings.fail_open else 0.0
+            return Snapshot(None, None, None, limit, None, len(self._callers), tally)
+        lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
+        return Snapshot(
+            lease.epoch, lease.version, stage_at(lease, age_s), limit_at(lease, age_s), age_s,
+            len(self._callers), tally,
+        )  # fmt: skip
+
+    def _decided(self, name: str, client: str | None, now: float, hits: int) -> Admission:
+        caller = None if client is None else self._callers.seen(client, now, hits)
+        if self._held is None or self._terms is None:
+            if self.settings.fail_open:
+                return Admission(True)
+            return self._denied(math.inf, 0.0, None)
+        age_s = max(0.0, self._held.age_s(now))
+        stage = stage_at(self._held.lease, age_s)
+        if stage in (Stage.OPEN, Stage.CLOSED):
+            stage = self._last_stage(name)
+            if stage is Stage.OPEN:
+                return Admission(True, stage=stage)
+            return self._denied(math.inf, 0.0, stage)
+        self._tune(now, age_s)
+        bucket: Bucket | None = None
+        if caller is not None and self._terms.clients is not None:
+            qps, burst = _of_client(self._terms.clients, self._callers.rate(caller, now))
+            if qps < math.inf:
+                bucket = caller.bucket
+                bucket.tune(qps, burst, now)
+                verdict = bucket.ask(now, hits)
+                if not verdict.allowed:
+                    denied = self._denied(verdict.retry_after_s, qps, stage)
+                    return replace(denied, by_client=True)
+        admission = self._of_class(name, stage, now, hits)
+        if bucket is not None and not admission.would_deny:
+            bucket.take(now, hits)
+        return admission
+
+    def _of_class(self, name: str, stage: Stage, now: float, hits: int) -> Admission:
+        gate = self._gates.get(name)
+        spare = self._spare
+        if gate is None:
+            verdict = spare.ask(now, hits)
+            if not verdict.allowed:
+                return self._denied(verdict.retry_after_s, self._spare_qps, stage)
+            spare.take(now, hits)
+            left, drains = spare.left(now), spare.drains_in_s(now)
+            return Admission(True, False, 0.0, self._spare_qps, left, drains, stage)
+        own = gate.own.ask(now, hits)
+        if own.allowed:
+            gate.own.take(now, hits)
+        else:
+            risen, common = gate.ceiling.ask(now, hits), spare.ask(now, hits)
+            if not (risen.allowed and common.allowed):
+                wait_s = min(own.retry_after_s, max(risen.retry_after_s, common.retry_after_s))
+                return self._denied(wait_s, gate.ceiling_qps, stage)
+            spare.take(now, hits)
+        gate.ceiling.take(now, hits)
+        left = min(
+            gate.own.left(now) + spare.left(now), max(gate.own.left(now), gate.ceiling.left(now))
+        )
+        drains = max(gate.own.drains_in_s(now), gate.ceiling.drains_in_s(now))
+        return Admission(True, False, 0.0, gate.ceiling_qps, left, drains, stage)
+
+    def _denied(self, wait_s: float, limit_rps: float, stage: Stage | None) -> Admission:
+        enforce = not self.settings.dry_run and (self._terms is None or self._terms.enforce)
+        if wait_s == math.inf and self._held:
+            # By then the limit may be another one.
+            wait_s = self._held.lease.valid_for_s
+        return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage)
+
+    def _last_stage(self, name: str) -> Stage:
+        """Return what is left to do for a class when even the safe limit is too old."""
+        assert self._terms is not None
+        for one in self._terms.classes:
+            if one.name == name:
+                return Stage(one.then)
+        return Stage(self._terms.lease.then)
+
+    def _tune(self, now: float, age_s: float) -> None:
+        """Tune all buckets to the limit as it is now, unless they are."""
+        if now < self._tuned_until:
+            return
+        assert self._held is not None
+        assert self._terms is not None
+        terms, lease = self._terms, self._held.lease
+        limit = limit_at(lease, age_s)
+        parts, self._spare_qps = parts_at(limit, terms)
+        # Together the buckets are as deep as the share's, but each holds at least one request.
+        depth_s = terms.burst / limit if limit else 0.0
+        self._spare.tune(self._spare_qps, self._spare_qps * depth_s, now)
+        for one, part in zip(terms.classes, parts, strict=True):
+            gate = self._gates[one.name]
+            gate.own.tune(part.qps, part.qps * depth_s, now)
+            gate.ceiling.tune(part.ceiling_qps, part.ceiling_qps * depth_s, now)
+            gate.ceiling_qps = part.ceiling_qps
+        edges = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
+        self._tuned_until = self._held.heard_s + min(
+            (edge for edge in edges if edge > age_s), default=math.inf
+        )
+
+
+def _ends(lease: Lease) -> Iterable[float]:
+    yield lease.schedule_ends_s
+    yield lease.schedule_ends_s + lease.max_stale_s
+
+
+def _of_client(terms: ClientTerms, offers_qps: float) -> tuple[float, float]:
+    """Return the rate and burst of a client that offers so much; inf: it is not limited."""
+    above, left = terms.abusive_above_qps, terms.abusive_qps
+    if above is not None and left is not None and offers_qps > above:
+        return min(left, math.inf if terms.qps is None else terms.qps), 1.0
+    return (math.inf, 1.0) if terms.qps is None else (terms.qps, terms.burst)

@@ -9,7 +9,7 @@ Rules of this file:
       client                        whom it comes from; optional. So do Envoy's own keys for an
                                     address, remote_address and masked_remote_address
       any other                     a header's name and value: where a class of the lease is known
-                                    by a header, that entry names the class
+                                    by that header, the request is of that class
 
 * Where no limit is meant (another domain, no service, a service that nobody knows, no lease yet)
   the status is OK without a limit, as envoyproxy/ratelimit answers where no rule matches: a typo

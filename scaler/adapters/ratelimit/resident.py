@@ -112,8 +112,8 @@ class ResidentGateway:
             # Whatever else it is, it passes; the lease that is held ages meanwhile.
             return refused.status != 404
         if answer.changed:
-            seat.limiter.receive(answer.told.body, now)
-            seat.etag = answer.told.etag
+            if seat.limiter.receive(answer.told.body, now):
+                seat.etag = answer.told.etag
         else:
             seat.limiter.renew(now)
         return True

@@ -26,12 +26,17 @@ class Bucket:
     tat: float = -math.inf
 
     def tune(self, qps: float, burst: float, now: float) -> None:
-        """Give it another rate; as many requests are in it as before."""
+        """Give it another rate; as many requests are in it as before, unless it is now smaller.
+
+        What is above a smaller bucket's brim is forgotten, or nothing would pass until it drained.
+        """
         interval_s = 1 / qps if qps > LEAST_QPS else math.inf
         if interval_s != self.interval_s:
             self.tat = rescaled(self.tat, now, self.interval_s, interval_s)
             self.interval_s = interval_s
         self.burst = max(1.0, burst)
+        if self.interval_s < math.inf:
+            self.tat = min(self.tat, now + self.burst * self.interval_s)
 
     def ask(self, now: float, hits: int) -> Verdict:
         """Return whether so many requests may pass, all or none; nothing is taken yet."""

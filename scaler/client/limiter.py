@@ -131,8 +131,12 @@ class LeaseLimiter:
         classes = self._terms.classes if self._terms else ()
         return {one.header: one.name for one in classes if one.header}
 
-    def receive(self, body: bytes, sent_at: float) -> None:
+    def receive(self, body: bytes, sent_at: float) -> bool:
         """Act on an answer to what was asked at ``sent_at``.
+
+        Returns:
+            Whether this is what is held now. It is not where the lease is of another epoch than one
+            that was asked for later: which of them is over nobody can say, so ask again.
 
         Raises:
             LeaseRefusedError: it makes no sense; nothing has changed.
@@ -144,11 +148,18 @@ class LeaseLimiter:
             raise LeaseRefusedError(str(error)) from None
         if self._held and terms == self._terms:
             self.renew(sent_at)
-            return
+            return True
+        if (
+            self._held
+            and sent_at < self._held.heard_s
+            and held.lease.epoch != self._held.lease.epoch
+        ):
+            return False
         self._held, self._terms = held, terms
         names = {one.name for one in terms.classes}
         self._gates = {name: self._gates.get(name, _Gate()) for name in names}
         self._tuned_until = -math.inf
+        return True
 
     def renew(self, sent_at: float) -> None:
         """Hold the lease as if it had just come: the server said at ``sent_at`` that it is true."""

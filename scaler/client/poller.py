@@ -125,11 +125,11 @@ class Poller:
                 self._limiter.renew(sent_at)
         elif answer.status_code == httpx.codes.OK:
             try:
-                self._limiter.receive(answer.content, sent_at)
+                if self._limiter.receive(answer.content, sent_at):
+                    self._etag = answer.headers.get("etag", "")
             except LeaseRefusedError as error:
                 self._refuse(str(error))
                 return False
-            self._etag = answer.headers.get("etag", "")
         else:
             self._complain(f"{answer.status_code} {answer.text[:200]}")
             return False
@@ -152,6 +152,9 @@ class Poller:
         return self._limiter.refresh_s or REFRESH_S
 
     def _backoff_s(self, failures: int, answer: httpx.Response | None) -> float:
+        if answer is not None and answer.status_code == httpx.codes.OK:
+            # It is there, and what it says is refused: no more often than it is asked otherwise.
+            return self._refresh_s()
         most = min(FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10), LAST_BACKOFF_S)
         said = answer.headers.get("retry-after", "") if answer is not None else ""
         least = min(float(said), LONGEST_RETRY_AFTER_S) if said.isdecimal() else 0.0

@@ -17,6 +17,7 @@ def test_it_admits_what_the_limit_says_within_3_percent(sites):
     for one, rps in zip(sites, limits, strict=True):
         # Half a second's burst: a core that is busy elsewhere for that long loses no admission.
         one.hand_out(rps, burst=rps // 2)
+    before = [one.origin.served for one in sites]
     loads = [offering(one.url, rps, 5) for one, rps in zip(sites, offers, strict=True)]
     twenty, fifty, below = [load.result(30) for load in loads]
 
@@ -25,15 +26,9 @@ def test_it_admits_what_the_limit_says_within_3_percent(sites):
     assert fifty.count(200, 1) == pytest.approx(200, rel=0.03)  # 50 rps x 4 s
     assert below.statuses() == {200: 200}  # 40 rps x 5 s
     assert set(twenty.statuses() | fifty.statuses()) == {200, 429}
-
-
-def test_only_what_is_admitted_reaches_the_origin(sites):
-    here = sites[0]
-    here.hand_out(20.0)
-    before = here.origin.served
-    offered = offer(here.url, 60, 1)
-
-    assert here.origin.served - before == offered.count(200)
+    # Only what is admitted reaches the origin.
+    reached = [one.origin.served - past for one, past in zip(sites, before, strict=True)]
+    assert reached == [load.count(200) for load in (twenty, fifty, below)]
 
 
 def test_a_change_reaches_every_worker_within_a_second(gateway, start_folder):
@@ -52,11 +47,25 @@ def test_a_change_reaches_every_worker_within_a_second(gateway, start_folder):
     assert offered.count(200, changed + 1.0) <= 4.0 * lasted + 2 * crew.running.instances
 
 
+@pytest.mark.needs(Capability.REPORTS)
+def test_it_reports_what_it_admitted_and_denied(sites):
+    here = sites[1]
+    held = here.hand_out(20.0)
+    before = len(here.endpoint.reports)
+    offered = offer(here.url, 60, 1.5)
+    time.sleep(1.0)
+    told = reported(here.endpoint, before)
+
+    assert sum(one.admitted or 0 for one in told) == pytest.approx(offered.count(200), abs=2)
+    assert sum(one.denied or 0 for one in told) == pytest.approx(offered.count(429), abs=2)
+    assert {(one.epoch, one.version, one.holds_rps) for one in told} >= {("c0ff", held, 20.0)}
+
+
 @pytest.mark.needs(Capability.BURST_KEPT)
 def test_news_of_a_limit_do_not_refill_the_bucket(sites):
     here = sites[0]
     here.hand_out(5.0, burst=30)
-    time.sleep(1.0)
+    time.sleep(0.5)
     drained = offer(here.url, 60, 1)
     here.hand_out(6.0, burst=30)
     again = offer(here.url, 60, 1)
@@ -106,20 +115,6 @@ def test_an_admitted_request_is_told_what_is_left(sites):
     admitted = offer(sites[0].url, 20, 0.1).first(200).headers
 
     assert 15 <= int(_field(admitted["ratelimit"])[1]["r"]) <= 20
-
-
-@pytest.mark.needs(Capability.REPORTS)
-def test_it_reports_what_it_admitted_and_denied(sites):
-    here = sites[0]
-    held = here.hand_out(20.0)
-    before = len(here.endpoint.reports)
-    offered = offer(here.url, 60, 2)
-    time.sleep(1.5)
-    told = reported(here.endpoint, before)
-
-    assert sum(one.admitted or 0 for one in told) == pytest.approx(offered.count(200), rel=0.02)
-    assert sum(one.denied or 0 for one in told) == pytest.approx(offered.count(429), rel=0.02)
-    assert {(one.epoch, one.version, one.holds_rps) for one in told} >= {("c0ff", held, 20.0)}
 
 
 @pytest.mark.needs(Capability.DRY_RUN)

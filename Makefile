@@ -6,7 +6,8 @@ WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO := demo-output
+OUT := demo-output
+LISTEN ?= 127.0.0.1:8080
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -17,17 +18,19 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
 	do printf '  %-18s %s\n' "$$name" "$$text"; done
 
-demo: $(VENV)/.installed ## train on generated traffic, then replay its last day in closed loop
-	@mkdir -p $(DEMO)
-	$(BIN)/forecaster generate --items 3 --days 28 --seed 42 --out $(DEMO)/history.parquet
-	$(BIN)/forecaster train --history $(DEMO)/history.parquet --out $(DEMO)/models --name demo \
+demo: $(VENV)/.installed ## train on generated traffic, replay its last day, then live it on a page (DEMO=once: exit)
+	@mkdir -p $(OUT)
+	$(BIN)/forecaster generate --items 3 --days 28 --seed 42 --out $(OUT)/history.parquet
+	$(BIN)/forecaster train --history $(OUT)/history.parquet --out $(OUT)/models --name demo \
 	  --time-budget 60s --seed 0 --promote always
-	$(BIN)/forecaster evaluate --models $(DEMO)/models --name demo --history $(DEMO)/history.parquet \
-	  --report $(DEMO)/forecast.html --json $(DEMO)/forecast.json
-	$(BIN)/scaler replay --history $(DEMO)/history.parquet --policy examples/demo.yaml \
-	  --models $(DEMO)/models --model demo --from -1d --rate-limits \
-	  --report $(DEMO)/replay.html --json $(DEMO)/replay.json
-	@echo "With plots: $(DEMO)/replay.html and $(DEMO)/forecast.html; as numbers: the .json beside them."
+	$(BIN)/forecaster evaluate --models $(OUT)/models --name demo --history $(OUT)/history.parquet \
+	  --report $(OUT)/forecast.html --json $(OUT)/forecast.json
+	$(BIN)/scaler replay --history $(OUT)/history.parquet --policy examples/demo.yaml \
+	  --models $(OUT)/models --model demo --from -1d --rate-limits \
+	  --report $(OUT)/replay.html --json $(OUT)/replay.json
+	@echo "With plots: $(OUT)/replay.html and $(OUT)/forecast.html; as numbers: the .json beside them."
+	$(BIN)/scaler demo --history $(OUT)/history.parquet --policies examples/demo.yaml \
+	  --models $(OUT)/models --model demo $(if $(filter once,$(DEMO)),--once,--listen $(LISTEN))
 
 test: $(VENV)/.installed ## run every test, the one with a real Prometheus included
 	@$(BIN)/python -m tests.peers.install || if [ -n "$${CI+set}" ]; \
@@ -57,7 +60,7 @@ constraints: ## pin anew every dependency, as a fresh environment resolves it
 	cp "$$fresh/pins" constraints.txt
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) $(DEMO) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(OUT) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf build tidegate.egg-info
 
 # A virtual environment whose Python is gone, or that was cut off half way, is made anew.

@@ -8,13 +8,14 @@ announced event. Floors need no memory: they stand in the cluster.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from scaler.capacity import Capacity, CapacityReason
 from scaler.trust import Standing, Trust
 
 DIGITS = 4  # of a number: what is less would be news at every tick
+_NUMBERS = tuple(f.name for f in fields(Trust) if f.name != "standing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,8 @@ def to_plain(memory: Memory) -> dict[str, Any]:
             "high": max(_rounded(learned.high), _rounded(learned.qps)),
         }
     if memory.trust is not None:
-        plain["trust"] = {
-            name: value.value if isinstance(value, Standing) else _rounded(value)
-            for name, value in asdict(memory.trust).items()
-        }
+        numbers = {name: _rounded(getattr(memory.trust, name)) for name in _NUMBERS}
+        plain["trust"] = {**numbers, "standing": memory.trust.standing.value}
     return plain
 
 
@@ -91,7 +90,7 @@ def _capacity(plain: Mapping[str, Any]) -> Capacity:
 
 
 def _trust(plain: Mapping[str, Any]) -> Trust:
-    numbers = {f.name: float(plain[f.name]) for f in fields(Trust) if f.name != "standing"}
+    numbers = {name: float(plain[name]) for name in _NUMBERS}
     return Trust(**numbers, standing=Standing(plain["standing"]))
 
 

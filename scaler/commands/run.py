@@ -19,9 +19,11 @@ from scaler.errors import PolicyError
 if TYPE_CHECKING:
     from scaler.adapters.api.serving import Address
     from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.tracing import Tracing
     from scaler.ports import Cluster, Leadership
     from scaler.published import Board
-    from scaler.world import Watched, Workloads
+    from scaler.world import Models as ForecastModels
+    from scaler.world import Traffic, Watched, Workloads
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
@@ -41,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--once", action="store_true", help="decide once, print what would be done, and exit"
     )
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--otlp", metavar="URL", help="send traces to this collector (OTLP over HTTP)"
+    )
     _add_cluster_arguments(parser.add_argument_group("policies and cluster"))
     _add_endpoint_arguments(parser.add_argument_group("endpoint"))
     access = parser.add_argument_group("access to Prometheus")
@@ -100,26 +105,45 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     _log(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
+        tracing = _tracing(args, stack)
         policies, workloads, leadership = _world(args, stack)
-        publish = [] if args.once else [_serve(args, stack), DecisionLog().write]
-        traffic = PrometheusTraffic(settings_from(args), STEP)
-        stack.callback(traffic.close)
+        publish = [] if args.once else [_serve(args, stack, tracing), DecisionLog().write]
+        prometheus = PrometheusTraffic(settings_from(args), STEP)
+        stack.callback(prometheus.close)
 
         def published(board: Board) -> None:
             for one in publish:
                 one(board)
 
-        models = Models(args.models)
-        loop = Loop(traffic, models, workloads, STEP, published, leadership.leads)
+        world: tuple[Traffic, ForecastModels, Workloads] = (
+            prometheus, Models(args.models), workloads,
+        )  # fmt: skip
+        if tracing is not None:
+            world = tracing.world(*world)
+        loop = Loop(*world, STEP, published, leadership.leads)
+
+        def tick() -> Board:
+            return loop.tick(policies.current(), clock())
+
         if args.once:
             from scaler.commands.run_output import print_board
 
-            print_board(loop.tick(policies.current(), clock()))
+            print_board(tick())
             return 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        _ticking(lambda: loop.tick(policies.current(), clock()), tick_s, stop)
+        _ticking(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
+
+
+def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:
+    if args.otlp is None:
+        return None
+    from scaler.adapters.tracing import Tracing
+
+    tracing = Tracing(args.otlp)
+    stack.callback(tracing.close)
+    return tracing
 
 
 def _ticking(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
@@ -182,11 +206,13 @@ def _cluster(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Clu
     return cluster, standing
 
 
-def _serve(args: argparse.Namespace, stack: contextlib.ExitStack) -> Callable[[Board], None]:
+def _serve(
+    args: argparse.Namespace, stack: contextlib.ExitStack, tracing: Tracing | None
+) -> Callable[[Board], None]:
     """Start the endpoint that the options ask for; return what publishes a board to it."""
     address = _address(args, args.listen, "--listen")
     rpc = args.grpc_listen and _address(args, args.grpc_listen, "--grpc-listen")
-    return _served(_api_settings(args), address, stack, rpc or None)
+    return _served(_api_settings(args), address, stack, tracing, rpc or None)
 
 
 def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
@@ -201,6 +227,7 @@ def _served(
     settings: ApiSettings,
     address: Address,
     stack: contextlib.ExitStack,
+    tracing: Tracing | None = None,
     rpc: Address | None = None,
 ) -> Callable[[Board], None]:
     from scaler.adapters.api.app import add_page, create_app
@@ -216,6 +243,8 @@ def _served(
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
     add_page(app, *page())
+    if tracing is not None:
+        tracing.instrument(app)
     server = stack.enter_context(ApiServer(app, address, beside(app, holder, settings, rpc)))
     print(f"serving {server.url}", flush=True)
 

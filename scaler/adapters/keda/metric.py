@@ -93,7 +93,7 @@ def shown_replicas(plan: int, current: int | None, tolerance: float) -> int:
     stands = plan - 1 if current is None else current
     if not 0 < stands < plan:
         return plan
-    # The billionth is for what floats make of 10 * 1.1, which the autoscaler takes for within.
+    # The billionth is for what floats make of 100 * 1.13: less than 113, which is within.
     return max(plan, math.floor(stands * (1 + tolerance) + 1e-9) + 1)
 
 

@@ -75,6 +75,18 @@ def test_the_plan_itself_would_be_missed():
     assert autoscaled(EXACT, planned(21, 20), 20, 0.1) == 20
 
 
+def test_all_counts_up_to_300_come_to_the_plan_or_just_past_it():
+    """As `HPA` does it, written out, for ninety thousand pairs take long there."""
+    for current in range(1, 301):
+        for plan in range(1, 301):
+            ratio = shown_replicas(plan, current, 0.1) * 1000 / (1000 * current)
+            after = current if 0.9 <= ratio <= 1.1 else math.ceil(ratio * current - 1e-9)
+            if plan <= current:
+                assert after == plan or (after == current and plan >= 0.9 * current)
+            else:
+                assert after == max(plan, 11 * current // 10 + 1)
+
+
 COUNTS = st.integers(1, 3000)
 
 
@@ -84,10 +96,13 @@ def test_without_a_tolerance_the_plan_is_exact(plan, current):
 
 
 @given(
-    plan=COUNTS, current=COUNTS, tolerance=st.sampled_from([0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5])
+    plan=COUNTS,
+    current=COUNTS,
+    tolerance=st.sampled_from([0.01, 0.05, 0.1, 0.13, 0.15, 0.2, 0.25, 0.5]),
 )
 @example(plan=21, current=20, tolerance=0.1)
 @example(plan=11, current=10, tolerance=0.1)
+@example(plan=101, current=100, tolerance=0.13)  # 100 * 1.13 is less than 113 in floats
 def test_with_a_tolerance_it_is_exact_but_for_what_is_documented(plan, current, tolerance):
     trigger = replace(REPLICAS, tolerance=tolerance)
     after = autoscaled(trigger, planned(plan, current), current, tolerance)

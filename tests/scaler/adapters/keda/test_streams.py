@@ -68,6 +68,7 @@ def test_what_does_not_change_is_not_told_again():
         assert next(stream).result
         for _ in range(5):
             holder.publish(board(AWAKE))
+            assert keda.is_active()  # the server has had its turn since
         holder.publish(board(IDLE))
         assert not next(stream).result
         stream.cancel()

@@ -65,10 +65,10 @@ def test_a_policy_that_is_not_there_is_not_found_and_near_ones_are_named(call):
 
 @pytest.mark.parametrize("call", CALLS)
 def test_wrong_metadata_are_an_invalid_argument(call):
-    with asking(told(SHOP), {"tolerence": "0"}) as keda:
+    with asking(told(SHOP), {"Tolerance": "0"}) as keda:
         code, said = refusal(keda, call)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert said == "'tolerence' is '0', but there is no such key; did you mean tolerance?"
+    assert said == "'Tolerance' is '0', but there is no such key; did you mean tolerance?"
 
 
 def test_a_metric_of_another_name_is_an_invalid_argument():

@@ -1,0 +1,148 @@
+"""Traces by OpenTelemetry, from the extra `otel`: where a tick's time goes, and who asked what.
+
+Spans: ``tick`` with ``hear``, ``histories``, ``predict``, ``observe`` and ``act`` below it, and one
+for each HTTP request. What the standard environment says (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER,
+OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS) holds. A collector that is away costs spans,
+never a tick: they are sent from a thread of their own.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from forecaster.series import Series
+from scaler.errors import ServingError
+from scaler.live import Heard, Workload
+from scaler.published import Board, Condition, ServiceView
+from scaler.world import Ask, Models, Predicted, Traffic, Watched, Workloads
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+try:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+    from opentelemetry.sdk.resources import (
+        SERVICE_NAME,
+        SERVICE_VERSION,
+        OTELResourceDetector,
+        Resource,
+    )
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.trace import Tracer
+except ImportError as error:  # pragma: no cover - the tests have it
+    raise ServingError(
+        f"--otlp needs OpenTelemetry ({error}); install it: pip install 'tidegate[otel]'"
+    ) from error
+
+SEND_S = 2.0  # a stop must not wait for a collector that is away
+UNTRACED = "healthz,readyz,metrics"
+
+
+class Tracing:
+    """Sends spans to a collector until it is closed.
+
+    Args:
+        endpoint: base URL of OTLP over HTTP, such as http://otel-collector:4318.
+
+    Raises:
+        ServingError: that is no URL.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        if not endpoint.startswith(("http://", "https://")):
+            raise ServingError(
+                f"--otlp is {endpoint!r}, but must be a URL such as http://otel-collector:4318"
+            )
+        exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=SEND_S)
+        ours = Resource({SERVICE_NAME: "tidegate", SERVICE_VERSION: version("tidegate")})
+        resource = Resource.get_empty().merge(ours).merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("tidegate")
+
+    def close(self) -> None:
+        """Send what is left, within seconds."""
+        self._provider.shutdown()
+
+    def instrument(self, app: FastAPI) -> None:
+        """Have every request to an application traced."""
+        app.add_middleware(
+            OpenTelemetryMiddleware,
+            tracer_provider=self._provider,
+            excluded_urls=UNTRACED,
+            exclude_spans=["receive", "send"],
+        )
+
+    def tick(self, tick: Callable[[], Board]) -> Callable[[], Board]:
+        @functools.wraps(tick)
+        def traced() -> Board:
+            with self._tracer.start_as_current_span("tick") as span:
+                board = tick()
+                span.set_attribute("tidegate.services", len(board.services))
+                span.set_attribute("tidegate.leader", board.leader)
+                failed = sum(view.error is not None for view in board.services.values())
+                span.set_attribute("tidegate.undecided", failed)
+                return board
+
+        return traced
+
+    def world(
+        self, traffic: Traffic, models: Models, workloads: Workloads
+    ) -> tuple[Traffic, Models, Workloads]:
+        """Return the same, with a span for whatever takes time."""
+        tracer = self._tracer
+        return _Traffic(tracer, traffic), _Models(tracer, models), _Workloads(tracer, workloads)
+
+
+class _Traffic:
+    def __init__(self, tracer: Tracer, inner: Traffic) -> None:
+        self._tracer, self._inner = tracer, inner
+
+    def hear(self, asks: Sequence[Ask], now: float) -> list[Heard]:
+        with self._tracer.start_as_current_span("hear") as span:
+            heard = self._inner.hear(asks, now)
+            span.set_attribute("tidegate.queries", len(asks))
+            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in heard))
+            return heard
+
+    def histories(
+        self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
+    ) -> list[Series | str]:
+        if not queries:
+            return []
+        with self._tracer.start_as_current_span("histories") as span:
+            span.set_attribute("tidegate.queries", len(queries))
+            return self._inner.histories(queries, length, now)
+
+
+class _Models:
+    def __init__(self, tracer: Tracer, inner: Models) -> None:
+        self._tracer, self._inner = tracer, inner
+
+    def reload(self, names: Sequence[str]) -> None:
+        self._inner.reload(names)
+
+    def predict(self, name: str, series: Sequence[Series]) -> Predicted:
+        with self._tracer.start_as_current_span("predict") as span:
+            span.set_attribute("tidegate.model", name)
+            span.set_attribute("tidegate.items", len(series))
+            return self._inner.predict(name, series)
+
+
+class _Workloads:
+    def __init__(self, tracer: Tracer, inner: Workloads) -> None:
+        self._tracer, self._inner = tracer, inner
+
+    def seen(self, watched: Sequence[Watched], now: float) -> Mapping[str, Workload | str]:
+        with self._tracer.start_as_current_span("observe"):
+            return self._inner.seen(watched, now)
+
+    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+        with self._tracer.start_as_current_span("act"):
+            return self._inner.act(views, now)

@@ -1,0 +1,118 @@
+"""Traces as a collector receives them: OTLP over HTTP on loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from scaler.adapters.api.app import create_app
+from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.api.serving import Address, ApiServer
+from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.tracing import Tracing
+from scaler.errors import ServingError
+from scaler.loop import Loop
+from tests.scaler.adapters.api.boards import board
+from tests.scaler.test_loop import START, STEP, Demand, Flat, Replicas, watched
+
+
+class Collector:
+    """Keeps the spans that it is sent."""
+
+    def __init__(self) -> None:
+        self.spans: list = []
+        self.resource: dict[str, str] = {}
+
+    def take(self, body: bytes) -> None:
+        for sent in ExportTraceServiceRequest.FromString(body).resource_spans:
+            self.resource = {one.key: one.value.string_value for one in sent.resource.attributes}
+            self.spans += [span for scope in sent.scope_spans for span in scope.spans]
+
+    def named(self, name: str):
+        return [span for span in self.spans if span.name == name]
+
+
+@contextmanager
+def collecting() -> Iterator[tuple[str, Collector]]:
+    collector = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/v1/traces"
+            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", collector
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def attributes(span) -> dict:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+
+
+def test_a_tick_is_a_trace_that_says_where_its_time_went():
+    traffic = Demand(shop_web=200.0, shop_api=400.0)
+    traffic.faults["shop/api"] = "no answer within 5 s"
+    with collecting() as (url, collector):
+        tracing = Tracing(url)
+        world = tracing.world(traffic, Flat(), Replicas())
+        loop = Loop(*world, STEP, lambda _: None)
+        tracing.tick(lambda: loop.tick([watched(), watched("shop/api")], START))()
+        tracing.close()
+    (tick,) = collector.named("tick")
+    below = [span.name for span in collector.spans if span.parent_span_id == tick.span_id]
+    assert sorted(below) == ["act", "hear", "histories", "observe", "predict"]
+    assert attributes(tick) == {
+        "tidegate.services": 2, "tidegate.leader": True, "tidegate.undecided": 0,
+    }  # fmt: skip
+    assert attributes(collector.named("hear")[0]) == {"tidegate.queries": 2, "tidegate.faults": 1}
+    assert collector.resource["service.name"] == "tidegate"
+
+
+def test_a_request_joins_the_trace_of_who_asks():
+    holder = BoardHolder()
+    holder.publish(board())
+    with collecting() as (url, collector):
+        tracing = Tracing(url)
+        app = create_app(holder, ApiSettings(learning_s=0.0), epoch="c0ff")
+        tracing.instrument(app)
+        asked = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        with ApiServer(app, Address(port=0)) as server:
+            for path in ("/v1/limits/prod/shop?instance=gw-1", "/healthz"):
+                httpx.get(f"{server.url}{path}", headers=asked, trust_env=False)
+        tracing.close()
+    (span,) = collector.spans  # of the probe there is none
+    assert span.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
+    assert attributes(span)["http.target"].startswith("/v1/limits/prod/shop")
+
+
+def test_a_collector_that_is_away_holds_nothing_up():
+    tracing = Tracing("http://127.0.0.1:9")
+    began = time.monotonic()
+    for _ in range(100):
+        tracing.tick(board)()
+    assert time.monotonic() - began < 2.0
+    tracing.close()
+    assert time.monotonic() - began < 8.0
+
+
+def test_what_is_no_url_is_refused():
+    with pytest.raises(ServingError, match="--otlp is 'collector:4318', but must be a URL"):
+        Tracing("collector:4318")

@@ -65,7 +65,8 @@ def _told(admission: Admission) -> Status:
     return Status(
         over=not admission.allowed,
         limit_qps=admission.limit_rps,
-        remaining=math.floor(min(admission.remaining, 2**31)),
+        # What is left is a difference of sums: a millionth less than a request is a request.
+        remaining=math.floor(min(admission.remaining, 2**31) + 1e-6),
         reset_s=admission.reset_s,
         retry_s=admission.retry_after_s,
     )

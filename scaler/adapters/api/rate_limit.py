@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from scaler.adapters.api.described import Described, problems
@@ -21,6 +23,20 @@ _DECIDED: Described = {
         "description": "It may not; `Retry-After` says when to come back.",
     },
 }
+
+
+class _ReadAsJson(APIRoute):
+    """A route whose body is JSON, whatever its type is said to be: ``curl --data`` says a form."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def read_as_json(request: Request) -> Response:
+            others = [one for one in request.scope["headers"] if one[0] != b"content-type"]
+            headers = [*others, (b"content-type", b"application/json")]
+            return await handle(Request({**request.scope, "headers": headers}, request.receive))
+
+        return read_as_json
 
 
 def add_rate_limit(app: FastAPI, decide: Callable[[Call], Reply]) -> None:
@@ -42,7 +58,8 @@ def add_rate_limit(app: FastAPI, decide: Callable[[Call], Reply]) -> None:
         headers = dict(reply.headers)
         return Response(body, 429 if reply.over else 200, headers, "application/json")
 
-    app.add_api_route(
+    app.router.add_api_route(
         "/json", should_rate_limit, methods=["POST"], response_model=None,
         responses={**_DECIDED, **problems(400, 401, 408, 413, 422, 503)}, tags=["limits"],
+        route_class_override=_ReadAsJson,
     )  # fmt: skip

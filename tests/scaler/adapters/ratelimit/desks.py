@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import grpc
 
 from scaler.adapters.api.app import create_app
+from scaler.adapters.api.auth import Tokens
 from scaler.adapters.api.desk import LimitsDesk
 from scaler.adapters.api.holder import BoardHolder
 from scaler.adapters.api.rate_limit import add_rate_limit
@@ -70,11 +71,14 @@ class Serving:
 
 
 @contextmanager
-def serving(published: Board, settings: ApiSettings | None = None) -> Iterator[Serving]:
-    """Serve a board over HTTP and gRPC on loopback, as `scaler run` does."""
+def serving(
+    published: Board, settings: ApiSettings | None = None, port: int = 0
+) -> Iterator[Serving]:
+    """Serve a board over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``."""
     holder = BoardHolder()
     holder.publish(published)
-    app = create_app(holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff")
+    settings = settings or ApiSettings(learning_s=0.0)
+    app = create_app(holder, settings, epoch="c0ff")
     resident = ResidentGateway(app.state.desk, "rls-here", holder.clock)
     gate = Gate(resident, holder.clock)
     add_rate_limit(app, gate.decide)
@@ -88,7 +92,8 @@ def serving(published: Board, settings: ApiSettings | None = None) -> Iterator[S
             lambda server: add_rate_limit_quota_service(server, app.state.desk, holder.clock), leads
         ),
     ]
-    rpc = RpcServer(Address(port=0), hosted, lambda: holder.is_fresh(45.0))
+    tokens = Tokens(settings.tokens) if settings.tokens else None
+    rpc = RpcServer(Address(port=port), hosted, lambda: holder.is_fresh(45.0), tokens)
     with (
         ApiServer(app, Address(port=0), [resident, rpc]) as http,
         grpc.insecure_channel(f"127.0.0.1:{rpc.port}") as channel,

@@ -1,0 +1,160 @@
+"""A real Envoy that asks the scaler itself, as deploy/gateways/envoy says.
+
+What any gateway promises is in tests/conformance, where Envoy asks `scaler rls`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from scaler.adapters.api.settings import ApiSettings
+from tests.conformance.load import Offered, offer, offering
+from tests.conformance.origin import Origin
+from tests.conformance.setup import PartMissingError, free_port
+from tests.peers import envoy
+from tests.scaler.adapters.ratelimit.desks import limited, serving
+
+# Of a limit of 50 or 20, less what is left free for newcomers.
+SHARE_50, SHARE_20 = 49.0, 19.0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _real() -> None:
+    try:
+        envoy.binary()
+    except PartMissingError as missing:
+        if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
+            pytest.fail(f"CI must test the real Envoy: {missing}")
+        pytest.skip(str(missing))
+
+
+@contextmanager
+def gateway(
+    name: str, folder: Path, tidegate: int, changed=lambda _: None
+) -> Iterator[tuple[envoy.Envoy, Origin]]:
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        origin = stack.enter_context(Origin())
+        port = urlsplit(origin.url).port
+        running = envoy.running(name, folder, origin=port, tidegate=tidegate, changed=changed)
+        yield stack.enter_context(running), origin
+
+
+FILES = ("envoy.yaml", "envoy-rlqs.yaml")
+
+
+@pytest.fixture(scope="module")
+def offered(tmp_path_factory) -> dict[str, list[Offered]]:
+    """What becomes of 100, of 40, and of 100 requests a second; before the last, 50 becomes 20.
+
+    Each of the deployed files has a scaler of its own, and all are measured at once.
+    """
+    with ExitStack() as stack:
+        urls, scalers = {}, []
+        for name in FILES:
+            scalers.append(stack.enter_context(serving(limited(50.0))))
+            folder = tmp_path_factory.mktemp("envoy")
+            running = gateway(name, folder, scalers[-1].rpc.port)
+            urls[name] = stack.enter_context(running)[0].url
+
+        def all_of(rps: float, seconds: float) -> list[Offered]:
+            loads = [offering(url, rps, seconds) for url in urls.values()]
+            return [load.result(40) for load in loads]
+
+        above = all_of(100, 4)
+        time.sleep(0.5)  # until there is room in the bucket again
+        below = all_of(40, 2)
+        for scaler in scalers:
+            scaler.holder.publish(limited(20.0))
+        changed = all_of(100, 3)
+    return dict(zip(FILES, map(list, zip(above, below, changed, strict=True)), strict=True))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_admits_its_share_and_a_change_within_a_second(offered, name):
+    above, below, changed = offered[name]
+
+    assert above.rate(200, 1) == pytest.approx(SHARE_50, rel=0.03)
+    assert below.statuses() == {200: 80}
+    assert changed.rate(200, 1) == pytest.approx(SHARE_20, abs=1)
+    assert set(above.statuses() | changed.statuses()) == {200, 429}
+
+
+def test_while_the_scaler_is_away_the_second_limit_holds_and_then_there_is_no_burst(tmp_path):
+    port = free_port()
+    with ExitStack() as stack:
+        with serving(limited(50.0), port=port):
+            running, _ = stack.enter_context(gateway("envoy.yaml", tmp_path, port))
+            decided = offer(running.url, 80, 2)
+        below = offer(running.url, 80, 1.5)
+        # Who says himself that tidegate was asked is not believed.
+        above = offer(running.url, 150, 2.5, headers={"x-tidegate": "checked"})
+        with serving(limited(50.0), port=port):
+            time.sleep(2.5)  # it is looked each second who can be asked
+            back = offer(running.url, 80, 2)
+
+    assert decided.rate(200, 1) == pytest.approx(SHARE_50, rel=0.05)
+    assert below.statuses() == {200: 120}  # the second limit is 100 a second
+    assert above.rate(200, 1) == pytest.approx(100, rel=0.05)
+    assert above.first(429).headers["retry-after"] == "1"
+    assert below.latency_s(0.99) < 0.5
+    assert max(back.per_second(200)) <= SHARE_50 + 5 + 2  # a burst of a tenth of a second
+
+
+def test_without_the_second_limit_it_is_open_while_the_scaler_is_away(tmp_path):
+    def alone(config) -> None:
+        chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
+        filters = chain["filters"][0]["typed_config"]["http_filters"]
+        filters[:] = [one for one in filters if not one["name"].endswith("local_ratelimit")]
+
+    with gateway("envoy.yaml", tmp_path, free_port(), alone) as (running, _):
+        assert offer(running.url, 150, 2).statuses() == {200: 300}
+
+
+def test_a_token_goes_along_and_the_response_has_both_kinds_of_fields(tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("open-sesame\n")
+
+    def with_token(config) -> None:
+        chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
+        filters = chain["filters"][0]["typed_config"]["http_filters"]
+        asking = filters[1]["typed_config"]["rate_limit_service"]["grpc_service"]
+        said = {"key": "authorization", "value": "Bearer open-sesame"}
+        asking["initial_metadata"] = [said]
+
+    settings = ApiSettings(learning_s=0.0, tokens=tokens)
+    with (
+        serving(limited(10.0), settings) as here,
+        gateway("envoy.yaml", tmp_path, here.rpc.port, with_token) as (running, _),
+    ):
+        offered = offer(running.url, 40, 1)
+        headers = offered.first(429).headers
+
+    assert headers["ratelimit-policy"] == '"default";q=9;w=1'
+    assert headers["ratelimit"] == '"default";r=0;t=1'
+    assert headers["retry-after"] == "1"
+    assert headers["x-ratelimit-limit"] == "9, 9;w=1"
+    assert headers["x-ratelimit-remaining"] == "0"
+
+
+def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not(tmp_path):
+    with (
+        serving(limited(1000.0)) as here,
+        gateway("envoy.yaml", tmp_path, here.rpc.port) as (running, _),
+    ):
+        normal = offering(running.url, 100, 11, clients=2000)
+        abusive = offering(running.url, 100, 11, clients=[f"abusive-{i}" for i in range(20)])
+        normal, abusive = normal.result(40), abusive.result(40)
+
+    # It takes two reports, of two seconds each, until it is known who is abusive.
+    refused = abusive.count(429, 6) / len(abusive.between(6))
+    wronged = normal.count(429, 6) / len(normal.between(6))
+    assert refused >= 0.95
+    assert wronged <= 0.01

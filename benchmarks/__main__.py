@@ -18,6 +18,7 @@ PARTS = {
     "replay_speed": "promotion",
     "shedding": "shedding",
     "endpoint": "endpoint",
+    "gateways": "gateways",
 }
 WITH_TRACES = {"accuracy", "replay"}
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from scaler.client.buckets import Bucket
-from scaler.client.callers import Callers, reported
-from scaler.client.parts import parts_at
+from scaler.client.callers import Caller, Callers, reported
+from scaler.client.gates import Gates
 from scaler.client.tally import Tally
 from scaler.client.terms import ClientTerms, LeaseRefusedError, Terms, terms_of
 from scaler.lease import HeldLease, Lease, Stage, limit_at, received, stage_at
@@ -83,15 +83,6 @@ class Admission:
     by_client: bool = False
 
 
-@dataclass(slots=True)
-class _Gate:
-    """The buckets of one class, and what they are tuned to."""
-
-    own: Bucket = field(default_factory=Bucket)
-    ceiling: Bucket = field(default_factory=Bucket)
-    ceiling_qps: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What a gateway does at a moment, for its own metrics."""
@@ -112,9 +103,7 @@ class LeaseLimiter:
         self.settings = settings
         self._terms: Terms | None = None
         self._held: HeldLease | None = None
-        self._gates: dict[str, _Gate] = {}
-        self._spare = Bucket()
-        self._spare_qps = 0.0
+        self._gates = Gates()
         self._tuned_until = -math.inf
         self._callers = Callers(settings.most_clients, settings.client_window_s)
         self._recent, self._total = Tally(), Tally()
@@ -156,8 +145,7 @@ class LeaseLimiter:
         ):
             return False
         self._held, self._terms = held, terms
-        names = {one.name for one in terms.classes}
-        self._gates = {name: self._gates.get(name, _Gate()) for name in names}
+        self._gates.keep(one.name for one in terms.classes)
         self._tuned_until = -math.inf
         return True
 
@@ -220,58 +208,45 @@ class LeaseLimiter:
 
     def _decided(self, name: str, client: str | None, now: float, hits: int) -> Admission:
         caller = None if client is None else self._callers.seen(client, now, hits)
-        if self._held is None or self._terms is None:
-            if self.settings.fail_open:
-                return Admission(True)
-            return self._denied(math.inf, 0.0, None)
+        if self._held is None:
+            none = Admission(True)
+            return none if self.settings.fail_open else self._denied(math.inf, 0.0, None)
         age_s = max(0.0, self._held.age_s(now))
         stage = stage_at(self._held.lease, age_s)
         if stage in (Stage.OPEN, Stage.CLOSED):
-            stage = self._last_stage(name)
-            if stage is Stage.OPEN:
-                return Admission(True, stage=stage)
-            return self._denied(math.inf, 0.0, stage)
+            return self._ended(name)
         self._tune(now, age_s)
-        bucket: Bucket | None = None
-        if caller is not None and self._terms.clients is not None:
-            qps, burst = _of_client(self._terms.clients, self._callers.rate(caller, now))
-            if qps < math.inf:
-                bucket = caller.bucket
-                bucket.tune(qps, burst, now)
-                verdict = bucket.ask(now, hits)
-                if not verdict.allowed:
-                    denied = self._denied(verdict.retry_after_s, qps, stage)
-                    return replace(denied, by_client=True)
-        admission = self._of_class(name, stage, now, hits)
-        if bucket is not None and not admission.would_deny:
-            bucket.take(now, hits)
-        return admission
+        its = None if caller is None else self._bucket_of(caller, now)
+        if its is not None:
+            wait_s = its.ask(now, hits).retry_after_s
+            if wait_s > 0:
+                return replace(self._denied(wait_s, 1 / its.interval_s, stage), by_client=True)
+        passage = self._gates.take(name, now, hits)
+        if passage.wait_s > 0:
+            return self._denied(passage.wait_s, passage.qps, stage)
+        if its is not None:
+            its.take(now, hits)
+        left, drains_in_s = passage.left, passage.drains_in_s
+        return Admission(True, False, 0.0, passage.qps, left, drains_in_s, stage)
 
-    def _of_class(self, name: str, stage: Stage, now: float, hits: int) -> Admission:
-        gate = self._gates.get(name)
-        spare = self._spare
-        if gate is None:
-            verdict = spare.ask(now, hits)
-            if not verdict.allowed:
-                return self._denied(verdict.retry_after_s, self._spare_qps, stage)
-            spare.take(now, hits)
-            left, drains = spare.left(now), spare.drains_in_s(now)
-            return Admission(True, False, 0.0, self._spare_qps, left, drains, stage)
-        own = gate.own.ask(now, hits)
-        if own.allowed:
-            gate.own.take(now, hits)
-        else:
-            risen, common = gate.ceiling.ask(now, hits), spare.ask(now, hits)
-            if not (risen.allowed and common.allowed):
-                wait_s = min(own.retry_after_s, max(risen.retry_after_s, common.retry_after_s))
-                return self._denied(wait_s, gate.ceiling_qps, stage)
-            spare.take(now, hits)
-        gate.ceiling.take(now, hits)
-        left = min(
-            gate.own.left(now) + spare.left(now), max(gate.own.left(now), gate.ceiling.left(now))
-        )
-        drains = max(gate.own.drains_in_s(now), gate.ceiling.drains_in_s(now))
-        return Admission(True, False, 0.0, gate.ceiling_qps, left, drains, stage)
+    def _bucket_of(self, caller: Caller, now: float) -> Bucket | None:
+        """Return a client's bucket, tuned to what it offers; None: it is not limited so."""
+        terms = self._terms.clients if self._terms else None
+        if terms is None:
+            return None
+        qps, burst = _of_client(terms, self._callers.rate(caller, now))
+        if math.isinf(qps):
+            return None
+        caller.bucket.tune(qps, burst, now)
+        return caller.bucket
+
+    def _ended(self, name: str) -> Admission:
+        """Return what becomes of a request when even the safe limit is too old."""
+        assert self._terms is not None
+        of_class = (one.then for one in self._terms.classes if one.name == name)
+        stage = Stage(next(of_class, self._terms.lease.then))
+        is_open = stage is Stage.OPEN
+        return Admission(True, stage=stage) if is_open else self._denied(math.inf, 0.0, stage)
 
     def _denied(self, wait_s: float, limit_rps: float, stage: Stage | None) -> Admission:
         enforce = not self.settings.dry_run and (self._terms is None or self._terms.enforce)
@@ -280,14 +255,6 @@ class LeaseLimiter:
             wait_s = self._held.lease.valid_for_s
         return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage)
 
-    def _last_stage(self, name: str) -> Stage:
-        """Return what is left to do for a class when even the safe limit is too old."""
-        assert self._terms is not None
-        for one in self._terms.classes:
-            if one.name == name:
-                return Stage(one.then)
-        return Stage(self._terms.lease.then)
-
     def _tune(self, now: float, age_s: float) -> None:
         """Tune all buckets to the limit as it is now, unless they are."""
         if now < self._tuned_until:
@@ -295,16 +262,7 @@ class LeaseLimiter:
         assert self._held is not None
         assert self._terms is not None
         terms, lease = self._terms, self._held.lease
-        limit = limit_at(lease, age_s)
-        parts, self._spare_qps = parts_at(limit, terms)
-        # Together the buckets are as deep as the share's, but each holds at least one request.
-        depth_s = terms.burst / limit if limit else 0.0
-        self._spare.tune(self._spare_qps, self._spare_qps * depth_s, now)
-        for one, part in zip(terms.classes, parts, strict=True):
-            gate = self._gates[one.name]
-            gate.own.tune(part.qps, part.qps * depth_s, now)
-            gate.ceiling.tune(part.ceiling_qps, part.ceiling_qps * depth_s, now)
-            gate.ceiling_qps = part.ceiling_qps
+        self._gates.tune(terms, limit_at(lease, age_s), now)
         edges = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
         self._tuned_until = self._held.heard_s + min(
             (edge for edge in edges if edge > age_s), default=math.inf

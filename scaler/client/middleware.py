@@ -8,8 +8,8 @@ import random
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +105,15 @@ class TidegateLimit:
         self._classify, self._client_key = classify, client_key
         self._dry_run, self._fail_open = dry_run, fail_open
         self._token_file = Path(token_file) if token_file is not None else None
-        self._limiter: LeaseLimiter | None = None
         self._polling: asyncio.Task[None] | None = None
 
     def stats(self) -> Snapshot:
         """Return what has been counted, and the limit as it is now."""
-        return self._started().snapshot(time.monotonic())
+        return self._limiter.snapshot(time.monotonic())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            async with self._polled():
-                await self.app(scope, receive, send)
+            await self._live(scope, receive, send)
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -136,7 +134,8 @@ class TidegateLimit:
         await self.app(scope, receive, send_with_limit if fields else send)
 
     def _admit(self, scope: Scope) -> Admission:
-        limiter = self._started()
+        self._keep_polling()
+        limiter = self._limiter
         client = self._client_key(scope) if self._client_key else None
         return limiter.admit(self._class_of(scope, limiter), client, time.monotonic())
 
@@ -149,21 +148,35 @@ class TidegateLimit:
                     return found
         return self._classify(scope) if self._classify else None
 
-    def _started(self) -> LeaseLimiter:
-        """Return the limiter, which is kept up to date from now on.
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Poll for as long as the application says that it lives."""
+        self._keep_polling()
 
-        Not every server says when it starts, and a worker may be forked after this was made: so it
-        is also here that it begins.
-        """
-        if self._limiter is None:
-            name = re.sub(r"[^A-Za-z0-9._:-]", "-", self._instance)
-            ours = f"-{os.getpid()}"
-            instance = name[: MOST_NAME - len(ours)].lstrip("._:-") + ours
-            self._limiter = LeaseLimiter(
-                LimiterSettings(
-                    self._service, instance, fail_open=self._fail_open, dry_run=self._dry_run
-                )
+        async def send_once_stopped(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                # After this message a server may end its event loop.
+                await self._stop_polling()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_once_stopped)
+        finally:
+            await self._stop_polling()
+
+    @cached_property
+    def _limiter(self) -> LeaseLimiter:
+        """Made when it is first needed: a worker may be forked after this was made."""
+        name = re.sub(r"[^A-Za-z0-9._:-]", "-", self._instance)
+        ours = f"-{os.getpid()}"
+        instance = name[: MOST_NAME - len(ours)].lstrip("._:-") + ours
+        return LeaseLimiter(
+            LimiterSettings(
+                self._service, instance, fail_open=self._fail_open, dry_run=self._dry_run
             )
+        )
+
+    def _keep_polling(self) -> None:
+        """Begin to poll, unless it goes on: not every server says when it starts."""
         if self._polling is None or self._polling.done():
             poller = Poller(
                 self._limiter,
@@ -173,15 +186,9 @@ class TidegateLimit:
                 rng=random.Random(),  # noqa: S311 - jitter
             )
             self._polling = asyncio.get_running_loop().create_task(poller.run())
-        return self._limiter
 
-    @asynccontextmanager
-    async def _polled(self) -> AsyncIterator[None]:
-        self._started()
-        try:
-            yield
-        finally:
-            polling = self._polling
-            if polling is not None:
-                polling.cancel()
-                await asyncio.gather(polling, return_exceptions=True)
+    async def _stop_polling(self) -> None:
+        polling, self._polling = self._polling, None
+        if polling is not None:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)

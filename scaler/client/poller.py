@@ -113,7 +113,7 @@ class Poller:
         """Return the answer; None: there is none."""
         try:
             return await request
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             self._complain(f"{type(error).__name__}: {error}")
             return None
 
@@ -165,7 +165,7 @@ class Poller:
             return {}
         try:
             token = self._token_file.read_text("utf-8").split()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._complain(f"no token: {error}")
             return {}
         return {"authorization": f"Bearer {token[0]}"} if token else {}

@@ -100,8 +100,8 @@ def terms_of(body: bytes, service: str) -> Terms:
 
 
 def _terms(said: _Fields, service: str) -> Terms:
-    if said.get("schema") != SCHEMA:
-        raise LeaseRefusedError(f"schema is {said.get('schema')!r}, but {SCHEMA} is understood")
+    if said.whole("schema") != SCHEMA:
+        raise LeaseRefusedError(f"schema is {said.get('schema')}, but {SCHEMA} is understood")
     if said.text("service") != service:
         raise LeaseRefusedError(f"it is of {said.text('service')!r}, but {service!r} was asked for")
     if said.text("mode") not in ("enforce", "recommend"):

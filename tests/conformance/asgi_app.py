@@ -54,6 +54,10 @@ def create() -> App:
         instance=said["INSTANCE"],
         classify=by_header(CLASS_HEADER),
         client_key=by_header(CLIENT_HEADER),
-        dry_run=bool(said["DRY_RUN"]),
-        token_file=said["TOKEN_FILE"] or None,
+        dry_run=bool(said.get("DRY_RUN")),
+        token_file=said.get("TOKEN_FILE") or None,
     )
+
+
+def create_bare() -> App:
+    return Forwarded(os.environ["ORIGIN_URL"])  # noqa: TID251 - as above

@@ -77,7 +77,7 @@ def site(
         setup = Setup(
             endpoint.url, origin.url, SHOP, f"gw-{folder.name}", folder, token, options or {}
         )
-        with _started(gateway, setup) as running:
+        with started(gateway, setup) as running:
             here = Site(endpoint, origin, running)
             if is_up:
                 endpoint.told(1, running.instances)
@@ -86,7 +86,7 @@ def site(
 
 
 @contextmanager
-def _started(gateway: Gateway, setup: Setup) -> Iterator[Running]:
+def started(gateway: Gateway, setup: Setup) -> Iterator[Running]:
     """Start a gateway; one whose parts are not here is skipped by name, but never in CI."""
     try:
         starting = gateway.start(setup)

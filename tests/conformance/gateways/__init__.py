@@ -4,6 +4,7 @@ A module has
 
     def start(setup: Setup) -> AbstractContextManager[Running]
     UNSUPPORTED: dict[Capability, str]    # what it cannot do, and why; nothing is left out silently
+    def start_bare(setup: Setup) -> ...   # perhaps: the same without the check, for `benchmarks`
 
 `start` yields once the gateway listens and ends its processes by their own ids. It raises
 `PartMissingError` where a real part is not on this machine.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.conformance.gateways import Capability
@@ -15,8 +15,16 @@ UNSUPPORTED: dict[Capability, str] = {}
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def start(setup: Setup) -> AbstractContextManager[Running]:
+    return _start(setup, "create")
+
+
+def start_bare(setup: Setup) -> AbstractContextManager[Running]:
+    return _start(setup, "create_bare")
+
+
 @contextmanager
-def start(setup: Setup) -> Iterator[Running]:
+def _start(setup: Setup, factory: str) -> Iterator[Running]:
     port, log = free_port(), setup.folder / "uvicorn.log"
     workers = int(str(setup.options.get("workers", 1)))
     token = setup.folder / "token"
@@ -29,11 +37,11 @@ def start(setup: Setup) -> Iterator[Running]:
         "ORIGIN_URL": setup.origin_url,
         "SERVICE": setup.service,
         "INSTANCE": setup.instance,
-        "TOKEN_FILE": str(token) if setup.token is not None else "",
-        "DRY_RUN": "1" if setup.options.get("dry_run") else "",
+        **({"TOKEN_FILE": str(token)} if setup.token is not None else {}),
+        **({"DRY_RUN": "1"} if setup.options.get("dry_run") else {}),
     }
     command = [
-        sys.executable, "-m", "uvicorn", "--factory", "tests.conformance.asgi_app:create",
+        sys.executable, "-m", "uvicorn", "--factory", f"tests.conformance.asgi_app:{factory}",
         "--host", "127.0.0.1", "--port", f"{port}", "--workers", f"{workers}", "--no-access-log",
     ]  # fmt: skip
     with log.open("wb") as output:

@@ -53,6 +53,13 @@ def deployed(name: str, ports: Mapping[str, int]) -> Json:
     return config
 
 
+def filters(config: Json) -> list[Json]:
+    """Return the HTTP filters of a configuration; the list may be changed."""
+    chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
+    found: list[Json] = chain["filters"][0]["typed_config"]["http_filters"]
+    return found
+
+
 @contextmanager
 def running(
     name: str,

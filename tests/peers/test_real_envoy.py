@@ -110,8 +110,7 @@ def test_while_the_scaler_is_away_the_second_limit_holds_and_then_there_is_no_bu
 
 def test_without_the_second_limit_it_is_open_while_the_scaler_is_away(tmp_path):
     def alone(config) -> None:
-        chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
-        filters = chain["filters"][0]["typed_config"]["http_filters"]
+        filters = envoy.filters(config)
         filters[:] = [one for one in filters if not one["name"].endswith("local_ratelimit")]
 
     with gateway("envoy.yaml", tmp_path, free_port(), alone) as (running, _):
@@ -123,9 +122,7 @@ def test_a_token_goes_along_and_the_response_has_both_kinds_of_fields(tmp_path):
     tokens.write_text("open-sesame\n")
 
     def with_token(config) -> None:
-        chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
-        filters = chain["filters"][0]["typed_config"]["http_filters"]
-        asking = filters[1]["typed_config"]["rate_limit_service"]["grpc_service"]
+        asking = envoy.filters(config)[1]["typed_config"]["rate_limit_service"]["grpc_service"]
         said = {"key": "authorization", "value": "Bearer open-sesame"}
         asking["initial_metadata"] = [said]
 

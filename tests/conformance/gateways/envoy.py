@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,18 +20,38 @@ ROOT = Path(__file__).resolve().parents[3]
 @contextmanager
 def start(setup: Setup) -> Iterator[Running]:
     envoy.binary()
-    with _decider(setup) as (decider, port, log):
-        workers = int(str(setup.options.get("workers", 2)))
-        with envoy.running(
-            "envoy.yaml",
-            setup.folder,
-            origin=urlsplit(setup.origin_url).port or 0,
-            tidegate=port,
-            workers=workers,
-            changed=_without_second_limit,
-        ) as running:
-            # One process decides for all workers, so there is one instance.
-            yield Running(running.url, workers, (decider, running.process), log)
+    # The suite asks what a lease alone does, so there is no second limit for when it says nothing.
+    with (
+        _decider(setup) as (decider, port, log),
+        _envoy(setup, port, ("local_ratelimit",)) as (running, workers),
+    ):
+        # One process decides for all workers, so there is one instance.
+        yield Running(running.url, workers, (decider, running.process), log)
+
+
+@contextmanager
+def start_bare(setup: Setup) -> Iterator[Running]:
+    envoy.binary()
+    without = ("header_mutation", "ratelimit", "local_ratelimit")
+    with _envoy(setup, free_port(), without) as (running, workers):
+        yield Running(running.url, workers, (running.process,), running.log)
+
+
+@contextmanager
+def _envoy(setup: Setup, port: int, without: Sequence[str]) -> Iterator[tuple[envoy.Envoy, int]]:
+    """Start Envoy without these of its filters; yield how many workers it has, too."""
+    workers = int(str(setup.options.get("workers", 2)))
+
+    def changed(config: envoy.Json) -> None:
+        names = {f"envoy.filters.http.{one}" for one in without}
+        filters = envoy.filters(config)
+        filters[:] = [one for one in filters if one["name"] not in names]
+
+    with envoy.running(
+        "envoy.yaml", setup.folder, origin=urlsplit(setup.origin_url).port or 0, tidegate=port,
+        workers=workers, changed=changed,
+    ) as running:  # fmt: skip
+        yield running, workers
 
 
 @contextmanager
@@ -57,10 +77,3 @@ def _decider(setup: Setup) -> Iterator[tuple[subprocess.Popen[bytes], int, Path]
         yield process, port, log
     finally:
         ended(process)
-
-
-def _without_second_limit(config: envoy.Json) -> None:
-    """Take out what limits while nothing is decided: the suite asks what a lease alone does."""
-    chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
-    filters = chain["filters"][0]["typed_config"]["http_filters"]
-    filters[:] = [one for one in filters if not one["name"].endswith("local_ratelimit")]

@@ -70,7 +70,7 @@ def _rpc(
 
     try:
         from scaler.adapters.keda.service import add_external_scaler
-        from scaler.adapters.ratelimit.rlqs import add_rate_limit_quota_service
+        from scaler.adapters.ratelimit.rlqs import QuotaService
         from scaler.adapters.ratelimit.rls import add_rate_limit_service
         from scaler.adapters.rpc.hosting import Hosted, RpcServer
     except ModuleNotFoundError as error:
@@ -87,10 +87,11 @@ def _rpc(
     def leads() -> bool:
         return holder.leads(stale_after_s)
 
-    desk, clock = app.state.desk, holder.clock
+    clock = holder.clock
+    quotas = QuotaService(app.state.desk, clock)
     hosted = [
         Hosted(lambda server: add_rate_limit_service(server, decide), leads),
-        Hosted(lambda server: add_rate_limit_quota_service(server, desk, clock), leads),
+        Hosted(quotas.add, leads, quotas.close),
         Hosted(lambda server: add_external_scaler(server, holder, stale_after_s), fresh),
     ]
     tokens = Tokens(settings.tokens, clock) if settings.tokens else None

@@ -6,6 +6,7 @@ What any gateway promises is in tests/conformance, where Envoy asks `scaler rls`
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.api.settings import ApiSettings, LeaseTerms
+from scaler.classes import PriorityClass
 from tests.conformance.load import Offered, offer, offering
 from tests.conformance.origin import Origin
 from tests.conformance.setup import PartMissingError, free_port
@@ -54,12 +56,13 @@ FILES = ("envoy.yaml", "envoy-rlqs.yaml")
 def offered(tmp_path_factory) -> dict[str, list[Offered]]:
     """What becomes of 100, of 40, and of 100 requests a second; before the last, 50 becomes 20.
 
-    Each of the deployed files has a scaler of its own, and all are measured at once.
+    Each of the deployed files has a scaler of its own, and all are measured at once. A core that is
+    busy elsewhere for half a second loses no admission: that is the burst.
     """
     with ExitStack() as stack:
         urls, scalers = {}, []
         for name in FILES:
-            scalers.append(stack.enter_context(serving(limited(50.0))))
+            scalers.append(stack.enter_context(serving(limited(50.0, burst=25))))
             folder = tmp_path_factory.mktemp("envoy")
             running = gateway(name, folder, scalers[-1].rpc.port)
             urls[name] = stack.enter_context(running)[0].url
@@ -69,10 +72,10 @@ def offered(tmp_path_factory) -> dict[str, list[Offered]]:
             return [load.result(40) for load in loads]
 
         above = all_of(100, 4)
-        time.sleep(0.5)  # until there is room in the bucket again
+        time.sleep(0.7)  # until there is room in the bucket again
         below = all_of(40, 2)
         for scaler in scalers:
-            scaler.holder.publish(limited(20.0))
+            scaler.holder.publish(limited(20.0, burst=10))
         changed = all_of(100, 3)
     return dict(zip(FILES, map(list, zip(above, below, changed, strict=True)), strict=True))
 
@@ -83,7 +86,7 @@ def test_it_admits_its_share_and_a_change_within_a_second(offered, name):
 
     assert above.rate(200, 1) == pytest.approx(SHARE_50, rel=0.03)
     assert below.statuses() == {200: 80}
-    assert changed.rate(200, 1) == pytest.approx(SHARE_20, abs=1)
+    assert changed.rate(200, 1.5) == pytest.approx(SHARE_20, abs=1)
     assert set(above.statuses() | changed.statuses()) == {200, 429}
 
 
@@ -141,17 +144,47 @@ def test_a_token_goes_along_and_the_response_has_both_kinds_of_fields(tmp_path):
     assert headers["x-ratelimit-remaining"] == "0"
 
 
-def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not(tmp_path):
-    with (
-        serving(limited(1000.0)) as here,
-        gateway("envoy.yaml", tmp_path, here.rpc.port) as (running, _),
-    ):
-        normal = offering(running.url, 100, 11, clients=2000)
-        abusive = offering(running.url, 100, 11, clients=[f"abusive-{i}" for i in range(20)])
-        normal, abusive = normal.result(40), abusive.result(40)
+def test_an_envoy_that_counts_by_itself_goes_on_and_then_keeps_to_the_safe_limit(tmp_path):
+    settings = ApiSettings(learning_s=0.0, terms=LeaseTerms(valid_for_s=2.0, refresh_s=0.5))
+    port = free_port()
+    with ExitStack() as stack:
+        with serving(limited(50.0), settings, port):
+            running, _ = stack.enter_context(gateway("envoy-rlqs.yaml", tmp_path, port))
+            offer(running.url, 150, 2)
+        load = offer(running.url, 150, 6.5)
+        with serving(limited(50.0), settings, port):
+            back = offer(running.url, 150, 5)
 
-    # It takes two reports, of two seconds each, until it is known who is abusive.
-    refused = abusive.count(429, 6) / len(abusive.between(6))
-    wronged = normal.count(429, 6) / len(normal.between(6))
-    assert refused >= 0.95
-    assert wronged <= 0.01
+    # Its assignment has lived for two seconds at most; each change of it fills Envoy's bucket.
+    assert load.rate(200, 0, 1) <= SHARE_50 + 5
+    assert load.rate(200, 3, 6) == pytest.approx(100, rel=0.05)
+    assert load.first(429).headers["retry-after"] == "1"
+    assert back.rate(200, 3, 5) == pytest.approx(SHARE_50, rel=0.05)
+    assert max(back.per_second(200)) <= 100 + 10 + 2
+
+
+def test_stress_traffic_counted_by_envoy_itself_is_shed_first(tmp_path):
+    pay = PriorityClass("pay", 0, guaranteed_qps=30.0)
+    stress = PriorityClass("stress", 9, ceiling_qps=10.0)
+    with (
+        serving(limited(60.0, pay, stress)) as here,
+        gateway("envoy-rlqs.yaml", tmp_path, here.rpc.port) as (running, _),
+    ):
+        loads = [
+            offering(running.url, 28, 7, headers={"x-tidegate-class": "pay"}),
+            offering(running.url, 60, 7, headers={"x-stress-test": "1"}),
+        ]
+        paying, stressing = [load.result(30) for load in loads]
+
+    assert paying.rate(200) >= 0.994 * 28
+    # Each assignment that differs from the one before fills Envoy's bucket anew.
+    assert stressing.rate(200, 3) <= 10 * 1.2 + 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_deployed_files_are_what_envoy_takes(name):
+    path = envoy.DEPLOYED / name
+    command = [envoy.binary(), "--mode", "validate", "-c", path, "--log-level", "error"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stdout + done.stderr

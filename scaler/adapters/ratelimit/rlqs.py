@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -23,7 +21,6 @@ from scaler.adapters.ratelimit.wire import read_by
 from scaler.descriptors import DOMAIN
 from scaler.quotas import Quota
 
-LOG = logging.getLogger(__name__)
 NAME = "envoy.service.rate_limit_quota.v3.RateLimitQuotaService"
 # How often a stream looks whether its lease has changed: a fall must not wait for a report.
 BEAT_S = 0.5
@@ -33,29 +30,33 @@ _Strategy = ratelimit_strategy_pb2.RateLimitStrategy
 _Response = rlqs_pb2.RateLimitQuotaResponse
 
 
-def add_rate_limit_quota_service(
-    server: Any,  # noqa: ANN401 - the library has no types
-    desk: LimitsDesk,
-    clock: Callable[[], float],
-) -> str:
-    """Add the service to a `grpc.aio.Server` on the desk's event loop; return its full name."""
-    service = QuotaService(desk, clock)
-    method = grpc.stream_stream_rpc_method_handler(
-        service.stream,
-        request_deserializer=partial(read_by, rlqs_pb2.RateLimitQuotaUsageReports),
-        response_serializer=_Response.SerializeToString,
-    )
-    methods = {"StreamRateLimitQuotas": method}
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(NAME, methods)])
-    return NAME
-
-
 class QuotaService:
-    """Serves streams."""
+    """Serves streams.
+
+    Args:
+        desk: that hands out shares; streams are served on its event loop.
+        clock: the desk's.
+    """
 
     def __init__(self, desk: LimitsDesk, clock: Callable[[], float]) -> None:
         self._desk, self._clock = desk, clock
         self._instances: set[str] = set()
+        self._closed = asyncio.Event()
+
+    def add(self, server: Any) -> str:  # noqa: ANN401 - the library has no types
+        """Add the service to a `grpc.aio.Server`; return its full name."""
+        method = grpc.stream_stream_rpc_method_handler(
+            self.stream,
+            request_deserializer=partial(read_by, rlqs_pb2.RateLimitQuotaUsageReports),
+            response_serializer=_Response.SerializeToString,
+        )
+        methods = {"StreamRateLimitQuotas": method}
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(NAME, methods)])
+        return NAME
+
+    def close(self) -> None:
+        """End all streams: Envoys keep what they are assigned, and come back."""
+        self._closed.set()
 
     async def stream(
         self,
@@ -70,17 +71,20 @@ class QuotaService:
         self._instances.add(instance)
         stream, came = QuotaStream(self._desk, instance), asyncio.Event()
         reading = asyncio.create_task(self._read(reports, stream, came))
+        closing = asyncio.create_task(self._closed.wait())
         try:
-            while not reading.done():
+            while not (reading.done() or closing.done()):
                 actions = stream.actions(self._clock())
                 if actions:
                     yield _response(actions)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(came.wait(), BEAT_S)
+                news = asyncio.create_task(came.wait())
+                await asyncio.wait((news, closing), timeout=BEAT_S, return_when="FIRST_COMPLETED")
+                news.cancel()
                 came.clear()
-            fault = reading.result()
+            fault = reading.result() if reading.done() else None
         finally:
             reading.cancel()
+            closing.cancel()
             self._instances.discard(instance)
         if fault:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)

@@ -41,10 +41,12 @@ class Hosted:
     Attributes:
         add: adds it to a `grpc.aio.Server` and returns its full name, package included.
         serves: whether it can answer now; the health service says so under that name.
+        close: is called when the server stops, so that streams may end by themselves.
     """
 
     add: Callable[[Any], str]
     serves: Callable[[], bool]
+    close: Callable[[], None] = lambda: None
 
 
 class RpcServer:
@@ -95,6 +97,8 @@ class RpcServer:
         if self._beat is not None:
             self._beat.cancel()
         await self._health.enter_graceful_shutdown()
+        for one in self._hosted:
+            one.close()
         await self._server.stop(GRACE_S)
 
     @property

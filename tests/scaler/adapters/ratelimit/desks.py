@@ -17,7 +17,7 @@ from scaler.adapters.api.serving import Address, ApiServer
 from scaler.adapters.api.settings import ApiSettings
 from scaler.adapters.ratelimit.gate import Gate
 from scaler.adapters.ratelimit.resident import ResidentGateway
-from scaler.adapters.ratelimit.rlqs import add_rate_limit_quota_service
+from scaler.adapters.ratelimit.rlqs import QuotaService
 from scaler.adapters.ratelimit.rls import add_rate_limit_service
 from scaler.adapters.rpc.hosting import Hosted, RpcServer
 from scaler.classes import PriorityClass
@@ -29,13 +29,20 @@ SHOP = "prod/shop"
 
 
 def limited(
-    qps: float, *classes: PriorityClass, mode: Mode = Mode.ENFORCE, service: str = SHOP
+    qps: float,
+    *classes: PriorityClass,
+    mode: Mode = Mode.ENFORCE,
+    service: str = SHOP,
+    burst: int | None = None,
 ) -> Board:
-    """Return a board on which a service may admit ``qps``."""
+    """Return a board on which a service may admit ``qps``; None: a burst of a tenth of it."""
     made = view(service, ready=1, each_qps=qps)
     assert made.offer is not None
     policy = replace(made.policy, mode=mode, classes=classes)
-    return board(replace(made, policy=policy, offer=replace(made.offer, classes=classes)))
+    limit = made.offer.limit
+    limit = replace(limit, burst=limit.burst if burst is None else burst)
+    offer = replace(made.offer, classes=classes, limit=limit)
+    return board(replace(made, policy=policy, offer=offer))
 
 
 class Place:
@@ -86,11 +93,10 @@ def serving(
     def leads() -> bool:
         return holder.leads(45.0)
 
+    quotas = QuotaService(app.state.desk, holder.clock)
     hosted = [
         Hosted(lambda server: add_rate_limit_service(server, gate.decide), leads),
-        Hosted(
-            lambda server: add_rate_limit_quota_service(server, app.state.desk, holder.clock), leads
-        ),
+        Hosted(quotas.add, leads, quotas.close),
     ]
     tokens = Tokens(settings.tokens) if settings.tokens else None
     rpc = RpcServer(Address(port=port), hosted, lambda: holder.is_fresh(45.0), tokens)

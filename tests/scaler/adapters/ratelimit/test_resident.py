@@ -87,6 +87,24 @@ def test_classes_have_their_own_part_and_stress_its_ceiling():
     assert stress <= 2 * 10 + 10
 
 
+def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not():
+    place = Place(limited(1000.0))
+    counts = {"normal": [0, 0], "abusive": [0, 0]}  # offered and refused
+    for number in range(200 * 20):  # each kind offers 100 a second
+        kind, of = (("normal", 2000), ("abusive", 20))[number % 2]
+        place.clock.now += 1 / 200
+        if number % 100 == 0:
+            place.holder.publish(place.holder.latest().board)
+            place.resident.beat()
+        over = place.gate.decide(call(("client", f"{kind}-{number // 2 % of}"))).over
+        if number >= 200 * 6:  # it takes two reports until it is known who is abusive
+            counts[kind][0] += 1
+            counts[kind][1] += over
+
+    assert counts["abusive"][1] >= 0.95 * counts["abusive"][0]
+    assert counts["normal"][1] <= 0.01 * counts["normal"][0]
+
+
 def test_hits_pass_together_or_not_at_all():
     place = Place(limited(50.0))
     place.gate.decide(call())

@@ -221,8 +221,7 @@ def test_the_server_stops_in_time_with_open_streams():
         began = time.monotonic()
         stopping = threading.Thread(target=here.http.stop)
         stopping.start()
-        with pytest.raises(grpc.RpcError):
-            list(told)
+        list(told)
         stopping.join(10)
 
-        assert time.monotonic() - began < 7
+        assert time.monotonic() - began < 4  # streams end by themselves, nobody waits for them

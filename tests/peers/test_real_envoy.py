@@ -6,6 +6,7 @@ What any gateway promises is in tests/conformance, where Envoy asks `scaler rls`
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,13 +15,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
+from scaler.adapters.api.serving import Tls
 from scaler.adapters.api.settings import ApiSettings, LeaseTerms
 from scaler.classes import PriorityClass
 from tests.conformance.load import Offered, offer, offering
 from tests.conformance.origin import Origin
 from tests.conformance.setup import PartMissingError, free_port
 from tests.peers import envoy
+from tests.scaler.adapters.api.conftest import papers  # noqa: F401 - a fixture
 from tests.scaler.adapters.ratelimit.desks import limited, serving
 
 # Of a limit of 50 or 20, less what is left free for newcomers.
@@ -120,20 +124,26 @@ def test_without_the_second_limit_it_is_open_while_the_scaler_is_away(tmp_path):
         assert offer(running.url, 150, 2).statuses() == {200: 300}
 
 
-def test_a_token_goes_along_and_the_response_has_both_kinds_of_fields(tmp_path):
+def test_a_token_goes_over_mutual_tls_and_responses_have_both_kinds_of_fields(tmp_path, papers):  # noqa: F811
     tokens = tmp_path / "tokens"
     tokens.write_text("open-sesame\n")
+    readme = (envoy.DEPLOYED / "README.md").read_text()
+    socket = re.search(r"\n( +transport_socket:\n.*?)\n(?! )", readme, re.DOTALL)[1]
 
-    def with_token(config) -> None:
+    def shown(config) -> None:
         asking = envoy.filters(config)[1]["typed_config"]["rate_limit_service"]["grpc_service"]
         said = {"key": "authorization", "value": "Bearer open-sesame"}
         asking["initial_metadata"] = [said]
+        found = re.sub(r"(\w+)\.(pem|key)", rf"{papers}/\1.\2", socket)
+        config["static_resources"]["clusters"][1].update(yaml.safe_load(found))
 
     settings = ApiSettings(learning_s=0.0, tokens=tokens)
+    tls = Tls(papers / "server.pem", papers / "server.key", papers / "ca.pem")
     with (
-        serving(limited(10.0), settings) as here,
-        gateway("envoy.yaml", tmp_path, here.rpc.port, with_token) as (running, _),
+        serving(limited(10.0), settings, tls=tls) as here,
+        gateway("envoy.yaml", tmp_path / "envoy", here.rpc.port, shown) as (running, _),
     ):
+        time.sleep(1.0)  # until its health is known
         offered = offer(running.url, 40, 1)
         headers = offered.first(429).headers
 

@@ -139,6 +139,23 @@ def test_a_decider_beside_envoy_decides_by_its_lease_and_ends_when_told():
             process.stdout.close()
 
 
+def test_without_grpc_installed_http_decides_all_the_same():
+    script = (
+        "import sys; sys.modules.update(grpc=None, envoy=None, httpx=None)\n"
+        "import contextlib\n"
+        "from scaler.cli import build_parser\n"
+        "from scaler.commands.run import _serve\n"
+        f"args = build_parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
+        "with contextlib.ExitStack() as stack: _serve(args, stack, None)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_without_an_address_there_is_no_grpc():
     from scaler.adapters.api.app import create_app
     from scaler.adapters.api.holder import BoardHolder

@@ -13,7 +13,7 @@ from scaler.adapters.api.auth import Tokens
 from scaler.adapters.api.desk import LimitsDesk
 from scaler.adapters.api.holder import BoardHolder
 from scaler.adapters.api.rate_limit import add_rate_limit
-from scaler.adapters.api.serving import Address, ApiServer
+from scaler.adapters.api.serving import Address, ApiServer, Tls
 from scaler.adapters.api.settings import ApiSettings
 from scaler.adapters.ratelimit.gate import Gate
 from scaler.adapters.ratelimit.resident import ResidentGateway
@@ -79,9 +79,15 @@ class Serving:
 
 @contextmanager
 def serving(
-    published: Board, settings: ApiSettings | None = None, port: int = 0
+    published: Board,
+    settings: ApiSettings | None = None,
+    port: int = 0,
+    tls: Tls | None = None,
 ) -> Iterator[Serving]:
-    """Serve a board over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``."""
+    """Serve a board over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``.
+
+    ``tls`` is for gRPC alone.
+    """
     holder = BoardHolder()
     holder.publish(published)
     settings = settings or ApiSettings(learning_s=0.0)
@@ -99,7 +105,7 @@ def serving(
         Hosted(quotas.add, leads, quotas.close),
     ]
     tokens = Tokens(settings.tokens) if settings.tokens else None
-    rpc = RpcServer(Address(port=port), hosted, lambda: holder.is_fresh(45.0), tokens)
+    rpc = RpcServer(Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(45.0), tokens)
     with (
         ApiServer(app, Address(port=0), [resident, rpc]) as http,
         grpc.insecure_channel(f"127.0.0.1:{rpc.port}") as channel,

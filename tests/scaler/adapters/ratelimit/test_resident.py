@@ -87,6 +87,13 @@ def test_classes_have_their_own_part_and_stress_its_ceiling():
     assert stress <= 2 * 10 + 10
 
 
+def test_a_header_that_the_lease_knows_a_class_by_comes_before_the_class_that_is_said():
+    place = Place(limited(60.0, PAY, STRESS))
+    admitted(place, 60, 4, ("class", "pay"), ("x-stress-test", "1"))
+
+    assert admitted(place, 60, 4, ("class", "pay"), ("x-stress-test", "1")) <= 4 * 10 + 10
+
+
 def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not():
     place = Place(limited(1000.0))
     counts = {"normal": [0, 0], "abusive": [0, 0]}  # offered and refused

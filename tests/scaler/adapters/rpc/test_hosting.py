@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,15 +182,12 @@ def test_it_ends_in_time_though_a_stream_is_open():
             list(answers)
 
 
-def test_an_address_that_is_taken_is_named():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_an_address_that_another_server_of_ours_has_is_named():
+    with hosting() as here:
         app = create_app(BoardHolder(), ApiSettings())
-        rpc = RpcServer(Address(port=port), [], lambda: True)
-        with pytest.raises(ServingError, match=str(port)):
-            ApiServer(app, Address(port=0), [rpc]).start()
+        second = RpcServer(Address(port=here.rpc.port), [], lambda: True)
+        with pytest.raises(ServingError, match=str(here.rpc.port)):
+            ApiServer(app, Address(port=0), [second]).start()
 
 
 def _one_and_wait():

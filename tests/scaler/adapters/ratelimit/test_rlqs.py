@@ -204,6 +204,17 @@ def test_another_domain_is_refused(first):
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_two_envoys_of_one_host_are_two_gateways():
+    with serving(limited(50.0)) as here, stream(here) as (sent, told), stream(here) as (more, too):
+        shares = []
+        for reports, answers in ((sent, told), (more, too)):
+            reports.put(report())
+            given = next(answers).bucket_action[0].quota_assignment_action.rate_limit_strategy
+            shares.append(given.token_bucket.tokens_per_fill.value / 10)
+
+    assert shares == [49.0, 1.0]  # the newcomer has of what is left free, until there is room
+
+
 def test_an_envoy_that_comes_back_has_its_share_again():
     with serving(limited(50.0)) as here:
         for _ in range(3):

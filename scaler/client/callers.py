@@ -1,8 +1,9 @@
 """What each client of a gateway offers, for a bounded number of them.
 
 A client's rate is counted over a sliding window: what it sent in this one, and as much of the one
-before as the window that ends now still covers. In the very first window, over the time since it
-began. Who was seen longest ago is forgotten first, so whoever sends a lot is not.
+before as the window that ends now still covers. While the very first window lasts all rates are too
+low by the same factor: so whoever compares them, knowing the window, is not misled by a few
+requests. Who was seen longest ago is forgotten first, so whoever sends a lot is not.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from dataclasses import dataclass, field
 
 from scaler.client.buckets import Bucket
 
-# Until so much of the first window is over, a rate is no more than this many seconds' count.
-LEAST_S = 5.0
 MOST_RATES = 1000
 # Upper bounds in requests per second: 64 of them, each a quarter above the one before.
 BOUNDS = tuple(float(f"{0.01 * 1.25**i:.4g}") for i in range(64))
@@ -69,8 +68,6 @@ class Callers:
     def rate(self, caller: Caller, now: float) -> float:
         """Return requests per second that a client offers."""
         window, part = self._window(now)
-        if window == 0:
-            return caller.count / max(part * self._window_s, min(LEAST_S, self._window_s))
         if caller.window < window - 1:
             return 0.0
         count, before = caller.count, caller.before

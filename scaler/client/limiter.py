@@ -120,8 +120,13 @@ class LeaseLimiter:
         classes = self._terms.classes if self._terms else ()
         return {one.header: one.name for one in classes if one.header}
 
-    def receive(self, body: bytes, sent_at: float) -> bool:
+    def receive(self, body: bytes, sent_at: float, now: float | None = None) -> bool:
         """Act on an answer to what was asked at ``sent_at``.
+
+        Args:
+            body: of the answer.
+            sent_at: when it was asked, monotonic seconds.
+            now: when it came; None: hardly later.
 
         Returns:
             Whether this is what is held now. It is not where the lease is of another epoch than one
@@ -147,6 +152,8 @@ class LeaseLimiter:
         self._held, self._terms = held, terms
         self._gates.keep(one.name for one in terms.classes)
         self._tuned_until = -math.inf
+        # Now, not with the next request: until then the buckets drain at the new rate already.
+        self._tune(sent_at if now is None else now)
         return True
 
     def renew(self, sent_at: float) -> None:
@@ -211,11 +218,10 @@ class LeaseLimiter:
         if self._held is None:
             none = Admission(True)
             return none if self.settings.fail_open else self._denied(math.inf, 0.0, None)
-        age_s = max(0.0, self._held.age_s(now))
-        stage = stage_at(self._held.lease, age_s)
+        stage = stage_at(self._held.lease, max(0.0, self._held.age_s(now)))
         if stage in (Stage.OPEN, Stage.CLOSED):
             return self._ended(name)
-        self._tune(now, age_s)
+        self._tune(now)
         its = None if caller is None else self._bucket_of(caller, now)
         if its is not None:
             wait_s = its.ask(now, hits).retry_after_s
@@ -255,14 +261,14 @@ class LeaseLimiter:
             wait_s = self._held.lease.valid_for_s
         return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage)
 
-    def _tune(self, now: float, age_s: float) -> None:
+    def _tune(self, now: float) -> None:
         """Tune all buckets to the limit as it is now, unless they are."""
-        if now < self._tuned_until:
+        if now < self._tuned_until or self._held is None or self._terms is None:
             return
-        assert self._held is not None
-        assert self._terms is not None
-        terms, lease = self._terms, self._held.lease
-        self._gates.tune(terms, limit_at(lease, age_s), now)
+        lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
+        limit = limit_at(lease, age_s)
+        if math.isfinite(limit):
+            self._gates.tune(self._terms, limit, now)
         edges = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
         self._tuned_until = self._held.heard_s + min(
             (edge for edge in edges if edge > age_s), default=math.inf
@@ -277,6 +283,11 @@ def _ends(lease: Lease) -> Iterable[float]:
 def _of_client(terms: ClientTerms, offers_qps: float) -> tuple[float, float]:
     """Return the rate and burst of a client that offers so much; inf: it is not limited."""
     above, left = terms.abusive_above_qps, terms.abusive_qps
-    if above is not None and left is not None and offers_qps > above:
-        return min(left, math.inf if terms.qps is None else terms.qps), 1.0
-    return (math.inf, 1.0) if terms.qps is None else (terms.qps, terms.burst)
+    level = math.inf if terms.qps is None else terms.qps
+    if above is not None and left is not None:
+        if offers_qps > above:
+            return min(left, level), 1.0
+        # A level as high is for those who cannot tell what is abusive over a minute: as a bucket it
+        # would refuse two requests of a calm client that happen to come together.
+        level = level if level < above else math.inf
+    return level, terms.burst

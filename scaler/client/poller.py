@@ -125,7 +125,7 @@ class Poller:
                 self._limiter.renew(sent_at)
         elif answer.status_code == httpx.codes.OK:
             try:
-                if self._limiter.receive(answer.content, sent_at):
+                if self._limiter.receive(answer.content, sent_at, self._clock()):
                     self._etag = answer.headers.get("etag", "")
             except LeaseRefusedError as error:
                 self._refuse(str(error))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.conformance import gateways
 from tests.conformance.gateways import Capability, Gateway
 from tests.conformance.gateways.command import CommandGateway
 from tests.conformance.site import Site, site
+
+Scenario = Callable[[Site], object]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(capability): skip gateways that say they lack it")
+    config.addinivalue_line("markers", "measures(by): the scenario whose result is `measured`")
 
 
 def under_test(config: pytest.Config) -> dict[str, Gateway]:
@@ -52,18 +56,15 @@ def gateway(request: pytest.FixtureRequest) -> Gateway:
 @pytest.fixture(autouse=True)
 def _supported(request: pytest.FixtureRequest) -> None:
     """Skip by name what a gateway says that it cannot do."""
-    marks = request.node.iter_markers("needs")
-    if "gateway" not in request.fixturenames:
-        return
-    unsupported = request.getfixturevalue("gateway").UNSUPPORTED
-    for capability in (one for mark in marks for one in mark.args):
-        if capability in unsupported:
-            pytest.skip(f"not supported: {capability}: {unsupported[capability]}")
+    if "gateway" in request.fixturenames:
+        gateway = request.getfixturevalue("gateway")
+        for capability in _lacks(request.node, gateway):
+            pytest.skip(f"not supported: {capability}: {gateway.UNSUPPORTED[capability]}")
 
 
-@pytest.fixture
-def start_folder(tmp_path: Path) -> Path:
-    return tmp_path / "gateway"
+def _lacks(item: pytest.Item, gateway: Gateway) -> list[Capability]:
+    needed = [one for mark in item.iter_markers("needs") for one in mark.args]
+    return [one for one in needed if one in gateway.UNSUPPORTED]
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +73,36 @@ def sites(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("gateways")
     with ExitStack() as stack:
         yield [stack.enter_context(site(gateway, folder / f"{i}")) for i in range(3)]
+
+
+@pytest.fixture(scope="module")
+def measuring(
+    request: pytest.FixtureRequest, gateway: Gateway, sites: list[Site]
+) -> Iterator[dict[Scenario, Future[object]]]:
+    """Begin all that the selected tests of this module measure, one scenario per site at a time."""
+    free: SimpleQueue[Site] = SimpleQueue()
+    for one in sites:
+        free.put(one)
+
+    def run(scenario: Scenario) -> object:
+        here = free.get()
+        try:
+            return scenario(here)
+        finally:
+            free.put(here)
+
+    marks = [
+        mark.kwargs["by"]
+        for item in request.session.items
+        if item.path == request.path and item.callspec.params.get("gateway") is gateway
+        for mark in item.iter_markers("measures")
+        if not _lacks(item, gateway)
+    ]
+    with ThreadPoolExecutor(len(sites)) as threads:
+        yield {scenario: threads.submit(run, scenario) for scenario in dict.fromkeys(marks)}
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest, measuring: dict[Scenario, Future[object]]) -> object:
+    """Return what the test's scenario has found."""
+    return measuring[request.node.get_closest_marker("measures").kwargs["by"]].result(120)

@@ -138,6 +138,10 @@ class ScriptedEndpoint:
             return
         self._server.close()
         self._server = None
+        # What was answered arrives, or nobody could say how old the gateway's lease is.
+        hung, self._hanging = self._hanging, True
+        await asyncio.sleep(0.3)
+        self._hanging = hung
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -149,8 +153,7 @@ class ScriptedEndpoint:
         try:
             while True:
                 first, headers, body = await read_message(reader)
-                while self._hanging:
-                    await asyncio.sleep(0.05)
+                await self._while_hanging()
                 writer.write(await self._answer(first, headers, body))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -159,6 +162,10 @@ class ScriptedEndpoint:
         finally:
             self._tasks.discard(task)
             writer.close()
+
+    async def _while_hanging(self) -> None:
+        while self._hanging:
+            await asyncio.sleep(0.05)
 
     async def _answer(self, first: str, headers: Mapping[str, str], body: bytes) -> bytes:
         came_at = time.monotonic()
@@ -179,6 +186,7 @@ class ScriptedEndpoint:
         if wait_s > 0 and self._status == 200 and etag == self._etag:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(wait_s, self._longest_wait_s))
+        await self._while_hanging()
         renewed = self._status == 200 and etag == self._etag
         status, at = 304 if renewed else self._status, time.monotonic()
         instance = query.get("instance", "")

@@ -26,9 +26,12 @@ class Site:
     """What one gateway stands between.
 
     Attributes:
+        gateway: that is running here; folder: its own.
         version: of the lease that was set last.
     """
 
+    gateway: Gateway
+    folder: Path
     endpoint: ScriptedEndpoint
     origin: Origin
     running: Running
@@ -78,7 +81,7 @@ def site(
             endpoint.url, origin.url, SHOP, f"gw-{folder.name}", folder, token, options or {}
         )
         with started(gateway, setup) as running:
-            here = Site(endpoint, origin, running)
+            here = Site(gateway, folder, endpoint, origin, running)
             if is_up:
                 endpoint.told(1, running.instances)
                 time.sleep(TAKEN_IN_S)

@@ -1,128 +1,188 @@
-"""How a gateway acts on the lease that it holds: limits, changes of them, what it answers."""
+"""How a gateway acts on the lease that it holds: limits, changes of them, what it answers.
+
+What takes time is a scenario; all of them run beside each other, each with a gateway to itself.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
+from scaler.adapters.api.models import ReportBody
 from tests.conformance.gateways import Capability
-from tests.conformance.load import offer, offering
+from tests.conformance.load import Offered, offer, offering
 from tests.conformance.reported import reported
-from tests.conformance.site import site
+from tests.conformance.site import Site, site
 
 
-def test_it_admits_what_the_limit_says_within_3_percent(sites):
-    limits, offers = (20, 50, 50), (100, 100, 40)
-    for one, rps in zip(sites, limits, strict=True):
-        # Half a second's burst: a core that is busy elsewhere for that long loses no admission.
-        one.hand_out(rps, burst=rps // 2)
-    before = [one.origin.served for one in sites]
-    loads = [offering(one.url, rps, 5) for one, rps in zip(sites, offers, strict=True)]
-    twenty, fifty, below = [load.result(30) for load in loads]
-
-    # The burst is gone within the first second.
-    assert twenty.count(200, 1) == pytest.approx(80, rel=0.03)  # 20 rps x 4 s
-    assert fifty.count(200, 1) == pytest.approx(200, rel=0.03)  # 50 rps x 4 s
-    assert below.statuses() == {200: 200}  # 40 rps x 5 s
-    assert set(twenty.statuses() | fifty.statuses()) == {200, 429}
-    # Only what is admitted reaches the origin.
-    reached = [one.origin.served - past for one, past in zip(sites, before, strict=True)]
-    assert reached == [load.count(200) for load in (twenty, fifty, below)]
+def hundred_under_20(here: Site) -> tuple[Offered, int]:
+    return _offered(here, limit=20, rps=100)
 
 
-def test_a_change_reaches_every_worker_within_a_second(gateway, start_folder):
-    with site(gateway, start_folder, options={"workers": 2}) as crew:
+def hundred_under_50(here: Site) -> tuple[Offered, int]:
+    return _offered(here, limit=50, rps=100)
+
+
+def forty_under_50(here: Site) -> tuple[Offered, int]:
+    return _offered(here, limit=50, rps=40)
+
+
+def _offered(here: Site, limit: int, rps: int) -> tuple[Offered, int]:
+    """Return what became of the load, and how many requests the origin served."""
+    # Half a second's burst: a core that is busy elsewhere for that long loses no admission.
+    here.hand_out(limit, burst=limit // 2)
+    before = here.origin.served
+    offered = offer(here.url, rps, 5)
+    return offered, here.origin.served - before
+
+
+@pytest.mark.parametrize(
+    "most",
+    [
+        pytest.param(80, marks=pytest.mark.measures(by=hundred_under_20), id="20 rps x 4 s"),
+        pytest.param(200, marks=pytest.mark.measures(by=hundred_under_50), id="50 rps x 4 s"),
+    ],
+)
+def test_it_admits_what_the_limit_says_within_3_percent(measured, most):
+    offered, reached = measured
+
+    assert offered.count(200, 1) == pytest.approx(most, rel=0.03)  # the burst is gone by then
+    assert set(offered.statuses()) == {200, 429}
+    assert reached == offered.count(200)  # only what is admitted reaches the origin
+
+
+@pytest.mark.measures(by=forty_under_50)
+def test_below_the_limit_nothing_is_rejected(measured):
+    assert measured[0].statuses() == {200: 200}
+
+
+def change_under_load(here: Site) -> tuple[Offered, float, int]:
+    """Return the load, when its limit changed, and how many instances have a share of it."""
+    with site(here.gateway, here.folder / "crew", options={"workers": 2}) as crew:
         crew.hand_out(1000.0)
         load = offering(crew.url, 80, 3.5, fresh=True)
         time.sleep(1.0)
         changed_at = time.monotonic()
         crew.hand_out(4.0, burst=1)
         offered = load.result(30)
+        return offered, changed_at - offered.began_at, crew.running.instances
 
-    changed = changed_at - offered.began_at
+
+@pytest.mark.measures(by=change_under_load)
+def test_a_change_reaches_every_worker_within_a_second(measured):
+    offered, changed, instances = measured
     lasted = 3.5 - (changed + 1.0)
-    assert offered.statuses(0, changed) == {200: offered.count(200, 0, changed)}
+
+    assert set(offered.statuses(0, changed)) == {200}
     # One worker that has not heard of it would admit 40 rps.
-    assert offered.count(200, changed + 1.0) <= 4.0 * lasted + 2 * crew.running.instances
+    assert offered.count(200, changed + 1.0) <= 4.0 * lasted + 2 * instances
 
 
-@pytest.mark.needs(Capability.REPORTS)
-def test_it_reports_what_it_admitted_and_denied(sites):
-    here = sites[1]
+def report_of_load(here: Site) -> tuple[Offered, Sequence[ReportBody], int]:
     held = here.hand_out(20.0)
     before = len(here.endpoint.reports)
     offered = offer(here.url, 60, 1.5)
     time.sleep(1.0)
-    told = reported(here.endpoint, before)
+    return offered, reported(here.endpoint, before), held
+
+
+@pytest.mark.needs(Capability.REPORTS)
+@pytest.mark.measures(by=report_of_load)
+def test_it_reports_what_it_admitted_and_denied(measured):
+    offered, told, held = measured
 
     assert sum(one.admitted or 0 for one in told) == pytest.approx(offered.count(200), abs=2)
     assert sum(one.denied or 0 for one in told) == pytest.approx(offered.count(429), abs=2)
     assert {(one.epoch, one.version, one.holds_rps) for one in told} >= {("c0ff", held, 20.0)}
 
 
-@pytest.mark.needs(Capability.BURST_KEPT)
-def test_news_of_a_limit_do_not_refill_the_bucket(sites):
-    here = sites[0]
+def news_of_a_drained_bucket(here: Site) -> tuple[Offered, Offered]:
+    here.hand_out(1000.0, burst=30)  # whatever is in it drains at once
     here.hand_out(5.0, burst=30)
-    time.sleep(0.5)
     drained = offer(here.url, 60, 1)
     here.hand_out(6.0, burst=30)
-    again = offer(here.url, 60, 1)
+    return drained, offer(here.url, 60, 1)
+
+
+@pytest.mark.needs(Capability.BURST_KEPT)
+@pytest.mark.measures(by=news_of_a_drained_bucket)
+def test_news_of_a_limit_do_not_refill_the_bucket(measured):
+    drained, again = measured
 
     assert drained.count(200) >= 20
     # It drained for as long as the news took; another 30 would be a bucket that was filled anew.
     assert again.count(200) <= 18
 
 
-def test_a_recommended_limit_rejects_nobody(sites):
-    sites[0].hand_out(5.0, mode="recommend")
-
-    assert offer(sites[0].url, 60, 1).statuses() == {200: 60}
-
-
-def test_another_epoch_counts_anew(sites):
-    here = sites[0]
-    here.hand_out(40.0)
-    held, here.version = here.version, 0
-    here.hand_out(3.0, epoch="beef", burst=1)
-    offered = offer(here.url, 40, 1)
-    here.version = held  # of the epoch before, which comes back
-    here.hand_out(40.0)
-
-    assert offered.count(200) <= 6
-    assert offer(here.url, 20, 0.5).statuses() == {200: 10}
+def recommended(here: Site) -> Offered:
+    here.hand_out(5.0, mode="recommend")
+    return offer(here.url, 60, 1)
 
 
-@pytest.mark.needs(Capability.RETRY_AFTER)
-def test_a_refused_request_is_told_when_to_come_back(sites):
-    sites[0].hand_out(2.0, burst=1)
-    refused = offer(sites[0].url, 40, 0.5).first(429).headers
-    (policy, limit), (q, r) = zip(
-        *(_field(refused[name]) for name in ("ratelimit-policy", "ratelimit")), strict=True
-    )
-
-    assert (policy, limit) == ('"default"', '"default"')
-    assert (q["q"], q["w"]) == ("2", "1")
-    assert r["r"] == "0"
-    assert int(refused["retry-after"]) >= max(int(r["t"]), 1)
+@pytest.mark.measures(by=recommended)
+def test_a_recommended_limit_rejects_nobody(measured):
+    assert measured.statuses() == {200: 60}
 
 
-@pytest.mark.needs(Capability.RATELIMIT_WHEN_ADMITTED)
-def test_an_admitted_request_is_told_what_is_left(sites):
-    sites[0].hand_out(50.0, burst=20)
-    time.sleep(0.5)
-    admitted = offer(sites[0].url, 20, 0.1).first(200).headers
-
-    assert 15 <= int(_field(admitted["ratelimit"])[1]["r"]) <= 20
+def dry_run(here: Site) -> Offered:
+    with site(here.gateway, here.folder / "dry", options={"dry_run": True}) as dry:
+        dry.hand_out(5.0)
+        return offer(dry.url, 60, 1)
 
 
 @pytest.mark.needs(Capability.DRY_RUN)
-def test_in_a_dry_run_of_its_own_it_rejects_nobody(gateway, start_folder):
-    with site(gateway, start_folder, options={"dry_run": True}) as dry:
-        dry.hand_out(5.0)
+@pytest.mark.measures(by=dry_run)
+def test_in_a_dry_run_of_its_own_it_rejects_nobody(measured):
+    assert measured.statuses() == {200: 60}
 
-        assert offer(dry.url, 60, 1).statuses() == {200: 60}
+
+def two_epochs(here: Site) -> tuple[Offered, Offered]:
+    here.hand_out(40.0)
+    held, here.version = here.version, 0
+    here.hand_out(3.0, epoch="beef", burst=1)
+    anew = offer(here.url, 40, 1)
+    here.version = held  # of the epoch before, which comes back
+    here.hand_out(40.0, burst=10)
+    return anew, offer(here.url, 20, 0.5)
+
+
+@pytest.mark.measures(by=two_epochs)
+def test_another_epoch_counts_anew(measured):
+    anew, back = measured
+
+    assert anew.count(200) <= 6
+    assert back.statuses() == {200: 10}
+
+
+def refused(here: Site) -> Offered:
+    here.hand_out(2.0, burst=1)
+    return offer(here.url, 40, 0.5)
+
+
+@pytest.mark.needs(Capability.RETRY_AFTER)
+@pytest.mark.measures(by=refused)
+def test_a_refused_request_is_told_when_to_come_back(measured):
+    headers = measured.first(429).headers
+    policy, quota = _field(headers["ratelimit-policy"])
+    limit, left = _field(headers["ratelimit"])
+
+    assert (policy, limit) == ('"default"', '"default"')
+    assert (quota["q"], quota["w"]) == ("2", "1")
+    assert left["r"] == "0"
+    assert int(headers["retry-after"]) >= max(int(left["t"]), 1)
+
+
+def admitted(here: Site) -> Offered:
+    here.hand_out(500.0, burst=20)  # it drains at once, whatever is in it
+    return offer(here.url, 20, 0.1)
+
+
+@pytest.mark.needs(Capability.RATELIMIT_WHEN_ADMITTED)
+@pytest.mark.measures(by=admitted)
+def test_an_admitted_request_is_told_what_is_left(measured):
+    assert 15 <= int(_field(measured.first(200).headers["ratelimit"])[1]["r"]) <= 20
 
 
 def _field(value: str) -> tuple[str, dict[str, str]]:

@@ -87,6 +87,14 @@ def test_news_change_no_bucket():
     assert admitted(made, [0.1] * 20) == 1  # 10 rps x 0.1 s has drained; at 5 rps as much is left
 
 
+def test_a_rise_counts_from_when_it_came_not_from_the_next_request():
+    made = limiter(5.0, burst=30)
+    admitted(made, [0.0] * 30)
+    made.receive(wire(2, 500.0, burst=30), sent_at=0.0, now=0.1)
+
+    assert admitted(made, [0.2] * 40) == 30  # all has drained by then, at 500 rps
+
+
 def test_a_bucket_that_shrinks_is_no_fuller_than_full():
     made = limiter(5.0, burst=50)
     assert admitted(made, [0.0] * 60) == 50
@@ -182,7 +190,8 @@ CLIENTS = {"rps": None, "burst": 0, "abusive_above_rps": 5.0, "abusive_rps": 0.5
 
 
 def test_an_abusive_client_is_held_to_its_part_and_no_other_is():
-    made = limiter(1000.0, burst=1000, per_client=CLIENTS)
+    window = {"client_window_s": 10.0}
+    made = limiter(1000.0, settings=window, burst=1000, per_client=CLIENTS)
     calm, abuse = 0, 0
     for now in evenly(40, 60):
         abuse += made.admit(None, "abuser", now).allowed
@@ -191,7 +200,7 @@ def test_an_abusive_client_is_held_to_its_part_and_no_other_is():
     refused = made.admit(None, "abuser", 60.0)
 
     assert calm == 60
-    assert abuse <= 0.5 * 60 + 26  # before 5 rps over 5 s had been counted
+    assert abuse <= 0.5 * 60 + 52  # before 5 rps over 10 s had been counted
     assert refused.by_client
     assert refused.limit_rps == 0.5
 
@@ -201,6 +210,13 @@ def test_a_level_holds_every_client():
     made = limiter(1000.0, per_client=level)
 
     assert admitted(made, evenly(10, 10), client="a") == pytest.approx(2 * 10 + 4, abs=1)
+
+
+def test_a_level_that_only_tells_abuse_refuses_no_calm_client():
+    level = {**CLIENTS, "rps": 5.0, "burst": 1}
+    made = limiter(1000.0, burst=100, per_client=level)
+
+    assert admitted(made, [0.0] * 20, client="a") == 20
 
 
 def test_what_its_class_refuses_is_not_taken_from_a_client():
@@ -221,7 +237,7 @@ def test_a_report_says_what_was_counted_since_the_one_before():
     assert (first["epoch"], first["version"], first["holds_rps"]) == ("c0ff", 1, 20.0)
     assert first["classes"] == {"pay": {"admitted": 2, "denied": 8}}
     assert first["admitted"] + first["denied"] == 11
-    assert sorted(first["client_rates"]) == [0.2, 2.0]  # of the first 5 seconds
+    assert sorted(first["client_rates"]) == [0.0167, 0.1667]  # 1 and 10 in a minute
     assert (second["admitted"], second["denied"], second["interval_s"]) == (0, 0, 2.0)
 
 

@@ -91,7 +91,7 @@ def test_the_header_that_the_lease_names_comes_before_what_the_service_says(endp
 
 
 def test_a_client_that_is_abusive_is_told_so(endpoint):
-    level = {"rps": None, "burst": 0, "abusive_above_rps": 0.5, "abusive_rps": 0.1}
+    level = {"rps": None, "burst": 0, "abusive_above_rps": 0.1, "abusive_rps": 0.01}
     app = starlette_app(endpoint, client_key=by_header("x-client"))
     with limited(app, endpoint, 500.0, per_client=level) as client:
         answers = [client.get("/", headers={"x-client": "a"}) for _ in range(12)]

@@ -107,7 +107,7 @@ class Away:
 
 
 @pytest.fixture(scope="module")
-def aways(tmp_path_factory) -> Iterator[dict[str, Future[Away]]]:
+def outages(tmp_path_factory) -> Iterator[dict[str, Future[Away]]]:
     """Each of the deployed files; they are tried at the same time."""
     with ThreadPoolExecutor(len(FILES)) as pool:
         folders = [tmp_path_factory.mktemp("away") for _ in FILES]
@@ -141,8 +141,8 @@ def _away_rlqs(folder: Path) -> Away:
             return Away(decided, away, offer(running.url, 120, 4.5))
 
 
-def test_while_the_scaler_is_away_the_second_limit_holds_and_then_there_is_no_burst(aways):
-    found = aways["envoy.yaml"].result(60)
+def test_while_the_scaler_is_away_the_second_limit_holds_and_then_there_is_no_burst(outages):
+    found = outages["envoy.yaml"].result(60)
 
     assert found.decided.rate(200, 1) == pytest.approx(SHARE_50, rel=0.05)
     assert found.quiet.statuses() == {200: 120}  # 80 a second; the second limit is 100
@@ -152,8 +152,8 @@ def test_while_the_scaler_is_away_the_second_limit_holds_and_then_there_is_no_bu
     assert max(found.back.per_second(200)) <= SHARE_50 + 5 + 3  # a burst of a tenth of a second
 
 
-def test_an_envoy_that_counts_by_itself_goes_on_and_then_keeps_to_the_safe_limit(aways):
-    found = aways["envoy-rlqs.yaml"].result(60)
+def test_an_envoy_that_counts_by_itself_goes_on_and_then_keeps_to_the_safe_limit(outages):
+    found = outages["envoy-rlqs.yaml"].result(60)
 
     # Its assignment has two seconds to live; each change of it fills Envoy's bucket.
     assert found.away.rate(200, 0, 1) <= SHARE_50 + 5 + 3

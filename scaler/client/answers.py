@@ -16,21 +16,29 @@ TYPES = "https://iana.org/assignments/http-problem-types"
 Headers = list[tuple[bytes, bytes]]
 
 
-def limit_fields(admission: Admission) -> Headers:
-    """Return the RateLimit fields; none where nothing is limited.
+def limit_field(admission: Admission) -> Headers:
+    """Return the RateLimit field; none where nothing is limited.
 
-    >>> limit_fields(Admission(True, limit_rps=20.0, remaining=3.2, reset_s=0.4))[1]
-    (b'ratelimit', b'"default";r=3;t=1')
+    >>> limit_field(Admission(True, limit_rps=20.0, remaining=3.2, reset_s=0.4))
+    [(b'ratelimit', b'"default";r=3;t=1')]
+    """
+    if math.isinf(admission.limit_rps):
+        return []
+    left, reset_s = math.floor(admission.remaining), math.ceil(admission.reset_s)
+    return [(b"ratelimit", f'"{POLICY}";r={left};t={reset_s}'.encode())]
+
+
+def policy_field(admission: Admission) -> Headers:
+    """Return the RateLimit-Policy field; none where nothing is limited.
+
+    >>> policy_field(Admission(True, limit_rps=20.5))
+    [(b'ratelimit-policy', b'"default";q=20;w=1')]
     """
     if math.isinf(admission.limit_rps):
         return []
     # A quota of less than one a second is still a quota; the field has whole numbers only.
     quota = max(1, math.floor(admission.limit_rps))
-    left, reset_s = math.floor(admission.remaining), math.ceil(admission.reset_s)
-    return [
-        (b"ratelimit-policy", f'"{POLICY}";q={quota};w=1'.encode()),
-        (b"ratelimit", f'"{POLICY}";r={left};t={reset_s}'.encode()),
-    ]
+    return [(b"ratelimit-policy", f'"{POLICY}";q={quota};w=1'.encode())]
 
 
 def refusal(admission: Admission) -> tuple[Headers, bytes]:
@@ -49,6 +57,7 @@ def refusal(admission: Admission) -> tuple[Headers, bytes]:
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(max(1, wait_s)).encode()),
-        *limit_fields(admission),
+        *policy_field(admission),
+        *limit_field(admission),
     ]
     return headers, body

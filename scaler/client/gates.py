@@ -68,21 +68,20 @@ class Gates:
         """Let a request through, if there is room; of no class where there is no gate of it."""
         gate, spare = self._classes.get(name), self._spare
         if gate is None:
-            wait_s = spare.ask(now, hits).retry_after_s
-            if wait_s > 0:
-                return Passage(wait_s, self._spare_qps)
-            spare.take(now, hits)
+            common = spare.ask(now, hits)
+            if not common.allowed:
+                return Passage(common.retry_after_s, self._spare_qps)
+            spare.tat = common.tat
             return Passage(0.0, self._spare_qps, spare.left(now), spare.drains_in_s(now))
         own = gate.own.ask(now, hits)
         if own.allowed:
-            gate.own.take(now, hits)
+            gate.own.tat = own.tat
         else:
-            above_s = max(
-                gate.ceiling.ask(now, hits).retry_after_s, spare.ask(now, hits).retry_after_s
-            )
+            common = spare.ask(now, hits)
+            above_s = max(gate.ceiling.ask(now, hits).retry_after_s, common.retry_after_s)
             if above_s > 0:
                 return Passage(min(own.retry_after_s, above_s), gate.ceiling_qps)
-            spare.take(now, hits)
+            spare.tat = common.tat
         gate.ceiling.take(now, hits)
         left = gate.own.left(now)
         risen = min(left + spare.left(now), gate.ceiling.left(now))

@@ -224,14 +224,15 @@ class LeaseLimiter:
         self._tune(now)
         its = None if caller is None else self._bucket_of(caller, now)
         if its is not None:
-            wait_s = its.ask(now, hits).retry_after_s
-            if wait_s > 0:
-                return replace(self._denied(wait_s, 1 / its.interval_s, stage), by_client=True)
+            alone = its.ask(now, hits)
+            if not alone.allowed:
+                denied = self._denied(alone.retry_after_s, 1 / its.interval_s, stage)
+                return replace(denied, by_client=True)
         passage = self._gates.take(name, now, hits)
         if passage.wait_s > 0:
             return self._denied(passage.wait_s, passage.qps, stage)
         if its is not None:
-            its.take(now, hits)
+            its.tat = alone.tat
         left, drains_in_s = passage.left, passage.drains_in_s
         return Admission(True, False, 0.0, passage.qps, left, drains_in_s, stage)
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scaler.client.answers import limit_fields, refusal
+from scaler.client.answers import limit_field, refusal
 from scaler.client.limiter import Admission, LeaseLimiter, LimiterSettings, Snapshot
 from scaler.client.poller import Poller
 
@@ -124,7 +124,9 @@ class TidegateLimit:
             await send({"type": "http.response.start", "status": 429, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
-        fields = limit_fields(admission)
+        # The policy is told with a refusal only: a server may take as long to check a field as the
+        # decision takes.
+        fields = limit_field(admission)
 
         async def send_with_limit(message: Message) -> None:
             if message["type"] == "http.response.start":

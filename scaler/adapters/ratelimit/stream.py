@@ -51,6 +51,7 @@ class _Service:
 
     Attributes:
         said: as last told to the desk; etag and lease: of the answer.
+        acked: ETag of the lease that was told before Envoy's last report, so that it acts on it.
         told: what was assigned last; told_at: when.
         stale: a bucket waits for an assignment whatever the lease says.
     """
@@ -58,6 +59,7 @@ class _Service:
     buckets: dict[BucketId, _Bucket] = field(default_factory=dict)
     said: Said = NOTHING_SAID
     etag: str = ""
+    acked: str = ""
     lease: Mapping[str, object] | None = None
     told: dict[BucketId, Assignment] = field(default_factory=dict)
     told_at: float = 0.0
@@ -82,18 +84,22 @@ class QuotaStream:
 
         The time that Envoy says has passed is cut to whole seconds, so the clock here counts.
         """
-        service = self._services.setdefault(dict(bucket).get(SERVICE, ""), _Service())
+        name = dict(bucket).get(SERVICE, "")
+        service = self._services.get(name) or _Service()
         known = service.buckets.get(bucket)
         if known is None:
             if sum(len(one.buckets) for one in self._services.values()) >= MOST_BUCKETS:
                 self._refused.append(bucket)
                 return
+            self._services[name] = service
             service.buckets[bucket] = _Bucket(now)
             service.stale = True
         elif now > known.at:
             qps = requests / (now - known.at)
             known.qps = qps if known.qps is None else NEWEST * qps + (1 - NEWEST) * known.qps
             known.at = now
+        if service.told:
+            service.acked = service.etag
 
     def actions(self, now: float) -> list[Action]:
         """Return what Envoy must be told now."""
@@ -114,11 +120,10 @@ class QuotaStream:
         """Report to the desk and renew the lease; return whether quotas must be worked out anew."""
         said = service.said.after(_said(service))
         changed, service.said = said is not service.said, said
-        asked = Asked(self._instance, service.etag, said)
-        answer = self._desk.ask(name, asked, now)
-        if answer.changed or service.lease is None:
-            service.etag = answer.told.etag
-            service.lease = json.loads(answer.told.body)
+        # What it was told before stays booked until it has shown that it acts on something newer.
+        told = self._desk.ask(name, Asked(self._instance, service.acked, said), now).told
+        if told.etag != service.etag:
+            service.etag, service.lease = told.etag, json.loads(told.body)
             return True
         return changed or service.stale
 

@@ -12,6 +12,8 @@ import grpc
 import pytest
 from envoy.service.rate_limit_quota.v3 import rlqs_pb2, rlqs_pb2_grpc
 
+from scaler.adapters.api.asking import Asked
+from scaler.adapters.api.said import Said
 from scaler.adapters.ratelimit.stream import MOST_BUCKETS, Assignment, QuotaStream
 from scaler.classes import PriorityClass
 from scaler.quotas import Quota
@@ -79,6 +81,24 @@ def test_streams_share_the_limit_by_what_is_used_and_never_exceed_it():
     # 98 without the reserve: the small one has what it wants, and its part of what is left.
     assert small.qps == pytest.approx(20, abs=3)
     assert big.qps == pytest.approx(78, abs=3)
+
+
+def test_what_an_envoy_may_still_act_on_is_nobody_elses():
+    place = Place(limited(100.0))
+    side = Side(place)
+    side.offer(3, 100)
+    other = Asked("gw-1", said=Said(300.0))
+
+    def others_share() -> float:
+        place.wait(0.5)
+        return place.desk.ask(SHOP, other, place.clock.now).told.held.qps
+
+    others_share()
+    assert dict(side.stream.actions(place.clock.now))[BUCKET].quota.qps == 49.0
+    side.stream.actions(place.clock.now)
+    assert others_share() <= 2.0  # it was told of 49, but may act on 98 until it is heard of again
+    side.report(100)
+    assert others_share() == 49.0
 
 
 def test_a_class_has_its_part_and_all_together_no_more_than_the_share():

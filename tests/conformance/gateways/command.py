@@ -40,7 +40,7 @@ class CommandGateway:
             "INSTANCE": setup.instance,
             "LISTEN_PORT": str(port),
             **({"ENDPOINT_TOKEN": setup.token} if setup.token else {}),
-            **{name.upper(): f"{value:d}" for name, value in setup.options.items()},  # type: ignore[str-format]
+            **{name.upper(): f"{value:d}" for name, value in setup.options.items()},
         }
         with log.open("wb") as output:
             process = subprocess.Popen(

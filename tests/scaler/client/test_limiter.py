@@ -133,7 +133,7 @@ def test_a_lease_is_as_old_as_its_question():
     assert made.snapshot(11.9).stage is Stage.FRESH
     assert made.snapshot(12.0).stage is Stage.SAFE
     made.renew(1.0)  # the answer to an older question, which came late
-    assert made.snapshot(12.0).stage is Stage.SAFE
+    assert made.snapshot(11.9).stage is Stage.FRESH
     made.renew(5.0)
     assert made.snapshot(14.9).stage is Stage.FRESH
 
@@ -149,6 +149,13 @@ def test_a_class_has_its_own_and_rises_on_the_spare_to_its_ceiling():
     assert pay == 250
     assert stress <= 15 * 10 + 3
     assert stress + nameless <= 50 * 10 + 12
+
+
+def test_a_class_stays_below_its_ceiling_though_there_is_spare():
+    made = limiter(50.0, classes=CLASSES, burst=1)
+
+    # Its own 5 and all of the spare would be 20.
+    assert admitted(made, evenly(100, 10), "stress") == pytest.approx(150, abs=3)
 
 
 def test_a_header_of_the_lease_names_a_class():

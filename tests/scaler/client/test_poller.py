@@ -96,12 +96,14 @@ def test_faults_are_said_once_and_so_is_their_end(caplog):
     async def scenario(endpoint: ScriptedEndpoint) -> None:
         async with polled(endpoint.url) as limiter:
             await until(lambda: limit(limiter) == 50)
-            for fault in (endpoint.down, endpoint.up):
-                await asyncio.to_thread(fault)
-                await asyncio.sleep(2.5)
-            endpoint_says = json.dumps({**lease(2, 20.0), "schema": 2}).encode()
-            await asyncio.to_thread(endpoint.raw, endpoint_says)
-            await asyncio.sleep(1.2)
+            await asyncio.to_thread(endpoint.down)
+            await asyncio.sleep(1.0)
+            await asyncio.to_thread(endpoint.up)
+            await until(lambda: "is back" in caplog.text)
+            refused = json.dumps({**lease(2, 20.0), "schema": 2}).encode()
+            await asyncio.to_thread(endpoint.raw, refused)
+            await until(lambda: "refused" in caplog.text)
+            await asyncio.sleep(1.0)
             assert limit(limiter) == 50
 
     with ScriptedEndpoint() as endpoint, caplog.at_level(logging.INFO, "scaler.client.poller"):

@@ -20,6 +20,7 @@ from scaler.errors import ScalerError
 COMMANDS = {
     "replay": "run a policy over recorded traffic, beside your autoscaler",
     "run": "watch policies, decide every tick, act, and serve what follows",
+    "rls": "decide for an Envoy beside it, by leases asked for over HTTP",
     "demo": "watch the loop at work in a simulated cluster, faster than life",
     "check-config": "validate policy files and name everything that is wrong with them",
     "crd": "print the CustomResourceDefinition of DemandPolicy",

@@ -90,6 +90,11 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="default %(default)s"
     )
+    group.add_argument(
+        "--grpc-listen", metavar="HOST:PORT",
+        help="also serve gRPC there: Envoy's rate limit services and KEDA's external scaler "
+        "(needs the extra: tidegate[grpc]; same access and TLS)",
+    )  # fmt: skip
     group.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one a line")
     group.add_argument("--allow-anonymous", action="store_true", help="serve without a token")
     group.add_argument("--tls-cert", metavar="FILE", type=Path)
@@ -224,7 +229,9 @@ def _serve(
     args: argparse.Namespace, stack: contextlib.ExitStack, tracing: Tracing | None
 ) -> Callable[[Board], None]:
     """Start the endpoint that the options ask for; return what publishes a board to it."""
-    return _served(_api_settings(args), _address(args), stack, tracing)
+    address = _address(args, args.listen, "--listen")
+    rpc = args.grpc_listen and _address(args, args.grpc_listen, "--grpc-listen")
+    return _served(_api_settings(args), address, stack, tracing, rpc or None)
 
 
 def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
@@ -232,7 +239,7 @@ def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
     from scaler.adapters.api.serving import Address
     from scaler.adapters.api.settings import ApiSettings
 
-    return _served(ApiSettings(), Address(*_host_port(listen)), stack)
+    return _served(ApiSettings(), Address(*host_port(listen, "--listen")), stack)
 
 
 def _served(
@@ -240,12 +247,14 @@ def _served(
     address: Address,
     stack: contextlib.ExitStack,
     tracing: Tracing | None = None,
+    rpc: Address | None = None,
 ) -> Callable[[Board], None]:
     from scaler.adapters.api.app import add_page, create_app
     from scaler.adapters.api.holder import BoardHolder
     from scaler.adapters.api.metrics import Telemetry
     from scaler.adapters.api.serving import ApiServer, check_access
     from scaler.adapters.dashboard import page
+    from scaler.commands.rpc import beside
 
     check_access(address, settings)
     holder = BoardHolder()
@@ -255,7 +264,7 @@ def _served(
     add_page(app, *page())
     if tracing is not None:
         tracing.instrument(app)
-    server = stack.enter_context(ApiServer(app, address))
+    server = stack.enter_context(ApiServer(app, address, beside(app, holder, settings, rpc)))
     print(f"serving {server.url}", flush=True)
 
     def publish(board: Board) -> None:
@@ -276,10 +285,10 @@ def _api_settings(args: argparse.Namespace) -> ApiSettings:
     return ApiSettings(tokens=args.token_file, allow_anonymous=args.allow_anonymous)
 
 
-def _address(args: argparse.Namespace) -> Address:
+def _address(args: argparse.Namespace, listen: str, option: str) -> Address:
     from scaler.adapters.api.serving import Address, Tls
 
-    host, port = _host_port(args.listen)
+    host, port = host_port(listen, option)
     if (args.tls_cert is None) != (args.tls_key is None):
         raise PolicyError("--tls-cert and --tls-key belong together; give both")
     if args.client_ca is not None and args.tls_cert is None:
@@ -288,8 +297,9 @@ def _address(args: argparse.Namespace) -> Address:
     return Address(host, port, tls)
 
 
-def _host_port(listen: str) -> tuple[str, int]:
+def host_port(listen: str, option: str) -> tuple[str, int]:
+    """Return host and port of an option's value; without a host: any address."""
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise PolicyError(f"--listen is {listen!r}, but must look like 127.0.0.1:8080")
+        raise PolicyError(f"{option} is {listen!r}, but must look like 127.0.0.1:8080")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as asked for

@@ -18,7 +18,8 @@ BASE = DEPLOY / "base"
 MONITORING = DEPLOY / "overlays" / "monitoring"
 EXAMPLE = DEPLOY / "overlays" / "example"
 OBJECT_STORE = DEPLOY / "components" / "object-store"
-FOLDERS = (DEPLOY, BASE, MONITORING, EXAMPLE, OBJECT_STORE)
+GRPC = DEPLOY / "components" / "grpc"
+FOLDERS = (DEPLOY, BASE, MONITORING, EXAMPLE, OBJECT_STORE, GRPC)
 
 Object = dict[str, Any]
 

@@ -64,6 +64,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.close = partial(_close, lobby, stream)
+    app.state.desk = desk  # for whoever runs beside, on the same event loop
     limits = Limits(desk, lobby, settings.terms.longest_wait_s, holder.clock)
     add_limits(app, limits)
     add_views(app, desk, stream)

@@ -52,6 +52,16 @@ class BoardHolder:
         """Return the latest board; None before the first tick."""
         return self._posted
 
+    def is_fresh(self, stale_after_s: float) -> bool:
+        """Whether a tick was published of late."""
+        posted = self._posted
+        return posted is not None and posted.age_s(self.clock()) < stale_after_s
+
+    def leads(self, stale_after_s: float) -> bool:
+        """Whether that tick says that it is for this replica to hand out limits."""
+        posted = self._posted
+        return posted is not None and posted.board.leader and self.is_fresh(stale_after_s)
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called on the running event loop after each tick."""
         with self._lock:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +22,10 @@ from scaler.adapters.api.settings import ApiSettings
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
-# All of a stop: those who wait are answered at once, others have this long.
+# Those who wait are answered at once when we stop, others have this long.
 GRACE_S = 3
-STOP_S = 5.0
+# All of a stop: that, and what runs beside.
+STOP_S = 7.0
 START_S = 10.0
 
 
@@ -84,10 +87,17 @@ class ApiServer:
     Args:
         app: of `create_app`.
         address: where to listen.
+        beside: what runs on the same event loop meanwhile; entered before the first request is
+            served, left after the last one, and within two seconds.
     """
 
-    def __init__(self, app: FastAPI, address: Address) -> None:
-        self._app, self._address = app, address
+    def __init__(
+        self,
+        app: FastAPI,
+        address: Address,
+        beside: Sequence[contextlib.AbstractAsyncContextManager[object]] = (),
+    ) -> None:
+        self._app, self._address, self._beside = app, address, tuple(beside)
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: BaseException | None = None
@@ -134,6 +144,7 @@ class ApiServer:
         self._socket = _listening(host, port)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:
+            self._socket.close()
             raise ServingError(f"the endpoint did not start: {self._failure}")
         LOG.info("endpoint url=%s", self.url)
 
@@ -165,11 +176,14 @@ class ApiServer:
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
             assert self._socket is not None
-            watching = asyncio.create_task(self._watch())
-            try:
-                await self._server.serve(sockets=[self._socket])
-            finally:
-                watching.cancel()
+            async with contextlib.AsyncExitStack() as stack:
+                for one in self._beside:
+                    await stack.enter_async_context(one)
+                watching = asyncio.create_task(self._watch())
+                try:
+                    await self._server.serve(sockets=[self._socket])
+                finally:
+                    watching.cancel()
 
         try:
             asyncio.run(serve())

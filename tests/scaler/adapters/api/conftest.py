@@ -15,8 +15,11 @@ import pytest
 
 from scaler.adapters.api.app import create_app
 from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.api.rate_limit import add_rate_limit
 from scaler.adapters.api.serving import Address, ApiServer
 from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.ratelimit.gate import Gate
+from scaler.adapters.ratelimit.resident import ResidentGateway
 from tests.scaler.adapters.api.boards import board
 
 CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
@@ -51,7 +54,9 @@ def served(
     app = create_app(
         holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
     )
-    with ApiServer(app, address) as server:
+    resident = ResidentGateway(app.state.desk, "rls-here", holder.clock)
+    add_rate_limit(app, Gate(resident, holder.clock).decide)
+    with ApiServer(app, address, [resident]) as server:
         options = {"timeout": 20.0, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:
             yield Endpoint(holder, server, asking)

@@ -1,0 +1,15 @@
+"""Reading what comes over gRPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+
+def read_by(kind: Any, data: bytes) -> Any:  # noqa: ANN401 - the messages have no types
+    """Return the message, None where this is none: the method says so to the caller."""
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        return None

@@ -1,0 +1,88 @@
+"""`scaler rls`: decide beside Envoy, by leases that are asked for over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaler.errors import PolicyError
+
+if TYPE_CHECKING:
+    from scaler.adapters.api.serving import Address
+    from scaler.adapters.ratelimit.polled import PolledLimiters
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "Envoy's rate limit filter asks this process, which holds a share of its own. While\n"
+        "tidegate is away it follows the lease: schedule, then the safe limit.\n\n"
+        "example:\n"
+        "  scaler rls --endpoint http://tidegate.tidegate:8080 --service prod/shop"
+    )
+    parser.add_argument("--endpoint", metavar="URL", required=True, help="of tidegate")
+    parser.add_argument(
+        "--service", metavar="NAMESPACE/NAME", action="append", required=True,
+        help="whose limit is held here, repeatable; on others nothing is decided",
+    )  # fmt: skip
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", default="127.0.0.1:8081", help="gRPC (%(default)s)"
+    )
+    parser.add_argument("--instance", help="name among the gateways (default: the host's)")
+    parser.add_argument(
+        "--token-file", metavar="FILE", type=Path, help="with the bearer token of the endpoint"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="decide and count, reject nothing")
+    parser.add_argument(
+        "--allow-anonymous", action="store_true", help="serve others than this machine's"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from scaler.commands.run import host_port
+
+    try:
+        from scaler.adapters.api.serving import Address, check_access
+        from scaler.adapters.api.settings import ApiSettings
+        from scaler.adapters.ratelimit.polled import PolledLimiters
+        from scaler.adapters.rpc import hosting  # noqa: F401 - it is loaded to see that it can be
+        from scaler.client.limiter import LimiterSettings
+    except ModuleNotFoundError as error:
+        raise PolicyError(
+            f"scaler rls needs {error.name}, which is not installed; "
+            "install it by: pip install 'tidegate[client,grpc]'"
+        ) from error
+    if not args.endpoint.startswith(("http://", "https://")):
+        raise PolicyError(f"--endpoint is {args.endpoint!r}, but must be http://... or https://...")
+    address = Address(*host_port(args.listen, "--listen"))
+    check_access(address, ApiSettings(allow_anonymous=args.allow_anonymous))
+    instance = re.sub(r"[^A-Za-z0-9._:-]", "-", args.instance or socket.gethostname())[:128]
+    services = [
+        LimiterSettings(one, instance, dry_run=args.dry_run) for one in dict.fromkeys(args.service)
+    ]
+    limiters = PolledLimiters(services, args.endpoint, args.token_file, time.monotonic)
+    asyncio.run(_serve(limiters, address))
+    return 0
+
+
+async def _serve(limiters: PolledLimiters, address: Address) -> None:
+    """Decide until told to stop."""
+    from scaler.adapters.ratelimit.gate import Gate
+    from scaler.adapters.ratelimit.rls import add_rate_limit_service
+    from scaler.adapters.rpc.hosting import Hosted, RpcServer
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    gate = Gate(limiters, time.monotonic)
+    # Without a lease it lets everything pass, as any gateway does: that is an answer too.
+    hosted = Hosted(lambda server: add_rate_limit_service(server, gate.decide), lambda: True)
+    async with limiters, RpcServer(address, [hosted], lambda: True) as server:
+        print(f"deciding on {address.host}:{server.port}", flush=True)
+        await stop.wait()

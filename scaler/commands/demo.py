@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from scaler.adapters.models import Models
     from scaler.commands.demo_output import print_ledger
-    from scaler.commands.run import serve
+    from scaler.commands.endpoint import serve
     from scaler.loop import Loop
 
     if not args.speed > 0:

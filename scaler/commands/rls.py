@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from scaler.commands.run import host_port
+    from scaler.commands.run_options import host_port
 
     try:
         from scaler.adapters.api.serving import Address, check_access

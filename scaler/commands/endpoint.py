@@ -1,0 +1,68 @@
+"""The endpoint of a command: what publishes boards to whoever asks for them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scaler.adapters.api.serving import Address
+    from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.tracing import Tracing
+    from scaler.published import Board
+
+# Conditions that say that a call has failed, and whose.
+FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
+
+
+def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
+    """Start an endpoint without tokens, on loopback; return what publishes a board to it."""
+    from scaler.adapters.api.serving import Address
+    from scaler.adapters.api.settings import ApiSettings
+    from scaler.commands.run_options import host_port
+
+    return served(ApiSettings(), Address(*host_port(listen, "--listen")), stack)
+
+
+def served(
+    settings: ApiSettings,
+    address: Address,
+    stack: contextlib.ExitStack,
+    tracing: Tracing | None = None,
+    rpc: Address | None = None,
+) -> Callable[[Board], None]:
+    """Start an endpoint; return what publishes a board to it.
+
+    Args:
+        settings: how it behaves, and who may ask.
+        address: of HTTP; rpc: of gRPC, None: nowhere.
+        stack: that stops it.
+        tracing: of requests.
+    """
+    from scaler.adapters.api.app import add_page, create_app
+    from scaler.adapters.api.holder import BoardHolder
+    from scaler.adapters.api.metrics import Telemetry
+    from scaler.adapters.api.serving import ApiServer, check_access
+    from scaler.adapters.dashboard import page
+    from scaler.commands.rpc import beside
+
+    check_access(address, settings)
+    holder = BoardHolder()
+    telemetry = Telemetry(holder)
+    trusted = address.tls is not None and address.tls.client_ca is not None
+    app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
+    add_page(app, *page())
+    if tracing is not None:
+        tracing.instrument(app)
+    server = stack.enter_context(ApiServer(app, address, beside(app, holder, settings, rpc)))
+    print(f"serving {server.url}", flush=True)
+
+    def publish(board: Board) -> None:
+        telemetry.observe(board)
+        for condition in (c for view in board.services.values() for c in view.conditions):
+            if condition.reason in FAILURES:
+                telemetry.failed(FAILURES[condition.reason], condition.reason)
+        holder.publish(board)
+
+    return publish

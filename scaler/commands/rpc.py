@@ -92,7 +92,12 @@ def _rpc(
     hosted = [
         Hosted(lambda server: add_rate_limit_service(server, decide), leads),
         Hosted(quotas.add, leads, quotas.close),
-        Hosted(lambda server: add_external_scaler(server, holder, stale_after_s), fresh),
+        # KEDA has certificates to show, but no token.
+        Hosted(
+            lambda server: add_external_scaler(server, holder, stale_after_s),
+            fresh,
+            by_certificate=True,
+        ),
     ]
     tokens = Tokens(settings.tokens, clock) if settings.tokens else None
     return RpcServer(address, hosted, fresh, tokens)

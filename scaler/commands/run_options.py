@@ -21,11 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
     )
-    parser.add_argument("--tick", metavar="SPAN", default="15s", help="default %(default)s")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  scaler run --prometheus http://127.0.0.1:9090 --policies policies/ --no-cluster --once\n"
+        "  scaler run --prometheus http://prometheus.monitoring.svc:9090 --leader-elect \\\n"
+        "    --listen 0.0.0.0:8080 --token-file tokens"
+    )
+    parser.add_argument(
+        "--tick", metavar="SPAN", default="15s", help="between two decisions (%(default)s)"
+    )
     parser.add_argument(
         "--once", action="store_true", help="decide once, print what would be done, and exit"
     )
-    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="(%(default)s)"
+    )
     parser.add_argument(
         "--otlp", metavar="URL", help="send traces to this collector (OTLP over HTTP)"
     )
@@ -62,7 +73,10 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
         help="after which another replica takes over from one that is silent (%(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--lease-namespace", metavar="NAMESPACE", default="tidegate", help="(%(default)s)"
+        "--lease-namespace",
+        metavar="NAMESPACE",
+        default="tidegate",
+        help="of the Lease and of our pods (%(default)s)",
     )
 
 
@@ -77,8 +91,8 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one a line")
     group.add_argument("--allow-anonymous", action="store_true", help="serve without a token")
-    group.add_argument("--tls-cert", metavar="FILE", type=Path)
-    group.add_argument("--tls-key", metavar="FILE", type=Path)
+    group.add_argument("--tls-cert", metavar="FILE", type=Path, help="PEM, to serve TLS")
+    group.add_argument("--tls-key", metavar="FILE", type=Path, help="PEM, its key")
     group.add_argument(
         "--client-ca", metavar="FILE", type=Path, help="clients must show a certificate of it"
     )

@@ -10,7 +10,7 @@ import grpc
 from scaler.adapters.api.auth import Tokens, token_of
 
 # A probe has no token, as over HTTP.
-OPEN_BELOW = "/grpc.health.v1.Health/"
+HEALTH = "grpc.health.v1.Health"
 
 
 class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the library has no types
@@ -18,10 +18,17 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the libra
 
     Without tokens nobody is asked: `check_access` has seen to it that a server without them listens
     on loopback, verifies certificates, or was told to serve everybody.
+
+    Args:
+        tokens: of which one is to be shown.
     """
 
     def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+        self._tokens, self._exempt = tokens, {HEALTH}
+
+    def exempt(self, service: str) -> None:
+        """Ask those who call a service, by its full name, for no token."""
+        self._exempt.add(service)
 
     async def intercept_service(
         self,
@@ -29,7 +36,8 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the libra
         handler_call_details: Any,  # noqa: ANN401 - the library's own
     ) -> Any:  # noqa: ANN401 - the library's own
         details = handler_call_details
-        if details.method.startswith(OPEN_BELOW) or self._may(details.invocation_metadata):
+        service = details.method.removeprefix("/").partition("/")[0]
+        if service in self._exempt or self._may(details.invocation_metadata):
             return await continuation(details)
         return _REFUSED
 

@@ -42,11 +42,13 @@ class Hosted:
         add: adds it to a `grpc.aio.Server` and returns its full name, package included.
         serves: whether it can answer now; the health service says so under that name.
         close: is called when the server stops, so that streams may end by themselves.
+        by_certificate: a verified client certificate will do, for its clients know no tokens.
     """
 
     add: Callable[[Any], str]
     serves: Callable[[], bool]
     close: Callable[[], None] = lambda: None
+    by_certificate: bool = False
 
 
 class RpcServer:
@@ -74,13 +76,19 @@ class RpcServer:
         self.port = address.port
 
     async def __aenter__(self) -> RpcServer:
-        checks = [TokenCheck(self._tokens)] if self._tokens is not None else []
+        check = TokenCheck(self._tokens) if self._tokens is not None else None
         self._server = grpc.aio.server(
-            interceptors=checks, options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
+            interceptors=[check] if check else [],
+            options=OPTIONS,
+            maximum_concurrent_rpcs=MOST_CALLS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        verified = self._address.tls is not None and self._address.tls.client_ca is not None
         for one in self._hosted:
-            self._serves[one.add(self._server)] = one.serves
+            name = one.add(self._server)
+            self._serves[name] = one.serves
+            if check is not None and verified and one.by_certificate:
+                check.exempt(name)
         self.port = self._bound()
         await self._look()
         await self._server.start()

@@ -65,7 +65,12 @@ class Hosting:
 
 @contextmanager
 def hosting(
-    *, tls: Tls | None = None, tokens=None, credentials=None, ticked: bool = True
+    *,
+    tls: Tls | None = None,
+    tokens=None,
+    credentials=None,
+    ticked: bool = True,
+    by_certificate: bool = False,
 ) -> Iterator[Hosting]:
     clock = Clock(time.monotonic())
     holder = BoardHolder(clock)
@@ -74,7 +79,7 @@ def hosting(
     address = Address(port=0, tls=tls)
     rpc = RpcServer(
         address,
-        [Hosted(add_echo, lambda: holder.leads(45.0))],
+        [Hosted(add_echo, lambda: holder.leads(45.0), by_certificate=by_certificate)],
         lambda: holder.is_fresh(45.0),
         Tokens(tokens) if tokens else None,
     )
@@ -121,21 +126,49 @@ def test_only_a_right_token_is_served_and_a_probe_needs_none(tmp_path):
         assert here.health() == SERVING
 
 
+def showing(folder, name):
+    pair = [(folder / f"{name}.{end}").read_bytes() for end in ("key", "pem")]
+    return grpc.ssl_channel_credentials((folder / "ca.pem").read_bytes(), *pair)
+
+
 def test_mutual_tls_serves_who_has_a_certificate_of_ours(papers):  # noqa: F811
     tls = Tls(papers / "server.pem", papers / "server.key", papers / "ca.pem")
-
-    def showing(name):
-        pair = [(papers / f"{name}.key").read_bytes(), (papers / f"{name}.pem").read_bytes()]
-        return grpc.ssl_channel_credentials((papers / "ca.pem").read_bytes(), *pair)
-
     bare = grpc.ssl_channel_credentials((papers / "ca.pem").read_bytes())
-    with hosting(tls=tls, credentials=showing("client")) as here:
+    with hosting(tls=tls, credentials=showing(papers, "client")) as here:
         assert here.say() == b"hello"
-        for other in (bare, showing("stranger")):
+        for other in (bare, showing(papers, "stranger")):
             with grpc.secure_channel(f"127.0.0.1:{here.rpc.port}", other) as channel:
                 call = channel.unary_unary(f"/{ECHO}/Say")
                 refused = code(lambda call=call: call(b"hello", timeout=5))
                 assert refused is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("by_certificate", "verifies", "served"),
+    [
+        pytest.param(True, True, True, id="its clients know no tokens"),
+        pytest.param(False, True, False, id="others need a token beside the certificate"),
+        pytest.param(True, False, False, id="a certificate that nobody verifies is none"),
+    ],
+)
+def test_a_certificate_will_do_for_those_who_have_no_token(
+    papers,  # noqa: F811
+    tmp_path,
+    by_certificate,
+    verifies,
+    served,
+):
+    (tmp_path / "tokens").write_text("open-sesame\n")
+    ca = papers / "ca.pem" if verifies else None
+    tls = Tls(papers / "server.pem", papers / "server.key", ca)
+    credentials, tokens = showing(papers, "client"), tmp_path / "tokens"
+    with hosting(
+        tls=tls, tokens=tokens, credentials=credentials, by_certificate=by_certificate
+    ) as here:
+        if served:
+            assert here.say() == b"hello"
+        else:
+            assert code(here.say) is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_a_certificate_that_is_none_is_named(tmp_path):

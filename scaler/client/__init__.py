@@ -2,7 +2,7 @@
 
     from scaler.client import TidegateLimit
 
-    app.add_middleware(TidegateLimit, endpoint="http://tidegate:8080", service="prod/shop")
+    app.add_middleware(TidegateLimit, endpoint="http://tidegate-limits:8080", service="prod/shop")
 
 What is imported from here loads its module when it is first used: the pure core
 (`scaler.client.limiter`) needs nothing but the standard library.

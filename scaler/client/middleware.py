@@ -59,7 +59,7 @@ class TidegateLimit:
         app = FastAPI()
         app.add_middleware(
             TidegateLimit,
-            endpoint="http://tidegate.tidegate:8080",
+            endpoint="http://tidegate-limits.tidegate:8080",
             service="prod/shop",
             classify=lambda scope: "pay" if scope["path"].startswith("/pay") else None,
             client_key=by_address,

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Envoy's rate limit filter asks this process, which holds a share of its own. While\n"
         "tidegate is away it follows the lease: schedule, then the safe limit.\n\n"
         "example:\n"
-        "  scaler rls --endpoint http://tidegate.tidegate:8080 --service prod/shop"
+        "  scaler rls --endpoint http://tidegate-limits.tidegate:8080 --service prod/shop"
     )
     parser.add_argument("--endpoint", metavar="URL", required=True, help="of tidegate")
     parser.add_argument(

@@ -22,7 +22,8 @@ class Verdict:
 
     Attributes:
         allowed: admit it.
-        tat: the bucket after it; unchanged by a request that is refused.
+        tat: the bucket after it; a request that is refused takes nothing, and what was above the brim
+            of a bucket that has become smaller is gone.
         retry_after_s: seconds until the same request would pass; 0 where it did, inf where never.
     """
 
@@ -56,7 +57,7 @@ def admit(tat: float, now: float, emission_interval_s: float, burst: float) -> V
     drained = min(max(tat, now), now + depth_s)
     wait_s = drained + emission_interval_s - depth_s - now
     if wait_s > SLACK * emission_interval_s:
-        return Verdict(False, tat, wait_s)
+        return Verdict(False, min(tat, now + depth_s), wait_s)
     return Verdict(True, drained + emission_interval_s, 0.0)
 
 

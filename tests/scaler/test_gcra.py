@@ -40,7 +40,7 @@ def moments_of(gaps):
         pytest.param(10.25, 2, Verdict(True, 10.75, 0.0), id="unless there is burst left"),
         pytest.param(10.5, 2, Verdict(True, 11.0, 0.0), id="the last of the burst passes"),
         pytest.param(10.75, 2, Verdict(False, 10.75, 0.25), id="what is above it waits"),
-        pytest.param(99.0, 2, Verdict(False, 99.0, 0.5), id="no bucket is fuller than full"),
+        pytest.param(99.0, 2, Verdict(False, 11.0, 0.5), id="no bucket is fuller than full"),
     ],
 )
 def test_a_request_passes_when_the_bucket_has_room(tat, burst, expected):
@@ -70,15 +70,16 @@ def test_traffic_below_the_rate_always_passes(gaps, interval_s, burst):
     assert passed(slow, interval_s, burst) == slow
 
 
-@given(gaps, st.floats(0.01, 2), st.integers(1, 10))
-def test_who_waits_as_told_passes_and_not_before(gaps, interval_s, burst):
-    tat = NEW
+@given(gaps, st.floats(0.01, 2), st.integers(1, 10), st.floats(0, 1e4))
+def test_who_waits_as_told_passes_and_not_before(gaps, interval_s, burst, brim):
+    tat = brim  # of a bucket that was perhaps larger than it is now
     for now in moments_of(gaps):
         verdict = admit(tat, now, interval_s, burst)
         if not verdict.allowed:
             wait_s = verdict.retry_after_s
-            assert admit(tat, now + wait_s, interval_s, burst).allowed
-            assert not admit(tat, now + wait_s - 0.01 * interval_s, interval_s, burst).allowed
+            assert admit(verdict.tat, now + wait_s, interval_s, burst).allowed
+            early = now + wait_s - 0.01 * interval_s
+            assert not admit(verdict.tat, early, interval_s, burst).allowed
         tat = verdict.tat
 
 

@@ -58,6 +58,11 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
         "The floor that was decided.",
         lambda view: view.decision.plan.replicas if view.decision else None,
     ),
+    (
+        "tidegate_replica_capacity_requests_per_second",
+        "What one ready replica is believed to sustain within the SLO.",
+        lambda view: view.decision.capacity.qps if view.decision else None,
+    ),
     ("tidegate_replicas", "Replicas there are.", lambda view: view.replicas),
     ("tidegate_ready_replicas", "Replicas that are ready.", lambda view: view.ready),
     (

@@ -30,6 +30,9 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
         pytest.param(("tidegate_forecast_trusted", "prod/shop"), 1.0, id="trust"),
         pytest.param(("tidegate_floor_replicas", "prod/shop"), 8.0, id="floor"),
         pytest.param(("tidegate_limit_requests_per_second", "prod/shop"), 1240.0, id="limit"),
+        pytest.param(
+            ("tidegate_replica_capacity_requests_per_second", "prod/shop"), 155.0, id="capacity"
+        ),
         pytest.param(("tidegate_limit_binding", "capacity", "prod/shop"), 1.0, id="what bound it"),
         pytest.param(("tidegate_decisions_total", "wanted"), 2.0, id="decisions by reason"),
         pytest.param(("tidegate_api_errors_total", "409", "kubernetes"), 1.0, id="API errors"),

@@ -21,7 +21,7 @@ RUN pip install --constraint constraints.txt torch
 COPY LICENSE README.md pyproject.toml ./
 COPY forecaster forecaster
 COPY scaler scaler
-RUN pip install --constraint constraints.txt '.[grpc,s3]' && pip check
+RUN pip install --constraint constraints.txt '.[grpc,otel,s3]' && pip check
 
 FROM python:${PYTHON}-slim
 COPY --from=build /opt/tidegate /opt/tidegate

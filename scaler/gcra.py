@@ -22,8 +22,8 @@ class Verdict:
 
     Attributes:
         allowed: admit it.
-        tat: the bucket after it; a request that is refused takes nothing, and what was above the brim
-            of a bucket that has become smaller is gone.
+        tat: the bucket after it; a request that is refused takes nothing, and what was above the
+            brim of a bucket that has become smaller is gone.
         retry_after_s: seconds until the same request would pass; 0 where it did, inf where never.
     """
 

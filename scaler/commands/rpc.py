@@ -69,7 +69,7 @@ def _rpc(
     from scaler.adapters.api.serving import check_access
 
     try:
-        from scaler.adapters.keda.service import add_external_scaler
+        from scaler.adapters.keda.service import ExternalScaler
         from scaler.adapters.ratelimit.rlqs import QuotaService
         from scaler.adapters.ratelimit.rls import add_rate_limit_service
         from scaler.adapters.rpc.hosting import Hosted, RpcServer
@@ -89,15 +89,12 @@ def _rpc(
 
     clock = holder.clock
     quotas = QuotaService(app.state.desk, clock)
+    keda = ExternalScaler(holder, stale_after_s)
     hosted = [
         Hosted(lambda server: add_rate_limit_service(server, decide), leads),
         Hosted(quotas.add, leads, quotas.close),
         # KEDA has certificates to show, but no token.
-        Hosted(
-            lambda server: add_external_scaler(server, holder, stale_after_s),
-            fresh,
-            by_certificate=True,
-        ),
+        Hosted(keda.add, fresh, keda.close, by_certificate=True),
     ]
     tokens = Tokens(settings.tokens, clock) if settings.tokens else None
     return RpcServer(address, hosted, fresh, tokens)

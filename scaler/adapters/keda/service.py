@@ -50,25 +50,6 @@ class _Seen:
     age_s: float
 
 
-def add_external_scaler(
-    server: grpc.aio.Server, holder: BoardHolder, stale_after_s: float = STALE_AFTER_S
-) -> str:
-    """Add the service to a server that has not started; return its full name."""
-    scaler = ExternalScaler(holder, stale_after_s)
-    handlers = {
-        "IsActive": _unary(scaler.is_active, pb.ScaledObjectRef),
-        "StreamIsActive": grpc.unary_stream_rpc_method_handler(
-            scaler.stream_is_active,
-            request_deserializer=pb.ScaledObjectRef.FromString,
-            response_serializer=pb.IsActiveResponse.SerializeToString,
-        ),
-        "GetMetricSpec": _unary(scaler.metric_spec, pb.ScaledObjectRef),
-        "GetMetrics": _unary(scaler.metrics, pb.GetMetricsRequest),
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    return SERVICE
-
-
 class ExternalScaler:
     """Answers for every ScaledObject that asks.
 
@@ -77,8 +58,31 @@ class ExternalScaler:
         stale_after_s: age from which a board's values are not handed out.
     """
 
-    def __init__(self, holder: BoardHolder, stale_after_s: float) -> None:
+    def __init__(self, holder: BoardHolder, stale_after_s: float = STALE_AFTER_S) -> None:
         self._holder, self._stale_after_s = holder, stale_after_s
+        self._streams: set[asyncio.Event] = set()
+        self._closed = False
+
+    def add(self, server: grpc.aio.Server) -> str:
+        """Add the service to a server that has not started; return its full name."""
+        handlers = {
+            "IsActive": _unary(self.is_active, pb.ScaledObjectRef),
+            "StreamIsActive": grpc.unary_stream_rpc_method_handler(
+                self.stream_is_active,
+                request_deserializer=pb.ScaledObjectRef.FromString,
+                response_serializer=pb.IsActiveResponse.SerializeToString,
+            ),
+            "GetMetricSpec": _unary(self.metric_spec, pb.ScaledObjectRef),
+            "GetMetrics": _unary(self.metrics, pb.GetMetricsRequest),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        return SERVICE
+
+    def close(self) -> None:
+        """End all streams; KEDA opens them anew, where somebody answers."""
+        self._closed = True
+        for ticked in self._streams:
+            ticked.set()
 
     async def is_active(self, request: pb.ScaledObjectRef, _: object) -> pb.IsActiveResponse:
         trigger = _trigger(request)
@@ -95,10 +99,11 @@ class ExternalScaler:
         A policy that goes ends the stream with an error: its end is no reason to stop a service.
         """
         ticked = asyncio.Event()
+        self._streams.add(ticked)
         self._holder.listen(ticked.set)
         try:
             trigger, told = _trigger(request), None
-            while True:
+            while not self._closed:
                 ticked.clear()
                 seen = self._seen(trigger)
                 if seen is not None and (now := self._active(trigger, seen)) is not told:
@@ -110,6 +115,7 @@ class ExternalScaler:
         except (TriggerError, Refused) as error:
             await context.abort(*_status(error))
         finally:
+            self._streams.discard(ticked)
             self._holder.forget(ticked.set)
 
     async def metric_spec(self, request: pb.ScaledObjectRef, _: object) -> pb.GetMetricSpecResponse:

@@ -16,7 +16,7 @@ import grpc
 
 from scaler.adapters.api.holder import BoardHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
-from scaler.adapters.keda.service import add_external_scaler
+from scaler.adapters.keda.service import ExternalScaler
 
 PATH = "/externalscaler.ExternalScaler/"
 PATIENCE_S = 20.0
@@ -33,7 +33,8 @@ def served(
 
     async def serve() -> None:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        add_external_scaler(server, holder, stale_after_s)
+        scaler = ExternalScaler(holder, stale_after_s)
+        scaler.add(server)
         if credentials is None:
             port = server.add_insecure_port("127.0.0.1:0")
         else:
@@ -43,7 +44,8 @@ def served(
         place[:] = [port, asyncio.get_running_loop(), stop]
         ready.set()
         await stop.wait()
-        await server.stop(0.2)
+        scaler.close()
+        await server.stop(2.0)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

@@ -7,7 +7,7 @@ import pytest
 
 from scaler.adapters.api.holder import BoardHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
-from scaler.adapters.keda.service import add_external_scaler
+from scaler.adapters.keda.service import ExternalScaler
 from scaler.published import Board
 from tests.scaler.adapters.api.boards import AT, Clock, board, view
 from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
@@ -196,7 +196,7 @@ def test_the_name_is_that_of_the_service():
             (self.handlers,) = handlers
 
     server = Server()
-    assert add_external_scaler(server, BoardHolder()) == "externalscaler.ExternalScaler"
+    assert ExternalScaler(BoardHolder()).add(server) == "externalscaler.ExternalScaler"
     assert (
         server.handlers.service_name() == pb.DESCRIPTOR.services_by_name["ExternalScaler"].full_name
     )

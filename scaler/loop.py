@@ -19,7 +19,7 @@ from scaler.live import Heard, LiveService, Workload
 from scaler.memory import from_plain, to_plain
 from scaler.outlook import Outlook, outlooks
 from scaler.pasts import Pasts
-from scaler.published import Board, Condition, Fan, ServiceView
+from scaler.published import Board, Condition, Fan, ServiceView, with_condition
 from scaler.service_policy import ServicePolicy
 from scaler.world import Ask, Models, Predicted, Traffic, Watched, Workloads
 
@@ -216,4 +216,4 @@ def _with(view: ServiceView, acted: Condition | None) -> ServiceView:
     """Return the view with what acting on it came to."""
     if acted is None:
         return view
-    return replace(view, conditions=(*view.conditions, acted))
+    return replace(view, conditions=with_condition(view.conditions, acted))

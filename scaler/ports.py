@@ -89,6 +89,11 @@ class PolicyStatus:
     conditions: tuple[Condition, ...] = ()
     published: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        kinds = [one.kind for one in self.conditions]
+        if len(set(kinds)) != len(kinds):  # the API server refuses it
+            raise ValueError(f"conditions are {kinds}, but each kind has one")
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:

@@ -36,6 +36,15 @@ class Condition:
     message: str = ""
 
 
+def with_condition(
+    conditions: tuple[Condition, ...], newer: Condition | None
+) -> tuple[Condition, ...]:
+    """Return conditions with a newer one in the place of the one of its kind: each has but one."""
+    if newer is None:
+        return conditions
+    return (*(one for one in conditions if one.kind is not newer.kind), newer)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Fan:
     """The latest forecast of one item.

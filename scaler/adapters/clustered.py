@@ -21,7 +21,7 @@ from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.live import Workload
 from scaler.planner import lead_time_s
 from scaler.ports import Cluster, FloorOutcome, KeptPolicy, Leadership, Notice, PolicyStatus
-from scaler.published import Condition, ConditionKind, ServiceView
+from scaler.published import Condition, ConditionKind, ServiceView, with_condition
 from scaler.service_policy import Mode, ServicePolicy
 from scaler.trust import Standing
 from scaler.world import Watched
@@ -257,7 +257,7 @@ class Clustered:
             demand_qps=decision.demand.qps if decision is not None else None,
             limit_qps=decision.limit.qps if decision is not None else None,
             trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
-            conditions=view.conditions if condition is None else (*view.conditions, condition),
+            conditions=with_condition(view.conditions, condition),
             published=view.memory if decision is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)

@@ -295,6 +295,16 @@ def test_a_policy_that_is_edited_to_something_wrong_holds_on_as_it_was(acting):
     assert last.floor == 10
 
 
+def test_a_policy_that_is_wrong_and_cannot_be_decided_on_has_one_condition_of_a_kind(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], policy=None, faults=("a slip",))
+    undecided = view(decision=None, conditions=(not_decided("no such autoscaler"),))
+    acting(cluster).act([undecided], NOW)
+    (status,) = cluster.statuses["shop/web"]
+    assert [c.message for c in status.conditions] == ["a slip"]
+
+
 def test_a_wrong_policy_under_the_name_of_one_that_is_gone_does_not_act_as_that(acting):
     cluster = FakeCluster()
     cluster.put(replace(POLICY, demand_query="q"))

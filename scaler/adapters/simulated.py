@@ -63,10 +63,12 @@ class Simulated:
 
     def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
         """Carry plans out; the autoscaler beside them acts on them at its next look."""
+        enforced = {}
         for view in views:
             if view.decision is not None:
                 self._homes[view.item_id].floor = view.decision.plan.replicas
-        return {v.item_id: Condition(ConditionKind.READY, True, "Enforcing") for v in views}
+                enforced[view.item_id] = Condition(ConditionKind.READY, True, "Enforcing")
+        return enforced
 
     def _heard(self, ask: Ask, now: float) -> Heard:
         series = self._history[ask.item_id]

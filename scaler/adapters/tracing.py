@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 try:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from opentelemetry.sdk.resources import (
         SERVICE_NAME,
@@ -48,7 +48,7 @@ class Tracing:
     """Sends spans to a collector until it is closed.
 
     Args:
-        endpoint: base URL of OTLP over HTTP, such as http://otel-collector:4318.
+        endpoint: base URL of OTLP over HTTP (JSON), such as http://otel-collector:4318.
 
     Raises:
         ServingError: that is no URL.

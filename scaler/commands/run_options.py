@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log-format", choices=("text", "json"), default="text", help="(%(default)s)"
     )
     parser.add_argument(
-        "--otlp", metavar="URL", help="send traces to this collector (OTLP over HTTP)"
+        "--otlp", metavar="URL", help="send traces to this collector (OTLP over HTTP, as JSON)"
     )
     _add_cluster_arguments(parser.add_argument_group("policies and cluster"))
     _add_endpoint_arguments(parser.add_argument_group("endpoint"))

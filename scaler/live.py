@@ -121,10 +121,8 @@ class LiveService:
 
     def memory(self, learned: Capacity | None) -> Memory:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
-        state = self._state
-        if state is None:
-            return replace(self._remembered, capacity=learned)
-        return Memory(learned, state.factor, state.usual, self._trust)
+        assert self._state is not None, "follow() comes first"
+        return Memory(learned, self._state.factor, self._state.usual, self._trust)
 
     def need(self, row: int) -> Need:
         """Return how the forecast is to be read for this service."""

@@ -203,7 +203,7 @@ def _bare(commands: Connection) -> None:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from scaler.adapters.api.models import LEASE
+    from scaler.adapters.http.schemas import LEASE
 
     body = str(LEASE).encode()
 
@@ -217,10 +217,10 @@ def _bare(commands: Connection) -> None:
 
 def _limits(commands: Connection, services: int) -> None:
     """Serve the limits of so many services."""
-    from scaler.adapters.api.app import create_app
-    from scaler.adapters.api.holder import BoardHolder
-    from scaler.adapters.api.settings import ApiSettings
-    from tests.scaler.adapters.api.boards import board, view
+    from scaler.adapters.http.app import create_app
+    from scaler.adapters.http.settings import ApiSettings
+    from scaler.adapters.http.snapshot_holder import BoardHolder
+    from tests.scaler.adapters.http.boards import board, view
 
     names = [f"prod/shop-{number}" for number in range(services)]
     holder = BoardHolder()
@@ -237,7 +237,7 @@ def _limits(commands: Connection, services: int) -> None:
 def _run(app: Starlette, commands: Connection, lower: Callable[[], None]) -> None:
     from fastapi import FastAPI
 
-    from scaler.adapters.api.serving import Address, ApiServer
+    from scaler.adapters.http.server import Address, ApiServer
 
     with ApiServer(cast(FastAPI, app), Address(port=0)) as server:
         commands.send(server.port)

@@ -11,16 +11,16 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from benchmarks.tables import markdown
-from forecaster.series import Series
-from forecaster.synthetic import MONDAY, SERVICES, ServiceSpec, generate
-from scaler.demand import Event
-from scaler.planner import ScalePolicy
-from scaler.service_policy import ServicePolicy
+from forecaster.data.series import Series
+from forecaster.data.synthetic import MONDAY, SERVICES, ServiceSpec, generate
+from scaler.decision.demand import Event
+from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.policy.policy import ServicePolicy
+from scaler.policy.replay_settings import ReplaySettings
 from scaler.simulation.contest import TARGETS, Contest, contest
 from scaler.simulation.findings import latency, share
-from scaler.simulation.hpa import HPASpec, MetricKind
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
+from scaler.simulation.preparation import Part, staged
 
 DAYS, MULTIPLIER, RISE_MINUTES = 15, 2.5, 3
 OWN_TARGET, OUR_TARGET = 0.6, 0.95

@@ -23,23 +23,24 @@ import numpy as np
 from benchmarks.accuracy import CONFIG
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
-from forecaster.fitting import fit_forecaster
-from forecaster.metrics import geometric_mean
-from forecaster.predict import Forecaster, rolling_forecast
-from forecaster.series import FloatArray, Forecast, Series
-from scaler.foresight import maximum_over, span_of, steps_in
-from scaler.planner import ScalePolicy
-from scaler.quantiles import extremal_index, quantile_at, surprisals
-from scaler.service_policy import ServicePolicy
+from forecaster.data.series import FloatArray, Forecast, Series
+from forecaster.evaluation.metrics import geometric_mean
+from forecaster.evaluation.rolling import rolling_forecast
+from forecaster.evaluation.selection import fit_forecaster
+from forecaster.models.forecaster import Forecaster
+from scaler.decision.lead_demand import maximum_over, span_of, steps_in
+from scaler.decision.quantiles import extremal_index, quantile_at, surprisals
+from scaler.decision.replicas import ScalePolicy
+from scaler.decision.trust import TrustRules
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.policy.policy import ServicePolicy
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.simulation.closed_loop import run
 from scaler.simulation.contenders import Autoscaler, Contender, Tidegate
 from scaler.simulation.contest import CLAIRVOYANT, Job, Setting, contender
-from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.outcome import Outcome, outcome
+from scaler.simulation.preparation import Part, staged
 from scaler.simulation.rehearsal import Reach, Rehearsal, rehearse
-from scaler.simulation.replay import run
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
-from scaler.trust import TrustRules
 
 PEAK_REPLICAS, PEAK_UTILIZATION = 40, 0.8
 MOST_REPLICAS = 400

@@ -6,7 +6,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from scaler.autoscaler import (
+from scaler.control.cluster_port import (
+    Contact,
+    FloorOutcome,
+    KeptPolicy,
+    Notice,
+    Pod,
+    PolicyStatus,
+    Workload,
+)
+from scaler.errors import ClusterAbsentError, ClusterError
+from scaler.hpa.floor_ownership import (
     MANAGER,
     Autoscaler,
     FloorWish,
@@ -18,13 +28,11 @@ from scaler.autoscaler import (
     stands,
     write_for,
 )
-from scaler.errors import ClusterAbsentError, ClusterError
-from scaler.ports import Contact, FloorOutcome, KeptPolicy, Notice, Pod, PolicyStatus, Workload
-from scaler.service_policy import ServicePolicy
+from scaler.policy.policy import ServicePolicy
 
 
 class FakeCluster:
-    """A `scaler.ports.Cluster` in memory, which keeps the same rules without an API server.
+    """A `scaler.control.cluster_port.Cluster` in memory, which keeps the same rules without an API server.
 
     Attributes:
         kept, scaled, pods: what there is; tests change it as users and controllers do.
@@ -71,7 +79,7 @@ class FakeCluster:
                 self.scaled[target], min_replicas=min_replicas, managers=(manager,)
             )
 
-    # What the loop does: see `scaler.ports.Cluster`.
+    # What the loop does: see `scaler.control.cluster_port.Cluster`.
 
     def policies(self) -> dict[str, KeptPolicy]:
         with self._lock:
@@ -189,7 +197,7 @@ class FakeCluster:
 
 
 class FakeLeadership:
-    """A `scaler.ports.Leadership` that a test decides on."""
+    """A `scaler.control.cluster_port.Leadership` that a test decides on."""
 
     def __init__(self, leading: bool = True) -> None:
         self.leading, self.closed = leading, False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from scaler.adapters.kube.cluster import KubernetesCluster
-from scaler.adapters.kube.lease import Candidate
-from scaler.autoscaler import FloorWish, Refusal
-from scaler.planner import ScalePolicy
-from scaler.ports import AlwaysLeading, Cluster, Leadership
-from scaler.service_policy import Mode, ServicePolicy
+from scaler.adapters.kube.leader_election import Candidate
+from scaler.control.cluster_port import AlwaysLeading, Cluster, Leadership
+from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.floor_ownership import FloorWish, Refusal
+from scaler.policy.policy import Mode, ServicePolicy
 from tests.fakes import FakeCluster, FakeLeadership
 
 POLICY = ServicePolicy(

@@ -43,7 +43,9 @@ def loaded_after(code: str) -> set[str]:
 
 
 def test_the_values_load_no_framework():
-    loaded = loaded_after("import forecaster.series, forecaster.errors, forecaster.synthetic")
+    loaded = loaded_after(
+        "import forecaster.data.series, forecaster.errors, forecaster.data.synthetic"
+    )
 
     assert loaded & FRAMEWORKS == set()
 

@@ -10,6 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from forecaster.data.quality import Action, Finding
+from forecaster.data.quality.grid import runs
+from forecaster.data.series import DAY, WEEK, History, Series, steps_per
+from forecaster.data.synthetic import Event, Kind
 from forecaster.plots.style import (
     BLUE,
     BLUE_RGB,
@@ -28,10 +32,6 @@ from forecaster.plots.style import (
 )
 from forecaster.plots.thinning import thinned
 from forecaster.plots.words import label
-from forecaster.quality import Action, Finding
-from forecaster.quality.grid import runs
-from forecaster.series import DAY, WEEK, History, Series, steps_per
-from forecaster.synthetic import Event, Kind
 
 MOST_ITEMS = 6
 ROW_HEIGHT = 190

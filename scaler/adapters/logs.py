@@ -6,7 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from scaler.published import Board
+from scaler.control.snapshot import Board
 
 LOGGER = logging.getLogger("scaler.decisions")
 

@@ -14,11 +14,11 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from forecaster.series import Series
+from forecaster.data.series import Series
+from scaler.control.observations import Heard, Workload
+from scaler.control.ports import Ask, Models, Predicted, Traffic, Watched, Workloads
+from scaler.control.snapshot import Board, Condition, ServiceView
 from scaler.errors import ServingError
-from scaler.live import Heard, Workload
-from scaler.published import Board, Condition, ServiceView
-from scaler.world import Ask, Models, Predicted, Traffic, Watched, Workloads
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -16,11 +16,11 @@ from scaler.commands.signals import stopped_by_signals
 from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
-    from forecaster.series import History
-    from scaler.adapters.simulated import Simulated
-    from scaler.published import Board
-    from scaler.simulation.settings import ReplaySettings
-    from scaler.world import Watched
+    from forecaster.data.series import History
+    from scaler.adapters.simulated_cluster import Simulated
+    from scaler.control.ports import Watched
+    from scaler.control.snapshot import Board
+    from scaler.policy.replay_settings import ReplaySettings
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from scaler.adapters.models import Models
+    from scaler.adapters.registry_models import Models
     from scaler.commands.demo_output import print_ledger
     from scaler.commands.endpoint import serve
-    from scaler.loop import Loop
+    from scaler.control.loop import Loop
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
@@ -83,10 +83,10 @@ class _Staged(NamedTuple):
 
 def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
     """Return the history and the policies of its items, all served by one model."""
-    from forecaster.adapters.tables import read_history
-    from scaler.config import read_policies
-    from scaler.simulation.settings import plain_hpa
-    from scaler.world import Watched
+    from forecaster.adapters.tables.history_files import read_history
+    from scaler.control.ports import Watched
+    from scaler.policy.files import read_policies
+    from scaler.policy.replay_settings import plain_hpa
 
     history = read_history(args.history).history
     staged = []
@@ -108,9 +108,9 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
 
 def _world(history: History, staged: list[_Staged]) -> tuple[float, Simulated]:
     """Return when the last day of the history starts, and the simulated cluster that lives it."""
-    from scaler.adapters.simulated import Inhabitant, Simulated
-    from scaler.simulation.settings import DEFAULT_TARGET
-    from scaler.simulation.staging import net_under
+    from scaler.adapters.simulated_cluster import Inhabitant, Simulated
+    from scaler.policy.replay_settings import DEFAULT_TARGET
+    from scaler.simulation.preparation import net_under
 
     end = min(series.end for series in history)
     start = (end - history.step - DAY).timestamp()

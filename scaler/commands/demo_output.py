@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from scaler.published import Board
+from scaler.control.snapshot import Board
 
 HEADS = (
     "service",

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scaler.adapters.api.serving import Address
-    from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.http.server import Address
+    from scaler.adapters.http.settings import ApiSettings
     from scaler.adapters.tracing import Tracing
-    from scaler.published import Board
+    from scaler.control.snapshot import Board
 
 # Conditions that say that a call has failed, and whose.
 FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
@@ -18,8 +18,8 @@ FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
 
 def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
     """Start an endpoint without tokens, on loopback; return what publishes a board to it."""
-    from scaler.adapters.api.serving import Address
-    from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.http.server import Address
+    from scaler.adapters.http.settings import ApiSettings
     from scaler.commands.run_options import host_port
 
     return served(ApiSettings(), Address(*host_port(listen, "--listen")), stack)
@@ -40,12 +40,12 @@ def served(
         stack: that stops it.
         tracing: of requests.
     """
-    from scaler.adapters.api.app import add_page, create_app
-    from scaler.adapters.api.holder import BoardHolder
-    from scaler.adapters.api.metrics import Telemetry
-    from scaler.adapters.api.serving import ApiServer, check_access
     from scaler.adapters.dashboard import page
-    from scaler.commands.rpc import beside
+    from scaler.adapters.http.app import add_page, create_app
+    from scaler.adapters.http.metrics import Telemetry
+    from scaler.adapters.http.server import ApiServer, check_access
+    from scaler.adapters.http.snapshot_holder import BoardHolder
+    from scaler.commands.grpc_server import beside
 
     check_access(address, settings)
     holder = BoardHolder()

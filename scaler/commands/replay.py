@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
-    from forecaster.predict import Forecaster
-    from forecaster.series import History, Series
-    from scaler.service_policy import ServicePolicy
-    from scaler.simulation.settings import ReplaySettings
+    from forecaster.data.series import History, Series
+    from forecaster.models.forecaster import Forecaster
+    from scaler.policy.policy import ServicePolicy
+    from scaler.policy.replay_settings import ReplaySettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
-    from forecaster.commands.files import write_file
+    from forecaster.commands.output_files import write_file
     from scaler.commands.replay_output import counted, print_contest, print_limiters
     from scaler.simulation.contest import TARGETS, contest
+    from scaler.simulation.preparation import Part, staged
     from scaler.simulation.report import html_report, record
     from scaler.simulation.shedding_findings import Scenes, compared_limiters
-    from scaler.simulation.staging import Part, staged
 
     if args.workers < 1:
         raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _policy(args: argparse.Namespace) -> tuple[ServicePolicy, ReplaySettings]:
-    from scaler.config import read_policies
+    from scaler.policy.files import read_policies
 
     found = read_policies(args.policy)
     if len(found) != 1:
@@ -119,7 +119,7 @@ def _policy(args: argparse.Namespace) -> tuple[ServicePolicy, ReplaySettings]:
 
 
 def _history(args: argparse.Namespace) -> History:
-    from forecaster.adapters.tables import read_history
+    from forecaster.adapters.tables.history_files import read_history
 
     report = read_history(args.history, timezone=args.timezone)
     for finding in report.findings:
@@ -128,7 +128,7 @@ def _history(args: argparse.Namespace) -> History:
 
 
 def _forecaster(args: argparse.Namespace, policy: ServicePolicy) -> Forecaster | None:
-    from forecaster.predict import load
+    from forecaster.adapters.registry.loading import load
 
     name = args.model or policy.model
     if name is None:

@@ -19,10 +19,10 @@ from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
-    from scaler.ports import Cluster, Leadership
-    from scaler.published import Board
-    from scaler.world import Models as ForecastModels
-    from scaler.world import Traffic, Watched, Workloads
+    from scaler.control.cluster_port import Cluster, Leadership
+    from scaler.control.ports import Models as ForecastModels
+    from scaler.control.ports import Traffic, Watched, Workloads
+    from scaler.control.snapshot import Board
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
     from scaler.adapters.logs import DecisionLog, log_as
-    from scaler.adapters.models import Models
-    from scaler.adapters.traffic import PrometheusTraffic
-    from scaler.loop import Loop
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
+    from scaler.adapters.registry_models import Models
+    from scaler.control.loop import Loop
 
     tick_s = span(args.tick, "--tick").total_seconds()
     log_as(args.log_format)
@@ -108,10 +108,10 @@ def _world(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
     """Return where policies come from, where plans go to, and whether we act."""
-    from scaler.adapters.clustered import Clustered
-    from scaler.adapters.policies import ClusterPolicies, FilePolicies
-    from scaler.adapters.standalone import Standalone
-    from scaler.ports import AlwaysLeading
+    from scaler.adapters.dry_run_workloads import Standalone
+    from scaler.adapters.kube.workloads_port import Clustered
+    from scaler.adapters.policy_sources import ClusterPolicies, FilePolicies
+    from scaler.control.cluster_port import AlwaysLeading
 
     if args.no_cluster:
         if not args.policies:
@@ -130,9 +130,9 @@ def _cluster(
     from forecaster.commands.spans import span
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-    from scaler.adapters.kube.leading import LeaderLabel
-    from scaler.adapters.kube.lease import LeaseTerms, candidate
-    from scaler.ports import AlwaysLeading
+    from scaler.adapters.kube.leader_election import LeaseTerms, candidate
+    from scaler.adapters.kube.leader_label import LeaderLabel
+    from scaler.control.cluster_port import AlwaysLeading
 
     api = connected(args.kubeconfig, args.context)
     asking = replace(api, sleep=lambda seconds: pause(stop, seconds))

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scaler.published import Board, ServiceView
+from scaler.control.snapshot import Board, ServiceView
 
 HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
 

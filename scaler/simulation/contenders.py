@@ -13,11 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.decide import Policy, Sight, State, decide, first_state
-from scaler.demand import Ahead
-from scaler.planner import PlanReason
-from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
+from forecaster.data.series import FloatArray
+from scaler.decision.decide import Policy, Sight, State, decide, first_state
+from scaler.decision.demand import Ahead
+from scaler.decision.replicas import PlanReason
+from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
 
 
 @dataclass(slots=True)

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import NamedTuple
 
-from scaler.decide import Policy
+from scaler.decision.decide import Policy
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.simulation.closed_loop import Run, Scene, run
 from scaler.simulation.contenders import Autoscaler, Contender, Tidegate, clairvoyant
-from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.outcome import Outcome, outcome
 from scaler.simulation.rehearsal import Rehearsal
-from scaler.simulation.replay import Run, Scene, run
 
 HPA, KEDA, HOLT_WINTERS = "HPA", "KEDA prometheus", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from forecaster.series import FloatArray
+from forecaster.data.series import FloatArray
 from scaler.simulation.limiters import Arrivals, Report
 
 _HOUR_S = 3600.0

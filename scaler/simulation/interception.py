@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.simulation.service import ServiceModel, response_tail
+from forecaster.data.series import FloatArray
+from scaler.policy.service_model import ServiceModel, response_tail
 from scaler.simulation.shedding import MOST_LOAD, Scenario, Shedding
 
 SMOOTHED_S = 15

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from forecaster.series import FloatArray
+from forecaster.data.series import FloatArray
 
 ALL = np.ones((1, 1))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.simulation.replay import Run, Scene
-from scaler.simulation.service import ServiceModel, response_tail
+from forecaster.data.series import FloatArray
+from scaler.policy.service_model import ServiceModel, response_tail
+from scaler.simulation.closed_loop import Run, Scene
 
 # Moments within a tick at which the queue is looked at: its length is a straight line between.
 _MOMENTS = 4

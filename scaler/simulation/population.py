@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from forecaster.series import FloatArray
+from forecaster.data.series import FloatArray
 
 # In this order: what must not fail, what most do, and load tests.
 PAY, BROWSE, STRESS = "pay", "browse", "stress"

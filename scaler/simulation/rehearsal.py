@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forecaster.series import FloatArray, Forecast
-from scaler.demand import Ahead
-from scaler.foresight import Span, maximum_over, span_of, steps_in
-from scaler.quantiles import Maximum, quantile_at, surprisals
-from scaler.trust import Outcome, Standing, Trust, TrustRules, initial_trust, judged
+from forecaster.data.series import FloatArray, Forecast
+from scaler.decision.demand import Ahead
+from scaler.decision.lead_demand import Span, maximum_over, span_of, steps_in
+from scaler.decision.quantiles import Maximum, quantile_at, surprisals
+from scaler.decision.trust import Outcome, Standing, Trust, TrustRules, initial_trust, judged
 
 MEDIAN = 0.5
 

@@ -18,13 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.demand import Event
-from scaler.simulation.cluster import Cluster
+from forecaster.data.series import FloatArray
+from scaler.decision.demand import Event
+from scaler.policy.service_model import ServiceModel, erlang_c
 from scaler.simulation.contenders import Contender, View
 from scaler.simulation.limiters import Arrivals, Limiter, Report
 from scaler.simulation.population import Population, Retries, Traffic, draw
-from scaler.simulation.service import Service, ServiceModel, Tick, erlang_c
+from scaler.simulation.replicas import Cluster
+from scaler.simulation.service import Service, Tick
 
 SYNC_S = 15  # between two looks of an autoscaler
 WINDOW_S, DELAY_S = 60, 15  # of what it is told

@@ -13,19 +13,19 @@ from functools import partial
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.capacity import given_capacity
-from scaler.classes import PriorityClass
-from scaler.decide import Policy
-from scaler.demand import NOTHING_AHEAD, Event
-from scaler.planner import ScalePolicy
+from forecaster.data.series import FloatArray
+from scaler.decision.capacity import given_capacity
+from scaler.decision.decide import Policy
+from scaler.decision.demand import NOTHING_AHEAD, Event
+from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.limits.priority_classes import PriorityClass
+from scaler.policy.service_model import ServiceModel
 from scaler.simulation.contenders import Autoscaler, Contender, Tidegate
 from scaler.simulation.dagor import Dagor
-from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.interception import Interception, interception
 from scaler.simulation.limiters import AIMD, Both, Fixed, FixedPerClient, Gradient, Limiter
 from scaler.simulation.population import CLASSES, Population
-from scaler.simulation.service import ServiceModel
 from scaler.simulation.shedding import SYNC_S, Scenario, shed
 from scaler.simulation.tidegate_limiter import TidegateLimiter, TidegateSettings
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.capacity import Feedback, corrected_factor
-from scaler.classes import PriorityClass, admitted, split
-from scaler.clients import ClientPolicy, client_level
-from scaler.fairness import max_min_fair
-from scaler.limiter import Limit, LimitPolicy, limit_for
+from forecaster.data.series import FloatArray
+from scaler.decision.capacity import Feedback, corrected_factor
+from scaler.decision.limit import Limit, LimitPolicy, limit_for
+from scaler.limits.client_limits import ClientPolicy, client_level
+from scaler.limits.max_min import max_min_fair
+from scaler.limits.priority_classes import PriorityClass, admitted, split
 from scaler.simulation.limiters import Arrivals, Bucket, Report
 
 SMOOTHING = 0.2  # of the demand of a class, per second

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.adapters.api.models import LEASE
-from scaler.client.parts import parts_at
-from scaler.client.terms import terms_of
-from scaler.gcra import admit, rescaled
-from scaler.lease import Lease, Then, limit_at, stage_at
-from scaler.schedule import LimitStep
+from scaler.adapters.http.schemas import LEASE
+from scaler.gateway.class_parts import parts_at
+from scaler.gateway.lease_document import terms_of
+from scaler.limits.gcra import admit, rescaled
+from scaler.limits.lease import Lease, Then, limit_at, stage_at
+from scaler.limits.schedule import LimitStep
 from tests.conformance.gateways.haproxy import SHIPPED
 from tests.conformance.leases import SHOP, class_part, lease
 from tests.peers.haproxy import HAProxy

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scaler.adapters.keda.trigger import KEDA_KEYS, OURS, Metric, read_trigger
-from scaler.config import examine_policies
-from scaler.service_policy import Mode
+from scaler.policy.files import examine_policies
+from scaler.policy.policy import Mode
 from tests.deploy.manifests import DEPLOY, documents
 
 KEDA = DEPLOY / "keda"

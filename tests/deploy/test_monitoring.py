@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.metrics import Telemetry
-from scaler.limiter import LimitReason
-from scaler.published import Board, ConditionKind
-from scaler.trust import Standing
+from scaler.adapters.http.metrics import Telemetry
+from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.control.snapshot import Board, ConditionKind
+from scaler.decision.limit import LimitReason
+from scaler.decision.trust import Standing
 from tests.deploy.manifests import DEPLOY, MONITORING, Object, documents, one, resources
-from tests.scaler.adapters.api.boards import AT, view
+from tests.scaler.adapters.http.boards import AT, view
 
 RULES = documents(MONITORING / "prometheusrule.yaml")[0]["spec"]["groups"]
 ALERTS = [rule for group in RULES for rule in group["rules"]]

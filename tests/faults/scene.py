@@ -17,9 +17,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
-from scaler.autoscaler import FINALIZER, ORIGINAL
-from tests.adapters.prometheus_server import FakeSeries, PrometheusServer, Reply, matrix
-from tests.adapters.prometheus_server import serving as prometheus_serving
+from scaler.hpa.floor_ownership import FINALIZER, ORIGINAL
+from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusServer, Reply, matrix
+from tests.forecaster.adapters.prometheus.server import serving as prometheus_serving
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod

@@ -32,19 +32,19 @@ from datetime import timedelta
 
 import pytest
 
-from forecaster.adapters.prometheus_settings import PrometheusSettings
-from scaler.adapters.clustered import Clustered
+from forecaster.adapters.prometheus.settings import PrometheusSettings
 from scaler.adapters.kube.client import Patience
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.adapters.models import Models
-from scaler.adapters.policies import ClusterPolicies
-from scaler.adapters.traffic import PrometheusTraffic
-from scaler.loop import Loop
-from scaler.ports import AlwaysLeading
-from scaler.published import Board, ConditionKind
-from tests.adapters.prometheus_server import FakeSeries, Reply, failure, matrix, success
+from scaler.adapters.kube.workloads_port import Clustered
+from scaler.adapters.policy_sources import ClusterPolicies
+from scaler.adapters.prometheus_traffic import PrometheusTraffic
+from scaler.adapters.registry_models import Models
+from scaler.control.cluster_port import AlwaysLeading
+from scaler.control.loop import Loop
+from scaler.control.snapshot import Board, ConditionKind
 from tests.faults.scene import OWN_FLOOR, Scene
+from tests.forecaster.adapters.prometheus.server import FakeSeries, Reply, failure, matrix, success
 from tests.kube.conftest import connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.waiting import eventually

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecaster.adapters.registry import Registry
-from forecaster.series import Series
-from scaler.adapters.models import Models
+from forecaster.adapters.registry.registry import Registry
+from forecaster.data.series import Series
+from scaler.adapters.registry_models import Models
 from tests.faults.scene import PRETRAINED
 
 STEP = timedelta(minutes=1)
@@ -106,7 +106,9 @@ def test_a_fault_is_logged_once_and_not_at_every_step(registry, caplog):
     add_version(registry, corrupt=True)
     for _ in range(3):
         models.reload(["tiny"])
-    assert len([one for one in caplog.records if one.name == "scaler.adapters.models"]) == 1
+    assert (
+        len([one for one in caplog.records if one.name == "scaler.adapters.registry_models"]) == 1
+    )
 
 
 def test_nothing_is_read_anew_while_the_champion_is_the_same(registry, caplog):

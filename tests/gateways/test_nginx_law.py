@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaler import gcra
-from scaler.classes import PriorityClass, split
-from scaler.lease import Lease, Then, limit_at, stage_at
-from scaler.schedule import LimitStep
+from scaler.limits import gcra
+from scaler.limits.lease import Lease, Then, limit_at, stage_at
+from scaler.limits.priority_classes import PriorityClass, split
+from scaler.limits.schedule import LimitStep
 from tests.conformance.gateways.nginx import SHIPPED
 from tests.conformance.leases import lease
 

@@ -17,8 +17,8 @@ import pytest
 from scaler.adapters.kube.client import MERGE, Patience, Request, connected
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.crd import crd
 from scaler.errors import ClusterConflictError
+from scaler.policy.crd import crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import hpa
 from tests.kube.server import serving

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.kube.lease import Election, LeaseTerms, candidate
+from scaler.adapters.kube.leader_election import Election, LeaseTerms, candidate
 from scaler.errors import ClusterAbsentError
 from tests.kube.waiting import eventually
 

@@ -9,10 +9,10 @@ import pytest
 from scaler.adapters.kube.client import Patience
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.adapters.kube.lease import Election, LeaseTerms
-from scaler.autoscaler import ORIGINAL, FloorWish, Target
+from scaler.adapters.kube.leader_election import Election, LeaseTerms
+from scaler.control.cluster_port import Notice, PolicyStatus
 from scaler.errors import ClusterRefusedError, ClusterUnreachableError
-from scaler.ports import Notice, PolicyStatus
+from scaler.hpa.floor_ownership import ORIGINAL, FloorWish, Target
 from tests.kube.conftest import QUICK, connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.objects import policy

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-from scaler.adapters.kube.leading import LeaderLabel
-from scaler.adapters.kube.lease import Election, LeaseTerms
-from scaler.autoscaler import FloorWish, Target
-from scaler.ports import Notice, PolicyStatus
+from scaler.adapters.kube.leader_election import Election, LeaseTerms
+from scaler.adapters.kube.leader_label import LeaderLabel
+from scaler.control.cluster_port import Notice, PolicyStatus
+from scaler.hpa.floor_ownership import FloorWish, Target
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod, policy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scaler.adapters.kube.answers import conflict_managers, moment, retry_after_s
-from scaler.adapters.kube.stores import Pods, Shelf, matches, requirements
+from scaler.adapters.kube.caches import Pods, Shelf, matches, requirements
+from scaler.adapters.kube.objects import conflict_managers, moment, retry_after_s
 from tests.kube.objects import pod
 
 LABELS = {"app": "web", "tier": "front"}

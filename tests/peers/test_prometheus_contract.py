@@ -8,12 +8,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from forecaster.adapters.fetching import Fetched, RangeQuery, fetch
-from forecaster.adapters.prometheus import PrometheusSource
-from forecaster.adapters.prometheus_answers import Grid
-from forecaster.adapters.prometheus_settings import PrometheusSettings
+from forecaster.adapters.prometheus.answers import Grid
+from forecaster.adapters.prometheus.client import PrometheusSource
+from forecaster.adapters.prometheus.fetch import Fetched, RangeQuery, fetch
+from forecaster.adapters.prometheus.settings import PrometheusSettings
 from forecaster.errors import PrometheusError
-from tests.adapters.prometheus_server import FakeSeries, PrometheusServer, serving
+from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusServer, serving
 from tests.peers.prometheus import Samples
 from tests.peers.traffic import BORN, END, GONE, MINUTES, START, STEP, demand, samples
 

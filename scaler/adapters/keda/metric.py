@@ -23,11 +23,11 @@ from __future__ import annotations
 import math
 
 from scaler.adapters.keda.trigger import Metric, Trigger, TriggerError
-from scaler.decide import Decision
+from scaler.control.snapshot import ServiceView
+from scaler.decision.decide import Decision
+from scaler.decision.replicas import PlanReason, replicas_for
 from scaler.errors import ScalerError
-from scaler.lease import MAX_QPS
-from scaler.planner import PlanReason, replicas_for
-from scaler.published import ServiceView
+from scaler.limits.lease import MAX_QPS
 
 MILLI = 1000
 # A float holds every thousandth up to there, and what KEDA makes of it does.

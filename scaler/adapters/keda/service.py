@@ -17,9 +17,9 @@ from typing import Any
 
 import grpc
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.refusals import Refused, known_service
-from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.http.problems import Refused, known_service
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import BoardHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.metric import (
     NotKnownError,
@@ -30,7 +30,7 @@ from scaler.adapters.keda.metric import (
     wire_int,
 )
 from scaler.adapters.keda.trigger import Trigger, TriggerError, read_trigger
-from scaler.published import ServiceView
+from scaler.control.snapshot import ServiceView
 
 SERVICE = "externalscaler.ExternalScaler"
 STALE_AFTER_S = ApiSettings().stale_after_s

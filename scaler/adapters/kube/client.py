@@ -23,8 +23,7 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
-from scaler.adapters.kube.answers import conflict_managers, retry_after_s, said
-from scaler.autoscaler import MANAGER
+from scaler.adapters.kube.objects import conflict_managers, retry_after_s, said
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
@@ -32,6 +31,7 @@ from scaler.errors import (
     ClusterRefusedError,
     ClusterUnreachableError,
 )
+from scaler.hpa.floor_ownership import MANAGER
 
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"

@@ -1,4 +1,4 @@
-"""`scaler.ports.Cluster` on a real API server: what is read comes from memory, kept by watches.
+"""`scaler.control.cluster_port.Cluster` on a real API server: what is read comes from memory, kept by watches.
 
 A tick reads a thousand autoscalers and their pods; asked one by one they would cost thousands of
 requests, so three watches keep them. What is written is read anew first.
@@ -12,19 +12,26 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from scaler.adapters.kube.answers import autoscaler
+from scaler.adapters.kube.caches import Pods, Shelf
 from scaler.adapters.kube.client import Api
 from scaler.adapters.kube.events import Events
 from scaler.adapters.kube.floors import Floors
 from scaler.adapters.kube.informer import Informer, Store, WatchTimes
+from scaler.adapters.kube.objects import autoscaler
 from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_path, listed
 from scaler.adapters.kube.policies import Guards, PolicyReader
 from scaler.adapters.kube.status import Statuses
-from scaler.adapters.kube.stores import Pods, Shelf
 from scaler.adapters.kube.workloads import ScaleRef, Scales, scale_ref
-from scaler.autoscaler import Autoscaler, FloorWish, Target
+from scaler.control.cluster_port import (
+    Contact,
+    FloorOutcome,
+    KeptPolicy,
+    Notice,
+    PolicyStatus,
+    Workload,
+)
 from scaler.errors import ClusterAbsentError, ClusterUnreachableError
-from scaler.ports import Contact, FloorOutcome, KeptPolicy, Notice, PolicyStatus, Workload
+from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class ClusterSettings:
 
 
 class KubernetesCluster:
-    """See `scaler.ports.Cluster`. `start` it first and `close` it last."""
+    """See `scaler.control.cluster_port.Cluster`. `start` it first and `close` it last."""
 
     def __init__(
         self, api: Api, settings: ClusterSettings, clock: Callable[[], float] = time.monotonic

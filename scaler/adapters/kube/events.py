@@ -8,13 +8,13 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
-from scaler.adapters.kube.answers import micro_time
 from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.objects import micro_time
 from scaler.adapters.kube.paths import EVENTS, listed, one
-from scaler.autoscaler import MANAGER
+from scaler.control.cluster_port import KeptPolicy, Notice
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterError
-from scaler.policy_schema import API_VERSION, KIND
-from scaler.ports import KeptPolicy, Notice
+from scaler.hpa.floor_ownership import MANAGER
+from scaler.policy.schema import API_VERSION, KIND
 
 _log = logging.getLogger(__name__)
 _SERIES_S = 360.0  # client-go, tools/events: what comes again within six minutes is a series

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaler.adapters.kube.caches import key_of
 from scaler.adapters.kube.client import Api, Object
 from scaler.adapters.kube.paths import policy_path
-from scaler.adapters.kube.stores import key_of
-from scaler.autoscaler import FINALIZER
+from scaler.control.cluster_port import KeptPolicy
 from scaler.errors import ClusterAbsentError, ClusterConflictError
-from scaler.policy_faults import examined
-from scaler.policy_schema import API_VERSION, KIND
-from scaler.policy_yaml import Document, Loc
-from scaler.ports import KeptPolicy
-from scaler.service_policy import ServicePolicy
+from scaler.hpa.floor_ownership import FINALIZER
+from scaler.policy.faults import examined
+from scaler.policy.policy import ServicePolicy
+from scaler.policy.schema import API_VERSION, KIND
+from scaler.policy.yaml_documents import Document, Loc
 
 _MEETINGS = 5  # of two writers, before it is an error
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scaler.adapters.kube.answers import time_text
 from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.objects import time_text
 from scaler.adapters.kube.paths import policy_path
+from scaler.control.cluster_port import PolicyStatus
 from scaler.errors import ClusterAbsentError
-from scaler.ports import PolicyStatus
 
 _DIGITS = 3  # of a rate
 # Rates and what is remembered move at every tick: they are news so often, the rest at once.

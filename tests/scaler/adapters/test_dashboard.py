@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from scaler.adapters import dashboard
-from scaler.adapters.api.app import add_page, create_app
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.serving import Address, ApiServer
-from scaler.adapters.api.settings import ApiSettings
-from scaler.demand import Event
-from scaler.published import Condition, ConditionKind, ServiceView
-from scaler.trust import Standing
-from tests.scaler.adapters.api.boards import AT, board, view
+from scaler.adapters.http.app import add_page, create_app
+from scaler.adapters.http.server import Address, ApiServer
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.decision.demand import Event
+from scaler.decision.trust import Standing
 from tests.scaler.adapters.chromium import Tab, browsing, found
+from tests.scaler.adapters.http.boards import AT, board, view
 
 HOSTILE = "<b>bold</b><img src=x onerror=document.title='taken'>"
 ROOT = Path(__file__).resolve().parents[3]

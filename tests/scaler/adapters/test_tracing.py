@@ -12,15 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from scaler.adapters.api.app import create_app
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.serving import Address, ApiServer
-from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.http.app import create_app
+from scaler.adapters.http.server import Address, ApiServer
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import BoardHolder
 from scaler.adapters.tracing import Tracing
+from scaler.control.loop import Loop
 from scaler.errors import ServingError
-from scaler.loop import Loop
-from tests.scaler.adapters.api.boards import board
-from tests.scaler.test_loop import START, STEP, Demand, Flat, Replicas, watched
+from tests.scaler.adapters.http.boards import board
+from tests.scaler.control.test_loop import START, STEP, Demand, Flat, Replicas, watched
 
 
 class Collector:

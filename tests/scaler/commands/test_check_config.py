@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scaler.cli import main
-from tests.scaler.policy_samples import bare, text
+from tests.scaler.policy.samples import bare, text
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "policies"
 

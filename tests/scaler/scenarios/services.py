@@ -9,20 +9,20 @@ from functools import cache
 
 import numpy as np
 
-from forecaster.rolling import rolling_baseline
-from forecaster.series import Series
-from forecaster.synthetic import MONDAY, SERVICES, generate
-from scaler.demand import Event
-from scaler.planner import ScalePolicy
-from scaler.service_policy import ServicePolicy
+from forecaster.data.series import Series
+from forecaster.data.synthetic import MONDAY, SERVICES, generate
+from forecaster.evaluation.rolling import rolling_baseline
+from scaler.decision.demand import Event
+from scaler.decision.replicas import ScalePolicy
+from scaler.decision.trust import TrustRules
+from scaler.policy.policy import ServicePolicy
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.simulation.closed_loop import run
 from scaler.simulation.contenders import Autoscaler, Contender
 from scaler.simulation.contest import HPA, TIDEGATE, Job, Setting, contender
 from scaler.simulation.outcome import Outcome, outcome
+from scaler.simulation.preparation import Part, staged
 from scaler.simulation.rehearsal import Reach, rehearse
-from scaler.simulation.replay import run
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
-from scaler.trust import TrustRules
 
 DAYS = 6
 LAST_DAY = 1440  # samples of a minute

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from scaler.planner import replicas_for
+from scaler.decision.replicas import replicas_for
+from scaler.simulation.closed_loop import run
 from scaler.simulation.contenders import View
-from scaler.simulation.replay import run
 from tests.scaler.scenarios.services import (
     CAPACITY_QPS,
     OBJECTIVE_LEFT,

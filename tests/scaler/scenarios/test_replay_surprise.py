@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scaler.demand import Event
-from scaler.simulation.replay import run
+from scaler.decision.demand import Event
+from scaler.simulation.closed_loop import run
 from tests.scaler.scenarios.services import (
     OBJECTIVE_LEFT,
     came_to,

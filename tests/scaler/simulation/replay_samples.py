@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from forecaster.series import Forecast, Series
-from scaler.planner import ScalePolicy
-from scaler.service_policy import ServicePolicy
+from forecaster.data.series import Forecast, Series
+from scaler.decision.replicas import ScalePolicy
+from scaler.policy.policy import ServicePolicy
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.policy.service_model import ServiceModel
+from scaler.simulation.closed_loop import Scene
 from scaler.simulation.contest import Setting
+from scaler.simulation.preparation import Part, staged
 from scaler.simulation.rehearsal import Timing
-from scaler.simulation.replay import Scene
-from scaler.simulation.service import ServiceModel
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 START = FIRST.timestamp()

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.capacity import given_capacity
-from scaler.decide import Policy
-from scaler.demand import NOTHING_AHEAD, Ahead
-from scaler.planner import PlanReason, ScalePolicy
+from scaler.decision.capacity import given_capacity
+from scaler.decision.decide import Policy
+from scaler.decision.demand import NOTHING_AHEAD, Ahead
+from scaler.decision.replicas import PlanReason, ScalePolicy
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.simulation.closed_loop import run
 from scaler.simulation.contenders import (
     Autoscaler,
     Path,
@@ -20,9 +22,7 @@ from scaler.simulation.contenders import (
     clairvoyant,
     with_target,
 )
-from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.outcome import outcome, violations_per_tick
-from scaler.simulation.replay import run
 from tests.scaler.simulation.replay_samples import EXACT, LEAD_TICKS, START, scene
 
 # 120 s until ready, and warm at once: the same lead, but nothing is served before it is over.

@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.simulation.closed_loop import run
 from scaler.simulation.contenders import Autoscaler, Tidegate
 from scaler.simulation.contest import (
     CLAIRVOYANT,
@@ -20,9 +22,7 @@ from scaler.simulation.contest import (
     contest,
     safest,
 )
-from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.outcome import Outcome, outcome
-from scaler.simulation.replay import run
 from tests.scaler.simulation.replay_samples import setting_of
 
 FAMILIES = (HPA, KEDA, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaler.policy.service_model import response_tail
+from scaler.simulation.closed_loop import Run, run
 from scaler.simulation.contenders import Path
 from scaler.simulation.outcome import outcome, violations_per_tick
-from scaler.simulation.replay import Run, run
-from scaler.simulation.service import response_tail
 from tests.scaler.simulation.replay_samples import EXACT, scene
 
 HOUR = 240  # ticks

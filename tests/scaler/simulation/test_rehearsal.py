@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecaster.rolling import rolling_baseline, rolling_forecast
-from scaler.foresight import maximum_over, span_of
+from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
+from scaler.decision.lead_demand import maximum_over, span_of
+from scaler.decision.trust import Standing, TrustRules, initial_trust
 from scaler.simulation.rehearsal import Reach, Timing, rehearse
-from scaler.trust import Standing, TrustRules, initial_trust
-from tests.fitting_samples import DAY, changed
+from tests.forecaster.evaluation.fitting_samples import DAY, changed
 from tests.scaler.simulation.replay_samples import START, forecast_of
 
 RULES = TrustRules()

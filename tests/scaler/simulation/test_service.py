@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.simulation.service import Service, ServiceModel, erlang_c, response_tail
+from scaler.policy.service_model import ServiceModel, erlang_c, response_tail
+from scaler.simulation.service import Service
 
 TICK_S = 15.0
 

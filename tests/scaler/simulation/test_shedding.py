@@ -4,11 +4,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from scaler.policy.service_model import ServiceModel, response_tail
 from scaler.simulation.contenders import Path
 from scaler.simulation.interception import interception
 from scaler.simulation.limiters import ALL, Fixed
 from scaler.simulation.population import Population
-from scaler.simulation.service import Service, ServiceModel, response_tail
+from scaler.simulation.service import Service
 from scaler.simulation.shedding import Responses, Scenario, Shedding, shed
 
 MODEL = ServiceModel(capacity_qps=100.0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import BoardHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
 

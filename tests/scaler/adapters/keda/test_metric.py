@@ -20,10 +20,10 @@ from scaler.adapters.keda.metric import (
     wire_int,
 )
 from scaler.adapters.keda.trigger import Metric, Trigger, TriggerError
-from scaler.capacity import Capacity, CapacityReason
-from scaler.demand import Demand, DemandReason
-from scaler.planner import Plan, PlanReason, replicas_for
-from scaler.simulation.hpa import (
+from scaler.decision.capacity import Capacity, CapacityReason
+from scaler.decision.demand import Demand, DemandReason
+from scaler.decision.replicas import Plan, PlanReason, replicas_for
+from scaler.hpa.controller import (
     HPA,
     HPASpec,
     MetricKind,

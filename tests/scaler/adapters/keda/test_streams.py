@@ -9,9 +9,9 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.published import Board
-from tests.scaler.adapters.api.boards import AT, Clock, board
+from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.control.snapshot import Board
+from tests.scaler.adapters.http.boards import AT, Clock, board
 from tests.scaler.adapters.keda.caller import Keda, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import BoardHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
-from scaler.published import Board
-from tests.scaler.adapters.api.boards import AT, Clock, board, view
+from scaler.control.snapshot import Board
+from tests.scaler.adapters.http.boards import AT, Clock, board, view
 from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding, in_the_dark, planned, told
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.capacity import given_capacity
-from scaler.decide import Decision, Policy, Sight, decide, first_state
-from scaler.demand import NOTHING_AHEAD
-from scaler.planner import Plan, PlanReason
-from scaler.published import ServiceView
-from tests.scaler.adapters.api.boards import AT, board, view
+from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.control.snapshot import ServiceView
+from scaler.decision.capacity import given_capacity
+from scaler.decision.decide import Decision, Policy, Sight, decide, first_state
+from scaler.decision.demand import NOTHING_AHEAD
+from scaler.decision.replicas import Plan, PlanReason
+from tests.scaler.adapters.http.boards import AT, board, view
 
 SHOP = view()
 CAPACITY = 155.0  # of one replica of it; 124 at a target utilization of 0.8

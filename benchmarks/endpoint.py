@@ -219,11 +219,11 @@ def _limits(commands: Connection, services: int) -> None:
     """Serve the limits of so many services."""
     from scaler.adapters.http.app import create_app
     from scaler.adapters.http.settings import ApiSettings
-    from scaler.adapters.http.snapshot_holder import BoardHolder
-    from tests.scaler.adapters.http.boards import board, view
+    from scaler.adapters.http.snapshot_holder import SnapshotHolder
+    from tests.scaler.adapters.http.snapshots import board, view
 
     names = [f"prod/shop-{number}" for number in range(services)]
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     # Without learning: these gateways are all new. A tick each 15 s is not needed for so long.
     settings = ApiSettings(learning_s=0.0, stale_after_s=3600.0)
 

@@ -175,7 +175,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines()
+        yield _ProgressLines()
         return
     columns = (TextColumn("fetching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=console, transient=True) as bar:
@@ -183,7 +183,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
         yield lambda at: bar.update(task, completed=at.done, total=at.total)
 
 
-class _Lines:
+class _ProgressLines:
     def __init__(self) -> None:
         self._tenth = 0
 

@@ -34,7 +34,7 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Event:
+class TrafficEvent:
     """Something that made an item's traffic differ from its habit.
 
     Attributes:
@@ -50,7 +50,7 @@ class Event:
 
 
 @dataclass(frozen=True, eq=False)
-class Traffic:
+class GeneratedTraffic:
     """A generated history and why it looks as it does.
 
     Attributes:
@@ -59,8 +59,8 @@ class Traffic:
     """
 
     history: History
-    events: tuple[Event, ...]
-    surprises: tuple[Event, ...]
+    events: tuple[TrafficEvent, ...]
+    surprises: tuple[TrafficEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def generate_history(
     step: timedelta = MINUTE,
     seed: int = 0,
     start: datetime = MONDAY,
-) -> Traffic:
+) -> GeneratedTraffic:
     """Return the traffic of the first ``n_items`` of `SERVICES`, or of variations on them.
 
     >>> generate_history(2, 1, seed=7).history.item_ids
@@ -142,13 +142,13 @@ def generate(
     *,
     step: timedelta = MINUTE,
     seed: int = 0,
-) -> Traffic:
+) -> GeneratedTraffic:
     """Return the traffic of the given services over ``start <= stamp < start + length``."""
     items = [
         _service(spec, start, length, step, np.random.default_rng((seed, i)))
         for i, spec in enumerate(specs)
     ]
-    return Traffic(
+    return GeneratedTraffic(
         History(tuple(series for series, _, _ in items)),
         tuple(event for _, announced, _ in items for event in announced),
         tuple(event for _, _, surprises in items for event in surprises),
@@ -177,7 +177,7 @@ def _service(
     length: timedelta,
     step: timedelta,
     rng: np.random.Generator,
-) -> tuple[Series, list[Event], list[Event]]:
+) -> tuple[Series, list[TrafficEvent], list[TrafficEvent]]:
     stamps = int(start.timestamp()) + int(step.total_seconds()) * np.arange(length // step)
     demand = spec.level_qps * _season(spec, stamps)
     demand += spec.level_qps * spec.pulse * _pulses(spec, stamps, step)
@@ -247,7 +247,7 @@ def _level(
 
 def _events(
     spec: ServiceSpec, start: datetime, length: timedelta, rng: np.random.Generator
-) -> Iterator[Event]:
+) -> Iterator[TrafficEvent]:
     weeks = length / (7 * DAY)
     plan = (  # kind, per week, shortest and longest in minutes, lowest and highest ratio
         (Kind.PROMOTION, spec.promotions, (60, 240), (1.5, 2.5)),
@@ -262,10 +262,12 @@ def _events(
                 begin = begin.replace(hour=int(rng.integers(8, 20)), minute=0)
             lasts = int(rng.integers(minutes[0], minutes[1] + 1)) * MINUTE
             ratio = ratios[0] + float(rng.random()) * (ratios[1] - ratios[0])
-            yield Event(spec.item_id, kind, begin, begin + lasts, ratio)
+            yield TrafficEvent(spec.item_id, kind, begin, begin + lasts, ratio)
 
 
-def _effect(event: Event, stamps: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
+def _effect(
+    event: TrafficEvent, stamps: npt.NDArray[np.int64], rng: np.random.Generator
+) -> FloatArray:
     """Return what the event multiplies the demand by, shape of ``stamps``."""
     since = (stamps - event.start.timestamp()) / 60.0
     lasts = (event.end - event.start) / MINUTE
@@ -282,7 +284,7 @@ def _effect(event: Event, stamps: npt.NDArray[np.int64], rng: np.random.Generato
     return np.where(inside, 1 + (event.ratio - 1) * height, 1.0)
 
 
-def _unobserved(qps: FloatArray, event: Event, stamps: npt.NDArray[np.int64]) -> FloatArray:
+def _unobserved(qps: FloatArray, event: TrafficEvent, stamps: npt.NDArray[np.int64]) -> FloatArray:
     """Return what monitoring saw: nothing in the outage, and too little just after it.
 
     ``rate()`` over five minutes counts only what it saw of them.

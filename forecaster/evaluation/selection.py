@@ -20,7 +20,7 @@ from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, ItemCases, bounda
 from forecaster.features.windows import Windows
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
-from forecaster.models.forecaster import CANDIDATES, Candidates, Forecaster, Service
+from forecaster.models.forecaster import CANDIDATES, Candidates, Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.lstm_training import Checkpoints, EpochReport, FittingData, fit_ensemble
 from forecaster.models.naive import LAST_VALUE, Spread
@@ -113,7 +113,7 @@ def calibrate(
 ) -> Forecaster:
     """Return the forecaster whose candidates are calibrated, and whose items have their winner."""
     levels = config.model.quantile_levels
-    services: dict[str, Service] = {}
+    services: dict[str, ItemModel] = {}
     losses: dict[str, dict[str, FloatArray]] = {}
     spreads: dict[str, list[Spread]] = {name: [] for name in CANDIDATES}
     for part in parts:
@@ -127,7 +127,7 @@ def calibrate(
         source, reason = choose(losses[part.item_id])
         series = history[part.item_id]
         until = series.start + boundaries(len(series), config)[1] * series.step
-        services[part.item_id] = Service(source, reason, shifts, until)
+        services[part.item_id] = ItemModel(source, reason, shifts, until)
         for name in CANDIDATES:
             spreads[name].append(own[name])
     target = np.concatenate([part.calibration.windows.target for part in parts])
@@ -140,7 +140,7 @@ def calibrate(
             for name in CANDIDATES
         }
     )
-    return Forecaster(candidates, services, Service(source, reason, pooled))
+    return Forecaster(candidates, services, ItemModel(source, reason, pooled))
 
 
 def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

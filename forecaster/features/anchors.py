@@ -94,7 +94,7 @@ class Timing:
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class AnchorLines:
     """What every anchor says at every sample of a block of items.
 
     Sample ``t`` of each field is sample ``first + t`` of the ``history``, the whole of what was
@@ -141,7 +141,7 @@ class Lines:
 
 
 @dataclass(frozen=True, eq=False)
-class Track(Lines):
+class Track(AnchorLines):
     """A block of items with their anchors and the anchors' blend at every sample; see `follow`.
 
     ``weights`` (anchors, items, time) make the blend. ``floor`` is the least noise scale; ``scale``
@@ -236,7 +236,7 @@ def _profiles(history: Block, first: int, timing: Timing) -> Block:
     return result
 
 
-def _lines(history: Block, first: int, daily: Block, timing: Timing) -> Lines:
+def _lines(history: Block, first: int, daily: Block, timing: Timing) -> AnchorLines:
     """Return every anchor's gain and shift at every sample from ``first`` on."""
     block, filled = history[:, first:], _filled(history, first)
     profiles = _profiles(history, first, timing)
@@ -261,7 +261,7 @@ def _lines(history: Block, first: int, daily: Block, timing: Timing) -> Lines:
         else:
             gain[:] = 1
             np.subtract(levels[span], expected, out=shift)
-    return Lines(timing, history, block, filled, profiles, gains, shifts)
+    return AnchorLines(timing, history, block, filled, profiles, gains, shifts)
 
 
 def _line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
@@ -273,7 +273,7 @@ def _line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
     return np.where(unknown, last, line) if unknown.any() else line
 
 
-def _weights(lines: Lines, floor: Block) -> tuple[Block, Block]:
+def _weights(lines: AnchorLines, floor: Block) -> tuple[Block, Block]:
     """Return the blend's weights by recent error, and what each anchor had said.
 
     The weights, ``(anchors, items, time)``, are as error ** -6 and sum to 1. What was said at the

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from forecaster import __version__
 from forecaster.errors import ForecasterError, RegistryError
 from forecaster.models.config import ModelConfig, TrainConfig
-from forecaster.models.forecaster import CANDIDATES, Candidates, Forecaster, Service
+from forecaster.models.forecaster import CANDIDATES, Candidates, Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import Ensemble
 from forecaster.models.tabular import BoostingBaseline, RidgeBaseline, column_count
 
@@ -57,12 +57,12 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -
     """
     try:
         model = model_config(config["model"])
-        services = _services(config["services"], _Part(tensors, "shifts/"), model)
+        services = _services(config["services"], _TensorGroup(tensors, "shifts/"), model)
         candidates = Candidates(
             model,
-            Ensemble.from_tensors(model, _Part(tensors, "lstm/")),
-            RidgeBaseline.from_tensors(_Part(tensors, "ridge/")),
-            BoostingBaseline.from_tensors(_Part(tensors, "boosting/")),
+            Ensemble.from_tensors(model, _TensorGroup(tensors, "lstm/")),
+            RidgeBaseline.from_tensors(_TensorGroup(tensors, "ridge/")),
+            BoostingBaseline.from_tensors(_TensorGroup(tensors, "boosting/")),
         )
         _check_fit(candidates)
         named = dict(zip(config["items"], services[:-1], strict=True))
@@ -78,7 +78,7 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -
 
 def _services(
     records: Sequence[Mapping[str, Any]], shifts: Tensors, model: ModelConfig
-) -> list[Service]:
+) -> list[ItemModel]:
     shape = (len(records), model.prediction_length, len(model.quantile_levels))
     for name in CANDIDATES:
         _require(shifts[name].shape == shape, f"shifts/{name}", shifts[name], shape)
@@ -86,7 +86,7 @@ def _services(
         if record["source"] not in CANDIDATES:
             raise ValueError(f"{record['source']!r} is none of {', '.join(CANDIDATES)}")
     return [
-        Service(
+        ItemModel(
             record["source"],
             record["reason"],
             {name: shifts[name][row] for name in CANDIDATES},
@@ -140,7 +140,7 @@ def _plain(config: ModelConfig | TrainConfig) -> dict[str, Any]:
     }
 
 
-def _service_record(service: Service) -> dict[str, Any]:
+def _service_record(service: ItemModel) -> dict[str, Any]:
     until = service.trained_until
     return {
         "source": service.source,
@@ -153,7 +153,7 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-class _Part(Tensors):
+class _TensorGroup(Tensors):
     """The arrays under one prefix; a missing one is named with it."""
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], prefix: str) -> None:

@@ -47,7 +47,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, eq=False)
-class Service:
+class ItemModel:
     """What is known of one item: who serves it, and every candidate's calibration for it.
 
     Attributes:
@@ -69,14 +69,14 @@ class Forecaster:
     """A champion: predicts any item of its step; knows those it was calibrated on by name."""
 
     candidates: Candidates
-    services: Mapping[str, Service]
-    others: Service
+    services: Mapping[str, ItemModel]
+    others: ItemModel
 
     @property
     def model(self) -> ModelConfig:
         return self.candidates.model
 
-    def service(self, item_id: str) -> Service:
+    def service(self, item_id: str) -> ItemModel:
         """Return what is known of an item; of an unknown one, what holds for all others."""
         return self.services.get(item_id, self.others)
 
@@ -105,7 +105,7 @@ class Forecaster:
             sources=tuple(service.source for service in services),
         )
 
-    def _quantiles(self, series: Sequence[Series], services: Sequence[Service]) -> Block:
+    def _quantiles(self, series: Sequence[Series], services: Sequence[ItemModel]) -> Block:
         """Return the calibrated quantiles, ``(items, horizon, levels)`` QPS."""
         sources = np.array([service.source for service in services])
         needed = set(NAIVE) & set(sources.tolist())

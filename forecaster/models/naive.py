@@ -66,7 +66,7 @@ def naive_forecasts(
 
     All but the day's shape look into the whole history, so that a track's tail suffices.
     """
-    past = _Past(track, rows, track.first + origins)
+    past = _SampleHistory(track, rows, track.first + origins)
     makers: dict[str, Callable[[], Naive]] = {
         LAST_VALUE: lambda: _last_value(past),
         SEASONAL_DAY: lambda: _seasonal(past, track.timing.day),
@@ -78,7 +78,7 @@ def naive_forecasts(
 
 
 @dataclass(frozen=True, eq=False)
-class _Past:
+class _SampleHistory:
     """The whole history of a track, filled, and the origins in it."""
 
     track: Track
@@ -113,19 +113,19 @@ class _Past:
         return np.where(index >= 0, found, smoothing.NAN)
 
 
-def _last_value(past: _Past) -> Naive:
+def _last_value(past: _SampleHistory) -> Naive:
     timing = past.track.timing
     error = past.values - smoothing.lagged(past.filled, timing.middle)
     path = past.filled[past.rows, past.origins][:, None]
     return past.result(np.repeat(path, timing.prediction_length, axis=1), error)
 
 
-def _seasonal(past: _Past, period: int) -> Naive:
+def _seasonal(past: _SampleHistory, period: int) -> Naive:
     error = past.values - smoothing.lagged(past.filled, period)
     return past.result(past.at(past.filled, past.ahead - period), error)
 
 
-def _day_shape(past: _Past, origins: Indices) -> Naive:
+def _day_shape(past: _SampleHistory, origins: Indices) -> Naive:
     track = past.track
     shape = track.anchors(past.rows, origins)[:, :, _DAY_SHAPE_ANCHOR]
     return past.result(
@@ -133,7 +133,7 @@ def _day_shape(past: _Past, origins: Indices) -> Naive:
     )
 
 
-def _holt_winters(past: _Past) -> Naive:
+def _holt_winters(past: _SampleHistory) -> Naive:
     timing = past.track.timing
     level, season = holt_winters(past.values, timing.day)
     said = smoothing.lagged(level, timing.middle) + smoothing.lagged(season, timing.day)

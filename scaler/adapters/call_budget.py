@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 
-class Round:
+class CallBudget:
     """One tick's questions. Safe to use from several threads.
 
     Args:

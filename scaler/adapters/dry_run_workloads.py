@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from scaler.control.observations import Workload
-from scaler.control.ports import Watched
+from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ServiceView
 
 # Long since ready: nobody warms up that does not exist.
 WARM_S = 3600.0
 
 
-class Standalone:
+class DryRunWorkloads:
     """The replicas that plans ask for."""
 
     def __init__(self) -> None:
         self._planned: dict[str, int] = {}
 
-    def seen(self, watched: Sequence[Watched], now: float) -> Mapping[str, Workload | str]:  # noqa: ARG002
+    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:  # noqa: ARG002
         found: dict[str, Workload | str] = {}
         for one in watched:
             least = one.policy.scale.min_replicas

@@ -6,7 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from scaler.control.snapshot import Board
+from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger("scaler.decisions")
 
@@ -29,7 +29,7 @@ class DecisionLog:
     def __init__(self) -> None:
         self._last: dict[str, tuple[object, ...]] = {}
 
-    def write(self, board: Board) -> None:
+    def write(self, board: Snapshot) -> None:
         self._last = {item: key for item, key in self._last.items() if item in board.services}
         for item_id, view in board.services.items():
             if view.decision is None:

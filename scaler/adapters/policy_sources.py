@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scaler.control.cluster_port import Cluster
-from scaler.control.ports import Watched
+from scaler.control.ports import WatchedPolicy
 from scaler.errors import PolicyError
 from scaler.policy.files import examine_policies
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import plain_hpa
 
 LOGGER = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class FilePolicies:
         self._stamp = self._stamps()
         self._watched = self._read()
 
-    def current(self) -> tuple[Watched, ...]:
+    def current(self) -> tuple[WatchedPolicy, ...]:
         stamp = self._stamps()
         if stamp != self._stamp:
             self._stamp = stamp
@@ -47,7 +47,7 @@ class FilePolicies:
         ]
         return tuple(sorted((str(f), f.stat().st_mtime_ns) for f in files if f.exists()))
 
-    def _read(self) -> tuple[Watched, ...]:
+    def _read(self) -> tuple[WatchedPolicy, ...]:
         good, wrong = examine_policies(self._paths)
         if wrong:
             raise PolicyError("\n".join(wrong))
@@ -57,7 +57,7 @@ class FilePolicies:
                     f"{document.where}: spec.demand.query is missing: what to ask Prometheus for"
                 )
         return tuple(
-            Watched(document.policy, document.replay.hpa or plain_hpa(document.policy))
+            WatchedPolicy(document.policy, document.replay.hpa or plain_hpa(document.policy))
             for document in good
         )
 
@@ -71,11 +71,11 @@ class ClusterPolicies:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._good: dict[str, tuple[str, ServicePolicy]] = {}  # of each item, with the object's uid
+        self._good: dict[str, tuple[str, Policy]] = {}  # of each item, with the object's uid
 
-    def current(self) -> tuple[Watched, ...]:
-        found: list[Watched] = []
-        good: dict[str, tuple[str, ServicePolicy]] = {}
+    def current(self) -> tuple[WatchedPolicy, ...]:
+        found: list[WatchedPolicy] = []
+        good: dict[str, tuple[str, Policy]] = {}
         for item, kept in self._cluster.policies().items():
             uid, policy = self._good.get(item, ("", None))
             if kept.policy is not None:
@@ -86,6 +86,6 @@ class ClusterPolicies:
                 continue
             good[item] = kept.uid, policy
             if policy.demand_query is not None:
-                found.append(Watched(policy, plain_hpa(policy), kept.published))
+                found.append(WatchedPolicy(policy, plain_hpa(policy), kept.published))
         self._good = good
         return tuple(found)

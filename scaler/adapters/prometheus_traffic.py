@@ -15,15 +15,15 @@ from functools import partial
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import Answer, Grid
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
 from forecaster.adapters.prometheus.client import PrometheusSource
 from forecaster.adapters.prometheus.fetch import RangeQuery, chunks
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.data.series import FloatArray, Series
 from forecaster.errors import ForecasterError, PrometheusAwayError
-from scaler.adapters.call_budget import Round
-from scaler.control.observations import Heard
-from scaler.control.ports import Ask
+from scaler.adapters.call_budget import CallBudget
+from scaler.control.observations import ServiceMetrics
+from scaler.control.ports import TrafficQuery
 
 # Demand is asked on a finer grid than the forecast's, so that one query gives both.
 FINE_S = 15
@@ -65,9 +65,9 @@ class PrometheusTraffic:
         for source in self._sources:
             source.close()
 
-    def hear(self, asks: Sequence[Ask], now: float) -> list[Heard]:
+    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         """Return what is known of each service now, in order."""
-        this = Round(self._workers, HEAR_S, self._stopping)
+        this = CallBudget(self._workers, HEAR_S, self._stopping)
         # Of whom least is known goes first: where time is short, all have their turn.
         turns = sorted(range(len(asks)), key=lambda i: asks[i].since)
         heard = self._pool.map(lambda i: self._hear(asks[i], now, this), turns)
@@ -78,34 +78,34 @@ class PrometheusTraffic:
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
     ) -> list[Series | str]:
         """Return the past of each ``(item_id, PromQL)``, or why there is none, in order."""
-        this = Round(self._workers, HISTORIES_S, self._stopping)
+        this = CallBudget(self._workers, HISTORIES_S, self._stopping)
         ask = partial(self._history, length=length, now=now, this=this)
         return list(self._pool.map(ask, *zip(*queries, strict=True))) if queries else []
 
-    def _hear(self, ask: Ask, now: float, this: Round) -> Heard:
+    def _hear(self, ask: TrafficQuery, now: float, this: CallBudget) -> ServiceMetrics:
         last = int(now // FINE_S) * FINE_S
         first = max(int(ask.since // FINE_S + 1) * FINE_S, last - CATCH_UP_S)
-        grid = Grid(min(first, last), FINE_S, (last - min(first, last)) // FINE_S + 1)
+        grid = QueryGrid(min(first, last), FINE_S, (last - min(first, last)) // FINE_S + 1)
         try:
             values = _only(self._asked(ask.demand_query, grid, this), ask.demand_query)
             latency = self._latency(ask.slo_query, last, this)
         except (ForecasterError, ValueError) as error:
-            return Heard(float("nan"), fault=str(error))
+            return ServiceMetrics(float("nan"), fault=str(error))
         stamps = grid.first + FINE_S * np.arange(grid.count)
         whole = (stamps % self._step_s == 0) & (stamps > ask.since)
         samples = tuple(
             zip(stamps[whole].astype(float).tolist(), values[whole].tolist(), strict=True)
         )
-        return Heard(float(values[-1]), samples, latency)
+        return ServiceMetrics(float(values[-1]), samples, latency)
 
-    def _latency(self, query: str | None, stamp: int, this: Round) -> float | None:
+    def _latency(self, query: str | None, stamp: int, this: CallBudget) -> float | None:
         if query is None:
             return None
-        value = float(_only(self._asked(query, Grid(stamp, FINE_S, 1), this), query)[0])
+        value = float(_only(self._asked(query, QueryGrid(stamp, FINE_S, 1), this), query)[0])
         return value if np.isfinite(value) else None
 
     def _history(
-        self, item_id: str, query: str, *, length: timedelta, now: float, this: Round
+        self, item_id: str, query: str, *, length: timedelta, now: float, this: CallBudget
     ) -> Series | str:
         end = datetime.fromtimestamp(int(now // self._step_s + 1) * self._step_s, UTC)
         ranged = RangeQuery(query, end - length, end, timedelta(seconds=self._step_s))
@@ -120,7 +120,7 @@ class PrometheusTraffic:
             return str(error)
         return Series(item_id, ranged.start, ranged.step, np.concatenate(values))
 
-    def _asked(self, query: str, grid: Grid, this: Round) -> Answer:
+    def _asked(self, query: str, grid: QueryGrid, this: CallBudget) -> PrometheusAnswer:
         over = this.over()
         if over is not None:
             raise PrometheusAwayError(over)
@@ -148,7 +148,7 @@ class PrometheusTraffic:
         return source
 
 
-def _only(answer: Answer, query: str) -> FloatArray:
+def _only(answer: PrometheusAnswer, query: str) -> FloatArray:
     """Return the values of the one series; what cannot be a rate is NaN."""
     if len(answer.series) != 1:
         count = len(answer.series)

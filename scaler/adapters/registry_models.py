@@ -21,7 +21,7 @@ BLOCK = 128  # items at once: of a thousand pasts of eight days, each copy is 92
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Predicted:
+class ModelForecast:
     """One model's forecast of its items, and why there is none of the others."""
 
     forecast: Forecast | None
@@ -29,7 +29,7 @@ class Predicted:
     faults: Mapping[str, str]
 
 
-class Models:
+class RegistryModels:
     """The champions of a registry, by name.
 
     A model that is corrupt or gone leaves the one that serves in place; where none serves yet, the
@@ -68,14 +68,14 @@ class Models:
     def step(self, name: str) -> timedelta | None:
         return self._loaded[name].forecaster.model.step if name in self._loaded else None
 
-    def predict(self, name: str, series: Sequence[Series]) -> Predicted:
+    def predict(self, name: str, series: Sequence[Series]) -> ModelForecast:
         """Return the forecast of all items that have a known sample.
 
         Pasts are taken from ``series`` a block at a time, and not kept.
         """
         if name not in self._loaded:
             why = self._faults.get(name, f"model {name} is not loaded")
-            return Predicted(None, {}, {one.item_id: why for one in series})
+            return ModelForecast(None, {}, {one.item_id: why for one in series})
         parts: list[Forecast] = []
         faults: dict[str, str] = {}
         pasts = iter(series)
@@ -94,9 +94,11 @@ class Models:
                 faults |= {one.item_id: f"{name}: {error!r}" for one in known}
         give_back()
         if not parts:
-            return Predicted(None, {}, faults)
+            return ModelForecast(None, {}, faults)
         forecast = _joined(parts)
-        return Predicted(forecast, {item: i for i, item in enumerate(forecast.item_ids)}, faults)
+        return ModelForecast(
+            forecast, {item: i for i, item in enumerate(forecast.item_ids)}, faults
+        )
 
 
 def _joined(parts: Sequence[Forecast]) -> Forecast:

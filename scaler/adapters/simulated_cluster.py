@@ -13,19 +13,19 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from forecaster.data.series import History, Series
-from scaler.control.observations import Heard, Workload
-from scaler.control.ports import Ask, Watched
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.ports import TrafficQuery, WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
 from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
 from scaler.policy.service_model import ServiceModel
-from scaler.simulation.replicas import Cluster
-from scaler.simulation.service import Service
+from scaler.simulation.replicas import SimulatedReplicas
+from scaler.simulation.service import RequestQueue
 
 DELAY_S, WINDOW_S = 15.0, 60.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Inhabitant:
+class SimulatedService:
     """One simulated service: its recorded demand, how it behaves, the autoscaler beside it."""
 
     series: Series
@@ -34,7 +34,7 @@ class Inhabitant:
     replicas: int
 
 
-class Simulated:
+class SimulatedCluster:
     """Traffic and workloads of simulated services; see `loop.Traffic` and `loop.Workloads`.
 
     Args:
@@ -42,13 +42,13 @@ class Simulated:
         start: seconds since the epoch.
     """
 
-    def __init__(self, inhabitants: Sequence[Inhabitant], start: float) -> None:
+    def __init__(self, inhabitants: Sequence[SimulatedService], start: float) -> None:
         self._homes = {
-            one.series.item_id: _Home(one, start, i) for i, one in enumerate(inhabitants)
+            one.series.item_id: _ServiceLife(one, start, i) for i, one in enumerate(inhabitants)
         }
         self._history = History(tuple(one.series for one in inhabitants))
 
-    def hear(self, asks: Sequence[Ask], now: float) -> list[Heard]:
+    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         return [self._heard(ask, now) for ask in asks]
 
     def histories(
@@ -57,7 +57,7 @@ class Simulated:
         end = datetime.fromtimestamp(now - DELAY_S, UTC)
         return [self._history[item].between(end - length, end) for item, _ in queries]
 
-    def seen(self, watched: Sequence[Watched], now: float) -> Mapping[str, Workload | str]:
+    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         for home in self._homes.values():
             home.live_until(now)
         return {one.policy.item_id: self._homes[one.policy.item_id].workload() for one in watched}
@@ -71,23 +71,23 @@ class Simulated:
                 enforced[view.item_id] = Condition(ConditionKind.READY, True, "Enforcing")
         return enforced
 
-    def _heard(self, ask: Ask, now: float) -> Heard:
+    def _heard(self, ask: TrafficQuery, now: float) -> ServiceMetrics:
         series = self._history[ask.item_id]
         step = series.step.total_seconds()
         first = math.floor((ask.since - series.stamps[0]) / step) + 1
         last = math.floor((now - DELAY_S - series.stamps[0]) / step)
         places = range(max(first, 0), min(last, len(series) - 1) + 1)
         samples = tuple((float(series.stamps[k]), float(series.values[k])) for k in places)
-        return Heard(self._homes[ask.item_id].observed, samples)
+        return ServiceMetrics(self._homes[ask.item_id].observed, samples)
 
 
-class _Home:
+class _ServiceLife:
     """One service, living from tick to tick of its autoscaler."""
 
-    def __init__(self, one: Inhabitant, start: float, seed: int) -> None:
+    def __init__(self, one: SimulatedService, start: float, seed: int) -> None:
         self._one, self._now = one, start
-        self._cluster = Cluster(one.model, one.replicas, np.random.default_rng(seed))
-        self._service = Service(one.model)
+        self._cluster = SimulatedReplicas(one.model, one.replicas, np.random.default_rng(seed))
+        self._service = RequestQueue(one.model)
         self._hpa = HPA(one.net)
         self._seen: list[float] = []
         self.floor = one.net.min_replicas

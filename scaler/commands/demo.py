@@ -17,9 +17,9 @@ from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
-    from scaler.adapters.simulated_cluster import Simulated
-    from scaler.control.ports import Watched
-    from scaler.control.snapshot import Board
+    from scaler.adapters.simulated_cluster import SimulatedCluster
+    from scaler.control.ports import WatchedPolicy
+    from scaler.control.snapshot import Snapshot
     from scaler.policy.replay_settings import ReplaySettings
 
 TICK_S = 15.0
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from scaler.adapters.registry_models import Models
+    from scaler.adapters.registry_models import RegistryModels
     from scaler.commands.demo_output import print_ledger
     from scaler.commands.endpoint import serve
-    from scaler.control.loop import Loop
+    from scaler.control.loop import ControlLoop
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))
-        boards: list[Board] = []
+        boards: list[Snapshot] = []
         publish = boards.append if args.once else serve(args.listen, stack)
-        loop = Loop(world, Models(args.models), world, history.step, publish)
+        loop = ControlLoop(world, RegistryModels(args.models), world, history.step, publish)
         for tick in range(round(DAY.total_seconds() / TICK_S)):
             begun = time.monotonic()
             loop.tick([one.watched for one in watched], start + tick * TICK_S)
@@ -77,14 +77,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Staged(NamedTuple):
-    watched: Watched
+    watched: WatchedPolicy
     settings: ReplaySettings
 
 
 def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
     """Return the history and the policies of its items, all served by one model."""
     from forecaster.adapters.tables.history_files import read_history
-    from scaler.control.ports import Watched
+    from scaler.control.ports import WatchedPolicy
     from scaler.policy.files import read_policies
     from scaler.policy.replay_settings import plain_hpa
 
@@ -100,15 +100,15 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
         if policy.capacity_qps is None:
             raise ReplayError(f"{document.where}: spec.capacity.requestsPerReplica is not given")
         hpa = document.replay.hpa or plain_hpa(policy)
-        staged.append(_Staged(Watched(policy, hpa), document.replay))
+        staged.append(_Staged(WatchedPolicy(policy, hpa), document.replay))
     if not staged:
         raise ReplayError("no policy is given; name a file or a directory by --policies")
     return history, staged
 
 
-def _world(history: History, staged: list[_Staged]) -> tuple[float, Simulated]:
+def _world(history: History, staged: list[_Staged]) -> tuple[float, SimulatedCluster]:
     """Return when the last day of the history starts, and the simulated cluster that lives it."""
-    from scaler.adapters.simulated_cluster import Inhabitant, Simulated
+    from scaler.adapters.simulated_cluster import SimulatedCluster, SimulatedService
     from scaler.policy.replay_settings import DEFAULT_TARGET
     from scaler.simulation.preparation import net_under
 
@@ -124,5 +124,5 @@ def _world(history: History, staged: list[_Staged]) -> tuple[float, Simulated]:
         known = before[before >= 0]  # what is not known is NaN
         replicas = math.ceil(float(known[-1]) / capacity / DEFAULT_TARGET) if len(known) else 1
         replicas = min(max(replicas, hpa.min_replicas), hpa.max_replicas)
-        inhabitants.append(Inhabitant(series, model, net_under(hpa, capacity), replicas))
-    return start, Simulated(inhabitants, start)
+        inhabitants.append(SimulatedService(series, model, net_under(hpa, capacity), replicas))
+    return start, SimulatedCluster(inhabitants, start)

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from scaler.control.snapshot import Board
+from scaler.control.snapshot import Snapshot
 
 HEADS = (
     "service",
@@ -19,7 +19,7 @@ HEADS = (
 )
 
 
-def print_ledger(board: Board, console: Console | None = None) -> None:
+def print_ledger(board: Snapshot, console: Console | None = None) -> None:
     """Print what each service's replicas cost beside those of a plain HPA."""
     console = console or Console()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

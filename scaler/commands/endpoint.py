@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
     from scaler.adapters.tracing import Tracing
-    from scaler.control.snapshot import Board
+    from scaler.control.snapshot import Snapshot
 
 # Conditions that say that a call has failed, and whose.
 FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
 
 
-def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
+def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Snapshot], None]:
     """Start an endpoint without tokens, on loopback; return what publishes a board to it."""
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
@@ -31,7 +31,7 @@ def served(
     stack: contextlib.ExitStack,
     tracing: Tracing | None = None,
     rpc: Address | None = None,
-) -> Callable[[Board], None]:
+) -> Callable[[Snapshot], None]:
     """Start an endpoint; return what publishes a board to it.
 
     Args:
@@ -44,11 +44,11 @@ def served(
     from scaler.adapters.http.app import add_page, create_app
     from scaler.adapters.http.metrics import Telemetry
     from scaler.adapters.http.server import ApiServer, check_access
-    from scaler.adapters.http.snapshot_holder import BoardHolder
+    from scaler.adapters.http.snapshot_holder import SnapshotHolder
     from scaler.commands.grpc_server import beside
 
     check_access(address, settings)
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
@@ -58,7 +58,7 @@ def served(
     server = stack.enter_context(ApiServer(app, address, beside(app, holder, settings, rpc)))
     print(f"serving {server.url}", flush=True)
 
-    def publish(board: Board) -> None:
+    def publish(board: Snapshot) -> None:
         telemetry.observe(board)
         for condition in (c for view in board.services.values() for c in view.conditions):
             if condition.reason in FAILURES:

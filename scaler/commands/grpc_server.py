@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from scaler.adapters.grpc.server import RpcServer
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
-    from scaler.adapters.http.snapshot_holder import BoardHolder
-    from scaler.limits.descriptors import Call, Reply
+    from scaler.adapters.http.snapshot_holder import SnapshotHolder
+    from scaler.limits.descriptors import DescriptorCall, DescriptorReply
 
 Beside = AbstractAsyncContextManager[object]
 
 
 def beside(
-    app: FastAPI, holder: BoardHolder, settings: ApiSettings, address: Address | None
+    app: FastAPI, holder: SnapshotHolder, settings: ApiSettings, address: Address | None
 ) -> list[Beside]:
     """Return what is to run beside the application, and have it decide at ``POST /json``.
 
@@ -36,12 +36,12 @@ def beside(
         PolicyError: gRPC is asked for, but not installed.
         ServingError: it would be open to everybody, or cannot be set up.
     """
-    from scaler.adapters.envoy.decider import Gate
-    from scaler.adapters.envoy.local_limiters import ResidentGateway
+    from scaler.adapters.envoy.decider import RateLimitDecider
+    from scaler.adapters.envoy.local_limiters import LocalLimiters
     from scaler.adapters.http.ratelimit_json import add_rate_limit
 
-    resident = ResidentGateway(app.state.desk, instance_name(socket.gethostname()), holder.clock)
-    gate = Gate(resident, holder.clock)
+    resident = LocalLimiters(app.state.desk, instance_name(socket.gethostname()), holder.clock)
+    gate = RateLimitDecider(resident, holder.clock)
     add_rate_limit(app, gate.decide)
     if address is None:
         return [resident]
@@ -60,10 +60,10 @@ def instance_name(host: str) -> str:
 
 def _rpc(
     app: FastAPI,
-    holder: BoardHolder,
+    holder: SnapshotHolder,
     settings: ApiSettings,
     address: Address,
-    decide: Callable[[Call], Reply],
+    decide: Callable[[DescriptorCall], DescriptorReply],
 ) -> RpcServer:
     from scaler.adapters.http.auth import Tokens
     from scaler.adapters.http.server import check_access

@@ -73,14 +73,14 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(limiters: PolledLimiters, address: Address) -> None:
     """Decide until told to stop."""
-    from scaler.adapters.envoy.decider import Gate
+    from scaler.adapters.envoy.decider import RateLimitDecider
     from scaler.adapters.envoy.rls import add_rate_limit_service
     from scaler.adapters.grpc.server import Hosted, RpcServer
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    gate = Gate(limiters, time.monotonic)
+    gate = RateLimitDecider(limiters, time.monotonic)
     # Without a lease it lets everything pass, as any gateway does: that is an answer too.
     hosted = Hosted(lambda server: add_rate_limit_service(server, gate.decide), lambda: True)
     async with limiters, RpcServer(address, [hosted], lambda: True) as server:

@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scaler.control.snapshot import Board, ServiceView
+from scaler.control.snapshot import ServiceView, Snapshot
 
 HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
 
 
-def print_board(board: Board, console: Console | None = None) -> None:
+def print_board(board: Snapshot, console: Console | None = None) -> None:
     """Print what was decided."""
     console = console or Console()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -17,10 +17,10 @@ from datetime import timedelta
 import numpy as np
 
 from forecaster.data.series import Series
-from scaler.control.demand_history import HISTORY, Pasts
-from scaler.control.ports import Traffic
+from scaler.control.demand_history import HISTORY, DemandHistory
+from scaler.control.ports import TrafficSource
 from scaler.decision.capacity import Capacity, given_capacity
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 
 LOGGER = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class _Learned:
     tried_at: float = -math.inf
 
 
-class Capacities:
+class CapacityTracker:
     """Confined to the loop's thread.
 
     Args:
@@ -49,17 +49,17 @@ class Capacities:
         step: between two moments.
     """
 
-    def __init__(self, traffic: Traffic, pasts: Pasts, step: timedelta) -> None:
+    def __init__(self, traffic: TrafficSource, pasts: DemandHistory, step: timedelta) -> None:
         self._traffic, self._pasts, self._step_s = traffic, pasts, step.total_seconds()
         self._learned: dict[str, _Learned] = {}
 
-    def keep(self, policies: Iterable[ServicePolicy]) -> None:
+    def keep(self, policies: Iterable[Policy]) -> None:
         """Forget all but these; what is given need not be learned."""
         learning = {policy.item_id for policy in policies if policy.capacity_qps is None}
         for gone in self._learned.keys() - learning:
             del self._learned[gone]
 
-    def of(self, policy: ServicePolicy) -> Capacity | str:
+    def of(self, policy: Policy) -> Capacity | str:
         """Return what one ready replica sustains, or why that is not known."""
         if policy.capacity_qps is not None:
             return given_capacity(policy.capacity_qps)
@@ -79,7 +79,7 @@ class Capacities:
             learned.taken_at = now
             learned.moments.append((load, latency_s))
 
-    def look_back(self, policies: Sequence[ServicePolicy], now: float) -> None:
+    def look_back(self, policies: Sequence[Policy], now: float) -> None:
         """Take in the past of these policies, where they say how to ask for it."""
         due = [
             policy
@@ -97,7 +97,7 @@ class Capacities:
             demand = self._pasts.series(policy.item_id)
             learned.moments.extend(_moments(demand, replicas, latency))
 
-    def learn(self, policies: Iterable[ServicePolicy], now: float) -> None:
+    def learn(self, policies: Iterable[Policy], now: float) -> None:
         """Learn anew what has not been tried for longest: one service a tick, for it takes time."""
         due = [
             (learned.tried_at, policy.item_id, policy.slo.latency_s)

@@ -19,7 +19,7 @@ _NUMBERS = tuple(f.name for f in fields(Trust) if f.name != "standing")
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class ServiceCheckpoint:
     """What one service leaves behind.
 
     Attributes:
@@ -35,13 +35,13 @@ class Memory:
     trust: Trust | None = None
 
 
-NOTHING = Memory()
+EMPTY_CHECKPOINT = ServiceCheckpoint()
 
 
-def to_plain(memory: Memory) -> dict[str, Any]:
+def to_plain(memory: ServiceCheckpoint) -> dict[str, Any]:
     """Return a memory as JSON values.
 
-    >>> to_plain(Memory(factor=0.81234567))
+    >>> to_plain(ServiceCheckpoint(factor=0.81234567))
     {'factor': 0.8123, 'usual': {}}
     """
     plain: dict[str, Any] = {
@@ -63,18 +63,18 @@ def to_plain(memory: Memory) -> dict[str, Any]:
     return plain
 
 
-def from_plain(plain: Mapping[str, Any] | None) -> Memory:
+def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
     """Return what `to_plain` wrote.
 
     Raises:
         ValueError: it was written by another version, or by somebody else.
     """
     if plain is None:
-        return NOTHING
+        return EMPTY_CHECKPOINT
     try:
         capacity = plain.get("capacity")
         trust = plain.get("trust")
-        return Memory(
+        return ServiceCheckpoint(
             None if capacity is None else _capacity(capacity),
             float(plain["factor"]),
             {str(name): float(qps) for name, qps in plain["usual"].items()},

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from scaler.control.snapshot import Condition
 from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Refusal, Target
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class ScaledWorkload:
     """What an autoscaler scales, as it stands.
 
     Attributes:
@@ -51,7 +51,7 @@ class Workload:
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class KeptPolicy:
+class PolicyObject:
     """A DemandPolicy as the cluster keeps it.
 
     Attributes:
@@ -65,7 +65,7 @@ class KeptPolicy:
     item_id: str
     uid: str
     generation: int
-    policy: ServicePolicy | None
+    policy: Policy | None
     faults: tuple[str, ...] = ()
     deleting: bool = False
     guarded: bool = False
@@ -133,7 +133,7 @@ class FloorOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Contact:
+class ClusterContact:
     """How well the cluster is seen.
 
     Attributes:
@@ -148,10 +148,10 @@ class Contact:
 class Cluster(Protocol):
     """Raises `ClusterError` alone; after that nothing is half-written."""
 
-    def policies(self) -> Mapping[str, KeptPolicy]:
+    def policies(self) -> Mapping[str, PolicyObject]:
         """Return the DemandPolicies by item_id, from memory; makes no call."""
 
-    def observe(self, target: Target) -> Workload:
+    def observe(self, target: Target) -> ScaledWorkload:
         """Return an autoscaler and its pods, from memory where it is fresh.
 
         Raises:
@@ -194,7 +194,7 @@ class Cluster(Protocol):
         Never raises: an Event that is lost does no harm.
         """
 
-    def contact(self) -> Contact:
+    def contact(self) -> ClusterContact:
         """Return how well the cluster is seen; makes no call."""
 
 

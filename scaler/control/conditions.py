@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from scaler.control.observations import Heard
+from scaler.control.observations import ServiceMetrics
 from scaler.control.snapshot import Condition, ConditionKind
 from scaler.decision.trust import Standing, Trust
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 
 
-def data_fresh(policy: ServicePolicy, heard: Heard) -> Condition:
+def data_fresh(policy: Policy, heard: ServiceMetrics) -> Condition:
     """Return whether the demand is known now."""
     if heard.fault is not None:
         return Condition(ConditionKind.DATA_FRESH, False, "QueryFailed", heard.fault)

@@ -12,8 +12,8 @@ from typing import overload
 import numpy as np
 
 from forecaster.data.series import Block, Series
-from scaler.control.ports import Traffic
-from scaler.policy.policy import ServicePolicy
+from scaler.control.ports import TrafficSource
+from scaler.policy.policy import Policy
 
 LOGGER = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ AT_ONCE = 100
 
 
 @dataclass(slots=True)
-class _Past:
+class _Samples:
     """The samples of one item; the last one ends at ``end``."""
 
     values: Block  # of a thousand items, the memory counts
@@ -42,7 +42,7 @@ class _Past:
                 self.values[-1] = value
 
 
-class Pasts:
+class DemandHistory:
     """Reads each past once and adds to it. Confined to the loop's thread.
 
     Args:
@@ -50,9 +50,9 @@ class Pasts:
         step: of the grid.
     """
 
-    def __init__(self, traffic: Traffic, step: timedelta) -> None:
+    def __init__(self, traffic: TrafficSource, step: timedelta) -> None:
         self._traffic, self._step, self._step_s = traffic, step, step.total_seconds()
-        self._pasts: dict[str, _Past] = {}
+        self._pasts: dict[str, _Samples] = {}
         self._tried: dict[str, float] = {}
         self._told: dict[str, str] = {}  # of each item, what was logged last
 
@@ -70,7 +70,7 @@ class Pasts:
             for gone in kept.keys() - items:
                 del kept[gone]
 
-    def take_up(self, policies: Iterable[ServicePolicy], now: float) -> list[str]:
+    def take_up(self, policies: Iterable[Policy], now: float) -> list[str]:
         """Read the pasts that are not known yet; return whose were read."""
         due = [
             (policy.item_id, policy.demand_query)
@@ -89,7 +89,7 @@ class Pasts:
                 self._told[item] = past
                 continue
             last = past.end - past.step
-            self._pasts[item] = _Past(past.values.astype(np.float32), last.timestamp())
+            self._pasts[item] = _Samples(past.values.astype(np.float32), last.timestamp())
         return [item for item, _ in due if item in self._pasts]
 
     def since(self, item: str, now: float) -> float:
@@ -103,7 +103,7 @@ class Pasts:
 
     def of(self, items: Sequence[str]) -> Sequence[Series]:
         """Return the pasts of items, each made when it is looked at: a thousand are 92 MB."""
-        return _Lazily(self, items)
+        return _LazySeries(self, items)
 
     def series(self, item: str) -> Series:
         past = self._pasts[item]
@@ -112,8 +112,8 @@ class Pasts:
         return Series(item, start, self._step, past.values.astype(np.float64))
 
 
-class _Lazily(Sequence[Series]):
-    def __init__(self, pasts: Pasts, items: Sequence[str]) -> None:
+class _LazySeries(Sequence[Series]):
+    def __init__(self, pasts: DemandHistory, items: Sequence[str]) -> None:
         self._pasts, self._items = pasts, items
 
     def __len__(self) -> int:
@@ -125,5 +125,5 @@ class _Lazily(Sequence[Series]):
     def __getitem__(self, place: slice) -> Sequence[Series]: ...
     def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
         if isinstance(place, slice):
-            return _Lazily(self._pasts, self._items[place])
+            return _LazySeries(self._pasts, self._items[place])
         return self._pasts.series(self._items[place])

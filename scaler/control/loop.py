@@ -13,43 +13,56 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from scaler.control.capacity_tracker import Capacities
+from scaler.control.capacity_tracker import CapacityTracker
 from scaler.control.checkpoint import from_plain, to_plain
 from scaler.control.conditions import data_fresh, forecast_trusted, not_decided
-from scaler.control.demand_history import Pasts
-from scaler.control.observations import Heard, Workload
-from scaler.control.ports import Ask, Models, Predicted, Traffic, Watched, Workloads
-from scaler.control.service_state import LiveService
-from scaler.control.snapshot import Board, Condition, Fan, ServiceView, with_condition
-from scaler.decision.lead_demand import Outlook, outlooks
-from scaler.policy.policy import ServicePolicy
+from scaler.control.demand_history import DemandHistory
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.ports import (
+    BatchForecast,
+    ForecastModels,
+    TrafficQuery,
+    TrafficSource,
+    WatchedPolicy,
+    Workloads,
+)
+from scaler.control.service_state import ServiceState
+from scaler.control.snapshot import (
+    Condition,
+    PublishedForecast,
+    ServiceView,
+    Snapshot,
+    with_condition,
+)
+from scaler.decision.lead_demand import LeadForecast, lead_forecasts
+from scaler.policy.policy import Policy
 
 LOGGER = logging.getLogger(__name__)
 
 
-class Loop:
+class ControlLoop:
     """Everything that is watched. `tick` is called from one thread."""
 
     def __init__(
         self,
-        traffic: Traffic,
-        models: Models,
+        traffic: TrafficSource,
+        models: ForecastModels,
         workloads: Workloads,
         step: timedelta,
-        publish: Callable[[Board], None],
+        publish: Callable[[Snapshot], None],
         leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._traffic, self._models, self._workloads = traffic, models, workloads
         self._step_s = step.total_seconds()
         self._publish, self._leads = publish, leads
-        self._services: dict[str, LiveService] = {}
-        self._pasts = Pasts(traffic, step)
-        self._capacities = Capacities(traffic, self._pasts, step)
-        self._forecasts: dict[str, Predicted] = {}
+        self._services: dict[str, ServiceState] = {}
+        self._pasts = DemandHistory(traffic, step)
+        self._capacities = CapacityTracker(traffic, self._pasts, step)
+        self._forecasts: dict[str, BatchForecast] = {}
         self._forecast_at = -math.inf
         self._ticks = 0
 
-    def tick(self, watched: Sequence[Watched], now: float) -> Board:
+    def tick(self, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
         """Decide on every policy once; return what was published."""
         begun = time.perf_counter()
         self._enrol(watched, now)
@@ -69,11 +82,11 @@ class Loop:
         self._ticks += 1
         services = {view.item_id: _with(view, acted.get(view.item_id)) for view in views}
         seconds = time.perf_counter() - begun
-        board = Board(self._ticks, now, services, seconds, self._leads())
+        board = Snapshot(self._ticks, now, services, seconds, self._leads())
         self._publish(board)
         return board
 
-    def _enrol(self, watched: Sequence[Watched], now: float) -> None:
+    def _enrol(self, watched: Sequence[WatchedPolicy], now: float) -> None:
         """Take up new policies with their past, changed ones without forgetting, drop old ones."""
         policies = [one.policy for one in watched]
         names = {policy.item_id for policy in policies}
@@ -90,9 +103,9 @@ class Loop:
                 self._services[item] = self._service(one)
             self._services[item].follow_policy(one.policy, one.hpa)
 
-    def _service(self, one: Watched) -> LiveService:
+    def _service(self, one: WatchedPolicy) -> ServiceState:
         """Return a service with what was remembered of it."""
-        service = LiveService(one.policy, one.hpa, self._step_s)
+        service = ServiceState(one.policy, one.hpa, self._step_s)
         try:
             memory = from_plain(one.remembered)
         except ValueError as error:
@@ -103,13 +116,15 @@ class Loop:
             self._capacities.remember(one.policy.item_id, memory.capacity)
         return service
 
-    def _hear(self, watched: Sequence[Watched], now: float) -> dict[str, Heard]:
+    def _hear(self, watched: Sequence[WatchedPolicy], now: float) -> dict[str, ServiceMetrics]:
         """Return what the metrics say of each service; its new samples join its past."""
         asks = []
         for one in watched:
             policy = one.policy
             since = self._pasts.since(policy.item_id, now)
-            asks.append(Ask(policy.item_id, policy.demand_query or "", policy.slo.query, since))
+            asks.append(
+                TrafficQuery(policy.item_id, policy.demand_query or "", policy.slo.query, since)
+            )
         found = {
             ask.item_id: heard
             for ask, heard in zip(asks, self._traffic.hear(asks, now), strict=True)
@@ -118,7 +133,7 @@ class Loop:
             self._pasts.add(item, heard.samples)
         return found
 
-    def _forecast(self, watched: Sequence[Watched]) -> None:
+    def _forecast(self, watched: Sequence[WatchedPolicy]) -> None:
         """Forecast anew when a step is over: all items of a model in one batch."""
         newest = self._pasts.newest
         if newest <= self._forecast_at:
@@ -134,9 +149,11 @@ class Loop:
             for model, items in by_model.items()
         }
 
-    def _ahead(self, watched: Sequence[Watched], now: float) -> dict[str, tuple[Outlook, Fan]]:
+    def _ahead(
+        self, watched: Sequence[WatchedPolicy], now: float
+    ) -> dict[str, tuple[LeadForecast, PublishedForecast]]:
         """Return what the forecast says to each policy that has one."""
-        found: dict[str, tuple[Outlook, Fan]] = {}
+        found: dict[str, tuple[LeadForecast, PublishedForecast]] = {}
         for model, predicted in self._forecasts.items():
             forecast = predicted.forecast
             if forecast is None:
@@ -149,11 +166,11 @@ class Loop:
                 and one.policy.item_id in self._services
             ]
             needs = [self._services[item].need(predicted.rows[item]) for item in items]
-            for item, outlook in zip(items, outlooks(forecast, needs, now), strict=True):
+            for item, outlook in zip(items, lead_forecasts(forecast, needs, now), strict=True):
                 row = predicted.rows[item]
                 origin = forecast.origins[row].timestamp()
                 self._services[item].told(outlook, origin, forecast.quantile_levels)
-                fan = Fan(
+                fan = PublishedForecast(
                     origin, self._step_s, forecast.quantile_levels, forecast.values[row],
                     forecast.sources[row],
                 )  # fmt: skip
@@ -162,10 +179,10 @@ class Loop:
 
     def _view(
         self,
-        one: Watched,
-        heard: Heard,
+        one: WatchedPolicy,
+        heard: ServiceMetrics,
         workload: Workload | str,
-        ahead: tuple[Outlook, Fan] | None,
+        ahead: tuple[LeadForecast, PublishedForecast] | None,
         now: float,
     ) -> ServiceView:
         policy = one.policy
@@ -200,7 +217,7 @@ class Loop:
             memory=to_plain(service.memory(capacity if policy.capacity_qps is None else None)),
         )
 
-    def _why_no_forecast(self, policy: ServicePolicy) -> str:
+    def _why_no_forecast(self, policy: Policy) -> str:
         if policy.model is None:
             return "the policy names no model: spec.demand.model"
         if policy.item_id not in self._pasts:
@@ -209,7 +226,7 @@ class Loop:
         return predicted.faults.get(policy.item_id, "") if predicted is not None else ""
 
 
-def _undecided(policy: ServicePolicy, error: str, now: float, *known: Condition) -> ServiceView:
+def _undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
     return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
 
 

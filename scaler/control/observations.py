@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ServiceMetrics:
     """What the metrics say of one service at a tick.
 
     Attributes:

@@ -11,26 +11,26 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from forecaster.data.series import Forecast, Series
-from scaler.control.observations import Heard, Workload
+from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.snapshot import Condition, ServiceView
 from scaler.hpa.controller import HPASpec
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedPolicy:
     """A policy, and the autoscaler that the counterfactual is of.
 
     ``remembered`` is what was kept of the service before this process started; see `memory`.
     """
 
-    policy: ServicePolicy
+    policy: Policy
     hpa: HPASpec
     remembered: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class TrafficQuery:
     """What to ask of one service; ``since`` is the stamp of its last sample."""
 
     item_id: str
@@ -39,10 +39,10 @@ class Ask:
     since: float
 
 
-class Traffic(Protocol):
+class TrafficSource(Protocol):
     """Where demand is observed."""
 
-    def hear(self, asks: Sequence[Ask], now: float) -> list[Heard]: ...
+    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]: ...
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -50,7 +50,7 @@ class Traffic(Protocol):
         """Return the past of each ``(item_id, PromQL)`` up to now, or why there is none."""
 
 
-class Predicted(Protocol):
+class BatchForecast(Protocol):
     """A forecast of many items; ``faults`` says why an item has none."""
 
     @property
@@ -61,17 +61,19 @@ class Predicted(Protocol):
     def faults(self) -> Mapping[str, str]: ...
 
 
-class Models(Protocol):
+class ForecastModels(Protocol):
     """Who forecasts."""
 
     def reload(self, names: Sequence[str]) -> None: ...
 
-    def predict(self, name: str, series: Sequence[Series]) -> Predicted: ...
+    def predict(self, name: str, series: Sequence[Series]) -> BatchForecast: ...
 
 
 class Workloads(Protocol):
     """Where replicas are seen and floors are raised."""
 
-    def seen(self, watched: Sequence[Watched], now: float) -> Mapping[str, Workload | str]: ...
+    def seen(
+        self, watched: Sequence[WatchedPolicy], now: float
+    ) -> Mapping[str, Workload | str]: ...
 
     def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]: ...

@@ -12,90 +12,97 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scaler.control.checkpoint import NOTHING, Memory
-from scaler.control.observations import Heard, Workload
-from scaler.control.snapshot import Ledger, Recent
-from scaler.control.tick_history import RecentTicks
+from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.snapshot import CostLedger, RecentTicks
+from scaler.control.tick_history import TickHistory
 from scaler.decision.capacity import Capacity
-from scaler.decision.decide import Decision, Policy, Sight, State, decide, first_state
-from scaler.decision.demand import NOTHING_AHEAD, unforeseeable
-from scaler.decision.lead_demand import Need, Outlook
+from scaler.decision.decide import (
+    Decision,
+    DecisionSettings,
+    DecisionState,
+    Observation,
+    decide,
+    first_state,
+)
+from scaler.decision.demand import NO_FORECAST, unforeseeable
+from scaler.decision.lead_demand import LeadForecast, LeadQuery
 from scaler.decision.lead_time import lead_time_s
 from scaler.decision.limit import Ramp, ready_capacity
 from scaler.decision.quantiles import surprisals
-from scaler.decision.trust import Outcome, Standing, Trust, initial_trust, judged
+from scaler.decision.trust import ForecastOutcome, Standing, Trust, initial_trust, updated_trust
 from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
-from scaler.limits.published_limit import Offer, offered
+from scaler.limits.published_limit import PublishedLimit, published_limit
 from scaler.limits.schedule import Fleet
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 
 # A rate that reaches back into an outage is falsely low until its window is whole again.
 SILENCE_S, DISTRUST_S = 120.0, 300.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Said:
+class _PendingForecast:
     """What a forecast said, until its lead time is over: its last step ends at ``due``."""
 
     due: float
     origin: float
-    outlook: Outlook
+    outlook: LeadForecast
     levels: tuple[float, ...]
     last_qps: float
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Followed:
+class TickResult:
     """What one tick came to for a service."""
 
     decision: Decision
-    offer: Offer
+    offer: PublishedLimit
     trust: Trust
     hpa_replicas: int
-    ledger: Ledger
+    ledger: CostLedger
 
 
-class LiveService:
+class ServiceState:
     """One service's memory. Confined to the loop's thread."""
 
-    def __init__(self, policy: ServicePolicy, hpa: HPASpec, step_s: float) -> None:
+    def __init__(self, policy: Policy, hpa: HPASpec, step_s: float) -> None:
         self.policy, self._step_s = policy, step_s
         self._hpa, self._hpa_replicas = HPA(hpa), 0
         self._trust: Trust | None = None
-        self._remembered = NOTHING  # until the first decision
-        self._said: deque[_Said] = deque()
+        self._remembered = EMPTY_CHECKPOINT  # until the first decision
+        self._said: deque[_PendingForecast] = deque()
         self._samples: deque[tuple[float, float]] = deque(maxlen=240)
-        self._state: State | None = None
-        self._ledger = Ledger()
+        self._state: DecisionState | None = None
+        self._ledger = CostLedger()
         self._known: tuple[float, float] | None = None  # when demand was last known, and what
         self._distrusted_until = -math.inf
         self._ticked_at: float | None = None
         self._start_ups: deque[float] = deque(maxlen=100)
-        self._recent = RecentTicks()
+        self._recent = TickHistory()
 
-    def follow_policy(self, policy: ServicePolicy, hpa: HPASpec) -> None:
+    def follow_policy(self, policy: Policy, hpa: HPASpec) -> None:
         """Go on under a policy that may have changed, without forgetting."""
         self.policy = policy
         if hpa != self._hpa.spec:
             self._hpa = HPA(hpa)
 
-    def remember(self, memory: Memory) -> None:
+    def remember(self, memory: ServiceCheckpoint) -> None:
         """Start where another process has stopped."""
         self._remembered, self._trust = memory, memory.trust
 
-    def memory(self, learned: Capacity | None) -> Memory:
+    def memory(self, learned: Capacity | None) -> ServiceCheckpoint:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
         assert self._state is not None, "follow() comes first"
-        return Memory(learned, self._state.factor, self._state.usual, self._trust)
+        return ServiceCheckpoint(learned, self._state.factor, self._state.usual, self._trust)
 
-    def need(self, row: int) -> Need:
+    def need(self, row: int) -> LeadQuery:
         """Return how the forecast is to be read for this service."""
         rules, trust = self.policy.trust, self._trust
         lead = self._lead_s
         if trust is None:
             steps = max(round(lead / self._step_s), 1)
             trust = self._trust = initial_trust(rules, steps)
-        return Need(
+        return LeadQuery(
             row,
             lead,
             self.policy.payback_s,
@@ -106,7 +113,7 @@ class LiveService:
             trust.standing is not Standing.BENCHED,
         )
 
-    def hear(self, heard: Heard, now: float) -> float:
+    def hear(self, heard: ServiceMetrics, now: float) -> float:
         """Take in what the metrics say; return the observed demand that may be acted on.
 
         After an outage rates are falsely low until their window is whole again: until then the
@@ -125,13 +132,13 @@ class LiveService:
         self._known = now, observed
         return observed
 
-    def told(self, outlook: Outlook, origin: float, levels: tuple[float, ...]) -> None:
+    def told(self, outlook: LeadForecast, origin: float, levels: tuple[float, ...]) -> None:
         """Remember what a new forecast says, to judge it when its lead time is over."""
         if self._said and self._said[-1].origin == origin:
             return
         last = self._samples[-1][1] if self._samples else math.nan
         due = origin + (outlook.span.last + 1) * self._step_s
-        self._said.append(_Said(due, origin, outlook, levels, last))
+        self._said.append(_PendingForecast(due, origin, outlook, levels, last))
 
     def _judge(self) -> None:
         """Hold what was said against what has happened since."""
@@ -140,9 +147,9 @@ class LiveService:
             said = self._said.popleft()
             outcome = self._outcome(said)
             if self._trust is not None:
-                self._trust = judged(self._trust, outcome, self.policy.trust, self._step_s)
+                self._trust = updated_trust(self._trust, outcome, self.policy.trust, self._step_s)
 
-    def _outcome(self, said: _Said) -> Outcome:
+    def _outcome(self, said: _PendingForecast) -> ForecastOutcome:
         outlook, span = said.outlook, said.outlook.span
         begin = said.origin + span.first * self._step_s
         known = dict(self._samples)
@@ -150,7 +157,7 @@ class LiveService:
         seen = [known.get(stamp, math.nan) for stamp in stamps]
         happened = np.where(unforeseeable(self.policy.events, stamps), math.nan, seen)[None]
         surprise = surprisals(outlook.steps[None], said.levels, happened)
-        return Outcome(
+        return ForecastOutcome(
             span.steps,
             float(surprise[0]),
             outlook.ahead.lead_qps,
@@ -163,11 +170,11 @@ class LiveService:
         self,
         now: float,
         observed: float,
-        heard: Heard,
+        heard: ServiceMetrics,
         workload: Workload,
         capacity: Capacity,
-        outlook: Outlook | None,
-    ) -> Followed:
+        outlook: LeadForecast | None,
+    ) -> TickResult:
         """Return what follows from what is known at this tick, and remember it."""
         self._start_ups.extend(workload.start_ups[-1:])
         policy, ramp = self._core(capacity), Ramp()
@@ -176,10 +183,10 @@ class LiveService:
         over = None
         if heard.latency_s is not None:
             over = heard.latency_s > self.policy.slo.latency_s
-        sight = Sight(
+        sight = Observation(
             now,
             observed,
-            outlook.ahead if outlook is not None else NOTHING_AHEAD,
+            outlook.ahead if outlook is not None else NO_FORECAST,
             warm,
             over,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
@@ -187,7 +194,7 @@ class LiveService:
         decision = decide(sight, state, policy)
         self._state = decision.state
         fleet = Fleet(workload.ready_s, capacity.qps, ramp, workload.due_in_s)
-        offer = offered(decision, fleet, workload.floor, policy.limit, self.policy.classes)
+        offer = published_limit(decision, fleet, workload.floor, policy.limit, self.policy.classes)
         hpa = self._plain_hpa(now, observed, capacity.qps)
         self._count(now, workload, observed / capacity.qps, hpa)
         self._recent.append(
@@ -195,19 +202,19 @@ class LiveService:
         )
         assert self._trust is not None or outlook is None
         trust = self._trust or initial_trust(self.policy.trust, 1)
-        return Followed(decision, offer, trust, hpa, self._ledger)
+        return TickResult(decision, offer, trust, hpa, self._ledger)
 
-    def recent(self) -> Recent:
+    def recent(self) -> RecentTicks:
         """Return what was observed and decided of late."""
         return self._recent.shown()
 
-    def _first_state(self, workload: Workload, now: float) -> State:
+    def _first_state(self, workload: Workload, now: float) -> DecisionState:
         first = first_state(max(workload.floor, 1), now)
         return replace(first, factor=self._remembered.factor, usual=self._remembered.usual)
 
-    def _core(self, capacity: Capacity) -> Policy:
+    def _core(self, capacity: Capacity) -> DecisionSettings:
         policy = self.policy
-        return Policy(capacity, policy.scale, policy.limit, self._lead_s, policy.events)
+        return DecisionSettings(capacity, policy.scale, policy.limit, self._lead_s, policy.events)
 
     @property
     def _lead_s(self) -> float:
@@ -232,7 +239,7 @@ class LiveService:
         if self._ticked_at is not None:
             seconds = max(now - self._ticked_at, 0.0)
             hours, ledger = seconds / 3600, self._ledger
-            self._ledger = Ledger(
+            self._ledger = CostLedger(
                 ledger.seconds + seconds,
                 ledger.replica_hours + workload.replicas * hours,
                 ledger.hpa_replica_hours + hpa * hours,

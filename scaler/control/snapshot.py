@@ -13,8 +13,8 @@ from typing import Any
 from forecaster.data.series import Block, FloatArray
 from scaler.decision.decide import Decision
 from scaler.decision.trust import Trust
-from scaler.limits.published_limit import Offer
-from scaler.policy.policy import ServicePolicy
+from scaler.limits.published_limit import PublishedLimit
+from scaler.policy.policy import Policy
 
 
 class ConditionKind(StrEnum):
@@ -46,7 +46,7 @@ def with_condition(
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Fan:
+class PublishedForecast:
     """The latest forecast of one item.
 
     ``values`` is ``(steps, levels)`` QPS; step ``h`` is the mean up to ``origin + (h+1) * step_s``.
@@ -60,7 +60,7 @@ class Fan:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Recent:
+class RecentTicks:
     """What was observed of late: ``stamps`` (seconds) ascending, ``qps``, ``replicas``, ``floor``.
 
     All have the same length; NaN where unknown. ``hpa`` is what a plain HPA would have had.
@@ -75,7 +75,7 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class CostLedger:
     """What tidegate's replicas cost beside those of a plain HPA, since it runs.
 
     Attributes:
@@ -101,18 +101,18 @@ class ServiceView:
     should outlive this process, as plain values.
     """
 
-    policy: ServicePolicy
+    policy: Policy
     at: float
     replicas: int | None = None
     ready: int | None = None
     observed_qps: float | None = None
     hpa_replicas: int | None = None
     decision: Decision | None = None
-    offer: Offer | None = None
-    fan: Fan | None = None
+    offer: PublishedLimit | None = None
+    fan: PublishedForecast | None = None
     trust: Trust | None = None
-    recent: Recent | None = None
-    ledger: Ledger = field(default_factory=Ledger)
+    recent: RecentTicks | None = None
+    ledger: CostLedger = field(default_factory=CostLedger)
     conditions: tuple[Condition, ...] = ()
     error: str | None = None
     memory: Mapping[str, Any] | None = None
@@ -123,7 +123,7 @@ class ServiceView:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Board:
+class Snapshot:
     """All services after one tick.
 
     Attributes:

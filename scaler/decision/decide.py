@@ -1,7 +1,7 @@
 """One decision: what is known now, in; the plan and the limit, with their reasons, out.
 
 This file is the algorithm's table of contents: demand -> capacity -> plan -> limit. Everything it
-remembers is in `State`; the same state and the same sight give the same decision.
+remembers is in `DecisionState`; the same state and the same sight give the same decision.
 Moments are seconds since the epoch; unknown is NaN or None.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from scaler.decision.capacity import Capacity, Feedback, corrected_factor, lowered
 from scaler.decision.demand import (
-    Ahead,
+    AnnouncedEvent,
     Demand,
     DemandReason,
-    Event,
+    LeadDemand,
     event_demand,
     expected_demand,
     usual_before,
@@ -25,8 +25,8 @@ from scaler.decision.limit import Limit, LimitPolicy, limit_for
 from scaler.decision.replicas import (
     Plan,
     PlanReason,
-    Recent,
     ScalePolicy,
+    WantedHistory,
     make_plan,
     plan_without_data,
     remembered,
@@ -34,7 +34,7 @@ from scaler.decision.replicas import (
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class DecisionSettings:
     """What an operator asks for one service.
 
     Attributes:
@@ -50,12 +50,12 @@ class Policy:
     scale: ScalePolicy = field(default_factory=ScalePolicy)
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     lead_s: float = 120.0
-    events: tuple[Event, ...] = ()
+    events: tuple[AnnouncedEvent, ...] = ()
     feedback: Feedback = field(default_factory=Feedback)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What is known at one tick.
 
     Attributes:
@@ -69,7 +69,7 @@ class Sight:
 
     now: float
     observed_qps: float
-    ahead: Ahead
+    ahead: LeadDemand
     warm: float
     over_slo: bool | None = None
     replica_qps: float = 0.0
@@ -77,7 +77,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DecisionState:
     """What one decision leaves to the next.
 
     Attributes:
@@ -91,7 +91,7 @@ class State:
 
     plan: Plan
     known_at: float
-    recent: Recent = ()
+    recent: WantedHistory = ()
     factor: float = 1.0
     usual: Mapping[str, float] = field(default_factory=dict)
     held: int | None = None
@@ -105,7 +105,7 @@ class Decision:
     limit: Limit
     demand: Demand
     capacity: Capacity
-    state: State
+    state: DecisionState
 
     def why(self) -> dict[str, object]:
         """Return the reasons as plain values, for a log line or a status; unknown is None."""
@@ -124,12 +124,12 @@ class Decision:
         }
 
 
-def first_state(replicas: int, now: float) -> State:
+def first_state(replicas: int, now: float) -> DecisionState:
     """Return the state of a service that runs ``replicas`` and is seen for the first time."""
-    return State(Plan(replicas, PlanReason.HELD, None), now)
+    return DecisionState(Plan(replicas, PlanReason.HELD, None), now)
 
 
-def decide(sight: Sight, state: State, policy: Policy) -> Decision:
+def decide(sight: Observation, state: DecisionState, policy: DecisionSettings) -> Decision:
     """Return the decision that follows from what is known now and what was decided before."""
     now, observed = sight.now, sight.observed_qps
     event, usual = None, state.usual
@@ -153,8 +153,12 @@ def decide(sight: Sight, state: State, policy: Policy) -> Decision:
 
 
 def _planned(
-    sight: Sight, state: State, scale: ScalePolicy, demand: Demand, capacity_qps: float
-) -> tuple[Plan, State]:
+    sight: Observation,
+    state: DecisionState,
+    scale: ScalePolicy,
+    demand: Demand,
+    capacity_qps: float,
+) -> tuple[Plan, DecisionState]:
     """Return the plan, and the state with it where it rests on something known."""
     silent = plan_without_data(state.plan.replicas, sight.now - state.known_at, scale)
     in_the_dark = silent, replace(state, held=silent.replicas)
@@ -167,4 +171,4 @@ def _planned(
     # An event raises what is held in the dark; to lower it, more must be known than the event.
     if wanted < silent.replicas and math.isnan(sight.observed_qps) and not sight.ahead.speaks:
         return in_the_dark
-    return plan, State(plan, sight.now, (*recent, (sight.now, wanted)))
+    return plan, DecisionState(plan, sight.now, (*recent, (sight.now, wanted)))

@@ -30,7 +30,7 @@ class DemandReason(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AnnouncedEvent:
     """Something announced that raises demand: a promotion, a broadcast.
 
     Attributes:
@@ -58,7 +58,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class LeadDemand:
     """What the forecast says; NaN where it says nothing.
 
     Attributes:
@@ -81,7 +81,7 @@ class Ahead:
         return self.trusted and not math.isnan(self.lead_qps)
 
 
-NOTHING_AHEAD = Ahead(math.nan, math.nan, math.nan, trusted=False)
+NO_FORECAST = LeadDemand(math.nan, math.nan, math.nan, trusted=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,15 @@ class Demand:
     event: str | None = None
 
 
-def expected_demand(ahead: Ahead, observed_qps: float, event: tuple[str, float] | None) -> Demand:
+def expected_demand(
+    ahead: LeadDemand, observed_qps: float, event: tuple[str, float] | None
+) -> Demand:
     """Return the demand to be ready for.
 
     The forecast where it is trusted, else the observed rate and a margin that has held of late; the
     observed rate raises it and never lowers it; a known event (its name and QPS) raises both.
 
-    >>> expected_demand(Ahead(120.0, 150.0, 100.0), observed_qps=130.0, event=None)
+    >>> expected_demand(LeadDemand(120.0, 150.0, 100.0), observed_qps=130.0, event=None)
     Demand(qps=130.0, hold_qps=150.0, reason=<DemandReason.OBSERVED: 'observed'>, event=None)
     """
     observed = -1.0 if math.isnan(observed_qps) else observed_qps
@@ -127,7 +129,7 @@ def expected_demand(ahead: Ahead, observed_qps: float, event: tuple[str, float] 
 
 
 def event_demand(
-    events: Iterable[Event], usual: dict[str, float], now: float, until: float
+    events: Iterable[AnnouncedEvent], usual: dict[str, float], now: float, until: float
 ) -> tuple[str, float] | None:
     """Return the event that asks for most from ``now`` to ``until`` (included), with its QPS.
 
@@ -147,7 +149,7 @@ def event_demand(
     return most
 
 
-def unforeseeable(events: Iterable[Event], stamps: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+def unforeseeable(events: Iterable[AnnouncedEvent], stamps: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Return at which stamps an event had just begun or ended: no forecast could know."""
     at = np.asarray(stamps, dtype=np.float64)
     hidden = np.zeros(at.shape, dtype=np.bool_)
@@ -158,7 +160,11 @@ def unforeseeable(events: Iterable[Event], stamps: npt.ArrayLike) -> npt.NDArray
 
 
 def usual_before(
-    events: Iterable[Event], usual: dict[str, float], ahead: Ahead, observed_qps: float, now: float
+    events: Iterable[AnnouncedEvent],
+    usual: dict[str, float],
+    ahead: LeadDemand,
+    observed_qps: float,
+    now: float,
 ) -> dict[str, float]:
     """Return the demand expected for each event's start, as last foreseen before it began.
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecaster.data.series import FloatArray, Forecast
-from scaler.decision.demand import Ahead
-from scaler.decision.quantiles import Maximum, maximum_of, quantile_at
+from scaler.decision.demand import LeadDemand
+from scaler.decision.quantiles import PeakDistribution, maximum_of, quantile_at
 
 MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StepRange:
     """The steps of a forecast, ``[first, last]``, in which a span of time lies."""
 
     first: int
@@ -28,7 +28,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class LeadQuery:
     """How one item's forecast is to be read.
 
     Attributes:
@@ -50,7 +50,7 @@ class Need:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Outlook:
+class LeadForecast:
     """What one item's forecast says.
 
     ``steps`` are the quantiles of the lead time, ``(steps, levels)``, and ``span`` where they lie:
@@ -58,13 +58,15 @@ class Outlook:
     maximum at the level that is judged.
     """
 
-    ahead: Ahead
-    span: Span
+    ahead: LeadDemand
+    span: StepRange
     steps: FloatArray
     judged_qps: float
 
 
-def outlooks(forecast: Forecast, needs: Sequence[Need], now: float) -> list[Outlook]:
+def lead_forecasts(
+    forecast: Forecast, needs: Sequence[LeadQuery], now: float
+) -> list[LeadForecast]:
     """Return what the forecast says to each need, in order.
 
     Args:
@@ -72,13 +74,13 @@ def outlooks(forecast: Forecast, needs: Sequence[Need], now: float) -> list[Outl
         needs: one per policy; rows may differ in how far ahead they look.
         now: seconds since the epoch.
     """
-    found: list[Outlook | None] = [None] * len(needs)
-    spans: dict[tuple[Span, Span], list[int]] = {}
+    found: list[LeadForecast | None] = [None] * len(needs)
+    spans: dict[tuple[StepRange, StepRange], list[int]] = {}
     step_s, horizon = forecast.step.total_seconds(), forecast.prediction_length
     for place, need in enumerate(needs):
         age = now - forecast.origins[need.row].timestamp()
-        lead = span_of(age, need.lead_s, step_s, horizon)
-        hold = span_of(age, need.lead_s + need.hold_s, step_s, horizon)
+        lead = step_range(age, need.lead_s, step_s, horizon)
+        hold = step_range(age, need.lead_s + need.hold_s, step_s, horizon)
         spans.setdefault((lead, hold), []).append(place)
     for (lead, hold), places in spans.items():
         group = [needs[place] for place in places]
@@ -87,7 +89,9 @@ def outlooks(forecast: Forecast, needs: Sequence[Need], now: float) -> list[Outl
     return [outlook for outlook in found if outlook is not None]
 
 
-def _alike(forecast: Forecast, needs: list[Need], lead: Span, hold: Span) -> list[Outlook]:
+def _alike(
+    forecast: Forecast, needs: list[LeadQuery], lead: StepRange, hold: StepRange
+) -> list[LeadForecast]:
     """Return the outlooks of needs that look equally far."""
     rows = np.array([need.row for need in needs])
     level = np.array([need.level for need in needs])
@@ -104,31 +108,33 @@ def _alike(forecast: Forecast, needs: list[Need], lead: Span, hold: Span) -> lis
         maximum.quantile(judged, theta).tolist(),
     )
     return [
-        Outlook(Ahead(qps, held, usual, need.margin_qps, need.trusted), lead, step, judged_qps)
+        LeadForecast(
+            LeadDemand(qps, held, usual, need.margin_qps, need.trusted), lead, step, judged_qps
+        )
         for need, step, qps, held, usual, judged_qps in zip(needs, steps, *columns, strict=True)
     ]
 
 
-def span_of(age_s: float, length_s: float, step_s: float, prediction_length: int) -> Span:
+def step_range(age_s: float, length_s: float, step_s: float, prediction_length: int) -> StepRange:
     """Return the steps that cover the next ``length_s`` when the origin is ``age_s`` ago.
 
     Step ``h`` is the mean over ``(h * step_s, (h + 1) * step_s]`` after the origin. What lies
     beyond the forecast is taken to be like its last step.
 
-    >>> span_of(age_s=30, length_s=120, step_s=60, prediction_length=30)
-    Span(first=0, last=2)
+    >>> step_range(age_s=30, length_s=120, step_s=60, prediction_length=30)
+    StepRange(first=0, last=2)
     """
     last = prediction_length - 1
     # An origin ahead of our clock is one of now.
     first = min(max(int(age_s // step_s), 0), last)
-    return Span(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
+    return StepRange(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
 
 
-def maximum_over(forecast: Forecast, span: Span) -> Maximum:
+def maximum_over(forecast: Forecast, span: StepRange) -> PeakDistribution:
     """Return the distribution of the largest demand within the span, for every row."""
     return maximum_of(steps_in(forecast, span), forecast.quantile_levels)
 
 
-def steps_in(forecast: Forecast, span: Span) -> FloatArray:
+def steps_in(forecast: Forecast, span: StepRange) -> FloatArray:
     """Return the quantiles of the steps in the span, ``(rows, steps, levels)``."""
     return np.asarray(forecast.values[:, span.first : span.last + 1])

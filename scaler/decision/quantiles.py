@@ -91,7 +91,7 @@ def log_cdf(values: FloatArray, levels: Sequence[float], qps: FloatArray) -> Flo
 
 
 @dataclass(frozen=True, eq=False)
-class Maximum:
+class PeakDistribution:
     """The distribution of the largest demand over some steps that err independently, per row.
 
     ``qps`` is ``(rows, points)``, ascending; ``scores`` are the logits of ``P(max <= qps)``. A
@@ -129,7 +129,7 @@ class Maximum:
         return np.asarray(low + (score - before) / (after - before) * (high - low))
 
 
-def maximum_of(values: FloatArray, levels: Sequence[float]) -> Maximum:
+def maximum_of(values: FloatArray, levels: Sequence[float]) -> PeakDistribution:
     """Return the distribution of the largest demand over the steps, were they independent.
 
     Args:
@@ -149,7 +149,7 @@ def maximum_of(values: FloatArray, levels: Sequence[float]) -> Maximum:
         total[:, k] = log_cdf(values, levels, steps).sum(axis=1)
     # The logit of P = exp(total), without losing what is close to 1.
     scores = total - np.log(-np.expm1(np.minimum(total, -1e-12)))
-    return Maximum(qps, np.maximum.accumulate(scores, axis=1))
+    return PeakDistribution(qps, np.maximum.accumulate(scores, axis=1))
 
 
 def surprisals(values: FloatArray, levels: Sequence[float], happened: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scaler.decision.demand import Demand
 
-Recent = tuple[tuple[float, int], ...]
+WantedHistory = tuple[tuple[float, int], ...]
 
 
 class PlanReason(enum.Enum):
@@ -90,7 +90,7 @@ def replicas_for(qps: float, replica_qps: float) -> int:
 
 
 def make_plan(
-    demand: Demand, capacity_qps: float, previous: int, recent: Recent, policy: ScalePolicy
+    demand: Demand, capacity_qps: float, previous: int, recent: WantedHistory, policy: ScalePolicy
 ) -> Plan:
     """Return the plan for a known demand.
 
@@ -141,7 +141,7 @@ def plan_without_data(previous: int, silence_s: float, policy: ScalePolicy) -> P
     return Plan(policy.min_replicas + kept, PlanReason.DECAYED, None)
 
 
-def remembered(recent: Recent, now: float, policy: ScalePolicy) -> Recent:
+def remembered(recent: WantedHistory, now: float, policy: ScalePolicy) -> WantedHistory:
     """Return what was wanted within the stabilization window up to now; at its length, no more."""
     since = now - policy.stabilization_s
     return tuple(entry for entry in recent if entry[0] > since)

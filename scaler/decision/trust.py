@@ -1,7 +1,7 @@
 """Whether to believe the forecast, judged live by what it said of demand that has since happened.
 
 At each forecast, the largest demand over the lead time was foreseen at the level ``1 - risk``. When
-that time is over, an `Outcome` says what it was. Three things follow:
+that time is over, an `ForecastOutcome` says what it was. Three things follow:
 
 - the level is adapted so that the share of misses comes to be the risk, whatever the traffic does:
   adaptive conformal inference (Gibbs and Candes, 2021, arXiv:2106.00170);
@@ -81,7 +81,7 @@ class TrustRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ForecastOutcome:
     """What was said of a lead time, and what it was; all QPS.
 
     Attributes:
@@ -103,7 +103,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What outcomes so far say; `judged` makes the next one.
+    """What outcomes so far say; `updated_trust` makes the next one.
 
     Attributes:
         level: at which the quantile of the largest demand is to be read.
@@ -145,7 +145,9 @@ def initial_trust(rules: TrustRules, steps: int) -> Trust:
     return Trust(1 - rules.risk, coverage=1 - rules.risk, theta=theta, surprisal=1 / theta)
 
 
-def judged(trust: Trust, outcome: Outcome, rules: TrustRules, seconds: float) -> Trust:
+def updated_trust(
+    trust: Trust, outcome: ForecastOutcome, rules: TrustRules, seconds: float
+) -> Trust:
     """Return the trust after one more outcome, ``seconds`` after the one before."""
     said_and_seen = outcome.foreseen + outcome.judged + outcome.last + outcome.happened
     if math.isnan(outcome.surprisal + said_and_seen):

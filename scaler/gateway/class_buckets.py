@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from scaler.gateway.buckets import Bucket
 from scaler.gateway.class_parts import parts_at
-from scaler.gateway.lease_document import Terms
+from scaler.gateway.lease_document import LeaseDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,17 @@ class Passage:
 
 
 @dataclass(slots=True)
-class _Gate:
+class _ClassBucket:
     own: Bucket = field(default_factory=Bucket)
     ceiling: Bucket = field(default_factory=Bucket)
     ceiling_qps: float = 0.0
 
 
-class Gates:
+class ClassBuckets:
     """All buckets of one share."""
 
     def __init__(self) -> None:
-        self._classes: dict[str, _Gate] = {}
+        self._classes: dict[str, _ClassBucket] = {}
         self._spare = Bucket()
         self._spare_qps = 0.0
 
@@ -50,9 +50,9 @@ class Gates:
 
     def keep(self, names: Iterable[str]) -> None:
         """Have gates for these classes; what is in those that were there stays."""
-        self._classes = {name: self._classes.get(name) or _Gate() for name in names}
+        self._classes = {name: self._classes.get(name) or _ClassBucket() for name in names}
 
-    def tune(self, terms: Terms, limit_qps: float, now: float) -> None:
+    def tune(self, terms: LeaseDocument, limit_qps: float, now: float) -> None:
         """Tune all buckets to the limit as it is now."""
         parts, self._spare_qps = parts_at(limit_qps, terms)
         # Together the buckets are as deep as the share's, but each holds at least one request.

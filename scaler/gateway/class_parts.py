@@ -13,21 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from scaler.gateway.lease_document import ClassTerms, Terms
+from scaler.gateway.lease_document import ClassTerms, LeaseDocument
 
 # Rates come rounded to a thousandth: a ceiling that close to all there is, is none.
 ROUNDED = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ClassPart:
     """What a class may be admitted now: its own, and its ceiling on the spare."""
 
     qps: float
     ceiling_qps: float
 
 
-def parts_at(limit_qps: float, terms: Terms) -> tuple[tuple[Part, ...], float]:
+def parts_at(limit_qps: float, terms: LeaseDocument) -> tuple[tuple[ClassPart, ...], float]:
     """Return each class's part of a finite limit, in the order of the lease, and the spare.
 
     Own parts and spare sum up to the limit.
@@ -40,7 +40,7 @@ def parts_at(limit_qps: float, terms: Terms) -> tuple[tuple[Part, ...], float]:
     for one, guaranteed, extra in zip(classes, kept, more, strict=True):
         most = guaranteed + extra + spare
         bound = one.ceiling_qps < one.qps + terms.spare_qps - ROUNDED
-        parts.append(Part(guaranteed + extra, min(one.ceiling_qps, most) if bound else most))
+        parts.append(ClassPart(guaranteed + extra, min(one.ceiling_qps, most) if bound else most))
     return tuple(parts), spare
 
 

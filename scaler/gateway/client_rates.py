@@ -19,7 +19,7 @@ BOUNDS = tuple(float(f"{0.01 * 1.25**i:.4g}") for i in range(64))
 
 
 @dataclass(slots=True)
-class Caller:
+class ClientRate:
     """One client.
 
     Attributes:
@@ -32,7 +32,7 @@ class Caller:
     bucket: Bucket = field(default_factory=Bucket)
 
 
-class Callers:
+class ClientRates:
     """All clients of late.
 
     Args:
@@ -43,19 +43,19 @@ class Callers:
     def __init__(self, most: int, window_s: float) -> None:
         self._most, self._window_s = most, window_s
         # A name may be long, its hash is not. Two that share one share a bucket.
-        self._known: dict[int, Caller] = {}
+        self._known: dict[int, ClientRate] = {}
         self._began: float | None = None
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def seen(self, client: str, now: float, hits: int) -> Caller:
+    def seen(self, client: str, now: float, hits: int) -> ClientRate:
         """Count what a client offers, admitted or not."""
         if self._began is None:
             self._began = now
         window, _ = self._window(now)
         key = hash(client)
-        caller = self._known.pop(key, None) or Caller(window)
+        caller = self._known.pop(key, None) or ClientRate(window)
         self._known[key] = caller  # at the end: seen last
         if caller.window != window:
             caller.before = caller.count if caller.window == window - 1 else 0
@@ -65,7 +65,7 @@ class Callers:
             del self._known[next(iter(self._known))]
         return caller
 
-    def rate(self, caller: Caller, now: float) -> float:
+    def rate(self, caller: ClientRate, now: float) -> float:
         """Return requests per second that a client offers."""
         window, part = self._window(now)
         if caller.window < window - 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Tally:
+class RequestCounts:
     """Requests by class, ``""`` for those of no named class.
 
     Attributes:
@@ -20,7 +20,7 @@ class Tally:
     denied: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: RequestCounts) -> None:
         self.admitted += other.admitted
         self.denied += other.denied
         self.rejected += other.rejected

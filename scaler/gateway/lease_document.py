@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from scaler.limits.lease import MAX_QPS, Lease, Then
+from scaler.limits.lease import MAX_QPS, AfterSafe, Lease
 from scaler.limits.schedule import LimitStep
 
 SCHEMA = 1
@@ -41,7 +41,7 @@ class ClassTerms:
     guaranteed_qps: float
     qps: float
     ceiling_qps: float
-    then: Then
+    then: AfterSafe
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ClientTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseDocument:
     """All that a gateway acts on.
 
     Attributes:
@@ -79,7 +79,7 @@ class Terms:
     clients: ClientTerms | None
 
 
-def terms_of(body: bytes, service: str) -> Terms:
+def read_lease(body: bytes, service: str) -> LeaseDocument:
     """Return what a lease on ``service`` says.
 
     Raises:
@@ -92,14 +92,14 @@ def terms_of(body: bytes, service: str) -> Terms:
     except (ValueError, RecursionError) as error:
         raise LeaseRefusedError(f"it is not JSON: {error}") from None
     try:
-        return _terms(_Fields(said, "the lease"), service)
+        return _terms(_JsonFields(said, "the lease"), service)
     except LeaseRefusedError:
         raise
     except ValueError as error:  # of a value that is checked where it is made
         raise LeaseRefusedError(str(error)) from None
 
 
-def _terms(said: _Fields, service: str) -> Terms:
+def _terms(said: _JsonFields, service: str) -> LeaseDocument:
     if said.whole("schema") != SCHEMA:
         raise LeaseRefusedError(f"schema is {said.get('schema')}, but {SCHEMA} is understood")
     if said.text("service") != service:
@@ -114,7 +114,7 @@ def _terms(said: _Fields, service: str) -> Terms:
         schedule=tuple(LimitStep(s.number("in_s"), s.number("rps")) for s in said.all("schedule")),
         safe_qps=expiry.number("safe_rps"),
         max_stale_s=expiry.number("max_stale_s"),
-        then=Then(expiry.text("then")),
+        then=AfterSafe(expiry.text("then")),
         epoch=said.text("epoch"),
     )
     classes = tuple(_class(one) for one in said.all("classes"))
@@ -123,7 +123,7 @@ def _terms(said: _Fields, service: str) -> Terms:
         raise LeaseRefusedError(f"classes are {names}, but must be unique, {MOST_CLASSES} at most")
     if not 0 < said.number("refresh_s") <= lease.valid_for_s:
         raise LeaseRefusedError(f"refresh_s is {said.get('refresh_s')}, not in (0, valid_for_s]")
-    return Terms(
+    return LeaseDocument(
         lease=lease,
         burst=share.number("burst"),
         enforce=said.text("mode") == "enforce",
@@ -134,7 +134,7 @@ def _terms(said: _Fields, service: str) -> Terms:
     )
 
 
-def _class(said: _Fields) -> ClassTerms:
+def _class(said: _JsonFields) -> ClassTerms:
     match = None if said.get("match") is None else said.part("match").text("header").lower()
     return ClassTerms(
         name=said.text("name"),
@@ -143,11 +143,11 @@ def _class(said: _Fields) -> ClassTerms:
         guaranteed_qps=said.number("guaranteed_rps"),
         qps=said.number("rps"),
         ceiling_qps=said.number("ceiling_rps"),
-        then=Then(said.text("then")),
+        then=AfterSafe(said.text("then")),
     )
 
 
-def _clients(said: _Fields) -> ClientTerms | None:
+def _clients(said: _JsonFields) -> ClientTerms | None:
     if said.get("per_client") is None:
         return None
     part = said.part("per_client")
@@ -164,7 +164,7 @@ def _not_a_number(name: str) -> NoReturn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fields:
+class _JsonFields:
     """A JSON object whose fields are asked for by what they must be."""
 
     said: object
@@ -199,14 +199,14 @@ class _Fields:
             raise LeaseRefusedError(self._wrong(field, "a text"))
         return value
 
-    def part(self, field: str) -> _Fields:
-        return _Fields(self.get(field), f"{field} of {self.name}")
+    def part(self, field: str) -> _JsonFields:
+        return _JsonFields(self.get(field), f"{field} of {self.name}")
 
-    def all(self, field: str) -> list[_Fields]:
+    def all(self, field: str) -> list[_JsonFields]:
         value = self.get(field)
         if not isinstance(value, list):
             raise LeaseRefusedError(self._wrong(field, "a list"))
-        return [_Fields(one, f"{field}[{i}] of {self.name}") for i, one in enumerate(value)]
+        return [_JsonFields(one, f"{field}[{i}] of {self.name}") for i, one in enumerate(value)]
 
     def _wrong(self, field: str, rule: str) -> str:
         return f"{field} of {self.name} is {_shown(self.get(field))}, but must be {rule}"

@@ -21,11 +21,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from scaler.gateway.buckets import Bucket
-from scaler.gateway.class_buckets import Gates
-from scaler.gateway.client_rates import Caller, Callers, reported
-from scaler.gateway.counts import Tally
-from scaler.gateway.lease_document import ClientTerms, LeaseRefusedError, Terms, terms_of
-from scaler.limits.lease import HeldLease, Lease, Stage, limit_at, received, stage_at
+from scaler.gateway.class_buckets import ClassBuckets
+from scaler.gateway.client_rates import ClientRate, ClientRates, reported
+from scaler.gateway.counts import RequestCounts
+from scaler.gateway.lease_document import ClientTerms, LeaseDocument, LeaseRefusedError, read_lease
+from scaler.limits.lease import HeldLease, Lease, LeaseStage, limit_at, received, stage_at
 
 NAMELESS = ""
 # What a report may say was counted over.
@@ -79,21 +79,21 @@ class Admission:
     limit_rps: float = math.inf
     remaining: float = math.inf
     reset_s: float = 0.0
-    stage: Stage | None = None
+    stage: LeaseStage | None = None
     by_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class LimiterSnapshot:
     """What a gateway does at a moment, for its own metrics."""
 
     epoch: str | None
     version: int | None
-    stage: Stage | None
+    stage: LeaseStage | None
     limit_rps: float
     age_s: float | None
     clients: int
-    tally: Tally
+    tally: RequestCounts
 
 
 class LeaseLimiter:
@@ -101,12 +101,12 @@ class LeaseLimiter:
 
     def __init__(self, settings: LimiterSettings) -> None:
         self.settings = settings
-        self._terms: Terms | None = None
+        self._terms: LeaseDocument | None = None
         self._held: HeldLease | None = None
-        self._gates = Gates()
+        self._gates = ClassBuckets()
         self._tuned_until = -math.inf
-        self._callers = Callers(settings.most_clients, settings.client_window_s)
-        self._recent, self._total = Tally(), Tally()
+        self._callers = ClientRates(settings.most_clients, settings.client_window_s)
+        self._recent, self._total = RequestCounts(), RequestCounts()
         self._reported_at: float | None = None
 
     @property
@@ -135,7 +135,7 @@ class LeaseLimiter:
         Raises:
             LeaseRefusedError: it makes no sense; nothing has changed.
         """
-        terms = terms_of(body, self.settings.service)
+        terms = read_lease(body, self.settings.service)
         try:
             held = received(self._held, terms.lease, sent_at)
         except ValueError as error:
@@ -186,7 +186,7 @@ class LeaseLimiter:
         """Return what was counted since the report before, as JSON to be POSTed."""
         since = self._reported_at if self._reported_at is not None else now - 1.0
         self._reported_at = now
-        counted, self._recent = self._recent, Tally()
+        counted, self._recent = self._recent, RequestCounts()
         self._total.add(counted)
         held: dict[str, object] = {}
         if self._held:
@@ -200,15 +200,15 @@ class LeaseLimiter:
             **reported(self._callers.rates(now)),
         }
 
-    def snapshot(self, now: float) -> Snapshot:
-        tally = Tally()
+    def snapshot(self, now: float) -> LimiterSnapshot:
+        tally = RequestCounts()
         tally.add(self._total)
         tally.add(self._recent)
         if self._held is None:
             limit = math.inf if self.settings.fail_open else 0.0
-            return Snapshot(None, None, None, limit, None, len(self._callers), tally)
+            return LimiterSnapshot(None, None, None, limit, None, len(self._callers), tally)
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
-        return Snapshot(
+        return LimiterSnapshot(
             lease.epoch, lease.version, stage_at(lease, age_s), limit_at(lease, age_s), age_s,
             len(self._callers), tally,
         )  # fmt: skip
@@ -219,7 +219,7 @@ class LeaseLimiter:
             none = Admission(True)
             return none if self.settings.fail_open else self._denied(math.inf, 0.0, None)
         stage = stage_at(self._held.lease, max(0.0, self._held.age_s(now)))
-        if stage in (Stage.OPEN, Stage.CLOSED):
+        if stage in (LeaseStage.OPEN, LeaseStage.CLOSED):
             return self._ended(name)
         self._tune(now)
         its = None if caller is None else self._bucket_of(caller, now)
@@ -236,7 +236,7 @@ class LeaseLimiter:
         left, drains_in_s = passage.left, passage.drains_in_s
         return Admission(True, False, 0.0, passage.qps, left, drains_in_s, stage)
 
-    def _bucket_of(self, caller: Caller, now: float) -> Bucket | None:
+    def _bucket_of(self, caller: ClientRate, now: float) -> Bucket | None:
         """Return a client's bucket, tuned to what it offers; None: it is not limited so."""
         terms = self._terms.clients if self._terms else None
         if terms is None:
@@ -251,11 +251,11 @@ class LeaseLimiter:
         """Return what becomes of a request when even the safe limit is too old."""
         assert self._terms is not None
         of_class = (one.then for one in self._terms.classes if one.name == name)
-        stage = Stage(next(of_class, self._terms.lease.then))
-        is_open = stage is Stage.OPEN
+        stage = LeaseStage(next(of_class, self._terms.lease.then))
+        is_open = stage is LeaseStage.OPEN
         return Admission(True, stage=stage) if is_open else self._denied(math.inf, 0.0, stage)
 
-    def _denied(self, wait_s: float, limit_rps: float, stage: Stage | None) -> Admission:
+    def _denied(self, wait_s: float, limit_rps: float, stage: LeaseStage | None) -> Admission:
         enforce = not self.settings.dry_run and (self._terms is None or self._terms.enforce)
         if wait_s == math.inf and self._held:
             # By then the limit may be another one.

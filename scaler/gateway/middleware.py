@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSettings, Snapshot
+from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSettings, LimiterSnapshot
 from scaler.gateway.poller import Poller
 from scaler.gateway.responses import limit_field, refusal
 
@@ -107,7 +107,7 @@ class TidegateLimit:
         self._token_file = Path(token_file) if token_file is not None else None
         self._polling: asyncio.Task[None] | None = None
 
-    def stats(self) -> Snapshot:
+    def stats(self) -> LimiterSnapshot:
         """Return what has been counted, and the limit as it is now."""
         return self._limiter.snapshot(time.monotonic())
 

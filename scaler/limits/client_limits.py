@@ -71,7 +71,7 @@ class ClientPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class ClientLevel:
     """What one client may be admitted.
 
     Attributes:
@@ -94,7 +94,7 @@ class Level:
 
 def client_level(
     limit_qps: float, client_rates: npt.ArrayLike, policy: ClientPolicy | None = None
-) -> Level:
+) -> ClientLevel:
     """Return the level at which these clients fit the limit.
 
     Args:
@@ -117,12 +117,12 @@ def client_level(
         above = left = math.inf
     fair = max_min_fair(limit_qps, np.where(abusive, left, rates))
     if fair.level < math.inf:
-        return Level(fair.level, above, left, LevelReason.LIMIT)
+        return ClientLevel(fair.level, above, left, LevelReason.LIMIT)
     reason = LevelReason.ABUSE if abusive.any() else LevelReason.FITS
-    return Level(math.inf, above, left, reason)
+    return ClientLevel(math.inf, above, left, reason)
 
 
-def admitted_rates(level: Level, client_rates: npt.ArrayLike) -> FloatArray:
+def admitted_rates(level: ClientLevel, client_rates: npt.ArrayLike) -> FloatArray:
     """Return the QPS of each client that passes, shape as ``client_rates``."""
     rates = np.asarray(client_rates, dtype=np.float64)
     left = np.where(rates > level.abusive_above_qps, level.abusive_qps, rates)

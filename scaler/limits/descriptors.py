@@ -53,7 +53,7 @@ class Descriptor:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DescriptorCall:
     """What a gateway asks in one call; ``hits`` 0: one."""
 
     domain: str
@@ -62,7 +62,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DescriptorQuestion:
     """Whether so many requests may pass.
 
     Attributes:
@@ -81,7 +81,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class DescriptorStatus:
     """What one descriptor is told.
 
     Attributes:
@@ -98,14 +98,14 @@ class Status:
     retry_s: float = 0.0
 
 
-NO_LIMIT = Status()
+NO_LIMIT = DescriptorStatus()
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DescriptorReply:
     """What a call is told: a status per descriptor, and fields for the response."""
 
-    statuses: tuple[Status, ...]
+    statuses: tuple[DescriptorStatus, ...]
     headers: tuple[tuple[str, str], ...]
 
     @property
@@ -113,7 +113,7 @@ class Reply:
         return any(status.over for status in self.statuses)
 
 
-def fault_of(call: Call) -> str | None:
+def fault_of(call: DescriptorCall) -> str | None:
     """Return why a call cannot be answered; None: it can. The first two as envoyproxy/ratelimit."""
     if not call.domain:
         return f"the domain is empty, but must be {DOMAIN!r}"
@@ -127,22 +127,23 @@ def fault_of(call: Call) -> str | None:
     return None
 
 
-def questions(call: Call) -> tuple[Question, ...]:
+def questions(call: DescriptorCall) -> tuple[DescriptorQuestion, ...]:
     """Return what each descriptor asks.
 
     >>> shop = Descriptor((("service", "prod/shop"), ("class", "pay"), ("x-stress-test", "1")))
-    >>> questions(Call("tidegate", (shop,)))[0]
+    >>> questions(DescriptorCall("tidegate", (shop,)))[0]
     ... # doctest: +NORMALIZE_WHITESPACE
-    Question(service='prod/shop', class_name='pay', headers={'x-stress-test': '1'}, client=None,
-             hits=1)
+    DescriptorQuestion(service='prod/shop', class_name='pay',
+                       headers={'x-stress-test': '1'}, client=None, hits=1)
     """
     usual = call.hits or 1
     return tuple(
-        _question(one, usual) if call.domain == DOMAIN else Question("") for one in call.descriptors
+        _question(one, usual) if call.domain == DOMAIN else DescriptorQuestion("")
+        for one in call.descriptors
     )
 
 
-def _question(descriptor: Descriptor, usual: int) -> Question:
+def _question(descriptor: Descriptor, usual: int) -> DescriptorQuestion:
     said: dict[str, str] = {}
     for key, value in descriptor.entries:
         if value:
@@ -150,7 +151,7 @@ def _question(descriptor: Descriptor, usual: int) -> Question:
     client = next((said[key] for key in CLIENT_KEYS if key in said), None)
     headers = {k: v for k, v in said.items() if k not in (SERVICE, CLASS, *CLIENT_KEYS)}
     hits = usual if descriptor.hits is None else descriptor.hits
-    return Question(said.get(SERVICE, ""), said.get(CLASS), headers, client, hits)
+    return DescriptorQuestion(said.get(SERVICE, ""), said.get(CLASS), headers, client, hits)
 
 
 def as_limit(qps: float) -> tuple[int, Unit]:
@@ -166,14 +167,14 @@ def as_limit(qps: float) -> tuple[int, Unit]:
     return 0, Unit.SECOND
 
 
-def replied(statuses: Sequence[Status]) -> Reply:
+def replied(statuses: Sequence[DescriptorStatus]) -> DescriptorReply:
     """Return the reply of these statuses; its fields are those of the tightest of them."""
     telling = [one for one in statuses if one.over or one.limit_qps is not None]
     tightest = min(telling, key=lambda one: (not one.over, one.remaining), default=None)
-    return Reply(tuple(statuses), () if tightest is None else tuple(_fields(tightest)))
+    return DescriptorReply(tuple(statuses), () if tightest is None else tuple(_fields(tightest)))
 
 
-def _fields(status: Status) -> Iterator[tuple[str, str]]:
+def _fields(status: DescriptorStatus) -> Iterator[tuple[str, str]]:
     seconds = math.ceil(min(status.retry_s if status.over else status.reset_s, LONGEST_S))
     if status.limit_qps is not None:
         quota, window_s = _policy(status.limit_qps)

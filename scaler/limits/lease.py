@@ -30,7 +30,7 @@ MAX_QPS = 1e9
 MAX_AGE_S = 7 * 24 * 3600.0
 
 
-class Stage(StrEnum):
+class LeaseStage(StrEnum):
     """How a gateway that has not heard of us for a while finds its limit."""
 
     FRESH = "fresh"
@@ -40,7 +40,7 @@ class Stage(StrEnum):
     CLOSED = "closed"
 
 
-class Then(StrEnum):
+class AfterSafe(StrEnum):
     """What is left to do when even the safe limit is too old."""
 
     OPEN = "open"
@@ -68,7 +68,7 @@ class Lease:
     schedule: tuple[LimitStep, ...]
     safe_qps: float
     max_stale_s: float
-    then: Then = Then.OPEN
+    then: AfterSafe = AfterSafe.OPEN
     epoch: str = ""
 
     def __post_init__(self) -> None:
@@ -101,17 +101,17 @@ def _check_qps(name: str, qps: float) -> None:
         raise ValueError(f"{name} is {qps} QPS, but it must be in [0, {MAX_QPS:g}]")
 
 
-def stage_at(lease: Lease, age_s: float) -> Stage:
+def stage_at(lease: Lease, age_s: float) -> LeaseStage:
     """Return the stage of a lease that was received or renewed ``age_s`` ago."""
     if not age_s >= 0:
         raise ValueError(f"age is {age_s} s, but it must be >= 0; use a monotonic clock")
     if age_s < lease.valid_for_s:
-        return Stage.FRESH
+        return LeaseStage.FRESH
     if age_s < lease.schedule_ends_s:
-        return Stage.SCHEDULE
+        return LeaseStage.SCHEDULE
     if age_s < lease.schedule_ends_s + lease.max_stale_s:
-        return Stage.SAFE
-    return Stage(lease.then)
+        return LeaseStage.SAFE
+    return LeaseStage(lease.then)
 
 
 def limit_at(lease: Lease, age_s: float) -> float:
@@ -123,17 +123,17 @@ def limit_at(lease: Lease, age_s: float) -> float:
     [1240, 1240, 1380, 1500, 310, inf]
     """
     stage = stage_at(lease, age_s)
-    if stage is Stage.OPEN:
+    if stage is LeaseStage.OPEN:
         return math.inf
-    if stage is Stage.CLOSED:
+    if stage is LeaseStage.CLOSED:
         return 0.0
-    if stage is Stage.SAFE:
+    if stage is LeaseStage.SAFE:
         return lease.safe_qps
     scheduled = lease.qps
     for step in lease.schedule:
         if step.in_s <= age_s:
             scheduled = step.qps
-    return min(lease.qps, scheduled) if stage is Stage.FRESH else scheduled
+    return min(lease.qps, scheduled) if stage is LeaseStage.FRESH else scheduled
 
 
 def part_of(lease: Lease, share_qps: float, instances: int) -> Lease:

@@ -1,6 +1,6 @@
 """The limit among priority classes.
 
-The contract of a `Split`, for whoever enforces it:
+The contract of a `ClassSplit`, for whoever enforces it:
 
 * A request of a class that is below its ``qps`` passes: it is that class's own.
 * Above it a request may pass from the common ``spare_qps``, as long as the class stays below its
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-from scaler.limits.lease import Then
+from scaler.limits.lease import AfterSafe
 from scaler.limits.max_min import max_min_fair
 
 
@@ -48,7 +48,7 @@ class PriorityClass:
     priority: int
     guaranteed_qps: float = 0.0
     ceiling_qps: float | None = None
-    then: Then = Then.OPEN
+    then: AfterSafe = AfterSafe.OPEN
 
     def __post_init__(self) -> None:
         if self.priority < 0:
@@ -92,14 +92,16 @@ class ClassLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class ClassSplit:
     """The whole limit: what each class has, and what is left for any of them."""
 
     classes: tuple[ClassLimit, ...]
     spare_qps: float
 
 
-def split(limit_qps: float, classes: Sequence[PriorityClass], demands: Sequence[float]) -> Split:
+def split(
+    limit_qps: float, classes: Sequence[PriorityClass], demands: Sequence[float]
+) -> ClassSplit:
     """Divide the limit: guarantees first, then what is left, each time in order of priority.
 
     A guarantee that cannot be kept shrinks, the last class's first.
@@ -132,10 +134,10 @@ def split(limit_qps: float, classes: Sequence[PriorityClass], demands: Sequence[
         )
         for c, demand, grant, ask, extra in zip(classes, demands, granted, asked, more, strict=True)
     )
-    return Split(parts, spare)
+    return ClassSplit(parts, spare)
 
 
-def admitted(division: Split, offered: Sequence[float]) -> tuple[float, ...]:
+def admitted(division: ClassSplit, offered: Sequence[float]) -> tuple[float, ...]:
     """Return the QPS of each class that passes when so much is offered: own first, then spare."""
     parts = division.classes
     own = [min(part.qps, qps) for part, qps in zip(parts, offered, strict=True)]

@@ -16,7 +16,7 @@ OFFSETS_S = (15.0, 30.0, 60.0, 120.0, 300.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PublishedLimit:
     """One service's limit at a tick.
 
     Attributes:
@@ -35,13 +35,13 @@ class Offer:
     replica_qps: float
 
 
-def offered(
+def published_limit(
     decision: Decision,
     fleet: Fleet,
     floor_replicas: int,
     policy: LimitPolicy,
     classes: tuple[PriorityClass, ...] = (),
-) -> Offer:
+) -> PublishedLimit:
     """Return what may be admitted after a decision.
 
     Args:
@@ -52,12 +52,13 @@ def offered(
         classes: of the policy.
 
     >>> from scaler.decision.capacity import given_capacity
-    >>> from scaler.decision.decide import Policy, Sight, decide, first_state
-    >>> from scaler.decision.demand import Ahead
-    >>> sight = Sight(0.0, 150.0, Ahead(260.0, 260.0, 200.0), warm=2.0)
-    >>> decision = decide(sight, first_state(2, 0.0), Policy(given_capacity(100.0)))
-    >>> offer = offered(decision, Fleet((300.0, 300.0), 100.0, due_in_s=(45.0,)), 2, LimitPolicy())
-    >>> [(step.in_s, step.qps) for step in offer.schedule][:3]  # a third replica is due in 45 s
+    >>> from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+    >>> from scaler.decision.demand import LeadDemand
+    >>> observation = Observation(0.0, 150.0, LeadDemand(260.0, 260.0, 200.0), warm=2.0)
+    >>> decision = decide(observation, first_state(2, 0.0), DecisionSettings(given_capacity(100.0)))
+    >>> fleet = Fleet((300.0, 300.0), 100.0, due_in_s=(45.0,))
+    >>> limit = published_limit(decision, fleet, 2, LimitPolicy())
+    >>> [(step.in_s, step.qps) for step in limit.schedule][:3]  # a third replica is due in 45 s
     [(15.0, 200.0), (30.0, 200.0), (60.0, 300.0)]
     """
     feedback = decision.state.factor
@@ -67,6 +68,6 @@ def offered(
         sorted(fleet.ready_s, reverse=True)[:floor_replicas], fleet.capacity_qps, fleet.ramp
     )
     safe = safe_limit(decision.limit, schedule, limit_for(stays, policy, feedback=feedback))
-    return Offer(
+    return PublishedLimit(
         decision.limit, schedule, safe, classes, len(fleet.ready_s), fleet.capacity_qps * feedback
     )

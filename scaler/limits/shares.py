@@ -59,7 +59,7 @@ class SharePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DemandReport:
     """What a gateway says when it asks for its share.
 
     Attributes:
@@ -81,7 +81,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class Grant:
     """One hand-out, on which a gateway may act before ``expires_at``."""
 
     version: int
@@ -104,7 +104,7 @@ class Share:
     instance: str
     wants_qps: float | None
     entitled_qps: float
-    handed: tuple[Handed, ...]
+    handed: tuple[Grant, ...]
     reason: ShareReason
 
     @property
@@ -145,7 +145,12 @@ class Shares:
 
 
 def assign(
-    shares: Shares, limit_qps: float, reports: Sequence[Report], *, now: float, policy: SharePolicy
+    shares: Shares,
+    limit_qps: float,
+    reports: Sequence[DemandReport],
+    *,
+    now: float,
+    policy: SharePolicy,
 ) -> Shares:
     """Return the shares after the gateways that report were handed new ones.
 
@@ -156,8 +161,8 @@ def assign(
         now: monotonic seconds.
         policy: lease and reserve.
 
-    >>> one = assign(Shares(), 100.0, [Report("a", 30.0)], now=0.0, policy=SharePolicy())
-    >>> two = assign(one, 100.0, [Report("b", 10.0)], now=1.0, policy=SharePolicy())
+    >>> one = assign(Shares(), 100.0, [DemandReport("a", 30.0)], now=0.0, policy=SharePolicy())
+    >>> two = assign(one, 100.0, [DemandReport("b", 10.0)], now=1.0, policy=SharePolicy())
     >>> [(share.instance, share.qps) for share in two.held]
     [('a', 98.0), ('b', 1.0)]
     """
@@ -182,7 +187,7 @@ def assign(
         most, waits_as = _most(share, (limit - others, room - others), learning=learning)
         qps = min(targets[name], most)
         reason = ShareReason.FAIR if qps == targets[name] else waits_as
-        handed = Handed(shares.version + 1, qps, now + policy.lease_s)
+        handed = Grant(shares.version + 1, qps, now + policy.lease_s)
         after = replace(share, entitled_qps=qps, handed=(*share.handed, handed), reason=reason)
         known[name] = after
         booked = others + after.booked_qps
@@ -215,12 +220,12 @@ def _unexpired(shares: Shares, now: float) -> list[Share]:
 
 
 def _heard(
-    share: Share | None, report: Report, learning: bool, now: float, policy: SharePolicy
+    share: Share | None, report: DemandReport, learning: bool, now: float, policy: SharePolicy
 ) -> Share:
     """Return what is known of a gateway after its report, before it is handed anything."""
     if share is None:
         holds = _grained(report.holds_qps) if learning else 0.0
-        before = (Handed(0, holds, now + policy.lease_s),) if holds else ()
+        before = (Grant(0, holds, now + policy.lease_s),) if holds else ()
         return Share(report.instance, report.wants_qps, holds, before, ShareReason.NEWCOMER)
     wants = share.wants_qps if report.wants_qps is None else report.wants_qps
     handed = share.handed

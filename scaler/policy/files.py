@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scaler.errors import PolicyError
 from scaler.policy.faults import examined
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings
 from scaler.policy.schema import KIND
 from scaler.policy.yaml_documents import Document, documents
@@ -30,7 +30,7 @@ class PolicyDocument:
     """
 
     where: str
-    policy: ServicePolicy
+    policy: Policy
     replay: ReplaySettings
 
 

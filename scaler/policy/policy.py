@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scaler.decision.demand import Event
+from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
@@ -46,7 +46,7 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServicePolicy:
+class Policy:
     """One service's policy.
 
     Attributes:
@@ -73,7 +73,7 @@ class ServicePolicy:
     demand_query: str | None = None
     model: str | None = None
     trust: TrustRules = field(default_factory=TrustRules)
-    events: tuple[Event, ...] = ()
+    events: tuple[AnnouncedEvent, ...] = ()
     slo: Slo = field(default_factory=Slo)
     lead_s: float | None = None
     payback_s: float = 90.0

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 
 from scaler.hpa.rules import HPASpec, MetricKind
-from scaler.policy.policy import ServicePolicy, Slo
+from scaler.policy.policy import Policy, Slo
 from scaler.policy.service_model import ServiceModel
 
 # Of an autoscaler that nobody gave: the target that the documentation of the HPA shows.
 DEFAULT_TARGET = 0.6
 
 
-def plain_hpa(policy: ServicePolicy) -> HPASpec:
+def plain_hpa(policy: Policy) -> HPASpec:
     """Return the autoscaler that a policy without one is compared with."""
     scale, capacity = policy.scale, policy.capacity_qps or 1.0
     target = max(DEFAULT_TARGET * capacity, 0.001)

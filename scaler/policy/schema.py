@@ -28,7 +28,7 @@ from scaler.policy.fields import (
     Text,
     refuse,
 )
-from scaler.policy.policy import Mode, ServicePolicy, Slo
+from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings
 from scaler.policy.schema_demand import DemandSection
 from scaler.policy.schema_hpa import HPASection
@@ -230,10 +230,10 @@ class DemandPolicy(Section):
             return {key: value for key, value in data.items() if key != "status"}
         return data
 
-    def to_policy(self) -> ServicePolicy:
+    def to_policy(self) -> Policy:
         spec, name = self.spec, self.metadata.name
         capacity = spec.capacity
-        return ServicePolicy(
+        return Policy(
             item_id=f"{self.metadata.namespace}/{name}",
             target=spec.target_ref.name if spec.target_ref else name,
             mode=Mode(spec.mode),

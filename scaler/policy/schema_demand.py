@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from scaler.decision.demand import Event
+from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.trust import TrustRules
 from scaler.policy.fields import (
     Above,
@@ -51,8 +51,8 @@ class EventSection(Section):
             raise ValueError("must not be given beside multiplier; keep one of the two")
         return value
 
-    def to_event(self) -> Event:
-        return Event(
+    def to_event(self) -> AnnouncedEvent:
+        return AnnouncedEvent(
             self.name, self.starts.timestamp(), self.ends.timestamp(), self.multiplier, self.qps
         )
 

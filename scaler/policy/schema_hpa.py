@@ -101,7 +101,7 @@ class NamedMetric(Section):
     target: MetricTarget
 
 
-class Metric(Section):
+class MetricSpec(Section):
     type: Annotated[str, AfterValidator(_modelled)]
     # Refused by their type; declared so that they are not called unknown as well.
     object: dict[str, Any] | None = None
@@ -169,7 +169,7 @@ class ScaleTargetRef(Section):
     name: Text
 
 
-def _one_metric(metrics: list[Metric]) -> list[Metric]:
+def _one_metric(metrics: list[MetricSpec]) -> list[MetricSpec]:
     if len(metrics) > 1:
         raise ValueError(
             "must hold one metric, for a replay models no more; keep the one that usually decides"
@@ -183,7 +183,7 @@ class HPASection(Section):
     scale_target_ref: ScaleTargetRef | None = None
     min_replicas: AtLeastOne = 1
     max_replicas: AtLeastOne
-    metrics: Annotated[list[Metric], AfterValidator(_one_metric)] = Field(default=[])
+    metrics: Annotated[list[MetricSpec], AfterValidator(_one_metric)] = Field(default=[])
     behavior: Behavior = Behavior()
 
     @model_validator(mode="before")

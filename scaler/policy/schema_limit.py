@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from scaler.decision.limit import LimitPolicy
 from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import Then
+from scaler.limits.lease import AfterSafe
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.fields import (
     Above,
@@ -48,7 +48,7 @@ class ClassSection(Section):
         return value
 
     def to_class(self) -> PriorityClass:
-        then = Then(self.on_expiry.lower())
+        then = AfterSafe(self.on_expiry.lower())
         return PriorityClass(self.name, self.priority, self.guaranteed, self.ceiling, then)
 
 

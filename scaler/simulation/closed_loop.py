@@ -9,10 +9,10 @@ import numpy as np
 
 from forecaster.data.series import FloatArray
 from scaler.policy.service_model import ServiceModel
-from scaler.simulation.contenders import Contender, View
-from scaler.simulation.rehearsal import Timing
-from scaler.simulation.replicas import Cluster
-from scaler.simulation.service import Service, Tick
+from scaler.simulation.contenders import Contender, TickView
+from scaler.simulation.rehearsal import LoopTiming
+from scaler.simulation.replicas import SimulatedReplicas
+from scaler.simulation.service import QueueTick, RequestQueue
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Scene:
         seed: of the start-up times.
     """
 
-    timing: Timing
+    timing: LoopTiming
     demand: FloatArray
     model: ServiceModel
     replicas: int
@@ -52,15 +52,15 @@ class Run:
 def run(scene: Scene, contender: Contender) -> Run:
     """Return what happens when ``contender`` decides the replicas."""
     model, timing = scene.model, scene.timing
-    cluster = Cluster(model, scene.replicas, np.random.default_rng(scene.seed))
-    service, memory = Service(model), _Memory(scene, contender.window_s)
+    cluster = SimulatedReplicas(model, scene.replicas, np.random.default_rng(scene.seed))
+    service, memory = RequestQueue(model), _MetricWindow(scene, contender.window_s)
     per_replica, tick_s = model.saturation_qps, timing.tick_s
     rows: list[tuple[float, ...]] = []
     for j, fresh in enumerate(scene.demand.tolist()):
         now = timing.start + j * tick_s
         warm = cluster.warm(now)
         observed, served, per_warm, over_slo = memory.window(j)
-        view = View(
+        view = TickView(
             j, now, observed, served, cluster.replicas, cluster.ready, warm, over_slo, per_warm
         )
         cluster.scale(now, contender.replicas(view))
@@ -73,7 +73,7 @@ def run(scene: Scene, contender: Contender) -> Run:
     return Run(contender.name, *columns)
 
 
-class _Memory:
+class _MetricWindow:
     """What a metrics system remembers: averages over a window that ended a while ago."""
 
     def __init__(self, scene: Scene, window_s: float) -> None:
@@ -86,7 +86,7 @@ class _Memory:
         self._count, self._late = [0], [0]
         self._offered, self._served, self._warm = [0.0], [0.0], [0.0]
 
-    def add(self, tick: Tick, warm: float) -> None:
+    def add(self, tick: QueueTick, warm: float) -> None:
         known = self._known[len(self._count) - 1]
         late = tick.wait_after > self._slo_s
         self._count.append(self._count[-1] + known)

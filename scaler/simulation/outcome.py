@@ -17,7 +17,7 @@ _ROUNDS = 40  # of bisection
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReplayOutcome:
     """One contender's figures over the whole replay.
 
     Attributes:
@@ -41,7 +41,7 @@ class Outcome:
     peak_replicas: int
 
 
-def outcome(scene: Scene, run: Run) -> Outcome:
+def outcome(scene: Scene, run: Run) -> ReplayOutcome:
     """Return the figures of a run."""
     tick_s, model = scene.timing.tick_s, scene.model
     waits = _Waits(run, model, tick_s)
@@ -53,7 +53,7 @@ def outcome(scene: Scene, run: Run) -> Outcome:
     worst = np.divide(broken, asked, out=np.zeros_like(broken), where=asked > 0)
     known = np.isfinite(scene.demand)
     sustained = float(run.replicas[known].sum()) * model.capacity_qps
-    return Outcome(
+    return ReplayOutcome(
         name=run.name,
         replica_hours=float(run.replicas.sum()) * tick_s / 3600,
         violations=float(bad.sum()) / total if total else 0.0,

@@ -13,16 +13,16 @@ from forecaster.data.series import FloatArray, Forecast, Series
 from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
 from forecaster.models.forecaster import Forecaster
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import Policy
-from scaler.decision.demand import Event, unforeseeable
+from scaler.decision.decide import DecisionSettings
+from scaler.decision.demand import AnnouncedEvent, unforeseeable
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings, plain_hpa
 from scaler.policy.service_model import ServiceModel
 from scaler.simulation.closed_loop import Scene
-from scaler.simulation.contest import Setting
-from scaler.simulation.rehearsal import Reach, Timing, rehearse
+from scaler.simulation.contest import ContestSetting
+from scaler.simulation.rehearsal import LoopTiming, Reach, rehearse
 
 TICK_S = 15.0
 # Of the history where no model says what it has seen: the last part is replayed.
@@ -36,7 +36,7 @@ NET_STABILIZATION_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReplayPart:
     """Which part of a history is replayed, and how a gap in it is taken.
 
     ``start`` None: what the model has not seen, or the last quarter; ``skip_gaps`` counts nothing
@@ -47,13 +47,13 @@ class Part:
     skip_gaps: bool = False
 
 
-def staged(
+def prepared(
     series: Series,
-    policy: ServicePolicy,
+    policy: Policy,
     settings: ReplaySettings,
     forecaster: Forecaster | None,
-    part: Part,
-) -> Setting:
+    part: ReplayPart,
+) -> ContestSetting:
     """Return the setting of a replay.
 
     Args:
@@ -88,20 +88,24 @@ def staged(
         rehearse(forecast, happened, timing, reach, policy.trust)
         for forecast in _forecasts(series, origins, forecaster)
     ]
-    decided = Policy(given_capacity(capacity), policy.scale, policy.limit, lead, policy.events)
+    decided = DecisionSettings(
+        given_capacity(capacity), policy.scale, policy.limit, lead, policy.events
+    )
     demand = np.repeat(known, timing.ticks // len(known))
     lead_steps = math.ceil(lead / series.step.total_seconds())
     replicas = _replicas_at_start(known, lead_steps, capacity, hpa)
     scene = Scene(timing, demand, model, replicas)
-    return Setting(scene, hpa, net_under(hpa, capacity), decided, rehearsals[-1], rehearsals[0])
+    return ContestSetting(
+        scene, hpa, net_under(hpa, capacity), decided, rehearsals[-1], rehearsals[0]
+    )
 
 
-def _timing(series: Series, first: int) -> Timing:
+def _timing(series: Series, first: int) -> LoopTiming:
     """Return the ticks from sample ``first`` to the end; a sample is the mean up to its stamp."""
     step_s = series.step.total_seconds()
     per_step = max(round(step_s / TICK_S), 1)
     start = float(series.stamps[first]) - step_s
-    return Timing(start, ticks=(len(series) - first) * per_step, tick_s=step_s / per_step)
+    return LoopTiming(start, ticks=(len(series) - first) * per_step, tick_s=step_s / per_step)
 
 
 def lead_of(model: ServiceModel, tick_s: float) -> float:
@@ -123,7 +127,7 @@ def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
     return replace(hpa, target=1.0 if utilization else capacity_qps, scale_down=down)
 
 
-def _first(series: Series, forecaster: Forecaster | None, part: Part) -> int:
+def _first(series: Series, forecaster: Forecaster | None, part: ReplayPart) -> int:
     """Return the sample with which the replay begins."""
     seen = forecaster.service(series.item_id).trained_until if forecaster else None
     start = part.start or seen
@@ -138,7 +142,7 @@ def _first(series: Series, forecaster: Forecaster | None, part: Part) -> int:
     return max(-((series.start - start) // series.step), 2)
 
 
-def _known(series: Series, first: int, part: Part) -> FloatArray:
+def _known(series: Series, first: int, part: ReplayPart) -> FloatArray:
     """Return the demand that is replayed."""
     values = series.values[first:]
     gaps = np.flatnonzero(np.isnan(values))
@@ -154,7 +158,7 @@ def _known(series: Series, first: int, part: Part) -> FloatArray:
     return values
 
 
-def _judging(series: Series, events: Sequence[Event]) -> FloatArray:
+def _judging(series: Series, events: Sequence[AnnouncedEvent]) -> FloatArray:
     """Return the demand by which the forecast is judged: not that of an event's onset and end.
 
     It could not know what the operator did; the policy provides for that.

@@ -12,7 +12,7 @@ from scaler.policy.service_model import ServiceModel
 _DRAWN_AT_ONCE = 1024
 
 
-class Cluster:
+class SimulatedReplicas:
     """Replicas over time; the caller owns the clock.
 
     When there are too many, those that are not ready go first, then the youngest, as a ReplicaSet

@@ -1,6 +1,6 @@
 """The service under replay: what happens to requests when this many replicas are up.
 
-`Service` moves the fluid of requests from tick to tick: queue, time-outs, retries, overload
+`RequestQueue` moves the fluid of requests from tick to tick: queue, time-outs, retries, overload
 collapse. How long the requests of each tick took follows from `response_tail` in
 `scaler.policy.service_model`.
 
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from scaler.policy.service_model import ServiceModel
 
 
-class Tick(NamedTuple):
+class QueueTick(NamedTuple):
     """What happened to requests in one tick; rates are per second.
 
     ``offered`` includes retries; ``lost`` gave up; ``wait_before`` and ``wait_after`` are the
@@ -35,7 +35,7 @@ class Tick(NamedTuple):
     saturation: float
 
 
-class Service:
+class RequestQueue:
     """The queue of requests, from tick to tick."""
 
     __slots__ = ("_backlog", "_collapse", "_retries", "_retry_share", "_timeout")
@@ -52,13 +52,13 @@ class Service:
         """Requests per second that come again in the next tick."""
         return self._retries
 
-    def tick(self, fresh: float, saturation: float, seconds: float) -> Tick:
+    def tick(self, fresh: float, saturation: float, seconds: float) -> QueueTick:
         """Serve ``fresh`` new requests per second, and the retries, for ``seconds``."""
         offered = fresh + self._retries
         if saturation <= 0.0:
             lost, self._backlog = offered + self._backlog / seconds, 0.0
             self._retries = self._retry_share * lost
-            return Tick(offered, lost, 0.0, 0.0, 0.0)
+            return QueueTick(offered, lost, 0.0, 0.0, 0.0)
         goodput = saturation
         if offered > saturation:
             goodput = saturation / (1.0 + self._collapse * (offered / saturation - 1.0))
@@ -71,4 +71,4 @@ class Service:
         self._backlog = max(0.0, after)
         lost /= seconds
         self._retries = self._retry_share * lost
-        return Tick(offered, lost, before / goodput, self._backlog / goodput, saturation)
+        return QueueTick(offered, lost, before / goodput, self._backlog / goodput, saturation)

@@ -10,14 +10,14 @@ from pathlib import Path
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings, LeaseTerms
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import ServiceView
 from tests.conformance.gateways import Gateway
 from tests.conformance.leases import SHOP
 from tests.conformance.origin import Origin
 from tests.conformance.setup import Running, Setup
 from tests.conformance.site import started
-from tests.scaler.adapters.http.boards import board, view
+from tests.scaler.adapters.http.snapshots import board, view
 
 # So short that a test sees a gateway's share expire.
 TERMS = LeaseTerms(valid_for_s=2.0, refresh_s=0.4, transit_s=0.5)
@@ -52,7 +52,7 @@ class RealSite:
 @contextmanager
 def real_site(qps: float) -> Iterator[RealSite]:
     """Serve a limit of about so much: what it is to the letter, the site says."""
-    shop, holder = limited_to(qps), BoardHolder()
+    shop, holder = limited_to(qps), SnapshotHolder()
     holder.publish(board(shop))
     settings = ApiSettings(terms=TERMS, learning_s=0.0)
     assert shop.offer is not None

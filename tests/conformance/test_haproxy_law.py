@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from scaler.adapters.http.schemas import LEASE
 from scaler.gateway.class_parts import parts_at
-from scaler.gateway.lease_document import terms_of
+from scaler.gateway.lease_document import read_lease
 from scaler.limits.gcra import admit, rescaled
-from scaler.limits.lease import Lease, Then, limit_at, stage_at
+from scaler.limits.lease import AfterSafe, Lease, limit_at, stage_at
 from scaler.limits.schedule import LimitStep
 from tests.conformance.gateways.haproxy import SHIPPED
 from tests.conformance.leases import SHOP, class_part, lease
@@ -66,7 +66,7 @@ def aged_leases(draw: st.DrawFn) -> tuple[Lease, list[float]]:
     lease = Lease(
         1, draw(rates), draw(st.floats(0.5, 100)),
         tuple(LimitStep(in_s, draw(rates)) for in_s in at),
-        draw(rates), draw(st.floats(0, 200)), draw(st.sampled_from(Then)),
+        draw(rates), draw(st.floats(0, 200)), draw(st.sampled_from(AfterSafe)),
     )  # fmt: skip
     edges = [*at, lease.valid_for_s, lease.schedule_ends_s]
     edges.append(lease.schedule_ends_s + lease.max_stale_s)
@@ -143,7 +143,7 @@ def test_classes_share_a_limit_as_in_the_client(said, case):
         name: (float(own), float(ceiling))
         for name, own, ceiling in zip(*(fields[i::3] for i in range(3)), strict=True)
     }
-    terms = terms_of(json.dumps(told).encode(), SHOP)
+    terms = read_lease(json.dumps(told).encode(), SHOP)
     parts, left = parts_at(limit, terms)
 
     assert first == "ok"

@@ -33,16 +33,16 @@ from datetime import timedelta
 import pytest
 
 from forecaster.adapters.prometheus.settings import PrometheusSettings
-from scaler.adapters.kube.client import Patience
+from scaler.adapters.kube.client import RetryPolicy
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.adapters.kube.workloads_port import Clustered
+from scaler.adapters.kube.workloads_port import ClusterWorkloads
 from scaler.adapters.policy_sources import ClusterPolicies
 from scaler.adapters.prometheus_traffic import PrometheusTraffic
-from scaler.adapters.registry_models import Models
+from scaler.adapters.registry_models import RegistryModels
 from scaler.control.cluster_port import AlwaysLeading
-from scaler.control.loop import Loop
-from scaler.control.snapshot import Board, ConditionKind
+from scaler.control.loop import ControlLoop
+from scaler.control.snapshot import ConditionKind, Snapshot
 from tests.faults.scene import OWN_FLOOR, Scene
 from tests.forecaster.adapters.prometheus.server import FakeSeries, Reply, failure, matrix, success
 from tests.kube.conftest import connect
@@ -56,7 +56,7 @@ RAISED, HIGHER = (23, str(OWN_FLOOR)), (30, str(OWN_FLOOR))
 UNTOUCHED = (OWN_FLOOR, None)
 # The time limits of this file are a fraction of a second; what is promised is that a tick ends.
 IN_TIME_S = 20.0
-HASTY = Patience(attempts=4, budget_s=1.0, first_s=0.01, connect_s=0.3, read_s=0.3)
+HASTY = RetryPolicy(attempts=4, budget_s=1.0, first_s=0.01, connect_s=0.3, read_s=0.3)
 FLOORS = "PATCH .*horizontalpodautoscalers/shop"
 
 
@@ -78,11 +78,11 @@ class World:
         cluster = KubernetesCluster(api, ClusterSettings("prod", times=times))
         cluster.start(10.0)
         stack.callback(cluster.close)
-        clustered = Clustered(cluster, AlwaysLeading(), workers=4)
+        clustered = ClusterWorkloads(cluster, AlwaysLeading(), workers=4)
         stack.callback(clustered.close)
         self.policies = ClusterPolicies(cluster)
-        self._loop = Loop(
-            traffic, Models(scene.models), clustered, timedelta(minutes=1), lambda _: None
+        self._loop = ControlLoop(
+            traffic, RegistryModels(scene.models), clustered, timedelta(minutes=1), lambda _: None
         )
         for name in ("shop", "calm"):
             scene.ask_for(name)
@@ -93,7 +93,7 @@ class World:
             return None
         return BEFORE if stamp < NOW + 60 else self.qps
 
-    def tick(self) -> Board:
+    def tick(self) -> Snapshot:
         self.now += TICK_S
         began = time.monotonic()
         board = self._loop.tick(self.policies.current(), self.now)
@@ -107,7 +107,7 @@ class World:
         ]
         return found.scale.min_replicas
 
-    def ticks(self, count: int) -> Board:
+    def ticks(self, count: int) -> Snapshot:
         boards = [self.tick() for _ in range(count)]
         return boards[-1]
 
@@ -121,7 +121,7 @@ def world(scene):
         yield made
 
 
-def reason(board: Board, kind: ConditionKind, name: str = "shop") -> tuple[bool, str]:
+def reason(board: Snapshot, kind: ConditionKind, name: str = "shop") -> tuple[bool, str]:
     (found,) = [one for one in board.services[f"prod/{name}"].conditions if one.kind is kind]
     return found.status, found.reason
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scaler.adapters.kube.client import MERGE, Patience, Request, connected
+from scaler.adapters.kube.client import MERGE, Request, RetryPolicy, connected
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
 from scaler.errors import ClusterConflictError
@@ -23,7 +23,7 @@ from tests.kube.grants import shipped_grants
 from tests.kube.objects import hpa
 from tests.kube.server import serving
 
-QUICK = Patience(attempts=4, budget_s=5.0, first_s=0.01, connect_s=1.0, read_s=1.0)
+QUICK = RetryPolicy(attempts=4, budget_s=5.0, first_s=0.01, connect_s=1.0, read_s=1.0)
 REAL = os.environ.get("KUBECONFIG") or os.environ.get("TEST_KUBE_APISERVER")  # noqa: TID251
 
 

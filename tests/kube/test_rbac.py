@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-from scaler.adapters.kube.leader_election import Election, LeaseTerms
+from scaler.adapters.kube.leader_election import Election, ElectionSettings
 from scaler.adapters.kube.leader_label import LeaderLabel
 from scaler.control.cluster_port import Notice, PolicyStatus
 from scaler.hpa.floor_ownership import FloorWish, Target
@@ -42,7 +42,7 @@ def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
     assert cluster.publish("prod/shop", PolicyStatus(generation=1, floor=3), now=NOW)
     for minute in (0, 1):
         assert cluster.tell("prod/shop", Notice("FloorRaised", "3 -> 8"), now=NOW + 60 * minute)
-    election = Election(api, LeaseTerms("prod", "tidegate", "a"), lambda: NOW)
+    election = Election(api, ElectionSettings("prod", "tidegate", "a"), lambda: NOW)
     assert election.step()
     assert election.step()
     election.hand_over()

@@ -26,7 +26,7 @@ from tests.conformance.load import Offered, offer, offering
 from tests.conformance.origin import Origin
 from tests.conformance.setup import PartMissingError, free_port
 from tests.peers import envoy
-from tests.scaler.adapters.envoy.desks import limited, serving
+from tests.scaler.adapters.envoy.lease_services import limited, serving
 from tests.scaler.adapters.http.conftest import papers  # noqa: F401 - a fixture
 
 # Of a limit of 50 or 20, less what is left free for newcomers.

@@ -28,7 +28,7 @@ class RawRange:
 
 
 @dataclass(frozen=True)
-class Grid:
+class QueryGrid:
     """``count`` stamps from ``first`` (epoch seconds) on, ``step`` seconds apart."""
 
     first: int
@@ -41,14 +41,14 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PrometheusAnswer:
     """The series of one range query, and what the server warned of (a partial answer)."""
 
     series: tuple[RawRange, ...]
     warnings: tuple[str, ...] = ()
 
 
-def on_grid(result: Mapping[str, Any], grid: Grid) -> RawRange:
+def on_grid(result: Mapping[str, Any], grid: QueryGrid) -> RawRange:
     labels = {str(name): str(value) for name, value in result["metric"].items()}
     if "values" not in result:
         raise PrometheusError(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import Grid, RawRange
+from forecaster.adapters.prometheus.answers import QueryGrid, RawRange
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ChunkCache:
         self._root = root
         self._keep_for = keep_for
 
-    def load(self, grid: Grid) -> tuple[RawRange, ...] | None:
+    def load(self, grid: QueryGrid) -> tuple[RawRange, ...] | None:
         """Return the series of a finished chunk, or None where there is none to trust."""
         path = self._path(grid)
         if not path.exists():
@@ -65,7 +65,7 @@ class ChunkCache:
             LOGGER.warning("cached chunk %s cannot be read (%s); asking again", path, error)
             return None
 
-    def save(self, grid: Grid, series: Sequence[RawRange]) -> None:
+    def save(self, grid: QueryGrid, series: Sequence[RawRange]) -> None:
         """Keep a finished chunk.
 
         Raises:
@@ -104,7 +104,7 @@ class ChunkCache:
                 if path.stat().st_mtime < oldest:
                     path.unlink()
 
-    def _path(self, grid: Grid) -> Path:
+    def _path(self, grid: QueryGrid) -> Path:
         return self.folder / f"{grid.first}-{grid.count}.parquet"
 
 

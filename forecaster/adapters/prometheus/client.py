@@ -30,7 +30,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import MaxRetryError, ProtocolError
 from urllib3.util.retry import Retry
 
-from forecaster.adapters.prometheus.answers import Answer, Grid, on_grid, shown
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, on_grid, shown
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
 
@@ -83,7 +83,7 @@ class PrometheusSource:
     def close(self) -> None:
         self._client.close()
 
-    def query_range(self, promql: str, grid: Grid) -> Answer:
+    def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
         """Return every series of the query on the grid; one request, retried where that helps.
 
         Raises:
@@ -116,7 +116,7 @@ class PrometheusSource:
             "check the address and the server, or raise --timeout or --retries"
         )
 
-    def _ask(self, promql: str, grid: Grid) -> Answer:
+    def _ask(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
         self._warnings = ()
         limit = f"{self.settings.timeout.total_seconds() * 1000:.0f}ms"
         try:
@@ -139,7 +139,7 @@ class PrometheusSource:
                 f"{self.settings.url} answered the query {promql!r} with something that is not a "
                 f"Prometheus range result ({shown(str(error))}); give Prometheus's base URL"
             ) from error
-        return Answer(series, self._warnings)
+        return PrometheusAnswer(series, self._warnings)
 
     def _judge(self, response: requests.Response, **_: object) -> None:
         """Sort an answer before PrometheusConnect flattens its status, headers and body."""

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import Answer, Grid, RawRange
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, RawRange
 from forecaster.adapters.prometheus.cache import ChunkCache
 from forecaster.data.quality import RawSeries
 from forecaster.data.series import FloatArray
@@ -62,9 +62,9 @@ class RangeQuery:
             )
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> QueryGrid:
         count = -((self.start - self.end) // self.step)
-        return Grid(int(self.start.timestamp()), int(self.step.total_seconds()), count)
+        return QueryGrid(int(self.start.timestamp()), int(self.step.total_seconds()), count)
 
 
 @dataclass(frozen=True)
@@ -88,20 +88,20 @@ class Fetched:
 class RangeSource(Protocol):
     """Anything that answers one range query, e.g. `PrometheusSource`."""
 
-    def query_range(self, promql: str, grid: Grid) -> Answer: ...
+    def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer: ...
 
 
-def chunks(grid: Grid, points: int) -> Iterator[Grid]:
+def chunks(grid: QueryGrid, points: int) -> Iterator[QueryGrid]:
     """Cut the grid where the stamps pass a multiple of ``points`` steps since the epoch.
 
-    >>> [(c.first, c.count) for c in chunks(Grid(first=130, step=10, count=7), points=5)]
+    >>> [(c.first, c.count) for c in chunks(QueryGrid(first=130, step=10, count=7), points=5)]
     [(130, 2), (150, 5)]
     """
     done = 0
     while done < grid.count:
         first = grid.first + done * grid.step
         count = min(points - (first // grid.step) % points, grid.count - done)
-        yield Grid(first, grid.step, count)
+        yield QueryGrid(first, grid.step, count)
         done += count
 
 
@@ -162,7 +162,7 @@ class _Items:
         self._labels: dict[str, Mapping[str, str]] = {}
         self._values: dict[str, FloatArray] = {}
 
-    def add(self, chunk: Grid, series: Sequence[RawRange]) -> None:
+    def add(self, chunk: QueryGrid, series: Sequence[RawRange]) -> None:
         place = (chunk.first - self._grid.first) // self._grid.step
         seen: set[str] = set()
         for one in series:

@@ -29,7 +29,7 @@ from forecaster.adapters.registry.files import (
 from forecaster.adapters.registry.storage import Storage, open_storage, version_number
 from forecaster.errors import RegistryError
 
-__all__ = ["Artifact", "Registry", "Served", "StoredArtifact", "check_name"]
+__all__ = ["Artifact", "Registry", "ServedArtifact", "StoredArtifact", "check_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _REPEAT = "free disk space or correct the access rights, and repeat"
 STALE = timedelta(hours=1)  # a save takes seconds: what is older was left by a killed process
 
 
-class Served(NamedTuple):
+class ServedArtifact(NamedTuple):
     """What serves, and the warning to show where that is not the champion."""
 
     version: str
@@ -148,7 +148,7 @@ class Registry:
 
     def load_champion_or_previous(
         self, name: str, check: Callable[[Artifact], object] = lambda _: None
-    ) -> Served:
+    ) -> ServedArtifact:
         """Return the champion, or the newest former one that passes every check, with a warning.
 
         Args:
@@ -169,9 +169,9 @@ class Registry:
                 refused[version] = str(error)
                 continue
             if not refused:
-                return Served(version, artifact, None)
+                return ServedArtifact(version, artifact, None)
             warning = f"model {name!r}: {_reasons(refused)}; the champion before, {version}, serves"
-            return Served(version, artifact, warning)
+            return ServedArtifact(version, artifact, warning)
         raise RegistryError(
             f"model {name!r} has no champion that can be loaded: {_reasons(refused)}"
         )

@@ -24,7 +24,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from forecaster.adapters.atomic_write import write_atomically
-from forecaster.adapters.tables.layouts import Source, raw_series
+from forecaster.adapters.tables.layouts import TableSource, raw_series
 from forecaster.data.quality import (
     Finding,
     QualityReport,
@@ -150,7 +150,7 @@ def history_from_frame(
         df = df.rename_axis(index=str(df.index.name or "timestamp")).reset_index()
     else:
         df = df.reset_index(drop=True)
-    source = Source("the frame", item_id, timezone=timezone)
+    source = TableSource("the frame", item_id, timezone=timezone)
     return inspect(raw_series(df, source), step=step).history
 
 
@@ -212,7 +212,7 @@ def _read(path: Path, timezone: str | None) -> _Table:
             f"{path}: unknown ending; a history is {', '.join(CSV_ENDINGS + PARQUET_ENDINGS)}"
         )
     stem = path.name[: name.index(".", 1)]
-    source = Source(str(path), stem, first_row, timezone)
+    source = TableSource(str(path), stem, first_row, timezone)
     raw = tuple(raw_series(frame, source))
     if not stored:
         return _Table(raw)

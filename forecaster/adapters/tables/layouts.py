@@ -28,7 +28,7 @@ EPOCH_TEXT = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """What the messages name.
 
     Attributes:
@@ -44,7 +44,7 @@ class Source:
     timezone: str | None = None
 
 
-def raw_series(df: pd.DataFrame, source: Source) -> Iterator[RawSeries]:
+def raw_series(df: pd.DataFrame, source: TableSource) -> Iterator[RawSeries]:
     """Yield the items of a long or wide frame in the order in which they appear."""
     stamp = _only(df, STAMP_NAMES)
     if stamp is None:
@@ -73,7 +73,7 @@ def raw_series(df: pd.DataFrame, source: Source) -> Iterator[RawSeries]:
 
 
 def _long(
-    df: pd.DataFrame, item: Hashable, stamp: Hashable, value: Hashable, source: Source
+    df: pd.DataFrame, item: Hashable, stamp: Hashable, value: Hashable, source: TableSource
 ) -> Iterator[RawSeries]:
     codes, names = pd.factorize(df[item])
     if (codes < 0).any() or "" in names:
@@ -98,13 +98,13 @@ def _listed(columns: pd.Index[Any]) -> str:
     return ", ".join(shown) + (f" and {len(columns) - 8} more" if len(columns) > 8 else "")
 
 
-def _refuse(column: pd.Series[Any], at: int, source: Source, rule: str) -> HistoryError:
+def _refuse(column: pd.Series[Any], at: int, source: TableSource, rule: str) -> HistoryError:
     row = int(column.index[at]) + source.first_row
     cell = column.iloc[at]
     return HistoryError(f"{source.name}, column {column.name!r}, row {row}: {cell!r} {rule}")
 
 
-def _numbers(column: pd.Series[Any], source: Source) -> FloatArray:
+def _numbers(column: pd.Series[Any], source: TableSource) -> FloatArray:
     """Return the cells as floats, bit for bit; empty ones as NaN."""
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         raise _refuse(column, 0, source, "is not a number; give requests per second")
@@ -127,7 +127,7 @@ def _number(cell: object) -> float:
         return math.nan
 
 
-def _epoch_seconds(column: pd.Series[Any], source: Source) -> tuple[StampArray, bool]:
+def _epoch_seconds(column: pd.Series[Any], source: TableSource) -> tuple[StampArray, bool]:
     """Return seconds since the epoch, and whether the caller's zone was needed for them."""
     if pd.api.types.is_bool_dtype(column):
         raise _refuse(column, 0, source, "is not a time; write e.g. 2026-03-29T01:00:00Z")
@@ -151,7 +151,7 @@ def _epoch_seconds(column: pd.Series[Any], source: Source) -> tuple[StampArray, 
     return _seconds_of(_in_zone(column, times, source)), True
 
 
-def _whole(column: pd.Series[Any], numbers: FloatArray, source: Source) -> StampArray:
+def _whole(column: pd.Series[Any], numbers: FloatArray, source: TableSource) -> StampArray:
     if not np.isfinite(numbers).all():
         at = int(np.argmin(np.isfinite(numbers)))
         raise _refuse(column, at, source, "is not a time; write seconds since 1970, or a date")
@@ -169,7 +169,7 @@ def _seconds_of(times: pd.Series[Any]) -> StampArray:
 
 
 def _parsed(
-    column: pd.Series[Any], texts: pd.Series[str], *, aware: bool, source: Source
+    column: pd.Series[Any], texts: pd.Series[str], *, aware: bool, source: TableSource
 ) -> pd.Series[Any]:
     times = pd.to_datetime(texts, format="ISO8601", utc=aware, errors="coerce")
     if times.isna().any():
@@ -179,7 +179,7 @@ def _parsed(
     return times
 
 
-def _in_zone(column: pd.Series[Any], times: pd.Series[Any], source: Source) -> pd.Series[Any]:
+def _in_zone(column: pd.Series[Any], times: pd.Series[Any], source: TableSource) -> pd.Series[Any]:
     """Return naive UTC for naive local times."""
     if source.timezone is None:
         rule = (

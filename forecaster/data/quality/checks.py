@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from forecaster.data.quality import masks
-from forecaster.data.quality.grid import Grid, doubled_hour, lost_hour, runs, spacing, unit_of
+from forecaster.data.quality.grid import SampleGrid, doubled_hour, lost_hour, runs, spacing, unit_of
 from forecaster.data.quality.sheet import Sheet
 from forecaster.data.quality.values import Action, RawSeries, Rule
 from forecaster.data.series import FloatArray
@@ -68,7 +68,7 @@ def check_step(raw: RawSeries, sheet: Sheet) -> None:
         sheet.add_all(Rule.CLOCK, Action.REFUSED, raw, message)
 
 
-def check_grid(raw: RawSeries, grid: Grid, sheet: Sheet) -> None:
+def check_grid(raw: RawSeries, grid: SampleGrid, sheet: Sheet) -> None:
     """Judge order, position and repetition of the stamps."""
     strayed = (
         f"{grid.strayed.sum()} stamps lie more than {sheet.rules.snap_within:g} of a step from "
@@ -98,7 +98,7 @@ def check_grid(raw: RawSeries, grid: Grid, sheet: Sheet) -> None:
     sheet.add(Rule.OFF_GRID, Action.REPAIRED, grid.moved, message)
 
 
-def _check_repeats(grid: Grid, sheet: Sheet) -> None:
+def _check_repeats(grid: SampleGrid, sheet: Sheet) -> None:
     same = f"{grid.repeated.sum()} stamps occur more than once with one value; one kept"
     sheet.add(Rule.DUPLICATE, Action.REPAIRED, grid.repeated, same)
     count = int(grid.conflicting.sum())

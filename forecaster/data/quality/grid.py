@@ -85,7 +85,7 @@ def _phase(stamps: StampArray, step: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class SampleGrid:
     """The samples of one item on a grid; every mask has shape ``(n,)``.
 
     Attributes:
@@ -107,7 +107,7 @@ class Grid:
     conflicting: BoolArray
 
 
-def to_grid(stamps: StampArray, values: FloatArray, step: int, snap_within: float) -> Grid:
+def to_grid(stamps: StampArray, values: FloatArray, step: int, snap_within: float) -> SampleGrid:
     """Return the samples on the grid that fits their stamps; the order of rows is irrelevant."""
     phase = _phase(stamps, step)
     slots = (2 * (stamps - phase) + step) // (2 * step)
@@ -129,7 +129,7 @@ def to_grid(stamps: StampArray, values: FloatArray, step: int, snap_within: floa
     on_grid = np.full(n, np.nan)
     on_grid[at] = np.where(disagree, np.nan, lowest)
     strayed = np.abs(offsets) > snap_within * step
-    return Grid(
+    return SampleGrid(
         first=first,
         values=on_grid,
         sampled=mask(at),
@@ -140,7 +140,7 @@ def to_grid(stamps: StampArray, values: FloatArray, step: int, snap_within: floa
     )
 
 
-def doubled_hour(grid: Grid, step: int) -> BoolArray:
+def doubled_hour(grid: SampleGrid, step: int) -> BoolArray:
     """Return the slots of hours that occur twice with different values: clocks set back."""
     if HOUR % step or HOUR // step < 2:
         return np.zeros_like(grid.conflicting)
@@ -153,7 +153,7 @@ def doubled_hour(grid: Grid, step: int) -> BoolArray:
     return conflicting
 
 
-def lost_hour(grid: Grid, step: int) -> BoolArray:
+def lost_hour(grid: SampleGrid, step: int) -> BoolArray:
     """Return holes of exactly the hour by which clocks are set forward somewhere on that day."""
     lost = np.zeros_like(grid.sampled)
     if HOUR % step or HOUR // step < 2:

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from scaler.gateway.lease_limiter import Admission, LeaseLimiter
-from scaler.limits.descriptors import NO_LIMIT, Call, Question, Reply, Status, questions, replied
+from scaler.limits.descriptors import (
+    NO_LIMIT,
+    DescriptorCall,
+    DescriptorQuestion,
+    DescriptorReply,
+    DescriptorStatus,
+    questions,
+    replied,
+)
 
 LOG = logging.getLogger(__name__)
 # So many names that nobody knows are said in the log, each once.
@@ -23,7 +31,7 @@ class Limiters(Protocol):
         ...
 
 
-class Gate:
+class RateLimitDecider:
     """Answers calls.
 
     Args:
@@ -35,12 +43,12 @@ class Gate:
         self._limiters, self._clock = limiters, clock
         self._unknown: set[str] = set()
 
-    def decide(self, call: Call) -> Reply:
+    def decide(self, call: DescriptorCall) -> DescriptorReply:
         """Return what a call without a fault is told, and count what passes."""
         now = self._clock()
         return replied([self._status(one, now) for one in questions(call)])
 
-    def _status(self, question: Question, now: float) -> Status:
+    def _status(self, question: DescriptorQuestion, now: float) -> DescriptorStatus:
         # No hits: Envoy counts when the response is done, and there is nothing to decide yet.
         if not question.service or not question.hits:
             return NO_LIMIT
@@ -59,10 +67,10 @@ class Gate:
             LOG.warning("no such service, so no limit service=%s", ascii(service[:200]))
 
 
-def _told(admission: Admission) -> Status:
+def _told(admission: Admission) -> DescriptorStatus:
     if not math.isfinite(admission.limit_rps):
-        return Status(over=not admission.allowed, retry_s=admission.retry_after_s)
-    return Status(
+        return DescriptorStatus(over=not admission.allowed, retry_s=admission.retry_after_s)
+    return DescriptorStatus(
         over=not admission.allowed,
         limit_qps=admission.limit_rps,
         # What is left is a difference of sums: a millionth less than a request is a request.

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from scaler.adapters.http.exchange import Asked
-from scaler.adapters.http.lease_service import SOON_S, LimitsDesk
-from scaler.adapters.http.problems import Refused
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.lease_service import SOON_S, LeaseService
+from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.schemas import ReportBody
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 
@@ -32,7 +32,7 @@ IDLE_S = 60.0
 
 
 @dataclass(slots=True)
-class _Seat:
+class _HeldShare:
     """A service that this gateway holds a share of.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Seat:
     etag: str = ""
 
 
-class ResidentGateway:
+class LocalLimiters:
     """A gateway of the desk's, on its event loop; renews its leases while it is a context.
 
     Args:
@@ -55,12 +55,12 @@ class ResidentGateway:
         clock: the desk's.
     """
 
-    def __init__(self, desk: LimitsDesk, instance: str, clock: Callable[[], float]) -> None:
+    def __init__(self, desk: LeaseService, instance: str, clock: Callable[[], float]) -> None:
         self._desk, self._instance, self._clock = desk, instance, clock
-        self._seats: dict[str, _Seat] = {}
+        self._seats: dict[str, _HeldShare] = {}
         self._beating: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> ResidentGateway:
+    async def __aenter__(self) -> LocalLimiters:
         self._beating = asyncio.create_task(self._beat())
         return self
 
@@ -81,12 +81,12 @@ class ResidentGateway:
         """
         if not self._desk.posted().board.leader:
             self._seats.clear()
-            raise Refused(503, "another replica hands out limits; ask that one", SOON_S)
+            raise RequestProblem(503, "another replica hands out limits; ask that one", SOON_S)
         now = self._clock()
         seat = self._seats.get(service)
         if seat is None:
             settings = LimiterSettings(service, self._instance)
-            seat = _Seat(LeaseLimiter(settings), now, now)
+            seat = _HeldShare(LeaseLimiter(settings), now, now)
             if not self._renewed(service, seat, now):
                 return None
             self._seats[service] = seat
@@ -100,15 +100,15 @@ class ResidentGateway:
             if now - seat.used_at >= IDLE_S or not self._renewed(service, seat, now):
                 self._seats.pop(service, None)
 
-    def _renewed(self, service: str, seat: _Seat, now: float) -> bool:
+    def _renewed(self, service: str, seat: _HeldShare, now: float) -> bool:
         """Ask the desk for a lease; return whether there is such a service."""
         said = None
         if now - seat.reported_at >= REPORT_S:
             seat.reported_at = now
             said = ReportBody.model_validate(seat.limiter.report(now)).to_said()
         try:
-            answer = self._desk.ask(service, Asked(self._instance, seat.etag, said), now)
-        except Refused as refused:
+            answer = self._desk.ask(service, LeaseRequest(self._instance, seat.etag, said), now)
+        except RequestProblem as refused:
             # Whatever else it is, it passes; the lease that is held ages meanwhile.
             return refused.status != 404
         if answer.changed:

@@ -25,7 +25,7 @@ COARSE_S, FINE_S = 10, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class QuotaPart:
     """What a class has of a lease: its own, and how far it may rise; see `classes.Split`."""
 
     qps: float
@@ -48,7 +48,7 @@ class Quota:
 def rates(
     share_qps: float,
     spare_qps: float,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, QuotaPart],
     buckets: Sequence[str],
     wants: Mapping[str, float],
 ) -> list[float]:
@@ -60,10 +60,10 @@ def rates(
         buckets: the class of each; several may be of one class, "" is none.
         wants: QPS offered of each class, as far as known.
 
-    >>> rates(100.0, 60.0, {"pay": Part(40.0, 100.0)}, ["pay", ""], {"pay": 90.0, "": 20.0})
+    >>> rates(100.0, 60.0, {"pay": QuotaPart(40.0, 100.0)}, ["pay", ""], {"pay": 90.0, "": 20.0})
     [80.0, 20.0]
     """
-    free = Part(0.0, share_qps)
+    free = QuotaPart(0.0, share_qps)
     held = [parts.get(name, free) for name in buckets]
     alike = np.array([buckets.count(name) for name in buckets], dtype=float)
     own = np.array([part.qps for part in held]) / alike

@@ -18,7 +18,7 @@ from envoy.type.v3 import ratelimit_strategy_pb2, token_bucket_pb2
 from scaler.adapters.envoy.messages import read_by
 from scaler.adapters.envoy.quotas import Quota
 from scaler.adapters.envoy.rlqs_stream import Action, Assignment, BucketId, QuotaStream
-from scaler.adapters.http.lease_service import LimitsDesk
+from scaler.adapters.http.lease_service import LeaseService
 from scaler.limits.descriptors import DOMAIN
 
 NAME = "envoy.service.rate_limit_quota.v3.RateLimitQuotaService"
@@ -38,7 +38,7 @@ class QuotaService:
         clock: the desk's.
     """
 
-    def __init__(self, desk: LimitsDesk, clock: Callable[[], float]) -> None:
+    def __init__(self, desk: LeaseService, clock: Callable[[], float]) -> None:
         self._desk, self._clock = desk, clock
         self._instances: set[str] = set()
         self._closed = asyncio.Event()

@@ -9,11 +9,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scaler.adapters.envoy.quotas import Part, Quota, quota, rates
-from scaler.adapters.http.exchange import Asked
-from scaler.adapters.http.lease_service import LimitsDesk
-from scaler.adapters.http.problems import Refused
-from scaler.adapters.http.report import NOTHING_SAID, Said
+from scaler.adapters.envoy.quotas import Quota, QuotaPart, quota, rates
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.report import NO_REPORT, GatewayReport
 from scaler.limits.descriptors import CLASS, SERVICE
 
 BucketId = tuple[tuple[str, str], ...]
@@ -46,7 +46,7 @@ class _Bucket:
 
 
 @dataclass(slots=True)
-class _Service:
+class _ServiceBuckets:
     """One service's buckets on this stream, and what its lease said last.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Service:
     """
 
     buckets: dict[BucketId, _Bucket] = field(default_factory=dict)
-    said: Said = NOTHING_SAID
+    said: GatewayReport = NO_REPORT
     etag: str = ""
     acked: str = ""
     lease: Mapping[str, object] | None = None
@@ -74,9 +74,9 @@ class QuotaStream:
         instance: name of the gateway.
     """
 
-    def __init__(self, desk: LimitsDesk, instance: str) -> None:
+    def __init__(self, desk: LeaseService, instance: str) -> None:
         self._desk, self._instance = desk, instance
-        self._services: dict[str, _Service] = {}
+        self._services: dict[str, _ServiceBuckets] = {}
         self._refused: list[BucketId] = []
 
     def used(self, bucket: BucketId, requests: int, now: float) -> None:
@@ -85,7 +85,7 @@ class QuotaStream:
         The time that Envoy says has passed is cut to whole seconds, so the clock here counts.
         """
         name = dict(bucket).get(SERVICE, "")
-        service = self._services.get(name) or _Service()
+        service = self._services.get(name) or _ServiceBuckets()
         known = service.buckets.get(bucket)
         if known is None:
             if sum(len(one.buckets) for one in self._services.values()) >= MOST_BUCKETS:
@@ -108,7 +108,7 @@ class QuotaStream:
         for name, service in list(self._services.items()):
             try:
                 changed = self._asked(name, service, now)
-            except Refused as refused:
+            except RequestProblem as refused:
                 if refused.status == 404:
                     told += [(bucket, ABANDON) for bucket in service.buckets]
                     del self._services[name]
@@ -116,12 +116,12 @@ class QuotaStream:
             told += _assigned(service, now, changed=changed)
         return told
 
-    def _asked(self, name: str, service: _Service, now: float) -> bool:
+    def _asked(self, name: str, service: _ServiceBuckets, now: float) -> bool:
         """Report to the desk and renew the lease; return whether quotas must be worked out anew."""
         said = service.said.after(_said(service))
         changed, service.said = said is not service.said, said
         # What it was told before stays booked until it has shown that it acts on something newer.
-        told = self._desk.ask(name, Asked(self._instance, service.acked, said), now).told
+        told = self._desk.ask(name, LeaseRequest(self._instance, service.acked, said), now).told
         if told.etag != service.etag:
             service.etag, service.lease = told.etag, json.loads(told.body)
             return True
@@ -132,17 +132,17 @@ def class_of(bucket: BucketId) -> str:
     return dict(bucket).get(CLASS, "")
 
 
-def _said(service: _Service) -> Said:
+def _said(service: _ServiceBuckets) -> GatewayReport:
     """Return what is offered to each class; "" is none. Nothing before it has been measured."""
     classes: dict[str, float] = {}
     for bucket, used in service.buckets.items():
         if used.qps is not None:
             name = class_of(bucket)
             classes[name] = classes.get(name, 0.0) + used.qps
-    return Said(sum(classes.values()), classes) if classes else NOTHING_SAID
+    return GatewayReport(sum(classes.values()), classes) if classes else NO_REPORT
 
 
-def _assigned(service: _Service, now: float, *, changed: bool) -> list[Action]:
+def _assigned(service: _ServiceBuckets, now: float, *, changed: bool) -> list[Action]:
     lease = service.lease
     assert lease is not None
     ttl_s = max(1, int(float(str(lease["valid_for_s"]))))
@@ -155,7 +155,7 @@ def _assigned(service: _Service, now: float, *, changed: bool) -> list[Action]:
     return list(service.told.items())
 
 
-def _quotas(service: _Service, ttl_s: int) -> list[Assignment]:
+def _quotas(service: _ServiceBuckets, ttl_s: int) -> list[Assignment]:
     lease = service.lease
     assert lease is not None
     if lease["mode"] == "recommend":
@@ -163,7 +163,7 @@ def _quotas(service: _Service, ttl_s: int) -> list[Assignment]:
     share, classes = lease["share"], lease["classes"]
     assert isinstance(share, dict)
     assert isinstance(classes, list)
-    parts = {one["name"]: Part(one["rps"], one["ceiling_rps"]) for one in classes}
+    parts = {one["name"]: QuotaPart(one["rps"], one["ceiling_rps"]) for one in classes}
     spare = float(str(lease["spare_rps"]))
     buckets = [class_of(bucket) for bucket in service.buckets]
     given = rates(share["rps"], spare, parts, buckets, service.said.classes)

@@ -11,8 +11,15 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.ratelimit.v3 import rls_pb2
 
 from scaler.adapters.envoy.messages import read_by
-from scaler.adapters.http.problems import Refused
-from scaler.limits.descriptors import Call, Descriptor, Reply, Status, as_limit, fault_of
+from scaler.adapters.http.problems import RequestProblem
+from scaler.limits.descriptors import (
+    Descriptor,
+    DescriptorCall,
+    DescriptorReply,
+    DescriptorStatus,
+    as_limit,
+    fault_of,
+)
 
 NAME = "envoy.service.ratelimit.v3.RateLimitService"
 # What a request carries on after a limit was decided on it. Where it is missing, tidegate was not
@@ -24,13 +31,13 @@ _Response = rls_pb2.RateLimitResponse
 
 def add_rate_limit_service(
     server: Any,  # noqa: ANN401 - the library has no types
-    decide: Callable[[Call], Reply],
+    decide: Callable[[DescriptorCall], DescriptorReply],
 ) -> str:
     """Add the service to a `grpc.aio.Server`; return its full name.
 
     Args:
         server: on whose event loop ``decide`` may be called.
-        decide: raises `Refused` where it cannot.
+        decide: raises `RequestProblem` where it cannot.
     """
 
     async def should_rate_limit(request: Any, context: Any) -> Any:  # noqa: ANN401 - as above
@@ -42,7 +49,7 @@ def add_rate_limit_service(
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
         try:
             return _response(decide(call))
-        except Refused as refused:
+        except RequestProblem as refused:
             # Envoy's failure mode decides, and its health check finds who can answer.
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(refused))
 
@@ -56,8 +63,8 @@ def add_rate_limit_service(
     return NAME
 
 
-def _call(request: Any) -> Call:  # noqa: ANN401 - the messages have no types
-    return Call(
+def _call(request: Any) -> DescriptorCall:  # noqa: ANN401 - the messages have no types
+    return DescriptorCall(
         request.domain,
         tuple(
             Descriptor(
@@ -70,7 +77,7 @@ def _call(request: Any) -> Call:  # noqa: ANN401 - the messages have no types
     )
 
 
-def _response(reply: Reply) -> Any:  # noqa: ANN401 - as above
+def _response(reply: DescriptorReply) -> Any:  # noqa: ANN401 - as above
     checked = all(status.limit_qps is not None for status in reply.statuses)
     return _Response(
         overall_code=_code(reply.over),
@@ -80,7 +87,7 @@ def _response(reply: Reply) -> Any:  # noqa: ANN401 - as above
     )
 
 
-def _status(status: Status) -> Any:  # noqa: ANN401 - as above
+def _status(status: DescriptorStatus) -> Any:  # noqa: ANN401 - as above
     told = _Response.DescriptorStatus(code=_code(status.over))
     if status.limit_qps is None:
         return told

@@ -17,22 +17,22 @@ from starlette.responses import Response
 from starlette.types import Lifespan
 
 from scaler.adapters.http.auth import Tokens
-from scaler.adapters.http.events import Stream
-from scaler.adapters.http.lease_routes import Limits
-from scaler.adapters.http.lease_service import LimitsDesk
-from scaler.adapters.http.long_poll import Lobby
+from scaler.adapters.http.events import EventStream
+from scaler.adapters.http.lease_routes import LeaseRoutes
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.long_poll import LongPoll
 from scaler.adapters.http.metrics import Telemetry
-from scaler.adapters.http.middleware import Guard, Rules, as_response, refusal
-from scaler.adapters.http.problems import Refused
+from scaler.adapters.http.middleware import AccessMiddleware, AccessRules, as_response, refusal
+from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.routes import add_limits, add_process, add_views
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 
 NO_SNIFFING = {"x-content-type-options": "nosniff"}
 
 
 def create_app(
-    holder: BoardHolder,
+    holder: SnapshotHolder,
     settings: ApiSettings,
     *,
     telemetry: Telemetry | None = None,
@@ -49,8 +49,8 @@ def create_app(
         trusted_peers: the server has verified every client's certificate: no token is needed
             where none is configured.
     """
-    desk = LimitsDesk(holder, settings, epoch or secrets.token_hex(4))
-    lobby, stream = Lobby(desk, holder.clock), Stream(holder)
+    desk = LeaseService(holder, settings, epoch or secrets.token_hex(4))
+    lobby, stream = LongPoll(desk, holder.clock), EventStream(holder)
     telemetry = telemetry or Telemetry(holder)
     telemetry.gateways = desk.gateways
 
@@ -65,19 +65,21 @@ def create_app(
     )
     app.state.close = partial(_close, lobby, stream)
     app.state.desk = desk  # for whoever runs beside, on the same event loop
-    limits = Limits(desk, lobby, settings.terms.longest_wait_s, holder.clock)
+    limits = LeaseRoutes(desk, lobby, settings.terms.longest_wait_s, holder.clock)
     add_limits(app, limits)
     add_views(app, desk, stream)
     add_process(app, holder, telemetry, settings.stale_after_s)
     tokens = Tokens(settings.tokens, holder.clock) if settings.tokens else None
     anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
-    rules = Rules(tokens, anonymous, settings.body_bytes, settings.body_s)
-    app.add_middleware(Guard, rules=rules, answered=telemetry.answered, direct=limits.get)
+    rules = AccessRules(tokens, anonymous, settings.body_bytes, settings.body_s)
+    app.add_middleware(
+        AccessMiddleware, rules=rules, answered=telemetry.answered, direct=limits.get
+    )
     _add_refusals(app)
     return app
 
 
-def _watching(holder: BoardHolder, lobby: Lobby, stream: Stream) -> Lifespan[FastAPI]:
+def _watching(holder: SnapshotHolder, lobby: LongPoll, stream: EventStream) -> Lifespan[FastAPI]:
     """Return what has everybody woken at each tick, as long as the application runs."""
 
     def ticked() -> None:
@@ -98,7 +100,7 @@ def _watching(holder: BoardHolder, lobby: Lobby, stream: Stream) -> Lifespan[Fas
     return lifespan
 
 
-def _close(lobby: Lobby, stream: Stream) -> None:
+def _close(lobby: LongPoll, stream: EventStream) -> None:
     lobby.close()
     stream.close()
 
@@ -134,7 +136,7 @@ def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]])
 
 def _add_refusals(app: FastAPI) -> None:
     async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Refused)
+        assert isinstance(error, RequestProblem)
         return as_response(refusal(error))
 
     async def invalid(_: Request, error: Exception) -> Response:
@@ -147,17 +149,17 @@ def _add_refusals(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         return Response(body, error.status_code, headers, "application/json")
 
-    app.add_exception_handler(Refused, refused)
+    app.add_exception_handler(RequestProblem, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, unserved)
 
 
-def _first_fault(error: RequestValidationError) -> Refused:
+def _first_fault(error: RequestValidationError) -> RequestProblem:
     """Return the first thing that is wrong with a report; what was sent is shown in short."""
     fault: dict[str, Any] = error.errors()[0]
     place = [str(part) for part in fault["loc"] if part not in ("body", "query", "path")]
     if fault["type"] == "json_invalid":
-        return Refused(422, "the body must be JSON", field="body")
+        return RequestProblem(422, "the body must be JSON", field="body")
     field = ".".join(place)[:200] or "body"
     found = "" if fault["type"] == "missing" else f" (got {ascii(fault.get('input'))[:60]})"
-    return Refused(422, f"{field}: {fault['msg']}{found}", field=field)
+    return RequestProblem(422, f"{field}: {fault['msg']}{found}", field=field)

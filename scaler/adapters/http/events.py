@@ -12,23 +12,23 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.http.views import board_view, whole
-from scaler.control.snapshot import Board
+from scaler.control.snapshot import Snapshot
 
 KEEP_ALIVE_S = 15.0
 # A page that cannot follow is sent the latest tick, not all that it has missed.
 LEAST_S = 0.25
 
 
-class Stream:
+class EventStream:
     """Tells every page of every tick. Confined to the server's event loop."""
 
-    def __init__(self, holder: BoardHolder) -> None:
+    def __init__(self, holder: SnapshotHolder) -> None:
         self._holder = holder
         self._ticked = asyncio.Event()
         self._closed = False
-        self._rendered: tuple[Board, bytes] | None = None
+        self._rendered: tuple[Snapshot, bytes] | None = None
         self.watching = 0
 
     def tick(self) -> None:
@@ -42,7 +42,7 @@ class Stream:
 
     async def events(self, service: str | None) -> AsyncIterator[bytes]:
         """Return the events for one page, the latest tick at once."""
-        seen: Board | None = None
+        seen: Snapshot | None = None
         self.watching += 1
         try:
             yield b"retry: 2000\n\n"
@@ -63,7 +63,7 @@ class Stream:
         finally:
             self.watching -= 1
 
-    def _board_event(self, board: Board) -> bytes:
+    def _board_event(self, board: Snapshot) -> bytes:
         if self._rendered is None or self._rendered[0] is not board:
             event = _event("board", board.tick, json.dumps(board_view(board)))
             self._rendered = board, event

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scaler.adapters.http.report import Held, Said
+from scaler.adapters.http.report import GatewayReport, LeaseTag
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LeaseRequest:
     """What a gateway asks.
 
     Attributes:
@@ -21,13 +21,13 @@ class Asked:
 
     instance: str
     etag: str = ""
-    said: Said | None = None
+    said: GatewayReport | None = None
     version: int | None = None
     holds_qps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LeaseAnswer:
     """What a gateway was told last.
 
     Attributes:
@@ -40,7 +40,7 @@ class Told:
         acked: the gateway has said that it acts on this, so on nothing older.
     """
 
-    held: Held
+    held: LeaseTag
     etag: str
     acting: str
     body: bytes
@@ -51,13 +51,13 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Exchange:
     """What to answer; ``changed`` unless the gateway holds just that."""
 
-    told: Told
+    told: LeaseAnswer
     changed: bool
 
 
-def holds(asked: Asked, told: Told) -> bool:
+def holds(asked: LeaseRequest, told: LeaseAnswer) -> bool:
     """Whether a gateway says that it acts on what it was told last."""
     return asked.etag == told.etag or asked.version == told.held.version

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_S = 5.0
 
 
-class PatientProtocol(H11Protocol):
+class HeaderTimeoutProtocol(H11Protocol):
     """Closes a connection whose next request has not come whole within `HEAD_S`."""
 
     _deadline: asyncio.TimerHandle | None = None

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from scaler.decision.limit import LimitReason
 from scaler.limits.lease import MAX_QPS
-from scaler.limits.published_limit import Offer
+from scaler.limits.published_limit import PublishedLimit
 from scaler.limits.schedule import LimitStep
 
 CELL_S = 5.0
@@ -27,7 +27,7 @@ END_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Aged:
+class AgedLimit:
     """What may be told now: the limit of all gateways together, and the steps from now on."""
 
     qps: float
@@ -39,14 +39,14 @@ def cell_of(age_s: float) -> int:
     return int(age_s // CELL_S)
 
 
-def aged(offer: Offer, cell: int) -> Aged:
+def aged(offer: PublishedLimit, cell: int) -> AgedLimit:
     """Return what may be told in the given cell of time since the tick.
 
     >>> from scaler.decision.limit import Limit
     >>> from scaler.limits.schedule import SafeLimit
     >>> now = Limit(200.0, 20, None, LimitReason.CAPACITY)
     >>> steps = (LimitStep(15.0, 100.0), LimitStep(60.0, 300.0))
-    >>> offer = Offer(now, steps, SafeLimit(100.0, LimitReason.CAPACITY), (), 2, 100.0)
+    >>> offer = PublishedLimit(now, steps, SafeLimit(100.0, LimitReason.CAPACITY), (), 2, 100.0)
     >>> [[(step.in_s, step.qps) for step in aged(offer, cell).steps] for cell in (0, 1)]
     [[(10.0, 100.0), (60.0, 300.0)], [(5.0, 100.0), (55.0, 300.0)]]
     >>> aged(offer, 2).qps  # the fall is less than two cells away
@@ -57,7 +57,7 @@ def aged(offer: Offer, cell: int) -> Aged:
     steps = tuple(replace(s, qps=min(s.qps, MAX_QPS)) for s in (first, *offer.schedule))
     first = steps[0]
     if not offer.schedule:
-        return Aged(first.qps, first.reason, ())
+        return AgedLimit(first.qps, first.reason, ())
     last = steps[-1].in_s
     cells = max(math.ceil(last / CELL_S) - cell, 0)
     # The limit itself never rises before the next tick.
@@ -72,10 +72,10 @@ def aged(offer: Offer, cell: int) -> Aged:
     left = last - cell * CELL_S
     if left > (told[-1].in_s if told else 0.0):
         told.append(LimitStep(math.ceil(left / END_S) * END_S, before, steps[-1].reason))
-    return Aged(now.qps, now.reason, tuple(told))
+    return AgedLimit(now.qps, now.reason, tuple(told))
 
 
-def over_at(offer: Offer, stale_after_s: float) -> float:
+def over_at(offer: PublishedLimit, stale_after_s: float) -> float:
     """Return the age at which nothing of an offer is known to be true."""
     return max(stale_after_s, offer.schedule[-1].in_s if offer.schedule else 0.0)
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaler.adapters.http.lease_aging import Aged
-from scaler.adapters.http.report import Said
+from scaler.adapters.http.lease_aging import AgedLimit
+from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import LeaseTerms
 from scaler.control.snapshot import ServiceView
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
-from scaler.limits.client_limits import ClientPolicy, Level, client_level
+from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
 from scaler.limits.lease import MAX_QPS, Lease, part_of
-from scaler.limits.priority_classes import PriorityClass, Split, split
+from scaler.limits.priority_classes import ClassSplit, PriorityClass, split
 from scaler.limits.shares import Share
 
 SCHEMA = 1
@@ -28,7 +28,7 @@ Json = dict[str, object]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Terms:
+class LeaseContent:
     """All that one gateway's lease is made of.
 
     Attributes:
@@ -37,14 +37,14 @@ class Terms:
     """
 
     view: ServiceView
-    now: Aged
+    now: AgedLimit
     share: Share
     instances: int
-    said: Said
+    said: GatewayReport
     settings: LeaseTerms
 
 
-def acting_part(terms: Terms) -> Json:
+def acting_part(terms: LeaseContent) -> Json:
     """Return what a gateway acts on."""
     offer, policy = terms.view.offer, terms.view.policy
     assert offer is not None  # without one there is nothing to hand out
@@ -86,7 +86,7 @@ def acting_part(terms: Terms) -> Json:
     }
 
 
-def why_part(view: ServiceView, now: Aged) -> Json:
+def why_part(view: ServiceView, now: AgedLimit) -> Json:
     """Return what bound the limit, for a person."""
     p50, p90 = _ahead(view)
     offer = view.offer
@@ -144,7 +144,7 @@ def haproxy_map(version: int, acting: Json) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _classes(share_qps: float, part: float, terms: Terms) -> Json:
+def _classes(share_qps: float, part: float, terms: LeaseContent) -> Json:
     """Return the classes within this gateway's share.
 
     Guarantees and ceilings are divided as the limit is, so over all gateways they never sum up to
@@ -160,7 +160,7 @@ def _classes(share_qps: float, part: float, terms: Terms) -> Json:
         for c in told
     ]  # fmt: skip
     demands = [terms.said.classes.get(c.name, math.nan) for c in own]
-    divided = split(share_qps, own, demands) if own else Split((), share_qps)
+    divided = split(share_qps, own, demands) if own else ClassSplit((), share_qps)
     entries = []
     for c, given in zip(own, divided.classes, strict=True):
         entry: Json = {"name": c.name}
@@ -181,7 +181,7 @@ def _classes(share_qps: float, part: float, terms: Terms) -> Json:
     return {"spare_rps": _down(divided.spare_qps), "classes": entries}
 
 
-def _per_client(share_qps: float, said: Said, policy: ClientPolicy) -> Json | None:
+def _per_client(share_qps: float, said: GatewayReport, policy: ClientPolicy) -> Json | None:
     """Return the level of this gateway's clients within its share; None: there is none.
 
     It is rounded to two digits: a level that moves by less is the same level.
@@ -191,7 +191,7 @@ def _per_client(share_qps: float, said: Said, policy: ClientPolicy) -> Json | No
         return None
     # Where a few stand for many, the limit is as much smaller.
     limit = share_qps * len(rates) / max(said.clients, len(rates))
-    level: Level = client_level(limit, rates, policy)
+    level: ClientLevel = client_level(limit, rates, policy)
     if math.isinf(level.single_qps):
         return None
     # Where only abuse is cut there is no level for the others: a bucket at the edge of what is

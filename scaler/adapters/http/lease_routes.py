@@ -10,11 +10,18 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from scaler.adapters.http.exchange import Answer, Asked
-from scaler.adapters.http.lease_service import LimitsDesk
-from scaler.adapters.http.long_poll import Lobby
-from scaler.adapters.http.middleware import JSON_TYPE, Headers, Message, Receive, Reply, refusal
-from scaler.adapters.http.problems import Refused, bad_field
+from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.long_poll import LongPoll
+from scaler.adapters.http.middleware import (
+    JSON_TYPE,
+    Headers,
+    Message,
+    PlainResponse,
+    Receive,
+    refusal,
+)
+from scaler.adapters.http.problems import RequestProblem, bad_field
 from scaler.adapters.http.report import INSTANCE
 from scaler.adapters.http.schemas import ReportBody
 
@@ -25,7 +32,7 @@ VIEWS = ("json", "haproxy")
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class LeaseQuery:
     """What a gateway asks for in its URL."""
 
     instance: str
@@ -34,7 +41,7 @@ class Query:
 
 
 @lru_cache(maxsize=8192)  # a gateway always asks the same
-def parsed(query_string: bytes, *, instance_needed: bool = True) -> Query:
+def parsed(query_string: bytes, *, instance_needed: bool = True) -> LeaseQuery:
     """Return what the query string says.
 
     Raises:
@@ -57,10 +64,10 @@ def parsed(query_string: bytes, *, instance_needed: bool = True) -> Query:
     view = fields.get("view", "json")
     if view not in VIEWS:
         raise bad_field("view", f"must be one of {', '.join(VIEWS)}")
-    return Query(instance, wait_s, view == "haproxy")
+    return LeaseQuery(instance, wait_s, view == "haproxy")
 
 
-class Limits:
+class LeaseRoutes:
     """Serves leases.
 
     Args:
@@ -71,15 +78,15 @@ class Limits:
     """
 
     def __init__(
-        self, desk: LimitsDesk, lobby: Lobby, longest_wait_s: float, clock: Callable[[], float]
+        self, desk: LeaseService, lobby: LongPoll, longest_wait_s: float, clock: Callable[[], float]
     ) -> None:
         self._desk, self._lobby, self._clock = desk, lobby, clock
         self._longest_wait_s = longest_wait_s
 
-    async def get(self, service: str, scope: Message, receive: Receive) -> Reply:
+    async def get(self, service: str, scope: Message, receive: Receive) -> PlainResponse:
         try:
             query = parsed(scope["query_string"])
-            asked = Asked(query.instance, _etag(scope["headers"]))
+            asked = LeaseRequest(query.instance, _etag(scope["headers"]))
             if query.wait_s > 0 and self._desk.wait(service, asked, self._clock()):
                 wait_s = min(query.wait_s, self._longest_wait_s)
                 news = await self._lobby.wait(service, asked, wait_s)
@@ -91,37 +98,37 @@ class Limits:
                 answer = self._desk.renew(service, asked, self._clock())
             else:
                 answer = self._ask(service, asked)
-        except Refused as refused:
+        except RequestProblem as refused:
             return refusal(refused)
         return _reply(answer, haproxy=query.haproxy)
 
-    async def post(self, request: Request, service: str, report: ReportBody) -> Reply:
+    async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
         try:
             query = parsed(request.scope["query_string"], instance_needed=False)
             ours = report.epoch is None or report.epoch == self._desk.epoch
             version = report.version if ours else None
-            asked = Asked(
+            asked = LeaseRequest(
                 report.instance, "", report.to_said(), version, holds_qps=report.holds_rps
             )
             answer = self._ask(service, asked)
-        except Refused as refused:
+        except RequestProblem as refused:
             return refusal(refused)
-        return _reply(Answer(answer.told, changed=True), haproxy=query.haproxy)
+        return _reply(Exchange(answer.told, changed=True), haproxy=query.haproxy)
 
-    def _ask(self, service: str, asked: Asked) -> Answer:
+    def _ask(self, service: str, asked: LeaseRequest) -> Exchange:
         answer = self._desk.ask(service, asked, self._clock())
         if asked.said is not None or self._desk.stirred(service):
             self._lobby.stir(service)
         return answer
 
 
-def _reply(answer: Answer, *, haproxy: bool) -> Reply:
+def _reply(answer: Exchange, *, haproxy: bool) -> PlainResponse:
     told = answer.told
     etag = (b"etag", told.etag.encode())
     if not answer.changed:
-        return Reply(304, [etag, NO_STORE], b"")
+        return PlainResponse(304, [etag, NO_STORE], b"")
     headers: Headers = [TEXT_TYPE if haproxy else JSON_TYPE, etag, NO_STORE]
-    return Reply(200, headers, told.lines if haproxy else told.body)
+    return PlainResponse(200, headers, told.lines if haproxy else told.body)
 
 
 def _etag(headers: Headers) -> str:
@@ -131,4 +138,4 @@ def _etag(headers: Headers) -> str:
     return ""
 
 
-_GONE = Reply(499, [], b"")  # nobody reads it
+_GONE = PlainResponse(499, [], b"")  # nobody reads it

@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from scaler.adapters.http.exchange import Answer, Asked
-from scaler.adapters.http.lease_service import LimitsDesk
-from scaler.adapters.http.problems import Refused
+from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.problems import RequestProblem
 
 # How often it is looked whether a schedule has come nearer or a lease has run out.
 BEAT_S = 1.0
 # After a round the event loop is left alone for so many times what the round took.
 REST = 4.0
 
-_Waiting = tuple[Asked, "asyncio.Future[Answer | None]"]
+_Waiting = tuple[LeaseRequest, "asyncio.Future[Exchange | None]"]
 
 
-class Lobby:
+class LongPoll:
     """Holds those who wait, and answers all of a service in one round.
 
     Args:
@@ -26,7 +26,7 @@ class Lobby:
         clock: the desk's.
     """
 
-    def __init__(self, desk: LimitsDesk, clock: Callable[[], float]) -> None:
+    def __init__(self, desk: LeaseService, clock: Callable[[], float]) -> None:
         self._desk, self._clock = desk, clock
         self._rooms: dict[str, dict[str, _Waiting]] = {}
         self._rounds: dict[str, asyncio.TimerHandle] = {}
@@ -37,12 +37,12 @@ class Lobby:
     def waiting(self) -> int:
         return sum(map(len, self._rooms.values()))
 
-    async def wait(self, service: str, asked: Asked, seconds: float) -> Answer | None:
+    async def wait(self, service: str, asked: LeaseRequest, seconds: float) -> Exchange | None:
         """Return the answer as soon as it differs from what is held; None: it did not in time."""
         if self._closed:
             return None
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer | None] = loop.create_future()
+        future: asyncio.Future[Exchange | None] = loop.create_future()
         room = self._rooms.setdefault(service, {})
         older = room.get(asked.instance)
         if older is not None:
@@ -97,7 +97,9 @@ class Lobby:
         loop = asyncio.get_running_loop()
         began = loop.time()
         waiting = list(room.values())
-        with contextlib.suppress(Refused):  # they are told so when they have waited long enough
+        with contextlib.suppress(
+            RequestProblem
+        ):  # they are told so when they have waited long enough
             answers = self._desk.changed(service, (asked for asked, _ in waiting), self._clock())
             for (_, future), answer in zip(waiting, answers, strict=True):
                 if answer is not None:
@@ -108,6 +110,6 @@ class Lobby:
             self.stir(service)
 
 
-def _resolve(future: asyncio.Future[Answer | None], answer: Answer | None) -> None:
+def _resolve(future: asyncio.Future[Exchange | None], answer: Exchange | None) -> None:
     if not future.done():
         future.set_result(answer)

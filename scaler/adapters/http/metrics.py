@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from scaler.adapters.http.lease_document import is_trusted
-from scaler.adapters.http.snapshot_holder import BoardHolder
-from scaler.control.snapshot import Board, ConditionKind, ServiceView
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import ConditionKind, ServiceView, Snapshot
 from scaler.decision.trust import Standing
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -97,7 +97,7 @@ class Telemetry:
         holder: of the board that gauges are read from.
     """
 
-    def __init__(self, holder: BoardHolder) -> None:
+    def __init__(self, holder: SnapshotHolder) -> None:
         self.gateways: Callable[[], dict[str, int]] = dict
         self.registry = CollectorRegistry()
         self._decisions = Counter(
@@ -119,9 +119,9 @@ class Telemetry:
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60),
         )  # fmt: skip
         self._codes: dict[int, Counter] = {}
-        self.registry.register(_BoardCollector(holder, self))
+        self.registry.register(_SnapshotCollector(holder, self))
 
-    def observe(self, board: Board) -> None:
+    def observe(self, board: Snapshot) -> None:
         """Count one tick; call it once for each board that is published."""
         self._ticks.observe(board.seconds)
         for view in board.services.values():
@@ -144,8 +144,8 @@ class Telemetry:
         return generate_latest(self.registry)
 
 
-class _BoardCollector(Collector):
-    def __init__(self, holder: BoardHolder, telemetry: Telemetry) -> None:
+class _SnapshotCollector(Collector):
+    def __init__(self, holder: SnapshotHolder, telemetry: Telemetry) -> None:
         self._holder, self._telemetry = holder, telemetry
 
     def collect(self) -> Iterable[Metric]:

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.responses import Response
 
 from scaler.adapters.http.auth import Tokens, is_loopback, token_of
-from scaler.adapters.http.problems import Refused
+from scaler.adapters.http.problems import RequestProblem
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -31,7 +31,7 @@ JSON_TYPE = (b"content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class PlainResponse:
     """A whole answer, ready to be sent: status, headers but the length, body."""
 
     status: int
@@ -47,23 +47,23 @@ class Reply:
         await send({"type": "http.response.body", "body": self.body})
 
 
-Direct = Callable[[str, Message, Receive], Awaitable[Reply]]
+Direct = Callable[[str, Message, Receive], Awaitable[PlainResponse]]
 
 
-def refusal(refused: Refused) -> Reply:
+def refusal(refused: RequestProblem) -> PlainResponse:
     headers = [JSON_TYPE]
     if refused.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % refused.retry_after_s))
-    return Reply(refused.status, headers, json.dumps(refused.body).encode())
+    return PlainResponse(refused.status, headers, json.dumps(refused.body).encode())
 
 
-def as_response(reply: Reply) -> Response:
+def as_response(reply: PlainResponse) -> Response:
     headers = {name.decode(): value.decode() for name, value in reply.headers}
     return Response(reply.body, reply.status, headers)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AccessRules:
     """Who may ask: ``tokens`` None: nobody needs one, but from afar only if ``anonymous``."""
 
     tokens: Tokens | None
@@ -72,7 +72,7 @@ class Rules:
     body_s: float
 
 
-class Guard:
+class AccessMiddleware:
     """Lets a request through to ``app``, or refuses it.
 
     Args:
@@ -84,7 +84,7 @@ class Guard:
     """
 
     def __init__(
-        self, app: App, rules: Rules, answered: Callable[[int], None], direct: Direct
+        self, app: App, rules: AccessRules, answered: Callable[[int], None], direct: Direct
     ) -> None:
         self._app, self._rules, self._answered, self._direct = app, rules, answered, direct
 
@@ -113,7 +113,7 @@ class Guard:
         if scope["method"] in WITH_BODY:
             try:
                 receive = await self._received(scope, receive)
-            except Refused as refused:
+            except RequestProblem as refused:
                 await refusal(refused)(scope, receive, counted)
                 return
         await self._app(scope, receive, counted)
@@ -137,7 +137,7 @@ class Guard:
             Refused: it is too large, or does not come.
         """
         most = self._rules.body_bytes
-        too_large = Refused(413, f"the body is longer than {most} bytes")
+        too_large = RequestProblem(413, f"the body is longer than {most} bytes")
         for name, value in scope["headers"]:
             if name == b"content-length" and (not value.isdigit() or int(value[:19]) > most):
                 raise too_large
@@ -156,7 +156,7 @@ class Guard:
                     if not message.get("more_body"):
                         break
         except TimeoutError:
-            raise Refused(408, "the body did not come in time") from None
+            raise RequestProblem(408, "the body did not come in time") from None
         whole: list[Message] = [{"type": "http.request", "body": b"".join(chunks)}]
 
         async def replay() -> Message:
@@ -165,7 +165,7 @@ class Guard:
         return replay
 
 
-_UNAUTHORIZED = Reply(
+_UNAUTHORIZED = PlainResponse(
     401,
     [JSON_TYPE, (b"www-authenticate", b'Bearer, Basic realm="tidegate"')],
     b'{"detail": "unauthorized"}',

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from scaler.control.snapshot import Board, ServiceView
+from scaler.control.snapshot import ServiceView, Snapshot
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+class RequestProblem(Exception):  # noqa: N818 - it is an answer, not a fault
     """A request that cannot be served; ``body`` goes over the wire as JSON.
 
     Args:
@@ -25,11 +25,11 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
         self.body = {"detail": detail, **more}
 
 
-def bad_field(field: str, found: str) -> Refused:
-    return Refused(422, f"{field}: {found}", field=field)
+def bad_field(field: str, found: str) -> RequestProblem:
+    return RequestProblem(422, f"{field}: {found}", field=field)
 
 
-def known_service(board: Board, service: str) -> ServiceView:
+def known_service(board: Snapshot, service: str) -> ServiceView:
     """Return a service of the board.
 
     Raises:
@@ -43,4 +43,4 @@ def known_service(board: Board, service: str) -> ServiceView:
     near += [other for other in board.services if other.endswith("/" + name) and other not in near]
     shown = service if len(service) <= 200 else service[:200] + "..."
     hint = f"; there is {', '.join(near[:5])}" if near else ""
-    raise Refused(404, f"no service {shown!r}{hint}", near=near[:5])
+    raise RequestProblem(404, f"no service {shown!r}{hint}", near=near[:5])

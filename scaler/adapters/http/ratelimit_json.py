@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from scaler.adapters.http.middleware import as_response, refusal
 from scaler.adapters.http.openapi import Described, problems
-from scaler.adapters.http.problems import Refused
+from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.ratelimit_schemas import RateLimitRequestBody, RateLimitResponseBody
 from scaler.adapters.http.schemas import Problem
-from scaler.limits.descriptors import Call, Reply, fault_of
+from scaler.limits.descriptors import DescriptorCall, DescriptorReply, fault_of
 
 _DECIDED: Described = {
     200: {"model": RateLimitResponseBody, "description": "It may pass."},
@@ -39,12 +39,12 @@ class _ReadAsJson(APIRoute):
         return read_as_json
 
 
-def add_rate_limit(app: FastAPI, decide: Callable[[Call], Reply]) -> None:
+def add_rate_limit(app: FastAPI, decide: Callable[[DescriptorCall], DescriptorReply]) -> None:
     """Serve decisions.
 
     Args:
         app: of `create_app`.
-        decide: is called on the server's event loop; raises `Refused` where it cannot.
+        decide: is called on the server's event loop; raises `RequestProblem` where it cannot.
     """
 
     async def should_rate_limit(request: RateLimitRequestBody) -> Response:
@@ -52,7 +52,7 @@ def add_rate_limit(app: FastAPI, decide: Callable[[Call], Reply]) -> None:
         call = request.to_call()
         fault = fault_of(call)
         if fault is not None:
-            return as_response(refusal(Refused(422, fault, field="body")))
+            return as_response(refusal(RequestProblem(422, fault, field="body")))
         reply = decide(call)
         body = RateLimitResponseBody.of(reply).model_dump_json(by_alias=True, exclude_none=True)
         headers = dict(reply.headers)

@@ -13,10 +13,10 @@ from pydantic.alias_generators import to_camel
 from scaler.limits.descriptors import (
     MOST_DESCRIPTORS,
     MOST_HITS,
-    Call,
     Descriptor,
-    Reply,
-    Status,
+    DescriptorCall,
+    DescriptorReply,
+    DescriptorStatus,
     as_limit,
 )
 
@@ -88,8 +88,8 @@ class RateLimitRequestBody(_Message):
     descriptors: Annotated[list[DescriptorBody], Field(min_length=1, max_length=MOST_DESCRIPTORS)]
     hits_addend: Hits = 0
 
-    def to_call(self) -> Call:
-        return Call(
+    def to_call(self) -> DescriptorCall:
+        return DescriptorCall(
             self.domain,
             tuple(
                 Descriptor(tuple((e.key, e.value) for e in one.entries), one.hits_addend)
@@ -126,7 +126,7 @@ class RateLimitResponseBody(_Message):
     response_headers_to_add: list[HeaderBody] | None = None
 
     @classmethod
-    def of(cls, reply: Reply) -> RateLimitResponseBody:
+    def of(cls, reply: DescriptorReply) -> RateLimitResponseBody:
         headers = [HeaderBody(key=key, value=value) for key, value in reply.headers]
         return cls(
             overall_code=_code(reply.over),
@@ -135,7 +135,7 @@ class RateLimitResponseBody(_Message):
         )
 
 
-def _status(status: Status) -> StatusBody:
+def _status(status: DescriptorStatus) -> StatusBody:
     if status.limit_qps is None:
         return StatusBody(code=_code(status.over))
     requests, unit = as_limit(status.limit_qps)

@@ -23,7 +23,7 @@ _ETAG = re.compile(r'(?:W/)?"([0-9a-z]{1,32})-([0-9]{1,15})-([0-9]{1,10}(?:\.[0-
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LeaseTag:
     """The lease that a gateway acts on, as its ETag names it."""
 
     epoch: str
@@ -35,20 +35,20 @@ class Held:
         return f'"{self.epoch}-{self.version}-{self.qps:.3f}"'
 
 
-def held_by(etag: str) -> Held | None:
+def held_by(etag: str) -> LeaseTag | None:
     """Return what an ETag of ours says, this server's or another's; None: nothing.
 
     It has no time in it. The share is there for a server that has lost its state.
 
     >>> held_by('"c0ff-812-335.000"')
-    Held(epoch='c0ff', version=812, qps=335.0)
+    LeaseTag(epoch='c0ff', version=812, qps=335.0)
     """
     found = _ETAG.fullmatch(etag.strip())
-    return Held(found[1], int(found[2]), float(found[3])) if found else None
+    return LeaseTag(found[1], int(found[2]), float(found[3])) if found else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Said:
+class GatewayReport:
     """What a gateway reported; what it did not is None.
 
     Attributes:
@@ -63,7 +63,7 @@ class Said:
     client_rates: FloatArray | None = None
     clients: int = 0
 
-    def after(self, newer: Said) -> Said:
+    def after(self, newer: GatewayReport) -> GatewayReport:
         """Return what is known after a newer report: ``self`` where that says nothing new."""
         wants = _moved(self.wants_qps, newer.wants_qps)
         classes = {
@@ -74,10 +74,10 @@ class Said:
         latest = self if newer.client_rates is None else newer
         if (wants, classes) == (self.wants_qps, self.classes) and latest is self:
             return self
-        return Said(wants, classes, latest.client_rates, latest.clients)
+        return GatewayReport(wants, classes, latest.client_rates, latest.clients)
 
 
-NOTHING_SAID = Said()
+NO_REPORT = GatewayReport()
 
 
 def _moved(before: float | None, after: float | None) -> float | None:

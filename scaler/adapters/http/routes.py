@@ -9,14 +9,14 @@ from fastapi import FastAPI, Path, Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from scaler.adapters.http.events import Stream
-from scaler.adapters.http.lease_routes import Limits
-from scaler.adapters.http.lease_service import LimitsDesk
+from scaler.adapters.http.events import EventStream
+from scaler.adapters.http.lease_routes import LeaseRoutes
+from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.metrics import CONTENT_TYPE, Telemetry
-from scaler.adapters.http.middleware import Reply, as_response
+from scaler.adapters.http.middleware import PlainResponse, as_response
 from scaler.adapters.http.openapi import ASKING, LEASE, RENEWED, problems
 from scaler.adapters.http.schemas import ReportBody
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.http.views import (
     Json,
     board_view,
@@ -40,7 +40,7 @@ class _DirectRoute(APIRoute):
         return cast("Callable[[Request], Any]", self.endpoint)
 
 
-def add_limits(app: FastAPI, limits: Limits) -> None:
+def add_limits(app: FastAPI, limits: LeaseRoutes) -> None:
     """Add what gateways ask for."""
 
     async def report_counts(
@@ -61,7 +61,7 @@ def add_limits(app: FastAPI, limits: Limits) -> None:
         tags=["limits"],
     )
 
-    async def read_limit(request: Request) -> Reply:
+    async def read_limit(request: Request) -> PlainResponse:
         """Ask for the lease, or wait until it is another one."""
         # The guard has answered already, unless the path was written in an unusual way.
         service = request.path_params["service"]
@@ -80,7 +80,7 @@ def add_limits(app: FastAPI, limits: Limits) -> None:
     )
 
 
-def add_views(app: FastAPI, desk: LimitsDesk, stream: Stream) -> None:
+def add_views(app: FastAPI, desk: LeaseService, stream: EventStream) -> None:
     """Add what people and the page look at."""
     told = problems(401, 404, 422, 503)
 
@@ -123,7 +123,7 @@ def add_views(app: FastAPI, desk: LimitsDesk, stream: Stream) -> None:
 
 
 def add_process(
-    app: FastAPI, holder: BoardHolder, telemetry: Telemetry, stale_after_s: float
+    app: FastAPI, holder: SnapshotHolder, telemetry: Telemetry, stale_after_s: float
 ) -> None:
     """Add what a cluster asks of the process."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
-from scaler.adapters.http.report import Said, points_of, thinned
+from scaler.adapters.http.report import GatewayReport, points_of, thinned
 from scaler.limits.lease import MAX_QPS
 
 Count = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
@@ -46,16 +46,16 @@ LEASE: dict[str, JsonValue] = {
 }  # fmt: skip
 
 
-class _Sent(BaseModel):
+class _RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ClassCounts(_Sent):
+class ClassCounts(_RequestBody):
     admitted: Count = 0
     denied: Count = 0
 
 
-class ClientHistogram(_Sent):
+class ClientHistogram(_RequestBody):
     bounds: Annotated[list[Rate], Field(min_length=1, max_length=64)]
     """Upper bounds of the buckets in requests per second, ascending."""
     counts: Annotated[list[Count], Field(min_length=1, max_length=64)]
@@ -70,7 +70,7 @@ class ClientHistogram(_Sent):
         return self
 
 
-class ReportBody(_Sent):
+class ReportBody(_RequestBody):
     """What a gateway counted since its report before."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"example": REPORT})
@@ -100,7 +100,7 @@ class ReportBody(_Sent):
             raise ValueError("give either client_rates or client_histogram")
         return self
 
-    def to_said(self) -> Said:
+    def to_said(self) -> GatewayReport:
         classes = {
             name: min((counts.admitted + counts.denied) / self.interval_s, MAX_QPS)
             for name, counts in self.classes.items()
@@ -112,22 +112,24 @@ class ReportBody(_Sent):
             wants = min(sum(classes.values()), MAX_QPS)
         if self.client_rates:
             rates = np.array(self.client_rates)
-            return Said(wants, classes, thinned(rates), len(rates))
+            return GatewayReport(wants, classes, thinned(rates), len(rates))
         if self.client_histogram is not None:
             counts = np.array(self.client_histogram.counts)
             rates = points_of(np.array(self.client_histogram.bounds), counts)
-            return Said(wants, classes, rates, max(int(min(counts.sum(), 1e12)), len(rates)))
-        return Said(wants, classes)
+            return GatewayReport(
+                wants, classes, rates, max(int(min(counts.sum(), 1e12)), len(rates))
+            )
+        return GatewayReport(wants, classes)
 
 
-class OnExpiry(BaseModel):
+class OnExpiryBody(BaseModel):
     action: Literal["safe"]
     safe_rps: float
     max_stale_s: float
     then: Literal["open", "closed"]
 
 
-class Global(BaseModel):
+class GlobalBody(BaseModel):
     rps: float
     burst: int
     max_inflight: int | None
@@ -141,7 +143,7 @@ class ShareBody(BaseModel):
     reason: Literal["fair", "waits", "newcomer", "learning"]
 
 
-class PerClient(BaseModel):
+class PerClientBody(BaseModel):
     rps: float | None
     burst: int
     abusive_above_rps: float | None
@@ -149,13 +151,13 @@ class PerClient(BaseModel):
     reason: Literal["fits", "abuse", "limit"]
 
 
-class Match(BaseModel):
+class MatchBody(BaseModel):
     header: str
 
 
 class ClassBody(BaseModel):
     name: str
-    match: Match | None = None
+    match: MatchBody | None = None
     priority: int
     guaranteed_rps: float
     rps: float
@@ -164,12 +166,12 @@ class ClassBody(BaseModel):
     then: Literal["open", "closed"]
 
 
-class Step(BaseModel):
+class StepBody(BaseModel):
     in_s: float
     rps: float
 
 
-class Why(BaseModel):
+class WhyBody(BaseModel):
     binding: str
     ready_replicas: int | None
     rps_per_replica: float | None
@@ -190,14 +192,14 @@ class LeaseBody(BaseModel):
     mode: Literal["recommend", "enforce"]
     valid_for_s: float
     refresh_s: float
-    on_expiry: OnExpiry
-    global_: Annotated[Global, Field(alias="global")]
+    on_expiry: OnExpiryBody
+    global_: Annotated[GlobalBody, Field(alias="global")]
     share: ShareBody
-    per_client: PerClient | None
+    per_client: PerClientBody | None
     spare_rps: float
     classes: list[ClassBody]
-    schedule: list[Step]
-    why: Why
+    schedule: list[StepBody]
+    why: WhyBody
 
 
 class Problem(BaseModel):

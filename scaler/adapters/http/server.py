@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from scaler.adapters.http.auth import is_loopback
-from scaler.adapters.http.header_timeout import PatientProtocol
+from scaler.adapters.http.header_timeout import HeaderTimeoutProtocol
 from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
 
@@ -111,7 +111,7 @@ class ApiServer:
             proxy_headers=False,
             lifespan="on",
             loop="asyncio",
-            http=PatientProtocol,
+            http=HeaderTimeoutProtocol,
             ws="none",
             # A gateway asks about each two seconds: its connection is to live on meanwhile.
             timeout_keep_alive=75,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scaler.limits.lease import Then
+from scaler.limits.lease import AfterSafe
 from scaler.limits.shares import SharePolicy
 
 # A class of this name is load that somebody makes on purpose; gateways know it by this header.
@@ -33,7 +33,7 @@ class LeaseTerms:
     refresh_s: float = 2.0
     transit_s: float = 2.0
     max_stale_s: float = 120.0
-    then: Then = Then.OPEN
+    then: AfterSafe = AfterSafe.OPEN
     headers: Mapping[str, str] = field(default_factory=lambda: dict(STRESS))
     most_instances: int = 5000
 

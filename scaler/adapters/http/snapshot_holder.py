@@ -8,21 +8,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scaler.control.snapshot import Board
+from scaler.control.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class HeldSnapshot:
     """A board, and when what it says was true, in monotonic seconds."""
 
-    board: Board
+    board: Snapshot
     since: float
 
     def age_s(self, now: float) -> float:
         return max(0.0, now - self.since)
 
 
-class BoardHolder:
+class SnapshotHolder:
     """Hands boards from the loop's thread to the server's.
 
     Args:
@@ -31,14 +31,14 @@ class BoardHolder:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self._posted: Posted | None = None
+        self._posted: HeldSnapshot | None = None
         self._lock = threading.Lock()
         self._listeners: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
 
-    def publish(self, board: Board) -> None:
+    def publish(self, board: Snapshot) -> None:
         """Make a board the latest one and wake who listens. Call it from any thread."""
         # The board shows the world as it was when the tick began.
-        posted = Posted(board, self.clock() - board.seconds)
+        posted = HeldSnapshot(board, self.clock() - board.seconds)
         with self._lock:
             self._posted = posted
             listeners = list(self._listeners.items())
@@ -48,7 +48,7 @@ class BoardHolder:
             except RuntimeError:  # its event loop has been closed meanwhile
                 self.forget(listener)
 
-    def latest(self) -> Posted | None:
+    def latest(self) -> HeldSnapshot | None:
         """Return the latest board; None before the first tick."""
         return self._posted
 

@@ -9,10 +9,16 @@ import math
 from collections.abc import Iterable
 
 from scaler.adapters.http.lease_document import is_trusted
-from scaler.control.snapshot import Board, Fan, Ledger, Recent, ServiceView
+from scaler.control.snapshot import (
+    CostLedger,
+    PublishedForecast,
+    RecentTicks,
+    ServiceView,
+    Snapshot,
+)
 from scaler.decision.decide import Decision
 from scaler.decision.trust import Trust
-from scaler.limits.published_limit import Offer
+from scaler.limits.published_limit import PublishedLimit
 
 Json = dict[str, object]
 
@@ -123,7 +129,7 @@ def whole(view: ServiceView) -> Json:
     }
 
 
-def board_view(board: Board) -> Json:
+def board_view(board: Snapshot) -> Json:
     """Return a tick, with one line for each service."""
     return {
         "tick": board.tick,
@@ -184,7 +190,7 @@ def _decision_words(decision: Decision) -> Iterable[str]:
     yield f"The floor is {plan.replicas} replicas{wanted}: {why}."
 
 
-def _fan(fan: Fan) -> Json:
+def _fan(fan: PublishedForecast) -> Json:
     return {
         "origin": fan.origin,
         "step_s": fan.step_s,
@@ -204,7 +210,7 @@ def _trust(trust: Trust) -> Json:
     }
 
 
-def _offer(offer: Offer) -> Json:
+def _offer(offer: PublishedLimit) -> Json:
     return {
         "qps": number(offer.limit.qps),
         "burst": offer.limit.burst,
@@ -231,12 +237,12 @@ def _offer(offer: Offer) -> Json:
     }
 
 
-def _recent(recent: Recent) -> Json:
+def _recent(recent: RecentTicks) -> Json:
     names = ("stamps", "qps", "replicas", "floor", "hpa", "limit")
     return {name: [number(x) for x in getattr(recent, name).tolist()] for name in names}
 
 
-def _ledger(ledger: Ledger) -> Json:
+def _ledger(ledger: CostLedger) -> Json:
     return {
         "seconds": number(ledger.seconds),
         "replica_hours": number(ledger.replica_hours),

@@ -27,7 +27,7 @@ def _version(found: Mapping[str, Any]) -> int:
     return int(text) if text.isdigit() else 0
 
 
-class Shelf(Generic[T]):
+class ObjectCache(Generic[T]):
     """What ``read`` makes of each object, by "namespace/name".
 
     What we have written ourselves is put at once, so an event may come that is older: it is passed
@@ -101,7 +101,7 @@ def matches(labels: Mapping[str, str], wanted: Iterable[Requirement]) -> bool:
     return True
 
 
-class Pods:
+class PodCache:
     """Pods by namespace and label, so that those of one workload are found among all at once."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Pods:
         self._lock = threading.Lock()
 
     def replace(self, found: Iterable[Object]) -> None:
-        fresh = Pods()
+        fresh = PodCache()
         for one in found:
             fresh.put(one)
         with self._lock:

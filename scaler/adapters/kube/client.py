@@ -43,7 +43,7 @@ Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to try: ``attempts`` within ``budget_s``, waiting ``first_s`` and then doubling it.
 
     ``connect_s`` and ``read_s`` bound one call.
@@ -58,7 +58,7 @@ class Patience:
     def wait_s(self, failed: int, asked_s: float, share: float) -> float:
         """Return how long to wait after so many failures: jittered, and not before it was asked.
 
-        >>> Patience().wait_s(3, 0.0, share=0.5), Patience().wait_s(1, 2.0, share=0.0)
+        >>> RetryPolicy().wait_s(3, 0.0, share=0.5), RetryPolicy().wait_s(1, 2.0, share=0.0)
         (0.2, 2.0)
         """
         return max(asked_s, self.first_s * 2.0 ** (failed - 1) * share)
@@ -80,7 +80,7 @@ class Request:
 
 
 @dataclass
-class Api:
+class KubernetesApi:
     """One API server. Safe to use from several threads.
 
     Attributes:
@@ -89,7 +89,7 @@ class Api:
     """
 
     api: client.ApiClient
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
@@ -195,8 +195,8 @@ class Api:
 
 
 def connected(
-    kubeconfig: Path | None = None, context: str | None = None, patience: Patience | None = None
-) -> Api:
+    kubeconfig: Path | None = None, context: str | None = None, patience: RetryPolicy | None = None
+) -> KubernetesApi:
     """Return the API server of a kubeconfig file; with neither, of the pod that we run in.
 
     Raises:
@@ -219,7 +219,7 @@ def connected(
         ) from error
     settings.retries = False  # they are ours to make
     settings.connection_pool_maxsize = 32  # threads of one tick
-    return Api(client.ApiClient(settings), patience or Patience())
+    return KubernetesApi(client.ApiClient(settings), patience or RetryPolicy())
 
 
 def _from_file(name: str | None, context: str | None, settings: client.Configuration) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scaler.adapters.kube.client import Api, Object, Patience
+from scaler.adapters.kube.client import KubernetesApi, Object, RetryPolicy
 from scaler.adapters.kube.objects import micro_time
 from scaler.adapters.kube.paths import LEASES, listed, one
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterError
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseTerms:
+class ElectionSettings:
     """Which Lease, who we are in it, and how long it lasts.
 
     Attributes:
@@ -59,10 +59,10 @@ class LeaseTerms:
             raise ValueError("identity is empty, but must tell this replica from the others")
 
     @classmethod
-    def lasting(cls, namespace: str, name: str, identity: str, duration_s: int) -> LeaseTerms:
+    def lasting(cls, namespace: str, name: str, identity: str, duration_s: int) -> ElectionSettings:
         """Return terms whose other times are to the duration as they are by default.
 
-        >>> LeaseTerms.lasting("a", "b", "c", 30).deadline_s
+        >>> ElectionSettings.lasting("a", "b", "c", 30).deadline_s
         20.0
         """
         return cls(namespace, name, identity, duration_s, duration_s * 10 / 15, duration_s * 2 / 15)
@@ -80,8 +80,8 @@ class Election:
 
     def __init__(
         self,
-        api: Api,
-        terms: LeaseTerms,
+        api: KubernetesApi,
+        terms: ElectionSettings,
         now: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -180,7 +180,7 @@ class Election:
         return one(LEASES, "leases", self._terms.namespace, self._terms.name)
 
 
-class Candidate:
+class LeaderElector:
     """A replica that stands in an election in a thread of its own, until it is closed.
 
     ``changed`` is called with whether we lead, at each change; it must not block.
@@ -219,14 +219,14 @@ class Candidate:
 
 
 def candidate(
-    api: Api,
-    terms: LeaseTerms,
+    api: KubernetesApi,
+    terms: ElectionSettings,
     now: Callable[[], float],
     changed: Callable[[bool], None] | None = None,
-) -> Candidate:
+) -> LeaderElector:
     """Return a candidate, not started; its calls are short and tried once, for the next step is.
 
     So it ends within seconds even where nobody answers.
     """
-    hasty = replace(api, patience=Patience(attempts=1, connect_s=1.0, read_s=2.0))
-    return Candidate(Election(hasty, terms, now), terms.retry_s, changed)
+    hasty = replace(api, patience=RetryPolicy(attempts=1, connect_s=1.0, read_s=2.0))
+    return LeaderElector(Election(hasty, terms, now), terms.retry_s, changed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from scaler.adapters.kube.client import Api
+from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.paths import CORE, listed, one
 from scaler.errors import ClusterAbsentError, ClusterError
 
@@ -28,7 +28,7 @@ class LeaderLabel:
         retry_s: between two tries.
     """
 
-    def __init__(self, api: Api, namespace: str, pod: str, retry_s: float = 2.0) -> None:
+    def __init__(self, api: KubernetesApi, namespace: str, pod: str, retry_s: float = 2.0) -> None:
         self._api, self._namespace, self._pod, self._retry_s = api, namespace, pod, retry_s
         self._leads = False
         self._due, self._closed = threading.Event(), threading.Event()

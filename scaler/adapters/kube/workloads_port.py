@@ -15,23 +15,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from scaler.adapters.call_budget import Round
+from scaler.adapters.call_budget import CallBudget
 from scaler.control.cluster_port import (
     Cluster,
     FloorOutcome,
-    KeptPolicy,
     Leadership,
     Notice,
+    PolicyObject,
     PolicyStatus,
 )
 from scaler.control.observations import Workload
-from scaler.control.ports import Watched
+from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView, with_condition
 from scaler.decision.lead_time import lead_time_s
 from scaler.decision.trust import Standing
 from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.hpa.floor_ownership import FloorWish, Refusal, Target, contested_remedy, patience_s
-from scaler.policy.policy import Mode, ServicePolicy
+from scaler.policy.policy import Mode, Policy
 
 LOGGER = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ LOGGER = logging.getLogger(__name__)
 SEEN_S, ACT_S = 5.0, 10.0
 
 
-def target_of(policy: ServicePolicy) -> Target:
+def target_of(policy: Policy) -> Target:
     """Return the autoscaler whose floor a policy moves."""
     return Target(policy.item_id.partition("/")[0], policy.target)
 
 
 @dataclass(slots=True)
-class _Standing:
+class _FloorState:
     """What is known of one floor of ours."""
 
     reverts: int = 0
@@ -55,7 +55,7 @@ class _Standing:
     acted_at: float = -math.inf
 
 
-class Clustered:
+class ClusterWorkloads:
     """Workloads in a cluster; see `loop.Workloads`.
 
     Args:
@@ -75,18 +75,18 @@ class Clustered:
         self._cluster, self._leadership = cluster, leadership
         self._workers, self._stopping = workers, stopping or threading.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="cluster")
-        self._floors: dict[str, _Standing] = {}
+        self._floors: dict[str, _FloorState] = {}
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def seen(self, watched: Sequence[Watched], now: float) -> Mapping[str, Workload | str]:
+    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         """Return each service's replicas, or why they are not known."""
         this = self._round(SEEN_S)
         found = self._pool.map(lambda one: self._seen(one.policy, now, this), watched)
         return {one.policy.item_id: was for one, was in zip(watched, found, strict=True)}
 
-    def _seen(self, policy: ServicePolicy, now: float, this: Round) -> Workload | str:
+    def _seen(self, policy: Policy, now: float, this: CallBudget) -> Workload | str:
         try:
             with _asking(this):
                 seen = self._cluster.observe(target_of(policy))
@@ -122,7 +122,7 @@ class Clustered:
             if condition is not None
         }
 
-    def _keep(self, watched: set[str], this: Round, now: float) -> None:
+    def _keep(self, watched: set[str], this: CallBudget, now: float) -> None:
         """Let policies go that are deleted, and say what is wrong with others."""
         for item_id, kept in self._cluster.policies().items():
             try:
@@ -140,7 +140,7 @@ class Clustered:
             except ClusterError as error:
                 _warn(item_id, error)
 
-    def _let_go(self, named: set[Target], this: Round) -> None:
+    def _let_go(self, named: set[Target], this: CallBudget) -> None:
         """Put back floors that no policy holds: one that was retargeted, or left by a crash."""
         kept = self._cluster.policies().values()
         held = named | {target_of(one.policy) for one in kept if one.policy is not None}
@@ -155,7 +155,7 @@ class Clustered:
                     LOGGER.info("%s: its floor is put back, for no policy holds it", seen.target)
 
     def _act(
-        self, view: ServiceView, raised: Collection[Target], this: Round, now: float
+        self, view: ServiceView, raised: Collection[Target], this: CallBudget, now: float
     ) -> Condition | None:
         if not self._leadership.leads():  # lost since the tick began
             return None
@@ -174,7 +174,7 @@ class Clustered:
         return condition
 
     def _acted(
-        self, view: ServiceView, standing: _Standing, raised: Collection[Target], now: float
+        self, view: ServiceView, standing: _FloorState, raised: Collection[Target], now: float
     ) -> Condition | None:
         """Do what the mode says; return what came of it, None where there was nothing to do."""
         recommends, target = view.policy.mode is Mode.RECOMMEND, target_of(view.policy)
@@ -188,13 +188,13 @@ class Clustered:
             return self._contested(view, standing)
         return self._enforced(view, standing, now)
 
-    def _round(self, budget_s: float) -> Round:
-        return Round(self._workers, budget_s, self._stopping)
+    def _round(self, budget_s: float) -> CallBudget:
+        return CallBudget(self._workers, budget_s, self._stopping)
 
-    def _standing(self, item_id: str) -> _Standing:
-        return self._floors.setdefault(item_id, _Standing())
+    def _standing(self, item_id: str) -> _FloorState:
+        return self._floors.setdefault(item_id, _FloorState())
 
-    def _enforced(self, view: ServiceView, standing: _Standing, now: float) -> Condition:
+    def _enforced(self, view: ServiceView, standing: _FloorState, now: float) -> Condition:
         assert view.decision is not None
         plan = view.decision.plan
         target = target_of(view.policy)
@@ -223,7 +223,7 @@ class Clustered:
         return Condition(ConditionKind.READY, status=True, reason="Enforcing")
 
     def _moved(
-        self, view: ServiceView, standing: _Standing, outcome: FloorOutcome, now: float
+        self, view: ServiceView, standing: _FloorState, outcome: FloorOutcome, now: float
     ) -> None:
         assert view.decision is not None
         why = view.decision.plan.reason.value.replace("_", " ")
@@ -232,7 +232,7 @@ class Clustered:
         standing.told = ""
         self._tell(view, standing, "FloorMoved", message, now)
 
-    def _contested(self, view: ServiceView, standing: _Standing) -> Condition:
+    def _contested(self, view: ServiceView, standing: _FloorState) -> Condition:
         message = contested_remedy(target_of(view.policy), standing.manager)
         if standing.reverts > 1:
             message = f"reverted {standing.reverts} times. {message}"
@@ -241,7 +241,7 @@ class Clustered:
     def _tell(
         self,
         view: ServiceView,
-        standing: _Standing,
+        standing: _FloorState,
         reason: str,
         message: str,
         now: float,
@@ -270,7 +270,7 @@ class Clustered:
         self._cluster.publish(view.item_id, status, now=now)
 
 
-def _invalid(kept: KeptPolicy) -> Condition:
+def _invalid(kept: PolicyObject) -> Condition:
     return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(kept.faults))
 
 
@@ -285,7 +285,7 @@ def _warn(whom: str, error: ClusterError) -> None:
 
 
 @contextmanager
-def _asking(this: Round) -> Iterator[None]:
+def _asking(this: CallBudget) -> Iterator[None]:
     """Ask the API server if that is not in vain, and note whether it was."""
     over = this.over()
     if over is not None:

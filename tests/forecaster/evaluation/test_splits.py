@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from forecaster.data.series import History, Series, utc
 from forecaster.errors import HistoryError
-from forecaster.evaluation.backtest import splits as dataset
+from forecaster.evaluation import splits
 from forecaster.evaluation.splits import (
     LEAST_WINDOWS,
     backtest_origins,
@@ -238,7 +238,7 @@ def test_one_bad_item_is_named_among_many():
 
 
 def test_calibration_origins_come_about_every_five_minutes_and_backtests_every_fifteen():
-    assert (dataset.CALIBRATION_MINUTES, dataset.TEST_MINUTES) == (5, 15)
+    assert (splits.CALIBRATION_MINUTES, splits.TEST_MINUTES) == (5, 15)
     (parts,) = prepare(History((days(14),)), CONFIG)
     assert set(np.diff(parts.calibration.origins)) == {1}
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from forecaster.adapters.prometheus.settings import PrometheusSettings
-from scaler.adapters import prometheus_traffic as traffic
-from scaler.adapters.call_budget import Round
+from scaler.adapters import prometheus_traffic
+from scaler.adapters.call_budget import CallBudget
 from scaler.adapters.prometheus_traffic import PrometheusTraffic
-from scaler.control.ports import Ask
+from scaler.control.ports import TrafficQuery
 from tests.forecaster.adapters.prometheus.server import (
     FakeSeries,
     PrometheusServer,
@@ -39,7 +39,7 @@ ONE = [FakeSeries({}, lambda _: "7")]
 )
 def test_a_round_is_over(events, over):
     now, stopping = [0.0], threading.Event()
-    this = Round(3, 10.0, stopping, clock=lambda: now[0])
+    this = CallBudget(3, 10.0, stopping, clock=lambda: now[0])
     does = {
         "v": lambda: this.in_vain("away"),
         "a": this.answered,
@@ -53,7 +53,7 @@ def test_a_round_is_over(events, over):
 
 
 def asks(count):
-    return [Ask(f"prod/{n}", f"q{n}", None, NOW - 60 - n) for n in range(count)]
+    return [TrafficQuery(f"prod/{n}", f"q{n}", None, NOW - 60 - n) for n in range(count)]
 
 
 def asking(server, **more):
@@ -85,7 +85,7 @@ def test_queries_that_are_refused_are_answers_and_stop_nobody():
 
 
 def test_when_a_tick_s_time_is_up_the_others_wait_for_the_next(monkeypatch):
-    monkeypatch.setattr(traffic, "HEAR_S", 0.0)  # over as soon as it begins
+    monkeypatch.setattr(prometheus_traffic, "HEAR_S", 0.0)  # over as soon as it begins
     with serving(PrometheusServer({f"q{n}": ONE for n in range(9)})) as server:
         source = asking(server)
         assert {one.fault for one in source.hear(asks(9), NOW)} == {

@@ -15,12 +15,12 @@ from scaler.adapters import dashboard
 from scaler.adapters.http.app import add_page, create_app
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
-from scaler.decision.demand import Event
+from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.trust import Standing
 from tests.scaler.adapters.chromium import Tab, browsing, found
-from tests.scaler.adapters.http.boards import AT, board, view
+from tests.scaler.adapters.http.snapshots import AT, board, view
 
 HOSTILE = "<b>bold</b><img src=x onerror=document.title='taken'>"
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,18 +47,18 @@ def tab(browser: Tab) -> Iterator[Tab]:
 
 
 @pytest.fixture
-def holder() -> BoardHolder:
-    return BoardHolder()
+def holder() -> SnapshotHolder:
+    return SnapshotHolder()
 
 
-def served(holder: BoardHolder, settings: ApiSettings | None = None, port: int = 0) -> ApiServer:
+def served(holder: SnapshotHolder, settings: ApiSettings | None = None, port: int = 0) -> ApiServer:
     app = create_app(holder, settings or ApiSettings(allow_anonymous=True))
     add_page(app, *dashboard.page())
     return ApiServer(app, Address(port=port))
 
 
 @pytest.fixture
-def url(holder: BoardHolder) -> Iterator[str]:
+def url(holder: SnapshotHolder) -> Iterator[str]:
     with served(holder) as server:
         yield server.url
 
@@ -156,9 +156,9 @@ def test_a_benched_forecast_is_said_to_be_so(tab, holder, url):
 def test_events_that_run_or_come_are_told_and_those_that_are_over_are_not(tab, holder, url):
     shop = view()
     events = (
-        Event("over", AT - 7200, AT - 3600, qps=1.0),
-        Event("live", AT - 600, AT + 600, qps=2000.0),
-        Event(HOSTILE, AT + 3600, AT + 7200, multiplier=1.5),
+        AnnouncedEvent("over", AT - 7200, AT - 3600, qps=1.0),
+        AnnouncedEvent("live", AT - 600, AT + 600, qps=2000.0),
+        AnnouncedEvent(HOSTILE, AT + 3600, AT + 7200, multiplier=1.5),
     )
     holder.publish(board(replace(shop, policy=replace(shop.policy, events=events))))
     tab.open(url)
@@ -171,7 +171,7 @@ def test_events_that_run_or_come_are_told_and_those_that_are_over_are_not(tab, h
 
 def test_text_from_a_policy_never_becomes_markup(tab, holder, url):
     shop = view(f"prod/{HOSTILE}")
-    events = (Event(HOSTILE, AT, AT + 600, qps=2000.0),)
+    events = (AnnouncedEvent(HOSTILE, AT, AT + 600, qps=2000.0),)
     policy = replace(shop.policy, events=events)
     holder.publish(board(replace(shop, policy=policy, error=HOSTILE)))
     tab.open(url)

@@ -15,11 +15,11 @@ import pytest
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.tracing import Tracing
-from scaler.control.loop import Loop
+from scaler.control.loop import ControlLoop
 from scaler.errors import ServingError
-from tests.scaler.adapters.http.boards import board
+from tests.scaler.adapters.http.snapshots import board
 from tests.scaler.control.test_loop import START, STEP, Demand, Flat, Replicas, watched
 
 
@@ -79,7 +79,7 @@ def test_a_tick_is_a_trace_that_says_where_its_time_went():
     with collecting() as (url, collector):
         tracing = Tracing(url)
         world = tracing.world(traffic, Flat(), Replicas())
-        loop = Loop(*world, STEP, lambda _: None)
+        loop = ControlLoop(*world, STEP, lambda _: None)
         tracing.tick(lambda: loop.tick([watched(), watched("shop/api")], START))()
         tracing.close()
     (tick,) = collector.named("tick")
@@ -93,7 +93,7 @@ def test_a_tick_is_a_trace_that_says_where_its_time_went():
 
 
 def test_a_request_joins_the_trace_of_who_asks():
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     holder.publish(board())
     with collecting() as (url, collector):
         tracing = Tracing(url)

@@ -22,7 +22,7 @@ from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.conformance.setup import free_port
-from tests.scaler.adapters.http.boards import board
+from tests.scaler.adapters.http.snapshots import board
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = ["run", "--prometheus", "http://127.0.0.1:9"]
@@ -159,9 +159,9 @@ def test_without_grpc_installed_http_decides_all_the_same():
 def test_without_an_address_there_is_no_grpc():
     from scaler.adapters.http.app import create_app
     from scaler.adapters.http.settings import ApiSettings
-    from scaler.adapters.http.snapshot_holder import BoardHolder
+    from scaler.adapters.http.snapshot_holder import SnapshotHolder
 
-    holder, settings = BoardHolder(), ApiSettings()
+    holder, settings = SnapshotHolder(), ApiSettings()
     app = create_app(holder, settings)
 
     assert len(beside(app, holder, settings, None)) == 1

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from forecaster.data.series import Series
-from scaler.control.capacity_tracker import AGAIN_S, FIRST_TRY_S, Capacities
-from scaler.control.demand_history import Pasts
+from scaler.control.capacity_tracker import AGAIN_S, FIRST_TRY_S, CapacityTracker
+from scaler.control.demand_history import DemandHistory
 from scaler.decision.capacity import Capacity, CapacityReason
 from scaler.decision.replicas import ScalePolicy
-from scaler.policy.policy import ServicePolicy, Slo
+from scaler.policy.policy import Policy, Slo
 
 STEP = timedelta(minutes=1)
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()
-GIVEN = ServicePolicy(
+GIVEN = Policy(
     item_id="shop/web", target="web", scale=ScalePolicy(2, 60), capacity_qps=50.0,
     demand_query="demand", slo=Slo(0.1, query="latency"),
 )  # fmt: skip
@@ -50,8 +50,8 @@ class Recorded:
 
 
 def learner(traffic):
-    pasts = Pasts(traffic, STEP)
-    return pasts, Capacities(traffic, pasts, STEP)
+    pasts = DemandHistory(traffic, STEP)
+    return pasts, CapacityTracker(traffic, pasts, STEP)
 
 
 def test_a_given_capacity_is_not_learned():

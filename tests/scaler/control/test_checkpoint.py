@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.control.checkpoint import NOTHING, Memory, from_plain, to_plain
+from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint, from_plain, to_plain
 from scaler.decision.capacity import Capacity, CapacityReason
 from scaler.decision.trust import Standing, Trust
 
@@ -14,7 +14,7 @@ TRUST = Trust(0.96, 0.94, 0.7, 1.4, loss=12.0, rival_loss=10.0, standing=Standin
 
 
 def test_what_is_kept_comes_back():
-    memory = Memory(
+    memory = ServiceCheckpoint(
         Capacity(50.0, CapacityReason.LEARNED, 48.0, 53.0), 0.9, {"black-friday": 1200.0}, TRUST
     )
     assert from_plain(json.loads(json.dumps(to_plain(memory)))) == memory
@@ -22,13 +22,13 @@ def test_what_is_kept_comes_back():
 
 @given(st.floats(1e-3, 1e9), st.floats(0.5, 1.0), st.floats(1.0, 2.0))
 def test_rounding_leaves_a_capacity_within_its_span(qps, below, above):
-    memory = Memory(Capacity(qps, CapacityReason.LEARNED, qps * below, qps * above))
+    memory = ServiceCheckpoint(Capacity(qps, CapacityReason.LEARNED, qps * below, qps * above))
     kept = from_plain(to_plain(memory)).capacity
     assert kept.qps == pytest.approx(qps, rel=1e-3)
 
 
 def test_nothing_kept_is_nothing_known():
-    assert from_plain(None) is NOTHING
+    assert from_plain(None) is EMPTY_CHECKPOINT
 
 
 @pytest.mark.parametrize(

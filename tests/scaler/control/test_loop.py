@@ -9,13 +9,13 @@ import pytest
 
 from forecaster.data.series import Forecast, Series, utc
 from scaler.control.demand_history import AT_ONCE
-from scaler.control.loop import Loop
-from scaler.control.observations import Heard, Workload
-from scaler.control.ports import Watched
+from scaler.control.loop import ControlLoop
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind
 from scaler.decision.replicas import PlanReason, ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
-from scaler.policy.policy import ServicePolicy, Slo
+from scaler.policy.policy import Policy, Slo
 
 STEP = timedelta(minutes=1)
 START = utc("2026-03-02T09:00:00Z").timestamp()
@@ -34,11 +34,11 @@ class Demand:
 
     def _heard(self, ask, now):
         if ask.item_id in self.faults:
-            return Heard(math.nan, fault=self.faults[ask.item_id])
+            return ServiceMetrics(math.nan, fault=self.faults[ask.item_id])
         first = int(ask.since // 60 + 1) * 60
         stamps = range(first, int(now) + 1, 60)
         qps = self.qps[ask.item_id]
-        return Heard(qps, tuple((float(stamp), qps) for stamp in stamps))
+        return ServiceMetrics(qps, tuple((float(stamp), qps) for stamp in stamps))
 
     def histories(self, queries, length, now):
         return [self._history(item, length, now) for item, _ in queries]
@@ -100,7 +100,7 @@ class Replicas:
 
 
 def watched(name="shop/web", **changes):
-    policy = ServicePolicy(
+    policy = Policy(
         item_id=name,
         target="web",
         scale=ScalePolicy(2, 60, target_utilization=0.8),
@@ -109,14 +109,20 @@ def watched(name="shop/web", **changes):
         model="m",
     )
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
-    return Watched(replace(policy, **changes), hpa)
+    return WatchedPolicy(replace(policy, **changes), hpa)
 
 
 @pytest.fixture
 def world():
     traffic, models, cluster = Demand(shop_web=200.0, shop_api=400.0), Flat(), Replicas()
     boards = []
-    return traffic, models, cluster, boards, Loop(traffic, models, cluster, STEP, boards.append)
+    return (
+        traffic,
+        models,
+        cluster,
+        boards,
+        ControlLoop(traffic, models, cluster, STEP, boards.append),
+    )
 
 
 def after(loop, watch, seconds, tick=15):
@@ -216,7 +222,7 @@ def test_forecasts_are_made_once_per_step_and_the_champion_looked_up_then(world)
 
 def test_a_board_says_whether_this_replica_leads():
     boards, leads = [], [True, False]
-    loop = Loop(Demand(shop_web=200.0), Flat(), Replicas(), STEP, boards.append, leads.pop)
+    loop = ControlLoop(Demand(shop_web=200.0), Flat(), Replicas(), STEP, boards.append, leads.pop)
     after(loop, [watched()], 30)
     assert [board.leader for board in boards] == [False, True]
 
@@ -242,7 +248,7 @@ def test_a_service_whose_capacity_is_not_known_yet_says_so_and_is_left_alone(wor
 def test_who_takes_over_starts_with_what_was_remembered(world):
     *_, loop = world
     first = after(loop, [watched()], 3600).services["shop/web"]
-    successor = Loop(Demand(shop_web=200.0), Flat(0.3), Replicas(), STEP, lambda _: None)
+    successor = ControlLoop(Demand(shop_web=200.0), Flat(0.3), Replicas(), STEP, lambda _: None)
     start = replace(watched(), remembered=first.memory)
     trust = successor.tick([start], START + 3600).services["shop/web"].trust
     assert trust.seconds == pytest.approx(first.trust.seconds, rel=1e-3)

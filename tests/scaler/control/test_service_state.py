@@ -5,17 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from scaler.control.observations import Heard, Workload
-from scaler.control.service_state import LiveService
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.service_state import ServiceState
 from scaler.control.tick_history import REMEMBERED
 from scaler.decision.capacity import given_capacity
-from scaler.decision.demand import Ahead
-from scaler.decision.lead_demand import Outlook, Span
+from scaler.decision.demand import LeadDemand
+from scaler.decision.lead_demand import LeadForecast, StepRange
 from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
-from scaler.policy.policy import ServicePolicy
+from scaler.policy.policy import Policy
 
-POLICY = ServicePolicy(
+POLICY = Policy(
     item_id="shop/web", target="web", scale=ScalePolicy(2, 60, 0.8), capacity_qps=50.0,
     demand_query="q",
 )  # fmt: skip
@@ -24,11 +24,11 @@ FOUR = Workload(4, (600.0,) * 4)
 
 
 def service():
-    return LiveService(POLICY, HPA, 60.0)
+    return ServiceState(POLICY, HPA, 60.0)
 
 
 def tick(live, now, qps=100.0, workload=FOUR):
-    heard = Heard(qps)
+    heard = ServiceMetrics(qps)
     return live.follow(now, live.hear(heard, now), heard, workload, given_capacity(50.0), None)
 
 
@@ -66,12 +66,15 @@ def test_what_was_shown_is_not_written_over():
 
 def test_a_rate_that_reaches_back_into_an_outage_is_not_gone_by():
     live = service()
-    assert live.hear(Heard(400.0), 0.0) == 400.0
-    assert math.isnan(live.hear(Heard(math.nan), 15.0))
-    assert live.hear(Heard(50.0), 300.0) == 400.0  # the window is not whole
-    assert live.hear(Heard(500.0), 315.0) == 500.0  # more is more
-    assert live.hear(Heard(60.0), 330.0) == 500.0
-    assert live.hear(Heard(60.0), 700.0) == 500.0 or live.hear(Heard(60.0), 1100.0) == 60.0
+    assert live.hear(ServiceMetrics(400.0), 0.0) == 400.0
+    assert math.isnan(live.hear(ServiceMetrics(math.nan), 15.0))
+    assert live.hear(ServiceMetrics(50.0), 300.0) == 400.0  # the window is not whole
+    assert live.hear(ServiceMetrics(500.0), 315.0) == 500.0  # more is more
+    assert live.hear(ServiceMetrics(60.0), 330.0) == 500.0
+    assert (
+        live.hear(ServiceMetrics(60.0), 700.0) == 500.0
+        or live.hear(ServiceMetrics(60.0), 1100.0) == 60.0
+    )
 
 
 def test_the_lead_time_is_learned_where_the_policy_gives_none():
@@ -87,11 +90,11 @@ def test_a_forecast_is_judged_once_its_lead_time_is_over():
     live = service()
     live.need(0)
     steps = np.tile([80.0, 100.0, 120.0, 125.0, 140.0], (2, 1))
-    said = Outlook(Ahead(125.0, 130.0, 100.0), Span(0, 1), steps, 120.0)
-    live.hear(Heard(100.0, ((60.0, 100.0),)), 70.0)
+    said = LeadForecast(LeadDemand(125.0, 130.0, 100.0), StepRange(0, 1), steps, 120.0)
+    live.hear(ServiceMetrics(100.0, ((60.0, 100.0),)), 70.0)
     live.told(said, 60.0, (0.1, 0.5, 0.9, 0.95, 0.99))
     before = tick(live, 75.0).trust
-    live.hear(Heard(100.0, ((120.0, 500.0),)), 130.0)
+    live.hear(ServiceMetrics(100.0, ((120.0, 500.0),)), 130.0)
     assert tick(live, 135.0).trust == before  # its second step is not over
-    live.hear(Heard(100.0, ((180.0, 100.0),)), 190.0)
+    live.hear(ServiceMetrics(100.0, ((180.0, 100.0),)), 190.0)
     assert tick(live, 195.0).trust.coverage < before.coverage  # 500 was above 125

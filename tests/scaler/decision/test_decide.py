@@ -7,15 +7,22 @@ from dataclasses import replace
 import pytest
 
 from scaler.decision.capacity import CapacityReason, given_capacity
-from scaler.decision.decide import Decision, Policy, Sight, State, decide, first_state
-from scaler.decision.demand import NOTHING_AHEAD, Ahead, DemandReason, Event
+from scaler.decision.decide import (
+    Decision,
+    DecisionSettings,
+    DecisionState,
+    Observation,
+    decide,
+    first_state,
+)
+from scaler.decision.demand import NO_FORECAST, AnnouncedEvent, DemandReason, LeadDemand
 from scaler.decision.limit import LimitPolicy, LimitReason
 from scaler.decision.replicas import Plan, PlanReason, ScalePolicy
 
 NAN = math.nan
 TICK_S = 15.0
 # A replica takes 100 QPS x 0.8 = 80 QPS at the target.
-POLICY = Policy(
+POLICY = DecisionSettings(
     given_capacity(100.0),
     ScalePolicy(min_replicas=2, max_replicas=50, stabilization_s=60.0),
     LimitPolicy(headroom=0.95),
@@ -24,17 +31,17 @@ POLICY = Policy(
 
 
 def ahead(qps, **changes):
-    return replace(Ahead(qps, qps, qps, margin_qps=0.1 * qps), **changes)
+    return replace(LeadDemand(qps, qps, qps, margin_qps=0.1 * qps), **changes)
 
 
 def sight(now, qps, foreseen=None, **changes):
     """What is known where ``qps`` is observed, of 10 warm replicas, and as much is foreseen."""
     said = ahead(qps) if foreseen is None else foreseen
-    return replace(Sight(now, qps, said, warm=10.0, replica_qps=qps / 10), **changes)
+    return replace(Observation(now, qps, said, warm=10.0, replica_qps=qps / 10), **changes)
 
 
 def dark(now):
-    return sight(now, NAN, NOTHING_AHEAD)
+    return sight(now, NAN, NO_FORECAST)
 
 
 def after(*sights, policy=POLICY, state=None) -> list[Decision]:
@@ -166,7 +173,7 @@ def test_replicas_that_are_short_are_not_taken_for_weak():
     assert floor(decision) == (19, PlanReason.WANTED)  # 1500 / 80
 
 
-SALE = Event("sale", starts=1000.0, ends=3000.0, multiplier=3.0)
+SALE = AnnouncedEvent("sale", starts=1000.0, ends=3000.0, multiplier=3.0)
 
 
 def test_an_announced_event_is_ready_for_at_its_start_and_not_counted_twice():
@@ -183,7 +190,7 @@ def test_an_announced_event_is_ready_for_at_its_start_and_not_counted_twice():
 
 
 def test_in_the_dark_an_event_still_raises_but_never_lowers():
-    gala = replace(POLICY, events=(Event("gala", 500.0, 5000.0, qps=800.0),))
+    gala = replace(POLICY, events=(AnnouncedEvent("gala", 500.0, 5000.0, qps=800.0),))
     *_, raised = after(sight(0.0, 400.0), dark(395.0), policy=gala)
     assert (raised.demand.reason, floor(raised)) == (
         DemandReason.EVENT,
@@ -197,7 +204,7 @@ def test_in_the_dark_an_event_still_raises_but_never_lowers():
 
 def test_in_the_dark_an_event_is_reached_by_steps():
     scale = replace(POLICY.scale, max_step_up=2)
-    policy = replace(POLICY, scale=scale, events=(Event("gala", 10.0, 5000.0, qps=800.0),))
+    policy = replace(POLICY, scale=scale, events=(AnnouncedEvent("gala", 10.0, 5000.0, qps=800.0),))
     decisions = after(*map(dark, (0.0, 15.0, 30.0)), policy=policy, state=first_state(5, now=0.0))
     assert [d.plan.replicas for d in decisions] == [7, 9, 10]
 
@@ -222,7 +229,7 @@ def test_what_a_service_starts_from_is_held_until_something_is_known():
     "what", [sight(0.0, 800.0), dark(0.0)], ids=["all is known", "nothing is known"]
 )
 def test_why_is_json_in_which_unknown_is_null(what):
-    why = decide(what, State(Plan(9, PlanReason.WANTED, 9), 0.0), POLICY).why()
+    why = decide(what, DecisionState(Plan(9, PlanReason.WANTED, 9), 0.0), POLICY).why()
     assert json.loads(json.dumps(why, allow_nan=False)) == why
     assert (why["demand_qps"] is None) == (why["demand"] == "unknown")
     assert (why["wanted"] is None) == (why["plan"] == "held")

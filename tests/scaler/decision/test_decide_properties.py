@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import Policy, Sight, decide, first_state
-from scaler.decision.demand import Ahead, DemandReason, Event
+from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.demand import AnnouncedEvent, DemandReason, LeadDemand
 from scaler.decision.limit import LimitPolicy, LimitReason
 from scaler.decision.replicas import PlanReason, ScalePolicy
 
@@ -18,7 +18,7 @@ qps = st.floats(0, 1e5)
 maybe = qps | st.just(math.nan)
 # By thousandths of a replica: a subnormal share of one rounds beyond any tolerance.
 warm = st.integers(0, 200_000).map(lambda thousandths: thousandths / 1000)
-aheads = st.builds(Ahead, maybe, maybe, maybe, qps, st.booleans())
+aheads = st.builds(LeadDemand, maybe, maybe, maybe, qps, st.booleans())
 
 
 @st.composite
@@ -27,7 +27,7 @@ def events(draw, name):
     starts = draw(st.floats(0, 3600))
     given_ = draw(st.sampled_from(["multiplier", "qps"]))
     height = draw(st.floats(0.1, 10) if given_ == "multiplier" else st.floats(1, 1e5))
-    return Event(name, starts, starts + draw(st.floats(1, 3600)), **{given_: height})
+    return AnnouncedEvent(name, starts, starts + draw(st.floats(1, 3600)), **{given_: height})
 
 
 @st.composite
@@ -45,7 +45,7 @@ def policies(draw):
         draw(st.floats(0, 1800)),
     )
     announced = [draw(events(name)) for name in ("sale", "gala")[: draw(st.integers(0, 2))]]
-    return Policy(
+    return DecisionSettings(
         given_capacity(draw(st.floats(0.5, 1e4))),
         scale,
         LimitPolicy(draw(st.floats(0.1, 1)), draw(qps | st.just(math.inf))),
@@ -61,7 +61,7 @@ def lives(draw):
     for _ in range(draw(st.integers(1, 8))):
         now += draw(st.sampled_from([TICK_S, TICK_S, TICK_S, 600.0, 7200.0]))
         sights.append(
-            Sight(
+            Observation(
                 now,
                 draw(maybe),
                 draw(aheads),

@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.decision.demand import (
-    NOTHING_AHEAD,
+    NO_FORECAST,
     SETTLED_S,
-    Ahead,
+    AnnouncedEvent,
     Demand,
     DemandReason,
-    Event,
+    LeadDemand,
     event_demand,
     expected_demand,
     usual_before,
 )
 
 NAN = math.nan
-AHEAD = Ahead(lead_qps=120.0, hold_qps=150.0, usual_qps=100.0, margin_qps=30.0)
-BENCHED = Ahead(120.0, 150.0, 100.0, margin_qps=30.0, trusted=False)
+AHEAD = LeadDemand(lead_qps=120.0, hold_qps=150.0, usual_qps=100.0, margin_qps=30.0)
+BENCHED = LeadDemand(120.0, 150.0, 100.0, margin_qps=30.0, trusted=False)
 
 
 @pytest.mark.parametrize(
@@ -57,31 +57,31 @@ BENCHED = Ahead(120.0, 150.0, 100.0, margin_qps=30.0, trusted=False)
             id="a benched model: the observed rate and a margin",
         ),
         pytest.param(
-            NOTHING_AHEAD, 90.0, None, (90.0, 90.0, DemandReason.REACTIVE), id="no forecast: as is"
+            NO_FORECAST, 90.0, None, (90.0, 90.0, DemandReason.REACTIVE), id="no forecast: as is"
         ),
         pytest.param(
-            Ahead(NAN, NAN, NAN, margin_qps=30.0),
+            LeadDemand(NAN, NAN, NAN, margin_qps=30.0),
             90.0,
             None,
             (120.0, 120.0, DemandReason.REACTIVE),  # 90 + 30
             id="a forecast that says nothing: reactive, with the margin",
         ),
         pytest.param(
-            Ahead(NAN, NAN, NAN, margin_qps=-5.0),
+            LeadDemand(NAN, NAN, NAN, margin_qps=-5.0),
             90.0,
             None,
             (90.0, 90.0, DemandReason.REACTIVE),
             id="a margin never lowers",
         ),
         pytest.param(
-            Ahead(NAN, NAN, NAN, margin_qps=NAN),
+            LeadDemand(NAN, NAN, NAN, margin_qps=NAN),
             90.0,
             None,
             (90.0, 90.0, DemandReason.REACTIVE),
             id="an unknown margin is none",
         ),
         pytest.param(
-            NOTHING_AHEAD, 0.0, None, (0.0, 0.0, DemandReason.REACTIVE), id="no traffic is known"
+            NO_FORECAST, 0.0, None, (0.0, 0.0, DemandReason.REACTIVE), id="no traffic is known"
         ),
         pytest.param(
             AHEAD, 90.0, 300.0, (300.0, 300.0, DemandReason.EVENT), id="an event raises both"
@@ -97,14 +97,14 @@ BENCHED = Ahead(120.0, 150.0, 100.0, margin_qps=30.0, trusted=False)
             AHEAD, 90.0, 110.0, (120.0, 150.0, DemandReason.FORECAST), id="it never lowers"
         ),
         pytest.param(
-            NOTHING_AHEAD,
+            NO_FORECAST,
             NAN,
             300.0,
             (300.0, 300.0, DemandReason.EVENT),
             id="an event is known where nothing else is",
         ),
         pytest.param(
-            Ahead(NAN, NAN, NAN, margin_qps=500.0),
+            LeadDemand(NAN, NAN, NAN, margin_qps=500.0),
             NAN,
             300.0,
             (300.0, 300.0, DemandReason.EVENT),
@@ -121,9 +121,9 @@ def test_demand_is_what_is_known_and_says_on_what_it_rests(ahead, observed, even
 @pytest.mark.parametrize(
     "ahead",
     [
-        NOTHING_AHEAD,
-        Ahead(120.0, 150.0, 100.0, margin_qps=30.0, trusted=False),
-        Ahead(NAN, NAN, NAN, margin_qps=30.0),
+        NO_FORECAST,
+        LeadDemand(120.0, 150.0, 100.0, margin_qps=30.0, trusted=False),
+        LeadDemand(NAN, NAN, NAN, margin_qps=30.0),
     ],
     ids=["no forecast", "a benched model", "a forecast that says nothing"],
 )
@@ -136,7 +136,7 @@ def test_where_nothing_is_known_demand_is_unknown_and_not_zero(ahead):
 
 qps = st.floats(0, 1e6)
 maybe = qps | st.just(NAN)
-aheads = st.builds(Ahead, maybe, maybe, maybe, st.floats(-1e6, 1e6), st.booleans())
+aheads = st.builds(LeadDemand, maybe, maybe, maybe, st.floats(-1e6, 1e6), st.booleans())
 events = st.none() | st.tuples(st.just("sale"), st.floats(0.1, 1e6))
 
 
@@ -165,8 +165,8 @@ def test_an_event_only_raises(ahead, observed, event):
         assert with_.hold_qps >= without.hold_qps
 
 
-SALE = Event("sale", starts=1000.0, ends=4000.0, multiplier=3.0)
-GALA = Event("gala", starts=2000.0, ends=3000.0, qps=250.0)
+SALE = AnnouncedEvent("sale", starts=1000.0, ends=4000.0, multiplier=3.0)
+GALA = AnnouncedEvent("gala", starts=2000.0, ends=3000.0, qps=250.0)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_multiplier_of_what_is_unknown_asks_for_nothing():
 
 
 def ahead(usual_qps):
-    return Ahead(usual_qps * 1.2, usual_qps * 1.5, usual_qps)
+    return LeadDemand(usual_qps * 1.2, usual_qps * 1.5, usual_qps)
 
 
 def test_before_its_start_an_event_multiplies_what_is_foreseen_last():
@@ -223,12 +223,12 @@ def test_an_event_that_has_come_and_stayed_is_the_forecasts(after_s, observed, e
 
 
 def test_without_a_forecast_an_event_multiplies_what_is_observed():
-    assert usual_before((SALE,), {}, NOTHING_AHEAD, 80.0, now=0.0) == {"sale": 80.0}
+    assert usual_before((SALE,), {}, NO_FORECAST, 80.0, now=0.0) == {"sale": 80.0}
 
 
 def test_in_the_dark_what_was_expected_before_stays():
-    assert usual_before((SALE,), {"sale": 80.0}, NOTHING_AHEAD, NAN, now=0.0) == {"sale": 80.0}
-    assert usual_before((SALE,), {}, NOTHING_AHEAD, NAN, now=0.0) == {}
+    assert usual_before((SALE,), {"sale": 80.0}, NO_FORECAST, NAN, now=0.0) == {"sale": 80.0}
+    assert usual_before((SALE,), {}, NO_FORECAST, NAN, now=0.0) == {}
 
 
 def test_an_event_that_began_unseen_starts_from_what_is_known_at_first_sight():
@@ -244,8 +244,8 @@ def test_an_event_that_is_over_or_gives_its_own_rate_is_not_remembered():
 
 @given(st.floats(0, 5000), maybe, maybe, st.floats(0.1, 10))
 def test_what_an_event_starts_from_is_never_below_nothing(now, foreseen, observed, multiplier):
-    event = Event("sale", 1000.0, 4000.0, multiplier=multiplier)
-    usual = usual_before((event,), {}, Ahead(NAN, NAN, foreseen), observed, now)
+    event = AnnouncedEvent("sale", 1000.0, 4000.0, multiplier=multiplier)
+    usual = usual_before((event,), {}, LeadDemand(NAN, NAN, foreseen), observed, now)
     assert all(value >= 0 for value in usual.values())
 
 
@@ -263,4 +263,4 @@ def test_what_an_event_starts_from_is_never_below_nothing(now, foreseen, observe
 )
 def test_impossible_events_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Event(**({"name": "sale", "starts": 1000.0, "ends": 4000.0} | wrong))
+        AnnouncedEvent(**({"name": "sale", "starts": 1000.0, "ends": 4000.0} | wrong))

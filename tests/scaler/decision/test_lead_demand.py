@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forecaster.data.series import Forecast, utc
-from scaler.decision.lead_demand import Need, maximum_over, outlooks, span_of
+from scaler.decision.lead_demand import LeadQuery, lead_forecasts, maximum_over, step_range
 
 LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
 ORIGIN = utc("2026-03-02T09:00:00Z")
@@ -26,22 +26,22 @@ def forecast(items=3, horizon=30):
 
 def need(row=0, **changes):
     values = {"lead_s": 120.0, "hold_s": 90.0, "level": 0.95, "theta": 0.5, "judged_level": 0.9}
-    return Need(row, **(values | changes))
+    return LeadQuery(row, **(values | changes))
 
 
 def test_all_at_once_says_what_each_alone_says():
     needs = [need(2), need(0, lead_s=600.0), need(1, level=0.99), need(0)]
-    together = outlooks(forecast(), needs, NOW)
+    together = lead_forecasts(forecast(), needs, NOW)
     for one, found in zip(needs, together, strict=True):
-        (alone,) = outlooks(forecast(), [one], NOW)
+        (alone,) = lead_forecasts(forecast(), [one], NOW)
         assert found.ahead == alone.ahead
         assert found.span == alone.span
 
 
 def test_the_lead_time_s_demand_is_the_quantile_of_its_maximum():
     said = forecast()
-    (found,) = outlooks(said, [need(1)], NOW)
-    span = span_of(20.0, 120.0, 60.0, 30)
+    (found,) = lead_forecasts(said, [need(1)], NOW)
+    span = step_range(20.0, 120.0, 60.0, 30)
     expected = maximum_over(said, span).quantile(0.95, 0.5)[1]
     assert found.ahead.lead_qps == pytest.approx(expected)
     assert found.span == span
@@ -49,14 +49,14 @@ def test_the_lead_time_s_demand_is_the_quantile_of_its_maximum():
 
 
 def test_looking_further_never_says_less():
-    (found,) = outlooks(forecast(), [need()], NOW)
+    (found,) = lead_forecasts(forecast(), [need()], NOW)
     assert found.ahead.hold_qps >= found.ahead.lead_qps >= found.ahead.usual_qps
 
 
 def test_trust_travels_with_what_is_said():
-    (found,) = outlooks(forecast(), [need(margin_qps=7.0, trusted=False)], NOW)
+    (found,) = lead_forecasts(forecast(), [need(margin_qps=7.0, trusted=False)], NOW)
     assert (found.ahead.margin_qps, found.ahead.trusted) == (7.0, False)
 
 
 def test_nobody_to_tell_is_told_nothing():
-    assert outlooks(forecast(), [], NOW) == []
+    assert lead_forecasts(forecast(), [], NOW) == []

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.decision.trust import Outcome, Standing, Trust, TrustRules, initial_trust, judged
+from scaler.decision.trust import (
+    ForecastOutcome,
+    Standing,
+    Trust,
+    TrustRules,
+    initial_trust,
+    updated_trust,
+)
 
 MINUTE = 60.0
 NORMAL = NormalDist()
@@ -17,7 +24,7 @@ RULES = TrustRules()
 
 
 def outcome(*, happened, foreseen=110.0, judged=108.0, last=100.0, surprisal=1.0, steps=3):
-    return Outcome(steps, surprisal, foreseen, judged, last, happened)
+    return ForecastOutcome(steps, surprisal, foreseen, judged, last, happened)
 
 
 def lived_through(happened, said, *, rules=RULES, trust=None, spread=10.0):
@@ -28,7 +35,9 @@ def lived_through(happened, said, *, rules=RULES, trust=None, spread=10.0):
         quantiles = (
             mean + spread * NORMAL.inv_cdf(level) for level in (trust.level, rules.judged_level)
         )
-        trust = judged(trust, Outcome(3, 1.0, *quantiles, before, now), rules, MINUTE)
+        trust = updated_trust(
+            trust, ForecastOutcome(3, 1.0, *quantiles, before, now), rules, MINUTE
+        )
         result.append(trust)
     return result
 
@@ -75,7 +84,7 @@ def test_a_shift_half_way_is_followed():
 
 
 outcomes = st.builds(
-    Outcome,
+    ForecastOutcome,
     st.integers(1, 30),
     st.floats(0, 1e15),
     *[st.floats(0, 1e6) for _ in range(4)],
@@ -91,7 +100,7 @@ def test_whatever_happens_what_is_said_of_trust_stays_in_range(lived, risk, gain
     rules = TrustRules(risk=risk, gain=gain)
     trust = initial_trust(rules, steps=4)
     for one, seconds in lived:
-        trust = judged(trust, one, rules, seconds)
+        trust = updated_trust(trust, one, rules, seconds)
         assert max(1 - 4 * risk, 0.5) - 1e-9 <= trust.level <= 1 - risk / 4 + 1e-9
         assert -1e-9 <= trust.coverage <= 1 + 1e-9
         assert 1 / one.steps <= trust.theta <= 1
@@ -101,9 +110,9 @@ def test_whatever_happens_what_is_said_of_trust_stays_in_range(lived, risk, gain
 
 @pytest.mark.parametrize("field", ["surprisal", "foreseen", "judged", "last", "happened"])
 def test_an_unknown_outcome_changes_nothing(field):
-    trust = judged(initial_trust(RULES, 3), outcome(happened=90.0), RULES, MINUTE)
+    trust = updated_trust(initial_trust(RULES, 3), outcome(happened=90.0), RULES, MINUTE)
     unknown = replace(outcome(happened=120.0), **{field: math.nan})
-    assert judged(trust, unknown, RULES, MINUTE) == trust
+    assert updated_trust(trust, unknown, RULES, MINUTE) == trust
 
 
 def test_a_model_that_was_not_tried_is_trusted_at_the_asked_level():
@@ -185,13 +194,13 @@ def test_between_two_changes_of_mind_lies_a_probation():
 def test_a_forecast_that_missed_too_often_is_widened_with_hysteresis(level, before, expected):
     rules = TrustRules(gain=0.0)
     trust = replace(initial_trust(rules, 3), level=level, standing=before)
-    assert judged(trust, outcome(happened=100.0), rules, MINUTE).standing is expected
+    assert updated_trust(trust, outcome(happened=100.0), rules, MINUTE).standing is expected
 
 
 def test_misses_raise_the_level_fast_and_hits_lower_it_slowly():
     trust = initial_trust(RULES, 3)
-    missed = judged(trust, outcome(happened=999.0), RULES, MINUTE)
-    held = judged(trust, outcome(happened=1.0), RULES, MINUTE)
+    missed = updated_trust(trust, outcome(happened=999.0), RULES, MINUTE)
+    held = updated_trust(trust, outcome(happened=1.0), RULES, MINUTE)
     assert missed.level - trust.level == pytest.approx(0.005 * 0.95)  # gain x (1 - risk)
     assert held.level - trust.level == pytest.approx(-0.005 * 0.05)  # gain x risk
 
@@ -206,15 +215,15 @@ def test_the_margin_without_a_forecast_keeps_the_risk_too():
 
 def test_one_absurd_outcome_does_not_tell_for_weeks_how_alike_steps_err():
     trust = initial_trust(RULES, steps=4)
-    trust = judged(trust, outcome(happened=1.0, surprisal=1e14, steps=4), RULES, MINUTE)
+    trust = updated_trust(trust, outcome(happened=1.0, surprisal=1e14, steps=4), RULES, MINUTE)
     for _ in range(24 * 60):
-        trust = judged(trust, outcome(happened=100.0, surprisal=1.0, steps=4), RULES, MINUTE)
+        trust = updated_trust(trust, outcome(happened=100.0, surprisal=1.0, steps=4), RULES, MINUTE)
     assert trust.theta > 0.5
 
 
 def test_an_outcome_after_a_long_gap_counts_for_all_that_is_remembered_and_no_more():
-    trust = judged(initial_trust(RULES, 3), outcome(happened=90.0), RULES, MINUTE)
-    later = judged(trust, outcome(happened=999.0), RULES, 10 * RULES.memory_s)
+    trust = updated_trust(initial_trust(RULES, 3), outcome(happened=90.0), RULES, MINUTE)
+    later = updated_trust(trust, outcome(happened=999.0), RULES, 10 * RULES.memory_s)
     assert later.coverage == 0.0
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from scaler.adapters.http.schemas import ReportBody
-from scaler.gateway.client_rates import Callers, reported
+from scaler.gateway.client_rates import ClientRates, reported
 
 
 def _rate(offers: dict[str, float], until: float, window_s: float = 60.0) -> dict[str, float]:
     """Return the rates at ``until`` of clients that send evenly, by name."""
-    callers = Callers(1000, window_s)
+    callers = ClientRates(1000, window_s)
     events = sorted(
         (i / rps, name) for name, rps in offers.items() for i in range(int(rps * until))
     )
@@ -33,7 +33,7 @@ def test_while_the_first_window_lasts_all_rates_are_low_alike():
 
 
 def test_who_is_silent_for_two_windows_offers_nothing():
-    callers = Callers(10, 1.0)
+    callers = ClientRates(10, 1.0)
     caller = callers.seen("a", 0.0, 5)
     callers.seen("b", 1.5, 1)
 
@@ -43,7 +43,7 @@ def test_who_is_silent_for_two_windows_offers_nothing():
 
 
 def test_who_was_seen_longest_ago_is_forgotten_first():
-    callers = Callers(2, 10.0)
+    callers = ClientRates(2, 10.0)
     for client in ("busy", "a", "busy", "b", "busy", "c", "busy"):
         callers.seen(client, 5.0, 1)
 

@@ -9,21 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.adapters.http.schemas import LEASE
-from scaler.gateway.lease_document import LeaseRefusedError, terms_of
+from scaler.gateway.lease_document import LeaseRefusedError, read_lease
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
-from scaler.limits.lease import Then
+from scaler.limits.lease import AfterSafe
 from tests.conformance.leases import SHOP, class_part, lease
 
 WHOLE = json.dumps(LEASE).encode()
 
 
 def test_the_documented_lease_is_read_whole():
-    terms = terms_of(WHOLE, SHOP)
+    terms = read_lease(WHOLE, SHOP)
 
     assert (terms.lease.qps, terms.burst, terms.spare_qps, terms.enforce) == (335, 34, 175, True)
     assert [(one.name, one.header, one.then) for one in terms.classes] == [
-        ("pay", None, Then.OPEN),
-        ("stress", "x-stress-test", Then.CLOSED),
+        ("pay", None, AfterSafe.OPEN),
+        ("stress", "x-stress-test", AfterSafe.CLOSED),
     ]
     assert terms.clients is not None
     assert (terms.clients.abusive_above_qps, terms.clients.abusive_qps) == (40, 1)
@@ -31,7 +31,7 @@ def test_the_documented_lease_is_read_whole():
 
 
 def test_a_newer_server_may_say_more():
-    assert terms_of(json.dumps({**LEASE, "weather": "fine"}).encode(), SHOP) == terms_of(
+    assert read_lease(json.dumps({**LEASE, "weather": "fine"}).encode(), SHOP) == read_lease(
         WHOLE, SHOP
     )
 
@@ -87,7 +87,7 @@ def _with(path: str, value: object) -> bytes:
 )
 def test_what_cannot_be_meant_is_refused_with_the_reason(body, says):
     with pytest.raises(LeaseRefusedError, match=says):
-        terms_of(body, SHOP)
+        read_lease(body, SHOP)
 
 
 JSON = st.recursive(
@@ -101,7 +101,7 @@ JSON = st.recursive(
 def test_garbage_in_a_field_is_refused_or_harmless(field, garbage):
     body = json.dumps({**LEASE, field: garbage}).encode()
     try:
-        terms = terms_of(body, SHOP)
+        terms = read_lease(body, SHOP)
     except LeaseRefusedError:
         return
     assert 0 <= terms.lease.qps <= 1e9
@@ -123,4 +123,4 @@ def test_a_lease_that_was_torn_changes_nothing(at, rest):
 def test_a_class_without_a_header_is_known_by_the_gateway():
     body = lease(1, 50, classes=[class_part("pay", 10, 50)])
 
-    assert terms_of(json.dumps(body).encode(), SHOP).classes[0].header is None
+    assert read_lease(json.dumps(body).encode(), SHOP).classes[0].header is None

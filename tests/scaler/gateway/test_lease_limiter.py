@@ -8,7 +8,7 @@ import pytest
 
 from scaler.gateway.lease_document import LeaseRefusedError
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
-from scaler.limits.lease import Stage
+from scaler.limits.lease import LeaseStage
 from tests.conformance.leases import SHOP, class_part
 from tests.scaler.gateway.leases import admitted, evenly, limiter, wire
 
@@ -26,12 +26,12 @@ AGING = {
 @pytest.mark.parametrize(
     ("age_s", "stage", "qps"),
     [
-        pytest.param(1.0, Stage.FRESH, 40, id="fresh"),
-        pytest.param(6.0, Stage.FRESH, 20, id="a fall is followed while fresh"),
-        pytest.param(15.0, Stage.SCHEDULE, 20, id="the last step due"),
-        pytest.param(31.0, Stage.SCHEDULE, 80, id="a rise is followed later"),
-        pytest.param(41.0, Stage.SAFE, 8, id="after the last step's lease: safe"),
-        pytest.param(101.0, Stage.OPEN, 100, id="then it opens"),
+        pytest.param(1.0, LeaseStage.FRESH, 40, id="fresh"),
+        pytest.param(6.0, LeaseStage.FRESH, 20, id="a fall is followed while fresh"),
+        pytest.param(15.0, LeaseStage.SCHEDULE, 20, id="the last step due"),
+        pytest.param(31.0, LeaseStage.SCHEDULE, 80, id="a rise is followed later"),
+        pytest.param(41.0, LeaseStage.SAFE, 8, id="after the last step's lease: safe"),
+        pytest.param(101.0, LeaseStage.OPEN, 100, id="then it opens"),
     ],
 )
 def test_the_limit_is_what_the_stage_says(age_s, stage, qps):
@@ -49,7 +49,7 @@ def test_a_class_ends_as_it_says_itself():
 
     assert admitted(made, evenly(100, 1, 5.0), "pay") == 100
     assert admitted(made, evenly(100, 1, 5.0), "stress") == 0
-    assert made.admit("stress", None, 6.0).stage is Stage.CLOSED
+    assert made.admit("stress", None, 6.0).stage is LeaseStage.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_a_lease_is_as_old_as_its_question():
     made = LeaseLimiter(LimiterSettings(SHOP, "gw-1"))
     made.receive(wire(1, 50.0, valid_for_s=10.0, safe_rps=3.0), sent_at=2.0)
 
-    assert made.snapshot(11.9).stage is Stage.FRESH
-    assert made.snapshot(12.0).stage is Stage.SAFE
+    assert made.snapshot(11.9).stage is LeaseStage.FRESH
+    assert made.snapshot(12.0).stage is LeaseStage.SAFE
     made.renew(1.0)  # the answer to an older question, which came late
-    assert made.snapshot(11.9).stage is Stage.FRESH
+    assert made.snapshot(11.9).stage is LeaseStage.FRESH
     made.renew(5.0)
-    assert made.snapshot(14.9).stage is Stage.FRESH
+    assert made.snapshot(14.9).stage is LeaseStage.FRESH
 
 
 def test_a_class_has_its_own_and_rises_on_the_spare_to_its_ceiling():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.gateway.class_parts import parts_at
-from scaler.gateway.lease_document import terms_of
+from scaler.gateway.lease_document import read_lease
 from tests.conformance.leases import SHOP, class_part
 from tests.scaler.gateway.leases import limiter, wire
 
@@ -65,7 +65,7 @@ def test_renewing_changes_no_bucket(gaps, rps, burst, data):
 @given(CLASSES, st.floats(0, 200), st.floats(0, 100))
 def test_own_parts_and_spare_are_the_limit_whatever_it_becomes(drawn, limit, spare):
     classes = _classes(drawn)
-    terms = terms_of(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
+    terms = read_lease(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
     parts, left = parts_at(limit, terms)
 
     assert abs(sum(part.qps for part in parts) + left - limit) <= 1e-9 * max(1.0, limit)
@@ -77,7 +77,7 @@ def test_a_class_before_another_loses_nothing_while_that_one_keeps_more_than_its
     drawn, limit, spare
 ):
     classes = _classes(drawn)
-    terms = terms_of(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
+    terms = read_lease(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
     parts, _ = parts_at(limit, terms)
 
     for first, its in zip(terms.classes, parts, strict=True):

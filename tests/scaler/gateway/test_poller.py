@@ -15,7 +15,7 @@ import pytest
 
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 from scaler.gateway.poller import Poller
-from scaler.limits.lease import Stage
+from scaler.limits.lease import LeaseStage
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.scaler.adapters.http.conftest import served
@@ -44,7 +44,7 @@ def limit(limiter: LeaseLimiter) -> float:
 
 
 def test_it_holds_what_the_real_endpoint_says_and_keeps_it_fresh():
-    async def scenario(url: str) -> tuple[float, Stage | None, int]:
+    async def scenario(url: str) -> tuple[float, LeaseStage | None, int]:
         async with polled(url) as limiter:
             await until(lambda: limiter.snapshot(0).version is not None)
             for _ in range(20):
@@ -58,7 +58,7 @@ def test_it_holds_what_the_real_endpoint_says_and_keeps_it_fresh():
         told = endpoint.client.get("/v1/limits/prod/shop", params={"instance": "gw-1"}).json()
 
     assert limit_rps == told["share"]["rps"]
-    assert stage is Stage.FRESH
+    assert stage is LeaseStage.FRESH
     assert admitted == 20
 
 

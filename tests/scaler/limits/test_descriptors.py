@@ -10,10 +10,10 @@ from scaler.limits.descriptors import (
     MOST_DESCRIPTORS,
     MOST_HITS,
     NO_LIMIT,
-    Call,
     Descriptor,
-    Question,
-    Status,
+    DescriptorCall,
+    DescriptorQuestion,
+    DescriptorStatus,
     Unit,
     as_limit,
     fault_of,
@@ -25,42 +25,50 @@ SHOP = ("service", "prod/shop")
 
 
 def asked(*entries: tuple[str, str], hits: int | None = None, usual: int = 0, domain="tidegate"):
-    return questions(Call(domain, (Descriptor(entries, hits),), usual))[0]
+    return questions(DescriptorCall(domain, (Descriptor(entries, hits),), usual))[0]
 
 
 @pytest.mark.parametrize(
     ("entries", "question"),
     [
-        pytest.param((SHOP,), Question("prod/shop"), id="a service alone"),
+        pytest.param((SHOP,), DescriptorQuestion("prod/shop"), id="a service alone"),
         pytest.param(
             (SHOP, ("class", "pay"), ("client", "10.0.0.7")),
-            Question("prod/shop", "pay", {}, "10.0.0.7"),
+            DescriptorQuestion("prod/shop", "pay", {}, "10.0.0.7"),
             id="class and client",
         ),
-        pytest.param((("client", "a"), SHOP), Question("prod/shop", client="a"), id="in any order"),
+        pytest.param(
+            (("client", "a"), SHOP), DescriptorQuestion("prod/shop", client="a"), id="in any order"
+        ),
         pytest.param(
             (SHOP, ("remote_address", "10.0.0.7")),
-            Question("prod/shop", client="10.0.0.7"),
+            DescriptorQuestion("prod/shop", client="10.0.0.7"),
             id="Envoy's own key for an address",
         ),
         pytest.param(
             (SHOP, ("masked_remote_address", "10.0.0.0/24")),
-            Question("prod/shop", client="10.0.0.0/24"),
+            DescriptorQuestion("prod/shop", client="10.0.0.0/24"),
             id="Envoy's own key for a network",
         ),
         pytest.param(
             (SHOP, ("X-Stress-Test", "1")),
-            Question("prod/shop", None, {"x-stress-test": "1"}),
+            DescriptorQuestion("prod/shop", None, {"x-stress-test": "1"}),
             id="any other entry is a header",
         ),
         pytest.param(
-            (SHOP, ("class", ""), ("client", "")), Question("prod/shop"), id="empty is unsaid"
+            (SHOP, ("class", ""), ("client", "")),
+            DescriptorQuestion("prod/shop"),
+            id="empty is unsaid",
         ),
         pytest.param(
-            (SHOP, ("service", "prod/other")), Question("prod/shop"), id="the first one counts"
+            (SHOP, ("service", "prod/other")),
+            DescriptorQuestion("prod/shop"),
+            id="the first one counts",
         ),
-        pytest.param((("class", "pay"),), Question("", "pay"), id="no service: no limit is meant"),
-        pytest.param((), Question(""), id="no entry"),
+        pytest.param(
+            (("class", "pay"),), DescriptorQuestion("", "pay"), id="no service: no limit is meant"
+        ),
+        pytest.param((), DescriptorQuestion(""), id="no entry"),
     ],
 )
 def test_entries_say_what_is_asked(entries, question):
@@ -68,7 +76,7 @@ def test_entries_say_what_is_asked(entries, question):
 
 
 def test_another_domain_means_no_limit():
-    assert asked(SHOP, domain="other") == Question("")
+    assert asked(SHOP, domain="other") == DescriptorQuestion("")
 
 
 @pytest.mark.parametrize(
@@ -87,16 +95,22 @@ def test_hits(own, usual, hits):
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        pytest.param(Call("", (Descriptor((SHOP,)),)), "domain", id="no domain"),
-        pytest.param(Call("tidegate", ()), "no descriptor", id="no descriptor"),
+        pytest.param(DescriptorCall("", (Descriptor((SHOP,)),)), "domain", id="no domain"),
+        pytest.param(DescriptorCall("tidegate", ()), "no descriptor", id="no descriptor"),
         pytest.param(
-            Call("tidegate", (Descriptor((SHOP,)),) * (MOST_DESCRIPTORS + 1)), "at most", id="many"
+            DescriptorCall("tidegate", (Descriptor((SHOP,)),) * (MOST_DESCRIPTORS + 1)),
+            "at most",
+            id="many",
         ),
         pytest.param(
-            Call("tidegate", (Descriptor((SHOP,)),), MOST_HITS + 1), "hits_addend", id="hits"
+            DescriptorCall("tidegate", (Descriptor((SHOP,)),), MOST_HITS + 1),
+            "hits_addend",
+            id="hits",
         ),
         pytest.param(
-            Call("tidegate", (Descriptor((SHOP,), MOST_HITS + 1),)), "hits_addend", id="own hits"
+            DescriptorCall("tidegate", (Descriptor((SHOP,), MOST_HITS + 1),)),
+            "hits_addend",
+            id="own hits",
         ),
     ],
 )
@@ -105,11 +119,11 @@ def test_a_call_that_cannot_be_answered_is_told_why(call, word):
 
 
 def test_a_call_without_a_fault_has_none():
-    assert fault_of(Call("tidegate", (Descriptor((SHOP,)),), 5)) is None
+    assert fault_of(DescriptorCall("tidegate", (Descriptor((SHOP,)),), 5)) is None
 
 
-ADMITTED = Status(False, limit_qps=20.0, remaining=3, reset_s=0.2)
-DENIED = Status(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry_s=0.05)
+ADMITTED = DescriptorStatus(False, limit_qps=20.0, remaining=3, reset_s=0.2)
+DENIED = DescriptorStatus(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry_s=0.05)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +145,7 @@ DENIED = Status(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry_s=0.05)
             id="the one that is over the limit tells",
         ),
         pytest.param(
-            (Status(True, 0.4, 0, 2.1, 2.1),),
+            (DescriptorStatus(True, 0.4, 0, 2.1, 2.1),),
             {
                 "RateLimit-Policy": '"default";q=1;w=3',  # 1 / 0.4 = 2.5 s
                 "RateLimit": '"default";r=0;t=3',
@@ -140,7 +154,7 @@ DENIED = Status(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry_s=0.05)
             id="less than one a second",
         ),
         pytest.param(
-            (Status(True, 0.0, 0, float("inf"), float("inf")),),
+            (DescriptorStatus(True, 0.0, 0, float("inf"), float("inf")),),
             {
                 "RateLimit-Policy": '"default";q=0;w=1',
                 "RateLimit": '"default";r=0;t=3600',
@@ -149,10 +163,12 @@ DENIED = Status(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry_s=0.05)
             id="nothing at all",
         ),
         pytest.param(
-            (Status(True, None, retry_s=10.0),), {"Retry-After": "10"}, id="closed without a limit"
+            (DescriptorStatus(True, None, retry_s=10.0),),
+            {"Retry-After": "10"},
+            id="closed without a limit",
         ),
         pytest.param(
-            (ADMITTED, Status(False, 50.0, 1, 0.0)),
+            (ADMITTED, DescriptorStatus(False, 50.0, 1, 0.0)),
             {"RateLimit-Policy": '"default";q=50;w=1', "RateLimit": '"default";r=1;t=0'},
             id="the one with the least left tells",
         ),
@@ -177,7 +193,7 @@ def test_a_limit_is_never_more_than_it_is_and_loses_less_than_half(qps):
 
 @given(
     st.builds(
-        Status,
+        DescriptorStatus,
         st.booleans(),
         st.one_of(st.none(), st.floats(0, 1e9)),
         st.integers(0, 2**31),

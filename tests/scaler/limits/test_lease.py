@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.limits.lease import (
+    AfterSafe,
     HeldLease,
     Lease,
-    Stage,
-    Then,
+    LeaseStage,
     limit_at,
     part_of,
     received,
@@ -27,10 +27,10 @@ LEASE = Lease(
     schedule=(LimitStep(60, 1380), LimitStep(300, 1500)),
     safe_qps=310,
     max_stale_s=120,
-    then=Then.OPEN,
+    then=AfterSafe.OPEN,
     epoch="c0ff",
 )
-CLOSING = replace(LEASE, then=Then.CLOSED)
+CLOSING = replace(LEASE, then=AfterSafe.CLOSED)
 BARE = replace(LEASE, schedule=())
 # A scheduled fall before the lease expires, and a rise.
 FALLING = replace(LEASE, schedule=(LimitStep(5, 900),))
@@ -41,24 +41,30 @@ JUST_BEFORE = 1 - 1e-9
 @pytest.mark.parametrize(
     ("lease", "age_s", "stage", "qps"),
     [
-        pytest.param(LEASE, 0, Stage.FRESH, 1240, id="fresh when it comes"),
-        pytest.param(LEASE, 10 * JUST_BEFORE, Stage.FRESH, 1240, id="fresh till it expires"),
-        pytest.param(LEASE, 10, Stage.SCHEDULE, 1240, id="expiry is half-open"),
-        pytest.param(LEASE, 60 * JUST_BEFORE, Stage.SCHEDULE, 1240, id="no step is due yet"),
-        pytest.param(LEASE, 60, Stage.SCHEDULE, 1380, id="a step begins at its second"),
-        pytest.param(LEASE, 300 * JUST_BEFORE, Stage.SCHEDULE, 1380, id="and lasts till the next"),
-        pytest.param(LEASE, 300, Stage.SCHEDULE, 1500, id="the last step begins"),
-        pytest.param(LEASE, 310 * JUST_BEFORE, Stage.SCHEDULE, 1500, id="it lives as a fresh one"),
-        pytest.param(LEASE, 310, Stage.SAFE, 310, id="safe after 300 + 10 s"),
-        pytest.param(LEASE, 430 * JUST_BEFORE, Stage.SAFE, 310, id="safe for 120 s"),
-        pytest.param(LEASE, 430, Stage.OPEN, math.inf, id="then open: no limit"),
-        pytest.param(CLOSING, 430, Stage.CLOSED, 0, id="then closed: nothing passes"),
-        pytest.param(LEASE, math.inf, Stage.OPEN, math.inf, id="open for ever"),
-        pytest.param(BARE, 10, Stage.SAFE, 310, id="without a schedule safe follows fresh"),
-        pytest.param(BARE, 130, Stage.OPEN, math.inf, id="without a schedule, 10 + 120 s"),
-        pytest.param(FALLING, 5, Stage.FRESH, 900, id="a scheduled fall is followed while fresh"),
-        pytest.param(RISING, 5, Stage.FRESH, 1240, id="a scheduled rise waits for news"),
-        pytest.param(RISING, 10, Stage.SCHEDULE, 1300, id="or for the lease to expire"),
+        pytest.param(LEASE, 0, LeaseStage.FRESH, 1240, id="fresh when it comes"),
+        pytest.param(LEASE, 10 * JUST_BEFORE, LeaseStage.FRESH, 1240, id="fresh till it expires"),
+        pytest.param(LEASE, 10, LeaseStage.SCHEDULE, 1240, id="expiry is half-open"),
+        pytest.param(LEASE, 60 * JUST_BEFORE, LeaseStage.SCHEDULE, 1240, id="no step is due yet"),
+        pytest.param(LEASE, 60, LeaseStage.SCHEDULE, 1380, id="a step begins at its second"),
+        pytest.param(
+            LEASE, 300 * JUST_BEFORE, LeaseStage.SCHEDULE, 1380, id="and lasts till the next"
+        ),
+        pytest.param(LEASE, 300, LeaseStage.SCHEDULE, 1500, id="the last step begins"),
+        pytest.param(
+            LEASE, 310 * JUST_BEFORE, LeaseStage.SCHEDULE, 1500, id="it lives as a fresh one"
+        ),
+        pytest.param(LEASE, 310, LeaseStage.SAFE, 310, id="safe after 300 + 10 s"),
+        pytest.param(LEASE, 430 * JUST_BEFORE, LeaseStage.SAFE, 310, id="safe for 120 s"),
+        pytest.param(LEASE, 430, LeaseStage.OPEN, math.inf, id="then open: no limit"),
+        pytest.param(CLOSING, 430, LeaseStage.CLOSED, 0, id="then closed: nothing passes"),
+        pytest.param(LEASE, math.inf, LeaseStage.OPEN, math.inf, id="open for ever"),
+        pytest.param(BARE, 10, LeaseStage.SAFE, 310, id="without a schedule safe follows fresh"),
+        pytest.param(BARE, 130, LeaseStage.OPEN, math.inf, id="without a schedule, 10 + 120 s"),
+        pytest.param(
+            FALLING, 5, LeaseStage.FRESH, 900, id="a scheduled fall is followed while fresh"
+        ),
+        pytest.param(RISING, 5, LeaseStage.FRESH, 1240, id="a scheduled rise waits for news"),
+        pytest.param(RISING, 10, LeaseStage.SCHEDULE, 1300, id="or for the lease to expire"),
     ],
 )
 def test_an_ageing_lease_gives_exactly_the_documented_stage(lease, age_s, stage, qps):
@@ -67,14 +73,14 @@ def test_an_ageing_lease_gives_exactly_the_documented_stage(lease, age_s, stage,
 
 @given(st.floats(0, 1000), st.floats(0, 1000))
 def test_stages_only_go_forward(age_s, more_s):
-    order = list(Stage)
+    order = list(LeaseStage)
     assert order.index(stage_at(LEASE, age_s)) <= order.index(stage_at(LEASE, age_s + more_s))
 
 
 def test_a_renewal_makes_the_whole_lease_true_from_now_on():
     held = received(None, LEASE, now_s=100.0)
     assert renewed(held, now_s=109.0) == HeldLease(LEASE, heard_s=109.0)
-    assert stage_at(LEASE, renewed(held, 109.0).age_s(118.0)) is Stage.FRESH
+    assert stage_at(LEASE, renewed(held, 109.0).age_s(118.0)) is LeaseStage.FRESH
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from scaler.limits.shares import Report, SharePolicy, ShareReason, Shares, assign
+from scaler.limits.shares import DemandReport, SharePolicy, ShareReason, Shares, assign
 
 POLICY = SharePolicy(lease_s=10.0, reserve=0.02)
 FAIR, WAITS, NEWCOMER, LEARNING = ShareReason
@@ -17,7 +17,7 @@ def pull(shares, limit, wants, now, policy=POLICY):
     """All these gateways ask at once; each acts on what it was last handed."""
     held = {share.instance: share for share in shares.held}
     reports = [
-        Report(name, qps, held[name].handed[-1].version if name in held else None)
+        DemandReport(name, qps, held[name].handed[-1].version if name in held else None)
         for name, qps in wants.items()
     ]
     return assign(shares, limit, reports, now=now, policy=policy)
@@ -99,7 +99,7 @@ def test_what_a_gateway_may_not_have_heard_stays_booked_until_its_old_share_expi
     lost = shares["a"].handed[-1].version
     for now in (2.0, 4.0, 6.0, 8.0):  # each time a is told to give half, and never hears it
         shares = pull(shares, 1000, {"b": 490.0}, now=now)
-        report = Report("a", 490.0, lost)
+        report = DemandReport("a", 490.0, lost)
         shares = assign(shares, 1000, [report], now=now, policy=POLICY)
         assert shares["a"].qps == pytest.approx(490)
         assert shares["b"].qps < 90
@@ -123,8 +123,8 @@ def test_after_a_fall_two_that_were_idle_cannot_both_keep_what_one_of_them_could
 
 def test_a_server_without_its_predecessors_state_only_renews_what_is_held():
     shares = Shares(learning_until=10.0)
-    old = Report("a", 9e3, version=41, holds_qps=300.0)
-    shares = assign(shares, 1000, [old, Report("b", 9e3)], now=1.0, policy=POLICY)
+    old = DemandReport("a", 9e3, version=41, holds_qps=300.0)
+    shares = assign(shares, 1000, [old, DemandReport("b", 9e3)], now=1.0, policy=POLICY)
     assert [(s.qps, s.reason) for s in shares.held] == [(300, LEARNING), (0, LEARNING)]
     shares = pull(shares, 1000, {"a": 9e3, "b": 9e3}, now=10.0)
     assert shares["b"].qps > 0
@@ -137,7 +137,9 @@ def test_a_pull_of_nobody_changes_nothing_but_what_has_expired():
 
 
 def test_the_same_reports_give_the_same_shares_in_any_order():
-    reports = [Report(name, wants) for name, wants in (("a", 900.0), ("b", 50.0), ("c", 200.0))]
+    reports = [
+        DemandReport(name, wants) for name, wants in (("a", 900.0), ("b", 50.0), ("c", 200.0))
+    ]
     shares = settled(500, {"a": 9e3, "b": 9e3, "c": 9e3})
     once = assign(shares, 500, reports, now=1.0, policy=POLICY)
     again = assign(shares, 500, reports[::-1], now=1.0, policy=POLICY)
@@ -149,11 +151,15 @@ def test_the_same_reports_give_the_same_shares_in_any_order():
     [
         pytest.param(lambda: SharePolicy(lease_s=0.0), "lease_s is 0", id="no lease"),
         pytest.param(lambda: SharePolicy(reserve=1.0), "reserve is 1", id="all in reserve"),
-        pytest.param(lambda: Report("a", math.nan), "a: nan QPS", id="wants are None if unknown"),
-        pytest.param(lambda: Report("a", 1.0, 1, -1.0), "a: -1.0 QPS", id="holds less than 0"),
+        pytest.param(
+            lambda: DemandReport("a", math.nan), "a: nan QPS", id="wants are None if unknown"
+        ),
+        pytest.param(
+            lambda: DemandReport("a", 1.0, 1, -1.0), "a: -1.0 QPS", id="holds less than 0"
+        ),
         pytest.param(lambda: pull(Shares(), math.nan, {}, 0.0), "limit is nan", id="limit"),
         pytest.param(
-            lambda: assign(Shares(), 1, [Report("a", 1)] * 2, now=0.0, policy=POLICY),
+            lambda: assign(Shares(), 1, [DemandReport("a", 1)] * 2, now=0.0, policy=POLICY),
             "reports once",
             id="two reports",
         ),
@@ -194,7 +200,7 @@ class Gateways(RuleBasedStateMachine):
             holds = qps if self.now < expires_at else 0.0
             # Who has just lost its own state, or is a simple one, does not say what it acts on; but
             # a server that has lost its state depends on `holds_qps`.
-            reports.append(Report(name, wants, version if says else None, holds))
+            reports.append(DemandReport(name, wants, version if says else None, holds))
         self.shares = assign(self.shares, self.limit, reports, now=self.now, policy=self.policy)
         for name in names:
             last = self.shares[name].handed[-1]

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from scaler.decision.demand import Event
+from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.replicas import ScalePolicy
 from scaler.limits.priority_classes import PriorityClass
-from scaler.policy.policy import ServicePolicy, Slo
+from scaler.policy.policy import Policy, Slo
 
 
-def made(**changes: Any) -> ServicePolicy:
+def made(**changes: Any) -> Policy:
     usual = {"item_id": "a/b", "target": "b", "scale": ScalePolicy(), "capacity_qps": 50.0}
-    return ServicePolicy(**{**usual, **changes})
+    return Policy(**{**usual, **changes})
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def made(**changes: Any) -> ServicePolicy:
         pytest.param({"payback_s": math.nan}, "payback_s is nan", id="unknown payback"),
         pytest.param({"safe_qps": math.inf}, "safe_qps is inf", id="everything is safe"),
         pytest.param(
-            {"events": (Event("x", 0, 1, qps=1), Event("x", 2, 3, qps=1))},
+            {"events": (AnnouncedEvent("x", 0, 1, qps=1), AnnouncedEvent("x", 2, 3, qps=1))},
             "events are",
             id="two events of one name",
         ),

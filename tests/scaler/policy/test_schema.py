@@ -9,15 +9,15 @@ import pytest
 
 from forecaster.data.series import utc
 from forecaster.data.synthetic import SERVICES
-from scaler.decision.demand import Event
+from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import Then
+from scaler.limits.lease import AfterSafe
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.files import PolicyDocument, read_policies
-from scaler.policy.policy import Mode, ServicePolicy, Slo
+from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings
 from scaler.policy.schema import DemandPolicy
 from scaler.policy.service_model import ServiceModel
@@ -34,7 +34,7 @@ def example(name: str) -> PolicyDocument:
 def test_what_a_file_leaves_out_is_what_the_core_takes_for_usual():
     policy = accepted(text())
 
-    assert policy.to_policy() == ServicePolicy(
+    assert policy.to_policy() == Policy(
         item_id="shop/checkout",
         target="checkout",
         scale=ScalePolicy(2, 10),
@@ -59,13 +59,13 @@ def test_everything_that_a_file_says_arrives():
     assert policy.demand_query.startswith("sum(rate(")
     assert policy.model == "web"
     assert policy.events == (
-        Event(
+        AnnouncedEvent(
             "black-friday",
             utc("2026-11-27T09:00:00Z").timestamp(),
             utc("2026-11-27T12:00:00Z").timestamp(),
             multiplier=2.5,
         ),
-        Event(
+        AnnouncedEvent(
             "tv-spot",
             utc("2026-12-04T19:15:00Z").timestamp(),
             utc("2026-12-04T19:45:00Z").timestamp(),
@@ -80,7 +80,7 @@ def test_everything_that_a_file_says_arrives():
     assert policy.classes == (
         PriorityClass("interactive", 0, 600.0),
         PriorityClass("crawlers", 5, 0.0, 200.0),
-        PriorityClass("stress", 9, 0.0, 40.0, Then.CLOSED),
+        PriorityClass("stress", 9, 0.0, 40.0, AfterSafe.CLOSED),
     )
     hpa = example("search.yaml").replay.hpa
     assert hpa is not None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.simulation.closed_loop import run
-from scaler.simulation.contenders import Path, View
+from scaler.simulation.contenders import KnownReplicas, TickView
 from tests.scaler.simulation.replay_samples import EXACT, LEAD_TICKS, scene
 
 
@@ -20,15 +20,15 @@ class Recorder:
 
     def __init__(self, replicas: list[int], window_s: float = 60.0) -> None:
         self.window_s = window_s
-        self.views: list[View] = []
+        self.views: list[TickView] = []
         self._replicas = replicas
 
-    def replicas(self, view: View) -> int:
+    def replicas(self, view: TickView) -> int:
         self.views.append(view)
         return self._replicas[view.tick]
 
 
-def seen(one, window_s: float = 60.0) -> list[View]:
+def seen(one, window_s: float = 60.0) -> list[TickView]:
     """Return what is seen by who keeps the replicas as they are."""
     recorder = Recorder([one.replicas] * one.timing.ticks, window_s)
     run(one, recorder)
@@ -43,7 +43,7 @@ def same(one: float, other: float) -> bool:
 
 
 def test_a_replica_asked_for_serves_after_its_start_up_and_its_ramp():
-    done = run(scene([100] * 20, 2), Path("more", [2] * 5 + [4] * 15))
+    done = run(scene([100] * 20, 2), KnownReplicas("more", [2] * 5 + [4] * 15))
     assert done.replicas.tolist() == [2] * 5 + [4] * 15
     # Ready 6 ticks later (90 s), then half, three quarters and all of a warm one.
     assert done.ready.tolist() == [2] * 11 + [4] * 9
@@ -52,14 +52,14 @@ def test_a_replica_asked_for_serves_after_its_start_up_and_its_ramp():
 
 
 def test_a_replica_removed_serves_no_more_from_that_tick_on():
-    done = run(scene([100] * 6, 4), Path("fewer", [4, 4, 4, 1, 1, 1]))
+    done = run(scene([100] * 6, 4), KnownReplicas("fewer", [4, 4, 4, 1, 1, 1]))
     assert done.saturation / EXACT.saturation_qps == pytest.approx([4, 4, 4, 1, 1, 1])
     assert done.replicas.tolist() == [4, 4, 4, 1, 1, 1]
 
 
 def test_what_is_offered_includes_those_who_come_again():
     flooded = scene([400] + [0] * 3, 1, model=replace(EXACT, collapse=0.0, retry_share=0.5))
-    done = run(flooded, Path("one", [1] * 4))
+    done = run(flooded, KnownReplicas("one", [1] * 4))
     assert done.offered[0] == 400.0
     assert done.offered[1] == pytest.approx(0.5 * done.lost[0])
     assert done.lost[0] > 0
@@ -68,7 +68,7 @@ def test_what_is_offered_includes_those_who_come_again():
 def test_time_in_which_nothing_is_known_counts_neither_offered_nor_lost():
     """But the replicas that were there are paid for."""
     demand = np.array([500.0] * 4 + [np.nan] * 4 + [50.0] * 4)
-    done = run(scene(demand, 1), Path("one", [1] * 12))
+    done = run(scene(demand, 1), KnownReplicas("one", [1] * 12))
     assert done.lost[3] > 0
     assert done.offered[4:8].tolist() == done.lost[4:8].tolist() == [0.0] * 4
     assert done.replicas.tolist() == [1.0] * 12
@@ -79,7 +79,7 @@ def test_the_same_scene_gives_the_same_run_and_another_seed_other_start_ups():
 
     def ready(seed):
         one = scene([100.0] * 30, 1, model=spread, seed=seed)
-        return run(one, Path("more", [20] * 30)).ready.tolist()
+        return run(one, KnownReplicas("more", [20] * 30)).ready.tolist()
 
     assert ready(1) == ready(1)
     assert ready(1) != ready(2)
@@ -113,7 +113,7 @@ def test_no_view_holds_anything_of_a_later_tick(demand, other, turn, delay_s):
     )
     until = turn + round(delay_s / 15) + 1
     for one, two in zip(views[:until], others[:until], strict=True):
-        for field in View.__slots__:
+        for field in TickView.__slots__:
             assert same(getattr(one, field), getattr(two, field)), field
 
 

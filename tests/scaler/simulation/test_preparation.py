@@ -15,17 +15,17 @@ from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Slo
 from scaler.policy.replay_settings import ReplaySettings
 from scaler.policy.service_model import ServiceModel
-from scaler.simulation.preparation import Part, lead_of, net_under, staged
+from scaler.simulation.preparation import ReplayPart, lead_of, net_under, prepared
 from tests.forecaster.evaluation.fitting_samples import DAY, changed
 from tests.scaler.simulation.replay_samples import FIRST, MINUTE, policy_of, wave
 
 TWO_DAYS = wave(2)
-LAST_HOUR = Part(TWO_DAYS.end - timedelta(hours=1))
+LAST_HOUR = ReplayPart(TWO_DAYS.end - timedelta(hours=1))
 PLAIN = ReplaySettings()
 
 
 def set_up(series=TWO_DAYS, part=LAST_HOUR, *, settings=PLAIN, forecaster=None, **policy):
-    return staged(series, policy_of(item_id=series.item_id, **policy), settings, forecaster, part)
+    return prepared(series, policy_of(item_id=series.item_id, **policy), settings, forecaster, part)
 
 
 # What is replayed
@@ -52,12 +52,12 @@ def test_each_sample_is_replayed_as_ticks_of_15_seconds_before_its_stamp():
 )
 def test_ticks_divide_a_step_evenly_and_are_about_15_seconds(step, tick_s, ticks):
     series = wave(1.5, step=timedelta(seconds=step))
-    timing = set_up(series, Part(series.end - timedelta(hours=1))).scene.timing
+    timing = set_up(series, ReplayPart(series.end - timedelta(hours=1))).scene.timing
     assert (timing.tick_s, timing.ticks) == (tick_s, ticks)
 
 
 def test_by_default_the_last_quarter_is_replayed():
-    found = set_up(wave(4), Part())
+    found = set_up(wave(4), ReplayPart())
     assert found.scene.timing.ticks == 24 * 240
     assert found.scene.timing.start == (FIRST + timedelta(days=3) - MINUTE).timestamp()
 
@@ -71,20 +71,20 @@ def longer(history, days: int) -> Series:
 def test_by_default_what_the_model_has_not_seen_is_replayed(forecaster, history):
     series = longer(history, 2)
     seen = forecaster.service(series.item_id).trained_until
-    found = set_up(series, Part(), forecaster=forecaster)
+    found = set_up(series, ReplayPart(), forecaster=forecaster)
     assert found.scene.timing.start == seen.timestamp() - 300
     assert found.scene.timing.ticks == (series.end - seen) // series.step * 20
 
 
 def test_what_is_asked_for_goes_before_what_the_model_has_seen(forecaster, history):
     series = history.series[0]
-    part = Part(series.end - timedelta(days=1))
+    part = ReplayPart(series.end - timedelta(days=1))
     assert set_up(series, part, forecaster=forecaster).scene.timing.ticks == 24 * 240
 
 
 def test_with_a_model_it_forecasts_for_tidegate_and_without_one_holt_winters(forecaster, history):
     series = history.series[0]
-    part = Part(series.end - timedelta(hours=6))
+    part = ReplayPart(series.end - timedelta(hours=6))
     with_model, without = (set_up(series, part, forecaster=f) for f in (forecaster, None))
     assert without.ours.ahead() == without.smoothing.ahead()
     assert with_model.ours.ahead() != without.ours.ahead()
@@ -190,19 +190,19 @@ def test_a_history_that_ends_before_the_replay_is_refused():
         ReplayError,
         match=r"the history ends at 2026-03-04 00:00.*start at 2026-03-05 .*asked for.*earlier --f",
     ):
-        set_up(part=Part(FIRST + timedelta(days=3)))
+        set_up(part=ReplayPart(FIRST + timedelta(days=3)))
 
 
 def test_a_history_that_the_model_has_seen_all_of_is_refused(forecaster, history):
     series = history.series[0]
     seen = forecaster.service(series.item_id).trained_until
     with pytest.raises(ReplayError, match=r"the first moment that the model has not seen.*give it"):
-        set_up(series.between(series.start, seen), Part(), forecaster=forecaster)
+        set_up(series.between(series.start, seen), ReplayPart(), forecaster=forecaster)
 
 
 def test_too_little_before_the_replay_is_refused():
     with pytest.raises(HistoryError, match="give it earlier history, or start later"):
-        set_up(part=Part(FIRST + timedelta(hours=20)))
+        set_up(part=ReplayPart(FIRST + timedelta(hours=20)))
 
 
 def gappy():

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.policy.service_model import ServiceModel
-from scaler.simulation.replicas import Cluster
+from scaler.simulation.replicas import SimulatedReplicas
 
 # Ready after 90 s; from half of a warm one to all of it in 30 s.
 EXACT = ServiceModel(100.0, start_up_spread=0.0)
 
 
-def cluster(replicas: int = 2, model: ServiceModel = EXACT, *, seed: int = 0) -> Cluster:
-    return Cluster(model, replicas, np.random.default_rng(seed))
+def cluster(replicas: int = 2, model: ServiceModel = EXACT, *, seed: int = 0) -> SimulatedReplicas:
+    return SimulatedReplicas(model, replicas, np.random.default_rng(seed))
 
 
 def test_at_first_all_are_warm():

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecaster.adapters.prometheus.answers import Answer, Grid
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
 from forecaster.adapters.prometheus.client import PrometheusSource
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.errors import PrometheusError
@@ -26,7 +26,7 @@ from tests.forecaster.adapters.prometheus.server import (
 )
 
 NOW = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
-GRID = Grid(first=1_774_742_400, step=60, count=5)
+GRID = QueryGrid(first=1_774_742_400, step=60, count=5)
 QUERY = "sum by (service) (rate(requests_total[5m]))"
 SHOP = FakeSeries({"service": "shop"}, lambda stamp: str(stamp // 60 % 10))
 TRUTH = {QUERY: [SHOP]}
@@ -42,7 +42,7 @@ def source(url: str, waits: list[float] | None = None, **settings: object) -> Pr
 
 def ask(
     script: Sequence[Reply | None], waits: list[float] | None = None, **settings: object
-) -> tuple[Answer, int]:
+) -> tuple[PrometheusAnswer, int]:
     """The answer to one query after the scripted replies, and how often was asked."""
     server = PrometheusServer(TRUTH, script)
     with serving(server), source(server.url, waits, **settings) as prometheus:

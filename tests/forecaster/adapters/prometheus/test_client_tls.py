@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from forecaster.adapters.prometheus.answers import Answer, Grid
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
 from forecaster.adapters.prometheus.client import PrometheusSource
 from forecaster.adapters.prometheus.settings import PrometheusSettings
 from forecaster.errors import PrometheusError
@@ -59,9 +59,9 @@ def server(papers: Path) -> Iterator[PrometheusServer]:
         yield running
 
 
-def ask(settings: PrometheusSettings) -> Answer:
+def ask(settings: PrometheusSettings) -> PrometheusAnswer:
     with PrometheusSource(settings) as source:
-        return source.query_range("up", Grid(0, 60, 3))
+        return source.query_range("up", QueryGrid(0, 60, 3))
 
 
 def test_with_the_right_papers_both_sides_are_sure(server: PrometheusServer, papers: Path) -> None:

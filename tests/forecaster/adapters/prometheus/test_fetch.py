@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecaster.adapters.prometheus.answers import Answer, Grid, RawRange
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, RawRange
 from forecaster.adapters.prometheus.cache import ChunkCache
 from forecaster.adapters.prometheus.fetch import (
     Fetched,
@@ -51,9 +51,9 @@ class MemorySource:
     series: list[tuple[Mapping[str, str], Callable[[int], float]]]
     fails_at: int | None = None
     warnings: tuple[str, ...] = ()
-    asked: list[Grid] = field(default_factory=list)
+    asked: list[QueryGrid] = field(default_factory=list)
 
-    def query_range(self, promql: str, grid: Grid) -> Answer:
+    def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
         self.asked.append(grid)
         if len(self.asked) - 1 == self.fails_at:
             raise PrometheusError("away")
@@ -63,7 +63,7 @@ class MemorySource:
             for labels, value in self.series
         ]
         found = [one for one in found if not np.isnan(one.values).all()]
-        return Answer(tuple(found), self.warnings)
+        return PrometheusAnswer(tuple(found), self.warnings)
 
 
 def two_services() -> MemorySource:
@@ -89,7 +89,7 @@ def same(one: Fetched, other: Fetched) -> bool:
 def test_chunks_cover_every_stamp_once_and_none_is_too_long(
     first: int, step: int, count: int, points: int
 ) -> None:
-    grid = Grid(first, step, count)
+    grid = QueryGrid(first, step, count)
     plan = list(chunks(grid, points))
     stamps = [s for c in plan for s in range(c.first, c.last + 1, step)]
     assert stamps == list(range(grid.first, grid.last + 1, step))
@@ -98,8 +98,8 @@ def test_chunks_cover_every_stamp_once_and_none_is_too_long(
 
 @given(st.integers(0, 500), st.integers(1, 50))
 def test_a_moved_start_keeps_the_later_chunks(moved: int, points: int) -> None:
-    whole = set(chunks(Grid(0, 60, 1000), points))
-    later = list(chunks(Grid(60 * moved, 60, 1000 - moved), points))
+    whole = set(chunks(QueryGrid(0, 60, 1000), points))
+    later = list(chunks(QueryGrid(60 * moved, 60, 1000 - moved), points))
     assert set(later[1:]) <= whole
 
 
@@ -203,7 +203,7 @@ def test_an_interrupted_fetch_resumes_where_it_was_with_the_same_result(
     assert resumed.progress.reused == fails_at
 
 
-def whole_plan() -> list[Grid]:
+def whole_plan() -> list[QueryGrid]:
     return list(chunks(QUERY.grid, QUERY.chunk_points))
 
 

@@ -1,9 +1,11 @@
 """A process that uses a registry and may be killed in it.
 
-    python -m tests.forecaster.adapters.registry.worker ROOT kill            kill a saver at each of its steps
-    python -m tests.forecaster.adapters.registry.worker ROOT save COUNT      save and promote COUNT times
-    python -m tests.forecaster.adapters.registry.worker ROOT full BYTES      save; no file may exceed BYTES
-    python -m tests.forecaster.adapters.registry.worker ROOT promote BYTES   promote v0002; likewise
+    python -m tests.forecaster.adapters.registry.worker ROOT ACTION
+
+    kill            kill a saver at each of its steps
+    save COUNT      save and promote COUNT times
+    full BYTES      save; no file may exceed BYTES
+    promote BYTES   promote v0002; likewise
 
 `kill` makes one registry per step, ROOT/0, ROOT/1 ..., each with a champion, and in each a child
 that saves and promotes a second version until SIGKILL meets it at that step. A step is anything

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.http.exchange import Asked
-from scaler.adapters.http.problems import Refused
-from scaler.adapters.http.report import Said
-from scaler.limits.descriptors import NO_LIMIT, Call, Descriptor
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.report import GatewayReport
+from scaler.limits.descriptors import NO_LIMIT, Descriptor, DescriptorCall
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
-from tests.scaler.adapters.envoy.desks import SHOP, Place, limited
+from tests.scaler.adapters.envoy.lease_services import SHOP, Place, limited
 
 PAY = PriorityClass("pay", 0, guaranteed_qps=40.0)
 STRESS = PriorityClass("stress", 9, ceiling_qps=10.0)
 
 
-def call(*entries: tuple[str, str], service: str = SHOP, hits: int = 0) -> Call:
-    return Call("tidegate", (Descriptor((("service", service), *entries)),), hits)
+def call(*entries: tuple[str, str], service: str = SHOP, hits: int = 0) -> DescriptorCall:
+    return DescriptorCall("tidegate", (Descriptor((("service", service), *entries)),), hits)
 
 
 def admitted(place: Place, qps: float, seconds: float, *entries: tuple[str, str]) -> int:
@@ -52,7 +52,7 @@ def test_what_is_below_the_limit_passes():
 
 def test_with_another_gateway_both_have_their_fair_share_and_the_sum_is_within_the_limit():
     place, theirs = Place(limited(100.0)), 0.0
-    other = Asked("gw-1", said=Said(300.0))
+    other = LeaseRequest("gw-1", said=GatewayReport(300.0))
     for _ in range(30):
         told = place.desk.ask(SHOP, other, place.clock.now).told
         other, theirs = replace(other, etag=told.etag), told.held.qps
@@ -147,7 +147,7 @@ def test_without_a_lease_everything_passes():
     ],
 )
 def test_where_no_limits_are_handed_out_it_says_so(published):
-    with pytest.raises(Refused, match=r"come back|another replica"):
+    with pytest.raises(RequestProblem, match=r"come back|another replica"):
         Place(published).gate.decide(call())
 
 

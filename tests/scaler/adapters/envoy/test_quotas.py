@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.adapters.envoy.quotas import Part, Quota, quota, rates
+from scaler.adapters.envoy.quotas import Quota, QuotaPart, quota, rates
 
-PAY, STRESS = Part(40.0, 100.0), Part(0.0, 15.0)
+PAY, STRESS = QuotaPart(40.0, 100.0), QuotaPart(0.0, 15.0)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,8 @@ def test_buckets_never_get_more_than_the_share_nor_a_class_more_than_its_ceiling
     names = ["pay", "browse", "stress", ""]
     own = [share * data.draw(st.floats(0, 0.33)) for _ in names[:3]]
     parts = {
-        name: Part(part, max(part, data.draw(qps))) for name, part in zip(names, own, strict=False)
+        name: QuotaPart(part, max(part, data.draw(qps)))
+        for name, part in zip(names, own, strict=False)
     }
     buckets = data.draw(st.lists(st.sampled_from([*names, "unheard-of"]), min_size=1, max_size=9))
     wants = data.draw(st.dictionaries(st.sampled_from(names), qps))

@@ -14,11 +14,11 @@ from envoy.service.rate_limit_quota.v3 import rlqs_pb2, rlqs_pb2_grpc
 
 from scaler.adapters.envoy.quotas import Quota
 from scaler.adapters.envoy.rlqs_stream import MOST_BUCKETS, Assignment, QuotaStream
-from scaler.adapters.http.exchange import Asked
-from scaler.adapters.http.report import Said
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.report import GatewayReport
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
-from tests.scaler.adapters.envoy.desks import SHOP, Place, Serving, limited, serving
+from tests.scaler.adapters.envoy.lease_services import SHOP, Place, Serving, limited, serving
 
 BUCKET = (("service", SHOP),)
 PAY_BUCKET = (("class", "pay"), ("service", SHOP))
@@ -87,7 +87,7 @@ def test_what_an_envoy_may_still_act_on_is_nobody_elses():
     place = Place(limited(100.0))
     side = Side(place)
     side.offer(3, 100)
-    other = Asked("gw-1", said=Said(300.0))
+    other = LeaseRequest("gw-1", said=GatewayReport(300.0))
 
     def others_share() -> float:
         place.wait(0.5)

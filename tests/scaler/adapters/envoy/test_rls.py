@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scaler.adapters.envoy.rls import CHECKED, NAME
 from scaler.policy.policy import Mode
-from tests.scaler.adapters.envoy.desks import SHOP, Serving, limited, serving
+from tests.scaler.adapters.envoy.lease_services import SHOP, Serving, limited, serving
 
 OK, OVER = rls_pb2.RateLimitResponse.OK, rls_pb2.RateLimitResponse.OVER_LIMIT
 Descriptor = ratelimit_pb2.RateLimitDescriptor

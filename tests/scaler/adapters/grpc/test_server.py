@@ -16,9 +16,9 @@ from scaler.adapters.http.app import create_app
 from scaler.adapters.http.auth import Tokens
 from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.errors import ServingError
-from tests.scaler.adapters.http.boards import Clock, board
+from tests.scaler.adapters.http.snapshots import Clock, board
 from tests.scaler.adapters.http.conftest import papers  # noqa: F401 - a fixture
 
 ECHO = "test.Echo"
@@ -48,7 +48,7 @@ def add_echo(server) -> str:
 
 @dataclass
 class Hosting:
-    holder: BoardHolder
+    holder: SnapshotHolder
     clock: Clock
     http: ApiServer
     rpc: RpcServer
@@ -73,7 +73,7 @@ def hosting(
     by_certificate: bool = False,
 ) -> Iterator[Hosting]:
     clock = Clock(time.monotonic())
-    holder = BoardHolder(clock)
+    holder = SnapshotHolder(clock)
     if ticked:
         holder.publish(board())
     address = Address(port=0, tls=tls)
@@ -176,7 +176,7 @@ def test_a_certificate_that_is_none_is_named(tmp_path):
     rpc = RpcServer(
         Address(port=0, tls=Tls(tmp_path / "no.pem", tmp_path / "no.pem")), [], lambda: True
     )
-    app = create_app(BoardHolder(), ApiSettings())
+    app = create_app(SnapshotHolder(), ApiSettings())
     with pytest.raises(ServingError, match=r"no\.pem"):
         ApiServer(app, Address(port=0), [rpc]).start()
 
@@ -217,7 +217,7 @@ def test_it_ends_in_time_though_a_stream_is_open():
 
 def test_an_address_that_another_server_of_ours_has_is_named():
     with hosting() as here:
-        app = create_app(BoardHolder(), ApiSettings())
+        app = create_app(SnapshotHolder(), ApiSettings())
         second = RpcServer(Address(port=here.rpc.port), [], lambda: True)
         with pytest.raises(ServingError, match=str(here.rpc.port)):
             ApiServer(app, Address(port=0), [second]).start()

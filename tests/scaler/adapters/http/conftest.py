@@ -13,14 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scaler.adapters.envoy.decider import Gate
-from scaler.adapters.envoy.local_limiters import ResidentGateway
+from scaler.adapters.envoy.decider import RateLimitDecider
+from scaler.adapters.envoy.local_limiters import LocalLimiters
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
-from tests.scaler.adapters.http.boards import board
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from tests.scaler.adapters.http.snapshots import board
 
 CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
 LEAF = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
@@ -28,7 +28,7 @@ LEAF = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
 
 @dataclass
 class Endpoint:
-    holder: BoardHolder
+    holder: SnapshotHolder
     server: ApiServer
     client: httpx.Client
 
@@ -46,7 +46,7 @@ def served(
     **client: object,
 ) -> Iterator[Endpoint]:
     """Serve prod/shop; ``client`` are options of the client."""
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     if ticked:
         holder.publish(board())
     address = address or Address(port=0)
@@ -54,8 +54,8 @@ def served(
     app = create_app(
         holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
     )
-    resident = ResidentGateway(app.state.desk, "rls-here", holder.clock)
-    add_rate_limit(app, Gate(resident, holder.clock).decide)
+    resident = LocalLimiters(app.state.desk, "rls-here", holder.clock)
+    add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
     with ApiServer(app, address, [resident]) as server:
         options = {"timeout": 20.0, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:

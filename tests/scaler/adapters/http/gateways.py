@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scaler.adapters.http.exchange import Answer, Asked
-from scaler.adapters.http.lease_service import LimitsDesk
-from scaler.adapters.http.report import Said
+from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
-from tests.scaler.adapters.http.boards import Clock, board, view
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from tests.scaler.adapters.http.snapshots import Clock, board, view
 
 SHOP = "prod/shop"
 SETTINGS = ApiSettings(learning_s=0.0)
@@ -22,9 +22,9 @@ class Gateway:
     name: str
     etag: str = ""
     qps: float = 0.0
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Exchange] = field(default_factory=list)
 
-    def take(self, answer: Answer) -> Answer:
+    def take(self, answer: Exchange) -> Exchange:
         self.answers.append(answer)
         if answer.changed:
             self.etag, self.qps = answer.told.etag, answer.told.held.qps
@@ -36,14 +36,14 @@ class Site:
 
     def __init__(self, settings: ApiSettings = SETTINGS, ready: int = 8) -> None:
         self.clock = Clock()
-        self.holder = BoardHolder(self.clock)
-        self.desk = LimitsDesk(self.holder, settings, "c0ff")
+        self.holder = SnapshotHolder(self.clock)
+        self.desk = LeaseService(self.holder, settings, "c0ff")
         self.publish(ready)
 
     def publish(self, ready: int = 8, planned: int | None = None) -> None:
         self.holder.publish(board(view(ready=ready, planned=planned)))
 
-    def ask(self, gateway: Gateway, wants: float | None = None) -> Answer:
-        said = None if wants is None else Said(wants)
-        asked = Asked(gateway.name, gateway.etag, said)
+    def ask(self, gateway: Gateway, wants: float | None = None) -> Exchange:
+        said = None if wants is None else GatewayReport(wants)
+        asked = LeaseRequest(gateway.name, gateway.etag, said)
         return gateway.take(self.desk.ask(SHOP, asked, self.clock.now))

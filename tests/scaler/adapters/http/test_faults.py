@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 import pytest
 
-from scaler.adapters.http import header_timeout as patience
+from scaler.adapters.http import header_timeout
 from scaler.adapters.http.settings import ApiSettings
 from tests.scaler.adapters.http.conftest import served
 
@@ -114,7 +114,7 @@ def test_bytes_that_are_no_http_are_a_bad_request_and_harm_nobody(endpoint):
     ],
 )
 def test_who_sends_drop_by_drop_is_cut_off(monkeypatch, drops):
-    monkeypatch.setattr(patience, "HEAD_S", 0.2)
+    monkeypatch.setattr(header_timeout, "HEAD_S", 0.2)
     with (
         served() as endpoint,
         socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as slow,

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from scaler.adapters.http.lease_aging import CELL_S, aged, cell_of
 from scaler.decision.limit import Limit, LimitReason
-from scaler.limits.published_limit import Offer
+from scaler.limits.published_limit import PublishedLimit
 from scaler.limits.schedule import LimitStep, SafeLimit
 
 QPS = st.floats(0, 1000).map(round).map(float)
 
 
-def offer(now: float, *steps: tuple[float, float]) -> Offer:
+def offer(now: float, *steps: tuple[float, float]) -> PublishedLimit:
     schedule = tuple(LimitStep(*step) for step in steps)
     limit = Limit(now, 10, None, LimitReason.CAPACITY)
-    return Offer(limit, schedule, SafeLimit(0.0, LimitReason.FLOOR), (), 1, 1.0)
+    return PublishedLimit(limit, schedule, SafeLimit(0.0, LimitReason.FLOOR), (), 1, 1.0)
 
 
 def in_force(now: float, steps: tuple[LimitStep, ...] | list[LimitStep], at: float) -> float:

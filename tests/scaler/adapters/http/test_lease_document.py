@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scaler.adapters.http.exchange import Asked
-from scaler.adapters.http.report import MOST_POINTS, NOTHING_SAID, Said, points_of, thinned
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.report import MOST_POINTS, NO_REPORT, GatewayReport, points_of, thinned
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
-from tests.scaler.adapters.http.boards import board, view
+from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 
 
-def body(site: Site | None = None, said: Said | None = None) -> dict:
+def body(site: Site | None = None, said: GatewayReport | None = None) -> dict:
     site, gateway = site or Site(), Gateway("gw-1")
     answer = site.ask(gateway)
     if said is not None:
-        answer = site.desk.ask(SHOP, Asked("gw-1", gateway.etag, said), site.clock.now)
+        answer = site.desk.ask(SHOP, LeaseRequest("gw-1", gateway.etag, said), site.clock.now)
     return json.loads(answer.told.body)
 
 
@@ -58,7 +58,7 @@ def test_a_new_forecast_alone_changes_no_lease():
 
 
 def test_classes_are_this_gateways_part_of_the_policys():
-    pay, stress = body(said=Said(900.0, {"pay": 500.0, "stress": 400.0}))["classes"]
+    pay, stress = body(said=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))["classes"]
     part = 1240 * 0.98 / 1240  # the only gateway has all but the reserve
     assert pay["guaranteed_rps"] == pytest.approx(120 * part, abs=0.2)
     assert (pay["rps"], pay["reason"]) == (500.0, "demand")
@@ -68,14 +68,14 @@ def test_classes_are_this_gateways_part_of_the_policys():
 
 
 def test_own_parts_and_spare_sum_up_to_the_share():
-    told = body(said=Said(900.0, {"pay": 500.0, "stress": 400.0}))
+    told = body(said=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))
     parts = sum(one["rps"] for one in told["classes"]) + told["spare_rps"]
     assert parts == pytest.approx(told["share"]["rps"], abs=0.01)
 
 
 def test_a_few_abusive_clients_are_told_apart_from_normal_ones():
     rates = np.concatenate([np.full(200, 2.0), np.full(3, 300.0)])
-    level = body(said=Said(1300.0, {}, rates, len(rates)))["per_client"]
+    level = body(said=GatewayReport(1300.0, {}, rates, len(rates)))["per_client"]
     assert level["reason"] == "abuse"
     assert level["rps"] is None  # the others fit
     assert 2.0 < level["abusive_above_rps"] < 300.0
@@ -126,7 +126,7 @@ def test_the_highest_rate_survives_thinning():
 
 
 def test_a_report_that_says_nothing_new_is_the_one_before():
-    before = NOTHING_SAID.after(Said(100.0, {"pay": 50.0}))
-    assert before.after(Said(109.0, {"pay": 50.5})) is before
-    assert before.after(Said(None)) is before
-    assert before.after(Said(120.0, {"pay": 50.0})).wants_qps == 120.0
+    before = NO_REPORT.after(GatewayReport(100.0, {"pay": 50.0}))
+    assert before.after(GatewayReport(109.0, {"pay": 50.5})) is before
+    assert before.after(GatewayReport(None)) is before
+    assert before.after(GatewayReport(120.0, {"pay": 50.0})).wants_qps == 120.0

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.adapters.http.exchange import Asked
-from scaler.adapters.http.problems import Refused
-from scaler.adapters.http.report import Said
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings, LeaseTerms
-from tests.scaler.adapters.http.boards import board, view
+from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 
 
@@ -114,12 +114,12 @@ def test_gateways_never_act_on_more_than_the_limit_while_it_stands_still(events)
     for number, what, after, wants in events:
         site.clock.now += after
         now, gateway = site.clock.now, gateways[number]
-        if what == "wait" and site.desk.wait(SHOP, Asked(gateway.name, gateway.etag), now):
-            (news,) = site.desk.changed(SHOP, [Asked(gateway.name, gateway.etag)], now)
-            answer = news or site.desk.renew(SHOP, Asked(gateway.name, gateway.etag), now)
+        if what == "wait" and site.desk.wait(SHOP, LeaseRequest(gateway.name, gateway.etag), now):
+            (news,) = site.desk.changed(SHOP, [LeaseRequest(gateway.name, gateway.etag)], now)
+            answer = news or site.desk.renew(SHOP, LeaseRequest(gateway.name, gateway.etag), now)
             gateway.take(answer)
         elif what == "lost":  # it is answered, and never hears of it
-            site.desk.ask(SHOP, Asked(gateway.name, gateway.etag), now)
+            site.desk.ask(SHOP, LeaseRequest(gateway.name, gateway.etag), now)
         else:
             site.ask(gateway, float(wants) if what == "report" else None)
         if what != "lost":
@@ -133,7 +133,7 @@ def test_a_server_that_has_just_started_hands_out_what_gateways_hold_and_nothing
     holder, stranger = Gateway("gw-1", etag='"dead-7-335.000"'), Gateway("gw-2")
     site.ask(holder)
     assert holder.qps == 335.0
-    with pytest.raises(Refused, match="just started") as refused:
+    with pytest.raises(RequestProblem, match="just started") as refused:
         site.ask(stranger)
     assert (refused.value.status, refused.value.retry_after_s) == (503, 2)
     site.clock.now += 12.0
@@ -146,7 +146,7 @@ def test_when_the_schedule_is_over_without_a_tick_nothing_is_handed_out():
     site.clock.now += 299.0
     site.ask(gateway)
     site.clock.now += 2.0
-    with pytest.raises(Refused, match="last tick was 301 s ago"):
+    with pytest.raises(RequestProblem, match="last tick was 301 s ago"):
         site.ask(gateway)
 
 
@@ -159,7 +159,7 @@ def test_when_the_schedule_is_over_without_a_tick_nothing_is_handed_out():
     ],
 )
 def test_an_unknown_service_is_refused_with_the_names_that_exist_nearby(asked, near):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestProblem) as refused:
         Site().desk.view(asked)
     assert (refused.value.status, refused.value.body["near"]) == (404, near)
     assert len(str(refused.value)) < 500
@@ -168,7 +168,7 @@ def test_an_unknown_service_is_refused_with_the_names_that_exist_nearby(asked, n
 def test_before_the_first_tick_everything_waits():
     site = Site()
     site.holder._posted = None
-    with pytest.raises(Refused, match="no tick yet") as refused:
+    with pytest.raises(RequestProblem, match="no tick yet") as refused:
         site.ask(Gateway("gw-1"))
     assert refused.value.status == 503
 
@@ -176,7 +176,7 @@ def test_before_the_first_tick_everything_waits():
 def test_no_more_gateways_than_allowed_hold_a_share():
     site = Site(ApiSettings(learning_s=0.0, terms=LeaseTerms(most_instances=1)))
     site.ask(Gateway("gw-1"))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestProblem) as refused:
         site.ask(Gateway("gw-2"))
     assert refused.value.status == 429
 
@@ -184,7 +184,7 @@ def test_no_more_gateways_than_allowed_hold_a_share():
 def test_a_service_whose_limit_is_not_known_is_refused_with_the_reason():
     site = Site()
     site.holder.publish(board(replace(view(), offer=None, error="two series for one item")))
-    with pytest.raises(Refused, match="two series for one item"):
+    with pytest.raises(RequestProblem, match="two series for one item"):
         site.ask(Gateway("gw-1"))
 
 
@@ -205,8 +205,8 @@ def test_a_gateway_that_comes_back_after_its_lease_has_run_out_is_booked_anew():
     site.clock.now += 11.5
     site.ask(two)
     site.clock.now += 0.6  # gw-1's 12 s are over, and it was looked less than a second ago
-    clients = Said(None, {}, np.ones(30), 30)  # changes nothing for others
-    site.desk.ask(SHOP, Asked("gw-2", two.etag, clients), site.clock.now)
+    clients = GatewayReport(None, {}, np.ones(30), 30)  # changes nothing for others
+    site.desk.ask(SHOP, LeaseRequest("gw-2", two.etag, clients), site.clock.now)
     assert site.desk.gateways() == {SHOP: 1}
     site.ask(one)
     assert site.desk.gateways() == {SHOP: 2}
@@ -216,7 +216,7 @@ def test_who_has_waited_in_vain_is_not_renewed_once_the_limit_is_another():
     site, gateway = Site(), Gateway("gw-1")
     for _ in range(3):
         site.ask(gateway)
-    waiting = Asked(gateway.name, gateway.etag)
+    waiting = LeaseRequest(gateway.name, gateway.etag)
     assert site.desk.wait(SHOP, waiting, site.clock.now)
     site.publish(ready=4)
     assert site.desk.renew(SHOP, waiting, site.clock.now).changed
@@ -226,11 +226,11 @@ def test_a_follower_hands_out_nothing_and_learns_first_when_its_turn_comes():
     site = Site(ApiSettings(learning_s=12.0))
     site.clock.now += 20.0  # its own start is long over
     site.holder.publish(replace(board(view()), leader=False))
-    with pytest.raises(Refused) as following:
+    with pytest.raises(RequestProblem) as following:
         site.ask(Gateway("gw-1"))
     assert (following.value.status, following.value.retry_after_s) == (503, 2)
     site.publish()  # it leads now; the other's leases may still be acted on
-    with pytest.raises(Refused, match="learning"):
+    with pytest.raises(RequestProblem, match="learning"):
         site.ask(Gateway("gw-1"))
     site.clock.now += 12.0
     site.publish()
@@ -243,5 +243,5 @@ def test_a_replica_that_follows_without_being_asked_learns_too():
     site.holder.publish(replace(board(view()), leader=False))
     site.desk.sweep(site.clock.now)
     site.publish()
-    with pytest.raises(Refused, match="learning"):
+    with pytest.raises(RequestProblem, match="learning"):
         site.ask(Gateway("gw-1"))

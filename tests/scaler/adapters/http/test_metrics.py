@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scaler.adapters.http.metrics import Telemetry
-from scaler.adapters.http.snapshot_holder import BoardHolder
-from tests.scaler.adapters.http.boards import AT, board, view
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from tests.scaler.adapters.http.snapshots import AT, board, view
 
 
 def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
@@ -43,7 +43,7 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
     ],
 )
 def test_prometheus_reads(series, value):
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     for tick in (1, 2):
         published = board(tick=tick, seconds=0.5)
@@ -54,7 +54,7 @@ def test_prometheus_reads(series, value):
 
 
 def test_what_is_not_known_has_no_sample_and_what_is_gone_leaves_none():
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     unknown = replace(view(), observed_qps=math.nan, fan=None, trust=None)
     holder.publish(board(unknown))

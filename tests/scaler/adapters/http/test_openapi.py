@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.limits.descriptors import replied
 from tests.scaler.adapters.http.conftest import Endpoint, served
 
 schemathesis = pytest.importorskip("schemathesis")
 
-APP = create_app(BoardHolder(), ApiSettings())
+APP = create_app(SnapshotHolder(), ApiSettings())
 add_rate_limit(APP, lambda _: replied([]))
 DESCRIPTION = APP.openapi()
 # A stream does not end.

@@ -10,7 +10,7 @@ from envoy.service.ratelimit.v3 import rls_pb2
 from google.protobuf import json_format
 
 from scaler.adapters.http.settings import ApiSettings
-from tests.scaler.adapters.http.boards import board, view
+from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.conftest import Endpoint, served
 
 SHOP = {"entries": [{"key": "service", "value": "prod/shop"}]}

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.scaler.adapters.http.boards import board, view
+from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.conftest import served
 
 LIMITS = "/v1/limits/prod/shop"

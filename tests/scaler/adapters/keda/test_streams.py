@@ -9,9 +9,9 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from scaler.adapters.http.snapshot_holder import BoardHolder
-from scaler.control.snapshot import Board
-from tests.scaler.adapters.http.boards import AT, Clock, board
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import Snapshot
+from tests.scaler.adapters.http.snapshots import AT, Clock, board
 from tests.scaler.adapters.keda.caller import Keda, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding
 
@@ -20,7 +20,7 @@ AWAKE, IDLE = demanding(500.0), demanding(0.5)
 STREAMS = 200
 
 
-class Counted(BoardHolder):
+class Counted(SnapshotHolder):
     """Knows who listens."""
 
     def __init__(self, *views, **options) -> None:
@@ -101,7 +101,7 @@ def test_a_policy_that_goes_ends_the_stream_and_does_not_say_idle():
     with asking(holder) as keda:
         stream = keda.stream()
         assert next(stream).result
-        holder.publish(Board(2, AT, {}))
+        holder.publish(Snapshot(2, AT, {}))
         with pytest.raises(grpc.RpcError) as error:
             next(stream)
     assert error.value.code() is grpc.StatusCode.NOT_FOUND

@@ -4,25 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.kube.workloads_port import Clustered
+from scaler.adapters.kube.workloads_port import ClusterWorkloads
 from scaler.adapters.policy_sources import ClusterPolicies
-from scaler.control.cluster_port import FloorOutcome, Pod, Workload
+from scaler.control.cluster_port import FloorOutcome, Pod, ScaledWorkload
 from scaler.control.conditions import not_decided
-from scaler.control.ports import Watched
+from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import ConditionKind, ServiceView
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import Policy, Sight, decide, first_state
-from scaler.decision.demand import NOTHING_AHEAD
+from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.demand import NO_FORECAST
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.hpa.floor_ownership import Autoscaler, Refusal, Target
-from scaler.policy.policy import Mode, ServicePolicy
+from scaler.policy.policy import Mode, Policy
 from tests.fakes import FakeCluster
 
 NOW = 1_000_000.0
 TARGET = Target("shop", "web")
-POLICY = ServicePolicy(
+POLICY = Policy(
     item_id="shop/web", target="web", scale=ScalePolicy(2, 60), capacity_qps=50.0, mode=Mode.ENFORCE
 )
 
@@ -49,7 +49,7 @@ class Cluster:
         if self.broken:
             raise ClusterError("the API server did not answer within 5 s")
         seen = Autoscaler(target=target, min_replicas=self.floor, max_replicas=60)
-        return Workload(seen, self.pods)
+        return ScaledWorkload(seen, self.pods)
 
     def set_floor(self, wish):
         if self.broken:
@@ -83,8 +83,8 @@ class Leads:
 
 def view(qps=400.0, policy=POLICY, **changes):
     """A service that needs ten replicas at 400 QPS: 400 / (50 x 0.8)."""
-    core = Policy(given_capacity(50.0), policy.scale)
-    decision = decide(Sight(NOW, qps, NOTHING_AHEAD, warm=4.0), first_state(2, NOW), core)
+    core = DecisionSettings(given_capacity(50.0), policy.scale)
+    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), first_state(2, NOW), core)
     made = ServiceView(policy=policy, at=NOW, replicas=4, ready=4, decision=decision)
     return replace(made, **changes)
 
@@ -94,7 +94,7 @@ def acting():
     made = []
 
     def make(cluster, leading=True):
-        made.append(Clustered(cluster, Leads(leading), workers=2))
+        made.append(ClusterWorkloads(cluster, Leads(leading), workers=2))
         return made[-1]
 
     yield make
@@ -188,7 +188,7 @@ def test_what_could_not_be_decided_is_not_acted_on(acting):
 def test_pods_are_seen_with_their_ages_and_when_they_are_due(acting):
     pods = (Pod(NOW - 500, NOW - 420), Pod(NOW - 300, NOW - 210), Pod(NOW - 20, None))
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
-    found = acting(Cluster(3, pods)).seen([Watched(POLICY, hpa)], NOW)["shop/web"]
+    found = acting(Cluster(3, pods)).seen([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
     assert found.replicas == 3
     assert found.ready_s == (420.0, 210.0)
     assert sorted(found.start_ups) == [80.0, 90.0]
@@ -200,7 +200,7 @@ def test_a_workload_that_cannot_be_seen_is_said_so(acting):
     cluster = Cluster()
     cluster.broken = True
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
-    found = acting(cluster).seen([Watched(POLICY, hpa)], NOW)["shop/web"]
+    found = acting(cluster).seen([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
     assert found == "the API server did not answer within 5 s"
 
 
@@ -351,7 +351,7 @@ def test_who_was_not_asked_is_first_the_next_time(acting):
 
 def test_a_leader_that_loses_the_lease_in_the_middle_of_a_tick_writes_no_more(acting):
     cluster, leads = Cluster(), Leads()
-    clustered = Clustered(cluster, leads, workers=1)
+    clustered = ClusterWorkloads(cluster, leads, workers=1)
     written = []
 
     def last(wish):

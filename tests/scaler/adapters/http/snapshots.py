@@ -8,31 +8,31 @@ from dataclasses import replace
 import numpy as np
 
 from scaler.control.snapshot import (
-    Board,
     Condition,
     ConditionKind,
-    Fan,
-    Ledger,
-    Recent,
+    CostLedger,
+    PublishedForecast,
+    RecentTicks,
     ServiceView,
+    Snapshot,
 )
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import Policy, Sight, decide, first_state
-from scaler.decision.demand import Ahead
+from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.demand import LeadDemand
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules, initial_trust
-from scaler.limits.lease import Then
+from scaler.limits.lease import AfterSafe
 from scaler.limits.priority_classes import PriorityClass
-from scaler.limits.published_limit import offered
+from scaler.limits.published_limit import published_limit
 from scaler.limits.schedule import Fleet
-from scaler.policy.policy import Mode, ServicePolicy
+from scaler.policy.policy import Mode, Policy
 
 AT = 1_800_000_000.0
 PAY = PriorityClass("pay", 0, guaranteed_qps=120.0)
-STRESS = PriorityClass("stress", 9, ceiling_qps=40.0, then=Then.CLOSED)
+STRESS = PriorityClass("stress", 9, ceiling_qps=40.0, then=AfterSafe.CLOSED)
 
-FAN = Fan(
+FAN = PublishedForecast(
     AT - 30.0,
     60.0,
     (0.5, 0.9),
@@ -59,7 +59,7 @@ def view(
     planned: int | None = None,
 ) -> ServiceView:
     """Return a service whose ``ready`` replicas serve ``each_qps``; fewer may be planned."""
-    policy = ServicePolicy(
+    policy = Policy(
         item_id=service,
         target=service.partition("/")[2],
         scale=ScalePolicy(min_replicas=1, max_replicas=100),
@@ -68,8 +68,10 @@ def view(
         classes=(PAY, STRESS),
     )
     demand = ready * each_qps * 0.75
-    sight = Sight(AT, demand, Ahead(demand * 1.05, demand * 1.05, demand), warm=float(ready))
-    wanted = Policy(given_capacity(each_qps), policy.scale, LimitPolicy())
+    sight = Observation(
+        AT, demand, LeadDemand(demand * 1.05, demand * 1.05, demand), warm=float(ready)
+    )
+    wanted = DecisionSettings(given_capacity(each_qps), policy.scale, LimitPolicy())
     decision = decide(sight, first_state(max(ready, 1), AT), wanted)
     if planned is not None:
         decision = replace(decision, plan=replace(decision.plan, replicas=planned))
@@ -82,16 +84,18 @@ def view(
         observed_qps=demand,
         hpa_replicas=ready + 1,
         decision=decision,
-        offer=offered(decision, fleet, ready, LimitPolicy(), policy.classes),
+        offer=published_limit(decision, fleet, ready, LimitPolicy(), policy.classes),
         fan=FAN,
         trust=initial_trust(TrustRules(), 2),
-        recent=Recent(*(np.array([AT - 15.0, AT]) for _ in range(5)), np.array([math.nan, 1240.0])),
-        ledger=Ledger(3600.0, 8.0, 9.0, 0.0, 30.0),
+        recent=RecentTicks(
+            *(np.array([AT - 15.0, AT]) for _ in range(5)), np.array([math.nan, 1240.0])
+        ),
+        ledger=CostLedger(3600.0, 8.0, 9.0, 0.0, 30.0),
         conditions=(Condition(ConditionKind.READY, True, "Deciding", "all is well"),),
     )
 
 
-def board(*views: ServiceView, tick: int = 1, seconds: float = 0.0) -> Board:
+def board(*views: ServiceView, tick: int = 1, seconds: float = 0.0) -> Snapshot:
     """Return a board of these services; of none: of prod/shop."""
     told = views or (view(),)
-    return Board(tick, AT, {one.item_id: one for one in told}, seconds)
+    return Snapshot(tick, AT, {one.item_id: one for one in told}, seconds)

@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 
 import grpc
 
-from scaler.adapters.envoy.decider import Gate
-from scaler.adapters.envoy.local_limiters import ResidentGateway
+from scaler.adapters.envoy.decider import RateLimitDecider
+from scaler.adapters.envoy.local_limiters import LocalLimiters
 from scaler.adapters.envoy.rlqs import QuotaService
 from scaler.adapters.envoy.rls import add_rate_limit_service
 from scaler.adapters.grpc.server import Hosted, RpcServer
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.auth import Tokens
-from scaler.adapters.http.lease_service import LimitsDesk
+from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.snapshot_holder import BoardHolder
-from scaler.control.snapshot import Board
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import Snapshot
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
-from tests.scaler.adapters.http.boards import Clock, board, view
+from tests.scaler.adapters.http.snapshots import Clock, board, view
 
 SHOP = "prod/shop"
 
@@ -34,7 +34,7 @@ def limited(
     mode: Mode = Mode.ENFORCE,
     service: str = SHOP,
     burst: int | None = None,
-) -> Board:
+) -> Snapshot:
     """Return a board on which a service may admit ``qps``; None: a burst of a tenth of it."""
     made = view(service, ready=1, each_qps=qps)
     assert made.offer is not None
@@ -48,14 +48,14 @@ def limited(
 class Place:
     """A desk, the gateway that lives beside it, and the time."""
 
-    def __init__(self, published: Board | None = None, *, learning_s: float = 0.0) -> None:
+    def __init__(self, published: Snapshot | None = None, *, learning_s: float = 0.0) -> None:
         self.clock = Clock()
-        self.holder = BoardHolder(self.clock)
+        self.holder = SnapshotHolder(self.clock)
         if published is not None:
             self.holder.publish(published)
-        self.desk = LimitsDesk(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
-        self.resident = ResidentGateway(self.desk, "rls-here", self.clock)
-        self.gate = Gate(self.resident, self.clock)
+        self.desk = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
+        self.resident = LocalLimiters(self.desk, "rls-here", self.clock)
+        self.gate = RateLimitDecider(self.resident, self.clock)
 
     def wait(self, seconds: float, beat_s: float = 0.5) -> None:
         """Let time pass, with ticks of the loop and beats of the gateway."""
@@ -71,7 +71,7 @@ class Place:
 class Serving:
     """A served desk, in real time."""
 
-    holder: BoardHolder
+    holder: SnapshotHolder
     http: ApiServer
     rpc: RpcServer
     channel: grpc.Channel
@@ -79,7 +79,7 @@ class Serving:
 
 @contextmanager
 def serving(
-    published: Board,
+    published: Snapshot,
     settings: ApiSettings | None = None,
     port: int = 0,
     tls: Tls | None = None,
@@ -88,12 +88,12 @@ def serving(
 
     ``tls`` is for gRPC alone.
     """
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     holder.publish(published)
     settings = settings or ApiSettings(learning_s=0.0)
     app = create_app(holder, settings, epoch="c0ff")
-    resident = ResidentGateway(app.state.desk, "rls-here", holder.clock)
-    gate = Gate(resident, holder.clock)
+    resident = LocalLimiters(app.state.desk, "rls-here", holder.clock)
+    gate = RateLimitDecider(resident, holder.clock)
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:

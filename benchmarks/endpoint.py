@@ -220,7 +220,7 @@ def _limits(commands: Connection, services: int) -> None:
     from scaler.adapters.http.app import create_app
     from scaler.adapters.http.settings import ApiSettings
     from scaler.adapters.http.snapshot_holder import SnapshotHolder
-    from tests.scaler.adapters.http.snapshots import board, view
+    from tests.scaler.adapters.http.snapshots import snapshot, view
 
     names = [f"prod/shop-{number}" for number in range(services)]
     holder = SnapshotHolder()
@@ -228,7 +228,7 @@ def _limits(commands: Connection, services: int) -> None:
     settings = ApiSettings(learning_s=0.0, stale_after_s=3600.0)
 
     def publish(each_qps: float) -> None:
-        holder.publish(board(*(view(name, ready=66, each_qps=each_qps) for name in names)))
+        holder.publish(snapshot(*(view(name, ready=66, each_qps=each_qps) for name in names)))
 
     publish(300.0)
     _run(create_app(holder, settings), commands, lambda: publish(150.0))

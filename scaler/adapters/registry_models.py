@@ -78,8 +78,8 @@ class RegistryModels:
             return ModelForecast(None, {}, {one.item_id: why for one in series})
         parts: list[Forecast] = []
         faults: dict[str, str] = {}
-        pasts = iter(series)
-        while block := list(islice(pasts, BLOCK)):
+        demand_history = iter(series)
+        while block := list(islice(demand_history, BLOCK)):
             known = [one for one in block if np.isfinite(one.values).any()]
             faults |= {
                 one.item_id: "its history holds no known sample yet"

@@ -90,12 +90,12 @@ class Tracing:
         @functools.wraps(tick)
         def traced() -> Snapshot:
             with self._tracer.start_as_current_span("tick") as span:
-                board = tick()
-                span.set_attribute("tidegate.services", len(board.services))
-                span.set_attribute("tidegate.leader", board.leader)
-                failed = sum(view.error is not None for view in board.services.values())
+                snapshot = tick()
+                span.set_attribute("tidegate.services", len(snapshot.services))
+                span.set_attribute("tidegate.leader", snapshot.leader)
+                failed = sum(view.error is not None for view in snapshot.services.values())
                 span.set_attribute("tidegate.undecided", failed)
-                return board
+                return snapshot
 
         return traced
 

@@ -59,17 +59,17 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))
-        boards: list[Snapshot] = []
-        publish = boards.append if args.once else serve(args.listen, stack)
+        snapshots: list[Snapshot] = []
+        publish = snapshots.append if args.once else serve(args.listen, stack)
         loop = ControlLoop(world, RegistryModels(args.models), world, history.step, publish)
         for tick in range(round(DAY.total_seconds() / TICK_S)):
             begun = time.monotonic()
             loop.tick([one.watched for one in watched], start + tick * TICK_S)
-            del boards[:-1]
+            del snapshots[:-1]
             if stop.wait(max(pause_s - (time.monotonic() - begun), 0.0)):
                 return 0
         if args.once:
-            print_ledger(boards[-1])
+            print_ledger(snapshots[-1])
         else:
             print("the simulated day is over; the page stays until you stop it", flush=True)
             stop.wait()

@@ -58,11 +58,11 @@ def served(
     server = stack.enter_context(ApiServer(app, address, beside(app, holder, settings, rpc)))
     print(f"serving {server.url}", flush=True)
 
-    def publish(board: Snapshot) -> None:
-        telemetry.observe(board)
-        for condition in (c for view in board.services.values() for c in view.conditions):
+    def publish(snapshot: Snapshot) -> None:
+        telemetry.observe(snapshot)
+        for condition in (c for view in snapshot.services.values() for c in view.conditions):
             if condition.reason in FAILURES:
                 telemetry.failed(FAILURES[condition.reason], condition.reason)
-        holder.publish(board)
+        holder.publish(snapshot)
 
     return publish

@@ -40,7 +40,9 @@ def beside(
     from scaler.adapters.envoy.local_limiters import LocalLimiters
     from scaler.adapters.http.ratelimit_json import add_rate_limit
 
-    resident = LocalLimiters(app.state.desk, instance_name(socket.gethostname()), holder.clock)
+    resident = LocalLimiters(
+        app.state.lease_service, instance_name(socket.gethostname()), holder.clock
+    )
     gate = RateLimitDecider(resident, holder.clock)
     add_rate_limit(app, gate.decide)
     if address is None:
@@ -88,7 +90,7 @@ def _rpc(
         return holder.leads(stale_after_s)
 
     clock = holder.clock
-    quotas = QuotaService(app.state.desk, clock)
+    quotas = QuotaService(app.state.lease_service, clock)
     keda = ExternalScaler(holder, stale_after_s)
     hosted = [
         Hosted(lambda server: add_rate_limit_service(server, decide), leads),

@@ -51,9 +51,9 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        def published(board: Snapshot) -> None:
+        def published(snapshot: Snapshot) -> None:
             for one in publish:
-                one(board)
+                one(snapshot)
 
         world: tuple[TrafficSource, ForecastModels, Workloads] = (
             prometheus, RegistryModels(args.models), workloads,

@@ -49,8 +49,14 @@ class CapacityTracker:
         step: between two moments.
     """
 
-    def __init__(self, traffic: TrafficSource, pasts: DemandHistory, step: timedelta) -> None:
-        self._traffic, self._pasts, self._step_s = traffic, pasts, step.total_seconds()
+    def __init__(
+        self, traffic: TrafficSource, demand_history: DemandHistory, step: timedelta
+    ) -> None:
+        self._traffic, self._demand_history, self._step_s = (
+            traffic,
+            demand_history,
+            step.total_seconds(),
+        )
         self._learned: dict[str, _Learned] = {}
 
     def keep(self, policies: Iterable[Policy]) -> None:
@@ -94,7 +100,7 @@ class CapacityTracker:
                 learned.why_not = replicas if isinstance(replicas, str) else str(latency)
                 LOGGER.warning("%s: %s", policy.item_id, learned.why_not)
                 continue
-            demand = self._pasts.series(policy.item_id)
+            demand = self._demand_history.series(policy.item_id)
             learned.moments.extend(_moments(demand, replicas, latency))
 
     def learn(self, policies: Iterable[Policy], now: float) -> None:

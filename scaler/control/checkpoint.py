@@ -38,18 +38,18 @@ class ServiceCheckpoint:
 EMPTY_CHECKPOINT = ServiceCheckpoint()
 
 
-def to_plain(memory: ServiceCheckpoint) -> dict[str, Any]:
+def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
     """Return a memory as JSON values.
 
     >>> to_plain(ServiceCheckpoint(factor=0.81234567))
     {'factor': 0.8123, 'usual': {}}
     """
     plain: dict[str, Any] = {
-        "factor": _rounded(memory.factor),
-        "usual": {name: _rounded(qps) for name, qps in memory.usual.items()},
+        "factor": _rounded(checkpoint.factor),
+        "usual": {name: _rounded(qps) for name, qps in checkpoint.usual.items()},
     }
-    if memory.capacity is not None:
-        learned = memory.capacity
+    if checkpoint.capacity is not None:
+        learned = checkpoint.capacity
         plain["capacity"] = {
             "qps": _rounded(learned.qps),
             "reason": learned.reason.value,
@@ -57,9 +57,9 @@ def to_plain(memory: ServiceCheckpoint) -> dict[str, Any]:
             "low": min(_rounded(learned.low), _rounded(learned.qps)),
             "high": max(_rounded(learned.high), _rounded(learned.qps)),
         }
-    if memory.trust is not None:
-        numbers = {name: _rounded(getattr(memory.trust, name)) for name in _NUMBERS}
-        plain["trust"] = {**numbers, "standing": memory.trust.standing.value}
+    if checkpoint.trust is not None:
+        numbers = {name: _rounded(getattr(checkpoint.trust, name)) for name in _NUMBERS}
+        plain["trust"] = {**numbers, "standing": checkpoint.trust.standing.value}
     return plain
 
 

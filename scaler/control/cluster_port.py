@@ -78,7 +78,7 @@ class PolicyStatus:
 
     Attributes:
         generation: of the policy that this was decided on.
-        published: what outlives the leader, as plain JSON values; see `memory`.
+        published: what outlives the leader, as plain JSON values; see `checkpoint`.
     """
 
     generation: int

@@ -52,21 +52,21 @@ class DemandHistory:
 
     def __init__(self, traffic: TrafficSource, step: timedelta) -> None:
         self._traffic, self._step, self._step_s = traffic, step, step.total_seconds()
-        self._pasts: dict[str, _Samples] = {}
+        self._demand_history: dict[str, _Samples] = {}
         self._tried: dict[str, float] = {}
         self._told: dict[str, str] = {}  # of each item, what was logged last
 
     def __contains__(self, item: str) -> bool:
-        return item in self._pasts
+        return item in self._demand_history
 
     @property
     def newest(self) -> float:
         """Return when the latest sample of any item ends; -inf where there is none."""
-        return max((past.end for past in self._pasts.values()), default=-math.inf)
+        return max((past.end for past in self._demand_history.values()), default=-math.inf)
 
     def keep(self, items: set[str]) -> None:
         """Forget all but these."""
-        for kept in (self._pasts, self._tried, self._told):
+        for kept in (self._demand_history, self._tried, self._told):
             for gone in kept.keys() - items:
                 del kept[gone]
 
@@ -75,7 +75,7 @@ class DemandHistory:
         due = [
             (policy.item_id, policy.demand_query)
             for policy in policies
-            if policy.item_id not in self._pasts
+            if policy.item_id not in self._demand_history
             and policy.demand_query is not None
             and now - self._tried.get(policy.item_id, -math.inf) >= RETRY_S
         ]
@@ -89,32 +89,32 @@ class DemandHistory:
                 self._told[item] = past
                 continue
             last = past.end - past.step
-            self._pasts[item] = _Samples(past.values.astype(np.float32), last.timestamp())
-        return [item for item, _ in due if item in self._pasts]
+            self._demand_history[item] = _Samples(past.values.astype(np.float32), last.timestamp())
+        return [item for item, _ in due if item in self._demand_history]
 
     def since(self, item: str, now: float) -> float:
         """Return when the last known sample ends; where there is none, a step ago."""
-        past = self._pasts.get(item)
+        past = self._demand_history.get(item)
         return past.end if past is not None else now - self._step_s
 
     def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
-        if item in self._pasts:
-            self._pasts[item].add(samples, self._step_s)
+        if item in self._demand_history:
+            self._demand_history[item].add(samples, self._step_s)
 
     def of(self, items: Sequence[str]) -> Sequence[Series]:
         """Return the pasts of items, each made when it is looked at: a thousand are 92 MB."""
         return _LazySeries(self, items)
 
     def series(self, item: str) -> Series:
-        past = self._pasts[item]
+        past = self._demand_history[item]
         end = datetime.fromtimestamp(past.end, UTC)
         start = end - (len(past.values) - 1) * self._step
         return Series(item, start, self._step, past.values.astype(np.float64))
 
 
 class _LazySeries(Sequence[Series]):
-    def __init__(self, pasts: DemandHistory, items: Sequence[str]) -> None:
-        self._pasts, self._items = pasts, items
+    def __init__(self, demand_history: DemandHistory, items: Sequence[str]) -> None:
+        self._demand_history, self._items = demand_history, items
 
     def __len__(self) -> int:
         return len(self._items)
@@ -125,5 +125,5 @@ class _LazySeries(Sequence[Series]):
     def __getitem__(self, place: slice) -> Sequence[Series]: ...
     def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
         if isinstance(place, slice):
-            return _LazySeries(self._pasts, self._items[place])
-        return self._pasts.series(self._items[place])
+            return _LazySeries(self._demand_history, self._items[place])
+        return self._demand_history.series(self._items[place])

@@ -56,8 +56,8 @@ class ControlLoop:
         self._step_s = step.total_seconds()
         self._publish, self._leads = publish, leads
         self._services: dict[str, ServiceState] = {}
-        self._pasts = DemandHistory(traffic, step)
-        self._capacities = CapacityTracker(traffic, self._pasts, step)
+        self._demand_history = DemandHistory(traffic, step)
+        self._capacity_tracker = CapacityTracker(traffic, self._demand_history, step)
         self._forecasts: dict[str, BatchForecast] = {}
         self._forecast_at = -math.inf
         self._ticks = 0
@@ -82,9 +82,9 @@ class ControlLoop:
         self._ticks += 1
         services = {view.item_id: _with(view, acted.get(view.item_id)) for view in views}
         seconds = time.perf_counter() - begun
-        board = Snapshot(self._ticks, now, services, seconds, self._leads())
-        self._publish(board)
-        return board
+        snapshot = Snapshot(self._ticks, now, services, seconds, self._leads())
+        self._publish(snapshot)
+        return snapshot
 
     def _enrol(self, watched: Sequence[WatchedPolicy], now: float) -> None:
         """Take up new policies with their past, changed ones without forgetting, drop old ones."""
@@ -92,11 +92,11 @@ class ControlLoop:
         names = {policy.item_id for policy in policies}
         for gone in self._services.keys() - names:
             del self._services[gone]
-        self._pasts.keep(names)
-        self._capacities.keep(policies)
-        read = set(self._pasts.take_up(policies, now))
-        self._capacities.look_back([p for p in policies if p.item_id in read], now)
-        self._capacities.learn(policies, now)
+        self._demand_history.keep(names)
+        self._capacity_tracker.keep(policies)
+        read = set(self._demand_history.take_up(policies, now))
+        self._capacity_tracker.look_back([p for p in policies if p.item_id in read], now)
+        self._capacity_tracker.learn(policies, now)
         for one in watched:
             item = one.policy.item_id
             if item not in self._services:
@@ -107,13 +107,13 @@ class ControlLoop:
         """Return a service with what was remembered of it."""
         service = ServiceState(one.policy, one.hpa, self._step_s)
         try:
-            memory = from_plain(one.remembered)
+            checkpoint = from_plain(one.checkpoint)
         except ValueError as error:
             LOGGER.warning("%s: %s; it starts afresh", one.policy.item_id, error)
             return service
-        service.remember(memory)
-        if memory.capacity is not None and one.policy.capacity_qps is None:
-            self._capacities.remember(one.policy.item_id, memory.capacity)
+        service.remember(checkpoint)
+        if checkpoint.capacity is not None and one.policy.capacity_qps is None:
+            self._capacity_tracker.remember(one.policy.item_id, checkpoint.capacity)
         return service
 
     def _hear(self, watched: Sequence[WatchedPolicy], now: float) -> dict[str, ServiceMetrics]:
@@ -121,7 +121,7 @@ class ControlLoop:
         asks = []
         for one in watched:
             policy = one.policy
-            since = self._pasts.since(policy.item_id, now)
+            since = self._demand_history.since(policy.item_id, now)
             asks.append(
                 TrafficQuery(policy.item_id, policy.demand_query or "", policy.slo.query, since)
             )
@@ -130,22 +130,22 @@ class ControlLoop:
             for ask, heard in zip(asks, self._traffic.hear(asks, now), strict=True)
         }
         for item, heard in found.items():
-            self._pasts.add(item, heard.samples)
+            self._demand_history.add(item, heard.samples)
         return found
 
     def _forecast(self, watched: Sequence[WatchedPolicy]) -> None:
         """Forecast anew when a step is over: all items of a model in one batch."""
-        newest = self._pasts.newest
+        newest = self._demand_history.newest
         if newest <= self._forecast_at:
             return
         self._forecast_at = newest
         by_model: dict[str, list[str]] = {}
         for one in watched:
-            if one.policy.model is not None and one.policy.item_id in self._pasts:
+            if one.policy.model is not None and one.policy.item_id in self._demand_history:
                 by_model.setdefault(one.policy.model, []).append(one.policy.item_id)
         self._models.reload(list(by_model))
         self._forecasts = {
-            model: self._models.predict(model, self._pasts.of(items))
+            model: self._models.predict(model, self._demand_history.of(items))
             for model, items in by_model.items()
         }
 
@@ -166,15 +166,17 @@ class ControlLoop:
                 and one.policy.item_id in self._services
             ]
             needs = [self._services[item].need(predicted.rows[item]) for item in items]
-            for item, outlook in zip(items, lead_forecasts(forecast, needs, now), strict=True):
+            for item, lead_forecast in zip(
+                items, lead_forecasts(forecast, needs, now), strict=True
+            ):
                 row = predicted.rows[item]
                 origin = forecast.origins[row].timestamp()
-                self._services[item].told(outlook, origin, forecast.quantile_levels)
-                fan = PublishedForecast(
+                self._services[item].told(lead_forecast, origin, forecast.quantile_levels)
+                published_forecast = PublishedForecast(
                     origin, self._step_s, forecast.quantile_levels, forecast.values[row],
                     forecast.sources[row],
                 )  # fmt: skip
-                found[item] = outlook, fan
+                found[item] = lead_forecast, published_forecast
         return found
 
     def _view(
@@ -193,13 +195,13 @@ class ControlLoop:
         observed = service.hear(heard, now)
         if policy.capacity_qps is None:
             load = observed / len(workload.ready_s) if workload.ready_s else math.nan
-            self._capacities.add(policy.item_id, load, heard.latency_s, now)
-        capacity = self._capacities.of(policy)
+            self._capacity_tracker.add(policy.item_id, load, heard.latency_s, now)
+        capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
             return _undecided(policy, capacity, now, fresh)
-        outlook, fan = ahead if ahead is not None else (None, None)
-        followed = service.follow(now, observed, heard, workload, capacity, outlook)
-        why_none = None if fan is not None else self._why_no_forecast(policy)
+        lead_forecast, published_forecast = ahead if ahead is not None else (None, None)
+        followed = service.follow(now, observed, heard, workload, capacity, lead_forecast)
+        why_none = None if published_forecast is not None else self._why_no_forecast(policy)
         return ServiceView(
             policy=policy,
             at=now,
@@ -208,19 +210,21 @@ class ControlLoop:
             observed_qps=None if math.isnan(observed) else observed,
             hpa_replicas=followed.hpa_replicas,
             decision=followed.decision,
-            offer=followed.offer,
-            fan=fan,
+            published_limit=followed.published_limit,
+            forecast=published_forecast,
             trust=followed.trust,
             recent=service.recent(),
             ledger=followed.ledger,
             conditions=(fresh, forecast_trusted(followed.trust, why_none)),
-            memory=to_plain(service.memory(capacity if policy.capacity_qps is None else None)),
+            checkpoint=to_plain(
+                service.checkpoint(capacity if policy.capacity_qps is None else None)
+            ),
         )
 
     def _why_no_forecast(self, policy: Policy) -> str:
         if policy.model is None:
             return "the policy names no model: spec.demand.model"
-        if policy.item_id not in self._pasts:
+        if policy.item_id not in self._demand_history:
             return "its history could not be read yet"
         predicted = self._forecasts.get(policy.model)
         return predicted.faults.get(policy.item_id, "") if predicted is not None else ""

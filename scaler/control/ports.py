@@ -21,12 +21,12 @@ from scaler.policy.policy import Policy
 class WatchedPolicy:
     """A policy, and the autoscaler that the counterfactual is of.
 
-    ``remembered`` is what was kept of the service before this process started; see `memory`.
+    ``checkpoint`` is what was kept of the service before this process started; see `checkpoint`.
     """
 
     policy: Policy
     hpa: HPASpec
-    remembered: Mapping[str, Any] | None = None
+    checkpoint: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

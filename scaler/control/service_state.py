@@ -46,7 +46,7 @@ class _PendingForecast:
 
     due: float
     origin: float
-    outlook: LeadForecast
+    lead_forecast: LeadForecast
     levels: tuple[float, ...]
     last_qps: float
 
@@ -56,7 +56,7 @@ class TickResult:
     """What one tick came to for a service."""
 
     decision: Decision
-    offer: PublishedLimit
+    published_limit: PublishedLimit
     trust: Trust
     hpa_replicas: int
     ledger: CostLedger
@@ -86,11 +86,11 @@ class ServiceState:
         if hpa != self._hpa.spec:
             self._hpa = HPA(hpa)
 
-    def remember(self, memory: ServiceCheckpoint) -> None:
+    def remember(self, checkpoint: ServiceCheckpoint) -> None:
         """Start where another process has stopped."""
-        self._remembered, self._trust = memory, memory.trust
+        self._remembered, self._trust = checkpoint, checkpoint.trust
 
-    def memory(self, learned: Capacity | None) -> ServiceCheckpoint:
+    def checkpoint(self, learned: Capacity | None) -> ServiceCheckpoint:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
         assert self._state is not None, "follow() comes first"
         return ServiceCheckpoint(learned, self._state.factor, self._state.usual, self._trust)
@@ -132,13 +132,13 @@ class ServiceState:
         self._known = now, observed
         return observed
 
-    def told(self, outlook: LeadForecast, origin: float, levels: tuple[float, ...]) -> None:
+    def told(self, lead_forecast: LeadForecast, origin: float, levels: tuple[float, ...]) -> None:
         """Remember what a new forecast says, to judge it when its lead time is over."""
         if self._said and self._said[-1].origin == origin:
             return
         last = self._samples[-1][1] if self._samples else math.nan
-        due = origin + (outlook.span.last + 1) * self._step_s
-        self._said.append(_PendingForecast(due, origin, outlook, levels, last))
+        due = origin + (lead_forecast.span.last + 1) * self._step_s
+        self._said.append(_PendingForecast(due, origin, lead_forecast, levels, last))
 
     def _judge(self) -> None:
         """Hold what was said against what has happened since."""
@@ -150,18 +150,18 @@ class ServiceState:
                 self._trust = updated_trust(self._trust, outcome, self.policy.trust, self._step_s)
 
     def _outcome(self, said: _PendingForecast) -> ForecastOutcome:
-        outlook, span = said.outlook, said.outlook.span
+        lead_forecast, span = said.lead_forecast, said.lead_forecast.span
         begin = said.origin + span.first * self._step_s
         known = dict(self._samples)
         stamps = [begin + (h + 1) * self._step_s for h in range(span.steps)]
         seen = [known.get(stamp, math.nan) for stamp in stamps]
         happened = np.where(unforeseeable(self.policy.events, stamps), math.nan, seen)[None]
-        surprise = surprisals(outlook.steps[None], said.levels, happened)
+        surprise = surprisals(lead_forecast.steps[None], said.levels, happened)
         return ForecastOutcome(
             span.steps,
             float(surprise[0]),
-            outlook.ahead.lead_qps,
-            outlook.judged_qps,
+            lead_forecast.ahead.lead_qps,
+            lead_forecast.judged_qps,
             said.last_qps,
             float(happened.max()),
         )
@@ -173,7 +173,7 @@ class ServiceState:
         heard: ServiceMetrics,
         workload: Workload,
         capacity: Capacity,
-        outlook: LeadForecast | None,
+        lead_forecast: LeadForecast | None,
     ) -> TickResult:
         """Return what follows from what is known at this tick, and remember it."""
         self._start_ups.extend(workload.start_ups[-1:])
@@ -183,26 +183,28 @@ class ServiceState:
         over = None
         if heard.latency_s is not None:
             over = heard.latency_s > self.policy.slo.latency_s
-        sight = Observation(
+        observation = Observation(
             now,
             observed,
-            outlook.ahead if outlook is not None else NO_FORECAST,
+            lead_forecast.ahead if lead_forecast is not None else NO_FORECAST,
             warm,
             over,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
         )
-        decision = decide(sight, state, policy)
+        decision = decide(observation, state, policy)
         self._state = decision.state
         fleet = Fleet(workload.ready_s, capacity.qps, ramp, workload.due_in_s)
-        offer = published_limit(decision, fleet, workload.floor, policy.limit, self.policy.classes)
+        published = published_limit(
+            decision, fleet, workload.floor, policy.limit, self.policy.classes
+        )
         hpa = self._plain_hpa(now, observed, capacity.qps)
         self._count(now, workload, observed / capacity.qps, hpa)
         self._recent.append(
-            now, (observed, workload.replicas, decision.plan.replicas, hpa, offer.limit.qps)
+            now, (observed, workload.replicas, decision.plan.replicas, hpa, published.limit.qps)
         )
-        assert self._trust is not None or outlook is None
+        assert self._trust is not None or lead_forecast is None
         trust = self._trust or initial_trust(self.policy.trust, 1)
-        return TickResult(decision, offer, trust, hpa, self._ledger)
+        return TickResult(decision, published, trust, hpa, self._ledger)
 
     def recent(self) -> RecentTicks:
         """Return what was observed and decided of late."""

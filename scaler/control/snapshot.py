@@ -97,7 +97,7 @@ class CostLedger:
 class ServiceView:
     """One service after a tick; a part that could not be worked out is None.
 
-    ``error`` says in words why a policy could not be decided on, None if it was; ``memory`` is what
+    ``error`` says why a policy could not be decided on, None if it was; ``checkpoint`` is what
     should outlive this process, as plain values.
     """
 
@@ -108,14 +108,14 @@ class ServiceView:
     observed_qps: float | None = None
     hpa_replicas: int | None = None
     decision: Decision | None = None
-    offer: PublishedLimit | None = None
-    fan: PublishedForecast | None = None
+    published_limit: PublishedLimit | None = None
+    forecast: PublishedForecast | None = None
     trust: Trust | None = None
     recent: RecentTicks | None = None
     ledger: CostLedger = field(default_factory=CostLedger)
     conditions: tuple[Condition, ...] = ()
     error: str | None = None
-    memory: Mapping[str, Any] | None = None
+    checkpoint: Mapping[str, Any] | None = None
 
     @property
     def item_id(self) -> str:

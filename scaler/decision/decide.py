@@ -29,7 +29,7 @@ from scaler.decision.replicas import (
     WantedHistory,
     make_plan,
     plan_without_data,
-    remembered,
+    within_window,
 )
 
 
@@ -129,46 +129,50 @@ def first_state(replicas: int, now: float) -> DecisionState:
     return DecisionState(Plan(replicas, PlanReason.HELD, None), now)
 
 
-def decide(sight: Observation, state: DecisionState, policy: DecisionSettings) -> Decision:
+def decide(observation: Observation, state: DecisionState, policy: DecisionSettings) -> Decision:
     """Return the decision that follows from what is known now and what was decided before."""
-    now, observed = sight.now, sight.observed_qps
+    now, observed = observation.now, observation.observed_qps
     event, usual = None, state.usual
     if policy.events:
-        usual = usual_before(policy.events, dict(usual), sight.ahead, observed, now)
+        usual = usual_before(policy.events, dict(usual), observation.ahead, observed, now)
         event = event_demand(policy.events, usual, now, now + policy.lead_s)
-    demand = expected_demand(sight.ahead, observed, event)
+    demand = expected_demand(observation.ahead, observed, event)
     factor = state.factor
-    if sight.over_slo is not None:
-        load = sight.replica_qps / (policy.capacity.qps * factor)
+    if observation.over_slo is not None:
+        load = observation.replica_qps / (policy.capacity.qps * factor)
         factor = corrected_factor(
-            factor, over_slo=sight.over_slo, load=load, feedback=policy.feedback
+            factor, over_slo=observation.over_slo, load=load, feedback=policy.feedback
         )
     capacity = lowered(policy.capacity, factor)
-    plan, after = _planned(sight, state, policy.scale, demand, capacity.qps)
+    plan, after = _planned(observation, state, policy.scale, demand, capacity.qps)
     after = replace(after, factor=factor, usual=usual)
     # Ready, not planned: a replica that is still starting serves nothing.
-    ready_qps = policy.capacity.qps * sight.warm
-    limit = limit_for(ready_qps, policy.limit, feedback=factor, latency_s=sight.latency_s)
+    ready_qps = policy.capacity.qps * observation.warm
+    limit = limit_for(ready_qps, policy.limit, feedback=factor, latency_s=observation.latency_s)
     return Decision(plan, limit, demand, capacity, after)
 
 
 def _planned(
-    sight: Observation,
+    observation: Observation,
     state: DecisionState,
     scale: ScalePolicy,
     demand: Demand,
     capacity_qps: float,
 ) -> tuple[Plan, DecisionState]:
     """Return the plan, and the state with it where it rests on something known."""
-    silent = plan_without_data(state.plan.replicas, sight.now - state.known_at, scale)
+    silent = plan_without_data(state.plan.replicas, observation.now - state.known_at, scale)
     in_the_dark = silent, replace(state, held=silent.replicas)
     if demand.reason is DemandReason.UNKNOWN:
         return in_the_dark
     previous = state.plan.replicas if state.held is None else state.held
-    recent = remembered(state.recent, sight.now, scale)
+    recent = within_window(state.recent, observation.now, scale)
     plan = make_plan(demand, capacity_qps, previous, recent, scale)
     wanted = plan.wanted if plan.wanted is not None else plan.replicas
     # An event raises what is held in the dark; to lower it, more must be known than the event.
-    if wanted < silent.replicas and math.isnan(sight.observed_qps) and not sight.ahead.speaks:
+    if (
+        wanted < silent.replicas
+        and math.isnan(observation.observed_qps)
+        and not observation.ahead.speaks
+    ):
         return in_the_dark
-    return plan, DecisionState(plan, sight.now, (*recent, (sight.now, wanted)))
+    return plan, DecisionState(plan, observation.now, (*recent, (observation.now, wanted)))

@@ -84,9 +84,9 @@ def lead_forecasts(
         spans.setdefault((lead, hold), []).append(place)
     for (lead, hold), places in spans.items():
         group = [needs[place] for place in places]
-        for place, outlook in zip(places, _alike(forecast, group, lead, hold), strict=True):
-            found[place] = outlook
-    return [outlook for outlook in found if outlook is not None]
+        for place, lead_forecast in zip(places, _alike(forecast, group, lead, hold), strict=True):
+            found[place] = lead_forecast
+    return [lead_forecast for lead_forecast in found if lead_forecast is not None]
 
 
 def _alike(

@@ -98,7 +98,7 @@ def make_plan(
         demand: what to be ready for.
         capacity_qps: what one ready replica sustains.
         previous: replicas of the plan before.
-        recent: what was wanted within the stabilization window; see `remembered`.
+        recent: what was wanted within the stabilization window; see `within_window`.
         policy: bounds and steps.
     """
     replica_qps = capacity_qps * policy.target_utilization
@@ -141,7 +141,7 @@ def plan_without_data(previous: int, silence_s: float, policy: ScalePolicy) -> P
     return Plan(policy.min_replicas + kept, PlanReason.DECAYED, None)
 
 
-def remembered(recent: WantedHistory, now: float, policy: ScalePolicy) -> WantedHistory:
+def within_window(recent: WantedHistory, now: float, policy: ScalePolicy) -> WantedHistory:
     """Return what was wanted within the stabilization window up to now; at its length, no more."""
     since = now - policy.stabilization_s
     return tuple(entry for entry in recent if entry[0] > since)

@@ -5,7 +5,8 @@
     app.add_middleware(TidegateLimit, endpoint="http://tidegate-limits:8080", service="prod/shop")
 
 What is imported from here loads its module when it is first used: the pure core
-(`scaler.gateway.lease_limiter`) needs nothing but the standard library.
+(`scaler.gateway.lease_limiter`) needs nothing but the standard library and
+scaler.limits. Used by services in Python, and by the Envoy adapter.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class LimiterSnapshot:
     limit_rps: float
     age_s: float | None
     clients: int
-    tally: RequestCounts
+    counts: RequestCounts
 
 
 class LeaseLimiter:
@@ -201,16 +201,16 @@ class LeaseLimiter:
         }
 
     def snapshot(self, now: float) -> LimiterSnapshot:
-        tally = RequestCounts()
-        tally.add(self._total)
-        tally.add(self._recent)
+        counts = RequestCounts()
+        counts.add(self._total)
+        counts.add(self._recent)
         if self._held is None:
             limit = math.inf if self.settings.fail_open else 0.0
-            return LimiterSnapshot(None, None, None, limit, None, len(self._callers), tally)
+            return LimiterSnapshot(None, None, None, limit, None, len(self._callers), counts)
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
         return LimiterSnapshot(
             lease.epoch, lease.version, stage_at(lease, age_s), limit_at(lease, age_s), age_s,
-            len(self._callers), tally,
+            len(self._callers), counts,
         )  # fmt: skip
 
     def _decided(self, name: str, client: str | None, now: float, hits: int) -> Admission:

@@ -16,7 +16,7 @@ MANAGER = "tidegate"
 ORIGINAL = "tidegate.dev/original-min-replicas"
 FINALIZER = "tidegate.dev/restore-floor"
 # After a revert the floor is left alone for so long: twice as long each time, half a day at most.
-_PATIENCE_S, _MOST_PATIENCE_S = 300.0, 43_200.0
+_REVERT_BACKOFF_S, _MAX_REVERT_BACKOFF_S = 300.0, 43_200.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -164,15 +164,15 @@ def restored_floor(seen: Autoscaler, policy_min: int | None) -> int:
     return min(max(own, 1), max(seen.max_replicas, 1))
 
 
-def patience_s(reverts: int) -> float:
+def revert_backoff_s(reverts: int) -> float:
     """Return how long to leave a floor alone that was reverted so many times in a row.
 
-    >>> [patience_s(reverts) for reverts in (1, 2, 3, 100)]
+    >>> [revert_backoff_s(reverts) for reverts in (1, 2, 3, 100)]
     [300.0, 600.0, 1200.0, 43200.0]
     """
     if reverts < 1:
         raise ValueError(f"reverts are {reverts}, but must be at least 1")
-    return min(_PATIENCE_S * 2.0 ** min(reverts - 1, 16), _MOST_PATIENCE_S)
+    return min(_REVERT_BACKOFF_S * 2.0 ** min(reverts - 1, 16), _MAX_REVERT_BACKOFF_S)
 
 
 def keda_remedy(seen: Autoscaler) -> str:

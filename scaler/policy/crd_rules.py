@@ -1,7 +1,8 @@
 """Rules across the keys of a DemandPolicy, in CEL, by the place of the object they look at.
 
 They say what the validators of policy files say; `tests/scaler/policy/test_crd.py` holds both
-to the same examples. ``[]`` is any entry of a list. Lists are bounded so that the cost of a rule is.
+to the same examples. ``[]`` is any entry of a list. Lists are bounded, so that the cost of
+evaluating a rule is bounded too.
 """
 
 from __future__ import annotations

@@ -53,20 +53,20 @@ def run(scene: Scene, contender: Contender) -> Run:
     """Return what happens when ``contender`` decides the replicas."""
     model, timing = scene.model, scene.timing
     cluster = SimulatedReplicas(model, scene.replicas, np.random.default_rng(scene.seed))
-    service, memory = RequestQueue(model), _MetricWindow(scene, contender.window_s)
+    service, checkpoint = RequestQueue(model), _MetricWindow(scene, contender.window_s)
     per_replica, tick_s = model.saturation_qps, timing.tick_s
     rows: list[tuple[float, ...]] = []
     for j, fresh in enumerate(scene.demand.tolist()):
         now = timing.start + j * tick_s
         warm = cluster.warm(now)
-        observed, served, per_warm, over_slo = memory.window(j)
+        observed, served, per_warm, over_slo = checkpoint.window(j)
         view = TickView(
             j, now, observed, served, cluster.replicas, cluster.ready, warm, over_slo, per_warm
         )
         cluster.scale(now, contender.replicas(view))
         warm = cluster.warm(now)  # who has just been removed serves no more
         tick = service.tick(0.0 if math.isnan(fresh) else fresh, warm * per_replica, tick_s)
-        memory.add(tick, warm)
+        checkpoint.add(tick, warm)
         rows.append((cluster.replicas, cluster.ready, *tick))
     columns = np.array(rows, dtype=np.float64).T
     columns[2:4, np.isnan(scene.demand)] = 0.0  # what is not known is not counted

@@ -107,7 +107,7 @@ class TidegateContender:
         # The autoscaler acts on the floor of the tick before: it looks every 15 s, not when told.
         floor = self._floor
         scaled = self._hpa.sync(view.now, view.replicas, self._reading(view), floor=floor)
-        sight = Observation(
+        observation = Observation(
             view.now,
             view.observed_qps,
             self._ahead[view.tick],
@@ -116,7 +116,7 @@ class TidegateContender:
             view.replica_qps,
         )
         state = self._state or first_state(floor, view.now)
-        decision = decide(sight, state, self._policy)
+        decision = decide(observation, state, self._policy)
         # The state keeps the last plan that rested on something; what is in force may have decayed.
         self._state, self._floor = decision.state, decision.plan.replicas
         self.reasons[decision.plan.reason] += 1

@@ -17,7 +17,7 @@ from tests.conformance.leases import SHOP
 from tests.conformance.origin import Origin
 from tests.conformance.setup import Running, Setup
 from tests.conformance.site import started
-from tests.scaler.adapters.http.snapshots import board, view
+from tests.scaler.adapters.http.snapshots import snapshot, view
 
 # So short that a test sees a gateway's share expire.
 TERMS = LeaseTerms(valid_for_s=2.0, refresh_s=0.4, transit_s=0.5)
@@ -53,7 +53,7 @@ class RealSite:
 def real_site(qps: float) -> Iterator[RealSite]:
     """Serve a limit of about so much: what it is to the letter, the site says."""
     shop, holder = limited_to(qps), SnapshotHolder()
-    holder.publish(board(shop))
+    holder.publish(snapshot(shop))
     settings = ApiSettings(terms=TERMS, learning_s=0.0)
     assert shop.offer is not None
     with ExitStack() as stack:

@@ -20,6 +20,7 @@ from scaler.limits.lease import AfterSafe, Lease, limit_at, stage_at
 from scaler.limits.schedule import LimitStep
 from tests.conformance.gateways.haproxy import SHIPPED
 from tests.conformance.leases import SHOP, class_part, lease
+from tests.paths import ROOT
 from tests.peers.haproxy import HAProxy
 from tests.peers.install import NotOfferedError
 
@@ -37,7 +38,7 @@ def said() -> Said:
         if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
             pytest.fail(f"CI must test HAProxy's Lua: {reason}")
         pytest.skip(f"HAProxy's Lua is not offered here: {reason}")
-    driver = SHIPPED.parents[2] / "tests" / "conformance" / "haproxy_law.lua"
+    driver = ROOT / "tests" / "conformance" / "haproxy_law.lua"
 
     def ask(lines: Sequence[str]) -> list[str]:
         done = subprocess.run(

@@ -45,9 +45,9 @@ def exposed() -> dict[str, set[str]]:
     seen = view()
     assert seen.trust is not None
     judged = replace(seen.trust, coverage=0.96, loss=1.0, rival_loss=2.0)
-    board = Snapshot(1, AT, {"prod/shop": replace(seen, trust=judged)}, seconds=0.1)
-    holder.publish(board)
-    telemetry.observe(board)
+    snapshot = Snapshot(1, AT, {"prod/shop": replace(seen, trust=judged)}, seconds=0.1)
+    holder.publish(snapshot)
+    telemetry.observe(snapshot)
     telemetry.failed("prometheus", "timeout")
     telemetry.answered(200)
     telemetry.gateways = lambda: {"prod/shop": 2}

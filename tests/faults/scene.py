@@ -24,8 +24,9 @@ from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod
 from tests.kube.server import serving as kube_serving
+from tests.paths import ROOT
 
-PRETRAINED = Path(__file__).parents[2] / "models"
+PRETRAINED = ROOT / "models"
 OWN_FLOOR = 3  # what each user has set before us
 PODS = 3
 

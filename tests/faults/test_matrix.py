@@ -74,7 +74,7 @@ class World:
         traffic = PrometheusTraffic(settings, timedelta(minutes=1), workers=4)
         stack.callback(traffic.close)
         times = WatchTimes(2, 1.0, 0.01, 0.05)
-        api = connect(scene.server, scene.folder, patience=HASTY)
+        api = connect(scene.server, scene.folder, retry_policy=HASTY)
         cluster = KubernetesCluster(api, ClusterSettings("prod", times=times))
         cluster.start(10.0)
         stack.callback(cluster.close)
@@ -96,9 +96,9 @@ class World:
     def tick(self) -> Snapshot:
         self.now += TICK_S
         began = time.monotonic()
-        board = self._loop.tick(self.policies.current(), self.now)
+        snapshot = self._loop.tick(self.policies.current(), self.now)
         assert time.monotonic() - began < IN_TIME_S
-        return board
+        return snapshot
 
     def least(self, name: str) -> int:
         """Return the minimum of a policy as the scaler knows it."""
@@ -108,8 +108,8 @@ class World:
         return found.scale.min_replicas
 
     def ticks(self, count: int) -> Snapshot:
-        boards = [self.tick() for _ in range(count)]
-        return boards[-1]
+        snapshots = [self.tick() for _ in range(count)]
+        return snapshots[-1]
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ def world(scene):
         yield made
 
 
-def reason(board: Snapshot, kind: ConditionKind, name: str = "shop") -> tuple[bool, str]:
-    (found,) = [one for one in board.services[f"prod/{name}"].conditions if one.kind is kind]
+def reason(snapshot: Snapshot, kind: ConditionKind, name: str = "shop") -> tuple[bool, str]:
+    (found,) = [one for one in snapshot.services[f"prod/{name}"].conditions if one.kind is kind]
     return found.status, found.reason
 
 
@@ -235,12 +235,12 @@ def test_nothing_is_lost_while(world, row):
     row.breaks(world)
     world.qps = MORE
     world.ticks(4)  # a minute, after which more is needed
-    board = world.tick()
+    snapshot = world.tick()
 
-    assert reason(board, row.kind) == row.says
+    assert reason(snapshot, row.kind) == row.says
     assert scene.floor("shop") == row.meanwhile
     assert scene.floor("calm") == UNTOUCHED
-    assert all(view.offer is not None for view in board.services.values())
+    assert all(view.published_limit is not None for view in snapshot.services.values())
 
     scene.prometheus.mood = lambda _: None
     scene.prometheus.released.set()
@@ -256,9 +256,9 @@ def test_nothing_is_lost_while(world, row):
 
 def test_what_ails_one_service_ails_no_other(world):
     world.scene.prometheus.mood = lambda query: Reply(hold=True) if "shop" in query else None
-    board = world.ticks(3)
-    assert reason(board, ConditionKind.DATA_FRESH) == (False, "QueryFailed")
-    assert reason(board, ConditionKind.DATA_FRESH, "calm") == (True, "Observed")
+    snapshot = world.ticks(3)
+    assert reason(snapshot, ConditionKind.DATA_FRESH) == (False, "QueryFailed")
+    assert reason(snapshot, ConditionKind.DATA_FRESH, "calm") == (True, "Observed")
 
 
 def test_a_policy_that_is_edited_at_every_tick_moves_no_floor_that_need_not_move(world):

@@ -34,11 +34,11 @@ def server():
         yield running
 
 
-def connect(server, tmp_path, token="tidegate", patience=QUICK):
+def connect(server, tmp_path, token="tidegate", retry_policy=QUICK):
     """Return the client of somebody to the server in memory."""
     file = tmp_path / f"{token}.kubeconfig"
     file.write_text(server.kubeconfig(token))
-    return connected(file, patience=patience)
+    return connected(file, retry_policy=retry_policy)
 
 
 class Playground:

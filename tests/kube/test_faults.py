@@ -94,8 +94,8 @@ def test_what_the_server_asks_to_wait_is_waited(ground, server, tmp_path):
 
 def test_waits_double_and_are_jittered(ground, server, tmp_path):
     waits: list[float] = []
-    patience = RetryPolicy(attempts=5, first_s=1.0)
-    api = connect(server, tmp_path, patience=patience)
+    retry_policy = RetryPolicy(attempts=5, first_s=1.0)
+    api = connect(server, tmp_path, retry_policy=retry_policy)
     api.sleep, api.jitter = waits.append, lambda: 0.5
     server.faults.add(Fault("GET .*shop", status=500, times=4))
 
@@ -113,7 +113,7 @@ def test_a_server_that_asks_to_wait_for_too_long_is_given_up(ground, server, tmp
 
 
 def test_a_server_that_says_nothing_is_given_up(ground, server, tmp_path):
-    api = connect(server, tmp_path, patience=RetryPolicy(attempts=1, read_s=0.05))
+    api = connect(server, tmp_path, retry_policy=RetryPolicy(attempts=1, read_s=0.05))
     server.faults.add(Fault("GET .*shop", Harm.HOLD))
 
     with pytest.raises(ClusterUnreachableError, match="timed out"):

@@ -96,7 +96,7 @@ class PrometheusSource:
             except _AgainError as again:
                 left = attempts - attempt - 1
                 wait = self._pacing.wait(attempt, again.retry_after)
-                if not left or (again.retry_after or 0.0) > self._pacing.patience:
+                if not left or (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
                     raise PrometheusAwayError(self._gave_up(again, attempt + 1)) from again
                 LOGGER.warning(
                     "%s: %s; asking again in %.1f s (%d attempts left)",
@@ -106,10 +106,11 @@ class PrometheusSource:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _gave_up(self, again: _AgainError, attempts: int) -> str:
-        if (again.retry_after or 0.0) > self._pacing.patience:
+        if (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
             return (
                 f"{self.settings.url}: {again}; it asks to come back in {again.retry_after:.0f} s, "
-                f"and we wait {self._pacing.patience:.0f} s at most: run the command again then"
+                f"and we wait {self._pacing.max_retry_after_s:.0f} s at most: run the command "
+                "again then"
             )
         return (
             f"{self.settings.url}: {again} (attempt {attempts} of {attempts}); "

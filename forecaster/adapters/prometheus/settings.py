@@ -115,7 +115,7 @@ class Pacing:
     Attributes:
         jitter: returns a number in [0, 1).
         first: upper bound of the first wait; it doubles up to ``longest``.
-        patience: the longest ``Retry-After`` that is honoured; a longer one ends the fetch.
+        max_retry_after_s: longest ``Retry-After`` that is honoured; a longer one ends the fetch.
     """
 
     sleep: Callable[[float], None] = time.sleep
@@ -123,7 +123,7 @@ class Pacing:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: TID251 - only for Retry-After
     first: float = 0.5
     longest: float = 30.0
-    patience: float = 120.0
+    max_retry_after_s: float = 120.0
 
     def wait(self, attempt: int, retry_after: float | None) -> float:
         """Return the seconds to wait after attempt 0, 1, 2 ...

@@ -55,8 +55,10 @@ class LocalLimiters:
         clock: the desk's.
     """
 
-    def __init__(self, desk: LeaseService, instance: str, clock: Callable[[], float]) -> None:
-        self._desk, self._instance, self._clock = desk, instance, clock
+    def __init__(
+        self, lease_service: LeaseService, instance: str, clock: Callable[[], float]
+    ) -> None:
+        self._lease_service, self._instance, self._clock = lease_service, instance, clock
         self._seats: dict[str, _HeldShare] = {}
         self._beating: asyncio.Task[None] | None = None
 
@@ -79,7 +81,7 @@ class LocalLimiters:
         Raises:
             Refused: 503, another replica hands out limits, or none was worked out yet.
         """
-        if not self._desk.posted().board.leader:
+        if not self._lease_service.posted().snapshot.leader:
             self._seats.clear()
             raise RequestProblem(503, "another replica hands out limits; ask that one", SOON_S)
         now = self._clock()
@@ -107,7 +109,9 @@ class LocalLimiters:
             seat.reported_at = now
             said = ReportBody.model_validate(seat.limiter.report(now)).to_said()
         try:
-            answer = self._desk.ask(service, LeaseRequest(self._instance, seat.etag, said), now)
+            answer = self._lease_service.ask(
+                service, LeaseRequest(self._instance, seat.etag, said), now
+            )
         except RequestProblem as refused:
             # Whatever else it is, it passes; the lease that is held ages meanwhile.
             return refused.status != 404

@@ -38,8 +38,8 @@ class QuotaService:
         clock: the desk's.
     """
 
-    def __init__(self, desk: LeaseService, clock: Callable[[], float]) -> None:
-        self._desk, self._clock = desk, clock
+    def __init__(self, lease_service: LeaseService, clock: Callable[[], float]) -> None:
+        self._lease_service, self._clock = lease_service, clock
         self._instances: set[str] = set()
         self._closed = asyncio.Event()
 
@@ -69,7 +69,7 @@ class QuotaService:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
         instance = self._instance(context.peer())
         self._instances.add(instance)
-        stream, came = QuotaStream(self._desk, instance), asyncio.Event()
+        stream, came = QuotaStream(self._lease_service, instance), asyncio.Event()
         reading = asyncio.create_task(self._read(reports, stream, came))
         closing = asyncio.create_task(self._closed.wait())
         try:

@@ -74,8 +74,8 @@ class QuotaStream:
         instance: name of the gateway.
     """
 
-    def __init__(self, desk: LeaseService, instance: str) -> None:
-        self._desk, self._instance = desk, instance
+    def __init__(self, lease_service: LeaseService, instance: str) -> None:
+        self._lease_service, self._instance = lease_service, instance
         self._services: dict[str, _ServiceBuckets] = {}
         self._refused: list[BucketId] = []
 
@@ -121,7 +121,9 @@ class QuotaStream:
         said = service.said.after(_said(service))
         changed, service.said = said is not service.said, said
         # What it was told before stays booked until it has shown that it acts on something newer.
-        told = self._desk.ask(name, LeaseRequest(self._instance, service.acked, said), now).told
+        told = self._lease_service.ask(
+            name, LeaseRequest(self._instance, service.acked, said), now
+        ).told
         if told.etag != service.etag:
             service.etag, service.lease = told.etag, json.loads(told.body)
             return True

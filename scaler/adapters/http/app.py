@@ -49,25 +49,25 @@ def create_app(
         trusted_peers: the server has verified every client's certificate: no token is needed
             where none is configured.
     """
-    desk = LeaseService(holder, settings, epoch or secrets.token_hex(4))
-    lobby, stream = LongPoll(desk, holder.clock), EventStream(holder)
+    lease_service = LeaseService(holder, settings, epoch or secrets.token_hex(4))
+    long_poll, stream = LongPoll(lease_service, holder.clock), EventStream(holder)
     telemetry = telemetry or Telemetry(holder)
-    telemetry.gateways = desk.gateways
+    telemetry.gateways = lease_service.gateways
 
     app = FastAPI(
         title="tidegate",
         summary="Limits for gateways, and why they are what they are.",
         version="1",
-        lifespan=_watching(holder, lobby, stream),
+        lifespan=_watching(holder, long_poll, stream),
         # Their pages load from a CDN; the description itself is served.
         docs_url=None,
         redoc_url=None,
     )
-    app.state.close = partial(_close, lobby, stream)
-    app.state.desk = desk  # for whoever runs beside, on the same event loop
-    limits = LeaseRoutes(desk, lobby, settings.terms.longest_wait_s, holder.clock)
+    app.state.close = partial(_close, long_poll, stream)
+    app.state.lease_service = lease_service  # for whoever runs beside, on the same event loop
+    limits = LeaseRoutes(lease_service, long_poll, settings.terms.longest_wait_s, holder.clock)
     add_limits(app, limits)
-    add_views(app, desk, stream)
+    add_views(app, lease_service, stream)
     add_process(app, holder, telemetry, settings.stale_after_s)
     tokens = Tokens(settings.tokens, holder.clock) if settings.tokens else None
     anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
@@ -79,29 +79,31 @@ def create_app(
     return app
 
 
-def _watching(holder: SnapshotHolder, lobby: LongPoll, stream: EventStream) -> Lifespan[FastAPI]:
+def _watching(
+    holder: SnapshotHolder, long_poll: LongPoll, stream: EventStream
+) -> Lifespan[FastAPI]:
     """Return what has everybody woken at each tick, as long as the application runs."""
 
     def ticked() -> None:
-        lobby.stir_all()
+        long_poll.stir_all()
         stream.tick()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         holder.listen(ticked)
-        beat = asyncio.create_task(lobby.beat())
+        beat = asyncio.create_task(long_poll.beat())
         try:
             yield
         finally:
             holder.forget(ticked)
             beat.cancel()
-            _close(lobby, stream)
+            _close(long_poll, stream)
 
     return lifespan
 
 
-def _close(lobby: LongPoll, stream: EventStream) -> None:
-    lobby.close()
+def _close(long_poll: LongPoll, stream: EventStream) -> None:
+    long_poll.close()
     stream.close()
 
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import AsyncIterator
 
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from scaler.adapters.http.views import board_view, whole
+from scaler.adapters.http.views import snapshot_view, whole
 from scaler.control.snapshot import Snapshot
 
 KEEP_ALIVE_S = 15.0
@@ -48,8 +48,8 @@ class EventStream:
             yield b"retry: 2000\n\n"
             while not self._closed:
                 ticked, posted = self._ticked, self._holder.latest()
-                if posted is not None and posted.board is not seen:
-                    seen = posted.board
+                if posted is not None and posted.snapshot is not seen:
+                    seen = posted.snapshot
                     yield self._board_event(seen)
                     view = seen.services.get(service) if service else None
                     if view is not None:
@@ -63,10 +63,10 @@ class EventStream:
         finally:
             self.watching -= 1
 
-    def _board_event(self, board: Snapshot) -> bytes:
-        if self._rendered is None or self._rendered[0] is not board:
-            event = _event("board", board.tick, json.dumps(board_view(board)))
-            self._rendered = board, event
+    def _board_event(self, snapshot: Snapshot) -> bytes:
+        if self._rendered is None or self._rendered[0] is not snapshot:
+            event = _event("board", snapshot.tick, json.dumps(snapshot_view(snapshot)))
+            self._rendered = snapshot, event
         return self._rendered[1]
 
 

@@ -39,24 +39,24 @@ def cell_of(age_s: float) -> int:
     return int(age_s // CELL_S)
 
 
-def aged(offer: PublishedLimit, cell: int) -> AgedLimit:
+def aged(published: PublishedLimit, cell: int) -> AgedLimit:
     """Return what may be told in the given cell of time since the tick.
 
     >>> from scaler.decision.limit import Limit
     >>> from scaler.limits.schedule import SafeLimit
     >>> now = Limit(200.0, 20, None, LimitReason.CAPACITY)
     >>> steps = (LimitStep(15.0, 100.0), LimitStep(60.0, 300.0))
-    >>> offer = PublishedLimit(now, steps, SafeLimit(100.0, LimitReason.CAPACITY), (), 2, 100.0)
-    >>> [[(step.in_s, step.qps) for step in aged(offer, cell).steps] for cell in (0, 1)]
+    >>> published = PublishedLimit(now, steps, SafeLimit(100.0, LimitReason.CAPACITY), (), 2, 100.0)
+    >>> [[(step.in_s, step.qps) for step in aged(published, cell).steps] for cell in (0, 1)]
     [[(10.0, 100.0), (60.0, 300.0)], [(5.0, 100.0), (55.0, 300.0)]]
-    >>> aged(offer, 2).qps  # the fall is less than two cells away
+    >>> aged(published, 2).qps  # the fall is less than two cells away
     100.0
     """
-    first = LimitStep(0.0, offer.limit.qps, offer.limit.reason)
+    first = LimitStep(0.0, published.limit.qps, published.limit.reason)
     # A ceiling that nobody can reach is no more than a lease can say.
-    steps = tuple(replace(s, qps=min(s.qps, MAX_QPS)) for s in (first, *offer.schedule))
+    steps = tuple(replace(s, qps=min(s.qps, MAX_QPS)) for s in (first, *published.schedule))
     first = steps[0]
-    if not offer.schedule:
+    if not published.schedule:
         return AgedLimit(first.qps, first.reason, ())
     last = steps[-1].in_s
     cells = max(math.ceil(last / CELL_S) - cell, 0)
@@ -75,9 +75,9 @@ def aged(offer: PublishedLimit, cell: int) -> AgedLimit:
     return AgedLimit(now.qps, now.reason, tuple(told))
 
 
-def over_at(offer: PublishedLimit, stale_after_s: float) -> float:
+def over_at(published: PublishedLimit, stale_after_s: float) -> float:
     """Return the age at which nothing of an offer is known to be true."""
-    return max(stale_after_s, offer.schedule[-1].in_s if offer.schedule else 0.0)
+    return max(stale_after_s, published.schedule[-1].in_s if published.schedule else 0.0)
 
 
 def _least(steps: tuple[LimitStep, ...], cell: int) -> LimitStep:

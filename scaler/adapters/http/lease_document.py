@@ -46,16 +46,16 @@ class LeaseContent:
 
 def acting_part(terms: LeaseContent) -> Json:
     """Return what a gateway acts on."""
-    offer, policy = terms.view.offer, terms.view.policy
-    assert offer is not None  # without one there is nothing to hand out
-    safe_qps = min(offer.safe.qps if policy.safe_qps is None else policy.safe_qps, MAX_QPS)
+    published, policy = terms.view.published_limit, terms.view.policy
+    assert published is not None  # without one there is nothing to hand out
+    safe_qps = min(published.safe.qps if policy.safe_qps is None else policy.safe_qps, MAX_QPS)
     whole = Lease(
         0, terms.now.qps, terms.settings.valid_for_s, terms.now.steps, safe_qps,
         terms.settings.max_stale_s, terms.settings.then,
     )  # fmt: skip
     own = part_of(whole, terms.share.qps, terms.instances)
     part = own.qps / whole.qps if whole.qps else 0.0
-    limit = offer.limit
+    limit = published.limit
     cut = whole.qps / limit.qps if limit.qps else 1.0
     inflight = None if limit.max_inflight is None else math.ceil(limit.max_inflight * cut)
     return {
@@ -89,11 +89,11 @@ def acting_part(terms: LeaseContent) -> Json:
 def why_part(view: ServiceView, now: AgedLimit) -> Json:
     """Return what bound the limit, for a person."""
     p50, p90 = _ahead(view)
-    offer = view.offer
+    published = view.published_limit
     return {
         "binding": now.reason.value,
-        "ready_replicas": offer.ready_replicas if offer else view.ready,
-        "rps_per_replica": _number(offer.replica_qps) if offer else None,
+        "ready_replicas": published.ready_replicas if published else view.ready,
+        "rps_per_replica": _number(published.replica_qps) if published else None,
         "forecast_p50": p50,
         "forecast_p90": p90,
         "trusted": is_trusted(view),
@@ -103,7 +103,7 @@ def why_part(view: ServiceView, now: AgedLimit) -> Json:
 def is_trusted(view: ServiceView) -> bool:
     """Whether there is a forecast that is acted on."""
     benched = view.trust is None or view.trust.standing is Standing.BENCHED
-    return view.fan is not None and not benched
+    return view.forecast is not None and not benched
 
 
 def rendered(service: str, epoch: str, version: int, acting: str, why: str) -> bytes:
@@ -150,8 +150,8 @@ def _classes(share_qps: float, part: float, terms: LeaseContent) -> Json:
     Guarantees and ceilings are divided as the limit is, so over all gateways they never sum up to
     more than the policy's.
     """
-    assert terms.view.offer is not None
-    told = terms.view.offer.classes
+    assert terms.view.published_limit is not None
+    told = terms.view.published_limit.classes
     own = [
         PriorityClass(
             c.name, c.priority, c.guaranteed_qps * part,
@@ -208,16 +208,19 @@ def _per_client(share_qps: float, said: GatewayReport, policy: ClientPolicy) -> 
 
 def _ahead(view: ServiceView) -> tuple[float | None, float | None]:
     """Return median and 0.9 quantile of the forecast's highest step within the lead time."""
-    fan = view.fan
-    if fan is None or not len(fan.values) or len(fan.levels) < 2:
+    forecast = view.forecast
+    if forecast is None or not len(forecast.values) or len(forecast.levels) < 2:
         return None, None
     lead = 120.0 if view.policy.lead_s is None else view.policy.lead_s
-    first = min(max(math.floor((view.at - fan.origin) / fan.step_s), 0), len(fan.values) - 1)
-    last = math.floor((view.at + lead - fan.origin) / fan.step_s)
-    steps = fan.values[first : max(last, first) + 1]
+    first = min(
+        max(math.floor((view.at - forecast.origin) / forecast.step_s), 0),
+        len(forecast.values) - 1,
+    )
+    last = math.floor((view.at + lead - forecast.origin) / forecast.step_s)
+    steps = forecast.values[first : max(last, first) + 1]
     if not np.isfinite(steps).all():
         return None, None
-    p50, p90 = (float(quantile_at(steps, fan.levels, level).max()) for level in (0.5, 0.9))
+    p50, p90 = (float(quantile_at(steps, forecast.levels, level).max()) for level in (0.5, 0.9))
     return _number(p50), _number(p90)
 
 

@@ -78,24 +78,28 @@ class LeaseRoutes:
     """
 
     def __init__(
-        self, desk: LeaseService, lobby: LongPoll, longest_wait_s: float, clock: Callable[[], float]
+        self,
+        lease_service: LeaseService,
+        long_poll: LongPoll,
+        longest_wait_s: float,
+        clock: Callable[[], float],
     ) -> None:
-        self._desk, self._lobby, self._clock = desk, lobby, clock
+        self._lease_service, self._long_poll, self._clock = lease_service, long_poll, clock
         self._longest_wait_s = longest_wait_s
 
     async def get(self, service: str, scope: Message, receive: Receive) -> PlainResponse:
         try:
             query = parsed(scope["query_string"])
             asked = LeaseRequest(query.instance, _etag(scope["headers"]))
-            if query.wait_s > 0 and self._desk.wait(service, asked, self._clock()):
+            if query.wait_s > 0 and self._lease_service.wait(service, asked, self._clock()):
                 wait_s = min(query.wait_s, self._longest_wait_s)
-                news = await self._lobby.wait(service, asked, wait_s)
+                news = await self._long_poll.wait(service, asked, wait_s)
                 if news is not None:
                     return _reply(news, haproxy=query.haproxy)
                 if await Request(scope, receive).is_disconnected():
                     return _GONE
                 # It is still there, so what it holds is prolonged.
-                answer = self._desk.renew(service, asked, self._clock())
+                answer = self._lease_service.renew(service, asked, self._clock())
             else:
                 answer = self._ask(service, asked)
         except RequestProblem as refused:
@@ -105,7 +109,7 @@ class LeaseRoutes:
     async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
         try:
             query = parsed(request.scope["query_string"], instance_needed=False)
-            ours = report.epoch is None or report.epoch == self._desk.epoch
+            ours = report.epoch is None or report.epoch == self._lease_service.epoch
             version = report.version if ours else None
             asked = LeaseRequest(
                 report.instance, "", report.to_said(), version, holds_qps=report.holds_rps
@@ -116,9 +120,9 @@ class LeaseRoutes:
         return _reply(Exchange(answer.told, changed=True), haproxy=query.haproxy)
 
     def _ask(self, service: str, asked: LeaseRequest) -> Exchange:
-        answer = self._desk.ask(service, asked, self._clock())
-        if asked.said is not None or self._desk.stirred(service):
-            self._lobby.stir(service)
+        answer = self._lease_service.ask(service, asked, self._clock())
+        if asked.said is not None or self._lease_service.stirred(service):
+            self._long_poll.stir(service)
         return answer
 
 

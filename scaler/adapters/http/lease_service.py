@@ -52,7 +52,7 @@ class LeaseService:
         Raises:
             Refused: 503 before the first tick, 404 where there is no such service.
         """
-        return known_service(self.posted().board, service)
+        return known_service(self.posted().snapshot, service)
 
     def ask(self, service: str, asked: LeaseRequest, now: float) -> Exchange:
         """Return what a gateway is told.
@@ -115,8 +115,8 @@ class LeaseService:
         if posted is not None:
             self._heed(posted, now)
         for service, counter in list(self._counters.items()):
-            view = posted.board.services.get(service) if posted else None
-            if posted is None or view is None or view.offer is None:
+            view = posted.snapshot.services.get(service) if posted else None
+            if posted is None or view is None or view.published_limit is None:
                 continue
             counter.look(posted, view, now)
             if not counter.instances:
@@ -129,14 +129,14 @@ class LeaseService:
     def _counter(self, service: str, now: float) -> ShareLedger:
         posted = self.posted()
         self._heed(posted, now)
-        if not posted.board.leader:
+        if not posted.snapshot.leader:
             raise RequestProblem(503, "another replica hands out limits; ask again", SOON_S)
-        view = known_service(posted.board, service)
-        if view.offer is None:
+        view = known_service(posted.snapshot, service)
+        if view.published_limit is None:
             detail = view.error or "its limit is not known yet"
             raise RequestProblem(503, f"{service}: {detail}", SOON_S)
         age = posted.age_s(now)
-        if age >= over_at(view.offer, self._settings.stale_after_s):
+        if age >= over_at(view.published_limit, self._settings.stale_after_s):
             raise RequestProblem(503, f"{service}: the last tick was {age:.0f} s ago", SOON_S)
         counter = self._counters.get(service)
         if counter is None:
@@ -150,7 +150,7 @@ class LeaseService:
 
         Once it is our turn, gateways say first what they still hold of the other's.
         """
-        if not posted.board.leader:
+        if not posted.snapshot.leader:
             self._counters.clear()
             self._learning_until = now + self._learning_s
 

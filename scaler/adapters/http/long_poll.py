@@ -26,8 +26,8 @@ class LongPoll:
         clock: the desk's.
     """
 
-    def __init__(self, desk: LeaseService, clock: Callable[[], float]) -> None:
-        self._desk, self._clock = desk, clock
+    def __init__(self, lease_service: LeaseService, clock: Callable[[], float]) -> None:
+        self._lease_service, self._clock = lease_service, clock
         self._rooms: dict[str, dict[str, _Waiting]] = {}
         self._rounds: dict[str, asyncio.TimerHandle] = {}
         self._rested_at = 0.0
@@ -49,7 +49,7 @@ class LongPoll:
             _resolve(older[1], None)  # it has come back: nobody waits there any more
         room[asked.instance] = (asked, future)
         timer = loop.call_later(seconds, _resolve, future, None)
-        if self._desk.unsettled(service, asked):
+        if self._lease_service.unsettled(service, asked):
             self.stir(service)
         try:
             return await future
@@ -77,7 +77,7 @@ class LongPoll:
         """Look after the desk until cancelled."""
         while True:
             await asyncio.sleep(BEAT_S)
-            self._desk.sweep(self._clock())
+            self._lease_service.sweep(self._clock())
             self.stir_all()
 
     def close(self) -> None:
@@ -100,13 +100,15 @@ class LongPoll:
         with contextlib.suppress(
             RequestProblem
         ):  # they are told so when they have waited long enough
-            answers = self._desk.changed(service, (asked for asked, _ in waiting), self._clock())
+            answers = self._lease_service.changed(
+                service, (asked for asked, _ in waiting), self._clock()
+            )
             for (_, future), answer in zip(waiting, answers, strict=True):
                 if answer is not None:
                     _resolve(future, answer)
         ended = loop.time()
         self._rested_at = ended + REST * (ended - began)
-        if self._desk.stirred(service):
+        if self._lease_service.stirred(service):
             self.stir(service)
 
 

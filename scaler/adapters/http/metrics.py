@@ -26,7 +26,7 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     (
         "tidegate_forecast_age_seconds",
         "Seconds from the forecast's origin to the tick.",
-        lambda view: view.at - view.fan.origin if view.fan else None,
+        lambda view: view.at - view.forecast.origin if view.forecast else None,
     ),
     (
         "tidegate_forecast_coverage_ratio",
@@ -73,12 +73,12 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     (
         "tidegate_limit_requests_per_second",
         "What all gateways together may admit.",
-        lambda view: view.offer.limit.qps if view.offer else None,
+        lambda view: view.published_limit.limit.qps if view.published_limit else None,
     ),
     (
         "tidegate_safe_limit_requests_per_second",
         "What they admit when they have not heard of tidegate for long.",
-        lambda view: view.offer.safe.qps if view.offer else None,
+        lambda view: view.published_limit.safe.qps if view.published_limit else None,
     ),
     (
         "tidegate_policy_error",
@@ -121,10 +121,10 @@ class Telemetry:
         self._codes: dict[int, Counter] = {}
         self.registry.register(_SnapshotCollector(holder, self))
 
-    def observe(self, board: Snapshot) -> None:
+    def observe(self, snapshot: Snapshot) -> None:
         """Count one tick; call it once for each board that is published."""
-        self._ticks.observe(board.seconds)
-        for view in board.services.values():
+        self._ticks.observe(snapshot.seconds)
+        for view in snapshot.services.values():
             if view.decision is not None:
                 self._decisions.labels(view.decision.plan.reason.value).inc()
 
@@ -150,8 +150,8 @@ class _SnapshotCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         posted = self._holder.latest()
-        board = posted.board if posted else None
-        views = list(board.services.values()) if board else []
+        snapshot = posted.snapshot if posted else None
+        views = list(snapshot.services.values()) if snapshot else []
         for name, text, value in _GAUGES:
             yield _family(name, text, views, value)
         yield from _labelled(views)
@@ -162,12 +162,12 @@ class _SnapshotCollector(Collector):
         for service, count in self._telemetry.gateways().items():
             gateways.add_metric((service,), count)
         yield gateways
-        if board is not None:
+        if snapshot is not None:
             yield GaugeMetricFamily(
-                "tidegate_tick_timestamp_seconds", "When the last tick began.", value=board.at
+                "tidegate_tick_timestamp_seconds", "When the last tick began.", value=snapshot.at
             )
             yield GaugeMetricFamily(
-                "tidegate_leader", "1 if this replica acts.", value=float(board.leader)
+                "tidegate_leader", "1 if this replica acts.", value=float(snapshot.leader)
             )
 
 
@@ -195,8 +195,8 @@ def _labelled(views: list[ServiceView]) -> Iterable[Metric]:
         "tidegate_condition", "1 where a condition is true.", labels=("item", "kind")
     )
     for view in views:
-        if view.offer is not None:
-            binding.add_metric((view.item_id, view.offer.limit.reason.value), 1.0)
+        if view.published_limit is not None:
+            binding.add_metric((view.item_id, view.published_limit.limit.reason.value), 1.0)
         if view.decision is not None:
             plans.add_metric((view.item_id, view.decision.plan.reason.value), 1.0)
         if view.trust is not None:

@@ -29,18 +29,20 @@ def bad_field(field: str, found: str) -> RequestProblem:
     return RequestProblem(422, f"{field}: {found}", field=field)
 
 
-def known_service(board: Snapshot, service: str) -> ServiceView:
+def known_service(snapshot: Snapshot, service: str) -> ServiceView:
     """Return a service of the board.
 
     Raises:
         Refused: 404, with the names that are alike.
     """
-    view = board.services.get(service)
+    view = snapshot.services.get(service)
     if view is not None:
         return view
-    near = get_close_matches(service[:200], board.services, n=5, cutoff=0.5)
+    near = get_close_matches(service[:200], snapshot.services, n=5, cutoff=0.5)
     name = service.rpartition("/")[2]
-    near += [other for other in board.services if other.endswith("/" + name) and other not in near]
+    near += [
+        other for other in snapshot.services if other.endswith("/" + name) and other not in near
+    ]
     shown = service if len(service) <= 200 else service[:200] + "..."
     hint = f"; there is {', '.join(near[:5])}" if near else ""
     raise RequestProblem(404, f"no service {shown!r}{hint}", near=near[:5])

@@ -19,11 +19,11 @@ from scaler.adapters.http.schemas import ReportBody
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.http.views import (
     Json,
-    board_view,
     explained,
     forecast_view,
     number,
     plan_view,
+    snapshot_view,
     whole,
 )
 from scaler.control.snapshot import ServiceView
@@ -80,13 +80,13 @@ def add_limits(app: FastAPI, limits: LeaseRoutes) -> None:
     )
 
 
-def add_views(app: FastAPI, desk: LeaseService, stream: EventStream) -> None:
+def add_views(app: FastAPI, lease_service: LeaseService, stream: EventStream) -> None:
     """Add what people and the page look at."""
     told = problems(401, 404, 422, 503)
 
     def add(path: str, name: str, text: str, render: Callable[[ServiceView], Json]) -> None:
         async def read(service: ServiceName) -> Response:
-            return JSONResponse(render(desk.view(service)))
+            return JSONResponse(render(lease_service.view(service)))
 
         app.add_api_route(
             path + "/{service:path}", read, name=name, operation_id=name, description=text,
@@ -101,7 +101,7 @@ def add_views(app: FastAPI, desk: LeaseService, stream: EventStream) -> None:
 
     async def list_services() -> Response:
         """Return a line for each service."""
-        return JSONResponse(board_view(desk.posted().board))
+        return JSONResponse(snapshot_view(lease_service.posted().snapshot))
 
     app.add_api_route(
         "/v1/services", list_services, response_model=None,
@@ -111,7 +111,7 @@ def add_views(app: FastAPI, desk: LeaseService, stream: EventStream) -> None:
     async def follow(
         service: Annotated[str | None, Query(description="sent whole, beside the others")] = None,
     ) -> Response:
-        """Follow every tick as server-sent events: `board`, and `service` where one is named."""
+        """Follow every tick as server-sent events: `snapshot`, and `service` where one is named."""
         events = stream.events(service)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")

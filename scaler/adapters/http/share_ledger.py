@@ -204,14 +204,14 @@ class ShareLedger:
 
     def _renew_frame(self, view: ServiceView, cell: int) -> None:
         """Take in what the limit is now; it is a new state if gateways would act differently."""
-        assert view.offer is not None
-        now = aged(view.offer, cell)
+        assert view.published_limit is not None
+        now = aged(view.published_limit, cell)
         frame = (
             now.qps,
             now.steps,
-            view.offer.limit,
-            view.offer.safe,
-            view.offer.classes,
+            view.published_limit.limit,
+            view.published_limit.safe,
+            view.published_limit.classes,
             _asked_of(view),
         )
         self._view, self._cell, self._now = view, cell, now

@@ -15,7 +15,7 @@ from scaler.control.snapshot import Snapshot
 class HeldSnapshot:
     """A board, and when what it says was true, in monotonic seconds."""
 
-    board: Snapshot
+    snapshot: Snapshot
     since: float
 
     def age_s(self, now: float) -> float:
@@ -35,10 +35,10 @@ class SnapshotHolder:
         self._lock = threading.Lock()
         self._listeners: dict[Callable[[], None], asyncio.AbstractEventLoop] = {}
 
-    def publish(self, board: Snapshot) -> None:
+    def publish(self, snapshot: Snapshot) -> None:
         """Make a board the latest one and wake who listens. Call it from any thread."""
         # The board shows the world as it was when the tick began.
-        posted = HeldSnapshot(board, self.clock() - board.seconds)
+        posted = HeldSnapshot(snapshot, self.clock() - snapshot.seconds)
         with self._lock:
             self._posted = posted
             listeners = list(self._listeners.items())
@@ -60,7 +60,7 @@ class SnapshotHolder:
     def leads(self, stale_after_s: float) -> bool:
         """Whether that tick says that it is for this replica to hand out limits."""
         posted = self._posted
-        return posted is not None and posted.board.leader and self.is_fresh(stale_after_s)
+        return posted is not None and posted.snapshot.leader and self.is_fresh(stale_after_s)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called on the running event loop after each tick."""

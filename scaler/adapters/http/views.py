@@ -52,7 +52,7 @@ _LIMIT = {
 
 def summary(view: ServiceView) -> Json:
     """Return one line of a service."""
-    decision, offer = view.decision, view.offer
+    decision, published = view.decision, view.published_limit
     return {
         "service": view.item_id,
         "at": view.at,
@@ -63,8 +63,8 @@ def summary(view: ServiceView) -> Json:
         "ready": view.ready,
         "floor": decision.plan.replicas if decision else None,
         "hpa_replicas": view.hpa_replicas,
-        "limit_qps": number(offer.limit.qps) if offer else None,
-        "binding": offer.limit.reason.value if offer else None,
+        "limit_qps": number(published.limit.qps) if published else None,
+        "binding": published.limit.reason.value if published else None,
         "trusted": is_trusted(view),
         "error": view.error,
     }
@@ -75,7 +75,7 @@ def forecast_view(view: ServiceView) -> Json:
     return {
         "service": view.item_id,
         "at": view.at,
-        "fan": _fan(view.fan) if view.fan else None,
+        "fan": _forecast(view.forecast) if view.forecast else None,
         "trust": _trust(view.trust) if view.trust else None,
         "trusted": is_trusted(view),
     }
@@ -91,7 +91,7 @@ def plan_view(view: ServiceView) -> Json:
         "max_replicas": policy.scale.max_replicas,
         "wanted": decision.plan.wanted if decision else None,
         "why": decision.why() if decision else None,
-        "limit": _offer(view.offer) if view.offer else None,
+        "limit": _published_limit(view.published_limit) if view.published_limit else None,
         "events": [
             {
                 "name": event.name,
@@ -129,14 +129,14 @@ def whole(view: ServiceView) -> Json:
     }
 
 
-def board_view(board: Snapshot) -> Json:
+def snapshot_view(snapshot: Snapshot) -> Json:
     """Return a tick, with one line for each service."""
     return {
-        "tick": board.tick,
-        "at": number(board.at),
-        "seconds": number(board.seconds),
-        "leader": board.leader,
-        "services": [summary(board.services[name]) for name in sorted(board.services)],
+        "tick": snapshot.tick,
+        "at": number(snapshot.at),
+        "seconds": number(snapshot.seconds),
+        "leader": snapshot.leader,
+        "services": [summary(snapshot.services[name]) for name in sorted(snapshot.services)],
     }
 
 
@@ -151,14 +151,14 @@ def _words(view: ServiceView) -> Iterable[str]:
     decision = view.decision
     if decision is not None:
         yield from _decision_words(decision)
-    if view.offer is not None:
-        reason = view.offer.limit.reason.value
+    if view.published_limit is not None:
+        reason = view.published_limit.limit.reason.value
         yield (
-            f"Gateways may admit {view.offer.limit.qps:.0f} requests per second: "
-            f"{_LIMIT.get(reason, reason)} ({view.offer.ready_replicas} ready)."
+            f"Gateways may admit {view.published_limit.limit.qps:.0f} requests per second: "
+            f"{_LIMIT.get(reason, reason)} ({view.published_limit.ready_replicas} ready)."
         )
         safe = view.policy.safe_qps
-        safe_qps = view.offer.safe.qps if safe is None else safe
+        safe_qps = view.published_limit.safe.qps if safe is None else safe
         yield f"If they do not hear of tidegate for long they admit {safe_qps:.0f}."
     if view.hpa_replicas is not None:
         yield f"A plain autoscaler would have {view.hpa_replicas} replicas now."
@@ -190,13 +190,13 @@ def _decision_words(decision: Decision) -> Iterable[str]:
     yield f"The floor is {plan.replicas} replicas{wanted}: {why}."
 
 
-def _fan(fan: PublishedForecast) -> Json:
+def _forecast(published_forecast: PublishedForecast) -> Json:
     return {
-        "origin": fan.origin,
-        "step_s": fan.step_s,
-        "levels": list(fan.levels),
-        "values": [[number(qps) for qps in row] for row in fan.values.tolist()],
-        "source": fan.source,
+        "origin": published_forecast.origin,
+        "step_s": published_forecast.step_s,
+        "levels": list(published_forecast.levels),
+        "values": [[number(qps) for qps in row] for row in published_forecast.values.tolist()],
+        "source": published_forecast.source,
     }
 
 
@@ -210,19 +210,19 @@ def _trust(trust: Trust) -> Json:
     }
 
 
-def _offer(offer: PublishedLimit) -> Json:
+def _published_limit(published: PublishedLimit) -> Json:
     return {
-        "qps": number(offer.limit.qps),
-        "burst": offer.limit.burst,
-        "max_inflight": offer.limit.max_inflight,
-        "reason": offer.limit.reason.value,
-        "ready_replicas": offer.ready_replicas,
-        "replica_qps": number(offer.replica_qps),
-        "safe_qps": number(offer.safe.qps),
-        "safe_reason": offer.safe.reason.value,
+        "qps": number(published.limit.qps),
+        "burst": published.limit.burst,
+        "max_inflight": published.limit.max_inflight,
+        "reason": published.limit.reason.value,
+        "ready_replicas": published.ready_replicas,
+        "replica_qps": number(published.replica_qps),
+        "safe_qps": number(published.safe.qps),
+        "safe_reason": published.safe.reason.value,
         "schedule": [
             {"in_s": step.in_s, "qps": number(step.qps), "reason": step.reason.value}
-            for step in offer.schedule
+            for step in published.schedule
         ],
         "classes": [
             {
@@ -232,7 +232,7 @@ def _offer(offer: PublishedLimit) -> Json:
                 "ceiling_qps": c.ceiling_qps,
                 "then": c.then.value,
             }
-            for c in offer.classes
+            for c in published.classes
         ],
     }
 

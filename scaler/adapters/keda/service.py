@@ -165,7 +165,7 @@ class ExternalScaler:
         posted = self._holder.latest()
         if posted is None:
             return None
-        view = known_service(posted.board, trigger.service)
+        view = known_service(posted.snapshot, trigger.service)
         return _ServiceAt(view, posted.age_s(self._holder.clock()))
 
     def _active(self, trigger: Trigger, seen: _ServiceAt) -> bool:

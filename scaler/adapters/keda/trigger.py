@@ -82,7 +82,7 @@ def read_trigger(namespace: str, name: str, metadata: Mapping[str, str]) -> Trig
         TriggerError: a key or a value breaks a rule.
 
     >>> read_trigger("prod", "shop", {"scalerAddress": "tidegate:9090", "metric": "qps"}).metric
-    <Metric.QPS: 'qps'>
+    <TriggerMetric.QPS: 'qps'>
     """
     metric = _metric(metadata.get("metric", TriggerMetric.REPLICAS))
     for key, value in metadata.items():

@@ -89,7 +89,7 @@ class KubernetesApi:
     """
 
     api: client.ApiClient
-    patience: RetryPolicy = field(default_factory=RetryPolicy)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
@@ -152,7 +152,7 @@ class KubernetesApi:
         while True:
             asked_s = 0.0
             try:
-                answer, status = self._sent(request, self.patience.read_s)
+                answer, status = self._sent(request, self.retry_policy.read_s)
                 body = self._read(request, answer)
                 if status < 300:
                     return _decoded(request, body)
@@ -163,9 +163,9 @@ class KubernetesApi:
             except ClusterUnreachableError as away:
                 error = away
             failed += 1
-            wait = self.patience.wait_s(failed, asked_s, self.jitter())
+            wait = self.retry_policy.wait_s(failed, asked_s, self.jitter())
             spent = self.clock() - began
-            if failed >= self.patience.attempts or spent + wait > self.patience.budget_s:
+            if failed >= self.retry_policy.attempts or spent + wait > self.retry_policy.budget_s:
                 raise ClusterUnreachableError(f"{error}; gave up after {failed} tries") from error
             self.sleep(wait)
 
@@ -178,7 +178,7 @@ class KubernetesApi:
             body=request.body,
             auth_settings=["BearerToken"],
         )
-        timeout = (self.patience.connect_s, read_s)
+        timeout = (self.retry_policy.connect_s, read_s)
         try:
             answer = self.api.call_api(method, url, headers, body, _request_timeout=timeout)
         except (HTTPError, HTTPException, OSError, client.ApiException) as error:
@@ -195,7 +195,9 @@ class KubernetesApi:
 
 
 def connected(
-    kubeconfig: Path | None = None, context: str | None = None, patience: RetryPolicy | None = None
+    kubeconfig: Path | None = None,
+    context: str | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> KubernetesApi:
     """Return the API server of a kubeconfig file; with neither, of the pod that we run in.
 
@@ -219,7 +221,7 @@ def connected(
         ) from error
     settings.retries = False  # they are ours to make
     settings.connection_pool_maxsize = 32  # threads of one tick
-    return KubernetesApi(client.ApiClient(settings), patience or RetryPolicy())
+    return KubernetesApi(client.ApiClient(settings), retry_policy or RetryPolicy())
 
 
 def _from_file(name: str | None, context: str | None, settings: client.Configuration) -> None:

@@ -228,5 +228,5 @@ def candidate(
 
     So it ends within seconds even where nobody answers.
     """
-    hasty = replace(api, patience=RetryPolicy(attempts=1, connect_s=1.0, read_s=2.0))
+    hasty = replace(api, retry_policy=RetryPolicy(attempts=1, connect_s=1.0, read_s=2.0))
     return LeaderElector(Election(hasty, terms, now), terms.retry_s, changed)

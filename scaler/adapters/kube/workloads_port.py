@@ -30,7 +30,13 @@ from scaler.control.snapshot import Condition, ConditionKind, ServiceView, with_
 from scaler.decision.lead_time import lead_time_s
 from scaler.decision.trust import Standing
 from scaler.errors import ClusterError, ClusterUnreachableError
-from scaler.hpa.floor_ownership import FloorWish, Refusal, Target, contested_remedy, patience_s
+from scaler.hpa.floor_ownership import (
+    FloorWish,
+    Refusal,
+    Target,
+    contested_remedy,
+    revert_backoff_s,
+)
 from scaler.policy.policy import Mode, Policy
 
 LOGGER = logging.getLogger(__name__)
@@ -210,7 +216,7 @@ class ClusterWorkloads:
         outcome = self._cluster.set_floor(wish)
         if outcome.refusal is Refusal.CONTESTED:
             standing.reverts += 1
-            standing.patient_until = now + patience_s(standing.reverts)
+            standing.patient_until = now + revert_backoff_s(standing.reverts)
             standing.manager = outcome.manager or "somebody"
             contested = self._contested(view, standing)
             self._tell(view, standing, "FloorContested", contested.message, now, warning=True)
@@ -265,7 +271,7 @@ class ClusterWorkloads:
             limit_qps=decision.limit.qps if decision is not None else None,
             trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
             conditions=with_condition(view.conditions, condition),
-            published=view.memory if decision is not None else kept.published,
+            published=view.checkpoint if decision is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)
 

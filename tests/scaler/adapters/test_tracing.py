@@ -19,7 +19,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.tracing import Tracing
 from scaler.control.loop import ControlLoop
 from scaler.errors import ServingError
-from tests.scaler.adapters.http.snapshots import board
+from tests.scaler.adapters.http.snapshots import snapshot
 from tests.scaler.control.test_loop import START, STEP, Demand, Flat, Replicas, watched
 
 
@@ -94,7 +94,7 @@ def test_a_tick_is_a_trace_that_says_where_its_time_went():
 
 def test_a_request_joins_the_trace_of_who_asks():
     holder = SnapshotHolder()
-    holder.publish(board())
+    holder.publish(snapshot())
     with collecting() as (url, collector):
         tracing = Tracing(url)
         app = create_app(holder, ApiSettings(learning_s=0.0), epoch="c0ff")
@@ -113,7 +113,7 @@ def test_a_collector_that_is_away_holds_nothing_up():
     tracing = Tracing("http://127.0.0.1:9")
     began = time.monotonic()
     for _ in range(100):
-        tracing.tick(board)()
+        tracing.tick(snapshot)()
     assert time.monotonic() - began < 2.0
     tracing.close()
     assert time.monotonic() - began < 8.0

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import grpc
 import pytest
@@ -22,9 +21,9 @@ from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.conformance.setup import free_port
-from tests.scaler.adapters.http.snapshots import board
+from tests.paths import ROOT
+from tests.scaler.adapters.http.snapshots import snapshot
 
-ROOT = Path(__file__).resolve().parents[3]
 RUN = ["run", "--prometheus", "http://127.0.0.1:9"]
 
 
@@ -48,7 +47,7 @@ def test_grpc_is_served_beside_http_by_the_same_rules(tmp_path, capsys):
     )
     with contextlib.ExitStack() as stack:
         publish = _serve(args, stack, None)
-        publish(board())
+        publish(snapshot())
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             with pytest.raises(grpc.RpcError) as caught:
                 asked(channel)

@@ -50,8 +50,8 @@ class Recorded:
 
 
 def learner(traffic):
-    pasts = DemandHistory(traffic, STEP)
-    return pasts, CapacityTracker(traffic, pasts, STEP)
+    demand_history = DemandHistory(traffic, STEP)
+    return demand_history, CapacityTracker(traffic, demand_history, STEP)
 
 
 def test_a_given_capacity_is_not_learned():
@@ -62,8 +62,8 @@ def test_a_given_capacity_is_not_learned():
 
 def test_the_past_teaches_it_at_once_where_the_policy_says_how_to_ask_for_replicas():
     policy = replace(LEARNING, replicas_query="replicas")
-    pasts, capacities = learner(Recorded())
-    pasts.take_up([policy], NOW)
+    demand_history, capacities = learner(Recorded())
+    demand_history.take_up([policy], NOW)
     capacities.look_back([policy], NOW)
     capacities.learn([policy], NOW)
     assert capacities.of(policy).qps == pytest.approx(53.95, rel=0.02)
@@ -71,8 +71,8 @@ def test_the_past_teaches_it_at_once_where_the_policy_says_how_to_ask_for_replic
 
 def test_a_past_that_cannot_be_read_is_the_reason_why_nothing_is_known():
     policy = replace(LEARNING, replicas_query="replicas")
-    pasts, capacities = learner(Recorded(faults={"replicas": "returns 3 series"}))
-    pasts.take_up([policy], NOW)
+    demand_history, capacities = learner(Recorded(faults={"replicas": "returns 3 series"}))
+    demand_history.take_up([policy], NOW)
     capacities.look_back([policy], NOW)
     assert "returns 3 series" in capacities.of(policy)
 
@@ -105,8 +105,8 @@ def test_what_is_not_known_is_no_moment(load, latency):
 
 def test_one_service_a_tick_is_learned_and_each_again_after_an_hour():
     policies = [replace(LEARNING, item_id=f"shop/{i}", replicas_query="replicas") for i in "ab"]
-    pasts, capacities = learner(Recorded())
-    pasts.take_up(policies, NOW)
+    demand_history, capacities = learner(Recorded())
+    demand_history.take_up(policies, NOW)
     capacities.look_back(policies, NOW)
     known = lambda: [not isinstance(capacities.of(one), str) for one in policies]  # noqa: E731
     capacities.learn(policies, NOW)

@@ -14,16 +14,16 @@ TRUST = Trust(0.96, 0.94, 0.7, 1.4, loss=12.0, rival_loss=10.0, standing=Standin
 
 
 def test_what_is_kept_comes_back():
-    memory = ServiceCheckpoint(
+    checkpoint = ServiceCheckpoint(
         Capacity(50.0, CapacityReason.LEARNED, 48.0, 53.0), 0.9, {"black-friday": 1200.0}, TRUST
     )
-    assert from_plain(json.loads(json.dumps(to_plain(memory)))) == memory
+    assert from_plain(json.loads(json.dumps(to_plain(checkpoint)))) == checkpoint
 
 
 @given(st.floats(1e-3, 1e9), st.floats(0.5, 1.0), st.floats(1.0, 2.0))
 def test_rounding_leaves_a_capacity_within_its_span(qps, below, above):
-    memory = ServiceCheckpoint(Capacity(qps, CapacityReason.LEARNED, qps * below, qps * above))
-    kept = from_plain(to_plain(memory)).capacity
+    checkpoint = ServiceCheckpoint(Capacity(qps, CapacityReason.LEARNED, qps * below, qps * above))
+    kept = from_plain(to_plain(checkpoint)).capacity
     assert kept.qps == pytest.approx(qps, rel=1e-3)
 
 

@@ -115,41 +115,41 @@ def watched(name="shop/web", **changes):
 @pytest.fixture
 def world():
     traffic, models, cluster = Demand(shop_web=200.0, shop_api=400.0), Flat(), Replicas()
-    boards = []
+    snapshots = []
     return (
         traffic,
         models,
         cluster,
-        boards,
-        ControlLoop(traffic, models, cluster, STEP, boards.append),
+        snapshots,
+        ControlLoop(traffic, models, cluster, STEP, snapshots.append),
     )
 
 
 def after(loop, watch, seconds, tick=15):
     """Run ticks for some seconds; return the last board."""
-    board = None
+    snapshot = None
     for now in np.arange(START, START + seconds, tick):
-        board = loop.tick(watch, float(now))
-    return board
+        snapshot = loop.tick(watch, float(now))
+    return snapshot
 
 
 def test_a_tick_publishes_what_the_forecast_asks_for(world):
-    *_, boards, loop = world
-    board = after(loop, [watched()], 60)
-    view = board.services["shop/web"]
+    *_, snapshots, loop = world
+    snapshot = after(loop, [watched()], 60)
+    view = snapshot.services["shop/web"]
     # The largest demand is between 200 x 1.15 and 200 x 1.25; 40 QPS per replica.
     assert 6 <= view.decision.plan.replicas <= 7
-    assert view.fan.values.shape == (30, 5)
+    assert view.forecast.values.shape == (30, 5)
     assert view.error is None
-    assert boards[-1] is board
-    assert [b.tick for b in boards] == [1, 2, 3, 4]
+    assert snapshots[-1] is snapshot
+    assert [b.tick for b in snapshots] == [1, 2, 3, 4]
 
 
 def test_a_service_that_cannot_be_asked_fails_alone(world):
     traffic, *_, loop = world
     traffic.faults["shop/api"] = "the query 'x' returns 3 series, but must return one"
-    board = after(loop, [watched(), watched("shop/api")], 60)
-    broken, fine = board.services["shop/api"], board.services["shop/web"]
+    snapshot = after(loop, [watched(), watched("shop/api")], 60)
+    broken, fine = snapshot.services["shop/api"], snapshot.services["shop/web"]
     (fresh,) = [c for c in broken.conditions if c.kind is ConditionKind.DATA_FRESH]
     assert (fresh.status, fresh.reason) == (False, "QueryFailed")
     assert "3 series" in fresh.message
@@ -160,15 +160,15 @@ def test_a_service_that_cannot_be_asked_fails_alone(world):
 def test_a_workload_that_is_away_fails_alone(world):
     *_, cluster, _, loop = world
     cluster.away["shop/api"] = "HorizontalPodAutoscaler shop/api does not exist"
-    board = after(loop, [watched(), watched("shop/api")], 30)
-    assert board.services["shop/api"].error == "HorizontalPodAutoscaler shop/api does not exist"
-    assert board.services["shop/web"].decision is not None
+    snapshot = after(loop, [watched(), watched("shop/api")], 30)
+    assert snapshot.services["shop/api"].error == "HorizontalPodAutoscaler shop/api does not exist"
+    assert snapshot.services["shop/web"].decision is not None
 
 
 def test_without_a_forecast_the_scaler_is_reactive_and_says_so(world):
     *_, loop = world
-    board = after(loop, [watched(model=None)], 60)
-    view = board.services["shop/web"]
+    snapshot = after(loop, [watched(model=None)], 60)
+    view = snapshot.services["shop/web"]
     assert view.decision.plan.replicas == 5  # 200 / (50 x 0.8)
     assert view.decision.demand.reason.value == "reactive"
     (trusted,) = [c for c in view.conditions if c.kind is ConditionKind.FORECAST_TRUSTED]
@@ -182,20 +182,20 @@ def test_an_outage_holds_the_plan_and_what_comes_after_it_is_distrusted(world):
     before = after(loop, watch, 120).services["shop/web"].decision.plan.replicas
     traffic.faults["shop/web"] = "no answer within 5 s"
     for now in np.arange(START + 120, START + 600, 15):
-        board = loop.tick(watch, float(now))
-    assert board.services["shop/web"].decision.plan.replicas == before
+        snapshot = loop.tick(watch, float(now))
+    assert snapshot.services["shop/web"].decision.plan.replicas == before
     del traffic.faults["shop/web"]
     traffic.qps["shop/web"] = 20.0  # a rate that reaches back into the outage
     for now in np.arange(START + 600, START + 800, 15):
-        board = loop.tick(watch, float(now))
-    assert board.services["shop/web"].decision.plan.replicas >= 5  # 200 / 40
+        snapshot = loop.tick(watch, float(now))
+    assert snapshot.services["shop/web"].decision.plan.replicas >= 5  # 200 / 40
 
 
 def test_a_forecast_is_judged_by_what_happened(world):
     _, models, *_, loop = world
     models.factor = 0.3  # it foresees a third of what comes
-    board = after(loop, [watched()], 3600)
-    view = board.services["shop/web"]
+    snapshot = after(loop, [watched()], 3600)
+    view = snapshot.services["shop/web"]
     assert view.trust.coverage < 0.2
     assert view.decision.plan.replicas >= 5  # what is observed is the least
 
@@ -203,8 +203,8 @@ def test_a_forecast_is_judged_by_what_happened(world):
 def test_a_changed_policy_holds_from_the_next_tick_on(world):
     *_, loop = world
     after(loop, [watched()], 60)
-    board = loop.tick([watched(scale=ScalePolicy(9, 60))], START + 75)
-    assert board.services["shop/web"].decision.plan.replicas == 9
+    snapshot = loop.tick([watched(scale=ScalePolicy(9, 60))], START + 75)
+    assert snapshot.services["shop/web"].decision.plan.replicas == 9
 
 
 def test_a_policy_that_is_gone_is_gone_and_comes_back_afresh(world):
@@ -221,23 +221,25 @@ def test_forecasts_are_made_once_per_step_and_the_champion_looked_up_then(world)
 
 
 def test_a_board_says_whether_this_replica_leads():
-    boards, leads = [], [True, False]
-    loop = ControlLoop(Demand(shop_web=200.0), Flat(), Replicas(), STEP, boards.append, leads.pop)
+    snapshots, leads = [], [True, False]
+    loop = ControlLoop(
+        Demand(shop_web=200.0), Flat(), Replicas(), STEP, snapshots.append, leads.pop
+    )
     after(loop, [watched()], 30)
-    assert [board.leader for board in boards] == [False, True]
+    assert [snapshot.leader for snapshot in snapshots] == [False, True]
 
 
 def test_a_capacity_that_is_edited_holds_from_the_next_tick_on(world):
     *_, loop = world
     after(loop, [watched(model=None)], 60)
-    board = loop.tick([watched(model=None, capacity_qps=25.0)], START + 75)
-    assert board.services["shop/web"].decision.plan.replicas == 10  # 200 / (25 x 0.8)
+    snapshot = loop.tick([watched(model=None, capacity_qps=25.0)], START + 75)
+    assert snapshot.services["shop/web"].decision.plan.replicas == 10  # 200 / (25 x 0.8)
 
 
 def test_a_service_whose_capacity_is_not_known_yet_says_so_and_is_left_alone(world):
     *_, cluster, _, loop = world
-    board = after(loop, [watched(capacity_qps=None, slo=Slo(0.5, query="p99"))], 60)
-    view = board.services["shop/web"]
+    snapshot = after(loop, [watched(capacity_qps=None, slo=Slo(0.5, query="p99"))], 60)
+    view = snapshot.services["shop/web"]
     assert "capacity is not known yet" in view.error
     assert [(c.kind, c.status, c.reason) for c in view.conditions] == [
         (ConditionKind.DATA_FRESH, True, "Observed"), (ConditionKind.READY, False, "NotDecided"),
@@ -249,7 +251,7 @@ def test_who_takes_over_starts_with_what_was_remembered(world):
     *_, loop = world
     first = after(loop, [watched()], 3600).services["shop/web"]
     successor = ControlLoop(Demand(shop_web=200.0), Flat(0.3), Replicas(), STEP, lambda _: None)
-    start = replace(watched(), remembered=first.memory)
+    start = replace(watched(), checkpoint=first.checkpoint)
     trust = successor.tick([start], START + 3600).services["shop/web"].trust
     assert trust.seconds == pytest.approx(first.trust.seconds, rel=1e-3)
     assert trust.level == pytest.approx(first.trust.level, rel=1e-3)
@@ -257,8 +259,8 @@ def test_who_takes_over_starts_with_what_was_remembered(world):
 
 def test_a_memory_that_cannot_be_read_is_no_reason_not_to_decide(world):
     *_, loop = world
-    board = loop.tick([replace(watched(), remembered={"factor": "much"})], START)
-    assert board.services["shop/web"].error is None
+    snapshot = loop.tick([replace(watched(), checkpoint={"factor": "much"})], START)
+    assert snapshot.services["shop/web"].error is None
 
 
 def test_the_pasts_of_many_services_are_read_over_several_ticks(world):
@@ -267,7 +269,7 @@ def test_the_pasts_of_many_services_are_read_over_several_ticks(world):
     traffic.qps |= dict.fromkeys(names, 100.0)
     watch = [watched(name) for name in names]
     first = loop.tick(watch, START)
-    assert sum(view.fan is not None for view in first.services.values()) == AT_ONCE
+    assert sum(view.forecast is not None for view in first.services.values()) == AT_ONCE
     assert all(view.decision is not None for view in first.services.values())
     loop.tick(watch, START + 15)
-    assert all(view.fan is not None for view in loop.tick(watch, START + 60).services.values())
+    assert all(view.forecast is not None for view in loop.tick(watch, START + 60).services.values())

@@ -34,14 +34,14 @@ def ahead(qps, **changes):
     return replace(LeadDemand(qps, qps, qps, margin_qps=0.1 * qps), **changes)
 
 
-def sight(now, qps, foreseen=None, **changes):
+def observation(now, qps, foreseen=None, **changes):
     """What is known where ``qps`` is observed, of 10 warm replicas, and as much is foreseen."""
     said = ahead(qps) if foreseen is None else foreseen
     return replace(Observation(now, qps, said, warm=10.0, replica_qps=qps / 10), **changes)
 
 
 def dark(now):
-    return sight(now, NAN, NO_FORECAST)
+    return observation(now, NAN, NO_FORECAST)
 
 
 def after(*sights, policy=POLICY, state=None) -> list[Decision]:
@@ -60,7 +60,7 @@ def floor(decision):
 
 def test_a_decision_follows_demand_capacity_plan_and_limit():
     decision = decide(
-        sight(0.0, 700.0, ahead(880.0), latency_s=0.1), first_state(10, now=0.0), POLICY
+        observation(0.0, 700.0, ahead(880.0), latency_s=0.1), first_state(10, now=0.0), POLICY
     )
     assert decision.why() == {
         "demand": "forecast",
@@ -78,9 +78,9 @@ def test_a_decision_follows_demand_capacity_plan_and_limit():
 
 def test_a_lost_forecast_leaves_a_reactive_scaler():
     seen, lost, back = after(
-        sight(0.0, 800.0, ahead(960.0)),
-        sight(15.0, 800.0, ahead(NAN, margin_qps=80.0)),
-        sight(30.0, 800.0, ahead(960.0)),
+        observation(0.0, 800.0, ahead(960.0)),
+        observation(15.0, 800.0, ahead(NAN, margin_qps=80.0)),
+        observation(30.0, 800.0, ahead(960.0)),
     )
     assert [d.demand.reason for d in (seen, lost, back)] == [
         DemandReason.FORECAST,
@@ -93,13 +93,13 @@ def test_a_lost_forecast_leaves_a_reactive_scaler():
 
 
 def test_a_benched_model_is_not_listened_to():
-    (decision,) = after(sight(0.0, 800.0, ahead(5000.0, trusted=False, margin_qps=0.0)))
+    (decision,) = after(observation(0.0, 800.0, ahead(5000.0, trusted=False, margin_qps=0.0)))
     assert decision.demand.reason is DemandReason.REACTIVE
     assert floor(decision) == (10, PlanReason.WANTED)  # 800 / 80
 
 
 def test_when_all_is_lost_the_plan_holds_then_decays_and_is_never_zero():
-    decisions = after(sight(0.0, 1440.0), *map(dark, (15.0, 900.0, 1800.0, 2700.0, 1e6)))
+    decisions = after(observation(0.0, 1440.0), *map(dark, (15.0, 900.0, 1800.0, 2700.0, 1e6)))
     assert [floor(decision) for decision in decisions] == [
         (18, PlanReason.WANTED),  # 1440 / 80
         (18, PlanReason.HELD),
@@ -112,9 +112,9 @@ def test_when_all_is_lost_the_plan_holds_then_decays_and_is_never_zero():
 
 
 def test_when_data_are_back_the_plan_follows_them_at_once():
-    *_, up = after(sight(0.0, 1440.0), dark(15.0), dark(3600.0), sight(3615.0, 1600.0))
+    *_, up = after(observation(0.0, 1440.0), dark(15.0), dark(3600.0), observation(3615.0, 1600.0))
     assert floor(up) == (20, PlanReason.WANTED)  # 1600 / 80
-    *_, down = after(sight(0.0, 1440.0), dark(15.0), dark(915.0), sight(930.0, 400.0))
+    *_, down = after(observation(0.0, 1440.0), dark(15.0), dark(915.0), observation(930.0, 400.0))
     assert floor(down) == (5, PlanReason.WANTED)  # 400 / 80; what was wanted long ago is forgotten
 
 
@@ -122,34 +122,40 @@ def test_steps_count_from_what_silence_has_left_not_from_the_plan_before_it():
     policy = replace(POLICY, scale=replace(POLICY.scale, max_step_up=3, max_step_down=1))
     start = first_state(18, now=0.0)
     *_, left, low = after(
-        dark(15.0), dark(2700.0), sight(2715.0, 240.0), policy=policy, state=start
+        dark(15.0), dark(2700.0), observation(2715.0, 240.0), policy=policy, state=start
     )
     assert floor(left) == (6, PlanReason.DECAYED)
     assert floor(low) == (5, PlanReason.STEP_DOWN)  # 6 - 1, not 18 - 1
-    *_, high = after(dark(15.0), dark(2700.0), sight(2715.0, 1440.0), policy=policy, state=start)
+    *_, high = after(
+        dark(15.0), dark(2700.0), observation(2715.0, 1440.0), policy=policy, state=start
+    )
     assert floor(high) == (9, PlanReason.STEP_UP)  # 6 + 3
 
 
 def test_a_plan_without_a_lifetime_is_stabilized_all_the_same():
     policy = replace(POLICY, scale=replace(POLICY.scale, lifetime_s=0.0, half_life_s=0.0))
-    *_, low = after(sight(0.0, 1440.0), sight(15.0, 400.0), policy=policy)
+    *_, low = after(observation(0.0, 1440.0), observation(15.0, 400.0), policy=policy)
     assert floor(low) == (18, PlanReason.STABILIZED)
 
 
 def test_the_stabilization_window_ends_when_it_says():
-    lows = after(sight(0.0, 1440.0), *[sight(15.0 * i, 800.0) for i in (1, 2, 3, 4)])[1:]
+    lows = after(observation(0.0, 1440.0), *[observation(15.0 * i, 800.0) for i in (1, 2, 3, 4)])[
+        1:
+    ]
     assert [floor(low) for low in lows] == [(18, PlanReason.STABILIZED)] * 3 + [
         (10, PlanReason.WANTED)
     ]
 
 
 def test_what_the_forecast_needs_again_soon_is_kept():
-    *_, dip = after(sight(0.0, 960.0), sight(100.0, 400.0, ahead(400.0, hold_qps=880.0)))
+    *_, dip = after(
+        observation(0.0, 960.0), observation(100.0, 400.0, ahead(400.0, hold_qps=880.0))
+    )
     assert floor(dip) == (11, PlanReason.NEEDED_AGAIN)  # 880 / 80; 400 / 80 = 5 now
 
 
 def test_overload_lowers_capacity_raises_replicas_and_recovers_slowly():
-    calm = sight(0.0, 800.0, over_slo=False)
+    calm = observation(0.0, 800.0, over_slo=False)
     late = replace(calm, now=15.0, over_slo=True)
     first, hit, again = after(calm, late, replace(late, now=30.0, replica_qps=70.0))
     assert [d.capacity.reason for d in (first, hit)] == [
@@ -168,7 +174,7 @@ def test_overload_lowers_capacity_raises_replicas_and_recovers_slowly():
 
 
 def test_replicas_that_are_short_are_not_taken_for_weak():
-    (decision,) = after(sight(0.0, 1500.0, over_slo=True))  # 150 each, and 100 are believed
+    (decision,) = after(observation(0.0, 1500.0, over_slo=True))  # 150 each, and 100 are believed
     assert decision.capacity.reason is CapacityReason.GIVEN
     assert floor(decision) == (19, PlanReason.WANTED)  # 1500 / 80
 
@@ -179,10 +185,10 @@ SALE = AnnouncedEvent("sale", starts=1000.0, ends=3000.0, multiplier=3.0)
 def test_an_announced_event_is_ready_for_at_its_start_and_not_counted_twice():
     policy = replace(POLICY, events=(SALE,))
     nows = (865.0, 880.0, 1000.0, 1200.0, 3000.0)
-    before, *_ = sights = [sight(now, 400.0) for now in nows]
+    before, *_ = sights = [observation(now, 400.0) for now in nows]
     assert before.now + policy.lead_s < SALE.starts
     # While it runs it is seen, and foreseen, at its height.
-    sights[3] = sight(1200.0, 1200.0)
+    sights[3] = observation(1200.0, 1200.0)
     decisions = after(*sights, policy=policy)
     assert [d.demand.event for d in decisions] == [None, "sale", "sale", None, None]
     assert [d.demand.qps for d in decisions] == [400.0, 1200.0, 1200.0, 1200.0, 400.0]
@@ -191,14 +197,14 @@ def test_an_announced_event_is_ready_for_at_its_start_and_not_counted_twice():
 
 def test_in_the_dark_an_event_still_raises_but_never_lowers():
     gala = replace(POLICY, events=(AnnouncedEvent("gala", 500.0, 5000.0, qps=800.0),))
-    *_, raised = after(sight(0.0, 400.0), dark(395.0), policy=gala)
+    *_, raised = after(observation(0.0, 400.0), dark(395.0), policy=gala)
     assert (raised.demand.reason, floor(raised)) == (
         DemandReason.EVENT,
         (10, PlanReason.WANTED),  # 800 / 80
     )
-    *_, kept = after(sight(0.0, 1440.0), dark(395.0), policy=gala)
+    *_, kept = after(observation(0.0, 1440.0), dark(395.0), policy=gala)
     assert (kept.demand.reason, floor(kept)) == (DemandReason.EVENT, (18, PlanReason.HELD))
-    *_, decayed = after(sight(0.0, 1440.0), dark(395.0), dark(4000.0), policy=gala)
+    *_, decayed = after(observation(0.0, 1440.0), dark(395.0), dark(4000.0), policy=gala)
     assert floor(decayed) == (10, PlanReason.WANTED)  # 18 have decayed below what the event needs
 
 
@@ -210,13 +216,13 @@ def test_in_the_dark_an_event_is_reached_by_steps():
 
 
 def test_nothing_ready_admits_nothing_whatever_is_planned():
-    (decision,) = after(sight(0.0, 800.0, warm=0.0))
+    (decision,) = after(observation(0.0, 800.0, warm=0.0))
     assert (decision.limit.qps, decision.limit.reason) == (0.0, LimitReason.NOTHING_READY)
     assert decision.plan.replicas == 10
 
 
 def test_a_limit_counts_a_warming_replica_by_what_it_serves():
-    (decision,) = after(sight(0.0, 800.0, warm=7.2))
+    (decision,) = after(observation(0.0, 800.0, warm=7.2))
     assert decision.limit.qps == pytest.approx(684.0)  # 7.2 x 100 x 0.95
 
 
@@ -226,7 +232,7 @@ def test_what_a_service_starts_from_is_held_until_something_is_known():
 
 
 @pytest.mark.parametrize(
-    "what", [sight(0.0, 800.0), dark(0.0)], ids=["all is known", "nothing is known"]
+    "what", [observation(0.0, 800.0), dark(0.0)], ids=["all is known", "nothing is known"]
 )
 def test_why_is_json_in_which_unknown_is_null(what):
     why = decide(what, DecisionState(Plan(9, PlanReason.WANTED, 9), 0.0), POLICY).why()

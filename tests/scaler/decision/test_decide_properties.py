@@ -77,8 +77,8 @@ def lives(draw):
 def lived(sights, policy, replicas):
     """Return each decision together with the state before it."""
     state, result = first_state(replicas, now=0.0), []
-    for sight in sights:
-        result.append((sight, state, decide(sight, state, policy)))
+    for observation in sights:
+        result.append((observation, state, decide(observation, state, policy)))
         state = result[-1][-1].state
     return result
 
@@ -88,9 +88,9 @@ replicas = st.integers(0, 200)
 
 @given(lives(), policies(), replicas)
 def test_the_same_state_and_the_same_sight_give_the_same_decision(sights, policy, start):
-    for sight, state, decision in lived(sights, policy, start):
-        assert decide(sight, state, policy).why() == decision.why()
-        assert decide(sight, state, policy).state == decision.state
+    for observation, state, decision in lived(sights, policy, start):
+        assert decide(observation, state, policy).why() == decision.why()
+        assert decide(observation, state, policy).state == decision.state
 
 
 @given(lives(), policies(), replicas)
@@ -101,8 +101,8 @@ def test_bounds_always_hold(sights, policy, start):
 
 @given(lives(), policies(), replicas)
 def test_a_limit_never_exceeds_what_is_ready(sights, policy, start):
-    for sight, _, decision in lived(sights, policy, start):
-        ready_qps = sight.warm * policy.capacity.qps * decision.state.factor
+    for observation, _, decision in lived(sights, policy, start):
+        ready_qps = observation.warm * policy.capacity.qps * decision.state.factor
         assert decision.limit.qps <= ready_qps * policy.limit.headroom * (1 + 1e-12)
         assert decision.limit.qps <= policy.limit.ceiling_qps
 
@@ -121,25 +121,25 @@ def test_more_that_is_observed_never_gives_fewer_replicas(sights, policy, start,
     # Once what a multiplier announced is observed, the event has come and asks for nothing more:
     # what is observed then counts as it is. So only events with a rate of their own are here.
     policy = replace(policy, events=tuple(event for event in policy.events if event.qps))
-    for sight, state, decision in lived(sights, policy, start):
-        louder = replace(sight, observed_qps=sight.observed_qps + more)
+    for observation, state, decision in lived(sights, policy, start):
+        louder = replace(observation, observed_qps=observation.observed_qps + more)
         assert decide(louder, state, policy).plan.replicas >= decision.plan.replicas
 
 
 @given(lives(), policies(), replicas, qps)
 def test_more_that_is_foreseen_never_gives_fewer_replicas(sights, policy, start, more):
-    for sight, state, decision in lived(sights, policy, start):
-        said = sight.ahead
+    for observation, state, decision in lived(sights, policy, start):
+        said = observation.ahead
         louder = replace(said, lead_qps=said.lead_qps + more, hold_qps=said.hold_qps + more)
-        loud = decide(replace(sight, ahead=louder), state, policy)
+        loud = decide(replace(observation, ahead=louder), state, policy)
         assert loud.plan.replicas >= decision.plan.replicas
 
 
 @given(lives(), policies(), replicas)
 def test_an_announced_event_only_raises(sights, policy, start):
     plain = replace(policy, events=())
-    for sight, state, decision in lived(sights, policy, start):
-        assert decision.plan.replicas >= decide(sight, state, plain).plan.replicas
+    for observation, state, decision in lived(sights, policy, start):
+        assert decision.plan.replicas >= decide(observation, state, plain).plan.replicas
 
 
 @given(lives(), policies(), replicas)
@@ -154,6 +154,6 @@ def test_silence_never_raises_a_plan_and_never_forgets_the_last_one(sights, poli
 
 @given(lives(), policies(), replicas, st.floats(0, 100))
 def test_more_warm_replicas_never_lower_a_limit(sights, policy, start, more):
-    for sight, state, decision in lived(sights, policy, start):
-        warmer = replace(sight, warm=sight.warm + more)
+    for observation, state, decision in lived(sights, policy, start):
+        warmer = replace(observation, warm=observation.warm + more)
         assert decide(warmer, state, policy).limit.qps >= decision.limit.qps

@@ -13,8 +13,8 @@ from scaler.decision.replicas import (
     ScalePolicy,
     make_plan,
     plan_without_data,
-    remembered,
     replicas_for,
+    within_window,
 )
 
 # A replica takes 50 QPS x 0.8 = 40 QPS, so that demand in these tables is replicas x 40.
@@ -195,13 +195,13 @@ def test_replicas_serve_what_is_asked_of_them(qps, replica_qps, expected):
 )
 def test_a_wish_is_remembered_for_the_stabilization_window(age_s, kept):
     policy = ScalePolicy(stabilization_s=60.0)
-    assert remembered(((1000.0 - age_s, 7),), 1000.0, policy) == (
+    assert within_window(((1000.0 - age_s, 7),), 1000.0, policy) == (
         ((1000.0 - age_s, 7),) if kept else ()
     )
 
 
 def test_without_a_window_nothing_is_remembered():
-    assert remembered(((1000.0, 7),), 1000.0, ScalePolicy(stabilization_s=0.0)) == ()
+    assert within_window(((1000.0, 7),), 1000.0, ScalePolicy(stabilization_s=0.0)) == ()
 
 
 @pytest.mark.parametrize(

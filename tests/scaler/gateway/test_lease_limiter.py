@@ -70,11 +70,11 @@ def test_without_a_lease_it_is_as_configured(settings, passes):
 def test_a_dry_run_decides_and_counts_and_rejects_nothing(settings, changes):
     made = limiter(10.0, settings=settings, **changes)
     passed = [made.admit(None, None, now) for now in evenly(100, 1)]
-    tally = made.snapshot(1.0).tally
+    counts = made.snapshot(1.0).counts
 
     assert all(one.allowed for one in passed)
-    assert sum(one.would_deny for one in passed) == tally.denied[""] == pytest.approx(90, abs=1)
-    assert tally.rejected == 0
+    assert sum(one.would_deny for one in passed) == counts.denied[""] == pytest.approx(90, abs=1)
+    assert counts.rejected == 0
 
 
 def test_news_change_no_bucket():
@@ -253,5 +253,5 @@ def test_a_snapshot_sums_up_all_reports():
     made.report(2.0)
     admitted(made, evenly(10, 1, 2.0))
 
-    assert made.snapshot(3.0).tally.admitted == {"": 30}
+    assert made.snapshot(3.0).counts.admitted == {"": 30}
     assert math.isclose(made.snapshot(3.0).limit_rps, 20.0)

@@ -87,7 +87,7 @@ def test_the_header_that_the_lease_names_comes_before_what_the_service_says(endp
         answers = [client.get("/"), client.get("/", headers={"X-Stress-Test": "yes"})]
 
     assert [one.status_code for one in answers] == [200, 429]
-    assert app.stats().tally.denied == {"stress": 1}
+    assert app.stats().counts.denied == {"stress": 1}
 
 
 def test_a_client_that_is_abusive_is_told_so(endpoint):

@@ -51,7 +51,7 @@ def test_it_holds_what_the_real_endpoint_says_and_keeps_it_fresh():
                 limiter.admit("pay", None, time.monotonic())
             await asyncio.sleep(2.6)
             now = limiter.snapshot(time.monotonic())
-            return now.limit_rps, now.stage, now.tally.admitted["pay"]
+            return now.limit_rps, now.stage, now.counts.admitted["pay"]
 
     with served() as endpoint:
         limit_rps, stage, admitted = asyncio.run(scenario(endpoint.server.url))

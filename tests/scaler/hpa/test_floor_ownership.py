@@ -16,8 +16,8 @@ from scaler.hpa.floor_ownership import (
     argo_snippet,
     contested_remedy,
     keda_remedy,
-    patience_s,
     restored_floor,
+    revert_backoff_s,
     stands,
     write_for,
 )
@@ -122,7 +122,7 @@ def test_what_is_restored(seen, policy_min, floor):
 
 
 def test_patience_grows_with_every_revert_and_ends_at_half_a_day():
-    waits = [patience_s(reverts) for reverts in range(1, 40)]
+    waits = [revert_backoff_s(reverts) for reverts in range(1, 40)]
 
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (300.0, 43_200.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -13,8 +11,8 @@ from scaler.policy.faults import examined
 from scaler.policy.yaml_documents import documents
 from tests.kube.objects import policy
 from tests.kube.rules import InvalidError, Kind, _not_structural, defined, prepared
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 EVENT = {"name": "sale", "starts": "2026-11-27T09:00:00Z", "ends": "2026-11-27T12:00:00Z"}
 

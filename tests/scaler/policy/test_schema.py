@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,9 +20,10 @@ from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings
 from scaler.policy.schema import DemandPolicy
 from scaler.policy.service_model import ServiceModel
+from tests.paths import ROOT
 from tests.scaler.policy.samples import accepted, bare, faults, text
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "policies"
+EXAMPLES = ROOT / "examples" / "policies"
 
 
 def example(name: str) -> PolicyDocument:

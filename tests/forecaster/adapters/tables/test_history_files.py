@@ -1,7 +1,6 @@
 """History out of files and frames: exact, or refused with file, column, row and fix."""
 
 import gzip
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,8 @@ from tests.forecaster.adapters.histories import (
     wide,
     write,
 )
+from tests.paths import TRACES
 
-TRACES = Path(__file__).parents[3] / "shared" / "traces"
 LONG = history_to_frame(history())
 
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,6 +21,7 @@ from forecaster.data.series import History, Series, utc
 from forecaster.data.synthetic import generate_history
 from forecaster.errors import HistoryError
 from tests.forecaster.adapters.histories import MINUTE, START, assert_same, history, text_of, write
+from tests.paths import ROOT
 
 
 def test_findings_come_back_and_an_inspected_file_is_not_inspected_again(tmp_path):
@@ -102,7 +102,7 @@ except HistoryError as error:
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "h.parquet"
     write_history(path, history())
-    root = str(Path(__file__).parents[2])
+    root = str(ROOT)
     command = [sys.executable, "-c", FULL_DISK, str(path), root]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "cannot be written" in run.stderr

@@ -23,7 +23,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Snapshot
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
-from tests.scaler.adapters.http.snapshots import Clock, board, view
+from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
 
 SHOP = "prod/shop"
 
@@ -37,12 +37,12 @@ def limited(
 ) -> Snapshot:
     """Return a board on which a service may admit ``qps``; None: a burst of a tenth of it."""
     made = view(service, ready=1, each_qps=qps)
-    assert made.offer is not None
+    assert made.published_limit is not None
     policy = replace(made.policy, mode=mode, classes=classes)
-    limit = made.offer.limit
+    limit = made.published_limit.limit
     limit = replace(limit, burst=limit.burst if burst is None else burst)
-    offer = replace(made.offer, classes=classes, limit=limit)
-    return board(replace(made, policy=policy, offer=offer))
+    published_limit = replace(made.published_limit, classes=classes, limit=limit)
+    return snapshot(replace(made, policy=policy, published_limit=published_limit))
 
 
 class Place:
@@ -53,8 +53,8 @@ class Place:
         self.holder = SnapshotHolder(self.clock)
         if published is not None:
             self.holder.publish(published)
-        self.desk = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
-        self.resident = LocalLimiters(self.desk, "rls-here", self.clock)
+        self.lease_service = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
+        self.resident = LocalLimiters(self.lease_service, "rls-here", self.clock)
         self.gate = RateLimitDecider(self.resident, self.clock)
 
     def wait(self, seconds: float, beat_s: float = 0.5) -> None:
@@ -63,7 +63,7 @@ class Place:
         for _ in range(round(seconds / beat_s)):
             self.clock.now += beat_s
             if posted is not None:
-                self.holder.publish(posted.board)
+                self.holder.publish(posted.snapshot)
             self.resident.beat()
 
 
@@ -92,14 +92,14 @@ def serving(
     holder.publish(published)
     settings = settings or ApiSettings(learning_s=0.0)
     app = create_app(holder, settings, epoch="c0ff")
-    resident = LocalLimiters(app.state.desk, "rls-here", holder.clock)
+    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     gate = RateLimitDecider(resident, holder.clock)
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
         return holder.leads(45.0)
 
-    quotas = QuotaService(app.state.desk, holder.clock)
+    quotas = QuotaService(app.state.lease_service, holder.clock)
     hosted = [
         Hosted(lambda server: add_rate_limit_service(server, gate.decide), leads),
         Hosted(quotas.add, leads, quotas.close),

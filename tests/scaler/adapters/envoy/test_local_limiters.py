@@ -30,7 +30,7 @@ def admitted(place: Place, qps: float, seconds: float, *entries: tuple[str, str]
         place.clock.now += 1 / qps
         passed += not place.gate.decide(call(*entries)).over
         if number % max(1, int(qps / 2)) == 0:
-            place.holder.publish(place.holder.latest().board)
+            place.holder.publish(place.holder.latest().snapshot)
             place.resident.beat()
     return passed
 
@@ -54,7 +54,7 @@ def test_with_another_gateway_both_have_their_fair_share_and_the_sum_is_within_t
     place, theirs = Place(limited(100.0)), 0.0
     other = LeaseRequest("gw-1", said=GatewayReport(300.0))
     for _ in range(30):
-        told = place.desk.ask(SHOP, other, place.clock.now).told
+        told = place.lease_service.ask(SHOP, other, place.clock.now).told
         other, theirs = replace(other, etag=told.etag), told.held.qps
         ours = admitted(place, 100, 1)
 
@@ -101,7 +101,7 @@ def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not
         kind, of = (("normal", 2000), ("abusive", 20))[number % 2]
         place.clock.now += 1 / 200
         if number % 100 == 0:
-            place.holder.publish(place.holder.latest().board)
+            place.holder.publish(place.holder.latest().snapshot)
             place.resident.beat()
         over = place.gate.decide(call(("client", f"{kind}-{number // 2 % of}"))).over
         if number >= 200 * 6:  # it takes two reports until it is known who is abusive
@@ -177,12 +177,12 @@ def test_when_ticks_stop_the_lease_ages_to_the_safe_limit_and_opens():
 def test_what_nobody_asks_about_is_left_to_others():
     place = Place(limited(100.0))
     place.gate.decide(call())
-    assert place.desk.gateways() == {SHOP: 1}
+    assert place.lease_service.gateways() == {SHOP: 1}
     place.wait(61.0)
     place.wait(20.0)
-    place.desk.sweep(place.clock.now)
+    place.lease_service.sweep(place.clock.now)
 
-    assert place.desk.gateways() == {}
+    assert place.lease_service.gateways() == {}
 
 
 def test_a_service_that_goes_is_not_limited_any_more():

@@ -29,7 +29,7 @@ class Side:
     """One Envoy, with a clock that is moved by hand."""
 
     def __init__(self, place: Place, name: str = "rlqs-1", *buckets) -> None:
-        self.place, self.stream = place, QuotaStream(place.desk, name)
+        self.place, self.stream = place, QuotaStream(place.lease_service, name)
         self.buckets = buckets or (BUCKET,)
         self.held: dict[object, Assignment | None] = {}
 
@@ -91,7 +91,7 @@ def test_what_an_envoy_may_still_act_on_is_nobody_elses():
 
     def others_share() -> float:
         place.wait(0.5)
-        return place.desk.ask(SHOP, other, place.clock.now).told.held.qps
+        return place.lease_service.ask(SHOP, other, place.clock.now).told.held.qps
 
     others_share()
     assert dict(side.stream.actions(place.clock.now))[BUCKET].quota.qps == 49.0

@@ -157,7 +157,7 @@ def test_a_recommended_limit_rejects_nobody():
 
 def test_where_another_replica_leads_it_is_unavailable():
     with serving(limited(50.0)) as here:
-        object.__setattr__(here.holder.latest().board, "leader", False)
+        object.__setattr__(here.holder.latest().snapshot, "leader", False)
 
         assert code(lambda: asked(here)) is grpc.StatusCode.UNAVAILABLE
 

@@ -18,8 +18,8 @@ from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.errors import ServingError
-from tests.scaler.adapters.http.snapshots import Clock, board
 from tests.scaler.adapters.http.conftest import papers  # noqa: F401 - a fixture
+from tests.scaler.adapters.http.snapshots import Clock, snapshot
 
 ECHO = "test.Echo"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -75,7 +75,7 @@ def hosting(
     clock = Clock(time.monotonic())
     holder = SnapshotHolder(clock)
     if ticked:
-        holder.publish(board())
+        holder.publish(snapshot())
     address = Address(port=0, tls=tls)
     rpc = RpcServer(
         address,
@@ -184,12 +184,12 @@ def test_a_certificate_that_is_none_is_named(tmp_path):
 def test_health_is_that_of_the_board_and_a_follower_serves_no_limits():
     with hosting() as here:
         assert (here.health(), here.health(ECHO)) == (SERVING, SERVING)
-        here.holder.publish(replace(board(), leader=False))
+        here.holder.publish(replace(snapshot(), leader=False))
         _until(lambda: here.health(ECHO) == NOT_SERVING)
         assert here.health() == SERVING
         here.clock.now += 60.0
         _until(lambda: here.health() == NOT_SERVING)
-        here.holder.publish(board())
+        here.holder.publish(snapshot())
         _until(lambda: here.health(ECHO) == SERVING)
 
 

@@ -20,7 +20,7 @@ from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from tests.scaler.adapters.http.snapshots import board
+from tests.scaler.adapters.http.snapshots import snapshot
 
 CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
 LEAF = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
@@ -48,13 +48,13 @@ def served(
     """Serve prod/shop; ``client`` are options of the client."""
     holder = SnapshotHolder()
     if ticked:
-        holder.publish(board())
+        holder.publish(snapshot())
     address = address or Address(port=0)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(
         holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
     )
-    resident = LocalLimiters(app.state.desk, "rls-here", holder.clock)
+    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
     with ApiServer(app, address, [resident]) as server:
         options = {"timeout": 20.0, "trust_env": False, **client}

@@ -9,7 +9,7 @@ from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from tests.scaler.adapters.http.snapshots import Clock, board, view
+from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
 
 SHOP = "prod/shop"
 SETTINGS = ApiSettings(learning_s=0.0)
@@ -37,13 +37,13 @@ class Site:
     def __init__(self, settings: ApiSettings = SETTINGS, ready: int = 8) -> None:
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
-        self.desk = LeaseService(self.holder, settings, "c0ff")
+        self.lease_service = LeaseService(self.holder, settings, "c0ff")
         self.publish(ready)
 
     def publish(self, ready: int = 8, planned: int | None = None) -> None:
-        self.holder.publish(board(view(ready=ready, planned=planned)))
+        self.holder.publish(snapshot(view(ready=ready, planned=planned)))
 
     def ask(self, gateway: Gateway, wants: float | None = None) -> Exchange:
         said = None if wants is None else GatewayReport(wants)
         asked = LeaseRequest(gateway.name, gateway.etag, said)
-        return gateway.take(self.desk.ask(SHOP, asked, self.clock.now))
+        return gateway.take(self.lease_service.ask(SHOP, asked, self.clock.now))

@@ -68,11 +68,11 @@ def view(
         classes=(PAY, STRESS),
     )
     demand = ready * each_qps * 0.75
-    sight = Observation(
+    observation = Observation(
         AT, demand, LeadDemand(demand * 1.05, demand * 1.05, demand), warm=float(ready)
     )
     wanted = DecisionSettings(given_capacity(each_qps), policy.scale, LimitPolicy())
-    decision = decide(sight, first_state(max(ready, 1), AT), wanted)
+    decision = decide(observation, first_state(max(ready, 1), AT), wanted)
     if planned is not None:
         decision = replace(decision, plan=replace(decision.plan, replicas=planned))
     fleet = Fleet((300.0,) * ready, each_qps)
@@ -84,8 +84,8 @@ def view(
         observed_qps=demand,
         hpa_replicas=ready + 1,
         decision=decision,
-        offer=published_limit(decision, fleet, ready, LimitPolicy(), policy.classes),
-        fan=FAN,
+        published_limit=published_limit(decision, fleet, ready, LimitPolicy(), policy.classes),
+        forecast=FAN,
         trust=initial_trust(TrustRules(), 2),
         recent=RecentTicks(
             *(np.array([AT - 15.0, AT]) for _ in range(5)), np.array([math.nan, 1240.0])
@@ -95,7 +95,7 @@ def view(
     )
 
 
-def board(*views: ServiceView, tick: int = 1, seconds: float = 0.0) -> Snapshot:
+def snapshot(*views: ServiceView, tick: int = 1, seconds: float = 0.0) -> Snapshot:
     """Return a board of these services; of none: of prod/shop."""
     told = views or (view(),)
     return Snapshot(tick, AT, {one.item_id: one for one in told}, seconds)

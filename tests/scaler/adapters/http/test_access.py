@@ -11,8 +11,8 @@ from scaler.adapters.http.auth import Tokens
 from scaler.adapters.http.server import Address, ApiServer, Tls, check_access
 from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
-from tests.scaler.adapters.http.snapshots import Clock
 from tests.scaler.adapters.http.conftest import served
+from tests.scaler.adapters.http.snapshots import Clock
 
 PATH = "/v1/limits/prod/shop?instance=gw-1"
 

@@ -14,7 +14,7 @@ from scaler.limits.schedule import LimitStep, SafeLimit
 QPS = st.floats(0, 1000).map(round).map(float)
 
 
-def offer(now: float, *steps: tuple[float, float]) -> PublishedLimit:
+def published(now: float, *steps: tuple[float, float]) -> PublishedLimit:
     schedule = tuple(LimitStep(*step) for step in steps)
     limit = Limit(now, 10, None, LimitReason.CAPACITY)
     return PublishedLimit(limit, schedule, SafeLimit(0.0, LimitReason.FLOOR), (), 1, 1.0)
@@ -35,12 +35,12 @@ def in_force(now: float, steps: tuple[LimitStep, ...] | list[LimitStep], at: flo
     ],
 )
 def test_a_schedule_slides(age, told):
-    now = aged(offer(200.0, (15.0, 100.0), (60.0, 300.0)), cell_of(age))
+    now = aged(published(200.0, (15.0, 100.0), (60.0, 300.0)), cell_of(age))
     assert (now.qps, [(step.in_s, step.qps) for step in now.steps]) == told
 
 
 def test_a_schedule_that_says_nothing_new_does_not_slide_between_ticks():
-    flat = offer(200.0, (15.0, 200.0), (300.0, 200.0))
+    flat = published(200.0, (15.0, 200.0), (300.0, 200.0))
     assert [aged(flat, cell).steps[0].in_s for cell in range(4)] == [300.0] * 4
 
 
@@ -55,7 +55,7 @@ def test_a_gateway_that_counts_from_any_moment_of_the_cell_never_admits_more_tha
     limit, steps, age, within, later
 ):
     """Told at one moment of a cell, renewed at another, acted on ``later`` after that."""
-    said = offer(limit, *((float(at), qps) for at, qps in sorted(steps)))
+    said = published(limit, *((float(at), qps) for at, qps in sorted(steps)))
     cell = cell_of(age)
     told = aged(said, cell)
     renewed_at = (cell + within) * CELL_S

@@ -11,15 +11,17 @@ import pytest
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import MOST_POINTS, NO_REPORT, GatewayReport, points_of, thinned
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
-from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
+from tests.scaler.adapters.http.snapshots import snapshot, view
 
 
 def body(site: Site | None = None, said: GatewayReport | None = None) -> dict:
     site, gateway = site or Site(), Gateway("gw-1")
     answer = site.ask(gateway)
     if said is not None:
-        answer = site.desk.ask(SHOP, LeaseRequest("gw-1", gateway.etag, said), site.clock.now)
+        answer = site.lease_service.ask(
+            SHOP, LeaseRequest("gw-1", gateway.etag, said), site.clock.now
+        )
     return json.loads(answer.told.body)
 
 
@@ -53,7 +55,9 @@ def test_a_new_forecast_alone_changes_no_lease():
     site, gateway = Site(), Gateway("gw-1")
     site.ask(gateway)
     now = view()
-    site.holder.publish(board(replace(now, fan=replace(now.fan, values=now.fan.values * 2))))
+    site.holder.publish(
+        snapshot(replace(now, forecast=replace(now.forecast, values=now.forecast.values * 2)))
+    )
     assert not site.ask(gateway).changed
 
 
@@ -94,7 +98,7 @@ def test_nothing_ready_means_a_share_of_nothing():
 
 def test_the_safe_limit_of_the_policy_wins_over_the_derived_one():
     site, now = Site(), view()
-    site.holder.publish(board(replace(now, policy=replace(now.policy, safe_qps=100.0))))
+    site.holder.publish(snapshot(replace(now, policy=replace(now.policy, safe_qps=100.0))))
     assert body(site)["on_expiry"]["safe_rps"] == pytest.approx(98.0, abs=0.1)  # x 0.98
 
 

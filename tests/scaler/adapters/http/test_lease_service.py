@@ -14,8 +14,8 @@ from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings, LeaseTerms
-from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
+from tests.scaler.adapters.http.snapshots import snapshot, view
 
 
 def test_what_is_held_is_renewed_while_nothing_changes():
@@ -114,12 +114,18 @@ def test_gateways_never_act_on_more_than_the_limit_while_it_stands_still(events)
     for number, what, after, wants in events:
         site.clock.now += after
         now, gateway = site.clock.now, gateways[number]
-        if what == "wait" and site.desk.wait(SHOP, LeaseRequest(gateway.name, gateway.etag), now):
-            (news,) = site.desk.changed(SHOP, [LeaseRequest(gateway.name, gateway.etag)], now)
-            answer = news or site.desk.renew(SHOP, LeaseRequest(gateway.name, gateway.etag), now)
+        if what == "wait" and site.lease_service.wait(
+            SHOP, LeaseRequest(gateway.name, gateway.etag), now
+        ):
+            (news,) = site.lease_service.changed(
+                SHOP, [LeaseRequest(gateway.name, gateway.etag)], now
+            )
+            answer = news or site.lease_service.renew(
+                SHOP, LeaseRequest(gateway.name, gateway.etag), now
+            )
             gateway.take(answer)
         elif what == "lost":  # it is answered, and never hears of it
-            site.desk.ask(SHOP, LeaseRequest(gateway.name, gateway.etag), now)
+            site.lease_service.ask(SHOP, LeaseRequest(gateway.name, gateway.etag), now)
         else:
             site.ask(gateway, float(wants) if what == "report" else None)
         if what != "lost":
@@ -160,7 +166,7 @@ def test_when_the_schedule_is_over_without_a_tick_nothing_is_handed_out():
 )
 def test_an_unknown_service_is_refused_with_the_names_that_exist_nearby(asked, near):
     with pytest.raises(RequestProblem) as refused:
-        Site().desk.view(asked)
+        Site().lease_service.view(asked)
     assert (refused.value.status, refused.value.body["near"]) == (404, near)
     assert len(str(refused.value)) < 500
 
@@ -183,7 +189,9 @@ def test_no_more_gateways_than_allowed_hold_a_share():
 
 def test_a_service_whose_limit_is_not_known_is_refused_with_the_reason():
     site = Site()
-    site.holder.publish(board(replace(view(), offer=None, error="two series for one item")))
+    site.holder.publish(
+        snapshot(replace(view(), published_limit=None, error="two series for one item"))
+    )
     with pytest.raises(RequestProblem, match="two series for one item"):
         site.ask(Gateway("gw-1"))
 
@@ -191,10 +199,10 @@ def test_a_service_whose_limit_is_not_known_is_refused_with_the_reason():
 def test_counters_that_nobody_comes_to_are_dropped():
     site = Site()
     site.ask(Gateway("gw-1"))
-    assert site.desk.gateways() == {SHOP: 1}
+    assert site.lease_service.gateways() == {SHOP: 1}
     site.clock.now += 60.0
-    site.desk.sweep(site.clock.now)
-    assert site.desk.gateways() == {}
+    site.lease_service.sweep(site.clock.now)
+    assert site.lease_service.gateways() == {}
 
 
 def test_a_gateway_that_comes_back_after_its_lease_has_run_out_is_booked_anew():
@@ -206,10 +214,10 @@ def test_a_gateway_that_comes_back_after_its_lease_has_run_out_is_booked_anew():
     site.ask(two)
     site.clock.now += 0.6  # gw-1's 12 s are over, and it was looked less than a second ago
     clients = GatewayReport(None, {}, np.ones(30), 30)  # changes nothing for others
-    site.desk.ask(SHOP, LeaseRequest("gw-2", two.etag, clients), site.clock.now)
-    assert site.desk.gateways() == {SHOP: 1}
+    site.lease_service.ask(SHOP, LeaseRequest("gw-2", two.etag, clients), site.clock.now)
+    assert site.lease_service.gateways() == {SHOP: 1}
     site.ask(one)
-    assert site.desk.gateways() == {SHOP: 2}
+    assert site.lease_service.gateways() == {SHOP: 2}
 
 
 def test_who_has_waited_in_vain_is_not_renewed_once_the_limit_is_another():
@@ -217,15 +225,15 @@ def test_who_has_waited_in_vain_is_not_renewed_once_the_limit_is_another():
     for _ in range(3):
         site.ask(gateway)
     waiting = LeaseRequest(gateway.name, gateway.etag)
-    assert site.desk.wait(SHOP, waiting, site.clock.now)
+    assert site.lease_service.wait(SHOP, waiting, site.clock.now)
     site.publish(ready=4)
-    assert site.desk.renew(SHOP, waiting, site.clock.now).changed
+    assert site.lease_service.renew(SHOP, waiting, site.clock.now).changed
 
 
 def test_a_follower_hands_out_nothing_and_learns_first_when_its_turn_comes():
     site = Site(ApiSettings(learning_s=12.0))
     site.clock.now += 20.0  # its own start is long over
-    site.holder.publish(replace(board(view()), leader=False))
+    site.holder.publish(replace(snapshot(view()), leader=False))
     with pytest.raises(RequestProblem) as following:
         site.ask(Gateway("gw-1"))
     assert (following.value.status, following.value.retry_after_s) == (503, 2)
@@ -240,8 +248,8 @@ def test_a_follower_hands_out_nothing_and_learns_first_when_its_turn_comes():
 def test_a_replica_that_follows_without_being_asked_learns_too():
     site = Site(ApiSettings(learning_s=12.0))
     site.clock.now += 20.0
-    site.holder.publish(replace(board(view()), leader=False))
-    site.desk.sweep(site.clock.now)
+    site.holder.publish(replace(snapshot(view()), leader=False))
+    site.lease_service.sweep(site.clock.now)
     site.publish()
     with pytest.raises(RequestProblem, match="learning"):
         site.ask(Gateway("gw-1"))

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scaler.adapters.http.metrics import Telemetry
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from tests.scaler.adapters.http.snapshots import AT, board, view
+from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 
 
 def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
@@ -46,7 +46,7 @@ def test_prometheus_reads(series, value):
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     for tick in (1, 2):
-        published = board(tick=tick, seconds=0.5)
+        published = snapshot(tick=tick, seconds=0.5)
         holder.publish(published)
         telemetry.observe(published)
     telemetry.failed("kubernetes", "409")
@@ -56,10 +56,10 @@ def test_prometheus_reads(series, value):
 def test_what_is_not_known_has_no_sample_and_what_is_gone_leaves_none():
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
-    unknown = replace(view(), observed_qps=math.nan, fan=None, trust=None)
-    holder.publish(board(unknown))
+    unknown = replace(view(), observed_qps=math.nan, forecast=None, trust=None)
+    holder.publish(snapshot(unknown))
     names = {series[0] for series in samples(telemetry)}
     assert "tidegate_observed_requests_per_second" not in names
     assert "tidegate_forecast_age_seconds" not in names
-    holder.publish(board(view("prod/other")))
+    holder.publish(snapshot(view("prod/other")))
     assert not any("prod/shop" in series for series in samples(telemetry))

@@ -10,8 +10,8 @@ from envoy.service.ratelimit.v3 import rls_pb2
 from google.protobuf import json_format
 
 from scaler.adapters.http.settings import ApiSettings
-from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.conftest import Endpoint, served
+from tests.scaler.adapters.http.snapshots import snapshot, view
 
 SHOP = {"entries": [{"key": "service", "value": "prod/shop"}]}
 
@@ -126,7 +126,7 @@ def test_a_token_is_asked_for(tmp_path):
 
 
 def test_it_is_a_gateway_of_the_same_limit(endpoint):
-    endpoint.holder.publish(board(view(ready=1, each_qps=40.0)))
+    endpoint.holder.publish(snapshot(view(ready=1, each_qps=40.0)))
     ask(endpoint)
     told = endpoint.client.get("/v1/limits/prod/shop", params={"instance": "gw-1"}).json()
 

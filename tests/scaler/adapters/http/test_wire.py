@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.scaler.adapters.http.snapshots import board, view
 from tests.scaler.adapters.http.conftest import served
+from tests.scaler.adapters.http.snapshots import snapshot, view
 
 LIMITS = "/v1/limits/prod/shop"
 REPORTS = f"{LIMITS}/reports"
@@ -39,7 +39,7 @@ def test_a_wait_ends_at_once_when_the_limit_changes(endpoint):
         waiting = pool.submit(ask, endpoint, etag, wait=25)
         time.sleep(0.3)
         assert not waiting.done()
-        endpoint.holder.publish(board(view(ready=4)))
+        endpoint.holder.publish(snapshot(view(ready=4)))
         answer = waiting.result(timeout=5)  # the longest wait is 8 s
     assert answer.json()["global"]["rps"] == 4 * 155.0
 
@@ -179,13 +179,13 @@ def test_before_the_first_tick_only_the_process_is_well():
         }
         assert list(codes.values()) == [200, 503, 503, 503, 200]
         assert ask(endpoint).headers["retry-after"] == "2"
-        endpoint.holder.publish(board())
+        endpoint.holder.publish(snapshot())
         assert endpoint.client.get("/readyz").status_code == 200
 
 
 def test_what_a_tick_says_can_be_read(endpoint):
-    fan = endpoint.client.get("/v1/forecasts/prod/shop").json()["fan"]
-    assert fan["values"][1] == [1100.0, 1460.0]
+    forecast = endpoint.client.get("/v1/forecasts/prod/shop").json()["fan"]
+    assert forecast["values"][1] == [1100.0, 1460.0]
     plan = endpoint.client.get("/v1/plans/prod/shop").json()
     assert (plan["floor"], plan["why"]["plan"], plan["hpa_replicas"]) == (8, "wanted", 9)
     words = endpoint.client.get("/v1/explain/prod/shop").json()["words"]
@@ -200,7 +200,7 @@ def test_every_tick_comes_down_the_stream(endpoint):
         lines = answer.iter_lines()
         assert _next_event(lines) == ("board", 1)
         assert _next_event(lines) == ("service", None)
-        endpoint.holder.publish(board(tick=2))
+        endpoint.holder.publish(snapshot(tick=2))
         assert _next_event(lines) == ("board", 2)
 
 

@@ -9,7 +9,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
 from scaler.control.snapshot import Snapshot
-from tests.scaler.adapters.http.snapshots import AT, Clock, board, view
+from tests.scaler.adapters.http.snapshots import AT, Clock, snapshot, view
 from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding, in_the_dark, planned, told
 
@@ -109,7 +109,7 @@ def test_each_tick_is_told_at_once():
     holder = told(planned(3, 3))
     with asking(holder) as keda:
         for plan in (8, 30, 4):
-            holder.publish(board(planned(plan, 1)))
+            holder.publish(snapshot(planned(plan, 1)))
             assert keda.values("s0-tidegate-replicas") == [plan * 1000]
 
 

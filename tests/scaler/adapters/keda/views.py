@@ -11,7 +11,7 @@ from scaler.decision.capacity import given_capacity
 from scaler.decision.decide import Decision, DecisionSettings, Observation, decide, first_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.decision.replicas import Plan, PlanReason
-from tests.scaler.adapters.http.snapshots import AT, board, view
+from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 
 SHOP = view()
 CAPACITY = 155.0  # of one replica of it; 124 at a target utilization of 0.8
@@ -34,13 +34,13 @@ def in_the_dark(silence_s: float, *, known_before: bool) -> ServiceView:
     """Return a service of which nothing has been known for so long."""
     policy = DecisionSettings(given_capacity(CAPACITY), SHOP.policy.scale)
     state = SHOP.decision.state if known_before else first_state(8, AT)
-    sight = Observation(AT + silence_s, math.nan, NO_FORECAST, warm=8.0)
-    decision: Decision = decide(sight, state, policy)
+    observation = Observation(AT + silence_s, math.nan, NO_FORECAST, warm=8.0)
+    decision: Decision = decide(observation, state, policy)
     return replace(SHOP, decision=decision, observed_qps=None)
 
 
 def told(*views: ServiceView, clock=None) -> SnapshotHolder:
     """Return a holder with a board of these services."""
     holder = SnapshotHolder() if clock is None else SnapshotHolder(clock)
-    holder.publish(board(*views))
+    holder.publish(snapshot(*views))
     return holder

@@ -250,7 +250,7 @@ def test_what_is_remembered_is_kept_in_the_status_and_outlives_what_cannot_be_de
     cluster = FakeCluster()
     cluster.put(POLICY)
     clustered = acting(cluster)
-    clustered.act([view(memory={"factor": 0.9, "usual": {}})], NOW)
+    clustered.act([view(checkpoint={"factor": 0.9, "usual": {}})], NOW)
     clustered.act([view(decision=None, error="no such autoscaler")], NOW + 15)
     assert [status.published["factor"] for status in cluster.statuses["shop/web"]] == [0.9, 0.9]
 

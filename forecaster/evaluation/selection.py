@@ -48,7 +48,7 @@ class Fitted:
     seconds: Mapping[str, float]
 
 
-def fit_forecaster(
+def train(
     history: History,
     config: TrainConfig,
     *,

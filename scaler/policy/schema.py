@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from scaler.decision.limit import Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.policy.fields import (
@@ -125,6 +126,13 @@ class CapacitySection(Section):
     """PromQL of the ready replicas, so that it is learned from the past at once."""
     target_utilization: PositiveShare = _SCALE.target_utilization
     """Share of that which is planned with."""
+    warm_up: Duration = 0.0
+    """Time that a ready replica takes until it sustains all of that."""
+    cold_share: Share = _REPLAY.ramp_initial
+    """What a replica sustains when it has just become ready, as a share of a warm one."""
+
+    def to_ramp(self) -> Ramp:
+        return Ramp(self.warm_up, self.cold_share)
 
 
 class SimulationSection(Section):
@@ -245,6 +253,7 @@ class DemandPolicy(Section):
             capacity_qps=capacity.requests_per_replica,
             replicas_query=capacity.replicas_query,
             scale=spec.replicas.to_scale(capacity.target_utilization),
+            ramp=capacity.to_ramp(),
             lead_s=spec.replicas.lead_time,
             payback_s=spec.replicas.payback,
             limit=spec.limit.to_policy(),

@@ -100,9 +100,9 @@ def _limiters(scenes: Scenes) -> list[str]:
 
 def extent(contest: Contest) -> str:
     """Return what was replayed, in words."""
-    timing, model = contest.setting.scene.timing, contest.setting.scene.model
-    first = datetime.fromtimestamp(timing.start, UTC)
-    last = datetime.fromtimestamp(timing.start + timing.ticks * timing.tick_s, UTC)
+    scene = contest.setting.scene
+    timing, model = scene.timing, scene.model
+    first, last = (datetime.fromtimestamp(scene.now(t), UTC) for t in (0, scene.ticks))
     return (
         f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC in steps of {timing.tick_s:g} s; "
         f"{model.capacity_qps:,.4g} requests per second per replica; "
@@ -123,8 +123,8 @@ def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
         ],
         "reasons": dict(contest.reasons),
         "trust": {
-            "coverage": contest.setting.ours.coverage,
-            "benched_share": contest.setting.ours.benched_share,
+            "coverage": contest.coverage,
+            "benched_share": contest.benched_share,
         },
         "rate_limits": shedding_findings.record(scenes or {}),
     }

@@ -15,7 +15,7 @@ import numpy as np
 
 from forecaster.data.series import FloatArray
 from scaler.control.observations import ServiceMetrics
-from scaler.control.service_state import ServiceState
+from scaler.control.service_state import ServiceState, TickResult
 from scaler.decision.capacity import given_capacity
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Trust
@@ -77,6 +77,7 @@ class TidegateContender:
         self.name = name
         self.reasons: Counter[str] = Counter()
         self.trust: list[Trust] = []  # after each sample
+        self.latest: TickResult | None = None
         self._capacity = given_capacity(policy.capacity_qps)
         self._state = ServiceState(policy, samples.step_s, tick_s)
         self._samples, self._reader = samples, reader
@@ -94,7 +95,7 @@ class TidegateContender:
         if row >= 0:
             lead_forecast = self._reader.read(state.lead_query(row), now)
             state.expect(lead_forecast, self._reader.origin(row))
-        result = state.decide(
+        result = self.latest = state.decide(
             now, observed, metrics.latency_s, service.workload(), self._capacity, lead_forecast
         )
         service.floor = result.decision.plan.replicas

@@ -36,7 +36,7 @@ class RecordedSamples:
     def since_last_tick(self, tick: int) -> tuple[tuple[float, float], ...]:
         """Return the samples that have become known since the tick before, ``(stamp, QPS)``."""
         last = self._newest[tick]
-        first = self._newest[tick - 1] + 1 if tick else last
+        first = self._newest[tick - 1] + 1 if tick else last + 1  # before that it is history
         if first > last:
             return ()
         return tuple((self._stamps[k], self._values[k]) for k in range(first, last + 1))

@@ -17,16 +17,16 @@ import numpy as np
 
 from benchmarks.tables import markdown
 from benchmarks.traces import FIVE_MINUTES, ONE_MINUTE, load
-from forecaster.baselines import HOLT_WINTERS, LAST_VALUE, Spread
-from forecaster.calibration import calibrated, conformal_shifts
-from forecaster.config import ModelConfig, TrainConfig
-from forecaster.dataset import Cases, backtest_origins, boundaries, cut_cases, track_of
-from forecaster.ensemble import LSTM, Ensemble
-from forecaster.fitting import Fitted, fit_forecaster
-from forecaster.metrics import coverage, geometric_mean, peak_moments, pinball_loss
-from forecaster.series import Block, History
-from forecaster.serving import CANDIDATES
-from forecaster.training import EpochReport
+from forecaster.data.series import Block, History
+from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss
+from forecaster.evaluation.selection import Fitted, fit_forecaster
+from forecaster.evaluation.splits import Cases, backtest_origins, boundaries, cut_cases, track_of
+from forecaster.models.config import ModelConfig, TrainConfig
+from forecaster.models.conformal import calibrated, conformal_shifts
+from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.lstm_ensemble import LSTM, Ensemble
+from forecaster.models.lstm_training import EpochReport
+from forecaster.models.naive import HOLT_WINTERS, LAST_VALUE, Spread
 
 CONFIG = TrainConfig(calibration_share=0.1, test_share=0.25, device="cpu")
 COARSE = ModelConfig(step=timedelta(minutes=5), context_length=24, prediction_length=6)

@@ -203,7 +203,7 @@ def _bare(commands: Connection) -> None:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from scaler.adapters.api.models import LEASE
+    from scaler.adapters.http.schemas import LEASE
 
     body = str(LEASE).encode()
 
@@ -217,18 +217,18 @@ def _bare(commands: Connection) -> None:
 
 def _limits(commands: Connection, services: int) -> None:
     """Serve the limits of so many services."""
-    from scaler.adapters.api.app import create_app
-    from scaler.adapters.api.holder import BoardHolder
-    from scaler.adapters.api.settings import ApiSettings
-    from tests.scaler.adapters.api.boards import board, view
+    from scaler.adapters.http.app import create_app
+    from scaler.adapters.http.settings import ApiSettings
+    from scaler.adapters.http.snapshot_holder import SnapshotHolder
+    from tests.scaler.adapters.http.snapshots import snapshot, view
 
     names = [f"prod/shop-{number}" for number in range(services)]
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     # Without learning: these gateways are all new. A tick each 15 s is not needed for so long.
     settings = ApiSettings(learning_s=0.0, stale_after_s=3600.0)
 
     def publish(each_qps: float) -> None:
-        holder.publish(board(*(view(name, ready=66, each_qps=each_qps) for name in names)))
+        holder.publish(snapshot(*(view(name, ready=66, each_qps=each_qps) for name in names)))
 
     publish(300.0)
     _run(create_app(holder, settings), commands, lambda: publish(150.0))
@@ -237,7 +237,7 @@ def _limits(commands: Connection, services: int) -> None:
 def _run(app: Starlette, commands: Connection, lower: Callable[[], None]) -> None:
     from fastapi import FastAPI
 
-    from scaler.adapters.api.serving import Address, ApiServer
+    from scaler.adapters.http.server import Address, ApiServer
 
     with ApiServer(cast(FastAPI, app), Address(port=0)) as server:
         commands.send(server.port)

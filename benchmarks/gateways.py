@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from benchmarks.tables import markdown
 from tests.conformance import gateways as every
 from tests.conformance.leases import SHOP, class_part, lease
-from tests.conformance.load import offer
+from tests.conformance.load import published
 from tests.conformance.loopback import loopback, read_message
 from tests.conformance.origin import Origin
 from tests.conformance.scripted import ScriptedEndpoint
@@ -83,7 +83,7 @@ def _measured(name: str, start: Start, bare: Start) -> list[tuple[object, ...]]:
                 _round(side)
         for _ in range(2):
             for side in (without, checked):
-                offered = offer(side.running.url, CALM_RPS, CALM_S, clients=CLIENTS)
+                offered = published(side.running.url, CALM_RPS, CALM_S, clients=CLIENTS)
                 side.calm_s += [one.latency_s for one in offered.answers]
     return [_row(name, "bare", without, without), _row("", "checked", checked, without)]
 

@@ -11,16 +11,16 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from benchmarks.tables import markdown
-from forecaster.series import Series
-from forecaster.synthetic import MONDAY, SERVICES, ServiceSpec, generate
-from scaler.demand import Event
-from scaler.planner import ScalePolicy
-from scaler.service_policy import ServicePolicy
+from forecaster.data.series import Series
+from forecaster.data.synthetic import MONDAY, SERVICES, ServiceSpec, generate
+from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.policy.policy import Policy
+from scaler.policy.replay_settings import ReplaySettings
 from scaler.simulation.contest import TARGETS, Contest, contest
 from scaler.simulation.findings import latency, share
-from scaler.simulation.hpa import HPASpec, MetricKind
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
+from scaler.simulation.preparation import ReplayPart, prepared
 
 DAYS, MULTIPLIER, RISE_MINUTES = 15, 2.5, 3
 OWN_TARGET, OUR_TARGET = 0.6, 0.95
@@ -34,7 +34,7 @@ def promotion() -> None:
     series = series.between(series.start, datetime.fromtimestamp(event.ends, UTC) + MARGIN)
     policy = _policy(series, (event,))
     settings = ReplaySettings(_hpa(policy))
-    setting = staged(series, policy, settings, None, Part(start))
+    setting = prepared(series, policy, settings, None, ReplayPart(start))
     print("\n## An announced promotion\n")
     print(
         f"Demand x {MULTIPLIER:g} within {RISE_MINUTES} minutes, for three hours, and a quarter of "
@@ -44,7 +44,7 @@ def promotion() -> None:
     print(_table(contest(setting, targets=())))
 
 
-def promoted() -> tuple[Series, Event]:
+def promoted() -> tuple[Series, AnnouncedEvent]:
     """Return two weeks and a day of a shop, with a promotion from 12:00 to 15:00 of the last."""
     quiet = ServiceSpec(
         "shop/checkout", SERVICES[0].level_qps, promotions=0, flash_crowds=0, deploys=0, outages=0
@@ -56,7 +56,7 @@ def promoted() -> tuple[Series, Event]:
     during = (minutes > 0) & (series.stamps <= ends.timestamp())
     raised = 1 + (MULTIPLIER - 1) * np.clip(minutes / RISE_MINUTES, 0, 1)
     values = series.values * np.where(during, raised, 1.0)
-    event = Event("promotion", begins.timestamp(), ends.timestamp(), multiplier=MULTIPLIER)
+    event = AnnouncedEvent("promotion", begins.timestamp(), ends.timestamp(), multiplier=MULTIPLIER)
     return Series(series.item_id, series.start, series.step, values), event
 
 
@@ -71,7 +71,7 @@ def replay_speed() -> None:
     for name, targets in (("table", ()), ("table and frontier", TARGETS)):
         begun = time.perf_counter()
         settings = ReplaySettings(_hpa(policy))
-        setting = staged(series, policy, settings, None, Part(start, skip_gaps=True))
+        setting = prepared(series, policy, settings, None, ReplayPart(start, skip_gaps=True))
         staging = time.perf_counter() - begun
         contest(setting, targets=targets, workers=2)
         runs = 6 + 4 * len(targets)
@@ -80,8 +80,8 @@ def replay_speed() -> None:
     print(markdown(("what", "replays", "seconds for forecasts", "seconds in all"), rows))
 
 
-def _policy(series: Series, events: tuple[Event, ...]) -> ServicePolicy:
-    return ServicePolicy(
+def _policy(series: Series, events: tuple[AnnouncedEvent, ...]) -> Policy:
+    return Policy(
         item_id=series.item_id,
         target="checkout",
         scale=ScalePolicy(1, 100, OUR_TARGET),
@@ -90,7 +90,7 @@ def _policy(series: Series, events: tuple[Event, ...]) -> ServicePolicy:
     )
 
 
-def _hpa(policy: ServicePolicy) -> HPASpec:
+def _hpa(policy: Policy) -> HPASpec:
     assert policy.capacity_qps is not None
     return HPASpec(1, 100, MetricKind.PODS, OWN_TARGET * policy.capacity_qps)
 

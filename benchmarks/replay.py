@@ -23,23 +23,24 @@ import numpy as np
 from benchmarks.accuracy import CONFIG
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
-from forecaster.fitting import fit_forecaster
-from forecaster.metrics import geometric_mean
-from forecaster.predict import Forecaster, rolling_forecast
-from forecaster.series import FloatArray, Forecast, Series
-from scaler.foresight import maximum_over, span_of, steps_in
-from scaler.planner import ScalePolicy
-from scaler.quantiles import extremal_index, quantile_at, surprisals
-from scaler.service_policy import ServicePolicy
-from scaler.simulation.contenders import Autoscaler, Contender, Tidegate
-from scaler.simulation.contest import CLAIRVOYANT, Job, Setting, contender
-from scaler.simulation.hpa import HPASpec, MetricKind
-from scaler.simulation.outcome import Outcome, outcome
+from forecaster.data.series import FloatArray, Forecast, Series
+from forecaster.evaluation.metrics import geometric_mean
+from forecaster.evaluation.rolling import rolling_forecast
+from forecaster.evaluation.selection import fit_forecaster
+from forecaster.models.forecaster import Forecaster
+from scaler.decision.lead_demand import maximum_over, step_range, steps_in
+from scaler.decision.quantiles import extremal_index, quantile_at, surprisals
+from scaler.decision.replicas import ScalePolicy
+from scaler.decision.trust import TrustRules
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.policy.policy import Policy
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.simulation.closed_loop import run
+from scaler.simulation.contenders import Contender, HPAContender, TidegateContender
+from scaler.simulation.contest import CLAIRVOYANT, ContestJob, ContestSetting, contender
+from scaler.simulation.outcome import ReplayOutcome, outcome
+from scaler.simulation.preparation import ReplayPart, prepared
 from scaler.simulation.rehearsal import Reach, Rehearsal, rehearse
-from scaler.simulation.replay import run
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
-from scaler.trust import TrustRules
 
 PEAK_REPLICAS, PEAK_UTILIZATION = 40, 0.8
 MOST_REPLICAS = 400
@@ -98,7 +99,7 @@ class Stage:
         self.forecast = rolling_forecast(forecaster, series, self.origins)
         peak = float(np.nanmax(series.values[self.first :]))
         self.capacity = peak / (PEAK_REPLICAS * PEAK_UTILIZATION)
-        self.policy = ServicePolicy(
+        self.policy = Policy(
             item_id=f"trace/{series.item_id}",
             target=series.item_id,
             scale=ScalePolicy(1, MOST_REPLICAS),
@@ -108,11 +109,11 @@ class Stage:
         )
         hpa = HPASpec(1, MOST_REPLICAS, MetricKind.PODS, OWN_TARGET * self.capacity)
         start = series.start + self.first * series.step
-        self.setting = staged(
-            series, self.policy, ReplaySettings(hpa), forecaster, Part(start, skip_gaps=True)
+        self.setting = prepared(
+            series, self.policy, ReplaySettings(hpa), forecaster, ReplayPart(start, skip_gaps=True)
         )
 
-    def task(self) -> tuple[str, float, Setting, list[tuple[float, Rehearsal]]]:
+    def task(self) -> tuple[str, float, ContestSetting, list[tuple[float, Rehearsal]]]:
         """Return what a worker needs."""
         timing, reach = self.setting.scene.timing, Reach(LEAD_S, PAYBACK_S)
         happened = self.series.values[self.origins]
@@ -139,17 +140,17 @@ def season_strength(series: Series) -> float:
     return max(0.0, 1 - float(remainder.var() / days.var()))
 
 
-def judge(task: tuple[str, float, Setting, list[tuple[float, Rehearsal]]]) -> TraceResult:
+def judge(task: tuple[str, float, ContestSetting, list[tuple[float, Rehearsal]]]) -> TraceResult:
     """Return all that was tried on one trace."""
     name, season, setting, rehearsals = task
     begun = time.perf_counter()
-    floor = _outcome(setting, contender(setting, Job(CLAIRVOYANT, 1.0)))
+    floor = _outcome(setting, contender(setting, ContestJob(CLAIRVOYANT, 1.0)))
     capacity = setting.policy.capacity.qps
     hpa = []
     for target, stabilization in itertools.product(TARGETS, STABILIZATIONS_S):
         down = replace(setting.hpa.scale_down, stabilization_s=stabilization)
         spec = replace(setting.hpa, target=target * capacity, scale_down=down)
-        found = _outcome(setting, Autoscaler("HPA", spec, capacity))
+        found = _outcome(setting, HPAContender("HPA", spec, capacity))
         hpa.append(_tried(f"{target:g}, {stabilization:.0f} s", found))
     ours = []
     for (risk, rehearsal), target, stabilization in itertools.product(
@@ -159,7 +160,9 @@ def judge(task: tuple[str, float, Setting, list[tuple[float, Rehearsal]]]) -> Tr
             setting.policy.scale, target_utilization=target, stabilization_s=stabilization
         )
         policy = replace(setting.policy, scale=scale)
-        who = Tidegate("ours", policy, rehearsal.ahead(), setting.net, setting.scene.replicas)
+        who = TidegateContender(
+            "ours", policy, rehearsal.ahead(), setting.net, setting.scene.replicas
+        )
         found = _outcome(setting, who)
         ours.append(_tried(f"risk {risk:g}, {target:g}, {stabilization:.0f} s", found))
     seconds = time.perf_counter() - begun
@@ -168,17 +171,17 @@ def judge(task: tuple[str, float, Setting, list[tuple[float, Rehearsal]]]) -> Tr
     return TraceResult(name, season, floor.replica_hours, idle, hpa, ours)
 
 
-def _idle(setting: Setting) -> float:
+def _idle(setting: ContestSetting) -> float:
     """Return the share of requests within the SLO when nobody waits: no policy can do better."""
     model = setting.scene.model
     return 1 - float(np.exp(-model.slo_s / model.service_time_s))
 
 
-def _outcome(setting: Setting, who: Contender) -> Outcome:
+def _outcome(setting: ContestSetting, who: Contender) -> ReplayOutcome:
     return outcome(setting.scene, run(setting.scene, who))
 
 
-def _tried(settings: str, found: Outcome) -> Tried:
+def _tried(settings: str, found: ReplayOutcome) -> Tried:
     return Tried(settings, found.violations, found.replica_hours)
 
 
@@ -247,7 +250,7 @@ def _print_maxima(stages: list[Stage]) -> None:
 
 
 def _coverages(forecast: Forecast, happened: FloatArray) -> tuple[float, ...]:
-    span = span_of(15.0, LEAD_S, 60.0, forecast.prediction_length)
+    span = step_range(15.0, LEAD_S, 60.0, forecast.prediction_length)
     steps = steps_in(forecast, span)
     after = np.stack([np.roll(happened, -1 - h) for h in range(span.first, span.last + 1)], axis=1)[
         : -span.last - 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from benchmarks.tables import markdown
-from scaler.simulation.interception import Interception
+from scaler.simulation.interception import InterceptionResult
 from scaler.simulation.shedding import Scenario
 from scaler.simulation.shedding_scenarios import LIMITER_ALONE, TIDEGATE, compare, hiding, scenarios
 
@@ -41,7 +41,7 @@ def shedding() -> None:
     print(markdown(("abuse", *DECISIONS), _by_share(scenes[0])))
 
 
-def _row(f: Interception) -> tuple[object, ...]:
+def _row(f: InterceptionResult) -> tuple[object, ...]:
     blocked = "-" if math.isnan(f.abuse_blocked) else f.abuse_blocked
     p99 = "lost" if math.isinf(f.p99_s) else f.p99_s
     settles = "never" if math.isinf(f.settling_s) else f"{f.settling_s:.0f}"

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.tables import markdown
-from forecaster.config import QUANTILE_LEVELS, TrainConfig
-from forecaster.series import History, Series
-from forecaster.synthetic import generate_history
+from forecaster.data.series import History, Series
+from forecaster.data.synthetic import generate_history
+from forecaster.models.config import QUANTILE_LEVELS, TrainConfig
 
 SERVICES, DAYS = 3, 28
 ITEMS, ITEM_DAYS, SHORT_DAYS = 10_000, 8, 3
@@ -73,7 +73,7 @@ def _compare(work: str, title: str, names: Sequence[str]) -> None:
 
 
 def train_tidegate() -> Measured:
-    from forecaster.fitting import fit_forecaster
+    from forecaster.evaluation.selection import fit_forecaster
 
     history = generate_history(SERVICES, DAYS, step=timedelta(minutes=1), seed=7).history
     config = TrainConfig(time_budget=BUDGET, device="cpu")
@@ -108,8 +108,8 @@ def train_boosting() -> Measured:
 
 
 def predict_tidegate(days: int = ITEM_DAYS) -> Measured:
-    from forecaster.ensemble import LSTM, Ensemble
-    from forecaster.predict import load_forecaster
+    from forecaster.adapters.registry.loading import load_forecaster
+    from forecaster.models.lstm_ensemble import LSTM, Ensemble
 
     stored = load_forecaster(MODELS, "tiny")
     network = stored.candidates.ensemble.networks[0]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from forecaster.adapters.tables import read_raw
-from forecaster.quality import RawSeries
-from forecaster.series import History, Series
+from forecaster.adapters.tables.history_files import read_raw
+from forecaster.data.quality import RawSeries
+from forecaster.data.series import History, Series
 
 ONE_MINUTE = (
     "wc98", "nasa", "twitter_stream", "ms_mongo02", "ms_mongo03", "ms_mongo04",

@@ -12,20 +12,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from forecaster.adapters.tables import (
+    from forecaster.adapters.registry.loading import load_forecaster
+    from forecaster.adapters.tables.history_files import (
         forecast_to_frame,
         history_from_frame,
         history_to_frame,
         read_history,
         write_history,
     )
-    from forecaster.config import ModelConfig, TrainConfig
-    from forecaster.evaluation import Backtest, backtest
-    from forecaster.fitting import Fitted, fit_forecaster
-    from forecaster.predict import load_forecaster
-    from forecaster.series import Forecast, History, Series
-    from forecaster.serving import Forecaster
-    from forecaster.synthetic import generate_history
+    from forecaster.data.series import Forecast, History, Series
+    from forecaster.data.synthetic import generate_history
+    from forecaster.evaluation.backtest import Backtest, backtest
+    from forecaster.evaluation.selection import Fitted, fit_forecaster
+    from forecaster.models.config import ModelConfig, TrainConfig
+    from forecaster.models.forecaster import Forecaster
 
 __version__ = "0.1.0"
 
@@ -51,23 +51,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Backtest": "evaluation",
-    "Fitted": "fitting",
-    "Forecast": "series",
-    "Forecaster": "serving",
-    "History": "series",
-    "ModelConfig": "config",
-    "Series": "series",
-    "TrainConfig": "config",
-    "backtest": "evaluation",
-    "fit_forecaster": "fitting",
-    "forecast_to_frame": "adapters.tables",
-    "generate_history": "synthetic",
-    "history_from_frame": "adapters.tables",
-    "history_to_frame": "adapters.tables",
-    "load_forecaster": "predict",
-    "read_history": "adapters.tables",
-    "write_history": "adapters.tables",
+    "Backtest": "evaluation.backtest",
+    "Fitted": "evaluation.selection",
+    "Forecast": "data.series",
+    "Forecaster": "models.forecaster",
+    "History": "data.series",
+    "ModelConfig": "models.config",
+    "Series": "data.series",
+    "TrainConfig": "models.config",
+    "backtest": "evaluation.backtest",
+    "fit_forecaster": "evaluation.selection",
+    "forecast_to_frame": "adapters.tables.history_files",
+    "generate_history": "data.synthetic",
+    "history_from_frame": "adapters.tables.history_files",
+    "history_to_frame": "adapters.tables.history_files",
+    "load_forecaster": "adapters.registry.loading",
+    "read_history": "adapters.tables.history_files",
+    "write_history": "adapters.tables.history_files",
 }
 
 if not TYPE_CHECKING:  # for a type checker, a name that is not listed above is an error

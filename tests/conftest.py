@@ -11,8 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
-from forecaster.series import History, utc
-from tests.fitting_samples import TINY, traffic
+from forecaster.data.series import History, utc
+from tests.forecaster.evaluation.fitting_samples import TINY, traffic
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -31,7 +31,7 @@ def history() -> History:
 @pytest.fixture(scope="session")
 def fitted(history):
     """A tiny forecaster fitted on `history`, with the config and the parts it came from."""
-    from forecaster.fitting import fit_forecaster
+    from forecaster.evaluation.selection import fit_forecaster
 
     return fit_forecaster(history, TINY)
 
@@ -44,8 +44,8 @@ def forecaster(fitted):
 @pytest.fixture(scope="session")
 def artifact(fitted):
     """What the registry is given of `fitted`."""
-    from forecaster.adapters.registry import Artifact
-    from forecaster.bundle import pack
+    from forecaster.adapters.registry.registry import Artifact
+    from forecaster.models.artifact import pack
 
     return Artifact(*pack(fitted.forecaster, fitted.config), {"summary": {}})
 
@@ -53,7 +53,7 @@ def artifact(fitted):
 @pytest.fixture(scope="session")
 def history_file(history, tmp_path_factory):
     """`history` as a Parquet file."""
-    from forecaster.adapters.tables import write_history
+    from forecaster.adapters.tables.history_files import write_history
 
     path = tmp_path_factory.mktemp("history") / "history.parquet"
     write_history(path, history, ())
@@ -63,7 +63,7 @@ def history_file(history, tmp_path_factory):
 @pytest.fixture
 def models(artifact, tmp_path):
     """A registry in which `forecaster` is the champion called web, v0001."""
-    from forecaster.adapters.registry import Registry
+    from forecaster.adapters.registry.registry import Registry
 
     registry = Registry(tmp_path / "models")
     registry.promote("web", registry.save("web", artifact, now=utc("2026-04-01T00:00:00Z")))

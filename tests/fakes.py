@@ -6,7 +6,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from scaler.autoscaler import (
+from scaler.control.cluster_port import (
+    ClusterContact,
+    FloorOutcome,
+    Notice,
+    Pod,
+    PolicyObject,
+    PolicyStatus,
+    ScaledWorkload,
+)
+from scaler.errors import ClusterAbsentError, ClusterError
+from scaler.hpa.floor_ownership import (
     MANAGER,
     Autoscaler,
     FloorWish,
@@ -18,13 +28,11 @@ from scaler.autoscaler import (
     stands,
     write_for,
 )
-from scaler.errors import ClusterAbsentError, ClusterError
-from scaler.ports import Contact, FloorOutcome, KeptPolicy, Notice, Pod, PolicyStatus, Workload
-from scaler.service_policy import ServicePolicy
+from scaler.policy.policy import Policy
 
 
 class FakeCluster:
-    """A `scaler.ports.Cluster` in memory, which keeps the same rules without an API server.
+    """A `scaler.control.cluster_port.Cluster` in memory: the same rules without an API server.
 
     Attributes:
         kept, scaled, pods: what there is; tests change it as users and controllers do.
@@ -33,7 +41,7 @@ class FakeCluster:
     """
 
     def __init__(self, fails: Callable[[str], ClusterError | None] = lambda _: None) -> None:
-        self.kept: dict[str, KeptPolicy] = {}
+        self.kept: dict[str, PolicyObject] = {}
         self.scaled: dict[Target, Autoscaler] = {}
         self.pods: dict[Target, tuple[Pod, ...]] = {}
         self.statuses: dict[str, list[PolicyStatus]] = {}
@@ -45,13 +53,15 @@ class FakeCluster:
 
     # What a user does.
 
-    def put(self, policy: ServicePolicy, generation: int = 1) -> Target:
+    def put(self, policy: Policy, generation: int = 1) -> Target:
         """Add a policy and, where there is none, its autoscaler with a floor of 1."""
         namespace = policy.item_id.partition("/")[0]
         target = Target(namespace, policy.target)
         with self._lock:
             before = self.kept.get(policy.item_id)
-            kept = KeptPolicy(item_id=policy.item_id, uid="1", generation=generation, policy=policy)
+            kept = PolicyObject(
+                item_id=policy.item_id, uid="1", generation=generation, policy=policy
+            )
             self.kept[policy.item_id] = replace(kept, guarded=before is not None and before.guarded)
             self.scaled.setdefault(
                 target, Autoscaler(target=target, min_replicas=1, max_replicas=100)
@@ -71,16 +81,18 @@ class FakeCluster:
                 self.scaled[target], min_replicas=min_replicas, managers=(manager,)
             )
 
-    # What the loop does: see `scaler.ports.Cluster`.
+    # What the loop does: see `scaler.control.cluster_port.Cluster`.
 
-    def policies(self) -> dict[str, KeptPolicy]:
+    def policies(self) -> dict[str, PolicyObject]:
         with self._lock:
             return dict(self.kept)
 
-    def observe(self, target: Target) -> Workload:
+    def observe(self, target: Target) -> ScaledWorkload:
         self._may("observe")
         seen, pods = self._seen(target), self.pods.get(target, ())
-        return Workload(seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0)
+        return ScaledWorkload(
+            seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0
+        )
 
     def set_floor(self, wish: FloorWish) -> FloorOutcome:
         self._may("set_floor")
@@ -173,8 +185,8 @@ class FakeCluster:
             self.notices.setdefault(item_id, []).append(notice)
         return True
 
-    def contact(self) -> Contact:
-        return Contact(0.0)
+    def contact(self) -> ClusterContact:
+        return ClusterContact(0.0)
 
     def _may(self, call: str) -> None:
         error = self.fails(call)
@@ -189,7 +201,7 @@ class FakeCluster:
 
 
 class FakeLeadership:
-    """A `scaler.ports.Leadership` that a test decides on."""
+    """A `scaler.control.cluster_port.Leadership` that a test decides on."""
 
     def __init__(self, leading: bool = True) -> None:
         self.leading, self.closed = leading, False

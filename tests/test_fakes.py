@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from scaler.adapters.kube.cluster import KubernetesCluster
-from scaler.adapters.kube.lease import Candidate
-from scaler.autoscaler import FloorWish, Refusal
-from scaler.planner import ScalePolicy
-from scaler.ports import AlwaysLeading, Cluster, Leadership
-from scaler.service_policy import Mode, ServicePolicy
+from scaler.adapters.kube.leader_election import LeaderElector
+from scaler.control.cluster_port import AlwaysLeading, Cluster, Leadership
+from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.floor_ownership import FloorWish, Refusal
+from scaler.policy.policy import Mode, Policy
 from tests.fakes import FakeCluster, FakeLeadership
 
-POLICY = ServicePolicy(
+POLICY = Policy(
     item_id="prod/shop",
     target="shop",
     scale=ScalePolicy(1, 10),
@@ -26,7 +26,7 @@ def methods(protocol):
 def test_a_fake_has_what_the_adapter_has():
     for one in (FakeCluster, KubernetesCluster):
         assert methods(Cluster) <= set(dir(one))
-    for one in (FakeLeadership, Candidate, AlwaysLeading):
+    for one in (FakeLeadership, LeaderElector, AlwaysLeading):
         assert methods(Leadership) <= set(dir(one))
 
 

@@ -14,8 +14,9 @@ import nbformat
 import pytest
 
 from notebooks.render import KERNEL, executed
+from tests.paths import ROOT
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_BYTES = 1_500_000
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -14,8 +13,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import forecaster
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text()
 PINS = {
@@ -43,7 +42,9 @@ def loaded_after(code: str) -> set[str]:
 
 
 def test_the_values_load_no_framework():
-    loaded = loaded_after("import forecaster.series, forecaster.errors, forecaster.synthetic")
+    loaded = loaded_after(
+        "import forecaster.data.series, forecaster.errors, forecaster.data.synthetic"
+    )
 
     assert loaded & FRAMEWORKS == set()
 

@@ -1,1 +1,4 @@
-"""The outside world: Prometheus, files, the model registry. One home per library."""
+"""What touches the outside: Prometheus, files of tables, and the registry of stored models.
+
+Imports models and data, never evaluation. Used by the commands, and by the adapters of scaler.
+"""

@@ -1,1 +1,4 @@
-"""The subcommands of `forecaster`: one module each, imported only when called."""
+"""One module per subcommand of `forecaster`: its options, and what it prints.
+
+Imports everything below; nothing but forecaster.cli imports a command. scaler shares its options.
+"""

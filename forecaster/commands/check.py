@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecaster.commands.marks import add_mask_argument, windows
+from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.spans import span
 from forecaster.errors import HistoryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forecaster.quality import Finding
-    from forecaster.series import Series
+    from forecaster.data.quality import Finding
+    from forecaster.data.series import Series
 
 COLOURS = {"refused": "bold red", "repaired": "yellow", "noted": "cyan"}
 
@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
-    from forecaster.adapters.tables import examine_history
-    from forecaster.quality import Action, QualityRules
+    from forecaster.adapters.tables.history_files import examine_history
+    from forecaster.data.quality import Action, QualityRules
 
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     series, findings = examine_history(

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.files import write_file
 from forecaster.commands.histories import add_history_arguments, history_from
+from forecaster.commands.output_files import write_file
 from forecaster.commands.spans import moment
-from forecaster.commands.stored import add_stored_arguments
+from forecaster.commands.stored_models import add_stored_arguments
 
 if TYPE_CHECKING:
-    from forecaster.series import History
-    from forecaster.serving import Forecaster
+    from forecaster.data.series import History
+    from forecaster.models.forecaster import Forecaster
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     from rich.console import Console
 
     from forecaster.adapters.exact_json import json_bytes, plain_object
+    from forecaster.adapters.registry.loading import load
     from forecaster.commands.evaluate_output import print_backtest
-    from forecaster.evaluation import backtest
-    from forecaster.predict import load
+    from forecaster.evaluation.backtest import backtest
     from forecaster.report import html_report
 
     stored = load(args.models, args.name, args.version)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forecaster.evaluation import SERVED, Backtest
+from forecaster.evaluation.backtest import SERVED, Backtest
 from forecaster.plots.scores import ranked
 from forecaster.plots.words import name_of
 from forecaster.report.document import hardest_first

@@ -26,8 +26,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     fetched = fetch_from(args, now=now)
 
-    from forecaster.adapters.tables import write_history
-    from forecaster.quality import QualityRules, inspect
+    from forecaster.adapters.tables.history_files import write_history
+    from forecaster.data.quality import QualityRules, inspect
 
     rules = QualityRules(skip_refused=args.skip_refused)
     report = inspect(fetched.series, step=span(args.step, "--step"), rules=rules, now=now)

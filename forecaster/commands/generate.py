@@ -37,8 +37,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     if step > timedelta(days=args.days):
         raise ConfigError(f"--step is {args.step}, but must fit into {args.days} days")
 
-    from forecaster.adapters.tables import write_history
-    from forecaster.synthetic import generate_history
+    from forecaster.adapters.tables.history_files import write_history
+    from forecaster.data.synthetic import generate_history
 
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     start = moment(args.start, "--start", now=now, step=step)

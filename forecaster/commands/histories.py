@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.marks import add_mask_argument, windows
+from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.sources import add_prometheus_arguments, fetch_from
 from forecaster.commands.spans import span
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from forecaster.series import History
+    from forecaster.data.series import History
 
 DEFAULT_STEP = "60s"
 
@@ -50,7 +50,7 @@ def history_from(args: argparse.Namespace, *, now: datetime) -> History:
     if args.history is not None:
         return _from_file(args, step, now)
     args.step = args.step or DEFAULT_STEP
-    from forecaster.quality import QualityRules, inspect
+    from forecaster.data.quality import QualityRules, inspect
 
     fetched = fetch_from(args, now=now)
     rules = QualityRules(skip_refused=args.skip_refused)
@@ -66,8 +66,8 @@ def history_from(args: argparse.Namespace, *, now: datetime) -> History:
 
 
 def _from_file(args: argparse.Namespace, step: timedelta | None, now: datetime) -> History:
-    from forecaster.adapters.tables import read_history
-    from forecaster.quality import QualityRules
+    from forecaster.adapters.tables.history_files import read_history
+    from forecaster.data.quality import QualityRules
 
     rules = QualityRules(skip_refused=True) if args.skip_refused else None
     report = read_history(

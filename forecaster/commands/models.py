@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do one action; what it finds or changes is printed."""
-    from forecaster.adapters.registry import Registry
+    from forecaster.adapters.registry.registry import Registry
     from forecaster.commands import models_output as output
 
     registry = Registry(args.models)

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from forecaster.adapters.registry import Registry, StoredArtifact
+from forecaster.adapters.registry.registry import Registry, StoredArtifact
 from forecaster.errors import RegistryError
 
 

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.files import write_file
 from forecaster.commands.histories import add_history_arguments, history_from
-from forecaster.commands.stored import add_stored_arguments
+from forecaster.commands.output_files import write_file
+from forecaster.commands.stored_models import add_stored_arguments
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from forecaster.series import Forecast
+    from forecaster.data.series import Forecast
 
 SHOWN_STEPS = 6
 SHOWN_ITEMS = 20
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
-    from forecaster.adapters.tables import forecast_to_frame
-    from forecaster.predict import load_forecaster
+    from forecaster.adapters.registry.loading import load_forecaster
+    from forecaster.adapters.tables.history_files import forecast_to_frame
 
     if args.out is not None and args.out.suffix not in {".csv", ".json", ".parquet"}:
         raise ConfigError(f"--out is {args.out}, but must end in .csv, .parquet or .json")

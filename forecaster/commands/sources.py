@@ -20,8 +20,8 @@ from forecaster.commands.spans import moment, span
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from forecaster.adapters.fetching import Fetched, Progress, RangeQuery
-    from forecaster.adapters.prometheus_settings import PrometheusSettings
+    from forecaster.adapters.prometheus.fetch import Fetched, Progress, RangeQuery
+    from forecaster.adapters.prometheus.settings import PrometheusSettings
 
 
 def add_prometheus_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -95,7 +95,7 @@ def _add_fetch_arguments(group: argparse._ArgumentGroup) -> None:
 
 def settings_from(args: argparse.Namespace) -> PrometheusSettings:
     """Return who asks which server; raises ConfigError."""
-    from forecaster.adapters.prometheus_settings import PrometheusSettings
+    from forecaster.adapters.prometheus.settings import PrometheusSettings
 
     return PrometheusSettings(
         url=args.prometheus,
@@ -113,7 +113,7 @@ def settings_from(args: argparse.Namespace) -> PrometheusSettings:
 
 def query_from(args: argparse.Namespace, *, now: datetime) -> RangeQuery:
     """Return what to fetch; raises ConfigError."""
-    from forecaster.adapters.fetching import RangeQuery
+    from forecaster.adapters.prometheus.fetch import RangeQuery
 
     if not args.query:
         raise ConfigError("--prometheus needs --query, the PromQL of requests per second")
@@ -135,8 +135,8 @@ def fetch_from(args: argparse.Namespace, *, now: datetime) -> Fetched:
         ConfigError: an option is wrong.
         PrometheusError: the server refuses, stays away, or has nothing.
     """
-    from forecaster.adapters.fetching import cache_for, fetch
-    from forecaster.adapters.prometheus import PrometheusSource
+    from forecaster.adapters.prometheus.client import PrometheusSource
+    from forecaster.adapters.prometheus.fetch import cache_for, fetch
 
     settings, query = settings_from(args), query_from(args, now=now)
     root = args.cache_dir or _default_cache()
@@ -175,7 +175,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines()
+        yield _ProgressLines()
         return
     columns = (TextColumn("fetching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=console, transient=True) as bar:
@@ -183,7 +183,7 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
         yield lambda at: bar.update(task, completed=at.done, total=at.total)
 
 
-class _Lines:
+class _ProgressLines:
     def __init__(self) -> None:
         self._tenth = 0
 

@@ -16,11 +16,11 @@ from forecaster.commands.spans import span
 from forecaster.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
-    from forecaster.config import TrainConfig
-    from forecaster.evaluation import Backtest
-    from forecaster.fitting import Fitted
-    from forecaster.series import History
-    from forecaster.training import EpochReport
+    from forecaster.data.series import History
+    from forecaster.evaluation.backtest import Backtest
+    from forecaster.evaluation.selection import Fitted
+    from forecaster.models.config import TrainConfig
+    from forecaster.models.lstm_training import EpochReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,9 +63,9 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     history = history_from(args, now=now)
     config = _config(args, history)
 
-    from forecaster.adapters.checkpoints import FileCheckpoints, fingerprint
-    from forecaster.evaluation import backtest, beats_all
-    from forecaster.fitting import fit_forecaster
+    from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
+    from forecaster.evaluation.backtest import backtest, beats_all
+    from forecaster.evaluation.selection import fit_forecaster
 
     run_of = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_of, resume=args.resume)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     version = _store(args, fitted, result, now)
     checkpoints.remove()  # not before: a save that fails is repeated by --resume in no time
     if args.promote == "always" or (args.promote == "gate" and passed):
-        from forecaster.adapters.registry import Registry
+        from forecaster.adapters.registry.registry import Registry
 
         Registry(args.out).promote(args.name, version)
         print(f"{args.name} {version} is champion: {verdict}")
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
 
 def _config(args: argparse.Namespace, history: History) -> TrainConfig:
-    from forecaster.config import ModelConfig, TrainConfig
+    from forecaster.models.config import ModelConfig, TrainConfig
 
     return TrainConfig(
         model=ModelConfig(
@@ -108,7 +108,7 @@ def _config(args: argparse.Namespace, history: History) -> TrainConfig:
 
 def _check_place(args: argparse.Namespace) -> None:
     """Raise before anything is fetched or fitted if it could not be stored in the end."""
-    from forecaster.adapters.registry import Registry, check_name
+    from forecaster.adapters.registry.registry import Registry, check_name
 
     check_name(args.name)
     Registry(args.out)
@@ -135,8 +135,8 @@ def _checkpoint_file(args: argparse.Namespace) -> Path:
 
 
 def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: datetime) -> str:
-    from forecaster.adapters.registry import Artifact, Registry
-    from forecaster.bundle import pack
+    from forecaster.adapters.registry.registry import Artifact, Registry
+    from forecaster.models.artifact import pack
 
     config, tensors = pack(fitted.forecaster, fitted.config)
     try:

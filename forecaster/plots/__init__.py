@@ -1,6 +1,7 @@
 """Figures of our values, drawn with plotly: pure functions, nothing is shown or written.
 
 Readable at 700 pixels and for colour-blind eyes; colours hold on a light and on a dark page.
+Imports evaluation and below; the home of plotly. Used by reports, notebooks and scaler's figures.
 """
 
 from forecaster.plots.forecasts import backtest_fan, fan_chart

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from forecaster.config import MEDIAN
-from forecaster.evaluation import Backtest, ItemResult
-from forecaster.metrics import Array
+from forecaster.data.series import Forecast, Series
+from forecaster.evaluation.backtest import Backtest, ItemResult
+from forecaster.evaluation.metrics import Array
+from forecaster.models.config import MEDIAN
 from forecaster.plots.style import (
     BLUE,
     BLUE_RGB,
@@ -25,7 +26,6 @@ from forecaster.plots.style import (
 )
 from forecaster.plots.thinning import thinned
 from forecaster.plots.words import duration, label, name_of
-from forecaster.series import Forecast, Series
 
 OPACITIES = (0.42, 0.28, 0.16, 0.10)
 PAST_HORIZONS = 4  # of the past before the origin, in units of the horizon

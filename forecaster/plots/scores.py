@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from forecaster.baselines import LAST_VALUE
-from forecaster.evaluation import SERVED, Backtest, Score
+from forecaster.data.series import FloatArray
+from forecaster.evaluation.backtest import SERVED, Backtest, Score
+from forecaster.models.naive import LAST_VALUE
 from forecaster.plots.style import BLUE, GREY, INK, VERMILION, figure, stroke_of
 from forecaster.plots.words import name_of
-from forecaster.series import FloatArray
 
 RELATIVE_AXIS = "loss relative to last value"
 RELATIVE_TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 20, 50)

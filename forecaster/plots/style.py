@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from forecaster.baselines import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
-from forecaster.ensemble import LSTM
-from forecaster.evaluation import SERVED
-from forecaster.metrics import Array
-from forecaster.tabular import BOOSTING, RIDGE
+from forecaster.evaluation.backtest import SERVED
+from forecaster.evaluation.metrics import Array
+from forecaster.models.lstm_ensemble import LSTM
+from forecaster.models.naive import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
+from forecaster.models.tabular import BOOSTING, RIDGE
 
 INK = "ink"
 INK_COLOUR = "#333a42"

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from forecaster.metrics import Array
+from forecaster.evaluation.metrics import Array
 
 MOST_POINTS = 1500
 

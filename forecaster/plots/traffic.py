@@ -10,6 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from forecaster.data.quality import Action, Finding
+from forecaster.data.quality.grid import runs
+from forecaster.data.series import DAY, WEEK, History, Series, steps_per
+from forecaster.data.synthetic import Kind, TrafficEvent
 from forecaster.plots.style import (
     BLUE,
     BLUE_RGB,
@@ -28,10 +32,6 @@ from forecaster.plots.style import (
 )
 from forecaster.plots.thinning import thinned
 from forecaster.plots.words import label
-from forecaster.quality import Action, Finding
-from forecaster.quality.grid import runs
-from forecaster.series import DAY, WEEK, History, Series, steps_per
-from forecaster.synthetic import Event, Kind
 
 MOST_ITEMS = 6
 ROW_HEIGHT = 190
@@ -48,7 +48,7 @@ HALF_WIDE = 0.1
 
 
 def traffic_overview(
-    history: History, findings: Sequence[Finding] = (), events: Sequence[Event] = ()
+    history: History, findings: Sequence[Finding] = (), events: Sequence[TrafficEvent] = ()
 ) -> go.Figure:
     """Return the demand of up to six items, one below the other, with its gaps marked.
 
@@ -130,7 +130,9 @@ def _quantiles(series: Series, place: np.ndarray, bins: int) -> tuple[np.ndarray
     return tuple(found)
 
 
-def _item_traces(series: Series, findings: Iterable[Finding], events: Iterable[Event]) -> list[Any]:
+def _item_traces(
+    series: Series, findings: Iterable[Finding], events: Iterable[TrafficEvent]
+) -> list[Any]:
     place = thinned(series.values)
     when = times(series.stamps[place])
     hover = "%{y:.4g} req/s<br>%{x}<extra></extra>"
@@ -167,7 +169,7 @@ def _missing(series: Series) -> list[Any]:
     ]  # fmt: skip
 
 
-def _extreme(series: Series, event: Event) -> tuple[str, float]:
+def _extreme(series: Series, event: TrafficEvent) -> tuple[str, float]:
     """Return when an event weighed most, and the demand then; 0 where nothing is known."""
     inside = series.between(event.start, event.end)
     if not np.isfinite(inside.values).any():
@@ -196,7 +198,7 @@ def _repaired(series: Series, findings: Sequence[Finding]) -> go.Scatter:
     )
 
 
-def _told(series: Series, events: Sequence[Event], colour: str, symbol: str) -> go.Scatter:
+def _told(series: Series, events: Sequence[TrafficEvent], colour: str, symbol: str) -> go.Scatter:
     kind = events[0].kind.value.replace("_", " ")
     sizes = [
         f"{kind}, {e.ratio:.2g} times the usual" if np.isfinite(e.ratio) else kind for e in events

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from forecaster.baselines import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
-from forecaster.ensemble import LSTM
-from forecaster.evaluation import SERVED
-from forecaster.tabular import BOOSTING, RIDGE
+from forecaster.evaluation.backtest import SERVED
+from forecaster.models.lstm_ensemble import LSTM
+from forecaster.models.naive import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
+from forecaster.models.tabular import BOOSTING, RIDGE
 
 NAMES = {
     SERVED: "served",

@@ -1,4 +1,7 @@
-"""The HTML page of a backtest: what was found in words, tables and figures."""
+"""The HTML page of a backtest: what was found in words, tables and figures.
+
+Imports plots and evaluation. Used by the commands; scaler builds its own page from `report.page`.
+"""
 
 from forecaster.report.document import html_report
 

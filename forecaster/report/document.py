@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from forecaster import __version__
-from forecaster.evaluation import SERVED, Backtest, ItemResult
+from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult
 from forecaster.plots import backtest_fan, error_by_horizon, error_by_level, reliability_diagram
 from forecaster.plots.scores import ranked
 from forecaster.plots.words import duration, name_of

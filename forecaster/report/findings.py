@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from datetime import UTC, datetime
 
-from forecaster.ensemble import LSTM
-from forecaster.evaluation import SERVED, Backtest, Score, beats_all
+from forecaster.evaluation.backtest import SERVED, Backtest, Score, beats_all
+from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.words import duration, name_of
 
 UNKNOWN = "–"

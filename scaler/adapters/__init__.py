@@ -1,1 +1,4 @@
-"""What talks to the world outside: one package or module for each part of it."""
+"""What implements the ports: HTTP, Kubernetes, Prometheus, Envoy, KEDA, gRPC, the dashboard.
+
+Imports control, gateway, simulation and below. Used by the commands alone.
+"""

@@ -6,7 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from scaler.published import Board
+from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger("scaler.decisions")
 
@@ -29,9 +29,9 @@ class DecisionLog:
     def __init__(self) -> None:
         self._last: dict[str, tuple[object, ...]] = {}
 
-    def write(self, board: Board) -> None:
-        self._last = {item: key for item, key in self._last.items() if item in board.services}
-        for item_id, view in board.services.items():
+    def write(self, snapshot: Snapshot) -> None:
+        self._last = {item: key for item, key in self._last.items() if item in snapshot.services}
+        for item_id, view in snapshot.services.items():
             if view.decision is None:
                 key: tuple[object, ...] = (view.error,)
                 fields: dict[str, object] = {"service": item_id, "error": view.error}

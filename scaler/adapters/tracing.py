@@ -14,11 +14,18 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from forecaster.series import Series
+from forecaster.data.series import Series
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.ports import (
+    BatchForecast,
+    ForecastModels,
+    TrafficQuery,
+    TrafficSource,
+    WatchedPolicy,
+    Workloads,
+)
+from scaler.control.snapshot import Condition, ServiceView, Snapshot
 from scaler.errors import ServingError
-from scaler.live import Heard, Workload
-from scaler.published import Board, Condition, ServiceView
-from scaler.world import Ask, Models, Predicted, Traffic, Watched, Workloads
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -79,32 +86,32 @@ class Tracing:
             exclude_spans=["receive", "send"],
         )
 
-    def tick(self, tick: Callable[[], Board]) -> Callable[[], Board]:
+    def tick(self, tick: Callable[[], Snapshot]) -> Callable[[], Snapshot]:
         @functools.wraps(tick)
-        def traced() -> Board:
+        def traced() -> Snapshot:
             with self._tracer.start_as_current_span("tick") as span:
-                board = tick()
-                span.set_attribute("tidegate.services", len(board.services))
-                span.set_attribute("tidegate.leader", board.leader)
-                failed = sum(view.error is not None for view in board.services.values())
+                snapshot = tick()
+                span.set_attribute("tidegate.services", len(snapshot.services))
+                span.set_attribute("tidegate.leader", snapshot.leader)
+                failed = sum(view.error is not None for view in snapshot.services.values())
                 span.set_attribute("tidegate.undecided", failed)
-                return board
+                return snapshot
 
         return traced
 
     def world(
-        self, traffic: Traffic, models: Models, workloads: Workloads
-    ) -> tuple[Traffic, Models, Workloads]:
+        self, traffic: TrafficSource, models: ForecastModels, workloads: Workloads
+    ) -> tuple[TrafficSource, ForecastModels, Workloads]:
         """Return the same, with a span for whatever takes time."""
         tracer = self._tracer
         return _Traffic(tracer, traffic), _Models(tracer, models), _Workloads(tracer, workloads)
 
 
 class _Traffic:
-    def __init__(self, tracer: Tracer, inner: Traffic) -> None:
+    def __init__(self, tracer: Tracer, inner: TrafficSource) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def hear(self, asks: Sequence[Ask], now: float) -> list[Heard]:
+    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         with self._tracer.start_as_current_span("hear") as span:
             heard = self._inner.hear(asks, now)
             span.set_attribute("tidegate.queries", len(asks))
@@ -122,13 +129,13 @@ class _Traffic:
 
 
 class _Models:
-    def __init__(self, tracer: Tracer, inner: Models) -> None:
+    def __init__(self, tracer: Tracer, inner: ForecastModels) -> None:
         self._tracer, self._inner = tracer, inner
 
     def reload(self, names: Sequence[str]) -> None:
         self._inner.reload(names)
 
-    def predict(self, name: str, series: Sequence[Series]) -> Predicted:
+    def predict(self, name: str, series: Sequence[Series]) -> BatchForecast:
         with self._tracer.start_as_current_span("predict") as span:
             span.set_attribute("tidegate.model", name)
             span.set_attribute("tidegate.items", len(series))
@@ -139,7 +146,7 @@ class _Workloads:
     def __init__(self, tracer: Tracer, inner: Workloads) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def seen(self, watched: Sequence[Watched], now: float) -> Mapping[str, Workload | str]:
+    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         with self._tracer.start_as_current_span("observe"):
             return self._inner.seen(watched, now)
 

@@ -1,1 +1,4 @@
-"""The subcommands of `scaler`: one module each, imported only when called."""
+"""One module per subcommand of `scaler`: its options, and what it wires together.
+
+Imports everything below. Used by scaler.cli alone.
+"""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
-    from scaler.config import PolicyDocument
+    from scaler.policy.files import PolicyDocument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from scaler.config import examine_policies
+    from scaler.policy.files import examine_policies
 
     good, wrong = examine_policies(args.paths)
     for document in good:

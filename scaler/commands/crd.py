@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
-    from scaler.crd import crd_yaml
+    from scaler.policy.crd import crd_yaml
 
     print(crd_yaml(), end="")
     return 0

@@ -16,11 +16,11 @@ from scaler.commands.signals import stopped_by_signals
 from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
-    from forecaster.series import History
-    from scaler.adapters.simulated import Simulated
-    from scaler.published import Board
-    from scaler.simulation.settings import ReplaySettings
-    from scaler.world import Watched
+    from forecaster.data.series import History
+    from scaler.adapters.simulated_cluster import SimulatedCluster
+    from scaler.control.ports import WatchedPolicy
+    from scaler.control.snapshot import Snapshot
+    from scaler.policy.replay_settings import ReplaySettings
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
@@ -46,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from scaler.adapters.models import Models
+    from scaler.adapters.registry_models import RegistryModels
     from scaler.commands.demo_output import print_ledger
     from scaler.commands.endpoint import serve
-    from scaler.loop import Loop
+    from scaler.control.loop import ControlLoop
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
@@ -59,17 +59,17 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))
-        boards: list[Board] = []
-        publish = boards.append if args.once else serve(args.listen, stack)
-        loop = Loop(world, Models(args.models), world, history.step, publish)
+        snapshots: list[Snapshot] = []
+        publish = snapshots.append if args.once else serve(args.listen, stack)
+        loop = ControlLoop(world, RegistryModels(args.models), world, history.step, publish)
         for tick in range(round(DAY.total_seconds() / TICK_S)):
             begun = time.monotonic()
             loop.tick([one.watched for one in watched], start + tick * TICK_S)
-            del boards[:-1]
+            del snapshots[:-1]
             if stop.wait(max(pause_s - (time.monotonic() - begun), 0.0)):
                 return 0
         if args.once:
-            print_ledger(boards[-1])
+            print_ledger(snapshots[-1])
         else:
             print("the simulated day is over; the page stays until you stop it", flush=True)
             stop.wait()
@@ -77,16 +77,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Staged(NamedTuple):
-    watched: Watched
+    watched: WatchedPolicy
     settings: ReplaySettings
 
 
 def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
     """Return the history and the policies of its items, all served by one model."""
-    from forecaster.adapters.tables import read_history
-    from scaler.config import read_policies
-    from scaler.simulation.settings import plain_hpa
-    from scaler.world import Watched
+    from forecaster.adapters.tables.history_files import read_history
+    from scaler.control.ports import WatchedPolicy
+    from scaler.policy.files import read_policies
+    from scaler.policy.replay_settings import plain_hpa
 
     history = read_history(args.history).history
     staged = []
@@ -100,17 +100,17 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
         if policy.capacity_qps is None:
             raise ReplayError(f"{document.where}: spec.capacity.requestsPerReplica is not given")
         hpa = document.replay.hpa or plain_hpa(policy)
-        staged.append(_Staged(Watched(policy, hpa), document.replay))
+        staged.append(_Staged(WatchedPolicy(policy, hpa), document.replay))
     if not staged:
         raise ReplayError("no policy is given; name a file or a directory by --policies")
     return history, staged
 
 
-def _world(history: History, staged: list[_Staged]) -> tuple[float, Simulated]:
+def _world(history: History, staged: list[_Staged]) -> tuple[float, SimulatedCluster]:
     """Return when the last day of the history starts, and the simulated cluster that lives it."""
-    from scaler.adapters.simulated import Inhabitant, Simulated
-    from scaler.simulation.settings import DEFAULT_TARGET
-    from scaler.simulation.staging import net_under
+    from scaler.adapters.simulated_cluster import SimulatedCluster, SimulatedService
+    from scaler.policy.replay_settings import DEFAULT_TARGET
+    from scaler.simulation.preparation import net_under
 
     end = min(series.end for series in history)
     start = (end - history.step - DAY).timestamp()
@@ -124,5 +124,5 @@ def _world(history: History, staged: list[_Staged]) -> tuple[float, Simulated]:
         known = before[before >= 0]  # what is not known is NaN
         replicas = math.ceil(float(known[-1]) / capacity / DEFAULT_TARGET) if len(known) else 1
         replicas = min(max(replicas, hpa.min_replicas), hpa.max_replicas)
-        inhabitants.append(Inhabitant(series, model, net_under(hpa, capacity), replicas))
-    return start, Simulated(inhabitants, start)
+        inhabitants.append(SimulatedService(series, model, net_under(hpa, capacity), replicas))
+    return start, SimulatedCluster(inhabitants, start)

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from scaler.published import Board
+from scaler.control.snapshot import Snapshot
 
 HEADS = (
     "service",
@@ -19,13 +19,13 @@ HEADS = (
 )
 
 
-def print_ledger(board: Board, console: Console | None = None) -> None:
+def print_ledger(snapshot: Snapshot, console: Console | None = None) -> None:
     """Print what each service's replicas cost beside those of a plain HPA."""
     console = console or Console()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, head in enumerate(HEADS):
         table.add_column(head.replace(" ", "\n", 1), justify="right" if i else "left")
-    for view in board.services.values():
+    for view in snapshot.services.values():
         ledger, trust = view.ledger, view.trust
         saved = 1 - ledger.replica_hours / ledger.hpa_replica_hours if ledger.seconds else 0.0
         table.add_row(

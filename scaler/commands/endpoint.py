@@ -7,19 +7,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scaler.adapters.api.serving import Address
-    from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.http.server import Address
+    from scaler.adapters.http.settings import ApiSettings
     from scaler.adapters.tracing import Tracing
-    from scaler.published import Board
+    from scaler.control.snapshot import Snapshot
 
 # Conditions that say that a call has failed, and whose.
 FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
 
 
-def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Board], None]:
+def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Snapshot], None]:
     """Start an endpoint without tokens, on loopback; return what publishes a board to it."""
-    from scaler.adapters.api.serving import Address
-    from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.http.server import Address
+    from scaler.adapters.http.settings import ApiSettings
     from scaler.commands.run_options import host_port
 
     return served(ApiSettings(), Address(*host_port(listen, "--listen")), stack)
@@ -31,7 +31,7 @@ def served(
     stack: contextlib.ExitStack,
     tracing: Tracing | None = None,
     rpc: Address | None = None,
-) -> Callable[[Board], None]:
+) -> Callable[[Snapshot], None]:
     """Start an endpoint; return what publishes a board to it.
 
     Args:
@@ -40,15 +40,15 @@ def served(
         stack: that stops it.
         tracing: of requests.
     """
-    from scaler.adapters.api.app import add_page, create_app
-    from scaler.adapters.api.holder import BoardHolder
-    from scaler.adapters.api.metrics import Telemetry
-    from scaler.adapters.api.serving import ApiServer, check_access
     from scaler.adapters.dashboard import page
-    from scaler.commands.rpc import beside
+    from scaler.adapters.http.app import add_page, create_app
+    from scaler.adapters.http.metrics import Telemetry
+    from scaler.adapters.http.server import ApiServer, check_access
+    from scaler.adapters.http.snapshot_holder import SnapshotHolder
+    from scaler.commands.grpc_server import beside
 
     check_access(address, settings)
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
@@ -58,11 +58,11 @@ def served(
     server = stack.enter_context(ApiServer(app, address, beside(app, holder, settings, rpc)))
     print(f"serving {server.url}", flush=True)
 
-    def publish(board: Board) -> None:
-        telemetry.observe(board)
-        for condition in (c for view in board.services.values() for c in view.conditions):
+    def publish(snapshot: Snapshot) -> None:
+        telemetry.observe(snapshot)
+        for condition in (c for view in snapshot.services.values() for c in view.conditions):
             if condition.reason in FAILURES:
                 telemetry.failed(FAILURES[condition.reason], condition.reason)
-        holder.publish(board)
+        holder.publish(snapshot)
 
     return publish

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
-    from forecaster.predict import Forecaster
-    from forecaster.series import History, Series
-    from scaler.service_policy import ServicePolicy
-    from scaler.simulation.settings import ReplaySettings
+    from forecaster.data.series import History, Series
+    from forecaster.models.forecaster import Forecaster
+    from scaler.policy.policy import Policy
+    from scaler.policy.replay_settings import ReplaySettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
-    from forecaster.commands.files import write_file
+    from forecaster.commands.output_files import write_file
     from scaler.commands.replay_output import counted, print_contest, print_limiters
     from scaler.simulation.contest import TARGETS, contest
+    from scaler.simulation.preparation import ReplayPart, prepared
     from scaler.simulation.report import html_report, record
     from scaler.simulation.shedding_findings import Scenes, compared_limiters
-    from scaler.simulation.staging import Part, staged
 
     if args.workers < 1:
         raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
@@ -78,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
     history = _history(args)
     forecaster = _forecaster(args, policy)
     series = _series(history, policy, forecaster)
-    part = Part(_begin(args, series), args.skip_gaps)
+    part = ReplayPart(_begin(args, series), args.skip_gaps)
     _warn_of_seen(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
     scenes: Scenes = {}
     with counted(6 + 4 * len(targets) + (4 if args.rate_limits else 0)) as progress:
-        setting = staged(series, policy, settings, forecaster, part)
+        setting = prepared(series, policy, settings, forecaster, part)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
         if args.rate_limits:
             scenes = compared_limiters(progress)
@@ -100,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _policy(args: argparse.Namespace) -> tuple[ServicePolicy, ReplaySettings]:
-    from scaler.config import read_policies
+def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
+    from scaler.policy.files import read_policies
 
     found = read_policies(args.policy)
     if len(found) != 1:
@@ -119,7 +119,7 @@ def _policy(args: argparse.Namespace) -> tuple[ServicePolicy, ReplaySettings]:
 
 
 def _history(args: argparse.Namespace) -> History:
-    from forecaster.adapters.tables import read_history
+    from forecaster.adapters.tables.history_files import read_history
 
     report = read_history(args.history, timezone=args.timezone)
     for finding in report.findings:
@@ -127,8 +127,8 @@ def _history(args: argparse.Namespace) -> History:
     return report.history
 
 
-def _forecaster(args: argparse.Namespace, policy: ServicePolicy) -> Forecaster | None:
-    from forecaster.predict import load
+def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
+    from forecaster.adapters.registry.loading import load
 
     name = args.model or policy.model
     if name is None:
@@ -140,7 +140,7 @@ def _forecaster(args: argparse.Namespace, policy: ServicePolicy) -> Forecaster |
     return load(args.models, name, args.version).forecaster
 
 
-def _series(history: History, policy: ServicePolicy, forecaster: Forecaster | None) -> Series:
+def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> Series:
     if policy.item_id not in history.item_ids:
         near = ", ".join(history.item_ids[:8])
         raise ReplayError(

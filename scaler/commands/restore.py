@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scaler.errors import ClusterError
 
 if TYPE_CHECKING:
-    from scaler.autoscaler import Autoscaler
+    from scaler.hpa.floor_ownership import Autoscaler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
-    from scaler.adapters.api.serving import Address
-    from scaler.adapters.ratelimit.polled import PolledLimiters
+    from scaler.adapters.envoy.remote_limiters import PolledLimiters
+    from scaler.adapters.http.server import Address
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +48,11 @@ def run(args: argparse.Namespace) -> int:
     from scaler.commands.run_options import host_port
 
     try:
-        from scaler.adapters.api.serving import Address, check_access
-        from scaler.adapters.api.settings import ApiSettings
-        from scaler.adapters.ratelimit.polled import PolledLimiters
-        from scaler.adapters.rpc import hosting  # noqa: F401 - it is loaded to see that it can be
-        from scaler.client.limiter import LimiterSettings
+        from scaler.adapters.envoy.remote_limiters import PolledLimiters
+        from scaler.adapters.grpc import server as hosting  # noqa: F401 - it is loaded to see that it can be
+        from scaler.adapters.http.server import Address, check_access
+        from scaler.adapters.http.settings import ApiSettings
+        from scaler.gateway.lease_limiter import LimiterSettings
     except ModuleNotFoundError as error:
         raise PolicyError(
             f"scaler rls needs {error.name}, which is not installed; "
@@ -73,14 +73,14 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(limiters: PolledLimiters, address: Address) -> None:
     """Decide until told to stop."""
-    from scaler.adapters.ratelimit.gate import Gate
-    from scaler.adapters.ratelimit.rls import add_rate_limit_service
-    from scaler.adapters.rpc.hosting import Hosted, RpcServer
+    from scaler.adapters.envoy.decider import RateLimitDecider
+    from scaler.adapters.envoy.rls import add_rate_limit_service
+    from scaler.adapters.grpc.server import Hosted, RpcServer
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    gate = Gate(limiters, time.monotonic)
+    gate = RateLimitDecider(limiters, time.monotonic)
     # Without a lease it lets everything pass, as any gateway does: that is an answer too.
     hosted = Hosted(lambda server: add_rate_limit_service(server, gate.decide), lambda: True)
     async with limiters, RpcServer(address, [hosted], lambda: True) as server:

@@ -19,10 +19,9 @@ from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
-    from scaler.ports import Cluster, Leadership
-    from scaler.published import Board
-    from scaler.world import Models as ForecastModels
-    from scaler.world import Traffic, Watched, Workloads
+    from scaler.control.cluster_port import Cluster, Leadership
+    from scaler.control.ports import ForecastModels, TrafficSource, WatchedPolicy, Workloads
+    from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,9 +35,9 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
     from scaler.adapters.logs import DecisionLog, log_as
-    from scaler.adapters.models import Models
-    from scaler.adapters.traffic import PrometheusTraffic
-    from scaler.loop import Loop
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
+    from scaler.adapters.registry_models import RegistryModels
+    from scaler.control.loop import ControlLoop
 
     tick_s = span(args.tick, "--tick").total_seconds()
     log_as(args.log_format)
@@ -52,18 +51,18 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        def published(board: Board) -> None:
+        def published(snapshot: Snapshot) -> None:
             for one in publish:
-                one(board)
+                one(snapshot)
 
-        world: tuple[Traffic, ForecastModels, Workloads] = (
-            prometheus, Models(args.models), workloads,
+        world: tuple[TrafficSource, ForecastModels, Workloads] = (
+            prometheus, RegistryModels(args.models), workloads,
         )  # fmt: skip
         if tracing is not None:
             world = tracing.world(*world)
-        loop = Loop(*world, STEP, published, leadership.leads)
+        loop = ControlLoop(*world, STEP, published, leadership.leads)
 
-        def tick() -> Board:
+        def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())
 
         if args.once:
@@ -101,24 +100,24 @@ def _ticking(tick: Callable[[], object], tick_s: float, stop: threading.Event) -
 class Policies(Protocol):
     """Where policies come from."""
 
-    def current(self) -> tuple[Watched, ...]: ...
+    def current(self) -> tuple[WatchedPolicy, ...]: ...
 
 
 def _world(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
     """Return where policies come from, where plans go to, and whether we act."""
-    from scaler.adapters.clustered import Clustered
-    from scaler.adapters.policies import ClusterPolicies, FilePolicies
-    from scaler.adapters.standalone import Standalone
-    from scaler.ports import AlwaysLeading
+    from scaler.adapters.dry_run_workloads import DryRunWorkloads
+    from scaler.adapters.kube.workloads_port import ClusterWorkloads
+    from scaler.adapters.policy_sources import ClusterPolicies, FilePolicies
+    from scaler.control.cluster_port import AlwaysLeading
 
     if args.no_cluster:
         if not args.policies:
             raise PolicyError("--no-cluster needs --policies: there is nowhere else to read them")
-        return FilePolicies(args.policies), Standalone(), AlwaysLeading()
+        return FilePolicies(args.policies), DryRunWorkloads(), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
-    clustered = Clustered(cluster, leadership, stopping=stop)
+    clustered = ClusterWorkloads(cluster, leadership, stopping=stop)
     stack.callback(clustered.close)
     policies = FilePolicies(args.policies) if args.policies else ClusterPolicies(cluster)
     return policies, clustered, leadership
@@ -130,9 +129,9 @@ def _cluster(
     from forecaster.commands.spans import span
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-    from scaler.adapters.kube.leading import LeaderLabel
-    from scaler.adapters.kube.lease import LeaseTerms, candidate
-    from scaler.ports import AlwaysLeading
+    from scaler.adapters.kube.leader_election import ElectionSettings, candidate
+    from scaler.adapters.kube.leader_label import LeaderLabel
+    from scaler.control.cluster_port import AlwaysLeading
 
     api = connected(args.kubeconfig, args.context)
     asking = replace(api, sleep=lambda seconds: pause(stop, seconds))
@@ -143,7 +142,7 @@ def _cluster(
     if not args.leader_elect:
         return cluster, AlwaysLeading()
     duration_s = max(round(span(args.lease_duration, "--lease-duration").total_seconds()), 1)
-    terms = LeaseTerms.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
+    terms = ElectionSettings.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
@@ -155,7 +154,7 @@ def _cluster(
 
 def _serve(
     args: argparse.Namespace, stack: contextlib.ExitStack, tracing: Tracing | None
-) -> Callable[[Board], None]:
+) -> Callable[[Snapshot], None]:
     """Start the endpoint that the options ask for; return what publishes a board to it."""
     address = address_of(args, args.listen, "--listen")
     rpc = args.grpc_listen and address_of(args, args.grpc_listen, "--grpc-listen")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
-    from scaler.adapters.api.serving import Address
-    from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.http.server import Address
+    from scaler.adapters.http.settings import ApiSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +104,7 @@ def api_settings(args: argparse.Namespace) -> ApiSettings:
     Raises:
         PolicyError: options exclude each other.
     """
-    from scaler.adapters.api.settings import ApiSettings
+    from scaler.adapters.http.settings import ApiSettings
 
     if args.token_file is not None and args.allow_anonymous:
         raise PolicyError("--token-file and --allow-anonymous exclude each other; choose one")
@@ -117,7 +117,7 @@ def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:
     Raises:
         PolicyError: that is no address, or options belong together.
     """
-    from scaler.adapters.api.serving import Address, Tls
+    from scaler.adapters.http.server import Address, Tls
 
     host, port = host_port(listen, option)
     if (args.tls_cert is None) != (args.tls_key is None):

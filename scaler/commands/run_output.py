@@ -7,21 +7,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scaler.published import Board, ServiceView
+from scaler.control.snapshot import ServiceView, Snapshot
 
 HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
 
 
-def print_board(board: Board, console: Console | None = None) -> None:
+def print_board(snapshot: Snapshot, console: Console | None = None) -> None:
     """Print what was decided."""
     console = console or Console()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, head in enumerate(HEADS):
         table.add_column(head, justify="right" if 1 < i < len(HEADS) - 1 else "left")
-    for view in board.services.values():
+    for view in snapshot.services.values():
         table.add_row(*_row(view))
     console.print(table)
-    for view in board.services.values():
+    for view in snapshot.services.values():
         told = [view.error] if view.error else []
         told += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
         for text in told:
@@ -41,5 +41,7 @@ def _row(view: ServiceView) -> tuple[str, ...]:
         str(decision.plan.replicas),
         decision.plan.reason.value.replace("_", " "),
         f"{decision.limit.qps:,.4g}",
-        view.trust.standing.value if view.trust is not None and view.fan is not None else "none",
+        view.trust.standing.value
+        if view.trust is not None and view.forecast is not None
+        else "none",
     )

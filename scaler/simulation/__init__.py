@@ -1,1 +1,4 @@
-"""The replay: what a policy would have done on recorded traffic, beside the HPA one has."""
+"""The replay: a policy on recorded traffic in closed loop, beside other autoscalers.
+
+Imports policy, decision, limits, hpa; forecasts come from forecaster. Used by adapters, commands.
+"""

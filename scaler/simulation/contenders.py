@@ -13,15 +13,15 @@ from typing import Protocol
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.decide import Policy, Sight, State, decide, first_state
-from scaler.demand import Ahead
-from scaler.planner import PlanReason
-from scaler.simulation.hpa import HPA, HPASpec, MetricKind, Reading
+from forecaster.data.series import FloatArray
+from scaler.decision.decide import DecisionSettings, DecisionState, Observation, decide, first_state
+from scaler.decision.demand import LeadDemand
+from scaler.decision.replicas import PlanReason
+from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
 
 
 @dataclass(slots=True)
-class View:
+class TickView:
     """What can be seen at a tick; the replay fills one anew each time.
 
     Attributes:
@@ -51,10 +51,10 @@ class Contender(Protocol):
     name: str
     window_s: float
 
-    def replicas(self, view: View) -> int: ...
+    def replicas(self, view: TickView) -> int: ...
 
 
-class Path:
+class KnownReplicas:
     """Replicas known beforehand."""
 
     window_s = 60.0
@@ -63,11 +63,11 @@ class Path:
         self.name = name
         self._replicas = replicas
 
-    def replicas(self, view: View) -> int:
+    def replicas(self, view: TickView) -> int:
         return self._replicas[view.tick]
 
 
-class Autoscaler:
+class HPAContender:
     """A HorizontalPodAutoscaler alone: the user's own, or KEDA's."""
 
     def __init__(
@@ -78,17 +78,22 @@ class Autoscaler:
         self._hpa = HPA(spec)
         self._reading = _readings(spec.metric, capacity_qps)
 
-    def replicas(self, view: View) -> int:
+    def replicas(self, view: TickView) -> int:
         return self._hpa.sync(view.now, view.replicas, self._reading(view)).replicas
 
 
-class Tidegate:
+class TidegateContender:
     """tidegate's floor under an autoscaler that goes on by itself."""
 
     window_s = 60.0
 
     def __init__(
-        self, name: str, policy: Policy, ahead: Sequence[Ahead], net: HPASpec, replicas: int
+        self,
+        name: str,
+        policy: DecisionSettings,
+        ahead: Sequence[LeadDemand],
+        net: HPASpec,
+        replicas: int,
     ) -> None:
         self.name = name
         self.reasons: Counter[PlanReason] = Counter()
@@ -96,13 +101,13 @@ class Tidegate:
         self._hpa = HPA(net)
         self._reading = _readings(net.metric, policy.capacity.qps)
         self._floor = replicas
-        self._state: State | None = None
+        self._state: DecisionState | None = None
 
-    def replicas(self, view: View) -> int:
+    def replicas(self, view: TickView) -> int:
         # The autoscaler acts on the floor of the tick before: it looks every 15 s, not when told.
         floor = self._floor
         scaled = self._hpa.sync(view.now, view.replicas, self._reading(view), floor=floor)
-        sight = Sight(
+        observation = Observation(
             view.now,
             view.observed_qps,
             self._ahead[view.tick],
@@ -111,7 +116,7 @@ class Tidegate:
             view.replica_qps,
         )
         state = self._state or first_state(floor, view.now)
-        decision = decide(sight, state, self._policy)
+        decision = decide(observation, state, self._policy)
         # The state keeps the last plan that rested on something; what is in force may have decayed.
         self._state, self._floor = decision.state, decision.plan.replicas
         self.reasons[decision.plan.reason] += 1
@@ -119,7 +124,7 @@ class Tidegate:
 
 
 class _Readings(Protocol):
-    def __call__(self, view: View) -> Reading | None: ...
+    def __call__(self, view: TickView) -> Reading | None: ...
 
 
 def _readings(metric: MetricKind, capacity_qps: float) -> _Readings:
@@ -145,7 +150,9 @@ def _readings(metric: MetricKind, capacity_qps: float) -> _Readings:
     )
 
 
-def clairvoyant(demand: FloatArray, capacity_qps: float, lead_ticks: int, least: int) -> Path:
+def clairvoyant(
+    demand: FloatArray, capacity_qps: float, lead_ticks: int, least: int
+) -> KnownReplicas:
     """Return the fewest replicas that are warm when needed: the floor of what is possible.
 
     Each is created ``lead_ticks`` before it is needed; between two needs it is kept where starting
@@ -154,7 +161,7 @@ def clairvoyant(demand: FloatArray, capacity_qps: float, lead_ticks: int, least:
     need = np.maximum(np.ceil(np.nan_to_num(demand) / capacity_qps - 1e-6), least).astype(np.int64)
     padded = np.concatenate([need, np.full(lead_ticks, need[-1])])
     ahead = np.lib.stride_tricks.sliding_window_view(padded, lead_ticks + 1)
-    return Path("clairvoyant", ahead.max(axis=1).tolist())
+    return KnownReplicas("clairvoyant", ahead.max(axis=1).tolist())
 
 
 def with_target(spec: HPASpec, target: float) -> HPASpec:

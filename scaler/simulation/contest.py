@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import NamedTuple
 
-from scaler.decide import Policy
-from scaler.simulation.contenders import Autoscaler, Contender, Tidegate, clairvoyant
-from scaler.simulation.hpa import HPASpec, MetricKind
-from scaler.simulation.outcome import Outcome, outcome
+from scaler.decision.decide import DecisionSettings
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.simulation.closed_loop import Run, Scene, run
+from scaler.simulation.contenders import Contender, HPAContender, TidegateContender, clairvoyant
+from scaler.simulation.outcome import ReplayOutcome, outcome
 from scaler.simulation.rehearsal import Rehearsal
-from scaler.simulation.replay import Run, Scene, run
 
 HPA, KEDA, HOLT_WINTERS = "HPA", "KEDA prometheus", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
@@ -30,7 +30,7 @@ KEDA_WINDOW_S = 120.0
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class ContestSetting:
     """What is replayed, and what each contender is told.
 
     Attributes:
@@ -45,7 +45,7 @@ class Setting:
     scene: Scene
     hpa: HPASpec
     net: HPASpec
-    policy: Policy
+    policy: DecisionSettings
     ours: Rehearsal = field(repr=False)
     smoothing: Rehearsal = field(repr=False)
 
@@ -57,7 +57,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ContestJob:
     """One run: a family of contenders at a target (a share of a replica's capacity)."""
 
     family: str
@@ -65,12 +65,12 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class FrontierPoint:
     """What a family came to at one target."""
 
     family: str
     target: float
-    outcome: Outcome
+    outcome: ReplayOutcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +80,14 @@ class Contest:
     ``reasons`` counts the ticks by what bound tidegate's plan.
     """
 
-    setting: Setting
-    table: tuple[Outcome, ...]
+    setting: ContestSetting
+    table: tuple[ReplayOutcome, ...]
     runs: dict[str, Run] = field(repr=False)
-    frontier: tuple[Point, ...]
+    frontier: tuple[FrontierPoint, ...]
     reasons: Mapping[str, int]
 
 
-def contender(setting: Setting, job: Job) -> Contender:
+def contender(setting: ContestSetting, job: ContestJob) -> Contender:
     """Return a fresh contender for one run."""
     policy, capacity = setting.policy, setting.policy.capacity.qps
     if job.family == CLAIRVOYANT:
@@ -95,16 +95,16 @@ def contender(setting: Setting, job: Job) -> Contender:
         lead = math.ceil((model.start_up_s + model.ramp_s) / timing.tick_s)
         return clairvoyant(setting.scene.demand, capacity, lead, policy.scale.min_replicas)
     if job.family == HPA:
-        return Autoscaler(HPA, _aimed(setting.hpa, job.target, capacity), capacity)
+        return HPAContender(HPA, _aimed(setting.hpa, job.target, capacity), capacity)
     if job.family == KEDA:
         spec = replace(
             setting.hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=job.target * capacity
         )
-        return Autoscaler(KEDA, spec, capacity, KEDA_WINDOW_S)
+        return HPAContender(KEDA, spec, capacity, KEDA_WINDOW_S)
     rehearsal = setting.smoothing if job.family == HOLT_WINTERS else setting.ours
     net = setting.hpa if job.family == FLOOR_ONLY else setting.net
     aimed = replace(policy, scale=replace(policy.scale, target_utilization=job.target))
-    return Tidegate(job.family, aimed, rehearsal.ahead(), net, setting.scene.replicas)
+    return TidegateContender(job.family, aimed, rehearsal.ahead(), net, setting.scene.replicas)
 
 
 def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
@@ -115,7 +115,7 @@ def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
 
 
 def contest(
-    setting: Setting,
+    setting: ContestSetting,
     *,
     targets: Sequence[float] = TARGETS,
     workers: int = 1,
@@ -131,15 +131,21 @@ def contest(
     """
     own, ours = setting.own_target, setting.policy.scale.target_utilization
     main = [
-        Job(HPA, own), Job(KEDA, own), Job(HOLT_WINTERS, ours), Job(FLOOR_ONLY, ours),
-        Job(TIDEGATE, ours), Job(CLAIRVOYANT, 1.0),
-    ]  # fmt: skip
-    sweep = [
-        Job(family, target) for family in (HPA, KEDA, HOLT_WINTERS, TIDEGATE) for target in targets
+        ContestJob(HPA, own),
+        ContestJob(KEDA, own),
+        ContestJob(HOLT_WINTERS, ours),
+        ContestJob(FLOOR_ONLY, ours),
+        ContestJob(TIDEGATE, ours),
+        ContestJob(CLAIRVOYANT, 1.0),
     ]
-    table: list[Outcome] = []
+    sweep = [
+        ContestJob(family, target)
+        for family in (HPA, KEDA, HOLT_WINTERS, TIDEGATE)
+        for target in targets
+    ]
+    table: list[ReplayOutcome] = []
     runs: dict[str, Run] = {}
-    points: list[Point] = []
+    points: list[FrontierPoint] = []
     reasons: Mapping[str, int] = {}
     with _mapped(setting, workers) as each:
         for job, result in zip(main + sweep, each(main + sweep, len(main)), strict=True):
@@ -148,22 +154,22 @@ def contest(
                 runs[job.family] = result.run
                 reasons = result.reasons if job.family == TIDEGATE else reasons
             else:
-                points.append(Point(job.family, job.target, result.outcome))
+                points.append(FrontierPoint(job.family, job.target, result.outcome))
             progress(job.family)
     return Contest(setting, tuple(table), runs, tuple(points), reasons)
 
 
 class _Result(NamedTuple):
-    outcome: Outcome
+    outcome: ReplayOutcome
     run: Run | None
     reasons: Mapping[str, int]
 
 
-_Each = Callable[[list[Job], int], Iterable[_Result]]
+_Each = Callable[[list[ContestJob], int], Iterable[_Result]]
 
 
 @contextmanager
-def _mapped(setting: Setting, workers: int) -> Iterator[_Each]:
+def _mapped(setting: ContestSetting, workers: int) -> Iterator[_Each]:
     """Yield what carries out jobs in order; the runs of the first few are kept."""
     if workers == 1:
         yield lambda jobs, keep: (_carried_out(setting, x, i < keep) for i, x in enumerate(jobs))
@@ -176,31 +182,37 @@ def _mapped(setting: Setting, workers: int) -> Iterator[_Each]:
         yield lambda jobs, keep: pool.map(_job, jobs, [i < keep for i in range(len(jobs))])
 
 
-_remembered: list[Setting] = []  # of a worker process
+_remembered: list[ContestSetting] = []  # of a worker process
 
 
-def _remember(setting: Setting) -> None:
+def _remember(setting: ContestSetting) -> None:
     _remembered.append(setting)
 
 
-def _job(job: Job, keep: bool) -> _Result:
+def _job(job: ContestJob, keep: bool) -> _Result:
     return _carried_out(_remembered[-1], job, keep)
 
 
-def _carried_out(setting: Setting, job: Job, keep: bool) -> _Result:
+def _carried_out(setting: ContestSetting, job: ContestJob, keep: bool) -> _Result:
     who = contender(setting, job)
     done = run(setting.scene, who)
-    reasons = {x.value: n for x, n in who.reasons.items()} if isinstance(who, Tidegate) else {}
+    reasons = (
+        {x.value: n for x, n in who.reasons.items()} if isinstance(who, TidegateContender) else {}
+    )
     return _Result(outcome(setting.scene, done), done if keep else None, reasons)
 
 
-def cheapest(points: Iterable[Point], family: str, violations: float) -> Point | None:
+def cheapest(
+    points: Iterable[FrontierPoint], family: str, violations: float
+) -> FrontierPoint | None:
     """Return the family's cheapest point with at most so many violations; None if it has none."""
     within = [p for p in points if p.family == family and p.outcome.violations <= violations]
     return min(within, key=lambda p: p.outcome.replica_hours, default=None)
 
 
-def safest(points: Iterable[Point], family: str, replica_hours: float) -> Point | None:
+def safest(
+    points: Iterable[FrontierPoint], family: str, replica_hours: float
+) -> FrontierPoint | None:
     """Return the family's point with the fewest violations at no more than that cost."""
     within = [p for p in points if p.family == family and p.outcome.replica_hours <= replica_hours]
     return min(within, key=lambda p: p.outcome.violations, default=None)

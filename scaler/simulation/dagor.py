@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from forecaster.series import FloatArray
-from scaler.simulation.limiters import Arrivals, Report
+from forecaster.data.series import FloatArray
+from scaler.simulation.limiters import Arrivals, LimiterReport
 
 _HOUR_S = 3600.0
 
@@ -90,7 +90,7 @@ class Dagor:
         cursor = most if self._cursor is None else self._cursor
         return (self._levels < cursor).astype(np.float64)
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         cursor = len(self._histogram) if self._cursor is None else self._cursor
         overloaded = report.queueing_s > self._settings.queueing_s
         self._cursor = next_cursor(

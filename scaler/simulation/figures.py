@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from forecaster.data.series import FloatArray
 from forecaster.plots.style import (
     BLUE,
     GREEN,
@@ -21,7 +22,6 @@ from forecaster.plots.style import (
     times,
 )
 from forecaster.plots.thinning import thinned
-from forecaster.series import FloatArray
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,

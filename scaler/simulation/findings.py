@@ -13,13 +13,13 @@ from scaler.simulation.contest import (
     cheapest,
     safest,
 )
-from scaler.simulation.outcome import Outcome
+from scaler.simulation.outcome import ReplayOutcome
 
 COLUMNS = ("contender", "replica-hours", "x floor", "violations", "p99", "utilisation",
            "worst minute", "changes")  # fmt: skip
 
 
-def row(contest: Contest, found: Outcome) -> list[str]:
+def row(contest: Contest, found: ReplayOutcome) -> list[str]:
     """Return one contender's figures, as texts in the order of `COLUMNS`."""
     return [
         found.name,
@@ -141,5 +141,5 @@ def _change(relative: float) -> str:
     return f"{abs(100 * relative):.0f} % {more} replica-hours than"
 
 
-def _of(contest: Contest, name: str) -> Outcome:
+def _of(contest: Contest, name: str) -> ReplayOutcome:
     return next(found for found in contest.table if found.name == name)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.simulation.service import ServiceModel, response_tail
+from forecaster.data.series import FloatArray
+from scaler.policy.service_model import ServiceModel, response_tail
 from scaler.simulation.shedding import MOST_LOAD, Scenario, Shedding
 
 SMOOTHED_S = 15
@@ -23,7 +23,7 @@ _ROUNDS = 30  # of bisection
 
 
 @dataclass(frozen=True, slots=True)
-class Interception:
+class InterceptionResult:
     """One limiter's figures in one scenario, over all of it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Interception:
     replica_hours: float
 
 
-def interception(scenario: Scenario, run: Shedding) -> Interception:
+def interception(scenario: Scenario, run: Shedding) -> InterceptionResult:
     """Return the figures of a run."""
     normal, abusive = float(run.normal.sum()), float(run.abusive.sum())
     came, passed = float(run.normal_in.sum()), float(run.abusive_in.sum())
@@ -65,7 +65,7 @@ def interception(scenario: Scenario, run: Shedding) -> Interception:
     possible = np.minimum(run.normal, run.capacity)
     good = np.minimum(run.normal_admitted * in_time, possible)
     everything = normal + abusive
-    return Interception(
+    return InterceptionResult(
         name=run.name,
         goodput=float(good.sum() / possible.sum()),
         served=float((run.normal_admitted * in_time).sum()) / normal,

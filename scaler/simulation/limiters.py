@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from forecaster.series import FloatArray
+from forecaster.data.series import FloatArray
 
 ALL = np.ones((1, 1))
 
@@ -36,7 +36,7 @@ class Arrivals(NamedTuple):
     draining_qps: float
 
 
-class Report(NamedTuple):
+class LimiterReport(NamedTuple):
     """How the service did in the second that is over.
 
     Attributes:
@@ -77,11 +77,11 @@ class Limiter(Protocol):
     def shares(self, arrivals: Arrivals) -> FloatArray:
         """Return the share that passes, in [0, 1]; shape broadcasts to ``(classes, clients)``."""
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         """Take note of how it went."""
 
 
-class Bucket:
+class FluidBucket:
     """Tokens for whole seconds: in any window at most its seconds' limits and one burst pass."""
 
     def __init__(self) -> None:
@@ -108,14 +108,14 @@ class Fixed:
 
     def __init__(self, name: str, limit_qps: float, *, burst_s: float = 0.1) -> None:
         self.name, self.limit_qps, self.wanted_qps = name, limit_qps, 0.0
-        self._bucket, self._burst_s = Bucket(), burst_s
+        self._bucket, self._burst_s = FluidBucket(), burst_s
 
     def shares(self, arrivals: Arrivals) -> FloatArray:
         self.wanted_qps = total = float(arrivals.counts.sum())
         taken = self._bucket.take(total, self.limit_qps, self._burst_s * self.limit_qps)
         return ALL * (taken / total) if total > 0 else ALL
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         pass
 
 
@@ -138,7 +138,7 @@ class Both:
         left = arrivals._replace(counts=arrivals.counts * share)
         return np.asarray(share * self._second.shares(left))
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         self._first.learn(report)
         self._second.learn(report)
 
@@ -164,7 +164,7 @@ class FixedPerClient:
         self._left = np.minimum(left + self._qps - taken, self._burst)
         return np.asarray(taken / np.maximum(by_client, 1e-12))[None, :]
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         pass
 
 
@@ -197,14 +197,14 @@ class AIMD:
         self._settings = settings or AIMDSettings()
         self._step = self._settings.increase * first_qps
         self._least = 0.05 * first_qps
-        self._bucket, self._rest_until = Bucket(), -math.inf
+        self._bucket, self._rest_until = FluidBucket(), -math.inf
 
     def shares(self, arrivals: Arrivals) -> FloatArray:
         self.wanted_qps = total = float(arrivals.counts.sum())
         taken = self._bucket.take(total, self.limit_qps, 0.1 * self.limit_qps)
         return ALL * (taken / total) if total > 0 else ALL
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         settings = self._settings
         if report.slow > settings.tolerated:
             if report.now >= self._rest_until:
@@ -277,7 +277,7 @@ class Gradient:
         room = max(self.limit * self._ready - arrivals.inflight, 0.0) + arrivals.draining_qps
         return ALL * (min(total, room) / total) if total > 0 else ALL
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         settings, short = self._settings, report.latency_s
         self._ready = report.ready
         self._seen += 1

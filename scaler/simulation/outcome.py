@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.simulation.replay import Run, Scene
-from scaler.simulation.service import ServiceModel, response_tail
+from forecaster.data.series import FloatArray
+from scaler.policy.service_model import ServiceModel, response_tail
+from scaler.simulation.closed_loop import Run, Scene
 
 # Moments within a tick at which the queue is looked at: its length is a straight line between.
 _MOMENTS = 4
@@ -17,7 +17,7 @@ _ROUNDS = 40  # of bisection
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReplayOutcome:
     """One contender's figures over the whole replay.
 
     Attributes:
@@ -41,7 +41,7 @@ class Outcome:
     peak_replicas: int
 
 
-def outcome(scene: Scene, run: Run) -> Outcome:
+def outcome(scene: Scene, run: Run) -> ReplayOutcome:
     """Return the figures of a run."""
     tick_s, model = scene.timing.tick_s, scene.model
     waits = _Waits(run, model, tick_s)
@@ -53,7 +53,7 @@ def outcome(scene: Scene, run: Run) -> Outcome:
     worst = np.divide(broken, asked, out=np.zeros_like(broken), where=asked > 0)
     known = np.isfinite(scene.demand)
     sustained = float(run.replicas[known].sum()) * model.capacity_qps
-    return Outcome(
+    return ReplayOutcome(
         name=run.name,
         replica_hours=float(run.replicas.sum()) * tick_s / 3600,
         violations=float(bad.sum()) / total if total else 0.0,

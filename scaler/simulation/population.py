@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from forecaster.series import FloatArray
+from forecaster.data.series import FloatArray
 
 # In this order: what must not fail, what most do, and load tests.
 PAY, BROWSE, STRESS = "pay", "browse", "stress"
@@ -73,7 +73,7 @@ class Population:
 
 
 @dataclass(frozen=True, eq=False)
-class Traffic:
+class ClientTraffic:
     """First attempts in each tick, shape ``(ticks, classes, clients)``; retries come on top.
 
     Attributes:
@@ -92,7 +92,7 @@ def draw(
     normal_level: FloatArray,
     abusive_level: FloatArray,
     rng: np.random.Generator,
-) -> Traffic:
+) -> ClientTraffic:
     """Return what is sent: each client's requests are a Poisson process in each class.
 
     Args:
@@ -119,7 +119,7 @@ def draw(
         ):
             counts[part, :, who] = rng.poisson(levels[:, None, None] * rates)
     counts.setflags(write=False)
-    return Traffic(population, counts)
+    return ClientTraffic(population, counts)
 
 
 class Retries:

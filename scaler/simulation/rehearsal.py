@@ -12,17 +12,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forecaster.series import FloatArray, Forecast
-from scaler.demand import Ahead
-from scaler.foresight import Span, maximum_over, span_of, steps_in
-from scaler.quantiles import Maximum, quantile_at, surprisals
-from scaler.trust import Outcome, Standing, Trust, TrustRules, initial_trust, judged
+from forecaster.data.series import FloatArray, Forecast
+from scaler.decision.demand import LeadDemand
+from scaler.decision.lead_demand import StepRange, maximum_over, step_range, steps_in
+from scaler.decision.quantiles import PeakDistribution, quantile_at, surprisals
+from scaler.decision.trust import (
+    ForecastOutcome,
+    Standing,
+    Trust,
+    TrustRules,
+    initial_trust,
+    updated_trust,
+)
 
 MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class LoopTiming:
     """The clock of a replay, in seconds.
 
     Attributes:
@@ -55,16 +62,16 @@ class Reach:
 class Rehearsal:
     """What there was to act on at each tick, and the trust after each row of the forecast.
 
-    ``columns`` are the fields of `Ahead`, each ``(ticks,)``.
+    ``columns`` are the fields of `LeadDemand`, each ``(ticks,)``.
     """
 
     columns: tuple[FloatArray, ...] = field(repr=False)
     trust: tuple[Trust, ...] = field(repr=False)
 
-    def ahead(self) -> list[Ahead]:
+    def ahead(self) -> list[LeadDemand]:
         """Return what there was to act on, tick by tick."""
         *figures, trusted = (column.tolist() for column in self.columns)
-        return list(map(Ahead, *figures, map(bool, trusted)))
+        return list(map(LeadDemand, *figures, map(bool, trusted)))
 
     @property
     def benched_share(self) -> float:
@@ -78,7 +85,7 @@ class Rehearsal:
 
 
 def rehearse(
-    forecast: Forecast, happened: FloatArray, timing: Timing, reach: Reach, rules: TrustRules
+    forecast: Forecast, happened: FloatArray, timing: LoopTiming, reach: Reach, rules: TrustRules
 ) -> Rehearsal:
     """Return what the forecast would have said at each tick.
 
@@ -103,16 +110,16 @@ def rehearse(
     levels = np.array([t.level for t in trust])
     thetas = np.array([t.theta for t in trust])
     lead, hold, usual = (np.full(timing.ticks, np.nan) for _ in range(3))
-    said: dict[Span, FloatArray] = {}  # ticks of a minute share their spans
+    said: dict[StepRange, FloatArray] = {}  # ticks of a minute share their spans
     for age in np.unique(ages):
         at = np.flatnonzero(ages == age)
         row = rows[at]
         for out, length in ((lead, reach.lead_s), (hold, reach.lead_s + reach.hold_s)):
-            span = span_of(float(age), length, step_s, forecast.prediction_length)
+            span = step_range(float(age), length, step_s, forecast.prediction_length)
             if span not in said:
                 said[span] = maximum_over(forecast, span).quantile(levels, thetas)
             out[at] = said[span][row]
-        span = span_of(float(age), reach.lead_s, step_s, forecast.prediction_length)
+        span = step_range(float(age), reach.lead_s, step_s, forecast.prediction_length)
         middle = quantile_at(steps_in(forecast, span), forecast.quantile_levels, MEDIAN)
         usual[at] = middle.max(axis=1)[row]
     benched = np.array([t.standing is Standing.BENCHED for t in trust])[rows]
@@ -121,11 +128,11 @@ def rehearse(
 
 
 def _trusted(
-    forecast: Forecast, happened: FloatArray, timing: Timing, reach: Reach, rules: TrustRules
+    forecast: Forecast, happened: FloatArray, timing: LoopTiming, reach: Reach, rules: TrustRules
 ) -> list[Trust]:
     """Return the trust with which each row is read, from outcomes complete when it was made."""
     step_s = forecast.step.total_seconds()
-    span = span_of(timing.delay_s, reach.lead_s, step_s, forecast.prediction_length)
+    span = step_range(timing.delay_s, reach.lead_s, step_s, forecast.prediction_length)
     values = steps_in(forecast, span)
     maximum = maximum_over(forecast, span)
     # Row r foretells the samples r + 1 + first ... r + 1 + last.
@@ -142,12 +149,12 @@ def _trusted(
     for row in range(len(happened)):
         due = row - span.last - 1
         if due >= 0:
-            outcome = Outcome(
+            outcome = ForecastOutcome(
                 span.steps, surprise[due], foreseen[due], judgement[due], last[due], largest[due]
             )
-            trust = judged(trust, outcome, rules, step_s)
+            trust = updated_trust(trust, outcome, rules, step_s)
         result.append(trust)
-        both = Maximum(maximum.qps[[row, row]], maximum.scores[[row, row]])
+        both = PeakDistribution(maximum.qps[[row, row]], maximum.scores[[row, row]])
         levels = np.array([trust.level, rules.judged_level])
         read, compared = both.quantile(levels, trust.theta).tolist()
         foreseen.append(read)

@@ -1,12 +1,8 @@
 """The service under replay: what happens to requests when this many replicas are up.
 
-Two parts. `Service` moves the fluid of requests from tick to tick: queue, time-outs, retries,
-overload collapse. `response_tail` says afterwards how long requests of each tick took.
-
-Per replica, ``workers`` requests are served at once, each for ``service_time_s`` on average, and
-requests are spread over the replicas at random: every replica is an M/M/k queue. How many requests
-per second that is, is a matter of the unit of work, so throughput is told by ``saturation_qps``
-and time by ``service_time_s``; only their ratio to the load enters.
+`RequestQueue` moves the fluid of requests from tick to tick: queue, time-outs, retries, overload
+collapse. How long the requests of each tick took follows from `response_tail` in
+`scaler.policy.service_model`.
 
 Fluid, over a tick of ``d`` seconds, with ``x`` = requests per second that arrive, retries included,
 ``S`` = what the warm replicas serve at saturation, ``B`` = requests waiting:
@@ -20,114 +16,12 @@ Fluid, over a tick of ``d`` seconds, with ``x`` = requests per second that arriv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from forecaster.series import FloatArray
+from scaler.policy.service_model import ServiceModel
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceModel:
-    """How a service behaves under load.
-
-    Attributes:
-        capacity_qps: what one warm replica sustains within the SLO.
-        slo_s: latency that the SLO promises.
-        objective: share of requests that it promises it for.
-        service_time_s: mean time of a request that does not wait.
-        workers: requests that one replica serves at once.
-        timeout_s: how long a client waits.
-        retry_share: share of those who gave up that try again.
-        collapse: how much goodput falls per unit of overload; 0 for none.
-        start_up_s: median time from a replica's creation until it is ready.
-        start_up_spread: standard deviation of the logarithm of that time (lognormal).
-        ramp_s: time that a ready replica takes to become warm.
-        ramp_initial: what it serves at first, as a share of a warm one.
-    """
-
-    capacity_qps: float
-    slo_s: float = 0.5
-    objective: float = 0.999
-    service_time_s: float = 0.05
-    workers: int = 8
-    timeout_s: float = 2.0
-    retry_share: float = 0.5
-    collapse: float = 0.5
-    start_up_s: float = 90.0
-    start_up_spread: float = 0.1
-    ramp_s: float = 30.0
-    ramp_initial: float = 0.5
-
-    def __post_init__(self) -> None:
-        positive = ("capacity_qps", "slo_s", "service_time_s", "workers", "timeout_s")
-        for name in (*positive, "retry_share", "collapse", "start_up_s", "start_up_spread"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0) or (name in positive and value == 0):
-                least = "above 0" if name in positive else "at least 0"
-                raise ValueError(f"{name} is {value}, but must be {least}")
-        for name in ("retry_share", "ramp_initial"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, but must be in [0, 1]")
-        if not 0 < self.objective < 1:
-            raise ValueError(f"objective is {self.objective}, but must be in (0, 1)")
-        if self.utilisation_at_slo <= 0:
-            raise ValueError(
-                f"slo_s is {self.slo_s}, but even an idle replica (service_time_s "
-                f"{self.service_time_s}) serves less than {self.objective} of the requests in that"
-            )
-
-    @property
-    def utilisation_at_slo(self) -> float:
-        """Share of saturation at which ``objective`` of the requests are just within the SLO.
-
-        >>> round(ServiceModel(100.0).utilisation_at_slo, 3)
-        0.899
-        """
-        low, high = 0.0, 1.0
-        for _ in range(40):
-            middle = (low + high) / 2
-            tail = response_tail(self.workers, np.array([middle]), self.slo_s / self.service_time_s)
-            low, high = (low, middle) if tail[0] > 1 - self.objective else (middle, high)
-        return low if low > 1e-9 else 0.0
-
-    @property
-    def saturation_qps(self) -> float:
-        """What one warm replica serves at most."""
-        return self.capacity_qps / self.utilisation_at_slo
-
-
-def response_tail(workers: int, utilisation: FloatArray, times: float | FloatArray) -> FloatArray:
-    """Return the share of requests that take longer than ``times`` (in mean service times).
-
-    Of an M/M/k queue, with offered load ``a = k * utilisation``, Erlang C probability of waiting
-    ``C`` and ``d = k - 1 - a``: ``exp(-t) * (1 + C * (1 - exp(-d t)) / d)``.
-    Source: Gross, Shortle, Thompson and Harris, Fundamentals of Queueing Theory, 4th ed., 2.3.
-
-    >>> round(float(response_tail(1, np.array([0.5]), 4.0)[0]), 6)  # M/M/1: exp(-(1 - 0.5) * 4)
-    0.135335
-    """
-    load = workers * np.minimum(utilisation, 1 - 1e-9)
-    wait = erlang_c(workers, load)
-    rate = workers - 1 - load
-    rate = np.where(np.abs(rate) < 1e-6, 1e-6, rate)
-    return np.asarray(np.exp(-times) * (1 - wait * np.expm1(-rate * times) / rate))
-
-
-def erlang_c(workers: int, load: FloatArray) -> FloatArray:
-    """Return the probability that a request waits, for ``load < workers``.
-
-    >>> round(float(erlang_c(2, np.array([1.0]))[0]), 4)
-    0.3333
-    """
-    blocked = np.ones_like(load)
-    for count in range(1, workers + 1):
-        blocked = load * blocked / (count + load * blocked)
-    return np.asarray(blocked / (1 - load / workers * (1 - blocked)))
-
-
-class Tick(NamedTuple):
+class QueueTick(NamedTuple):
     """What happened to requests in one tick; rates are per second.
 
     ``offered`` includes retries; ``lost`` gave up; ``wait_before`` and ``wait_after`` are the
@@ -141,7 +35,7 @@ class Tick(NamedTuple):
     saturation: float
 
 
-class Service:
+class RequestQueue:
     """The queue of requests, from tick to tick."""
 
     __slots__ = ("_backlog", "_collapse", "_retries", "_retry_share", "_timeout")
@@ -158,13 +52,13 @@ class Service:
         """Requests per second that come again in the next tick."""
         return self._retries
 
-    def tick(self, fresh: float, saturation: float, seconds: float) -> Tick:
+    def tick(self, fresh: float, saturation: float, seconds: float) -> QueueTick:
         """Serve ``fresh`` new requests per second, and the retries, for ``seconds``."""
         offered = fresh + self._retries
         if saturation <= 0.0:
             lost, self._backlog = offered + self._backlog / seconds, 0.0
             self._retries = self._retry_share * lost
-            return Tick(offered, lost, 0.0, 0.0, 0.0)
+            return QueueTick(offered, lost, 0.0, 0.0, 0.0)
         goodput = saturation
         if offered > saturation:
             goodput = saturation / (1.0 + self._collapse * (offered / saturation - 1.0))
@@ -177,4 +71,4 @@ class Service:
         self._backlog = max(0.0, after)
         lost /= seconds
         self._retries = self._retry_share * lost
-        return Tick(offered, lost, before / goodput, self._backlog / goodput, saturation)
+        return QueueTick(offered, lost, before / goodput, self._backlog / goodput, saturation)

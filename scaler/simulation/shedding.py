@@ -1,8 +1,8 @@
 """The closed loop of shedding: clients send, a limiter refuses, a service serves, the rest retry.
 
 A tick is one second; gateways are taken together, as one that sees every request. The service is
-that of the replay (`Service`), but nothing comes again behind the limiter's back: a request that
-timed out is retried by its client, as one that was refused is.
+that of the replay (`RequestQueue`), but nothing comes again behind the limiter's back: a request
+that timed out is retried by its client, as one that was refused is.
 
 Latency at a tick is the queue's wait (fluid) and the response of an M/M/k replica at the load of
 the last 15 s or so: at 0.9 of saturation a replica's queue takes that long to settle
@@ -18,13 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.demand import Event
-from scaler.simulation.cluster import Cluster
-from scaler.simulation.contenders import Contender, View
-from scaler.simulation.limiters import Arrivals, Limiter, Report
-from scaler.simulation.population import Population, Retries, Traffic, draw
-from scaler.simulation.service import Service, ServiceModel, Tick, erlang_c
+from forecaster.data.series import FloatArray
+from scaler.decision.demand import AnnouncedEvent
+from scaler.policy.service_model import ServiceModel, erlang_c
+from scaler.simulation.contenders import Contender, TickView
+from scaler.simulation.limiters import Arrivals, Limiter, LimiterReport
+from scaler.simulation.population import ClientTraffic, Population, Retries, draw
+from scaler.simulation.replicas import SimulatedReplicas
+from scaler.simulation.service import QueueTick, RequestQueue
 
 SYNC_S = 15  # between two looks of an autoscaler
 WINDOW_S, DELAY_S = 60, 15  # of what it is told
@@ -56,7 +57,7 @@ class Scenario:
     model: ServiceModel
     usual_replicas: int = 10
     max_replicas: int = 30
-    events: tuple[Event, ...] = ()
+    events: tuple[AnnouncedEvent, ...] = ()
     told: float = 1.0
     seed: int = 0
 
@@ -65,7 +66,7 @@ class Scenario:
         """What a replica is believed to sustain."""
         return self.model.capacity_qps * self.told
 
-    def traffic(self) -> Traffic:
+    def traffic(self) -> ClientTraffic:
         """Return the first attempts: the same for all limiters."""
         rng = np.random.default_rng(self.seed)
         return draw(self.population, self.normal_level, self.abusive_level, rng)
@@ -107,12 +108,16 @@ class Shedding:
     limit: FloatArray = field(repr=False)
 
 
-def shed(scenario: Scenario, traffic: Traffic, limiter: Limiter, scaler: Contender) -> Shedding:
+def shed(
+    scenario: Scenario, traffic: ClientTraffic, limiter: Limiter, scaler: Contender
+) -> Shedding:
     """Return what happens when ``limiter`` decides what passes, and ``scaler`` the replicas."""
     model = scenario.model
-    cluster = Cluster(model, scenario.usual_replicas, np.random.default_rng(scenario.seed))
-    service, responses = Service(replace(model, retry_share=0.0)), Responses(model)
-    told, gate = _Told(model), _Gate(traffic, limiter)
+    cluster = SimulatedReplicas(
+        model, scenario.usual_replicas, np.random.default_rng(scenario.seed)
+    )
+    service, responses = RequestQueue(replace(model, retry_share=0.0)), Responses(model)
+    told, gate = _SentLimit(model), _LimiterGate(traffic, limiter)
     per_replica = model.saturation_qps
     rows: list[tuple[float, ...]] = []
     for tick in range(len(traffic)):
@@ -149,10 +154,10 @@ class _Flow(NamedTuple):
     critical_admitted: float
 
 
-class _Gate:
+class _LimiterGate:
     """All gateways: what arrives there, what passes, and what will come again."""
 
-    def __init__(self, traffic: Traffic, limiter: Limiter) -> None:
+    def __init__(self, traffic: ClientTraffic, limiter: Limiter) -> None:
         self._traffic, self._limiter = traffic, limiter
         self._normal = traffic.population.normal
         self._retries = Retries(traffic.population)
@@ -196,7 +201,7 @@ class Responses:
         self.load = self.wait = self.inflight = 0.0
         self._fresh = True
 
-    def tick(self, tick: Tick) -> float:
+    def tick(self, tick: QueueTick) -> float:
         """Take note of one second; return the share of its served requests over the SLO."""
         load = tick.offered / tick.saturation if tick.saturation > 0 else 0.0
         weight = 1.0 if self._fresh else -math.expm1(-1.0 / RELAXATION_S)
@@ -232,27 +237,29 @@ class Responses:
     def _waits(self) -> float:
         return float(self._busy[round(min(self.load / MOST_LOAD, 1.0) * _CELLS)])
 
-    def report(self, now: float, tick: Tick, slow: float, ready: int, warm: float) -> Report:
+    def report(
+        self, now: float, tick: QueueTick, slow: float, ready: int, warm: float
+    ) -> LimiterReport:
         lost = min(tick.lost / tick.offered, 1.0) if tick.offered > 0 else 0.0
         bad = lost + (1 - lost) * slow
-        return Report(
+        return LimiterReport(
             now, tick.offered, self.latency_s, self.queueing_s, bad, self.inflight, ready, warm
         )
 
 
-class _Told:
+class _SentLimit:
     """What an autoscaler is told: averages over a window that ended a while ago."""
 
     def __init__(self, model: ServiceModel) -> None:
         self._bearable = 1 - model.objective
         self._recent: deque[tuple[float, ...]] = deque(maxlen=WINDOW_S + DELAY_S)
 
-    def add(self, wanted: float, warm: float, tick: Tick, slow: float) -> None:
+    def add(self, wanted: float, warm: float, tick: QueueTick, slow: float) -> None:
         bad = tick.lost + max(tick.offered - tick.lost, 0.0) * slow
         served = min(tick.offered, tick.saturation)
         self._recent.append((wanted, served, bad, tick.offered, warm))
 
-    def view(self, tick: int, cluster: Cluster, warm: float) -> View:
+    def view(self, tick: int, cluster: SimulatedReplicas, warm: float) -> TickView:
         rows = list(self._recent)
         window = rows[: max(len(rows) - DELAY_S, 0)][-WINDOW_S:]
         wanted, served, bad, offered, warm_then = (
@@ -260,7 +267,7 @@ class _Told:
             if window
             else (math.nan, math.nan, 0.0, 0.0, 1.0)
         )
-        return View(
+        return TickView(
             tick // SYNC_S, float(tick), wanted, served, cluster.replicas, cluster.ready, warm,
             bad > self._bearable * offered, offered / max(warm_then, 1e-9),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from scaler.simulation.findings import latency, share
-from scaler.simulation.interception import Interception
+from scaler.simulation.interception import InterceptionResult
 from scaler.simulation.shedding_scenarios import compare, scenarios
 
 COLUMNS = ("limiter", "goodput", "critical", "false rejects", "abuse blocked", "accuracy",
@@ -26,7 +26,7 @@ GLOSSARY = {
     "Settles": "Seconds from the onset until goodput stays at 0.95 or more.",
 }
 
-Scenes = dict[str, tuple[Interception, ...]]
+Scenes = dict[str, tuple[InterceptionResult, ...]]
 
 
 def compared_limiters(progress: Callable[[str], None] = lambda _: None) -> Scenes:
@@ -38,7 +38,7 @@ def compared_limiters(progress: Callable[[str], None] = lambda _: None) -> Scene
     return found
 
 
-def row(found: Interception) -> list[str]:
+def row(found: InterceptionResult) -> list[str]:
     """Return one limiter's figures, as texts in the order of `COLUMNS`."""
     known = not math.isnan(found.abuse_blocked)
     return [

@@ -13,19 +13,19 @@ from functools import partial
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.capacity import given_capacity
-from scaler.classes import PriorityClass
-from scaler.decide import Policy
-from scaler.demand import NOTHING_AHEAD, Event
-from scaler.planner import ScalePolicy
-from scaler.simulation.contenders import Autoscaler, Contender, Tidegate
+from forecaster.data.series import FloatArray
+from scaler.decision.capacity import given_capacity
+from scaler.decision.decide import DecisionSettings
+from scaler.decision.demand import NO_FORECAST, AnnouncedEvent
+from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.limits.priority_classes import PriorityClass
+from scaler.policy.service_model import ServiceModel
+from scaler.simulation.contenders import Contender, HPAContender, TidegateContender
 from scaler.simulation.dagor import Dagor
-from scaler.simulation.hpa import HPASpec, MetricKind
-from scaler.simulation.interception import Interception, interception
+from scaler.simulation.interception import InterceptionResult, interception
 from scaler.simulation.limiters import AIMD, Both, Fixed, FixedPerClient, Gradient, Limiter
 from scaler.simulation.population import CLASSES, Population
-from scaler.simulation.service import ServiceModel
 from scaler.simulation.shedding import SYNC_S, Scenario, shed
 from scaler.simulation.tidegate_limiter import TidegateLimiter, TidegateSettings
 
@@ -51,7 +51,7 @@ def hiding(scenario: Scenario, share: float) -> Scenario:
 
 def scenarios(seed: int = 0) -> tuple[Scenario, ...]:
     """Return the four scenes."""
-    event = Event("promotion", float(ONSET), float(END), multiplier=2.5)
+    event = AnnouncedEvent("promotion", float(ONSET), float(END), multiplier=2.5)
     promotion = Scenario(
         name="announced promotion",
         population=Population(),
@@ -122,7 +122,7 @@ def rivals(scenario: Scenario) -> dict[str, Callable[[], Rival]]:
     each_qps = scenario.population.normal_qps / scenario.population.normal
 
     def alone(make: Callable[[], Limiter]) -> Callable[[], Rival]:
-        return lambda: (make(), Autoscaler("HPA", _hpa(scenario), scenario.model.capacity_qps))
+        return lambda: (make(), HPAContender("HPA", _hpa(scenario), scenario.model.capacity_qps))
 
     limiters: dict[str, Callable[[str], Limiter]] = {
         "fixed limit": lambda name: Fixed(name, 0.95 * usual_qps),
@@ -139,7 +139,9 @@ def rivals(scenario: Scenario) -> dict[str, Callable[[], Rival]]:
     return made
 
 
-def compare(scenario: Scenario, names: Sequence[str] | None = None) -> tuple[Interception, ...]:
+def compare(
+    scenario: Scenario, names: Sequence[str] | None = None
+) -> tuple[InterceptionResult, ...]:
     """Return the figures of these in one scene; None: of everyone."""
     traffic, made = scenario.traffic(), rivals(scenario)
     pairs = (made[name]() for name in (made if names is None else names))
@@ -155,17 +157,17 @@ def _tidegate(name: str, scenario: Scenario) -> TidegateLimiter:
     return TidegateLimiter(name, settings, float(scenario.usual_replicas))
 
 
-def _floor(scenario: Scenario) -> Tidegate:
+def _floor(scenario: Scenario) -> TidegateContender:
     model = scenario.model
-    policy = Policy(
+    policy = DecisionSettings(
         given_capacity(scenario.told_qps),
         ScalePolicy(min_replicas=2, max_replicas=scenario.max_replicas),
         # Longer than 98 of 100 replicas take to start, and to warm up.
         lead_s=model.start_up_s * math.exp(2 * model.start_up_spread) + model.ramp_s,
         events=scenario.events,
     )
-    ahead = [NOTHING_AHEAD] * (len(scenario.normal_level) // SYNC_S + 1)
-    return Tidegate(TIDEGATE, policy, ahead, _hpa(scenario), scenario.usual_replicas)
+    ahead = [NO_FORECAST] * (len(scenario.normal_level) // SYNC_S + 1)
+    return TidegateContender(TIDEGATE, policy, ahead, _hpa(scenario), scenario.usual_replicas)
 
 
 def _hpa(scenario: Scenario) -> HPASpec:

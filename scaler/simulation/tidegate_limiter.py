@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecaster.series import FloatArray
-from scaler.capacity import Feedback, corrected_factor
-from scaler.classes import PriorityClass, admitted, split
-from scaler.clients import ClientPolicy, client_level
-from scaler.fairness import max_min_fair
-from scaler.limiter import Limit, LimitPolicy, limit_for
-from scaler.simulation.limiters import Arrivals, Bucket, Report
+from forecaster.data.series import FloatArray
+from scaler.decision.capacity import Feedback, corrected_factor
+from scaler.decision.limit import Limit, LimitPolicy, limit_for
+from scaler.limits.client_limits import ClientPolicy, client_level
+from scaler.limits.max_min import max_min_fair
+from scaler.limits.priority_classes import PriorityClass, admitted, split
+from scaler.simulation.limiters import Arrivals, FluidBucket, LimiterReport
 
 SMOOTHING = 0.2  # of the demand of a class, per second
 CHANCE = 2.0  # standard deviations (Poisson) above its mean that a class may rise to
@@ -92,7 +92,7 @@ class TidegateLimiter:
         self._windows = [_Window(s, settings.clients) for s in (settings.short_s, settings.long_s)]
         self._keep: FloatArray | None = None  # (clients,): what abusive clients are left
         self._demands: list[float] = []  # QPS of each class, smoothed
-        self._bucket = Bucket()
+        self._bucket = FluidBucket()
         self._refresh_at = self._feedback_at = -math.inf
         self._slow = self._admitted = 0.0
         self._reports = 0
@@ -140,7 +140,7 @@ class TidegateLimiter:
         # By chance the light ones sent less than usual: what is left goes to all alike.
         return np.asarray(light + (1 - light) * ((allowed - would) / max(total - would, 1e-12)))
 
-    def learn(self, report: Report) -> None:
+    def learn(self, report: LimiterReport) -> None:
         self._slow += report.slow * report.admitted_qps
         self._admitted += report.admitted_qps
         self._reports += 1

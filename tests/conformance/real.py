@@ -7,17 +7,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scaler.adapters.api.app import create_app
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.serving import Address, ApiServer
-from scaler.adapters.api.settings import ApiSettings, LeaseTerms
-from scaler.published import ServiceView
+from scaler.adapters.http.app import create_app
+from scaler.adapters.http.server import Address, ApiServer
+from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import ServiceView
 from tests.conformance.gateways import Gateway
 from tests.conformance.leases import SHOP
 from tests.conformance.origin import Origin
 from tests.conformance.setup import Running, Setup
 from tests.conformance.site import started
-from tests.scaler.adapters.api.boards import board, view
+from tests.scaler.adapters.http.snapshots import snapshot, view
 
 # So short that a test sees a gateway's share expire.
 TERMS = LeaseTerms(valid_for_s=2.0, refresh_s=0.4, transit_s=0.5)
@@ -52,8 +52,8 @@ class RealSite:
 @contextmanager
 def real_site(qps: float) -> Iterator[RealSite]:
     """Serve a limit of about so much: what it is to the letter, the site says."""
-    shop, holder = limited_to(qps), BoardHolder()
-    holder.publish(board(shop))
+    shop, holder = limited_to(qps), SnapshotHolder()
+    holder.publish(snapshot(shop))
     settings = ApiSettings(terms=TERMS, learning_s=0.0)
     assert shop.offer is not None
     with ExitStack() as stack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scaler.adapters.api.models import ReportBody
+from scaler.adapters.http.schemas import ReportBody
 from tests.conformance.scripted import ScriptedEndpoint
 
 

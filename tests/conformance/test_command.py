@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,7 @@ from tests.conformance.gateways import Capability
 from tests.conformance.gateways.command import CommandGateway
 from tests.conformance.load import offer
 from tests.conformance.site import site
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
 
 
 def test_a_command_is_told_what_it_needs_to_obey(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scaler.adapters.api.models import ReportBody
+from scaler.adapters.http.schemas import ReportBody
 from tests.conformance.gateways import Capability
 from tests.conformance.load import Offered, offer, offering
 from tests.conformance.reported import reported

@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaler.adapters.api.models import LEASE
-from scaler.client.parts import parts_at
-from scaler.client.terms import terms_of
-from scaler.gcra import admit, rescaled
-from scaler.lease import Lease, Then, limit_at, stage_at
-from scaler.schedule import LimitStep
+from scaler.adapters.http.schemas import LEASE
+from scaler.gateway.class_parts import parts_at
+from scaler.gateway.lease_document import read_lease
+from scaler.limits.gcra import admit, rescaled
+from scaler.limits.lease import AfterSafe, Lease, limit_at, stage_at
+from scaler.limits.schedule import LimitStep
 from tests.conformance.gateways.haproxy import SHIPPED
 from tests.conformance.leases import SHOP, class_part, lease
+from tests.paths import ROOT
 from tests.peers.haproxy import HAProxy
 from tests.peers.install import NotOfferedError
 
@@ -37,7 +38,7 @@ def said() -> Said:
         if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
             pytest.fail(f"CI must test HAProxy's Lua: {reason}")
         pytest.skip(f"HAProxy's Lua is not offered here: {reason}")
-    driver = SHIPPED.parents[2] / "tests" / "conformance" / "haproxy_law.lua"
+    driver = ROOT / "tests" / "conformance" / "haproxy_law.lua"
 
     def ask(lines: Sequence[str]) -> list[str]:
         done = subprocess.run(
@@ -66,7 +67,7 @@ def aged_leases(draw: st.DrawFn) -> tuple[Lease, list[float]]:
     lease = Lease(
         1, draw(rates), draw(st.floats(0.5, 100)),
         tuple(LimitStep(in_s, draw(rates)) for in_s in at),
-        draw(rates), draw(st.floats(0, 200)), draw(st.sampled_from(Then)),
+        draw(rates), draw(st.floats(0, 200)), draw(st.sampled_from(AfterSafe)),
     )  # fmt: skip
     edges = [*at, lease.valid_for_s, lease.schedule_ends_s]
     edges.append(lease.schedule_ends_s + lease.max_stale_s)
@@ -143,7 +144,7 @@ def test_classes_share_a_limit_as_in_the_client(said, case):
         name: (float(own), float(ceiling))
         for name, own, ceiling in zip(*(fields[i::3] for i in range(3)), strict=True)
     }
-    terms = terms_of(json.dumps(told).encode(), SHOP)
+    terms = read_lease(json.dumps(told).encode(), SHOP)
     parts, left = parts_at(limit, terms)
 
     assert first == "ok"

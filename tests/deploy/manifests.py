@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 DEPLOY = ROOT / "deploy"
 BASE = DEPLOY / "base"
 MONITORING = DEPLOY / "overlays" / "monitoring"

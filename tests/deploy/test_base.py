@@ -7,7 +7,7 @@ import re
 import pytest
 
 from forecaster.cli import build_parser as forecaster_parser
-from scaler.adapters.api.guard import OPEN_PATHS
+from scaler.adapters.http.middleware import OPEN_PATHS
 from scaler.cli import build_parser
 from tests.deploy.manifests import (
     BASE,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scaler.adapters.keda.trigger import KEDA_KEYS, OURS, Metric, read_trigger
-from scaler.config import examine_policies
-from scaler.service_policy import Mode
+from scaler.adapters.keda.trigger import KEDA_KEYS, OURS, TriggerMetric, read_trigger
+from scaler.policy.files import examine_policies
+from scaler.policy.policy import Mode
 from tests.deploy.manifests import DEPLOY, documents
 
 KEDA = DEPLOY / "keda"
@@ -152,7 +152,7 @@ def test_a_formula_has_a_whole_target_and_a_way_out_for_each_trigger():
     assert {int(literal) for literal in re.findall(r"\d+", formula)} == {target * replicas}
     assert len(re.findall(r"\?\? \d+", formula)) == len(names)
     trigger, _ = ours(SCALED["modifiers.yaml"])
-    assert (trigger.metric, trigger.target_qps) == (Metric.QPS, target)
+    assert (trigger.metric, trigger.target_qps) == (TriggerMetric.QPS, target)
 
 
 def test_a_service_may_sleep_only_where_it_is_said_when():

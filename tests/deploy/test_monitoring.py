@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.metrics import Telemetry
-from scaler.limiter import LimitReason
-from scaler.published import Board, ConditionKind
-from scaler.trust import Standing
+from scaler.adapters.http.metrics import Telemetry
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import ConditionKind, Snapshot
+from scaler.decision.limit import LimitReason
+from scaler.decision.trust import Standing
 from tests.deploy.manifests import DEPLOY, MONITORING, Object, documents, one, resources
-from tests.scaler.adapters.api.boards import AT, view
+from tests.scaler.adapters.http.snapshots import AT, view
 
 RULES = documents(MONITORING / "prometheusrule.yaml")[0]["spec"]["groups"]
 ALERTS = [rule for group in RULES for rule in group["rules"]]
@@ -40,14 +40,14 @@ QUERIES = [*(rule["expr"] for rule in ALERTS), *panel_queries()]
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, set[str]]:
     """Return the labels of every series that a replica exposes after a tick, by name."""
-    holder = BoardHolder()
+    holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     seen = view()
     assert seen.trust is not None
     judged = replace(seen.trust, coverage=0.96, loss=1.0, rival_loss=2.0)
-    board = Board(1, AT, {"prod/shop": replace(seen, trust=judged)}, seconds=0.1)
-    holder.publish(board)
-    telemetry.observe(board)
+    snapshot = Snapshot(1, AT, {"prod/shop": replace(seen, trust=judged)}, seconds=0.1)
+    holder.publish(snapshot)
+    telemetry.observe(snapshot)
     telemetry.failed("prometheus", "timeout")
     telemetry.answered(200)
     telemetry.gateways = lambda: {"prod/shop": 2}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from scaler.config import examine_policies
-from scaler.service_policy import Mode
+from scaler.policy.files import examine_policies
+from scaler.policy.policy import Mode
 from tests.deploy.manifests import EXAMPLE, MONITORING, OBJECT_STORE, documents, resources
 
 # The Prometheus Operator's kinds are not the client's; the CRD is held to its model elsewhere.

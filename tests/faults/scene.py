@@ -17,15 +17,16 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
-from scaler.autoscaler import FINALIZER, ORIGINAL
-from tests.adapters.prometheus_server import FakeSeries, PrometheusServer, Reply, matrix
-from tests.adapters.prometheus_server import serving as prometheus_serving
+from scaler.hpa.floor_ownership import FINALIZER, ORIGINAL
+from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusServer, Reply, matrix
+from tests.forecaster.adapters.prometheus.server import serving as prometheus_serving
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod
 from tests.kube.server import serving as kube_serving
+from tests.paths import ROOT
 
-PRETRAINED = Path(__file__).parents[2] / "models"
+PRETRAINED = ROOT / "models"
 OWN_FLOOR = 3  # what each user has set before us
 PODS = 3
 

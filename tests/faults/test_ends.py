@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from tests.adapters.prometheus_server import Reply
 from tests.faults.scene import OWN_FLOOR
+from tests.forecaster.adapters.prometheus.server import Reply
 from tests.kube.faults import Fault, Harm
 from tests.kube.waiting import eventually
 

@@ -32,19 +32,19 @@ from datetime import timedelta
 
 import pytest
 
-from forecaster.adapters.prometheus_settings import PrometheusSettings
-from scaler.adapters.clustered import Clustered
-from scaler.adapters.kube.client import Patience
+from forecaster.adapters.prometheus.settings import PrometheusSettings
+from scaler.adapters.kube.client import RetryPolicy
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.adapters.models import Models
-from scaler.adapters.policies import ClusterPolicies
-from scaler.adapters.traffic import PrometheusTraffic
-from scaler.loop import Loop
-from scaler.ports import AlwaysLeading
-from scaler.published import Board, ConditionKind
-from tests.adapters.prometheus_server import FakeSeries, Reply, failure, matrix, success
+from scaler.adapters.kube.workloads_port import ClusterWorkloads
+from scaler.adapters.policy_sources import ClusterPolicies
+from scaler.adapters.prometheus_traffic import PrometheusTraffic
+from scaler.adapters.registry_models import RegistryModels
+from scaler.control.cluster_port import AlwaysLeading
+from scaler.control.loop import ControlLoop
+from scaler.control.snapshot import ConditionKind, Snapshot
 from tests.faults.scene import OWN_FLOOR, Scene
+from tests.forecaster.adapters.prometheus.server import FakeSeries, Reply, failure, matrix, success
 from tests.kube.conftest import connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.waiting import eventually
@@ -56,7 +56,7 @@ RAISED, HIGHER = (23, str(OWN_FLOOR)), (30, str(OWN_FLOOR))
 UNTOUCHED = (OWN_FLOOR, None)
 # The time limits of this file are a fraction of a second; what is promised is that a tick ends.
 IN_TIME_S = 20.0
-HASTY = Patience(attempts=4, budget_s=1.0, first_s=0.01, connect_s=0.3, read_s=0.3)
+HASTY = RetryPolicy(attempts=4, budget_s=1.0, first_s=0.01, connect_s=0.3, read_s=0.3)
 FLOORS = "PATCH .*horizontalpodautoscalers/shop"
 
 
@@ -74,15 +74,15 @@ class World:
         traffic = PrometheusTraffic(settings, timedelta(minutes=1), workers=4)
         stack.callback(traffic.close)
         times = WatchTimes(2, 1.0, 0.01, 0.05)
-        api = connect(scene.server, scene.folder, patience=HASTY)
+        api = connect(scene.server, scene.folder, retry_policy=HASTY)
         cluster = KubernetesCluster(api, ClusterSettings("prod", times=times))
         cluster.start(10.0)
         stack.callback(cluster.close)
-        clustered = Clustered(cluster, AlwaysLeading(), workers=4)
+        clustered = ClusterWorkloads(cluster, AlwaysLeading(), workers=4)
         stack.callback(clustered.close)
         self.policies = ClusterPolicies(cluster)
-        self._loop = Loop(
-            traffic, Models(scene.models), clustered, timedelta(minutes=1), lambda _: None
+        self._loop = ControlLoop(
+            traffic, RegistryModels(scene.models), clustered, timedelta(minutes=1), lambda _: None
         )
         for name in ("shop", "calm"):
             scene.ask_for(name)
@@ -93,12 +93,12 @@ class World:
             return None
         return BEFORE if stamp < NOW + 60 else self.qps
 
-    def tick(self) -> Board:
+    def tick(self) -> Snapshot:
         self.now += TICK_S
         began = time.monotonic()
-        board = self._loop.tick(self.policies.current(), self.now)
+        snapshot = self._loop.tick(self.policies.current(), self.now)
         assert time.monotonic() - began < IN_TIME_S
-        return board
+        return snapshot
 
     def least(self, name: str) -> int:
         """Return the minimum of a policy as the scaler knows it."""
@@ -107,9 +107,9 @@ class World:
         ]
         return found.scale.min_replicas
 
-    def ticks(self, count: int) -> Board:
-        boards = [self.tick() for _ in range(count)]
-        return boards[-1]
+    def ticks(self, count: int) -> Snapshot:
+        snapshots = [self.tick() for _ in range(count)]
+        return snapshots[-1]
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ def world(scene):
         yield made
 
 
-def reason(board: Board, kind: ConditionKind, name: str = "shop") -> tuple[bool, str]:
-    (found,) = [one for one in board.services[f"prod/{name}"].conditions if one.kind is kind]
+def reason(snapshot: Snapshot, kind: ConditionKind, name: str = "shop") -> tuple[bool, str]:
+    (found,) = [one for one in snapshot.services[f"prod/{name}"].conditions if one.kind is kind]
     return found.status, found.reason
 
 
@@ -235,12 +235,12 @@ def test_nothing_is_lost_while(world, row):
     row.breaks(world)
     world.qps = MORE
     world.ticks(4)  # a minute, after which more is needed
-    board = world.tick()
+    snapshot = world.tick()
 
-    assert reason(board, row.kind) == row.says
+    assert reason(snapshot, row.kind) == row.says
     assert scene.floor("shop") == row.meanwhile
     assert scene.floor("calm") == UNTOUCHED
-    assert all(view.offer is not None for view in board.services.values())
+    assert all(view.published_limit is not None for view in snapshot.services.values())
 
     scene.prometheus.mood = lambda _: None
     scene.prometheus.released.set()
@@ -256,9 +256,9 @@ def test_nothing_is_lost_while(world, row):
 
 def test_what_ails_one_service_ails_no_other(world):
     world.scene.prometheus.mood = lambda query: Reply(hold=True) if "shop" in query else None
-    board = world.ticks(3)
-    assert reason(board, ConditionKind.DATA_FRESH) == (False, "QueryFailed")
-    assert reason(board, ConditionKind.DATA_FRESH, "calm") == (True, "Observed")
+    snapshot = world.ticks(3)
+    assert reason(snapshot, ConditionKind.DATA_FRESH) == (False, "QueryFailed")
+    assert reason(snapshot, ConditionKind.DATA_FRESH, "calm") == (True, "Observed")
 
 
 def test_a_policy_that_is_edited_at_every_tick_moves_no_floor_that_need_not_move(world):

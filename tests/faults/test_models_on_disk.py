@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecaster.adapters.registry import Registry
-from forecaster.series import Series
-from scaler.adapters.models import Models
+from forecaster.adapters.registry.registry import Registry
+from forecaster.data.series import Series
+from scaler.adapters.registry_models import RegistryModels
 from tests.faults.scene import PRETRAINED
 
 STEP = timedelta(minutes=1)
@@ -40,7 +40,7 @@ def ruin(version: Path) -> None:
     weights.write_bytes(content)
 
 
-def serves(models: Models) -> str | None:
+def serves(models: RegistryModels) -> str | None:
     """Return the version that forecasts, None if none does."""
     predicted = models.predict("tiny", [PAST])
     return models.version("tiny") if predicted.forecast is not None else None
@@ -68,7 +68,7 @@ def lose_the_pointer(registry: Path) -> None:
     ],
 )
 def test_what_serves_serves_on_while(registry, harm):
-    models = Models(registry)
+    models = RegistryModels(registry)
     models.reload(["tiny"])
     assert serves(models) == "v0001"
     harm(registry)
@@ -78,7 +78,7 @@ def test_what_serves_serves_on_while(registry, harm):
 
 def test_the_newer_one_is_not_left_for_the_older_where_it_is_corrupted_later(registry):
     add_version(registry)
-    models = Models(registry)
+    models = RegistryModels(registry)
     models.reload(["tiny"])
     ruin(registry / "tiny/v0002")
     models.reload(["tiny"])
@@ -86,7 +86,7 @@ def test_the_newer_one_is_not_left_for_the_older_where_it_is_corrupted_later(reg
 
 
 def test_a_new_champion_serves_from_the_next_step_on(registry):
-    models = Models(registry)
+    models = RegistryModels(registry)
     models.reload(["tiny"])
     add_version(registry)
     models.reload(["tiny"])
@@ -95,22 +95,24 @@ def test_a_new_champion_serves_from_the_next_step_on(registry):
 
 def test_at_a_start_the_champion_before_serves_in_place_of_a_corrupt_one(registry):
     add_version(registry, corrupt=True)
-    models = Models(registry)
+    models = RegistryModels(registry)
     models.reload(["tiny"])
     assert serves(models) == "v0001"
 
 
 def test_a_fault_is_logged_once_and_not_at_every_step(registry, caplog):
-    models = Models(registry)
+    models = RegistryModels(registry)
     models.reload(["tiny"])
     add_version(registry, corrupt=True)
     for _ in range(3):
         models.reload(["tiny"])
-    assert len([one for one in caplog.records if one.name == "scaler.adapters.models"]) == 1
+    assert (
+        len([one for one in caplog.records if one.name == "scaler.adapters.registry_models"]) == 1
+    )
 
 
 def test_nothing_is_read_anew_while_the_champion_is_the_same(registry, caplog):
-    models = Models(registry)
+    models = RegistryModels(registry)
     models.reload(["tiny"])
     for file in (registry / "tiny/v0001").iterdir():
         if file.name != "checksums.json":  # by which a version is known to be whole
@@ -121,7 +123,7 @@ def test_nothing_is_read_anew_while_the_champion_is_the_same(registry, caplog):
 
 
 def test_a_forecast_that_fails_is_a_fault_of_its_items_and_no_end(registry):
-    models = Models(registry)
+    models = RegistryModels(registry)
     models.reload(["tiny"])
     other_step = Series("prod/web", PAST.start, timedelta(minutes=5), PAST.values)
     predicted = models.predict("tiny", [PAST, other_step])

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaler import gcra
-from scaler.classes import PriorityClass, split
-from scaler.lease import Lease, Then, limit_at, stage_at
-from scaler.schedule import LimitStep
+from scaler.limits import gcra
+from scaler.limits.lease import AfterSafe, Lease, limit_at, stage_at
+from scaler.limits.priority_classes import PriorityClass, split
+from scaler.limits.schedule import LimitStep
 from tests.conformance.gateways.nginx import SHIPPED
 from tests.conformance.leases import lease
 
@@ -73,7 +73,7 @@ def _agrees(ask: Ask, law: Lease, ages: tuple[float, ...]) -> None:
         pytest.param(Lease(1, 1240, 10, (LimitStep(5, 2000),), 310, 120), id="no rise while fresh"),
         pytest.param(Lease(1, 1240, 10, (), 310, 120), id="no schedule"),
         pytest.param(Lease(1, 1240, 10, STEPS, 310, 0), id="no safe stage"),
-        pytest.param(Lease(1, 0, 10, (), 0, 120, Then.CLOSED), id="closed in the end"),
+        pytest.param(Lease(1, 0, 10, (), 0, 120, AfterSafe.CLOSED), id="closed in the end"),
     ],
 )
 def test_a_lease_ages_as_the_scaler_says(ask, law):
@@ -86,7 +86,9 @@ seconds = st.floats(0.125, 1e4)
 
 @PER_RUN
 @given(
-    st.builds(Lease, st.just(1), qps, seconds, st.just(()), qps, seconds, st.sampled_from(Then)),
+    st.builds(
+        Lease, st.just(1), qps, seconds, st.just(()), qps, seconds, st.sampled_from(AfterSafe)
+    ),
     st.lists(st.tuples(seconds, qps), max_size=4, unique_by=lambda step: step[0]),
     st.lists(st.floats(0, 1e5), min_size=1, max_size=10),
 )

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from scaler.adapters.api.serving import Address, Tls
-from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.http.server import Address, Tls
+from scaler.adapters.http.settings import ApiSettings
 from tests.conformance.gateways import nginx
 from tests.conformance.leases import SHOP
 from tests.conformance.setup import Setup
 from tests.gateways.nginx_site import status, until
-from tests.scaler.adapters.api.conftest import served
+from tests.scaler.adapters.http.conftest import served
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from scaler.adapters.kube.client import MERGE, Patience, Request, connected
+from scaler.adapters.kube.client import MERGE, Request, RetryPolicy, connected
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.crd import crd
 from scaler.errors import ClusterConflictError
+from scaler.policy.crd import crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import hpa
 from tests.kube.server import serving
 
-QUICK = Patience(attempts=4, budget_s=5.0, first_s=0.01, connect_s=1.0, read_s=1.0)
+QUICK = RetryPolicy(attempts=4, budget_s=5.0, first_s=0.01, connect_s=1.0, read_s=1.0)
 REAL = os.environ.get("KUBECONFIG") or os.environ.get("TEST_KUBE_APISERVER")  # noqa: TID251
 
 
@@ -34,11 +34,11 @@ def server():
         yield running
 
 
-def connect(server, tmp_path, token="tidegate", patience=QUICK):
+def connect(server, tmp_path, token="tidegate", retry_policy=QUICK):
     """Return the client of somebody to the server in memory."""
     file = tmp_path / f"{token}.kubeconfig"
     file.write_text(server.kubeconfig(token))
-    return connected(file, patience=patience)
+    return connected(file, retry_policy=retry_policy)
 
 
 class Playground:

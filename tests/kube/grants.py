@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import yaml
 
 from tests.kube.routes import Grant
+from tests.paths import ROOT
 
-RBAC = Path(__file__).parents[2] / "deploy" / "base" / "rbac.yaml"
+RBAC = ROOT / "deploy" / "base" / "rbac.yaml"
 
 
 def shipped_grants() -> frozenset[Grant]:

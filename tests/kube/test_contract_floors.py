@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scaler.autoscaler import ORIGINAL, FloorWish, Refusal, Target
 from scaler.errors import ClusterAbsentError
+from scaler.hpa.floor_ownership import ORIGINAL, FloorWish, Refusal, Target
 from tests.kube.objects import deployment, hpa, pod
 from tests.kube.waiting import eventually
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.kube.lease import Election, LeaseTerms, candidate
+from scaler.adapters.kube.leader_election import Election, ElectionSettings, candidate
 from scaler.errors import ClusterAbsentError
 from tests.kube.waiting import eventually
 
@@ -28,7 +28,7 @@ class Clocks:
 
 @pytest.fixture
 def elect(playground):
-    terms = LeaseTerms(playground.namespace, "tidegate", "a")
+    terms = ElectionSettings(playground.namespace, "tidegate", "a")
 
     def start(identity, clocks):
         own = replace(terms, identity=identity)
@@ -136,7 +136,7 @@ def test_a_restarted_leader_goes_on_with_its_own_lease(elect):
 
 def test_a_candidate_leads_in_the_background_and_hands_over_when_closed(playground):
     clocks = Clocks()
-    terms = LeaseTerms(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
+    terms = ElectionSettings(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
     told: list[bool] = []
     standing = candidate(playground.api, terms, clocks.date, told.append)
     standing.start()
@@ -164,4 +164,4 @@ def test_nothing_is_left_of_an_election_that_nobody_stood_in(playground):
 )
 def test_terms_under_which_two_could_lead_are_refused(terms, said):
     with pytest.raises(ValueError, match=said):
-        replace(LeaseTerms("tidegate", "tidegate", "a"), **terms)
+        replace(ElectionSettings("tidegate", "tidegate", "a"), **terms)

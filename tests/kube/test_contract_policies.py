@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from scaler.adapters.kube.client import Request
-from scaler.autoscaler import FINALIZER
-from scaler.ports import Notice, PolicyStatus
-from scaler.published import Condition, ConditionKind
+from scaler.control.cluster_port import Notice, PolicyStatus
+from scaler.control.snapshot import Condition, ConditionKind
+from scaler.hpa.floor_ownership import FINALIZER
 from tests.kube.objects import policy
 from tests.kube.waiting import eventually
 

@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from scaler.adapters.kube.client import Patience
+from scaler.adapters.kube.client import RetryPolicy
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.adapters.kube.lease import Election, LeaseTerms
-from scaler.autoscaler import ORIGINAL, FloorWish, Target
+from scaler.adapters.kube.leader_election import Election, ElectionSettings
+from scaler.control.cluster_port import Notice, PolicyStatus
 from scaler.errors import ClusterRefusedError, ClusterUnreachableError
-from scaler.ports import Notice, PolicyStatus
+from scaler.hpa.floor_ownership import ORIGINAL, FloorWish, Target
 from tests.kube.conftest import QUICK, connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.objects import policy
@@ -94,8 +94,8 @@ def test_what_the_server_asks_to_wait_is_waited(ground, server, tmp_path):
 
 def test_waits_double_and_are_jittered(ground, server, tmp_path):
     waits: list[float] = []
-    patience = Patience(attempts=5, first_s=1.0)
-    api = connect(server, tmp_path, patience=patience)
+    retry_policy = RetryPolicy(attempts=5, first_s=1.0)
+    api = connect(server, tmp_path, retry_policy=retry_policy)
     api.sleep, api.jitter = waits.append, lambda: 0.5
     server.faults.add(Fault("GET .*shop", status=500, times=4))
 
@@ -113,7 +113,7 @@ def test_a_server_that_asks_to_wait_for_too_long_is_given_up(ground, server, tmp
 
 
 def test_a_server_that_says_nothing_is_given_up(ground, server, tmp_path):
-    api = connect(server, tmp_path, patience=Patience(attempts=1, read_s=0.05))
+    api = connect(server, tmp_path, retry_policy=RetryPolicy(attempts=1, read_s=0.05))
     server.faults.add(Fault("GET .*shop", Harm.HOLD))
 
     with pytest.raises(ClusterUnreachableError, match="timed out"):
@@ -188,7 +188,7 @@ def test_leaders_never_overlap_while_the_line_of_one_is_cut(server, tmp_path):
     one, other = (
         Election(
             connect(server, tmp_path, token, QUICK),
-            LeaseTerms("prod", "tidegate", token),
+            ElectionSettings("prod", "tidegate", token),
             lambda: now[0],
             lambda: now[0],
         )
@@ -211,7 +211,7 @@ def test_leaders_never_overlap_while_the_line_of_one_is_cut(server, tmp_path):
 
 def test_an_election_whose_renewals_fail_ends_at_its_deadline(server, tmp_path):
     now = [0.0]
-    terms = LeaseTerms("prod", "tidegate", "a")
+    terms = ElectionSettings("prod", "tidegate", "a")
     leader = Election(connect(server, tmp_path), terms, lambda: now[0], lambda: now[0])
     leader.step()
     server.faults.add(Fault("PUT .*leases", status=500, times=99))

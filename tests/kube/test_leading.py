@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from scaler.adapters.kube.leading import LABEL, LeaderLabel
+from scaler.adapters.kube.leader_label import LABEL, LeaderLabel
 from tests.deploy.manifests import BASE
 from tests.kube.faults import Fault
 from tests.kube.objects import pod

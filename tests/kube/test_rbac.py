@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-from scaler.adapters.kube.leading import LeaderLabel
-from scaler.adapters.kube.lease import Election, LeaseTerms
-from scaler.autoscaler import FloorWish, Target
-from scaler.ports import Notice, PolicyStatus
+from scaler.adapters.kube.leader_election import Election, ElectionSettings
+from scaler.adapters.kube.leader_label import LeaderLabel
+from scaler.control.cluster_port import Notice, PolicyStatus
+from scaler.hpa.floor_ownership import FloorWish, Target
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod, policy
@@ -42,7 +42,7 @@ def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
     assert cluster.publish("prod/shop", PolicyStatus(generation=1, floor=3), now=NOW)
     for minute in (0, 1):
         assert cluster.tell("prod/shop", Notice("FloorRaised", "3 -> 8"), now=NOW + 60 * minute)
-    election = Election(api, LeaseTerms("prod", "tidegate", "a"), lambda: NOW)
+    election = Election(api, ElectionSettings("prod", "tidegate", "a"), lambda: NOW)
     assert election.step()
     assert election.step()
     election.hand_over()

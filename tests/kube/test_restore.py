@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scaler.autoscaler import ORIGINAL
 from scaler.cli import main
+from scaler.hpa.floor_ownership import ORIGINAL
 from tests.kube.conftest import Playground, connect
 from tests.kube.faults import Fault
 from tests.kube.objects import hpa

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scaler.adapters.kube.answers import conflict_managers, moment, retry_after_s
-from scaler.adapters.kube.stores import Pods, Shelf, matches, requirements
+from scaler.adapters.kube.caches import ObjectCache, PodCache, matches, requirements
+from scaler.adapters.kube.objects import conflict_managers, moment, retry_after_s
 from tests.kube.objects import pod
 
 LABELS = {"app": "web", "tier": "front"}
@@ -43,7 +43,7 @@ def stored(found, version):
 
 @pytest.fixture
 def pods():
-    store = Pods()
+    store = PodCache()
     store.replace([stored(pod("a"), 1), stored(pod("b", ready=None), 2)])
     return store
 
@@ -87,7 +87,7 @@ def test_a_pod_that_goes_away_does_not_count(pods, change):
 
 
 def test_of_two_events_the_older_is_passed_over():
-    shelf = Shelf(lambda found: found["metadata"]["resourceVersion"])
+    shelf = ObjectCache(lambda found: found["metadata"]["resourceVersion"])
     shelf.put(stored(pod("a"), 10))
     shelf.put(stored(pod("a"), 9))
 

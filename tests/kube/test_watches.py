@@ -8,8 +8,8 @@ import pytest
 
 from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.informer import WatchTimes
-from scaler.autoscaler import Target
 from scaler.errors import ClusterUnreachableError
+from scaler.hpa.floor_ownership import Target
 from tests.kube.conftest import connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.objects import hpa, policy

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from tests.conformance.setup import PartMissingError, ended, free_port, listening
+from tests.paths import ROOT
 
-DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "gateways" / "envoy"
+DEPLOYED = ROOT / "deploy" / "gateways" / "envoy"
 Json = dict[str, Any]
 
 

@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-PEERS = Path(__file__).resolve().parents[2] / ".cache" / "peers"
+from tests.paths import ROOT
+
+PEERS = ROOT / ".cache" / "peers"
 
 
 class NotOfferedError(Exception):

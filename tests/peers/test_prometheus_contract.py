@@ -8,12 +8,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from forecaster.adapters.fetching import Fetched, RangeQuery, fetch
-from forecaster.adapters.prometheus import PrometheusSource
-from forecaster.adapters.prometheus_answers import Grid
-from forecaster.adapters.prometheus_settings import PrometheusSettings
+from forecaster.adapters.prometheus.answers import QueryGrid
+from forecaster.adapters.prometheus.client import PrometheusSource
+from forecaster.adapters.prometheus.fetch import Fetched, RangeQuery, fetch
+from forecaster.adapters.prometheus.settings import PrometheusSettings
 from forecaster.errors import PrometheusError
-from tests.adapters.prometheus_server import FakeSeries, PrometheusServer, serving
+from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusServer, serving
 from tests.peers.prometheus import Samples
 from tests.peers.traffic import BORN, END, GONE, MINUTES, START, STEP, demand, samples
 
@@ -87,9 +87,9 @@ def test_more_points_than_the_limit_are_refused_by_the_server(url: str) -> None:
     """Why there are chunks: 11,001 intervals are too many, 11,000 points are not."""
     first = int(START.timestamp())
     with PrometheusSource(PrometheusSettings(url, retries=0)) as source:
-        assert len(source.query_range(DEMAND, Grid(first, 60, 11_000)).series) == 2
+        assert len(source.query_range(DEMAND, QueryGrid(first, 60, 11_000)).series) == 2
         with pytest.raises(PrometheusError, match=r"400.*exceeded maximum resolution of 11,000"):
-            source.query_range(DEMAND, Grid(first, 60, 11_002))
+            source.query_range(DEMAND, QueryGrid(first, 60, 11_002))
 
 
 def test_a_query_that_matches_nothing_says_so(url: str) -> None:

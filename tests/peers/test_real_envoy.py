@@ -19,15 +19,15 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from scaler.adapters.api.serving import Tls
-from scaler.adapters.api.settings import ApiSettings, LeaseTerms
-from scaler.classes import PriorityClass
+from scaler.adapters.http.server import Tls
+from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.limits.priority_classes import PriorityClass
 from tests.conformance.load import Offered, offer, offering
 from tests.conformance.origin import Origin
 from tests.conformance.setup import PartMissingError, free_port
 from tests.peers import envoy
-from tests.scaler.adapters.api.conftest import papers  # noqa: F401 - a fixture
-from tests.scaler.adapters.ratelimit.desks import limited, serving
+from tests.scaler.adapters.envoy.lease_services import limited, serving
+from tests.scaler.adapters.http.conftest import papers  # noqa: F401 - a fixture
 
 # Of a limit of 50 or 20, less what is left free for newcomers.
 SHARE_50, SHARE_20 = 49.0, 19.0

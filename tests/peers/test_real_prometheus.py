@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecaster.adapters.tables import read_history
+from forecaster.adapters.tables.history_files import read_history
 from forecaster.cli import main
 from tests.peers.traffic import END, MINUTES, RESET, START, requests_until
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecaster.evaluation import SERVED, backtest
-from forecaster.fitting import fit_forecaster
-from forecaster.metrics import pinball_loss
-from forecaster.series import History
-from tests.fitting_samples import LEVELS, TINY, traffic
+from forecaster.data.series import History
+from forecaster.evaluation.backtest import SERVED, backtest
+from forecaster.evaluation.metrics import pinball_loss
+from forecaster.evaluation.selection import fit_forecaster
+from tests.forecaster.evaluation.fitting_samples import LEVELS, TINY, traffic
 
 SMALL = replace(
     TINY, model=replace(TINY.model, hidden_size=16), epochs=3, steps_per_epoch=60, batch_size=64

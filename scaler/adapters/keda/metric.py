@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import math
 
-from scaler.adapters.keda.trigger import Metric, Trigger, TriggerError
-from scaler.decide import Decision
+from scaler.adapters.keda.trigger import Trigger, TriggerError, TriggerMetric
+from scaler.control.snapshot import ServiceView
+from scaler.decision.decide import Decision
+from scaler.decision.replicas import PlanReason, replicas_for
 from scaler.errors import ScalerError
-from scaler.lease import MAX_QPS
-from scaler.planner import PlanReason, replicas_for
-from scaler.published import ServiceView
+from scaler.limits.lease import MAX_QPS
 
 MILLI = 1000
 # A float holds every thousandth up to there, and what KEDA makes of it does.
@@ -45,7 +45,7 @@ def target_milli(trigger: Trigger, view: ServiceView | None) -> int:
         TriggerError: the policy has no capacity that stands still.
         NotKnownError: it rests on the policy, and that is not known yet.
     """
-    if trigger.metric is Metric.REPLICAS:
+    if trigger.metric is TriggerMetric.REPLICAS:
         return MILLI
     qps = trigger.target_qps
     if qps is None:
@@ -68,7 +68,7 @@ def value_milli(trigger: Trigger, view: ServiceView) -> int:
         NotKnownError: nothing is known, or what is known makes no sense.
     """
     decision = _known(view)
-    if trigger.metric is Metric.REPLICAS:
+    if trigger.metric is TriggerMetric.REPLICAS:
         value = MILLI * shown_replicas(decision.plan.replicas, view.replicas, trigger.tolerance)
     else:
         value = _demand_milli(decision, view, target_milli(trigger, view))

@@ -17,9 +17,9 @@ from typing import Any
 
 import grpc
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.refusals import Refused, known_service
-from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.http.problems import RequestProblem, known_service
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.metric import (
     NotKnownError,
@@ -30,7 +30,7 @@ from scaler.adapters.keda.metric import (
     wire_int,
 )
 from scaler.adapters.keda.trigger import Trigger, TriggerError, read_trigger
-from scaler.published import ServiceView
+from scaler.control.snapshot import ServiceView
 
 SERVICE = "externalscaler.ExternalScaler"
 STALE_AFTER_S = ApiSettings().stale_after_s
@@ -43,7 +43,7 @@ Call = Callable[[Any, Any], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _ServiceAt:
     """A service as of a tick, and how old that is."""
 
     view: ServiceView
@@ -58,7 +58,7 @@ class ExternalScaler:
         stale_after_s: age from which a board's values are not handed out.
     """
 
-    def __init__(self, holder: BoardHolder, stale_after_s: float = STALE_AFTER_S) -> None:
+    def __init__(self, holder: SnapshotHolder, stale_after_s: float = STALE_AFTER_S) -> None:
         self._holder, self._stale_after_s = holder, stale_after_s
         self._streams: set[asyncio.Event] = set()
         self._closed = False
@@ -112,7 +112,7 @@ class ExternalScaler:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await ticked.wait()
-        except (TriggerError, Refused) as error:
+        except (TriggerError, RequestProblem) as error:
             await context.abort(*_status(error))
         finally:
             self._streams.discard(ticked)
@@ -156,7 +156,7 @@ class ExternalScaler:
         )
         return pb.GetMetricsResponse(metricValues=[told])
 
-    def _seen(self, trigger: Trigger) -> _Seen | None:
+    def _seen(self, trigger: Trigger) -> _ServiceAt | None:
         """Return the service as of the latest tick, None before the first.
 
         Raises:
@@ -165,10 +165,10 @@ class ExternalScaler:
         posted = self._holder.latest()
         if posted is None:
             return None
-        view = known_service(posted.board, trigger.service)
-        return _Seen(view, posted.age_s(self._holder.clock()))
+        view = known_service(posted.snapshot, trigger.service)
+        return _ServiceAt(view, posted.age_s(self._holder.clock()))
 
-    def _active(self, trigger: Trigger, seen: _Seen) -> bool:
+    def _active(self, trigger: Trigger, seen: _ServiceAt) -> bool:
         return is_active(trigger, seen.view, fresh=seen.age_s < self._stale_after_s)
 
 
@@ -182,7 +182,7 @@ def _unary(call: Call, request: type[Any]) -> grpc.RpcMethodHandler:
     async def answered(message: object, context: grpc.aio.ServicerContext) -> object:
         try:
             return await call(message, context)
-        except (TriggerError, NotKnownError, Refused) as error:
+        except (TriggerError, NotKnownError, RequestProblem) as error:
             return await context.abort(*_status(error))
 
     return grpc.unary_unary_rpc_method_handler(
@@ -195,6 +195,6 @@ def _unary(call: Call, request: type[Any]) -> grpc.RpcMethodHandler:
 def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
     if isinstance(error, TriggerError):
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
-    if isinstance(error, Refused):
+    if isinstance(error, RequestProblem):
         return grpc.StatusCode.NOT_FOUND, str(error)
     return grpc.StatusCode.UNAVAILABLE, str(error)

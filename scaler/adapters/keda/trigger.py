@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?")
 _SERVICE = re.compile(r"[^\s/]+/[^\s/]+")
 
 
-class Metric(StrEnum):
+class TriggerMetric(StrEnum):
     """What is asked for."""
 
     REPLICAS = "replicas"  # those of the plan
@@ -36,11 +36,11 @@ class Metric(StrEnum):
 
 
 OURS = {
-    "service": frozenset(Metric),
-    "metric": frozenset(Metric),
-    "tolerance": frozenset({Metric.REPLICAS}),
-    "targetQps": frozenset({Metric.QPS}),
-    "activationQps": frozenset(Metric),
+    "service": frozenset(TriggerMetric),
+    "metric": frozenset(TriggerMetric),
+    "tolerance": frozenset({TriggerMetric.REPLICAS}),
+    "targetQps": frozenset({TriggerMetric.QPS}),
+    "activationQps": frozenset(TriggerMetric),
 }
 
 
@@ -60,7 +60,7 @@ class Trigger:
     """
 
     service: str
-    metric: Metric = Metric.REPLICAS
+    metric: TriggerMetric = TriggerMetric.REPLICAS
     tolerance: float = DEFAULT_TOLERANCE
     target_qps: float | None = None
     activation_qps: float | None = None
@@ -82,9 +82,9 @@ def read_trigger(namespace: str, name: str, metadata: Mapping[str, str]) -> Trig
         TriggerError: a key or a value breaks a rule.
 
     >>> read_trigger("prod", "shop", {"scalerAddress": "tidegate:9090", "metric": "qps"}).metric
-    <Metric.QPS: 'qps'>
+    <TriggerMetric.QPS: 'qps'>
     """
-    metric = _metric(metadata.get("metric", Metric.REPLICAS))
+    metric = _metric(metadata.get("metric", TriggerMetric.REPLICAS))
     for key, value in metadata.items():
         if key not in KEDA_KEYS:
             _check_key(key, value, metric)
@@ -101,13 +101,13 @@ def read_trigger(namespace: str, name: str, metadata: Mapping[str, str]) -> Trig
     )
 
 
-def _metric(value: str) -> Metric:
-    if value not in frozenset(Metric):
-        raise TriggerError(f"metric is {_shown(value)}, but must be {' or '.join(Metric)}")
-    return Metric(value)
+def _metric(value: str) -> TriggerMetric:
+    if value not in frozenset(TriggerMetric):
+        raise TriggerError(f"metric is {_shown(value)}, but must be {' or '.join(TriggerMetric)}")
+    return TriggerMetric(value)
 
 
-def _check_key(key: str, value: str, metric: Metric) -> None:
+def _check_key(key: str, value: str, metric: TriggerMetric) -> None:
     if key not in OURS:
         near = get_close_matches(key[:SHOWN], OURS, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; there is {', '.join(OURS)}"

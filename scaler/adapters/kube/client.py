@@ -23,8 +23,7 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
-from scaler.adapters.kube.answers import conflict_managers, retry_after_s, said
-from scaler.autoscaler import MANAGER
+from scaler.adapters.kube.objects import conflict_managers, retry_after_s, said
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
@@ -32,6 +31,7 @@ from scaler.errors import (
     ClusterRefusedError,
     ClusterUnreachableError,
 )
+from scaler.hpa.floor_ownership import MANAGER
 
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
@@ -43,7 +43,7 @@ Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to try: ``attempts`` within ``budget_s``, waiting ``first_s`` and then doubling it.
 
     ``connect_s`` and ``read_s`` bound one call.
@@ -58,7 +58,7 @@ class Patience:
     def wait_s(self, failed: int, asked_s: float, share: float) -> float:
         """Return how long to wait after so many failures: jittered, and not before it was asked.
 
-        >>> Patience().wait_s(3, 0.0, share=0.5), Patience().wait_s(1, 2.0, share=0.0)
+        >>> RetryPolicy().wait_s(3, 0.0, share=0.5), RetryPolicy().wait_s(1, 2.0, share=0.0)
         (0.2, 2.0)
         """
         return max(asked_s, self.first_s * 2.0 ** (failed - 1) * share)
@@ -80,7 +80,7 @@ class Request:
 
 
 @dataclass
-class Api:
+class KubernetesApi:
     """One API server. Safe to use from several threads.
 
     Attributes:
@@ -89,7 +89,7 @@ class Api:
     """
 
     api: client.ApiClient
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
@@ -152,7 +152,7 @@ class Api:
         while True:
             asked_s = 0.0
             try:
-                answer, status = self._sent(request, self.patience.read_s)
+                answer, status = self._sent(request, self.retry_policy.read_s)
                 body = self._read(request, answer)
                 if status < 300:
                     return _decoded(request, body)
@@ -163,9 +163,9 @@ class Api:
             except ClusterUnreachableError as away:
                 error = away
             failed += 1
-            wait = self.patience.wait_s(failed, asked_s, self.jitter())
+            wait = self.retry_policy.wait_s(failed, asked_s, self.jitter())
             spent = self.clock() - began
-            if failed >= self.patience.attempts or spent + wait > self.patience.budget_s:
+            if failed >= self.retry_policy.attempts or spent + wait > self.retry_policy.budget_s:
                 raise ClusterUnreachableError(f"{error}; gave up after {failed} tries") from error
             self.sleep(wait)
 
@@ -178,7 +178,7 @@ class Api:
             body=request.body,
             auth_settings=["BearerToken"],
         )
-        timeout = (self.patience.connect_s, read_s)
+        timeout = (self.retry_policy.connect_s, read_s)
         try:
             answer = self.api.call_api(method, url, headers, body, _request_timeout=timeout)
         except (HTTPError, HTTPException, OSError, client.ApiException) as error:
@@ -195,8 +195,10 @@ class Api:
 
 
 def connected(
-    kubeconfig: Path | None = None, context: str | None = None, patience: Patience | None = None
-) -> Api:
+    kubeconfig: Path | None = None,
+    context: str | None = None,
+    retry_policy: RetryPolicy | None = None,
+) -> KubernetesApi:
     """Return the API server of a kubeconfig file; with neither, of the pod that we run in.
 
     Raises:
@@ -219,7 +221,7 @@ def connected(
         ) from error
     settings.retries = False  # they are ours to make
     settings.connection_pool_maxsize = 32  # threads of one tick
-    return Api(client.ApiClient(settings), patience or Patience())
+    return KubernetesApi(client.ApiClient(settings), retry_policy or RetryPolicy())
 
 
 def _from_file(name: str | None, context: str | None, settings: client.Configuration) -> None:

@@ -1,4 +1,4 @@
-"""`scaler.ports.Cluster` on a real API server: what is read comes from memory, kept by watches.
+"""The cluster port on a real API server: what is read comes from memory, kept by watches.
 
 A tick reads a thousand autoscalers and their pods; asked one by one they would cost thousands of
 requests, so three watches keep them. What is written is read anew first.
@@ -12,19 +12,26 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from scaler.adapters.kube.answers import autoscaler
-from scaler.adapters.kube.client import Api
-from scaler.adapters.kube.events import Events
-from scaler.adapters.kube.floors import Floors
+from scaler.adapters.kube.caches import ObjectCache, PodCache
+from scaler.adapters.kube.client import KubernetesApi
+from scaler.adapters.kube.events import EventRecorder
+from scaler.adapters.kube.floors import FloorWriter
 from scaler.adapters.kube.informer import Informer, Store, WatchTimes
+from scaler.adapters.kube.objects import autoscaler
 from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_path, listed
-from scaler.adapters.kube.policies import Guards, PolicyReader
-from scaler.adapters.kube.status import Statuses
-from scaler.adapters.kube.stores import Pods, Shelf
-from scaler.adapters.kube.workloads import ScaleRef, Scales, scale_ref
-from scaler.autoscaler import Autoscaler, FloorWish, Target
+from scaler.adapters.kube.policies import Finalizers, PolicyReader
+from scaler.adapters.kube.status import StatusWriter
+from scaler.adapters.kube.workloads import ScaleClient, ScaleRef, scale_ref
+from scaler.control.cluster_port import (
+    ClusterContact,
+    FloorOutcome,
+    Notice,
+    PolicyObject,
+    PolicyStatus,
+    ScaledWorkload,
+)
 from scaler.errors import ClusterAbsentError, ClusterUnreachableError
-from scaler.ports import Contact, FloorOutcome, KeptPolicy, Notice, PolicyStatus, Workload
+from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +51,30 @@ class ClusterSettings:
 
 
 class KubernetesCluster:
-    """See `scaler.ports.Cluster`. `start` it first and `close` it last."""
+    """See `scaler.control.cluster_port.Cluster`. `start` it first and `close` it last."""
 
     def __init__(
-        self, api: Api, settings: ClusterSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        api: KubernetesApi,
+        settings: ClusterSettings,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._settings = api, settings
-        self._policies = Shelf(PolicyReader())
-        self._autoscalers: Shelf[tuple[Autoscaler, ScaleRef]] = Shelf(
+        self._policies = ObjectCache(PolicyReader())
+        self._autoscalers: ObjectCache[tuple[Autoscaler, ScaleRef]] = ObjectCache(
             lambda found: (autoscaler(found), scale_ref(found))
         )
-        self._pods = Pods()
+        self._pods = PodCache()
         self._informers = [
             self._informer(POLICIES, "demandpolicies", self._policies, clock),
             self._informer(AUTOSCALING, "horizontalpodautoscalers", self._autoscalers, clock),
             self._informer(CORE, "pods", self._pods, clock),
         ]
-        self._floors = Floors(api, self._autoscalers.renew)
-        self._guards = Guards(api, self._policies.renew)
-        self._statuses = Statuses(api, self._status, self._policies.renew)
-        self._events = Events(api, settings.instance)
-        self._scales = Scales(api, clock)
+        self._floors = FloorWriter(api, self._autoscalers.renew)
+        self._guards = Finalizers(api, self._policies.renew)
+        self._statuses = StatusWriter(api, self._status, self._policies.renew)
+        self._events = EventRecorder(api, settings.instance)
+        self._scales = ScaleClient(api, clock)
 
     def start(self, wait_s: float = 30.0) -> None:
         """Begin to watch, and return once everything was listed.
@@ -90,12 +100,12 @@ class KubernetesCluster:
         for informer in self._informers:
             informer.close()
 
-    def policies(self) -> Mapping[str, KeptPolicy]:
+    def policies(self) -> Mapping[str, PolicyObject]:
         return MappingProxyType(
             {item_id: entry.kept for item_id, entry in self._policies.all().items()}
         )
 
-    def observe(self, target: Target) -> Workload:
+    def observe(self, target: Target) -> ScaledWorkload:
         silent = self._silent_s()
         if silent > self._settings.stale_s:
             raise ClusterUnreachableError(
@@ -104,7 +114,9 @@ class KubernetesCluster:
             )
         seen, ref = self._known(target)
         pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
-        return Workload(seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0)
+        return ScaledWorkload(
+            seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0
+        )
 
     def set_floor(self, wish: FloorWish) -> FloorOutcome:
         # A thousand floors that stand, read anew at each tick, would be all that a tick does.
@@ -143,8 +155,8 @@ class KubernetesCluster:
         entry = self._policies.get(item_id)
         return entry is not None and self._events.tell(entry.kept, notice, now)
 
-    def contact(self) -> Contact:
-        return Contact(self._silent_s(), MappingProxyType(dict(self._api.failures)))
+    def contact(self) -> ClusterContact:
+        return ClusterContact(self._silent_s(), MappingProxyType(dict(self._api.failures)))
 
     def _silent_s(self) -> float:
         return max(informer.silent_s() for informer in self._informers)

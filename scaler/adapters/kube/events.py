@@ -8,13 +8,13 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
-from scaler.adapters.kube.answers import micro_time
-from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.client import KubernetesApi, Object
+from scaler.adapters.kube.objects import micro_time
 from scaler.adapters.kube.paths import EVENTS, listed, one
-from scaler.autoscaler import MANAGER
+from scaler.control.cluster_port import Notice, PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterError
-from scaler.policy_schema import API_VERSION, KIND
-from scaler.ports import KeptPolicy, Notice
+from scaler.hpa.floor_ownership import MANAGER
+from scaler.policy.schema import API_VERSION, KIND
 
 _log = logging.getLogger(__name__)
 _SERIES_S = 360.0  # client-go, tools/events: what comes again within six minutes is a series
@@ -23,21 +23,21 @@ _MOST = 4096  # notices that are remembered
 
 
 @dataclass
-class _Told:
+class _RecentEvent:
     name: str
     at: float
     count: int = 1
 
 
-class Events:
+class EventRecorder:
     """Tells notices about policies on one API server."""
 
-    def __init__(self, api: Api, instance: str) -> None:
+    def __init__(self, api: KubernetesApi, instance: str) -> None:
         self._api, self._instance = api, instance
-        self._told: dict[tuple[str, Notice], _Told] = {}
+        self._told: dict[tuple[str, Notice], _RecentEvent] = {}
         self._lock = threading.Lock()
 
-    def tell(self, about: KeptPolicy, notice: Notice, now: float) -> bool:
+    def tell(self, about: PolicyObject, notice: Notice, now: float) -> bool:
         """Write a notice, or count it; return whether it was. Never raises a `ClusterError`."""
         key = (about.uid, notice)
         with self._lock:
@@ -53,10 +53,10 @@ class Events:
         with self._lock:
             if len(self._told) >= _MOST:
                 self._told.clear()
-            self._told[key] = _Told(name, now)
+            self._told[key] = _RecentEvent(name, now)
         return True
 
-    def _again(self, about: KeptPolicy, told: _Told, now: float) -> bool:
+    def _again(self, about: PolicyObject, told: _RecentEvent, now: float) -> bool:
         series = {"count": told.count + 1, "lastObservedTime": micro_time(now)}
         namespace = about.item_id.partition("/")[0]
         try:
@@ -65,7 +65,7 @@ class Events:
             return False  # Events live for an hour
         return True
 
-    def _anew(self, about: KeptPolicy, notice: Notice, now: float) -> str:
+    def _anew(self, about: PolicyObject, notice: Notice, now: float) -> str:
         namespace, _, policy = about.item_id.partition("/")
         # The same for the same, so that a retry of what was done already makes no second one.
         words = f"{about.uid} {notice} {now!r} {self._instance}".encode()

@@ -11,10 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from scaler.adapters.kube.answers import autoscaler
-from scaler.adapters.kube.client import APPLY, Api, Object
+from scaler.adapters.kube.client import APPLY, KubernetesApi, Object
+from scaler.adapters.kube.objects import autoscaler
 from scaler.adapters.kube.paths import AUTOSCALING, autoscaler_path, listed
-from scaler.autoscaler import (
+from scaler.control.cluster_port import FloorOutcome
+from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterRefusedError
+from scaler.hpa.floor_ownership import (
     MANAGER,
     ORIGINAL,
     Autoscaler,
@@ -28,20 +30,18 @@ from scaler.autoscaler import (
     stands,
     write_for,
 )
-from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterRefusedError
-from scaler.ports import FloorOutcome
 
 # Its controller writes an autoscaler's status every 15 s: a write may meet it, not five in a row.
 _MEETINGS = 5
 
 
-class Floors:
+class FloorWriter:
     """Moves floors on one API server.
 
     ``keep`` is given each object that was read or written, so that a cache need not wait for it.
     """
 
-    def __init__(self, api: Api, keep: Callable[[Object], None]) -> None:
+    def __init__(self, api: KubernetesApi, keep: Callable[[Object], None]) -> None:
         self._api, self._keep = api, keep
         # Those that we raised: noticed even where a revert takes our annotation away as well.
         self._held: set[Target] = set()

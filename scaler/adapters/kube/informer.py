@@ -26,7 +26,7 @@ from kubernetes.watch.watch import iter_resp_lines
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
-from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.errors import ClusterAbsentError, ClusterError, ClusterUnreachableError
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Informer:
 
     def __init__(
         self,
-        api: Api,
+        api: KubernetesApi,
         path: str,
         store: Store,
         times: WatchTimes = WatchTimes(),

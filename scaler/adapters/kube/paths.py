@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from scaler.autoscaler import Target
+from scaler.hpa.floor_ownership import Target
 
 POLICIES = "/apis/tidegate.dev/v1alpha1"
 AUTOSCALING = "/apis/autoscaling/v2"

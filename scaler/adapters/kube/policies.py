@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.caches import key_of
+from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.paths import policy_path
-from scaler.adapters.kube.stores import key_of
-from scaler.autoscaler import FINALIZER
+from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
-from scaler.policy_faults import examined
-from scaler.policy_schema import API_VERSION, KIND
-from scaler.policy_yaml import Document, Loc
-from scaler.ports import KeptPolicy
-from scaler.service_policy import ServicePolicy
+from scaler.hpa.floor_ownership import FINALIZER
+from scaler.policy.faults import examined
+from scaler.policy.policy import Policy
+from scaler.policy.schema import API_VERSION, KIND
+from scaler.policy.yaml_documents import Document, Loc
 
 _MEETINGS = 5  # of two writers, before it is an error
 
@@ -24,7 +24,7 @@ _MEETINGS = 5  # of two writers, before it is an error
 class PolicyEntry:
     """A policy, and its status as it stands."""
 
-    kept: KeptPolicy
+    kept: PolicyObject
     status: Mapping[str, Any]
 
 
@@ -35,7 +35,7 @@ class PolicyReader:
     """
 
     def __init__(self) -> None:
-        self._read: dict[str, tuple[object, ServicePolicy | None, tuple[str, ...]]] = {}
+        self._read: dict[str, tuple[object, Policy | None, tuple[str, ...]]] = {}
 
     def __call__(self, found: Mapping[str, Any]) -> PolicyEntry:
         meta, item_id = found["metadata"], key_of(found)
@@ -45,7 +45,7 @@ class PolicyReader:
             known = (edition, *_read(found))
             self._read[item_id] = known
         status = found.get("status") or {}
-        kept = KeptPolicy(
+        kept = PolicyObject(
             item_id=item_id,
             uid=meta.get("uid", ""),
             generation=meta.get("generation", 0),
@@ -58,7 +58,7 @@ class PolicyReader:
         return PolicyEntry(kept, status)
 
 
-def _read(found: Mapping[str, Any]) -> tuple[ServicePolicy | None, tuple[str, ...]]:
+def _read(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...]]:
     # In a list the API server leaves out what is the same of all items.
     data = {"apiVersion": API_VERSION, "kind": KIND, **found}
     policy, faults = examined(Document(data, dict.fromkeys(_places(data, ()), 0)))
@@ -91,10 +91,10 @@ def _without_line(fault: str) -> str:
     return fault.replace(", line 0)", ")").replace(" (line 0)", "")
 
 
-class Guards:
+class Finalizers:
     """Adds and removes our finalizer; ``keep`` is given each object that was written."""
 
-    def __init__(self, api: Api, keep: Callable[[Object], None]) -> None:
+    def __init__(self, api: KubernetesApi, keep: Callable[[Object], None]) -> None:
         self._api, self._keep = api, keep
 
     def guard(self, item_id: str) -> bool:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scaler.adapters.kube.answers import time_text
-from scaler.adapters.kube.client import Api, Object
+from scaler.adapters.kube.client import KubernetesApi, Object
+from scaler.adapters.kube.objects import time_text
 from scaler.adapters.kube.paths import policy_path
+from scaler.control.cluster_port import PolicyStatus
 from scaler.errors import ClusterAbsentError
-from scaler.ports import PolicyStatus
 
 _DIGITS = 3  # of a rate
 # Rates and what is remembered move at every tick: they are news so often, the rest at once.
@@ -79,12 +79,12 @@ def _rate(qps: float | None) -> float | None:
     return float(f"{qps:.{_DIGITS}g}")
 
 
-class Statuses:
+class StatusWriter:
     """Writes statuses; ``last`` returns the status that stands, ``keep`` is given what is new."""
 
     def __init__(
         self,
-        api: Api,
+        api: KubernetesApi,
         last: Callable[[str], Mapping[str, Any] | None],
         keep: Callable[[Object], None],
     ) -> None:

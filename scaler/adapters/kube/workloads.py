@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from scaler.adapters.kube.client import Api
+from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.paths import one
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 
@@ -38,10 +38,10 @@ def scale_ref(found: Mapping[str, Any]) -> ScaleRef:
     return ScaleRef(version, named["kind"], found["metadata"]["namespace"], named["name"])
 
 
-class Scales:
+class ScaleClient:
     """The scale subresources of one API server."""
 
-    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api: KubernetesApi, clock: Callable[[], float] = time.monotonic) -> None:
         self._api, self._clock = api, clock
         self._plurals: dict[tuple[str, str], str] = dict(_PLURALS)
         self._selectors: dict[ScaleRef, tuple[float, str]] = {}

@@ -6,13 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 from tests.conformance.gateways import Capability
 from tests.conformance.setup import Running, Setup, ended, free_port, listening
+from tests.paths import ROOT
 
 UNSUPPORTED: dict[Capability, str] = {}
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def start(setup: Setup) -> AbstractContextManager[Running]:

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from tests.conformance.gateways import Capability
 from tests.conformance.setup import Running, Setup, ended, free_port, listening
+from tests.paths import ROOT
 from tests.peers import envoy
 
 UNSUPPORTED: dict[Capability, str] = {}
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @contextmanager

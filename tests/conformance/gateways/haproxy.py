@@ -7,7 +7,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conformance.gateways import Capability
@@ -21,12 +20,13 @@ from tests.conformance.setup import (
     free_port,
     listening,
 )
+from tests.paths import ROOT
 from tests.peers.haproxy import HAProxy
 from tests.peers.install import NotOfferedError
 
 UNSUPPORTED: dict[Capability, str] = {}
 
-SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "haproxy"
+SHIPPED = ROOT / "deploy" / "gateways" / "haproxy"
 
 
 def start(setup: Setup) -> AbstractContextManager[Running]:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from tests.conformance.gateways import Capability
 from tests.conformance.setup import PartMissingError, Running, Setup, ended, free_port, listening
+from tests.paths import ROOT
 from tests.peers.install import NotOfferedError
 from tests.peers.nginx import Nginx
 
@@ -30,7 +31,7 @@ CHECKED = """
         location = /tidegate/metrics { content_by_lua_block { require("tidegate").metrics() } }
         location = /tidegate/status { content_by_lua_block { require("tidegate").status() } }
 """
-SHIPPED = Path(__file__).resolve().parents[3] / "deploy" / "gateways" / "nginx"
+SHIPPED = ROOT / "deploy" / "gateways" / "nginx"
 
 
 @contextmanager

@@ -7,23 +7,22 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from scaler.adapters import dashboard
-from scaler.adapters.api.app import add_page, create_app
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.serving import Address, ApiServer
-from scaler.adapters.api.settings import ApiSettings
-from scaler.demand import Event
-from scaler.published import Condition, ConditionKind, ServiceView
-from scaler.trust import Standing
-from tests.scaler.adapters.api.boards import AT, board, view
+from scaler.adapters.http.app import add_page, create_app
+from scaler.adapters.http.server import Address, ApiServer
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.trust import Standing
+from tests.paths import ROOT
 from tests.scaler.adapters.chromium import Tab, browsing, found
+from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 
 HOSTILE = "<b>bold</b><img src=x onerror=document.title='taken'>"
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +46,18 @@ def tab(browser: Tab) -> Iterator[Tab]:
 
 
 @pytest.fixture
-def holder() -> BoardHolder:
-    return BoardHolder()
+def holder() -> SnapshotHolder:
+    return SnapshotHolder()
 
 
-def served(holder: BoardHolder, settings: ApiSettings | None = None, port: int = 0) -> ApiServer:
+def served(holder: SnapshotHolder, settings: ApiSettings | None = None, port: int = 0) -> ApiServer:
     app = create_app(holder, settings or ApiSettings(allow_anonymous=True))
     add_page(app, *dashboard.page())
     return ApiServer(app, Address(port=port))
 
 
 @pytest.fixture
-def url(holder: BoardHolder) -> Iterator[str]:
+def url(holder: SnapshotHolder) -> Iterator[str]:
     with served(holder) as server:
         yield server.url
 
@@ -80,9 +79,13 @@ def troubled(service: str) -> ServiceView:
     contested = Condition(ConditionKind.FLOOR_CONTESTED, True, "Overwritten", "by kubectl")
     fine = Condition(ConditionKind.READY, True, "Deciding", "all is well")
     return replace(
-        view(service), error="the query returned 3 series", decision=None, offer=None, fan=None,
+        view(service),
+        error="the query returned 3 series",
+        decision=None,
+        published_limit=None,
+        forecast=None,
         conditions=(contested, fine),
-    )  # fmt: skip
+    )
 
 
 # What it shows
@@ -91,7 +94,7 @@ def troubled(service: str) -> ServiceView:
 def test_each_service_is_a_line_with_demand_replicas_floor_plain_hpa_limit_and_binding(
     tab, holder, url
 ):
-    holder.publish(board(view("prod/shop"), view("prod/pay", ready=3)))
+    holder.publish(snapshot(view("prod/shop"), view("prod/pay", ready=3)))
     tab.open(url)
 
     # 8 x 155 x 0.75 = 930; 930 x 1.05 = 976.5; 8 x 155 = 1,240
@@ -101,7 +104,7 @@ def test_each_service_is_a_line_with_demand_replicas_floor_plain_hpa_limit_and_b
 
 
 def test_the_chosen_service_tells_floor_limit_binding_trust_and_savings(tab, holder, url):
-    holder.publish(board())
+    holder.publish(snapshot())
     tab.open(url)
 
     tab.until(f"{field('floor')} === '8'")
@@ -115,7 +118,7 @@ def test_the_chosen_service_tells_floor_limit_binding_trust_and_savings(tab, hol
 
 
 def test_the_fan_the_observed_and_the_replicas_are_drawn(tab, holder, url):
-    holder.publish(board())
+    holder.publish(snapshot())
     tab.open(url)
 
     tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
@@ -125,7 +128,7 @@ def test_the_fan_the_observed_and_the_replicas_are_drawn(tab, holder, url):
 
 
 def test_an_unknown_demand_is_a_dash_and_never_zero(tab, holder, url):
-    holder.publish(board(replace(view(), observed_qps=None)))
+    holder.publish(snapshot(replace(view(), observed_qps=None)))
     tab.open(url)
 
     assert cells(tab, "prod/shop")[1] == "–"
@@ -133,7 +136,7 @@ def test_an_unknown_demand_is_a_dash_and_never_zero(tab, holder, url):
 
 
 def test_an_error_and_what_is_not_well_stand_out_and_what_is_well_does_not(tab, holder, url):
-    holder.publish(board(troubled("prod/shop")))
+    holder.publish(snapshot(troubled("prod/shop")))
     tab.open(url)
 
     assert "3 series" in tab.until(field("error"))
@@ -146,7 +149,7 @@ def test_an_error_and_what_is_not_well_stand_out_and_what_is_well_does_not(tab, 
 def test_a_benched_forecast_is_said_to_be_so(tab, holder, url):
     shop = view()
     assert shop.trust is not None
-    holder.publish(board(replace(shop, trust=replace(shop.trust, standing=Standing.BENCHED))))
+    holder.publish(snapshot(replace(shop, trust=replace(shop.trust, standing=Standing.BENCHED))))
     tab.open(url)
 
     tab.until(f"{field('trust')} === 'benched'")
@@ -156,11 +159,11 @@ def test_a_benched_forecast_is_said_to_be_so(tab, holder, url):
 def test_events_that_run_or_come_are_told_and_those_that_are_over_are_not(tab, holder, url):
     shop = view()
     events = (
-        Event("over", AT - 7200, AT - 3600, qps=1.0),
-        Event("live", AT - 600, AT + 600, qps=2000.0),
-        Event(HOSTILE, AT + 3600, AT + 7200, multiplier=1.5),
+        AnnouncedEvent("over", AT - 7200, AT - 3600, qps=1.0),
+        AnnouncedEvent("live", AT - 600, AT + 600, qps=2000.0),
+        AnnouncedEvent(HOSTILE, AT + 3600, AT + 7200, multiplier=1.5),
     )
-    holder.publish(board(replace(shop, policy=replace(shop.policy, events=events))))
+    holder.publish(snapshot(replace(shop, policy=replace(shop.policy, events=events))))
     tab.open(url)
 
     told = tab.until(part("events"))
@@ -171,9 +174,9 @@ def test_events_that_run_or_come_are_told_and_those_that_are_over_are_not(tab, h
 
 def test_text_from_a_policy_never_becomes_markup(tab, holder, url):
     shop = view(f"prod/{HOSTILE}")
-    events = (Event(HOSTILE, AT, AT + 600, qps=2000.0),)
+    events = (AnnouncedEvent(HOSTILE, AT, AT + 600, qps=2000.0),)
     policy = replace(shop.policy, events=events)
-    holder.publish(board(replace(shop, policy=policy, error=HOSTILE)))
+    holder.publish(snapshot(replace(shop, policy=policy, error=HOSTILE)))
     tab.open(url)
 
     tab.until("document.querySelectorAll('#figure .annotation').length >= 2")
@@ -187,12 +190,12 @@ def test_text_from_a_policy_never_becomes_markup(tab, holder, url):
 
 
 def test_a_new_tick_changes_the_page_without_a_reload(tab, holder, url):
-    holder.publish(board())
+    holder.publish(snapshot())
     tab.open(url)
     tab.until(f"{field('floor')} === '8'")
     tab.js("window.same = true")
 
-    holder.publish(board(view(ready=11), view("prod/new"), tick=2))
+    holder.publish(snapshot(view(ready=11), view("prod/new"), tick=2))
 
     tab.until(f"{field('floor')} === '11'")
     assert tab.js(field("limit")) == "1,705"  # 11 x 155
@@ -201,11 +204,11 @@ def test_a_new_tick_changes_the_page_without_a_reload(tab, holder, url):
 
 
 def test_a_service_that_is_gone_leaves_the_page(tab, holder, url):
-    holder.publish(board(view("prod/shop"), view("prod/pay")))
+    holder.publish(snapshot(view("prod/shop"), view("prod/pay")))
     tab.open(f"{url}/#prod%2Fshop")
     tab.until(f"{field('floor')} === '8'")
 
-    holder.publish(board(view("prod/pay"), tick=2))
+    holder.publish(snapshot(view("prod/pay"), tick=2))
 
     tab.until("document.body.innerText.includes('There is no service prod/shop')")
     assert tab.js("document.querySelectorAll('[data-service]').length") == 1
@@ -221,7 +224,7 @@ def test_before_the_first_tick_the_page_says_that_it_waits(tab, url):
 def test_a_lost_connection_is_said_and_found_again_where_a_token_is_asked_for_once(
     tab, holder, tmp_path
 ):
-    holder.publish(board())
+    holder.publish(snapshot())
     with served(holder) as first:
         port = first.port
         tab.open(first.url)
@@ -239,7 +242,7 @@ def test_a_lost_connection_is_said_and_found_again_where_a_token_is_asked_for_on
             tab.press("Enter", 13, "\r")
             refused = "document.body.innerText.includes('not accepted')"
             tab.until(refused if token == "bad" else f"!{refused}")
-        holder.publish(board(view(ready=5), tick=2))
+        holder.publish(snapshot(view(ready=5), tick=2))
         tab.until(f"{field('floor')} === '5'")
         assert tab.js("sessionStorage.getItem('tidegate-token')") == "good"
         assert tab.js("document.cookie + JSON.stringify(localStorage)") == "{}"
@@ -250,7 +253,7 @@ def test_where_tokens_are_needed_the_page_opens_without_and_what_it_shows_does_n
 ):
     tokens = tmp_path / "tokens"
     tokens.write_text("good\n")
-    holder.publish(board())
+    holder.publish(snapshot())
     with served(holder, ApiSettings(tokens=tokens)) as server:
         tab.open(server.url)
         tab.until("document.activeElement.id === 'token'")
@@ -264,12 +267,12 @@ def test_where_tokens_are_needed_the_page_opens_without_and_what_it_shows_does_n
 
 def test_what_was_forecast_is_kept_to_be_held_against_what_came(tab, holder, url):
     shop = view()
-    assert shop.fan is not None
+    assert shop.forecast is not None
     tab.open(url)
     for tick in range(4):
         at = AT + 60 * tick
-        fan = replace(shop.fan, origin=at, values=shop.fan.values + tick)
-        holder.publish(replace(board(replace(shop, at=at, fan=fan), tick=tick), at=at))
+        forecast = replace(shop.forecast, origin=at, values=shop.forecast.values + tick)
+        holder.publish(replace(snapshot(replace(shop, at=at, forecast=forecast), tick=tick), at=at))
         tab.until(f"document.getElementById('tick').innerText.includes('tick {tick},')")
         tab.until("!document.getElementById('service').hidden")
 
@@ -284,7 +287,7 @@ def test_what_was_forecast_is_kept_to_be_held_against_what_came(tab, holder, url
 
 def test_of_many_services_one_is_found_and_chosen_with_the_keyboard_alone(tab, holder, url):
     views = [view(f"team/service-{number:03d}") for number in range(130)]
-    holder.publish(board(*views, troubled("team/broken")))
+    holder.publish(snapshot(*views, troubled("team/broken")))
     tab.open(url)
     tab.until("document.querySelectorAll('[data-service]').length === 131")
     assert tab.js("document.getElementById('service').hidden") is True
@@ -303,7 +306,7 @@ def test_of_many_services_one_is_found_and_chosen_with_the_keyboard_alone(tab, h
 
 def test_only_what_needs_attention_may_be_shown(tab, holder, url):
     views = [view(f"team/service-{number:03d}") for number in range(20)]
-    holder.publish(board(*views, troubled("team/broken")))
+    holder.publish(snapshot(*views, troubled("team/broken")))
     tab.open(url)
     tab.until("document.querySelectorAll('[data-service]').length === 21")
 
@@ -318,7 +321,7 @@ def test_only_what_needs_attention_may_be_shown(tab, holder, url):
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_on_a_phone_nothing_is_wider_than_the_screen(tab, holder, url, dark):
-    holder.publish(board(view("a-long-namespace-of-a-team/and-a-long-name-of-a-service")))
+    holder.publish(snapshot(view("a-long-namespace-of-a-team/and-a-long-name-of-a-service")))
     tab.open(url, width=360, height=740, dark=dark)
 
     tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
@@ -326,7 +329,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(tab, holder, url, dark):
 
 
 def test_the_page_is_light_or_dark_as_the_reader_wants_it(tab, holder, url):
-    holder.publish(board())
+    holder.publish(snapshot())
     ground = "getComputedStyle(document.body).backgroundColor"
     seen = []
     for dark in (False, True):
@@ -341,7 +344,7 @@ def test_the_page_is_light_or_dark_as_the_reader_wants_it(tab, holder, url):
 
 
 def test_nothing_is_asked_of_any_other_host_and_nothing_fails(tab, holder, url):
-    holder.publish(board())
+    holder.publish(snapshot())
     tab.open(url)
     tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
 

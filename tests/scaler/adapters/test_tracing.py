@@ -12,15 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from scaler.adapters.api.app import create_app
-from scaler.adapters.api.holder import BoardHolder
-from scaler.adapters.api.serving import Address, ApiServer
-from scaler.adapters.api.settings import ApiSettings
+from scaler.adapters.http.app import create_app
+from scaler.adapters.http.server import Address, ApiServer
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.tracing import Tracing
+from scaler.control.loop import ControlLoop
 from scaler.errors import ServingError
-from scaler.loop import Loop
-from tests.scaler.adapters.api.boards import board
-from tests.scaler.test_loop import START, STEP, Demand, Flat, Replicas, watched
+from tests.scaler.adapters.http.snapshots import snapshot
+from tests.scaler.control.test_loop import START, STEP, Demand, Flat, Replicas, watched
 
 
 class Collector:
@@ -79,7 +79,7 @@ def test_a_tick_is_a_trace_that_says_where_its_time_went():
     with collecting() as (url, collector):
         tracing = Tracing(url)
         world = tracing.world(traffic, Flat(), Replicas())
-        loop = Loop(*world, STEP, lambda _: None)
+        loop = ControlLoop(*world, STEP, lambda _: None)
         tracing.tick(lambda: loop.tick([watched(), watched("shop/api")], START))()
         tracing.close()
     (tick,) = collector.named("tick")
@@ -93,8 +93,8 @@ def test_a_tick_is_a_trace_that_says_where_its_time_went():
 
 
 def test_a_request_joins_the_trace_of_who_asks():
-    holder = BoardHolder()
-    holder.publish(board())
+    holder = SnapshotHolder()
+    holder.publish(snapshot())
     with collecting() as (url, collector):
         tracing = Tracing(url)
         app = create_app(holder, ApiSettings(learning_s=0.0), epoch="c0ff")
@@ -113,7 +113,7 @@ def test_a_collector_that_is_away_holds_nothing_up():
     tracing = Tracing("http://127.0.0.1:9")
     began = time.monotonic()
     for _ in range(100):
-        tracing.tick(board)()
+        tracing.tick(snapshot)()
     assert time.monotonic() - began < 2.0
     tracing.close()
     assert time.monotonic() - began < 8.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from scaler.cli import main
-from tests.scaler.policy_samples import bare, text
+from tests.paths import ROOT
+from tests.scaler.policy.samples import bare, text
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "policies"
+EXAMPLES = ROOT / "examples" / "policies"
 
 
 @pytest.fixture

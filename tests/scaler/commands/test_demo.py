@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from forecaster.adapters.tables import write_history
-from forecaster.synthetic import generate_history
+from forecaster.adapters.tables.history_files import write_history
+from forecaster.data.synthetic import generate_history
 from scaler.cli import main
 
 POLICY = """

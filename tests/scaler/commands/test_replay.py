@@ -7,9 +7,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from forecaster.adapters.tables import write_history
-from forecaster.series import History, Series
-from forecaster.synthetic import MONDAY, SERVICES, generate
+from forecaster.adapters.tables.history_files import write_history
+from forecaster.data.series import History, Series
+from forecaster.data.synthetic import MONDAY, SERVICES, generate
 from scaler.cli import main
 
 POLICY = """

@@ -9,20 +9,20 @@ from functools import cache
 
 import numpy as np
 
-from forecaster.rolling import rolling_baseline
-from forecaster.series import Series
-from forecaster.synthetic import MONDAY, SERVICES, generate
-from scaler.demand import Event
-from scaler.planner import ScalePolicy
-from scaler.service_policy import ServicePolicy
-from scaler.simulation.contenders import Autoscaler, Contender
-from scaler.simulation.contest import HPA, TIDEGATE, Job, Setting, contender
-from scaler.simulation.outcome import Outcome, outcome
+from forecaster.data.series import Series
+from forecaster.data.synthetic import MONDAY, SERVICES, generate
+from forecaster.evaluation.rolling import rolling_baseline
+from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.replicas import ScalePolicy
+from scaler.decision.trust import TrustRules
+from scaler.policy.policy import Policy
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.simulation.closed_loop import run
+from scaler.simulation.contenders import Contender, HPAContender
+from scaler.simulation.contest import HPA, TIDEGATE, ContestJob, ContestSetting, contender
+from scaler.simulation.outcome import ReplayOutcome, outcome
+from scaler.simulation.preparation import ReplayPart, prepared
 from scaler.simulation.rehearsal import Reach, rehearse
-from scaler.simulation.replay import run
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
-from scaler.trust import TrustRules
 
 DAYS = 6
 LAST_DAY = 1440  # samples of a minute
@@ -45,25 +45,25 @@ CAPACITY_QPS = float(quiet_service().values.max()) / (PEAK_REPLICAS * PEAK_TARGE
 def replayed(
     change: Callable[[np.ndarray], np.ndarray] = lambda day: day,
     *,
-    events: tuple[Event, ...] = (),
+    events: tuple[AnnouncedEvent, ...] = (),
     skip_gaps: bool = False,
-) -> Setting:
+) -> ContestSetting:
     """Return the last day after ``change`` of it, forecast by Holt-Winters; the HPA is at 0.6."""
     quiet = quiet_service()
     day = change(quiet.values[-LAST_DAY:].copy())
     series = replace(quiet, values=np.concatenate([quiet.values[:-LAST_DAY], day]))
-    policy = ServicePolicy(
+    policy = Policy(
         item_id=series.item_id,
         target="web",
         scale=ScalePolicy(2, 100, TARGET),
         capacity_qps=CAPACITY_QPS,
         events=events,
     )
-    part = Part(series.end - timedelta(days=1), skip_gaps)
-    return staged(series, policy, ReplaySettings(), None, part)
+    part = ReplayPart(series.end - timedelta(days=1), skip_gaps)
+    return prepared(series, policy, ReplaySettings(), None, part)
 
 
-def told_wrong(setting: Setting, factor: float) -> Setting:
+def told_wrong(setting: ContestSetting, factor: float) -> ContestSetting:
     """Return the quiet day with a forecast that is wrong by a factor, always."""
     quiet = quiet_service()
     origins = np.arange(len(quiet) - LAST_DAY - 2, len(quiet) - 1)
@@ -74,18 +74,18 @@ def told_wrong(setting: Setting, factor: float) -> Setting:
     return replace(setting, ours=rehearse(wrong, happened, timing, reach, TrustRules()))
 
 
-def came_to(setting: Setting, who: Contender) -> Outcome:
+def came_to(setting: ContestSetting, who: Contender) -> ReplayOutcome:
     return outcome(setting.scene, run(setting.scene, who))
 
 
-def tidegate(setting: Setting) -> Contender:
-    return contender(setting, Job(TIDEGATE, TARGET))
+def tidegate(setting: ContestSetting) -> Contender:
+    return contender(setting, ContestJob(TIDEGATE, TARGET))
 
 
-def hpa(setting: Setting) -> Contender:
-    return contender(setting, Job(HPA, setting.own_target))
+def hpa(setting: ContestSetting) -> Contender:
+    return contender(setting, ContestJob(HPA, setting.own_target))
 
 
-def net(setting: Setting) -> Contender:
+def net(setting: ContestSetting) -> Contender:
     """Return the autoscaler under tidegate's floor, left alone."""
-    return Autoscaler("net", setting.net, CAPACITY_QPS)
+    return HPAContender("net", setting.net, CAPACITY_QPS)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from scaler.planner import replicas_for
-from scaler.simulation.contenders import View
-from scaler.simulation.replay import run
+from scaler.decision.replicas import replicas_for
+from scaler.simulation.closed_loop import run
+from scaler.simulation.contenders import TickView
 from tests.scaler.scenarios.services import (
     CAPACITY_QPS,
     OBJECTIVE_LEFT,
@@ -31,7 +31,7 @@ class Watched:
         self.observed: list[float] = []
         self.counts: list[int] = []
 
-    def replicas(self, view: View) -> int:
+    def replicas(self, view: TickView) -> int:
         self.observed.append(view.observed_qps)
         self.counts.append(self._other.replicas(view))
         return self.counts[-1]

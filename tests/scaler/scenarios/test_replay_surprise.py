@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scaler.demand import Event
-from scaler.simulation.replay import run
+from scaler.decision.demand import AnnouncedEvent
+from scaler.simulation.closed_loop import run
 from tests.scaler.scenarios.services import (
     OBJECTIVE_LEFT,
     came_to,
@@ -51,7 +51,7 @@ def test_a_jump_that_was_announced_breaks_nothing():
     quiet = quiet_service()
     first = len(quiet) - 1440
     starts, ends = (float(quiet.stamps[first + i]) - 60 for i in (BEGIN, END))
-    announced = (Event("promotion", starts, ends, multiplier=3.0),)
+    announced = (AnnouncedEvent("promotion", starts, ends, multiplier=3.0),)
     ours, unprepared = (
         came_to(setting, tidegate(setting))
         for setting in (replayed(crowd, events=announced), replayed(crowd))

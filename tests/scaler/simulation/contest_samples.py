@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from scaler.simulation.contest import HPA, TIDEGATE, Contest, Point, contest
-from scaler.simulation.outcome import Outcome
+from scaler.simulation.contest import HPA, TIDEGATE, Contest, FrontierPoint, contest
+from scaler.simulation.outcome import ReplayOutcome
 from tests.scaler.simulation.replay_samples import setting_of
 
 
@@ -30,7 +30,9 @@ def with_frontier(*points: tuple[str, float, float, float]) -> Contest:
     return replace(
         small_contest(),
         frontier=tuple(
-            Point(family, target, Outcome(family, hours, broken, 0.2, 0.5, broken, 3, 9))
+            FrontierPoint(
+                family, target, ReplayOutcome(family, hours, broken, 0.2, 0.5, broken, 3, 9)
+            )
             for family, target, hours, broken in points
         ),
     )

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from forecaster.series import Forecast, Series
-from scaler.planner import ScalePolicy
-from scaler.service_policy import ServicePolicy
-from scaler.simulation.contest import Setting
-from scaler.simulation.rehearsal import Timing
-from scaler.simulation.replay import Scene
-from scaler.simulation.service import ServiceModel
-from scaler.simulation.settings import ReplaySettings
-from scaler.simulation.staging import Part, staged
+from forecaster.data.series import Forecast, Series
+from scaler.decision.replicas import ScalePolicy
+from scaler.policy.policy import Policy
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.policy.service_model import ServiceModel
+from scaler.simulation.closed_loop import Scene
+from scaler.simulation.contest import ContestSetting
+from scaler.simulation.preparation import ReplayPart, prepared
+from scaler.simulation.rehearsal import LoopTiming
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 START = FIRST.timestamp()
@@ -26,8 +26,8 @@ EXACT = ServiceModel(100.0, start_up_spread=0.0)
 LEAD_TICKS = 8
 
 
-def timing(ticks: int, *, tick_s: float = 15.0, delay_s: float = 15.0) -> Timing:
-    return Timing(START, ticks, tick_s, delay_s)
+def timing(ticks: int, *, tick_s: float = 15.0, delay_s: float = 15.0) -> LoopTiming:
+    return LoopTiming(START, ticks, tick_s, delay_s)
 
 
 def scene(
@@ -67,19 +67,19 @@ def wave(days: float, *, step: timedelta = MINUTE, seed: int = 0) -> Series:
     return Series("shop/web", FIRST, step, 1000 - 800 * np.cos(phase) + noise)
 
 
-def policy_of(**options) -> ServicePolicy:
+def policy_of(**options) -> Policy:
     plain = {
         "item_id": "shop/web",
         "target": "web",
         "scale": ScalePolicy(2, 60, target_utilization=0.9),
         "capacity_qps": 100.0,
     }
-    return ServicePolicy(**{**plain, **options})
+    return Policy(**{**plain, **options})
 
 
-def setting_of(hours: float = 6.0, *, days: float = 2.5, **options) -> Setting:
+def setting_of(hours: float = 6.0, *, days: float = 2.5, **options) -> ContestSetting:
     """Return the last hours of a wave, with Holt-Winters as the forecaster."""
     series = wave(days)
-    part = Part(series.end - timedelta(hours=hours))
+    part = ReplayPart(series.end - timedelta(hours=hours))
     settings = ReplaySettings(start_up_spread=0.0, **options)
-    return staged(series, policy_of(), settings, None, part)
+    return prepared(series, policy_of(), settings, None, part)

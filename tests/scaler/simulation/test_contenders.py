@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.capacity import given_capacity
-from scaler.decide import Policy
-from scaler.demand import NOTHING_AHEAD, Ahead
-from scaler.planner import PlanReason, ScalePolicy
+from scaler.decision.capacity import given_capacity
+from scaler.decision.decide import DecisionSettings
+from scaler.decision.demand import NO_FORECAST, LeadDemand
+from scaler.decision.replicas import PlanReason, ScalePolicy
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.simulation.closed_loop import run
 from scaler.simulation.contenders import (
-    Autoscaler,
-    Path,
-    Tidegate,
-    View,
+    HPAContender,
+    KnownReplicas,
+    TickView,
+    TidegateContender,
     clairvoyant,
     with_target,
 )
-from scaler.simulation.hpa import HPASpec, MetricKind
 from scaler.simulation.outcome import outcome, violations_per_tick
-from scaler.simulation.replay import run
 from tests.scaler.simulation.replay_samples import EXACT, LEAD_TICKS, START, scene
 
 # 120 s until ready, and warm at once: the same lead, but nothing is served before it is over.
@@ -41,7 +41,7 @@ def seasonal(ticks: int = DAY, *, seed: int = 0) -> np.ndarray:
 def view(tick: int, observed: float, *, replicas: int = 4, ready: int | None = None, **seen):
     ready = replicas if ready is None else ready
     plain = {"served_qps": observed, "warm": float(ready), "over_slo": False, "replica_qps": 0.0}
-    return View(
+    return TickView(
         tick=tick,
         now=START + 15.0 * tick,
         observed_qps=observed,
@@ -64,7 +64,7 @@ def known_beforehand(demand, model=EXACT, least: int = 1):
 def test_the_clairvoyant_keeps_the_objective_in_every_tick_of_a_seasonal_day():
     demand = seasonal()
     path, one = known_beforehand(demand)
-    done = run(one, Path("clairvoyant", path))
+    done = run(one, KnownReplicas("clairvoyant", path))
     assert violations_per_tick(one, done).max() <= (1 - EXACT.objective) * (1 + 1e-6)
     found = outcome(one, done)
     assert found.violations < 1 - EXACT.objective
@@ -73,7 +73,7 @@ def test_the_clairvoyant_keeps_the_objective_in_every_tick_of_a_seasonal_day():
 
 def short_of_capacity(path, one) -> np.ndarray:
     """Return the ticks in which more comes than the warm replicas sustain."""
-    done = run(one, Path("any", path))
+    done = run(one, KnownReplicas("any", path))
     sustained = done.saturation * one.model.utilisation_at_slo
     return np.flatnonzero(one.demand > sustained * (1 + 1e-9))
 
@@ -125,24 +125,24 @@ def test_without_a_lead_the_clairvoyant_follows_the_demand():
     ],
 )
 def test_an_autoscaler_reads_its_own_metric(metric, target, seen, expected):
-    hpa = Autoscaler("HPA", HPASpec(1, 40, metric, target), 100.0)
+    hpa = HPAContender("HPA", HPASpec(1, 40, metric, target), 100.0)
     assert hpa.replicas(view(0, 400.0, **seen)) == expected
 
 
 @pytest.mark.parametrize("metric", MetricKind)
 def test_without_a_metric_an_autoscaler_keeps_what_is_there(metric):
-    hpa = Autoscaler("HPA", HPASpec(1, 40, metric, 0.5), 100.0)
+    hpa = HPAContender("HPA", HPASpec(1, 40, metric, 0.5), 100.0)
     assert [hpa.replicas(view(t, math.nan, replicas=7)) for t in range(100)] == [7] * 100
 
 
 def test_replicas_that_start_hold_a_scale_up_back():
     """Four ready at twice the target want 8; four that start count as idle, and 8 there are."""
-    hpa = Autoscaler("HPA", HPASpec(1, 40, MetricKind.PODS, 50.0), 100.0)
+    hpa = HPAContender("HPA", HPASpec(1, 40, MetricKind.PODS, 50.0), 100.0)
     assert hpa.replicas(view(0, 400.0, replicas=8, ready=4)) == 8
 
 
 def test_an_external_metric_does_not_know_who_is_ready():
-    hpa = Autoscaler("KEDA", HPASpec(1, 40, MetricKind.EXTERNAL_AVERAGE, 40.0), 100.0)
+    hpa = HPAContender("KEDA", HPASpec(1, 40, MetricKind.EXTERNAL_AVERAGE, 40.0), 100.0)
     assert hpa.replicas(view(0, 400.0, replicas=8, ready=4)) == 10
 
 
@@ -154,12 +154,12 @@ def test_another_target_is_all_that_differs():
 # tidegate
 
 
-def tidegate(ahead, *, replicas: int = 4, net: HPASpec = NET, **scale) -> Tidegate:
-    policy = Policy(given_capacity(100.0), ScalePolicy(target_utilization=1.0, **scale))
-    return Tidegate("tidegate", policy, ahead, net, replicas)
+def tidegate(ahead, *, replicas: int = 4, net: HPASpec = NET, **scale) -> TidegateContender:
+    policy = DecisionSettings(given_capacity(100.0), ScalePolicy(target_utilization=1.0, **scale))
+    return TidegateContender("tidegate", policy, ahead, net, replicas)
 
 
-CALM, BUSY = Ahead(400.0, 400.0, 380.0), Ahead(1200.0, 1200.0, 1100.0)
+CALM, BUSY = LeadDemand(400.0, 400.0, 380.0), LeadDemand(1200.0, 1200.0, 1100.0)
 
 
 def test_the_floor_takes_effect_one_tick_after_it_was_planned():
@@ -183,12 +183,12 @@ def test_a_floor_that_asks_for_nothing_leaves_the_autoscaler_alone():
     demand = 1000 + 900 * np.sin(np.arange(400) / 40)
     one = scene(demand, 10)
     bare = tidegate([BUSY] * 400, replicas=1, max_replicas=1)
-    alone = run(one, Autoscaler("HPA", NET, 100.0))
+    alone = run(one, HPAContender("HPA", NET, 100.0))
     assert run(one, bare).replicas.tolist() == alone.replicas.tolist()
 
 
 def test_without_anything_ahead_it_follows_the_observed_rate():
-    one = tidegate([NOTHING_AHEAD] * 10)
+    one = tidegate([NO_FORECAST] * 10)
     one.replicas(view(0, 700.0))
     assert one.replicas(view(1, 700.0)) == 7
     assert one.reasons == {PlanReason.WANTED: 2}
@@ -196,7 +196,7 @@ def test_without_anything_ahead_it_follows_the_observed_rate():
 
 def test_a_replay_that_begins_in_silence_holds_its_floor_and_lets_it_decay():
     """The plan's lifetime of 15 minutes, 60 ticks, is counted from the first tick."""
-    one = tidegate([NOTHING_AHEAD] * 500, replicas=9)
+    one = tidegate([NO_FORECAST] * 500, replicas=9)
     counts = [one.replicas(view(tick, math.nan, replicas=1)) for tick in range(500)]
     assert counts[:62] == [9] * 62  # the floor of the 61st tick is still in force in the next
     assert counts == sorted(counts, reverse=True)
@@ -213,6 +213,6 @@ def test_what_bound_the_plan_is_counted_tick_by_tick():
 
 @given(st.lists(st.floats(0, 2000), min_size=30, max_size=30))
 def test_the_same_demand_gives_the_same_counts(demand):
-    ahead = [Ahead(qps, qps, qps) for qps in demand]
+    ahead = [LeadDemand(qps, qps, qps) for qps in demand]
     one, other = (run(scene(demand, 5), tidegate(ahead)) for _ in range(2))
     assert one.replicas.tolist() == other.replicas.tolist()

@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from scaler.simulation.contenders import Autoscaler, Tidegate
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.simulation.closed_loop import run
+from scaler.simulation.contenders import HPAContender, TidegateContender
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,
@@ -13,16 +15,14 @@ from scaler.simulation.contest import (
     HPA,
     KEDA,
     TIDEGATE,
-    Job,
-    Point,
+    ContestJob,
+    FrontierPoint,
     cheapest,
     contender,
     contest,
     safest,
 )
-from scaler.simulation.hpa import HPASpec, MetricKind
-from scaler.simulation.outcome import Outcome, outcome
-from scaler.simulation.replay import run
+from scaler.simulation.outcome import ReplayOutcome, outcome
 from tests.scaler.simulation.replay_samples import setting_of
 
 FAMILIES = (HPA, KEDA, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)
@@ -63,7 +63,7 @@ def test_two_processes_find_what_one_does(setting, held):
 
 
 def test_each_contender_runs_as_if_it_were_alone(setting, held):
-    job = Job(TIDEGATE, setting.policy.scale.target_utilization)
+    job = ContestJob(TIDEGATE, setting.policy.scale.target_utilization)
     alone = outcome(setting.scene, run(setting.scene, contender(setting, job)))
     assert alone in held.table
 
@@ -105,10 +105,10 @@ def test_nobody_who_keeps_the_objective_is_cheaper_than_the_clairvoyant(held):
 
 
 def test_what_bound_the_plan_is_tidegate_s_own_at_its_own_target(setting, held):
-    job = Job(TIDEGATE, setting.policy.scale.target_utilization)
+    job = ContestJob(TIDEGATE, setting.policy.scale.target_utilization)
     who = contender(setting, job)
     run(setting.scene, who)
-    assert isinstance(who, Tidegate)
+    assert isinstance(who, TidegateContender)
     assert held.reasons == {reason.value: count for reason, count in who.reasons.items()}
     assert sum(held.reasons.values()) == setting.scene.timing.ticks
 
@@ -117,11 +117,11 @@ def test_what_bound_the_plan_is_tidegate_s_own_at_its_own_target(setting, held):
 
 
 def replicas_at(setting, family: str, target: float):
-    return run(setting.scene, contender(setting, Job(family, target))).replicas.tolist()
+    return run(setting.scene, contender(setting, ContestJob(family, target))).replicas.tolist()
 
 
 def test_the_user_s_autoscaler_at_its_own_target_is_the_user_s_autoscaler(setting):
-    user = Autoscaler("user", setting.hpa, 100.0)
+    user = HPAContender("user", setting.hpa, 100.0)
     assert (
         replicas_at(setting, HPA, setting.own_target) == run(setting.scene, user).replicas.tolist()
     )
@@ -129,8 +129,8 @@ def test_the_user_s_autoscaler_at_its_own_target_is_the_user_s_autoscaler(settin
 
 def test_keda_asks_for_the_mean_of_two_minutes_of_the_whole(setting):
     spec = replace(setting.hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=60.0)
-    keda = Autoscaler("keda", spec, 100.0, 120.0)
-    assert contender(setting, Job(KEDA, 0.6)).window_s == 120.0
+    keda = HPAContender("keda", spec, 100.0, 120.0)
+    assert contender(setting, ContestJob(KEDA, 0.6)).window_s == 120.0
     assert replicas_at(setting, KEDA, 0.6) == run(setting.scene, keda).replicas.tolist()
 
 
@@ -161,8 +161,10 @@ def test_a_sweep_aims_a_cpu_target_at_whole_per_cent(setting):
 # Reading the frontier
 
 
-def point(family: str, target: float, hours: float, violations: float) -> Point:
-    return Point(family, target, Outcome(family, hours, violations, 0.2, 0.5, violations, 3, 9))
+def point(family: str, target: float, hours: float, violations: float) -> FrontierPoint:
+    return FrontierPoint(
+        family, target, ReplayOutcome(family, hours, violations, 0.2, 0.5, violations, 3, 9)
+    )
 
 
 POINTS = (

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.simulation.dagor import Dagor, DagorSettings, next_cursor, user_priority
-from scaler.simulation.limiters import Arrivals, Report
+from scaler.simulation.limiters import Arrivals, LimiterReport
 
 SETTINGS = DagorSettings(queueing_s=0.02)
 
 
 def report(queueing):
-    return Report(0.0, 100.0, queueing + 0.05, queueing, 0.0, 10.0, 1, 1.0)
+    return LimiterReport(0.0, 100.0, queueing + 0.05, queueing, 0.0, 10.0, 1, 1.0)
 
 
 @pytest.mark.parametrize(

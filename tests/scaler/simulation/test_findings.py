@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from scaler.decision.trust import Standing
 from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE
 from scaler.simulation.findings import COLUMNS, latency, row, sentences, share, verdict
-from scaler.trust import Standing
 from tests.scaler.simulation.contest_samples import small_contest, with_frontier, with_table
 
 FOUND = {"replica_hours": 100.0, "violations": 0.0004}

@@ -10,12 +10,12 @@ from scaler.simulation.limiters import (
     AIMDSettings,
     Arrivals,
     Both,
-    Bucket,
     Fixed,
     FixedPerClient,
+    FluidBucket,
     Gradient,
     GradientSettings,
-    Report,
+    LimiterReport,
     gradient2,
 )
 
@@ -25,7 +25,9 @@ def arrivals(*by_client, now=0.0, inflight=0.0, draining=1000.0):
 
 
 def report(now=0.0, admitted=100.0, latency=0.06, slow=0.0, inflight=1e9, ready=1):
-    return Report(now, admitted, latency, latency - 0.05, slow, inflight, ready, float(ready))
+    return LimiterReport(
+        now, admitted, latency, latency - 0.05, slow, inflight, ready, float(ready)
+    )
 
 
 def admitted(limiter, came):
@@ -37,7 +39,7 @@ def admitted(limiter, came):
     st.floats(0, 100),
 )
 def test_no_window_passes_more_than_its_limits_and_one_burst(seconds, burst):
-    bucket = Bucket()
+    bucket = FluidBucket()
     taken = [bucket.take(wanted, qps, burst) for wanted, qps in seconds]
     limits = [qps for _, qps in seconds]
     for start in range(len(seconds)):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.simulation.contenders import Path
+from scaler.policy.service_model import response_tail
+from scaler.simulation.closed_loop import Run, run
+from scaler.simulation.contenders import KnownReplicas
 from scaler.simulation.outcome import outcome, violations_per_tick
-from scaler.simulation.replay import Run, run
-from scaler.simulation.service import response_tail
 from tests.scaler.simulation.replay_samples import EXACT, scene
 
 HOUR = 240  # ticks
@@ -20,7 +20,7 @@ HOUR = 240  # ticks
 def held(demand, replicas: int, *, model=EXACT):
     """Return what comes of always having so many replicas, all of them warm."""
     one = scene(demand, replicas, model=model)
-    return outcome(one, run(one, Path("held", [replicas] * one.timing.ticks)))
+    return outcome(one, run(one, KnownReplicas("held", [replicas] * one.timing.ticks)))
 
 
 def made_up(**columns) -> Run:
@@ -93,7 +93,7 @@ counts = st.lists(st.integers(0, 40), min_size=8, max_size=8)
 @given(demands, counts, st.integers(0, 40))
 def test_shares_lie_between_none_and_all(demand, replicas, first):
     one = scene(demand, first)
-    done = run(one, Path("any", replicas))
+    done = run(one, KnownReplicas("any", replicas))
     found = outcome(one, done)
     shares = [found.violations, found.worst_minute, *violations_per_tick(one, done)]
     assert min(shares) >= 0
@@ -109,7 +109,7 @@ def test_one_replica_more_never_breaks_more_of_a_steady_demand(demand, replicas)
 def test_violations_per_tick_add_up_to_those_of_the_whole():
     demand = 500 + 400 * np.sin(np.arange(HOUR) / 20)
     one = scene(demand, 7)
-    done = run(one, Path("held", [7] * HOUR))
+    done = run(one, KnownReplicas("held", [7] * HOUR))
     broken = violations_per_tick(one, done) * done.offered
     assert broken.sum() / done.offered.sum() == pytest.approx(outcome(one, done).violations)
 
@@ -120,7 +120,7 @@ def test_violations_per_tick_add_up_to_those_of_the_whole():
 def test_replica_hours_are_counted_from_creation_to_removal():
     one = scene([10.0] * 480, 3)
     path = [3] * 240 + [5] * 120 + [1] * 120
-    found = outcome(one, run(one, Path("steps", path)))
+    found = outcome(one, run(one, KnownReplicas("steps", path)))
     assert found.replica_hours == pytest.approx(3 * 1 + 5 * 0.5 + 1 * 0.5)
     assert found.changes == 2
     assert found.peak_replicas == 5

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecaster.rolling import rolling_baseline, rolling_forecast
-from scaler.foresight import maximum_over, span_of
-from scaler.simulation.rehearsal import Reach, Timing, rehearse
-from scaler.trust import Standing, TrustRules, initial_trust
-from tests.fitting_samples import DAY, changed
+from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
+from scaler.decision.lead_demand import maximum_over, step_range
+from scaler.decision.trust import Standing, TrustRules, initial_trust
+from scaler.simulation.rehearsal import LoopTiming, Reach, rehearse
+from tests.forecaster.evaluation.fitting_samples import DAY, changed
 from tests.scaler.simulation.replay_samples import START, forecast_of
 
 RULES = TrustRules()
@@ -26,7 +26,7 @@ def rehearsed(medians, *, ticks, start=60.0, delay_s=15.0, reach=REACH, happened
     """Rehearse from a minute after the first origin, unless told otherwise."""
     forecast = forecast_of(medians)
     happened = np.full(len(medians), 1000.0) if happened is None else happened
-    timing = Timing(START + start, ticks, 15.0, delay_s)
+    timing = LoopTiming(START + start, ticks, 15.0, delay_s)
     return rehearse(forecast, np.asarray(happened, dtype=np.float64), timing, reach, RULES)
 
 
@@ -84,7 +84,7 @@ def test_columns_are_those_of_the_row_read_alone():
             values=forecast.values[row : row + 1],
         )
         for length, said in ((150.0, "lead_qps"), (240.0, "hold_qps")):
-            maximum = maximum_over(one, span_of(age, length, 60.0, 10))
+            maximum = maximum_over(one, step_range(age, length, 60.0, 10))
             expected = maximum.quantile(trust.level, trust.theta)[0]
             assert getattr(told.ahead()[tick], said) == pytest.approx(expected)
         assert told.ahead()[tick].margin_qps == trust.margin
@@ -110,7 +110,7 @@ def test_no_tick_sees_what_lies_in_its_future(forecast, delay_s, forecaster, his
     first, turn, step_s = 10 * DAY, 11 * DAY, 300.0
     wild = changed(one, lambda v: np.where(np.arange(len(v)) > turn, 40 * v + 1000, v))
     origins = np.arange(first - 2, first + 2 * DAY)
-    timing = Timing(float(one.stamps[first]) - step_s, 2 * DAY * 20, 15.0, delay_s)
+    timing = LoopTiming(float(one.stamps[first]) - step_s, 2 * DAY * 20, 15.0, delay_s)
     tame, other = (
         rehearse(forecast(s, origins, forecaster), s.values[origins], timing, REACH, RULES)
         for s in (one, wild)

@@ -11,9 +11,9 @@ import pytest
 from forecaster.adapters.exact_json import json_bytes
 from scaler.simulation.findings import COLUMNS, row, sentences, verdict
 from scaler.simulation.report import extent, html_report, record
-from tests.backtest_samples import HOSTILE
+from tests.forecaster.evaluation.backtest_samples import HOSTILE
+from tests.forecaster.test_report import Page
 from tests.scaler.simulation.contest_samples import small_contest, with_frontier, with_table
-from tests.test_report import Page
 
 
 @pytest.fixture(scope="module")

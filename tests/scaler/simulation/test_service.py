@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.simulation.service import Service, ServiceModel, erlang_c, response_tail
+from scaler.policy.service_model import ServiceModel, erlang_c, response_tail
+from scaler.simulation.service import RequestQueue
 
 TICK_S = 15.0
 
@@ -135,8 +136,8 @@ def test_an_impossible_service_is_refused_by_name(options, words):
 # The fluid
 
 
-def service(**options) -> Service:
-    return Service(ServiceModel(100.0, **options))
+def service(**options) -> RequestQueue:
+    return RequestQueue(ServiceModel(100.0, **options))
 
 
 rates = st.floats(0, 1e4).map(lambda x: round(x, 6))

@@ -4,11 +4,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from scaler.simulation.contenders import Path
+from scaler.policy.service_model import ServiceModel, response_tail
+from scaler.simulation.contenders import KnownReplicas
 from scaler.simulation.interception import interception
 from scaler.simulation.limiters import ALL, Fixed
 from scaler.simulation.population import Population
-from scaler.simulation.service import Service, ServiceModel, response_tail
+from scaler.simulation.service import RequestQueue
 from scaler.simulation.shedding import Responses, Scenario, Shedding, shed
 
 MODEL = ServiceModel(capacity_qps=100.0)
@@ -41,7 +42,7 @@ def scenario(population=CLIENTS, level=1.0, ticks=120, **changes):
 
 def run(scene, limiter, replicas=20):
     ticks = len(scene.normal_level)
-    return shed(scene, scene.traffic(), limiter, Path("path", [replicas] * ticks))
+    return shed(scene, scene.traffic(), limiter, KnownReplicas("path", [replicas] * ticks))
 
 
 def shedding(**columns):
@@ -85,7 +86,7 @@ def test_the_same_seed_gives_the_same_result():
 
 
 def test_the_response_is_that_of_the_queue_at_a_steady_load():
-    responses, service = Responses(MODEL), Service(replace(MODEL, retry_share=0.0))
+    responses, service = Responses(MODEL), RequestQueue(replace(MODEL, retry_share=0.0))
     for _ in range(200):
         slow = responses.tick(service.tick(0.8, 1.0, 1.0))
     limit = MODEL.slo_s / MODEL.service_time_s

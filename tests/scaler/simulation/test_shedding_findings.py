@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from scaler.simulation.interception import Interception
+from scaler.simulation.interception import InterceptionResult
 from scaler.simulation.shedding_findings import COLUMNS, record, row
 
-FIGURES = Interception(
+FIGURES = InterceptionResult(
     name="AIMD",
     goodput=0.9,
     served=0.8,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.simulation.limiters import Arrivals, Report
+from scaler.simulation.limiters import Arrivals, LimiterReport
 from scaler.simulation.shedding_scenarios import classes
 from scaler.simulation.tidegate_limiter import TidegateLimiter, TidegateSettings
 
@@ -17,7 +17,7 @@ def limiter(warm=10.0):
 
 
 def report(now, admitted=100.0, slow=0.0, warm=10.0):
-    return Report(now, admitted, 0.06, 0.01, slow, 10.0, int(warm), warm)
+    return LimiterReport(now, admitted, 0.06, 0.01, slow, 10.0, int(warm), warm)
 
 
 def crowd(rates, mix=(0.2, 0.7, 0.1)):

@@ -1,4 +1,4 @@
--- One leaky bucket as a meter (GCRA); scaler/gcra.py is the law. All of its state is `tat`, the
+-- One leaky bucket as a meter (GCRA); scaler/limits/gcra.py is the law. All of its state is `tat`, the
 -- moment when it will have drained. An interval of 0 lets everything pass, one of inf nothing.
 
 local bucket = {}

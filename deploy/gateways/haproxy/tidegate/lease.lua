@@ -1,4 +1,4 @@
--- What a lease means as it ages, and which ones are refused. scaler/lease.py is the law:
+-- What a lease means as it ages, and which ones are refused. scaler/limits/lease.py is the law:
 --
 --   age    0          valid_for_s          last step + valid_for_s      + max_stale_s
 --   stage  fresh      schedule             safe                         open or closed
@@ -187,7 +187,7 @@ local function hand_out(classes, left, wants, given)
 end
 
 -- Return each class's own part of a limit, its ceiling, and the spare. Below what is owned guarantees
--- are kept first; what is more than was owned is spare. scaler/client/parts.py is the law.
+-- are kept first; what is more than was owned is spare. scaler/gateway/class_parts.py is the law.
 function lease.parts(held, rps)
   local classes, kept, beyond, given, ceilings = held.classes, {}, {}, {}, {}
   for i, one in ipairs(classes) do

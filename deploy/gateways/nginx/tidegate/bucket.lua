@@ -1,4 +1,4 @@
--- One leaky bucket in a shared dict, for all workers: GCRA, as scaler/gcra.py.
+-- One leaky bucket in a shared dict, for all workers: GCRA, as scaler/limits/gcra.py.
 --
 -- A bucket is the theoretical arrival time (`tat`): the monotonic second at which it will have
 -- drained. A shared dict has no compare-and-set, so between `get` and `set` another worker would be

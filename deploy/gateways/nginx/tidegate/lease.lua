@@ -1,4 +1,4 @@
--- What a lease says, and what it means as it ages: as scaler/lease.py and scaler/classes.py.
+-- What a lease says, and what it means as it ages: as scaler/limits/lease.py and scaler/limits/priority_classes.py.
 --
 -- A lease is checked once, where it comes in. Ages are monotonic seconds since the request was sent
 -- whose answer brought or renewed it. Nothing here knows nginx.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
 
@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 
 @contextmanager
 def served(
-    holder: BoardHolder,
+    holder: SnapshotHolder,
     credentials: grpc.ServerCredentials | None = None,
     stale_after_s: float = 45,
 ) -> Iterator[str]:
@@ -129,6 +129,8 @@ def milli(real: float, whole: int) -> int:
 
 
 @contextmanager
-def asking(holder: BoardHolder, metadata: dict[str, str] | None = None, **more) -> Iterator[Keda]:
+def asking(
+    holder: SnapshotHolder, metadata: dict[str, str] | None = None, **more
+) -> Iterator[Keda]:
     with served(holder) as place, grpc.insecure_channel(place) as channel:
         yield Keda(channel, metadata or {}, **more)

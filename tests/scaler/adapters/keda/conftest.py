@@ -1,5 +1,5 @@
 """Certificates, as the endpoint's tests have them."""
 
-from tests.scaler.adapters.api.conftest import papers
+from tests.scaler.adapters.http.conftest import papers
 
 __all__ = ["papers"]

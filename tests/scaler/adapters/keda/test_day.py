@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from scaler.adapters.keda.metric import shown_replicas
-from scaler.simulation.hpa import (
+from scaler.hpa.controller import (
     DEFAULT_SCALE_DOWN,
     DEFAULT_SCALE_UP,
     HPA,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from grpc_tools import protoc
 
 from scaler.adapters.keda import externalscaler_pb2 as pb
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[4]
 SOURCE = "scaler/adapters/keda/externalscaler.proto"
 
 

@@ -19,11 +19,11 @@ from scaler.adapters.keda.metric import (
     wire_float,
     wire_int,
 )
-from scaler.adapters.keda.trigger import Metric, Trigger, TriggerError
-from scaler.capacity import Capacity, CapacityReason
-from scaler.demand import Demand, DemandReason
-from scaler.planner import Plan, PlanReason, replicas_for
-from scaler.simulation.hpa import (
+from scaler.adapters.keda.trigger import Trigger, TriggerError, TriggerMetric
+from scaler.decision.capacity import Capacity, CapacityReason
+from scaler.decision.demand import Demand, DemandReason
+from scaler.decision.replicas import Plan, PlanReason, replicas_for
+from scaler.hpa.controller import (
     HPA,
     HPASpec,
     MetricKind,
@@ -37,7 +37,7 @@ from tests.scaler.adapters.keda.views import CAPACITY, SHOP, demanding, in_the_d
 
 REPLICAS = Trigger(service="prod/shop")
 EXACT = Trigger(service="prod/shop", tolerance=0.0)
-QPS = Trigger(service="prod/shop", metric=Metric.QPS)
+QPS = Trigger(service="prod/shop", metric=TriggerMetric.QPS)
 # Far steps at once, for here only the metric's arithmetic matters.
 FREE = (ScalingPolicy(PolicyKind.PODS, 10**6, 15),)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.published import Board
-from tests.scaler.adapters.api.boards import AT, Clock, board
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import Snapshot
+from tests.scaler.adapters.http.snapshots import AT, Clock, snapshot
 from tests.scaler.adapters.keda.caller import Keda, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding
 
@@ -20,14 +20,14 @@ AWAKE, IDLE = demanding(500.0), demanding(0.5)
 STREAMS = 200
 
 
-class Counted(BoardHolder):
+class Counted(SnapshotHolder):
     """Knows who listens."""
 
     def __init__(self, *views, **options) -> None:
         super().__init__(**options)
         self._here: set[Callable[[], None]] = set()
         if views:
-            self.publish(board(*views))
+            self.publish(snapshot(*views))
 
     def listen(self, listener):
         super().listen(listener)
@@ -42,8 +42,8 @@ class Counted(BoardHolder):
         return len(self._here)
 
 
-def until(true: Callable[[], bool], patience_s: float = 20.0) -> bool:
-    end = time.monotonic() + patience_s
+def until(true: Callable[[], bool], revert_backoff_s: float = 20.0) -> bool:
+    end = time.monotonic() + revert_backoff_s
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
     return true()
@@ -55,7 +55,7 @@ def test_it_is_said_at_once_and_told_at_each_change():
         stream = keda.stream()
         said = [next(stream).result]
         for views in (AWAKE, IDLE, AWAKE):
-            holder.publish(board(views))
+            holder.publish(snapshot(views))
             said.append(next(stream).result)
         stream.cancel()
     assert said == [False, True, False, True]
@@ -67,9 +67,9 @@ def test_what_does_not_change_is_not_told_again():
         stream = keda.stream()
         assert next(stream).result
         for _ in range(5):
-            holder.publish(board(AWAKE))
+            holder.publish(snapshot(AWAKE))
             assert keda.is_active()  # the server has had its turn since
-        holder.publish(board(IDLE))
+        holder.publish(snapshot(IDLE))
         assert not next(stream).result
         stream.cancel()
 
@@ -79,7 +79,7 @@ def test_before_the_first_tick_a_stream_waits():
     with asking(holder) as keda:
         stream = keda.stream()
         assert until(lambda: holder.listening == 1)
-        holder.publish(board(SHOP))
+        holder.publish(snapshot(SHOP))
         assert next(stream).result
         stream.cancel()
 
@@ -101,7 +101,7 @@ def test_a_policy_that_goes_ends_the_stream_and_does_not_say_idle():
     with asking(holder) as keda:
         stream = keda.stream()
         assert next(stream).result
-        holder.publish(Board(2, AT, {}))
+        holder.publish(Snapshot(2, AT, {}))
         with pytest.raises(grpc.RpcError) as error:
             next(stream)
     assert error.value.code() is grpc.StatusCode.NOT_FOUND
@@ -146,7 +146,7 @@ def test_many_streams_are_told_and_gone():
         streams = [keda.stream() for _ in range(STREAMS)]
         assert [next(stream).result for stream in streams] == [False] * STREAMS
         assert holder.listening == STREAMS
-        holder.publish(board(AWAKE))
+        holder.publish(snapshot(AWAKE))
         assert [next(stream).result for stream in streams] == [True] * STREAMS
         # Others are answered meanwhile.
         assert keda.poll().active

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.adapters.keda.trigger import KEDA_KEYS, Metric, Trigger, TriggerError, read_trigger
+from scaler.adapters.keda.trigger import (
+    KEDA_KEYS,
+    Trigger,
+    TriggerError,
+    TriggerMetric,
+    read_trigger,
+)
 
 FROM_KEDA = {"scalerAddress": "tidegate.tidegate.svc:9090", "enableTLS": "true", "caCert": "PEM"}
 
@@ -29,7 +35,7 @@ def read(**metadata: str) -> Trigger:
         ),
         pytest.param(
             {"metric": "qps", "targetQps": "62.5"},
-            Trigger(service="prod/shop", metric=Metric.QPS, target_qps=62.5),
+            Trigger(service="prod/shop", metric=TriggerMetric.QPS, target_qps=62.5),
             id="the demand, so much for each replica",
         ),
         pytest.param(

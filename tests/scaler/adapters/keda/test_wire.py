@@ -5,11 +5,11 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from scaler.adapters.api.holder import BoardHolder
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
-from scaler.published import Board
-from tests.scaler.adapters.api.boards import AT, Clock, board, view
+from scaler.control.snapshot import Snapshot
+from tests.scaler.adapters.http.snapshots import AT, Clock, snapshot, view
 from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding, in_the_dark, planned, told
 
@@ -79,7 +79,7 @@ def test_a_metric_of_another_name_is_an_invalid_argument():
 
 
 def test_before_the_first_tick_the_target_is_told_and_nothing_else():
-    with asking(BoardHolder()) as keda:
+    with asking(SnapshotHolder()) as keda:
         assert keda.specs() == {"s0-tidegate-replicas": 1000}
         for call in ("values", "active"):
             assert refusal(keda, call) == (
@@ -109,7 +109,7 @@ def test_each_tick_is_told_at_once():
     holder = told(planned(3, 3))
     with asking(holder) as keda:
         for plan in (8, 30, 4):
-            holder.publish(board(planned(plan, 1)))
+            holder.publish(snapshot(planned(plan, 1)))
             assert keda.values("s0-tidegate-replicas") == [plan * 1000]
 
 
@@ -146,8 +146,8 @@ def test_nonsense_on_the_wire_harms_nobody():
 
 
 def test_with_no_policy_at_all_nothing_is_near():
-    holder = BoardHolder()
-    holder.publish(Board(1, AT, {}))
+    holder = SnapshotHolder()
+    holder.publish(Snapshot(1, AT, {}))
     with asking(holder) as keda:
         assert refusal(keda, "values") == (
             grpc.StatusCode.NOT_FOUND, "no service 'prod/shop'",
@@ -196,7 +196,7 @@ def test_the_name_is_that_of_the_service():
             (self.handlers,) = handlers
 
     server = Server()
-    assert ExternalScaler(BoardHolder()).add(server) == "externalscaler.ExternalScaler"
+    assert ExternalScaler(SnapshotHolder()).add(server) == "externalscaler.ExternalScaler"
     assert (
         server.handlers.service_name() == pb.DESCRIPTOR.services_by_name["ExternalScaler"].full_name
     )

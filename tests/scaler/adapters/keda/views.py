@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from scaler.adapters.api.holder import BoardHolder
-from scaler.capacity import given_capacity
-from scaler.decide import Decision, Policy, Sight, decide, first_state
-from scaler.demand import NOTHING_AHEAD
-from scaler.planner import Plan, PlanReason
-from scaler.published import ServiceView
-from tests.scaler.adapters.api.boards import AT, board, view
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import ServiceView
+from scaler.decision.capacity import given_capacity
+from scaler.decision.decide import Decision, DecisionSettings, Observation, decide, first_state
+from scaler.decision.demand import NO_FORECAST
+from scaler.decision.replicas import Plan, PlanReason
+from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 
 SHOP = view()
 CAPACITY = 155.0  # of one replica of it; 124 at a target utilization of 0.8
@@ -32,15 +32,15 @@ def demanding(qps: float, capacity_qps: float = CAPACITY) -> ServiceView:
 
 def in_the_dark(silence_s: float, *, known_before: bool) -> ServiceView:
     """Return a service of which nothing has been known for so long."""
-    policy = Policy(given_capacity(CAPACITY), SHOP.policy.scale)
+    policy = DecisionSettings(given_capacity(CAPACITY), SHOP.policy.scale)
     state = SHOP.decision.state if known_before else first_state(8, AT)
-    sight = Sight(AT + silence_s, math.nan, NOTHING_AHEAD, warm=8.0)
-    decision: Decision = decide(sight, state, policy)
+    observation = Observation(AT + silence_s, math.nan, NO_FORECAST, warm=8.0)
+    decision: Decision = decide(observation, state, policy)
     return replace(SHOP, decision=decision, observed_qps=None)
 
 
-def told(*views: ServiceView, clock=None) -> BoardHolder:
+def told(*views: ServiceView, clock=None) -> SnapshotHolder:
     """Return a holder with a board of these services."""
-    holder = BoardHolder() if clock is None else BoardHolder(clock)
-    holder.publish(board(*views))
+    holder = SnapshotHolder() if clock is None else SnapshotHolder(clock)
+    holder.publish(snapshot(*views))
     return holder

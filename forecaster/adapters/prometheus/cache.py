@@ -1,0 +1,114 @@
+"""Finished chunks of a range query on disk, so that a killed fetch goes on where it was.
+
+Rules of this file: a chunk is written under a temporary name and renamed, so a torn one is never
+seen; one that cannot be read is asked for again; a cache never decides what a history holds.
+pyarrow, which is 40 MB of memory, is loaded by who caches: a scaler asks without a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forecaster.adapters.prometheus.answers import QueryGrid, RawRange
+from forecaster.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOGGER = logging.getLogger(__name__)
+FORMAT = "1"
+
+
+class ChunkCache:
+    """The chunks of one query.
+
+    Args:
+        root: the folder of all queries.
+        key: everything that decides the answer: server, tenant, query, step, offset of the grid.
+        keep_for: a chunk older than this is asked for again and deleted.
+    """
+
+    def __init__(
+        self, root: Path, key: Sequence[str], *, keep_for: timedelta = timedelta(days=7)
+    ) -> None:
+        text = json.dumps([FORMAT, *key])
+        self.folder = root / hashlib.sha256(text.encode()).hexdigest()[:24]
+        self._root = root
+        self._keep_for = keep_for
+
+    def load(self, grid: QueryGrid) -> tuple[RawRange, ...] | None:
+        """Return the series of a finished chunk, or None where there is none to trust."""
+        path = self._path(grid)
+        if not path.exists():
+            return None
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        try:
+            rows = pq.read_table(path, schema=_schema()).to_pydict()
+            return tuple(
+                RawRange(json.loads(labels), np.array(values, dtype=np.float64).reshape(grid.count))
+                for labels, values in zip(rows["labels"], rows["values"], strict=True)
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            LOGGER.warning("cached chunk %s cannot be read (%s); asking again", path, error)
+            return None
+
+    def save(self, grid: QueryGrid, series: Sequence[RawRange]) -> None:
+        """Keep a finished chunk.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        table = pa.table(
+            {
+                "labels": [json.dumps(dict(one.labels), sort_keys=True) for one in series],
+                "values": [one.values for one in series],
+            },
+            schema=_schema(),
+        )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
+            os.close(handle)
+            try:
+                pq.write_table(table, name)
+                Path(name).replace(self._path(grid))
+            finally:
+                Path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the cache {self.folder} cannot be written ({error.strerror or error}); "
+                "name another folder with --cache-dir, or use --no-cache"
+            ) from error
+
+    def prune(self, now: datetime) -> None:
+        """Delete the chunks of all queries that are too old, and what a kill has left behind."""
+        oldest = (now - self._keep_for).timestamp()
+        for path in (*self._root.glob("*/*.parquet"), *self._root.glob("*/.*.tmp")):
+            with suppress(OSError):  # another process may be quicker
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+
+    def _path(self, grid: QueryGrid) -> Path:
+        return self.folder / f"{grid.first}-{grid.count}.parquet"
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.schema([("labels", pa.string()), ("values", pa.list_(pa.float64()))])

@@ -1,0 +1,268 @@
+"""One range query to Prometheus: who may ask, what is retried, and what each refusal means.
+
+Requests go through `prometheus_api_client.PrometheusConnect`. Its session is ours, because alone it
+would wait for ever (no timeout), retry without jitter and hide it, follow a redirect to another
+host with the tenant header and the client certificate, prefer ``~/.netrc`` to the given token, and
+drop status, headers and warnings of an answer. Its POST still puts the query into the URL, so GET.
+
+Rules of this file:
+    * 429, 408, 5xx, time-outs, broken connections and half bodies are asked again; nothing else is.
+    * A redirect is followed within the same scheme, host and port only. Elsewhere it is refused,
+      since credentials would travel along.
+    * Secrets are read from files at every request (they rotate) and never reach a message.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from prometheus_api_client.prometheus_connect import PrometheusConnect
+from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3.exceptions import MaxRetryError, ProtocolError
+from urllib3.util.retry import Retry
+
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, on_grid, shown
+from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
+from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
+
+LOGGER = logging.getLogger(__name__)
+
+FIXES = {
+    400: "correct the PromQL",
+    401: "check --bearer-token-file, or --username and --password-file",
+    403: "check that this user or tenant (--header) may read the series",
+    404: "give the base URL, without /api/v1",
+    422: "if it loads too many samples, lower --chunk-points or sum by fewer labels",
+}
+
+
+class PrometheusSource:
+    """Asks one Prometheus for ranges.
+
+    Args:
+        settings: where it is and who asks.
+        pacing: the clock, the sleep and the jitter between attempts.
+    """
+
+    def __init__(self, settings: PrometheusSettings, pacing: Pacing | None = None) -> None:
+        self.settings = settings
+        self._pacing = pacing or Pacing()
+        self._warnings: tuple[str, ...] = ()
+        session = _Session()
+        session.hooks["response"] = [self._judge]
+        session.verify = str(settings.ca_file) if settings.ca_file else True
+        if settings.client_cert:
+            key = settings.client_key
+            session.cert = (
+                (str(settings.client_cert), str(key)) if key else str(settings.client_cert)
+            )
+        self._client = PrometheusConnect(
+            url=settings.url.rstrip("/"),
+            headers=dict(settings.headers),
+            retry=Retry(0, read=False),  # attempts are counted here, where they can be told
+            auth=_Credentials(settings),  # type: ignore[arg-type] # requests takes any AuthBase
+            session=session,
+            timeout=settings.timeout.total_seconds(),  # type: ignore[arg-type] # and any number
+        )
+
+    def __enter__(self) -> PrometheusSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
+        """Return every series of the query on the grid; one request, retried where that helps.
+
+        Raises:
+            PrometheusError: the server refuses, stays away, or answers nonsense.
+        """
+        attempts = self.settings.retries + 1
+        for attempt in range(attempts):
+            try:
+                return self._ask(promql, grid)
+            except _AgainError as again:
+                left = attempts - attempt - 1
+                wait = self._pacing.wait(attempt, again.retry_after)
+                if not left or (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
+                    raise PrometheusAwayError(self._gave_up(again, attempt + 1)) from again
+                LOGGER.warning(
+                    "%s: %s; asking again in %.1f s (%d attempts left)",
+                    *(self.settings.url, again, wait, left),
+                )
+                self._pacing.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _gave_up(self, again: _AgainError, attempts: int) -> str:
+        if (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
+            return (
+                f"{self.settings.url}: {again}; it asks to come back in {again.retry_after:.0f} s, "
+                f"and we wait {self._pacing.max_retry_after_s:.0f} s at most: run the command "
+                "again then"
+            )
+        return (
+            f"{self.settings.url}: {again} (attempt {attempts} of {attempts}); "
+            "check the address and the server, or raise --timeout or --retries"
+        )
+
+    def _ask(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
+        self._warnings = ()
+        limit = f"{self.settings.timeout.total_seconds() * 1000:.0f}ms"
+        try:
+            results = self._client.custom_query_range(
+                query=promql,
+                start_time=datetime.fromtimestamp(grid.first, UTC),
+                end_time=datetime.fromtimestamp(grid.last, UTC),
+                step=str(grid.step),
+                params={"timeout": limit},
+            )
+            series = tuple(on_grid(result, grid) for result in results)
+        except _RefusedError as refused:
+            raise PrometheusError(
+                f"{self.settings.url} refused the query {promql!r}: {refused}"
+            ) from refused
+        except requests.RequestException as error:
+            raise _translated(error, self.settings) from error
+        except (PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
+            raise PrometheusError(
+                f"{self.settings.url} answered the query {promql!r} with something that is not a "
+                f"Prometheus range result ({shown(str(error))}); give Prometheus's base URL"
+            ) from error
+        return PrometheusAnswer(series, self._warnings)
+
+    def _judge(self, response: requests.Response, **_: object) -> None:
+        """Sort an answer before PrometheusConnect flattens its status, headers and body."""
+        if response.is_redirect:
+            _stay_at_home(response)
+        elif response.status_code in {408, 429} or response.status_code >= 500:
+            raise _AgainError(_told(response), _retry_after(response, self._pacing.now()))
+        elif response.status_code != 200:
+            fix = FIXES.get(response.status_code, "ask who runs the server")
+            raise _RefusedError(f"{_told(response)}; {fix}")
+        elif not response.content.lstrip().startswith(b"{"):
+            raise _RefusedError(
+                f"the answer is not JSON but {shown(response.text)!r}; "
+                "is this a login page instead of Prometheus's base URL?"
+            )
+        elif b'"warnings"' in response.content:
+            self._warnings = tuple(map(str, response.json().get("warnings") or ()))
+
+
+class _AgainError(Exception):
+    """The same request may succeed later."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class _RefusedError(Exception):
+    """The same request will be refused for ever."""
+
+
+class _Session(requests.Session):
+    def rebuild_auth(self, *_: object) -> None:
+        """Keep the credentials: `_judge` has refused every redirect to another server."""
+
+
+class _Credentials(AuthBase):
+    """Signs each request afresh; being given at all, it also keeps ``~/.netrc`` out."""
+
+    def __init__(self, settings: PrometheusSettings) -> None:
+        self._settings = settings
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._settings.bearer_token_file:
+            token = _secret(self._settings.bearer_token_file)
+            # http.client writes Latin-1; this way the bytes on the wire are UTF-8.
+            request.headers["Authorization"] = f"Bearer {token}".encode().decode("latin-1")
+        elif self._settings.username is not None and self._settings.password_file:
+            user, password = self._settings.username, _secret(self._settings.password_file)
+            # Bytes: requests would send Latin-1.
+            HTTPBasicAuth(user.encode(), password.encode())(request)
+        return request
+
+
+def _secret(path: Path) -> str:
+    """Return the one line of text in the file; a message never shows it."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a text file with a credential") from error
+    if not text or not text.isprintable():
+        raise ConfigError(f"{path} must hold one line of text, the credential, and nothing else")
+    return text
+
+
+def _stay_at_home(response: requests.Response) -> None:
+    target = urljoin(response.url, response.headers["location"])
+    if _origin(target) != _origin(response.url):
+        scheme, host, port = _origin(target)
+        response.close()
+        raise _RefusedError(
+            f"it redirects to another server, {scheme}://{host}:{port}, which gets no credentials; "
+            "if that is the Prometheus you mean, give it as --prometheus"
+        )
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _translated(error: requests.RequestException, settings: PrometheusSettings) -> Exception:
+    if isinstance(error, requests.exceptions.SSLError):
+        if "EOF" in _reason(error):  # the server restarts, or does not say what it misses
+            return _AgainError("the TLS connection broke off; the server may want --client-cert")
+        return PrometheusError(
+            f"{settings.url}: no trusted TLS connection ({_reason(error)}); "
+            "check --ca-file, --client-cert and --client-key"
+        )
+    if isinstance(error, requests.Timeout):
+        return _AgainError(f"no answer within {settings.timeout.total_seconds():g} s")
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        return _AgainError("the answer broke off in the middle")
+    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
+        return _AgainError(_reason(error))
+    return PrometheusError(f"{settings.url}: {_reason(error)}; check the URL and the headers")
+
+
+def _reason(error: Exception) -> str:
+    """Return the innermost cause; requests wraps it in two layers of object representations."""
+    inner = error.args[0] if error.args else error
+    if isinstance(inner, MaxRetryError) and inner.reason is not None:
+        inner = inner.reason
+    if isinstance(inner, ProtocolError):
+        inner = inner.args[-1]
+    return shown(re.sub(r".*: (?:[A-Z_]+\] )?", "", str(inner)))
+
+
+def _told(response: requests.Response) -> str:
+    """Return the status and what the server said about it."""
+    text = response.text
+    with suppress(ValueError, LookupError, TypeError):  # a proxy answers in plain text or HTML
+        text = str(json.loads(text)["error"])
+    return f"{response.status_code} {response.reason}: {shown(text) or 'no explanation'}"
+
+
+def _retry_after(response: requests.Response, now: datetime) -> float | None:
+    """Return the seconds of a ``Retry-After`` field: a number or an HTTP date (RFC 9110)."""
+    field = response.headers.get("Retry-After", "").strip()
+    if field.isdecimal():
+        return float(field)
+    try:
+        return max((parsedate_to_datetime(field) - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None

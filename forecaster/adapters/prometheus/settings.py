@@ -1,0 +1,135 @@
+"""Who asks which Prometheus, and how patiently.
+
+Rules of this file: no secret is held, only the files that hold it; a wrong combination is refused
+before the first request.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from forecaster.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PrometheusSettings:
+    """Where Prometheus is and who asks.
+
+    Attributes:
+        url: base URL, without ``/api/v1``.
+        headers: sent with every request, e.g. ``("X-Scope-OrgID", "team-a")``.
+        timeout: for one attempt; Prometheus is told the same limit for evaluating the query.
+        retries: attempts after the first.
+    """
+
+    url: str
+    bearer_token_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    ca_file: Path | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    timeout: timedelta = timedelta(seconds=30)
+    retries: int = 5
+
+    def __post_init__(self) -> None:
+        self._check_url()
+        self._check_credentials()
+        if self.timeout <= timedelta(0) or self.retries < 0:
+            raise ConfigError(
+                f"timeout is {self.timeout} and retries {self.retries}; they must be > 0 and >= 0"
+            )
+
+    def _check_url(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port, (parts.hostname or "").encode("idna")
+        except ValueError as error:
+            # Not shown: where the host cannot be found, a password may be taken for the port.
+            raise ConfigError(
+                "host or port of the Prometheus URL cannot be read; "
+                "it must look like http://prometheus:9090"
+            ) from error
+        if parts.username or parts.password:
+            raise ConfigError(
+                f"the URL of {parts.hostname} holds credentials, which end up in logs; "
+                "use --username and --password-file"
+            )
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(
+                f"the Prometheus URL is {self.url!r}, but must look like http://prometheus:9090"
+            )
+        if parts.query or parts.fragment:
+            raise ConfigError(f"the Prometheus URL is {self.url!r}, but '?' and '#' do not belong")
+
+    def _check_credentials(self) -> None:
+        if self.bearer_token_file and self.username:
+            raise ConfigError("both a bearer token and a user name are given; use one of them")
+        if (self.username is None) != (self.password_file is None):
+            raise ConfigError("--username and --password-file belong together; give both")
+        if self.client_key and not self.client_cert:
+            raise ConfigError("--client-key needs --client-cert")
+        for name, value in self.headers:
+            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not value.isprintable():
+                raise ConfigError(f"header {name!r} must be a name and one line: 'Name: value'")
+        for path in self.files:
+            if not path.is_file():
+                raise ConfigError(f"{path} is not a file; it was named as credential or CA")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        named = (
+            self.bearer_token_file,
+            self.password_file,
+            self.client_cert,
+            self.client_key,
+            self.ca_file,
+        )
+        return tuple(path for path in named if path is not None)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What decides which data the server shows: address, user and tenant; no secret."""
+        return (
+            self.url.rstrip("/"),
+            self.username or "",
+            str(self.bearer_token_file or ""),
+            str(self.client_cert or ""),
+            *(f"{name.lower()}: {value}" for name, value in sorted(self.headers)),
+        )
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """How long to wait between attempts: exponential back-off with full jitter.
+
+    Attributes:
+        jitter: returns a number in [0, 1).
+        first: upper bound of the first wait; it doubles up to ``longest``.
+        max_retry_after_s: longest ``Retry-After`` that is honoured; a longer one ends the fetch.
+    """
+
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = field(default_factory=lambda: np.random.default_rng().random)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: TID251 - only for Retry-After
+    first: float = 0.5
+    longest: float = 30.0
+    max_retry_after_s: float = 120.0
+
+    def wait(self, attempt: int, retry_after: float | None) -> float:
+        """Return the seconds to wait after attempt 0, 1, 2 ...
+
+        >>> [Pacing(jitter=lambda: 0.5).wait(n, None) for n in (0, 1, 9)]
+        [0.25, 0.5, 15.0]
+        """
+        drawn: float = self.jitter() * min(self.longest, self.first * 2**attempt)
+        return drawn if retry_after is None else retry_after + drawn

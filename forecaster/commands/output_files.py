@@ -1,0 +1,21 @@
+"""Writing what a command was asked to write: whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from forecaster.adapters.atomic_write import write_atomically
+from forecaster.errors import ConfigError
+
+
+def write_file(path: Path, option: str, content: str | bytes) -> None:
+    """Replace ``path`` by ``content``; a kill or a full disk leaves what was there.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        write_atomically(path, lambda file: file.write(data))
+    except OSError as error:
+        raise ConfigError(f"{option}: {path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,212 @@
+"""What goes into the data-quality pass and what comes out of it.
+
+Rules of this file: values only. Spans are half-open: ``end`` is one step after the last sample.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forecaster.data.series import FloatArray, History, Series
+
+StampArray = npt.NDArray[np.int64]
+
+
+class Rule(enum.Enum):
+    """What was found; the value is the word that is printed and stored."""
+
+    EMPTY = "empty"
+    ITEM = "item"
+    CLOCK = "clock"
+    DAYLIGHT = "daylight"
+    FUTURE = "future"
+    STEP = "step"
+    OFF_GRID = "off_grid"
+    UNORDERED = "unordered"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    GAP = "gap"
+    NEGATIVE = "negative"
+    INFINITE = "infinite"
+    COUNTER = "counter"
+    SPIKE = "spike"
+    FLAT = "flat"
+    CONSTANT = "constant"
+    ALL_ZERO = "all_zero"
+    AFTER_OUTAGE = "after_outage"
+    MASKED = "masked"
+    TOO_SHORT = "too_short"
+
+
+class Action(enum.Enum):
+    """What was done about it."""
+
+    REPAIRED = "repaired"
+    REFUSED = "refused"
+    NOTED = "noted"
+
+
+@dataclass(frozen=True, eq=False)
+class RawSeries:
+    """One item's samples as they were read: any order, any spacing, any value.
+
+    Attributes:
+        item_id: ``"namespace/name"`` of the service.
+        stamps: whole seconds since the epoch, shape ``(n,)``.
+        values: QPS as read, shape ``(n,)``; NaN where the source has an empty sample.
+        zone_assumed: the source gave no time zone and the caller named one, so that holes which
+            look like a clock change are refused rather than noted.
+    """
+
+    item_id: str
+    stamps: StampArray
+    values: FloatArray
+    zone_assumed: bool = False
+
+    def __post_init__(self) -> None:
+        stamps = np.array(self.stamps, dtype=np.int64)
+        values = np.array(self.values, dtype=np.float64)
+        if stamps.ndim != 1 or stamps.shape != values.shape:
+            raise ValueError(
+                f"{self.item_id}: stamps {stamps.shape} and values {values.shape} must both be (n,)"
+            )
+        object.__setattr__(self, "stamps", stamps)
+        object.__setattr__(self, "values", values)
+
+    @classmethod
+    def of(cls, series: Series) -> RawSeries:
+        """Return the samples of a series, the missing ones included."""
+        return cls(series.item_id, series.stamps, series.values)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span that the user marks as not to be learned from: an incident, a load test.
+
+    Attributes:
+        start: first moment; aware UTC.
+        end: first moment after it; aware UTC.
+        item_id: the item it concerns; None means all of them.
+    """
+
+    start: datetime
+    end: datetime
+    item_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError(f"window {self.start} to {self.end} has no time zone; write e.g. ...Z")
+        if self.end <= self.start:
+            raise ValueError(f"window ends at {self.end}, but it must end after {self.start}")
+
+
+@dataclass(frozen=True)
+class QualityRules:
+    """The thresholds of the pass; each default errs on the side of keeping samples.
+
+    Attributes:
+        min_samples: an item with fewer known samples is refused.
+        snap_within: a stamp this far from the grid (in steps) is moved onto it; at half a step no
+            stamp would ever be refused, and a wrong ``step`` would go unseen.
+        conflicts: share of stamps with two different values that may be set missing; more of
+            them are two series under one name, and refused.
+        counter_changes: a series with at least so many changes, of which at most one in fifty
+            goes down, is a raw counter. Traffic goes down about as often as up.
+        spike_ratio: a run of at most two samples this many times above both its surroundings and
+            the item's own 95th percentile is a counter reset. Nothing recurring is one.
+        spike_floor_qps: below this nothing is called a spike: small counts are noisy.
+        spike_longest: longer spikes are noted and kept, since a flash crowd lasts minutes.
+        flat_samples, flat_time: a non-zero value repeated for both of them is a stuck exporter.
+        flat_recurs: a value with so many flat runs is a floor or a cap of the service, and kept.
+        outage: a gap this long is an outage, after which rates may be falsely low.
+        rate_window: range of the ``rate(...)`` in the query; samples after an outage are compared
+            with the two windows after them. Coarser steps than this are not judged.
+        low_ratio: a sample after an outage below this share of them is falsely low.
+        skip_refused: leave refused items out as long as one remains, instead of refusing all.
+    """
+
+    min_samples: int = 30
+    snap_within: float = 0.25
+    conflicts: float = 0.01
+    counter_changes: int = 60
+    spike_ratio: float = 20.0
+    spike_floor_qps: float = 1.0
+    spike_longest: timedelta = timedelta(minutes=2)
+    flat_samples: int = 20
+    flat_time: timedelta = timedelta(minutes=30)
+    flat_recurs: int = 3
+    outage: timedelta = timedelta(minutes=3)
+    rate_window: timedelta = timedelta(minutes=5)
+    low_ratio: float = 0.8
+    skip_refused: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.snap_within < 0.5:
+            raise ValueError(f"snap_within is {self.snap_within}, but must be in [0, 0.5)")
+        if self.min_samples < 1 or self.spike_ratio <= 1 or not 0 < self.low_ratio < 1:
+            raise ValueError("min_samples must be >= 1, spike_ratio > 1, low_ratio in (0, 1)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about one item, and what was done about it.
+
+    Attributes:
+        start: first stamp concerned; aware UTC.
+        end: one step after the last stamp concerned.
+        count: samples concerned.
+        message: the value found, the rule and, where refused, the fix; without item and span.
+    """
+
+    item_id: str
+    rule: Rule
+    action: Action
+    start: datetime
+    end: datetime
+    count: int
+    message: str
+
+    def __str__(self) -> str:
+        if not self.count:
+            return f"{self.item_id}: {self.message}"
+        span = f"{self.start:%Y-%m-%dT%H:%M:%SZ} to {self.end:%Y-%m-%dT%H:%M:%SZ}"
+        return f"{self.item_id}: {span}: {self.message}"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            "item_id": self.item_id,
+            "rule": self.rule.value,
+            "action": self.action.value,
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "count": self.count,
+            "message": self.message,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Finding:
+        """Return the finding that `to_record` was called on."""
+        return cls(
+            item_id=str(record["item_id"]),
+            rule=Rule(record["rule"]),
+            action=Action(record["action"]),
+            start=datetime.fromisoformat(record["start"]).astimezone(UTC),
+            end=datetime.fromisoformat(record["end"]).astimezone(UTC),
+            count=int(record["count"]),
+            message=str(record["message"]),
+        )
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """A usable history and everything that was found on the way to it."""
+
+    history: History
+    findings: tuple[Finding, ...]

@@ -1,0 +1,119 @@
+"""What a training run is told: values only, checked where they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from forecaster.errors import ConfigError
+from forecaster.features.anchors import Timing
+
+MEDIAN = 0.5
+QUANTILE_LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of the model; stored with its weights.
+
+    Attributes:
+        step: spacing of the samples.
+        context_length: samples of the recent past that the LSTM reads.
+        prediction_length: samples ahead that are forecast, all at once.
+        quantile_levels: ascending, the median among them.
+        hidden_size: units of the LSTM and of the decoder.
+        dropout: share of units dropped while fitting.
+    """
+
+    step: timedelta = timedelta(minutes=1)
+    context_length: int = 60
+    prediction_length: int = 30
+    quantile_levels: tuple[float, ...] = QUANTILE_LEVELS
+    hidden_size: int = 64
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        levels = self.quantile_levels
+        ascending = list(levels) == sorted(set(levels)) and all(0 < q < 1 for q in levels)
+        _require(ascending, f"quantile_levels are {levels}, but must ascend within (0, 1)")
+        _require(MEDIAN in levels, f"quantile_levels are {levels}, but must contain the median 0.5")
+        _require(
+            self.context_length >= 1, f"context_length is {self.context_length}; give at least 1"
+        )
+        _require(self.hidden_size >= 1, f"hidden_size is {self.hidden_size}; give at least 1")
+        _require(0 <= self.dropout < 1, f"dropout is {self.dropout}, but must be in [0, 1)")
+        try:
+            _ = self.timing
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(self.step, self.prediction_length)
+
+    @property
+    def tail(self) -> int:
+        """Last samples that `anchors.follow` needs for a window at the newest origin."""
+        return max(self.timing.tail, self.context_length + self.timing.memory)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run: the same config on the same machine gives the same weights.
+
+    Attributes:
+        members: networks in the ensemble; each starts from its own seed.
+        epochs: rounds of ``steps_per_epoch`` gradient steps, at most; see ``patience``.
+        patience: epochs without a better calibration loss before a member stops.
+        peak_weight: extra weight of the upper quantiles' loss on the top 5 % moments of each day:
+            missing a peak costs more than missing a night.
+        calibration_share: share of each item's time that early stopping and calibration see.
+        test_share: last share of each item's time, which only the champion gate sees.
+        max_windows: training windows over all items together.
+        time_budget: what fitting the networks may take, or None; sets members and epochs once,
+            from a short measurement, before anything is fitted.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    seed: int = 0
+    members: int = 3
+    epochs: int = 7
+    steps_per_epoch: int = 250
+    patience: int = 3
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    peak_weight: float = 1.0
+    calibration_share: float = 0.125
+    test_share: float = 0.125
+    max_windows: int = 40_000
+    time_budget: timedelta | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in (
+            "members", "epochs", "steps_per_epoch", "patience", "batch_size", "max_windows",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            _require(value >= 1, f"{name} is {value}; give at least 1")
+        _require(self.seed >= 0, f"seed is {self.seed}; give 0 or more")
+        _require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}; give above 0")
+        for name in ("weight_decay", "peak_weight"):
+            value = getattr(self, name)
+            _require(value >= 0, f"{name} is {value}; give 0 or more")
+        shares = self.calibration_share, self.test_share
+        _require(
+            all(0 < share < 1 for share in shares) and sum(shares) <= MEDIAN,
+            f"calibration_share and test_share are {shares}, but each must be above 0 and both "
+            "together at most half of the history",
+        )
+        _require(
+            self.time_budget is None or self.time_budget > timedelta(0),
+            f"time_budget is {self.time_budget}; give e.g. 60s",
+        )

@@ -1,0 +1,160 @@
+"""The fitted forecaster: all candidates, their calibration, and the one that serves each item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from forecaster.data.series import Block, Forecast, History, Series
+from forecaster.errors import HistoryError
+from forecaster.features.anchors import follow
+from forecaster.features.windows import Windows, cut
+from forecaster.models.config import ModelConfig
+from forecaster.models.conformal import calibrated
+from forecaster.models.lstm_ensemble import LSTM, Ensemble
+from forecaster.models.naive import NAIVE, Naive, Spread, naive_forecasts
+from forecaster.models.tabular import BOOSTING, RIDGE, BoostingBaseline, RidgeBaseline
+
+CANDIDATES = (*NAIVE, RIDGE, BOOSTING, LSTM)
+# Items that are computed at once: few enough for the processor's cache, enough for its width.
+ITEMS_AT_ONCE = 128
+THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Everything that can forecast: three that were fitted, and the naive ones."""
+
+    model: ModelConfig
+    ensemble: Ensemble
+    ridge: RidgeBaseline
+    boosting: BoostingBaseline
+
+    def spread(self, name: str, windows: Windows, naive: Mapping[str, Naive]) -> Spread:
+        """Return what candidate ``name`` says, before calibration."""
+        if name == LSTM:
+            return self.ensemble.predict(windows)
+        if name == RIDGE:
+            return self.ridge.predict(windows, self.model.quantile_levels)
+        if name == BOOSTING:
+            return self.boosting.predict(windows)
+        path = naive[name].path[:, :, None]
+        return Spread(np.repeat(path, len(self.model.quantile_levels), axis=2), naive[name].scale)
+
+
+@dataclass(frozen=True, eq=False)
+class ItemModel:
+    """What is known of one item: who serves it, and every candidate's calibration for it.
+
+    Attributes:
+        source: the candidate that serves.
+        reason: why, in words.
+        shifts: per candidate, ``(prediction_length, levels)`` in units of its recent error.
+        trained_until: first moment that neither fitting nor calibration has seen; None for the
+            entry that serves items which the model has never seen.
+    """
+
+    source: str
+    reason: str
+    shifts: Mapping[str, Block] = field(repr=False)
+    trained_until: datetime | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A champion: predicts any item of its step; knows those it was calibrated on by name."""
+
+    candidates: Candidates
+    services: Mapping[str, ItemModel]
+    others: ItemModel
+
+    @property
+    def model(self) -> ModelConfig:
+        return self.candidates.model
+
+    def service(self, item_id: str) -> ItemModel:
+        """Return what is known of an item; of an unknown one, what holds for all others."""
+        return self.services.get(item_id, self.others)
+
+    def predict(self, history: History) -> Forecast:
+        """Return the forecast after the last known sample of every item.
+
+        The more history the better: a week for all of the day's and week's shape, two days for a
+        day's. With less, recent level and noise are what is left.
+
+        Raises:
+            HistoryError: the step is not the model's, or an item has no recent sample.
+        """
+        if history.step != self.model.step:
+            raise HistoryError(
+                f"the history has a step of {history.step}, but the model was trained on "
+                f"{self.model.step}; fetch with --step {int(self.model.step.total_seconds())}s"
+            )
+        series = [_until_last(s) for s in history]
+        services = [self.service(s.item_id) for s in series]
+        return Forecast(
+            item_ids=history.item_ids,
+            origins=tuple(s.end - s.step for s in series),
+            step=history.step,
+            quantile_levels=self.model.quantile_levels,
+            values=self._quantiles(series, services).astype(np.float64),
+            sources=tuple(service.source for service in services),
+        )
+
+    def _quantiles(self, series: Sequence[Series], services: Sequence[ItemModel]) -> Block:
+        """Return the calibrated quantiles, ``(items, horizon, levels)`` QPS."""
+        sources = np.array([service.source for service in services])
+        needed = set(NAIVE) & set(sources.tolist())
+        blocks = list(_blocks(series))
+        with ThreadPoolExecutor(THREADS) as pool:
+            cut = pool.map(lambda block: self._newest([series[i] for i in block], needed), blocks)
+            parts, naive_parts = zip(*cut, strict=True)
+        windows = Windows.join(parts)
+        naive = {name: Naive.join([part[name] for part in naive_parts]) for name in needed}
+        place = np.concatenate(blocks)  # of each window among the items
+        result = np.empty((*windows.blend.shape, len(self.model.quantile_levels)), np.float32)
+        for source in dict.fromkeys(sources.tolist()):
+            mine = np.flatnonzero(sources[place] == source)
+            spread = self.candidates.spread(
+                source, windows.take(mine), {name: naive[name].take(mine) for name in naive}
+            )
+            shifts = np.stack([services[i].shifts[source] for i in place[mine]])
+            result[place[mine]] = calibrated(spread, shifts)
+        return result
+
+    def _newest(
+        self, block: Sequence[Series], needed: Set[str]
+    ) -> tuple[Windows, dict[str, Naive]]:
+        """Return the windows and naive forecasts at the end of items of equal length."""
+        values = np.stack([series.values for series in block]).astype(np.float32)
+        track = follow(values, self.model.timing, tail=self.model.tail)
+        rows = np.arange(len(block))
+        origins = np.full(len(block), track.values.shape[1] - 1)
+        windows = cut(track, rows, origins, self.model.context_length)
+        return windows, naive_forecasts(track, rows, origins, needed)
+
+
+def _until_last(series: Series) -> Series:
+    """Return the series up to its last known sample."""
+    known = np.isfinite(series.values)
+    if not known.any():
+        raise HistoryError(
+            f"{series.item_id}: no known sample from {series.start} to {series.end}; "
+            "fetch a span in which the item had traffic, or leave it out"
+        )
+    count = len(series) - int(known[::-1].argmax())
+    return series.between(series.start, series.start + count * series.step)
+
+
+def _blocks(series: Sequence[Series]) -> Iterable[list[int]]:
+    """Yield the places of items of equal length, a cache-friendly number at once."""
+    by_length: dict[int, list[int]] = {}
+    for place, one in enumerate(series):
+        by_length.setdefault(len(one), []).append(place)
+    for places in by_length.values():
+        for first in range(0, len(places), ITEMS_AT_ONCE):
+            yield places[first : first + ITEMS_AT_ONCE]

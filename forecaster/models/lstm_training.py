@@ -1,0 +1,286 @@
+"""Fitting the networks: same windows, same config, same machine, same weights.
+
+Every epoch draws from generators seeded by (seed, member, epoch), so that a run that was killed
+goes on from its last checkpoint to the very weights it would have reached.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from forecaster.errors import ConfigError
+from forecaster.features.windows import Windows
+from forecaster.models.config import ModelConfig, TrainConfig
+from forecaster.models.lstm import DeviationLSTM, pinball
+from forecaster.models.lstm_budget import planned
+from forecaster.models.lstm_ensemble import Ensemble, network_deviation
+
+# Weights are averaged over the last 200 or so steps: calmer than the last step's, at no cost.
+AVERAGE_DECAY = 0.995
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+GRADIENT_NORM = 1.0
+# A big item must not drown the others, nor a small one be seen too often: chance ~ sqrt(windows).
+BALANCE = 0.5
+TIMED_STEPS = 8
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did; losses are mean pinball losses in noise scales."""
+
+    member: int
+    members: int
+    epoch: int
+    epochs: int
+    loss: float
+    calibration_loss: float
+    seconds: float
+
+
+class Checkpoints(Protocol):
+    """Where the state of a run is kept between epochs."""
+
+    def load(self) -> Tensors | None: ...
+
+    def save(self, tensors: Tensors) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class FittingData:
+    """Windows per item: one `Windows` per item in ``train`` and in ``calibration``."""
+
+    train: Sequence[Windows]
+    calibration: Sequence[Windows]
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device; ``auto`` is CUDA where there is one.
+
+    Raises:
+        ConfigError: CUDA was asked for and is not there, or the name is unknown.
+    """
+    if name not in {"auto", "cpu", "cuda"}:
+        raise ConfigError(f"device is {name!r}, but must be auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda', but PyTorch sees no CUDA device; use --device cpu")
+    cuda = name != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if cuda else "cpu")
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """Return the rate after ``progress`` in [0, 1] of the steps: up in a line, down in a cosine.
+
+    >>> [round(learning_rate(p, 1.0), 2) for p in (0.0, 0.1, 0.55, 1.0)]
+    [0.0, 1.0, 0.5, 0.0]
+    """
+    if progress < WARM_UP:
+        return peak * progress / WARM_UP
+    return peak * 0.5 * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
+
+
+class _Member:
+    """One network while it is fitted, with its running average and the best average so far."""
+
+    def __init__(self, config: TrainConfig, member: int, device: torch.device) -> None:
+        self.config, self.member, self.device = config, member, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_seed(config.seed, member, 0))
+            self.network = DeviationLSTM(config.model).to(device)
+        self.average = copy.deepcopy(self.network)
+        self.best = copy.deepcopy(self.network)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.best_loss, self.epoch, self.stale = math.inf, 0, 0
+
+    def fit_epoch(self, batches: Iterator[Sequence[Tensor]]) -> float:
+        """Take ``steps_per_epoch`` steps; return the mean loss."""
+        config, total = self.config, self.config.epochs * self.config.steps_per_epoch
+        levels = torch.tensor(config.model.quantile_levels, device=self.device)
+        self.network.train()
+        losses = []
+        for i in range(config.steps_per_epoch):
+            step = self.epoch * config.steps_per_epoch + i
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate((step + 1) / total, config.learning_rate)
+            horizon, context, recent, target, peak = next(batches)
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"
+            ):
+                predicted = self.network(horizon, context, recent)
+            loss = pinball(predicted.float(), target, levels, config.peak_weight * peak)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+            self.optimizer.step()
+            self._follow(max(1 - AVERAGE_DECAY, 1 / (step + 1)))
+            losses.append(loss.detach())
+        return float(torch.stack(losses).mean())
+
+    @torch.no_grad()
+    def _follow(self, share: float) -> None:
+        for mean, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(current, share)
+
+    def judge(self, loss: float) -> None:
+        """Count the epoch, and keep its average if its calibration loss is the best so far."""
+        self.epoch += 1
+        self.stale += 1
+        if loss < self.best_loss:
+            self.best_loss, self.stale = loss, 0
+            self.best.load_state_dict(self.average.state_dict())
+
+    @property
+    def is_finished(self) -> bool:
+        return self.epoch >= self.config.epochs or self.stale >= self.config.patience
+
+    def state(self) -> Tensors:
+        """Return all that `restore` needs."""
+        tensors = {
+            f"{part}.{name}": value.cpu().numpy()
+            for part in ("network", "average", "best")
+            for name, value in getattr(self, part).state_dict().items()
+        }
+        for i, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{name}": value.cpu().numpy() for name, value in slots.items()}
+        counters = [self.member, self.epoch, self.stale, self.best_loss]
+        tensors["counters"] = np.array(counters, dtype=np.float64)
+        return tensors
+
+    def restore(self, tensors: Tensors) -> None:
+        """Take over a state; raises KeyError or RuntimeError if it is of another model."""
+        for part in ("network", "average", "best"):
+            getattr(self, part).load_state_dict(_part(tensors, part))
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in _part(tensors, "adam").items():
+            i, _, slot = name.partition(".")
+            slots.setdefault(int(i), {})[slot] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        _, epoch, stale, self.best_loss = tensors["counters"].tolist()
+        self.epoch, self.stale = int(epoch), int(stale)
+
+
+def _part(tensors: Tensors, part: str) -> dict[str, Tensor]:
+    prefix = f"{part}."
+    return {
+        name.removeprefix(prefix): torch.from_numpy(np.array(value))
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+class _Sampler:
+    """Batches of training windows, drawn item by item."""
+
+    def __init__(self, train: Sequence[Windows], config: TrainConfig, device: torch.device) -> None:
+        joined = Windows.join(train)
+        arrays = joined.horizon, joined.context, joined.recent, joined.deviation, joined.peak
+        self.tensors = [torch.from_numpy(np.ascontiguousarray(x)).to(device) for x in arrays]
+        self.sizes = np.array([len(windows) for windows in train])
+        chance = self.sizes**BALANCE
+        self.chance = chance / chance.sum()
+        self.first = np.cumsum(self.sizes) - self.sizes
+        self.batch_size = config.batch_size
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Sequence[Tensor]]:
+        while True:
+            item = rng.choice(len(self.sizes), self.batch_size, p=self.chance)
+            place = self.first[item] + rng.integers(0, self.sizes[item])
+            index = torch.from_numpy(place).to(self.tensors[0].device)
+            yield [tensor[index] for tensor in self.tensors]
+
+
+def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelConfig) -> float:
+    """Return the mean over items of the pinball loss on the calibration part."""
+    levels = torch.tensor(model.quantile_levels)
+    losses = []
+    for windows in data.calibration:
+        predicted = torch.from_numpy(network_deviation(network, windows))
+        losses.append(float(pinball(predicted, torch.from_numpy(windows.deviation), levels)))
+    return float(np.mean(losses))
+
+
+def _measure(sampler: _Sampler, config: TrainConfig, device: torch.device) -> float:
+    """Return the seconds that one step takes, on a network that is thrown away."""
+    short = replace(config, steps_per_epoch=TIMED_STEPS)
+    member = _Member(short, 0, device)
+    batches = sampler.batches(np.random.default_rng(0))
+    member.fit_epoch(batches)  # warms caches and allocators up
+    begin = time.perf_counter()
+    member.fit_epoch(batches)
+    return (time.perf_counter() - begin) / TIMED_STEPS
+
+
+def fit_ensemble(
+    data: FittingData,
+    config: TrainConfig,
+    *,
+    report: Callable[[EpochReport], None] = lambda _: None,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[Ensemble, TrainConfig]:
+    """Return the fitted networks and the config that was carried out within the time budget.
+
+    With ``checkpoints`` that hold a state, the run goes on from there. A budget that is overrun all
+    the same ends the run after the epoch at hand.
+    """
+    device, end = pick_device(config.device), _end_of(config)
+    sampler = _Sampler(data.train, config, device)
+    stored = checkpoints.load() if checkpoints else None
+    if stored is not None and "plan" in stored:
+        members, epochs, steps = (int(x) for x in stored["plan"])
+        config = replace(config, members=members, epochs=epochs, steps_per_epoch=steps)
+    elif config.time_budget is not None:
+        config = planned(config, _measure(sampler, config, device))
+    plan = np.array([config.members, config.epochs, config.steps_per_epoch])
+    done: Tensors = {} if stored is None else {k: v for k, v in stored.items() if k[0].isdigit()}
+    finished = len({name.partition(".")[0] for name in done})
+    for number in range(finished, config.members):
+        if number and time.perf_counter() > end:
+            break
+        member = _Member(config, number, device)
+        if stored is not None and int(stored["counters"][0]) == number:
+            member.restore(stored)
+        while not member.is_finished and (member.epoch == 0 or time.perf_counter() < end):
+            begin = time.perf_counter()
+            rng = np.random.default_rng(_seed(config.seed, number, member.epoch, 1))
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_seed(config.seed, number, member.epoch, 2))
+                loss = member.fit_epoch(sampler.batches(rng))
+            calibration_loss = _calibration_loss(member.average, data, config.model)
+            member.judge(calibration_loss)
+            if checkpoints:
+                checkpoints.save({**done, **member.state(), "plan": plan})
+            report(
+                EpochReport(
+                    number, config.members, member.epoch, config.epochs, loss, calibration_loss,
+                    time.perf_counter() - begin,
+                )
+            )  # fmt: skip
+        best = {name: value.cpu().numpy() for name, value in member.best.state_dict().items()}
+        done |= {f"{number}.{name}": value for name, value in best.items()}
+    ensemble = Ensemble.from_tensors(config.model, done)
+    return ensemble, replace(config, members=len(ensemble.networks))
+
+
+def _end_of(config: TrainConfig) -> float:
+    """Return when the budget is spent: a machine that slows down ends with what it has."""
+    if config.time_budget is None:
+        return math.inf
+    return time.perf_counter() + config.time_budget.total_seconds()

@@ -1,0 +1,192 @@
+"""The learned baselines, fitted by scikit-learn on the very windows that the LSTM sees.
+
+Axes: a table has one row per window and step ahead, ``(windows * horizon, columns)``.
+Fitted estimators are kept as plain arrays, never as pickles; so scikit-learn, which is 90 MB of
+memory, is loaded to fit and not to serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from forecaster.data.series import Block
+from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, Windows
+from forecaster.models.naive import Spread
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+RIDGE, BOOSTING = "ridge", "boosting"
+# Samples of the recent past that enter a row as they are; the older ones enter as means.
+RECENT_SAMPLES, RECENT_MEANS, RECENT_CHANNELS = 5, (15, 60), 2
+# A target further off than this many noise scales pulls a least-squares fit as if it were here.
+CLIP = 20.0
+RIDGE_PENALTY = 10.0
+BOOSTING_SETTINGS: dict[str, Any] = {
+    "max_iter": 80,
+    "max_depth": 6,
+    "learning_rate": 0.1,
+    "min_samples_leaf": 50,
+    "early_stopping": False,
+}
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+def column_count(context_length: int) -> int:
+    """Return how many columns `table` has."""
+    past = min(RECENT_SAMPLES, context_length) + len(RECENT_MEANS)
+    return HORIZON_FEATURES + CONTEXT_FEATURES + RECENT_CHANNELS * past
+
+
+def table(windows: Windows) -> Block:
+    """Return the rows of the windows, ``(windows, horizon, columns)``."""
+    recent = windows.recent[:, :, :RECENT_CHANNELS]
+    parts = [recent[:, -RECENT_SAMPLES:].reshape(len(windows), -1)]
+    parts += [recent[:, -length:].mean(axis=1) for length in RECENT_MEANS]
+    window = np.concatenate([windows.context, *parts], axis=1)
+    horizon = windows.horizon.shape[1]
+    repeated = np.broadcast_to(window[:, None], (len(windows), horizon, window.shape[1]))
+    return np.concatenate([windows.horizon, repeated], axis=2, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeBaseline:
+    """A straight line per step ahead: ``weights`` (horizon, columns), ``offset`` (horizon,)."""
+
+    weights: Block
+    offset: Block
+
+    @classmethod
+    def fit(cls, windows: Windows) -> RidgeBaseline:
+        from sklearn.linear_model import Ridge  # noqa: PLC0415
+
+        rows, target = table(windows), np.clip(windows.deviation, -CLIP, CLIP)
+        weights, offsets = [], []
+        for step in range(rows.shape[1]):
+            known = np.isfinite(target[:, step])
+            line = Ridge(alpha=RIDGE_PENALTY).fit(rows[known, step], target[known, step])
+            weights.append(line.coef_)
+            offsets.append(line.intercept_)
+        return cls(np.array(weights, dtype=np.float32), np.array(offsets, dtype=np.float32))
+
+    def predict(self, windows: Windows, quantile_levels: Sequence[float]) -> Spread:
+        """Return the same line at every level: calibration tells them apart."""
+        line = np.einsum("nhc,hc->nh", table(windows), self.weights) + self.offset
+        centre = np.repeat(line[:, :, None], len(quantile_levels), axis=2)
+        return Spread(windows.restore(centre.astype(np.float32)), windows.scale)
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        return {"weights": self.weights, "offset": self.offset}
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors) -> RidgeBaseline:
+        return cls(tensors["weights"], tensors["offset"])
+
+
+@dataclass(frozen=True, eq=False)
+class BoostingBaseline:
+    """Gradient-boosted quantiles: per level, trees of equal depth in full binary layout.
+
+    ``feature`` and ``threshold`` are ``(levels, trees, 2 ** depth - 1)``, ``leaf`` is
+    ``(levels, trees, 2 ** depth)``, ``start`` is ``(levels,)``. From node ``i`` a row goes to
+    ``2 i + 1`` if its feature is at most the threshold, else to ``2 i + 2``.
+    """
+
+    feature: npt.NDArray[np.int64]
+    threshold: Block
+    leaf: Block
+    start: Block
+
+    @classmethod
+    def fit(cls, windows: Windows, quantile_levels: Sequence[float]) -> BoostingBaseline:
+        from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415
+
+        rows, target = table(windows), windows.deviation
+        known = np.isfinite(target)
+        forests = []
+        for level in quantile_levels:
+            forest = HistGradientBoostingRegressor(
+                loss="quantile", quantile=level, random_state=0, **BOOSTING_SETTINGS
+            )
+            forests.append(_full_trees(forest.fit(rows[known], target[known])))
+        feature, threshold, leaf, start = (np.stack(part) for part in zip(*forests, strict=True))
+        return cls(feature, threshold, leaf, start)
+
+    def predict(self, windows: Windows) -> Spread:
+        rows = table(windows)
+        flat = rows.reshape(-1, rows.shape[2])
+        levels = [self._predict_level(flat, k) for k in range(len(self.start))]
+        centre = np.stack(levels, axis=1).reshape(*rows.shape[:2], -1)
+        return Spread(windows.restore(np.sort(centre, axis=2)), windows.scale)
+
+    def _predict_level(self, rows: Block, k: int) -> Block:
+        total = np.full(len(rows), self.start[k], dtype=np.float32)
+        inner = self.feature.shape[2]
+        depth = inner.bit_length()
+        for first in range(0, len(rows), 8192):  # rows that stay in the processor's cache
+            block = rows[first : first + 8192]
+            at = np.arange(len(block))
+            for feature, threshold, leaf in zip(
+                self.feature[k], self.threshold[k], self.leaf[k], strict=True
+            ):
+                node = np.zeros(len(block), dtype=np.int64)
+                for _ in range(depth):
+                    right = block[at, feature[node]] > threshold[node]
+                    node = 2 * node + 1 + right
+                total[first : first + 8192] += leaf[node - inner]
+        return total
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            "feature": self.feature.astype(np.int16),
+            "threshold": self.threshold,
+            "leaf": self.leaf,
+            "start": self.start,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors) -> BoostingBaseline:
+        feature = tensors["feature"].astype(np.int64)
+        return cls(feature, tensors["threshold"], tensors["leaf"], tensors["start"])
+
+
+def _full_trees(
+    forest: HistGradientBoostingRegressor,
+) -> tuple[npt.NDArray[np.int64], Block, Block, Block]:
+    """Return the fitted trees as full binary trees; a test holds them to ``forest.predict``.
+
+    scikit-learn offers no public view of these nodes; the private one has kept its form since 0.24.
+    """
+    depth = BOOSTING_SETTINGS["max_depth"]
+    trees = [predictors[0].nodes for predictors in forest._predictors]
+    inner = 2**depth - 1
+    feature = np.zeros((len(trees), inner), dtype=np.int64)
+    # Where both ways lead to the same leaf, all go left; a stored model holds no infinity.
+    threshold = np.full((len(trees), inner), np.finfo(np.float32).max, dtype=np.float32)
+    leaf = np.zeros((len(trees), inner + 1), dtype=np.float32)
+    for t, nodes in enumerate(trees):
+        places = [(0, 0)]  # (node of scikit-learn, node of the full tree)
+        while places:
+            old, new = places.pop()
+            node = nodes[old]
+            if new >= inner:
+                leaf[t, new - inner] = node["value"]
+            elif node["is_leaf"]:  # both ways lead to the same leaf
+                places += [(old, 2 * new + 1), (old, 2 * new + 2)]
+            else:
+                feature[t, new] = node["feature_idx"]
+                threshold[t, new] = _at_most(node["num_threshold"])
+                places += [(int(node["left"]), 2 * new + 1), (int(node["right"]), 2 * new + 2)]
+    start = np.asarray(forest._baseline_prediction, dtype=np.float32).reshape(())
+    return feature, threshold, leaf, start
+
+
+def _at_most(threshold: float) -> np.float32:
+    """Return the largest float32 not above ``threshold``: float32 rows then go the same way."""
+    rounded = np.float32(threshold)
+    return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

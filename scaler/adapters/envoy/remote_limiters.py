@@ -1,0 +1,55 @@
+"""Limiters whose leases are asked for over HTTP: for a decider that stands beside Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
+from scaler.gateway.poller import Poller
+
+
+class PolledLimiters:
+    """Keeps the limiters of these services while it is a context.
+
+    Args:
+        services: each what it is, and who asks.
+        endpoint: URL of tidegate, without a path.
+        token_file: with its bearer token; None: it asks for none.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[LimiterSettings],
+        endpoint: str,
+        token_file: Path | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._limiters = {one.service: LeaseLimiter(one) for one in services}
+        self._pollers = [
+            Poller(one, endpoint, token_file=token_file, clock=clock, rng=random.Random())  # noqa: S311 - jitter
+            for one in self._limiters.values()
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> PolledLimiters:
+        self._tasks = [asyncio.create_task(poller.run()) for poller in self._pollers]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def limiter(self, service: str) -> LeaseLimiter | None:
+        """Return the limiter of a service; None: it is none of those."""
+        return self._limiters.get(service)

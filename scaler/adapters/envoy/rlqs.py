@@ -1,0 +1,148 @@
+"""Envoy's rate limit quota service, version 3: each stream is a gateway that counts by itself.
+
+`scaler.adapters.envoy.rlqs_stream` decides; here is what goes over the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from envoy.service.rate_limit_quota.v3 import rlqs_pb2
+from envoy.type.v3 import ratelimit_strategy_pb2, token_bucket_pb2
+
+from scaler.adapters.envoy.messages import read_by
+from scaler.adapters.envoy.quotas import Quota
+from scaler.adapters.envoy.rlqs_stream import Action, Assignment, BucketId, QuotaStream
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.limits.descriptors import DOMAIN
+
+NAME = "envoy.service.rate_limit_quota.v3.RateLimitQuotaService"
+# How often a stream looks whether its lease has changed: a fall must not wait for a report.
+BEAT_S = 0.5
+MOST_STREAMS = 1000
+
+_Strategy = ratelimit_strategy_pb2.RateLimitStrategy
+_Response = rlqs_pb2.RateLimitQuotaResponse
+
+
+class QuotaService:
+    """Serves streams.
+
+    Args:
+        desk: that hands out shares; streams are served on its event loop.
+        clock: the desk's.
+    """
+
+    def __init__(self, lease_service: LeaseService, clock: Callable[[], float]) -> None:
+        self._lease_service, self._clock = lease_service, clock
+        self._instances: set[str] = set()
+        self._closed = asyncio.Event()
+
+    def add(self, server: Any) -> str:  # noqa: ANN401 - the library has no types
+        """Add the service to a `grpc.aio.Server`; return its full name."""
+        method = grpc.stream_stream_rpc_method_handler(
+            self.stream,
+            request_deserializer=partial(read_by, rlqs_pb2.RateLimitQuotaUsageReports),
+            response_serializer=_Response.SerializeToString,
+        )
+        methods = {"StreamRateLimitQuotas": method}
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(NAME, methods)])
+        return NAME
+
+    def close(self) -> None:
+        """End all streams: Envoys keep what they are assigned, and come back."""
+        self._closed.set()
+
+    async def stream(
+        self,
+        reports: AsyncIterator[Any],
+        context: Any,  # noqa: ANN401 - the library has no types
+    ) -> AsyncIterator[Any]:
+        """Answer usage reports with assignments until Envoy ends the stream."""
+        if len(self._instances) >= MOST_STREAMS:
+            full = f"{MOST_STREAMS} streams are open already; come back later"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
+        instance = self._instance(context.peer())
+        self._instances.add(instance)
+        stream, came = QuotaStream(self._lease_service, instance), asyncio.Event()
+        reading = asyncio.create_task(self._read(reports, stream, came))
+        closing = asyncio.create_task(self._closed.wait())
+        try:
+            while not (reading.done() or closing.done()):
+                actions = stream.actions(self._clock())
+                if actions:
+                    yield _response(actions)
+                news = asyncio.create_task(came.wait())
+                await asyncio.wait((news, closing), timeout=BEAT_S, return_when="FIRST_COMPLETED")
+                news.cancel()
+                came.clear()
+            fault = reading.result() if reading.done() else None
+        finally:
+            reading.cancel()
+            closing.cancel()
+            self._instances.discard(instance)
+        if fault:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
+
+    async def _read(
+        self, reports: AsyncIterator[Any], stream: QuotaStream, came: asyncio.Event
+    ) -> str | None:
+        """Take in reports until there are no more; return what is wrong with one."""
+        domain = ""
+        try:
+            async for report in reports:
+                if report is None:
+                    return "this is no RateLimitQuotaUsageReports"
+                domain = domain or report.domain
+                if domain != DOMAIN:
+                    return f"the domain is {domain[:80]!r}, but must be {DOMAIN!r}"
+                for usage in report.bucket_quota_usages:
+                    bucket = tuple(sorted(usage.bucket_id.bucket.items()))
+                    requests = usage.num_requests_allowed + usage.num_requests_denied
+                    stream.used(bucket, requests, self._clock())
+                came.set()
+        finally:
+            came.set()
+        return None
+
+    def _instance(self, peer: str) -> str:
+        """Return a name that the same Envoy gets again when it comes back, share and all."""
+        host = unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]") or "local"
+        name = "rlqs-" + "".join(c if c.isalnum() or c in ".:" else "-" for c in host)[:100]
+        return next(
+            n for i in range(MOST_STREAMS + 1) if (n := f"{name}-{i}") not in self._instances
+        )
+
+
+def _response(actions: list[Action]) -> Any:  # noqa: ANN401 - the messages have no types
+    return _Response(bucket_action=[_action(*action) for action in actions])
+
+
+def _action(bucket: BucketId, assignment: Assignment | None) -> Any:  # noqa: ANN401 - as above
+    name = rlqs_pb2.BucketId(bucket=dict(bucket))
+    actions = _Response.BucketAction
+    if assignment is None:
+        return actions(bucket_id=name, abandon_action=actions.AbandonAction())
+    given = actions.QuotaAssignmentAction(
+        assignment_time_to_live={"seconds": assignment.ttl_s},
+        rate_limit_strategy=_strategy(assignment.quota),
+    )
+    return actions(bucket_id=name, quota_assignment_action=given)
+
+
+def _strategy(quota: Quota | None) -> Any:  # noqa: ANN401 - as above
+    if quota is None:
+        return _Strategy(blanket_rule=_Strategy.ALLOW_ALL)
+    if not quota.tokens:
+        return _Strategy(blanket_rule=_Strategy.DENY_ALL)
+    bucket = token_bucket_pb2.TokenBucket(
+        max_tokens=quota.most,
+        tokens_per_fill={"value": quota.tokens},
+        fill_interval={"seconds": quota.interval_s},
+    )
+    return _Strategy(token_bucket=bucket)

@@ -1,0 +1,107 @@
+"""Envoy's rate limit service, version 3: one call, one decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import grpc
+from envoy.config.core.v3 import base_pb2
+from envoy.service.ratelimit.v3 import rls_pb2
+
+from scaler.adapters.envoy.messages import read_by
+from scaler.adapters.http.problems import RequestProblem
+from scaler.limits.descriptors import (
+    Descriptor,
+    DescriptorCall,
+    DescriptorReply,
+    DescriptorStatus,
+    as_limit,
+    fault_of,
+)
+
+NAME = "envoy.service.ratelimit.v3.RateLimitService"
+# What a request carries on after a limit was decided on it. Where it is missing, tidegate was not
+# asked or had nothing to say: a second limit in Envoy can be for just those requests.
+CHECKED = ("x-tidegate", "checked")
+
+_Response = rls_pb2.RateLimitResponse
+
+
+def add_rate_limit_service(
+    server: Any,  # noqa: ANN401 - the library has no types
+    decide: Callable[[DescriptorCall], DescriptorReply],
+) -> str:
+    """Add the service to a `grpc.aio.Server`; return its full name.
+
+    Args:
+        server: on whose event loop ``decide`` may be called.
+        decide: raises `RequestProblem` where it cannot.
+    """
+
+    async def should_rate_limit(request: Any, context: Any) -> Any:  # noqa: ANN401 - as above
+        if request is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this is no RateLimitRequest")
+        call = _call(request)
+        fault = fault_of(call)
+        if fault is not None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
+        try:
+            return _response(decide(call))
+        except RequestProblem as refused:
+            # Envoy's failure mode decides, and its health check finds who can answer.
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(refused))
+
+    method = grpc.unary_unary_rpc_method_handler(
+        should_rate_limit,
+        request_deserializer=partial(read_by, rls_pb2.RateLimitRequest),
+        response_serializer=_Response.SerializeToString,
+    )
+    methods = {"ShouldRateLimit": method}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(NAME, methods)])
+    return NAME
+
+
+def _call(request: Any) -> DescriptorCall:  # noqa: ANN401 - the messages have no types
+    return DescriptorCall(
+        request.domain,
+        tuple(
+            Descriptor(
+                tuple((entry.key, entry.value) for entry in one.entries),
+                one.hits_addend.value if one.HasField("hits_addend") else None,
+            )
+            for one in request.descriptors
+        ),
+        request.hits_addend,
+    )
+
+
+def _response(reply: DescriptorReply) -> Any:  # noqa: ANN401 - as above
+    checked = all(status.limit_qps is not None for status in reply.statuses)
+    return _Response(
+        overall_code=_code(reply.over),
+        statuses=[_status(status) for status in reply.statuses],
+        response_headers_to_add=[_header(*one) for one in reply.headers],
+        request_headers_to_add=[_header(*CHECKED)] if checked else [],
+    )
+
+
+def _status(status: DescriptorStatus) -> Any:  # noqa: ANN401 - as above
+    told = _Response.DescriptorStatus(code=_code(status.over))
+    if status.limit_qps is None:
+        return told
+    requests, unit = as_limit(status.limit_qps)
+    told.current_limit.requests_per_unit = requests
+    told.current_limit.unit = int(unit)
+    told.limit_remaining = status.remaining
+    told.duration_until_reset.FromMilliseconds(round(status.reset_s * 1000))
+    return told
+
+
+def _header(key: str, value: str) -> Any:  # noqa: ANN401 - as above
+    return base_pb2.HeaderValue(key=key, value=value)
+
+
+def _code(over: bool) -> int:
+    return int(_Response.OVER_LIMIT if over else _Response.OK)

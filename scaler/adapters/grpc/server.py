@@ -1,0 +1,152 @@
+"""The gRPC server, on the event loop that HTTP is served on: the desk is confined to that loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from scaler.adapters.grpc.access import TokenCheck
+from scaler.adapters.http.auth import Tokens
+from scaler.adapters.http.server import Address, Tls
+from scaler.errors import ServingError
+
+LOG = logging.getLogger(__name__)
+# Calls that run when the server stops have this long; a stream is cut off then.
+GRACE_S = 2.0
+# How often it is looked whether the services still serve.
+BEAT_S = 0.5
+MOST_BYTES = 256 * 1024
+MOST_CALLS = 2000
+
+OPTIONS = (
+    # Without it a second server on the same port would silently take half of the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MOST_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A service to host.
+
+    Attributes:
+        add: adds it to a `grpc.aio.Server` and returns its full name, package included.
+        serves: whether it can answer now; the health service says so under that name.
+        close: is called when the server stops, so that streams may end by themselves.
+        by_certificate: a verified client certificate will do, for its clients know no tokens.
+    """
+
+    add: Callable[[Any], str]
+    serves: Callable[[], bool]
+    close: Callable[[], None] = lambda: None
+    by_certificate: bool = False
+
+
+class RpcServer:
+    """An async context manager: listens from entry to exit.
+
+    Args:
+        address: where to listen.
+        hosted: the services.
+        fresh: whether the board is; the health of the server as a whole.
+        tokens: of which a caller must show one; None: nobody is asked.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        hosted: Sequence[Hosted],
+        fresh: Callable[[], bool],
+        tokens: Tokens | None = None,
+    ) -> None:
+        self._address, self._hosted, self._tokens = address, tuple(hosted), tokens
+        self._serves: dict[str, Callable[[], bool]] = {"": fresh}
+        self._health = health.aio.HealthServicer()
+        self._server: Any = None
+        self._beat: asyncio.Task[None] | None = None
+        self.port = address.port
+
+    async def __aenter__(self) -> RpcServer:
+        check = TokenCheck(self._tokens) if self._tokens is not None else None
+        self._server = grpc.aio.server(
+            interceptors=[check] if check else [],
+            options=OPTIONS,
+            maximum_concurrent_rpcs=MOST_CALLS,
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        verified = self._address.tls is not None and self._address.tls.client_ca is not None
+        for one in self._hosted:
+            name = one.add(self._server)
+            self._serves[name] = one.serves
+            if check is not None and verified and one.by_certificate:
+                check.exempt(name)
+        self.port = self._bound()
+        await self._look()
+        await self._server.start()
+        self._beat = asyncio.create_task(self._looking())
+        LOG.info("grpc host=%s port=%d services=%s", self._address.host, self.port, self.services)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        await self._health.enter_graceful_shutdown()
+        for one in self._hosted:
+            one.close()
+        await self._server.stop(GRACE_S)
+
+    @property
+    def services(self) -> list[str]:
+        """Full names of what is hosted."""
+        return [name for name in self._serves if name]
+
+    def _bound(self) -> int:
+        host, port = self._address.host, self._address.port
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if self._address.tls is None:
+                bound = self._server.add_insecure_port(place)
+            else:
+                credentials = _credentials(self._address.tls)
+                bound = self._server.add_secure_port(place, credentials)
+        except RuntimeError as error:
+            raise ServingError(f"cannot listen on {place} for gRPC: {error}") from error
+        if not bound:
+            raise ServingError(f"cannot listen on {place} for gRPC")
+        return int(bound)
+
+    async def _looking(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        states = health_pb2.HealthCheckResponse
+        for name, serves in self._serves.items():
+            await self._health.set(name, states.SERVING if serves() else states.NOT_SERVING)
+
+
+def _credentials(tls: Tls) -> Any:  # noqa: ANN401 - the library has no types
+    """Return what the server shows and asks for.
+
+    Raises:
+        ServingError: a file cannot be read, or is no certificate.
+    """
+    tls.context()  # says which file is wrong; gRPC would only say that it cannot listen
+    ca = tls.client_ca.read_bytes() if tls.client_ca is not None else None
+    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+    return grpc.ssl_server_credentials([pair], ca, require_client_auth=ca is not None)

@@ -1,0 +1,229 @@
+"""Our own series for Prometheus.
+
+Gauges are read from the latest board when Prometheus asks, so a policy that is gone leaves none
+behind. Counters are counted by who publishes, and are safe to use from any thread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from scaler.adapters.http.lease_document import is_trusted
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import ConditionKind, ServiceView, Snapshot
+from scaler.decision.trust import Standing
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_Value = Callable[[ServiceView], float | int | None]
+
+# Name, help, and the value for one service; one that is None or NaN has no sample.
+_GAUGES: tuple[tuple[str, str, _Value], ...] = (
+    (
+        "tidegate_forecast_age_seconds",
+        "Seconds from the forecast's origin to the tick.",
+        lambda view: view.at - view.forecast.origin if view.forecast else None,
+    ),
+    (
+        "tidegate_forecast_coverage_ratio",
+        "Share of the lead times of late whose demand lay within what was foreseen.",
+        lambda view: view.trust.coverage if view.trust else None,
+    ),
+    (
+        "tidegate_forecast_skill_ratio",
+        "Loss of the forecast relative to that of the last value; below 1 is better.",
+        lambda view: view.trust.skill if view.trust else None,
+    ),
+    (
+        "tidegate_forecast_trusted",
+        "1 if the forecast is acted on, 0 if the service is scaled reactively.",
+        lambda view: float(is_trusted(view)),
+    ),
+    (
+        "tidegate_observed_requests_per_second",
+        "Demand offered now, admitted or not.",
+        lambda view: view.observed_qps,
+    ),
+    (
+        "tidegate_demand_requests_per_second",
+        "Demand to be ready for.",
+        lambda view: view.decision.demand.qps if view.decision else None,
+    ),
+    (
+        "tidegate_floor_replicas",
+        "The floor that was decided.",
+        lambda view: view.decision.plan.replicas if view.decision else None,
+    ),
+    (
+        "tidegate_replica_capacity_requests_per_second",
+        "What one ready replica is believed to sustain within the SLO.",
+        lambda view: view.decision.capacity.qps if view.decision else None,
+    ),
+    ("tidegate_replicas", "Replicas there are.", lambda view: view.replicas),
+    ("tidegate_ready_replicas", "Replicas that are ready.", lambda view: view.ready),
+    (
+        "tidegate_plain_hpa_replicas",
+        "Replicas that a plain HPA would have.",
+        lambda view: view.hpa_replicas,
+    ),
+    (
+        "tidegate_limit_requests_per_second",
+        "What all gateways together may admit.",
+        lambda view: view.published_limit.limit.qps if view.published_limit else None,
+    ),
+    (
+        "tidegate_safe_limit_requests_per_second",
+        "What they admit when they have not heard of tidegate for long.",
+        lambda view: view.published_limit.safe.qps if view.published_limit else None,
+    ),
+    (
+        "tidegate_policy_error",
+        "1 if the policy could not be decided on.",
+        lambda view: float(view.error is not None),
+    ),
+)
+
+
+class Telemetry:
+    """All series of one process.
+
+    ``gateways`` returns how many gateways hold a share, by service; whoever serves them sets it.
+
+    Args:
+        holder: of the board that gauges are read from.
+    """
+
+    def __init__(self, holder: SnapshotHolder) -> None:
+        self.gateways: Callable[[], dict[str, int]] = dict
+        self.registry = CollectorRegistry()
+        self._decisions = Counter(
+            "tidegate_decisions_total", "Plans, by what bound them.", ("reason",),
+            registry=self.registry,
+        )  # fmt: skip
+        self._errors = Counter(
+            "tidegate_api_errors_total",
+            "Calls that failed, by whom was called (kubernetes, prometheus) and why.",
+            ("api", "reason"),
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "tidegate_http_requests_total", "Requests answered, by status.", ("code",),
+            registry=self.registry,
+        )  # fmt: skip
+        self._ticks = Histogram(
+            "tidegate_tick_duration_seconds", "How long ticks took.", registry=self.registry,
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60),
+        )  # fmt: skip
+        self._codes: dict[int, Counter] = {}
+        self.registry.register(_SnapshotCollector(holder, self))
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Count one tick; call it once for each board that is published."""
+        self._ticks.observe(snapshot.seconds)
+        for view in snapshot.services.values():
+            if view.decision is not None:
+                self._decisions.labels(view.decision.plan.reason.value).inc()
+
+    def failed(self, api: str, reason: str) -> None:
+        """Count a call that failed: ``api`` is kubernetes or prometheus."""
+        self._errors.labels(api, reason).inc()
+
+    def answered(self, code: int) -> None:
+        """Count an answer of the endpoint."""
+        counter = self._codes.get(code)
+        if counter is None:
+            counter = self._codes[code] = self._requests.labels(str(code))
+        counter.inc()
+
+    def exposition(self) -> bytes:
+        """Return all series as Prometheus reads them."""
+        return generate_latest(self.registry)
+
+
+class _SnapshotCollector(Collector):
+    def __init__(self, holder: SnapshotHolder, telemetry: Telemetry) -> None:
+        self._holder, self._telemetry = holder, telemetry
+
+    def collect(self) -> Iterable[Metric]:
+        posted = self._holder.latest()
+        snapshot = posted.snapshot if posted else None
+        views = list(snapshot.services.values()) if snapshot else []
+        for name, text, value in _GAUGES:
+            yield _family(name, text, views, value)
+        yield from _labelled(views)
+        yield from _ledgers(views)
+        gateways = GaugeMetricFamily(
+            "tidegate_gateways", "Gateways that hold a share.", labels=("item",)
+        )
+        for service, count in self._telemetry.gateways().items():
+            gateways.add_metric((service,), count)
+        yield gateways
+        if snapshot is not None:
+            yield GaugeMetricFamily(
+                "tidegate_tick_timestamp_seconds", "When the last tick began.", value=snapshot.at
+            )
+            yield GaugeMetricFamily(
+                "tidegate_leader", "1 if this replica acts.", value=float(snapshot.leader)
+            )
+
+
+def _family(name: str, text: str, views: list[ServiceView], value: _Value) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=("item",))
+    for view in views:
+        found = value(view)
+        if found is not None and not math.isnan(found):
+            family.add_metric((view.item_id,), float(found))
+    return family
+
+
+def _labelled(views: list[ServiceView]) -> Iterable[Metric]:
+    binding = GaugeMetricFamily(
+        "tidegate_limit_binding", "1 for what bound the limit.", labels=("item", "reason")
+    )
+    plans = GaugeMetricFamily(
+        "tidegate_floor_binding", "1 for what bound the floor.", labels=("item", "reason")
+    )
+    standing = GaugeMetricFamily(
+        "tidegate_forecast_standing", "1 for what the forecast is worth.",
+        labels=("item", "standing"),
+    )  # fmt: skip
+    conditions = GaugeMetricFamily(
+        "tidegate_condition", "1 where a condition is true.", labels=("item", "kind")
+    )
+    for view in views:
+        if view.published_limit is not None:
+            binding.add_metric((view.item_id, view.published_limit.limit.reason.value), 1.0)
+        if view.decision is not None:
+            plans.add_metric((view.item_id, view.decision.plan.reason.value), 1.0)
+        if view.trust is not None:
+            for one in Standing:
+                standing.add_metric((view.item_id, one.value), float(one is view.trust.standing))
+        told = {condition.kind: condition.status for condition in view.conditions}
+        for kind in ConditionKind:
+            if kind in told:
+                conditions.add_metric((view.item_id, kind.value), float(told[kind]))
+    return binding, plans, standing, conditions
+
+
+def _ledgers(views: list[ServiceView]) -> Iterable[Metric]:
+    replicas = CounterMetricFamily(
+        "tidegate_replica_seconds",
+        "Replica-seconds there were, and those that a plain HPA would have had.",
+        labels=("item", "scaler"),
+    )
+    short = CounterMetricFamily(
+        "tidegate_short_seconds",
+        "Seconds in which ready replicas could not serve what was offered.",
+        labels=("item", "scaler"),
+    )
+    for view in views:
+        ledger = view.ledger
+        replicas.add_metric((view.item_id, "tidegate"), ledger.replica_hours * 3600)
+        replicas.add_metric((view.item_id, "hpa"), ledger.hpa_replica_hours * 3600)
+        short.add_metric((view.item_id, "tidegate"), ledger.short_s)
+        short.add_metric((view.item_id, "hpa"), ledger.hpa_short_s)
+    return replicas, short

@@ -1,0 +1,65 @@
+"""`POST /json`: one decision, asked for as envoyproxy/ratelimit is asked over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from scaler.adapters.http.middleware import as_response, refusal
+from scaler.adapters.http.openapi import Described, problems
+from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.ratelimit_schemas import RateLimitRequestBody, RateLimitResponseBody
+from scaler.adapters.http.schemas import Problem
+from scaler.limits.descriptors import DescriptorCall, DescriptorReply, fault_of
+
+_DECIDED: Described = {
+    200: {"model": RateLimitResponseBody, "description": "It may pass."},
+    429: {
+        "model": RateLimitResponseBody | Problem,
+        "description": "It may not; `Retry-After` says when to come back.",
+    },
+}
+
+
+class _ReadAsJson(APIRoute):
+    """A route whose body is JSON, whatever its type is said to be: ``curl --data`` says a form."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def read_as_json(request: Request) -> Response:
+            others = [one for one in request.scope["headers"] if one[0] != b"content-type"]
+            headers = [*others, (b"content-type", b"application/json")]
+            return await handle(Request({**request.scope, "headers": headers}, request.receive))
+
+        return read_as_json
+
+
+def add_rate_limit(app: FastAPI, decide: Callable[[DescriptorCall], DescriptorReply]) -> None:
+    """Serve decisions.
+
+    Args:
+        app: of `create_app`.
+        decide: is called on the server's event loop; raises `RequestProblem` where it cannot.
+    """
+
+    async def should_rate_limit(request: RateLimitRequestBody) -> Response:
+        """Ask whether a request may pass; what passes is counted. As envoyproxy/ratelimit's."""
+        call = request.to_call()
+        fault = fault_of(call)
+        if fault is not None:
+            return as_response(refusal(RequestProblem(422, fault, field="body")))
+        reply = decide(call)
+        body = RateLimitResponseBody.of(reply).model_dump_json(by_alias=True, exclude_none=True)
+        headers = dict(reply.headers)
+        return Response(body, 429 if reply.over else 200, headers, "application/json")
+
+    app.router.add_api_route(
+        "/json", should_rate_limit, methods=["POST"], response_model=None,
+        responses={**_DECIDED, **problems(400, 401, 408, 413, 422, 503)}, tags=["limits"],
+        route_class_override=_ReadAsJson,
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""Envoy's rate limit messages as JSON, the way envoyproxy/ratelimit takes and gives them.
+
+Names may be written in camelCase or in snake_case, as for every protobuf message.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+from scaler.limits.descriptors import (
+    MOST_DESCRIPTORS,
+    MOST_HITS,
+    Descriptor,
+    DescriptorCall,
+    DescriptorReply,
+    DescriptorStatus,
+    as_limit,
+)
+
+Code = Literal["OK", "OVER_LIMIT"]
+UnitName = Literal["SECOND", "MINUTE", "HOUR"]
+
+REQUEST: dict[str, JsonValue] = {
+    "domain": "tidegate",
+    "descriptors": [
+        {
+            "entries": [
+                {"key": "service", "value": "prod/shop"},
+                {"key": "class", "value": "pay"},
+                {"key": "client", "value": "10.0.0.7"},
+            ]
+        }
+    ],
+}
+ANSWER: dict[str, JsonValue] = {
+    "overallCode": "OVER_LIMIT",
+    "statuses": [
+        {
+            "code": "OVER_LIMIT",
+            "currentLimit": {"requestsPerUnit": 335, "unit": "SECOND"},
+            "durationUntilReset": "0.104s",
+        }
+    ],
+    "responseHeadersToAdd": [
+        {"key": "RateLimit-Policy", "value": '"default";q=335;w=1'},
+        {"key": "RateLimit", "value": '"default";r=0;t=1'},
+        {"key": "Retry-After", "value": "1"},
+    ],
+}
+
+
+def _whole(value: object) -> object:
+    """Return a number that is written as a string, as 64 bits are in protobuf's JSON."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+Hits = Annotated[int, Field(ge=0, le=MOST_HITS)]
+Text = Annotated[str, Field(max_length=1024)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class EntryBody(_Message):
+    key: Text = ""
+    value: Text = ""
+
+
+class DescriptorBody(_Message):
+    entries: Annotated[list[EntryBody], Field(max_length=64)] = []
+    limit: dict[str, JsonValue] | None = None
+    """An override; read, and not heeded: the limit is the one that is published."""
+    hits_addend: Annotated[Hits, BeforeValidator(_whole)] | None = None
+
+
+class RateLimitRequestBody(_Message):
+    """What may pass? `envoy.service.ratelimit.v3.RateLimitRequest` as JSON."""
+
+    model_config = ConfigDict(json_schema_extra={"example": REQUEST})
+
+    domain: Text
+    descriptors: Annotated[list[DescriptorBody], Field(min_length=1, max_length=MOST_DESCRIPTORS)]
+    hits_addend: Hits = 0
+
+    def to_call(self) -> DescriptorCall:
+        return DescriptorCall(
+            self.domain,
+            tuple(
+                Descriptor(tuple((e.key, e.value) for e in one.entries), one.hits_addend)
+                for one in self.descriptors
+            ),
+            self.hits_addend,
+        )
+
+
+class CurrentLimit(_Message):
+    requests_per_unit: int = 0
+    unit: UnitName
+
+
+class StatusBody(_Message):
+    code: Code
+    current_limit: CurrentLimit | None = None
+    limit_remaining: int | None = None
+    duration_until_reset: str | None = None
+
+
+class HeaderBody(_Message):
+    key: str
+    value: str
+
+
+class RateLimitResponseBody(_Message):
+    """`envoy.service.ratelimit.v3.RateLimitResponse` as JSON; what is zero is left out."""
+
+    model_config = ConfigDict(json_schema_extra={"example": ANSWER})
+
+    overall_code: Code
+    statuses: list[StatusBody]
+    response_headers_to_add: list[HeaderBody] | None = None
+
+    @classmethod
+    def of(cls, reply: DescriptorReply) -> RateLimitResponseBody:
+        headers = [HeaderBody(key=key, value=value) for key, value in reply.headers]
+        return cls(
+            overall_code=_code(reply.over),
+            statuses=[_status(status) for status in reply.statuses],
+            response_headers_to_add=headers or None,
+        )
+
+
+def _status(status: DescriptorStatus) -> StatusBody:
+    if status.limit_qps is None:
+        return StatusBody(code=_code(status.over))
+    requests, unit = as_limit(status.limit_qps)
+    return StatusBody(
+        code=_code(status.over),
+        current_limit=CurrentLimit(requests_per_unit=requests, unit=unit.name),  # type: ignore[arg-type]
+        limit_remaining=status.remaining or None,
+        duration_until_reset=f"{status.reset_s:.3f}s",
+    )
+
+
+def _code(over: bool) -> Code:
+    return "OVER_LIMIT" if over else "OK"

@@ -1,0 +1,157 @@
+"""The routes, with what OpenAPI says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, cast
+
+from fastapi import FastAPI, Path, Query, Request
+from fastapi.routing import APIRoute
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from scaler.adapters.http.events import EventStream
+from scaler.adapters.http.lease_routes import LeaseRoutes
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.metrics import CONTENT_TYPE, Telemetry
+from scaler.adapters.http.middleware import PlainResponse, as_response
+from scaler.adapters.http.openapi import ASKING, LEASE, RENEWED, problems
+from scaler.adapters.http.schemas import ReportBody
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.adapters.http.views import (
+    Json,
+    explained,
+    forecast_view,
+    number,
+    plan_view,
+    snapshot_view,
+    whole,
+)
+from scaler.control.snapshot import ServiceView
+
+ServiceName = Annotated[
+    str, Path(description="namespace/name; the slash is part of it", examples=["prod/shop"])
+]
+
+
+class _DirectRoute(APIRoute):
+    """A route whose handler takes the request and returns the answer, with nothing in between."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        return cast("Callable[[Request], Any]", self.endpoint)
+
+
+def add_limits(app: FastAPI, limits: LeaseRoutes) -> None:
+    """Add what gateways ask for."""
+
+    async def report_counts(
+        request: Request,
+        service: ServiceName,
+        report: ReportBody,
+        view: Annotated[str, Query(description="`haproxy`: a HAProxy map")] = "json",  # noqa: ARG001
+    ) -> Response:
+        """Report what was counted; the answer is the lease, whole."""
+        return as_response(await limits.post(request, service, report))
+
+    app.add_api_route(
+        "/v1/limits/{service:path}/reports",
+        report_counts,
+        methods=["POST"],
+        response_model=None,
+        responses={**LEASE, **problems(400, 401, 404, 408, 413, 422, 429, 503)},
+        tags=["limits"],
+    )
+
+    async def read_limit(request: Request) -> PlainResponse:
+        """Ask for the lease, or wait until it is another one."""
+        # The guard has answered already, unless the path was written in an unusual way.
+        service = request.path_params["service"]
+        return await limits.get(service, request.scope, request.receive)
+
+    app.router.routes.append(
+        _DirectRoute(
+            "/v1/limits/{service:path}",
+            read_limit,
+            methods=["GET"],
+            response_model=None,
+            responses={**LEASE, **RENEWED, **problems(400, 401, 404, 422, 429, 503)},
+            openapi_extra=ASKING,
+            tags=["limits"],
+        )
+    )
+
+
+def add_views(app: FastAPI, lease_service: LeaseService, stream: EventStream) -> None:
+    """Add what people and the page look at."""
+    told = problems(401, 404, 422, 503)
+
+    def add(path: str, name: str, text: str, render: Callable[[ServiceView], Json]) -> None:
+        async def read(service: ServiceName) -> Response:
+            return JSONResponse(render(lease_service.view(service)))
+
+        app.add_api_route(
+            path + "/{service:path}", read, name=name, operation_id=name, description=text,
+            response_model=None, responses={200: {"model": dict[str, Any]}, **told},
+            tags=["services"],
+        )  # fmt: skip
+
+    add("/v1/forecasts", "read_forecast", "The forecast's fan, and its trust.", forecast_view)
+    add("/v1/plans", "read_plan", "Floor and limit, and what bound them.", plan_view)
+    add("/v1/explain", "explain", "Why, in words and in values.", explained)
+    add("/v1/services", "read_service", "All that the page shows of a service.", whole)
+
+    async def list_services() -> Response:
+        """Return a line for each service."""
+        return JSONResponse(snapshot_view(lease_service.posted().snapshot))
+
+    app.add_api_route(
+        "/v1/services", list_services, response_model=None,
+        responses={200: {"model": dict[str, Any]}, **problems(401, 503)}, tags=["services"],
+    )  # fmt: skip
+
+    async def follow(
+        service: Annotated[str | None, Query(description="sent whole, beside the others")] = None,
+    ) -> Response:
+        """Follow every tick as server-sent events: `snapshot`, and `service` where one is named."""
+        events = stream.events(service)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(events, headers=headers, media_type="text/event-stream")
+
+    app.add_api_route(
+        "/v1/stream", follow, response_model=None, tags=["services"],
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 422)},
+    )  # fmt: skip
+
+
+def add_process(
+    app: FastAPI, holder: SnapshotHolder, telemetry: Telemetry, stale_after_s: float
+) -> None:
+    """Add what a cluster asks of the process."""
+
+    async def healthz() -> Response:
+        """Whether the process answers."""
+        return JSONResponse({"status": "ok"})
+
+    async def readyz() -> Response:
+        """Whether a tick was published of late."""
+        posted = holder.latest()
+        age = posted.age_s(holder.clock()) if posted else None
+        if age is None or age >= stale_after_s:
+            detail = "no tick yet" if age is None else f"the last tick was {age:.0f} s ago"
+            return JSONResponse({"detail": detail}, 503, {"retry-after": "2"})
+        return JSONResponse({"status": "ok", "tick_age_s": number(age)})
+
+    async def metrics() -> Response:
+        """Our own series, as Prometheus reads them."""
+        return Response(telemetry.exposition(), headers={"content-type": CONTENT_TYPE})
+
+    ok: dict[int | str, dict[str, Any]] = {200: {"model": dict[str, Any]}}
+    for path, endpoint, responses in (
+        ("/healthz", healthz, ok),
+        ("/readyz", readyz, {**ok, **problems(503)}),
+        ("/metrics", metrics, {200: {"content": {"text/plain": {}}}, **problems(401)}),
+    ):
+        handler = cast("Callable[..., Awaitable[Response]]", endpoint)
+        app.add_api_route(
+            path, handler, response_model=None, response_class=Response, responses=responses,
+            tags=["process"],
+        )  # fmt: skip

@@ -1,0 +1,219 @@
+"""What goes over the wire, as pydantic sees it: reports are checked by it, answers described."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+
+from scaler.adapters.http.report import GatewayReport, points_of, thinned
+from scaler.limits.lease import MAX_QPS
+
+Count = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, le=MAX_QPS, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=63)]
+Instance = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}$")]
+
+REPORT: dict[str, JsonValue] = {
+    "instance": "gw-3",
+    "version": 812,
+    "epoch": "c0ff",
+    "holds_rps": 335,
+    "interval_s": 2,
+    "classes": {"pay": {"admitted": 231, "denied": 0}, "stress": {"admitted": 80, "denied": 920}},
+    "client_histogram": {"bounds": [1, 2, 4, 8, 400], "counts": [310, 120, 14, 0, 2]},
+}
+LEASE: dict[str, JsonValue] = {
+    "schema": 1, "service": "prod/shop", "epoch": "c0ff", "version": 812, "mode": "enforce",
+    "valid_for_s": 10, "refresh_s": 2,
+    "on_expiry": {"action": "safe", "safe_rps": 310, "max_stale_s": 120, "then": "open"},
+    "global": {"rps": 1240, "burst": 124, "max_inflight": 96},
+    "share": {"policy": "fair_demand", "rps": 335, "burst": 34, "instances": 4, "reason": "fair"},
+    "per_client": {
+        "rps": 12, "burst": 24, "abusive_above_rps": 40, "abusive_rps": 1, "reason": "limit",
+    },
+    "spare_rps": 175,
+    "classes": [
+        {"name": "pay", "priority": 0, "guaranteed_rps": 32.4, "rps": 120, "ceiling_rps": 295,
+         "reason": "demand", "then": "open"},
+        {"name": "stress", "match": {"header": "x-stress-test"}, "priority": 9,
+         "guaranteed_rps": 0, "rps": 40, "ceiling_rps": 40, "reason": "ceiling", "then": "closed"},
+    ],
+    "schedule": [{"in_s": 60, "rps": 372}, {"in_s": 300, "rps": 405}],
+    "why": {"binding": "capacity", "ready_replicas": 8, "rps_per_replica": 155,
+            "forecast_p50": 1100, "forecast_p90": 1460, "trusted": True},
+}  # fmt: skip
+
+
+class _RequestBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ClassCounts(_RequestBody):
+    admitted: Count = 0
+    denied: Count = 0
+
+
+class ClientHistogram(_RequestBody):
+    bounds: Annotated[list[Rate], Field(min_length=1, max_length=64)]
+    """Upper bounds of the buckets in requests per second, ascending."""
+    counts: Annotated[list[Count], Field(min_length=1, max_length=64)]
+    """Clients in each bucket, not cumulated."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> ClientHistogram:
+        if len(self.bounds) != len(self.counts):
+            raise ValueError(f"{len(self.bounds)} bounds and {len(self.counts)} counts")
+        if any(low >= high for low, high in zip(self.bounds, self.bounds[1:], strict=False)):
+            raise ValueError("bounds must ascend")
+        return self
+
+
+class ReportBody(_RequestBody):
+    """What a gateway counted since its report before."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"example": REPORT})
+
+    instance: Instance
+    version: Annotated[int, Field(ge=0, le=10**15)] | None = None
+    """Of the lease that it acts on."""
+    epoch: Annotated[str, Field(max_length=32)] | None = None
+    """Of that lease."""
+    holds_rps: Rate = 0.0
+    """The share of that lease; matters to a server that has just started."""
+    interval_s: Annotated[FiniteFloat, Field(gt=0, le=3600)] = 1.0
+    """Over which requests were counted."""
+    offered_rps: Rate | None = None
+    """Admitted and denied together. Left out: what was counted, by the interval."""
+    admitted: Count | None = None
+    denied: Count | None = None
+    classes: Annotated[dict[Name, ClassCounts], Field(max_length=64)] = {}
+    client_rates: Annotated[list[Rate], Field(max_length=10_000)] | None = None
+    """Requests per second of each client; or"""
+    client_histogram: ClientHistogram | None = None
+    """how many clients sent how much."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ReportBody:
+        if self.client_rates is not None and self.client_histogram is not None:
+            raise ValueError("give either client_rates or client_histogram")
+        return self
+
+    def to_said(self) -> GatewayReport:
+        classes = {
+            name: min((counts.admitted + counts.denied) / self.interval_s, MAX_QPS)
+            for name, counts in self.classes.items()
+        }
+        wants = self.offered_rps
+        if wants is None and (self.admitted is not None or self.denied is not None):
+            wants = min(((self.admitted or 0) + (self.denied or 0)) / self.interval_s, MAX_QPS)
+        if wants is None and classes:
+            wants = min(sum(classes.values()), MAX_QPS)
+        if self.client_rates:
+            rates = np.array(self.client_rates)
+            return GatewayReport(wants, classes, thinned(rates), len(rates))
+        if self.client_histogram is not None:
+            counts = np.array(self.client_histogram.counts)
+            rates = points_of(np.array(self.client_histogram.bounds), counts)
+            return GatewayReport(
+                wants, classes, rates, max(int(min(counts.sum(), 1e12)), len(rates))
+            )
+        return GatewayReport(wants, classes)
+
+
+class OnExpiryBody(BaseModel):
+    action: Literal["safe"]
+    safe_rps: float
+    max_stale_s: float
+    then: Literal["open", "closed"]
+
+
+class GlobalBody(BaseModel):
+    rps: float
+    burst: int
+    max_inflight: int | None
+
+
+class ShareBody(BaseModel):
+    policy: Literal["fair_demand"]
+    rps: float
+    burst: int
+    instances: int
+    reason: Literal["fair", "waits", "newcomer", "learning"]
+
+
+class PerClientBody(BaseModel):
+    rps: float | None
+    burst: int
+    abusive_above_rps: float | None
+    abusive_rps: float | None
+    reason: Literal["fits", "abuse", "limit"]
+
+
+class MatchBody(BaseModel):
+    header: str
+
+
+class ClassBody(BaseModel):
+    name: str
+    match: MatchBody | None = None
+    priority: int
+    guaranteed_rps: float
+    rps: float
+    ceiling_rps: float
+    reason: Literal["demand", "ceiling", "limit", "shrunk", "unknown"]
+    then: Literal["open", "closed"]
+
+
+class StepBody(BaseModel):
+    in_s: float
+    rps: float
+
+
+class WhyBody(BaseModel):
+    binding: str
+    ready_replicas: int | None
+    rps_per_replica: float | None
+    forecast_p50: float | None
+    forecast_p90: float | None
+    trusted: bool
+
+
+class LeaseBody(BaseModel):
+    """One gateway's lease. Seconds count from when it came, or was renewed by a 304."""
+
+    model_config = ConfigDict(json_schema_extra={"example": LEASE})
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    service: str
+    epoch: str
+    version: int
+    mode: Literal["recommend", "enforce"]
+    valid_for_s: float
+    refresh_s: float
+    on_expiry: OnExpiryBody
+    global_: Annotated[GlobalBody, Field(alias="global")]
+    share: ShareBody
+    per_client: PerClientBody | None
+    spare_rps: float
+    classes: list[ClassBody]
+    schedule: list[StepBody]
+    why: WhyBody
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "detail": "no service 'prod/shup'; there is prod/shop",
+                "near": ["prod/shop"],
+            }
+        }
+    )
+
+    detail: str
+    field: str | None = None
+    near: list[str] | None = None

@@ -1,0 +1,213 @@
+"""The endpoint's server: uvicorn in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+from fastapi import FastAPI
+
+from scaler.adapters.http.auth import is_loopback
+from scaler.adapters.http.header_timeout import HeaderTimeoutProtocol
+from scaler.adapters.http.settings import ApiSettings
+from scaler.errors import ServingError
+
+LOG = logging.getLogger(__name__)
+# Those who wait are answered at once when we stop, others have this long.
+GRACE_S = 3
+# All of a stop: that, and what runs beside.
+STOP_S = 7.0
+START_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificates in PEM: our own with its key; with ``client_ca`` clients must show one too."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Return what the server uses.
+
+        Raises:
+            ServingError: a file cannot be read, or is no certificate.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except OSError as error:  # ssl.SSLError is one
+            raise ServingError(
+                f"TLS cannot be set up from {self.certificate}, {self.key} "
+                f"and {self.client_ca}: {error}"
+            ) from error
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; port 0: any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    tls: Tls | None = None
+
+
+def check_access(address: Address, settings: ApiSettings) -> None:
+    """Refuse to serve everybody by mistake.
+
+    Raises:
+        ServingError: the address can be reached from elsewhere, and nobody is asked who they are.
+    """
+    asked = settings.tokens is not None or (address.tls is not None and address.tls.client_ca)
+    if not (asked or settings.allow_anonymous or is_loopback(address.host)):
+        raise ServingError(
+            f"{address.host} can be reached from elsewhere, but there is neither a token file nor "
+            "a client CA; give one, listen on 127.0.0.1, or allow anonymous access explicitly"
+        )
+
+
+class ApiServer:
+    """Serves an application until it is stopped; also a context manager.
+
+    Args:
+        app: of `create_app`.
+        address: where to listen.
+        beside: what runs on the same event loop meanwhile; entered before the first request is
+            served, left after the last one, and within two seconds.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        address: Address,
+        beside: Sequence[contextlib.AbstractAsyncContextManager[object]] = (),
+    ) -> None:
+        self._app, self._address, self._beside = app, address, tuple(beside)
+        self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: BaseException | None = None
+        context = address.tls.context() if address.tls else None
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            lifespan="on",
+            loop="asyncio",
+            http=HeaderTimeoutProtocol,
+            ws="none",
+            # A gateway asks about each two seconds: its connection is to live on meanwhile.
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_context_factory=(lambda *_: context) if context else None,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+        self._started = threading.Event()
+
+    @property
+    def port(self) -> int:
+        assert self._socket is not None, "start() comes first"
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self._address.tls else "http"
+        host = self._address.host
+        shown = f"[{host}]" if ":" in host else host
+        return f"{scheme}://{shown}:{self.port}"
+
+    def start(self) -> None:
+        """Listen, and return when requests are served.
+
+        Raises:
+            ServingError: the address is taken, or not this machine's.
+        """
+        host, port = self._address.host, self._address.port
+        self._socket = _listening(host, port)
+        self._thread.start()
+        if not self._started.wait(START_S) or self._failure is not None:
+            self._socket.close()
+            raise ServingError(f"the endpoint did not start: {self._failure}")
+        LOG.info("endpoint url=%s", self.url)
+
+    def stop(self) -> None:
+        """Answer those who wait, finish what runs, and return within `STOP_S` seconds."""
+        if not self._thread.is_alive():
+            return
+        self._server.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._app.state.close)
+        self._thread.join(STOP_S)
+        if self._thread.is_alive():
+            self._server.force_exit = True
+            LOG.warning("endpoint does not stop; it is left behind")
+
+    def __enter__(self) -> ApiServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            assert self._socket is not None
+            async with contextlib.AsyncExitStack() as stack:
+                for one in self._beside:
+                    await stack.enter_async_context(one)
+                watching = asyncio.create_task(self._watch())
+                try:
+                    await self._server.serve(sockets=[self._socket])
+                finally:
+                    watching.cancel()
+
+        try:
+            asyncio.run(serve())
+        except BaseException as error:  # noqa: BLE001 - uvicorn exits where it cannot start
+            self._failure = error
+        finally:
+            self._started.set()
+
+    async def _watch(self) -> None:
+        while not self._server.started:
+            await asyncio.sleep(0.01)
+        self._started.set()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends without delay only where the protocol is said to be TCP: else each answer, for
+    # its head and its body are two writes, waits 40 ms for an acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(4096)
+    except OSError as error:
+        listening.close()
+        raise ServingError(f"cannot listen on {host}:{port}: {error}") from error
+    return listening

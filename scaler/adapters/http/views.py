@@ -1,0 +1,265 @@
+"""What a tick says of a service, as plain values for people, the page and scripts.
+
+Unknown is null, never 0. Moments are seconds since the epoch; demand is in requests per second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from scaler.adapters.http.lease_document import is_trusted
+from scaler.control.snapshot import (
+    CostLedger,
+    PublishedForecast,
+    RecentTicks,
+    ServiceView,
+    Snapshot,
+)
+from scaler.decision.decide import Decision
+from scaler.decision.trust import Trust
+from scaler.limits.published_limit import PublishedLimit
+
+Json = dict[str, object]
+
+_DEMAND = {
+    "forecast": "the forecast of the highest demand over the lead time",
+    "observed": "what is observed now, for it is more than was foreseen",
+    "event": "an announced event",
+    "reactive": "what is observed now and a margin, for no forecast is trusted",
+    "unknown": "nothing: neither a forecast nor an observation is there",
+}
+_PLAN = {
+    "wanted": "that is what the demand asks for",
+    "needed_again": "fewer would do now, but what is stopped would soon be needed again",
+    "stabilized": "more was wanted a moment ago, and that holds for the stabilization window",
+    "step_up": "the policy allows no larger step up",
+    "step_down": "the policy allows no larger step down",
+    "min_replicas": "the policy's minimum",
+    "max_replicas": "the policy's maximum",
+    "held": "nothing is known, so the last plan holds for its lifetime",
+    "decayed": "nothing has been known for long, so it decays to the user's own floor",
+}
+_LIMIT = {
+    "capacity": "that is what the ready replicas sustain",
+    "overload": "the SLO is broken, so part of the capacity is held back",
+    "ceiling": "the policy's ceiling",
+    "nothing_ready": "no replica is ready",
+    "planned": "fewer replicas are planned than run",
+    "floor": "that is what the replicas that stay can serve",
+}
+
+
+def summary(view: ServiceView) -> Json:
+    """Return one line of a service."""
+    decision, published = view.decision, view.published_limit
+    return {
+        "service": view.item_id,
+        "at": view.at,
+        "mode": view.policy.mode.value,
+        "observed_qps": number(view.observed_qps),
+        "demand_qps": number(decision.demand.qps) if decision else None,
+        "replicas": view.replicas,
+        "ready": view.ready,
+        "floor": decision.plan.replicas if decision else None,
+        "hpa_replicas": view.hpa_replicas,
+        "limit_qps": number(published.limit.qps) if published else None,
+        "binding": published.limit.reason.value if published else None,
+        "trusted": is_trusted(view),
+        "error": view.error,
+    }
+
+
+def forecast_view(view: ServiceView) -> Json:
+    """Return the forecast and how far it is trusted."""
+    return {
+        "service": view.item_id,
+        "at": view.at,
+        "fan": _forecast(view.forecast) if view.forecast else None,
+        "trust": _trust(view.trust) if view.trust else None,
+        "trusted": is_trusted(view),
+    }
+
+
+def plan_view(view: ServiceView) -> Json:
+    """Return the floor and the limit with what bound them."""
+    policy, decision = view.policy, view.decision
+    return {
+        **summary(view),
+        "target": policy.target,
+        "min_replicas": policy.scale.min_replicas,
+        "max_replicas": policy.scale.max_replicas,
+        "wanted": decision.plan.wanted if decision else None,
+        "why": decision.why() if decision else None,
+        "limit": _published_limit(view.published_limit) if view.published_limit else None,
+        "events": [
+            {
+                "name": event.name,
+                "starts": event.starts,
+                "ends": event.ends,
+                "multiplier": event.multiplier,
+                "qps": event.qps,
+            }
+            for event in policy.events
+        ],
+    }
+
+
+def explained(view: ServiceView) -> Json:
+    """Return why: in words, and the values that they speak of."""
+    decision = view.decision
+    return {
+        "service": view.item_id,
+        "at": view.at,
+        "words": list(_words(view)),
+        "values": decision.why() if decision else None,
+        "conditions": _conditions(view),
+        "error": view.error,
+    }
+
+
+def whole(view: ServiceView) -> Json:
+    """Return all that the page shows of one service."""
+    return {
+        **plan_view(view),
+        **forecast_view(view),
+        **{key: value for key, value in explained(view).items() if key in ("words", "conditions")},
+        "recent": _recent(view.recent) if view.recent else None,
+        "ledger": _ledger(view.ledger),
+    }
+
+
+def snapshot_view(snapshot: Snapshot) -> Json:
+    """Return a tick, with one line for each service."""
+    return {
+        "tick": snapshot.tick,
+        "at": number(snapshot.at),
+        "seconds": number(snapshot.seconds),
+        "leader": snapshot.leader,
+        "services": [summary(snapshot.services[name]) for name in sorted(snapshot.services)],
+    }
+
+
+def number(value: float | None) -> float | None:
+    """Return a number as JSON has it: what is not finite is null."""
+    return round(float(value), 4) if value is not None and math.isfinite(value) else None
+
+
+def _words(view: ServiceView) -> Iterable[str]:
+    if view.error:
+        yield f"No decision: {view.error}."
+    decision = view.decision
+    if decision is not None:
+        yield from _decision_words(decision)
+    if view.published_limit is not None:
+        reason = view.published_limit.limit.reason.value
+        yield (
+            f"Gateways may admit {view.published_limit.limit.qps:.0f} requests per second: "
+            f"{_LIMIT.get(reason, reason)} ({view.published_limit.ready_replicas} ready)."
+        )
+        safe = view.policy.safe_qps
+        safe_qps = view.published_limit.safe.qps if safe is None else safe
+        yield f"If they do not hear of tidegate for long they admit {safe_qps:.0f}."
+    if view.hpa_replicas is not None:
+        yield f"A plain autoscaler would have {view.hpa_replicas} replicas now."
+    if view.trust is not None:
+        yield (
+            f"The forecast is {view.trust.standing.value}: "
+            f"{view.trust.coverage:.1%} of the lead times lay within what it foresaw."
+        )
+    for condition in view.conditions:
+        if condition.message:
+            yield f"{condition.kind.value} is {condition.status}: {condition.message}"
+
+
+def _decision_words(decision: Decision) -> Iterable[str]:
+    demand, plan = decision.demand, decision.plan
+    because = _DEMAND.get(demand.reason.value, demand.reason.value)
+    if math.isnan(demand.qps):
+        yield f"The demand to be ready for is not known; it rests on {because}."
+    else:
+        event = f" ({demand.event})" if demand.event else ""
+        yield f"Be ready for {demand.qps:.0f} requests per second: {because}{event}."
+    capacity = decision.capacity
+    yield (
+        f"One replica sustains {capacity.qps:.1f} requests per second ({capacity.reason.value}; "
+        f"between {capacity.low:.1f} and {capacity.high:.1f})."
+    )
+    wanted = "" if plan.wanted in (None, plan.replicas) else f", {plan.wanted} wanted"
+    why = _PLAN.get(plan.reason.value, plan.reason.value)
+    yield f"The floor is {plan.replicas} replicas{wanted}: {why}."
+
+
+def _forecast(published_forecast: PublishedForecast) -> Json:
+    return {
+        "origin": published_forecast.origin,
+        "step_s": published_forecast.step_s,
+        "levels": list(published_forecast.levels),
+        "values": [[number(qps) for qps in row] for row in published_forecast.values.tolist()],
+        "source": published_forecast.source,
+    }
+
+
+def _trust(trust: Trust) -> Json:
+    return {
+        "standing": trust.standing.value,
+        "level": number(trust.level),
+        "coverage": number(trust.coverage),
+        "skill": number(trust.skill),
+        "margin_qps": number(trust.margin),
+    }
+
+
+def _published_limit(published: PublishedLimit) -> Json:
+    return {
+        "qps": number(published.limit.qps),
+        "burst": published.limit.burst,
+        "max_inflight": published.limit.max_inflight,
+        "reason": published.limit.reason.value,
+        "ready_replicas": published.ready_replicas,
+        "replica_qps": number(published.replica_qps),
+        "safe_qps": number(published.safe.qps),
+        "safe_reason": published.safe.reason.value,
+        "schedule": [
+            {"in_s": step.in_s, "qps": number(step.qps), "reason": step.reason.value}
+            for step in published.schedule
+        ],
+        "classes": [
+            {
+                "name": c.name,
+                "priority": c.priority,
+                "guaranteed_qps": c.guaranteed_qps,
+                "ceiling_qps": c.ceiling_qps,
+                "then": c.then.value,
+            }
+            for c in published.classes
+        ],
+    }
+
+
+def _recent(recent: RecentTicks) -> Json:
+    names = ("stamps", "qps", "replicas", "floor", "hpa", "limit")
+    return {name: [number(x) for x in getattr(recent, name).tolist()] for name in names}
+
+
+def _ledger(ledger: CostLedger) -> Json:
+    return {
+        "seconds": number(ledger.seconds),
+        "replica_hours": number(ledger.replica_hours),
+        "hpa_replica_hours": number(ledger.hpa_replica_hours),
+        "saved_replica_hours": number(ledger.hpa_replica_hours - ledger.replica_hours),
+        "short_s": number(ledger.short_s),
+        "hpa_short_s": number(ledger.hpa_short_s),
+    }
+
+
+def _conditions(view: ServiceView) -> list[Json]:
+    return [
+        {
+            "kind": condition.kind.value,
+            "status": condition.status,
+            "reason": condition.reason,
+            "message": condition.message,
+        }
+        for condition in view.conditions
+    ]

@@ -1,0 +1,124 @@
+"""What answers of the API server say, as values: no network, no clock.
+
+Source of the shapes: kubernetes.io, "API Concepts" and the references of the kinds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from scaler.control.cluster_port import Pod
+from scaler.hpa.floor_ownership import MANAGER, ORIGINAL, Autoscaler, Target
+
+_MANAGER = re.compile(r'conflict with "([^"]*)"')
+_FLOOR = ("f:spec", "f:minReplicas")
+
+
+def said(answer: Mapping[str, Any]) -> str:
+    """Return what a Status says, in one line."""
+    return " ".join(str(answer.get("message") or answer.get("reason") or "(no reason)").split())
+
+
+def conflict_managers(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the managers that a refused server-side apply names; none in any other conflict."""
+    causes = (answer.get("details") or {}).get("causes") or []
+    found = (
+        _MANAGER.search(str(cause.get("message")))
+        for cause in causes
+        if cause.get("reason") == "FieldManagerConflict"
+    )
+    return tuple(dict.fromkeys(match[1] for match in found if match))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """Return how long an overloaded server asks to wait; the API server says whole seconds."""
+    text = headers.get("Retry-After") or "0"
+    return float(text) if text.isdigit() else 0.0
+
+
+def moment(text: str | None) -> float | None:
+    """Return the seconds since the epoch of a Time or MicroTime."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def micro_time(at: float) -> str:
+    """Return a MicroTime; without its six digits a Lease is refused with 400.
+
+    >>> micro_time(0.0)
+    '1970-01-01T00:00:00.000000Z'
+    """
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def time_text(at: float) -> str:
+    """Return a Time, which has whole seconds.
+
+    >>> time_text(0.9)
+    '1970-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def floor_entries(found: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the entries of managedFields that own ``spec.minReplicas``."""
+    for entry in found["metadata"].get("managedFields") or ():
+        fields = entry.get("fieldsV1") or {}
+        if not entry.get("subresource") and _FLOOR[1] in fields.get(_FLOOR[0], {}):
+            yield entry
+
+
+def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
+    """Return what an `autoscaling/v2` HorizontalPodAutoscaler says."""
+    meta, spec, status = found["metadata"], found["spec"], found.get("status") or {}
+    owners = [
+        owner["name"]
+        for owner in meta.get("ownerReferences") or ()
+        if owner.get("kind") == "ScaledObject"
+        and str(owner.get("apiVersion", "")).startswith("keda.sh/")
+    ]
+    entries = list(floor_entries(found))
+    written = [at for entry in entries if (at := moment(entry.get("time"))) is not None]
+    # We are the manager where we applied it; an Update under our name is what a restore left.
+    managers = dict.fromkeys(
+        entry["manager"]
+        for entry in entries
+        if entry["manager"] != MANAGER or entry.get("operation") == "Apply"
+    )
+    return Autoscaler(
+        target=Target(meta["namespace"], meta["name"]),
+        min_replicas=spec.get("minReplicas") or 1,
+        max_replicas=spec["maxReplicas"],
+        original=_kept(meta),
+        managers=tuple(managers),
+        written_at=max(written, default=None),
+        scaled_object=owners[0] if owners else None,
+        replicas=status.get("currentReplicas") or 0,
+        wants=status.get("desiredReplicas") or 0,
+        version=meta["resourceVersion"],
+    )
+
+
+def _kept(meta: Mapping[str, Any]) -> int | None:
+    text = (meta.get("annotations") or {}).get(ORIGINAL, "")
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) and int(text) >= 1 else None
+
+
+def pod(found: Mapping[str, Any]) -> Pod | None:
+    """Return a pod; None where it goes away or has ended."""
+    meta, status = found["metadata"], found.get("status") or {}
+    created = moment(meta.get("creationTimestamp"))
+    if meta.get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    if created is None:
+        return None
+    ready = (one for one in status.get("conditions") or () if one.get("type") == "Ready")
+    since = [moment(one.get("lastTransitionTime")) for one in ready if one["status"] == "True"]
+    return Pod(created, since[0] if since else None)

@@ -1,1 +1,0 @@
-"""Envoy's rate limit protocols, answered from the limits desk. They need the extra `grpc`."""

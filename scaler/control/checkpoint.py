@@ -1,0 +1,98 @@
+"""What is worth keeping of a service when this process ends, as plain values.
+
+The leader keeps it in the policy's status, so that a new pod goes on where the old one stopped:
+with the capacity that was learned, the trust that was earned or lost, and what was usual before an
+announced event. Floors need no memory: they stand in the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from scaler.decision.capacity import Capacity, CapacityReason
+from scaler.decision.trust import Standing, Trust
+
+DIGITS = 4  # of a number: what is less would be news at every tick
+_NUMBERS = tuple(f.name for f in fields(Trust) if f.name != "standing")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCheckpoint:
+    """What one service leaves behind.
+
+    Attributes:
+        capacity: that was learned; None: it is given, or not known yet.
+        factor: by which overload has lowered it.
+        usual: demand expected for the start of each event, by name.
+        trust: in the forecast; None: it has not been tried.
+    """
+
+    capacity: Capacity | None = None
+    factor: float = 1.0
+    usual: Mapping[str, float] = field(default_factory=dict)
+    trust: Trust | None = None
+
+
+EMPTY_CHECKPOINT = ServiceCheckpoint()
+
+
+def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
+    """Return a memory as JSON values.
+
+    >>> to_plain(ServiceCheckpoint(factor=0.81234567))
+    {'factor': 0.8123, 'usual': {}}
+    """
+    plain: dict[str, Any] = {
+        "factor": _rounded(checkpoint.factor),
+        "usual": {name: _rounded(qps) for name, qps in checkpoint.usual.items()},
+    }
+    if checkpoint.capacity is not None:
+        learned = checkpoint.capacity
+        plain["capacity"] = {
+            "qps": _rounded(learned.qps),
+            "reason": learned.reason.value,
+            # Rounding must not move the figure out of its span.
+            "low": min(_rounded(learned.low), _rounded(learned.qps)),
+            "high": max(_rounded(learned.high), _rounded(learned.qps)),
+        }
+    if checkpoint.trust is not None:
+        numbers = {name: _rounded(getattr(checkpoint.trust, name)) for name in _NUMBERS}
+        plain["trust"] = {**numbers, "standing": checkpoint.trust.standing.value}
+    return plain
+
+
+def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
+    """Return what `to_plain` wrote.
+
+    Raises:
+        ValueError: it was written by another version, or by somebody else.
+    """
+    if plain is None:
+        return EMPTY_CHECKPOINT
+    try:
+        capacity = plain.get("capacity")
+        trust = plain.get("trust")
+        return ServiceCheckpoint(
+            None if capacity is None else _capacity(capacity),
+            float(plain["factor"]),
+            {str(name): float(qps) for name, qps in plain["usual"].items()},
+            None if trust is None else _trust(trust),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"what was remembered is not readable: {error!r}") from error
+
+
+def _capacity(plain: Mapping[str, Any]) -> Capacity:
+    low, qps, high = (float(plain[name]) for name in ("low", "qps", "high"))
+    return Capacity(qps, CapacityReason(plain["reason"]), low, high)
+
+
+def _trust(plain: Mapping[str, Any]) -> Trust:
+    numbers = {name: float(plain[name]) for name in _NUMBERS}
+    return Trust(**numbers, standing=Standing(plain["standing"]))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,218 @@
+"""What the loop needs of a cluster, as values and as a protocol: it knows no Kubernetes.
+
+Every method may be called from any thread at any time. Moments are seconds since the epoch;
+what is not known is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from scaler.control.snapshot import Condition
+from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Refusal, Target
+from scaler.policy.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod that is not going away.
+
+    Attributes:
+        ready_at: since when it is Ready; None: it is starting.
+    """
+
+    created_at: float
+    ready_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledWorkload:
+    """What an autoscaler scales, as it stands.
+
+    Attributes:
+        asleep: it was scaled to 0, where a floor does nothing; `Cluster.wake` it.
+    """
+
+    autoscaler: Autoscaler
+    pods: tuple[Pod, ...]
+    asleep: bool = False
+
+    @property
+    def ready_at(self) -> tuple[float, ...]:
+        """Return since when each Ready pod is, the eldest first."""
+        return tuple(sorted(pod.ready_at for pod in self.pods if pod.ready_at is not None))
+
+    @property
+    def starting_at(self) -> tuple[float, ...]:
+        """Return when each pod was created that is not Ready, the eldest first."""
+        return tuple(sorted(pod.created_at for pod in self.pods if pod.ready_at is None))
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class PolicyObject:
+    """A DemandPolicy as the cluster keeps it.
+
+    Attributes:
+        uid: of the object; another one of the same name has another.
+        policy: None where the object is wrong; ``faults`` says how.
+        deleting: somebody has deleted it, and it waits until its floor is restored.
+        guarded: it cannot go before that.
+        published: what the leader keeps of it for who comes after it (`PolicyStatus.published`).
+    """
+
+    item_id: str
+    uid: str
+    generation: int
+    policy: Policy | None
+    faults: tuple[str, ...] = ()
+    deleting: bool = False
+    guarded: bool = False
+    published: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class PolicyStatus:
+    """What a DemandPolicy's status is to say.
+
+    Attributes:
+        generation: of the policy that this was decided on.
+        published: what outlives the leader, as plain JSON values; see `checkpoint`.
+    """
+
+    generation: int
+    floor: int | None = None
+    demand_qps: float | None = None
+    limit_qps: float | None = None
+    trusted: bool | None = None
+    conditions: tuple[Condition, ...] = ()
+    published: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        kinds = [one.kind for one in self.conditions]
+        if len(set(kinds)) != len(kinds):  # the API server refuses it
+            raise ValueError(f"conditions are {kinds}, but each kind has one")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A Kubernetes Event: a change of mind, for a person.
+
+    Attributes:
+        reason: in CamelCase, such as FloorRaised; action: what was done, such as Raise.
+        warning: something is wrong, rather than as it should be.
+    """
+
+    reason: str
+    message: str
+    action: str = "Decide"
+    warning: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.reason.isalnum() or not self.reason[0].isupper():
+            raise ValueError(f"reason is {self.reason!r}, but must be one word in CamelCase")
+
+
+@dataclass(frozen=True, slots=True)
+class FloorOutcome:
+    """What became of a floor.
+
+    Attributes:
+        floor: that stands now; None where that is not known.
+        moved: whether something was written.
+        refusal: why it is not what was wished for; None: it is, within the bounds.
+        manager: who contests it; message: the remedy, for the condition.
+    """
+
+    floor: int | None
+    moved: bool = False
+    refusal: Refusal | None = None
+    manager: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterContact:
+    """How well the cluster is seen.
+
+    Attributes:
+        silent_s: since it was last heard of; infinite: never.
+        errors: calls that failed for good, by kind.
+    """
+
+    silent_s: float
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+
+class Cluster(Protocol):
+    """Raises `ClusterError` alone; after that nothing is half-written."""
+
+    def policies(self) -> Mapping[str, PolicyObject]:
+        """Return the DemandPolicies by item_id, from memory; makes no call."""
+
+    def observe(self, target: Target) -> ScaledWorkload:
+        """Return an autoscaler and its pods, from memory where it is fresh.
+
+        Raises:
+            ClusterAbsentError: there is no such autoscaler, or nothing that it scales.
+            ClusterUnreachableError: what is remembered is too old to act on.
+        """
+
+    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+        """Let a floor stand, with the user's own kept beside it in the same write."""
+
+    def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
+        """Put the user's own floor back and leave nothing of ours; done twice, it does nothing.
+
+        Args:
+            target: that need not exist any more.
+            policy_min: what to fall back to where the user's own floor is not known any more.
+        """
+
+    def raised(self) -> tuple[Autoscaler, ...]:
+        """Return the autoscalers with anything of ours in them, from memory; makes no call.
+
+        What no policy names any more, since its target was changed, is to be restored.
+        """
+
+    def wake(self, target: Target, replicas: int) -> bool:
+        """Scale a workload at 0 replicas up; return whether it was at 0."""
+
+    def guard(self, item_id: str) -> bool:
+        """Keep a policy from going away before its floor is restored; False if it is gone."""
+
+    def release(self, item_id: str) -> bool:
+        """Let a policy go; False if it is gone already."""
+
+    def publish(self, item_id: str, status: PolicyStatus, *, now: float) -> bool:
+        """Write a policy's status if it says something new; return whether it did."""
+
+    def tell(self, item_id: str, notice: Notice, *, now: float) -> bool:
+        """Write an Event about a policy; one that was just told is counted, not repeated.
+
+        Never raises: an Event that is lost does no harm.
+        """
+
+    def contact(self) -> ClusterContact:
+        """Return how well the cluster is seen; makes no call."""
+
+
+class Leadership(Protocol):
+    """Who of several replicas acts. Without a cluster, `AlwaysLeading`."""
+
+    def leads(self) -> bool:
+        """Return whether we may act at this instant; makes no call."""
+
+    def close(self) -> None:
+        """Hand over at once and stop."""
+
+
+class AlwaysLeading:
+    """The leadership of a scaler that runs alone."""
+
+    def leads(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,40 @@
+"""What a tick says of a policy's health, in the words of Kubernetes' conditions."""
+
+from __future__ import annotations
+
+import math
+
+from scaler.control.observations import ServiceMetrics
+from scaler.control.snapshot import Condition, ConditionKind
+from scaler.decision.trust import Standing, Trust
+from scaler.policy.policy import Policy
+
+
+def data_fresh(policy: Policy, heard: ServiceMetrics) -> Condition:
+    """Return whether the demand is known now."""
+    if heard.fault is not None:
+        return Condition(ConditionKind.DATA_FRESH, False, "QueryFailed", heard.fault)
+    if math.isnan(heard.observed_qps):
+        query = f"the query {policy.demand_query!r} has no sample now"
+        return Condition(ConditionKind.DATA_FRESH, False, "NoSample", query)
+    return Condition(ConditionKind.DATA_FRESH, status=True, reason="Observed")
+
+
+def forecast_trusted(trust: Trust, why_none: str | None) -> Condition:
+    """Return whether the forecast is acted on.
+
+    Args:
+        trust: in it.
+        why_none: why there is no forecast; None: there is one.
+    """
+    if why_none is not None:
+        return Condition(ConditionKind.FORECAST_TRUSTED, False, "NoForecast", why_none)
+    if trust.standing is Standing.BENCHED:
+        loss = f"its loss is {trust.skill:.1f} times that of the last value"
+        return Condition(ConditionKind.FORECAST_TRUSTED, False, "Benched", loss)
+    return Condition(ConditionKind.FORECAST_TRUSTED, True, trust.standing.value.title())
+
+
+def not_decided(error: str) -> Condition:
+    """Return what is said of a policy that could not be decided on."""
+    return Condition(ConditionKind.READY, False, "NotDecided", error)

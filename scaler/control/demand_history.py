@@ -1,0 +1,129 @@
+"""The past of every service that is watched, on the forecast's grid."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import overload
+
+import numpy as np
+
+from forecaster.data.series import Block, Series
+from scaler.control.ports import TrafficSource
+from scaler.policy.policy import Policy
+
+LOGGER = logging.getLogger(__name__)
+
+HISTORY = timedelta(days=8)
+# Between two tries to read the past of a service whose past could not be read.
+RETRY_S = 60.0
+# Pasts that one tick reads: of a thousand services at once the first tick would take a minute.
+AT_ONCE = 100
+
+
+@dataclass(slots=True)
+class _Samples:
+    """The samples of one item; the last one ends at ``end``."""
+
+    values: Block  # of a thousand items, the memory counts
+    end: float
+
+    def add(self, samples: Sequence[tuple[float, float]], step_s: float) -> None:
+        for stamp, value in samples:
+            ahead = round((stamp - self.end) / step_s)
+            if ahead > 0:
+                gap = min(ahead, len(self.values))
+                self.values[:-gap] = self.values[gap:].copy()
+                self.values[-gap:] = np.nan
+                self.end = stamp
+                self.values[-1] = value
+
+
+class DemandHistory:
+    """Reads each past once and adds to it. Confined to the loop's thread.
+
+    Args:
+        traffic: where pasts are read.
+        step: of the grid.
+    """
+
+    def __init__(self, traffic: TrafficSource, step: timedelta) -> None:
+        self._traffic, self._step, self._step_s = traffic, step, step.total_seconds()
+        self._demand_history: dict[str, _Samples] = {}
+        self._tried: dict[str, float] = {}
+        self._told: dict[str, str] = {}  # of each item, what was logged last
+
+    def __contains__(self, item: str) -> bool:
+        return item in self._demand_history
+
+    @property
+    def newest(self) -> float:
+        """Return when the latest sample of any item ends; -inf where there is none."""
+        return max((past.end for past in self._demand_history.values()), default=-math.inf)
+
+    def keep(self, items: set[str]) -> None:
+        """Forget all but these."""
+        for kept in (self._demand_history, self._tried, self._told):
+            for gone in kept.keys() - items:
+                del kept[gone]
+
+    def take_up(self, policies: Iterable[Policy], now: float) -> list[str]:
+        """Read the pasts that are not known yet; return whose were read."""
+        due = [
+            (policy.item_id, policy.demand_query)
+            for policy in policies
+            if policy.item_id not in self._demand_history
+            and policy.demand_query is not None
+            and now - self._tried.get(policy.item_id, -math.inf) >= RETRY_S
+        ]
+        del due[AT_ONCE:]
+        found = self._traffic.histories(due, HISTORY, now)
+        for (item, _), past in zip(due, found, strict=True):
+            self._tried[item] = now
+            if isinstance(past, str):
+                if self._told.get(item) != past:
+                    LOGGER.warning("%s: no history: %s", item, past)
+                self._told[item] = past
+                continue
+            last = past.end - past.step
+            self._demand_history[item] = _Samples(past.values.astype(np.float32), last.timestamp())
+        return [item for item, _ in due if item in self._demand_history]
+
+    def since(self, item: str, now: float) -> float:
+        """Return when the last known sample ends; where there is none, a step ago."""
+        past = self._demand_history.get(item)
+        return past.end if past is not None else now - self._step_s
+
+    def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
+        if item in self._demand_history:
+            self._demand_history[item].add(samples, self._step_s)
+
+    def of(self, items: Sequence[str]) -> Sequence[Series]:
+        """Return the pasts of items, each made when it is looked at: a thousand are 92 MB."""
+        return _LazySeries(self, items)
+
+    def series(self, item: str) -> Series:
+        past = self._demand_history[item]
+        end = datetime.fromtimestamp(past.end, UTC)
+        start = end - (len(past.values) - 1) * self._step
+        return Series(item, start, self._step, past.values.astype(np.float64))
+
+
+class _LazySeries(Sequence[Series]):
+    def __init__(self, demand_history: DemandHistory, items: Sequence[str]) -> None:
+        self._demand_history, self._items = demand_history, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> Series: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Series]: ...
+    def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
+        if isinstance(place, slice):
+            return _LazySeries(self._demand_history, self._items[place])
+        return self._demand_history.series(self._items[place])

@@ -1,0 +1,79 @@
+"""What the loop asks of the world around it: protocols, and the values that they exchange.
+
+Moments are seconds since the epoch; demand is in requests per second (QPS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from forecaster.data.series import Forecast, Series
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.snapshot import Condition, ServiceView
+from scaler.hpa.controller import HPASpec
+from scaler.policy.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedPolicy:
+    """A policy, and the autoscaler that the counterfactual is of.
+
+    ``checkpoint`` is what was kept of the service before this process started; see `checkpoint`.
+    """
+
+    policy: Policy
+    hpa: HPASpec
+    checkpoint: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficQuery:
+    """What to ask of one service; ``since`` is the stamp of its last sample."""
+
+    item_id: str
+    demand_query: str
+    slo_query: str | None
+    since: float
+
+
+class TrafficSource(Protocol):
+    """Where demand is observed."""
+
+    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]: ...
+
+    def histories(
+        self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
+    ) -> list[Series | str]:
+        """Return the past of each ``(item_id, PromQL)`` up to now, or why there is none."""
+
+
+class BatchForecast(Protocol):
+    """A forecast of many items; ``faults`` says why an item has none."""
+
+    @property
+    def forecast(self) -> Forecast | None: ...
+    @property
+    def rows(self) -> Mapping[str, int]: ...
+    @property
+    def faults(self) -> Mapping[str, str]: ...
+
+
+class ForecastModels(Protocol):
+    """Who forecasts."""
+
+    def reload(self, names: Sequence[str]) -> None: ...
+
+    def predict(self, name: str, series: Sequence[Series]) -> BatchForecast: ...
+
+
+class Workloads(Protocol):
+    """Where replicas are seen and floors are raised."""
+
+    def seen(
+        self, watched: Sequence[WatchedPolicy], now: float
+    ) -> Mapping[str, Workload | str]: ...
+
+    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]: ...

@@ -1,0 +1,140 @@
+"""What a tick publishes: one frozen view of every service, for the endpoint, the page and status.
+
+Moments are seconds since the epoch; demand is in requests per second (QPS); unknown is NaN or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from forecaster.data.series import Block, FloatArray
+from scaler.decision.decide import Decision
+from scaler.decision.trust import Trust
+from scaler.limits.published_limit import PublishedLimit
+from scaler.policy.policy import Policy
+
+
+class ConditionKind(StrEnum):
+    """What a DemandPolicy's status tells; each is True when all is well, but FloorContested."""
+
+    READY = "Ready"
+    FORECAST_TRUSTED = "ForecastTrusted"
+    FLOOR_CONTESTED = "FloorContested"
+    DATA_FRESH = "DataFresh"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, as Kubernetes has them: ``reason`` in CamelCase, ``message`` for a person."""
+
+    kind: ConditionKind
+    status: bool
+    reason: str
+    message: str = ""
+
+
+def with_condition(
+    conditions: tuple[Condition, ...], newer: Condition | None
+) -> tuple[Condition, ...]:
+    """Return conditions with a newer one in the place of the one of its kind: each has but one."""
+    if newer is None:
+        return conditions
+    return (*(one for one in conditions if one.kind is not newer.kind), newer)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PublishedForecast:
+    """The latest forecast of one item.
+
+    ``values`` is ``(steps, levels)`` QPS; step ``h`` is the mean up to ``origin + (h+1) * step_s``.
+    """
+
+    origin: float
+    step_s: float
+    levels: tuple[float, ...]
+    values: FloatArray = field(repr=False)
+    source: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RecentTicks:
+    """What was observed of late: ``stamps`` (seconds) ascending, ``qps``, ``replicas``, ``floor``.
+
+    All have the same length; NaN where unknown. ``hpa`` is what a plain HPA would have had.
+    """
+
+    stamps: FloatArray = field(repr=False)
+    qps: Block = field(repr=False)
+    replicas: Block = field(repr=False)
+    floor: Block = field(repr=False)
+    hpa: Block = field(repr=False)
+    limit: Block = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CostLedger:
+    """What tidegate's replicas cost beside those of a plain HPA, since it runs.
+
+    Attributes:
+        seconds: that were counted.
+        replica_hours: of the replicas there were; hpa_replica_hours: of those a plain HPA would
+            have had.
+        short_s: seconds in which the ready replicas could not serve what was offered;
+            hpa_short_s: in which a plain HPA's could not.
+    """
+
+    seconds: float = 0.0
+    replica_hours: float = 0.0
+    hpa_replica_hours: float = 0.0
+    short_s: float = 0.0
+    hpa_short_s: float = 0.0
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class ServiceView:
+    """One service after a tick; a part that could not be worked out is None.
+
+    ``error`` says why a policy could not be decided on, None if it was; ``checkpoint`` is what
+    should outlive this process, as plain values.
+    """
+
+    policy: Policy
+    at: float
+    replicas: int | None = None
+    ready: int | None = None
+    observed_qps: float | None = None
+    hpa_replicas: int | None = None
+    decision: Decision | None = None
+    published_limit: PublishedLimit | None = None
+    forecast: PublishedForecast | None = None
+    trust: Trust | None = None
+    recent: RecentTicks | None = None
+    ledger: CostLedger = field(default_factory=CostLedger)
+    conditions: tuple[Condition, ...] = ()
+    error: str | None = None
+    checkpoint: Mapping[str, Any] | None = None
+
+    @property
+    def item_id(self) -> str:
+        return self.policy.item_id
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Snapshot:
+    """All services after one tick.
+
+    Attributes:
+        tick: counts up from 0, which is before the first.
+        at: when it began; NaN before the first.
+        seconds: that it took.
+        leader: whether this replica acts, or serves what the leader published.
+    """
+
+    tick: int
+    at: float
+    services: Mapping[str, ServiceView]
+    seconds: float = 0.0
+    leader: bool = True

@@ -1,0 +1,147 @@
+"""The plan: how many replicas to have, each clamp with its reason.
+
+Moments are seconds since the epoch. A plan is a floor: what the autoscaler beside it wants above
+that, it may have.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+from scaler.decision.demand import Demand
+
+WantedHistory = tuple[tuple[float, int], ...]
+
+
+class PlanReason(enum.Enum):
+    """What bound the plan."""
+
+    WANTED = "wanted"  # what the demand asks for
+    NEEDED_AGAIN = "needed_again"  # a replica stopped now would be started again too soon to pay
+    STABILIZED = "stabilized"  # more was wanted a moment ago
+    STEP_UP = "step_up"
+    STEP_DOWN = "step_down"
+    MIN_REPLICAS = "min_replicas"
+    MAX_REPLICAS = "max_replicas"
+    HELD = "held"  # nothing is known: the last plan holds for its lifetime
+    DECAYED = "decayed"  # nothing has been known for longer: towards the user's own floor
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePolicy:
+    """What a plan may do.
+
+    Attributes:
+        min_replicas, max_replicas: bounds, both included.
+        target_utilization: demand per replica as a share of its capacity.
+        stabilization_s: how long the highest wish of late holds.
+        max_step_up, max_step_down: replicas per plan; None for no limit.
+        lifetime_s: how long the last plan holds when nothing is known.
+        half_life_s: of what it is above ``min_replicas``, after that.
+    """
+
+    min_replicas: int = 1
+    max_replicas: int = 100
+    target_utilization: float = 0.8
+    stabilization_s: float = 300.0
+    max_step_up: int | None = None
+    max_step_down: int | None = None
+    lifetime_s: float = 900.0
+    half_life_s: float = 900.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_replicas <= self.max_replicas:
+            raise ValueError(
+                f"min_replicas is {self.min_replicas} and max_replicas {self.max_replicas}, but "
+                "1 <= min_replicas <= max_replicas must hold"
+            )
+        if not 0 < self.target_utilization < math.inf:
+            raise ValueError(
+                f"target_utilization is {self.target_utilization}, but must be above 0"
+            )
+        for name in ("max_step_up", "max_step_down"):
+            step = getattr(self, name)
+            if step is not None and step < 1:
+                raise ValueError(f"{name} is {step}, but must be at least 1, or None for no limit")
+        for name in ("stabilization_s", "lifetime_s", "half_life_s"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Replicas to have at least, why, and what the demand alone asked for (None if unknown)."""
+
+    replicas: int
+    reason: PlanReason
+    wanted: int | None
+
+
+def replicas_for(qps: float, replica_qps: float) -> int:
+    """Return the replicas that serve ``qps`` when each takes ``replica_qps``.
+
+    >>> replicas_for(200.0, 50.0 * 0.8)  # 200 QPS / (50 QPS x 0.8)
+    5
+    """
+    # What is over by a millionth is rounding, not demand.
+    return math.ceil(qps / replica_qps - 1e-6)
+
+
+def make_plan(
+    demand: Demand, capacity_qps: float, previous: int, recent: WantedHistory, policy: ScalePolicy
+) -> Plan:
+    """Return the plan for a known demand.
+
+    Args:
+        demand: what to be ready for.
+        capacity_qps: what one ready replica sustains.
+        previous: replicas of the plan before.
+        recent: what was wanted within the stabilization window; see `within_window`.
+        policy: bounds and steps.
+    """
+    replica_qps = capacity_qps * policy.target_utilization
+    wanted = replicas = replicas_for(demand.qps, replica_qps)
+    reason = PlanReason.WANTED
+    if wanted < previous:
+        hold = min(replicas_for(demand.hold_qps, replica_qps), previous)
+        if hold > replicas:
+            replicas, reason = hold, PlanReason.NEEDED_AGAIN
+        for _, earlier in recent:
+            if replicas < earlier:
+                replicas, reason = min(earlier, previous), PlanReason.STABILIZED
+        if policy.max_step_down is not None and replicas < previous - policy.max_step_down:
+            replicas, reason = previous - policy.max_step_down, PlanReason.STEP_DOWN
+    elif policy.max_step_up is not None and wanted > previous + policy.max_step_up:
+        replicas, reason = previous + policy.max_step_up, PlanReason.STEP_UP
+    if replicas > policy.max_replicas:
+        return Plan(policy.max_replicas, PlanReason.MAX_REPLICAS, wanted)
+    if replicas < policy.min_replicas:
+        return Plan(policy.min_replicas, PlanReason.MIN_REPLICAS, wanted)
+    return Plan(replicas, reason, wanted)
+
+
+def plan_without_data(previous: int, silence_s: float, policy: ScalePolicy) -> Plan:
+    """Return the plan when nothing has been known for ``silence_s``.
+
+    ``previous`` is the last plan that rested on something.
+
+    >>> policy = ScalePolicy(min_replicas=2, lifetime_s=900, half_life_s=900)
+    >>> [plan_without_data(10, s, policy).replicas for s in (0, 900, 1800, 3600, 36000)]
+    [10, 10, 6, 3, 2]
+    """
+    above = max(min(previous, policy.max_replicas) - policy.min_replicas, 0)
+    late = silence_s - policy.lifetime_s
+    if late <= 0:
+        return Plan(policy.min_replicas + above, PlanReason.HELD, None)
+    left = above * 0.5 ** (late / policy.half_life_s) if policy.half_life_s else 0.0
+    # Rounded up, so that the last replica above the floor goes last; in the end it does go.
+    kept = math.ceil(left - 0.5) if left < above else above
+    return Plan(policy.min_replicas + kept, PlanReason.DECAYED, None)
+
+
+def within_window(recent: WantedHistory, now: float, policy: ScalePolicy) -> WantedHistory:
+    """Return what was wanted within the stabilization window up to now; at its length, no more."""
+    since = now - policy.stabilization_s
+    return tuple(entry for entry in recent if entry[0] > since)

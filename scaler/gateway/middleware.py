@@ -1,0 +1,196 @@
+"""tidegate's limit in front of an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import socket
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSettings, LimiterSnapshot
+from scaler.gateway.poller import Poller
+from scaler.gateway.responses import limit_field, refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Reader = Callable[[Scope], str | None]
+
+# What the endpoint takes for a name.
+MOST_NAME = 128
+
+
+def by_header(name: str) -> Reader:
+    """Return a reader of one request header, for ``classify`` or ``client_key``.
+
+    Only of a header that something in front of this application sets: a client may send any.
+    """
+    wanted = name.lower().encode("latin-1")
+
+    def read(scope: Scope) -> str | None:
+        for key, value in scope["headers"]:
+            if key == wanted:
+                return str(value.decode("latin-1"))
+        return None
+
+    return read
+
+
+def by_address(scope: Scope) -> str | None:
+    """Read the address of who is connected, for ``client_key``.
+
+    Behind a proxy that is the proxy, unless the server is told to trust its X-Forwarded-For.
+    """
+    client = scope.get("client")
+    return str(client[0]) if client else None
+
+
+class TidegateLimit:
+    """ASGI middleware that admits no more requests than tidegate says.
+
+        app = FastAPI()
+        app.add_middleware(
+            TidegateLimit,
+            endpoint="http://tidegate-limits.tidegate:8080",
+            service="prod/shop",
+            classify=lambda scope: "pay" if scope["path"].startswith("/pay") else None,
+            client_key=by_address,
+        )
+
+    A refused request is answered 429, with Retry-After and the RateLimit fields, and never reaches
+    the application. No request waits: the lease is asked for beside them. Until the first one has
+    come, everything is admitted. WebSockets are not limited.
+
+    Args:
+        app: behind it.
+        endpoint: URL of tidegate, without a path.
+        service: whose limit it is, ``namespace/name``.
+        instance: what this process calls itself; its process id is appended, as each worker has a
+            share of its own. None: the host's name.
+        classify: returns a request's class, None: no named one. A header that the lease itself
+            names for a class (``match.header``) comes first.
+        client_key: returns who sent a request; None, or where it returns None: nobody is limited by
+            client.
+        dry_run: decide and count, reject nothing.
+        fail_open: admit everything until the first lease has come.
+        token_file: with the bearer token of the endpoint.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a user may set, each by its name
+        self,
+        app: App,
+        *,
+        endpoint: str,
+        service: str,
+        instance: str | None = None,
+        classify: Reader | None = None,
+        client_key: Reader | None = None,
+        dry_run: bool = False,
+        fail_open: bool = True,
+        token_file: str | Path | None = None,
+    ) -> None:
+        if not endpoint.startswith(("http://", "https://")):
+            raise ValueError(f"endpoint is {endpoint!r}, but must be http://... or https://...")
+        self.app = app
+        self._endpoint = endpoint
+        self._service, self._instance = service, instance or socket.gethostname()
+        self._classify, self._client_key = classify, client_key
+        self._dry_run, self._fail_open = dry_run, fail_open
+        self._token_file = Path(token_file) if token_file is not None else None
+        self._polling: asyncio.Task[None] | None = None
+
+    def stats(self) -> LimiterSnapshot:
+        """Return what has been counted, and the limit as it is now."""
+        return self._limiter.snapshot(time.monotonic())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        admission = self._admit(scope)
+        if not admission.allowed:
+            headers, body = refusal(admission)
+            await send({"type": "http.response.start", "status": 429, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        # The policy is told with a refusal only: a server may take as long to check a field as the
+        # decision takes.
+        fields = limit_field(admission)
+
+        async def send_with_limit(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *fields]
+            await send(message)
+
+        await self.app(scope, receive, send_with_limit if fields else send)
+
+    def _admit(self, scope: Scope) -> Admission:
+        self._keep_polling()
+        limiter = self._limiter
+        client = self._client_key(scope) if self._client_key else None
+        return limiter.admit(self._class_of(scope, limiter), client, time.monotonic())
+
+    def _class_of(self, scope: Scope, limiter: LeaseLimiter) -> str | None:
+        marked = limiter.headers
+        if marked:
+            for name, _ in scope["headers"]:
+                found = marked.get(name.decode("latin-1"))
+                if found is not None:
+                    return found
+        return self._classify(scope) if self._classify else None
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Poll for as long as the application says that it lives."""
+        self._keep_polling()
+
+        async def send_once_stopped(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                # After this message a server may end its event loop.
+                await self._stop_polling()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_once_stopped)
+        finally:
+            await self._stop_polling()
+
+    @cached_property
+    def _limiter(self) -> LeaseLimiter:
+        """Made when it is first needed: a worker may be forked after this was made."""
+        name = re.sub(r"[^A-Za-z0-9._:-]", "-", self._instance)
+        ours = f"-{os.getpid()}"
+        instance = name[: MOST_NAME - len(ours)].lstrip("._:-") + ours
+        return LeaseLimiter(
+            LimiterSettings(
+                self._service, instance, fail_open=self._fail_open, dry_run=self._dry_run
+            )
+        )
+
+    def _keep_polling(self) -> None:
+        """Begin to poll, unless it goes on: not every server says when it starts."""
+        if self._polling is None or self._polling.done():
+            poller = Poller(
+                self._limiter,
+                self._endpoint,
+                token_file=self._token_file,
+                clock=time.monotonic,
+                rng=random.Random(),  # noqa: S311 - jitter
+            )
+            self._polling = asyncio.get_running_loop().create_task(poller.run())
+
+    async def _stop_polling(self) -> None:
+        polling, self._polling = self._polling, None
+        if polling is not None:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)

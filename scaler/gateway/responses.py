@@ -1,0 +1,63 @@
+"""What a gateway tells its clients of their limit.
+
+Source: draft-ietf-httpapi-ratelimit-headers-10; RFC 9457 for problems; RFC 9110, 10.2.3 for
+Retry-After.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+from scaler.gateway.lease_limiter import Admission
+
+POLICY = "default"
+TYPES = "https://iana.org/assignments/http-problem-types"
+Headers = list[tuple[bytes, bytes]]
+
+
+def limit_field(admission: Admission) -> Headers:
+    """Return the RateLimit field; none where nothing is limited.
+
+    >>> limit_field(Admission(True, limit_rps=20.0, remaining=3.2, reset_s=0.4))
+    [(b'ratelimit', b'"default";r=3;t=1')]
+    """
+    if math.isinf(admission.limit_rps):
+        return []
+    left, reset_s = math.floor(admission.remaining), math.ceil(admission.reset_s)
+    return [(b"ratelimit", f'"{POLICY}";r={left};t={reset_s}'.encode())]
+
+
+def policy_field(admission: Admission) -> Headers:
+    """Return the RateLimit-Policy field; none where nothing is limited.
+
+    >>> policy_field(Admission(True, limit_rps=20.5))
+    [(b'ratelimit-policy', b'"default";q=20;w=1')]
+    """
+    if math.isinf(admission.limit_rps):
+        return []
+    # A quota of less than one a second is still a quota; the field has whole numbers only.
+    quota = max(1, math.floor(admission.limit_rps))
+    return [(b"ratelimit-policy", f'"{POLICY}";q={quota};w=1'.encode())]
+
+
+def refusal(admission: Admission) -> tuple[Headers, bytes]:
+    """Return header fields and body of a 429."""
+    wait_s = 1 if math.isinf(admission.retry_after_s) else math.ceil(admission.retry_after_s)
+    kind, title = (
+        ("abnormal-usage-detected", "Request not satisfied due to detection of abnormal usage")
+        if admission.by_client
+        else ("quota-exceeded", "Request cannot be satisfied as assigned quota has been exceeded")
+    )
+    problem = {
+        "type": f"{TYPES}#{kind}", "title": title, "status": 429, "violated-policies": [POLICY],
+    }  # fmt: skip
+    body = json.dumps(problem).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(max(1, wait_s)).encode()),
+        *policy_field(admission),
+        *limit_field(admission),
+    ]
+    return headers, body

@@ -1,0 +1,218 @@
+"""The HorizontalPodAutoscaler as its controller implements it, one sync at a time.
+
+Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as it is since v1.33
+(`reconcileAutoscaler`, `stabilizeRecommendationWithBehaviors`,
+`convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); told in words by kubernetes.io
+"Horizontal Pod Autoscaling". An HPA without `behavior` is taken to have the documented default;
+the controller then grants max(2 x current, 4) on a scale-up: up to two pods less, below 4 pods.
+
+Rules of this file: the caller owns the clock and applies what `sync` returns at once; a sync where
+nothing happens is cheap, for a replay runs millions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from scaler.hpa.calculator import calculator_of
+from scaler.hpa.rules import (
+    DEFAULT_SCALE_DOWN,
+    DEFAULT_SCALE_UP,
+    HPASpec,
+    MetricKind,
+    PolicyKind,
+    Reading,
+    Reason,
+    Recommendation,
+    ScalingPolicy,
+    ScalingRules,
+    Select,
+)
+
+__all__ = [
+    "DEFAULT_SCALE_DOWN",
+    "DEFAULT_SCALE_UP",
+    "HPA",
+    "HPASpec",
+    "MetricKind",
+    "PolicyKind",
+    "Reading",
+    "Reason",
+    "Recommendation",
+    "ScalingPolicy",
+    "ScalingRules",
+    "Select",
+]
+
+# (when, by how many pods); the change is > 0 in either direction.
+ScaleEvent = tuple[float, int]
+
+
+class HPA:
+    """One autoscaler's state: its recent wishes and its recent changes.
+
+    >>> hpa = HPA(HPASpec(1, 40, MetricKind.PODS, target=50))
+    >>> hpa.sync(0.0, 4, Reading(total=300, ready=4))  # 300 / 50 = 6
+    Recommendation(replicas=6, wanted=6, reason=<Reason.DESIRED_WITHIN_RANGE: 'DesiredWithinRange'>)
+    """
+
+    def __init__(self, spec: HPASpec) -> None:
+        self.spec = spec
+        self._wanted = calculator_of(spec)
+        self._now = -math.inf
+        # Wishes that can still be the least (up) or the greatest (down) of their window: values
+        # ascend (descend) from the front, so the front is the answer.
+        self._lowest: deque[tuple[float, int]] = deque()
+        self._highest: deque[tuple[float, int]] = deque()
+        self._ups: list[ScaleEvent] = []
+        self._downs: list[ScaleEvent] = []
+
+    def sync(
+        self, now: float, current: int, reading: Reading | None, *, floor: int | None = None
+    ) -> Recommendation:
+        """Return the count to set now, and remember it as set.
+
+        A count outside the bounds is brought to the bound at once: no metric, stabilization or
+        policy is asked. Without a metric a count within them stays. A count of 0 stays 0: someone
+        switched the workload off. Source: `reconcileAutoscaler` in horizontal.go.
+
+        Args:
+            now: seconds; never earlier than at the previous sync.
+            current: the workload's `spec.replicas`.
+            floor: a raised `minReplicas` in force now; above the maximum it counts as that.
+        """
+        spec = self.spec
+        if now < self._now:
+            raise ValueError(f"now is {now}, but the previous sync was at {self._now}")
+        if self._now == -math.inf:
+            self._lowest.append((now, current))
+            self._highest.append((now, current))
+        self._now = now
+        low, high = spec.min_replicas, spec.max_replicas
+        if floor is not None and floor > low:
+            low = min(floor, high)
+        if not low <= current <= high:
+            return self._into_bounds(current, low, high)
+        wanted = None if reading is None else self._wanted(current, reading)
+        if wanted is None:
+            return Recommendation(current, current, Reason.FAILED_GET_METRIC)
+        return self._behave(current, wanted, low, high)
+
+    def _into_bounds(self, current: int, low: int, high: int) -> Recommendation:
+        if current <= 0:
+            if current < 0:
+                raise ValueError(f"current is {current}, but it must be >= 0")
+            return Recommendation(0, 0, Reason.SCALING_DISABLED)
+        replicas = high if current > high else low
+        self._remember(current, replicas)
+        reason = Reason.TOO_MANY_REPLICAS if current > high else Reason.TOO_FEW_REPLICAS
+        return Recommendation(replicas, current, reason)
+
+    def _behave(self, current: int, wanted: int, low: int, high: int) -> Recommendation:
+        """Stabilize the wish, then limit the change; say which of them bound, the limit first."""
+        stable = self._stabilize(current, wanted)
+        replicas, limit = current, None
+        if stable > current:
+            replicas, limit = self._limit_up(current, stable, high)
+        elif stable < current:
+            replicas, limit = self._limit_down(current, stable, low)
+        if replicas != current:
+            self._remember(current, replicas)
+        if limit is not None:
+            return Recommendation(replicas, wanted, limit)
+        if stable == wanted:
+            return Recommendation(replicas, wanted, Reason.DESIRED_WITHIN_RANGE)
+        up = wanted >= current
+        return Recommendation(
+            replicas, wanted, Reason.SCALE_UP_STABILIZED if up else Reason.SCALE_DOWN_STABILIZED
+        )
+
+    def _stabilize(self, current: int, wanted: int) -> int:
+        """Return the count nearest to the current one that the recent wishes allow, and add one.
+
+        At least the least wish of the scale-up window, at most the greatest of the scale-down
+        window, this one included; a wish exactly as old as the window has left it.
+        Source: `stabilizeRecommendationWithBehaviors` in horizontal.go.
+        """
+        now = self._now
+        lowest, cutoff = self._lowest, now - self.spec.scale_up.stabilization_s
+        while lowest and lowest[0][0] <= cutoff:
+            lowest.popleft()
+        while lowest and lowest[-1][1] >= wanted:
+            lowest.pop()
+        lowest.append((now, wanted))
+        highest, cutoff = self._highest, now - self.spec.scale_down.stabilization_s
+        while highest and highest[0][0] <= cutoff:
+            highest.popleft()
+        while highest and highest[-1][1] <= wanted:
+            highest.pop()
+        highest.append((now, wanted))
+        if current < lowest[0][1]:
+            return lowest[0][1]
+        return min(current, highest[0][1])
+
+    def _limit_up(self, current: int, stable: int, high: int) -> tuple[int, Reason | None]:
+        """Return as much of a scale-up as the policies and the maximum allow, and which bound.
+
+        Per cent round up, so that one pod can ever become two.
+        Source: `calculateScaleUpLimitWithScalingRules` in horizontal.go.
+        """
+        rules = self.spec.scale_up
+        limit = current
+        if rules.select is not Select.DISABLED:
+            starts = ((p, self._count_at_start(current, p.period_s)) for p in rules.policies)
+            proposals = (
+                start + p.value
+                if p.kind is PolicyKind.PODS
+                else math.ceil(start * (1 + p.value / 100))
+                for p, start in starts
+            )
+            limit = max(current, (max if rules.select is Select.MAX else min)(proposals))
+        allowed = min(high, limit)
+        if stable <= allowed:
+            return stable, None
+        return allowed, Reason.SCALE_UP_LIMIT if high > limit else Reason.TOO_MANY_REPLICAS
+
+    def _limit_down(self, current: int, stable: int, low: int) -> tuple[int, Reason | None]:
+        """Return as much of a scale-down as the policies and the minimum allow, and which bound.
+
+        What stays is cut to a whole count: 10 % of 72 pods takes 8.
+        Source: `calculateScaleDownLimitWithBehaviors` in horizontal.go.
+        """
+        rules = self.spec.scale_down
+        limit = current
+        if rules.select is not Select.DISABLED:
+            starts = ((p, self._count_at_start(current, p.period_s)) for p in rules.policies)
+            proposals = (
+                start - p.value if p.kind is PolicyKind.PODS else int(start * (1 - p.value / 100))
+                for p, start in starts
+            )
+            limit = min(current, (min if rules.select is Select.MAX else max)(proposals))
+        allowed = max(low, limit)
+        if stable >= allowed:
+            return stable, None
+        return allowed, Reason.SCALE_DOWN_LIMIT if low < limit else Reason.TOO_FEW_REPLICAS
+
+    def _count_at_start(self, current: int, period_s: float) -> int:
+        """Return the count at the start of a period, from the changes made since."""
+        cutoff = self._now - period_s
+        added = sum(change for when, change in self._ups if when > cutoff)
+        return current - added + sum(change for when, change in self._downs if when > cutoff)
+
+    def _remember(self, current: int, replicas: int) -> None:
+        """Store a change in place of the last one that its direction's policies no longer see.
+
+        So a longer period of the other direction can lose sight of it early, as it does in the
+        controller. Source: `storeScaleEvent` in horizontal.go.
+        """
+        up = replicas > current
+        events = self._ups if up else self._downs
+        policies = (self.spec.scale_up if up else self.spec.scale_down).policies
+        cutoff = self._now - max((p.period_s for p in policies), default=0.0)
+        event = (self._now, abs(replicas - current))
+        for i in range(len(events) - 1, -1, -1):
+            if events[i][0] < cutoff:
+                events[i] = event
+                return
+        events.append(event)

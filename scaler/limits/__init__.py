@@ -1,0 +1,4 @@
+"""What gateways may admit, pure: leases, schedules, shares, priority classes, client limits.
+
+Imports decision. Used by policy, control, the gateway in Python and the adapters.
+"""

@@ -1,0 +1,161 @@
+"""The CustomResourceDefinition of DemandPolicy, made from the model that reads policy files.
+
+Rules of this file:
+
+* The schema is structural: nothing is referred to, every value has one type, bounds are OpenAPI's.
+* Defaults stay in the model, so that a new release may have better ones; a description tells them.
+* What the schema cannot say, CEL does where one object suffices; the rest becomes a condition.
+
+Source: kubernetes.io, "Extend the Kubernetes API with CustomResourceDefinitions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from scaler.policy.crd_rules import LISTS, RULES
+from scaler.policy.crd_status import COLUMNS, STATUS
+from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
+
+Schema = dict[str, Any]
+_KEPT = (
+    *("type", "description", "enum", "format", "pattern", "minimum", "maximum"),
+    *("minLength", "maxLength", "minItems", "maxItems"),
+)
+_PLURAL, _SINGULAR, _SHORT = "demandpolicies", "demandpolicy", "dp"
+
+
+def crd() -> Schema:
+    """Return the definition as the API server takes it."""
+    group, _, version = API_VERSION.partition("/")
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{_PLURAL}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": _PLURAL,
+                "singular": _SINGULAR,
+                "shortNames": [_SHORT],
+                "categories": ["tidegate"],
+            },
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": COLUMNS,
+                    "schema": {"openAPIV3Schema": _whole()},
+                }
+            ],
+        },
+    }
+
+
+def crd_yaml() -> str:
+    """Return the definition as a manifest."""
+    text: str = yaml.safe_dump(crd(), sort_keys=False, width=100, allow_unicode=True)
+    return f"# Printed by `scaler crd`; to change it, change the model and print it again.\n{text}"
+
+
+def _whole() -> Schema:
+    model = DemandPolicy.model_json_schema(by_alias=True)
+    spec = _structural(model["properties"]["spec"], model["$defs"], ("spec",))
+    return {
+        "type": "object",
+        "description": "What is asked for one service: its demand, its replicas and its limit.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": STATUS,
+        },
+    }
+
+
+def _structural(found: Mapping[str, Any], shared: Mapping[str, Any], at: tuple[str, ...]) -> Schema:
+    """Return one place of pydantic's schema as Kubernetes has it."""
+    plain = _resolved(found, shared)
+    schema = _value(plain)
+    schema.update(_described(found, plain, at))
+    if "items" in plain:
+        schema["items"] = _structural(plain["items"], shared, (*at, "[]"))
+    if "properties" in plain:
+        schema["properties"] = {
+            name: _structural(one, shared, (*at, name)) for name, one in plain["properties"].items()
+        }
+        if plain.get("required"):
+            schema["required"] = plain["required"]
+    elif plain.get("type") == "object":
+        schema["x-kubernetes-preserve-unknown-fields"] = True
+    schema.update(LISTS.get(at, {}))
+    if rules := RULES.get(at):
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule, "message": message} for rule, message in rules
+        ]
+    return schema
+
+
+def _value(plain: Mapping[str, Any]) -> Schema:
+    """Return what a value of one place may be."""
+    if {one.get("type") for one in plain.get("anyOf", ())} == {"integer", "string"}:
+        return {"x-kubernetes-int-or-string": True}
+    schema = {key: plain[key] for key in _KEPT if key in plain}
+    if "const" in plain:
+        schema["enum"] = [plain["const"]]
+    for bound, end in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if bound in plain:  # a number in JSON Schema, a flag in OpenAPI 3.0
+            schema[end], schema[bound] = plain[bound], True
+    return schema
+
+
+def _described(found: Mapping[str, Any], plain: Mapping[str, Any], at: tuple[str, ...]) -> Schema:
+    """Return the description with the default, and the one default that `kubectl get` shows."""
+    default, words = found.get("default"), found.get("description", plain.get("description"))
+    if at == ("spec", "mode"):
+        return {"description": words, "default": default}
+    if default is not None and not isinstance(default, list | dict):
+        words = " ".join([*filter(None, [words]), f"{_told(plain, default)} if not given."])
+    return {"description": words} if words else {}
+
+
+def _resolved(found: Mapping[str, Any], shared: Mapping[str, Any]) -> Schema:
+    """Return a schema without references and without null, which is the same as not given."""
+    plain = dict(found)
+    if "anyOf" in plain:
+        kinds = [one for one in plain.pop("anyOf") if one.get("type") != "null"]
+        plain = {**plain, **kinds[0]} if len(kinds) == 1 else {**plain, "anyOf": kinds}
+    if "$ref" in plain:
+        plain = {**shared[plain.pop("$ref").rpartition("/")[2]], **plain}
+    return plain
+
+
+def _told(plain: Mapping[str, Any], default: object) -> str:
+    """Return a default as it would be written; the model has lengths of time in seconds.
+
+    >>> _told({"type": "string"}, 90.0), _told({"type": "number"}, 1.0)
+    ('1m30s', '1')
+    """
+    if isinstance(default, float) and plain.get("type") == "string":
+        return _length(default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _length(seconds: float) -> str:
+    thousandths = round(seconds * 1000)
+    parts = []
+    for size, unit in ((3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")):
+        count, thousandths = divmod(thousandths, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

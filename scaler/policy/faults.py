@@ -1,0 +1,162 @@
+"""What is wrong with one document of a policy file, in words: path, rule, value found, line, fix.
+
+spec.replicas.max: must be at least min, which is 5 (got 2, line 9); swap the two?
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from scaler.policy.schema import KIND, DemandPolicy
+from scaler.policy.yaml_documents import Document, Loc
+
+_LONGEST = 60  # characters of a value that a message repeats
+
+# What pydantic calls a broken rule, in our words; names in braces are of its context.
+_RULES = {
+    "dict_type": "must be a mapping",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "invalid_key": "must be text; put the key in quotes",
+    "less_than_equal": "must be at most {le:g}",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "model_type": "must be a mapping",
+    "rule": "{said}",
+    "string_type": "must be text; put it in quotes",
+    "too_short": "must not be empty; leave the key out instead",
+    "value_error": "{error}",
+}
+
+
+def examined(document: Document) -> tuple[DemandPolicy | None, list[str]]:
+    """Return the policy, None where it is wrong, and what is wrong with it in order of lines."""
+    faults = [
+        (line, f"{_path(loc)}: is given twice (line {_lines(first, line)}); keep one")
+        for loc, first, line in document.twice
+    ]
+    policy = None
+    try:
+        policy = DemandPolicy.model_validate(document.data)
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False)
+        stranger = [e for e in errors if e["loc"] == ("kind",) and e["type"] == "literal_error"]
+        # Of another kind of object, every other key would be wrong too.
+        faults += [_fault(error, document) for error in stranger or errors]
+    faults.sort(key=lambda fault: fault[0])
+    return (None if faults else policy), [said for _, said in faults]
+
+
+def _fault(error: ErrorDetails, document: Document) -> tuple[int, str]:
+    loc: Loc = error["loc"]
+    if error["type"] != "extra_forbidden" and loc and isinstance(loc[-1], str):
+        # A key that is not there is told by its name in the code.
+        loc = loc if loc in document.lines else (*loc[:-1], to_camel(loc[-1]))
+    rule, _, fix = _rule(error, loc).partition("; ")
+    line = next(
+        document.lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in document.lines
+    )
+    found = _found(_at(document.data, loc)) if loc in document.lines else ""
+    said = f"{_path(loc)}: {rule} ({found}line {line})"
+    return line, f"{said}; {fix}" if fix else said
+
+
+def _rule(error: ErrorDetails, loc: Loc) -> str:
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"is no key of {_path(loc[:-1])}; {_keys_nearby(loc)}"
+    if kind == "missing":
+        field = _field(loc)
+        meaning = f": {field.description.rstrip('.')}" if field and field.description else ""
+        return f"is missing; add it{meaning}"
+    if kind == "literal_error" and loc == ("kind",):
+        return f"must be {KIND}; keep other objects in other files"
+    return _RULES.get(kind, error["msg"]).format(**error.get("ctx", {}))
+
+
+def _lines(first: int, second: int) -> str:
+    return str(first) if first == second else f"{first} and {second}"
+
+
+def _at(data: object, loc: Loc) -> object:
+    """Return the value at a place as it was written, before any conversion."""
+    for part in loc:
+        data = data[part]  # type: ignore[index]  # the place is in the document
+    return data
+
+
+def _found(value: object) -> str:
+    if isinstance(value, dict | list):
+        return ""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return f"got {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}, "
+
+
+def _path(loc: Loc) -> str:
+    """Return a place as it is usually written.
+
+    >>> _path(("spec", "demand", "events", 1, "ends"))
+    'spec.demand.events[1].ends'
+    """
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc]
+    return "".join(parts).removeprefix(".") or "the document"
+
+
+def _keys_nearby(loc: Loc) -> str:
+    section, key = _section(loc[:-1]), str(loc[-1])
+    keys = _keys(section) if section else []
+    near = get_close_matches(key, keys, n=1) or get_close_matches(to_camel(key), keys, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    elsewhere = [_path(place) for place in _places(DemandPolicy, ()) if place[-1] == key]
+    if elsewhere:
+        return f"did you mean {' or '.join(elsewhere)}?"
+    return f"its keys are {', '.join(keys)}"
+
+
+def _places(section: type[BaseModel], loc: Loc) -> Iterator[Loc]:
+    """Yield the place of every key that is not in a list."""
+    for field in section.model_fields.values():
+        place = (*loc, field.alias or "")
+        yield place
+        inner = _section_in(field.annotation)
+        if inner is not None and "list" not in str(field.annotation):
+            yield from _places(inner, place)
+
+
+def _keys(section: type[BaseModel]) -> list[str]:
+    return [field.alias or "" for field in section.model_fields.values()]
+
+
+def _section(loc: Loc) -> type[BaseModel] | None:
+    """Return the model of the mapping at a place; None where there is none."""
+    section: type[BaseModel] | None = DemandPolicy
+    for part in loc:
+        if isinstance(part, str) and section is not None:
+            fields = [one for one in section.model_fields.values() if one.alias == part]
+            section = _section_in(fields[0].annotation) if fields else None
+    return section
+
+
+def _field(loc: Loc) -> FieldInfo | None:
+    section = _section(loc[:-1])
+    fields = section.model_fields.values() if section else ()
+    return next((field for field in fields if field.alias == loc[-1]), None)
+
+
+def _section_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)

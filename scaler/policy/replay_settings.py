@@ -1,0 +1,74 @@
+"""What a replay is told of a service beside its policy: its autoscaler, and how it behaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scaler.hpa.rules import HPASpec, MetricKind
+from scaler.policy.policy import Policy, Slo
+from scaler.policy.service_model import ServiceModel
+
+# Of an autoscaler that nobody gave: the target that the documentation of the HPA shows.
+DEFAULT_TARGET = 0.6
+
+
+def plain_hpa(policy: Policy) -> HPASpec:
+    """Return the autoscaler that a policy without one is compared with."""
+    scale, capacity = policy.scale, policy.capacity_qps or 1.0
+    target = max(DEFAULT_TARGET * capacity, 0.001)
+    return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """The user's own autoscaler, and all of a `ServiceModel` that its policy does not say.
+
+    Attributes:
+        hpa: what to compare with; None where the user has none.
+        service_time_s: None: a tenth of the SLO's latency, or less where the objective asks for it.
+
+    >>> model = ReplaySettings(start_up_s=40.0).service_model(Slo(latency_s=0.3), 55.0)
+    >>> model.start_up_s, round(model.service_time_s, 9)
+    (40.0, 0.03)
+    """
+
+    hpa: HPASpec | None = None
+    service_time_s: float | None = None
+    workers: int = 8
+    timeout_s: float = 2.0
+    retry_share: float = 0.5
+    collapse: float = 0.5
+    start_up_s: float = 90.0
+    start_up_spread: float = 0.1
+    ramp_s: float = 30.0
+    ramp_initial: float = 0.5
+
+    def service_model(self, slo: Slo, capacity_qps: float) -> ServiceModel:
+        """Return the service under replay, one warm replica of which sustains ``capacity_qps``.
+
+        Raises:
+            ValueError: not even an idle replica keeps the SLO, or a setting is out of its range.
+        """
+        return ServiceModel(
+            capacity_qps=capacity_qps,
+            slo_s=slo.latency_s,
+            objective=slo.objective,
+            service_time_s=_service_time(slo)
+            if self.service_time_s is None
+            else self.service_time_s,
+            workers=self.workers,
+            timeout_s=self.timeout_s,
+            retry_share=self.retry_share,
+            collapse=self.collapse,
+            start_up_s=self.start_up_s,
+            start_up_spread=self.start_up_spread,
+            ramp_s=self.ramp_s,
+            ramp_initial=self.ramp_initial,
+        )
+
+
+def _service_time(slo: Slo) -> float:
+    # Times in service are exponential: an idle replica keeps the SLO if slo.latency_s is more than
+    # log(1 / (1 - objective)) of them. A third more than that leaves room for a load.
+    return slo.latency_s / max(10.0, 4 / 3 * math.log(1 / (1 - slo.objective)))

@@ -1,0 +1,86 @@
+"""The `demand` section of a policy file: what is asked of the service, foreseen and announced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import combinations
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.trust import TrustRules
+from scaler.policy.fields import (
+    Above,
+    ModelName,
+    OpenShare,
+    Section,
+    Stamp,
+    Text,
+    refuse,
+    same_names,
+)
+
+
+class EventSection(Section):
+    name: Text
+    starts: Stamp
+    """First moment, with its zone."""
+    ends: Stamp
+    """First moment after it, with its zone."""
+    multiplier: Above | None = None
+    """Of the demand that is expected for its start."""
+    qps: Annotated[Above | None, Field(validate_default=True)] = None
+    """Demand in requests per second, instead of a multiplier."""
+
+    @field_validator("ends")
+    @classmethod
+    def _after_start(cls, value: datetime, info: ValidationInfo) -> datetime:
+        starts = info.data.get("starts")
+        if starts is not None and value <= starts:
+            raise ValueError(f"must be after starts, which is {starts.isoformat()}")
+        return value
+
+    @field_validator("qps")
+    @classmethod
+    def _one_of_both(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if "multiplier" in info.data and (value is None) == (info.data["multiplier"] is None):
+            if value is None:
+                raise ValueError("is missing, and so is multiplier; give one of the two")
+            raise ValueError("must not be given beside multiplier; keep one of the two")
+        return value
+
+    def to_event(self) -> AnnouncedEvent:
+        return AnnouncedEvent(
+            self.name, self.starts.timestamp(), self.ends.timestamp(), self.multiplier, self.qps
+        )
+
+
+def _events_agree(events: list[EventSection]) -> list[EventSection]:
+    refuse([*same_names(event.name for event in events), *_different_zones(events)])
+    return events
+
+
+def _different_zones(events: list[EventSection]) -> Iterator[str]:
+    for one, other in combinations(events, 2):
+        overlap = one.starts < other.ends and other.starts < one.ends
+        zones = [{event.starts.utcoffset(), event.ends.utcoffset()} for event in (one, other)]
+        # A clock change may lie within an event; two that share no zone are likely a slip.
+        if overlap and zones[0].isdisjoint(zones[1]):
+            yield (
+                f"must be written in one zone where they overlap: {one.name} starts at "
+                f"{one.starts.isoformat()}, {other.name} at {other.starts.isoformat()}; "
+                "is one of them off by hours?"
+            )
+
+
+class DemandSection(Section):
+    query: Text | None = None
+    """PromQL of the offered requests per second, rejected ones included."""
+    model: ModelName | None = None
+    """Name of the forecaster in the registry."""
+    risk: OpenShare = TrustRules().risk
+    """Accepted share of lead times whose largest demand exceeds what was foreseen."""
+    events: Annotated[list[EventSection], AfterValidator(_events_agree)] = Field(default=[])
+    """What is announced: promotions, broadcasts."""

@@ -1,0 +1,220 @@
+"""A HorizontalPodAutoscaler as its manifest writes it: the `spec` of `autoscaling/v2`.
+
+What a replay does not model is refused by name rather than ignored. Defaults are those of the API
+server and the controller. Source: kubernetes.io, "HorizontalPodAutoscaler v2" API reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from scaler.hpa.rules import (
+    DEFAULT_SCALE_DOWN,
+    DEFAULT_SCALE_UP,
+    HPASpec,
+    MetricKind,
+    PolicyKind,
+    ScalingPolicy,
+    ScalingRules,
+    Select,
+)
+from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance
+
+_DEFAULT_CPU_PERCENT = 80  # where a manifest names no metric
+_VALUE_KEYS = {
+    "Utilization": "average_utilization",
+    "AverageValue": "average_value",
+    "Value": "value",
+}
+_KINDS = {
+    ("Resource", "Utilization"): MetricKind.UTILIZATION,
+    ("Pods", "AverageValue"): MetricKind.PODS,
+    ("External", "AverageValue"): MetricKind.EXTERNAL_AVERAGE,
+    ("External", "Value"): MetricKind.EXTERNAL_VALUE,
+}
+_TARGETS = {
+    "Resource": ("Utilization",),
+    "Pods": ("AverageValue",),
+    "External": ("AverageValue", "Value"),
+}
+
+
+_EVEN_IF_ABSENT = Field(validate_default=True)
+
+
+def _modelled(kind: str) -> str:
+    if kind not in _TARGETS:
+        raise ValueError("must be Resource, Pods or External; a replay models no other metric")
+    return kind
+
+
+def _only_where(value: object, *, given: bool, kind: str) -> None:
+    if given and value is None:
+        raise ValueError(f"is missing, but type is {kind}; add it")
+    if not given and value is not None:
+        raise ValueError(f"must not be given where type is {kind}; remove it")
+
+
+class MetricTarget(Section):
+    type: Literal["Utilization", "AverageValue", "Value"]
+    average_utilization: Annotated[AtLeastOne | None, _EVEN_IF_ABSENT] = None
+    average_value: Annotated[Quantity | None, _EVEN_IF_ABSENT] = None
+    value: Annotated[Quantity | None, _EVEN_IF_ABSENT] = None
+
+    @field_validator("average_utilization", "average_value", "value")
+    @classmethod
+    def _belongs(cls, value: float | None, info: ValidationInfo) -> float | None:
+        kind = info.data.get("type")
+        if kind is not None:
+            _only_where(value, given=info.field_name == _VALUE_KEYS[kind], kind=kind)
+        return value
+
+    @property
+    def number(self) -> float:
+        found = getattr(self, _VALUE_KEYS[self.type])
+        return found / 100 if self.type == "Utilization" else float(found)
+
+
+def _no_memory(name: str) -> str:
+    if name != "cpu":
+        raise ValueError("must be cpu; a replay models no other resource")
+    return name
+
+
+class ResourceMetric(Section):
+    name: Annotated[str, AfterValidator(_no_memory)]
+    target: MetricTarget
+
+
+class MetricIdentifier(Section):
+    name: Text
+    selector: dict[str, Any] | None = None
+
+
+class NamedMetric(Section):
+    """A metric that counts requests per second: what else it may count, a replay does not know."""
+
+    metric: MetricIdentifier
+    target: MetricTarget
+
+
+class MetricSpec(Section):
+    type: Annotated[str, AfterValidator(_modelled)]
+    # Refused by their type; declared so that they are not called unknown as well.
+    object: dict[str, Any] | None = None
+    container_resource: dict[str, Any] | None = None
+    resource: Annotated[ResourceMetric | None, _EVEN_IF_ABSENT] = None
+    pods: Annotated[NamedMetric | None, _EVEN_IF_ABSENT] = None
+    external: Annotated[NamedMetric | None, _EVEN_IF_ABSENT] = None
+
+    @field_validator("resource", "pods", "external")
+    @classmethod
+    def _right_target(
+        cls, value: ResourceMetric | NamedMetric | None, info: ValidationInfo
+    ) -> ResourceMetric | NamedMetric | None:
+        kind = info.data.get("type")
+        if kind is None:
+            return value
+        _only_where(value, given=info.field_name == kind.lower(), kind=kind)
+        if value is not None and value.target.type not in _TARGETS[kind]:
+            allowed = " or ".join(_TARGETS[kind])
+            raise ValueError(f"must have a target of type {allowed}; a replay models no other")
+        return value
+
+    @property
+    def source(self) -> ResourceMetric | NamedMetric:
+        found = self.resource or self.pods or self.external
+        assert found is not None  # the validators saw to it
+        return found
+
+
+class BehaviorPolicy(Section):
+    type: Literal["Pods", "Percent"]
+    value: AtLeastOne
+    period_seconds: Annotated[int, Field(ge=1, le=1800)]
+
+
+class ScalingBehavior(Section):
+    stabilization_window_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
+    select_policy: Literal["Max", "Min", "Disabled"] = "Max"
+    policies: Annotated[list[BehaviorPolicy], Field(min_length=1)] | None = None
+    tolerance: Tolerance | None = None
+
+    def to_rules(self, defaults: ScalingRules) -> ScalingRules:
+        rules = replace(defaults, select=Select(self.select_policy))
+        if self.policies is not None:
+            policies = tuple(
+                ScalingPolicy(PolicyKind(p.type), p.value, float(p.period_seconds))
+                for p in self.policies
+            )
+            rules = replace(rules, policies=policies)
+        if self.stabilization_window_seconds is not None:
+            rules = replace(rules, stabilization_s=float(self.stabilization_window_seconds))
+        if self.tolerance is not None:
+            rules = replace(rules, tolerance=self.tolerance)
+        return rules
+
+
+class Behavior(Section):
+    scale_up: ScalingBehavior = ScalingBehavior()
+    scale_down: ScalingBehavior = ScalingBehavior()
+
+
+class ScaleTargetRef(Section):
+    api_version: str | None = None
+    kind: str
+    name: Text
+
+
+def _one_metric(metrics: list[MetricSpec]) -> list[MetricSpec]:
+    if len(metrics) > 1:
+        raise ValueError(
+            "must hold one metric, for a replay models no more; keep the one that usually decides"
+        )
+    return metrics
+
+
+class HPASection(Section):
+    """What stands under `spec:` in the manifest."""
+
+    scale_target_ref: ScaleTargetRef | None = None
+    min_replicas: AtLeastOne = 1
+    max_replicas: AtLeastOne
+    metrics: Annotated[list[MetricSpec], AfterValidator(_one_metric)] = Field(default=[])
+    behavior: Behavior = Behavior()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_its_spec(cls, data: object) -> object:
+        if isinstance(data, dict) and "spec" in data:
+            raise ValueError(
+                "must be what stands under `spec:` of the manifest; leave out the rest"
+            )
+        return data
+
+    @field_validator("max_replicas")
+    @classmethod
+    def _bounds(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("min_replicas", 1):
+            raise ValueError(
+                f"must be at least minReplicas, which is {info.data['min_replicas']}; swap the two?"
+            )
+        return value
+
+    def to_spec(self) -> HPASpec:
+        kind, target = MetricKind.UTILIZATION, _DEFAULT_CPU_PERCENT / 100
+        if self.metrics:
+            metric = self.metrics[0]
+            source = metric.source
+            kind, target = _KINDS[metric.type, source.target.type], source.target.number
+        return HPASpec(
+            self.min_replicas,
+            self.max_replicas,
+            kind,
+            target,
+            self.behavior.scale_up.to_rules(DEFAULT_SCALE_UP),
+            self.behavior.scale_down.to_rules(DEFAULT_SCALE_DOWN),
+        )

@@ -1,0 +1,141 @@
+"""`forecaster evaluate` as its user meets it."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecaster.adapters.tables.history_files import write_history
+from forecaster.cli import main
+from forecaster.data.series import History
+from forecaster.evaluation.backtest import backtest
+from forecaster.models.forecaster import CANDIDATES
+
+
+def evaluate(models: Path, source: Path, *more: object) -> int:
+    place = ["--models", str(models), "--name", "web", "--history", str(source)]
+    return main(["evaluate", *place, *map(str, more)])
+
+
+def file_of(path: Path, *items) -> Path:
+    write_history(path, History(items), ())
+    return path
+
+
+def strict(path: Path) -> dict:
+    """Read JSON as others do: NaN is no JSON."""
+
+    def refuse(word: str):
+        raise AssertionError(f"{word} in {path}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_candidates_items_and_the_verdict_are_printed(models, history_file, history, capsys):
+    assert evaluate(models, history_file) == 0
+    out = capsys.readouterr().out
+    for word in (*history.item_ids, "served", "boosting", "WAPE"):
+        assert word in out
+
+
+def test_every_figure_is_written_as_json(tmp_path, models, history_file, forecaster, history):
+    out = tmp_path / "deep" / "figures.json"
+    assert evaluate(models, history_file, "--json", out) == 0
+    found, expected = strict(out), backtest(forecaster, history)
+    assert found["summary"]["relative_pinball"] == pytest.approx(
+        expected.summary["served"].relative
+    )
+    for item in expected.items:
+        for name in CANDIDATES:
+            figures = found["items"][item.item_id]["candidates"][name]
+            assert figures["relative"] == pytest.approx(item.scores[name].relative)
+            assert figures["by_horizon"] == pytest.approx(item.scores[name].by_horizon)
+
+
+def test_what_is_not_known_is_null_and_printed_all_the_same(tmp_path, models, history, capsys):
+    silent = replace(history.series[0], item_id="dead/one", values=np.zeros(len(history.series[0])))
+    source = file_of(tmp_path / "h.parquet", silent, history.series[1])
+    assert (
+        evaluate(models, source, "--json", tmp_path / "f.json", "--report", tmp_path / "f.html")
+        == 0
+    )
+    found = strict(tmp_path / "f.json")["items"]["dead/one"]["candidates"]["served"]
+    assert (found["relative"], found["wape"]) == (None, None)
+    assert "dead/one" in capsys.readouterr().out
+
+
+def test_a_page_is_written(tmp_path, models, history_file, capsys):
+    out = tmp_path / "report.html"
+    assert evaluate(models, history_file, "--report", out) == 0
+    page = out.read_text()
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "shop/checkout" in page
+    assert f"report: {out}" in capsys.readouterr().out
+
+
+def test_a_version_can_be_named(models, history_file, capsys):
+    assert evaluate(models, history_file, "--version", "v0001") == 0
+    assert "shop/checkout" in capsys.readouterr().out
+
+
+def test_who_looks_at_time_that_the_model_has_seen_is_told_so(models, history_file, capsys):
+    assert evaluate(models, history_file, "--from", "2026-01-14T00:00:00Z") == 0
+    assert re.search(
+        r"--from 2026-01-14.*\(3 items, shop/checkout first\)", capsys.readouterr().err
+    )
+
+
+def test_who_looks_at_later_time_is_not_warned(models, history_file, capsys):
+    assert evaluate(models, history_file, "--from", "2026-01-17T06:00:00Z") == 0
+    assert "these figures flatter it" not in capsys.readouterr().err
+
+
+def test_who_looks_at_strangers_is_not_warned_of_what_was_seen_of_others(
+    tmp_path, models, history, capsys
+):
+    stranger = replace(history.series[0], item_id="new/comer")
+    source = file_of(tmp_path / "h.parquet", stranger)
+    assert evaluate(models, source, "--from", "2026-01-14T00:00:00Z") == 0
+    assert "these figures flatter it" not in capsys.readouterr().err
+
+
+REFUSED = [
+    pytest.param(
+        ["--from", "2026-01-18T22:00:00Z"], r"origins lie between .* --from|start", id="end"
+    ),
+    pytest.param(["--from", "soon"], "--from is 'soon', but must be 'now'", id="no moment"),
+    pytest.param(["--from", "2026-01-14"], "has no time zone", id="no zone"),
+    pytest.param(["--step", "10m"], "step of 0:10:00, the model of 0:05:00", id="another step"),
+    pytest.param(["--step", "7m"], "cannot bring a step", id="no multiple"),
+    pytest.param(["--name", "shop"], "no model 'shop'", id="unknown name"),
+    pytest.param(["--history", "none.csv"], r"none\.csv", id="no such history"),
+    pytest.param(["--prometheus", "http://127.0.0.1:1"], "got both", id="two sources"),
+    pytest.param(["--json", "kept/f.json"], r"--json: kept/f\.json cannot be written", id="json"),
+    pytest.param(["--report", "kept/f"], r"--report: kept/f cannot be written", id="report"),
+]
+
+
+@pytest.mark.parametrize(("argv", "words"), REFUSED)
+def test_what_cannot_be_evaluated_is_refused(
+    models, history_file, argv, words, capsys, monkeypatch
+):
+    monkeypatch.chdir(models.parent)
+    (models.parent / "kept").write_text("kept")
+    assert evaluate(models, history_file, *argv) == 2
+    said = capsys.readouterr().err
+    assert re.search(words, said), said
+    assert "Traceback" not in said
+    assert (models.parent / "kept").read_text() == "kept"
+
+
+def test_a_history_that_ends_where_training_did_is_refused_with_the_fix(
+    tmp_path, models, history, forecaster, capsys
+):
+    first = history.series[0]
+    seen = first.between(first.start, forecaster.service(first.item_id).trained_until)
+    assert evaluate(models, file_of(tmp_path / "h.parquet", seen)) == 2
+    assert "0 origins lie between" in (said := capsys.readouterr().err)
+    assert "give it later history" in said

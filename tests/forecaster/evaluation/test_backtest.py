@@ -1,0 +1,265 @@
+"""The backtest: figures that can be worked out by hand, over time that nothing has seen."""
+
+import json
+import re
+from dataclasses import fields, replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from forecaster.adapters.exact_json import json_bytes, plain_object
+from forecaster.data.series import History
+from forecaster.errors import HistoryError
+from forecaster.evaluation.backtest import SERVED, Score, _mean_score, _score, backtest, beats_all
+from forecaster.evaluation.splits import LEAST_WINDOWS, boundaries
+from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.lstm_ensemble import LSTM
+from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
+
+NAN = float("nan")
+LEVELS = (0.1, 0.5, 0.9)
+
+
+@pytest.fixture(scope="module")
+def result(forecaster, history):
+    return backtest(forecaster, history)
+
+
+def score_of(actual, predicted, reference=None) -> Score:
+    """Return the score over ``(origins, horizon)`` of quantiles that are all equal."""
+    actual = np.array(actual, np.float32)
+    same = np.repeat(np.array(predicted, np.float32)[:, :, None], len(LEVELS), axis=2)
+    loss = np.full(same.shape, 1.0, np.float32) if reference is None else reference
+    return _score(actual, same, loss, LEVELS)
+
+
+def test_a_score_by_hand():
+    """Two origins, two steps; each quantile is off by +10, 0, -4 and unknown.
+
+    Losses per level 0.1, 0.5, 0.9: 10 above costs 1, 5, 9; 4 below costs 3.6, 2, 0.4.
+    """
+    actual = [[110.0, 100.0], [96.0, NAN]]
+    score = score_of(actual, np.full((2, 2), 100.0), np.full((2, 2, 3), 2.0, np.float32))
+    assert score.pinball == pytest.approx((15 + 0 + 6) / 9)
+    assert score.relative == pytest.approx((15 + 0 + 6) / 9 / 2)
+    assert score.relative_peaks == pytest.approx(5 / 2)  # of three moments, the first is the peak
+    assert score.by_level == pytest.approx(
+        [(1 + 3.6) / 6, (5 + 2) / 6, (9 + 0.4) / 6],  # three known moments x 2
+    )
+    assert score.coverage == pytest.approx([2 / 3] * 3)  # 100 and 96 lie below, 110 does not
+    assert score.peak_coverage == (0, 0, 0)
+    assert score.wape == pytest.approx((10 + 0 + 4) / (110 + 100 + 96))
+
+
+def test_a_perfect_forecast_errs_by_nothing():
+    actual = [[110.0, 100.0], [96.0, NAN]]
+    score = score_of(actual, np.nan_to_num(actual, nan=5.0))
+    assert (score.pinball, score.relative, score.relative_peaks, score.wape) == (0, 0, 0, 0)
+    assert score.by_horizon == (0, 0)
+    assert score.coverage == (1, 1, 1)
+
+
+def test_where_nothing_happened_that_is_known_nothing_is_claimed():
+    unknown = score_of(np.full((2, 2), NAN), np.full((2, 2), 5.0))
+    for field in fields(unknown):
+        assert np.isnan(getattr(unknown, field.name)).all(), field.name
+
+
+def test_beside_a_reference_without_error_no_ratio_is_claimed():
+    score = score_of([[5.0]], [[4.0]], np.zeros((1, 1, 3), np.float32))
+    assert score.pinball > 0
+    assert np.isnan([score.relative, score.relative_peaks, *score.by_level]).all()
+
+
+def test_over_items_ratios_are_averaged_geometrically_and_the_rest_plainly():
+    one, other = score_of([[100.0]], [[90.0]]), score_of([[100.0]], [[60.0]])  # 5 and 20, over 1
+    unknown = score_of([[NAN]], [[60.0]])
+    mean = _mean_score([one, other, unknown])
+    assert (one.relative, other.relative) == pytest.approx((5, 20))
+    assert mean.relative == pytest.approx(10)  # the root of 5 x 20
+    assert mean.by_horizon == pytest.approx([10])
+    assert mean.pinball == pytest.approx(12.5)
+    assert mean.wape == pytest.approx((0.1 + 0.4) / 2)
+    assert mean.coverage == (0, 0, 0)
+
+
+def test_last_value_is_the_unit(result):
+    for item in result.items:
+        unit = item.scores["last_value"]
+        assert (unit.relative, unit.relative_peaks) == (1, 1)
+        assert unit.by_level == pytest.approx([1] * 5)
+        assert unit.by_horizon == pytest.approx([1] * 6)
+
+
+def test_every_candidate_is_judged_on_every_item_and_the_served_one_is_among_them(result):
+    for item in result.items:
+        assert tuple(item.scores) == (*CANDIDATES, SERVED)
+        assert item.scores[SERVED] == item.scores[item.source]
+    assert tuple(result.summary) == (*CANDIDATES, SERVED)
+    assert result.predict_seconds.keys() == set(CANDIDATES)
+
+
+def test_origins_are_a_quarter_of_an_hour_apart_and_their_horizons_unseen(
+    result, forecaster, history
+):
+    for item in result.items:
+        assert set(np.diff(item.origins)) == {900}
+        assert item.origins[0] % 900 == 0
+        until = forecaster.service(item.item_id).trained_until.timestamp()
+        assert until <= item.origins[0] + 300 < until + 900  # the first step ahead is unseen
+        end = history[item.item_id].end.timestamp()
+        assert end - 900 < item.origins[-1] + 7 * 300 <= end  # a whole horizon of six steps
+
+
+def test_what_is_judged_is_what_happened(result, history):
+    item = result.items[0]
+    values = dict(zip(history[item.item_id].stamps.tolist(), history[item.item_id].values))  # noqa: B905
+    for i in (0, 7, -1):
+        expected = [values[int(item.origins[i]) + 300 * h] for h in range(1, 7)]
+        np.testing.assert_allclose(item.actual[i], expected, rtol=1e-6)
+
+
+def test_what_is_plotted_is_what_is_served(result, forecaster, history):
+    item = result.items[1]
+    origin = int(item.origins[-1])
+    one = history[item.item_id]
+    count = int(np.searchsorted(one.stamps, origin)) + 1
+    served = forecaster.predict(History((changed(one, lambda values: values[:count]),)))
+    assert served.origins[0].timestamp() == origin
+    off = np.abs(served.values[0] - item.predicted[-1]).mean()
+    assert off < 0.03 * np.ptp(item.predicted[-1])
+
+
+def test_an_item_that_the_model_never_saw_is_judged_from_its_second_day_on(forecaster, history):
+    stranger = replace(history.series[0], item_id="new/comer")
+    (item,) = backtest(forecaster, History((stranger,))).items
+    first = (int(item.origins[0]) - stranger.stamps[0]) / 300
+    warm_up = MODEL.timing.warm_up
+    assert warm_up - 1 <= first < warm_up + 3
+    assert item.source == forecaster.others.source
+
+
+def test_a_start_overrides_what_was_seen(forecaster, history):
+    start = history.series[0].start + timedelta(days=10)
+    result = backtest(forecaster, history, start=start)
+    assert (
+        int(result.items[0].origins[0]) == start.timestamp()
+    )  # the first on a quarter from then on
+
+
+def test_a_start_before_the_first_day_waits_for_it(forecaster, history):
+    one = History(history.series[:1])
+    early = backtest(forecaster, one, start=history.series[0].start - timedelta(days=3))
+    assert early.items[0].origins[0] >= one.series[0].stamps[MODEL.timing.warm_up - 1]
+
+
+@pytest.mark.parametrize("hours", [0, 1, 5])
+def test_too_little_later_history_is_refused_with_the_fix(forecaster, history, hours):
+    first = boundaries(14 * DAY, TINY)[1]
+    short = History((changed(history.series[1], lambda values: values[: first + 12 * hours]),))
+    expected = rf"shop/search: {max(4 * hours - 2, 0)} origins lie between .* needs {LEAST_WINDOWS}"
+    with pytest.raises(HistoryError, match=expected + "; give it later history"):
+        backtest(forecaster, short)
+
+
+def test_a_history_that_ends_before_the_model_was_trained_is_refused(forecaster, history):
+    old = History((changed(history.series[1], lambda values: values[: 5 * DAY]),))
+    with pytest.raises(HistoryError, match="0 origins lie between"):
+        backtest(forecaster, old)
+
+
+def test_another_step_is_refused(forecaster, history):
+    with pytest.raises(HistoryError, match=r"step of 0:10:00, the model of 0:05:00"):
+        backtest(forecaster, history.resampled(2 * history.step))
+
+
+def test_unknown_moments_in_the_test_part_do_not_count(forecaster, history, result):
+    def blank(values):
+        values[-DAY // 2 :] = NAN
+
+    gappy = backtest(forecaster, History(tuple(changed(one, blank) for one in history)))
+    whole = backtest(
+        forecaster,
+        History(tuple(changed(one, lambda values: values[: -DAY // 2]) for one in history)),
+    )
+    for item, other in zip(gappy.items, whole.items, strict=True):
+        for name in CANDIDATES:  # a few windows at the edge are partly known
+            assert item.scores[name].relative == pytest.approx(other.scores[name].relative, rel=0.1)
+            assert np.isfinite(item.scores[name].coverage).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(np.zeros(14 * DAY), id="silent"),
+        pytest.param(np.where(np.arange(14 * DAY) < 9 * DAY, 5.0, NAN), id="unknown throughout"),
+    ],
+)
+def test_an_item_without_errors_neither_breaks_nor_bends_the_summary(
+    forecaster, history, result, values
+):
+    odd = series(values, "odd/one")
+    odd = replace(odd, start=history.series[0].start)
+    start = forecaster.service("shop/search").trained_until
+    both = backtest(forecaster, History((*history.series, odd)), start=start)
+    for name in (*CANDIDATES, SERVED):
+        assert both.summary[name].relative == pytest.approx(result.summary[name].relative, rel=1e-6)
+    json_bytes(plain_object(both.record(), "record", non_finite_as_null=True))
+
+
+def test_the_record_is_plain_json_with_the_headline_and_every_item(result):
+    record = plain_object(result.record(), "record", non_finite_as_null=True)
+    again = json.loads(json_bytes(record))
+    assert again["summary"]["relative_pinball"] == result.summary[SERVED].relative
+    assert set(again["summary"]["candidates"]) == {*CANDIDATES, SERVED}
+    assert again["quantile_levels"] == list(result.quantile_levels)
+    assert set(again["items"]) == {item.item_id for item in result.items}
+    first = again["items"][result.items[0].item_id]
+    assert first["candidates"]["ridge"]["coverage"] == pytest.approx(
+        result.items[0].scores["ridge"].coverage
+    )
+    assert first["last_origin"] - first["first_origin"] == 900 * (first["origins"] - 1)
+
+
+def test_items_are_announced_as_they_are_done(forecaster, history):
+    done = []
+    backtest(forecaster, history, on_item=done.append)
+    assert tuple(done) == history.item_ids
+
+
+def summary(**relative: float) -> dict[str, Score]:
+    blank = score_of([[1.0]], [[1.0]])
+    return {name: replace(blank, relative=value) for name, value in relative.items()}
+
+
+@pytest.mark.parametrize(
+    ("figures", "passes", "words"),
+    [
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.8, LSTM: 0.7, SERVED: 0.7}, True, "0.700 .* ridge 0.800",
+            id="ahead of all",
+        ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.6, LSTM: 0.7, SERVED: 0.7}, False, "0.7.* ridge 0.600",
+            id="behind one",
+        ),
+        pytest.param({"last_value": 1.0, SERVED: 1.0}, True, "", id="a draw is no loss"),
+        pytest.param(
+            {"last_value": 1.0, LSTM: 0.5, SERVED: 0.9}, True, "", id="the lstm is no baseline"
+        ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": NAN, "boosting": 0.6, SERVED: 0.7}, False, "boosting",
+            id="an unknown rival hides no other",
+        ),
+        pytest.param(
+            {"last_value": NAN, "ridge": 0.6, SERVED: 0.7}, False, "ridge", id="nor one before it"
+        ),
+        pytest.param({"last_value": NAN, SERVED: NAN}, False, "nothing to compare", id="unknown"),
+        pytest.param({"last_value": 1.0, SERVED: NAN}, False, "nothing to", id="served unknown"),
+    ],
+)  # fmt: skip
+def test_a_champion_loses_to_no_baseline(figures, passes, words):
+    passed, verdict = beats_all(summary(**figures))
+    assert passed is passes
+    assert re.search(words, verdict)

@@ -1,0 +1,236 @@
+"""Fitting and choosing: who serves, decided without a look at the test part."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forecaster.data.series import History
+from forecaster.errors import HistoryError
+from forecaster.evaluation.metrics import pinball_loss
+from forecaster.evaluation.selection import (
+    balanced,
+    choose,
+    fit_forecaster,
+    hourly_losses,
+    relative,
+)
+from forecaster.evaluation.splits import boundaries
+from forecaster.models.artifact import pack
+from forecaster.models.config import MEDIAN
+from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.naive import NAIVE
+from tests.forecaster.evaluation.fitting_samples import (
+    DAY,
+    LEVELS,
+    MODEL,
+    TINY,
+    changed,
+    series,
+    traffic,
+)
+
+NAN = float("nan")
+SWING = np.array([0.1, -0.1] * 24)  # hour by hour, with a mean of 0
+# The least training that still goes through every step of fitting.
+QUICK = replace(TINY, members=1, epochs=1, steps_per_epoch=2, max_windows=300)
+
+
+@pytest.mark.parametrize(
+    ("lstm", "rival", "winner", "words"),
+    [
+        pytest.param(1 + SWING, 2 + SWING, "lstm", "50.0 % below", id="the lstm leads"),
+        pytest.param(1 + SWING, 1 + SWING, "lstm", "0.0 % below", id="a draw is the lstm's"),
+        pytest.param(
+            2 + SWING, 1 + SWING, "ridge", "by more than 2", id="a rival leads throughout"
+        ),
+        pytest.param(1.01 + SWING, 1 - SWING, "lstm", "within 2", id="a lead by chance"),
+        pytest.param([2.0], [1.0], "lstm", "within 2", id="one hour proves nothing"),
+        pytest.param([2.0, NAN, 2.1], [1.0, NAN, 1.0], "ridge", "by more", id="unknown hours"),
+        pytest.param([NAN, NAN], [NAN, NAN], "lstm", "nothing tells", id="nothing known"),
+        pytest.param([0.0, 0.0], [0.0, 0.0], "lstm", "nothing tells", id="nobody errs"),
+        pytest.param([1.0, 1.1], [0.0, 0.0], "ridge", "100.0 % below", id="a rival never errs"),
+    ],
+)
+def test_the_lstm_serves_unless_a_rival_leads_by_more_than_chance(lstm, rival, winner, words):
+    worst = np.array(lstm) + 100
+    source, reason = choose({"last_value": worst, "ridge": np.array(rival), "lstm": np.array(lstm)})
+    assert source == winner
+    assert words in reason
+
+
+@pytest.mark.parametrize(
+    ("lead", "wins"), [pytest.param(1.9, False, id="1.9"), pytest.param(2.1, True, id="2.1")]
+)
+def test_a_lead_counts_from_two_standard_errors_of_the_hourly_ratios_on(lead, wins):
+    """Six hours, in which the logarithm of the ratio swings around its mean."""
+    swing = np.array([0.1, -0.1] * 3)
+    error = np.sqrt(6 * 0.01 / 5) / np.sqrt(6)
+    losses = {"ridge": np.array([1.0, 9.0] * 3), "lstm": None}
+    losses["lstm"] = losses["ridge"] * np.exp(swing + lead * error)
+    assert (choose(losses)[0] == "ridge") is wins
+
+
+def test_losses_of_items_are_compared_in_units_of_last_value():
+    losses = {"last_value": np.array([2.0, 6.0, NAN]), "lstm": np.array([1.0, 2.0, NAN])}
+    found = relative(losses)
+    np.testing.assert_array_equal(found["last_value"], [0.5, 1.5, NAN])  # by 4, their mean
+    np.testing.assert_array_equal(found["lstm"], [0.25, 0.5, NAN])
+
+
+@pytest.mark.parametrize("loss", [0.0, NAN])
+def test_an_item_on_which_last_value_makes_no_error_has_no_say_over_others(loss):
+    found = relative({"last_value": np.full(2, loss), "lstm": np.array([0.0, 1.0])})
+    assert np.isnan(found["lstm"]).all()
+
+
+def test_hourly_losses_are_the_means_of_the_origins_in_each_hour(fitted):
+    cases = fitted.parts[0].calibration
+    predicted = np.repeat(cases.windows.blend[:, :, None], len(LEVELS), axis=2)
+    found = hourly_losses(cases, predicted, MODEL)
+    loss = pinball_loss(cases.windows.target, predicted, LEVELS)
+    hour = cases.origins // 12 - cases.origins[0] // 12  # samples of five minutes
+    expected = [loss[hour == at].mean() for at in range(hour[-1] + 1)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_every_item_and_all_others_have_a_winner_and_a_shift_for_every_candidate(fitted, history):
+    forecaster = fitted.forecaster
+    assert tuple(forecaster.services) == history.item_ids
+    shape = (MODEL.prediction_length, len(LEVELS))
+    for service in (*forecaster.services.values(), forecaster.others):
+        assert service.source in CANDIDATES
+        assert {name: shifts.shape for name, shifts in service.shifts.items()} == dict.fromkeys(
+            CANDIDATES, shape
+        )
+
+
+def test_an_item_is_trained_until_its_test_part(fitted, history):
+    for one in history:
+        first_test = one.start + boundaries(len(one), TINY)[1] * one.step
+        assert fitted.forecaster.service(one.item_id).trained_until == first_test
+
+
+def test_an_unknown_item_gets_what_holds_for_all_others(forecaster):
+    assert forecaster.service("never/seen") is forecaster.others
+    assert forecaster.others.trained_until is None
+
+
+@given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=5), most=st.integers(1, 600))
+def test_the_learned_baselines_see_every_item_and_no_more_rows_than_asked(fitted, sizes, most):
+    train = [fitted.parts[i % 3].train for i in range(len(sizes))]
+    parts = [windows.take(np.arange(n) % len(windows)) for windows, n in zip(train, sizes)]  # noqa: B905
+    drawn = [len(windows) for windows in balanced(parts, most, np.random.default_rng(0))]
+    assert all(1 <= count <= size for count, size in zip(drawn, sizes, strict=True))
+    assert sum(drawn) <= max(most, len(sizes) + most)
+
+
+def test_no_window_is_drawn_twice(fitted):
+    (drawn,) = balanced([fitted.parts[0].train], 50, np.random.default_rng(0))
+    assert len(drawn) == 50
+    assert len(np.unique(drawn.context, axis=0)) == 50
+
+
+def noisy_end(history: History, first: int) -> History:
+    rng = np.random.default_rng(9)
+
+    def change(values):
+        values[first:] = rng.gamma(0.5, 3_000, len(values) - first)
+        values[first + 5 :: 7] = np.nan
+
+    return History(tuple(changed(one, change) for one in history))
+
+
+@pytest.mark.parametrize("days", [14, 9], ids=lambda days: f"{days} days")
+def test_nothing_is_learned_from_the_test_part(days):
+    """9 days leave a calibration part of 27 hours: a day that begins in it ends in the test."""
+    whole = traffic(2, days)
+    first_test = boundaries(days * DAY, QUICK)[1]
+    forecasters = [fit_forecaster(h, QUICK) for h in (whole, noisy_end(whole, first_test))]
+    (config, tensors), (other_config, other) = (pack(f.forecaster, QUICK) for f in forecasters)
+    assert config == other_config
+    assert tensors.keys() == other.keys()
+    for name, array in tensors.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+def test_a_fitted_forecaster_is_repeatable_to_the_last_bit(history, fitted):
+    again = pack(fit_forecaster(history, TINY).forecaster, TINY)
+    config, tensors = pack(fitted.forecaster, TINY)
+    assert again[0] == config
+    for name, array in tensors.items():
+        np.testing.assert_array_equal(array, again[1][name], err_msg=name)
+
+
+def wave(days: int = 10, *, level: float = 100.0, seed: int = 0) -> np.ndarray:
+    at = np.arange(days * DAY) / DAY
+    noise = np.random.default_rng(seed).gamma(40, 1 / 40, len(at))
+    return level * (1.5 + np.sin(2 * np.pi * at)) * noise
+
+
+def fit_items(*items):
+    named = tuple(series(values, f"item/{i}") for i, values in enumerate(items))
+    return fit_forecaster(History(named), QUICK).forecaster
+
+
+def test_a_week_repeated_is_served_by_whoever_knows_the_week():
+    """Noise that no one can foresee but who looks back a week."""
+    noise = np.random.default_rng(3).gamma(2, 50, 7 * DAY)
+    forecaster = fit_items(np.tile(noise, 3))
+    service = forecaster.service("item/0")
+    assert service.source == "seasonal_week"
+    assert "standard errors" in service.reason
+    assert service.source in NAIVE
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(np.zeros(10 * DAY), id="silent"),
+        pytest.param(np.full(10 * DAY, 7.0), id="constant"),
+        pytest.param(wave(level=1e11), id="a thousand million times the other"),
+        pytest.param(wave(level=1e-3), id="a request in a quarter of an hour"),
+        pytest.param(wave(7, seed=2), id="shorter"),
+    ],
+)
+def test_an_odd_item_does_not_spoil_its_neighbour(odd):
+    """The neighbour is served, its own windows calibrate it, and all stays finite."""
+    forecaster = fit_items(wave(seed=1), odd)
+    _, tensors = pack(forecaster, QUICK)
+    assert all(np.isfinite(array).all() for array in tensors.values())
+    forecast = forecaster.predict(History((series(wave(seed=1), "item/0"), series(odd, "item/1"))))
+    median = forecast.quantile(MEDIAN)
+    expected = wave(seed=1)[:6]  # the wave begins anew: no two days' noise is alike
+    np.testing.assert_allclose(median[0], expected, rtol=0.6)
+    if np.ptp(odd) == 0:
+        np.testing.assert_allclose(forecast.values[1], odd[0], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        pytest.param(np.zeros(10 * DAY), r"constant \(0 requests per second throughout\)", id="0"),
+        pytest.param(np.full(10 * DAY, 7.5), r"constant \(7.5 requests", id="7.5"),
+    ],
+)
+def test_constant_traffic_alone_teaches_nothing(values, words):
+    with pytest.raises(HistoryError, match=rf"nothing to learn: every item is {words}.*fetch"):
+        fit_items(values)
+    with pytest.raises(HistoryError, match="nothing to learn"):
+        fit_items(values, values)
+
+
+def test_an_item_that_is_too_short_is_named_with_the_days_it_needs():
+    with pytest.raises(HistoryError, match=r"item/1: 345 samples .* days"):
+        fit_items(wave(), wave(2)[:345])
+
+
+def test_a_history_of_another_step_is_refused(history):
+    with pytest.raises(HistoryError, match=r"step of 0:10:00, but the model's is 0:05:00"):
+        fit_forecaster(history.resampled(2 * history.step), TINY)
+
+
+def test_the_config_that_was_carried_out_comes_back(fitted):
+    assert fitted.config == TINY

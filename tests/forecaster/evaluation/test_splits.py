@@ -1,0 +1,251 @@
+"""The split by time: parts share no target; an item that is too short is told what it needs."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from forecaster.data.series import History, Series, utc
+from forecaster.errors import HistoryError
+from forecaster.evaluation import splits
+from forecaster.evaluation.splits import (
+    LEAST_WINDOWS,
+    backtest_origins,
+    boundaries,
+    cut_cases,
+    off_beat,
+    prepare,
+    track_of,
+)
+from forecaster.features.anchors import Timing
+from forecaster.models.config import ModelConfig, TrainConfig
+from tests.forecaster.traffic_samples import FIVE_MINUTES, MINUTE, NAN, service
+
+START = utc("2026-03-28T21:35:00Z")  # the night before clocks change in Europe, off the hour
+MODEL = ModelConfig(step=5 * MINUTE, context_length=12, prediction_length=6)
+CONFIG = TrainConfig(model=MODEL, max_windows=2_000)
+DAY = FIVE_MINUTES.day
+
+
+def series(values, item_id="shop/api", step=5 * MINUTE) -> Series:
+    return Series(item_id, START, step, np.asarray(values, dtype=np.float64))
+
+
+def days(count: float, **changes) -> Series:
+    return series(service(FIVE_MINUTES, count), **changes)
+
+
+def spans(one: Series, config: TrainConfig):
+    """Return first and last target of each part, as samples of the series."""
+    horizon = config.model.prediction_length
+    (parts,) = prepare(History((one,)), config)
+    track = track_of(one, config.model.timing)
+    found = {}
+    # The training windows do not carry their origins: their targets are found by value.
+    train = [
+        np.flatnonzero(one.values.astype(np.float32) == target)
+        for target in (parts.train.target[0, 0], parts.train.target[-1, -1])
+    ]
+    found["train"] = train[0][0], train[1][-1]
+    origins = parts.calibration.origins
+    found["calibration"] = origins[0] + 1, origins[-1] + horizon
+    test = backtest_origins(one, boundaries(len(one), config)[1], config.model.timing)
+    found["test"] = test[0] + 1, test[-1] + horizon
+    assert len(cut_cases(track, test, config.model)) == len(test)
+    return found
+
+
+@pytest.mark.parametrize("share", [0.125, 0.25])
+@pytest.mark.parametrize("count", [14, 15.37])
+def test_no_target_belongs_to_two_parts(count, share):
+    one, config = days(count), replace(CONFIG, calibration_share=share, test_share=share)
+    calibrate, test = boundaries(len(one), config)
+    found = spans(one, config)
+    assert MODEL.timing.warm_up <= found["train"][0]
+    assert found["train"][1] < calibrate <= found["calibration"][0]
+    assert found["calibration"][1] < test <= found["test"][0]
+    assert found["test"][1] < len(one)
+
+
+@given(st.integers(10, 100_000), st.sampled_from([(0.125, 0.125), (0.1, 0.25), (0.25, 0.25)]))
+def test_boundaries_are_the_shares_of_the_time(length, shares):
+    calibration, test = shares
+    config = TrainConfig(calibration_share=calibration, test_share=test)
+    first, second = boundaries(length, config)
+    assert 0 < first < second < length
+    assert abs((length - second) - test * length) <= 0.5
+    assert abs((second - first) - calibration * length) <= 1
+
+
+def test_what_is_trained_and_calibrated_on_knows_nothing_of_the_test_part():
+    one = days(14)
+    _, test = boundaries(len(one), CONFIG)
+    altered = np.array(one.values)
+    altered[test:] = np.random.default_rng(0).uniform(0, 1e9, len(altered) - test)
+    (before,) = prepare(History((one,)), CONFIG)
+    (after,) = prepare(History((series(altered),)), CONFIG)
+    for part in ("train", "calibration"):
+        mine, other = getattr(before, part), getattr(after, part)
+        mine, other = (w if part == "train" else w.windows for w in (mine, other))
+        for name in ("horizon", "context", "recent", "blend", "scale", "target", "peak"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(other, name), name)
+    for name, naive in before.calibration.naive.items():
+        np.testing.assert_array_equal(naive.path, after.calibration.naive[name].path)
+
+
+@pytest.mark.parametrize("items", [1, 2, 5])
+@pytest.mark.parametrize("most", [400, 1000, 3000, 10**6])
+def test_no_more_windows_train_than_allowed(items, most):
+    config = replace(CONFIG, max_windows=most)
+    history = History(tuple(days(14, item_id=f"shop/{i}") for i in range(items)))
+    total = sum(len(parts.train) for parts in prepare(history, config))
+    assert total <= most
+    # And the allowance is not wasted: an item may use its share, up to a quarter, to half at least.
+    share = min(most // items, most // 4 + 1, 0.75 * 14 * DAY - MODEL.timing.warm_up)
+    assert total >= items * share / 2.5
+
+
+@given(st.integers(0, 100), st.sampled_from([1, 5, 15, 60]))
+def test_origins_off_the_beat_meet_every_minute_of_the_hour(stride, minutes):
+    timing = Timing(minutes * MINUTE, 1)
+    found = off_beat(stride, timing)
+    hour = max(timing.samples(60), 1)
+    assert found >= max(stride, 1)
+    assert len({origin * found % hour for origin in range(hour)}) == hour
+    assert found - stride <= hour + 1
+
+
+@given(st.integers(0, 2 * DAY), st.integers(0, DAY))
+def test_a_backtest_starts_on_the_quarter_hours_of_the_clock(offset, first):
+    one = Series("a", START + offset * 5 * MINUTE, 5 * MINUTE, np.ones(2 * DAY))
+    origins = backtest_origins(one, first, FIVE_MINUTES)
+    assert set(one.stamps[origins] % 900) <= {0}
+    assert (np.diff(origins) == 3).all()
+    assert origins[0] + 1 >= first
+
+
+def test_cases_hold_what_everyone_said_at_the_same_origins():
+    (parts,) = prepare(History((days(14),)), CONFIG)
+    cases = parts.calibration
+    assert len(cases) == len(cases.origins) == len(cases.windows)
+    assert all(len(naive.path) == len(cases) for naive in cases.naive.values())
+    values = days(14).values.astype(np.float32)
+    np.testing.assert_array_equal(cases.windows.target[:, 0], values[cases.origins + 1])
+
+
+def refusal(one: Series, config: TrainConfig = CONFIG) -> str:
+    with pytest.raises(HistoryError) as caught:
+        list(prepare(History((one,)), config))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("share", [0.05, 0.125, 0.25])
+@pytest.mark.parametrize(
+    ("step", "ahead"), [(1, 30), (5, 6), (15, 96), (60, 12)], ids=["1m", "5m", "15m", "1h"]
+)
+def test_the_number_of_days_asked_for_is_enough_and_one_less_is_not(step, ahead, share, late):
+    model = ModelConfig(step=step * MINUTE, context_length=4, prediction_length=ahead)
+    config = TrainConfig(model, calibration_share=share, test_share=share, max_windows=200)
+    day = model.timing.day
+
+    def history(count):
+        values = np.ones(round(count * day))
+        values[: round(late * day)] = NAN
+        return History((series(values, step=step * MINUTE),))
+
+    with pytest.raises(HistoryError, match="windows for the train") as caught:
+        list(prepare(history(late + 0.7), config))
+    needed = int(re.search(r"give it (\d+) days", str(caught.value))[1])
+    assert [parts.item_id for parts in prepare(history(needed), config)] == ["shop/api"]
+    with pytest.raises(HistoryError, match=f"give it {needed} days"):
+        list(prepare(history(needed - 1), config))
+
+
+@settings(max_examples=25)
+@given(count=st.floats(0.1, 6), share=st.sampled_from([0.05, 0.125, 0.25]))
+def test_whatever_the_length_it_is_prepared_or_told_what_it_needs(count, share):
+    config = replace(CONFIG, calibration_share=share, test_share=share)
+    assume(round(count * DAY) > 0)
+    try:
+        (parts,) = prepare(History((days(count),)), config)
+        found = min(len(parts.train), len(parts.calibration))
+    except HistoryError as error:
+        needed = int(re.search(r"give it (\d+) days", str(error))[1])
+        found = LEAST_WINDOWS if needed > count else 0
+    assert found >= LEAST_WINDOWS
+
+
+def test_too_short_says_who_how_long_and_what_to_do():
+    message = refusal(days(1.5))
+    assert message.startswith("shop/api: 432 samples (1 day, 12:00:00) leave 0 windows")
+    assert f"but {LEAST_WINDOWS} are needed" in message
+    assert "shorter --prediction-length" in message
+    assert "leave the item out" in message
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "part"),
+    [
+        pytest.param(0, 1, "train", id="nothing at all"),
+        pytest.param(0.1, 0.751, "train", id="in training"),
+        pytest.param(0.748, 0.877, "calibration", id="in calibration"),
+        pytest.param(0.87, 1, "test", id="in the test"),
+    ],
+)
+def test_a_part_without_known_samples_is_refused_with_its_span(first, last, part):
+    values = service(FIVE_MINUTES, 14).copy()
+    values[round(first * len(values)) : round(last * len(values))] = NAN
+    message = refusal(series(values))
+    assert message.startswith("shop/api: only ")
+    assert f"windows of the {part} part, 2026-0" in message
+    assert "fetch what is missing" in message
+
+
+def test_windows_without_a_known_target_are_left_out():
+    values = service(FIVE_MINUTES, 14).copy()
+    values[6 * DAY : 8 * DAY] = NAN
+    (parts,) = prepare(History((series(values),)), CONFIG)
+    assert np.isfinite(parts.train.target).any(axis=1).all()
+
+
+def test_an_item_that_appears_late_trains_from_its_own_beginning():
+    values = service(FIVE_MINUTES, 20).copy()
+    values[: 6 * DAY] = NAN
+    (late,) = prepare(History((series(values),)), CONFIG)
+    assert np.isfinite(late.train.blend).all()
+    # A day and six hours after its first sample, as for any other.
+    first = np.flatnonzero(values == late.train.target[0, 0])[0]
+    assert first >= 6 * DAY + MODEL.timing.warm_up
+
+
+def test_a_history_of_another_step_is_refused():
+    history = History((days(14, step=timedelta(minutes=1)),))
+    with pytest.raises(
+        HistoryError, match=r"step of 0:01:00, but the model's is 0:05:00.*--step 60s"
+    ):
+        list(prepare(history, CONFIG))
+
+
+def test_one_bad_item_is_named_among_many():
+    history = History((days(14, item_id="a"), days(1, item_id="b")))
+    with pytest.raises(HistoryError, match=r"^b: "):
+        list(prepare(history, CONFIG))
+
+
+def test_calibration_origins_come_about_every_five_minutes_and_backtests_every_fifteen():
+    assert (splits.CALIBRATION_MINUTES, splits.TEST_MINUTES) == (5, 15)
+    (parts,) = prepare(History((days(14),)), CONFIG)
+    assert set(np.diff(parts.calibration.origins)) == {1}
+
+
+def test_however_many_items_share_the_windows_each_keeps_enough():
+    config = replace(CONFIG, max_windows=50)
+    history = History(tuple(days(4 + i / 3, item_id=f"shop/{i}") for i in range(9)))
+    found = [len(parts.train) for parts in prepare(history, config)]
+    assert min(found) >= LEAST_WINDOWS
+    assert max(found) < 2 * LEAST_WINDOWS

@@ -1,0 +1,25 @@
+"""The small model that is committed: it forecasts a service it has never seen, without training."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecaster.adapters.registry.loading import load_forecaster
+from forecaster.data.series import History
+from forecaster.data.synthetic import generate_history
+
+MODELS = Path(__file__).parent.parent / "models"
+
+
+@pytest.mark.parametrize("hours", [pytest.param(h, id=f"{h} hours") for h in (1, 6, 72)])
+def test_the_pretrained_model_forecasts_a_new_service_from_hours_of_history(hours):
+    whole = generate_history(1, 7, step=timedelta(minutes=1), seed=99).history
+    service = whole.series[0]
+    recent = service.between(service.end - timedelta(hours=hours), service.end)
+    forecast = load_forecaster(MODELS, "tiny").predict(History((recent,)))
+    median = forecast.quantile(0.5)[0]
+    level = np.nanmean(recent.values[-30:])
+    assert forecast.values.shape == (1, 30, 5)
+    assert 0.5 * level < median.mean() < 2 * level

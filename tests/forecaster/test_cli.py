@@ -1,0 +1,89 @@
+"""The `forecaster` command as a whole; tests/forecaster/commands holds each subcommand."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from forecaster import __version__
+from forecaster.cli import COMMANDS, main
+
+
+def exit_of(argv: list[str]) -> int | str | None:
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    return stop.value.code
+
+
+def test_help_names_every_subcommand(capsys):
+    code, shown = exit_of(["--help"]), capsys.readouterr().out
+
+    assert code == 0
+    assert [name for name in COMMANDS if f"\n    {name} " not in shown] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_subcommand_explains_itself(command, capsys):
+    code, shown = exit_of([command, "--help"]), capsys.readouterr().out
+
+    assert code == 0
+    assert shown.startswith(f"usage: forecaster {command}")
+
+
+def test_the_version_is_told(capsys):
+    assert exit_of(["--version"]) == 0
+    assert capsys.readouterr().out == f"forecaster {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        pytest.param([], "COMMAND", id="no command"),
+        pytest.param(["forecast"], "'forecast'", id="unknown command"),
+        pytest.param(["check", "--history", "a.csv", "--item", "b"], "--item", id="no such option"),
+        pytest.param(["generate", "--out", "a.parquet", "--items", "x"], "'x'", id="no number"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_wrong(argv, words, capsys):
+    code, shown = exit_of(argv), capsys.readouterr().err
+
+    assert code == 2
+    assert words in shown
+
+
+def test_an_error_that_the_user_can_act_on_is_one_message_and_exit_code_2(tmp_path, capsys):
+    missing = tmp_path / "missing.parquet"
+
+    code, shown = main(["check", "--history", str(missing)]), capsys.readouterr().err
+
+    assert code == 2
+    assert shown.startswith("forecaster check: ")
+    assert str(missing) in shown
+    assert "Traceback" not in shown
+
+
+def test_an_interrupt_ends_without_a_traceback_and_exit_code_130(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        what = ["--prometheus", url, "--query", "up", "--no-cache", "--out", "history.parquet"]
+        command = [sys.executable, "-m", "forecaster.cli", "fetch", *what]
+        with subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell that starts the tests in the background has them ignore interrupts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
+        ) as process:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                _, shown = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert shown == "forecaster fetch: interrupted\n"

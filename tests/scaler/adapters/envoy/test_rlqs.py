@@ -1,0 +1,258 @@
+"""Envoy's rate limit quota service over the wire, and what a stream decides."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+import pytest
+from envoy.service.rate_limit_quota.v3 import rlqs_pb2, rlqs_pb2_grpc
+
+from scaler.adapters.envoy.quotas import Quota
+from scaler.adapters.envoy.rlqs_stream import MOST_BUCKETS, Assignment, QuotaStream
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.report import GatewayReport
+from scaler.limits.priority_classes import PriorityClass
+from scaler.policy.policy import Mode
+from tests.scaler.adapters.envoy.lease_services import SHOP, Place, Serving, limited, serving
+
+BUCKET = (("service", SHOP),)
+PAY_BUCKET = (("class", "pay"), ("service", SHOP))
+PAY = PriorityClass("pay", 0, guaranteed_qps=30.0)
+
+
+class Side:
+    """One Envoy, with a clock that is moved by hand."""
+
+    def __init__(self, place: Place, name: str = "rlqs-1", *buckets) -> None:
+        self.place, self.stream = place, QuotaStream(place.lease_service, name)
+        self.buckets = buckets or (BUCKET,)
+        self.held: dict[object, Assignment | None] = {}
+
+    def offer(self, seconds: int, *qps: float) -> list:
+        """Offer so much to each bucket, report each second; return all that was told."""
+        told = []
+        for _ in range(seconds):
+            self.place.wait(1.0)
+            told += self.report(*qps)
+        return told
+
+    def report(self, *qps: float) -> list:
+        """Report what was offered to each bucket in the last second; return what is told."""
+        for bucket, rate in zip(self.buckets, qps, strict=True):
+            self.stream.used(bucket, round(rate), self.place.clock.now)
+        actions = self.stream.actions(self.place.clock.now)
+        self.held.update(actions)
+        return actions
+
+    @property
+    def qps(self) -> float:
+        return sum(one.quota.qps for one in self.held.values() if one and one.quota)
+
+
+def test_a_bucket_is_assigned_the_share_for_as_long_as_a_lease_lives():
+    side = Side(Place(limited(50.0)))
+    side.offer(1, 0)
+
+    assert side.held == {BUCKET: Assignment(Quota(490, 10, 5), ttl_s=10)}  # 49/s; a burst of 5
+
+
+def test_the_same_is_assigned_again_before_it_runs_out_and_no_sooner_than_needed():
+    side = Side(Place(limited(50.0)))
+    told = side.offer(30, 40)
+
+    assert {action for _, action in told} == {Assignment(Quota(490, 10, 5), 10)}
+    assert 4 <= len(told) <= 15
+
+
+def test_streams_share_the_limit_by_what_is_used_and_never_exceed_it():
+    place = Place(limited(100.0))
+    big, small = Side(place, "rlqs-1"), Side(place, "rlqs-2")
+    for _ in range(40):
+        place.wait(1.0)
+        big.report(120)
+        small.report(20)
+        assert big.qps + small.qps <= 100.0
+
+    # 98 without the reserve: the small one has what it wants, and its part of what is left.
+    assert small.qps == pytest.approx(20, abs=3)
+    assert big.qps == pytest.approx(78, abs=3)
+
+
+def test_what_an_envoy_may_still_act_on_is_nobody_elses():
+    place = Place(limited(100.0))
+    side = Side(place)
+    side.offer(3, 100)
+    other = LeaseRequest("gw-1", said=GatewayReport(300.0))
+
+    def others_share() -> float:
+        place.wait(0.5)
+        return place.lease_service.ask(SHOP, other, place.clock.now).told.held.qps
+
+    others_share()
+    assert dict(side.stream.actions(place.clock.now))[BUCKET].quota.qps == 49.0
+    side.stream.actions(place.clock.now)
+    assert others_share() <= 2.0  # it was told of 49, but may act on 98 until it is heard of again
+    side.report(100)
+    assert others_share() == 49.0
+
+
+def test_a_class_has_its_part_and_all_together_no_more_than_the_share():
+    side = Side(Place(limited(100.0, PAY)), "rlqs-1", BUCKET, PAY_BUCKET)
+    side.offer(30, 200, 60)
+
+    assert side.held[PAY_BUCKET].quota.qps >= 60
+    assert side.qps <= 98.0
+
+
+def test_a_fall_of_the_limit_is_told_without_a_report():
+    side = Side(Place(limited(100.0)))
+    side.offer(5, 90)
+    side.place.holder.publish(limited(10.0))
+    side.held.update(side.stream.actions(side.place.clock.now))
+
+    assert side.qps <= 10.0
+
+
+def test_a_recommended_limit_lets_everything_pass():
+    side = Side(Place(limited(50.0, mode=Mode.RECOMMEND)))
+    side.offer(1, 10)
+
+    assert side.held[BUCKET] == Assignment(None, 10)
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        pytest.param((("service", "prod/none"),), id="nobody knows the service"),
+        pytest.param((("class", "pay"),), id="no service"),
+        pytest.param((), id="no entry"),
+    ],
+)
+def test_a_bucket_that_means_no_limit_is_abandoned(bucket):
+    side = Side(Place(limited(50.0)), "rlqs-1", bucket)
+
+    assert side.offer(1, 5) == [(bucket, None)]
+
+
+def test_a_service_that_goes_is_abandoned():
+    side = Side(Place(limited(50.0)))
+    side.offer(3, 20)
+    side.place.holder.publish(limited(50.0, service="prod/other"))
+
+    assert side.stream.actions(side.place.clock.now) == [(BUCKET, None)]
+
+
+def test_more_buckets_than_can_be_meant_are_abandoned():
+    buckets = [(("client", str(i)), ("service", SHOP)) for i in range(MOST_BUCKETS + 3)]
+    side = Side(Place(limited(1000.0)), "rlqs-1", *buckets)
+    told = side.offer(1, *[1.0] * len(buckets))
+
+    assert [bucket for bucket, action in told if action is None] == buckets[MOST_BUCKETS:]
+    assert side.qps <= 1000.0
+
+
+def test_while_nothing_is_handed_out_nothing_is_told():
+    side = Side(Place(limited(50.0), learning_s=12.0))
+
+    assert side.offer(10, 20) == []
+    side.offer(5, 20)
+    assert side.qps > 0
+
+
+# Over the wire.
+
+
+@contextmanager
+def stream(here: Serving) -> Iterator[tuple[queue.Queue, Iterator]]:
+    """Open a stream; what is put into the queue is sent, None ends it."""
+    sent: queue.Queue = queue.Queue()
+    stub = rlqs_pb2_grpc.RateLimitQuotaServiceStub(here.channel)
+    call = stub.StreamRateLimitQuotas(iter(sent.get, None), timeout=20)
+    try:
+        yield sent, call
+    finally:
+        sent.put(None)
+        call.cancel()
+
+
+def report(domain: str = "tidegate", **bucket: str):
+    usage = rlqs_pb2.RateLimitQuotaUsageReports.BucketQuotaUsage(
+        bucket_id=rlqs_pb2.BucketId(bucket=bucket or {"service": SHOP}), num_requests_allowed=1
+    )
+    return rlqs_pb2.RateLimitQuotaUsageReports(domain=domain, bucket_quota_usages=[usage])
+
+
+def test_a_report_is_answered_by_an_assignment_and_a_change_is_pushed():
+    with serving(limited(50.0)) as here, stream(here) as (sent, told):
+        sent.put(report())
+        (action,) = next(told).bucket_action
+        assigned = action.quota_assignment_action
+        bucket = assigned.rate_limit_strategy.token_bucket
+
+        assert dict(action.bucket_id.bucket) == {"service": SHOP}
+        assert assigned.assignment_time_to_live.seconds == 10
+        assert (bucket.max_tokens, bucket.tokens_per_fill.value) == (5, 490)
+        assert bucket.fill_interval.seconds == 10
+
+        here.holder.publish(limited(20.0))
+        began = time.monotonic()
+        (action,) = next(told).bucket_action
+        assigned = action.quota_assignment_action.rate_limit_strategy
+        assert assigned.token_bucket.tokens_per_fill.value == 190
+        assert time.monotonic() - began < 3
+
+
+def test_a_bucket_of_no_service_is_abandoned():
+    with serving(limited(50.0)) as here, stream(here) as (sent, told):
+        sent.put(report(service="prod/none"))
+        assert next(told).bucket_action[0].HasField("abandon_action")
+
+
+@pytest.mark.parametrize(
+    "first", [pytest.param(report("other"), id="domain"), pytest.param(report(""), id="no domain")]
+)
+def test_another_domain_is_refused(first):
+    with serving(limited(50.0)) as here, stream(here) as (sent, told):
+        sent.put(first)
+        with pytest.raises(grpc.RpcError) as caught:
+            next(told)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_two_envoys_of_one_host_are_two_gateways():
+    with serving(limited(50.0)) as here, stream(here) as (sent, told), stream(here) as (more, too):
+        shares = []
+        for reports, answers in ((sent, told), (more, too)):
+            reports.put(report())
+            given = next(answers).bucket_action[0].quota_assignment_action.rate_limit_strategy
+            shares.append(given.token_bucket.tokens_per_fill.value / 10)
+
+    assert shares == [49.0, 1.0]  # the newcomer has of what is left free, until there is room
+
+
+def test_an_envoy_that_comes_back_has_its_share_again():
+    with serving(limited(50.0)) as here:
+        for _ in range(3):
+            with stream(here) as (sent, told):
+                sent.put(report())
+                strategy = next(told).bucket_action[0].quota_assignment_action.rate_limit_strategy
+                assert strategy.token_bucket.tokens_per_fill.value == 490
+            time.sleep(0.2)
+
+
+def test_the_server_stops_in_time_with_open_streams():
+    with serving(limited(50.0)) as here, stream(here) as (sent, told):
+        sent.put(report())
+        next(told)
+        began = time.monotonic()
+        stopping = threading.Thread(target=here.http.stop)
+        stopping.start()
+        list(told)
+        stopping.join(10)
+
+        assert time.monotonic() - began < 4  # streams end by themselves, nobody waits for them

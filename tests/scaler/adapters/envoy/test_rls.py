@@ -1,0 +1,173 @@
+"""Envoy's rate limit service over the wire."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
+from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scaler.adapters.envoy.rls import CHECKED, NAME
+from scaler.policy.policy import Mode
+from tests.scaler.adapters.envoy.lease_services import SHOP, Serving, limited, serving
+
+OK, OVER = rls_pb2.RateLimitResponse.OK, rls_pb2.RateLimitResponse.OVER_LIMIT
+Descriptor = ratelimit_pb2.RateLimitDescriptor
+
+
+@pytest.fixture(scope="module")
+def standing():
+    with serving(limited(50.0)) as here:
+        yield here
+
+
+def descriptor(*entries: tuple[str, str], **more: object):
+    made = [Descriptor.Entry(key=key, value=value) for key, value in entries]
+    return Descriptor(entries=made, **more)
+
+
+def request(*descriptors, domain: str = "tidegate", hits: int = 0):
+    shop = descriptors or (descriptor(("service", SHOP)),)
+    return rls_pb2.RateLimitRequest(domain=domain, descriptors=shop, hits_addend=hits)
+
+
+def asked(here: Serving, what=None):
+    stub = rls_pb2_grpc.RateLimitServiceStub(here.channel)
+    return stub.ShouldRateLimit(request() if what is None else what, timeout=5)
+
+
+def exhausted(here: Serving):
+    """Ask until the limit is used up."""
+    for _ in range(200):
+        answer = asked(here)
+        if answer.overall_code == OVER:
+            return answer
+    raise AssertionError("200 requests at once passed a limit of 50 a second")
+
+
+def fields(answer) -> dict[str, str]:
+    return {one.key: one.value for one in answer.response_headers_to_add}
+
+
+def code(called) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as caught:
+        called()
+    return caught.value.code()
+
+
+def test_what_passes_is_told_the_limit_and_what_is_left(standing):
+    time.sleep(0.5)
+    answer = asked(standing)
+    (status,) = answer.statuses
+
+    assert (answer.overall_code, status.code) == (OK, OK)
+    assert status.current_limit.requests_per_unit == 49  # 50 less what is left for newcomers
+    assert status.current_limit.unit == rls_pb2.RateLimitResponse.RateLimit.SECOND
+    assert status.limit_remaining == 4  # a burst of a tenth of a second, less this one
+    assert fields(answer) == {
+        "RateLimit-Policy": '"default";q=49;w=1',
+        "RateLimit": '"default";r=4;t=1',
+    }
+    assert [(one.key, one.value) for one in answer.request_headers_to_add] == [CHECKED]
+
+
+def test_what_does_not_pass_is_told_when_to_come_back(standing):
+    answer = exhausted(standing)
+    (status,) = answer.statuses
+
+    assert status.code == OVER
+    assert status.limit_remaining == 0
+    assert 0 < status.duration_until_reset.ToSeconds() + status.duration_until_reset.nanos < 1e9
+    assert fields(answer)["Retry-After"] == "1"
+
+
+def test_one_status_per_descriptor_and_one_over_the_limit_is_enough(standing):
+    exhausted(standing)
+    answer = asked(
+        standing, request(descriptor(("service", "prod/none")), descriptor(("service", SHOP)))
+    )
+
+    assert [status.code for status in answer.statuses] == [OK, OVER]
+    assert answer.overall_code == OVER
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(request(descriptor(("service", "prod/none"))), id="nobody knows the service"),
+        pytest.param(request(descriptor(("class", "pay"))), id="no service"),
+        pytest.param(request(domain="other"), id="another domain"),
+        pytest.param(request(descriptor()), id="no entry"),
+    ],
+)
+def test_where_no_limit_is_meant_it_passes_and_is_not_said_to_be_decided_on(standing, what):
+    answer = asked(standing, what)
+
+    assert answer.overall_code == OK
+    assert [status.code for status in answer.statuses] == [OK]
+    assert not answer.statuses[0].HasField("current_limit")
+    assert not answer.response_headers_to_add
+    assert not answer.request_headers_to_add
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(rls_pb2.RateLimitRequest(), id="empty"),
+        pytest.param(request(domain=""), id="no domain"),
+        pytest.param(rls_pb2.RateLimitRequest(domain="tidegate"), id="no descriptor"),
+        pytest.param(request(*[descriptor(("service", SHOP))] * 65), id="too many"),
+        pytest.param(request(hits=2**32 - 1), id="absurd hits"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(standing, what):
+    assert code(lambda: asked(standing, what)) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_garbage_is_refused_and_nothing_else_happens(standing):
+    call = standing.channel.unary_unary(f"/{NAME}/ShouldRateLimit")
+    for garbage in (b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x00" * 100):
+        assert code(lambda garbage=garbage: call(garbage, timeout=5)) in (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.INTERNAL,
+        )
+    assert asked(standing).overall_code in (OK, OVER)
+
+
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=200))
+def test_nothing_that_is_sent_is_a_fault_of_ours(standing, data):
+    call = standing.channel.unary_unary(f"/{NAME}/ShouldRateLimit")
+    try:
+        rls_pb2.RateLimitResponse.FromString(call(data, timeout=5))
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+            raise
+
+
+def test_a_recommended_limit_rejects_nobody():
+    with serving(limited(5.0, mode=Mode.RECOMMEND)) as here:
+        assert {asked(here).overall_code for _ in range(60)} == {OK}
+
+
+def test_where_another_replica_leads_it_is_unavailable():
+    with serving(limited(50.0)) as here:
+        object.__setattr__(here.holder.latest().snapshot, "leader", False)
+
+        assert code(lambda: asked(here)) is grpc.StatusCode.UNAVAILABLE
+
+
+def test_many_callers_at_once_get_what_the_limit_says():
+    with serving(limited(50.0)) as here, ThreadPoolExecutor(8) as pool:
+        asked(here)
+        began = time.monotonic()
+        answers = list(pool.map(lambda _: asked(here), range(400)))
+        took = time.monotonic() - began
+
+    passed = sum(answer.overall_code == OK for answer in answers)
+    assert 1 <= passed <= 50 * took + 5 + 1

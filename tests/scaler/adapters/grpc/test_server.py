@@ -1,0 +1,235 @@
+"""A gRPC server beside HTTP: who may call, what its health says, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from scaler.adapters.grpc.server import Hosted, RpcServer
+from scaler.adapters.http.app import create_app
+from scaler.adapters.http.auth import Tokens
+from scaler.adapters.http.server import Address, ApiServer, Tls
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.errors import ServingError
+from tests.scaler.adapters.http.conftest import papers  # noqa: F401 - a fixture
+from tests.scaler.adapters.http.snapshots import Clock, snapshot
+
+ECHO = "test.Echo"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def add_echo(server) -> str:
+    """Add a service of two methods: one answers what it is sent, one never ends."""
+
+    async def say(request, context):
+        if request == b"boom":
+            raise RuntimeError("a fault of ours")
+        return request
+
+    async def stay(requests, context):
+        async for one in requests:
+            yield one
+
+    methods = {
+        "Say": grpc.unary_unary_rpc_method_handler(say),
+        "Stay": grpc.stream_stream_rpc_method_handler(stay),
+    }
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(ECHO, methods)])
+    return ECHO
+
+
+@dataclass
+class Hosting:
+    holder: SnapshotHolder
+    clock: Clock
+    http: ApiServer
+    rpc: RpcServer
+    channel: grpc.Channel
+
+    def say(self, what: bytes = b"hello", *metadata: tuple[str, str]) -> bytes:
+        call = self.channel.unary_unary(f"/{ECHO}/Say")
+        return call(what, timeout=5, metadata=metadata)
+
+    def health(self, service: str = "") -> int:
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status
+
+
+@contextmanager
+def hosting(
+    *,
+    tls: Tls | None = None,
+    tokens=None,
+    credentials=None,
+    ticked: bool = True,
+    by_certificate: bool = False,
+) -> Iterator[Hosting]:
+    clock = Clock(time.monotonic())
+    holder = SnapshotHolder(clock)
+    if ticked:
+        holder.publish(snapshot())
+    address = Address(port=0, tls=tls)
+    rpc = RpcServer(
+        address,
+        [Hosted(add_echo, lambda: holder.leads(45.0), by_certificate=by_certificate)],
+        lambda: holder.is_fresh(45.0),
+        Tokens(tokens) if tokens else None,
+    )
+    app = create_app(holder, ApiSettings(learning_s=0.0), trusted_peers=True)
+    with ApiServer(app, address, [rpc]) as http:
+        place = f"127.0.0.1:{rpc.port}"
+        channel = (
+            grpc.secure_channel(place, credentials) if credentials else grpc.insecure_channel(place)
+        )
+        with channel:
+            yield Hosting(holder, clock, http, rpc, channel)
+
+
+def code(called) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as caught:
+        called()
+    return caught.value.code()
+
+
+def test_a_service_is_hosted_beside_http():
+    with hosting() as here:
+        assert here.say() == b"hello"
+        assert here.rpc.services == [ECHO]
+
+
+def test_a_fault_of_a_service_ends_a_call_and_nothing_else():
+    with hosting() as here:
+        assert code(lambda: here.say(b"boom")) is grpc.StatusCode.UNKNOWN
+        nothing = here.channel.unary_unary("/no.Such/Thing")
+        assert code(lambda: nothing(b"", timeout=5)) is grpc.StatusCode.UNIMPLEMENTED
+        assert here.say() == b"hello"
+
+
+def test_only_a_right_token_is_served_and_a_probe_needs_none(tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("open-sesame\n")
+    with hosting(tokens=path) as here:
+        assert here.say(b"hello", ("authorization", "Bearer open-sesame")) == b"hello"
+        for metadata in ((), (("authorization", "Bearer other"),), (("authorization", "open"),)):
+            refused = code(lambda metadata=metadata: here.say(b"hello", *metadata))
+            assert refused is grpc.StatusCode.UNAUTHENTICATED
+        stream = here.channel.stream_stream(f"/{ECHO}/Stay")
+        assert code(lambda: next(stream(iter(()), timeout=5))) is grpc.StatusCode.UNAUTHENTICATED
+        assert here.health() == SERVING
+
+
+def showing(folder, name):
+    pair = [(folder / f"{name}.{end}").read_bytes() for end in ("key", "pem")]
+    return grpc.ssl_channel_credentials((folder / "ca.pem").read_bytes(), *pair)
+
+
+def test_mutual_tls_serves_who_has_a_certificate_of_ours(papers):  # noqa: F811
+    tls = Tls(papers / "server.pem", papers / "server.key", papers / "ca.pem")
+    bare = grpc.ssl_channel_credentials((papers / "ca.pem").read_bytes())
+    with hosting(tls=tls, credentials=showing(papers, "client")) as here:
+        assert here.say() == b"hello"
+        for other in (bare, showing(papers, "stranger")):
+            with grpc.secure_channel(f"127.0.0.1:{here.rpc.port}", other) as channel:
+                call = channel.unary_unary(f"/{ECHO}/Say")
+                refused = code(lambda call=call: call(b"hello", timeout=5))
+                assert refused is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("by_certificate", "verifies", "served"),
+    [
+        pytest.param(True, True, True, id="its clients know no tokens"),
+        pytest.param(False, True, False, id="others need a token beside the certificate"),
+        pytest.param(True, False, False, id="a certificate that nobody verifies is none"),
+    ],
+)
+def test_a_certificate_will_do_for_those_who_have_no_token(
+    papers,  # noqa: F811
+    tmp_path,
+    by_certificate,
+    verifies,
+    served,
+):
+    (tmp_path / "tokens").write_text("open-sesame\n")
+    ca = papers / "ca.pem" if verifies else None
+    tls = Tls(papers / "server.pem", papers / "server.key", ca)
+    credentials, tokens = showing(papers, "client"), tmp_path / "tokens"
+    with hosting(
+        tls=tls, tokens=tokens, credentials=credentials, by_certificate=by_certificate
+    ) as here:
+        if served:
+            assert here.say() == b"hello"
+        else:
+            assert code(here.say) is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path):
+    (tmp_path / "no.pem").write_text("nothing")
+    rpc = RpcServer(
+        Address(port=0, tls=Tls(tmp_path / "no.pem", tmp_path / "no.pem")), [], lambda: True
+    )
+    app = create_app(SnapshotHolder(), ApiSettings())
+    with pytest.raises(ServingError, match=r"no\.pem"):
+        ApiServer(app, Address(port=0), [rpc]).start()
+
+
+def test_health_is_that_of_the_board_and_a_follower_serves_no_limits():
+    with hosting() as here:
+        assert (here.health(), here.health(ECHO)) == (SERVING, SERVING)
+        here.holder.publish(replace(snapshot(), leader=False))
+        _until(lambda: here.health(ECHO) == NOT_SERVING)
+        assert here.health() == SERVING
+        here.clock.now += 60.0
+        _until(lambda: here.health() == NOT_SERVING)
+        here.holder.publish(snapshot())
+        _until(lambda: here.health(ECHO) == SERVING)
+
+
+def test_before_the_first_tick_it_does_not_serve():
+    with hosting(ticked=False) as here:
+        assert (here.health(), here.health(ECHO)) == (NOT_SERVING, NOT_SERVING)
+
+
+def test_an_unknown_service_has_no_health():
+    with hosting() as here:
+        assert code(lambda: here.health("no.Such")) is grpc.StatusCode.NOT_FOUND
+
+
+def test_it_ends_in_time_though_a_stream_is_open():
+    with hosting() as here:
+        stream = here.channel.stream_stream(f"/{ECHO}/Stay")
+        answers = stream(_one_and_wait())
+        assert next(answers) == b"first"
+        began = time.monotonic()
+        here.http.stop()
+        assert time.monotonic() - began < 7
+        with pytest.raises(grpc.RpcError):
+            list(answers)
+
+
+def test_an_address_that_another_server_of_ours_has_is_named():
+    with hosting() as here:
+        app = create_app(SnapshotHolder(), ApiSettings())
+        second = RpcServer(Address(port=here.rpc.port), [], lambda: True)
+        with pytest.raises(ServingError, match=str(here.rpc.port)):
+            ApiServer(app, Address(port=0), [second]).start()
+
+
+def _one_and_wait():
+    yield b"first"
+    time.sleep(8)
+
+
+def _until(holds, within_s: float = 10.0) -> None:
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.05)

@@ -1,0 +1,92 @@
+"""An endpoint on loopback, and clients of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from scaler.adapters.envoy.decider import RateLimitDecider
+from scaler.adapters.envoy.local_limiters import LocalLimiters
+from scaler.adapters.http.app import create_app
+from scaler.adapters.http.ratelimit_json import add_rate_limit
+from scaler.adapters.http.server import Address, ApiServer
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from tests.scaler.adapters.http.snapshots import snapshot
+
+CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
+LEAF = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
+
+
+@dataclass
+class Endpoint:
+    holder: SnapshotHolder
+    server: ApiServer
+    client: httpx.Client
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+
+@contextmanager
+def served(
+    settings: ApiSettings | None = None,
+    address: Address | None = None,
+    *,
+    ticked: bool = True,
+    **client: object,
+) -> Iterator[Endpoint]:
+    """Serve prod/shop; ``client`` are options of the client."""
+    holder = SnapshotHolder()
+    if ticked:
+        holder.publish(snapshot())
+    address = address or Address(port=0)
+    trusted = address.tls is not None and address.tls.client_ca is not None
+    app = create_app(
+        holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
+    )
+    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
+    with ApiServer(app, address, [resident]) as server:
+        options = {"timeout": 20.0, "trust_env": False, **client}
+        with httpx.Client(base_url=server.url, **options) as asking:
+            yield Endpoint(holder, server, asking)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CA, a server's and a client's certificate, and those of a stranger."""
+    if shutil.which("openssl") is None:
+        if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
+            pytest.fail("CI must test TLS: install openssl")
+        pytest.skip("no openssl here to make certificates with")
+    folder = tmp_path_factory.mktemp("papers")
+    for name, extensions, signer in (
+        ("ca", CA, ""),
+        ("server", LEAF, "ca"),
+        ("client", LEAF, "ca"),
+        ("stranger", LEAF, ""),
+    ):
+        command = [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key"),
+            *("-out", f"{name}.pem", "-addext", extensions[0], "-addext", extensions[1]),
+            *(("-CA", f"{signer}.pem", "-CAkey", f"{signer}.key") if signer else ()),
+        ]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder

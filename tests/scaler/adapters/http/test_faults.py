@@ -1,0 +1,178 @@
+"""What clients and operators do to an endpoint: nonsense, slowness, stops in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
+import pytest
+
+from scaler.adapters.http import header_timeout
+from scaler.adapters.http.settings import ApiSettings
+from tests.scaler.adapters.http.conftest import served
+
+LIMITS = "/v1/limits/prod/shop"
+PATHS = (
+    "/v1/limits/prod/shop", "/v1/limits/prod/shop/reports", "/v1/limits/", "/v1/limits/%00/%ff",
+    "/v1/forecasts/prod/shop", "/v1/plans/" + "x" * 3000, "/v1/explain/..%2f..", "/v1/services/a/b",
+    "/v1/services", "/healthz", "/readyz", "/openapi.json", "/", "//", "/v1/limits/prod%2fshop",
+)  # fmt: skip
+NAMES = ("instance", "wait", "view", "service", "x")
+VALUES = ("gw-1", "", "-1", "nan", "1e308", "%00", "%ff", "haproxy", "a" * 500, "%F0%9F%98%80")
+# A stream does not end by itself; a long wait would only take time.
+METHODS = ("GET", "GET", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW")
+HEADERS = (
+    'If-None-Match: "c0ff-1-1.000"', "If-None-Match: *", "If-None-Match: " + '"' * 200,
+    "Authorization: Basic !!!", "Content-Type: application/json", "Content-Type: text/plain",
+    "Accept: nothing/at-all", "Cookie: " + "a=b; " * 50, "Range: bytes=0-1", "Expect: 1",
+)  # fmt: skip
+TOKENS = (
+    "{", "}", "[", "]", '"instance"', ":", ",", '"gw-1"', "null", "NaN", "-1e999", "1", '"\\ud800"',
+    '"classes"', '"client_rates"', '"client_histogram"', '"bounds"', '"counts"', "\x00", "é",
+)  # fmt: skip
+
+
+def nonsense(rng: np.random.Generator) -> bytes:
+    """Return a request that HTTP allows, and little else."""
+
+    def pick(choices: tuple[str, ...]) -> str:
+        return choices[rng.integers(len(choices))]
+
+    query = "&".join(f"{pick(NAMES)}={pick(VALUES)}" for _ in range(rng.integers(0, 4)))
+    headers = [pick(HEADERS) for _ in range(rng.integers(0, 3))]
+    method = pick(METHODS)
+    body = b""
+    if method in ("POST", "PUT", "PATCH"):
+        words = [pick(TOKENS) for _ in range(rng.integers(0, 30))]
+        body = "".join(words).encode()
+        if rng.random() < 0.3:
+            body = b'{"instance": "gw-1", "client_rates": [%s]}' % body
+        headers.append(f"Content-Length: {len(body)}")
+    head = f"{method} {pick(PATHS)}?{query} HTTP/1.1\r\nHost: x\r\n" + "".join(
+        f"{header}\r\n" for header in headers
+    )
+    return head.encode() + b"\r\n" + body
+
+
+async def status_of(reader: asyncio.StreamReader, method: bytes) -> int:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = 0
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    if method != b"HEAD":
+        await reader.readexactly(length)
+    return int(head[9:12])
+
+
+async def asked(port: int, requests: list[bytes]) -> list[int]:
+    found: list[int] = []
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for request in requests:
+        try:
+            writer.write(request)
+            found.append(await status_of(reader, request.split(b" ")[0]))
+        except (asyncio.IncompleteReadError, ConnectionError):  # it closed; that is an answer too
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+    return found
+
+
+def test_ten_thousand_malformed_requests_are_never_a_fault_of_ours(endpoint):
+    rng = np.random.default_rng(0)
+    requests = [nonsense(rng) for _ in range(10_000)]
+
+    async def all_of_them() -> list[list[int]]:
+        return await asyncio.gather(*(asked(endpoint.port, requests[i::10]) for i in range(10)))
+
+    codes = [code for some in asyncio.run(all_of_them()) for code in some]
+    assert len(codes) > 9_000
+    assert {code // 100 for code in codes} == {2, 4}
+    assert endpoint.client.get("/healthz").status_code == 200
+
+
+def test_bytes_that_are_no_http_are_a_bad_request_and_harm_nobody(endpoint):
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        with socket.create_connection(("127.0.0.1", endpoint.port), timeout=5) as raw:
+            raw.sendall(rng.bytes(200) + b"\r\n\r\n")
+            raw.shutdown(socket.SHUT_WR)
+            answer = raw.recv(100)
+        assert answer == b"" or b" 400 " in answer.split(b"\r\n")[0]
+    assert endpoint.client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "drops",
+    [
+        pytest.param(b"", id="who says nothing"),
+        pytest.param(b"GET /v1/services HTTP/1.1\r\nHost: x\r\nX-Slow: ", id="an endless head"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /hea", id="a second request"),
+    ],
+)
+def test_who_sends_drop_by_drop_is_cut_off(monkeypatch, drops):
+    monkeypatch.setattr(header_timeout, "HEAD_S", 0.2)
+    with (
+        served() as endpoint,
+        socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as slow,
+    ):
+        if drops:
+            slow.sendall(drops)
+        try:
+            while slow.recv(1000):
+                pass
+        except ConnectionResetError:
+            pass  # it was cut off: a time-out would be another error
+
+
+def test_a_body_that_does_not_come_is_not_waited_for():
+    head = b"POST /v1/limits/prod/shop/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
+    with (
+        served(ApiSettings(learning_s=0.0, body_s=0.2)) as endpoint,
+        socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as slow,
+    ):
+        slow.sendall(head)
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_slow_clients_do_not_keep_others_waiting(endpoint):
+    slow = [socket.create_connection(("127.0.0.1", endpoint.port)) for _ in range(200)]
+    for one in slow:
+        one.sendall(b"GET / HTTP/1.1\r\n")
+    assert endpoint.client.get(LIMITS, params={"instance": "gw-1"}).status_code == 200
+    for one in slow:
+        one.close()
+
+
+def test_a_stop_answers_everybody_who_waits():
+    with served() as endpoint, ThreadPoolExecutor(50) as pool:
+        client, params = endpoint.client, {"wait": 25}
+
+        def hold(number: int) -> int:
+            params_of = {**params, "instance": f"gw-{number}"}
+            etag = ""
+            for _ in range(100):
+                headers = {"if-none-match": etag}
+                answer = client.get(LIMITS, params=params_of, headers=headers)
+                etag = answer.headers["etag"]
+                if answer.status_code == 304:
+                    return answer.status_code
+            return 0
+
+        waiting = [pool.submit(hold, number) for number in range(50)]
+        wait(waiting, timeout=3)
+        endpoint.server.stop()
+        assert not endpoint.server._thread.is_alive()  # it took no longer than a stop may
+        assert {future.result(timeout=5) for future in waiting} == {304}
+
+
+def test_a_stop_ends_streams():
+    with served() as endpoint, endpoint.client.stream("GET", "/v1/stream") as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        endpoint.server.stop()
+        assert not endpoint.server._thread.is_alive()
+        list(lines)  # it ends

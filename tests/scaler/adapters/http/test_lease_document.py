@@ -1,0 +1,136 @@
+"""The lease on the wire: what gateways are promised, and how one gateway's part is worked out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.report import MOST_POINTS, NO_REPORT, GatewayReport, points_of, thinned
+from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
+from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
+from tests.scaler.adapters.http.snapshots import snapshot, view
+
+
+def body(site: Site | None = None, said: GatewayReport | None = None) -> dict:
+    site, gateway = site or Site(), Gateway("gw-1")
+    answer = site.ask(gateway)
+    if said is not None:
+        answer = site.lease_service.ask(
+            SHOP, LeaseRequest("gw-1", gateway.etag, said), site.clock.now
+        )
+    return json.loads(answer.told.body)
+
+
+def test_the_body_says_all_that_the_contract_names():
+    told = body()
+    LeaseBody.model_validate(told)
+    assert set(told) == set(LEASE)
+
+
+def test_the_documented_examples_are_valid():
+    LeaseBody.model_validate(LEASE)
+    ReportBody.model_validate(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("binding", "capacity", id="what bound it"),
+        pytest.param("ready_replicas", 8, id="how many are ready"),
+        pytest.param("rps_per_replica", 155.0, id="what each sustains"),
+        pytest.param("forecast_p50", 1100.0, id="the highest median step of the lead time"),
+        pytest.param("forecast_p90", 1460.0, id="the highest 0.9 step of the lead time"),
+        pytest.param("trusted", True, id="whether the forecast is acted on"),
+    ],
+)
+def test_why_says(key, value):
+    assert body()["why"][key] == value
+
+
+def test_a_new_forecast_alone_changes_no_lease():
+    site, gateway = Site(), Gateway("gw-1")
+    site.ask(gateway)
+    now = view()
+    site.holder.publish(
+        snapshot(replace(now, forecast=replace(now.forecast, values=now.forecast.values * 2)))
+    )
+    assert not site.ask(gateway).changed
+
+
+def test_classes_are_this_gateways_part_of_the_policys():
+    pay, stress = body(said=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))["classes"]
+    part = 1240 * 0.98 / 1240  # the only gateway has all but the reserve
+    assert pay["guaranteed_rps"] == pytest.approx(120 * part, abs=0.2)
+    assert (pay["rps"], pay["reason"]) == (500.0, "demand")
+    assert stress["match"] == {"header": "x-stress-test"}
+    assert stress["rps"] == pytest.approx(40 * part, abs=0.1)
+    assert stress["then"] == "closed"
+
+
+def test_own_parts_and_spare_sum_up_to_the_share():
+    told = body(said=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))
+    parts = sum(one["rps"] for one in told["classes"]) + told["spare_rps"]
+    assert parts == pytest.approx(told["share"]["rps"], abs=0.01)
+
+
+def test_a_few_abusive_clients_are_told_apart_from_normal_ones():
+    rates = np.concatenate([np.full(200, 2.0), np.full(3, 300.0)])
+    level = body(said=GatewayReport(1300.0, {}, rates, len(rates)))["per_client"]
+    assert level["reason"] == "abuse"
+    assert level["rps"] is None  # the others fit
+    assert 2.0 < level["abusive_above_rps"] < 300.0
+    assert level["abusive_rps"] == 2.0
+
+
+def test_without_reports_of_clients_there_is_no_level():
+    assert body()["per_client"] is None
+
+
+def test_nothing_ready_means_a_share_of_nothing():
+    told = body(Site(ready=0))
+    assert (told["global"]["rps"], told["share"]["rps"], told["share"]["burst"]) == (0.0, 0.0, 0)
+    assert told["why"]["binding"] == "nothing_ready"
+
+
+def test_the_safe_limit_of_the_policy_wins_over_the_derived_one():
+    site, now = Site(), view()
+    site.holder.publish(snapshot(replace(now, policy=replace(now.policy, safe_qps=100.0))))
+    assert body(site)["on_expiry"]["safe_rps"] == pytest.approx(98.0, abs=0.1)  # x 0.98
+
+
+@pytest.mark.parametrize(
+    ("report", "wants"),
+    [
+        pytest.param({"offered_rps": 7.0, "admitted": 100}, 7.0, id="offered is offered"),
+        pytest.param({"admitted": 30, "denied": 10, "interval_s": 2}, 20.0, id="by the interval"),
+        pytest.param(
+            {"classes": {"a": {"admitted": 3}, "b": {"denied": 5}}}, 8.0, id="of all classes"
+        ),
+        pytest.param({}, None, id="not known is not zero"),
+    ],
+)
+def test_what_a_gateway_wants_follows_from_its_report(report, wants):
+    assert ReportBody.model_validate({"instance": "gw-1", **report}).to_said().wants_qps == wants
+
+
+def test_every_bucket_of_a_histogram_counts_and_a_million_clients_stay_few_points():
+    rates = points_of(np.array([2.0, 4.0, 400.0]), np.array([1e6, 1e5, 3.0]))
+    assert len(rates) <= MOST_POINTS + 3
+    assert rates.max() == 202.0
+
+
+def test_the_highest_rate_survives_thinning():
+    rates = np.append(np.ones(9_999), 500.0)
+    assert len(thinned(rates)) == MOST_POINTS
+    assert thinned(rates).max() == 500.0
+
+
+def test_a_report_that_says_nothing_new_is_the_one_before():
+    before = NO_REPORT.after(GatewayReport(100.0, {"pay": 50.0}))
+    assert before.after(GatewayReport(109.0, {"pay": 50.5})) is before
+    assert before.after(GatewayReport(None)) is before
+    assert before.after(GatewayReport(120.0, {"pay": 50.0})).wants_qps == 120.0

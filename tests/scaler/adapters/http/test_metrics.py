@@ -1,0 +1,65 @@
+"""Our own series: what Prometheus reads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from scaler.adapters.http.metrics import Telemetry
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from tests.scaler.adapters.http.snapshots import AT, snapshot, view
+
+
+def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(telemetry.exposition().decode())
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize(
+    ("series", "value"),
+    [
+        pytest.param(("tidegate_forecast_age_seconds", "prod/shop"), 30.0, id="forecast age"),
+        pytest.param(("tidegate_forecast_coverage_ratio", "prod/shop"), 0.95, id="coverage"),
+        pytest.param(("tidegate_forecast_trusted", "prod/shop"), 1.0, id="trust"),
+        pytest.param(("tidegate_floor_replicas", "prod/shop"), 8.0, id="floor"),
+        pytest.param(("tidegate_limit_requests_per_second", "prod/shop"), 1240.0, id="limit"),
+        pytest.param(
+            ("tidegate_replica_capacity_requests_per_second", "prod/shop"), 155.0, id="capacity"
+        ),
+        pytest.param(("tidegate_limit_binding", "capacity", "prod/shop"), 1.0, id="what bound it"),
+        pytest.param(("tidegate_decisions_total", "wanted"), 2.0, id="decisions by reason"),
+        pytest.param(("tidegate_api_errors_total", "409", "kubernetes"), 1.0, id="API errors"),
+        pytest.param(("tidegate_tick_duration_seconds_count",), 2.0, id="ticks"),
+        pytest.param(("tidegate_tick_duration_seconds_sum",), 1.0, id="how long they took"),
+        pytest.param(("tidegate_tick_timestamp_seconds",), AT, id="when the last one began"),
+        pytest.param(("tidegate_replica_seconds_total", "hpa", "prod/shop"), 32400.0, id="ledger"),
+    ],
+)
+def test_prometheus_reads(series, value):
+    holder = SnapshotHolder()
+    telemetry = Telemetry(holder)
+    for tick in (1, 2):
+        published = snapshot(tick=tick, seconds=0.5)
+        holder.publish(published)
+        telemetry.observe(published)
+    telemetry.failed("kubernetes", "409")
+    assert samples(telemetry)[series] == pytest.approx(value)
+
+
+def test_what_is_not_known_has_no_sample_and_what_is_gone_leaves_none():
+    holder = SnapshotHolder()
+    telemetry = Telemetry(holder)
+    unknown = replace(view(), observed_qps=math.nan, forecast=None, trust=None)
+    holder.publish(snapshot(unknown))
+    names = {series[0] for series in samples(telemetry)}
+    assert "tidegate_observed_requests_per_second" not in names
+    assert "tidegate_forecast_age_seconds" not in names
+    holder.publish(snapshot(view("prod/other")))
+    assert not any("prod/shop" in series for series in samples(telemetry))

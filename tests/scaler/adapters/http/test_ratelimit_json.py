@@ -1,0 +1,137 @@
+"""`POST /json`: what envoyproxy/ratelimit's HTTP clients send, and what they are answered."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from envoy.service.ratelimit.v3 import rls_pb2
+from google.protobuf import json_format
+
+from scaler.adapters.http.settings import ApiSettings
+from tests.scaler.adapters.http.conftest import Endpoint, served
+from tests.scaler.adapters.http.snapshots import snapshot, view
+
+SHOP = {"entries": [{"key": "service", "value": "prod/shop"}]}
+
+
+def ask(endpoint: Endpoint, *descriptors: object, **more: object) -> httpx.Response:
+    body = {"domain": "tidegate", "descriptors": list(descriptors or (SHOP,)), **more}
+    return endpoint.client.post("/json", json=body)
+
+
+def exhausted(endpoint: Endpoint) -> httpx.Response:
+    """Ask for more than fits, until that is refused."""
+    return ask(endpoint, hitsAddend=1_000_000)
+
+
+def test_what_passes_is_answered_200(endpoint):
+    answer = ask(endpoint)
+    body = answer.json()
+
+    assert answer.status_code == 200
+    assert body["overallCode"] == "OK"
+    assert body["statuses"][0]["code"] == "OK"
+    assert body["statuses"][0]["currentLimit"]["unit"] == "SECOND"
+    assert answer.headers["ratelimit"] == dict(_added(body))["RateLimit"]
+
+
+def test_what_does_not_pass_is_answered_429_with_a_time_to_come_back(endpoint):
+    answer = exhausted(endpoint)
+    body = answer.json()
+
+    assert answer.status_code == 429
+    assert (body["overallCode"], body["statuses"][0]["code"]) == ("OVER_LIMIT", "OVER_LIMIT")
+    assert "limitRemaining" not in body["statuses"][0]  # zero is left out, as in all such JSON
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("asking", [ask, exhausted])
+def test_the_answer_is_envoys_message(endpoint, asking):
+    message = rls_pb2.RateLimitResponse()
+    json_format.Parse(asking(endpoint).text, message)
+
+    assert len(message.statuses) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param({"hits_addend": 2}, id="snake_case"),
+        pytest.param({"hitsAddend": 2}, id="camelCase"),
+    ],
+)
+def test_names_may_be_written_either_way(endpoint, message):
+    assert ask(endpoint, **message).status_code == 200
+
+
+def test_what_protobuf_itself_writes_is_understood(endpoint):
+    request = rls_pb2.RateLimitRequest(domain="tidegate", hits_addend=1)
+    one = request.descriptors.add()
+    one.hits_addend.value = 1  # 64 bits: a text in JSON
+    one.limit.requests_per_unit = 3
+    entry = one.entries.add()
+    entry.key, entry.value = "service", "prod/shop"
+    wire = json_format.MessageToJson(request)
+
+    assert '"hitsAddend": "1"' in wire
+    assert endpoint.client.post("/json", content=wire).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param("{", "body", id="no JSON"),
+        pytest.param({"descriptors": [SHOP]}, "domain", id="no domain"),
+        pytest.param({"domain": "", "descriptors": [SHOP]}, "body", id="empty domain"),
+        pytest.param({"domain": "tidegate", "descriptors": []}, "descriptors", id="no descriptor"),
+        pytest.param({"domain": "tidegate", "descriptors": [SHOP], "hits": 1}, "hits", id="a typo"),
+        pytest.param(
+            {"domain": "tidegate", "descriptors": [SHOP], "hitsAddend": -1}, "hitsAddend", id="< 0"
+        ),
+        pytest.param(
+            {"domain": "tidegate", "descriptors": [{"entries": [{"key": 7}]}]},
+            "descriptors.0.entries.0.key",
+            id="a number for a key",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_names_the_field(endpoint, body, field):
+    content = body if isinstance(body, str) else json.dumps(body)
+    answer = endpoint.client.post("/json", content=content)
+
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_where_no_limit_is_meant_it_passes(endpoint):
+    answer = ask(endpoint, {"entries": [{"key": "service", "value": "prod/none"}]})
+
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"overallCode": "OK", "statuses": [{"code": "OK"}]},
+    )
+
+
+def test_before_the_first_tick_it_is_unavailable():
+    with served(ticked=False) as endpoint:
+        assert ask(endpoint).status_code == 503
+
+
+def test_a_token_is_asked_for(tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("open-sesame\n")
+    with served(ApiSettings(learning_s=0.0, tokens=tokens)) as endpoint:
+        assert ask(endpoint).status_code == 401
+
+
+def test_it_is_a_gateway_of_the_same_limit(endpoint):
+    endpoint.holder.publish(snapshot(view(ready=1, each_qps=40.0)))
+    ask(endpoint)
+    told = endpoint.client.get("/v1/limits/prod/shop", params={"instance": "gw-1"}).json()
+
+    assert told["share"]["instances"] == 2
+
+
+def _added(body) -> list[tuple[str, str]]:
+    return [(one["key"], one["value"]) for one in body["responseHeadersToAdd"]]

@@ -1,0 +1,230 @@
+"""The endpoint over real HTTP: leases, waits, reports, refusals."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.scaler.adapters.http.conftest import served
+from tests.scaler.adapters.http.snapshots import snapshot, view
+
+LIMITS = "/v1/limits/prod/shop"
+REPORTS = f"{LIMITS}/reports"
+
+
+def ask(endpoint, etag="", **query):
+    headers = {"if-none-match": etag} if etag else {}
+    return endpoint.client.get(LIMITS, params={"instance": "gw-1", **query}, headers=headers)
+
+
+def test_a_lease_comes_with_its_etag_and_a_304_renews_it(endpoint):
+    first = ask(endpoint)
+    assert (first.status_code, first.json()["service"]) == (200, "prod/shop")
+    second = ask(endpoint, first.headers["etag"])
+    assert (second.status_code, second.content) == (304, b"")
+    assert second.headers["etag"] == first.headers["etag"]
+
+
+def test_answers_are_not_stored_by_caches(endpoint):
+    assert ask(endpoint).headers["cache-control"] == "no-store"
+
+
+def test_a_wait_ends_at_once_when_the_limit_changes(endpoint):
+    etag = ask(endpoint).headers["etag"]
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(ask, endpoint, etag, wait=25)
+        time.sleep(0.3)
+        assert not waiting.done()
+        endpoint.holder.publish(snapshot(view(ready=4)))
+        answer = waiting.result(timeout=5)  # the longest wait is 8 s
+    assert answer.json()["global"]["rps"] == 4 * 155.0
+
+
+def test_a_wait_in_vain_is_a_renewal(endpoint):
+    etag = ask(endpoint).headers["etag"]
+    answer = ask(endpoint, etag, wait=0.2)
+    assert (answer.status_code, answer.headers["etag"]) == (304, etag)
+
+
+def test_a_gateway_that_comes_back_does_not_wait_twice(endpoint):
+    etag = ask(endpoint).headers["etag"]
+    with ThreadPoolExecutor() as pool:
+        older = pool.submit(ask, endpoint, etag, wait=25)
+        time.sleep(0.3)
+        assert ask(endpoint, etag, wait=0.2).status_code == 304
+        assert older.result(timeout=5).status_code == 304
+
+
+def test_those_who_wait_get_what_others_have_given_up(endpoint):
+    fair = pytest.approx(1240 * 0.98 / 4, rel=1e-3)
+
+    def waits_for_its_share(name):
+        etag, share = "", 0.0
+        for _ in range(50):  # it is a handful; those who never get it end, too
+            headers = {"if-none-match": etag}
+            params = {"instance": name, "wait": 2}
+            answer = endpoint.client.get(LIMITS, params=params, headers=headers)
+            etag = answer.headers["etag"]
+            if answer.status_code == 200:
+                share = answer.json()["share"]["rps"]
+            elif share == fair:  # all have theirs, so nothing changes any more
+                break
+        return share
+
+    with ThreadPoolExecutor() as pool:
+        names = ["gw-1", "gw-2", "gw-3", "gw-4"]
+        assert list(pool.map(waits_for_its_share, names)) == [fair] * 4
+
+
+def test_a_report_is_answered_with_the_lease(endpoint):
+    report = {"instance": "gw-1", "interval_s": 2, "classes": {"pay": {"admitted": 100}}}
+    answer = endpoint.client.post(REPORTS, json=report)
+    assert answer.status_code == 200
+    assert answer.json()["classes"][0]["reason"] == "demand"
+    held = {"version": answer.json()["version"], "epoch": "c0ff"}
+    again = endpoint.client.post(REPORTS, json={**report, **held})
+    assert again.content == answer.content
+
+
+@pytest.mark.parametrize(
+    ("report", "field"),
+    [
+        pytest.param({}, "instance", id="missing"),
+        pytest.param({"instance": "a b"}, "instance", id="a name with a space"),
+        pytest.param({"instance": "a", "offerd_rps": 1}, "offerd_rps", id="unknown"),
+        pytest.param({"instance": "a", "offered_rps": -1}, "offered_rps", id="below zero"),
+        pytest.param({"instance": "a", "offered_rps": 1e300}, "offered_rps", id="absurd"),
+        pytest.param({"instance": "a", "interval_s": 0}, "interval_s", id="no time at all"),
+        pytest.param(
+            {"instance": "a", "classes": {"pay": {"admitted": "3"}}},
+            "classes.pay.admitted",
+            id="a number in quotes",
+        ),
+        pytest.param(
+            {"instance": "a", "client_histogram": {"bounds": [2, 1], "counts": [1, 1]}},
+            "client_histogram",
+            id="bounds that do not ascend",
+        ),
+        pytest.param([], "body", id="no object"),
+    ],
+)
+def test_a_malformed_report_is_refused_naming_the_field(endpoint, report, field):
+    answer = endpoint.client.post(REPORTS, json=report)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert answer.json()["detail"].startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        pytest.param({"instance": ""}, "instance", id="no name"),
+        pytest.param({"wait": "soon"}, "wait", id="no number"),
+        pytest.param({"wait": "nan"}, "wait", id="not a number"),
+        pytest.param({"wait": "1e9"}, "wait", id="longer than anybody waits"),
+        pytest.param({"view": "xml"}, "view", id="no such view"),
+    ],
+)
+def test_a_malformed_query_is_refused_naming_the_field(endpoint, query, field):
+    answer = ask(endpoint, **query)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b'{"instance": NaN}', id="NaN"),
+        pytest.param(b"[" * 100_000, id="deeply nested"),
+        pytest.param(b'{"instance": "\xff"}', id="not UTF-8"),
+        pytest.param(
+            b'{"instance": "a", "offered_rps": 1' + b"0" * 5000 + b"}", id="a long number"
+        ),
+    ],
+)
+def test_what_is_no_json_is_a_mistake_of_the_sender(endpoint, content):
+    headers = {"content-type": "application/json"}
+    answer = endpoint.client.post(REPORTS, content=content, headers=headers)
+    assert answer.status_code in (400, 422)
+    assert "detail" in answer.json()
+
+
+def test_a_body_that_is_too_long_is_refused_whether_it_says_so_or_not(endpoint):
+    long = b"x" * (256 * 1024 + 1)
+    assert endpoint.client.post(REPORTS, content=long).status_code == 413
+    assert endpoint.client.post(REPORTS, content=iter([long])).status_code == 413
+
+
+def test_an_unknown_service_is_404_with_its_neighbours(endpoint):
+    answer = endpoint.client.get("/v1/limits/prod/shup", params={"instance": "gw-1"})
+    assert (answer.status_code, answer.json()["near"]) == (404, ["prod/shop"])
+    for path in ("forecasts", "plans", "explain", "services"):
+        assert endpoint.client.get(f"/v1/{path}/prod/shup").status_code == 404
+
+
+def test_the_haproxy_view_is_a_map_of_whole_numbers(endpoint):
+    lines = dict(line.split(" ") for line in ask(endpoint, view="haproxy").text.splitlines())
+    assert (lines["share"], lines["class.stress.ceiling_rps"]) == ("1215", "39")
+    assert all(value.isdigit() for value in lines.values())
+
+
+def test_before_the_first_tick_only_the_process_is_well():
+    with served(ticked=False) as endpoint:
+        codes = {
+            path: endpoint.client.get(path).status_code
+            for path in ("/healthz", "/readyz", "/v1/services", LIMITS + "?instance=a", "/metrics")
+        }
+        assert list(codes.values()) == [200, 503, 503, 503, 200]
+        assert ask(endpoint).headers["retry-after"] == "2"
+        endpoint.holder.publish(snapshot())
+        assert endpoint.client.get("/readyz").status_code == 200
+
+
+def test_what_a_tick_says_can_be_read(endpoint):
+    forecast = endpoint.client.get("/v1/forecasts/prod/shop").json()["fan"]
+    assert forecast["values"][1] == [1100.0, 1460.0]
+    plan = endpoint.client.get("/v1/plans/prod/shop").json()
+    assert (plan["floor"], plan["why"]["plan"], plan["hpa_replicas"]) == (8, "wanted", 9)
+    words = endpoint.client.get("/v1/explain/prod/shop").json()["words"]
+    assert any("1240 requests per second" in sentence for sentence in words)
+    whole = endpoint.client.get("/v1/services/prod/shop").json()
+    assert whole["recent"]["limit"] == [None, 1240.0]  # unknown is not zero
+    assert whole["ledger"]["saved_replica_hours"] == 1.0  # 9 - 8
+
+
+def test_every_tick_comes_down_the_stream(endpoint):
+    with endpoint.client.stream("GET", "/v1/stream?service=prod/shop") as answer:
+        lines = answer.iter_lines()
+        assert _next_event(lines) == ("board", 1)
+        assert _next_event(lines) == ("service", None)
+        endpoint.holder.publish(snapshot(tick=2))
+        assert _next_event(lines) == ("board", 2)
+
+
+def _next_event(lines):
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        if line.startswith("data: "):
+            return name, json.loads(line.removeprefix("data: ")).get("tick")
+    raise AssertionError("the stream ended")
+
+
+def test_an_answer_is_sent_without_delay(endpoint):
+    """Head and body are two writes: with Nagle's algorithm each answer would wait 40 ms."""
+    listening = endpoint.server._socket
+    assert listening.proto == socket.IPPROTO_TCP  # only then does asyncio set TCP_NODELAY
+
+
+def test_openapi_describes_every_route_with_examples(endpoint):
+    told = endpoint.client.get("/openapi.json").json()
+    assert {"/v1/limits/{service}", "/v1/limits/{service}/reports"} <= set(told["paths"])
+    examples = [
+        name for name, schema in told["components"]["schemas"].items() if "example" in schema
+    ]
+    assert set(examples) >= {"LeaseBody", "ReportBody", "Problem"}
+    assert endpoint.client.get("/docs").status_code == 404  # it would load from elsewhere

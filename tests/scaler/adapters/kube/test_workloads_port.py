@@ -1,0 +1,365 @@
+"""What becomes of plans in a cluster: who writes, when nobody does, and what is said of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from scaler.adapters.kube.workloads_port import ClusterWorkloads
+from scaler.adapters.policy_sources import ClusterPolicies
+from scaler.control.cluster_port import FloorOutcome, Pod, ScaledWorkload
+from scaler.control.conditions import not_decided
+from scaler.control.ports import WatchedPolicy
+from scaler.control.snapshot import ConditionKind, ServiceView
+from scaler.decision.capacity import given_capacity
+from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.demand import NO_FORECAST
+from scaler.decision.replicas import ScalePolicy
+from scaler.errors import ClusterError, ClusterUnreachableError
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.floor_ownership import Autoscaler, Refusal, Target
+from scaler.policy.policy import Mode, Policy
+from tests.fakes import FakeCluster
+
+NOW = 1_000_000.0
+TARGET = Target("shop", "web")
+POLICY = Policy(
+    item_id="shop/web", target="web", scale=ScalePolicy(2, 60), capacity_qps=50.0, mode=Mode.ENFORCE
+)
+
+
+class Cluster:
+    """A cluster of one autoscaler that remembers what was asked of it."""
+
+    def __init__(self, floor=2, pods=()):
+        self.floor, self.pods = floor, pods
+        self.original = None  # of a floor that is raised
+        self.outcome = None  # of the next floors; None: they stand
+        self.calls, self.told = [], []
+        self.broken = False
+
+    def policies(self):
+        return {}
+
+    def raised(self):
+        if self.original is None:
+            return ()
+        return (Autoscaler(target=TARGET, min_replicas=9, max_replicas=60, original=self.original),)
+
+    def observe(self, target):
+        if self.broken:
+            raise ClusterError("the API server did not answer within 5 s")
+        seen = Autoscaler(target=target, min_replicas=self.floor, max_replicas=60)
+        return ScaledWorkload(seen, self.pods)
+
+    def set_floor(self, wish):
+        if self.broken:
+            raise ClusterError("the API server did not answer within 5 s")
+        self.calls.append(("floor", wish.replicas, wish.reclaim))
+        if self.outcome is not None:
+            return self.outcome
+        moved, self.floor = self.floor != wish.replicas, wish.replicas
+        return FloorOutcome(self.floor, moved=moved)
+
+    def restore(self, target, policy_min=None):
+        self.calls.append(("restore", policy_min))
+        return FloorOutcome(policy_min)
+
+    def wake(self, target, replicas):
+        self.calls.append(("wake", replicas))
+        return True
+
+    def tell(self, item_id, notice, *, now):
+        self.told.append(notice.reason)
+        return True
+
+
+class Leads:
+    def __init__(self, leading=True):
+        self.leading = leading
+
+    def leads(self):
+        return self.leading
+
+
+def view(qps=400.0, policy=POLICY, **changes):
+    """A service that needs ten replicas at 400 QPS: 400 / (50 x 0.8)."""
+    core = DecisionSettings(given_capacity(50.0), policy.scale)
+    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), first_state(2, NOW), core)
+    made = ServiceView(policy=policy, at=NOW, replicas=4, ready=4, decision=decision)
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def acting():
+    made = []
+
+    def make(cluster, leading=True):
+        made.append(ClusterWorkloads(cluster, Leads(leading), workers=2))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
+    cluster = Cluster()
+    condition = acting(cluster).act([view()], NOW)["shop/web"]
+    assert cluster.floor == 10
+    assert cluster.told == ["FloorMoved"]
+    assert (condition.kind, condition.status, condition.reason) == (
+        ConditionKind.READY, True, "Enforcing",
+    )  # fmt: skip
+
+
+def test_in_recommend_nothing_of_ours_stands(acting):
+    cluster = Cluster()
+    cluster.original = 3  # left by a former leader
+    policy = replace(POLICY, mode=Mode.RECOMMEND)
+    condition = acting(cluster).act([view(policy=policy)], NOW)["shop/web"]
+    assert cluster.calls == [("restore", 2)]
+    assert condition.reason == "Recommending"
+
+
+def test_in_recommend_nothing_is_asked_of_an_autoscaler_without_anything_of_ours(acting):
+    cluster = Cluster()
+    policy = replace(POLICY, mode=Mode.RECOMMEND)
+    acting(cluster).act([view(policy=policy)], NOW)
+    assert cluster.calls == []
+
+
+def test_a_follower_writes_nothing(acting):
+    cluster = Cluster()
+    assert acting(cluster, leading=False).act([view()], NOW) == {}
+    assert cluster.calls == []
+
+
+def test_a_contested_floor_is_left_alone_for_longer_each_time(acting):
+    cluster = Cluster()
+    cluster.outcome = FloorOutcome(2, refusal=Refusal.CONTESTED, manager="argocd-controller")
+    clustered = acting(cluster)
+    tried = []
+    for now in range(0, 2000, 15):
+        before = len(cluster.calls)
+        condition = clustered.act([view()], NOW + now)["shop/web"]
+        assert (condition.kind, condition.status) == (ConditionKind.FLOOR_CONTESTED, True)
+        if len(cluster.calls) > before:
+            tried.append(now)
+    assert tried == [0, 300, 900]  # five minutes, ten, twenty
+    assert "ignoreDifferences" in condition.message
+    assert [reclaim for _, _, reclaim in cluster.calls] == [False, True, True]
+
+
+def test_an_autoscaler_of_keda_is_refused_with_the_remedy_once(acting):
+    cluster = Cluster()
+    cluster.outcome = FloorOutcome(
+        2, refusal=Refusal.KEDA, message="add a trigger of type external"
+    )
+    clustered = acting(cluster)
+    for now in (0, 15, 30):
+        condition = clustered.act([view()], NOW + now)["shop/web"]
+    assert (condition.status, condition.reason) == (False, "OwnedByKEDA")
+    assert cluster.told == ["OwnedByKEDA"]
+
+
+def test_a_call_that_fails_is_a_condition_and_is_tried_again(acting):
+    cluster = Cluster()
+    clustered = acting(cluster)
+    cluster.broken = True
+    failed = clustered.act([view()], NOW)["shop/web"]
+    assert (failed.status, failed.reason) == (False, "ClusterFailed")
+    cluster.broken = False
+    assert clustered.act([view()], NOW + 15)["shop/web"].status
+    assert cluster.floor == 10
+
+
+def test_a_workload_at_no_replicas_is_woken(acting):
+    cluster = Cluster()
+    acting(cluster).act([view(replicas=0)], NOW)
+    assert ("wake", 10) in cluster.calls
+
+
+def test_what_could_not_be_decided_is_not_acted_on(acting):
+    cluster = Cluster()
+    assert acting(cluster).act([view(decision=None)], NOW) == {}
+    assert cluster.calls == []
+
+
+def test_pods_are_seen_with_their_ages_and_when_they_are_due(acting):
+    pods = (Pod(NOW - 500, NOW - 420), Pod(NOW - 300, NOW - 210), Pod(NOW - 20, None))
+    hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
+    found = acting(Cluster(3, pods)).seen([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
+    assert found.replicas == 3
+    assert found.ready_s == (420.0, 210.0)
+    assert sorted(found.start_ups) == [80.0, 90.0]
+    assert found.due_in_s == (100.0,)  # too few were seen: two minutes, of which 20 s are over
+    assert found.floor == 3
+
+
+def test_a_workload_that_cannot_be_seen_is_said_so(acting):
+    cluster = Cluster()
+    cluster.broken = True
+    hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
+    found = acting(cluster).seen([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
+    assert found == "the API server did not answer within 5 s"
+
+
+def test_a_policy_is_guarded_before_its_floor_is_raised_and_restored_when_deleted(acting):
+    cluster = FakeCluster()
+    target = cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view()], NOW)
+    assert cluster.kept["shop/web"].guarded
+    assert cluster.scaled[target].min_replicas == 10
+    cluster.delete("shop/web")
+    clustered.act([], NOW + 15)
+    assert cluster.scaled[target].min_replicas == 1
+    assert "shop/web" not in cluster.kept
+
+
+def test_a_policy_that_goes_back_to_recommend_gives_the_floor_back(acting):
+    cluster = FakeCluster()
+    target = cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view()], NOW)
+    clustered.act([view(policy=replace(POLICY, mode=Mode.RECOMMEND))], NOW + 15)
+    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original) == (1, None)
+
+
+def test_a_floor_that_no_policy_holds_any_more_is_put_back(acting):
+    cluster = FakeCluster()
+    old = cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view()], NOW)
+    moved = replace(POLICY, target="web-v2")
+    new = cluster.put(moved, generation=2)
+    clustered.act([view(policy=moved)], NOW + 15)
+    assert (cluster.scaled[old].min_replicas, cluster.scaled[new].min_replicas) == (1, 10)
+
+
+def test_what_was_decided_is_in_the_policy_s_status(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY, generation=7)
+    acting(cluster).act([view()], NOW)
+    (status,) = cluster.statuses["shop/web"]
+    assert (status.generation, status.floor, status.limit_qps) == (7, 10, 200.0)  # 4 x 50 ready
+    assert status.demand_qps == 400.0
+
+
+def test_what_is_remembered_is_kept_in_the_status_and_outlives_what_cannot_be_decided(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    clustered = acting(cluster)
+    clustered.act([view(checkpoint={"factor": 0.9, "usual": {}})], NOW)
+    clustered.act([view(decision=None, error="no such autoscaler")], NOW + 15)
+    assert [status.published["factor"] for status in cluster.statuses["shop/web"]] == [0.9, 0.9]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_why_nothing_could_be_decided_is_in_the_status(acting, mode):
+    cluster = FakeCluster()
+    policy = replace(POLICY, mode=mode)
+    cluster.put(policy)
+    undecided = view(policy=policy, decision=None, conditions=(not_decided("no capacity yet"),))
+    assert acting(cluster).act([undecided], NOW) == {}
+    (status,) = cluster.statuses["shop/web"]
+    assert [(c.kind, c.status, c.message) for c in status.conditions] == [
+        (ConditionKind.READY, False, "no capacity yet")
+    ]
+
+
+def test_a_wrong_policy_s_faults_are_in_its_status(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    cluster.kept["shop/web"] = replace(
+        cluster.kept["shop/web"], policy=None, faults=("spec.replicas: min 9 is above max 3",)
+    )
+    acting(cluster).act([], NOW)
+    (status,) = cluster.statuses["shop/web"]
+    assert [(c.reason, c.message) for c in status.conditions] == [
+        ("PolicyInvalid", "spec.replicas: min 9 is above max 3")
+    ]
+
+
+def test_a_policy_that_is_edited_to_something_wrong_holds_on_as_it_was(acting):
+    cluster = FakeCluster()
+    target = cluster.put(replace(POLICY, demand_query="q"))
+    clustered, policies = acting(cluster), ClusterPolicies(cluster)
+    clustered.act([view(policy=one.policy) for one in policies.current()], NOW)
+    cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], policy=None, faults=("a slip",))
+    for now in (15, 30):
+        clustered.act([view(policy=one.policy) for one in policies.current()], NOW + now)
+    assert cluster.scaled[target].min_replicas == 10
+    last = cluster.statuses["shop/web"][-1]
+    assert [(c.reason, c.message) for c in last.conditions] == [("PolicyInvalid", "a slip")]
+    assert last.floor == 10
+
+
+def test_a_policy_that_is_wrong_and_cannot_be_decided_on_has_one_condition_of_a_kind(acting):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], policy=None, faults=("a slip",))
+    undecided = view(decision=None, conditions=(not_decided("no such autoscaler"),))
+    acting(cluster).act([undecided], NOW)
+    (status,) = cluster.statuses["shop/web"]
+    assert [c.message for c in status.conditions] == ["a slip"]
+
+
+def test_a_wrong_policy_under_the_name_of_one_that_is_gone_does_not_act_as_that(acting):
+    cluster = FakeCluster()
+    cluster.put(replace(POLICY, demand_query="q"))
+    policies = ClusterPolicies(cluster)
+    assert len(policies.current()) == 1
+    cluster.kept["shop/web"] = replace(
+        cluster.kept["shop/web"], uid="2", policy=None, faults=("x",)
+    )
+    assert policies.current() == ()
+
+
+def test_an_api_server_that_does_not_answer_is_not_asked_a_thousand_times(acting):
+    cluster = Cluster()
+    asked = []
+
+    def away(wish):
+        asked.append(wish)
+        raise ClusterUnreachableError("no answer within 5 s")
+
+    cluster.set_floor = away
+    many = [view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(1000)]
+    found = acting(cluster).act(many, NOW)
+    assert len(asked) < 10  # as many as ask at once, and who had begun meanwhile
+    assert {one.reason for one in found.values()} == {"ClusterFailed"}
+    assert len(found) == 1000
+
+
+def test_who_was_not_asked_is_first_the_next_time(acting):
+    cluster, answers = Cluster(), []
+    clustered = acting(cluster)
+
+    def few(wish):
+        answers.append(wish)
+        if len(answers) % 20 > 10:
+            raise ClusterUnreachableError("no answer within 5 s")
+        return FloorOutcome(wish.replicas)
+
+    cluster.set_floor = few
+    many = [view(policy=replace(POLICY, item_id=f"shop/{n}", target=f"web-{n}")) for n in range(30)]
+    for tick in range(20):
+        clustered.act(many, NOW + tick)
+    assert len({str(wish.target) for wish in answers}) == 30
+
+
+def test_a_leader_that_loses_the_lease_in_the_middle_of_a_tick_writes_no_more(acting):
+    cluster, leads = Cluster(), Leads()
+    clustered = ClusterWorkloads(cluster, leads, workers=1)
+    written = []
+
+    def last(wish):
+        written.append(wish)
+        leads.leading = False
+        return FloorOutcome(wish.replicas, moved=True)
+
+    cluster.set_floor = last
+    clustered.act([view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(5)], NOW)
+    clustered.close()
+    assert len(written) == 1

@@ -1,0 +1,113 @@
+"""What holds of every plan, whatever is asked and whatever was planned before."""
+
+import math
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaler.decision.demand import Demand, DemandReason
+from scaler.decision.lead_time import lead_time_s
+from scaler.decision.replicas import (
+    PlanReason,
+    ScalePolicy,
+    make_plan,
+    plan_without_data,
+    replicas_for,
+)
+
+
+def demand(qps, hold_qps):
+    return Demand(qps, hold_qps, DemandReason.FORECAST)
+
+
+@st.composite
+def policies(draw):
+    low = draw(st.integers(1, 50))
+    steps = st.none() | st.integers(1, 20)
+    return ScalePolicy(
+        min_replicas=low,
+        max_replicas=low + draw(st.integers(0, 100)),
+        target_utilization=draw(st.floats(0.1, 1.5)),
+        max_step_up=draw(steps),
+        max_step_down=draw(steps),
+    )
+
+
+qps = st.floats(0, 1e5)
+demands = st.builds(lambda low, high: demand(low, low + high), qps, qps)
+replicas = st.integers(0, 200)
+recents = st.lists(st.tuples(st.floats(0, 60), replicas), max_size=5).map(tuple)
+capacities = st.floats(0.1, 1e4)
+
+
+@given(demands, capacities, replicas, recents, policies())
+def test_bounds_always_hold(wish, capacity, previous, recent, policy):
+    plan = make_plan(wish, capacity, previous, recent, policy)
+    assert policy.min_replicas <= plan.replicas <= policy.max_replicas
+
+
+@given(demands, st.tuples(qps, qps), capacities, replicas, recents, policies())
+def test_more_demand_never_gives_fewer_replicas(wish, more, capacity, previous, recent, policy):
+    louder = wish.qps + more[0]
+    loud = demand(louder, max(louder, wish.hold_qps + more[1]))
+    plans = [make_plan(each, capacity, previous, recent, policy) for each in (wish, loud)]
+    assert plans[0].replicas <= plans[1].replicas
+
+
+@given(demands, capacities, capacities, replicas, recents, policies())
+def test_stronger_replicas_are_never_more(wish, one, other, previous, recent, policy):
+    weak, strong = (
+        make_plan(wish, c, previous, recent, policy).replicas for c in sorted((one, other))
+    )
+    assert strong <= weak
+
+
+@given(demands, capacities, replicas, recents, policies())
+def test_without_step_limits_the_same_demand_again_changes_nothing(
+    wish, capacity, previous, recent, policy
+):
+    policy = replace(policy, max_step_up=None, max_step_down=None)
+    once = make_plan(wish, capacity, previous, recent, policy).replicas
+    assert make_plan(wish, capacity, once, recent, policy).replicas == once
+
+
+@given(demands, capacities, replicas, recents, policies())
+def test_no_replica_is_stopped_that_is_needed_before_it_would_have_paid(
+    wish, capacity, previous, recent, policy
+):
+    plan = make_plan(wish, capacity, previous, recent, policy)
+    needed = replicas_for(wish.hold_qps, capacity * policy.target_utilization)
+    assert plan.replicas >= min(previous, needed, policy.max_replicas)
+
+
+@given(demands, capacities, replicas, recents, policies())
+def test_no_plan_steps_further_than_it_may_unless_a_bound_asks_for_it(
+    wish, capacity, previous, recent, policy
+):
+    plan = make_plan(wish, capacity, previous, recent, policy)
+    if plan.reason not in (PlanReason.MIN_REPLICAS, PlanReason.MAX_REPLICAS):
+        assert plan.replicas - previous <= (policy.max_step_up or math.inf)
+        assert previous - plan.replicas <= (policy.max_step_down or math.inf)
+
+
+@given(demands, capacities, replicas, recents, policies())
+def test_down_is_never_up_and_up_is_never_down(wish, capacity, previous, recent, policy):
+    plan = make_plan(wish, capacity, previous, recent, policy)
+    if policy.min_replicas <= previous <= policy.max_replicas:
+        wanted = min(max(plan.wanted, policy.min_replicas), policy.max_replicas)
+        assert min(wanted, previous) <= plan.replicas <= max(wanted, previous)
+
+
+@given(replicas, st.floats(0, 1e6), st.floats(0, 1e6), policies())
+def test_silence_only_lowers_never_below_the_floor_and_so_never_to_zero(
+    previous, one, other, policy
+):
+    sooner, later = (plan_without_data(previous, s, policy).replicas for s in sorted((one, other)))
+    assert 1 <= policy.min_replicas <= later <= sooner <= policy.max_replicas
+
+
+@given(st.lists(st.floats(1, 600), max_size=60), st.floats(1, 600))
+def test_a_longer_start_up_never_shortens_the_lead_time(start_ups, longer):
+    known = lead_time_s(start_ups)
+    assert lead_time_s([*start_ups, max([longer, *start_ups])]) >= min(known, lead_time_s([]))

@@ -1,0 +1,150 @@
+"""An application behind the limit, as a service would have it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from scaler.gateway import TidegateLimit
+from scaler.gateway.middleware import by_address, by_header
+from tests.conformance.leases import SHOP, class_part, lease
+from tests.conformance.scripted import ScriptedEndpoint
+from tests.test_packaging import FRAMEWORKS, loaded_after
+
+
+@contextmanager
+def limited(app, endpoint: ScriptedEndpoint, rps: float = 2.0, **changes) -> Iterator[httpx.Client]:
+    endpoint.set(lease(1, rps, **changes))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        endpoint.told(1)  # before any request: it begins with the server
+        time.sleep(0.2)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[ScriptedEndpoint]:
+    with ScriptedEndpoint() as endpoint:
+        yield endpoint
+
+
+def fastapi_app(endpoint: ScriptedEndpoint, **how) -> FastAPI:
+    app = FastAPI()
+    app.add_middleware(TidegateLimit, endpoint=endpoint.url, service=SHOP, **how)
+
+    @app.get("/")
+    def read() -> dict[str, str]:
+        return {"hello": "there"}
+
+    return app
+
+
+def starlette_app(endpoint: ScriptedEndpoint, **how) -> TidegateLimit:
+    def hello(request) -> PlainTextResponse:
+        return PlainTextResponse("hello")
+
+    inner = Starlette(routes=[Route("/", hello)])
+    return TidegateLimit(inner, endpoint=endpoint.url, service=SHOP, **how)
+
+
+@pytest.mark.parametrize("made", [fastapi_app, starlette_app])
+def test_what_is_above_the_limit_is_told_so_as_a_problem(made, endpoint):
+    with limited(made(endpoint), endpoint) as client:
+        answers = [client.get("/") for _ in range(4)]
+    first, last = answers[0], answers[-1]
+
+    assert [one.status_code for one in answers] == [200, 429, 429, 429]
+    assert first.headers["ratelimit"] == '"default";r=0;t=1'
+    assert last.headers["content-type"] == "application/problem+json"
+    assert last.headers["retry-after"] == "1"
+    assert last.headers["ratelimit-policy"] == '"default";q=2;w=1'
+    assert last.json()["type"].endswith("#quota-exceeded")
+    assert last.json()["violated-policies"] == ["default"]
+
+
+def test_the_header_that_the_lease_names_comes_before_what_the_service_says(endpoint):
+    stress = class_part("stress", 0, 0, match={"header": "x-stress-test"})
+    app = starlette_app(endpoint, classify=lambda scope: "pay")
+    with limited(app, endpoint, 50.0, classes=[class_part("pay", 50, 50), stress]) as client:
+        answers = [client.get("/"), client.get("/", headers={"X-Stress-Test": "yes"})]
+
+    assert [one.status_code for one in answers] == [200, 429]
+    assert app.stats().counts.denied == {"stress": 1}
+
+
+def test_a_client_that_is_abusive_is_told_so(endpoint):
+    level = {"rps": None, "burst": 0, "abusive_above_rps": 0.1, "abusive_rps": 0.01}
+    app = starlette_app(endpoint, client_key=by_header("x-client"))
+    with limited(app, endpoint, 500.0, per_client=level) as client:
+        answers = [client.get("/", headers={"x-client": "a"}) for _ in range(12)]
+        other = client.get("/", headers={"x-client": "b"})
+
+    assert answers[-1].status_code == 429
+    assert answers[-1].json()["type"].endswith("#abnormal-usage-detected")
+    assert other.status_code == 200
+
+
+def test_without_a_lifespan_it_starts_with_the_first_request(endpoint):
+    endpoint.set(lease(1, 2.0))
+    app = starlette_app(endpoint)
+
+    async def scenario() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            first = (await client.get("/")).status_code
+            await asyncio.to_thread(endpoint.told, 1)
+            await asyncio.sleep(0.1)
+            return [first, *[(await client.get("/")).status_code for _ in range(3)]]
+
+    assert asyncio.run(scenario()) == [200, 200, 429, 429]
+
+
+def test_each_process_has_a_name_of_its_own_that_the_endpoint_takes(endpoint):
+    with limited(starlette_app(endpoint, instance="shop/web 1" + "x" * 200), endpoint):
+        pass
+    name = endpoint.asked[0].instance
+
+    assert name.startswith("shop-web-1xx")
+    assert len(name) == 128
+
+
+@pytest.mark.parametrize("wrong", ["tidegate:8080", ""])
+def test_an_endpoint_that_is_no_url_is_refused_at_once(wrong):
+    with pytest.raises(ValueError, match="must be http"):
+        TidegateLimit(Starlette(), endpoint=wrong, service=SHOP)
+
+
+def test_by_address_is_whoever_is_connected():
+    assert by_address({"client": ("203.0.113.7", 4711)}) == "203.0.113.7"
+    assert by_address({"client": None}) is None
+
+
+def test_the_core_loads_nothing_but_the_standard_library():
+    loaded = loaded_after("import scaler.gateway.lease_limiter, scaler.gateway.responses")
+
+    assert loaded & (FRAMEWORKS | {"numpy", "httpx", "forecaster", "starlette"}) == set()
+
+
+def test_the_middleware_loads_neither_numpy_nor_a_framework():
+    loaded = loaded_after("from scaler.gateway import TidegateLimit")
+
+    # httpx loads rich for its own command line, where it is installed.
+    assert loaded & (FRAMEWORKS - {"rich"} | {"numpy", "forecaster", "starlette"}) == set()

@@ -1,0 +1,145 @@
+"""A lease is kept true beside the requests, whatever becomes of the endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
+from scaler.gateway.poller import Poller
+from scaler.limits.lease import LeaseStage
+from tests.conformance.leases import SHOP, lease
+from tests.conformance.scripted import ScriptedEndpoint
+from tests.scaler.adapters.http.conftest import served
+
+
+@contextlib.asynccontextmanager
+async def polled(url: str, token_file: Path | None = None) -> AsyncIterator[LeaseLimiter]:
+    limiter = LeaseLimiter(LimiterSettings(SHOP, "gw-1"))
+    poller = Poller(limiter, url, token_file=token_file, clock=time.monotonic, rng=random.Random(7))
+    task = asyncio.create_task(poller.run())
+    try:
+        yield limiter
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(said: Callable[[], bool], within_s: float = 10.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not said():
+            await asyncio.sleep(0.02)
+
+
+def limit(limiter: LeaseLimiter) -> float:
+    return limiter.snapshot(time.monotonic()).limit_rps
+
+
+def test_it_holds_what_the_real_endpoint_says_and_keeps_it_fresh():
+    async def scenario(url: str) -> tuple[float, LeaseStage | None, int]:
+        async with polled(url) as limiter:
+            await until(lambda: limiter.snapshot(0).version is not None)
+            for _ in range(20):
+                limiter.admit("pay", None, time.monotonic())
+            await asyncio.sleep(2.6)
+            now = limiter.snapshot(time.monotonic())
+            return now.limit_rps, now.stage, now.counts.admitted["pay"]
+
+    with served() as endpoint:
+        limit_rps, stage, admitted = asyncio.run(scenario(endpoint.server.url))
+        told = endpoint.client.get("/v1/limits/prod/shop", params={"instance": "gw-1"}).json()
+
+    assert limit_rps == told["share"]["rps"]
+    assert stage is LeaseStage.FRESH
+    assert admitted == 20
+
+
+def test_a_change_is_known_at_once():
+    async def scenario(endpoint: ScriptedEndpoint) -> float:
+        async with polled(endpoint.url) as limiter:
+            await until(lambda: limit(limiter) == 50)
+            await asyncio.sleep(0.3)
+            began = time.monotonic()
+            await asyncio.to_thread(endpoint.set, lease(2, 20.0, refresh_s=20.0))
+            await until(lambda: limit(limiter) == 20)
+            return time.monotonic() - began
+
+    with ScriptedEndpoint() as endpoint:
+        endpoint.set(lease(1, 50.0, refresh_s=20.0))
+
+        assert asyncio.run(scenario(endpoint)) < 1.0
+
+
+def test_an_endpoint_that_does_not_wait_is_not_asked_without_a_pause():
+    async def scenario(endpoint: ScriptedEndpoint) -> None:
+        async with polled(endpoint.url):
+            await asyncio.sleep(2.0)
+
+    with ScriptedEndpoint() as endpoint:
+        # It would wait for 0 s: what is over when it is refreshed may not wait.
+        endpoint.set(lease(1, 50.0, refresh_s=0.5, valid_for_s=0.5))
+        asyncio.run(scenario(endpoint))
+
+    assert 3 <= len(endpoint.asked) <= 6
+    assert 2 <= len(endpoint.reports) <= 5
+
+
+def test_faults_are_said_once_and_so_is_their_end(caplog):
+    async def scenario(endpoint: ScriptedEndpoint) -> None:
+        async with polled(endpoint.url) as limiter:
+            await until(lambda: limit(limiter) == 50)
+            await asyncio.to_thread(endpoint.down)
+            await asyncio.sleep(1.0)
+            await asyncio.to_thread(endpoint.up)
+            await until(lambda: "is back" in caplog.text)
+            refused = json.dumps({**lease(2, 20.0), "schema": 2}).encode()
+            await asyncio.to_thread(endpoint.raw, refused)
+            await until(lambda: "refused" in caplog.text)
+            await asyncio.sleep(1.0)
+            assert limit(limiter) == 50
+
+    with ScriptedEndpoint() as endpoint, caplog.at_level(logging.INFO, "scaler.gateway.poller"):
+        endpoint.set(lease(1, 50.0))
+        asyncio.run(scenario(endpoint))
+
+    ours = [one.message for one in caplog.records if one.name == "scaler.gateway.poller"]
+    said = [message.split(":")[0].split(" from ")[0] for message in ours]
+    assert said == ["no lease", "limits endpoint is back", "lease refused"]
+
+
+def test_a_token_is_read_anew_each_time(tmp_path):
+    token = tmp_path / "token"
+
+    async def scenario(endpoint: ScriptedEndpoint) -> None:
+        async with polled(endpoint.url, token) as limiter:
+            await asyncio.sleep(0.3)
+            assert limiter.snapshot(time.monotonic()).version is None
+            token.write_text("c3cret\n")
+            await until(lambda: limit(limiter) == 50)
+
+    with ScriptedEndpoint(token="c3cret") as endpoint:
+        endpoint.set(lease(1, 50.0))
+        asyncio.run(scenario(endpoint))
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_what_is_no_lease_leaves_the_one_before(status):
+    async def scenario(endpoint: ScriptedEndpoint) -> float:
+        async with polled(endpoint.url) as limiter:
+            await until(lambda: limit(limiter) == 50)
+            await asyncio.to_thread(endpoint.failing, status)
+            await asyncio.sleep(0.6)
+            return limit(limiter)
+
+    with ScriptedEndpoint() as endpoint:
+        endpoint.set(lease(1, 50.0))
+
+        assert asyncio.run(scenario(endpoint)) == 50

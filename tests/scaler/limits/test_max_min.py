@@ -1,0 +1,89 @@
+"""Max-min fair: whoever gets less than wanted gets no less than anybody else."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaler.limits.max_min import max_min_fair
+
+amounts = st.floats(0, 1e6).map(lambda qps: round(qps, 3))
+claims = st.lists(st.tuples(amounts, st.floats(0.1, 10)), min_size=1, max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "wants", "weights", "qps", "level"),
+    [
+        pytest.param(120, [1000, 50, 10], None, [60, 50, 10], 60, id="Doorman's FAIR_SHARE"),
+        pytest.param(60, [1000, 50, 10], None, [25, 25, 10], 25, id="two share what one leaves"),
+        pytest.param(30, [1000, 50, 10], None, [10, 10, 10], 10, id="the level meets a want"),
+        pytest.param(1060, [1000, 50, 10], None, [1000, 50, 10], math.inf, id="all satisfied"),
+        pytest.param(5000, [1000, 50, 10], None, [1000, 50, 10], math.inf, id="no more than wants"),
+        pytest.param(0, [1000, 50, 0], None, [0, 0, 0], 0, id="of nothing all get nothing"),
+        pytest.param(7, [], None, [], math.inf, id="nobody"),
+        pytest.param(90, [100, 100], [2, 1], [60, 30], 30, id="the level counts by weight"),
+        pytest.param(90, [40, 100], [2, 1], [40, 50], 50, id="satisfied below a double part"),
+    ],
+)
+def test_water_is_filled_up_to_one_level(capacity, wants, weights, qps, level):
+    fair = max_min_fair(capacity, wants, weights)
+    assert (fair.qps.tolist(), fair.level) == (qps, level)
+
+
+@given(amounts, claims)
+def test_all_is_used_and_nobody_gets_more_than_wanted(capacity, claims):
+    wants, weights = np.array(claims).T
+    fair = max_min_fair(capacity, wants, weights)
+    assert fair.qps.sum() == pytest.approx(min(capacity, wants.sum()))
+    assert (fair.qps <= wants).all()
+    assert (fair.qps >= 0).all()
+
+
+@given(amounts, claims)
+def test_nobody_is_below_the_level_unless_satisfied(capacity, claims):
+    wants, weights = np.array(claims).T
+    fair = max_min_fair(capacity, wants, weights)
+    thirsty = fair.qps < wants
+    assert (fair.qps[thirsty] == weights[thirsty] * fair.level).all()
+    assert (fair.qps <= weights * fair.level).all()
+
+
+@given(amounts, claims, st.randoms(use_true_random=False))
+def test_the_order_of_claimants_does_not_matter(capacity, claims, random):
+    shuffled = random.sample(range(len(claims)), len(claims))
+    wants, weights = np.array(claims).T
+    fair = max_min_fair(capacity, wants, weights)
+    again = max_min_fair(capacity, wants[shuffled], weights[shuffled])
+    np.testing.assert_allclose(again.qps, fair.qps[shuffled], rtol=1e-9, atol=1e-6)
+
+
+@given(amounts, amounts, claims)
+def test_more_capacity_takes_from_nobody(capacity, more, claims):
+    wants, weights = np.array(claims).T
+    before = max_min_fair(capacity, wants, weights).qps
+    after = max_min_fair(capacity + more, wants, weights).qps
+    assert (after >= before - 1e-6).all()
+
+
+def test_ten_thousand_clients_are_divided_at_once():
+    wants = np.random.default_rng(7).lognormal(sigma=2.0, size=10_000)
+    fair = max_min_fair(wants.sum() / 2, wants)
+    assert np.minimum(wants, fair.level).sum() == pytest.approx(wants.sum() / 2)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "wants", "weights"),
+    [
+        pytest.param(-1, [1], None, id="negative capacity"),
+        pytest.param(math.inf, [1], None, id="infinite capacity"),
+        pytest.param(1, [math.nan], None, id="unknown wants"),
+        pytest.param(1, [-1], None, id="negative wants"),
+        pytest.param(1, [2, 2], [1], id="a weight too few"),
+        pytest.param(1, [2, 2], [1, 0], id="weight of nothing"),
+    ],
+)
+def test_impossible_claims_are_refused(capacity, wants, weights):
+    with pytest.raises(ValueError, match="must be finite"):
+        max_min_fair(capacity, wants, weights)

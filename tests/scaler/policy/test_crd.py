@@ -1,0 +1,136 @@
+"""The CRD: structural, the same as the model, and committed as it is printed."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from scaler.cli import main
+from scaler.policy.crd import crd, crd_yaml
+from scaler.policy.faults import examined
+from scaler.policy.yaml_documents import documents
+from tests.kube.objects import policy
+from tests.kube.rules import InvalidError, Kind, _not_structural, defined, prepared
+from tests.paths import ROOT
+
+SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+EVENT = {"name": "sale", "starts": "2026-11-27T09:00:00Z", "ends": "2026-11-27T12:00:00Z"}
+
+
+def test_what_is_committed_is_what_is_printed(capsys):
+    assert main(["crd"]) == 0
+
+    assert capsys.readouterr().out == (ROOT / "deploy/base/crd.yaml").read_text()
+
+
+def test_it_is_yaml_of_one_definition():
+    assert yaml.safe_load(crd_yaml()) == crd()
+
+
+def test_the_schema_is_structural():
+    assert list(_not_structural(SCHEMA, "")) == []
+
+
+def test_columns_are_those_that_an_operator_looks_for():
+    columns = crd()["spec"]["versions"][0]["additionalPrinterColumns"]
+
+    assert [one["name"] for one in columns] == [
+        *("MODE", "FLOOR", "DEMAND", "LIMIT", "TRUSTED", "AGE")
+    ]
+    assert crd()["spec"]["names"]["shortNames"] == ["dp"]
+
+
+def test_lengths_of_time_are_strings_with_a_pattern_and_their_default_is_told():
+    found = SCHEMA["properties"]["spec"]["properties"]["replicas"]["properties"]["payback"]
+
+    assert (found["type"], found["pattern"]) == ("string", "^([0-9]{1,5}(h|m|s|ms)){1,4}$")
+    assert found["description"].endswith("1m30s if not given.")
+
+
+def test_bounds_are_those_of_openapi():
+    risk = SCHEMA["properties"]["spec"]["properties"]["demand"]["properties"]["risk"]
+
+    assert (risk["minimum"], risk["exclusiveMinimum"]) == (0, True)
+
+
+def accepted_by_the_schema(found) -> bool:
+    kind: Kind = defined(crd())
+    try:
+        prepared(kind, found)
+    except InvalidError:
+        return False
+    return True
+
+
+def accepted_by_the_model(found) -> bool:
+    (document,) = documents(yaml.safe_dump(found).encode())
+    return examined(document)[0] is not None
+
+
+def limit(**keys):
+    return {"limit": keys}
+
+
+def classes(*guaranteed, **keys):
+    made = [{"name": f"c{n}", "priority": n, "guaranteed": g} for n, g in enumerate(guaranteed)]
+    return limit(classes=made, **keys)
+
+
+@pytest.mark.parametrize(
+    ("spec", "right"),
+    [
+        pytest.param({}, True, id="the least"),
+        pytest.param({"replicas": {"min": 10, "max": 10}}, True, id="min equals max"),
+        pytest.param({"replicas": {"min": 11, "max": 10}}, False, id="min above max"),
+        pytest.param({"replicas": {"max": 10}}, True, id="no min"),
+        pytest.param({"replicas": {"min": 0, "max": 10}}, False, id="min 0"),
+        pytest.param({"replicas": {"min": 1}}, False, id="no max"),
+        pytest.param({"capacity": {}}, False, id="no capacity and no SLO"),
+        pytest.param({"capacity": {}, "slo": {"query": "q"}}, True, id="an SLO to learn it from"),
+        pytest.param({"slo": {"latency": "1s"}}, False, id="an SLO without its query"),
+        pytest.param({"slo": {"latency": 1, "query": "q"}}, False, id="a length as a number"),
+        pytest.param({"mode": "Off"}, False, id="an unknown mode"),
+        pytest.param({"demand": {"risk": 1}}, False, id="a risk of 1"),
+        pytest.param({"demand": {"risk": 0}}, False, id="a risk of 0"),
+        pytest.param({"demand": {"events": [EVENT | {"qps": 5}]}}, True, id="an event's qps"),
+        pytest.param({"demand": {"events": [EVENT | {"multiplier": 2}]}}, True, id="multiplier"),
+        pytest.param({"demand": {"events": [EVENT]}}, False, id="neither of both"),
+        pytest.param(
+            {"demand": {"events": [EVENT | {"qps": 5, "multiplier": 2}]}}, False, id="both"
+        ),
+        pytest.param(
+            {"demand": {"events": [EVENT | {"qps": 5, "ends": EVENT["starts"]}]}},
+            False,
+            id="an event without length",
+        ),
+        pytest.param(
+            {"demand": {"events": [EVENT | {"qps": 5}] * 2}}, False, id="two events of one name"
+        ),
+        pytest.param(
+            limit(safeRequestsPerSecond=5, ceilingRequestsPerSecond=5), True, id="safe at ceiling"
+        ),
+        pytest.param(
+            limit(safeRequestsPerSecond=6, ceilingRequestsPerSecond=5), False, id="safe above"
+        ),
+        pytest.param(classes(3, 2, ceilingRequestsPerSecond=5), True, id="guarantees that fit"),
+        pytest.param(classes(3, 3, ceilingRequestsPerSecond=5), False, id="too many guarantees"),
+        pytest.param(
+            limit(classes=[{"name": "a", "priority": 0, "guaranteed": 2, "ceiling": 1}]),
+            False,
+            id="a class whose ceiling is below its guarantee",
+        ),
+        pytest.param({"hpa": {"minReplicas": 3, "maxReplicas": 2}}, False, id="a wrong hpa"),
+        pytest.param({"hpa": {"minReplicas": 2, "maxReplicas": 2}}, True, id="a right hpa"),
+    ],
+)
+def test_the_schema_and_the_model_agree(spec, right):
+    found = policy(**spec)
+
+    assert (accepted_by_the_model(found), accepted_by_the_schema(found)) == (right, right)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda f: f.name)
+def test_every_example_is_taken_by_the_schema(file):
+    # As kubectl reads them: moments stay text.
+    for document in documents(file.read_bytes()):
+        assert accepted_by_the_schema(document.data)

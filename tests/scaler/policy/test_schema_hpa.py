@@ -1,0 +1,183 @@
+"""A pasted HorizontalPodAutoscaler becomes the rules of the replay's, or is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaler.hpa.rules import (
+    DEFAULT_SCALE_DOWN,
+    DEFAULT_SCALE_UP,
+    HPASpec,
+    MetricKind,
+    PolicyKind,
+    ScalingPolicy,
+    Select,
+)
+from tests.scaler.policy.samples import accepted, faults, text
+
+CPU = "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}"
+
+
+def written(*lines: str) -> str:
+    return text("hpa:\n" + "\n".join(f"  {line}" for line in ("maxReplicas: 60", *lines)))
+
+
+def spec_of(*lines: str) -> HPASpec:
+    spec = accepted(written(*lines)).to_settings().hpa
+    assert spec is not None
+    return spec
+
+
+def test_a_policy_without_an_autoscaler_has_none():
+    assert accepted(text()).to_settings().hpa is None
+
+
+def test_what_a_manifest_leaves_out_is_what_the_api_server_fills_in():
+    assert spec_of() == HPASpec(1, 60, MetricKind.UTILIZATION, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "target"),
+    [
+        pytest.param(CPU, MetricKind.UTILIZATION, 0.6, id="cpu utilization in per cent"),
+        pytest.param(
+            "{type: Pods, pods: {metric: {name: rps}, target: {type: AverageValue, averageValue: "
+            "1500m}}}",
+            MetricKind.PODS,
+            1.5,
+            id="a value per pod",
+        ),
+        pytest.param(
+            "{type: External, external: {metric: {name: rps, selector: {matchLabels: {a: b}}}, "
+            'target: {type: AverageValue, averageValue: "40"}}}',
+            MetricKind.EXTERNAL_AVERAGE,
+            40.0,
+            id="an external value per replica, as KEDA writes it",
+        ),
+        pytest.param(
+            "{type: External, external: {metric: {name: rps}, target: {type: Value, value: 1k}}}",
+            MetricKind.EXTERNAL_VALUE,
+            1000.0,
+            id="an external value as a whole",
+        ),
+    ],
+)
+def test_each_kind_of_metric_has_its_target(metric, kind, target):
+    spec = spec_of(f"metrics: [{metric}]")
+
+    assert (spec.metric, spec.target) == (kind, target)
+
+
+def test_a_direction_that_is_given_in_part_keeps_the_other_defaults():
+    spec = spec_of(
+        "behavior:",
+        "  scaleUp: {stabilizationWindowSeconds: 30, tolerance: 50m}",
+        "  scaleDown:",
+        "    selectPolicy: Min",
+        "    policies: [{type: Pods, value: 2, periodSeconds: 60}]",
+    )
+
+    assert (spec.scale_up.stabilization_s, spec.scale_up.tolerance) == (30, 0.05)
+    assert spec.scale_up.policies == DEFAULT_SCALE_UP.policies
+    assert spec.scale_down.policies == (ScalingPolicy(PolicyKind.PODS, 2, 60.0),)
+    assert spec.scale_down.select is Select.MIN
+    assert spec.scale_down.stabilization_s == DEFAULT_SCALE_DOWN.stabilization_s
+
+
+def test_the_workload_that_a_manifest_names_is_of_no_weight():
+    assert spec_of("scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}") == spec_of()
+
+
+PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param(
+            "minReplicas: 61",
+            "spec.hpa.maxReplicas: must be at least minReplicas, which is 61 (got 60, line 8); "
+            "swap the two?",
+            id="min above max",
+        ),
+        pytest.param(
+            f"metrics: [{CPU}, {CPU}]",
+            "spec.hpa.metrics: must hold one metric, for a replay models no more (line 9); keep "
+            "the one that usually decides",
+            id="two metrics",
+        ),
+        pytest.param(
+            "metrics: [{type: Object, object: {}}]",
+            "spec.hpa.metrics[0].type: must be Resource, Pods or External "
+            '(got "Object", line 9); a replay models no other metric',
+            id="a metric of an object",
+        ),
+        pytest.param(
+            f"metrics: [{CPU.replace('cpu', 'memory')}]",
+            'spec.hpa.metrics[0].resource.name: must be cpu (got "memory", line 9); a replay '
+            "models no other resource",
+            id="memory",
+        ),
+        pytest.param(
+            "metrics: [{type: Resource}]",
+            "spec.hpa.metrics[0].resource: is missing, but type is Resource (line 9); add it",
+            id="the metric itself is missing",
+        ),
+        pytest.param(
+            f"metrics: [{PODS}{{type: AverageValue}}}}}}]",
+            "spec.hpa.metrics[0].pods.target.averageValue: is missing, but type is AverageValue "
+            "(line 9); add it",
+            id="the target is missing",
+        ),
+        pytest.param(
+            f"metrics: [{PODS}{{type: AverageValue, averageValue: 1, value: 2}}}}}}]",
+            "spec.hpa.metrics[0].pods.target.value: must not be given where type is AverageValue "
+            "(got 2, line 9); remove it",
+            id="two targets",
+        ),
+        pytest.param(
+            f"metrics: [{PODS}{{type: Value, value: 2}}}}}}]",
+            "spec.hpa.metrics[0].pods: must have a target of type AverageValue (line 9); a replay "
+            "models no other",
+            id="a kind of target that the metric does not have",
+        ),
+        pytest.param(
+            f"metrics: [{PODS}{{type: AverageValue, averageValue: 5x}}}}}}]",
+            "spec.hpa.metrics[0].pods.target.averageValue: must be a quantity as Kubernetes writes "
+            'them: 55, "1500m", "1k" (got "5x", line 9)',
+            id="a malformed quantity",
+        ),
+        pytest.param(
+            f"metrics: [{PODS}{{type: AverageValue, averageValue: 0}}}}}}]",
+            "spec.hpa.metrics[0].pods.target.averageValue: must be at least 1m, which is 0.001 "
+            "(got 0, line 9)",
+            id="a target of nothing",
+        ),
+        pytest.param(
+            "behavior: {scaleUp: {policies: [{type: Pods, value: 1, periodSeconds: 1801}]}}",
+            "spec.hpa.behavior.scaleUp.policies[0].periodSeconds: must be at most 1800 "
+            "(got 1801, line 9)",
+            id="a period longer than the API takes",
+        ),
+        pytest.param(
+            "behavior: {scaleUp: {policies: []}}",
+            "spec.hpa.behavior.scaleUp.policies: must not be empty (line 9); leave the key out "
+            "instead",
+            id="no policies",
+        ),
+        pytest.param(
+            "behavior: {scaleup: {}}",
+            "spec.hpa.behavior.scaleup: is no key of spec.hpa.behavior (line 9); did you mean "
+            "scaleUp?",
+            id="a misspelt direction",
+        ),
+        pytest.param(
+            "spec: {maxReplicas: 4}",
+            "spec.hpa: must be what stands under `spec:` of the manifest (line 7); leave out the "
+            "rest",
+            id="the whole manifest",
+        ),
+    ],
+)
+def test_what_a_replay_does_not_model_is_refused_and_not_ignored(line, expected):
+    assert faults(written(line)) == [expected]

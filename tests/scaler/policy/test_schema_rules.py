@@ -1,0 +1,172 @@
+"""Refusals of events that contradict each other, and of limits that nobody could keep."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scaler.policy.samples import faults, text
+
+SALE = "name: sale, starts: 2026-11-27T09:00:00Z, ends: 2026-11-27T12:00:00Z"
+
+
+def events(*written: str) -> str:
+    lines = "".join(f"\n    - {{{event}}}" for event in written)
+    return text(f"demand:\n  events:{lines}")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        pytest.param(
+            events(SALE),
+            "spec.demand.events[0].qps: is missing, and so is multiplier (line 9); "
+            "give one of the two",
+            id="neither multiplier nor qps",
+        ),
+        pytest.param(
+            events(f"{SALE}, multiplier: 2, qps: 400"),
+            "spec.demand.events[0].qps: must not be given beside multiplier (got 400, line 9); "
+            "keep one of the two",
+            id="both multiplier and qps",
+        ),
+        pytest.param(
+            events(f"{SALE}, multiplier: 2".replace("T12", "T09")),
+            "spec.demand.events[0].ends: must be after starts, which is 2026-11-27T09:00:00+00:00 "
+            '(got "2026-11-27T09:00:00Z", line 9)',
+            id="ends as it starts",
+        ),
+        pytest.param(
+            events(f"{SALE}, multiplier: 2".replace("T12:00:00Z", "T12:00:00")),
+            "spec.demand.events[0].ends: must be a moment with its zone such as "
+            '2026-11-27T09:00:00Z (got "2026-11-27T12:00:00", line 9); write 2026-11-27T12:00:00Z '
+            "for UTC, or its offset, e.g. 2026-11-27T12:00:00+02:00",
+            id="a moment without a zone",
+        ),
+        pytest.param(
+            events(f"{SALE}, multiplier: 2".replace("2026-11-27T09:00:00Z", "noon")),
+            "spec.demand.events[0].starts: must be a moment with its zone such as "
+            '2026-11-27T09:00:00Z (got "noon", line 9)',
+            id="no moment",
+        ),
+        pytest.param(
+            events(
+                f"{SALE}, multiplier: 2",
+                "name: sale, starts: 2026-12-27T09:00:00Z, ends: 2026-12-27T12:00:00Z, qps: 9",
+            ),
+            "spec.demand.events: must have different names, but sale stands there 2 times "
+            "(line 8); rename one",
+            id="two events of one name",
+        ),
+        pytest.param(
+            events(
+                f"{SALE}, multiplier: 2",
+                # 12:30 at +01:00 is 11:30 UTC, half an hour before the sale ends
+                "name: push, starts: 2026-11-27T12:30:00+01:00, ends: 2026-11-27T13:30:00+01:00,"
+                " qps: 9",
+            ),
+            "spec.demand.events: must be written in one zone where they overlap: sale starts at "
+            "2026-11-27T09:00:00+00:00, push at 2026-11-27T12:30:00+01:00 (line 8); "
+            "is one of them off by hours?",
+            id="overlapping events with different zones",
+        ),
+    ],
+)
+def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, expected):
+    assert faults(written) == [expected]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(
+            events(
+                f"{SALE}, multiplier: 2",
+                "name: push, starts: 2026-11-27T13:00:00+01:00, ends: 2026-11-27T14:00:00+01:00,"
+                " qps: 9",
+            ),
+            id="one begins when the other ends, in another zone",
+        ),
+        pytest.param(
+            events(
+                f"{SALE}, multiplier: 2",
+                "name: push, starts: 2026-11-27T09:00:00+01:00, ends: 2026-11-27T10:00:00+01:00,"
+                " qps: 9",
+            ),
+            id="one ends when the other begins, in another zone",
+        ),
+        pytest.param(
+            events(
+                f"{SALE}, multiplier: 2",
+                "name: push, starts: 2026-11-27T11:00:00+00:00, ends: 2026-11-27T14:00:00+00:00,"
+                " qps: 9",
+            ),
+            id="overlap in one zone: Z is +00:00",
+        ),
+        pytest.param(
+            events(
+                "name: night, starts: 2026-10-24T22:00:00+02:00, ends: 2026-10-25T10:00:00+01:00,"
+                " qps: 9",
+                "name: lunch, starts: 2026-10-25T09:00:00+01:00, ends: 2026-10-25T12:00:00+01:00,"
+                " qps: 9",
+            ),
+            id="the clocks change within one of them",
+        ),
+    ],
+)
+def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
+    assert faults(written) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        pytest.param(
+            "classes: [{name: pay, priority: 0, guaranteed: 500, ceiling: 400}]",
+            "spec.limit.classes[0].ceiling: must be at least what is guaranteed, which is 500 "
+            "(got 400, line 7)",
+            id="a guarantee above its ceiling",
+        ),
+        pytest.param(
+            "classes: [{name: pay, priority: 0}, {name: pay, priority: 1}]",
+            "spec.limit.classes: must have different names, but pay stands there 2 times (line 7); "
+            "rename one",
+            id="two classes of one name",
+        ),
+        pytest.param(
+            # 10 replicas x 50 requests/s x 0.95
+            "headroom: 0.95, classes: [{name: pay, priority: 0, guaranteed: 400}, "
+            "{name: web, priority: 1, guaranteed: 75.5}]",
+            "spec.limit.classes: must not guarantee more than is ever admitted, which is 475 "
+            "(10 replicas x 50 x headroom 0.95): pay 400 + web 75.5 = 475.5 (line 7); lower the "
+            "guarantees, or raise spec.replicas.max",
+            id="guarantees that the most replicas cannot keep",
+        ),
+        pytest.param(
+            "{ceilingRequestsPerSecond: 100, classes: [{name: pay, priority: 0, guaranteed: 101}]}",
+            "spec.limit.classes: must not guarantee more than ceilingRequestsPerSecond, which is "
+            "100: pay 101 (line 7); lower the guarantees",
+            id="guarantees above the ceiling of all",
+        ),
+        pytest.param(
+            "{ceilingRequestsPerSecond: 100, safeRequestsPerSecond: 101}",
+            "spec.limit.safeRequestsPerSecond: must be at most ceilingRequestsPerSecond, which is "
+            "100 (got 101, line 7)",
+            id="safe above the ceiling",
+        ),
+        pytest.param(
+            "headroom: 0",
+            "spec.limit.headroom: must be above 0 and at most 1 (got 0, line 7)",
+            id="no headroom: nothing is admitted",
+        ),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_is_refused(limit, expected):
+    body = limit if limit.startswith("{") else f"{{{limit}}}"
+
+    assert faults(text(f"limit: {body}")) == [expected]
+
+
+def test_guarantees_that_just_fit_are_taken():
+    limit = "limit: {classes: [{name: pay, priority: 0, guaranteed: 500}]}"  # 10 x 50
+
+    assert faults(text(limit)) == []

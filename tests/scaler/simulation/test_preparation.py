@@ -1,0 +1,237 @@
+"""From a history and a policy to a setting: what is replayed, from where, and what is refused."""
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from forecaster.data.series import Series
+from forecaster.errors import HistoryError
+from scaler.decision.replicas import ScalePolicy
+from scaler.errors import ReplayError
+from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.policy.policy import Slo
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.policy.service_model import ServiceModel
+from scaler.simulation.preparation import ReplayPart, lead_of, net_under, prepared
+from tests.forecaster.evaluation.fitting_samples import DAY, changed
+from tests.scaler.simulation.replay_samples import FIRST, MINUTE, policy_of, wave
+
+TWO_DAYS = wave(2)
+LAST_HOUR = ReplayPart(TWO_DAYS.end - timedelta(hours=1))
+PLAIN = ReplaySettings()
+
+
+def set_up(series=TWO_DAYS, part=LAST_HOUR, *, settings=PLAIN, forecaster=None, **policy):
+    return prepared(series, policy_of(item_id=series.item_id, **policy), settings, forecaster, part)
+
+
+# What is replayed
+
+
+def test_each_sample_is_replayed_as_ticks_of_15_seconds_before_its_stamp():
+    """A sample is the mean of the step that ends at its stamp."""
+    found = set_up()
+    timing, demand = found.scene.timing, found.scene.demand
+    assert (timing.tick_s, timing.ticks, len(demand)) == (15.0, 240, 240)
+    assert timing.start == (TWO_DAYS.end - timedelta(hours=1)).timestamp() - 60
+    assert demand.tolist() == np.repeat(TWO_DAYS.values[-60:], 4).tolist()
+
+
+@pytest.mark.parametrize(
+    ("step", "tick_s", "ticks"),
+    [
+        pytest.param(10, 10.0, 360, id="shorter than a tick: a tick each"),
+        pytest.param(15, 15.0, 240, id="a tick each"),
+        pytest.param(20, 20.0, 180, id="hardly longer: a tick each"),
+        pytest.param(30, 15.0, 240, id="two ticks each"),
+        pytest.param(300, 15.0, 240, id="twenty ticks each"),
+    ],
+)
+def test_ticks_divide_a_step_evenly_and_are_about_15_seconds(step, tick_s, ticks):
+    series = wave(1.5, step=timedelta(seconds=step))
+    timing = set_up(series, ReplayPart(series.end - timedelta(hours=1))).scene.timing
+    assert (timing.tick_s, timing.ticks) == (tick_s, ticks)
+
+
+def test_by_default_the_last_quarter_is_replayed():
+    found = set_up(wave(4), ReplayPart())
+    assert found.scene.timing.ticks == 24 * 240
+    assert found.scene.timing.start == (FIRST + timedelta(days=3) - MINUTE).timestamp()
+
+
+def longer(history, days: int) -> Series:
+    """Return the first item, its last days repeated after its end."""
+    one = history.series[0]
+    return replace(one, values=np.concatenate([one.values, one.values[-days * DAY :]]))
+
+
+def test_by_default_what_the_model_has_not_seen_is_replayed(forecaster, history):
+    series = longer(history, 2)
+    seen = forecaster.service(series.item_id).trained_until
+    found = set_up(series, ReplayPart(), forecaster=forecaster)
+    assert found.scene.timing.start == seen.timestamp() - 300
+    assert found.scene.timing.ticks == (series.end - seen) // series.step * 20
+
+
+def test_what_is_asked_for_goes_before_what_the_model_has_seen(forecaster, history):
+    series = history.series[0]
+    part = ReplayPart(series.end - timedelta(days=1))
+    assert set_up(series, part, forecaster=forecaster).scene.timing.ticks == 24 * 240
+
+
+def test_with_a_model_it_forecasts_for_tidegate_and_without_one_holt_winters(forecaster, history):
+    series = history.series[0]
+    part = ReplayPart(series.end - timedelta(hours=6))
+    with_model, without = (set_up(series, part, forecaster=f) for f in (forecaster, None))
+    assert without.ours.ahead() == without.smoothing.ahead()
+    assert with_model.ours.ahead() != without.ours.ahead()
+    assert with_model.smoothing.ahead() == without.ours.ahead()
+
+
+def test_what_is_foreseen_rests_on_nothing_after_the_tick():
+    """All after the middle of the replay is made wild."""
+    wild = changed(TWO_DAYS, lambda v: np.where(np.arange(len(v)) >= len(v) - 30, 9 * v, v))
+    tame, other = set_up().ours, set_up(wild).ours
+    # The 31st sample is wild: complete at its stamp, after 31 x 4 ticks; collected a tick later.
+    for before, after in zip(tame.columns, other.columns, strict=True):
+        assert before[:125].tolist() == after[:125].tolist()
+    assert tame.columns[0][125] != other.columns[0][125]
+
+
+# What contenders are told
+
+
+def test_a_lead_that_the_policy_gives_is_taken():
+    assert set_up(lead_s=300.0).policy.lead_s == 300.0
+
+
+def test_without_one_it_follows_from_how_replicas_start():
+    found = set_up()
+    assert found.policy.lead_s == lead_of(found.scene.model, 15.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "seconds"),
+    [
+        pytest.param({"start_up_spread": 0.0, "ramp_s": 0.0}, 105.0, id="start-up and one tick"),
+        pytest.param({"start_up_spread": 0.0}, 135.0, id="and the ramp: 90 + 30 + 15"),
+        pytest.param(
+            {"start_up_spread": 0.3}, 90 * math.exp(1.645 * 0.3) + 45, id="19 of 20 are shorter"
+        ),
+    ],
+)
+def test_the_lead_is_until_a_replica_asked_for_now_is_warm(model, seconds):
+    assert lead_of(ServiceModel(100.0, **model), 15.0) == pytest.approx(seconds)
+
+
+def test_the_promise_of_the_policy_is_that_of_the_service():
+    found = set_up(slo=Slo(latency_s=0.25, objective=0.99))
+    model = found.scene.model
+    assert (model.slo_s, model.objective, model.capacity_qps) == (0.25, 0.99, 100.0)
+
+
+def test_a_user_without_an_autoscaler_is_compared_with_one_at_60_per_cent():
+    found = set_up()
+    assert found.hpa == HPASpec(2, 60, MetricKind.PODS, 60.0)
+    assert found.own_target == pytest.approx(0.6)
+
+
+def test_the_user_s_own_autoscaler_is_compared_with():
+    own = HPASpec(3, 20, MetricKind.UTILIZATION, 0.7)
+    found = set_up(settings=ReplaySettings(hpa=own))
+    assert found.hpa == own
+    assert found.net == net_under(own, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "target"),
+    [
+        pytest.param(MetricKind.UTILIZATION, 1.0, id="all of the CPU"),
+        pytest.param(MetricKind.PODS, 100.0, id="the capacity of a replica"),
+        pytest.param(MetricKind.EXTERNAL_AVERAGE, 100.0, id="the same, of the whole"),
+    ],
+)
+def test_the_net_is_the_user_s_autoscaler_with_its_target_at_the_capacity(metric, target):
+    own = HPASpec(2, 60, metric, 0.5)
+    net = net_under(own, 100.0)
+    assert net.target == target
+    assert net.scale_down.tolerance == 0.0
+    assert net.scale_up == own.scale_up
+    assert (net.min_replicas, net.max_replicas, net.metric) == (2, 60, metric)
+
+
+@pytest.mark.parametrize(
+    ("scale", "level", "replicas"),
+    [
+        pytest.param((2, 60), 590.0, 10, id="590 / (100 x 0.6) is 9.8"),
+        pytest.param((15, 60), 590.0, 15, id="no fewer than the minimum"),
+        pytest.param((2, 6), 590.0, 6, id="no more than the maximum"),
+        pytest.param((2, 60), 0.0, 2, id="without demand the minimum"),
+    ],
+)
+def test_all_start_with_what_the_autoscaler_would_have_had(scale, level, replicas):
+    steady = changed(TWO_DAYS, lambda v: np.full_like(v, level))
+    assert set_up(steady, scale=ScalePolicy(*scale)).scene.replicas == replicas
+
+
+# What is refused
+
+
+def test_without_a_capacity_nothing_can_be_replayed():
+    with pytest.raises(ReplayError, match=r"shop/web: .*requestsPerReplica is not given.*--capac"):
+        set_up(capacity_qps=None, slo=Slo(query="latency"))
+
+
+def test_a_history_that_ends_before_the_replay_is_refused():
+    with pytest.raises(
+        ReplayError,
+        match=r"the history ends at 2026-03-04 00:00.*start at 2026-03-05 .*asked for.*earlier --f",
+    ):
+        set_up(part=ReplayPart(FIRST + timedelta(days=3)))
+
+
+def test_a_history_that_the_model_has_seen_all_of_is_refused(forecaster, history):
+    series = history.series[0]
+    seen = forecaster.service(series.item_id).trained_until
+    with pytest.raises(ReplayError, match=r"the first moment that the model has not seen.*give it"):
+        set_up(series.between(series.start, seen), ReplayPart(), forecaster=forecaster)
+
+
+def test_too_little_before_the_replay_is_refused():
+    with pytest.raises(HistoryError, match="give it earlier history, or start later"):
+        set_up(part=ReplayPart(FIRST + timedelta(hours=20)))
+
+
+def gappy():
+    """Twelve samples are missing of the last hour, the first at 23:10."""
+    return changed(
+        TWO_DAYS, lambda v: np.where((np.arange(len(v)) + 50) // 12 == len(v) // 12, np.nan, v)
+    )
+
+
+def test_a_gap_in_what_is_replayed_is_named_with_its_stamp():
+    with pytest.raises(
+        ReplayError, match=r"12 of 60 samples are missing, the first at 2026-03-03 23:10:00\+00:00"
+    ):
+        set_up(gappy())
+
+
+def test_a_gap_may_be_skipped():
+    found = set_up(gappy(), replace(LAST_HOUR, skip_gaps=True))
+    assert np.isnan(found.scene.demand).sum() == 12 * 4
+    assert all(math.isfinite(ahead.lead_qps) for ahead in found.ours.ahead())
+
+
+def test_a_gap_before_the_replay_is_no_reason_to_refuse():
+    early = changed(TWO_DAYS, lambda v: np.where(np.arange(len(v)) // 30 == 50, np.nan, v))
+    assert not np.isnan(set_up(early).scene.demand).any()
+
+
+@pytest.mark.parametrize("skip_gaps", [False, True])
+def test_a_replay_of_which_nothing_is_known_is_refused(skip_gaps):
+    unknown = changed(TWO_DAYS, lambda v: np.where(np.arange(len(v)) >= len(v) - 60, np.nan, v))
+    with pytest.raises(ReplayError, match="nothing is known of the time that is to be replayed"):
+        set_up(unknown, replace(LAST_HOUR, skip_gaps=skip_gaps))

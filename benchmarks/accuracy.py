@@ -19,7 +19,7 @@ from benchmarks.tables import markdown
 from benchmarks.traces import FIVE_MINUTES, ONE_MINUTE, load
 from forecaster.data.series import Block, History
 from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss
-from forecaster.evaluation.selection import Fitted, fit_forecaster
+from forecaster.evaluation.selection import Fitted, train
 from forecaster.evaluation.splits import Cases, backtest_origins, boundaries, cut_cases, track_of
 from forecaster.models.candidate import EpochReport
 from forecaster.models.candidates import CANDIDATES
@@ -69,7 +69,7 @@ class Figures:
 def one_minute(traces: Path) -> None:
     """Ten one-minute traces, 1 to 30 minutes ahead, one global model."""
     history = load(traces, ONE_MINUTE)
-    fitted = fit_forecaster(history, CONFIG, report=_say)
+    fitted = train(history, CONFIG, report=_say)
     _print(f"One-minute traces ({fitted.config.members} LSTMs)", _measure(fitted, history, CONFIG))
 
 
@@ -79,7 +79,7 @@ def coarse(traces: Path) -> None:
     config = replace(CONFIG, model=COARSE)
     _print(
         "Five-minute traces",
-        _measure(fit_forecaster(history, config, report=_say), history, config),
+        _measure(train(history, config, report=_say), history, config),
     )
 
 
@@ -90,7 +90,7 @@ def unseen(traces: Path) -> None:
     rows: list[tuple[str, float, float, float]] = []
     for left_out in history:
         others = History(tuple(s for s in history if s.item_id != left_out.item_id))
-        forecaster = fit_forecaster(others, config).forecaster
+        forecaster = train(others, config).forecaster
         origins = backtest_origins(
             left_out, boundaries(len(left_out), config)[1], config.model.timing
         )

@@ -26,7 +26,7 @@ from benchmarks.traces import ONE_MINUTE, load
 from forecaster.data.series import FloatArray, Forecast, Series
 from forecaster.evaluation.metrics import geometric_mean
 from forecaster.evaluation.rolling import rolling_forecast
-from forecaster.evaluation.selection import fit_forecaster
+from forecaster.evaluation.selection import train
 from forecaster.models.forecaster import Forecaster
 from scaler.decision.lead_demand import maximum_over, step_range, steps_in
 from scaler.decision.quantiles import extremal_index, quantile_at, surprisals
@@ -80,7 +80,7 @@ class TraceResult:
 def replay(traces: Path) -> None:
     """Ten one-minute traces under the HPA and tidegate, each tuned in hindsight."""
     history = load(traces, ONE_MINUTE)
-    forecaster = fit_forecaster(history, CONFIG).forecaster
+    forecaster = train(history, CONFIG).forecaster
     stages = [Stage(series, forecaster) for series in history]
     _print_maxima(stages)
     context = get_context("spawn")

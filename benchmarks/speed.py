@@ -73,12 +73,12 @@ def _compare(work: str, title: str, names: Sequence[str]) -> None:
 
 
 def train_tidegate() -> Measured:
-    from forecaster.evaluation.selection import fit_forecaster
+    from forecaster.evaluation.selection import train
 
     history = generate_history(SERVICES, DAYS, step=timedelta(minutes=1), seed=7).history
     config = TrainConfig(time_budget=BUDGET, device="cpu")
     begin = time.perf_counter()
-    done = fit_forecaster(history, config).config
+    done = train(history, config).config
     steps = done.members * done.epochs * done.steps_per_epoch
     return (
         time.perf_counter() - begin,

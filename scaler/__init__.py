@@ -1,1 +1,58 @@
-"""tidegate's scaler: from one forecast to a replica floor and a rate limit."""
+"""tidegate's scaler: from one forecast to a replica floor and a rate limit.
+
+What a notebook or a service in Python needs can be imported from here, whatever module it lives in;
+each name loads its module when it is first used.
+
+    from scaler import Policy, ScalePolicy, TidegateLimit, replay
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from scaler.decision.replicas import ScalePolicy
+    from scaler.decision.trust import TrustRules
+    from scaler.errors import ScalerError
+    from scaler.gateway.lease_limiter import LeaseLimiter
+    from scaler.gateway.middleware import TidegateLimit
+    from scaler.hpa.rules import HPASpec, MetricKind
+    from scaler.policy.files import read_policies
+    from scaler.policy.policy import Policy
+    from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.contest import Contest
+    from scaler.simulation.replay import replay
+
+__all__ = [
+    "Contest",
+    "HPASpec",
+    "LeaseLimiter",
+    "MetricKind",
+    "Policy",
+    "ReplaySettings",
+    "ScalePolicy",
+    "ScalerError",
+    "TidegateLimit",
+    "TrustRules",
+    "read_policies",
+    "replay",
+]
+
+_HOMES = {
+    "decision.replicas": ["ScalePolicy"],
+    "decision.trust": ["TrustRules"],
+    "errors": ["ScalerError"],
+    "gateway.lease_limiter": ["LeaseLimiter"],
+    "gateway.middleware": ["TidegateLimit"],
+    "hpa.rules": ["HPASpec", "MetricKind"],
+    "policy.files": ["read_policies"],
+    "policy.policy": ["Policy"],
+    "policy.replay_settings": ["ReplaySettings"],
+    "simulation.contest": ["Contest"],
+    "simulation.replay": ["replay"],
+}
+
+if not TYPE_CHECKING:  # for a type checker, a name that is not listed above is an error
+    __getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs=_HOMES)

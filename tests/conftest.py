@@ -31,9 +31,9 @@ def history() -> History:
 @pytest.fixture(scope="session")
 def fitted(history):
     """A tiny forecaster fitted on `history`, with the config and the parts it came from."""
-    from forecaster.evaluation.selection import fit_forecaster
+    from forecaster.evaluation.selection import train
 
-    return fit_forecaster(history, TINY)
+    return train(history, TINY)
 
 
 @pytest.fixture(scope="session")

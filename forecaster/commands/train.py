@@ -65,12 +65,12 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
     from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
     from forecaster.evaluation.backtest import backtest, beats_all
-    from forecaster.evaluation.selection import fit_forecaster
+    from forecaster.evaluation.selection import train
 
     run_of = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_of, resume=args.resume)
     with _progress() as report:
-        fitted = fit_forecaster(history, config, report=report, checkpoints=checkpoints)
+        fitted = train(history, config, report=report, checkpoints=checkpoints)
 
     print("backtesting every candidate on the last part ...", file=sys.stderr)
     result = backtest(fitted.forecaster, history)

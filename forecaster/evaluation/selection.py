@@ -55,7 +55,7 @@ class Fitted:
     seconds: Mapping[str, float]
 
 
-def fit_forecaster(
+def train(
     history: History,
     config: TrainConfig,
     *,

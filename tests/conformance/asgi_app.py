@@ -6,7 +6,7 @@ import asyncio
 import os
 from urllib.parse import urlsplit
 
-from scaler.gateway import TidegateLimit
+from scaler import TidegateLimit
 from scaler.gateway.middleware import App, Message, Receive, Scope, Send, by_header
 from tests.conformance.loopback import read_message
 from tests.conformance.setup import CLASS_HEADER, CLIENT_HEADER

@@ -11,7 +11,7 @@ import pytest
 from forecaster.data.series import History
 from forecaster.evaluation.backtest import SERVED, backtest
 from forecaster.evaluation.metrics import pinball_loss
-from forecaster.evaluation.selection import fit_forecaster
+from forecaster.evaluation.selection import train
 from tests.forecaster.evaluation.fitting_samples import LEVELS, TINY, traffic
 
 SMALL = replace(
@@ -27,7 +27,7 @@ def services() -> History:
 @pytest.fixture(scope="module")
 def forecaster(services):
     """Fitted on three of the four."""
-    return fit_forecaster(History(services.series[:3]), SMALL).forecaster
+    return train(History(services.series[:3]), SMALL).forecaster
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.selection import (
     balanced,
     choose,
-    fit_forecaster,
     hourly_losses,
     relative,
+    train,
 )
 from forecaster.evaluation.splits import boundaries
 from forecaster.models.artifact import pack
@@ -148,7 +148,7 @@ def test_nothing_is_learned_from_the_test_part(days):
     """9 days leave a calibration part of 27 hours: a day that begins in it ends in the test."""
     whole = traffic(2, days)
     first_test = boundaries(days * DAY, QUICK)[1]
-    forecasters = [fit_forecaster(h, QUICK) for h in (whole, noisy_end(whole, first_test))]
+    forecasters = [train(h, QUICK) for h in (whole, noisy_end(whole, first_test))]
     (config, tensors), (other_config, other) = (pack(f.forecaster, QUICK) for f in forecasters)
     assert config == other_config
     assert tensors.keys() == other.keys()
@@ -157,7 +157,7 @@ def test_nothing_is_learned_from_the_test_part(days):
 
 
 def test_a_fitted_forecaster_is_repeatable_to_the_last_bit(history, fitted):
-    again = pack(fit_forecaster(history, TINY).forecaster, TINY)
+    again = pack(train(history, TINY).forecaster, TINY)
     config, tensors = pack(fitted.forecaster, TINY)
     assert again[0] == config
     for name, array in tensors.items():
@@ -172,7 +172,7 @@ def wave(days: int = 10, *, level: float = 100.0, seed: int = 0) -> np.ndarray:
 
 def fit_items(*items):
     named = tuple(series(values, f"item/{i}") for i, values in enumerate(items))
-    return fit_forecaster(History(named), QUICK).forecaster
+    return train(History(named), QUICK).forecaster
 
 
 def test_a_week_repeated_is_served_by_whoever_knows_the_week():
@@ -229,7 +229,7 @@ def test_an_item_that_is_too_short_is_named_with_the_days_it_needs():
 
 def test_a_history_of_another_step_is_refused(history):
     with pytest.raises(HistoryError, match=r"step of 0:10:00, but the model's is 0:05:00"):
-        fit_forecaster(history.resampled(2 * history.step), TINY)
+        train(history.resampled(2 * history.step), TINY)
 
 
 def test_the_config_that_was_carried_out_comes_back(fitted):

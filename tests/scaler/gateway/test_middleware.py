@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from scaler.gateway import TidegateLimit
+from scaler import TidegateLimit
 from scaler.gateway.middleware import by_address, by_header
 from tests.conformance.leases import SHOP, class_part, lease
 from tests.conformance.scripted import ScriptedEndpoint
@@ -144,7 +144,7 @@ def test_the_core_loads_nothing_but_the_standard_library():
 
 
 def test_the_middleware_loads_neither_numpy_nor_a_framework():
-    loaded = loaded_after("from scaler.gateway import TidegateLimit")
+    loaded = loaded_after("from scaler import TidegateLimit")
 
     # httpx loads rich for its own command line, where it is installed.
     assert loaded & (FRAMEWORKS - {"rich"} | {"numpy", "forecaster", "starlette"}) == set()

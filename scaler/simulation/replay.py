@@ -1,0 +1,43 @@
+"""The replay as one call, for notebooks; `scaler replay` makes the same two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from forecaster.data.series import Series
+from forecaster.models.forecaster import Forecaster
+from scaler.policy.policy import Policy
+from scaler.policy.replay_settings import ReplaySettings
+from scaler.simulation.contest import TARGETS, Contest, contest
+from scaler.simulation.preparation import ReplayPart, prepared
+
+
+def replay(
+    series: Series,
+    policy: Policy,
+    settings: ReplaySettings | None = None,
+    forecaster: Forecaster | None = None,
+    *,
+    start: datetime | None = None,
+    targets: Sequence[float] = TARGETS,
+) -> Contest:
+    """Return how a policy does on a recorded history, beside other autoscalers.
+
+    Args:
+        series: all of the history; what lies before ``start`` is what forecasts rest on.
+        policy: of the service.
+        settings: the user's autoscaler, and how the service behaves; None: the defaults.
+        forecaster: None: tidegate forecasts by Holt-Winters.
+        start: of the part that is replayed; None: what the model has not seen, or the last quarter.
+        targets: of the frontier, as shares of a replica's capacity; empty: no frontier.
+
+    Raises:
+        ReplayError: the history ends before the replay or has gaps in it, or the policy does not
+            say what a replica sustains.
+        HistoryError: too little lies before the replay to forecast from.
+    """
+    prepared_setting = prepared(
+        series, policy, settings or ReplaySettings(), forecaster, ReplayPart(start)
+    )
+    return contest(prepared_setting, targets=targets)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
 
 from scaler.adapters.kube.leader_election import Election, ElectionSettings
+from scaler.adapters.kube.pruned_keys import LAST_APPLIED
 from scaler.cli import main
 from scaler.control.checkpoint import from_plain, to_plain
+from scaler.errors import ClusterAbsentError
 from tests.faults.scene import OWN_FLOOR
+from tests.faults.scene import POLICIES as PATH
 from tests.kube.conftest import connect
 from tests.kube.waiting import eventually
 from tests.upgrade.old_cluster import RUSH, objects, standing
@@ -130,12 +134,37 @@ def test_the_lease_of_a_new_leader_is_one_that_an_old_follower_reads(taken_over)
     assert [len(new[name]) for name in ("acquireTime", "renewTime")] == [27, 27]  # microseconds
 
 
+def test_a_key_that_the_old_crd_does_not_know_is_told_with_the_remedy(taken_over):
+    """The CRD is to be applied first; where it was not, the author of the policy hears of it."""
+    scene, scaler = taken_over
+    made = copy.deepcopy(POLICIES["watched"])
+    spec = {**made["spec"], "limit": {"headroom": 0.9, "ofTomorrow": True}}
+    text = json.dumps({**made, "spec": spec})
+    metadata = {"name": "late", "namespace": "prod", "annotations": {LAST_APPLIED: text}}
+    scene.ground.put(PATH, {**made, "metadata": metadata, "spec": spec})
+    assert "ofTomorrow" not in scene.policy("late")["spec"]["limit"]
+    eventually(lambda: scene.conditions("late").get("SpecComplete") == ("False", "KeysNotKnown"))
+    conditions = scene.policy("late")["status"]["conditions"]
+    (message,) = [one["message"] for one in conditions if one["type"] == "SpecComplete"]
+    assert message.startswith("spec.limit.ofTomorrow was applied, but the CRD")
+    assert "scaler crd | kubectl apply" in message
+    assert any("spec.limit.ofTomorrow" in line for line in scaler.complaints())
+
+
 def test_a_policy_of_before_that_is_deleted_gives_its_floor_back(taken_over):
-    scene, _ = taken_over
+    scene, scaler = taken_over
     scene.delete("every-key")
     eventually(lambda: scene.floor("every-key") == (OWN_FLOOR, None))
-    with pytest.raises(Exception, match="404"):
-        scene.policy("every-key")
+    eventually(lambda: "prod/every-key" not in scaler.ask("/v1/services")[1])
+    eventually(lambda: gone(scene, "every-key"))
+
+
+def gone(scene, name: str) -> bool:
+    try:
+        scene.policy(name)
+    except ClusterAbsentError:
+        return True
+    return False
 
 
 def test_nothing_went_wrong(taken_over):

@@ -15,11 +15,12 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.conformance import gateways
 from tests.conformance.leases import SHOP
 from tests.conformance.origin import Origin
+from tests.conformance.scripted import ScriptedEndpoint
 from tests.conformance.setup import CLASS_HEADER, CLIENT_HEADER, Setup
 from tests.conformance.site import started
 from tests.kube.waiting import eventually
 from tests.scaler.adapters.http.snapshots import snapshot, view
-from tests.upgrade.v0_1_0 import unpacked
+from tests.upgrade.v0_1_0 import read, unpacked
 
 # One replica that serves so little is out of room for ten seconds, however slow this machine is.
 SCARCE, PLENTY = 0.1, 10_000.0
@@ -72,6 +73,29 @@ def test_the_files_of_before_keep_today_s_limit_and_report_to_it(name, tmp_path)
         499,
     }  # who is stopped while it waits hears nothing
     assert "lease refused" not in said
+
+
+@pytest.mark.parametrize("name", ["nginx", "haproxy", "asgi"])
+@pytest.mark.parametrize("said", ["lease", "reported", "plain"])
+def test_today_s_gateways_take_what_an_endpoint_of_before_hands_out(name, said, tmp_path):
+    """Gateways may be upgraded first: each takes the lease, and asks again by its ETag."""
+    body = {**read(f"http/{said}.json")["body"], "service": SHOP}
+    with ScriptedEndpoint() as endpoint, Origin() as origin:
+        endpoint.set({**body, "refresh_s": 0.4})
+        setup = Setup(endpoint.url, origin.url, SHOP, f"gw-{name}", tmp_path)
+        with started(gateways.known()[name], setup) as running:
+            eventually(lambda: asked(running.url).status_code in (200, 429))
+            eventually(lambda: held(endpoint, body))
+            said_so = running.log.read_text(errors="replace")
+    assert "lease refused" not in said_so
+
+
+def held(endpoint: ScriptedEndpoint, body: dict) -> bool:
+    """Return whether a gateway has reported what it was admitted under that lease."""
+    return any(
+        (one["epoch"], one["version"]) == (body["epoch"], body["version"])
+        for one in endpoint.reports
+    )
 
 
 def limited(qps: float):

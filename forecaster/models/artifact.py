@@ -113,7 +113,7 @@ def _loaded(kind: CandidateKind, model: ModelConfig, tensors: Tensors) -> Candid
     try:
         return kind.load(model, tensors)
     except ValueError as error:
-        raise ValueError(f"{kind.name}/: {error}") from error
+        raise ValueError(f"{kind.name}/{error}") from error
 
 
 def _services(

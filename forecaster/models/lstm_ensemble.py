@@ -60,7 +60,7 @@ class Ensemble:
             )
             networks.append(network.eval())
         if not networks:
-            raise ValueError("it holds no network")
+            raise ValueError("weights hold no network")
         return cls(config, tuple(networks))
 
 

@@ -68,8 +68,8 @@ class FileCheckpoints:
             ) from error
         if metadata.get("run") != self.run:
             raise ConfigError(
-                f"--resume: {self.path} is of another run (other history, options or version of "
-                "tidegate); repeat that run's options, or leave --resume out to begin anew"
+                f"--resume: {self.path} is of another run (other history or options) or version; "
+                "repeat that run's options, or leave --resume out to begin anew"
             )
         logger.info("going on from %s", self.path)
         return tensors

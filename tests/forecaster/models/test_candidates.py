@@ -15,7 +15,7 @@ from forecaster.adapters.registry.registry import Artifact, Registry
 from forecaster.data.series import utc
 from forecaster.errors import RegistryError
 from forecaster.evaluation.backtest import backtest
-from forecaster.evaluation.selection import fit_forecaster
+from forecaster.evaluation.selection import train
 from forecaster.features.windows import CONTEXT_FEATURES, Windows
 from forecaster.models.artifact import pack, unpack
 from forecaster.models.candidate import CandidateKind, FitTask, Tensors
@@ -70,7 +70,7 @@ MORE = (*KINDS, CandidateKind(TOY, fit_toy, load_toy))
 
 @pytest.fixture(scope="module")
 def with_toy(history):
-    return fit_forecaster(history, TINY, kinds=MORE)
+    return train(history, TINY, kinds=MORE)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
     from forecaster.series import History    # DeprecationWarning: ... is now forecaster.data.series
 
 A module that is asked for by an old path is a stand-in: it holds no code, and looks each name up in
-the module that has it now. Covered is what a notebook or a service in Python imports: all but
-adapters, commands and what runs inside `scaler run`. With version 0.3 this file goes, and with it
-what `forecaster/__init__.py` and `scaler/__init__.py` say of it.
+the module that has it now. Covered is what a notebook or a service in Python imports: not adapters
+and commands, nor what runs inside `scaler run` or a replay. With version 0.3 this file goes, and
+with it what `forecaster/__init__.py` and `scaler/__init__.py` say of it.
 """
 
 from __future__ import annotations
@@ -75,15 +75,11 @@ MOVED = {
     "scaler.schedule": "scaler.limits.schedule",
     "scaler.service_policy": "scaler.policy.policy",
     "scaler.shares": "scaler.limits.shares",
-    "scaler.simulation.cluster": "scaler.simulation.replicas",
-    "scaler.simulation.contenders": "scaler.simulation.contenders",
     "scaler.simulation.contest": "scaler.simulation.contest",
     "scaler.simulation.hpa": "scaler.hpa.controller",
     "scaler.simulation.hpa_calculator": "scaler.hpa.calculator",
     "scaler.simulation.hpa_rules": "scaler.hpa.rules",
     "scaler.simulation.outcome": "scaler.simulation.outcome",
-    "scaler.simulation.replay": "scaler.simulation.closed_loop",
-    "scaler.simulation.service": "scaler.simulation.service",
     "scaler.simulation.settings": "scaler.policy.replay_settings",
     "scaler.simulation.staging": "scaler.simulation.preparation",
     "scaler.trust": "scaler.decision.trust",
@@ -130,42 +126,22 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
         "Status": "DescriptorStatus",
     },
     "scaler.lease": {"Stage": "LeaseStage", "Then": "AfterSafe"},
-    "scaler.planner": {
-        "Recent": "WantedHistory",
-        "lead_time_s": "scaler.decision.lead_time:lead_time_s",
-    },
+    "scaler.planner": {"Recent": "WantedHistory"},
     "scaler.quantiles": {"Maximum": "PeakDistribution"},
     "scaler.service_policy": {"ServicePolicy": "Policy"},
     "scaler.shares": {"Handed": "Grant", "Report": "DemandReport"},
-    "scaler.simulation.cluster": {"Cluster": "SimulatedReplicas"},
-    "scaler.simulation.contenders": {
-        "Autoscaler": "HPAContender",
-        "Path": "KnownReplicas",
-        "Tidegate": "TidegateContender",
-        "View": "TickView",
-    },
     "scaler.simulation.contest": {
         "Job": "ContestJob",
         "Point": "FrontierPoint",
         "Setting": "ContestSetting",
     },
     "scaler.simulation.outcome": {"Outcome": "ReplayOutcome"},
-    "scaler.simulation.service": {
-        "Service": "RequestQueue",
-        "ServiceModel": "scaler.policy.service_model:ServiceModel",
-        "Tick": "QueueTick",
-        "erlang_c": "scaler.policy.service_model:erlang_c",
-        "response_tail": "scaler.policy.service_model:response_tail",
-    },
     "scaler.simulation.staging": {"Part": "ReplayPart", "staged": "prepared"},
     "scaler.trust": {"Outcome": "ForecastOutcome", "judged": "updated_trust"},
 }
 # Old paths at which there is a module still, or again: only what it has not is looked up.
 STANDING = frozenset(
-    {
-        *("forecaster.evaluation", "scaler.simulation.contenders", "scaler.simulation.contest"),
-        *("scaler.simulation.outcome", "scaler.simulation.replay", "scaler.simulation.service"),
-    }
+    {"forecaster.evaluation", "scaler.simulation.contest", "scaler.simulation.outcome"}
 )
 PACKAGES = frozenset({"forecaster.quality", "scaler.client"})
 GONE_WITH = "0.3"

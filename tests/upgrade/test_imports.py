@@ -16,7 +16,7 @@ from tests.upgrade.v0_1_0 import FIXTURES
 
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
 # What nobody outside the package can have used.
-GONE = {"scaler.planner": {"remembered"}}
+GONE = {"scaler.planner": {"lead_time_s", "remembered"}}
 # `from forecaster import ...`, as the notebooks had it.
 FACADE = (
     *("Backtest", "Fitted", "Forecast", "Forecaster", "History", "ModelConfig", "Series"),

@@ -54,8 +54,8 @@ class _PendingForecast:
 class TickResult:
     """What one tick decided for a service.
 
-    ``decision.limit`` is what may be admitted now. ``published_limit`` adds what gateways go on with
-    when they do not hear of us; it is worked out when it is asked for.
+    ``decision.limit`` is what may be admitted now. ``published_limit`` adds what gateways go on
+    with when they do not hear of us; it is worked out when it is asked for.
     """
 
     decision: Decision

@@ -138,9 +138,10 @@ class SimulatedService:
         self._rows.append((self._pods.replicas, self._pods.ready, *served))
 
     def run(self, name: str) -> Run:
-        """Return what has happened."""
+        """Return what has happened so far."""
         columns = np.array(self._rows, dtype=np.float64).T
-        columns[2:5, np.isnan(self.scene.demand)] = 0.0  # what is not known is not counted
+        unknown = np.isnan(self.scene.demand[: len(self._rows)])
+        columns[2:5, unknown] = 0.0  # what is not known is not counted
         return Run(name, *columns)
 
     def _reading(self, tick: int, metric: MetricKind) -> Reading | None:

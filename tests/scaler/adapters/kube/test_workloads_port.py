@@ -275,7 +275,7 @@ def test_keys_that_were_pruned_are_in_the_status_until_they_are_not(acting, deci
     clustered = acting(cluster)
     for warnings in (("spec.budget was applied, but ...",), ()):
         cluster.kept["shop/web"] = replace(whole, warnings=warnings)
-        clustered.act(views, NOW)
+        clustered.apply(views, NOW)
     told = [
         [c.message for c in status.conditions if c.kind is ConditionKind.SPEC_COMPLETE]
         for status in cluster.statuses["shop/web"]

@@ -64,7 +64,6 @@ class Observation:
         warm: ready replicas, each that still warms up counted by what it serves already.
         over_slo: whether latency or errors have been over the SLO of late; None where unknown.
         replica_qps: demand per warm replica over that same time.
-        latency_s: mean time of a request in service; None where unknown.
     """
 
     now: float
@@ -73,7 +72,6 @@ class Observation:
     warm: float
     over_slo: bool | None = None
     replica_qps: float = 0.0
-    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ def decide(observation: Observation, state: DecisionState, policy: DecisionSetti
     after = replace(after, factor=factor, usual=usual)
     # Ready, not planned: a replica that is still starting serves nothing.
     ready_qps = policy.capacity.qps * observation.warm
-    limit = limit_for(ready_qps, policy.limit, feedback=factor, latency_s=observation.latency_s)
+    limit = limit_for(ready_qps, policy.limit, feedback=factor)
     return Decision(plan, limit, demand, capacity, after)
 
 

@@ -119,43 +119,29 @@ class Limit:
     Attributes:
         qps: 0 where nothing may pass.
         burst: requests that may come at once; at least one where any may pass.
-        max_inflight: requests in service at once; None where the latency is not known.
         reason: which constraint bound ``qps``.
     """
 
     qps: float
     burst: int
-    max_inflight: int | None
     reason: LimitReason
 
 
-def limit_for(
-    ready_qps: float,
-    policy: LimitPolicy,
-    *,
-    feedback: float = 1.0,
-    latency_s: float | None = None,
-) -> Limit:
+def limit_for(ready_qps: float, policy: LimitPolicy, *, feedback: float = 1.0) -> Limit:
     """Return what may be admitted where ``ready_qps`` can be served.
 
     Args:
         ready_qps: capacity of what is Ready, see `ready_capacity`.
         policy: headroom, ceiling and burst.
         feedback: part of the capacity that overload leaves, in (0, 1]; 1: the SLO is kept.
-        latency_s: mean seconds that a request is in service, for ``max_inflight``.
 
-    Source of ``max_inflight = qps x latency``: J. D. C. Little, "A Proof for the Queuing Formula
-    L = lambda W", Operations Research 9 (1961).
-
-    >>> limit_for(8 * 155.0, LimitPolicy(headroom=1.0), latency_s=0.077)
-    Limit(qps=1240.0, burst=124, max_inflight=96, reason=<LimitReason.CAPACITY: 'capacity'>)
+    >>> limit_for(8 * 155.0, LimitPolicy(headroom=1.0))
+    Limit(qps=1240.0, burst=124, reason=<LimitReason.CAPACITY: 'capacity'>)
     """
     if not 0 <= ready_qps < math.inf:
         raise ValueError(f"ready capacity is {ready_qps} QPS, but it must be finite and >= 0")
     if not 0 < feedback <= 1:
         raise ValueError(f"overload feedback is {feedback}, but a share is in (0, 1]")
-    if latency_s is not None and not 0 <= latency_s < math.inf:
-        raise ValueError(f"latency is {latency_s} s, but it must be finite and >= 0")
     qps, reason = ready_qps * policy.headroom * feedback, LimitReason.CAPACITY
     if ready_qps == 0:
         reason = LimitReason.NOTHING_READY
@@ -163,8 +149,7 @@ def limit_for(
         qps, reason = policy.ceiling_qps, LimitReason.CEILING
     elif feedback < 1:
         reason = LimitReason.OVERLOAD
-    inflight = None if latency_s is None else _whole_requests(qps, latency_s)
-    return Limit(qps, _whole_requests(qps, policy.burst_s), inflight, reason)
+    return Limit(qps, _whole_requests(qps, policy.burst_s), reason)
 
 
 def _whole_requests(qps: float, seconds: float) -> int:

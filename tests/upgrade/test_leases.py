@@ -11,7 +11,7 @@ from scaler.adapters.http.settings import ApiSettings
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 from tests.scaler.adapters.http.conftest import served
 from tests.upgrade.shapes import uncovered
-from tests.upgrade.v0_1_0 import FIXTURES, read
+from tests.upgrade.v0_1_0 import FIXTURES, read, unpacked
 
 HTTP = {path.stem: read(f"http/{path.name}") for path in (FIXTURES / "http").iterdir()}
 LEASES = ("lease", "reported", "plain")
@@ -74,6 +74,15 @@ def test_a_lease_of_today_has_every_key_that_gateways_of_before_read(endpoint, n
         assert uncovered(one, by_name["stress" if "match" in one else "pay"]) == []
     assert new.json()["schema"] == old["body"]["schema"]
     assert_same_headers(old, new)
+
+
+def test_a_key_that_was_withdrawn_was_always_null_and_no_gateway_of_before_reads_it(tmp_path):
+    for name in LEASES:
+        assert HTTP[name]["body"]["global"]["max_inflight"] is None
+    for name in ("plan", "service"):
+        assert HTTP[name]["body"]["limit"]["max_inflight"] is None
+    for file in unpacked("gateways", tmp_path).rglob("*.lua"):
+        assert "inflight" not in file.read_text()
 
 
 def assert_same_headers(old: dict, new) -> None:

@@ -57,7 +57,6 @@ def acting_part(terms: LeaseContent) -> Json:
     part = own.qps / whole.qps if whole.qps else 0.0
     limit = published.limit
     cut = whole.qps / limit.qps if limit.qps else 1.0
-    inflight = None if limit.max_inflight is None else math.ceil(limit.max_inflight * cut)
     return {
         "mode": policy.mode.value.lower(),
         "valid_for_s": whole.valid_for_s,
@@ -71,7 +70,6 @@ def acting_part(terms: LeaseContent) -> Json:
         "global": {
             "rps": _down(whole.qps),
             "burst": math.ceil(limit.burst * cut),
-            "max_inflight": inflight,
         },
         "share": {
             "policy": "fair_demand",

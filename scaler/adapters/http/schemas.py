@@ -28,7 +28,7 @@ LEASE: dict[str, JsonValue] = {
     "schema": 1, "service": "prod/shop", "epoch": "c0ff", "version": 812, "mode": "enforce",
     "valid_for_s": 10, "refresh_s": 2,
     "on_expiry": {"action": "safe", "safe_rps": 310, "max_stale_s": 120, "then": "open"},
-    "global": {"rps": 1240, "burst": 124, "max_inflight": 96},
+    "global": {"rps": 1240, "burst": 124},
     "share": {"policy": "fair_demand", "rps": 335, "burst": 34, "instances": 4, "reason": "fair"},
     "per_client": {
         "rps": 12, "burst": 24, "abusive_above_rps": 40, "abusive_rps": 1, "reason": "limit",
@@ -132,7 +132,6 @@ class OnExpiryBody(BaseModel):
 class GlobalBody(BaseModel):
     rps: float
     burst: int
-    max_inflight: int | None
 
 
 class ShareBody(BaseModel):

@@ -214,7 +214,6 @@ def _published_limit(published: PublishedLimit) -> Json:
     return {
         "qps": number(published.limit.qps),
         "burst": published.limit.burst,
-        "max_inflight": published.limit.max_inflight,
         "reason": published.limit.reason.value,
         "ready_replicas": published.ready_replicas,
         "replica_qps": number(published.replica_qps),

@@ -33,6 +33,27 @@ class ClassReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """A request header by which gateways know a class.
+
+    Attributes:
+        header: its name, in lower case.
+        value: that it must have, to the letter; None: any.
+    """
+
+    header: str
+    value: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.header or self.header != self.header.lower():
+            raise ValueError(f"header is {self.header!r}, but must be a name in lower case")
+
+
+# Of a class of this name, where its policy does not say: load that somebody makes on purpose.
+STRESS, STRESS_MATCH = "stress", HeaderMatch("x-stress-test")
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityClass:
     """A kind of request.
 
@@ -42,6 +63,7 @@ class PriorityClass:
         guaranteed_qps: kept free for it even while it is idle.
         ceiling_qps: what it never exceeds; None: the limit.
         then: what becomes of it in a gateway that has lost us for too long.
+        match: by which gateways know it; None: they know by themselves.
     """
 
     name: str
@@ -49,6 +71,7 @@ class PriorityClass:
     guaranteed_qps: float = 0.0
     ceiling_qps: float | None = None
     then: AfterSafe = AfterSafe.OPEN
+    match: HeaderMatch | None = None
 
     def __post_init__(self) -> None:
         if self.priority < 0:

@@ -218,6 +218,18 @@ ModelName = Annotated[
     ),
     _schema("string", maxLength=100),
 ]
+# RFC 9110, 5.1 and 5.5: a field's name is a token, its value has no blanks around it. Of that the
+# printable part, which no proxy changes.
+HeaderName = Annotated[
+    str,
+    _label(128, r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "the name of a header field"),
+    _schema("string", minLength=1, maxLength=128),
+]
+HeaderValue = Annotated[
+    str,
+    _label(256, r"[!-~]([ -~]*[!-~])?", "printable ASCII, without blanks before or after it"),
+    _schema("string", minLength=1, maxLength=256),
+]
 Above = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]

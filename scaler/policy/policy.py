@@ -14,6 +14,7 @@ from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 
 
@@ -63,6 +64,7 @@ class Policy:
         lead_s: until a replica that is asked for now is warm; None: it is learned.
         payback_s: beyond that, until it would have paid for its start.
         safe_qps: what gateways admit when they have not heard of us for long; None: it is derived.
+        lease: how long gateways act on what they were told, and how often they ask.
     """
 
     item_id: str
@@ -81,6 +83,7 @@ class Policy:
     payback_s: float = 90.0
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     safe_qps: float | None = None
+    lease: LeaseTerms = field(default_factory=LeaseTerms)
     classes: tuple[PriorityClass, ...] = ()
     clients: ClientPolicy = field(default_factory=ClientPolicy)
 

@@ -13,8 +13,8 @@ from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import AfterSafe
-from scaler.limits.priority_classes import PriorityClass
+from scaler.limits.lease import AfterSafe, LeaseTerms
+from scaler.limits.priority_classes import HeaderMatch, PriorityClass
 from scaler.policy.files import PolicyDocument, read_policies
 from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings
@@ -45,6 +45,7 @@ def test_what_a_file_leaves_out_is_what_the_core_takes_for_usual():
         lead_s=None,
         payback_s=90.0,
         limit=LimitPolicy(),
+        lease=LeaseTerms(),
         clients=ClientPolicy(),
     )
     assert policy.to_settings() == ReplaySettings()
@@ -79,8 +80,8 @@ def test_everything_that_a_file_says_arrives():
     assert policy.limit == LimitPolicy(ceiling_qps=4500.0)
     assert policy.classes == (
         PriorityClass("interactive", 0, 600.0),
-        PriorityClass("crawlers", 5, 0.0, 200.0),
-        PriorityClass("stress", 9, 0.0, 40.0, AfterSafe.CLOSED),
+        PriorityClass("crawlers", 5, 0.0, 200.0, match=HeaderMatch("x-client-kind", "crawler")),
+        PriorityClass("stress", 9, 0.0, 40.0, AfterSafe.CLOSED, HeaderMatch("x-stress-test")),
     )
     hpa = example("search.yaml").replay.hpa
     assert hpa is not None
@@ -94,8 +95,10 @@ def test_every_key_of_a_section_arrives_in_its_own_place():
             "capacity: {requestsPerReplica: 100, targetUtilization: 0.7}\n"
             "replicas: {min: 2, max: 30, leadTime: 3s, payback: 4s, stabilization: 5s,"
             " maxStepUp: 6, maxStepDown: 7, lifetime: 8s, halfLife: 9s}\n"
-            "limit: {headroom: 0.6, burst: 2s, perClient: {window: 1s, deviations: 2,"
-            " leastRatio: 3, leastClients: 4, abusiveShare: 0.5}}\n"
+            "limit: {headroom: 0.6, burst: 2s, onExpiry: Closed,"
+            " lease: {validFor: 30s, refresh: 3s, maxStale: 4m},"
+            " perClient: {window: 1s, deviations: 2, leastRatio: 3, leastClients: 4,"
+            " abusiveShare: 0.5}}\n"
             "simulation: {startUp: 1s, startUpSpread: 0.2, ramp: 3s, rampInitial: 0.4,"
             " serviceTime: 50ms, concurrency: 6, timeout: 7s, retryShare: 0.8, collapse: 0.9}\n"
         )
@@ -106,6 +109,9 @@ def test_every_key_of_a_section_arrives_in_its_own_place():
     assert service.scale == ScalePolicy(2, 30, 0.7, 5.0, 6, 7, 8.0, 9.0)
     assert (service.lead_s, service.payback_s) == (3.0, 4.0)
     assert service.limit == LimitPolicy(0.6, burst_s=2.0)
+    assert service.lease == LeaseTerms(
+        valid_for_s=30.0, refresh_s=3.0, max_stale_s=240.0, then=AfterSafe.CLOSED
+    )
     assert service.clients == ClientPolicy(1.0, 2.0, 3.0, 4, 0.5)
     model = policy.to_settings().service_model(service.slo, 100.0)
     assert model == ServiceModel(
@@ -120,7 +126,7 @@ def test_the_full_example_shows_the_defaults_as_it_says():
     said, usual = full.policy, least.policy
     assert (said.mode, said.trust, said.payback_s) == (usual.mode, usual.trust, usual.payback_s)
     assert replace(said.slo, query=None) == usual.slo
-    assert said.clients == usual.clients
+    assert (said.clients, said.lease) == (usual.clients, usual.lease)
     given = {"min_replicas": 3, "max_replicas": 40, "max_step_up": 10, "max_step_down": 5}
     assert said.scale == replace(usual.scale, **given)
     assert replace(said.limit, ceiling_qps=usual.limit.ceiling_qps) == usual.limit

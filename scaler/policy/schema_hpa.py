@@ -103,12 +103,19 @@ class NamedMetric(Section):
 
 class MetricSpec(Section):
     type: Annotated[str, AfterValidator(_modelled)]
-    # Refused by their type; declared so that they are not called unknown as well.
+    # Never of a type that is modelled; declared so that they are not called unknown as well.
     object: dict[str, Any] | None = None
     container_resource: dict[str, Any] | None = None
     resource: Annotated[ResourceMetric | None, _EVEN_IF_ABSENT] = None
     pods: Annotated[NamedMetric | None, _EVEN_IF_ABSENT] = None
     external: Annotated[NamedMetric | None, _EVEN_IF_ABSENT] = None
+
+    @field_validator("object", "container_resource")
+    @classmethod
+    def _not_modelled(cls, value: dict[str, Any] | None, info: ValidationInfo) -> object:
+        if "type" in info.data:
+            _only_where(value, given=False, kind=info.data["type"])
+        return value
 
     @field_validator("resource", "pods", "external")
     @classmethod

@@ -54,17 +54,17 @@ class Place:
         if published is not None:
             self.holder.publish(published)
         self.lease_service = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
-        self.resident = LocalLimiters(self.lease_service, "rls-here", self.clock)
-        self.gate = RateLimitDecider(self.resident, self.clock)
+        self.limiters = LocalLimiters(self.lease_service, "rls-here", self.clock)
+        self.gate = RateLimitDecider(self.limiters, self.clock)
 
-    def wait(self, seconds: float, beat_s: float = 0.5) -> None:
+    def wait(self, seconds: float, step_s: float = 0.5) -> None:
         """Let time pass, with ticks of the loop and beats of the gateway."""
         posted = self.holder.latest()
-        for _ in range(round(seconds / beat_s)):
-            self.clock.now += beat_s
+        for _ in range(round(seconds / step_s)):
+            self.clock.now += step_s
             if posted is not None:
                 self.holder.publish(posted.snapshot)
-            self.resident.beat()
+            self.limiters.renew_all()
 
 
 @dataclass
@@ -92,8 +92,8 @@ def serving(
     holder.publish(published)
     settings = settings or ApiSettings(learning_s=0.0)
     app = create_app(holder, settings, epoch="c0ff")
-    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
-    gate = RateLimitDecider(resident, holder.clock)
+    limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    gate = RateLimitDecider(limiters, holder.clock)
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
@@ -107,7 +107,7 @@ def serving(
     tokens = Tokens(settings.tokens) if settings.tokens else None
     rpc = RpcServer(Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(45.0), tokens)
     with (
-        ApiServer(app, Address(port=0), [resident, rpc]) as http,
+        ApiServer(app, Address(port=0), [limiters, rpc]) as http,
         grpc.insecure_channel(f"127.0.0.1:{rpc.port}") as channel,
     ):
         yield Serving(holder, http, rpc, channel)

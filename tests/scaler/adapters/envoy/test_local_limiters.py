@@ -31,7 +31,7 @@ def admitted(place: Place, qps: float, seconds: float, *entries: tuple[str, str]
         passed += not place.gate.decide(call(*entries)).over
         if number % max(1, int(qps / 2)) == 0:
             place.holder.publish(place.holder.latest().snapshot)
-            place.resident.beat()
+            place.limiters.renew_all()
     return passed
 
 
@@ -52,21 +52,21 @@ def test_what_is_below_the_limit_passes():
 
 def test_with_another_gateway_both_have_their_fair_share_and_the_sum_is_within_the_limit():
     place, theirs = Place(limited(100.0)), 0.0
-    other = LeaseRequest("gw-1", said=GatewayReport(300.0))
+    other = LeaseRequest("gw-1", report=GatewayReport(300.0))
     for _ in range(30):
-        told = place.lease_service.ask(SHOP, other, place.clock.now).told
-        other, theirs = replace(other, etag=told.etag), told.held.qps
+        told = place.lease_service.reply(SHOP, other, place.clock.now).lease
+        other, theirs = replace(other, etag=told.etag), told.tag.qps
         ours = admitted(place, 100, 1)
 
     # Both want more than half of what is left beside the reserve of 2.
     assert (ours, theirs) == (pytest.approx(49, abs=2), pytest.approx(49, abs=1))
 
 
-def test_a_change_of_the_limit_is_acted_on_at_the_next_beat():
+def test_a_change_of_the_limit_is_acted_on_at_the_next_renewal():
     place = Place(limited(100.0))
     admitted(place, 200, 3)
     place.holder.publish(limited(10.0))
-    place.resident.beat()
+    place.limiters.renew_all()
 
     assert admitted(place, 100, 5) <= 5 * 10 + 10 + 1
 
@@ -102,7 +102,7 @@ def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not
         place.clock.now += 1 / 200
         if number % 100 == 0:
             place.holder.publish(place.holder.latest().snapshot)
-            place.resident.beat()
+            place.limiters.renew_all()
         over = place.gate.decide(call(("client", f"{kind}-{number // 2 % of}"))).over
         if number >= 200 * 6:  # it takes two reports until it is known who is abusive
             counts[kind][0] += 1
@@ -160,7 +160,7 @@ def test_when_ticks_stop_the_lease_ages_to_the_safe_limit_and_opens():
         for _ in range(round(seconds * 2)):
             place.clock.now += 0.5
             place.gate.decide(call())  # it is asked about, so it stays
-            place.resident.beat()
+            place.limiters.renew_all()
         passed = 0
         for _ in range(100):
             place.clock.now += 0.01
@@ -180,7 +180,7 @@ def test_what_nobody_asks_about_is_left_to_others():
     assert place.lease_service.gateways() == {SHOP: 1}
     place.wait(61.0)
     place.wait(20.0)
-    place.lease_service.sweep(place.clock.now)
+    place.lease_service.drop_empty(place.clock.now)
 
     assert place.lease_service.gateways() == {}
 
@@ -189,6 +189,6 @@ def test_a_service_that_goes_is_not_limited_any_more():
     place = Place(limited(10.0))
     admitted(place, 100, 1)
     place.holder.publish(limited(10.0, service="prod/other"))
-    place.resident.beat()
+    place.limiters.renew_all()
 
     assert admitted(place, 100, 1) == 100

@@ -13,7 +13,7 @@ import pytest
 from envoy.service.rate_limit_quota.v3 import rlqs_pb2, rlqs_pb2_grpc
 
 from scaler.adapters.envoy.quotas import Quota
-from scaler.adapters.envoy.rlqs_stream import MOST_BUCKETS, Assignment, QuotaStream
+from scaler.adapters.envoy.rlqs_stream import MAX_BUCKETS, Assignment, QuotaStream
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import GatewayReport
 from scaler.limits.priority_classes import PriorityClass
@@ -31,7 +31,7 @@ class Side:
     def __init__(self, place: Place, name: str = "rlqs-1", *buckets) -> None:
         self.place, self.stream = place, QuotaStream(place.lease_service, name)
         self.buckets = buckets or (BUCKET,)
-        self.held: dict[object, Assignment | None] = {}
+        self.assigned: dict[object, Assignment | None] = {}
 
     def offer(self, seconds: int, *qps: float) -> list:
         """Offer so much to each bucket, report each second; return all that was told."""
@@ -44,21 +44,21 @@ class Side:
     def report(self, *qps: float) -> list:
         """Report what was offered to each bucket in the last second; return what is told."""
         for bucket, rate in zip(self.buckets, qps, strict=True):
-            self.stream.used(bucket, round(rate), self.place.clock.now)
+            self.stream.record_usage(bucket, round(rate), self.place.clock.now)
         actions = self.stream.actions(self.place.clock.now)
-        self.held.update(actions)
+        self.assigned.update(actions)
         return actions
 
     @property
     def qps(self) -> float:
-        return sum(one.quota.qps for one in self.held.values() if one and one.quota)
+        return sum(one.quota.qps for one in self.assigned.values() if one and one.quota)
 
 
 def test_a_bucket_is_assigned_the_share_for_as_long_as_a_lease_lives():
     side = Side(Place(limited(50.0)))
     side.offer(1, 0)
 
-    assert side.held == {BUCKET: Assignment(Quota(490, 10, 5), ttl_s=10)}  # 49/s; a burst of 5
+    assert side.assigned == {BUCKET: Assignment(Quota(490, 10, 5), ttl_s=10)}  # 49/s; a burst of 5
 
 
 def test_the_same_is_assigned_again_before_it_runs_out_and_no_sooner_than_needed():
@@ -87,11 +87,11 @@ def test_what_an_envoy_may_still_act_on_is_nobody_elses():
     place = Place(limited(100.0))
     side = Side(place)
     side.offer(3, 100)
-    other = LeaseRequest("gw-1", said=GatewayReport(300.0))
+    other = LeaseRequest("gw-1", report=GatewayReport(300.0))
 
     def others_share() -> float:
         place.wait(0.5)
-        return place.lease_service.ask(SHOP, other, place.clock.now).told.held.qps
+        return place.lease_service.reply(SHOP, other, place.clock.now).lease.tag.qps
 
     others_share()
     assert dict(side.stream.actions(place.clock.now))[BUCKET].quota.qps == 49.0
@@ -105,7 +105,7 @@ def test_a_class_has_its_part_and_all_together_no_more_than_the_share():
     side = Side(Place(limited(100.0, PAY)), "rlqs-1", BUCKET, PAY_BUCKET)
     side.offer(30, 200, 60)
 
-    assert side.held[PAY_BUCKET].quota.qps >= 60
+    assert side.assigned[PAY_BUCKET].quota.qps >= 60
     assert side.qps <= 98.0
 
 
@@ -113,7 +113,7 @@ def test_a_fall_of_the_limit_is_told_without_a_report():
     side = Side(Place(limited(100.0)))
     side.offer(5, 90)
     side.place.holder.publish(limited(10.0))
-    side.held.update(side.stream.actions(side.place.clock.now))
+    side.assigned.update(side.stream.actions(side.place.clock.now))
 
     assert side.qps <= 10.0
 
@@ -122,7 +122,7 @@ def test_a_recommended_limit_lets_everything_pass():
     side = Side(Place(limited(50.0, mode=Mode.RECOMMEND)))
     side.offer(1, 10)
 
-    assert side.held[BUCKET] == Assignment(None, 10)
+    assert side.assigned[BUCKET] == Assignment(None, 10)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_a_service_that_goes_is_abandoned():
 
 
 def test_more_buckets_than_can_be_meant_are_abandoned():
-    buckets = [(("client", str(i)), ("service", SHOP)) for i in range(MOST_BUCKETS + 3)]
+    buckets = [(("client", str(i)), ("service", SHOP)) for i in range(MAX_BUCKETS + 3)]
     side = Side(Place(limited(1000.0)), "rlqs-1", *buckets)
     told = side.offer(1, *[1.0] * len(buckets))
 
-    assert [bucket for bucket, action in told if action is None] == buckets[MOST_BUCKETS:]
+    assert [bucket for bucket, action in told if action is None] == buckets[MAX_BUCKETS:]
     assert side.qps <= 1000.0
 
 

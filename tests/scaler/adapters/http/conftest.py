@@ -54,9 +54,9 @@ def served(
     app = create_app(
         holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
     )
-    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
-    add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
-    with ApiServer(app, address, [resident]) as server:
+    limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    add_rate_limit(app, RateLimitDecider(limiters, holder.clock).decide)
+    with ApiServer(app, address, [limiters]) as server:
         options = {"timeout": 20.0, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:
             yield Endpoint(holder, server, asking)

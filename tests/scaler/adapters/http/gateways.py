@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
@@ -22,12 +22,12 @@ class Gateway:
     name: str
     etag: str = ""
     qps: float = 0.0
-    answers: list[Exchange] = field(default_factory=list)
+    answers: list[LeaseReply] = field(default_factory=list)
 
-    def take(self, answer: Exchange) -> Exchange:
+    def take(self, answer: LeaseReply) -> LeaseReply:
         self.answers.append(answer)
         if answer.changed:
-            self.etag, self.qps = answer.told.etag, answer.told.held.qps
+            self.etag, self.qps = answer.lease.etag, answer.lease.tag.qps
         return answer
 
 
@@ -43,7 +43,7 @@ class Site:
     def publish(self, ready: int = 8, planned: int | None = None) -> None:
         self.holder.publish(snapshot(view(ready=ready, planned=planned)))
 
-    def ask(self, gateway: Gateway, wants: float | None = None) -> Exchange:
+    def ask(self, gateway: Gateway, wants: float | None = None) -> LeaseReply:
         said = None if wants is None else GatewayReport(wants)
         asked = LeaseRequest(gateway.name, gateway.etag, said)
-        return gateway.take(self.lease_service.ask(SHOP, asked, self.clock.now))
+        return gateway.take(self.lease_service.reply(SHOP, asked, self.clock.now))

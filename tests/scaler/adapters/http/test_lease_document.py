@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from scaler.adapters.http.exchange import LeaseRequest
-from scaler.adapters.http.report import MOST_POINTS, NO_REPORT, GatewayReport, points_of, thinned
+from scaler.adapters.http.report import (
+    MAX_RATES,
+    NO_REPORT,
+    GatewayReport,
+    histogram_rates,
+    sampled_rates,
+)
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 from tests.scaler.adapters.http.snapshots import snapshot, view
@@ -19,10 +25,10 @@ def body(site: Site | None = None, said: GatewayReport | None = None) -> dict:
     site, gateway = site or Site(), Gateway("gw-1")
     answer = site.ask(gateway)
     if said is not None:
-        answer = site.lease_service.ask(
+        answer = site.lease_service.reply(
             SHOP, LeaseRequest("gw-1", gateway.etag, said), site.clock.now
         )
-    return json.loads(answer.told.body)
+    return json.loads(answer.lease.json_body)
 
 
 def test_the_body_says_all_that_the_contract_names():
@@ -114,23 +120,23 @@ def test_the_safe_limit_of_the_policy_wins_over_the_derived_one():
     ],
 )
 def test_what_a_gateway_wants_follows_from_its_report(report, wants):
-    assert ReportBody.model_validate({"instance": "gw-1", **report}).to_said().wants_qps == wants
+    assert ReportBody.model_validate({"instance": "gw-1", **report}).to_report().wants_qps == wants
 
 
 def test_every_bucket_of_a_histogram_counts_and_a_million_clients_stay_few_points():
-    rates = points_of(np.array([2.0, 4.0, 400.0]), np.array([1e6, 1e5, 3.0]))
-    assert len(rates) <= MOST_POINTS + 3
+    rates = histogram_rates(np.array([2.0, 4.0, 400.0]), np.array([1e6, 1e5, 3.0]))
+    assert len(rates) <= MAX_RATES + 3
     assert rates.max() == 202.0
 
 
 def test_the_highest_rate_survives_thinning():
     rates = np.append(np.ones(9_999), 500.0)
-    assert len(thinned(rates)) == MOST_POINTS
-    assert thinned(rates).max() == 500.0
+    assert len(sampled_rates(rates)) == MAX_RATES
+    assert sampled_rates(rates).max() == 500.0
 
 
 def test_a_report_that_says_nothing_new_is_the_one_before():
-    before = NO_REPORT.after(GatewayReport(100.0, {"pay": 50.0}))
-    assert before.after(GatewayReport(109.0, {"pay": 50.5})) is before
-    assert before.after(GatewayReport(None)) is before
-    assert before.after(GatewayReport(120.0, {"pay": 50.0})).wants_qps == 120.0
+    before = NO_REPORT.updated_by(GatewayReport(100.0, {"pay": 50.0}))
+    assert before.updated_by(GatewayReport(109.0, {"pay": 50.5})) is before
+    assert before.updated_by(GatewayReport(None)) is before
+    assert before.updated_by(GatewayReport(120.0, {"pay": 50.0})).wants_qps == 120.0

@@ -36,7 +36,7 @@ def test_a_renewal_is_refused_once_a_fall_has_come_nearer_than_was_told():
     site.clock.now += 2.0
     second = site.ask(gateway)
     assert second.changed
-    falls = [json.loads(a.told.body)["schedule"][0]["in_s"] for a in (first, second)]
+    falls = [json.loads(a.lease.json_body)["schedule"][0]["in_s"] for a in (first, second)]
     assert falls == [10.0, 5.0]
 
 
@@ -90,7 +90,7 @@ def test_versions_only_grow():
         site.ask(one)
         site.ask(two, wants=10.0 * ready)
     for gateway in (one, two):
-        told = [answer.told.held.version for answer in gateway.answers]
+        told = [answer.lease.tag.version for answer in gateway.answers]
         assert told == sorted(told)
 
 
@@ -114,7 +114,7 @@ def test_gateways_never_act_on_more_than_the_limit_while_it_stands_still(events)
     for number, what, after, wants in events:
         site.clock.now += after
         now, gateway = site.clock.now, gateways[number]
-        if what == "wait" and site.lease_service.wait(
+        if what == "wait" and site.lease_service.may_wait(
             SHOP, LeaseRequest(gateway.name, gateway.etag), now
         ):
             (news,) = site.lease_service.changed(
@@ -125,7 +125,7 @@ def test_gateways_never_act_on_more_than_the_limit_while_it_stands_still(events)
             )
             gateway.take(answer)
         elif what == "lost":  # it is answered, and never hears of it
-            site.lease_service.ask(SHOP, LeaseRequest(gateway.name, gateway.etag), now)
+            site.lease_service.reply(SHOP, LeaseRequest(gateway.name, gateway.etag), now)
         else:
             site.ask(gateway, float(wants) if what == "report" else None)
         if what != "lost":
@@ -173,7 +173,7 @@ def test_an_unknown_service_is_refused_with_the_names_that_exist_nearby(asked, n
 
 def test_before_the_first_tick_everything_waits():
     site = Site()
-    site.holder._posted = None
+    site.holder._latest = None
     with pytest.raises(RequestProblem, match="no tick yet") as refused:
         site.ask(Gateway("gw-1"))
     assert refused.value.status == 503
@@ -201,7 +201,7 @@ def test_counters_that_nobody_comes_to_are_dropped():
     site.ask(Gateway("gw-1"))
     assert site.lease_service.gateways() == {SHOP: 1}
     site.clock.now += 60.0
-    site.lease_service.sweep(site.clock.now)
+    site.lease_service.drop_empty(site.clock.now)
     assert site.lease_service.gateways() == {}
 
 
@@ -214,7 +214,7 @@ def test_a_gateway_that_comes_back_after_its_lease_has_run_out_is_booked_anew():
     site.ask(two)
     site.clock.now += 0.6  # gw-1's 12 s are over, and it was looked less than a second ago
     clients = GatewayReport(None, {}, np.ones(30), 30)  # changes nothing for others
-    site.lease_service.ask(SHOP, LeaseRequest("gw-2", two.etag, clients), site.clock.now)
+    site.lease_service.reply(SHOP, LeaseRequest("gw-2", two.etag, clients), site.clock.now)
     assert site.lease_service.gateways() == {SHOP: 1}
     site.ask(one)
     assert site.lease_service.gateways() == {SHOP: 2}
@@ -225,7 +225,7 @@ def test_who_has_waited_in_vain_is_not_renewed_once_the_limit_is_another():
     for _ in range(3):
         site.ask(gateway)
     waiting = LeaseRequest(gateway.name, gateway.etag)
-    assert site.lease_service.wait(SHOP, waiting, site.clock.now)
+    assert site.lease_service.may_wait(SHOP, waiting, site.clock.now)
     site.publish(ready=4)
     assert site.lease_service.renew(SHOP, waiting, site.clock.now).changed
 
@@ -249,7 +249,7 @@ def test_a_replica_that_follows_without_being_asked_learns_too():
     site = Site(ApiSettings(learning_s=12.0))
     site.clock.now += 20.0
     site.holder.publish(replace(snapshot(view()), leader=False))
-    site.lease_service.sweep(site.clock.now)
+    site.lease_service.drop_empty(site.clock.now)
     site.publish()
     with pytest.raises(RequestProblem, match="learning"):
         site.ask(Gateway("gw-1"))

@@ -49,7 +49,7 @@ def test_prometheus_reads(series, value):
         published = snapshot(tick=tick, seconds=0.5)
         holder.publish(published)
         telemetry.observe(published)
-    telemetry.failed("kubernetes", "409")
+    telemetry.count_api_error("kubernetes", "409")
     assert samples(telemetry)[series] == pytest.approx(value)
 
 

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from scaler.adapters.keda.metric import (
-    MOST,
+    MAX_MILLI,
     NotKnownError,
     is_active,
     shown_replicas,
@@ -262,7 +262,7 @@ def test_whatever_the_board_there_is_a_value_above_0_or_an_error(
     assert whole * 1000 >= value
 
 
-@given(st.integers(1, MOST))
+@given(st.integers(1, MAX_MILLI))
 @example(1001)  # 1.001 * 1000 is cut to 1000
 def test_keda_reads_the_thousandths_that_were_meant(value):
     assert milli(wire_float(value), wire_int(value)) == value

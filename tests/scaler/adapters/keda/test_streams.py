@@ -29,12 +29,12 @@ class Counted(SnapshotHolder):
         if views:
             self.publish(snapshot(*views))
 
-    def listen(self, listener):
-        super().listen(listener)
+    def subscribe(self, listener):
+        super().subscribe(listener)
         self._here.add(listener)
 
-    def forget(self, listener):
-        super().forget(listener)
+    def unsubscribe(self, listener):
+        super().unsubscribe(listener)
         self._here.discard(listener)
 
     @property

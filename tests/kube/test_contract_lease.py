@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.kube.leader_election import Election, ElectionSettings, candidate
+from scaler.adapters.kube.leader_election import Election, ElectionSettings, leader_elector
 from scaler.errors import ClusterAbsentError
 from tests.kube.waiting import eventually
 
@@ -138,7 +138,7 @@ def test_a_candidate_leads_in_the_background_and_hands_over_when_closed(playgrou
     clocks = Clocks()
     terms = ElectionSettings(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
     told: list[bool] = []
-    standing = candidate(playground.api, terms, clocks.date, told.append)
+    standing = leader_elector(playground.api, terms, clocks.date, told.append)
     standing.start()
     eventually(standing.leads)
 

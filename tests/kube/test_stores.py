@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaler.adapters.kube.caches import ObjectCache, PodCache, matches, requirements
-from scaler.adapters.kube.objects import conflict_managers, moment, retry_after_s
+from scaler.adapters.kube.objects import conflict_managers, parse_time, retry_after_s
 from tests.kube.objects import pod
 
 LABELS = {"app": "web", "tier": "front"}
@@ -115,7 +115,7 @@ def test_where_a_list_breaks_off_nothing_changes(pods):
     ],
 )
 def test_moments_of_the_api_server(text, at):
-    assert moment(text) == at
+    assert parse_time(text) == at
 
 
 def test_a_conflict_names_each_manager_once():

@@ -103,7 +103,7 @@ def test_what_is_remembered_too_long_is_not_acted_on(ground, server):
     eventually(lambda: server.count("watch") > 6)
 
     now[0] = 91.0
-    with pytest.raises(ClusterUnreachableError, match="not heard of for 91s"):
+    with pytest.raises(ClusterUnreachableError, match="no contact with the API server for 91s"):
         cluster.observe(TARGET)
     assert cluster.policies() == {}  # what is remembered can still be served
     cluster.close()

@@ -27,7 +27,7 @@ ONE = [FakeSeries({}, lambda _: "7")]
 
 
 @pytest.mark.parametrize(
-    ("events", "over"),
+    ("events", "expected"),
     [
         pytest.param("", None, id="at the beginning everybody asks"),
         pytest.param("vv", None, id="a few without an answer are no proof"),
@@ -37,19 +37,19 @@ ONE = [FakeSeries({}, lambda _: "7")]
         pytest.param("aaal", "took 10 s", id="a server that is slow is left when time is up"),
     ],
 )
-def test_a_round_is_over(events, over):
+def test_a_round_is_over(events, expected):
     now, stopping = [0.0], threading.Event()
-    this = CallBudget(3, 10.0, stopping, clock=lambda: now[0])
+    budget = CallBudget(3, 10.0, stopping, clock=lambda: now[0])
     does = {
-        "v": lambda: this.in_vain("away"),
-        "a": this.answered,
+        "v": lambda: budget.unanswered("away"),
+        "a": budget.replied,
         "s": stopping.set,
         "l": lambda: now.__setitem__(0, 10.1),
     }
     for event in events:
         does[event]()
-    told = this.over()
-    assert told is None if over is None else over in str(told)
+    reason = budget.exhausted()
+    assert reason is None if expected is None else expected in str(reason)
 
 
 def asks(count):
@@ -85,7 +85,7 @@ def test_queries_that_are_refused_are_answers_and_stop_nobody():
 
 
 def test_when_a_tick_s_time_is_up_the_others_wait_for_the_next(monkeypatch):
-    monkeypatch.setattr(prometheus_traffic, "HEAR_S", 0.0)  # over as soon as it begins
+    monkeypatch.setattr(prometheus_traffic, "METRICS_BUDGET_S", 0.0)  # over as soon as it begins
     with serving(PrometheusServer({f"q{n}": ONE for n in range(9)})) as server:
         source = asking(server)
         assert {one.fault for one in source.hear(asks(9), NOW)} == {

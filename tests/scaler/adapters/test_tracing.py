@@ -78,7 +78,7 @@ def test_a_tick_is_a_trace_that_says_where_its_time_went():
     traffic.faults["shop/api"] = "no answer within 5 s"
     with collecting() as (url, collector):
         tracing = Tracing(url)
-        world = tracing.world(traffic, Flat(), Replicas())
+        world = tracing.instrument_ports(traffic, Flat(), Replicas())
         loop = ControlLoop(*world, STEP, lambda _: None)
         tracing.tick(lambda: loop.tick([watched(), watched("shop/api")], START))()
         tracing.close()

@@ -1,4 +1,4 @@
-"""A desk with whole limits, a clock that is moved by hand, and what asks it."""
+"""A lease service with integer limits and a manual clock, and its gRPC clients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def limited(
     service: str = SHOP,
     burst: int | None = None,
 ) -> Snapshot:
-    """Return a board on which a service may admit ``qps``; None: a burst of a tenth of it."""
+    """Return a snapshot in which a service may admit ``qps``; burst None is a tenth of it."""
     made = view(service, ready=1, each_qps=qps)
     assert made.published_limit is not None
     policy = replace(made.policy, mode=mode, classes=classes)
@@ -46,7 +46,7 @@ def limited(
 
 
 class Place:
-    """A desk, the gateway that lives beside it, and the time."""
+    """A lease service, the local limiters beside it, and a manual clock."""
 
     def __init__(self, published: Snapshot | None = None, *, learning_s: float = 0.0) -> None:
         self.clock = Clock()
@@ -58,18 +58,18 @@ class Place:
         self.gate = RateLimitDecider(self.limiters, self.clock)
 
     def wait(self, seconds: float, step_s: float = 0.5) -> None:
-        """Let time pass, with ticks of the loop and beats of the gateway."""
-        posted = self.holder.latest()
+        """Advance the clock, with ticks of the loop and renewals of the limiters."""
+        held = self.holder.latest()
         for _ in range(round(seconds / step_s)):
             self.clock.now += step_s
-            if posted is not None:
-                self.holder.publish(posted.snapshot)
+            if held is not None:
+                self.holder.publish(held.snapshot)
             self.limiters.renew_all()
 
 
 @dataclass
 class Serving:
-    """A served desk, in real time."""
+    """A served lease service, in real time."""
 
     holder: SnapshotHolder
     http: ApiServer
@@ -84,9 +84,9 @@ def serving(
     port: int = 0,
     tls: Tls | None = None,
 ) -> Iterator[Serving]:
-    """Serve a board over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``.
+    """Serve a snapshot over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``.
 
-    ``tls`` is for gRPC alone.
+    ``tls`` applies to gRPC only.
     """
     holder = SnapshotHolder()
     holder.publish(published)

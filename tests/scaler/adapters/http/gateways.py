@@ -1,4 +1,4 @@
-"""A desk with a clock that is moved by hand, and gateways that ask it."""
+"""A lease service with a manual clock, and gateways that use it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS = ApiSettings(learning_s=0.0)
 
 @dataclass
 class Gateway:
-    """One that acts on what it was told last."""
+    """A gateway that acts on the lease that it got last."""
 
     name: str
     etag: str = ""
@@ -32,7 +32,7 @@ class Gateway:
 
 
 class Site:
-    """A desk, and what the loop does."""
+    """A lease service with a manual clock, and the snapshots of its loop."""
 
     def __init__(self, settings: ApiSettings = SETTINGS, ready: int = 8) -> None:
         self.clock = Clock()
@@ -44,6 +44,6 @@ class Site:
         self.holder.publish(snapshot(view(ready=ready, planned=planned)))
 
     def ask(self, gateway: Gateway, wants: float | None = None) -> LeaseReply:
-        said = None if wants is None else GatewayReport(wants)
-        asked = LeaseRequest(gateway.name, gateway.etag, said)
-        return gateway.take(self.lease_service.reply(SHOP, asked, self.clock.now))
+        report = None if wants is None else GatewayReport(wants)
+        request = LeaseRequest(gateway.name, gateway.etag, report)
+        return gateway.take(self.lease_service.reply(SHOP, request, self.clock.now))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -54,29 +54,39 @@ def create_app(
     telemetry = telemetry or Telemetry(holder)
     telemetry.gateways = lease_service.gateways
 
-    app = FastAPI(
-        title="tidegate",
-        summary="Limits for gateways, and why they are what they are.",
-        version="1",
-        lifespan=_lifespan(holder, long_poll, stream),
-        # These pages would load scripts from a CDN; /openapi.json is served.
-        docs_url=None,
-        redoc_url=None,
-    )
+    app = _empty_app(_lifespan(holder, long_poll, stream))
     app.state.close = partial(_close, long_poll, stream)
     app.state.lease_service = lease_service  # for what runs on the same event loop
     limits = LeaseRoutes(lease_service, long_poll, settings.terms.longest_wait_s, holder.clock)
     add_lease_routes(app, limits)
     add_view_routes(app, lease_service, stream)
     add_process_routes(app, holder, telemetry, settings.stale_after_s)
-    tokens = Tokens(settings.tokens, holder.clock) if settings.tokens else None
-    anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
-    rules = AccessRules(tokens, anonymous, settings.body_bytes, settings.body_s)
+    rules = _access_rules(settings, holder.clock, trusted_peers=trusted_peers)
     app.add_middleware(
         AccessMiddleware, rules=rules, count_response=telemetry.count_response, direct=limits.get
     )
     _add_error_handlers(app)
     return app
+
+
+def _empty_app(lifespan: Lifespan[FastAPI]) -> FastAPI:
+    return FastAPI(
+        title="tidegate",
+        summary="Limits for gateways, and why they are what they are.",
+        version="1",
+        lifespan=lifespan,
+        # These pages would load scripts from a CDN; /openapi.json is served.
+        docs_url=None,
+        redoc_url=None,
+    )
+
+
+def _access_rules(
+    settings: ApiSettings, clock: Callable[[], float], *, trusted_peers: bool
+) -> AccessRules:
+    tokens = Tokens(settings.tokens, clock) if settings.tokens else None
+    anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
+    return AccessRules(tokens, anonymous, settings.body_bytes, settings.body_s)
 
 
 def _lifespan(

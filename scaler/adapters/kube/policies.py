@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scaler.adapters.kube.caches import key_of
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.paths import policy_path
+from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 from scaler.hpa.floor_ownership import FINALIZER
-from scaler.policy.faults import examined
+from scaler.policy.faults import examined, without_unknown_keys
 from scaler.policy.policy import Policy
-from scaler.policy.schema import API_VERSION, KIND
+from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
 from scaler.policy.yaml_documents import Document, Loc
 
+LOGGER = logging.getLogger(__name__)
 _CONFLICT_TRIES = 5  # after this many conflicts in a row it is an error
 
 
@@ -31,19 +34,23 @@ class PolicyEntry:
 class PolicyReader:
     """Parses objects as policies; an invalid one gets its faults, and raises nothing.
 
-    A spec is parsed once per generation, for most changes are those of the status.
+    A spec is parsed once per generation, for most changes are those of the status. An unknown key
+    is a warning, and no fault as in a file: the CRD knows it, so it is of a newer version.
     """
 
     def __init__(self) -> None:
-        self._parsed: dict[str, tuple[object, Policy | None, tuple[str, ...]]] = {}
+        self._parsed: dict[str, tuple[object, Policy | None, tuple[str, ...], tuple[str, ...]]] = {}
 
     def __call__(self, found: Mapping[str, Any]) -> PolicyEntry:
         meta, item_id = found["metadata"], key_of(found)
-        revision = (meta.get("uid"), meta.get("generation"), meta.get("labels"))
+        applied = (meta.get("annotations") or {}).get(LAST_APPLIED)
+        revision = (meta.get("uid"), meta.get("generation"), meta.get("labels"), applied)
         parsed = self._parsed.get(item_id)
         if parsed is None or parsed[0] != revision:
             parsed = (revision, *_parse(found))
             self._parsed[item_id] = parsed
+            for warning in parsed[3]:
+                LOGGER.warning("%s: %s", item_id, warning)
         status = found.get("status") or {}
         policy_object = PolicyObject(
             item_id=item_id,
@@ -51,6 +58,7 @@ class PolicyReader:
             generation=meta.get("generation", 0),
             policy=parsed[1],
             faults=parsed[2],
+            warnings=parsed[3],
             deleting="deletionTimestamp" in meta,
             guarded=FINALIZER in (meta.get("finalizers") or ()),
             published=status.get("published"),
@@ -58,16 +66,47 @@ class PolicyReader:
         return PolicyEntry(policy_object, status)
 
 
-def _parse(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...]]:
+def _parse(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tuple[str, ...]]:
+    """Return the policy (None if it is invalid), its faults, and the warnings."""
     # In a list the API server omits apiVersion and kind of the items.
-    data = {"apiVersion": API_VERSION, "kind": KIND, **found}
-    policy, faults = examined(Document(data, dict.fromkeys(_locations(data, ()), 0)))
+    whole = {"apiVersion": API_VERSION, "kind": KIND, **found}
+    policy, faults = _validate(whole)
+    unknown: tuple[str, ...] = ()
     if policy is None:
-        return None, tuple(_without_line(fault) for fault in faults)
+        known, unknown = without_unknown_keys(whole)
+        policy, faults = _validate(known)
+    warnings = _warnings(pruned_keys(found), [key for key in unknown if key.startswith("spec.")])
+    if policy is None:
+        return None, tuple(_without_line(fault) for fault in faults), warnings
     try:
-        return policy.to_policy(), ()
+        return policy.to_policy(), (), warnings
     except ValueError as error:
-        return None, (str(error),)
+        return None, (str(error),), warnings
+
+
+def _validate(data: Mapping[str, Any]) -> tuple[DemandPolicy | None, list[str]]:
+    return examined(Document(data, dict.fromkeys(_locations(data, ()), 0)))
+
+
+def _warnings(pruned: Sequence[str], unknown: Sequence[str]) -> tuple[str, ...]:
+    """Return warnings about keys that the CRD in the cluster or this version does not know.
+
+    >>> _warnings(["spec.limit.jitter"], [])[0].partition(";")[0]
+    'spec.limit.jitter was applied, but the CRD in the cluster does not know it'
+    """
+    warnings = []
+    if pruned:
+        warnings.append(
+            f"{', '.join(pruned)} was applied, but the CRD in the cluster does not know it; bring "
+            "the CRD up to date by 'scaler crd | kubectl apply --server-side -f -', then apply "
+            "the policy again"
+        )
+    if unknown:
+        warnings.append(
+            f"{', '.join(unknown)} is ignored, for this version of tidegate does not know it; "
+            "upgrade the scaler, or remove the key"
+        )
+    return tuple(warnings)
 
 
 def _locations(data: object, loc: Loc) -> Iterator[Loc]:

@@ -10,7 +10,8 @@ from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.objects import time_text
 from scaler.adapters.kube.paths import policy_path
 from scaler.control.cluster_port import PolicyObject, PolicyStatus
-from scaler.control.snapshot import Condition, ConditionKind, ServiceView, with_condition
+from scaler.control.conditions import spec_incomplete
+from scaler.control.snapshot import Condition, ServiceView, with_condition
 from scaler.decision.trust import Standing
 from scaler.errors import ClusterAbsentError
 
@@ -32,14 +33,12 @@ def policy_status(
         demand_qps=decision.demand.qps if decision is not None else None,
         limit_qps=decision.limit.qps if decision is not None else None,
         trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
-        conditions=with_condition(view.conditions, condition),
+        conditions=(
+            *with_condition(view.conditions, condition),
+            *spec_incomplete(stored.warnings),
+        ),
         published=view.checkpoint if decision is not None else stored.published,
     )
-
-
-def invalid_condition(stored: PolicyObject) -> Condition:
-    """Return the condition of a policy that is invalid, with its faults."""
-    return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(stored.faults))
 
 
 def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -> Object:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from scaler.adapters.call_budget import CallBudget
 from scaler.adapters.kube.budgeted_calls import BudgetExhaustedError, calling
-from scaler.adapters.kube.status import invalid_condition, policy_status
+from scaler.adapters.kube.status import policy_status
 from scaler.control.cluster_port import (
     Cluster,
     FloorOutcome,
@@ -28,6 +28,7 @@ from scaler.control.cluster_port import (
     Notice,
     PolicyStatus,
 )
+from scaler.control.conditions import policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
@@ -156,9 +157,8 @@ class ClusterWorkloads:
                             )
                         self._cluster.release(item_id)
                 elif stored.policy is None and item_id not in watched:
-                    status = PolicyStatus(
-                        generation=stored.generation, conditions=(invalid_condition(stored),)
-                    )
+                    conditions = policy_invalid(stored.faults), *spec_incomplete(stored.warnings)
+                    status = PolicyStatus(generation=stored.generation, conditions=conditions)
                     with calling(budget):
                         self._cluster.publish(item_id, status, now=now)
             except ClusterError as error:
@@ -193,7 +193,7 @@ class ClusterWorkloads:
                 if (
                     stored is not None and stored.policy is None
                 ):  # the last valid version is acted on
-                    condition = invalid_condition(stored)
+                    condition = policy_invalid(stored.faults)
                 self._publish(view, condition, now)
                 state.acted_at = now
         except ClusterError as error:

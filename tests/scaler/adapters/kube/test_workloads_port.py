@@ -270,6 +270,23 @@ def test_the_reason_for_a_missing_decision_is_in_the_status(acting, mode):
     ]
 
 
+@pytest.mark.parametrize("decision", ["made", "none"])
+def test_pruned_keys_are_in_the_status_until_they_are_applied(acting, decision):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    whole = cluster.kept["shop/web"]
+    views = [view() if decision == "made" else view(decision=None, error="no such autoscaler")]
+    clustered = acting(cluster)
+    for warnings in (("spec.budget was applied, but ...",), ()):
+        cluster.kept["shop/web"] = replace(whole, warnings=warnings)
+        clustered.act(views, NOW)
+    messages = [
+        [c.message for c in status.conditions if c.kind is ConditionKind.SPEC_COMPLETE]
+        for status in cluster.statuses["shop/web"]
+    ]
+    assert messages == [["spec.budget was applied, but ..."], []]
+
+
 def test_the_faults_of_an_invalid_policy_are_in_its_status(acting):
     cluster = FakeCluster()
     cluster.put(POLICY)

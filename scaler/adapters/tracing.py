@@ -1,9 +1,9 @@
-"""Traces by OpenTelemetry, from the extra `otel`: where a tick's time goes, and who asked what.
+"""OpenTelemetry traces of ticks and of HTTP requests; needs the extra `otel`.
 
 Spans: ``tick`` with ``measure``, ``histories``, ``predict``, ``observe`` and ``apply`` below it,
-and one for each HTTP request. The standard environment holds (OTEL_SERVICE_NAME,
-OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS). A collector
-that is away costs spans, never a tick: they are sent from a thread of their own.
+and one for each HTTP request. The standard environment variables apply (OTEL_SERVICE_NAME,
+OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS). Spans are sent by a
+thread of their own: if the collector is down spans are lost, but no tick is delayed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ except ImportError as error:  # pragma: no cover - the tests have it
         f"--otlp needs OpenTelemetry ({error}); install it: pip install 'tidegate[otel]'"
     ) from error
 
-SEND_S = 2.0  # a stop must not wait for a collector that is away
+SEND_S = 2.0  # a stop must not wait for a collector that is down
 UNTRACED = "healthz,readyz,metrics"
 
 
@@ -59,7 +59,7 @@ class Tracing:
         endpoint: base URL of OTLP over HTTP (JSON), such as http://otel-collector:4318.
 
     Raises:
-        ServingError: that is no URL.
+        ServingError: ``endpoint`` is not a URL.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -68,18 +68,18 @@ class Tracing:
                 f"--otlp is {endpoint!r}, but must be a URL such as http://otel-collector:4318"
             )
         exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=SEND_S)
-        ours = Resource({SERVICE_NAME: "tidegate", SERVICE_VERSION: version("tidegate")})
-        resource = Resource.get_empty().merge(ours).merge(OTELResourceDetector().detect())
+        own = Resource({SERVICE_NAME: "tidegate", SERVICE_VERSION: version("tidegate")})
+        resource = Resource.get_empty().merge(own).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("tidegate")
 
     def close(self) -> None:
-        """Send what is left, within seconds."""
+        """Send the remaining spans; takes seconds at most."""
         self._provider.shutdown()
 
     def instrument(self, app: FastAPI) -> None:
-        """Have every request to an application traced."""
+        """Trace every request to an application, except those of probes."""
         app.add_middleware(
             OpenTelemetryMiddleware,
             tracer_provider=self._provider,
@@ -100,8 +100,8 @@ class Tracing:
 
         return traced
 
-    def world(self, world: World) -> World:
-        """Return the same, with a span for whatever takes time."""
+    def instrument_ports(self, world: World) -> World:
+        """Return the same ports, with a span for each slow call."""
         tracer = self._tracer
         return World(
             _Traffic(tracer, world.traffic),

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
+    from scaler.control.publication import in_turn
 
     tick_s = span(args.tick, "--tick").total_seconds()
     set_log_format(args.log_format)
@@ -52,17 +53,10 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        def published(snapshot: Snapshot) -> None:
-            for one in publish:
-                try:
-                    one(snapshot)
-                except Exception:  # a log or a page that fails must not fail the next tick
-                    LOGGER.exception("a snapshot could not be published everywhere")
-
         world = World(prometheus, RegistryModels(args.models), workloads)
         if tracing is not None:
             world = tracing.instrument_ports(world)
-        loop = ControlLoop(world, STEP, published, leadership.leads, tick_s)
+        loop = ControlLoop(world, STEP, in_turn(publish), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())

@@ -27,6 +27,10 @@ from scaler.limits.max_min import max_min_fair
 
 # Shares are multiples of a 1024th of a request per second: so their sums are exact.
 GRAIN = 2.0**-10
+# Part of the limit that is left free for newcomers: each takes half of what is left of it, so six
+# come at once before less than a thousandth is left. At least one request per second where that is
+# no more than a tenth of the limit.
+RESERVE = 0.02
 
 
 class ShareReason(StrEnum):
@@ -44,18 +48,13 @@ class SharePolicy:
 
     Attributes:
         lease_s: how long a gateway may act on a share.
-        reserve: part of the limit left free for newcomers, in [0, 1). It is at least one request
-            per second where that is no more than a tenth of the limit.
     """
 
     lease_s: float = 10.0
-    reserve: float = 0.02
 
     def __post_init__(self) -> None:
         if not 0 < self.lease_s < math.inf:
             raise ValueError(f"lease_s is {self.lease_s}, but it must be finite and > 0")
-        if not 0 <= self.reserve < 1:
-            raise ValueError(f"reserve is {self.reserve}, but a share is in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def assign(
         limit_qps: of all gateways together, finite and >= 0.
         reports: of the gateways that ask now; the others keep what they have till it expires.
         now: monotonic seconds.
-        policy: lease and reserve.
+        policy: how long a lease is.
 
     >>> one = assign(Shares(), 100.0, [DemandReport("a", 30.0)], now=0.0, policy=SharePolicy())
     >>> two = assign(one, 100.0, [DemandReport("b", 10.0)], now=1.0, policy=SharePolicy())
@@ -177,7 +176,7 @@ def assign(
     for report in reports:
         known[report.instance] = _heard(known.get(report.instance), report, learning, now, policy)
     known = _entitled(known, limit)
-    room = _grained(limit - _reserve(limit, policy))
+    room = _grained(limit - _reserve(limit))
     targets = _targets(known, room)
     booked = sum(share.booked_qps for share in known.values())
     # Who must give comes first, so that what it gives is there for the others.
@@ -199,9 +198,9 @@ def _grained(qps: float) -> float:
     return math.floor(qps / GRAIN) * GRAIN
 
 
-def _reserve(limit: float, policy: SharePolicy) -> float:
-    """Return what is left free for newcomers; nothing where the policy wants no reserve."""
-    return max(policy.reserve * limit, min(1.0, limit / 10)) if policy.reserve else 0.0
+def _reserve(limit: float) -> float:
+    """Return what is left free for newcomers."""
+    return max(RESERVE * limit, min(1.0, limit / 10))
 
 
 def _unexpired(shares: Shares, now: float) -> list[Share]:

@@ -112,7 +112,9 @@ class MetricSpec(Section):
 
     @field_validator("object", "container_resource")
     @classmethod
-    def _not_modelled(cls, value: dict[str, Any] | None, info: ValidationInfo) -> object:
+    def _not_modelled(
+        cls, value: dict[str, Any] | None, info: ValidationInfo
+    ) -> dict[str, Any] | None:
         if "type" in info.data:
             _only_where(value, given=False, kind=info.data["type"])
         return value

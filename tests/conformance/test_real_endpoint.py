@@ -14,13 +14,13 @@ import pytest
 
 from tests.conformance.gateways import Capability, Gateway
 from tests.conformance.load import Offered, offering
-from tests.conformance.real import TERMS, real_site
+from tests.conformance.real import BOOKED_S, real_site
 
 LIMIT = 60.0
 # 3 : 1, and together more than there is.
 DEMANDS = (75, 25)
 DIES_AT_S = 8.0
-ENDS_AT_S = 14.0
+ENDS_AT_S = 16.0
 SETTLED_S = 4.0
 NORMAL, ABUSIVE = 2000, 20
 LEARNT_S = 5.0
@@ -92,7 +92,7 @@ def test_two_gateways_share_the_limit_by_their_demand(shared):
 
 def test_the_one_that_is_left_takes_over_what_the_other_had(shared):
     both = shared.result(90)
-    expired = DIES_AT_S + TERMS.valid_for_s + TERMS.transit_s + 1.5
+    expired = DIES_AT_S + BOOKED_S + 1.5
 
     assert both.first.rate(200, expired) == pytest.approx(both.limit - 1.2, rel=0.06)
 

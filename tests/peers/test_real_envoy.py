@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from scaler.adapters.http.server import Tls
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
 from scaler.limits.priority_classes import PriorityClass
 from tests.conformance.load import Offered, offer, offering
 from tests.conformance.origin import Origin
@@ -28,6 +28,7 @@ from tests.conformance.setup import PartMissingError, free_port
 from tests.peers import envoy
 from tests.scaler.adapters.envoy.lease_services import limited, serving
 from tests.scaler.adapters.http.conftest import certificates  # noqa: F401 - a fixture
+from tests.scaler.adapters.http.snapshots import SHORT
 
 # Of a limit of 50 or 20, less what is left free for newcomers.
 SHARE_50, SHARE_20 = 49.0, 19.0
@@ -153,14 +154,14 @@ def _away_rls(folder: Path) -> Away:
 
 
 def _away_rlqs(folder: Path) -> Away:
-    settings = ApiSettings(learning_s=0.0, terms=LeaseTerms(valid_for_s=2.0, refresh_s=0.5))
+    published = limited(50.0, burst=25, lease=SHORT)
     port = free_port()
     with ExitStack() as stack:
-        with serving(limited(50.0, burst=25), settings, port):
+        with serving(published, port=port):
             running, _ = stack.enter_context(gateway("envoy-rlqs.yaml", folder, port))
             decided = offer(running.url, 150, 2)
         away = offer(running.url, 150, 6)
-        with serving(limited(50.0, burst=25), settings, port):
+        with serving(published, port=port):
             return Away(decided, away, offer(running.url, 120, 5))
 
 
@@ -211,7 +212,7 @@ def test_a_token_goes_over_mutual_tls_and_responses_have_both_kinds_of_fields(
         found = re.sub(r"(\w+)\.(pem|key)", rf"{certificates}/\1.\2", socket)
         config["static_resources"]["clusters"][1].update(yaml.safe_load(found))
 
-    settings = ApiSettings(learning_s=0.0, tokens=tokens)
+    settings = ApiSettings(learns_shares=False, tokens=tokens)
     tls = Tls(certificates / "server.pem", certificates / "server.key", certificates / "ca.pem")
     with (
         serving(limited(10.0), settings, tls=tls) as here,

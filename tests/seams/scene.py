@@ -155,7 +155,7 @@ def lived(document: PolicyDocument) -> Lived:
         cluster.put(replace(policy, target=name))
     cluster.put(policy)
     holder = SnapshotHolder(clock)
-    leases = LeaseService(holder, ApiSettings(learning_s=0.0), "c0ff")
+    leases = LeaseService(holder, ApiSettings(learns_shares=False), "c0ff")
     workloads = ClusterWorkloads(cluster, FakeLeadership(), workers=1)
     world = World(ScriptedTraffic(), NamedModels(), workloads)
     loop = ControlLoop(world, STEP, holder.publish, tick_s=TICK_S)
@@ -195,8 +195,8 @@ def lease_of(leases: LeaseService, service: str, now: float) -> dict:
     said = GatewayReport(
         300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0}, CLIENT_RATES, len(CLIENT_RATES)
     )
-    answer = leases.ask(service, LeaseRequest("gw-1", "", said), now)
-    return json.loads(answer.told.body)
+    answer = leases.reply(service, LeaseRequest("gw-1", "", said), now)
+    return json.loads(answer.lease.json_body)
 
 
 def status_of(cluster: FakeCluster, item_id: str) -> dict:

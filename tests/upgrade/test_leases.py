@@ -23,7 +23,7 @@ ETAG = re.compile(r'"[0-9a-z]+-[0-9]+-[0-9]+\.[0-9]{3}"')
 @pytest.fixture(scope="module")
 def endpoint():
     """Serves prod/shop with classes, in force at once."""
-    with served(ApiSettings(learning_s=0.0)) as running:
+    with served(ApiSettings(learns_shares=False)) as running:
         yield running
 
 
@@ -164,7 +164,7 @@ def test_one_decision_is_answered_in_the_same_form():
     old = HTTP["decided"]
     call = json.loads(json.dumps(old["request"]["body"]).replace("every-key", "shop"))
     call["descriptors"][0]["entries"][1]["value"] = "pay"  # for which there is room
-    with served(ApiSettings(learning_s=0.0)) as alone:  # others would have their shares first
+    with served(ApiSettings(learns_shares=False)) as alone:  # others would have their shares first
         new = alone.client.post("/json", json=call)
     assert new.status_code == old["status"]
     assert uncovered(old["body"], new.json()) == []

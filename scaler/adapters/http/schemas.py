@@ -30,6 +30,7 @@ LEASE: dict[str, JsonValue] = {
     "on_expiry": {"action": "safe", "safe_rps": 310, "max_stale_s": 120, "then": "open"},
     "global": {"rps": 1240, "burst": 124},
     "share": {"policy": "fair_demand", "rps": 335, "burst": 34, "instances": 4, "reason": "fair"},
+    "client_window_s": 60,
     "per_client": {
         "rps": 12, "burst": 24, "abusive_above_rps": 40, "abusive_rps": 1, "reason": "limit",
     },
@@ -152,6 +153,8 @@ class PerClientBody(BaseModel):
 
 class MatchBody(BaseModel):
     header: str
+    value: str | None = None
+    """What the header says, to the letter; left out: any value."""
 
 
 class ClassBody(BaseModel):
@@ -194,6 +197,8 @@ class LeaseBody(BaseModel):
     on_expiry: OnExpiryBody
     global_: Annotated[GlobalBody, Field(alias="global")]
     share: ShareBody
+    client_window_s: float
+    """Over which a gateway counts the rate of each client."""
     per_client: PerClientBody | None
     spare_rps: float
     classes: list[ClassBody]

@@ -231,6 +231,9 @@ def _published_limit(published: PublishedLimit) -> Json:
                 "priority": c.priority,
                 "guaranteed_qps": c.guaranteed_qps,
                 "ceiling_qps": c.ceiling_qps,
+                "match": None
+                if c.match is None
+                else {"header": c.match.header, "value": c.match.value},
                 "then": c.then.value,
             }
             for c in published.classes

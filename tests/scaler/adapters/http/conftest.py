@@ -52,7 +52,7 @@ def served(
     address = address or Address(port=0)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(
-        holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
+        holder, settings or ApiSettings(learns_shares=False), epoch="c0ff", trusted_peers=trusted
     )
     limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     add_rate_limit(app, RateLimitDecider(limiters, holder.clock).decide)

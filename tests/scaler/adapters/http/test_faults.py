@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 import pytest
 
-from scaler.adapters.http import header_timeout
-from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http import header_timeout, middleware
 from tests.scaler.adapters.http.conftest import served
 
 LIMITS = "/v1/limits/prod/shop"
@@ -131,10 +130,11 @@ def test_a_client_that_sends_headers_slowly_is_disconnected(monkeypatch, drops):
             pass  # disconnected: a time-out would be another error
 
 
-def test_a_body_that_does_not_arrive_in_time_is_refused():
+def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch):
+    monkeypatch.setattr(middleware, "BODY_S", 0.2)
     head = b"POST /v1/limits/prod/shop/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
     with (
-        served(ApiSettings(learning_s=0.0, body_s=0.2)) as endpoint,
+        served() as endpoint,
         socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as slow,
     ):
         slow.sendall(head)

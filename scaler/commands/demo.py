@@ -17,10 +17,10 @@ from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
-    from scaler.adapters.simulated_cluster import SimulatedCluster
     from scaler.control.ports import WatchedPolicy
     from scaler.control.snapshot import Snapshot
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.simulated_cluster import SimulatedCluster
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
@@ -108,9 +108,9 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
 
 def _world(history: History, staged: list[_Staged]) -> tuple[float, SimulatedCluster]:
     """Return when the last day of the history starts, and the simulated cluster that lives it."""
-    from scaler.adapters.simulated_cluster import SimulatedCluster, SimulatedService
     from scaler.policy.replay_settings import DEFAULT_TARGET
     from scaler.simulation.preparation import net_under
+    from scaler.simulation.simulated_cluster import SimulatedCluster, SimulatedService
 
     end = min(series.end for series in history)
     start = (end - history.step - DAY).timestamp()

@@ -109,12 +109,7 @@ class LeaseRoutes:
     async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
         try:
             query = parsed(request.scope["query_string"], instance_needed=False)
-            ours = report.epoch is None or report.epoch == self._lease_service.epoch
-            version = report.version if ours else None
-            asked = LeaseRequest(
-                report.instance, "", report.to_said(), version, holds_qps=report.holds_rps
-            )
-            answer = self._ask(service, asked)
+            answer = self._ask(service, report.to_request(self._lease_service.epoch))
         except RequestProblem as refused:
             return refusal(refused)
         return _reply(Exchange(answer.told, changed=True), haproxy=query.haproxy)

@@ -128,9 +128,8 @@ class Rival:
 def shed(scenario: Scenario, traffic: ClientTraffic, rival: Rival) -> Shedding:
     """Return what happens when this rival decides."""
     model, limiter = scenario.model, rival.limiter
-    cluster = SimulatedReplicas(
-        model, scenario.usual_replicas, np.random.default_rng(scenario.seed)
-    )
+    rng = np.random.default_rng(scenario.seed)
+    cluster = SimulatedReplicas(model, scenario.usual_replicas, -float(SYNC_S), rng)
     service, responses = RequestQueue(replace(model, retry_share=0.0)), Responses(model)
     metrics, gate = MetricWindow(model), _LimiterGate(traffic, limiter, scenario.seed)
     per_replica = model.saturation_qps

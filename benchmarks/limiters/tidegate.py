@@ -17,15 +17,16 @@ from datetime import timedelta
 
 import numpy as np
 
-from benchmarks.limiters.autoscaling import Sight
+from benchmarks.limiters.autoscaling import SYNC_S, Sight
 from benchmarks.limiters.closed_loop import Scenario
 from benchmarks.limiters.population import CLASSES
 from benchmarks.limiters.rivals import Arrivals, LimiterReport
 from forecaster.data.series import FloatArray, Series
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import ServiceMetrics, Workload
-from scaler.control.ports import TrafficQuery, WatchedPolicy
+from scaler.control.ports import TrafficQuery, WatchedPolicy, World
 from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.decision.limit import Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec
 from scaler.limits.priority_classes import PriorityClass
@@ -53,9 +54,8 @@ class Tidegate:
         self._world = _SceneWorld(scenario)
         watched = WatchedPolicy(policy_of(scenario), hpa)
         self._watched = [watched]
-        self._loop = ControlLoop(
-            self._world, _NoModels(), self._world, timedelta(minutes=1), self._publish
-        )
+        world = World(self._world, _NoModels(), self._world)
+        self._loop = ControlLoop(world, timedelta(minutes=1), self._publish, tick_s=SYNC_S)
         self._gateways = VirtualGateways(SERVICE, scenario.gateways, -BEFORE_S, self._rng)
         self._admit = self._gateways.admit
         population = scenario.population
@@ -106,6 +106,7 @@ def policy_of(scenario: Scenario) -> Policy:
         scale=ScalePolicy(min_replicas=2, max_replicas=scenario.max_replicas),
         capacity_qps=scenario.told_qps,
         mode=Mode.ENFORCE,
+        ramp=Ramp(model.ramp_s, model.ramp_initial),
         # Longer than 98 of 100 replicas take to start, and to warm up.
         lead_s=model.start_up_s * math.exp(2 * model.start_up_spread) + model.ramp_s,
         events=scenario.events,
@@ -126,7 +127,7 @@ class _SceneWorld:
         self.floor = scenario.usual_replicas
         self._slo_s = scenario.model.slo_s
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:  # noqa: ARG002
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:  # noqa: ARG002
         assert self.sight is not None
         # A histogram with the SLO as a bound tells on which side of it the quantile lies.
         sides = {None: None, True: 2 * self._slo_s, False: self._slo_s / 2}
@@ -136,13 +137,11 @@ class _SceneWorld:
     def histories(self, queries: Sequence[tuple[str, str]], *_: object) -> list[Series | str]:
         return ["nothing was recorded"] * len(queries)
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:  # noqa: ARG002
+    def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:  # noqa: ARG002
         assert self.sight is not None
-        cluster = self.sight.cluster
-        ready_s, due_in_s = cluster.ages(now)
-        return {SERVICE: Workload(cluster.replicas, ready_s, due_in_s, self.floor)}
+        return {SERVICE: Workload(self.sight.cluster.pods(now), self.floor)}
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
         for view in views:
             if view.decision is not None:
                 self.floor = view.decision.plan.replicas

@@ -30,7 +30,7 @@ FINE_S = 15
 # A gap in what was heard that is longer than this is filled by a range query of its own.
 CATCH_UP_S = 600
 # All that one tick may spend on asking: for what is offered now, and for the past of new services.
-HEAR_S, HISTORIES_S = 10.0, 10.0
+MEASURE_S, HISTORIES_S = 10.0, 10.0
 # Who asks to come back later than that is asked at the next tick.
 RETRY_AFTER_S = 1.0
 
@@ -65,14 +65,14 @@ class PrometheusTraffic:
         for source in self._sources:
             source.close()
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         """Return what is known of each service now, in order."""
-        this = CallBudget(self._workers, HEAR_S, self._stopping)
-        # Of whom least is known goes first: where time is short, all have their turn.
-        turns = sorted(range(len(asks)), key=lambda i: asks[i].since)
-        heard = self._pool.map(lambda i: self._hear(asks[i], now, this), turns)
-        found = dict(zip(turns, heard, strict=True))
-        return [found[i] for i in range(len(asks))]
+        this = CallBudget(self._workers, MEASURE_S, self._stopping)
+        # The longest unanswered goes first: where time is short, each has its turn.
+        turns = sorted(range(len(queries)), key=lambda i: queries[i].since)
+        measured = self._pool.map(lambda i: self._measured(queries[i], now, this), turns)
+        found = dict(zip(turns, measured, strict=True))
+        return [found[i] for i in range(len(queries))]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -82,7 +82,7 @@ class PrometheusTraffic:
         ask = partial(self._history, length=length, now=now, this=this)
         return list(self._pool.map(ask, *zip(*queries, strict=True))) if queries else []
 
-    def _hear(self, ask: TrafficQuery, now: float, this: CallBudget) -> ServiceMetrics:
+    def _measured(self, ask: TrafficQuery, now: float, this: CallBudget) -> ServiceMetrics:
         last = int(now // FINE_S) * FINE_S
         first = max(int(ask.since // FINE_S + 1) * FINE_S, last - CATCH_UP_S)
         grid = QueryGrid(min(first, last), FINE_S, (last - min(first, last)) // FINE_S + 1)

@@ -1,9 +1,9 @@
 """Traces by OpenTelemetry, from the extra `otel`: where a tick's time goes, and who asked what.
 
-Spans: ``tick`` with ``hear``, ``histories``, ``predict``, ``observe`` and ``act`` below it, and one
-for each HTTP request. What the standard environment says (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER,
-OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS) holds. A collector that is away costs spans,
-never a tick: they are sent from a thread of their own.
+Spans: ``tick`` with ``measure``, ``histories``, ``predict``, ``observe`` and ``apply`` below it,
+and one for each HTTP request. The standard environment holds (OTEL_SERVICE_NAME,
+OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS). A collector
+that is away costs spans, never a tick: they are sent from a thread of their own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from scaler.control.ports import (
     TrafficSource,
     WatchedPolicy,
     Workloads,
+    World,
 )
 from scaler.control.snapshot import Condition, ServiceView, Snapshot
 from scaler.errors import ServingError
@@ -99,24 +100,26 @@ class Tracing:
 
         return traced
 
-    def world(
-        self, traffic: TrafficSource, models: ForecastModels, workloads: Workloads
-    ) -> tuple[TrafficSource, ForecastModels, Workloads]:
+    def world(self, world: World) -> World:
         """Return the same, with a span for whatever takes time."""
         tracer = self._tracer
-        return _Traffic(tracer, traffic), _Models(tracer, models), _Workloads(tracer, workloads)
+        return World(
+            _Traffic(tracer, world.traffic),
+            _Models(tracer, world.models),
+            _Workloads(tracer, world.workloads),
+        )
 
 
 class _Traffic:
     def __init__(self, tracer: Tracer, inner: TrafficSource) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
-        with self._tracer.start_as_current_span("hear") as span:
-            heard = self._inner.hear(asks, now)
-            span.set_attribute("tidegate.queries", len(asks))
-            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in heard))
-            return heard
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+        with self._tracer.start_as_current_span("measure") as span:
+            measured = self._inner.measure(queries, now)
+            span.set_attribute("tidegate.queries", len(queries))
+            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in measured))
+            return measured
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -146,10 +149,10 @@ class _Workloads:
     def __init__(self, tracer: Tracer, inner: Workloads) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
+    def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         with self._tracer.start_as_current_span("observe"):
-            return self._inner.seen(watched, now)
+            return self._inner.observe(watched, now)
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
-        with self._tracer.start_as_current_span("act"):
-            return self._inner.act(views, now)
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+        with self._tracer.start_as_current_span("apply"):
+            return self._inner.apply(views, now)

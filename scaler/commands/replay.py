@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         setting = prepared(series, policy, settings, forecaster, part)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
         if args.rate_limits:
-            limited = rate_limited(found, policy)
+            limited = rate_limited(found)
             progress("rate limits")
     print_contest(found)
     print_rate_limits(limited)

@@ -10,9 +10,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 # An event has come when this share of what was announced is observed; the forecast has learned the
 # new level when it has been there for some of its samples.
 ARRIVED = 0.8
@@ -149,14 +146,16 @@ def event_demand(
     return most
 
 
-def unforeseeable(events: Iterable[AnnouncedEvent], stamps: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return at which stamps an event had just begun or ended: no forecast could know."""
-    at = np.asarray(stamps, dtype=np.float64)
-    hidden = np.zeros(at.shape, dtype=np.bool_)
-    for event in events:
-        for moment in (event.starts, event.ends):
-            hidden |= (at > moment) & (at - moment <= SETTLED_S)
-    return hidden
+def is_unforeseeable(events: Iterable[AnnouncedEvent], stamp: float) -> bool:
+    """Return whether an event had just begun or ended at a stamp: no forecast could know.
+
+    >>> sale = AnnouncedEvent("sale", starts=1000.0, ends=5000.0, multiplier=2.0)
+    >>> [is_unforeseeable([sale], stamp) for stamp in (1000.0, 1060.0, 1901.0, 5060.0)]
+    [False, True, False, True]
+    """
+    return any(
+        0 < stamp - moment <= SETTLED_S for event in events for moment in (event.starts, event.ends)
+    )
 
 
 def usual_before(

@@ -1,16 +1,20 @@
-"""What the newest forecast says to every policy: all items at once, each with its own lead time."""
+"""From a forecast to what it says of the lead time.
+
+`ForecastReader` reads one forecast for everybody who asks: distributions of the largest demand are
+worked out for many rows at once, and once. Rows are items at one moment, or moments of one item.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from forecaster.data.series import FloatArray, Forecast
 from scaler.decision.demand import LeadDemand
-from scaler.decision.quantiles import PeakDistribution, maximum_of, quantile_at
+from scaler.decision.quantiles import POINTS, PeakDistribution, peaks_of, quantile_at
 
 MEDIAN = 0.5
 
@@ -23,8 +27,23 @@ class StepRange:
     last: int
 
     @property
-    def steps(self) -> int:
+    def count(self) -> int:
         return self.last - self.first + 1
+
+
+def step_range(age_s: float, length_s: float, step_s: float, prediction_length: int) -> StepRange:
+    """Return the steps that cover the next ``length_s`` when the origin is ``age_s`` ago.
+
+    Step ``h`` is the mean over ``(h * step_s, (h + 1) * step_s]`` after the origin. What lies
+    beyond the forecast is taken to be like its last step.
+
+    >>> step_range(age_s=30, length_s=120, step_s=60, prediction_length=30)
+    StepRange(first=0, last=2)
+    """
+    last = prediction_length - 1
+    # An origin ahead of our clock is one of now.
+    first = min(max(int(age_s // step_s), 0), last)
+    return StepRange(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,90 +70,118 @@ class LeadQuery:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LeadForecast:
-    """What one item's forecast says.
+    """What one item's forecast says of its lead time.
 
-    ``steps`` are the quantiles of the lead time, ``(steps, levels)``, and ``span`` where they lie:
-    by them the forecast is judged when that time is over. ``judged_qps`` is the quantile of their
-    maximum at the level that is judged.
+    ``values`` are the quantiles of the lead time, ``(steps, levels)``; ``steps`` says where they
+    lie. By them the forecast is judged when that time is over. ``judged_qps`` is the quantile of
+    their maximum at the level that is judged.
     """
 
-    ahead: LeadDemand
-    span: StepRange
-    steps: FloatArray
+    demand: LeadDemand
+    steps: StepRange
+    values: FloatArray
+    levels: tuple[float, ...]
     judged_qps: float
 
 
-def lead_forecasts(
-    forecast: Forecast, needs: Sequence[LeadQuery], now: float
-) -> list[LeadForecast]:
-    """Return what the forecast says to each need, in order.
+@dataclass(slots=True)
+class _Peaks:
+    """Of one range of steps: what has been worked out so far, row by row."""
+
+    qps: FloatArray
+    scores: FloatArray
+    usual: FloatArray  # median of the largest step
+    known: np.ndarray = field(repr=False)
+
+
+class ForecastReader:
+    """Reads one forecast. Not safe to use from several threads.
 
     Args:
-        forecast: one row per item.
-        needs: one per policy; rows may differ in how far ahead they look.
-        now: seconds since the epoch.
+        forecast: of any number of rows.
+        block: rows that are worked out at once where one of them is asked for.
     """
-    found: list[LeadForecast | None] = [None] * len(needs)
-    spans: dict[tuple[StepRange, StepRange], list[int]] = {}
-    step_s, horizon = forecast.step.total_seconds(), forecast.prediction_length
-    for place, need in enumerate(needs):
-        age = now - forecast.origins[need.row].timestamp()
-        lead = step_range(age, need.lead_s, step_s, horizon)
-        hold = step_range(age, need.lead_s + need.hold_s, step_s, horizon)
-        spans.setdefault((lead, hold), []).append(place)
-    for (lead, hold), places in spans.items():
-        group = [needs[place] for place in places]
-        for place, lead_forecast in zip(places, _alike(forecast, group, lead, hold), strict=True):
-            found[place] = lead_forecast
-    return [lead_forecast for lead_forecast in found if lead_forecast is not None]
 
+    def __init__(self, forecast: Forecast, block: int = 1) -> None:
+        self.forecast = forecast
+        self._block = block
+        self._step_s = forecast.step.total_seconds()
+        self._origins = [origin.timestamp() for origin in forecast.origins]
+        self._peaks: dict[StepRange, _Peaks] = {}
 
-def _alike(
-    forecast: Forecast, needs: list[LeadQuery], lead: StepRange, hold: StepRange
-) -> list[LeadForecast]:
-    """Return the outlooks of needs that look equally far."""
-    rows = np.array([need.row for need in needs])
-    level = np.array([need.level for need in needs])
-    judged = np.array([need.judged_level for need in needs])
-    theta = np.array([need.theta for need in needs])
-    levels = forecast.quantile_levels
-    steps = forecast.values[rows, lead.first : lead.last + 1]
-    maximum = maximum_of(steps, levels)
-    longer = maximum_of(forecast.values[rows, hold.first : hold.last + 1], levels)
-    columns = (
-        maximum.quantile(level, theta).tolist(),
-        longer.quantile(level, theta).tolist(),
-        quantile_at(steps, levels, MEDIAN).max(axis=1).tolist(),
-        maximum.quantile(judged, theta).tolist(),
-    )
-    return [
-        LeadForecast(
-            LeadDemand(qps, held, usual, need.margin_qps, need.trusted), lead, step, judged_qps
+    def origin(self, row: int) -> float:
+        """Return the origin of a row, in seconds since the epoch."""
+        return self._origins[row]
+
+    def prepare(self, queries: Iterable[LeadQuery], now: float) -> None:
+        """Work out at once what these queries will read."""
+        rows: dict[StepRange, list[int]] = {}
+        for query in queries:
+            for steps in self._ranges(query, now):
+                rows.setdefault(steps, []).append(query.row)
+        for steps, wanted in rows.items():
+            peaks = self._peaks_of(steps)
+            self._work_out(peaks, steps, np.array([r for r in wanted if not peaks.known[r]], int))
+
+    def read(self, query: LeadQuery, now: float) -> LeadForecast:
+        """Return what the forecast says to a query.
+
+        Args:
+            query: by whom.
+            now: seconds since the epoch.
+        """
+        row = query.row
+        lead, hold = self._ranges(query, now)
+        peaks = self._known(lead, row)
+        peak = _peak(peaks, row)
+        longer = peak if hold == lead else _peak(self._known(hold, row), row)
+        demand = LeadDemand(
+            peak.quantile(query.level, query.theta),
+            longer.quantile(query.level, query.theta),
+            float(peaks.usual[row]),
+            query.margin_qps,
+            query.trusted,
         )
-        for need, step, qps, held, usual, judged_qps in zip(needs, steps, *columns, strict=True)
-    ]
+        return LeadForecast(
+            demand,
+            lead,
+            self.forecast.values[row, lead.first : lead.last + 1],
+            self.forecast.quantile_levels,
+            peak.quantile(query.judged_level, query.theta),
+        )
+
+    def _ranges(self, query: LeadQuery, now: float) -> tuple[StepRange, StepRange]:
+        """Return the steps of the lead time, and of the lead time and the payback."""
+        age, length = now - self._origins[query.row], self.forecast.prediction_length
+        return (
+            step_range(age, query.lead_s, self._step_s, length),
+            step_range(age, query.lead_s + query.hold_s, self._step_s, length),
+        )
+
+    def _known(self, steps: StepRange, row: int) -> _Peaks:
+        peaks = self._peaks_of(steps)
+        if not peaks.known[row]:
+            rows = np.arange(row, min(row + self._block, len(peaks.known)))
+            self._work_out(peaks, steps, rows)
+        return peaks
+
+    def _peaks_of(self, steps: StepRange) -> _Peaks:
+        if steps not in self._peaks:
+            rows = len(self._origins)
+            qps, scores = np.empty((2, rows, len(POINTS)))
+            known = np.zeros(rows, dtype=np.bool_)
+            self._peaks[steps] = _Peaks(qps, scores, np.empty(rows), known)
+        return self._peaks[steps]
+
+    def _work_out(self, peaks: _Peaks, steps: StepRange, rows: np.ndarray) -> None:
+        if not len(rows):
+            return
+        levels = self.forecast.quantile_levels
+        values = self.forecast.values[rows, steps.first : steps.last + 1]
+        peaks.qps[rows], peaks.scores[rows] = peaks_of(values, levels)
+        peaks.usual[rows] = quantile_at(values, levels, MEDIAN).max(axis=1)
+        peaks.known[rows] = True
 
 
-def step_range(age_s: float, length_s: float, step_s: float, prediction_length: int) -> StepRange:
-    """Return the steps that cover the next ``length_s`` when the origin is ``age_s`` ago.
-
-    Step ``h`` is the mean over ``(h * step_s, (h + 1) * step_s]`` after the origin. What lies
-    beyond the forecast is taken to be like its last step.
-
-    >>> step_range(age_s=30, length_s=120, step_s=60, prediction_length=30)
-    StepRange(first=0, last=2)
-    """
-    last = prediction_length - 1
-    # An origin ahead of our clock is one of now.
-    first = min(max(int(age_s // step_s), 0), last)
-    return StepRange(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
-
-
-def maximum_over(forecast: Forecast, span: StepRange) -> PeakDistribution:
-    """Return the distribution of the largest demand within the span, for every row."""
-    return maximum_of(steps_in(forecast, span), forecast.quantile_levels)
-
-
-def steps_in(forecast: Forecast, span: StepRange) -> FloatArray:
-    """Return the quantiles of the steps in the span, ``(rows, steps, levels)``."""
-    return np.asarray(forecast.values[:, span.first : span.last + 1])
+def _peak(peaks: _Peaks, row: int) -> PeakDistribution:
+    return PeakDistribution(peaks.qps[row].tolist(), peaks.scores[row].tolist())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scaler.decision.demand import AnnouncedEvent
-from scaler.decision.limit import LimitPolicy
+from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
@@ -59,6 +59,7 @@ class Policy:
             takes ``slo.query``.
         replicas_query: PromQL of the ready replicas, so that it is learned from the past at once;
             None: from what is seen from now on.
+        ramp: how a pod warms up once it is Ready.
         lead_s: until a replica that is asked for now is warm; None: it is learned.
         payback_s: beyond that, until it would have paid for its start.
         safe_qps: what gateways admit when they have not heard of us for long; None: it is derived.
@@ -75,6 +76,7 @@ class Policy:
     trust: TrustRules = field(default_factory=TrustRules)
     events: tuple[AnnouncedEvent, ...] = ()
     slo: Slo = field(default_factory=Slo)
+    ramp: Ramp = WARM_AT_ONCE
     lead_s: float | None = None
     payback_s: float = 90.0
     limit: LimitPolicy = field(default_factory=LimitPolicy)

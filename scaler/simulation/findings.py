@@ -121,11 +121,10 @@ def _floor_only(contest: Contest) -> str:
 
 
 def _trust(contest: Contest) -> str:
-    ours = contest.setting.ours
-    benched = f"benched {share(ours.benched_share)} of the time"
+    benched = f"benched {share(contest.benched_share)} of the time"
     return (
-        f"The forecast held for {share(ours.coverage)} of the lead times; the model was "
-        f"{benched if ours.benched_share else 'never benched'}."
+        f"The forecast held for {share(contest.coverage)} of the lead times; the model was "
+        f"{benched if contest.benched_share else 'never benched'}."
     )
 
 

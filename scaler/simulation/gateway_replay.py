@@ -17,16 +17,19 @@ import numpy as np
 
 from forecaster.data.series import FloatArray
 from scaler.control.snapshot import ServiceView, Snapshot
-from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
-from scaler.decision.demand import NO_FORECAST
 from scaler.errors import ReplayError
 from scaler.limits.priority_classes import admitted, split
-from scaler.limits.published_limit import PublishedLimit, published_limit
-from scaler.limits.schedule import Fleet
+from scaler.limits.published_limit import PublishedLimit
 from scaler.policy.policy import Mode, Policy
-from scaler.simulation.contest import TIDEGATE, Contest
+from scaler.simulation.contest import (
+    TIDEGATE,
+    Contest,
+    ContestJob,
+    ContestSetting,
+    tidegate_contender,
+)
 from scaler.simulation.virtual_gateways import VirtualGateways
+from scaler.simulation.world import SimulatedService
 
 LONGEST_S = 3600.0
 # Some 5 us each: a service with more traffic is followed for a shorter time around its peak.
@@ -259,32 +262,26 @@ class _Counts:
         )
 
 
-def rate_limited(contest: Contest, policy: Policy) -> GatewayOutcome:
+def rate_limited(contest: Contest) -> GatewayOutcome:
     """Return what gateways make of the busiest part of a replay, by tidegate's limits."""
-    timing, demand = contest.setting.scene.timing, contest.setting.scene.demand
-    part = busiest(demand, timing.tick_s)
-    start = timing.start + part.start * timing.tick_s
-    traffic = GatewayTraffic(start, timing.tick_s, demand[part], equal_shares(policy))
-    limits = published_limits(contest, policy)
-    return gateway_replay(traffic, policy, lambda tick: limits(part.start + tick))
+    setting = contest.setting
+    scene, tick_s = setting.scene, setting.scene.timing.tick_s
+    part = busiest(scene.demand, tick_s)
+    shares = equal_shares(setting.policy)
+    traffic = GatewayTraffic(scene.now(part.start), tick_s, scene.demand[part], shares)
+    return gateway_replay(traffic, setting.policy, published_limits(setting, part).__getitem__)
 
 
-def published_limits(contest: Contest, policy: Policy) -> Callable[[int], PublishedLimit]:
-    """Return the limit that follows at each tick from the replicas that tidegate had ready."""
-    run, timing = contest.runs[TIDEGATE], contest.setting.scene.timing
-    capacity = contest.setting.policy.capacity.qps
-    settings = DecisionSettings(given_capacity(capacity), policy.scale, policy.limit)
-    long_ready_s = 3600.0
-
-    def limit_at(tick: int) -> PublishedLimit:
-        now, ready = timing.start + tick * timing.tick_s, int(run.ready[tick])
-        planned = int(run.replicas[min(tick + 1, len(run.replicas) - 1)])
-        demand = float(np.nan_to_num(contest.setting.scene.demand[tick]))
-        observation = Observation(now, demand, NO_FORECAST, float(ready))
-        decision = decide(observation, first_state(max(planned, 1), now), settings)
-        decision = replace(decision, plan=replace(decision.plan, replicas=planned))
-        fleet = Fleet((long_ready_s,) * ready, capacity)
-        least = policy.scale.min_replicas
-        return published_limit(decision, fleet, least, policy.limit, policy.classes)
-
-    return limit_at
+def published_limits(setting: ContestSetting, part: slice) -> list[PublishedLimit]:
+    """Return what tidegate publishes at each tick of a part: it runs once more, to keep it."""
+    job = ContestJob(TIDEGATE, setting.policy.scale.target_utilization)
+    tidegate, scene = tidegate_contender(setting, job), setting.scene
+    service = SimulatedService(scene, setting.net)
+    published: list[PublishedLimit] = []
+    for tick in range(part.stop):
+        service.begin(tick)
+        service.end(tick, tidegate.decide(tick, scene.now(tick), service))
+        assert tidegate.latest is not None
+        if tick >= part.start:
+            published.append(tidegate.latest.published_limit)
+    return published

@@ -102,9 +102,9 @@ def _rate_limits(found: GatewayOutcome | None) -> list[str]:
 
 def extent(contest: Contest) -> str:
     """Return what was replayed, in words."""
-    timing, model = contest.setting.scene.timing, contest.setting.scene.model
-    first = datetime.fromtimestamp(timing.start, UTC)
-    last = datetime.fromtimestamp(timing.start + timing.ticks * timing.tick_s, UTC)
+    scene = contest.setting.scene
+    timing, model = scene.timing, scene.model
+    first, last = (datetime.fromtimestamp(scene.now(t), UTC) for t in (0, scene.ticks))
     return (
         f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC in steps of {timing.tick_s:g} s; "
         f"{model.capacity_qps:,.4g} requests per second per replica; "
@@ -125,8 +125,8 @@ def record(contest: Contest, limited: GatewayOutcome | None = None) -> dict[str,
         ],
         "reasons": dict(contest.reasons),
         "trust": {
-            "coverage": contest.setting.ours.coverage,
-            "benched_share": contest.setting.ours.benched_share,
+            "coverage": contest.coverage,
+            "benched_share": contest.benched_share,
         },
         "rate_limits": gateway_findings.record(limited),
     }

@@ -1,131 +1,98 @@
-"""A simulated cluster with recorded demand: what the loop sees and does in a demonstration.
+"""Simulated services as ports of the control loop: what it sees and does in a demonstration.
 
-Nothing here decides: the loop does, as it would in a real cluster. Time is what it is told.
+Nothing here decides: the loop does, as it would in a real cluster. Time is what the loop says.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import numpy as np
-
-from forecaster.data.series import History, Series
+from forecaster.data.series import Series
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
-from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
-from scaler.policy.service_model import ServiceModel
-from scaler.simulation.replicas import SimulatedReplicas
-from scaler.simulation.service import RequestQueue
-
-DELAY_S, WINDOW_S = 15.0, 60.0
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class SimulatedService:
-    """One simulated service: its recorded demand, how it behaves, the autoscaler beside it."""
-
-    series: Series
-    model: ServiceModel
-    net: HPASpec
-    replicas: int
+from scaler.hpa.controller import HPASpec
+from scaler.simulation.world import Scene, SimulatedService
 
 
 class SimulatedCluster:
-    """Traffic and workloads of simulated services; see `loop.Traffic` and `loop.Workloads`.
+    """`TrafficSource` and `Workloads` of simulated services whose scenes begin together.
 
     Args:
-        inhabitants: the services.
-        start: seconds since the epoch.
+        services: of each item: its recorded history, its scene, and the autoscaler in it.
     """
 
-    def __init__(self, inhabitants: Sequence[SimulatedService], start: float) -> None:
-        self._homes = {
-            one.series.item_id: _ServiceLife(one, start, i) for i, one in enumerate(inhabitants)
+    def __init__(self, services: Mapping[str, tuple[Series, Scene, HPASpec]]) -> None:
+        self._series = {item: series for item, (series, _, _) in services.items()}
+        self._services = {
+            item: SimulatedService(scene, hpa) for item, (_, scene, hpa) in services.items()
         }
-        self._history = History(tuple(one.series for one in inhabitants))
+        self._limits = dict.fromkeys(services, math.inf)
+        self._tick = -1
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
-        return [self._heard(ask, now) for ask in asks]
+    def service(self, item_id: str) -> SimulatedService:
+        return self._services[item_id]
+
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+        """Live until ``now``, and return what the metrics say then."""
+        self._live_until(now)
+        return [self._measured(query, now) for query in queries]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
     ) -> list[Series | str]:
-        end = datetime.fromtimestamp(now - DELAY_S, UTC)
-        return [self._history[item].between(end - length, end) for item, _ in queries]
+        found: list[Series | str] = []
+        for item, _ in queries:
+            delay_s = self._services[item].scene.timing.query_delay_s
+            series = self._series[item]
+            known = math.floor((now - delay_s - float(series.stamps[0])) / _step_s(series))
+            end = series.start + (known + 1) * series.step
+            found.append(series.between(end - length, end))
+        return found
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
-        for home in self._homes.values():
-            home.live_until(now)
-        return {one.policy.item_id: self._homes[one.policy.item_id].workload() for one in watched}
+    def observe(
+        self,
+        watched: Sequence[WatchedPolicy],
+        now: float,  # noqa: ARG002
+    ) -> Mapping[str, Workload | str]:
+        return {
+            one.policy.item_id: self._services[one.policy.item_id].workload() for one in watched
+        }
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
-        """Carry plans out; the autoscaler beside them acts on them at its next look."""
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
+        """Carry plans out; the autoscaler beside them acts on them at its next sync."""
         enforced = {}
         for view in views:
-            if view.decision is not None:
-                self._homes[view.item_id].floor = view.decision.plan.replicas
+            if view.decision is not None and view.published_limit is not None:
+                self._services[view.item_id].floor = view.decision.plan.replicas
+                self._limits[view.item_id] = view.published_limit.limit.qps
                 enforced[view.item_id] = Condition(ConditionKind.READY, True, "Enforcing")
         return enforced
 
-    def _heard(self, ask: TrafficQuery, now: float) -> ServiceMetrics:
-        series = self._history[ask.item_id]
-        step = series.step.total_seconds()
-        first = math.floor((ask.since - series.stamps[0]) / step) + 1
-        last = math.floor((now - DELAY_S - series.stamps[0]) / step)
+    def _live_until(self, now: float) -> None:
+        """Serve all ticks that are over, and begin the one that is now."""
+        while True:
+            scene = next(iter(self._services.values())).scene
+            if self._tick + 1 >= scene.ticks or scene.now(self._tick + 1) > now:
+                return
+            for item, service in self._services.items():
+                if self._tick >= 0:
+                    service.end(self._tick, self._limits[item])
+                service.begin(self._tick + 1)
+            self._tick += 1
+
+    def _measured(self, query: TrafficQuery, now: float) -> ServiceMetrics:
+        series, service = self._series[query.item_id], self._services[query.item_id]
+        step, start = _step_s(series), float(series.stamps[0])
+        first = math.floor((query.since - start) / step) + 1
+        last = math.floor((now - service.scene.timing.query_delay_s - start) / step)
         places = range(max(first, 0), min(last, len(series) - 1) + 1)
         samples = tuple((float(series.stamps[k]), float(series.values[k])) for k in places)
-        return ServiceMetrics(self._homes[ask.item_id].observed, samples)
+        latency = service.latency_s(self._tick) if query.slo_query is not None else None
+        return ServiceMetrics(service.observed_qps(self._tick), samples, latency)
 
 
-class _ServiceLife:
-    """One service, living from tick to tick of its autoscaler."""
-
-    def __init__(self, one: SimulatedService, start: float, seed: int) -> None:
-        self._one, self._now = one, start
-        self._cluster = SimulatedReplicas(one.model, one.replicas, np.random.default_rng(seed))
-        self._service = RequestQueue(one.model)
-        self._hpa = HPA(one.net)
-        self._seen: list[float] = []
-        self.floor = one.net.min_replicas
-        self.observed = math.nan
-
-    def live_until(self, now: float) -> None:
-        tick_s = self._one.net.sync_s
-        while self._now + tick_s <= now:
-            warm = self._cluster.warm(self._now)
-            fresh = self._demand(self._now + tick_s)
-            tick = self._service.tick(fresh, warm * self._one.model.saturation_qps, tick_s)
-            self._now += tick_s
-            self._seen.append(tick.offered)
-            window = round(WINDOW_S / tick_s)
-            late = round(DELAY_S / tick_s)
-            known = self._seen[-window - late : len(self._seen) - late]
-            self.observed = float(np.mean(known)) if known else math.nan
-            self._scale(min(tick.offered, tick.saturation))
-            del self._seen[: -window - late]
-
-    def _scale(self, served: float) -> None:
-        spec = self._hpa.spec
-        cluster, reading = self._cluster, None
-        if not math.isnan(self.observed) and cluster.ready:
-            utilization = spec.metric is MetricKind.UTILIZATION
-            total = served / self._one.model.capacity_qps if utilization else self.observed
-            reading = Reading(total, cluster.ready, cluster.starting)
-        scaled = self._hpa.sync(self._now, cluster.replicas, reading, floor=self.floor)
-        cluster.scale(self._now, scaled.replicas)
-
-    def _demand(self, stamp: float) -> float:
-        """Return the demand up to a moment: of the sample whose step it lies in."""
-        series = self._one.series
-        step = series.step.total_seconds()
-        place = math.ceil((stamp - float(series.stamps[0])) / step)
-        value = float(series.values[min(max(place, 0), len(series) - 1)])
-        return 0.0 if math.isnan(value) else value
-
-    def workload(self) -> Workload:
-        ready, due = self._cluster.ages(self._now)
-        return Workload(self._cluster.replicas, ready, due, floor=self.floor)
+def _step_s(series: Series) -> float:
+    return series.step.total_seconds()

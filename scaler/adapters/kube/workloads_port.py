@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scaler.adapters.call_budget import CallBudget
+from scaler.control.checkpoint import to_plain
 from scaler.control.cluster_port import (
     Cluster,
     FloorOutcome,
@@ -27,7 +28,6 @@ from scaler.control.conditions import policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView, with_condition
-from scaler.decision.lead_time import lead_time_s
 from scaler.decision.trust import Standing
 from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.hpa.floor_ownership import (
@@ -86,31 +86,25 @@ class ClusterWorkloads:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
+    def observe(
+        self,
+        watched: Sequence[WatchedPolicy],
+        now: float,  # noqa: ARG002
+    ) -> Mapping[str, Workload | str]:
         """Return each service's replicas, or why they are not known."""
         this = self._round(SEEN_S)
-        found = self._pool.map(lambda one: self._seen(one.policy, now, this), watched)
+        found = self._pool.map(lambda one: self._seen(one.policy, this), watched)
         return {one.policy.item_id: was for one, was in zip(watched, found, strict=True)}
 
-    def _seen(self, policy: Policy, now: float, this: CallBudget) -> Workload | str:
+    def _seen(self, policy: Policy, this: CallBudget) -> Workload | str:
         try:
             with _asking(this):
                 seen = self._cluster.observe(target_of(policy))
         except ClusterError as error:
             return str(error)
-        start_ups = tuple(
-            max(pod.ready_at - pod.created_at, 0.0) for pod in seen.pods if pod.ready_at is not None
-        )
-        usual = lead_time_s(start_ups)
-        return Workload(
-            replicas=len(seen.pods),
-            ready_s=tuple(max(now - ready, 0.0) for ready in seen.ready_at),
-            due_in_s=tuple(created + usual - now for created in seen.starting_at),
-            floor=seen.autoscaler.min_replicas,
-            start_ups=start_ups,
-        )
+        return Workload(seen.pods, seen.autoscaler.min_replicas)
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
         """Let every plan stand that is to be enforced; return what became of each."""
         if not self._leadership.leads():
             return {}
@@ -277,7 +271,7 @@ class ClusterWorkloads:
                 *with_condition(view.conditions, condition),
                 *spec_incomplete(kept.warnings),
             ),
-            published=view.checkpoint if decision is not None else kept.published,
+            published=to_plain(view.checkpoint) if view.checkpoint is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)
 

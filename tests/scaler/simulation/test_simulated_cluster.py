@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from forecaster.data.series import Series, utc
-from scaler.adapters.simulated_cluster import SimulatedCluster
 from scaler.control.ports import TrafficQuery, WatchedPolicy
 from scaler.control.snapshot import ServiceView
 from scaler.decision.capacity import given_capacity
@@ -20,6 +19,7 @@ from scaler.limits.published_limit import published_limit
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Policy
 from scaler.policy.service_model import ServiceModel
+from scaler.simulation.simulated_cluster import SimulatedCluster
 from scaler.simulation.world import Scene
 
 BEGIN = utc("2026-03-02T00:00:00Z")

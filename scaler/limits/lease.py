@@ -31,9 +31,9 @@ MAX_QPS = 1e9
 MAX_AGE_S = 7 * 24 * 3600.0
 # A map of HAProxy has whole seconds, so a lease is valid for at least one of them.
 LEAST_VALID_S = 1.0
-# Ten questions a second from each gateway are the most that is ever of use; reports cover an hour
-# at most.
-LEAST_REFRESH_S, MAX_REFRESH_S = 0.1, 3600.0
+# Ten questions a second from each gateway are the most that is ever of use; a wait for news is cut
+# short by whatever stands between a gateway and the endpoint.
+LEAST_REFRESH_S, MAX_REFRESH_S = 0.1, 300.0
 
 
 class LeaseStage(StrEnum):

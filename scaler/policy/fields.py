@@ -218,11 +218,10 @@ ModelName = Annotated[
     ),
     _schema("string", maxLength=100),
 ]
-# RFC 9110, 5.1 and 5.5: a field's name is a token, its value has no blanks around it. Of that the
-# printable part, which no proxy changes.
+# RFC 9110, 5.1 and 5.5, allows more in a name, and in a value; proxies drop or change that.
 HeaderName = Annotated[
     str,
-    _label(128, r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "the name of a header field"),
+    _label(128, "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?", "letters, digits and '-'"),
     _schema("string", minLength=1, maxLength=128),
 ]
 HeaderValue = Annotated[

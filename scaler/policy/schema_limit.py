@@ -119,7 +119,9 @@ class LeaseSection(Section):
     @classmethod
     def _often_enough(cls, value: float) -> float:
         if not LEAST_REFRESH_S <= value <= MAX_REFRESH_S:
-            raise ValueError(f"must be from {LEAST_REFRESH_S * 1000:g}ms to {MAX_REFRESH_S:g}s")
+            raise ValueError(
+                f"must be from {LEAST_REFRESH_S * 1000:g}ms to {MAX_REFRESH_S / 60:g}m"
+            )
         return value
 
 

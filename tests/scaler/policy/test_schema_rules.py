@@ -202,7 +202,7 @@ def test_guarantees_that_just_fit_are_taken():
         ),
         pytest.param(
             "lease: {refresh: 50ms}",
-            'spec.limit.lease.refresh: must be from 100ms to 3600s (got "50ms", line 7)',
+            'spec.limit.lease.refresh: must be from 100ms to 5m (got "50ms", line 7)',
             id="questions without a break",
         ),
         pytest.param(
@@ -221,7 +221,7 @@ def test_guarantees_that_just_fit_are_taken():
         ),
         pytest.param(
             "classes: [{name: a, priority: 0, match: {header: 'x tier'}}]",
-            "spec.limit.classes[0].match.header: must be the name of a header field, 128 "
+            "spec.limit.classes[0].match.header: must be letters, digits and '-', 128 "
             'characters at most (got "x tier", line 7)',
             id="no header",
         ),

@@ -19,7 +19,7 @@ import numpy as np
 from forecaster.data.series import Block, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss, wape
-from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, backtest_origins, cut_cases, track_of
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cut_cases, track_of
 from forecaster.features.anchors import Timing
 from forecaster.models.config import MEDIAN
 from forecaster.models.conformal import calibrated
@@ -151,11 +151,11 @@ def _origins(
     if begin is not None:
         first = max(first, -((series.start - begin) // series.step))
     origins = backtest_origins(series, first, timing)
-    if len(origins) < LEAST_WINDOWS:
+    if len(origins) < MIN_WINDOWS:
         raise HistoryError(
             f"{series.item_id}: {len(origins)} origins lie between "
             f"{series.start + first * series.step} and {series.end}, but a backtest needs "
-            f"{LEAST_WINDOWS}; give it later history, or an earlier start"
+            f"{MIN_WINDOWS}; give it later history, or an earlier start"
         )
     return origins
 

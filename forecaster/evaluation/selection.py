@@ -16,7 +16,7 @@ import numpy as np
 from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
-from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, ItemCases, boundaries, prepare
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, boundaries, prepare
 from forecaster.features.windows import Windows
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
@@ -91,10 +91,10 @@ def _refuse_constant(history: History) -> None:
 
 def _require_known(joined: Windows) -> None:
     known = int(np.isfinite(joined.target).sum(axis=0).min())
-    if known < LEAST_WINDOWS:
+    if known < MIN_WINDOWS:
         raise HistoryError(
             f"only {known} of {len(joined)} training windows know what happened at each step, but "
-            f"{LEAST_WINDOWS} are needed; fetch a span with fewer gaps"
+            f"{MIN_WINDOWS} are needed; fetch a span with fewer gaps"
         )
 
 

@@ -24,7 +24,7 @@ from forecaster.models.naive import Naive, naive_forecasts
 CALIBRATION_MINUTES = 5  # between calibration origins
 TEST_MINUTES = 15  # between origins of a backtest
 # Fewer windows than these calibrate or judge nothing: a level of 0.99 needs more than a handful.
-LEAST_WINDOWS = 20
+MIN_WINDOWS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
             f"the history has a step of {history.step}, but the model's is {model.step}; "
             f"resample the history or train with --step {int(history.step.total_seconds())}s"
         )
-    share = min(max(config.max_windows // len(history), LEAST_WINDOWS), config.max_windows // 4 + 1)
+    share = min(max(config.max_windows // len(history), MIN_WINDOWS), config.max_windows // 4 + 1)
     for series in history:
         yield _parts(series, config, share)
 
@@ -108,10 +108,10 @@ def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
 def _parts(series: Series, config: TrainConfig, most: int) -> ItemCases:
     origins = _origins(series, config, most)
     for part, found in origins.items():
-        if len(found) < LEAST_WINDOWS:
+        if len(found) < MIN_WINDOWS:
             raise HistoryError(_too_short(series, config, part, len(found)))
         known = _known_ahead(series, found, config.model.prediction_length)
-        if known.sum() < LEAST_WINDOWS:
+        if known.sum() < MIN_WINDOWS:
             raise HistoryError(_too_unknown(series, part, found, int(known.sum())))
         origins[part] = found[known]
     # A track that ends where the test part begins: not even which of a day's moments are its peaks
@@ -138,7 +138,7 @@ def _origins(series: Series, config: TrainConfig, most: int) -> dict[str, Indice
     first = int(np.isfinite(series.values).argmax()) + timing.warm_up
     possible = len(origins_between(first, calibrate, timing, 1))
     # Off the beat, but never so sparse that too few are left.
-    dense = min(off_beat(math.ceil(possible / most), timing), max(possible // LEAST_WINDOWS, 1))
+    dense = min(off_beat(math.ceil(possible / most), timing), max(possible // MIN_WINDOWS, 1))
     sparse = off_beat(timing.samples(CALIBRATION_MINUTES), timing)
     return {
         "train": origins_between(first, calibrate, timing, dense),
@@ -157,7 +157,7 @@ def _known_ahead(series: Series, origins: Indices, ahead: int) -> npt.NDArray[np
 def _too_short(series: Series, config: TrainConfig, part: str, found: int) -> str:
     return (
         f"{series.item_id}: {len(series)} samples ({len(series) * series.step}) leave {found} "
-        f"windows for the {part} part, but {LEAST_WINDOWS} are needed; give it "
+        f"windows for the {part} part, but {MIN_WINDOWS} are needed; give it "
         f"{_days_needed(series, config)} days, a shorter --prediction-length, or leave the item "
         "out: a model trained on others can forecast it"
     )
@@ -171,7 +171,7 @@ def _days_needed(series: Series, config: TrainConfig) -> int:
         values[:late] = np.nan
         enough = Series(series.item_id, series.start, series.step, values)
         parts = _origins(enough, config, config.max_windows)
-        if min(len(found) for found in parts.values()) >= LEAST_WINDOWS:
+        if min(len(found) for found in parts.values()) >= MIN_WINDOWS:
             return days
     raise AssertionError("some number of days is enough")
 
@@ -180,6 +180,6 @@ def _too_unknown(series: Series, part: str, origins: Indices, known: int) -> str
     first, last = (series.start + int(at + 1) * series.step for at in (origins[0], origins[-1]))
     return (
         f"{series.item_id}: only {known} windows of the {part} part, {first} to {last}, have a "
-        f"known sample, but {LEAST_WINDOWS} are needed; fetch what is missing, or leave the item "
+        f"known sample, but {MIN_WINDOWS} are needed; fetch what is missing, or leave the item "
         "out: a model trained on others can forecast it"
     )

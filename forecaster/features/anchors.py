@@ -39,7 +39,7 @@ RATIO_FLOOR = 0.02
 # The noise scale never falls below this share of the day's mean: a constant series has no error.
 SCALE_FLOOR = 1e-3
 # QPS too small for any service (a request in thirty years); it only keeps 0 / 0 apart.
-LEAST_QPS = np.float32(1e-9)
+MIN_QPS = np.float32(1e-9)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def follow(values: npt.ArrayLike, timing: Timing, *, tail: int | None = None) ->
     block = history[:, first:]
     daily = smoothing.ewma(block, timing.day)
     lines = _lines(history, first, daily, timing)
-    floor = np.fmax(SCALE_FLOOR * daily, LEAST_QPS)
+    floor = np.fmax(SCALE_FLOOR * daily, MIN_QPS)
     weights, said = _weights(lines, floor)
     lead = timing.middle
     error_middle = np.full_like(block, np.nan)
@@ -240,7 +240,7 @@ def _lines(history: Block, first: int, daily: Block, timing: Timing) -> AnchorLi
     """Return every anchor's gain and shift at every sample from ``first`` on."""
     block, filled = history[:, first:], _filled(history, first)
     profiles = _profiles(history, first, timing)
-    floor = RATIO_FLOOR * daily + LEAST_QPS
+    floor = RATIO_FLOOR * daily + MIN_QPS
     levels = {0: filled} | {span: smoothing.ewma(block, span) for span in (3, 10, 30)}
     raised = {span: level + floor for span, level in levels.items()}
     gains = np.empty((len(SHAPED), *block.shape), dtype=np.float32)

@@ -13,7 +13,7 @@ from forecaster.data.series import Block
 
 NAN = np.float32(np.nan)
 # An average whose samples weigh less, 69 spans back, is lost: their products would leave float32.
-LEAST_WEIGHT = 1e-30
+MIN_WEIGHT = 1e-30
 # Samples per product with a small matrix: 4 times as fast as a recursion sample by sample.
 CHUNK = 32
 # Chunks per product: above 2**18 multiplications OpenBLAS would start threads, which wait for each
@@ -46,7 +46,7 @@ def ewma(values: Block, span: float) -> Block:
     total = _decaying_sum(np.where(known, flat, np.float32(0)), span)
     weight = np.tile(whole, (len(flat), 1))
     weight[gaps] = _decaying_sum(known[gaps].astype(np.float32), span)
-    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > LEAST_WEIGHT)
+    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > MIN_WEIGHT)
     return mean.reshape(values.shape)
 
 

@@ -21,7 +21,7 @@ from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, RECE
 from forecaster.models.config import MEDIAN, ModelConfig
 
 # A mix may prefer an anchor that the blend has given up; this is the least it starts from.
-LEAST_WEIGHT = 1e-4
+MIN_WEIGHT = 1e-4
 # expm1(6) = 402 noise scales: beyond, an anchor has nothing to say.
 LARGEST_LOG = 6.0
 
@@ -66,7 +66,7 @@ class DeviationLSTM(nn.Module):
         x = F.silu(self.from_window(window)[:, None] + self.from_step(horizon))
         x = x + F.silu(self.between(self.dropout(x)))  # (batch, horizon, hidden)
         out = self.out(x)
-        prior = context[:, -ANCHOR_COUNT:].clamp(min=LEAST_WEIGHT).log()
+        prior = context[:, -ANCHOR_COUNT:].clamp(min=MIN_WEIGHT).log()
         mix = (out[..., :ANCHOR_COUNT] + prior[:, None]).softmax(dim=-1)
         anchors = expand(horizon[..., :ANCHOR_COUNT])
         median = (mix * anchors).sum(dim=-1) + out[..., ANCHOR_COUNT]

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from forecaster.evaluation.metrics import Array
 
-MOST_POINTS = 1500
+MAX_POINTS = 1500
 
 
-def thinned(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.int64]:
+def thinned(values: Array, most: int = MAX_POINTS) -> npt.NDArray[np.int64]:
     """Return the places of at most ``most`` points, ascending, that draw the same line.
 
     Of each bucket of samples, the lowest and the highest are kept; of one without any known

@@ -33,7 +33,7 @@ from forecaster.plots.style import (
 from forecaster.plots.thinning import thinned
 from forecaster.plots.words import label
 
-MOST_ITEMS = 6
+MAX_ITEMS = 6
 ROW_HEIGHT = 190
 MARKS = {
     Kind.PROMOTION.value: (GREEN, "diamond"),
@@ -57,7 +57,7 @@ def traffic_overview(
         findings: what the quality pass repaired is marked on the line.
         events: what is known to have happened is marked above it.
     """
-    shown = history.series[:MOST_ITEMS]
+    shown = history.series[:MAX_ITEMS]
     drawn = make_subplots(
         rows=len(shown),
         shared_xaxes=True,

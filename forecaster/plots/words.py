@@ -20,7 +20,7 @@ NAMES = {
     SEASONAL_WEEK: "same time last week",
     LAST_VALUE: "last value",
 }
-LONGEST_LABEL = 48
+MAX_LABEL = 48
 
 
 def name_of(candidate: str) -> str:
@@ -51,7 +51,7 @@ def label(text: str) -> str:
     >>> label("<b>shop</b>")
     '&lt;b&gt;shop&lt;/b&gt;'
     """
-    if len(text) > LONGEST_LABEL:
-        half = LONGEST_LABEL // 2
+    if len(text) > MAX_LABEL:
+        half = MAX_LABEL // 2
         text = f"{text[: half - 1]}…{text[-half:]}"
     return escape(text, quote=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scaler.limits.gcra import Verdict, admit, rescaled
 
 # Below it, one request in thirty years: nothing passes.
-LEAST_QPS = 1e-9
+MIN_QPS = 1e-9
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Bucket:
 
         What is above a smaller bucket's brim is forgotten, or nothing would pass until it drained.
         """
-        interval_s = 1 / qps if qps > LEAST_QPS else math.inf
+        interval_s = 1 / qps if qps > MIN_QPS else math.inf
         if interval_s != self.interval_s:
             self.tat = rescaled(self.tat, now, self.interval_s, interval_s)
             self.interval_s = interval_s

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from scaler.gateway.buckets import Bucket
 
-MOST_RATES = 1000
+MAX_RATES = 1000
 # Upper bounds in requests per second: 64 of them, each a quarter above the one before.
 BOUNDS = tuple(float(f"{0.01 * 1.25**i:.4g}") for i in range(64))
 
@@ -91,7 +91,7 @@ def reported(rates: list[float]) -> dict[str, object]:
     """Return the rates as a report has them: one by one, or how many clients sent how much."""
     if not rates:
         return {}
-    if len(rates) <= MOST_RATES:
+    if len(rates) <= MAX_RATES:
         return {"client_rates": [round(rate, 4) for rate in rates]}
     counts = [0] * len(BOUNDS)
     for rate in rates:

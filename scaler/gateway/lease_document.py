@@ -16,8 +16,8 @@ from scaler.limits.schedule import LimitStep
 
 SCHEMA = 1
 # A lease of so many bytes is no lease.
-MOST_BYTES = 1 << 20
-MOST_CLASSES = 64
+MAX_BYTES = 1 << 20
+MAX_CLASSES = 64
 _Json = Mapping[str, object]
 
 
@@ -85,8 +85,8 @@ def read_lease(body: bytes, service: str) -> LeaseDocument:
     Raises:
         LeaseRefusedError: it is cut off, of another schema or service, or says what cannot be.
     """
-    if len(body) > MOST_BYTES:
-        raise LeaseRefusedError(f"{len(body)} bytes are no lease; it has {MOST_BYTES} at most")
+    if len(body) > MAX_BYTES:
+        raise LeaseRefusedError(f"{len(body)} bytes are no lease; it has {MAX_BYTES} at most")
     try:
         said = json.loads(body, parse_constant=_not_a_number)
     except (ValueError, RecursionError) as error:
@@ -118,9 +118,9 @@ def _terms(said: _JsonFields, service: str) -> LeaseDocument:
         epoch=said.text("epoch"),
     )
     classes = tuple(_class(one) for one in said.all("classes"))
-    if len({one.name for one in classes}) != len(classes) or len(classes) > MOST_CLASSES:
+    if len({one.name for one in classes}) != len(classes) or len(classes) > MAX_CLASSES:
         names = [one.name for one in classes]
-        raise LeaseRefusedError(f"classes are {names}, but must be unique, {MOST_CLASSES} at most")
+        raise LeaseRefusedError(f"classes are {names}, but must be unique, {MAX_CLASSES} at most")
     if not 0 < said.number("refresh_s") <= lease.valid_for_s:
         raise LeaseRefusedError(f"refresh_s is {said.get('refresh_s')}, not in (0, valid_for_s]")
     return LeaseDocument(

@@ -29,7 +29,7 @@ from scaler.limits.lease import HeldLease, Lease, LeaseStage, limit_at, received
 
 NAMELESS = ""
 # What a report may say was counted over.
-LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.001, 3600.0
+MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,12 @@ class LimiterSettings:
     instance: str
     fail_open: bool = True
     dry_run: bool = False
-    most_clients: int = 10_000
+    max_clients: int = 10_000
     client_window_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.most_clients < 1:
-            raise ValueError(f"most_clients is {self.most_clients}, but it must be >= 1")
+        if self.max_clients < 1:
+            raise ValueError(f"most_clients is {self.max_clients}, but it must be >= 1")
         if not 0 < self.client_window_s < math.inf:
             raise ValueError(f"client_window_s is {self.client_window_s}, but must be > 0")
 
@@ -105,7 +105,7 @@ class LeaseLimiter:
         self._held: HeldLease | None = None
         self._gates = ClassBuckets()
         self._tuned_until = -math.inf
-        self._callers = ClientRates(settings.most_clients, settings.client_window_s)
+        self._callers = ClientRates(settings.max_clients, settings.client_window_s)
         self._recent, self._total = RequestCounts(), RequestCounts()
         self._reported_at: float | None = None
 
@@ -145,7 +145,7 @@ class LeaseLimiter:
             return True
         if (
             self._held
-            and sent_at < self._held.heard_s
+            and sent_at < self._held.confirmed_s
             and held.lease.epoch != self._held.lease.epoch
         ):
             return False
@@ -158,8 +158,8 @@ class LeaseLimiter:
 
     def renew(self, sent_at: float) -> None:
         """Hold the lease as if it had just come: the server said at ``sent_at`` that it is true."""
-        if self._held and sent_at > self._held.heard_s:
-            self._held = replace(self._held, heard_s=sent_at)
+        if self._held and sent_at > self._held.confirmed_s:
+            self._held = replace(self._held, confirmed_s=sent_at)
             self._tuned_until = -math.inf
 
     def admit(
@@ -195,7 +195,7 @@ class LeaseLimiter:
         return {
             "instance": self.settings.instance,
             **held,
-            "interval_s": min(max(now - since, LEAST_INTERVAL_S), MOST_INTERVAL_S),
+            "interval_s": min(max(now - since, MIN_INTERVAL_S), MAX_INTERVAL_S),
             **counted.reported(),
             **reported(self._callers.rates(now)),
         }
@@ -271,7 +271,7 @@ class LeaseLimiter:
         if math.isfinite(limit):
             self._gates.tune(self._terms, limit, now)
         edges = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
-        self._tuned_until = self._held.heard_s + min(
+        self._tuned_until = self._held.confirmed_s + min(
             (edge for edge in edges if edge > age_s), default=math.inf
         )
 

@@ -25,7 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Reader = Callable[[Scope], str | None]
 
 # What the endpoint takes for a name.
-MOST_NAME = 128
+MAX_NAME = 128
 
 
 def by_header(name: str) -> Reader:
@@ -170,7 +170,7 @@ class TidegateLimit:
         """Made when it is first needed: a worker may be forked after this was made."""
         name = re.sub(r"[^A-Za-z0-9._:-]", "-", self._instance)
         ours = f"-{os.getpid()}"
-        instance = name[: MOST_NAME - len(ours)].lstrip("._:-") + ours
+        instance = name[: MAX_NAME - len(ours)].lstrip("._:-") + ours
         return LeaseLimiter(
             LimiterSettings(
                 self._service, instance, fail_open=self._fail_open, dry_run=self._dry_run

@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 3.0
 # Beyond the wait that was asked for, which the server may cut short.
-LONGEST_WAIT_S = 25.0
+MAX_WAIT_S = 25.0
 # Until a lease says how often to report.
 REFRESH_S = 1.0
 # After a change: others are often close behind, and one question is enough for all of them.
 SETTLING_S = 0.05
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 2.0
-LONGEST_RETRY_AFTER_S = 10.0
+MAX_RETRY_AFTER_S = 10.0
 
 
 class Poller:
@@ -73,7 +73,7 @@ class Poller:
         failures = 0
         while True:
             held, sent_at = self._etag, self._clock()
-            wait_s = LONGEST_WAIT_S if held else 0.0
+            wait_s = MAX_WAIT_S if held else 0.0
             answer = await self._ask(
                 client.get(
                     self._url,
@@ -157,7 +157,7 @@ class Poller:
             return self._refresh_s()
         most = min(FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10), LAST_BACKOFF_S)
         said = answer.headers.get("retry-after", "") if answer is not None else ""
-        least = min(float(said), LONGEST_RETRY_AFTER_S) if said.isdecimal() else 0.0
+        least = min(float(said), MAX_RETRY_AFTER_S) if said.isdecimal() else 0.0
         return least + most * self._rng.uniform(0.5, 1.0)
 
     def _authorization(self) -> dict[str, str]:

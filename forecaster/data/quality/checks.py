@@ -13,7 +13,7 @@ from forecaster.data.quality.values import Action, RawSeries, Rule
 from forecaster.data.series import FloatArray
 
 RELATIVE_BEFORE = 10**8  # 1973: smaller stamps count from the start of a recording
-MOST_SLOTS_PER_SAMPLE = 1_000  # a single stray stamp must not cost gigabytes
+MAX_SLOTS_PER_SAMPLE = 1_000  # a single stray stamp must not cost gigabytes
 
 
 def check_clock(raw: RawSeries, sheet: Sheet, now: datetime | None) -> None:
@@ -60,7 +60,7 @@ def check_step(raw: RawSeries, sheet: Sheet) -> None:
         sheet.add_all(Rule.STEP, Action.REFUSED, raw, message)
         return
     slots = int(distances.sum()) // sheet.seconds
-    if slots > MOST_SLOTS_PER_SAMPLE * max(len(raw.stamps), 100):
+    if slots > MAX_SLOTS_PER_SAMPLE * max(len(raw.stamps), 100):
         message = (
             f"{len(raw.stamps)} samples are spread over {slots} steps; "
             "a stamp far from the others is wrong: correct or remove it"

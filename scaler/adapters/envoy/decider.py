@@ -15,7 +15,7 @@ from scaler.limits.descriptors import (
     DescriptorReply,
     DescriptorStatus,
     questions,
-    replied,
+    reply_of,
 )
 
 LOG = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class RateLimitDecider:
     def decide(self, call: DescriptorCall) -> DescriptorReply:
         """Return what a call without a fault is told, and count what passes."""
         now = self._clock()
-        return replied([self._status(one, now) for one in questions(call)])
+        return reply_of([self._status(one, now) for one in questions(call)])
 
     def _status(self, question: DescriptorQuestion, now: float) -> DescriptorStatus:
         # No hits: Envoy counts when the response is done, and there is nothing to decide yet.

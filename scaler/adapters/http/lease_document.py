@@ -19,7 +19,7 @@ from scaler.control.snapshot import ServiceView
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
 from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
-from scaler.limits.lease import MAX_QPS, Lease, part_of
+from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
 from scaler.limits.priority_classes import ClassSplit, PriorityClass, split
 from scaler.limits.shares import Share
 
@@ -53,7 +53,7 @@ def acting_part(terms: LeaseContent) -> Json:
         0, terms.now.qps, terms.settings.valid_for_s, terms.now.steps, safe_qps,
         terms.settings.max_stale_s, terms.settings.then,
     )  # fmt: skip
-    own = part_of(whole, terms.share.qps, terms.instances)
+    own = lease_for_share(whole, terms.share.qps, terms.instances)
     part = own.qps / whole.qps if whole.qps else 0.0
     limit = published.limit
     cut = whole.qps / limit.qps if limit.qps else 1.0

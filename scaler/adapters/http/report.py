@@ -18,7 +18,7 @@ INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
 SAME = 0.1
 # Of one gateway's clients, to work out what is normal; a class of rates in a histogram always
 # counts at least once.
-MOST_POINTS = 1000
+MAX_POINTS = 1000
 _ETAG = re.compile(r'(?:W/)?"([0-9a-z]{1,32})-([0-9]{1,15})-([0-9]{1,10}(?:\.[0-9]{1,3})?)"')
 
 
@@ -98,14 +98,14 @@ def points_of(bounds: FloatArray, counts: FloatArray) -> FloatArray:
     [1.0, 1.0, 3.0]
     """
     middles = (bounds + np.concatenate(([0.0], bounds[:-1]))) / 2
-    scale = min(1.0, MOST_POINTS / max(counts.sum(), 1.0))
+    scale = min(1.0, MAX_POINTS / max(counts.sum(), 1.0))
     repeats = np.where(counts > 0, np.maximum(np.round(counts * scale), 1), 0).astype(int)
     return np.repeat(middles, repeats)
 
 
 def thinned(rates: FloatArray) -> FloatArray:
-    """Return at most `MOST_POINTS` of the rates, evenly over their ranks, the highest included."""
-    if len(rates) <= MOST_POINTS:
+    """Return at most `MAX_POINTS` of the rates, evenly over their ranks, the highest included."""
+    if len(rates) <= MAX_POINTS:
         return rates
-    ranks = np.linspace(0, len(rates) - 1, MOST_POINTS).round().astype(int)
+    ranks = np.linspace(0, len(rates) - 1, MAX_POINTS).round().astype(int)
     return np.asarray(np.sort(rates)[ranks])

@@ -60,7 +60,7 @@ class ShareLedger:
 
     @property
     def instances(self) -> int:
-        return len(self._shares.held)
+        return len(self._shares.shares)
 
     def knows(self, instance: str) -> bool:
         return instance in self._told
@@ -113,12 +113,12 @@ class ShareLedger:
         self._fold()
         for one in asked:
             self._hear(one)
-        before = {share.instance: share.booked_qps for share in self._shares.held}
+        before = {share.instance: share.booked_qps for share in self._shares.shares}
         reports = [self._report(one) for one in asked]
         after = assign(self._shares, self._now.qps, reports, now=now, policy=self._policy)
         if any(one.instance not in before for one in asked):
             self.state += 1  # everybody's fair share depends on how many there are
-        shares = {share.instance: share for share in after.held}
+        shares = {share.instance: share for share in after.shares}
         expires = now + self._policy.lease_s
         answers = []
         for one in asked:
@@ -127,9 +127,9 @@ class ShareLedger:
             self._until[one.instance] = expires
             if same:
                 # The version of now is not told: the one that it holds lives on instead.
-                shares[one.instance] = self._prolong(replace(share, handed=share.handed[:-1]))
+                shares[one.instance] = self._prolong(replace(share, grants=share.grants[:-1]))
             answers.append(Exchange(told, changed=told.etag != one.etag))
-        self._shares = replace(after, held=tuple(shares.values()))
+        self._shares = replace(after, shares=tuple(shares.values()))
         self.freed |= any(
             share.booked_qps < before.get(name, 0.0) for name, share in shares.items()
         )
@@ -225,27 +225,27 @@ class ShareLedger:
             return
         held = (
             self._prolong(share) if share.instance in self._prolonged else share
-            for share in self._shares.held
+            for share in self._shares.shares
         )  # fmt: skip
-        self._shares = replace(self._shares, held=tuple(held))
+        self._shares = replace(self._shares, shares=tuple(held))
         self._prolonged.clear()
 
     def _prolong(self, share: Share) -> Share:
         version = self._told[share.instance].held.version
-        older = tuple(handed for handed in share.handed if handed.version != version)
+        older = tuple(grant for grant in share.grants if grant.version != version)
         expires = self._until[share.instance]
-        return replace(share, handed=(*older, Grant(version, share.qps, expires)))
+        return replace(share, grants=(*older, Grant(version, share.qps, expires)))
 
     def _expire(self, now: float) -> None:
         """Forget the gateways whose leases have run out; the others may have what they had."""
         self._fold()
         held = tuple(
             share
-            for share in self._shares.held
-            if any(handed.expires_at > now for handed in share.handed)
+            for share in self._shares.shares
+            if any(grant.expires_at > now for grant in share.grants)
         )
-        if len(held) < len(self._shares.held):
-            self._shares = replace(self._shares, held=held)
+        if len(held) < len(self._shares.shares):
+            self._shares = replace(self._shares, shares=held)
         alive = {share.instance for share in held}
         gone = (self._said.keys() | self._told.keys()) - alive
         for instance in gone:

@@ -12,7 +12,7 @@ from forecaster.adapters.exact_json import json_bytes, plain_object
 from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.backtest import SERVED, Score, _mean_score, _score, backtest, beats_all
-from forecaster.evaluation.splits import LEAST_WINDOWS, boundaries
+from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
 from forecaster.models.forecaster import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
 from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
@@ -158,7 +158,7 @@ def test_a_start_before_the_first_day_waits_for_it(forecaster, history):
 def test_too_little_later_history_is_refused_with_the_fix(forecaster, history, hours):
     first = boundaries(14 * DAY, TINY)[1]
     short = History((changed(history.series[1], lambda values: values[: first + 12 * hours]),))
-    expected = rf"shop/search: {max(4 * hours - 2, 0)} origins lie between .* needs {LEAST_WINDOWS}"
+    expected = rf"shop/search: {max(4 * hours - 2, 0)} origins lie between .* needs {MIN_WINDOWS}"
     with pytest.raises(HistoryError, match=expected + "; give it later history"):
         backtest(forecaster, short)
 

@@ -13,7 +13,7 @@ from forecaster.data.series import History, Series, utc
 from forecaster.errors import HistoryError
 from forecaster.evaluation import splits
 from forecaster.evaluation.splits import (
-    LEAST_WINDOWS,
+    MIN_WINDOWS,
     backtest_origins,
     boundaries,
     cut_cases,
@@ -176,14 +176,14 @@ def test_whatever_the_length_it_is_prepared_or_told_what_it_needs(count, share):
         found = min(len(parts.train), len(parts.calibration))
     except HistoryError as error:
         needed = int(re.search(r"give it (\d+) days", str(error))[1])
-        found = LEAST_WINDOWS if needed > count else 0
-    assert found >= LEAST_WINDOWS
+        found = MIN_WINDOWS if needed > count else 0
+    assert found >= MIN_WINDOWS
 
 
 def test_too_short_says_who_how_long_and_what_to_do():
     message = refusal(days(1.5))
     assert message.startswith("shop/api: 432 samples (1 day, 12:00:00) leave 0 windows")
-    assert f"but {LEAST_WINDOWS} are needed" in message
+    assert f"but {MIN_WINDOWS} are needed" in message
     assert "shorter --prediction-length" in message
     assert "leave the item out" in message
 
@@ -247,5 +247,5 @@ def test_however_many_items_share_the_windows_each_keeps_enough():
     config = replace(CONFIG, max_windows=50)
     history = History(tuple(days(4 + i / 3, item_id=f"shop/{i}") for i in range(9)))
     found = [len(parts.train) for parts in prepare(history, config)]
-    assert min(found) >= LEAST_WINDOWS
-    assert max(found) < 2 * LEAST_WINDOWS
+    assert min(found) >= MIN_WINDOWS
+    assert max(found) < 2 * MIN_WINDOWS

@@ -10,8 +10,8 @@ from forecaster.features import smoothing
 from forecaster.features.anchors import (
     ANCHOR_COUNT,
     DAY_PROFILES,
-    LEAST_QPS,
     LEVEL_SPANS,
+    MIN_QPS,
     SCALE_FLOOR,
     SCALED,
     SHAPED,
@@ -170,8 +170,8 @@ def test_weights_are_the_errors_to_the_power_of_minus_six():
     ("row", "expected"),
     [
         pytest.param(STEADY, 7.0 * SCALE_FLOOR, id="steady: a thousandth of its level"),
-        pytest.param(SILENT, LEAST_QPS, id="silent: next to nothing"),
-        pytest.param(UNKNOWN, LEAST_QPS, id="unknown: next to nothing"),
+        pytest.param(SILENT, MIN_QPS, id="silent: next to nothing"),
+        pytest.param(UNKNOWN, MIN_QPS, id="unknown: next to nothing"),
     ],
 )
 def test_a_service_without_noise_has_a_noise_scale(row, expected):

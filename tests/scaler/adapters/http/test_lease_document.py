@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scaler.adapters.http.exchange import LeaseRequest
-from scaler.adapters.http.report import MOST_POINTS, NO_REPORT, GatewayReport, points_of, thinned
+from scaler.adapters.http.report import MAX_POINTS, NO_REPORT, GatewayReport, points_of, thinned
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 from tests.scaler.adapters.http.snapshots import snapshot, view
@@ -119,13 +119,13 @@ def test_what_a_gateway_wants_follows_from_its_report(report, wants):
 
 def test_every_bucket_of_a_histogram_counts_and_a_million_clients_stay_few_points():
     rates = points_of(np.array([2.0, 4.0, 400.0]), np.array([1e6, 1e5, 3.0]))
-    assert len(rates) <= MOST_POINTS + 3
+    assert len(rates) <= MAX_POINTS + 3
     assert rates.max() == 202.0
 
 
 def test_the_highest_rate_survives_thinning():
     rates = np.append(np.ones(9_999), 500.0)
-    assert len(thinned(rates)) == MOST_POINTS
+    assert len(thinned(rates)) == MAX_POINTS
     assert thinned(rates).max() == 500.0
 
 

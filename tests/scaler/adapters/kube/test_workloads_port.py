@@ -11,7 +11,7 @@ from scaler.control.conditions import not_decided
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import ConditionKind, ServiceView
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ClusterError, ClusterUnreachableError
@@ -84,7 +84,7 @@ class Leads:
 def view(qps=400.0, policy=POLICY, **changes):
     """A service that needs ten replicas at 400 QPS: 400 / (50 x 0.8)."""
     core = DecisionSettings(given_capacity(50.0), policy.scale)
-    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), first_state(2, NOW), core)
+    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), initial_state(2, NOW), core)
     made = ServiceView(policy=policy, at=NOW, replicas=4, ready=4, decision=decision)
     return replace(made, **changes)
 

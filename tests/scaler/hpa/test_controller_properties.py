@@ -104,7 +104,7 @@ def test_a_disabled_direction_moves_by_bounds_alone(spec, start, steps):
 
 
 @given(specs, st.integers(1, 80), steps)
-def test_stabilization_is_the_scan_over_all_earlier_wishes(spec, start, steps):
+def test_stabilization_equals_a_scan_over_all_earlier_recommendations(spec, start, steps):
     """Against the rule told plainly: every wish is kept, and all of a window are looked through."""
     now, wishes = 0, [(steps[0][0] if steps else 0, start)]
     seen = replay(spec, start, steps)[0]

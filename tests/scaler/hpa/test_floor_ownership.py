@@ -60,7 +60,7 @@ REVERTED = replace(RAISED, min_replicas=4, managers=("argocd",))
         ),
     ],
 )
-def test_what_is_written(seen, wished, write):
+def test_a_write_respects_the_users_floor_and_the_ceiling(seen, wished, write):
     assert write_for(FloorWish(TARGET, wished, policy_min=2), seen) == write
 
 
@@ -89,7 +89,7 @@ def test_a_floor_is_never_outside_the_users_bounds(wished, own, room, raised):
         pytest.param(replace(PLAIN, managers=()), True, "somebody", id="by nobody that is named"),
     ],
 )
-def test_who_reverted_a_floor(seen, held, manager):
+def test_the_manager_that_reverted_a_floor_is_named(seen, held, manager):
     assert seen.reverted_by(held=held) == manager
 
 
@@ -103,7 +103,7 @@ def test_who_reverted_a_floor(seen, held, manager):
         pytest.param(replace(PLAIN, min_replicas=8), True, id="a user's floor as high as that"),
     ],
 )
-def test_when_there_is_nothing_to_write(seen, done):
+def test_nothing_is_written_when_the_floor_is_applied_already(seen, done):
     assert stands(FloorWrite(8, 3, force=False), seen) is done
 
 
@@ -117,11 +117,11 @@ def test_when_there_is_nothing_to_write(seen, done):
         pytest.param(replace(RAISED, max_replicas=2), None, 2, id="within a lowered ceiling"),
     ],
 )
-def test_what_is_restored(seen, policy_min, floor):
+def test_the_users_floor_is_restored(seen, policy_min, floor):
     assert restored_floor(seen, policy_min) == floor
 
 
-def test_patience_grows_with_every_revert_and_ends_at_half_a_day():
+def test_the_backoff_doubles_with_every_revert_up_to_half_a_day():
     waits = [revert_backoff_s(reverts) for reverts in range(1, 40)]
 
     assert waits == sorted(waits)
@@ -141,6 +141,6 @@ def test_a_target_is_a_namespace_and_a_name(parts):
         Target(*parts)
 
 
-def test_a_wish_for_less_than_nothing_is_refused():
+def test_a_negative_desired_floor_is_refused():
     with pytest.raises(ValueError, match="at least 0 and 1"):
         FloorWish(TARGET, -1)

@@ -94,5 +94,5 @@ def test_the_default_behaviour_is_the_documented_one():
         pytest.param(300, PodSample(0, False, 30, 295, 15), False, id="old, ready once: it counts"),
     ],
 )
-def test_a_pod_is_set_aside_until_it_was_ready_for_a_whole_sample(now, pod, expected):
+def test_a_pod_counts_as_unready_until_it_was_ready_for_a_whole_sample(now, pod, expected):
     assert is_unready(pod, SPEC, now=now) is expected

@@ -141,11 +141,11 @@ from tests.scaler.policy.samples import bare, faults, text
         ),
     ],
 )
-def test_a_fault_is_told_by_path_rule_value_line_and_fix(written, expected):
+def test_a_fault_names_path_rule_value_line_and_fix(written, expected):
     assert faults(written) == [expected]
 
 
-def test_all_faults_of_a_document_are_told_at_once_in_order_of_lines():
+def test_all_faults_of_a_document_are_listed_at_once_in_order_of_lines():
     written = bare(
         "mode: Off\n"
         "demand: {risk: 2}\n"

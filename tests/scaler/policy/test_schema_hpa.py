@@ -32,7 +32,7 @@ def test_a_policy_without_an_autoscaler_has_none():
     assert accepted(text()).to_settings().hpa is None
 
 
-def test_what_a_manifest_leaves_out_is_what_the_api_server_fills_in():
+def test_a_manifest_has_the_defaults_of_the_api_server():
     assert spec_of() == HPASpec(1, 60, MetricKind.UTILIZATION, 0.8)
 
 
@@ -84,7 +84,7 @@ def test_a_direction_that_is_given_in_part_keeps_the_other_defaults():
     assert spec.scale_down.stabilization_s == DEFAULT_SCALE_DOWN.stabilization_s
 
 
-def test_the_workload_that_a_manifest_names_is_of_no_weight():
+def test_the_scale_target_of_a_manifest_is_ignored():
     assert spec_of("scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}") == spec_of()
 
 

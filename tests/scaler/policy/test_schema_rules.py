@@ -71,7 +71,7 @@ def events(*written: str) -> str:
         ),
     ],
 )
-def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, expected):
+def test_incomplete_redundant_or_contradictory_events_are_refused(written, expected):
     assert faults(written) == [expected]
 
 
@@ -113,7 +113,7 @@ def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, 
         ),
     ],
 )
-def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
+def test_events_may_overlap_in_one_zone_or_lie_apart_in_two(written):
     assert faults(written) == []
 
 
@@ -166,7 +166,7 @@ def test_a_limit_that_cannot_be_kept_is_refused(limit, expected):
     assert faults(text(f"limit: {body}")) == [expected]
 
 
-def test_guarantees_that_just_fit_are_taken():
+def test_guarantees_that_just_fit_are_accepted():
     limit = "limit: {classes: [{name: pay, priority: 0, guaranteed: 500}]}"  # 10 x 50
 
     assert faults(text(limit)) == []

@@ -162,8 +162,8 @@ def unforeseeable(events: Iterable[AnnouncedEvent], stamps: npt.ArrayLike) -> np
     at = np.asarray(stamps, dtype=np.float64)
     hidden = np.zeros(at.shape, dtype=np.bool_)
     for event in events:
-        for moment in (event.starts, event.ends):
-            hidden |= (at > moment) & (at - moment <= SETTLED_S)
+        for change in (event.starts, event.ends):
+            hidden |= (at > change) & (at - change <= SETTLED_S)
     return hidden
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaler.errors import ClusterAbsentError
-from scaler.hpa.floor_ownership import ORIGINAL, FloorWish, Refusal, Target
+from scaler.hpa.floor_ownership import ORIGINAL, DesiredFloor, Refusal, Target
 from tests.kube.objects import deployment, hpa, pod
 from tests.kube.waiting import eventually
 
@@ -36,7 +36,7 @@ def owners(playground):
 
 
 def test_a_floor_is_raised_with_the_users_own_kept_beside_it(cluster, playground, target):
-    outcome = cluster.set_floor(FloorWish(target, 8))
+    outcome = cluster.set_floor(DesiredFloor(target, 8))
 
     assert (outcome.floor, outcome.moved, outcome.refusal) == (8, True, None)
     assert floor(playground) == (8, "3")
@@ -44,7 +44,7 @@ def test_a_floor_is_raised_with_the_users_own_kept_beside_it(cluster, playground
 
 def test_a_raised_floor_moves_on_and_keeps_the_first_original(cluster, playground, target):
     for replicas in (8, 12, 5):
-        cluster.set_floor(FloorWish(target, replicas))
+        cluster.set_floor(DesiredFloor(target, replicas))
 
     assert floor(playground) == (5, "3")
 
@@ -57,32 +57,32 @@ def test_a_raised_floor_moves_on_and_keeps_the_first_original(cluster, playgroun
     ],
 )
 def test_a_floor_stays_within_the_users_bounds(cluster, playground, target, wished, stands):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
 
-    assert cluster.set_floor(FloorWish(target, wished)).floor == stands
+    assert cluster.set_floor(DesiredFloor(target, wished)).floor == stands
     assert floor(playground) == (stands, "3")
 
 
 def test_a_floor_that_need_not_be_raised_is_left_untouched(cluster, playground, target):
     before = playground.hpa()
 
-    assert not cluster.set_floor(FloorWish(target, 2)).moved
+    assert not cluster.set_floor(DesiredFloor(target, 2)).moved
     assert playground.hpa() == before
 
 
 def test_a_floor_that_stands_is_not_written_again(cluster, playground, target):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     before = playground.hpa()["metadata"]["resourceVersion"]
 
-    assert not cluster.set_floor(FloorWish(target, 8)).moved
+    assert not cluster.set_floor(DesiredFloor(target, 8)).moved
     assert playground.hpa()["metadata"]["resourceVersion"] == before
 
 
 def test_who_wrote_over_the_floor_is_named_and_has_the_last_word(cluster, playground, target, edit):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     edit(4, "argocd-controller")
 
-    outcome = cluster.set_floor(FloorWish(target, 9))
+    outcome = cluster.set_floor(DesiredFloor(target, 9))
 
     assert (outcome.refusal, outcome.manager) == (Refusal.CONTESTED, "argocd-controller")
     assert "ignoreDifferences" in outcome.message
@@ -90,22 +90,22 @@ def test_who_wrote_over_the_floor_is_named_and_has_the_last_word(cluster, playgr
 
 
 def test_a_revert_that_takes_the_annotation_too_is_noticed(cluster, playground, target):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     path = f"{playground.listing('horizontalpodautoscalers')}/shop"
     change = {"metadata": {"annotations": None}, "spec": {"minReplicas": 3}}
     playground.edit(path, change, "argocd-controller")
 
     # As soon as the watch tells of it: a floor that is remembered to stand is not read anew.
-    eventually(lambda: cluster.set_floor(FloorWish(target, 8)).manager == "argocd-controller")
+    eventually(lambda: cluster.set_floor(DesiredFloor(target, 8)).manager == "argocd-controller")
 
 
 def test_what_somebody_wrote_is_the_users_own_once_it_is_reclaimed(
     cluster, playground, target, edit
 ):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     edit(4)
 
-    cluster.set_floor(FloorWish(target, 9, reclaim=True))
+    cluster.set_floor(DesiredFloor(target, 9, reclaim=True))
     assert floor(playground) == (9, "4")
     cluster.restore(target)
     assert floor(playground) == (4, None)
@@ -114,11 +114,11 @@ def test_what_somebody_wrote_is_the_users_own_once_it_is_reclaimed(
 def test_a_raised_floor_whose_annotation_was_removed_does_not_pass_for_the_users(
     cluster, playground, target
 ):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     path = f"{playground.listing('horizontalpodautoscalers')}/shop"
     playground.edit(path, {"metadata": {"annotations": None}})
 
-    cluster.set_floor(FloorWish(target, 9, policy_min=2))
+    cluster.set_floor(DesiredFloor(target, 9, policy_min=2))
 
     assert floor(playground) == (9, "2")
 
@@ -129,7 +129,7 @@ def test_an_autoscaler_of_keda_is_refused_with_the_remedy(cluster, playground):
         playground.listing("horizontalpodautoscalers"), hpa("keda", ownerReferences=[owner])
     )
 
-    outcome = cluster.set_floor(FloorWish(Target(playground.namespace, "keda"), 8))
+    outcome = cluster.set_floor(DesiredFloor(Target(playground.namespace, "keda"), 8))
 
     assert outcome.refusal is Refusal.KEDA
     assert "trigger of type external" in outcome.message
@@ -137,7 +137,7 @@ def test_an_autoscaler_of_keda_is_refused_with_the_remedy(cluster, playground):
 
 
 def test_no_autoscaler_is_made_where_there_is_none(cluster, playground):
-    outcome = cluster.set_floor(FloorWish(Target(playground.namespace, "none"), 8))
+    outcome = cluster.set_floor(DesiredFloor(Target(playground.namespace, "none"), 8))
 
     assert outcome.refusal is Refusal.MISSING
     with pytest.raises(ClusterAbsentError):
@@ -147,7 +147,7 @@ def test_no_autoscaler_is_made_where_there_is_none(cluster, playground):
 def test_restoring_puts_the_users_floor_back_and_leaves_nothing_of_ours(
     cluster, playground, target
 ):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
 
     assert cluster.restore(target).moved
     assert floor(playground) == (3, None)
@@ -157,8 +157,8 @@ def test_restoring_puts_the_users_floor_back_and_leaves_nothing_of_ours(
 def test_restoring_a_floor_that_stands_at_the_users_own_does_not_default_it_to_1(
     cluster, playground, target
 ):
-    cluster.set_floor(FloorWish(target, 8))
-    cluster.set_floor(FloorWish(target, 3))
+    cluster.set_floor(DesiredFloor(target, 8))
+    cluster.set_floor(DesiredFloor(target, 3))
 
     cluster.restore(target)
 
@@ -168,14 +168,14 @@ def test_restoring_a_floor_that_stands_at_the_users_own_does_not_default_it_to_1
 
 def test_what_is_raised_is_known_until_it_is_restored(cluster, target):
     assert cluster.raised() == ()
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     assert [one.target for one in cluster.raised()] == [target]
     cluster.restore(target)
     assert cluster.raised() == ()
 
 
 def test_restoring_twice_changes_nothing_more(cluster, playground, target):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     cluster.restore(target)
     before = playground.hpa()
 
@@ -185,7 +185,7 @@ def test_restoring_twice_changes_nothing_more(cluster, playground, target):
 
 
 def test_restoring_leaves_alone_what_somebody_has_written_since(cluster, playground, target, edit):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     edit(5)
 
     cluster.restore(target)
@@ -194,10 +194,10 @@ def test_restoring_leaves_alone_what_somebody_has_written_since(cluster, playgro
 
 
 def test_a_user_applies_their_own_floor_again_after_it_was_restored(cluster, playground, target):
-    cluster.set_floor(FloorWish(target, 8))
+    cluster.set_floor(DesiredFloor(target, 8))
     cluster.restore(target)
 
-    assert cluster.set_floor(FloorWish(target, 9)).floor == 9
+    assert cluster.set_floor(DesiredFloor(target, 9)).floor == 9
 
 
 def test_restoring_what_is_gone_is_done(cluster, playground):

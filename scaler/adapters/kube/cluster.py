@@ -31,7 +31,7 @@ from scaler.control.cluster_port import (
     ScaledWorkload,
 )
 from scaler.errors import ClusterAbsentError, ClusterUnreachableError
-from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Target
+from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,10 @@ class KubernetesCluster:
         seen, ref = self._known(target)
         pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
         return ScaledWorkload(
-            seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0
+            seen, pods, asleep=not pods and seen.replicas == 0 and seen.desired_replicas == 0
         )
 
-    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         # A thousand floors that stand, read anew at each tick, would be all that a tick does.
         known = self._autoscalers.get(str(wish.target))
         if known and self._silent_s() <= self._settings.stale_s:

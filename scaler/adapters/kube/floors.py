@@ -20,14 +20,14 @@ from scaler.hpa.floor_ownership import (
     MANAGER,
     ORIGINAL,
     Autoscaler,
-    FloorWish,
+    DesiredFloor,
     FloorWrite,
     Refusal,
     Target,
     contested_remedy,
+    is_applied,
     keda_remedy,
     restored_floor,
-    stands,
     write_for,
 )
 
@@ -47,7 +47,7 @@ class FloorWriter:
         self._held: set[Target] = set()
         self._lock = threading.Lock()
 
-    def set(self, wish: FloorWish) -> FloorOutcome:
+    def set(self, wish: DesiredFloor) -> FloorOutcome:
         try:
             return self._met(lambda: self._set(wish))
         except ClusterAbsentError as error:
@@ -64,13 +64,13 @@ class FloorWriter:
         self._holds(target, held=False)
         return outcome
 
-    def settled(self, wish: FloorWish, seen: Autoscaler) -> bool:
+    def settled(self, wish: DesiredFloor, seen: Autoscaler) -> bool:
         """Return whether a wish needs neither a write nor a word, going by what is remembered."""
         with self._lock:
             held = wish.target in self._held
         if seen.scaled_object is not None or seen.reverted_by(held=held) is not None:
             return False
-        return stands(write_for(wish, seen), seen)
+        return is_applied(write_for(wish, seen), seen)
 
     def read(self, target: Target) -> Autoscaler:
         return autoscaler(self._read(target))
@@ -80,7 +80,7 @@ class FloorWriter:
         for page in self._api.pages(listed(AUTOSCALING, "horizontalpodautoscalers", namespace)):
             for found in page["items"]:
                 seen = autoscaler(found)
-                if seen.original is not None:
+                if seen.original_min_replicas is not None:
                     yield seen
 
     def _met(self, attempt: Callable[[], FloorOutcome]) -> FloorOutcome:
@@ -93,7 +93,7 @@ class FloorWriter:
                     raise
         return attempt()
 
-    def _set(self, wish: FloorWish) -> FloorOutcome:
+    def _set(self, wish: DesiredFloor) -> FloorOutcome:
         seen = self.read(wish.target)
         if seen.scaled_object is not None:
             return FloorOutcome(seen.min_replicas, refusal=Refusal.KEDA, message=keda_remedy(seen))
@@ -103,7 +103,7 @@ class FloorWriter:
         if manager is not None and not wish.reclaim:
             return _contested(seen, manager)
         write = write_for(wish, seen)
-        if stands(write, seen):
+        if is_applied(write, seen):
             return FloorOutcome(seen.min_replicas)
         try:
             written = self._apply(seen, write)
@@ -124,7 +124,7 @@ class FloorWriter:
                 "namespace": target.namespace,
                 "name": target.name,
                 "resourceVersion": seen.version,
-                "annotations": {ORIGINAL: str(write.original)},
+                "annotations": {ORIGINAL: str(write.original_min_replicas)},
             },
             "spec": {"minReplicas": write.min_replicas},
         }

@@ -12,7 +12,7 @@ from scaler.adapters.kube.paths import policy_path
 from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 from scaler.hpa.floor_ownership import FINALIZER
-from scaler.policy.faults import examined
+from scaler.policy.faults import validated
 from scaler.policy.policy import Policy
 from scaler.policy.schema import API_VERSION, KIND
 from scaler.policy.yaml_documents import Document, Loc
@@ -61,7 +61,7 @@ class PolicyReader:
 def _read(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...]]:
     # In a list the API server leaves out what is the same of all items.
     data = {"apiVersion": API_VERSION, "kind": KIND, **found}
-    policy, faults = examined(Document(data, dict.fromkeys(_places(data, ()), 0)))
+    policy, faults = validated(Document(data, dict.fromkeys(_places(data, ()), 0)))
     if policy is None:
         return None, tuple(_without_line(fault) for fault in faults)
     try:

@@ -31,7 +31,7 @@ from scaler.decision.lead_time import lead_time_s
 from scaler.decision.trust import Standing
 from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.hpa.floor_ownership import (
-    FloorWish,
+    DesiredFloor,
     Refusal,
     Target,
     contested_remedy,
@@ -210,7 +210,7 @@ class ClusterWorkloads:
             return Condition(ConditionKind.READY, False, "PolicyGone", "the policy was deleted")
         if view.replicas == 0:
             self._cluster.wake(target, plan.replicas)
-        wish = FloorWish(
+        wish = DesiredFloor(
             target, plan.replicas, view.policy.scale.min_replicas, reclaim=standing.reverts > 0
         )
         outcome = self._cluster.set_floor(wish)

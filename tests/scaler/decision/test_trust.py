@@ -100,10 +100,10 @@ outcomes = st.builds(
     st.floats(0.001, 0.5),
     st.floats(0, 1),
 )
-def test_all_values_of_trust_stay_in_range(lived, risk, gain):
+def test_all_values_of_trust_stay_in_range(history, risk, gain):
     rules = TrustRules(risk=risk, gain=gain)
     trust = initial_trust(rules, steps=4)
-    for one, seconds in lived:
+    for one, seconds in history:
         trust = updated_trust(trust, one, rules, seconds)
         assert max(1 - 4 * risk, 0.5) - 1e-9 <= trust.level <= 1 - risk / 4 + 1e-9
         assert -1e-9 <= trust.coverage <= 1 + 1e-9

@@ -44,16 +44,16 @@ def want(replicas):
     return None if replicas is None else Reading(replicas, ready=1)
 
 
-def replay(hpa, start, wishes):
+def replay(hpa, start, recommendations):
     """Return the count after each (time, replicas wanted)."""
     counts = [start]
-    for now, wish in wishes:
-        counts.append(hpa.sync(now, counts[-1], want(wish)).replicas)
+    for now, wanted in recommendations:
+        counts.append(hpa.sync(now, counts[-1], want(wanted)).replicas)
     return counts[1:]
 
 
 @pytest.mark.parametrize(
-    ("current", "wish", "floor", "expected"),
+    ("current", "wanted", "floor", "expected"),
     [
         pytest.param(5, 9, None, (9, 9, Reason.DESIRED_WITHIN_RANGE), id="as wanted"),
         pytest.param(5, 5, None, (5, 5, Reason.DESIRED_WITHIN_RANGE), id="nothing to do"),
@@ -74,8 +74,8 @@ def replay(hpa, start, wishes):
         pytest.param(0, 9, 12, (0, 0, Reason.SCALING_DISABLED), id="none: no floor either"),
     ],
 )
-def test_bounds_come_first_and_need_no_metric(current, wish, floor, expected):
-    found = hpa().sync(0, current, want(wish), floor=floor)
+def test_bounds_come_first_and_need_no_metric(current, wanted, floor, expected):
+    found = hpa().sync(0, current, want(wanted), floor=floor)
     assert found == Recommendation(*expected)
 
 
@@ -147,7 +147,7 @@ def test_a_limit_at_the_bound_is_named_after_the_bound():
 
 
 @pytest.mark.parametrize(
-    ("up", "down", "start", "wish", "expected"),
+    ("up", "down", "start", "wanted", "expected"),
     [
         pytest.param(
             rules(pods(4)), FREE, 10, 40, [14, 14, 14, 14, 18, 18], id="four pods a minute"
@@ -166,8 +166,8 @@ def test_a_limit_at_the_bound_is_named_after_the_bound():
         ),
     ],
 )
-def test_a_period_counts_from_the_changes_within_it(up, down, start, wish, expected):
-    found = replay(hpa(up, down, high=100), start, [(15 * i, wish) for i in range(6)])
+def test_a_period_counts_from_the_changes_within_it(up, down, start, wanted, expected):
+    found = replay(hpa(up, down, high=100), start, [(15 * i, wanted) for i in range(6)])
     assert found == expected
 
 
@@ -198,7 +198,7 @@ def test_a_change_older_than_its_own_policies_may_be_overwritten():
 def test_a_scale_down_waits_until_the_higher_recommendation_is_as_old_as_the_window():
     one = hpa(down=rules(percent(100), stabilization_s=300))
     found = [one.sync(15.0 * i, 10, want(5)) for i in range(21)]
-    # The count at the first sync is a wish too; at t=300 it has left the window.
+    # The count at the first sync is a recommendation too; at t=300 it has left the window.
     assert found == 20 * [Recommendation(10, 5, Reason.SCALE_DOWN_STABILIZED)] + [
         Recommendation(5, 5, Reason.DESIRED_WITHIN_RANGE)
     ]
@@ -206,16 +206,16 @@ def test_a_scale_down_waits_until_the_higher_recommendation_is_as_old_as_the_win
 
 def test_a_scale_down_goes_to_the_highest_recommendation_of_its_window():
     one = hpa(down=rules(percent(100), stabilization_s=300))
-    wishes = [(0, 10), (150, 8), (200, 3), (300, 5), (450, 4), (600, 4)]
+    recommendations = [(0, 10), (150, 8), (200, 3), (300, 5), (450, 4), (600, 4)]
     # t=300: 8 of t=150 is left; t=450: 5 of t=300; t=600: 4 of t=450 and now
-    assert replay(one, 10, wishes) == [10, 10, 10, 8, 5, 4]
+    assert replay(one, 10, recommendations) == [10, 10, 10, 8, 5, 4]
 
 
 def test_a_scale_up_waits_for_the_lowest_recommendation_of_its_window():
     one = hpa(up=rules(percent(900), stabilization_s=60))
-    wishes = [(0, 10), (30, 7), (45, 10), (60, 10), (90, 10)]
+    recommendations = [(0, 10), (30, 7), (45, 10), (60, 10), (90, 10)]
     # t=60: the count of t=0 has left, 7 of t=30 has not
-    assert replay(one, 4, wishes) == [4, 4, 4, 7, 10]
+    assert replay(one, 4, recommendations) == [4, 4, 4, 7, 10]
 
 
 def test_a_stabilized_scale_up_has_its_own_reason():
@@ -225,8 +225,8 @@ def test_a_stabilized_scale_up_has_its_own_reason():
 
 def test_a_sync_without_a_metric_adds_no_recommendation():
     one = hpa(down=rules(percent(100), stabilization_s=300))
-    wishes = [(0, None), *((15 * i, None) for i in range(1, 20)), (300, 5)]
-    assert replay(one, 10, wishes)[-2:] == [10, 5]
+    recommendations = [(0, None), *((15 * i, None) for i in range(1, 20)), (300, 5)]
+    assert replay(one, 10, recommendations)[-2:] == [10, 5]
 
 
 def test_the_limit_is_named_before_the_stabilization():

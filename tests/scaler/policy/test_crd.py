@@ -1,4 +1,4 @@
-"""The CRD: structural, the same as the model, and committed as it is printed."""
+"""The CRD is structural, agrees with the model, and is committed as it is printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import yaml
 
 from scaler.cli import main
 from scaler.policy.crd import crd, crd_yaml
-from scaler.policy.faults import examined
+from scaler.policy.faults import validated
 from scaler.policy.yaml_documents import documents
 from tests.kube.objects import policy
 from tests.kube.rules import InvalidError, Kind, _not_structural, defined, prepared
@@ -64,7 +64,7 @@ def accepted_by_the_schema(found) -> bool:
 
 def accepted_by_the_model(found) -> bool:
     (document,) = documents(yaml.safe_dump(found).encode())
-    return examined(document)[0] is not None
+    return validated(document)[0] is not None
 
 
 def limit(**keys):

@@ -1,4 +1,4 @@
-"""Lengths of time, quantities and moments as a policy file writes them."""
+"""Durations, quantities and times as a policy file writes them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_duration_is_a_sum_of_whole_numbers_with_units(written, expected):
     ],
 )
 def test_anything_else_is_no_duration(written):
-    with pytest.raises(ValueError, match="must be a length of time such as 90s"):
+    with pytest.raises(ValueError, match="must be a duration such as 90s"):
         seconds(written)
 
 
@@ -77,7 +77,7 @@ def test_a_quantity_is_read_as_kubernetes_reads_it(written, expected):
 
 @pytest.mark.parametrize("written", ["", "5x", "k", "1 k", "1K", "1e", "NaN", True, None, 10**400])
 def test_anything_else_is_no_quantity(written):
-    with pytest.raises(ValueError, match="must be a quantity as Kubernetes writes them"):
+    with pytest.raises(ValueError, match="must be a Kubernetes quantity such as"):
         quantity(written)
 
 

@@ -1,4 +1,4 @@
-"""Policy files and directories of them."""
+"""Reading policy files and directories, and reporting all their faults."""
 
 from __future__ import annotations
 
@@ -62,11 +62,13 @@ def test_all_invalid_documents_of_all_files_are_reported_at_once(tmp_path):
     (tmp_path / "a.yaml").write_text(f"{named('a')}---\n{text('mode: Off')}---\n[]")
     (tmp_path / "b.yaml").write_text("a: [")
 
-    told = refusal(tmp_path)
+    message = refusal(tmp_path)
 
-    assert f"{tmp_path / 'a.yaml'}, document 2 is wrong:\n  spec.mode" in told
-    assert f"{tmp_path / 'a.yaml'}, document 3 is wrong:\n  the document: must be a mapping" in told
-    assert f"{tmp_path / 'b.yaml'} is not YAML: line 1" in told
+    assert f"{tmp_path / 'a.yaml'}, document 2 is wrong:\n  spec.mode" in message
+    assert (
+        f"{tmp_path / 'a.yaml'}, document 3 is wrong:\n  the document: must be a mapping" in message
+    )
+    assert f"{tmp_path / 'b.yaml'} is not YAML: line 1" in message
 
 
 def test_valid_policies_are_returned_beside_the_faults_of_the_others(tmp_path):

@@ -1,4 +1,4 @@
-"""A policy that contradicts itself cannot be made, wherever it comes from."""
+"""A policy that contradicts itself cannot be constructed."""
 
 from __future__ import annotations
 

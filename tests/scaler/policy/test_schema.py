@@ -1,4 +1,4 @@
-"""What a policy file turns into."""
+"""The values that a policy file is converted to."""
 
 from __future__ import annotations
 
@@ -117,14 +117,18 @@ def test_every_key_of_a_section_reaches_its_own_field():
 def test_the_full_example_shows_the_defaults():
     full, least = example("search.yaml"), example("checkout.yaml")
 
-    said, usual = full.policy, least.policy
-    assert (said.mode, said.trust, said.payback_s) == (usual.mode, usual.trust, usual.payback_s)
-    assert replace(said.slo, query=None) == usual.slo
-    assert said.clients == usual.clients
+    shown, default = full.policy, least.policy
+    assert (shown.mode, shown.trust, shown.payback_s) == (
+        default.mode,
+        default.trust,
+        default.payback_s,
+    )
+    assert replace(shown.slo, query=None) == default.slo
+    assert shown.clients == default.clients
     given = {"min_replicas": 3, "max_replicas": 40, "max_step_up": 10, "max_step_down": 5}
-    assert said.scale == replace(usual.scale, **given)
-    assert replace(said.limit, ceiling_qps=usual.limit.ceiling_qps) == usual.limit
-    models = [one.replay.service_model(said.slo, 120.0) for one in (full, least)]
+    assert shown.scale == replace(default.scale, **given)
+    assert replace(shown.limit, ceiling_qps=default.limit.ceiling_qps) == default.limit
+    models = [one.replay.service_model(shown.slo, 120.0) for one in (full, least)]
     assert models[0] == models[1]
 
 

@@ -1,4 +1,4 @@
-"""A pasted HorizontalPodAutoscaler becomes the rules of the replay's, or is refused by name."""
+"""The spec of a HorizontalPodAutoscaler is converted for the replay, or refused by field."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
         ),
         pytest.param(
             f"metrics: [{CPU}, {CPU}]",
-            "spec.hpa.metrics: must hold one metric, for a replay models no more (line 9); keep "
+            "spec.hpa.metrics: must hold one metric, as a replay models no more (line 9); keep "
             "the one that usually decides",
             id="two metrics",
         ),
@@ -143,8 +143,8 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
         ),
         pytest.param(
             f"metrics: [{PODS}{{type: AverageValue, averageValue: 5x}}}}}}]",
-            "spec.hpa.metrics[0].pods.target.averageValue: must be a quantity as Kubernetes writes "
-            'them: 55, "1500m", "1k" (got "5x", line 9)',
+            "spec.hpa.metrics[0].pods.target.averageValue: must be a Kubernetes quantity such as "
+            '55, "1500m" or "1k" (got "5x", line 9)',
             id="a malformed quantity",
         ),
         pytest.param(
@@ -173,8 +173,7 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
         ),
         pytest.param(
             "spec: {maxReplicas: 4}",
-            "spec.hpa: must be what stands under `spec:` of the manifest (line 7); leave out the "
-            "rest",
+            "spec.hpa: must be the content of `spec:` in the manifest (line 7); leave out the rest",
             id="the whole manifest",
         ),
     ],

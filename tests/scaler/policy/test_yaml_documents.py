@@ -1,4 +1,4 @@
-"""YAML as a policy file needs it."""
+"""Parsing of YAML documents with lines and duplicate keys."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_empty_documents_are_skipped():
 def test_duplicate_keys_are_found_at_any_depth():
     (document,) = documents(b"a: {b: 1, b: 2}\nc: 3\nc: 4\n")
 
-    assert document.twice == ((("a", "b"), 1, 1), (("c",), 2, 3))
+    assert document.duplicates == ((("a", "b"), 1, 1), (("c",), 2, 3))
 
 
 def test_a_merge_key_may_be_overridden_and_is_no_duplicate():
     (document,) = documents(b"a: &a {b: 1, c: 1}\nd: {<<: *a, b: 2}\n")
 
-    assert document.twice == ()
+    assert document.duplicates == ()
     assert document.data == {"a": {"b": 1, "c": 1}, "d": {"b": 2, "c": 1}}
 
 

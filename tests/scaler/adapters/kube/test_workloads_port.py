@@ -32,7 +32,7 @@ class Cluster:
 
     def __init__(self, floor=2, pods=()):
         self.floor, self.pods = floor, pods
-        self.original = None  # of a floor that is raised
+        self.original_min_replicas = None  # of a floor that is raised
         self.outcome = None  # of the next floors; None: they stand
         self.calls, self.told = [], []
         self.broken = False
@@ -41,9 +41,16 @@ class Cluster:
         return {}
 
     def raised(self):
-        if self.original is None:
+        if self.original_min_replicas is None:
             return ()
-        return (Autoscaler(target=TARGET, min_replicas=9, max_replicas=60, original=self.original),)
+        return (
+            Autoscaler(
+                target=TARGET,
+                min_replicas=9,
+                max_replicas=60,
+                original_min_replicas=self.original_min_replicas,
+            ),
+        )
 
     def observe(self, target):
         if self.broken:
@@ -114,7 +121,7 @@ def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
 
 def test_in_recommend_nothing_of_ours_stands(acting):
     cluster = Cluster()
-    cluster.original = 3  # left by a former leader
+    cluster.original_min_replicas = 3  # left by a former leader
     policy = replace(POLICY, mode=Mode.RECOMMEND)
     condition = acting(cluster).act([view(policy=policy)], NOW)["shop/web"]
     assert cluster.calls == [("restore", 2)]
@@ -223,7 +230,10 @@ def test_a_policy_that_goes_back_to_recommend_gives_the_floor_back(acting):
     clustered = acting(cluster)
     clustered.act([view()], NOW)
     clustered.act([view(policy=replace(POLICY, mode=Mode.RECOMMEND))], NOW + 15)
-    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original) == (1, None)
+    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original_min_replicas) == (
+        1,
+        None,
+    )
 
 
 def test_a_floor_that_no_policy_holds_any_more_is_put_back(acting):

@@ -114,7 +114,9 @@ def predict_tidegate(days: int = ITEM_DAYS) -> Measured:
     stored = load_forecaster(MODELS, "tiny")
     network = stored.candidates.ensemble.networks[0]
     candidates = replace(stored.candidates, ensemble=Ensemble(stored.model, (network,) * 3))
-    forecaster = replace(stored, candidates=candidates, others=replace(stored.others, source=LSTM))
+    forecaster = replace(
+        stored, candidates=candidates, default_model=replace(stored.default_model, source=LSTM)
+    )
     history = _many(samples=days * 1440)
     begin = time.perf_counter()
     forecast = forecaster.predict(history)

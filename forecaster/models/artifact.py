@@ -1,7 +1,6 @@
-"""A forecaster as plain values: a JSON-able config and named arrays, and back.
+"""The format of a stored model: converts a forecaster to JSON values and named arrays, and back.
 
-This is the format of a stored model. A change that an older reader would misunderstand raises the
-registry's format version.
+A change that an older reader would misunderstand increases the registry's format version.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], Tensors]:
-    """Return the config and the arrays of a forecaster and of the run that made it."""
+    """Return the config, including that of the training run, and the arrays of a forecaster."""
     candidates = forecaster.candidates
-    items = sorted(forecaster.services)
-    services = [*(forecaster.services[item] for item in items), forecaster.others]
+    items = sorted(forecaster.item_models)
+    services = [*(forecaster.item_models[item] for item in items), forecaster.default_model]
     parts = {
         "lstm": candidates.ensemble.tensors(),
         "ridge": candidates.ridge.tensors(),
@@ -50,10 +49,10 @@ def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], T
 
 
 def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> Forecaster:
-    """Return the forecaster.
+    """Return the forecaster from what `pack` returned.
 
     Raises:
-        RegistryError: a key or an array is missing, or does not fit the rest.
+        RegistryError: a key or an array is missing or inconsistent.
     """
     try:
         model = model_config(config["model"])
@@ -70,7 +69,7 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ForecasterError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())
         raise RegistryError(
-            f"the stored model does not hold together: {found[:200]}; "
+            f"the stored model is inconsistent: {found[:200]}; "
             f"it was written by tidegate {config.get('tidegate', 'unknown')}, this is "
             f"{__version__}; train it again"
         ) from error
@@ -97,7 +96,7 @@ def _services(
 
 
 def _check_fit(candidates: Candidates) -> None:
-    """Raise ValueError where an array's shape is not the one that the config asks for."""
+    """Raise ValueError if an array does not have the shape that the config implies."""
     model, ridge, boosting = candidates.model, candidates.ridge, candidates.boosting
     horizon, levels, columns = (
         model.prediction_length, len(model.quantile_levels), column_count(model.context_length),
@@ -154,7 +153,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 class _TensorGroup(Tensors):
-    """The arrays under one prefix; a missing one is named with it."""
+    """The arrays whose names have a prefix; an error for a missing one names it with the prefix."""
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], prefix: str) -> None:
         self.prefix = prefix

@@ -1,8 +1,8 @@
-"""The learned baselines, fitted by scikit-learn on the very windows that the LSTM sees.
+"""The trained baselines, ridge and gradient boosting, fitted on the same windows as the LSTM.
 
 Axes: a table has one row per window and step ahead, ``(windows * horizon, columns)``.
-Fitted estimators are kept as plain arrays, never as pickles; so scikit-learn, which is 90 MB of
-memory, is loaded to fit and not to serve.
+Fitted estimators are stored as plain arrays, not as pickles. So scikit-learn, which takes 90 MB of
+memory, is imported for fitting only.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
 RIDGE, BOOSTING = "ridge", "boosting"
-# Samples of the recent past that enter a row as they are; the older ones enter as means.
+# Recent samples that are columns themselves; older ones enter as means over so many samples.
 RECENT_SAMPLES, RECENT_MEANS, RECENT_CHANNELS = 5, (15, 60), 2
-# A target further off than this many noise scales pulls a least-squares fit as if it were here.
+# Targets of the least-squares fit are clipped to this many noise scales.
 CLIP = 20.0
 RIDGE_PENALTY = 10.0
 BOOSTING_SETTINGS: dict[str, Any] = {
@@ -38,7 +38,7 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 
 
 def column_count(context_length: int) -> int:
-    """Return how many columns `table` has."""
+    """Return the number of columns of `table`."""
     past = min(RECENT_SAMPLES, context_length) + len(RECENT_MEANS)
     return HORIZON_FEATURES + CONTEXT_FEATURES + RECENT_CHANNELS * past
 
@@ -56,7 +56,7 @@ def table(windows: Windows) -> Block:
 
 @dataclass(frozen=True, eq=False)
 class RidgeBaseline:
-    """A straight line per step ahead: ``weights`` (horizon, columns), ``offset`` (horizon,)."""
+    """Ridge regression per step ahead: ``weights`` (horizon, columns), ``offset`` (horizon,)."""
 
     weights: Block
     offset: Block
@@ -75,7 +75,7 @@ class RidgeBaseline:
         return cls(np.array(weights, dtype=np.float32), np.array(offsets, dtype=np.float32))
 
     def predict(self, windows: Windows, quantile_levels: Sequence[float]) -> Spread:
-        """Return the same line at every level: calibration tells them apart."""
+        """Return the same value at every level; calibration separates the levels."""
         line = np.einsum("nhc,hc->nh", table(windows), self.weights) + self.offset
         centre = np.repeat(line[:, :, None], len(quantile_levels), axis=2)
         return Spread(windows.restore(centre.astype(np.float32)), windows.scale)
@@ -90,11 +90,11 @@ class RidgeBaseline:
 
 @dataclass(frozen=True, eq=False)
 class BoostingBaseline:
-    """Gradient-boosted quantiles: per level, trees of equal depth in full binary layout.
+    """Gradient-boosted quantile regression: for each level, full binary trees of equal depth.
 
     ``feature`` and ``threshold`` are ``(levels, trees, 2 ** depth - 1)``, ``leaf`` is
-    ``(levels, trees, 2 ** depth)``, ``start`` is ``(levels,)``. From node ``i`` a row goes to
-    ``2 i + 1`` if its feature is at most the threshold, else to ``2 i + 2``.
+    ``(levels, trees, 2 ** depth)``, ``start`` is ``(levels,)``. The child of node ``i`` is
+    ``2 i + 1`` for rows whose feature is at most the threshold, else ``2 i + 2``.
     """
 
     feature: npt.NDArray[np.int64]
@@ -128,7 +128,7 @@ class BoostingBaseline:
         total = np.full(len(rows), self.start[k], dtype=np.float32)
         inner = self.feature.shape[2]
         depth = inner.bit_length()
-        for first in range(0, len(rows), 8192):  # rows that stay in the processor's cache
+        for first in range(0, len(rows), 8192):  # blocks that fit into the processor's cache
             block = rows[first : first + 8192]
             at = np.arange(len(block))
             for feature, threshold, leaf in zip(
@@ -158,15 +158,15 @@ class BoostingBaseline:
 def _full_trees(
     forest: HistGradientBoostingRegressor,
 ) -> tuple[npt.NDArray[np.int64], Block, Block, Block]:
-    """Return the fitted trees as full binary trees; a test holds them to ``forest.predict``.
+    """Return the fitted trees as full binary trees; a test compares them with ``forest.predict``.
 
-    scikit-learn offers no public view of these nodes; the private one has kept its form since 0.24.
+    scikit-learn has no public access to these nodes; the private one is unchanged since 0.24.
     """
     depth = BOOSTING_SETTINGS["max_depth"]
     trees = [predictors[0].nodes for predictors in forest._predictors]
     inner = 2**depth - 1
     feature = np.zeros((len(trees), inner), dtype=np.int64)
-    # Where both ways lead to the same leaf, all go left; a stored model holds no infinity.
+    # Below a leaf of scikit-learn, all rows go left; inf is avoided, as stored numbers are finite.
     threshold = np.full((len(trees), inner), np.finfo(np.float32).max, dtype=np.float32)
     leaf = np.zeros((len(trees), inner + 1), dtype=np.float32)
     for t, nodes in enumerate(trees):
@@ -176,7 +176,7 @@ def _full_trees(
             node = nodes[old]
             if new >= inner:
                 leaf[t, new - inner] = node["value"]
-            elif node["is_leaf"]:  # both ways lead to the same leaf
+            elif node["is_leaf"]:  # both children become the same leaf
                 places += [(old, 2 * new + 1), (old, 2 * new + 2)]
             else:
                 feature[t, new] = node["feature_idx"]
@@ -187,6 +187,6 @@ def _full_trees(
 
 
 def _at_most(threshold: float) -> np.float32:
-    """Return the largest float32 not above ``threshold``: float32 rows then go the same way."""
+    """Return the largest float32 not above ``threshold``; float32 rows then compare the same."""
     rounded = np.float32(threshold)
     return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

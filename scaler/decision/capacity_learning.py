@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
 from forecaster.data.series import FloatArray
@@ -50,14 +51,23 @@ def learned_capacity(
             f"the SLO of {slo_s} s was not met at any load (lowest {loads.min():g} requests per "
             "second per replica); is it in seconds?"
         )
-    blocks = -(-len(loads) // BLOCK_LENGTH)
-    starts = rng.integers(0, len(loads) - BLOCK_LENGTH + 1, (resamples, blocks))
-    drawn = (starts[:, :, None] + np.arange(BLOCK_LENGTH)).reshape(resamples, -1)
-    crossings = [_crossing(loads[pick], latencies[pick], slo_s) for pick in drawn]
-    spread = np.quantile([x for x in crossings if x is not None] or [found], [0.05, 0.95])
+    crossings = [
+        _crossing(loads[drawn], latencies[drawn], slo_s)
+        for drawn in _block_bootstrap(len(loads), resamples, rng)
+    ]
+    low, high = np.quantile([x for x in crossings if x is not None] or [found], [0.05, 0.95])
     unreached = found >= loads.max()
     reason = CapacityReason.UNREACHED if unreached else CapacityReason.LEARNED
-    return Capacity(found, reason, min(float(spread[0]), found), max(float(spread[1]), found))
+    return Capacity(found, reason, min(float(low), found), max(float(high), found))
+
+
+def _block_bootstrap(
+    samples: int, resamples: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return indices of blocks of consecutive samples, ``(resamples, at least samples)``."""
+    blocks = -(-samples // BLOCK_LENGTH)
+    starts = rng.integers(0, samples - BLOCK_LENGTH + 1, (resamples, blocks))
+    return (starts[:, :, None] + np.arange(BLOCK_LENGTH)).reshape(resamples, -1)
 
 
 def _crossing(loads: FloatArray, latencies: FloatArray, slo_s: float) -> float | None:

@@ -158,10 +158,8 @@ def updated_trust(
     values = outcome.predicted + outcome.judged + outcome.last + outcome.actual
     if math.isnan(outcome.surprisal + values):
         return trust
-    actual, risk = outcome.actual, rules.risk
+    actual = outcome.actual
     missed = actual > outcome.predicted
-    alpha = 1 - trust.level + rules.gain * (risk - missed)
-    alpha = min(max(alpha, risk / _RANGE), risk * _RANGE, 0.5)
     weight = trust.weight + seconds
     share = min(seconds / min(weight, rules.memory_s), 1.0)
     # The correlation of errors changes slowly, so surprisals are averaged over a longer time.
@@ -174,14 +172,14 @@ def updated_trust(
     loss = _pinball_loss(actual, outcome.judged, judged_risk)
     rival_loss = _pinball_loss(actual, rival, judged_risk)
     after = Trust(
-        level=1 - alpha,
+        level=_adapted_level(trust.level, rules, missed=missed),
         theta=extremal_index(surprisal, outcome.steps),
         surprisal=surprisal,
         coverage=trust.coverage + share * ((not missed) - trust.coverage),
         loss=trust.loss + share * (loss - trust.loss),
         rival_loss=trust.rival_loss + share * (rival_loss - trust.rival_loss),
         rival_margin=trust.rival_margin + gain * ((actual > rival) - judged_risk),
-        margin=trust.margin + gain * ((actual > outcome.last + trust.margin) - risk),
+        margin=trust.margin + gain * ((actual > outcome.last + trust.margin) - rules.risk),
         change=change,
         weight=weight,
         seconds=trust.seconds + seconds,
@@ -192,6 +190,13 @@ def updated_trust(
         return after
     benched = Standing.BENCHED in (standing, trust.standing)
     return replace(after, standing=standing, seconds=0.0 if benched else after.seconds)
+
+
+def _adapted_level(level: float, rules: TrustRules, *, missed: bool) -> float:
+    """Return the level after an outcome, by adaptive conformal inference."""
+    risk = rules.risk
+    alpha = 1 - level + rules.gain * (risk - missed)
+    return 1 - min(max(alpha, risk / _RANGE), risk * _RANGE, 0.5)
 
 
 def _pinball_loss(actual: float, predicted: float, risk: float) -> float:

@@ -169,11 +169,8 @@ def assign(
     >>> [(share.instance, share.qps) for share in two.shares]
     [('a', 98.0), ('b', 1.0)]
     """
-    if not 0 <= limit_qps < math.inf:
-        raise ValueError(f"limit is {limit_qps} QPS, but it must be finite and >= 0")
     names = [report.instance for report in reports]
-    if len(set(names)) != len(names):
-        raise ValueError(f"reports are of {names}, but each gateway may report only once")
+    _check(limit_qps, names)
     limit = _rounded_down(limit_qps)
     learning = now < shares.learning_until
     known = {share.instance: share for share in _unexpired(shares, now)}
@@ -186,18 +183,26 @@ def assign(
     booked = sum(share.booked_qps for share in known.values())
     # Shares that shrink come first, so that the others can use what becomes free.
     for name in sorted(names, key=lambda name: targets[name] - known[name].qps):
-        share = known[name]
+        share, target = known[name], targets[name]
         others = booked - share.booked_qps  # exact: all are multiples of the grain
         bound, reason = _upper_bound(share, (limit - others, available - others), learning=learning)
-        qps = min(targets[name], bound)
-        if qps == targets[name]:
-            reason = ShareReason.FAIR
-        grant = Grant(shares.version + 1, qps, now + policy.lease_s)
-        after = replace(share, entitled_qps=qps, grants=(*share.grants, grant), reason=reason)
-        known[name] = after
-        booked = others + after.booked_qps
+        grant = Grant(shares.version + 1, min(target, bound), now + policy.lease_s)
+        known[name] = replace(
+            share,
+            entitled_qps=grant.qps,
+            grants=(*share.grants, grant),
+            reason=ShareReason.FAIR if grant.qps == target else reason,
+        )
+        booked = others + known[name].booked_qps
     by_name = tuple(known[name] for name in sorted(known))
     return replace(shares, shares=by_name, version=shares.version + bool(names))
+
+
+def _check(limit_qps: float, names: Sequence[str]) -> None:
+    if not 0 <= limit_qps < math.inf:
+        raise ValueError(f"limit is {limit_qps} QPS, but it must be finite and >= 0")
+    if len(set(names)) != len(names):
+        raise ValueError(f"reports are of {names}, but each gateway may report only once")
 
 
 def _rounded_down(qps: float) -> float:

@@ -1,4 +1,4 @@
 """One module per subcommand of `forecaster`: its options, and what it prints.
 
-Imports everything below; nothing but forecaster.cli imports a command. scaler shares its options.
+Imports everything below. Used by forecaster.cli; scaler.commands shares its options.
 """

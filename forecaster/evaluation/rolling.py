@@ -17,7 +17,7 @@ from forecaster.features.windows import cut_windows
 from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster
-from forecaster.models.naive import NAIVE, Naive, Spread, naive_forecasts
+from forecaster.models.naive import Naive, Spread, naive_forecasts
 
 ORIGINS_AT_ONCE = 4096  # few enough for their windows to fit into memory with a year of history
 
@@ -46,7 +46,8 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
     def predict(at: Indices) -> Block:
         rows = np.zeros_like(at)
         windows = cut_windows(track, rows, at, model.context_length)
-        naive = naive_forecasts(track, rows, at, {source} & set(NAIVE))
+        needed = {source} & set(forecaster.candidates.naive)
+        naive = naive_forecasts(track, rows, at, needed)
         return calibrated(forecaster.candidates.spread(source, windows, naive), shifts)
 
     return _forecast(series, origins, model.quantile_levels, predict, source)

@@ -48,7 +48,7 @@ class Ensemble:
         """Return the ensemble with these weights.
 
         Raises:
-            KeyError, RuntimeError: the weights do not fit ``config``.
+            KeyError, ValueError, RuntimeError: the weights do not fit ``config``.
         """
         members = sorted({int(name.partition(".")[0]) for name in tensors})
         networks = []
@@ -63,6 +63,8 @@ class Ensemble:
                 }
             )
             networks.append(network.eval())
+        if not networks:
+            raise ValueError("weights hold no network")
         return cls(config, tuple(networks))
 
 

@@ -10,8 +10,8 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from forecaster.errors import ConfigError
 from forecaster.features.windows import Windows
+from forecaster.models.candidate import Checkpoints, EpochReport, FitTask, FittingData
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.lstm import DeviationLSTM, pinball
 from forecaster.models.lstm_budget import within_budget
@@ -35,35 +36,6 @@ BALANCE = 0.5
 TIMED_STEPS = 8  # steps for measuring the time per step
 
 Tensors = dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """The result of one epoch; losses are mean pinball losses in noise scales."""
-
-    member: int
-    members: int
-    epoch: int
-    epochs: int
-    loss: float
-    calibration_loss: float
-    seconds: float
-
-
-class Checkpoints(Protocol):
-    """Storage for the state of a run between epochs."""
-
-    def load(self) -> Tensors | None: ...
-
-    def save(self, tensors: Tensors) -> None: ...
-
-
-@dataclass(frozen=True, eq=False)
-class FittingData:
-    """The windows for training and for calibration, one `Windows` per item each."""
-
-    train: Sequence[Windows]
-    calibration: Sequence[Windows]
 
 
 def pick_device(name: str) -> torch.device:
@@ -287,6 +259,11 @@ def _fit_epoch(member: _Member, sampler: _Sampler, data: FittingData) -> EpochRe
         number, config.members, member.epoch, config.epochs, loss, calibration_loss,
         time.perf_counter() - begin,
     )  # fmt: skip
+
+
+def fit_lstm(task: FitTask) -> tuple[Ensemble, TrainConfig]:
+    """Return the fitted ensemble and the config that was used; see `fit_ensemble`."""
+    return fit_ensemble(task.data, task.config, report=task.report, checkpoints=task.checkpoints)
 
 
 def _end_of(config: TrainConfig) -> float:

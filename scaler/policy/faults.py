@@ -6,9 +6,9 @@ For example: ``spec.replicas.max: must be at least min, which is 5 (got 2, line 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
@@ -57,6 +57,32 @@ def validated(document: Document) -> tuple[DemandPolicy | None, list[str]]:
         faults += [_fault(error, document) for error in wrong_kind or errors]
     faults.sort(key=lambda fault: fault[0])
     return (None if faults else policy), [message for _, message in faults]
+
+
+def without_unknown_keys(
+    data: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return a policy object without its unknown keys, and the paths of those keys."""
+    try:
+        DemandPolicy.model_validate(data)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        unknown = [one["loc"] for one in errors if one["type"] == "extra_forbidden"]
+        return _without(data, unknown), tuple(map(_path, unknown))
+    return data, ()
+
+
+def _without(data: Any, locations: Sequence[Loc]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a copy without the values at the given locations."""
+    below: dict[object, list[Loc]] = {}
+    for first, *rest in locations:
+        below.setdefault(first, []).append(tuple(rest))
+    if isinstance(data, Mapping):
+        kept = {key: value for key, value in data.items() if () not in below.get(key, [])}
+        return {key: _without(value, below.get(key, [])) for key, value in kept.items()}
+    if isinstance(data, list):
+        return [_without(value, below.get(index, [])) for index, value in enumerate(data)]
+    return data
 
 
 def _fault(error: ErrorDetails, document: Document) -> tuple[int, str]:

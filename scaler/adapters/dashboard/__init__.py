@@ -1,5 +1,7 @@
 """The page at ``/``: what the loop does, live; everything that it loads is in the installation.
 
+Imports plotly alone. Used by the commands that serve the endpoint.
+
 page.html   -> its skeleton; page.css: its look, light and dark
 follow.js   -> the stream of ticks, read so that a token can be sent and a loss is noticed
 figure.js   -> the drawing of one service

@@ -13,7 +13,7 @@ from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.backtest import SERVED, Score, _mean_score, _score, backtest, beats_all
 from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
-from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
 from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
 
@@ -196,9 +196,7 @@ def test_unknown_samples_in_the_test_part_are_left_out(forecaster, history, resu
         pytest.param(np.where(np.arange(14 * DAY) < 9 * DAY, 5.0, NAN), id="unknown throughout"),
     ],
 )
-def test_an_item_without_errors_does_not_affect_the_summary(
-    forecaster, history, result, values
-):
+def test_an_item_without_errors_does_not_affect_the_summary(forecaster, history, result, values):
     odd = series(values, "odd/one")
     odd = replace(odd, start=history.series[0].start)
     start = forecaster.item_model("shop/search").trained_until

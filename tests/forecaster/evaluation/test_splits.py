@@ -148,7 +148,9 @@ def refusal(one: Series, config: TrainConfig = CONFIG) -> str:
 @pytest.mark.parametrize(
     ("step", "ahead"), [(1, 30), (5, 6), (15, 96), (60, 12)], ids=["1m", "5m", "15m", "1h"]
 )
-def test_the_days_that_the_message_asks_for_are_enough_and_one_less_is_not(step, ahead, share, late):
+def test_the_days_that_the_message_asks_for_are_enough_and_one_less_is_not(
+    step, ahead, share, late
+):
     model = ModelConfig(step=step * MINUTE, context_length=4, prediction_length=ahead)
     config = TrainConfig(model, calibration_share=share, test_share=share, max_windows=200)
     day = model.timing.day

@@ -1,4 +1,4 @@
-"""What the figures promise: what they show, how big they are, and that names stay names."""
+"""The figures: what they show, their size, and that names are escaped."""
 
 from __future__ import annotations
 

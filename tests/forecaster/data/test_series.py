@@ -1,4 +1,4 @@
-"""The values that travel: what they refuse and what they promise."""
+"""Series, History and Forecast: what they refuse and what they guarantee."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo

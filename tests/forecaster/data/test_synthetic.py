@@ -1,4 +1,4 @@
-"""Generated traffic has what real traffic has, and the same seed gives the same traffic."""
+"""Generated traffic has the properties of real traffic; the same seed gives the same traffic."""
 
 from dataclasses import replace
 from datetime import timedelta

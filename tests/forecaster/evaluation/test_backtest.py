@@ -1,4 +1,4 @@
-"""The backtest: figures that can be worked out by hand, over time that nothing has seen."""
+"""The backtest: scores that can be computed by hand, on time not used in training."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Losses and rates: tables, and what must hold whatever the numbers."""
+"""The metrics: tables and properties."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Forecasts from many origins: each row is what would have been said then, and nothing more."""
+"""Forecasts from many origins: each row is the forecast that would have been made at the time."""
 
 from dataclasses import replace
 from datetime import timedelta

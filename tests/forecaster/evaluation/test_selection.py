@@ -1,4 +1,4 @@
-"""Fitting and choosing: who serves, decided without a look at the test part."""
+"""Training and choice of the candidate that serves, without use of the test part."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The split by time: parts share no target; an item that is too short is told what it needs."""
+"""Splits by time: parts share no target; a short item is refused with the days that it needs."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Filters against the plain loops that define them; unknown is never zero."""
+"""The filters equal the plain loops that define them; unknown samples are never zero."""
 
 import numpy as np
 import pytest

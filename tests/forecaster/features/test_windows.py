@@ -1,4 +1,4 @@
-"""Windows: what a model sees at an origin never depends on what came after it."""
+"""Windows: the features at an origin and the targets after it."""
 
 from dataclasses import fields
 
@@ -18,152 +18,27 @@ from forecaster.features.windows import (
     cut_windows,
     origins_between,
 )
-from forecaster.models.naive import NAIVE, naive_forecasts
+from tests.forecaster.features.window_samples import (
+    CONTEXT_LENGTH,
+    KNOWN,
+    SEEN,
+    TIMINGS,
+    at,
+    origins_of,
+)
 from tests.forecaster.traffic_samples import (
-    DAY_AHEAD,
     ENORMOUS,
     FIVE_MINUTES,
     GAPPY,
     HALF_HOUR,
     HOURLY,
-    LATE,
     MINUTE,
-    NAN,
     PLAIN,
     SILENT,
     STEADY,
     service,
     services,
 )
-
-# What a model may see; `target` and `peak` alone are from after the origin.
-SEEN = ("horizon", "context", "recent", "blend", "scale")
-CONTEXT_LENGTH = 24
-TIMINGS = [
-    pytest.param(HALF_HOUR, 3.3, id="1 min, half an hour ahead"),
-    pytest.param(FIVE_MINUTES, 9.3, id="5 min, half an hour ahead"),
-    pytest.param(DAY_AHEAD, 10.4, id="15 min, a day ahead"),
-    pytest.param(HOURLY, 20.0, id="1 h, half a day ahead"),
-    pytest.param(Timing(60 * MINUTE, 24), 20.0, id="1 h, a whole day ahead"),
-]
-KNOWN = (PLAIN, GAPPY, LATE, STEADY, SILENT, ENORMOUS)
-
-
-def at(values, timing, origin, *, tail=None) -> Windows:
-    """Return every item's window at one origin."""
-    track = build_track(values, timing, tail=tail)
-    rows = np.arange(len(values))
-    return cut_windows(track, rows, np.full(len(rows), origin - track.first), CONTEXT_LENGTH)
-
-
-def naive_at(values, timing, origin, *, tail=None):
-    track = build_track(values, timing, tail=tail)
-    rows = np.arange(len(values))
-    return naive_forecasts(track, rows, np.full(len(rows), origin - track.first))
-
-
-def origins_of(values, timing):
-    """Some origins all over the history: on the hour and off it, at the ends, in gaps."""
-    last = values.shape[1] - 1
-    picked = np.linspace(0, last - 1, 5).astype(int)
-    on_the_hour = [timing.warm_up // timing.hour * timing.hour]
-    in_a_gap = [int(0.45 * values.shape[1]) + 2]
-    return sorted({*picked.tolist(), *on_the_hour, *in_a_gap, timing.warm_up - 1})
-
-
-# Where the same samples are known the arithmetic is the same to the last bit. Where other ones are,
-# sums may round elsewhere: a leak of numbers like these would be a million times as large.
-SAME, ROUNDING = {"rtol": 0, "atol": 0}, {"rtol": 1e-5, "atol": 5e-4}
-FUTURES = [
-    pytest.param(lambda rng, now: now * rng.uniform(0, 1e12, now.shape), SAME, id="enormous"),
-    pytest.param(lambda rng, now: now * 0, SAME, id="silent"),
-    pytest.param(lambda rng, now: rng.uniform(0, 1e12, now.shape), ROUNDING, id="without gaps"),
-    pytest.param(lambda rng, now: now * NAN, ROUNDING, id="unknown"),
-]
-
-
-def with_future(values, origin, future):
-    other = values.copy()
-    other[:, origin + 1 :] = future(np.random.default_rng(origin), values[:, origin + 1 :])
-    return other
-
-
-@pytest.mark.parametrize(("future", "equal"), FUTURES)
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_no_feature_depends_on_samples_after_the_origin(timing, days, future, equal):
-    values = services(timing, days)
-    track = build_track(values, timing)
-    rows = np.arange(len(values))
-    for origin in origins_of(values, timing):
-        one = cut_windows(track, rows, np.full(len(rows), origin), CONTEXT_LENGTH)
-        two = at(with_future(values, origin, future), timing, origin)
-        for name in SEEN:
-            message = f"{name} at {origin}"
-            np.testing.assert_allclose(
-                getattr(two, name), getattr(one, name), **equal, err_msg=message
-            )
-
-
-@pytest.mark.parametrize(("future", "equal"), FUTURES)
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_no_naive_forecast_depends_on_samples_after_the_origin(timing, days, future, equal):
-    values = services(timing, days)
-    for origin in origins_of(values, timing)[::2]:
-        one = naive_at(values, timing, origin)
-        two = naive_at(with_future(values, origin, future), timing, origin)
-        for name in NAIVE:
-            message = f"{name} at {origin}"
-            np.testing.assert_allclose(two[name].path, one[name].path, **equal, err_msg=message)
-            np.testing.assert_allclose(two[name].scale, one[name].scale, **equal, err_msg=message)
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_a_window_at_a_past_origin_equals_the_one_made_at_that_time(timing, days):
-    """What is trained on is what is predicted from: the end of the history is no special place."""
-    values = services(timing, days)
-    for origin in origins_of(values, timing):
-        past, newest = at(values, timing, origin), at(values[:, : origin + 1], timing, origin)
-        assert np.isnan(newest.target).all()
-        assert not newest.peak.any()
-        for name in SEEN:
-            np.testing.assert_allclose(
-                getattr(newest, name),
-                getattr(past, name),
-                rtol=1e-4,
-                atol=1e-3,
-                err_msg=f"{name} at {origin}",
-            )
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_a_tail_gives_the_newest_windows_of_the_whole(timing, days):
-    days = max(days, timing.tail / timing.day + 2)
-    values = services(timing, days)
-    newest = values.shape[1] - 1
-    whole, tail = at(values, timing, newest), at(values, timing, newest, tail=timing.tail)
-    np.testing.assert_allclose(tail.scale, whole.scale, rtol=0.05)
-    known = np.array(KNOWN)
-    off = np.abs(tail.blend - whole.blend)[known] / whole.scale[known, None]
-    assert off.max() < 0.05  # of a noise scale
-    # The longest memory is that of how lively the noise has been: twice that of the scale.
-    np.testing.assert_allclose(tail.context, whole.context, atol=0.12)
-    # Everything else differs by what the scale does.
-    np.testing.assert_allclose(tail.horizon, whole.horizon, rtol=0.06, atol=0.08)
-    np.testing.assert_allclose(tail.recent, whole.recent, rtol=0.06, atol=0.08)
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS[1:4])
-def test_a_tail_gives_the_same_naive_forecasts(timing, days):
-    days = max(days, timing.tail / timing.day + 2)
-    values = services(timing, days)
-    newest = values.shape[1] - 1
-    whole, tail = (
-        naive_at(values, timing, newest),
-        naive_at(values, timing, newest, tail=timing.tail),
-    )
-    for name in NAIVE:
-        np.testing.assert_allclose(tail[name].path, whole[name].path, rtol=1e-3, err_msg=name)
-        np.testing.assert_allclose(tail[name].scale, whole[name].scale, rtol=0.06, err_msg=name)
 
 
 @pytest.mark.parametrize("factor", [1e9, 1e-3])

@@ -1,4 +1,4 @@
-"""A forecaster as plain values: it comes back as it went, or is refused by name."""
+"""The stored format of a forecaster: it is restored unchanged, or refused by name."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Settings are checked where they are made; each refusal says what was found and what to give."""
+"""Configs are validated on construction; a refusal names the value found and the fix."""
 
 from dataclasses import FrozenInstanceError
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Calibration: a level of 0.9 lies above nine of ten moments, whoever forecast them."""
+"""Calibration: nine of ten samples lie below the level 0.9, for any forecaster."""
 
 import numpy as np
 import pytest

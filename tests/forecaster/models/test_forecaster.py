@@ -1,4 +1,4 @@
-"""Serving: the forecast that is judged by a backtest is the one that is served."""
+"""The forecaster serves the same forecast as in its backtest."""
 
 from dataclasses import replace
 from datetime import timedelta

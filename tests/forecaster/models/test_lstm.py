@@ -1,4 +1,4 @@
-"""The network: what it promises for any input, and what its loss counts."""
+"""The network and its loss, for any input and weights."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A time budget buys members, epochs and steps: never more than it can pay."""
+"""A time budget reduces members, epochs and steps to what fits into it."""
 
 from dataclasses import replace
 from datetime import timedelta

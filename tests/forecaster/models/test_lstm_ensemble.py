@@ -1,4 +1,4 @@
-"""Several networks as one: the mean of what they say."""
+"""The ensemble predicts the mean of its networks."""
 
 import numpy as np
 import pytest

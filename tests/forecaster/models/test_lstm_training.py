@@ -1,4 +1,4 @@
-"""Fitting the networks: repeatable, resumable, within its budget."""
+"""Training of the networks is repeatable, resumable and within its budget."""
 
 from dataclasses import replace
 from datetime import timedelta

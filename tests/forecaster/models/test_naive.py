@@ -1,4 +1,4 @@
-"""What could be had for free, against the definitions in the textbooks."""
+"""The naive forecasters equal their textbook definitions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The learned baselines: our arithmetic is scikit-learn's, to the digit."""
+"""The trained baselines predict exactly what scikit-learn predicts."""
 
 import numpy as np
 import pytest

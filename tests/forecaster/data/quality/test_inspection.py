@@ -1,4 +1,4 @@
-"""What the quality pass repairs, notes and keeps."""
+"""The repairs and notes of the data-quality pass, and the samples that it keeps."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What holds for the quality pass whatever the samples are."""
+"""Properties of the data-quality pass for any samples."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What the quality pass refuses: with the item, the span and the fix."""
+"""Refusals of the data-quality pass, with item, span and fix."""
 
 from datetime import datetime, timedelta
 

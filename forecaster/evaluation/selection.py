@@ -107,7 +107,7 @@ def _require_known(joined: Windows) -> None:
     known = int(np.isfinite(joined.target).sum(axis=0).min())
     if known < MIN_WINDOWS:
         raise HistoryError(
-            f"only {known} of {len(joined)} training windows know what happened at each step, but "
+            f"only {known} of {len(joined)} training windows have a known target at each step, but "
             f"{MIN_WINDOWS} are needed; fetch a span with fewer gaps"
         )
 

@@ -50,7 +50,7 @@ def fan_chart(series: Series, forecast: Forecast, *, past: timedelta | None = No
     traces = _fan(
         times(int(origin.timestamp()) + ahead), forecast.values[row], forecast.quantile_levels
     )
-    traces.append(ink_line(times(shown.stamps[place]), shown.values[place], "what happened"))
+    traces.append(ink_line(times(shown.stamps[place]), shown.values[place], "actual demand"))
     title = f"{label(series.item_id)}: forecast by {name_of(forecast.sources[row])}"
     drawn = figure(traces, title=title, x=TIME_AXIS, y=QPS_AXIS)
     now = times([int(origin.timestamp())])[0]
@@ -84,7 +84,7 @@ def backtest_fan(
     actual, when = actual[place], times(stamps[begin:][place])
     predicted = item.predicted[begin:, ahead - 1][place]
     traces = _fan(when, predicted, backtest.quantile_levels)
-    traces.append(ink_line(when, actual, "what happened"))
+    traces.append(ink_line(when, actual, "actual demand"))
     traces += _above(when, actual, predicted[:, -1], backtest.quantile_levels[-1])
     lead = duration(ahead * backtest.step_seconds)
     title = f"{label(item_id)}: {lead} ahead, by {name_of(item.source)}"

@@ -64,7 +64,7 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
     summary = backtest.summary[candidate]
     ends = np.array([min(levels[0], 0.05), max(levels[-1], 0.995)])
     diagonal = go.Scatter(
-        x=logit(ends), y=logit(ends), name="as promised", mode="lines", hoverinfo="skip",
+        x=logit(ends), y=logit(ends), name="perfect calibration", mode="lines", hoverinfo="skip",
         line={"color": GREY, "dash": "dash", "width": 1.5},
     )  # fmt: skip
     peaks = np.array([score.peak_coverage for score in scores])
@@ -77,7 +77,7 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
     drawn = figure(
         traces,
         title=title,
-        x="promised share (quantile level)",
+        x="nominal share (quantile level)",
         y="observed share",
     )
     ticks = sorted({*levels, 0.02, 0.25, 0.75})
@@ -182,6 +182,6 @@ def _observed(
             "width": 3,
         },
         customdata=np.column_stack([levels, observed]),
-        hovertemplate=f"{name}<br>promised %{{customdata[0]:g}}<br>"
+        hovertemplate=f"{name}<br>nominal %{{customdata[0]:g}}<br>"
         "observed %{customdata[1]:.3f}<extra></extra>",
     )

@@ -92,14 +92,14 @@ def test_the_fan_begins_one_step_after_the_origin_where_the_history_ends():
     shown = traces(fan_chart(series, forecast_of(series.end - MINUTE)))
 
     assert shown["median"].x[0] == "2026-01-05T10:00:00"
-    assert shown["what happened"].x[-1] == "2026-01-05T09:59:00"
+    assert shown["actual demand"].x[-1] == "2026-01-05T09:59:00"
 
 
 def test_actual_demand_after_the_origin_is_drawn_over_the_fan():
     series = series_of(np.full(600, 100.0))
     shown = traces(fan_chart(series, forecast_of(series.end - 20 * MINUTE)))
 
-    assert shown["what happened"].x[-1] == "2026-01-05T09:59:00"
+    assert shown["actual demand"].x[-1] == "2026-01-05T09:59:00"
     assert shown["median"].x[0] == "2026-01-05T09:41:00"
 
 
@@ -128,7 +128,7 @@ def test_a_backtest_fan_shows_the_chosen_lead():
 
     assert shown["median"].x[0] == "2026-01-05T00:02:00"
     assert shown["median"].y == pytest.approx(sample.predicted[:, 1, 1])
-    assert shown["what happened"].y == pytest.approx(sample.actual[:, 1])
+    assert shown["actual demand"].y == pytest.approx(sample.actual[:, 1])
 
 
 def test_a_backtest_fan_marks_only_demand_above_the_top_quantile():

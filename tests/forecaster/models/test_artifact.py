@@ -114,8 +114,8 @@ def test_every_shape_is_checked(config, tensors, artifact):
         ),
         pytest.param(lambda c, t: c["items"].pop(), "zip", id="an item without a name"),
         pytest.param(lambda c, t: c["services"].pop(), "shifts/", id="an item without service"),
-        pytest.param(lambda c, t: c.update(item_models=[]), "shifts/", id="no services"),
-        pytest.param(lambda c, t: c.update(item_models=None), "TypeError", id="services are null"),
+        pytest.param(lambda c, t: c.update(services=[]), "shifts/", id="no services"),
+        pytest.param(lambda c, t: c.update(services=None), "TypeError", id="services are null"),
         pytest.param(
             lambda c, t: [t.pop(n) for n in list(t) if n.startswith("lstm/")], "no network", id="0"
         ),

@@ -57,7 +57,7 @@ def test_many_clients_are_reported_as_a_histogram_with_the_same_quantiles():
     rates = rng.lognormal(0.0, 1.0, 5000)
     report = ReportBody.model_validate(
         {"instance": "gw-1", **report_fields(rates.tolist())}, strict=True
-    ).to_said()
+    ).to_report()
 
     assert report.clients == 5000
     for level in (0.1, 0.5, 0.9, 0.99):

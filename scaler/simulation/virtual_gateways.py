@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaler.adapters.http.exchange import Exchange, LeaseRequest
-from scaler.adapters.http.lease_service import SOON_S, LeaseService
-from scaler.adapters.http.long_poll import BEAT_S
+from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
+from scaler.adapters.http.lease_service import RETRY_AFTER_S, LeaseService
+from scaler.adapters.http.long_poll import CHECK_S
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.schemas import ReportBody
 from scaler.adapters.http.settings import ApiSettings
@@ -63,11 +63,11 @@ class _Gateway:
     def ask_again(self, at: float) -> None:
         self.waits, self.ask_at, self.told_at = None, at, math.inf
 
-    def take(self, answer: Exchange, asked: LeaseRequest, sent_at: float, now: float) -> None:
-        """Act on an answer."""
-        if answer.changed:
-            if self.limiter.receive(answer.told.body, sent_at, now):
-                self.etag = answer.told.etag
+    def take(self, reply: LeaseReply, asked: LeaseRequest, sent_at: float, now: float) -> None:
+        """Act on a reply."""
+        if reply.changed:
+            if self.limiter.receive(reply.lease.json_body, sent_at, now):
+                self.etag = reply.lease.etag
         elif asked.etag == self.etag:
             self.limiter.renew(sent_at)
 
@@ -103,7 +103,7 @@ class VirtualGateways:
             _Gateway(LeaseLimiter(LimiterSettings(service, f"gw-{i}")), start, self._report_at())
             for i in range(count)
         ]
-        self._beat_at = start + BEAT_S
+        self._check_at = start + CHECK_S
         self.due = start
 
     @property
@@ -135,9 +135,9 @@ class VirtualGateways:
     def _step(self) -> None:
         """Carry out what is due next."""
         self._now = now = self.due
-        if self._beat_at <= now:
-            self._beat_at = now + BEAT_S
-            self._lease_service.sweep(now)
+        if self._check_at <= now:
+            self._check_at = now + CHECK_S
+            self._lease_service.drop_empty(now)
             self._tell(now)
         for gateway in self._gateways:
             if gateway.ask_at <= now:
@@ -149,24 +149,24 @@ class VirtualGateways:
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        self.due = min(self._beat_at, *(one.due for one in self._gateways))
+        self.due = min(self._check_at, *(one.due for one in self._gateways))
 
     def _ask(self, gateway: _Gateway, now: float) -> None:
         """Ask for a lease, and wait for news where what is held is the latest."""
         asked = LeaseRequest(gateway.limiter.settings.instance, gateway.etag)
         try:
-            if gateway.etag and self._lease_service.wait(self._service, asked, now):
+            if gateway.etag and self._lease_service.may_wait(self._service, asked, now):
                 gateway.wait(asked, now, self._wait_s)
-                if self._lease_service.unsettled(self._service, asked):
+                if self._lease_service.may_change(self._service, asked):
                     self._tell(now)
                 return
-            answer = self._lease_service.ask(self._service, asked, now)
+            reply = self._lease_service.reply(self._service, asked, now)
         except RequestProblem as problem:
-            gateway.ask_again(now + (problem.retry_after_s or SOON_S))
+            gateway.ask_again(now + (problem.retry_after_s or RETRY_AFTER_S))
             return
-        gateway.take(answer, asked, now, now)
-        gateway.ask_again(now + (SETTLING_S if answer.changed else self._refresh_s))
-        if self._lease_service.stirred(self._service):
+        gateway.take(reply, asked, now, now)
+        gateway.ask_again(now + (SETTLING_S if reply.changed else self._refresh_s))
+        if self._lease_service.has_freed(self._service):
             self._tell(now)
 
     def _end_wait(self, gateway: _Gateway, now: float) -> None:
@@ -174,21 +174,21 @@ class VirtualGateways:
         asked = gateway.waits
         assert asked is not None
         try:
-            answer = self._lease_service.renew(self._service, asked, now)
+            reply = self._lease_service.renew(self._service, asked, now)
         except RequestProblem as problem:
-            gateway.ask_again(now + (problem.retry_after_s or SOON_S))
+            gateway.ask_again(now + (problem.retry_after_s or RETRY_AFTER_S))
             return
-        gateway.take(answer, asked, gateway.asked_at, now)
-        gateway.ask_again(now + (SETTLING_S if answer.changed else 0.0))
+        gateway.take(reply, asked, gateway.asked_at, now)
+        gateway.ask_again(now + (SETTLING_S if reply.changed else 0.0))
 
     def _report(self, gateway: _Gateway, now: float) -> None:
-        """Say what was counted; the answer is the lease, whole."""
+        """Say what was counted; the reply is the lease, whole."""
         gateway.report_at = self._report_at(gateway.limiter.refresh_s)
         body = ReportBody.model_validate_json(json.dumps(gateway.limiter.report(now)))
         asked = body.to_request(EPOCH)
         with contextlib.suppress(RequestProblem):  # what cannot be said is lost
-            answer = self._lease_service.ask(self._service, asked, now)
-            gateway.take(Exchange(answer.told, changed=True), asked, now, now)
+            reply = self._lease_service.reply(self._service, asked, now)
+            gateway.take(LeaseReply(reply.lease, changed=True), asked, now, now)
         self._tell(now)
 
     def _report_at(self, refresh_s: float | None = None) -> float:
@@ -202,12 +202,12 @@ class VirtualGateways:
                 return
             asked = [one.waits for one in waiting if one.waits is not None]
             try:
-                answers = self._lease_service.changed(self._service, asked, now)
+                replies = self._lease_service.changed(self._service, asked, now)
             except RequestProblem:  # they are told so when they have waited long enough
                 return
-            for gateway, request, answer in zip(waiting, asked, answers, strict=True):
-                if answer is not None:
-                    gateway.take(answer, request, gateway.asked_at, now)
+            for gateway, request, reply in zip(waiting, asked, replies, strict=True):
+                if reply is not None:
+                    gateway.take(reply, request, gateway.asked_at, now)
                     gateway.ask_again(now + SETTLING_S)
-            if not self._lease_service.stirred(self._service):
+            if not self._lease_service.has_freed(self._service):
                 return

@@ -170,7 +170,7 @@ def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
 
 def _warn_of_seen(forecaster: Forecaster | None, series: Series, start: datetime | None) -> None:
     """Say so when the replay begins in time that fitting or calibration has seen."""
-    seen = forecaster.service(series.item_id).trained_until if forecaster else None
+    seen = forecaster.item_model(series.item_id).trained_until if forecaster else None
     if seen is not None and start is not None and start < seen:
         print(
             f"--from {start.isoformat()} lies before {seen.isoformat()}, up to which the model was "

@@ -64,11 +64,11 @@ class _Gateway:
     def ask_again(self, at: float) -> None:
         self.waits, self.ask_at, self.told_at = None, at, math.inf
 
-    def take(self, answer: LeaseReply, asked: LeaseRequest, sent_at: float, now: float) -> None:
-        """Act on an answer."""
-        if answer.changed:
-            if self.limiter.receive(answer.lease.json_body, sent_at, now):
-                self.etag = answer.lease.etag
+    def take(self, reply: LeaseReply, asked: LeaseRequest, sent_at: float, now: float) -> None:
+        """Act on a reply."""
+        if reply.changed:
+            if self.limiter.receive(reply.lease.json_body, sent_at, now):
+                self.etag = reply.lease.etag
         elif asked.etag == self.etag:
             self.limiter.renew(sent_at)
 
@@ -161,13 +161,13 @@ class VirtualGateways:
                 if self._lease_service.may_change(self._service, asked):
                     self._tell(now)
                 return
-            answer = self._lease_service.reply(self._service, asked, now)
+            reply = self._lease_service.reply(self._service, asked, now)
         except RequestProblem as problem:
             gateway.ask_again(now + (problem.retry_after_s or RETRY_AFTER_S))
             return
-        gateway.take(answer, asked, now, now)
+        gateway.take(reply, asked, now, now)
         pause_s = gateway.limiter.refresh_s or REFRESH_S
-        gateway.ask_again(now + (SETTLING_S if answer.changed else pause_s))
+        gateway.ask_again(now + (SETTLING_S if reply.changed else pause_s))
         if self._lease_service.has_freed(self._service):
             self._tell(now)
 
@@ -176,21 +176,21 @@ class VirtualGateways:
         asked = gateway.waits
         assert asked is not None
         try:
-            answer = self._lease_service.renew(self._service, asked, now)
+            reply = self._lease_service.renew(self._service, asked, now)
         except RequestProblem as problem:
             gateway.ask_again(now + (problem.retry_after_s or RETRY_AFTER_S))
             return
-        gateway.take(answer, asked, gateway.asked_at, now)
-        gateway.ask_again(now + (SETTLING_S if answer.changed else 0.0))
+        gateway.take(reply, asked, gateway.asked_at, now)
+        gateway.ask_again(now + (SETTLING_S if reply.changed else 0.0))
 
     def _report(self, gateway: _Gateway, now: float) -> None:
-        """Say what was counted; the answer is the lease, whole."""
+        """Say what was counted; the reply is the lease, whole."""
         gateway.report_at = self._report_at(gateway.limiter.refresh_s)
         body = ReportBody.model_validate_json(json.dumps(gateway.limiter.report(now)))
         asked = body.to_request(EPOCH)
         with contextlib.suppress(RequestProblem):  # what cannot be said is lost
-            answer = self._lease_service.reply(self._service, asked, now)
-            gateway.take(LeaseReply(answer.lease, changed=True), asked, now, now)
+            reply = self._lease_service.reply(self._service, asked, now)
+            gateway.take(LeaseReply(reply.lease, changed=True), asked, now, now)
         self._tell(now)
 
     def _report_at(self, refresh_s: float | None = None) -> float:
@@ -204,12 +204,12 @@ class VirtualGateways:
                 return
             asked = [one.waits for one in waiting if one.waits is not None]
             try:
-                answers = self._lease_service.changed(self._service, asked, now)
+                replies = self._lease_service.changed(self._service, asked, now)
             except RequestProblem:  # they are told so when they have waited long enough
                 return
-            for gateway, request, answer in zip(waiting, asked, answers, strict=True):
-                if answer is not None:
-                    gateway.take(answer, request, gateway.asked_at, now)
+            for gateway, request, reply in zip(waiting, asked, replies, strict=True):
+                if reply is not None:
+                    gateway.take(reply, request, gateway.asked_at, now)
                     gateway.ask_again(now + SETTLING_S)
             if not self._lease_service.has_freed(self._service):
                 return

@@ -103,7 +103,7 @@ class ReportBody(_RequestBody):
         return self
 
     def to_request(self, epoch: str) -> LeaseRequest:
-        """Return what a gateway that reports this asks for; a version of another epoch is none."""
+        """Return the request for a lease that the report makes to a server of this epoch."""
         version = self.version if self.epoch in (None, epoch) else None
         return LeaseRequest(self.instance, "", self.to_report(), version, holds_qps=self.holds_rps)
 

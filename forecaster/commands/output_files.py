@@ -16,6 +16,6 @@ def write_file(path: Path, option: str, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     try:
-        write_atomically(path, lambda file: file.write(data))
+        write_atomically(path, data)
     except OSError as error:
         raise ConfigError(f"{option}: {path} cannot be written: {error.strerror}") from error

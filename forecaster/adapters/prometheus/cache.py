@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecaster.adapters.atomic_write import write_atomically
 from forecaster.adapters.prometheus.answers import QueryGrid, RawRange
 from forecaster.errors import ConfigError
 
@@ -82,14 +81,7 @@ class ChunkCache:
             schema=_schema(),
         )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
-            os.close(handle)
-            try:
-                pq.write_table(table, name)
-                Path(name).replace(self._path(grid))
-            finally:
-                Path(name).unlink(missing_ok=True)
+            write_atomically(self._path(grid), lambda file: pq.write_table(table, file))
         except OSError as error:
             raise ConfigError(
                 f"the cache {self.folder} cannot be written ({error.strerror or error}); "

@@ -78,7 +78,7 @@ class FileCheckpoints:
         arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         content = save(arrays, metadata={"run": self.run})
         try:
-            write_atomically(self.path, lambda file: file.write(content))
+            write_atomically(self.path, content)
         except OSError as error:
             # A run without a checkpoint is better than no run.
             logger.warning("no checkpoint: %s: %s", self.path, error)

@@ -30,6 +30,7 @@ from typing import Any, Protocol
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from forecaster.adapters.atomic_write import sync_folder, write_atomically, write_synced
 from forecaster.data.series import utc
 from forecaster.errors import RegistryError
 
@@ -117,26 +118,22 @@ class LocalStorage:
     def commit(self, name: str, files: Mapping[str, bytes], first: int, now: datetime) -> str:
         home = self._root / name
         home.mkdir(parents=True, exist_ok=True)
-        _sync_directory(self._root)
+        sync_folder(self._root)
         draft = home / f"{_DRAFT}{int(now.timestamp())}-{secrets.token_hex(8)}"
         try:
             draft.mkdir()
             for file, data in files.items():
-                _write_synced(draft / file, data)
-            _sync_directory(draft)
+                write_synced(draft / file, data)
+            sync_folder(draft)
             version = _rename_to_free_version(draft, first)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        _sync_directory(home)
+        sync_folder(home)
         return version
 
     def replace(self, path: str, data: bytes) -> None:
-        target = self._root / path
-        draft = target.with_name(f".{target.name}")  # one name will do: the caller holds the lock
-        _write_synced(draft, data)
-        draft.replace(target)
-        _sync_directory(target.parent)
+        write_atomically(self._root / path, data)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -257,22 +254,3 @@ def _rename_to_free_version(draft: Path, first: int) -> str:
         else:
             return version
     raise AssertionError("counting ends never")
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some network file systems cannot sync a directory; their rename is all there is to have.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(handle)

@@ -142,7 +142,7 @@ class PrometheusTraffic:
     def _source(self) -> PrometheusSource:
         source: PrometheusSource | None = getattr(self._local, "source", None)
         if source is None:
-            pacing = Pacing(self._pause, longest=RETRY_AFTER_S, max_retry_after_s=RETRY_AFTER_S)
+            pacing = Pacing(self._pause, longest_s=RETRY_AFTER_S, max_retry_after_s=RETRY_AFTER_S)
             source = self._local.source = PrometheusSource(self._settings, pacing)
             self._sources.append(source)
         return source

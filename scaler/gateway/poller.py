@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from forecaster.adapters.backoff import backoff_s
 from scaler.gateway.lease_document import LeaseRefusedError
 from scaler.gateway.lease_limiter import LeaseLimiter
 
@@ -155,10 +156,16 @@ class Poller:
         if answer is not None and answer.status_code == httpx.codes.OK:
             # It is there, and what it says is refused: no more often than it is asked otherwise.
             return self._refresh_s()
-        most = min(FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10), LAST_BACKOFF_S)
-        said = answer.headers.get("retry-after", "") if answer is not None else ""
-        least = min(float(said), LONGEST_RETRY_AFTER_S) if said.isdecimal() else 0.0
-        return least + most * self._rng.uniform(0.5, 1.0)
+        retry_after = answer.headers.get("retry-after", "") if answer is not None else ""
+        return backoff_s(
+            failures,
+            first_s=FIRST_BACKOFF_S,
+            longest_s=LAST_BACKOFF_S,
+            share=self._rng.uniform(0.5, 1.0),
+            retry_after_s=min(float(retry_after), LONGEST_RETRY_AFTER_S)
+            if retry_after.isdecimal()
+            else 0.0,
+        )
 
     def _authorization(self) -> dict[str, str]:
         if self._token_file is None:

@@ -84,7 +84,7 @@ def test_tries_are_bounded_and_leave_nothing_half_done(ground, cluster, server):
 def test_what_the_server_asks_to_wait_is_waited(ground, server, tmp_path):
     waits: list[float] = []
     api = connect(server, tmp_path)
-    api.sleep = waits.append
+    api.sleep, api.jitter = waits.append, lambda: 0.0
     server.faults.add(Fault("GET .*shop", status=429, headers={"Retry-After": "2"}))
 
     api.get(f"{HPAS}/shop")

@@ -90,27 +90,27 @@ class PrometheusSource:
             PrometheusError: the server refuses, stays away, or answers nonsense.
         """
         attempts = self.settings.retries + 1
-        for attempt in range(attempts):
+        for attempt in range(1, attempts + 1):
             try:
                 return self._ask(promql, grid)
             except _AgainError as again:
-                left = attempts - attempt - 1
-                wait = self._pacing.wait(attempt, again.retry_after)
-                if not left or (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
-                    raise PrometheusAwayError(self._gave_up(again, attempt + 1)) from again
+                left = attempts - attempt
+                if not left or again.retry_after_s > self._pacing.max_retry_after_s:
+                    raise PrometheusAwayError(self._gave_up(again, attempt)) from again
+                wait_s = self._pacing.wait_s(attempt, again.retry_after_s)
                 LOGGER.warning(
                     "%s: %s; asking again in %.1f s (%d attempts left)",
-                    *(self.settings.url, again, wait, left),
+                    *(self.settings.url, again, wait_s, left),
                 )
-                self._pacing.sleep(wait)
+                self._pacing.sleep(wait_s)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _gave_up(self, again: _AgainError, attempts: int) -> str:
-        if (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
+        if again.retry_after_s > self._pacing.max_retry_after_s:
             return (
-                f"{self.settings.url}: {again}; it asks to come back in {again.retry_after:.0f} s, "
-                f"and we wait {self._pacing.max_retry_after_s:.0f} s at most: run the command "
-                "again then"
+                f"{self.settings.url}: {again}; it asks to come back in "
+                f"{again.retry_after_s:.0f} s, and we wait {self._pacing.max_retry_after_s:.0f} s "
+                "at most: run the command again then"
             )
         return (
             f"{self.settings.url}: {again} (attempt {attempts} of {attempts}); "
@@ -147,7 +147,7 @@ class PrometheusSource:
         if response.is_redirect:
             _stay_at_home(response)
         elif response.status_code in {408, 429} or response.status_code >= 500:
-            raise _AgainError(_told(response), _retry_after(response, self._pacing.now()))
+            raise _AgainError(_told(response), _retry_after_s(response, self._pacing.now()))
         elif response.status_code != 200:
             fix = FIXES.get(response.status_code, "ask who runs the server")
             raise _RefusedError(f"{_told(response)}; {fix}")
@@ -163,9 +163,9 @@ class PrometheusSource:
 class _AgainError(Exception):
     """The same request may succeed later."""
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after_s = retry_after_s
 
 
 class _RefusedError(Exception):
@@ -257,12 +257,12 @@ def _told(response: requests.Response) -> str:
     return f"{response.status_code} {response.reason}: {shown(text) or 'no explanation'}"
 
 
-def _retry_after(response: requests.Response, now: datetime) -> float | None:
-    """Return the seconds of a ``Retry-After`` field: a number or an HTTP date (RFC 9110)."""
+def _retry_after_s(response: requests.Response, now: datetime) -> float:
+    """Return the seconds that ``Retry-After`` asks for: a number or an HTTP date (RFC 9110)."""
     field = response.headers.get("Retry-After", "").strip()
     if field.isdecimal():
         return float(field)
     try:
         return max((parsedate_to_datetime(field) - now).total_seconds(), 0.0)
     except (ValueError, TypeError):
-        return None
+        return 0.0

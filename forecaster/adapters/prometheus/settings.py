@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from forecaster.adapters.backoff import backoff_s
 from forecaster.errors import ConfigError
 
 
@@ -110,26 +111,27 @@ class PrometheusSettings:
 
 @dataclass(frozen=True)
 class Pacing:
-    """How long to wait between attempts: exponential back-off with full jitter.
+    """How long to wait between attempts: exponential back-off with full jitter, see `backoff_s`.
 
     Attributes:
         jitter: returns a number in [0, 1).
-        first: upper bound of the first wait; it doubles up to ``longest``.
+        first_s: upper bound of the first wait; it doubles up to ``longest_s``.
         max_retry_after_s: longest ``Retry-After`` that is honoured; a longer one ends the fetch.
     """
 
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = field(default_factory=lambda: np.random.default_rng().random)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: TID251 - only for Retry-After
-    first: float = 0.5
-    longest: float = 30.0
+    first_s: float = 0.5
+    longest_s: float = 30.0
     max_retry_after_s: float = 120.0
 
-    def wait(self, attempt: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after attempt 0, 1, 2 ...
-
-        >>> [Pacing(jitter=lambda: 0.5).wait(n, None) for n in (0, 1, 9)]
-        [0.25, 0.5, 15.0]
-        """
-        drawn: float = self.jitter() * min(self.longest, self.first * 2**attempt)
-        return drawn if retry_after is None else retry_after + drawn
+    def wait_s(self, failures: int, retry_after_s: float) -> float:
+        """Return the seconds to wait after so many failed attempts."""
+        return backoff_s(
+            failures,
+            first_s=self.first_s,
+            longest_s=self.longest_s,
+            share=self.jitter(),
+            retry_after_s=retry_after_s,
+        )

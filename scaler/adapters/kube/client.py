@@ -23,6 +23,7 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
+from forecaster.adapters.backoff import backoff_s
 from scaler.adapters.kube.objects import conflict_managers, retry_after_s, said
 from scaler.errors import (
     ClusterAbsentError,
@@ -44,9 +45,13 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to try: ``attempts`` within ``budget_s``, waiting ``first_s`` and then doubling it.
+    """How often and how long a call is tried, with the back-off of `backoff_s` between attempts.
 
-    ``connect_s`` and ``read_s`` bound one call.
+    Attributes:
+        attempts: the first included.
+        budget_s: no attempt begins later than this after the first.
+        first_s: upper bound of the first wait; it doubles with each failure.
+        connect_s, read_s: time limits of one attempt.
     """
 
     attempts: int = 4
@@ -55,13 +60,15 @@ class RetryPolicy:
     connect_s: float = 2.0
     read_s: float = 5.0
 
-    def wait_s(self, failed: int, asked_s: float, share: float) -> float:
-        """Return how long to wait after so many failures: jittered, and not before it was asked.
-
-        >>> RetryPolicy().wait_s(3, 0.0, share=0.5), RetryPolicy().wait_s(1, 2.0, share=0.0)
-        (0.2, 2.0)
-        """
-        return max(asked_s, self.first_s * 2.0 ** (failed - 1) * share)
+    def wait_s(self, failures: int, share: float, retry_after_s: float) -> float:
+        """Return the seconds to wait after so many failed attempts."""
+        return backoff_s(
+            failures,
+            first_s=self.first_s,
+            longest_s=self.budget_s,
+            share=share,
+            retry_after_s=retry_after_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class KubernetesApi:
     def _retried(self, request: Request) -> Object:
         began, failed = self.clock(), 0
         while True:
-            asked_s = 0.0
+            asked_to_wait_s = 0.0
             try:
                 answer, status = self._sent(request, self.retry_policy.read_s)
                 body = self._read(request, answer)
@@ -159,11 +166,11 @@ class KubernetesApi:
                 error: ClusterError = _error(request, status, body)
                 if status not in _RETRIED:
                     raise error
-                asked_s = retry_after_s(answer.headers)
+                asked_to_wait_s = retry_after_s(answer.headers)
             except ClusterUnreachableError as away:
                 error = away
             failed += 1
-            wait = self.retry_policy.wait_s(failed, asked_s, self.jitter())
+            wait = self.retry_policy.wait_s(failed, self.jitter(), asked_to_wait_s)
             spent = self.clock() - began
             if failed >= self.retry_policy.attempts or spent + wait > self.retry_policy.budget_s:
                 raise ClusterUnreachableError(f"{error}; gave up after {failed} tries") from error

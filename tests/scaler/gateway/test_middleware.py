@@ -147,4 +147,12 @@ def test_the_middleware_loads_neither_numpy_nor_a_framework():
     loaded = loaded_after("from scaler import TidegateLimit")
 
     # httpx loads rich for its own command line, where it is installed.
-    assert loaded & (FRAMEWORKS - {"rich"} | {"numpy", "forecaster", "starlette"}) == set()
+    assert loaded & (FRAMEWORKS - {"rich"} | {"numpy", "starlette"}) == set()
+
+
+def test_the_middleware_loads_nothing_of_the_forecaster_but_the_back_off():
+    loaded_after(
+        "import sys; from scaler import TidegateLimit\n"
+        "loaded = {name for name in sys.modules if name.startswith('forecaster.')}\n"
+        "assert loaded == {'forecaster.adapters', 'forecaster.adapters.backoff'}, loaded"
+    )

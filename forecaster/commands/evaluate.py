@@ -31,11 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
-    from rich.console import Console
-
     from forecaster.adapters.exact_json import json_bytes, plain_object
     from forecaster.adapters.registry.loading import load
     from forecaster.commands.evaluate_output import print_backtest
+    from forecaster.commands.terminal import Terminal
     from forecaster.evaluation.backtest import backtest
     from forecaster.report import html_report
 
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         _warn_of_seen(forecaster, history, start)
     result = backtest(forecaster, history, start=start)
     fit_seconds = stored.report.get("fit_seconds", {})
-    print_backtest(result, Console(), fit_seconds)
+    print_backtest(result, Terminal(), fit_seconds)
     if args.json is not None:
         record = plain_object(result.record(), "record", non_finite_as_null=True)
         write_file(args.json, "--json", json_bytes(record))

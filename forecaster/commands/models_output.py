@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from forecaster.adapters.registry.registry import Registry, StoredArtifact
+from forecaster.commands.terminal import Terminal
 from forecaster.errors import RegistryError
 
 
@@ -68,7 +68,7 @@ def print_list(registry: Registry, *, as_json: bool) -> None:
             "unknown" if row.size_bytes is None else decimal(row.size_bytes),
             _score(row.relative_pinball),
         )
-    Console().print(table)
+    Terminal().print(table)
     for row in rows:
         if row.problem:
             print(f"{row.name}: {row.problem}", file=sys.stderr)
@@ -126,8 +126,8 @@ def _row(registry: Registry, name: str) -> Row:
 
 
 def _print_tables(title: str, stored: StoredArtifact) -> None:
-    console = Console()
-    console.print(Text(title, style="bold"))
+    terminal = Terminal()
+    terminal.print(Text(title, style="bold"))
     print(f"created {stored.created:%Y-%m-%d %H:%M} UTC; every file is as it was saved")
     print(f"relative pinball: {_score(headline(stored.artifact.report))}")
     files = Table("file", "size", "SHA-256")
@@ -141,7 +141,7 @@ def _print_tables(title: str, stored: StoredArtifact) -> None:
     for key, value in stored.artifact.config.items():
         config.add_row(Text(key), Text(str(value)))
     for table in (files, tensors, config):
-        console.print(table)
+        terminal.print(table)
 
 
 def _score(relative_pinball: float | None) -> str:

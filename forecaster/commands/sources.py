@@ -169,16 +169,17 @@ def _default_cache() -> Path:
 @contextmanager
 def _progress() -> Iterator[Callable[[Progress], None]]:
     """Show a bar on a terminal; elsewhere a line whenever another tenth is done."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    from forecaster.commands.terminal import Terminal
+
+    terminal = Terminal(stderr=True)
+    if not terminal.is_terminal:
         yield _ProgressLines()
         return
     columns = (TextColumn("fetching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=terminal, transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda at: bar.update(task, completed=at.done, total=at.total)
 

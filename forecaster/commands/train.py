@@ -154,18 +154,19 @@ def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: date
 @contextmanager
 def _progress() -> Iterator[Callable[[EpochReport], None]]:
     """Show a bar with the losses on a terminal; elsewhere a line per epoch."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    from forecaster.commands.terminal import Terminal
+
+    terminal = Terminal(stderr=True)
+    if not terminal.is_terminal:
         yield lambda done: print(_line(done), file=sys.stderr, flush=True)
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=terminal) as bar:
         task = bar.add_task("fitting", total=None, losses="")
 
         def advance(done: EpochReport) -> None:

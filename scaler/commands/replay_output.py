@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from forecaster.commands.terminal import Terminal, table_of
 from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
 from scaler.simulation.report import extent
@@ -30,7 +29,7 @@ LIMITER_COLUMNS = ("limiter", "goodput", "critical", "false rejects", "abuse blo
 @contextmanager
 def counted(runs: int) -> Iterator[Callable[[str], None]]:
     """Yield what counts runs on a bar, on stderr; nothing is drawn where that is no terminal."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -41,9 +40,9 @@ def counted(runs: int) -> Iterator[Callable[[str], None]]:
 
 def print_contest(contest: Contest, console: Console | None = None) -> None:
     """Print the contenders' figures and what they say."""
-    console = console or Console()
+    console = console or Terminal()
     console.print(Text(f"Replay: {extent(contest)}"), style="dim")
-    table = _table(HEADS)
+    table = table_of(HEADS, HEADS[:1], wrap=False)
     for found in contest.table:
         style = {TIDEGATE: "bold", CLAIRVOYANT: "dim"}.get(found.name)
         table.add_row(*row(contest, found), style=style)
@@ -56,20 +55,14 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
 
 def print_limiters(scenes: Scenes, console: Console | None = None) -> None:
     """Print each scene's limiters; nothing where there are no scenes."""
-    console = console or Console()
+    console = console or Terminal()
     for scene, found in scenes.items():
         console.print(Text(f"\nRate limiting: {scene}"), style="dim")
         shown = [COLUMNS.index(name) for name in LIMITER_COLUMNS]
-        table = _table([name.replace(" ", "\n") for name in LIMITER_COLUMNS])
+        heads = [name.replace(" ", "\n") for name in LIMITER_COLUMNS]
+        table = table_of(heads, heads[:1], wrap=False)
         for one in found:
             cells = limiter_row(one)
             style = "bold" if one.name == TIDEGATE_LIMITER else None
             table.add_row(*(cells[i] for i in shown), style=style)
         console.print(table)
-
-
-def _table(heads: Sequence[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="right" if i else "left", no_wrap=i > 0)
-    return table

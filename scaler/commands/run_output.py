@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from forecaster.commands.terminal import Terminal, table_of
 from scaler.control.snapshot import ServiceView, Snapshot
 
 HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
@@ -14,10 +13,8 @@ HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trus
 
 def print_board(snapshot: Snapshot, console: Console | None = None) -> None:
     """Print what was decided."""
-    console = console or Console()
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, head in enumerate(HEADS):
-        table.add_column(head, justify="right" if 1 < i < len(HEADS) - 1 else "left")
+    console = console or Terminal()
+    table = table_of(HEADS, words=["service", "mode", "trust"])
     for view in snapshot.services.values():
         table.add_row(*_row(view))
     console.print(table)

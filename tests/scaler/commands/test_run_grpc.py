@@ -14,7 +14,7 @@ import pytest
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from scaler.cli import build_parser, main
+from scaler.cli import COMMAND_LINE, main
 from scaler.commands.grpc_server import beside
 from scaler.commands.run import _serve
 from scaler.errors import ServingError
@@ -39,7 +39,7 @@ def test_grpc_is_served_beside_http_by_the_same_rules(tmp_path, capsys):
     tokens = tmp_path / "tokens"
     tokens.write_text("open-sesame\n")
     port = free_port()
-    args = build_parser().parse_args(
+    args = COMMAND_LINE.parser().parse_args(
         [
             *(*RUN, "--listen", "127.0.0.1:0", "--grpc-listen", f"127.0.0.1:{port}"),
             *("--token-file", str(tokens)),
@@ -84,7 +84,7 @@ def test_without_grpc_installed_the_fix_is_named(monkeypatch, capsys):
 
 
 def test_an_address_that_is_open_to_all_is_refused():
-    args = build_parser().parse_args(
+    args = COMMAND_LINE.parser().parse_args(
         [*RUN, "--listen", "127.0.0.1:0", "--grpc-listen", "0.0.0.0:0"]
     )
     with (
@@ -142,9 +142,9 @@ def test_without_grpc_installed_http_decides_all_the_same():
     script = (
         "import sys; sys.modules.update(grpc=None, envoy=None, httpx=None)\n"
         "import contextlib\n"
-        "from scaler.cli import build_parser\n"
+        "from scaler.cli import COMMAND_LINE\n"
         "from scaler.commands.run import _serve\n"
-        f"args = build_parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
+        f"args = COMMAND_LINE.parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
         "with contextlib.ExitStack() as stack: _serve(args, stack, None)\n"
     )
     done = subprocess.run(

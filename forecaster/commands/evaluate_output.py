@@ -12,7 +12,7 @@ from forecaster.commands.terminal import table_of
 from forecaster.evaluation.backtest import SERVED, Backtest
 from forecaster.plots.scores import ranked
 from forecaster.plots.words import name_of
-from forecaster.report.document import hardest_first
+from forecaster.report.backtest_page import hardest_first
 from forecaster.report.findings import extent, high_levels, number, sentences, verdict
 
 MOST_ITEMS = 20

@@ -3,6 +3,6 @@
 Imports plots and evaluation. Used by the commands; scaler builds its own page from `report.page`.
 """
 
-from forecaster.report.document import html_report
+from forecaster.report.backtest_page import html_report
 
 __all__ = ["html_report"]

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from forecaster.report.page import Column, document, drawing, table, text
+from forecaster.report.page import Column, PageTable, figure_data, render_page
 from scaler.simulation import figures, shedding_findings
 from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE, Contest
 from scaler.simulation.findings import COLUMNS, row, sentences, verdict
 from scaler.simulation.shedding_findings import Scenes
-
-GLOSSARY = {
-    "Contenders": "The HPA as the policy gives it; KEDA's prometheus scaler with the same target; "
-    "tidegate on the forecast of Holt-Winters; the floor of tidegate under that same HPA; tidegate "
-    "with the HPA's target moved to the capacity, as a net; and the clairvoyant, who knows the "
-    "demand beforehand: the floor of what is possible.",
-    "Violations": "The share of requests that took longer than the SLO allows or were dropped.",
-    "x floor": "Replica-hours relative to the clairvoyant's.",
-    "Replica-hours": "From the creation of a replica to its removal, whether it is ready or not.",
-    "Utilisation": "Mean demand as a share of what all replicas sustain within the SLO.",
-    "Worst minute": "The largest share of violations in any minute.",
-    "Target": "Demand per replica as a share of what it sustains within the SLO. The frontier "
-    "sweeps it, so that contenders can be compared at equal violations or at equal cost.",
-}
 
 
 def html_report(
@@ -45,57 +31,29 @@ def html_report(
         scenes: limiters compared, where they were.
     """
     passed, first = verdict(contest)
-    told = "".join(text(sentence) for sentence in sentences(contest))
-    kind = "verdict passed" if passed else "verdict"
-    about = " · ".join([*(f"{k}: {v}" for k, v in (facts or {}).items()), extent(contest)])
-    head, *others = COLUMNS
-    columns = [Column(head, words=True), *map(Column, others)]
-    body = [
-        text(title, "h1"),
-        text(about, kind="quiet"),
-        f'<div class="{kind}">{text(first, kind="first")}{told}</div>',
-        text("Contenders", "h2"),
-        table(columns, [row(contest, found) for found in contest.table]),
-    ]
-    if contest.frontier:
-        body += [
-            text("Cost against violations", "h2"),
-            text("Each line sweeps one contender's target. Lower left is better.", kind="quiet"),
-            drawing(figures.frontier(contest), "Replica-hours against violations, by contender"),
-        ]
-    names = (HPA, TIDEGATE, CLAIRVOYANT)
-    body += [
-        text("Replicas", "h2"),
-        text("Needed: demand over what one replica sustains within the SLO.", kind="quiet"),
-        drawing(
-            figures.replicas(contest, names), "Replicas of the contenders over what was needed"
-        ),
-        text("Requests over the SLO or dropped, so far", "h2"),
-        drawing(figures.broken_requests(contest), "Running total of violations, by contender"),
-        text("Trust in the forecast", "h2"),
-        text(
-            "The share of lead times whose demand stayed within what was foreseen, over the last "
-            "hours, and the level at which the forecast was read to keep the risk.",
-            kind="quiet",
-        ),
-        drawing(figures.trust(contest), "Realised coverage and the level read"),
-        text("How to read this", "h2"),
-        f"<dl>{''.join(text(k, 'dt') + text(v, 'dd') for k, v in GLOSSARY.items())}</dl>",
-    ]
-    return document(title, [*body, *_limiters(scenes or {})])
+    values = {
+        "title": title,
+        "about": " · ".join([*(f"{k}: {v}" for k, v in (facts or {}).items()), extent(contest)]),
+        "passed": passed,
+        "verdict": first,
+        "sentences": sentences(contest),
+        "contenders": _table(COLUMNS, [row(contest, found) for found in contest.table]),
+        "frontier": figure_data(figures.frontier(contest)) if contest.frontier else "",
+        "replicas": figure_data(figures.replicas(contest, (HPA, TIDEGATE, CLAIRVOYANT))),
+        "broken_requests": figure_data(figures.broken_requests(contest)),
+        "trust": figure_data(figures.trust(contest)),
+        "scenes": {
+            scene.capitalize(): _table(shedding_findings.COLUMNS, map(shedding_findings.row, found))
+            for scene, found in (scenes or {}).items()
+        },
+        "scenes_glossary": shedding_findings.GLOSSARY,
+    }
+    return render_page("replay.html", values, package=__package__)
 
 
-def _limiters(scenes: Scenes) -> list[str]:
-    if not scenes:
-        return []
-    head, *others = shedding_findings.COLUMNS
-    columns = [Column(head, words=True), *map(Column, others)]
-    body = [text("Rate limiting", "h2")]
-    for scene, found in scenes.items():
-        rows = [shedding_findings.row(one) for one in found]
-        body += [text(scene.capitalize(), "h3"), table(columns, rows)]
-    terms = (text(k, "dt") + text(v, "dd") for k, v in shedding_findings.GLOSSARY.items())
-    return [*body, f"<dl>{''.join(terms)}</dl>"]
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> PageTable:
+    head, *others = columns
+    return PageTable([Column(head, words=True), *map(Column, others)], list(rows))
 
 
 def extent(contest: Contest) -> str:

@@ -70,6 +70,6 @@ def sync_folder(path: Path) -> None:
 
 def _remove_abandoned(target: Path, now: float) -> None:
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        with suppress(OSError):  # another process may be quicker
+        with suppress(OSError):  # another process may have removed it
             if now - left.stat().st_mtime > ABANDONED_AFTER_S:
                 left.unlink()

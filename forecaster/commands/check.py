@@ -31,16 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="CSV (.csv, .csv.gz) or Parquet; long: item_id,timestamp,qps; or one column per item",
     )
-    parser.add_argument("--step", metavar="SPAN", help="spacing (default: the commonest)")
-    parser.add_argument("--timezone", metavar="ZONE", help="of stamps that name none, e.g. UTC")
+    parser.add_argument(
+        "--step", metavar="SPAN", help="spacing of the samples (default: the most common one)"
+    )
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="time zone of stamps that have none, e.g. UTC"
+    )
     add_mask_argument(parser)
     parser.add_argument(
         "--skip-refused",
         action="store_true",
-        help="usable as long as one item is not refused",
+        help="exit with 0 as long as one item is usable",
     )
     parser.add_argument(
-        "--recheck", action="store_true", help="inspect again what was inspected when stored"
+        "--recheck",
+        action="store_true",
+        help="inspect a file again that was inspected when it was written",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -76,7 +82,7 @@ def _refusals(count: int) -> str:
 
 
 def _summary(series: Series) -> dict[str, Any]:
-    """Return what a user wants to know of one item; the numbers are None where nothing is."""
+    """Return the figures of one item; a figure of no samples is None."""
     import numpy as np
 
     known = series.values[np.isfinite(series.values)]

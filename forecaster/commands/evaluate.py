@@ -23,10 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stored_arguments(parser)
     parser.add_argument(
         "--from", dest="begin", metavar="WHEN",
-        help="first origin (default: after what fitting and calibration have seen)",
+        help="first origin (default: the end of the data for fitting and calibration)",
     )  # fmt: skip
-    parser.add_argument("--report", metavar="FILE.html", type=Path, help="write a page with plots")
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write every figure")
+    parser.add_argument(
+        "--report", metavar="FILE.html", type=Path, help="write an HTML page with plots"
+    )
+    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write all figures as JSON")
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     start = None
     if args.begin is not None:
         start = moment(args.begin, "--from", now=now, step=history.step)
-        _warn_of_seen(forecaster, history, start)
+        _warn_of_known_data(forecaster, history, start)
     result = backtest(forecaster, history, start=start)
     fit_seconds = stored.report.get("fit_seconds", {})
     print_backtest(result, Terminal(), fit_seconds)
@@ -58,13 +60,13 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     return 0
 
 
-def _warn_of_seen(forecaster: Forecaster, history: History, start: datetime) -> None:
-    """Say so when origins lie in time that fitting or calibration has seen."""
+def _warn_of_known_data(forecaster: Forecaster, history: History, start: datetime) -> None:
+    """Warn if origins lie in the data that the model was fitted and calibrated on."""
     until = {item: forecaster.service(item).trained_until for item in history.item_ids}
-    seen = [item for item, moment in until.items() if moment is not None and start < moment]
-    if seen:
+    known = [item for item, end in until.items() if end is not None and start < end]
+    if known:
         print(
-            f"--from {start.isoformat()} lies before the end of what the model was fitted and "
-            f"calibrated on ({len(seen)} items, {seen[0]} first): these figures flatter it",
+            f"--from {start.isoformat()} lies within the data that the model was fitted and "
+            f"calibrated on ({len(known)} items, {known[0]} first): these figures flatter it",
             file=sys.stderr,
         )

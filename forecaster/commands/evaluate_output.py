@@ -1,4 +1,4 @@
-"""What `forecaster evaluate` prints: candidates, items, the verdict."""
+"""What `forecaster evaluate` prints: a table of candidates, one of items, and the verdict."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Row:
     """One model, described by its champion, or by its newest version where none is promoted.
 
     Attributes:
-        problem: why that version cannot be loaded; what only its files know is None then.
+        problem: why that version cannot be loaded; its size, time and score are then None.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Row:
 
 
 def headline(report: Mapping[str, object]) -> float | None:
-    """Return the relative pinball in a report's summary, or None where it holds none.
+    """Return the relative pinball loss in a report's summary, or None if there is none.
 
     >>> headline({"summary": {"relative_pinball": 0.61}}), headline({"summary": "none yet"})
     (0.61, None)

@@ -1,4 +1,4 @@
-"""Writing what a command was asked to write: whole or not at all."""
+"""Writing the file that an option of a command names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from forecaster.errors import ConfigError
 
 
 def write_file(path: Path, option: str, content: str | bytes) -> None:
-    """Replace ``path`` by ``content``; a kill or a full disk leaves what was there.
+    """Replace ``path`` by ``content`` atomically.
 
     Raises:
         ConfigError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""`forecaster predict`: the quantiles of the next steps, printed or written."""
+"""`forecaster predict`: the quantiles of the next steps, printed or written to a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_history_arguments(parser)
     add_stored_arguments(parser)
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="write every step: .csv, .parquet or .json"
+        "--out", metavar="FILE", type=Path, help="write all steps to a .csv, .parquet or .json file"
     )
 
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
 
 def _print(forecast: Forecast) -> None:
-    """Print a few steps of each item; all are in a file."""
+    """Print a few steps of each item; ``--out`` writes all of them."""
     from rich.text import Text
 
     from forecaster.commands.terminal import Terminal
@@ -69,7 +69,7 @@ def _print(forecast: Forecast) -> None:
 
 
 def _table(forecast: Forecast, i: int) -> Table:
-    """Return some steps of one item; it fits into 80 columns."""
+    """Return a table of some steps of one item, at most 80 columns wide."""
     from forecaster.commands.terminal import table_of
 
     heads = ("at", "ahead", *(f"{level:g}" for level in forecast.quantile_levels))

@@ -1,4 +1,4 @@
-"""The page of a backtest, from the verdict down to the single item."""
+"""The HTML page of a backtest: the verdict, the candidates, the calibration, the items."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def html_report(
     Args:
         backtest: the results.
         title: heading of the page.
-        facts: what else to say on top, such as the model's version.
-        fit_seconds: what fitting each candidate took, where known.
+        facts: shown below the heading, such as the model's version.
+        fit_seconds: seconds that fitting took, per candidate; empty if not known.
     """
     passed, first = verdict(backtest)
     items = hardest_first(backtest)

@@ -1,7 +1,7 @@
-"""Who asks which Prometheus, and how patiently.
+"""Which Prometheus is queried, with which credentials, and how failed attempts are retried.
 
-Rules of this file: no secret is held, only the files that hold it; a wrong combination is refused
-before the first request.
+Rules of this file: secrets are not kept here, only the paths of the files that hold them; a wrong
+combination is refused before the first request.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from forecaster.errors import ConfigError
 
 @dataclass(frozen=True)
 class PrometheusSettings:
-    """Where Prometheus is and who asks.
+    """Where Prometheus is, and with which credentials it is queried.
 
     Attributes:
         url: base URL, without ``/api/v1``.
         headers: sent with every request, e.g. ``("X-Scope-OrgID", "team-a")``.
-        timeout: for one attempt; Prometheus is told the same limit for evaluating the query.
+        timeout: for one attempt; Prometheus gets the same limit for evaluating the query.
         retries: attempts after the first.
     """
 
@@ -55,7 +55,7 @@ class PrometheusSettings:
             parts = urlsplit(self.url)
             _ = parts.port, (parts.hostname or "").encode("idna")
         except ValueError as error:
-            # Not shown: where the host cannot be found, a password may be taken for the port.
+            # The URL is not shown: what cannot be read as a port may be a password.
             raise ConfigError(
                 "host or port of the Prometheus URL cannot be read; "
                 "it must look like http://prometheus:9090"
@@ -99,7 +99,7 @@ class PrometheusSettings:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What decides which data the server shows: address, user and tenant; no secret."""
+        """What decides which data the server returns: address, user and tenant; no secret."""
         return (
             self.url.rstrip("/"),
             self.username or "",

@@ -1,6 +1,6 @@
-"""The state of a training run between epochs: one safetensors file, replaced whole.
+"""The state of a training run between epochs: one safetensors file, replaced atomically.
 
-It belongs to one config and one history, by fingerprint: another run's state is refused.
+A fingerprint of config and history ties it to one run; the state of another run is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 def fingerprint(history: History, config: TrainConfig) -> str:
-    """Return what tells one run from another: every sample, every setting, and the program."""
+    """Return a digest of what a run depends on: every sample, every setting, and the version."""
     digest = hashlib.sha256(json.dumps([__version__, repr(config)]).encode())
     for series in history:
         digest.update(f"{series.item_id}\0{series.start.isoformat()}\0{series.step}\0".encode())
@@ -43,17 +43,17 @@ class FileCheckpoints:
     Args:
         path: the file.
         run: the run's `fingerprint`.
-        resume: go on from what the file holds; otherwise the run begins anew.
+        resume: continue from the stored state; otherwise the run starts from the beginning.
     """
 
     def __init__(self, path: Path, run: str, *, resume: bool) -> None:
         self.path, self.run, self.resume = path, run, resume
 
     def load(self) -> Tensors | None:
-        """Return the stored state, or None where the run is to begin anew.
+        """Return the stored state, or None if the run is to start from the beginning.
 
         Raises:
-            ConfigError: there is a state, but of another run or torn.
+            ConfigError: the stored state is of another run, or cannot be read.
         """
         if not self.resume or not self.path.exists():
             return None
@@ -70,11 +70,11 @@ class FileCheckpoints:
                 f"--resume: {self.path} is of another run (other history or options); repeat that "
                 "run's options, or leave --resume out to begin anew"
             )
-        logger.info("going on from %s", self.path)
+        logger.info("continuing from %s", self.path)
         return tensors
 
     def save(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Replace the state; a kill or a full disk leaves the one before."""
+        """Replace the state; after a kill or on a full disk, the one before is still there."""
         arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         content = save(arrays, metadata={"run": self.run})
         try:
@@ -84,5 +84,5 @@ class FileCheckpoints:
             logger.warning("no checkpoint: %s: %s", self.path, error)
 
     def remove(self) -> None:
-        """Forget the run: it has ended well."""
+        """Delete the state, once the run has finished."""
         self.path.unlink(missing_ok=True)

@@ -197,7 +197,7 @@ def test_on_a_full_disk_the_champion_serves_on(models, traffic_file, forecaster,
     assert done.returncode == 2
     assert "no checkpoint: " in done.stderr  # warned, and went on
     assert f"cannot save {models}/web: File too large; nothing stored has changed" in done.stderr
-    assert "the champion before it, if any, serves on" in done.stderr
+    assert "the champion before it, if any, still serves" in done.stderr
     assert "Traceback" not in done.stderr
     assert files_in(models) == before
     np.testing.assert_array_equal(

@@ -95,7 +95,7 @@ def test_on_a_full_disk_a_promotion_leaves_the_champion(tmp_path: Path, room: in
     process = worker(tmp_path, "promote", room)
     _, errors = process.communicate()
     assert process.returncode == 2
-    assert "champion.json: File too large; the champion is who it was; free" in errors
+    assert "champion.json: File too large; the champion is unchanged; free" in errors
     assert registry.champion("web") == "v0001"
 
 

@@ -1,4 +1,4 @@
-"""What `scaler demo --once` prints: the ledger of the simulated day."""
+"""What `scaler demo --once` prints: the replica-hours and shortfalls of the simulated day."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADS = (
 
 
 def print_ledger(snapshot: Snapshot, console: Console | None = None) -> None:
-    """Print what each service's replicas cost beside those of a plain HPA."""
+    """Print each service's replica-hours and seconds short, beside those of a plain HPA."""
     table = table_of([head.replace(" ", "\n", 1) for head in HEADS], words=["service"])
     for view in snapshot.services.values():
         ledger, trust = view.ledger, view.trust

@@ -1,4 +1,4 @@
-"""What `scaler replay` prints: progress, the table, what it says."""
+"""What `scaler replay` prints: progress, the table of contenders, and its findings."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "p99", "ut
          "worst\nminute", "changes")  # fmt: skip
 
 
-# What fits into 80 columns; the page and the record hold the rest.
+# The columns that fit into 80 characters; the page and the JSON file have all of them.
 LIMITER_COLUMNS = ("limiter", "goodput", "critical", "false rejects", "abuse blocked", "accuracy",
                    "p99", "settles")  # fmt: skip
 
 
 @contextmanager
 def counted(runs: int) -> Iterator[Callable[[str], None]]:
-    """Yield what counts runs on a bar, on stderr; nothing is drawn where that is no terminal."""
+    """Yield a function that counts a run on a bar; no bar is drawn unless stderr is a terminal."""
     console = Terminal(stderr=True)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -39,7 +39,7 @@ def counted(runs: int) -> Iterator[Callable[[str], None]]:
 
 
 def print_contest(contest: Contest, console: Console | None = None) -> None:
-    """Print the contenders' figures and what they say."""
+    """Print the contenders' figures, the findings and the verdict."""
     console = console or Terminal()
     console.print(Text(f"Replay: {extent(contest)}"), style="dim")
     table = table_of(HEADS, HEADS[:1], wrap=False)
@@ -49,12 +49,12 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
     console.print(table)
     for sentence in sentences(contest):
         console.print(Text(sentence))
-    passed, told = verdict(contest)
-    console.print(Text(told, style="bold green" if passed else "bold yellow"))
+    passed, text = verdict(contest)
+    console.print(Text(text, style="bold green" if passed else "bold yellow"))
 
 
 def print_limiters(scenes: Scenes, console: Console | None = None) -> None:
-    """Print each scene's limiters; nothing where there are no scenes."""
+    """Print a table of the limiters for each scene."""
     console = console or Terminal()
     for scene, found in scenes.items():
         console.print(Text(f"\nRate limiting: {scene}"), style="dim")

@@ -1,4 +1,4 @@
-"""What `scaler run --once` prints: one line per service, and what is wrong."""
+"""What `scaler run --once` prints: one line per service, and its errors and conditions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from scaler.control.snapshot import ServiceView, Snapshot
 HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
 
 
-def print_board(snapshot: Snapshot, console: Console | None = None) -> None:
-    """Print what was decided."""
+def print_snapshot(snapshot: Snapshot, console: Console | None = None) -> None:
+    """Print the decision for each service, and what went wrong."""
     console = console or Terminal()
     table = table_of(HEADS, words=["service", "mode", "trust"])
     for view in snapshot.services.values():
         table.add_row(*_row(view))
     console.print(table)
     for view in snapshot.services.values():
-        told = [view.error] if view.error else []
-        told += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
-        for text in told:
+        faults = [view.error] if view.error else []
+        faults += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
+        for text in faults:
             console.print(Text(f"{view.item_id}: {text}", style="yellow"))
 
 

@@ -1,4 +1,4 @@
-"""The page and the record of a replay."""
+"""The HTML page and the JSON record of a replay."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def html_report(
     """Return a page that needs no network: about 5 MB, for it carries the plotting library.
 
     Args:
-        contest: the contenders.
+        contest: the contenders and their figures.
         title: heading of the page.
-        facts: what else to say on top, such as the model's name.
-        scenes: limiters compared, where they were.
+        facts: shown below the heading, such as the model's name.
+        scenes: the comparison of limiters, if there is one.
     """
     passed, first = verdict(contest)
     values = {
@@ -57,7 +57,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> PageTable:
 
 
 def extent(contest: Contest) -> str:
-    """Return what was replayed, in words."""
+    """Return what was replayed: the span, the tick and the service model."""
     timing, model = contest.setting.scene.timing, contest.setting.scene.model
     first = datetime.fromtimestamp(timing.start, UTC)
     last = datetime.fromtimestamp(timing.start + timing.ticks * timing.tick_s, UTC)
@@ -69,7 +69,7 @@ def extent(contest: Contest) -> str:
 
 
 def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
-    """Return every figure as plain values for JSON."""
+    """Return all figures as plain values for JSON."""
     passed, first = verdict(contest)
     return {
         "extent": extent(contest),
@@ -89,7 +89,7 @@ def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
 
 
 def _plain(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures without the name; JSON knows no infinity, so that is null."""
+    """Return the figures without the name; infinity, which JSON does not have, becomes null."""
     return {
         key: value if not isinstance(value, float) or math.isfinite(value) else None
         for key, value in figures.items()

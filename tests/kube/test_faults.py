@@ -73,7 +73,7 @@ def test_a_floor_is_restored_whole_in_spite_of_an_answer_that_is(ground, cluster
 def test_tries_are_bounded_and_leave_nothing_half_done(ground, cluster, server):
     server.faults.add(Fault(PATCH, status=500, times=99))
 
-    with pytest.raises(ClusterUnreachableError, match="gave up after 4 tries"):
+    with pytest.raises(ClusterUnreachableError, match="gave up after 4 attempts"):
         cluster.set_floor(FloorWish(TARGET, 8))
 
     assert server.count("PATCH") - server.count("/status") == 4
@@ -108,7 +108,7 @@ def test_a_server_that_asks_to_wait_for_too_long_is_given_up(ground, server, tmp
     api = connect(server, tmp_path)
     server.faults.add(Fault("GET .*shop", status=429, headers={"Retry-After": "3600"}))
 
-    with pytest.raises(ClusterUnreachableError, match="gave up after 1 tries"):
+    with pytest.raises(ClusterUnreachableError, match="gave up after 1 attempts"):
         api.get(f"{HPAS}/shop")
 
 

@@ -15,7 +15,7 @@ from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scaler.cli import COMMAND_LINE, main
-from scaler.commands.grpc_server import beside
+from scaler.commands.grpc_server import background_services
 from scaler.commands.run import _serve
 from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
@@ -163,7 +163,7 @@ def test_without_an_address_there_is_no_grpc():
     holder, settings = SnapshotHolder(), ApiSettings()
     app = create_app(holder, settings)
 
-    assert len(beside(app, holder, settings, None)) == 1
+    assert len(background_services(app, holder, settings, None)) == 1
     assert "/json" in app.openapi()["paths"]
 
 

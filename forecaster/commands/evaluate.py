@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import add_history_arguments, history_from
-from forecaster.commands.output_files import write_file
+from forecaster.commands.output_files import add_report_arguments, write_file
 from forecaster.commands.spans import moment
 from forecaster.commands.stored_models import add_stored_arguments
 
@@ -25,10 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="begin", metavar="WHEN",
         help="first origin (default: the end of the data for fitting and calibration)",
     )  # fmt: skip
-    parser.add_argument(
-        "--report", metavar="FILE.html", type=Path, help="write an HTML page with plots"
-    )
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write all figures as JSON")
+    add_report_arguments(parser)
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:

@@ -28,9 +28,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         help="CSV or Parquet, long or wide; or give --prometheus",
     )
     parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
-    parser.add_argument(
-        "--timezone", metavar="ZONE", help="time zone of stamps in FILE that have none"
-    )
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
     add_mask_argument(parser)
     add_prometheus_arguments(parser)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from forecaster.data.series import History
     from forecaster.evaluation.backtest import Backtest
     from forecaster.evaluation.selection import Fitted
+    from forecaster.models.candidate import EpochReport
     from forecaster.models.config import TrainConfig
-    from forecaster.models.lstm_training import EpochReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,44 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make it champion: if no baseline beats it (gate), always, or never (%(default)s)",
     )
     stored.add_argument("--resume", action="store_true", help="continue a run that was killed")
-    fit = parser.add_argument_group("how it is fitted")
-    fit.add_argument(
-        "--prediction-length",
-        metavar="N",
-        type=int,
-        default=30,
-        help="steps that are forecast (default %(default)s)",
-    )
-    fit.add_argument(
-        "--context-length",
-        metavar="N",
-        type=int,
-        default=60,
-        help="past steps that are read (default %(default)s)",
-    )
+    _add_fit_arguments(parser.add_argument_group("how it is fitted"))
+
+
+def _add_fit_arguments(fit: argparse._ArgumentGroup) -> None:
+    for option, default, meaning in (
+        ("--prediction-length", 30, "steps that are forecast"),
+        ("--context-length", 60, "past steps that are read"),
+        ("--seed", 0, "of the random numbers"),
+        ("--members", 3, "networks in the ensemble"),
+        ("--epochs", 7, "of each network, at most"),
+    ):
+        text = f"{meaning} (default %(default)s)"
+        fit.add_argument(option, metavar="N", type=int, default=default, help=text)
     fit.add_argument(
         "--time-budget", metavar="SPAN", help="longest time for fitting the networks, e.g. 60s"
-    )
-    fit.add_argument(
-        "--seed",
-        metavar="N",
-        type=int,
-        default=0,
-        help="of the random numbers (default %(default)s)",
-    )
-    fit.add_argument(
-        "--members",
-        metavar="N",
-        type=int,
-        default=3,
-        help="networks in the ensemble (default %(default)s)",
-    )
-    fit.add_argument(
-        "--epochs",
-        metavar="N",
-        type=int,
-        default=7,
-        help="of each network, at most (default %(default)s)",
     )
     fit.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     fit.add_argument(

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.output_files import add_report_arguments, write_file
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
 from scaler.errors import PolicyError, ReplayError
@@ -47,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-gaps", action="store_true", help="leave gaps of the history out of all figures"
     )
-    parser.add_argument(
-        "--timezone", metavar="ZONE", help="time zone of stamps in FILE that have none"
-    )
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
     parser.add_argument(
         "--rate-limits",
         action="store_true",
@@ -61,15 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
     )
-    parser.add_argument(
-        "--report", metavar="FILE.html", type=Path, help="write an HTML page with plots"
-    )
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write all figures as JSON")
+    add_report_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
-    from forecaster.commands.output_files import write_file
     from scaler.commands.replay_output import counted, print_contest, print_limiters
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.preparation import ReplayPart, prepared

@@ -268,6 +268,23 @@ def test_why_nothing_could_be_decided_is_in_the_status(acting, mode):
     ]
 
 
+@pytest.mark.parametrize("decision", ["made", "none"])
+def test_keys_that_were_pruned_are_in_the_status_until_they_are_not(acting, decision):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    whole = cluster.kept["shop/web"]
+    views = [view() if decision == "made" else view(decision=None, error="no such autoscaler")]
+    clustered = acting(cluster)
+    for warnings in (("spec.budget was applied, but ...",), ()):
+        cluster.kept["shop/web"] = replace(whole, warnings=warnings)
+        clustered.act(views, NOW)
+    told = [
+        [c.message for c in status.conditions if c.kind is ConditionKind.SPEC_COMPLETE]
+        for status in cluster.statuses["shop/web"]
+    ]
+    assert told == [["spec.budget was applied, but ..."], []]
+
+
 def test_a_wrong_policy_s_faults_are_in_its_status(acting):
     cluster = FakeCluster()
     cluster.put(POLICY)

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from forecaster import __version__
 
-DONE, WRONG = 0, 2
+WRONG = 2
 # As a shell reports a process that ended by a signal: 128 and its number.
 INTERRUPTED = 128 + 2  # SIGINT
 OUTPUT_CLOSED = 128 + 13  # SIGPIPE

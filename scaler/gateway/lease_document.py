@@ -7,7 +7,6 @@ say more. Everything that is read must be there and make sense, or the whole lea
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -18,7 +17,6 @@ SCHEMA = 1
 # A lease of so many bytes is no lease.
 MOST_BYTES = 1 << 20
 MOST_CLASSES = 64
-_Json = Mapping[str, object]
 
 
 class LeaseRefusedError(ValueError):

@@ -112,8 +112,9 @@ class HPASpec:
         target: for UTILIZATION a share of the request in whole per cent (0.6 is
             `averageUtilization: 60`), else in the reading's unit; the API keeps thousandths.
         sync_s: time between two syncs; the caller's clock, not looked at here.
-        cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`.
-        initial_readiness_delay_s: `--horizontal-pod-autoscaler-initial-readiness-delay`.
+        cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`; without
+            effect here: the caller says which pods are unready.
+        initial_readiness_delay_s: `--horizontal-pod-autoscaler-initial-readiness-delay`; likewise.
 
     KEDA's prometheus scaler with `threshold: "40"` is an HPA on an external average:
 
@@ -163,7 +164,7 @@ class Reading:
     Attributes:
         total: sum over the ``ready`` pods (req/s, or CPU in requests), or the external value.
         ready: pods counted, each with a sample; of no weight for EXTERNAL_AVERAGE.
-        unready: pods set aside (pending, or by `is_unready`): they count as 0 on a scale-up.
+        unready: pods set aside, such as pending ones: they count as 0 on a scale-up.
         missing: running pods without a sample: 0 on a scale-up, at the target on a scale-down
             (for UTILIZATION the whole request, or the target where that is more).
     """
@@ -192,31 +193,3 @@ class Recommendation:
     replicas: int
     wanted: int
     reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class PodSample:
-    """A running pod's readiness and its latest CPU sample.
-
-    Attributes:
-        changed: when ``ready`` last changed.
-        sampled: end of the ``window_s`` over which the sample was taken.
-    """
-
-    started: float
-    ready: bool
-    changed: float
-    sampled: float
-    window_s: float
-
-
-def is_unready(pod: PodSample, spec: HPASpec, *, now: float) -> bool:
-    """Return whether a CPU metric sets the pod aside; other metrics set only pending pods aside.
-
-    A young pod counts once it is ready and a whole window was sampled since. An older one counts
-    even while it is not ready, if it ever was: its last change then came late in its life.
-    Source: `groupPods` in replica_calculator.go.
-    """
-    if pod.started + spec.cpu_initialization_s > now:
-        return not pod.ready or pod.sampled < pod.changed + pod.window_s
-    return not pod.ready and pod.started + spec.initial_readiness_delay_s > pod.changed

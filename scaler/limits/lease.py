@@ -181,8 +181,3 @@ def received(held: HeldLease | None, lease: Lease, now_s: float) -> HeldLease:
             "a limit never goes back"
         )
     return HeldLease(lease, now_s)
-
-
-def renewed(held: HeldLease, now_s: float) -> HeldLease:
-    """Return what is held after a 304: the same lease, as if it had just come."""
-    return HeldLease(held.lease, now_s)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -162,8 +162,3 @@ def clairvoyant(
     padded = np.concatenate([need, np.full(lead_ticks, need[-1])])
     ahead = np.lib.stride_tricks.sliding_window_view(padded, lead_ticks + 1)
     return KnownReplicas("clairvoyant", ahead.max(axis=1).tolist())
-
-
-def with_target(spec: HPASpec, target: float) -> HPASpec:
-    """Return the same autoscaler with another target."""
-    return replace(spec, target=target)

@@ -33,10 +33,6 @@ class LongPoll:
         self._rested_at = 0.0
         self._closed = False
 
-    @property
-    def waiting(self) -> int:
-        return sum(map(len, self._rooms.values()))
-
     async def wait(self, service: str, asked: LeaseRequest, seconds: float) -> Exchange | None:
         """Return the answer as soon as it differs from what is held; None: it did not in time."""
         if self._closed:

@@ -20,7 +20,6 @@ from scaler.simulation.contenders import (
     TickView,
     TidegateContender,
     clairvoyant,
-    with_target,
 )
 from scaler.simulation.outcome import outcome, violations_per_tick
 from tests.scaler.simulation.replay_samples import EXACT, LEAD_TICKS, START, scene
@@ -144,11 +143,6 @@ def test_replicas_that_start_hold_a_scale_up_back():
 def test_an_external_metric_does_not_know_who_is_ready():
     hpa = HPAContender("KEDA", HPASpec(1, 40, MetricKind.EXTERNAL_AVERAGE, 40.0), 100.0)
     assert hpa.replicas(view(0, 400.0, replicas=8, ready=4)) == 10
-
-
-def test_another_target_is_all_that_differs():
-    spec = HPASpec(2, 40, MetricKind.PODS, 50.0)
-    assert with_target(spec, 80.0) == replace(spec, target=80.0)
 
 
 # tidegate

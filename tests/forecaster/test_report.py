@@ -86,7 +86,7 @@ def test_a_backtest_without_demand_claims_nothing():
     assert len(sentences(silent)) == 1
 
 
-def test_the_sentences_say_against_what_who_serves_and_how_it_covers():
+def test_the_sentences_name_the_baseline_the_candidates_and_the_coverage():
     said = " ".join(sentences(TWO))
 
     assert "loses 51.0 % less than repeating the last value" in said  # sqrt(0.6 x 0.4) = 0.490
@@ -94,7 +94,7 @@ def test_the_sentences_say_against_what_who_serves_and_how_it_covers():
     assert "The quantiles 0.9, 0.95 and 0.99 covered 90.0 %, 95.0 % and 99.0 % of moments" in said
 
 
-def test_losing_is_said_as_plainly_as_winning():
+def test_a_forecast_that_is_worse_is_reported_as_plainly_as_one_that_is_better():
     assert "loses 30.0 % more than repeating the last value" in " ".join(sentences(LOST))
 
 

@@ -21,7 +21,7 @@ def test_an_error_that_the_user_can_act_on_is_one_message_and_exit_code_2(tmp_pa
     assert "Traceback" not in shown
 
 
-def test_an_error_of_the_forecaster_is_told_in_the_same_way(tmp_path, capsys):
+def test_an_error_of_the_forecaster_is_printed_in_the_same_way(tmp_path, capsys):
     policy, history = tmp_path / "policy.yaml", tmp_path / "history.csv"
     policy.write_text(
         "apiVersion: tidegate.dev/v1alpha1\nkind: DemandPolicy\n"

@@ -110,12 +110,12 @@ def test_an_address_that_is_none_is_named(capsys):
         ),
     ],
 )
-def test_a_decider_beside_envoy_refuses_what_cannot_be_meant(options, word, capsys):
+def test_the_decider_beside_envoy_refuses_options_that_cannot_work(options, word, capsys):
     assert main(["rls", "--service", SHOP, *options]) == 2
     assert word in capsys.readouterr().err
 
 
-def test_a_decider_beside_envoy_decides_by_its_lease_and_ends_when_told():
+def test_the_decider_beside_envoy_decides_by_its_lease_and_ends_on_a_signal():
     with ScriptedEndpoint() as endpoint:
         endpoint.set(lease(1, 5.0, burst=2))
         command = [

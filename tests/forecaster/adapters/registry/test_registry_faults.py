@@ -213,7 +213,7 @@ def test_a_claim_with_a_nonsense_stamp_does_not_hold_up_saving(
 
 
 @pytest.mark.parametrize("kind", ["directory", "objects"])
-def test_a_version_that_appears_after_the_look_is_not_overwritten(
+def test_a_version_that_appears_meanwhile_is_not_overwritten(
     tmp_path: Path, store: FailingStore, kind: str
 ):
     storage = LocalStorage(tmp_path) if kind == "directory" else ObjectStorage(store, "/models")

@@ -1,4 +1,4 @@
-"""What one range query does when Prometheus is well, ill, or somebody else."""
+"""One range query against a Prometheus that works, one that fails, and servers that are none."""
 
 from __future__ import annotations
 

@@ -78,7 +78,6 @@ def test_tries_are_bounded_and_leave_nothing_half_done(ground, cluster, server):
 
     assert server.count("PATCH") - server.count("/status") == 4
     assert stands(ground) == (3, None)
-    assert cluster.contact().errors == {"ClusterUnreachableError": 1}
 
 
 def test_what_the_server_asks_to_wait_is_waited(ground, server, tmp_path):

@@ -95,7 +95,6 @@ class KubernetesApi:
         sleep: waits so many seconds between attempts.
         jitter: returns a number in [0, 1), see `backoff_s`.
         clock: monotonic seconds.
-        failures: calls that failed after all attempts, counted by the type of error.
     """
 
     api: client.ApiClient
@@ -103,7 +102,6 @@ class KubernetesApi:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
-    failures: dict[str, int] = field(default_factory=dict)
 
     def call(self, request: Request) -> Object:
         """Return the answer as JSON.
@@ -111,12 +109,28 @@ class KubernetesApi:
         Raises:
             ClusterError: of the subclass that fits the status.
         """
-        try:
-            return self._retried(request)
-        except ClusterError as error:
-            kind = type(error).__name__
-            self.failures[kind] = self.failures.get(kind, 0) + 1
-            raise
+        began, failed = self.clock(), 0
+        while True:
+            asked_to_wait_s = 0.0
+            try:
+                answer, status = self._send(request, self.retry_policy.read_s)
+                body = self._read(request, answer)
+                if status < 300:
+                    return _decoded(request, body)
+                error: ClusterError = _error(request, status, body)
+                if status not in _RETRIED:
+                    raise error
+                asked_to_wait_s = retry_after_s(answer.headers)
+            except ClusterUnreachableError as unreachable:
+                error = unreachable
+            failed += 1
+            wait = self.retry_policy.wait_s(failed, self.jitter(), asked_to_wait_s)
+            spent = self.clock() - began
+            if failed >= self.retry_policy.attempts or spent + wait > self.retry_policy.budget_s:
+                raise ClusterUnreachableError(
+                    f"{error}; gave up after {failed} attempts"
+                ) from error
+            self.sleep(wait)
 
     def get(self, path: str, **query: str) -> Object:
         return self.call(Request("GET", path, tuple(query.items())))
@@ -156,30 +170,6 @@ class KubernetesApi:
             body = self._read(request, answer)
             raise _error(request, status, body)
         return answer
-
-    def _retried(self, request: Request) -> Object:
-        began, failed = self.clock(), 0
-        while True:
-            asked_to_wait_s = 0.0
-            try:
-                answer, status = self._send(request, self.retry_policy.read_s)
-                body = self._read(request, answer)
-                if status < 300:
-                    return _decoded(request, body)
-                error: ClusterError = _error(request, status, body)
-                if status not in _RETRIED:
-                    raise error
-                asked_to_wait_s = retry_after_s(answer.headers)
-            except ClusterUnreachableError as unreachable:
-                error = unreachable
-            failed += 1
-            wait = self.retry_policy.wait_s(failed, self.jitter(), asked_to_wait_s)
-            spent = self.clock() - began
-            if failed >= self.retry_policy.attempts or spent + wait > self.retry_policy.budget_s:
-                raise ClusterUnreachableError(
-                    f"{error}; gave up after {failed} attempts"
-                ) from error
-            self.sleep(wait)
 
     def _send(self, request: Request, read_s: float) -> tuple[HTTPResponse, int]:
         method, url, headers, body, _ = self.api.param_serialize(

@@ -24,7 +24,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
 from forecaster.adapters.backoff import backoff_s
-from scaler.adapters.kube.objects import conflict_managers, retry_after_s, said
+from scaler.adapters.kube.objects import conflict_managers, retry_after_s, status_message
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
@@ -256,7 +256,7 @@ def _error(request: Request, status: int, body: bytes) -> ClusterError:
         answer = decoded if isinstance(decoded, dict) else {}
     except ValueError:
         pass  # the answer of a proxy in between is HTML
-    message = f"{request.name}: {status} {said(answer)}"
+    message = f"{request.name}: {status} {status_message(answer)}"
     if status in (404, 410):
         return ClusterAbsentError(message)
     if status == 409:

@@ -28,7 +28,7 @@ from forecaster.evaluation.metrics import geometric_mean
 from forecaster.evaluation.rolling import rolling_forecast
 from forecaster.evaluation.selection import train
 from forecaster.models.forecaster import Forecaster
-from scaler.decision.lead_demand import maximum_over, step_range, steps_in
+from scaler.decision.lead_demand import peak_over, step_range, steps_in
 from scaler.decision.quantiles import extremal_index, quantile_at, surprisals
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
@@ -265,7 +265,7 @@ def _coverages(forecast: Forecast, happened: FloatArray) -> tuple[float, ...]:
     bound = 1 - 0.05 / span.steps
     said = (
         quantile_at(steps[half:], forecast.quantile_levels, 0.95).max(axis=1),
-        maximum_over(forecast, span).quantile(0.95, theta)[half:rows],
+        peak_over(forecast, span).quantile(0.95, theta)[half:rows],
         quantile_at(steps[half:], forecast.quantile_levels, bound).max(axis=1),
     )
     return (*(float((largest[known] <= s[known]).mean()) for s in said), theta)

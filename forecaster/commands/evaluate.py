@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
 def _warn_of_known_data(forecaster: Forecaster, history: History, start: datetime) -> None:
     """Warn if origins lie in the data that the model was fitted and calibrated on."""
-    until = {item: forecaster.service(item).trained_until for item in history.item_ids}
+    until = {item: forecaster.item_model(item).trained_until for item in history.item_ids}
     known = [item for item, end in until.items() if end is not None and start < end]
     if known:
         print(

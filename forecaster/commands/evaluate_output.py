@@ -10,8 +10,8 @@ from rich.text import Text
 
 from forecaster.commands.terminal import table_of
 from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.plots.labels import name_of
 from forecaster.plots.scores import ranked
-from forecaster.plots.words import name_of
 from forecaster.report.backtest_page import hardest_first
 from forecaster.report.findings import extent, high_levels, number, sentences, verdict
 

@@ -167,7 +167,7 @@ def _warn_of_known_data(
     forecaster: Forecaster | None, series: Series, start: datetime | None
 ) -> None:
     """Warn if the replay begins in the data that the model was fitted and calibrated on."""
-    until = forecaster.service(series.item_id).trained_until if forecaster else None
+    until = forecaster.item_model(series.item_id).trained_until if forecaster else None
     if until is not None and start is not None and start < until:
         print(
             f"--from {start.isoformat()} lies within the data that the model was fitted and "

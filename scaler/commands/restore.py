@@ -59,4 +59,4 @@ def _change(seen: Autoscaler) -> str:
     """Return a description of what restoring changes."""
     if not seen.ours:
         return f"minReplicas stays {seen.min_replicas}, somebody else has written it since"
-    return f"minReplicas {seen.min_replicas} -> {seen.original}"
+    return f"minReplicas {seen.min_replicas} -> {seen.original_min_replicas}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from scaler.control.snapshot import Condition
-from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Refusal, Target
+from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Refusal, Target
 from scaler.policy.policy import Policy
 
 
@@ -148,7 +148,7 @@ class Cluster(Protocol):
             ClusterUnreachableError: what is remembered is too old to act on.
         """
 
-    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         """Let a floor stand, with the user's own kept beside it in the same write."""
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:

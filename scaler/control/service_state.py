@@ -23,7 +23,7 @@ from scaler.decision.decide import (
     DecisionState,
     Observation,
     decide,
-    first_state,
+    initial_state,
 )
 from scaler.decision.demand import NO_FORECAST, unforeseeable
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
@@ -93,7 +93,9 @@ class ServiceState:
     def checkpoint(self, learned: Capacity | None) -> ServiceCheckpoint:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
         assert self._state is not None, "follow() comes first"
-        return ServiceCheckpoint(learned, self._state.factor, self._state.usual, self._trust)
+        return ServiceCheckpoint(
+            learned, self._state.capacity_factor, self._state.event_baselines, self._trust
+        )
 
     def need(self, row: int) -> LeadQuery:
         """Return how the forecast is to be read for this service."""
@@ -137,7 +139,7 @@ class ServiceState:
         if self._said and self._said[-1].origin == origin:
             return
         last = self._samples[-1][1] if self._samples else math.nan
-        due = origin + (lead_forecast.span.last + 1) * self._step_s
+        due = origin + (lead_forecast.step_range.last + 1) * self._step_s
         self._said.append(_PendingForecast(due, origin, lead_forecast, levels, last))
 
     def _judge(self) -> None:
@@ -150,17 +152,17 @@ class ServiceState:
                 self._trust = updated_trust(self._trust, outcome, self.policy.trust, self._step_s)
 
     def _outcome(self, said: _PendingForecast) -> ForecastOutcome:
-        lead_forecast, span = said.lead_forecast, said.lead_forecast.span
+        lead_forecast, span = said.lead_forecast, said.lead_forecast.step_range
         begin = said.origin + span.first * self._step_s
         known = dict(self._samples)
         stamps = [begin + (h + 1) * self._step_s for h in range(span.steps)]
         seen = [known.get(stamp, math.nan) for stamp in stamps]
         happened = np.where(unforeseeable(self.policy.events, stamps), math.nan, seen)[None]
-        surprise = surprisals(lead_forecast.steps[None], said.levels, happened)
+        surprise = surprisals(lead_forecast.step_quantiles[None], said.levels, happened)
         return ForecastOutcome(
             span.steps,
             float(surprise[0]),
-            lead_forecast.ahead.lead_qps,
+            lead_forecast.lead_demand.lead_qps,
             lead_forecast.judged_qps,
             said.last_qps,
             float(happened.max()),
@@ -186,7 +188,7 @@ class ServiceState:
         observation = Observation(
             now,
             observed,
-            lead_forecast.ahead if lead_forecast is not None else NO_FORECAST,
+            lead_forecast.lead_demand if lead_forecast is not None else NO_FORECAST,
             warm,
             over,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
@@ -211,8 +213,12 @@ class ServiceState:
         return self._recent.shown()
 
     def _first_state(self, workload: Workload, now: float) -> DecisionState:
-        first = first_state(max(workload.floor, 1), now)
-        return replace(first, factor=self._remembered.factor, usual=self._remembered.usual)
+        first = initial_state(max(workload.floor, 1), now)
+        return replace(
+            first,
+            capacity_factor=self._remembered.factor,
+            event_baselines=self._remembered.usual,
+        )
 
     def _core(self, capacity: Capacity) -> DecisionSettings:
         policy = self.policy

@@ -1,4 +1,4 @@
-"""Lead time: how long it takes until a replica that is asked for now is ready."""
+"""Lead time: how long a replica takes from the request until it is ready."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ DEFAULT_LEAD_S = 120.0
 def lead_time_s(
     start_ups: Sequence[float], *, level: float = 0.95, default: float = DEFAULT_LEAD_S
 ) -> float:
-    """Return how long a replica takes to become ready: a quantile of what was observed.
+    """Return the lead time: a quantile of the start-up times that were observed.
 
-    The ``ceil((n + 1) * level)``-th smallest of ``n`` observed times, which a new one stays within
-    with that probability (split conformal); with fewer than that asks for, the longest and
-    ``default``, whichever is longer.
+    It is the ``ceil((n + 1) * level)``-th smallest of ``n`` observed times, which a new one does
+    not exceed with probability ``level`` (split conformal prediction). With too few observations
+    for that, it is the longest of them, and at least ``default``.
 
     >>> lead_time_s([80.0] * 18 + [95.0])
     95.0

@@ -14,7 +14,13 @@ from typing import Protocol
 import numpy as np
 
 from forecaster.data.series import FloatArray
-from scaler.decision.decide import DecisionSettings, DecisionState, Observation, decide, first_state
+from scaler.decision.decide import (
+    DecisionSettings,
+    DecisionState,
+    Observation,
+    decide,
+    initial_state,
+)
 from scaler.decision.demand import LeadDemand
 from scaler.decision.replicas import PlanReason
 from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
@@ -115,7 +121,7 @@ class TidegateContender:
             view.over_slo,
             view.replica_qps,
         )
-        state = self._state or first_state(floor, view.now)
+        state = self._state or initial_state(floor, view.now)
         decision = decide(observation, state, self._policy)
         # The state keeps the last plan that rested on something; what is in force may have decayed.
         self._state, self._floor = decision.state, decision.plan.replicas

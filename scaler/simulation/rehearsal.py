@@ -14,7 +14,7 @@ import numpy as np
 
 from forecaster.data.series import FloatArray, Forecast
 from scaler.decision.demand import LeadDemand
-from scaler.decision.lead_demand import StepRange, maximum_over, step_range, steps_in
+from scaler.decision.lead_demand import StepRange, peak_over, step_range, steps_in
 from scaler.decision.quantiles import PeakDistribution, quantile_at, surprisals
 from scaler.decision.trust import (
     ForecastOutcome,
@@ -51,11 +51,11 @@ class Reach:
 
     Attributes:
         lead_s: until a replica that is asked for now is warm.
-        hold_s: beyond that, until it would have paid for its start.
+        payback_s: beyond that, until it would have paid for its start.
     """
 
     lead_s: float
-    hold_s: float
+    payback_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +114,10 @@ def rehearse(
     for age in np.unique(ages):
         at = np.flatnonzero(ages == age)
         row = rows[at]
-        for out, length in ((lead, reach.lead_s), (hold, reach.lead_s + reach.hold_s)):
+        for out, length in ((lead, reach.lead_s), (hold, reach.lead_s + reach.payback_s)):
             span = step_range(float(age), length, step_s, forecast.prediction_length)
             if span not in said:
-                said[span] = maximum_over(forecast, span).quantile(levels, thetas)
+                said[span] = peak_over(forecast, span).quantile(levels, thetas)
             out[at] = said[span][row]
         span = step_range(float(age), reach.lead_s, step_s, forecast.prediction_length)
         middle = quantile_at(steps_in(forecast, span), forecast.quantile_levels, MEDIAN)
@@ -134,7 +134,7 @@ def _trusted(
     step_s = forecast.step.total_seconds()
     span = step_range(timing.delay_s, reach.lead_s, step_s, forecast.prediction_length)
     values = steps_in(forecast, span)
-    maximum = maximum_over(forecast, span)
+    maximum = peak_over(forecast, span)
     # Row r foretells the samples r + 1 + first ... r + 1 + last.
     padded = np.concatenate([happened, np.full(span.last + 1, np.nan)])
     after = np.stack(

@@ -184,4 +184,4 @@ class TidegateLimiter:
 
     def _limit_of(self, warm: float) -> Limit:
         ready = self._settings.capacity_qps * warm
-        return limit_for(ready, self._settings.limit, feedback=self.factor)
+        return limit_for(ready, self._settings.limit, capacity_factor=self.factor)

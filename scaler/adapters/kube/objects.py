@@ -96,12 +96,12 @@ def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
         target=Target(meta["namespace"], meta["name"]),
         min_replicas=spec.get("minReplicas") or 1,
         max_replicas=spec["maxReplicas"],
-        original=_original_floor(meta),
+        original_min_replicas=_original_floor(meta),
         managers=tuple(managers),
         written_at=max(written_at, default=None),
         scaled_object=owners[0] if owners else None,
         replicas=status.get("currentReplicas") or 0,
-        wants=status.get("desiredReplicas") or 0,
+        desired_replicas=status.get("desiredReplicas") or 0,
         version=meta["resourceVersion"],
     )
 

@@ -35,7 +35,7 @@ from scaler.control.snapshot import Condition, ConditionKind, ServiceView
 from scaler.decision.lead_time import lead_time_s
 from scaler.errors import ClusterError
 from scaler.hpa.floor_ownership import (
-    FloorWish,
+    DesiredFloor,
     Refusal,
     Target,
     contested_remedy,
@@ -232,7 +232,7 @@ class ClusterWorkloads:
             return Condition(ConditionKind.READY, False, "PolicyGone", "the policy was deleted")
         if view.replicas == 0:
             self._cluster.wake(target, plan.replicas)
-        wish = FloorWish(
+        wish = DesiredFloor(
             target, plan.replicas, view.policy.scale.min_replicas, reclaim=state.reverts > 0
         )
         outcome = self._cluster.set_floor(wish)

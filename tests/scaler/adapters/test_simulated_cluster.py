@@ -11,7 +11,7 @@ from scaler.adapters.simulated_cluster import SimulatedCluster, SimulatedService
 from scaler.control.ports import TrafficQuery, WatchedPolicy
 from scaler.control.snapshot import ServiceView
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
@@ -67,7 +67,7 @@ def test_a_floor_takes_effect_after_the_start_up_time():
     simulated = world(np.full(180, 100.0))
     live(simulated, 60)
     core = DecisionSettings(given_capacity(50.0), replace(POLICY.scale, min_replicas=12))
-    decision = decide(Observation(START, 100.0, NO_FORECAST, 4.0), first_state(4, START), core)
+    decision = decide(Observation(START, 100.0, NO_FORECAST, 4.0), initial_state(4, START), core)
     simulated.act([ServiceView(policy=POLICY, at=START, decision=decision)], START + 60)
     watched = [WatchedPolicy(POLICY, NET)]
     soon = simulated.seen(watched, START + 90)["shop/web"]

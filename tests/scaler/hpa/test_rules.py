@@ -1,4 +1,4 @@
-"""What an HPA's values refuse, and which pods a CPU metric sets aside."""
+"""The HPA's values refuse impossible input; which pods count as unready for a CPU metric."""
 
 import math
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
-from scaler.decision.lead_demand import maximum_over, step_range
+from scaler.decision.lead_demand import peak_over, step_range
 from scaler.decision.trust import Standing, TrustRules, initial_trust
 from scaler.simulation.rehearsal import LoopTiming, Reach, rehearse
 from tests.forecaster.evaluation.fitting_samples import DAY, changed
 from tests.scaler.simulation.replay_samples import START, forecast_of
 
 RULES = TrustRules()
-REACH = Reach(lead_s=150.0, hold_s=90.0)
-FIELDS = ("lead_qps", "hold_qps", "usual_qps", "margin_qps", "trusted")
+REACH = Reach(lead_s=150.0, payback_s=90.0)
+FIELDS = ("lead_qps", "payback_qps", "median_qps", "margin_qps", "trusted")
 
 
 def named(rows: int, steps: int = 10) -> np.ndarray:
@@ -44,12 +44,12 @@ def rehearsed(medians, *, ticks, start=60.0, delay_s=15.0, reach=REACH, happened
 )
 def test_a_tick_reads_the_newest_row_that_had_been_collected(delay_s, rows):
     told = rehearsed(named(4), ticks=8, delay_s=delay_s)
-    assert [ahead.usual_qps - 1000 for ahead in told.ahead()] == pytest.approx(rows)
+    assert [ahead.median_qps - 1000 for ahead in told.ahead()] == pytest.approx(rows)
 
 
 def test_after_the_last_row_that_row_goes_on_being_read():
     told = rehearsed(named(3), ticks=40)
-    assert told.ahead()[-1].usual_qps == pytest.approx(1002)
+    assert told.ahead()[-1].median_qps == pytest.approx(1002)
 
 
 def test_a_replay_that_starts_before_anything_was_collected_is_refused():
@@ -63,7 +63,7 @@ def test_an_older_row_is_read_further_ahead():
     told = rehearsed(rising, ticks=8, delay_s=15.0)
     # Ages are 60, 15, 30, 45, 60 ... s; (60 + 150) / 60 is in the 4th step, (15 + 150) / 60 in
     # the 3rd, (30 + 150) / 60 at the very end of the 3rd, (45 + 150) / 60 in the 4th.
-    assert [a.usual_qps for a in told.ahead()][:5] == pytest.approx([400, 300, 300, 400, 400])
+    assert [a.median_qps for a in told.ahead()][:5] == pytest.approx([400, 300, 300, 400, 400])
 
 
 def test_columns_are_those_of_the_row_read_alone():
@@ -83,8 +83,8 @@ def test_columns_are_those_of_the_row_read_alone():
             origins=forecast.origins[row : row + 1],
             values=forecast.values[row : row + 1],
         )
-        for length, said in ((150.0, "lead_qps"), (240.0, "hold_qps")):
-            maximum = maximum_over(one, step_range(age, length, 60.0, 10))
+        for length, said in ((150.0, "lead_qps"), (240.0, "payback_qps")):
+            maximum = peak_over(one, step_range(age, length, 60.0, 10))
             expected = maximum.quantile(trust.level, trust.theta)[0]
             assert getattr(told.ahead()[tick], said) == pytest.approx(expected)
         assert told.ahead()[tick].margin_qps == trust.margin

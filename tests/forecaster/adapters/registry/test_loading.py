@@ -124,7 +124,7 @@ def test_an_intact_champion_that_cannot_be_used_is_passed_over_as_well(
     registry.promote("web", registry.save("web", Artifact(config, tensors, {}), now=NOW))
     with caplog.at_level(logging.WARNING):
         loaded = load_forecaster(root, "web")
-    assert [*loaded.services] == artifact.config["items"]
+    assert [*loaded.item_models] == artifact.config["items"]
     assert words in caplog.text
     assert "the champion before, v0002, serves" in caplog.text
     with pytest.raises(RegistryError, match=words):

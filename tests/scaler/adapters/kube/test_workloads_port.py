@@ -11,7 +11,7 @@ from scaler.control.conditions import not_decided
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import ConditionKind, ServiceView
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ClusterError, ClusterUnreachableError
@@ -32,7 +32,7 @@ class Cluster:
 
     def __init__(self, floor=2, pods=()):
         self.floor, self.pods = floor, pods
-        self.original = None  # the floor that is raised
+        self.original_min_replicas = None  # the floor that is raised
         self.outcome = None  # outcomes of the next writes; None: the floor stands
         self.calls, self.notices = [], []
         self.broken = False
@@ -41,9 +41,16 @@ class Cluster:
         return {}
 
     def raised(self):
-        if self.original is None:
+        if self.original_min_replicas is None:
             return ()
-        return (Autoscaler(target=TARGET, min_replicas=9, max_replicas=60, original=self.original),)
+        return (
+            Autoscaler(
+                target=TARGET,
+                min_replicas=9,
+                max_replicas=60,
+                original_min_replicas=self.original_min_replicas,
+            ),
+        )
 
     def observe(self, target):
         if self.broken:
@@ -84,7 +91,7 @@ class Leads:
 def view(qps=400.0, policy=POLICY, **changes):
     """A service that needs ten replicas at 400 QPS: 400 / (50 x 0.8)."""
     core = DecisionSettings(given_capacity(50.0), policy.scale)
-    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), first_state(2, NOW), core)
+    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), initial_state(2, NOW), core)
     made = ServiceView(policy=policy, at=NOW, replicas=4, ready=4, decision=decision)
     return replace(made, **changes)
 
@@ -114,7 +121,7 @@ def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
 
 def test_in_recommend_mode_nothing_of_ours_is_left(acting):
     cluster = Cluster()
-    cluster.original = 3  # left by a former leader
+    cluster.original_min_replicas = 3  # left by a former leader
     policy = replace(POLICY, mode=Mode.RECOMMEND)
     condition = acting(cluster).act([view(policy=policy)], NOW)["shop/web"]
     assert cluster.calls == [("restore", 2)]
@@ -225,7 +232,10 @@ def test_a_policy_that_returns_to_recommend_restores_the_floor(acting):
     clustered = acting(cluster)
     clustered.act([view()], NOW)
     clustered.act([view(policy=replace(POLICY, mode=Mode.RECOMMEND))], NOW + 15)
-    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original) == (1, None)
+    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original_min_replicas) == (
+        1,
+        None,
+    )
 
 
 def test_a_floor_that_no_policy_claims_is_restored(acting):

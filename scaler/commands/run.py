@@ -7,9 +7,10 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from scaler.commands.endpoint import served
@@ -52,17 +53,11 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        def publish_to_all(snapshot: Snapshot) -> None:
-            for publish in publishers:
-                try:
-                    publish(snapshot)
-                except Exception:  # a log or a page that fails must not fail the next tick
-                    LOGGER.exception("a snapshot could not be published everywhere")
-
         world = World(prometheus, RegistryModels(args.models), workloads)
         if tracing is not None:
             world = tracing.instrument_ports(world)
-        loop = ControlLoop(world, STEP, publish_to_all, leadership.leads, tick_s)
+        publish = partial(_publish_to_all, publishers)
+        loop = ControlLoop(world, STEP, publish, leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())
@@ -74,6 +69,14 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
             return 0
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
+
+
+def _publish_to_all(publishers: Sequence[Callable[[Snapshot], None]], snapshot: Snapshot) -> None:
+    for publish in publishers:
+        try:
+            publish(snapshot)
+        except Exception:  # a log or a page that fails must not fail the next tick
+            LOGGER.exception("a snapshot could not be published everywhere")
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

@@ -19,7 +19,7 @@ NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text()
 GONE = {
     "scaler.clients": {"admitted_rates"},
     "scaler.lease": {"renewed"},
-    "scaler.simulation.hpa_rules": {"PodSample"},
+    "scaler.simulation.hpa_rules": {"PodSample", "is_unready"},
     "scaler.demand": {"unforeseeable"},
     "scaler.planner": {"lead_time_s", "remembered"},
     "scaler.quantiles": {"maximum_of", "surprisals"},

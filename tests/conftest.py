@@ -3,7 +3,9 @@
 The forecaster that many tests share is fitted once per process; it is frozen, so they may.
 """
 
+import logging
 import os
+from collections.abc import Iterator
 
 # Before numpy, torch and scikit-learn are loaded: threads that fight for cores cost minutes here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +22,15 @@ settings.register_profile(
 settings.register_profile("dev", deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture(autouse=True)
+def restored_log_level() -> Iterator[None]:
+    """Undo what a command that a test calls does to the level of the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

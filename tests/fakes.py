@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scaler.control.cluster_port import (
-    ClusterContact,
     FloorOutcome,
     Notice,
     PolicyObject,
@@ -186,9 +185,6 @@ class FakeCluster:
         with self._lock:
             self.notices.setdefault(item_id, []).append(notice)
         return True
-
-    def contact(self) -> ClusterContact:
-        return ClusterContact(0.0)
 
     def _may(self, call: str) -> None:
         error = self.fails(call)

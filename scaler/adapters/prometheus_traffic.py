@@ -150,7 +150,7 @@ class PrometheusTraffic:
         source: PrometheusSource | None = getattr(self._local, "source", None)
         if source is None:
             pacing = Pacing(
-                self._pause, longest=MAX_RETRY_AFTER_S, max_retry_after_s=MAX_RETRY_AFTER_S
+                self._pause, longest_s=MAX_RETRY_AFTER_S, max_retry_after_s=MAX_RETRY_AFTER_S
             )
             source = self._local.source = PrometheusSource(self._settings, pacing)
             self._sources.append(source)

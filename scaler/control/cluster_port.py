@@ -7,7 +7,7 @@ what is not known is None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from scaler.control.observations import Pod
@@ -113,19 +113,6 @@ class FloorOutcome:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterContact:
-    """How well the cluster is seen.
-
-    Attributes:
-        silent_s: since it was last heard of; infinite: never.
-        errors: calls that failed for good, by kind.
-    """
-
-    silent_s: float
-    errors: Mapping[str, int] = field(default_factory=dict)
-
-
 class Cluster(Protocol):
     """Raises `ClusterError` alone; after that nothing is half-written."""
 
@@ -174,9 +161,6 @@ class Cluster(Protocol):
 
         Never raises: an Event that is lost does no harm.
         """
-
-    def contact(self) -> ClusterContact:
-        """Return how well the cluster is seen; makes no call."""
 
 
 class Leadership(Protocol):

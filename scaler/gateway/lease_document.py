@@ -7,7 +7,6 @@ may send more. Each field that is read must be present and valid, or the whole l
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -17,7 +16,6 @@ from scaler.limits.schedule import LimitStep
 SCHEMA = 1
 MAX_BYTES = 1 << 20  # a larger response is refused
 MAX_CLASSES = 64
-_Json = Mapping[str, object]
 
 
 class LeaseRefusedError(ValueError):

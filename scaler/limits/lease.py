@@ -234,8 +234,3 @@ def received(held: HeldLease | None, lease: Lease, now_s: float) -> HeldLease:
             "but versions must not decrease"
         )
     return HeldLease(lease, now_s)
-
-
-def renewed(held: HeldLease, now_s: float) -> HeldLease:
-    """Return what the gateway holds after a 304: the same lease with its age set to 0."""
-    return HeldLease(held.lease, now_s)

@@ -17,6 +17,9 @@ from tests.upgrade.v0_1_0 import FIXTURES
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
 # What nobody outside the package can have used.
 GONE = {
+    "scaler.clients": {"admitted_rates"},
+    "scaler.lease": {"renewed"},
+    "scaler.simulation.hpa_rules": {"PodSample", "is_unready"},
     "scaler.demand": {"unforeseeable"},
     "scaler.planner": {"lead_time_s", "remembered"},
     "scaler.quantiles": {"maximum_of", "surprisals"},

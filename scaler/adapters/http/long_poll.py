@@ -34,10 +34,6 @@ class LongPoll:
         self._next_round_at = 0.0
         self._closed = False
 
-    @property
-    def waiting(self) -> int:
-        return sum(map(len, self._waiting.values()))
-
     async def wait(self, service: str, request: LeaseRequest, seconds: float) -> LeaseReply | None:
         """Return the reply as soon as the lease changes; None if it does not change in time."""
         if self._closed:

@@ -31,7 +31,7 @@ def demo(tmp_path, history, models, *options, item=None, policy=POLICY):
     )  # fmt: skip
 
 
-def test_a_day_ends_with_its_ledger(tmp_path, history, models, capsys):
+def test_a_simulated_day_ends_with_a_table(tmp_path, history, models, capsys):
     assert demo(tmp_path, history, models, "--once") == 0
     told = " ".join(capsys.readouterr().out.split())
     assert history.item_ids[0] in told

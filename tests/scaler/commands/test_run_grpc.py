@@ -14,8 +14,8 @@ import pytest
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from scaler.cli import build_parser, main
-from scaler.commands.grpc_server import beside
+from scaler.cli import COMMAND_LINE, main
+from scaler.commands.grpc_server import background_services
 from scaler.commands.run import _serve
 from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
@@ -39,7 +39,7 @@ def test_grpc_is_served_beside_http_by_the_same_rules(tmp_path, capsys):
     tokens = tmp_path / "tokens"
     tokens.write_text("open-sesame\n")
     port = free_port()
-    args = build_parser().parse_args(
+    args = COMMAND_LINE.parser().parse_args(
         [
             *(*RUN, "--listen", "127.0.0.1:0", "--grpc-listen", f"127.0.0.1:{port}"),
             *("--token-file", str(tokens)),
@@ -84,7 +84,7 @@ def test_without_grpc_installed_the_fix_is_named(monkeypatch, capsys):
 
 
 def test_an_address_that_is_open_to_all_is_refused():
-    args = build_parser().parse_args(
+    args = COMMAND_LINE.parser().parse_args(
         [*RUN, "--listen", "127.0.0.1:0", "--grpc-listen", "0.0.0.0:0"]
     )
     with (
@@ -110,12 +110,12 @@ def test_an_address_that_is_none_is_named(capsys):
         ),
     ],
 )
-def test_a_decider_beside_envoy_refuses_what_cannot_be_meant(options, word, capsys):
+def test_the_decider_beside_envoy_refuses_options_that_cannot_work(options, word, capsys):
     assert main(["rls", "--service", SHOP, *options]) == 2
     assert word in capsys.readouterr().err
 
 
-def test_a_decider_beside_envoy_decides_by_its_lease_and_ends_when_told():
+def test_the_decider_beside_envoy_decides_by_its_lease_and_ends_on_a_signal():
     with ScriptedEndpoint() as endpoint:
         endpoint.set(lease(1, 5.0, burst=2))
         command = [
@@ -142,9 +142,9 @@ def test_without_grpc_installed_http_decides_all_the_same():
     script = (
         "import sys; sys.modules.update(grpc=None, envoy=None, httpx=None)\n"
         "import contextlib\n"
-        "from scaler.cli import build_parser\n"
+        "from scaler.cli import COMMAND_LINE\n"
         "from scaler.commands.run import _serve\n"
-        f"args = build_parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
+        f"args = COMMAND_LINE.parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
         "with contextlib.ExitStack() as stack: _serve(args, stack, None)\n"
     )
     done = subprocess.run(
@@ -163,7 +163,7 @@ def test_without_an_address_there_is_no_grpc():
     holder, settings = SnapshotHolder(), ApiSettings()
     app = create_app(holder, settings)
 
-    assert len(beside(app, holder, settings, None)) == 1
+    assert len(background_services(app, holder, settings, None)) == 1
     assert "/json" in app.openapi()["paths"]
 
 

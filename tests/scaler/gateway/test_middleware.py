@@ -140,11 +140,31 @@ def test_by_address_is_the_address_of_the_peer():
 def test_the_core_loads_nothing_but_the_standard_library():
     loaded = loaded_after("import scaler.gateway.lease_limiter, scaler.gateway.responses")
 
-    assert loaded & (FRAMEWORKS | {"numpy", "httpx", "forecaster", "starlette"}) == set()
+    assert loaded & (FRAMEWORKS | {"numpy", "httpx", "starlette"}) == set()
 
 
 def test_the_middleware_loads_neither_numpy_nor_a_framework():
     loaded = loaded_after("from scaler import TidegateLimit")
 
     # httpx loads rich for its own command line, where it is installed.
-    assert loaded & (FRAMEWORKS - {"rich"} | {"numpy", "forecaster", "starlette"}) == set()
+    assert loaded & (FRAMEWORKS - {"rich"} | {"numpy", "starlette"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        pytest.param("import scaler.gateway.lease_limiter", set(), id="the core"),
+        pytest.param(
+            "from scaler import TidegateLimit",
+            {"forecaster.adapters", "forecaster.adapters.backoff"},
+            id="the middleware",
+        ),
+    ],
+)
+def test_of_the_forecaster_it_loads_the_back_off_alone(code, expected):
+    """Besides the old import paths, which `import scaler` itself installs."""
+    loaded_after(
+        f"import sys; {code}\n"
+        "loaded = {name for name in sys.modules if name.startswith('forecaster.')}\n"
+        f"assert loaded - {{'forecaster.moved'}} == {expected}, loaded"
+    )

@@ -64,7 +64,9 @@ def ask(settings: PrometheusSettings) -> PrometheusAnswer:
         return source.query_range("up", QueryGrid(0, 60, 3))
 
 
-def test_with_the_right_papers_both_sides_are_sure(server: PrometheusServer, papers: Path) -> None:
+def test_with_the_right_certificates_both_sides_trust_each_other(
+    server: PrometheusServer, papers: Path
+) -> None:
     settings = PrometheusSettings(
         server.url,
         client_cert=papers / "client.pem",
@@ -82,7 +84,7 @@ def test_with_the_right_papers_both_sides_are_sure(server: PrometheusServer, pap
         pytest.param("client.key", id="a CA file that holds no certificate"),
     ],
 )
-def test_a_server_that_cannot_be_trusted_is_left_at_once(
+def test_an_untrusted_server_is_not_asked_again(
     ca: str, server: PrometheusServer, papers: Path
 ) -> None:
     with pytest.raises(PrometheusError, match=r"no trusted TLS connection.*--ca-file"):
@@ -90,7 +92,7 @@ def test_a_server_that_cannot_be_trusted_is_left_at_once(
     assert server.asked == []
 
 
-def test_without_a_client_certificate_nothing_is_answered(
+def test_without_a_client_certificate_the_request_is_refused(
     server: PrometheusServer, papers: Path
 ) -> None:
     with pytest.raises(PrometheusError, match="--client-cert"):

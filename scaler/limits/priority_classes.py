@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import AfterSafe
 from scaler.limits.max_min import max_min_fair
 
@@ -30,27 +31,6 @@ class ClassReason(StrEnum):
     LIMIT = "limit"  # its demand exceeds what the classes before it have left
     SHRUNK = "shrunk"  # the limit is too small even for its guarantee
     UNKNOWN = "unknown"  # its demand is not known, so it gets its guarantee
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderMatch:
-    """A request header by which gateways know a class.
-
-    Attributes:
-        header: its name, in lower case.
-        value: that it must have, to the letter; None: any.
-    """
-
-    header: str
-    value: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.header or self.header != self.header.lower():
-            raise ValueError(f"header is {self.header!r}, but must be a name in lower case")
-
-
-# Of a class of this name, where its policy does not say: load that somebody makes on purpose.
-STRESS, STRESS_MATCH = "stress", HeaderMatch("x-stress-test")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from scaler.decision.limit import LimitPolicy
 from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.header_match import STRESS, STRESS_MATCH, HeaderMatch
 from scaler.limits.lease import (
     LEAST_REFRESH_S,
     LEAST_VALID_S,
@@ -17,7 +18,7 @@ from scaler.limits.lease import (
     AfterSafe,
     LeaseTerms,
 )
-from scaler.limits.priority_classes import STRESS, STRESS_MATCH, HeaderMatch, PriorityClass
+from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.fields import (
     Above,
     AtLeastOne,

@@ -35,6 +35,7 @@ def lease(version: int, rps: float, **changes: object) -> Json:
             "policy": "fair_demand", "rps": rps, "burst": max(1, math.ceil(rps / 10)),
             "instances": 1, "reason": "fair",
         },
+        "client_window_s": None,
         "per_client": None,
         "spare_rps": max(spare, 0.0),
         "classes": [],

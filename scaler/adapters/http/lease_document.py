@@ -19,8 +19,9 @@ from scaler.decision.lead_time import lead_time
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
 from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
-from scaler.limits.priority_classes import ClassSplit, HeaderMatch, split
+from scaler.limits.priority_classes import ClassSplit, split
 from scaler.limits.shares import Share
 
 SCHEMA = 1

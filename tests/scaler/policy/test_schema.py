@@ -13,8 +13,9 @@ from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import AfterSafe, LeaseTerms
-from scaler.limits.priority_classes import HeaderMatch, PriorityClass
+from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.files import PolicyDocument, read_policies
 from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaler.limits.priority_classes import HeaderMatch
+from scaler.limits.header_match import HeaderMatch
 from tests.scaler.policy.samples import accepted, faults, text
 
 SALE = "name: sale, starts: 2026-11-27T09:00:00Z, ends: 2026-11-27T12:00:00Z"

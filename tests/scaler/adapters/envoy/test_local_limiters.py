@@ -11,7 +11,8 @@ from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.report import GatewayReport
 from scaler.limits.descriptors import NO_LIMIT, Descriptor, DescriptorCall
-from scaler.limits.priority_classes import HeaderMatch, PriorityClass
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.envoy.lease_services import SHOP, Place, limited
 

@@ -22,8 +22,9 @@ from scaler.decision.demand import LeadDemand
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules, initial_trust
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import AfterSafe, LeaseTerms
-from scaler.limits.priority_classes import HeaderMatch, PriorityClass
+from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.published_limit import published_limit
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Mode, Policy

@@ -18,7 +18,8 @@ from scaler.adapters.http.report import (
 )
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
 from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.priority_classes import HeaderMatch, PriorityClass
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.priority_classes import PriorityClass
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 from tests.scaler.adapters.http.snapshots import snapshot, view
 

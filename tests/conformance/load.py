@@ -36,6 +36,11 @@ class Answer:
     sent_at: float
     body: bytes
 
+    @property
+    def answered_at(self) -> float:
+        """When the answer was there, monotonic seconds."""
+        return self.sent_at + self.latency_s
+
 
 @dataclass(frozen=True)
 class Offered:

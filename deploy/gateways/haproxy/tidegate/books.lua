@@ -1,10 +1,11 @@
 -- Books of passes: requests that need not ask Lua, because their bucket has room for them.
 --
--- A call into Lua costs HAProxy several µs, whatever it does there. So each tick the limiter takes a
--- few tokens out of its buckets and lays them out as a book, which HAProxy's own rules use up: one
--- entry of a map says which book it is and how many passes it has, a stick table counts them. What
--- is left of a book goes back at the next tick. Where a bucket is nearly full there is no book, and
--- each request is decided one by one. So the limit is kept as without books, a tick's passes late.
+-- A call into Lua costs HAProxy several µs, whatever it does there. So each tick the limiter keeps a
+-- few tokens of its buckets and lays them out as a book, which HAProxy's own rules use up: one entry
+-- of a map says which book it is and how many passes it has, a stick table counts them. What was used
+-- of a book is put into the buckets at the next tick, the rest is free again. Where a bucket is nearly
+-- full there is no book, and each request is decided one by one. So the limit is kept as without
+-- books, a tick's passes late.
 --
 --   map      "SERVICE CLASS" -> NUMBER * PASSES + passes; a number is never used again
 --   table    keyed by that value, gpc0: requests that took a pass, or came too late for one
@@ -47,19 +48,22 @@ local function room_of(limiter, buckets, now)
   return math.floor(math.min(room * PART, PASSES - 1))
 end
 
--- Close a book: count what was taken, put back what was not.
-local function close(self, key, book)
+-- Close a book: count what was taken, give up what was not.
+local function close(self, key, book, now)
   local used = math.min(self.taken(book.value), book.passes)
   book.counts.admitted = book.counts.admitted + used
   self.limiter.passes = self.limiter.passes + used
   for _, one in pairs(book.buckets) do
-    bucket.put_back(one, book.passes - used)
+    bucket.reserve(one, -book.passes)
+    if used > 0 then
+      bucket.take(one, now, used)
+    end
   end
   self.open[key], self.unused[key] = nil, used == 0 and book or nil
   return used
 end
 
-local function open(self, key, counts, buckets, passes, now)
+local function open(self, key, counts, buckets, passes)
   local unused = self.unused[key]
   local book = { passes = passes, counts = counts, buckets = buckets }
   if unused and unused.passes == passes then
@@ -70,7 +74,7 @@ local function open(self, key, counts, buckets, passes, now)
     self.write(key, book.value)
   end
   for _, one in pairs(buckets) do
-    bucket.take(one, now, passes)
+    bucket.reserve(one, passes)
   end
   self.open[key] = book
 end
@@ -79,7 +83,7 @@ end
 function Books:tick(now)
   local limiter, used = self.limiter, {}
   for key, book in pairs(self.open) do
-    used[key] = close(self, key, book)
+    used[key] = close(self, key, book, now)
   end
   local function lay_out(name, class, counts)
     local key = limiter.service .. " " .. name
@@ -89,7 +93,7 @@ function Books:tick(now)
     self.admitted[key] = counts.admitted
     local passes = math.min(room_of(limiter, buckets, now), math.ceil(came * 1.5) + LEAST)
     if passes >= LEAST then
-      open(self, key, counts, buckets, passes, now)
+      open(self, key, counts, buckets, passes)
     elseif used[key] then
       self.write(key, 0)
     end

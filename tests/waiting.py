@@ -1,11 +1,15 @@
-"""Waiting for what happens in another thread; how long it takes decides nothing."""
+"""Waiting for what happens in another thread or process; how long it takes decides nothing."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+# Far above what anything here needs, on a machine that does a lot else.
+PATIENCE_S = 120.0
 
 
-def eventually(holds, within_s: float = 20.0) -> None:
+def eventually(holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
     """Wait until a statement holds, or raises nothing any more where it raises."""
     until = time.monotonic() + within_s
     while True:

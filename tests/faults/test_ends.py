@@ -12,7 +12,7 @@ import pytest
 from tests.faults.scene import OWN_FLOOR
 from tests.forecaster.adapters.prometheus.server import Reply
 from tests.kube.faults import Fault, Harm
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 RUSH = 900.0  # 23 replicas of 50 x 0.8
 LEASE = ("--lease-duration", "4s")

@@ -47,7 +47,7 @@ from tests.faults.scene import OWN_FLOOR, Scene
 from tests.forecaster.adapters.prometheus.server import FakeSeries, Reply, failure, matrix, success
 from tests.kube.conftest import connect
 from tests.kube.faults import Fault, Harm
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 NOW = 1_770_000_000
 TICK_S = 15

@@ -8,7 +8,7 @@ import pytest
 
 from scaler.adapters.kube.leader_election import Election, ElectionSettings, candidate
 from scaler.errors import ClusterAbsentError
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 

@@ -16,7 +16,7 @@ from scaler.hpa.floor_ownership import ORIGINAL, FloorWish, Target
 from tests.kube.conftest import QUICK, connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.objects import policy
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 TARGET = Target("prod", "shop")
 HPAS = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers"

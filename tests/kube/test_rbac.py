@@ -10,7 +10,7 @@ from scaler.hpa.floor_ownership import FloorWish, Target
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod, policy
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 NOW = 1_767_225_600.0
 KINDS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}

@@ -15,7 +15,7 @@ from tests.kube.faults import Fault, Harm
 from tests.kube.objects import hpa, policy
 from tests.kube.ownership import Writer
 from tests.kube.store import Write
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 TARGET = Target("prod", "shop")
 HPAS = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers"

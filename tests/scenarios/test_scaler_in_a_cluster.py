@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.faults.scene import OWN_FLOOR, standing
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 DAY_S = 86_400
 QUIET, RUSH = 100.0, 900.0  # requests per second; a replica is to take 50 x 0.8 of them

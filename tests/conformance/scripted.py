@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.conformance.leases import SHOP
 from tests.conformance.loopback import loopback, read_message
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ class ScriptedEndpoint:
         """Wait until so many instances were answered with what is said now."""
         eventually(lambda: len(self._told) >= instances)
 
-    def held(self, instances: int = 1) -> None:
+    def held(self, instances: int = 1, within_s: float = PATIENCE_S) -> None:
         """Wait until so many instances hold the lease that is handed out now.
 
         They say so themselves: by the ETag of their next question, or in a report. By then they act
         on it.
         """
-        eventually(lambda: list(self._held.values()).count(self._etag) >= instances)
+        eventually(lambda: list(self._held.values()).count(self._etag) >= instances, within_s)
 
     def heard_at(self) -> float:
         """Return when the last question came that was answered by a lease, or by its renewal.

@@ -1,7 +1,7 @@
 """Gateways that ask tidegate itself: it hands out shares, and tells abusive clients by reports.
 
-The shares' arithmetic is held to its law in virtual time, in tests/scaler/limits; here it has to come
-true in real gateways, however long a busy machine takes for it.
+The shares' arithmetic is held to its law in virtual time, in tests/scaler/limits; here it has to
+come true in real gateways, however long a busy machine takes for it.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def real_site(qps: float) -> Iterator[RealSite]:
     """Serve a limit of about so much, and half a second's burst; the site says what it is."""
     published, holder = limited(qps, burst=round(qps / 2)), SnapshotHolder()
     holder.publish(published)
-    settings = ApiSettings(terms=TERMS, learning_s=0.0)
+    settings = ApiSettings(terms=TERMS, learning_s=0.0, stale_after_s=3600.0)
     told = published.services[SHOP].published_limit
     assert told is not None
     with ExitStack() as stack:

@@ -90,11 +90,11 @@ def listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise RuntimeError(f"nobody listens on port {port} (exit {process.poll()}):\n{said}")
 
 
-def ended(process: subprocess.Popen[bytes], within_s: float = 30) -> None:
-    """End a process, and wait until it is gone."""
+def ended(process: subprocess.Popen, within_s: float = 30) -> int:
+    """End a process by its own id, and return its exit code once it is gone."""
     process.terminate()
     try:
-        process.wait(within_s)
+        return process.wait(within_s)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        return process.wait()

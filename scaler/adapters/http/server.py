@@ -141,6 +141,9 @@ class ApiServer:
             ServingError: the address is taken, or not this machine's.
         """
         host, port = self._address.host, self._address.port
+        # What it describes itself by is made here, before there are threads, and then kept: FastAPI
+        # silences a warning meanwhile, in a way that is the whole process's.
+        self._app.openapi()
         self._socket = _listening(host, port)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:

@@ -21,6 +21,7 @@ from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.scaler.adapters.http.snapshots import snapshot
+from tests.waiting import PATIENCE_S
 
 CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
 LEAF = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
@@ -57,13 +58,20 @@ def served(
     resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
     with ApiServer(app, address, [resident]) as server:
-        options = {"timeout": 20.0, "trust_env": False, **client}
+        options = {"timeout": PATIENCE_S, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:
             yield Endpoint(holder, server, asking)
 
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Endpoint]:
+    """One for many tests that leave nothing behind."""
     with served() as running:
         yield running
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -12,7 +10,6 @@ from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.limits.descriptors import replied
-from tests.scaler.adapters.http.conftest import Endpoint, served
 
 schemathesis = pytest.importorskip("schemathesis")
 
@@ -25,12 +22,6 @@ OPERATIONS = {
     for operation in schemathesis.openapi.from_dict(DESCRIPTION).get_all_operations()
     if "/v1/stream" not in operation.ok().label
 }
-
-
-@pytest.fixture(scope="module")
-def standing() -> Iterator[Endpoint]:
-    with served() as running:
-        yield running
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from scaler.control.snapshot import Snapshot
 from tests.scaler.adapters.http.snapshots import AT, Clock, snapshot, view
 from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding, in_the_dark, planned, told
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_both_fields_of_a_number_are_set():
             PATH + "GetMetrics", pb.GetMetricsRequest.SerializeToString,
             pb.GetMetricsResponse.FromString,
         )  # fmt: skip
-        (value,) = call(asked, timeout=20).metricValues
+        (value,) = call(asked, timeout=PATIENCE_S).metricValues
     assert (value.metricValue, value.metricValueFloat) == (621, pytest.approx(620.4))
 
 
@@ -132,7 +133,7 @@ def test_a_call_that_a_later_keda_makes_is_unimplemented():
     with served(told(SHOP)) as place, grpc.insecure_channel(place) as channel:
         call = channel.unary_stream(PATH + "StreamMetricSpec")
         with pytest.raises(grpc.RpcError) as error:
-            next(call(b"", timeout=20))
+            next(call(b"", timeout=PATIENCE_S))
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -141,7 +142,7 @@ def test_nonsense_on_the_wire_harms_nobody():
         raw = keda.channel.unary_unary(PATH + "GetMetrics")
         for nonsense in (b"", b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f", bytes(1000)):
             with pytest.raises(grpc.RpcError):
-                raw(nonsense, timeout=20)
+                raw(nonsense, timeout=PATIENCE_S)
         assert keda.poll().active
 
 

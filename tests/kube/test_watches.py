@@ -15,7 +15,7 @@ from tests.kube.faults import Fault, Harm
 from tests.kube.objects import hpa, policy
 from tests.kube.ownership import Writer
 from tests.kube.store import Write
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 TARGET = Target("prod", "shop")
 HPAS = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers"
@@ -27,7 +27,7 @@ PATCH = "PATCH .*horizontalpodautoscalers/shop"
 def cluster(ground):
     settings = ClusterSettings("prod", times=WatchTimes(1, 1.0, 0.01, 0.05))
     running = KubernetesCluster(ground.api, settings)
-    running.start(10.0)
+    running.start(PATIENCE_S)
     yield running
     running.close()
 
@@ -98,7 +98,7 @@ def test_what_is_remembered_too_long_is_not_acted_on(ground, server):
     now = [0.0]
     settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05), stale_s=90.0)
     cluster = KubernetesCluster(ground.api, settings, clock=lambda: now[0])
-    cluster.start(10.0)
+    cluster.start(PATIENCE_S)
     server.faults.partition = True
     eventually(lambda: server.count("watch") > 6)
 
@@ -136,7 +136,7 @@ def test_closing_does_not_wait_for_a_watch_to_end(ground, server, caplog):
     server.bookmark_s = 3600.0
     settings = ClusterSettings("prod", times=WatchTimes(window_s=3600, grace_s=3600.0))
     cluster = KubernetesCluster(ground.api, settings)
-    cluster.start(10.0)
+    cluster.start(PATIENCE_S)
     names = {f"watch {path}" for path in (POLICIES, HPAS, "/api/v1/namespaces/prod/pods")}
     eventually(lambda: server.count("watch=true") >= 3)
 

@@ -136,7 +136,7 @@ def test_a_restarted_leader_goes_on_with_its_own_lease(elect):
 
 def test_a_candidate_leads_in_the_background_and_hands_over_when_closed(playground):
     clocks = Clocks()
-    terms = ElectionSettings(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
+    terms = ElectionSettings(playground.namespace, "tidegate", "a", 300, 200.0, 0.02)
     told: list[bool] = []
     standing = candidate(playground.api, terms, clocks.date, told.append)
     standing.start()

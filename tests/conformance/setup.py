@@ -18,7 +18,7 @@ CLIENT_HEADER = "x-client"
 class PartMissingError(Exception):
     """A real part (a binary, a module) is not on this machine; the message says which.
 
-    A gateway's `start` raises it. In CI that fails the tests, elsewhere they are skipped by name.
+    A gateway's `start` raises it; see tests/missing.py for what comes of it.
     """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from scaler.adapters.http.app import create_app
@@ -10,8 +11,6 @@ from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.limits.descriptors import replied
-
-schemathesis = pytest.importorskip("schemathesis")
 
 APP = create_app(SnapshotHolder(), ApiSettings())
 add_rate_limit(APP, lambda _: replied([]))

@@ -1,4 +1,4 @@
-"""Waiting for what happens in another thread or process; how long it takes decides nothing."""
+"""Waiting for another thread or process; the time that it takes does not decide a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PATIENCE_S = 120.0
 
 
 def eventually(holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
-    """Wait until a statement holds, or raises nothing any more where it raises."""
+    """Wait until a condition holds; one that raises counts as not holding."""
     until = time.monotonic() + within_s
     while True:
         try:

@@ -1,6 +1,6 @@
-"""A simulated cluster with recorded demand: what the loop sees and does in a demonstration.
+"""A simulated cluster with recorded demand, for demonstrations of the control loop.
 
-Nothing here decides: the loop does, as it would in a real cluster. Time is what it is told.
+It decides nothing: the control loop does, as in a real cluster. The caller passes the time in.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from scaler.policy.service_model import ServiceModel
 from scaler.simulation.replicas import SimulatedReplicas
 from scaler.simulation.service import RequestQueue
 
-DELAY_S, WINDOW_S = 15.0, 60.0
+METRIC_DELAY_S, METRIC_WINDOW_S = 15.0, 60.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SimulatedService:
-    """One simulated service: its recorded demand, how it behaves, the autoscaler beside it."""
+    """One simulated service: its recorded demand, its model, its HPA and its initial replicas."""
 
     series: Series
     model: ServiceModel
@@ -35,78 +35,78 @@ class SimulatedService:
 
 
 class SimulatedCluster:
-    """Traffic and workloads of simulated services; see `loop.Traffic` and `loop.Workloads`.
+    """Traffic and workloads of simulated services; see `TrafficSource` and `Workloads`.
 
     Args:
         inhabitants: the services.
         start: seconds since the epoch.
     """
 
-    def __init__(self, inhabitants: Sequence[SimulatedService], start: float) -> None:
-        self._homes = {
-            one.series.item_id: _ServiceLife(one, start, i) for i, one in enumerate(inhabitants)
+    def __init__(self, services: Sequence[SimulatedService], start: float) -> None:
+        self._lives = {
+            one.series.item_id: _ServiceLife(one, start, i) for i, one in enumerate(services)
         }
-        self._history = History(tuple(one.series for one in inhabitants))
+        self._history = History(tuple(one.series for one in services))
 
     def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
-        return [self._heard(ask, now) for ask in asks]
+        return [self._metrics(ask, now) for ask in asks]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
     ) -> list[Series | str]:
-        end = datetime.fromtimestamp(now - DELAY_S, UTC)
+        end = datetime.fromtimestamp(now - METRIC_DELAY_S, UTC)
         return [self._history[item].between(end - length, end) for item, _ in queries]
 
     def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
-        for home in self._homes.values():
-            home.live_until(now)
-        return {one.policy.item_id: self._homes[one.policy.item_id].workload() for one in watched}
+        for life in self._lives.values():
+            life.advance_to(now)
+        return {one.policy.item_id: self._lives[one.policy.item_id].workload() for one in watched}
 
     def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
-        """Carry plans out; the autoscaler beside them acts on them at its next look."""
+        """Set the floors of the plans; the simulated HPAs act on them at their next sync."""
         enforced = {}
         for view in views:
             if view.decision is not None:
-                self._homes[view.item_id].floor = view.decision.plan.replicas
+                self._lives[view.item_id].floor = view.decision.plan.replicas
                 enforced[view.item_id] = Condition(ConditionKind.READY, True, "Enforcing")
         return enforced
 
-    def _heard(self, ask: TrafficQuery, now: float) -> ServiceMetrics:
+    def _metrics(self, ask: TrafficQuery, now: float) -> ServiceMetrics:
         series = self._history[ask.item_id]
         step = series.step.total_seconds()
         first = math.floor((ask.since - series.stamps[0]) / step) + 1
-        last = math.floor((now - DELAY_S - series.stamps[0]) / step)
-        places = range(max(first, 0), min(last, len(series) - 1) + 1)
-        samples = tuple((float(series.stamps[k]), float(series.values[k])) for k in places)
-        return ServiceMetrics(self._homes[ask.item_id].observed, samples)
+        last = math.floor((now - METRIC_DELAY_S - series.stamps[0]) / step)
+        indices = range(max(first, 0), min(last, len(series) - 1) + 1)
+        samples = tuple((float(series.stamps[k]), float(series.values[k])) for k in indices)
+        return ServiceMetrics(self._lives[ask.item_id].observed, samples)
 
 
 class _ServiceLife:
-    """One service, living from tick to tick of its autoscaler."""
+    """The simulation of one service, which advances by the sync period of its HPA."""
 
     def __init__(self, one: SimulatedService, start: float, seed: int) -> None:
         self._one, self._now = one, start
         self._cluster = SimulatedReplicas(one.model, one.replicas, np.random.default_rng(seed))
         self._service = RequestQueue(one.model)
         self._hpa = HPA(one.net)
-        self._seen: list[float] = []
+        self._offered: list[float] = []
         self.floor = one.net.min_replicas
         self.observed = math.nan
 
-    def live_until(self, now: float) -> None:
+    def advance_to(self, now: float) -> None:
         tick_s = self._one.net.sync_s
         while self._now + tick_s <= now:
             warm = self._cluster.warm(self._now)
-            fresh = self._demand(self._now + tick_s)
-            tick = self._service.tick(fresh, warm * self._one.model.saturation_qps, tick_s)
+            offered = self._demand_at(self._now + tick_s)
+            tick = self._service.tick(offered, warm * self._one.model.saturation_qps, tick_s)
             self._now += tick_s
-            self._seen.append(tick.offered)
-            window = round(WINDOW_S / tick_s)
-            late = round(DELAY_S / tick_s)
-            known = self._seen[-window - late : len(self._seen) - late]
-            self.observed = float(np.mean(known)) if known else math.nan
+            self._offered.append(tick.offered)
+            window = round(METRIC_WINDOW_S / tick_s)
+            delay = round(METRIC_DELAY_S / tick_s)
+            visible = self._offered[-window - delay : len(self._offered) - delay]
+            self.observed = float(np.mean(visible)) if visible else math.nan
             self._scale(min(tick.offered, tick.saturation))
-            del self._seen[: -window - late]
+            del self._offered[: -window - delay]
 
     def _scale(self, served: float) -> None:
         spec = self._hpa.spec
@@ -118,12 +118,12 @@ class _ServiceLife:
         scaled = self._hpa.sync(self._now, cluster.replicas, reading, floor=self.floor)
         cluster.scale(self._now, scaled.replicas)
 
-    def _demand(self, stamp: float) -> float:
-        """Return the demand up to a moment: of the sample whose step it lies in."""
+    def _demand_at(self, stamp: float) -> float:
+        """Return the demand at a time: the sample in whose step it lies; 0 if it is not known."""
         series = self._one.series
         step = series.step.total_seconds()
-        place = math.ceil((stamp - float(series.stamps[0])) / step)
-        value = float(series.values[min(max(place, 0), len(series) - 1)])
+        index = math.ceil((stamp - float(series.stamps[0])) / step)
+        value = float(series.values[min(max(index, 0), len(series) - 1)])
         return 0.0 if math.isnan(value) else value
 
     def workload(self) -> Workload:

@@ -114,7 +114,7 @@ def _world(history: History, staged: list[_Staged]) -> tuple[float, SimulatedClu
 
     end = min(series.end for series in history)
     start = (end - history.step - DAY).timestamp()
-    inhabitants = []
+    services = []
     for watched, settings in staged:
         policy, hpa = watched.policy, watched.hpa
         assert policy.capacity_qps is not None
@@ -124,5 +124,5 @@ def _world(history: History, staged: list[_Staged]) -> tuple[float, SimulatedClu
         known = before[before >= 0]  # what is not known is NaN
         replicas = math.ceil(float(known[-1]) / capacity / DEFAULT_TARGET) if len(known) else 1
         replicas = min(max(replicas, hpa.min_replicas), hpa.max_replicas)
-        inhabitants.append(SimulatedService(series, model, net_under(hpa, capacity), replicas))
-    return start, SimulatedCluster(inhabitants, start)
+        services.append(SimulatedService(series, model, net_under(hpa, capacity), replicas))
+    return start, SimulatedCluster(services, start)

@@ -34,13 +34,13 @@ __all__ = ["add_arguments", "run"]
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
-    from scaler.adapters.logs import DecisionLog, log_as
+    from scaler.adapters.logs import DecisionLog, set_log_format
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
 
     tick_s = span(args.tick, "--tick").total_seconds()
-    log_as(args.log_format)
+    set_log_format(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         if not args.once:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
             prometheus, RegistryModels(args.models), workloads,
         )  # fmt: skip
         if tracing is not None:
-            world = tracing.world(*world)
+            world = tracing.instrument_ports(*world)
         loop = ControlLoop(*world, STEP, published, leadership.leads)
 
         def tick() -> Snapshot:
@@ -129,7 +129,7 @@ def _cluster(
     from forecaster.commands.spans import span
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-    from scaler.adapters.kube.leader_election import ElectionSettings, candidate
+    from scaler.adapters.kube.leader_election import ElectionSettings, leader_elector
     from scaler.adapters.kube.leader_label import LeaderLabel
     from scaler.control.cluster_port import AlwaysLeading
 
@@ -146,7 +146,7 @@ def _cluster(
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
-    standing = candidate(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
+    standing = leader_elector(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
     standing.start()
     stack.callback(standing.close)
     return cluster, standing

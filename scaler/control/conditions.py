@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from scaler.control.observations import ServiceMetrics
 from scaler.control.snapshot import Condition, ConditionKind
@@ -38,3 +39,15 @@ def forecast_trusted(trust: Trust, why_none: str | None) -> Condition:
 def not_decided(error: str) -> Condition:
     """Return what is said of a policy that could not be decided on."""
     return Condition(ConditionKind.READY, False, "NotDecided", error)
+
+
+def policy_invalid(faults: Sequence[str]) -> Condition:
+    """Return what is said of a policy that is wrong; it acts as it was before."""
+    return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(faults))
+
+
+def spec_incomplete(warnings: Sequence[str]) -> tuple[Condition, ...]:
+    """Return what is said of a policy some keys of which are not known; nothing of any other."""
+    if not warnings:
+        return ()
+    return (Condition(ConditionKind.SPEC_COMPLETE, False, "KeysNotKnown", "; ".join(warnings)),)

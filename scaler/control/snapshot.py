@@ -24,6 +24,7 @@ class ConditionKind(StrEnum):
     FORECAST_TRUSTED = "ForecastTrusted"
     FLOOR_CONTESTED = "FloorContested"
     DATA_FRESH = "DataFresh"
+    SPEC_COMPLETE = "SpecComplete"  # told only where it is False
 
 
 @dataclass(frozen=True, slots=True)

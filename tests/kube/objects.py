@@ -33,7 +33,7 @@ def deployment(name="shop", namespace="prod", *, replicas=3):
 
 
 def pod(name, namespace="prod", *, app="shop", ready: str | None = "2026-01-01T00:01:00Z"):
-    """Return a pod; ``ready`` is since when, None: it is starting."""
+    """Return a pod; ``ready`` is the time since which it is Ready, None while it is starting."""
     condition = {"type": "Ready", "status": "True" if ready else "False"}
     return {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""What holds while the API server is overloaded, away, forgetful or cut off."""
+"""Behaviour while the API server is overloaded, down, slow, or loses responses."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_tries_are_bounded_and_leave_nothing_half_done(ground, cluster, server):
     assert cluster.contact().errors == {"ClusterUnreachableError": 1}
 
 
-def test_what_the_server_asks_to_wait_is_waited(ground, server, tmp_path):
+def test_retry_after_is_honoured(ground, server, tmp_path):
     waits: list[float] = []
     api = connect(server, tmp_path)
     api.sleep = waits.append
@@ -104,7 +104,7 @@ def test_waits_double_and_are_jittered(ground, server, tmp_path):
     assert waits == [0.5, 1.0, 2.0, 4.0]  # half of 1, 2, 4 and 8 s
 
 
-def test_a_server_that_asks_to_wait_for_too_long_is_given_up(ground, server, tmp_path):
+def test_a_retry_after_beyond_the_budget_gives_up(ground, server, tmp_path):
     api = connect(server, tmp_path)
     server.faults.add(Fault("GET .*shop", status=429, headers={"Retry-After": "3600"}))
 
@@ -112,7 +112,7 @@ def test_a_server_that_asks_to_wait_for_too_long_is_given_up(ground, server, tmp
         api.get(f"{HPAS}/shop")
 
 
-def test_a_server_that_says_nothing_is_given_up(ground, server, tmp_path):
+def test_a_server_that_does_not_reply_gives_up(ground, server, tmp_path):
     api = connect(server, tmp_path, retry_policy=RetryPolicy(attempts=1, read_s=0.05))
     server.faults.add(Fault("GET .*shop", Harm.HOLD))
 
@@ -121,17 +121,17 @@ def test_a_server_that_says_nothing_is_given_up(ground, server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("token", "said"),
+    ("token", "message"),
     [
         pytest.param("wrong", "401", id="an unknown token"),
         pytest.param("tidegate", "403", id="a token without the right"),
     ],
 )
-def test_what_is_not_allowed_is_not_tried_again(ground, server, tmp_path, token, said):
+def test_a_forbidden_call_is_not_tried_again(ground, server, tmp_path, token, message):
     api = connect(server, tmp_path, token)
     before = len(server.requests)
 
-    with pytest.raises(ClusterRefusedError, match=said):
+    with pytest.raises(ClusterRefusedError, match=message):
         api.get("/apis/apps/v1/namespaces/prod/deployments/shop")
 
     assert len(server.requests) == before + 1
@@ -145,7 +145,9 @@ def test_an_autoscaler_that_changes_between_read_and_write_is_read_again(ground,
     assert stands(ground) == (8, "3")
 
 
-def test_what_a_user_writes_between_read_and_write_is_their_own_floor(ground, cluster, server):
+def test_a_value_that_a_user_writes_between_read_and_write_is_their_own_floor(
+    ground, cluster, server
+):
     def meddle():
         ground.edit(f"{HPAS}/shop", {"spec": {"minReplicas": 5}})
 
@@ -163,7 +165,7 @@ def test_an_event_that_cannot_be_written_does_no_harm(ground, cluster, server):
     assert not cluster.tell("prod/shop", Notice("FloorRaised", "3 -> 8"), now=0.0)
 
 
-def test_an_event_whose_answer_was_lost_is_written_once(ground, cluster, server):
+def test_an_event_whose_response_was_lost_is_written_once(ground, cluster, server):
     ground.put(POLICIES, policy())
     eventually(lambda: "prod/shop" in cluster.policies())
     server.faults.add(Fault("POST .*events", Harm.LOSE))
@@ -173,7 +175,9 @@ def test_an_event_whose_answer_was_lost_is_written_once(ground, cluster, server)
     assert len(ground.admin.get(path)["items"]) == 1
 
 
-def test_a_status_whose_answer_was_lost_is_there_once_all_is_well(ground, cluster, server):
+def test_a_status_whose_response_was_lost_is_written_once_the_server_is_back(
+    ground, cluster, server
+):
     ground.put(POLICIES, policy())
     eventually(lambda: "prod/shop" in cluster.policies())
     server.faults.add(Fault("PATCH .*status", Harm.LOSE))
@@ -183,7 +187,7 @@ def test_a_status_whose_answer_was_lost_is_there_once_all_is_well(ground, cluste
     assert ground.policy()["status"]["floor"] == 5
 
 
-def test_leaders_never_overlap_while_the_line_of_one_is_cut(server, tmp_path):
+def test_leaders_never_overlap_while_one_is_disconnected(server, tmp_path):
     now = [0.0]
     one, other = (
         Election(

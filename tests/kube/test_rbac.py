@@ -1,4 +1,4 @@
-"""The shipped Role grants what is used, and nothing beside it."""
+"""The shipped Role grants exactly the permissions that are used."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NOW = 1_767_225_600.0
 KINDS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
 
 
-def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
-    """The server answers 403 to anything else, so that all of this works says the other half."""
+def test_exactly_the_granted_permissions_are_used(server, tmp_path):
+    """The server replies 403 to everything else, so this shows that the permissions suffice."""
     admin, api = connect(server, tmp_path, "admin"), connect(server, tmp_path)
     install_crd(admin)
     ground = Playground(admin, api, "prod", server)

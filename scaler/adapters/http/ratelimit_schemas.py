@@ -1,6 +1,6 @@
-"""Envoy's rate limit messages as JSON, the way envoyproxy/ratelimit takes and gives them.
+"""Envoy's rate limit messages as JSON, as envoyproxy/ratelimit reads and writes them.
 
-Names may be written in camelCase or in snake_case, as for every protobuf message.
+As in all JSON of protobuf messages, names may be in camelCase or in snake_case.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ ANSWER: dict[str, JsonValue] = {
 }
 
 
-def _whole(value: object) -> object:
-    """Return a number that is written as a string, as 64 bits are in protobuf's JSON."""
+def _int_of_text(value: object) -> object:
+    """Return the number in a string: protobuf writes 64-bit numbers as strings in JSON."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
@@ -75,12 +75,12 @@ class EntryBody(_Message):
 class DescriptorBody(_Message):
     entries: Annotated[list[EntryBody], Field(max_length=64)] = []
     limit: dict[str, JsonValue] | None = None
-    """An override; read, and not heeded: the limit is the one that is published."""
-    hits_addend: Annotated[Hits, BeforeValidator(_whole)] | None = None
+    """An override of the limit; accepted and ignored, for tidegate publishes the limit."""
+    hits_addend: Annotated[Hits, BeforeValidator(_int_of_text)] | None = None
 
 
 class RateLimitRequestBody(_Message):
-    """What may pass? `envoy.service.ratelimit.v3.RateLimitRequest` as JSON."""
+    """The request of a decision: `envoy.service.ratelimit.v3.RateLimitRequest` as JSON."""
 
     model_config = ConfigDict(json_schema_extra={"example": REQUEST})
 
@@ -117,7 +117,7 @@ class HeaderBody(_Message):
 
 
 class RateLimitResponseBody(_Message):
-    """`envoy.service.ratelimit.v3.RateLimitResponse` as JSON; what is zero is left out."""
+    """`envoy.service.ratelimit.v3.RateLimitResponse` as JSON; zeros are left out."""
 
     model_config = ConfigDict(json_schema_extra={"example": ANSWER})
 

@@ -1,4 +1,4 @@
-"""The simulated cluster: it shows the past alone, and lives on between the loop's ticks."""
+"""The simulated cluster: it shows only past samples, and advances between ticks of the loop."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -37,13 +37,13 @@ def live(simulated, seconds):
     return seen["shop/web"]
 
 
-def test_nothing_is_heard_of_what_has_not_been_collected():
+def test_samples_that_are_not_scraped_yet_are_not_visible():
     values = np.arange(180.0)
     simulated = world(values)
     live(simulated, 600)
     now = START + 600
-    (heard,) = simulated.hear([TrafficQuery("shop/web", "", None, START)], now)
-    stamps = [stamp for stamp, _ in heard.samples]
+    (metrics,) = simulated.hear([TrafficQuery("shop/web", "", None, START)], now)
+    stamps = [stamp for stamp, _ in metrics.samples]
     assert max(stamps) <= now - 15
     assert min(stamps) > START
     (past,) = simulated.histories([("shop/web", "")], timedelta(days=8), now)
@@ -53,17 +53,17 @@ def test_nothing_is_heard_of_what_has_not_been_collected():
 def test_the_observed_rate_is_the_demand_of_the_last_minute():
     simulated = world(np.full(180, 120.0))
     live(simulated, 300)
-    (heard,) = simulated.hear([TrafficQuery("shop/web", "", None, START)], START + 300)
-    assert heard.observed_qps == pytest.approx(120.0)
+    (metrics,) = simulated.hear([TrafficQuery("shop/web", "", None, START)], START + 300)
+    assert metrics.observed_qps == pytest.approx(120.0)
 
 
-def test_the_autoscaler_beside_it_reacts_by_itself():
+def test_the_simulated_hpa_reacts_by_itself():
     values = np.full(180, 100.0)
     values[62:] = 400.0  # 400 / 50 = 8 replicas
     assert live(world(values), 900).replicas == 8
 
 
-def test_a_floor_is_carried_out_after_the_start_up_time():
+def test_a_floor_takes_effect_after_the_start_up_time():
     simulated = world(np.full(180, 100.0))
     live(simulated, 60)
     core = DecisionSettings(given_capacity(50.0), replace(POLICY.scale, min_replicas=12))

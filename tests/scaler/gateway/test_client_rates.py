@@ -55,7 +55,7 @@ def test_many_clients_are_reported_as_a_histogram_that_says_the_same():
     rates = rng.lognormal(0.0, 1.0, 5000)
     said = ReportBody.model_validate(
         {"instance": "gw-1", **reported(rates.tolist())}, strict=True
-    ).to_said()
+    ).to_report()
 
     assert said.clients == 5000
     for level in (0.1, 0.5, 0.9, 0.99):

@@ -1,10 +1,10 @@
--- One leaky bucket as a meter (GCRA); scaler/limits/gcra.py is the law. Its state is `tat`, the moment
--- when it will have drained, and `reserved`, requests whose room is kept though they have not come:
--- they do not drain. An interval of 0 lets everything pass, one of inf nothing.
+-- A leaky bucket as a meter (GCRA), as in scaler/limits/gcra.py. Its state is `tat`, the time at which
+-- it will have drained, and `reserved`, the number of requests that room is kept for: they do not
+-- drain. An interval of 0 lets every request pass, one of inf none.
 
 local bucket = {}
 
--- Sums of intervals are not exact; a millionth of a request is not a request.
+-- Floating point sums are not exact, so a millionth of a request is tolerated.
 local SLACK = 1e-6
 local INF = math.huge
 
@@ -15,7 +15,7 @@ function bucket.new(rps, burst)
   return made
 end
 
--- Change rate and depth; as many requests are in it as before, unless it is now smaller.
+-- Change rate and depth; the number of requests in it stays the same, unless it is smaller now.
 function bucket.set(one, rps, burst, now)
   local old, new = one.interval, 1 / rps
   if one.tat > now and old and old ~= new and old > 0 and old < INF and new > 0 and new < INF then
@@ -42,7 +42,7 @@ function bucket.wait(one, now)
   return wait > SLACK * interval and wait or 0
 end
 
--- Put in a request, or as many as `requests`.
+-- Put in one request, or `requests` of them.
 function bucket.take(one, now, requests)
   local interval, tat = one.interval, one.tat
   if interval == INF then
@@ -55,7 +55,7 @@ function bucket.take(one, now, requests)
   one.tat = tat + interval * (requests or 1)
 end
 
--- Keep room for so many; a number below 0 gives it up again.
+-- Keep room for so many requests; a negative number frees it again.
 function bucket.reserve(one, requests)
   one.reserved = one.reserved + requests
 end

@@ -46,7 +46,7 @@ def served(
     ticked: bool = True,
     **client: object,
 ) -> Iterator[Endpoint]:
-    """Serve prod/shop; ``client`` are options of the client."""
+    """Serve prod/shop; ``client`` holds options of the HTTP client."""
     holder = SnapshotHolder()
     if ticked:
         holder.publish(snapshot())
@@ -55,9 +55,9 @@ def served(
     app = create_app(
         holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
     )
-    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
-    add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
-    with ApiServer(app, address, [resident]) as server:
+    limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    add_rate_limit(app, RateLimitDecider(limiters, holder.clock).decide)
+    with ApiServer(app, address, [limiters]) as server:
         options = {"timeout": PATIENCE_S, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:
             yield Endpoint(holder, server, asking)
@@ -71,17 +71,17 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def standing() -> Iterator[Endpoint]:
-    """One for many tests that leave nothing behind."""
+    """An endpoint for many tests that leave no state in it."""
     with served() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a CA, a server's and a client's certificate, and those of a stranger."""
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CA, a server and a client certificate of it, and one of another CA."""
     if shutil.which("openssl") is None:
         missing("no openssl here to make certificates with")
-    folder = tmp_path_factory.mktemp("papers")
+    folder = tmp_path_factory.mktemp("certificates")
     for name, extensions, signer in (
         ("ca", CA, ""),
         ("server", LEAF, "ca"),

@@ -1,4 +1,4 @@
-"""Boards to publish: what a tick says, made up."""
+"""Snapshots to publish, made of given numbers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FAN = PublishedForecast(
 
 
 class Clock:
-    """Monotonic seconds that stand still until moved."""
+    """A manual clock in monotonic seconds."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -96,6 +96,6 @@ def view(
 
 
 def snapshot(*views: ServiceView, tick: int = 1, seconds: float = 0.0) -> Snapshot:
-    """Return a board of these services; of none: of prod/shop."""
-    told = views or (view(),)
-    return Snapshot(tick, AT, {one.item_id: one for one in told}, seconds)
+    """Return a snapshot of these services; without any, of prod/shop."""
+    services = views or (view(),)
+    return Snapshot(tick, AT, {one.item_id: one for one in services}, seconds)

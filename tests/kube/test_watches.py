@@ -120,18 +120,6 @@ def test_a_policy_that_is_edited_often_ends_as_it_was_written_last(ground, clust
     eventually(lambda: largest() == 60)
 
 
-def test_a_policy_deleted_during_a_status_write_does_not_reappear(ground, cluster, server):
-    ground.put(POLICIES, policy())
-    eventually(lambda: "prod/shop" in cluster.policies())
-    found = ground.policy()
-    server.store.delete(kind_of_policies(server), "prod", "shop")
-    eventually(lambda: not cluster.policies())
-
-    cluster._policies.renew(found)  # the response to a patch, after its event
-
-    assert cluster.policies() == {}
-
-
 def test_closing_does_not_wait_for_a_watch_to_end(ground, server, caplog):
     server.bookmark_s = 3600.0
     settings = ClusterSettings("prod", times=WatchTimes(window_s=3600, grace_s=3600.0))

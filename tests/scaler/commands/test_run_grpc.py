@@ -69,9 +69,9 @@ def test_grpc_is_served_beside_http_by_the_same_rules(tmp_path, capsys):
 
 def test_without_grpc_installed_the_fix_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "grpc", None)
-    for name in [one for one in sys.modules if one.startswith("scaler.adapters.r")]:
+    needing = ("scaler.adapters.envoy", "scaler.adapters.grpc", "scaler.adapters.keda")
+    for name in [one for one in sys.modules if one.startswith(needing)]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "scaler.adapters.keda.service", raising=False)
     code = main(
         [
             *(*RUN, "--policies", str(ROOT / "examples" / "policies"), "--no-cluster"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -226,12 +225,6 @@ def _next_event(lines):
         if line.startswith("data: "):
             return name, json.loads(line.removeprefix("data: ")).get("tick")
     raise AssertionError("the stream ended")
-
-
-def test_a_response_is_sent_without_delay(endpoint):
-    """Headers and body are two writes: with Nagle's algorithm each response would wait 40 ms."""
-    listening = endpoint.server._socket
-    assert listening.proto == socket.IPPROTO_TCP  # only then does asyncio set TCP_NODELAY
 
 
 def test_the_description_is_made_before_the_first_request():

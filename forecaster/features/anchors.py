@@ -1,106 +1,62 @@
-"""Anchors: what simple smoothing expects next, which of it to believe, and how wrong it is.
+"""Anchors: exponential-smoothing forecasts, their blend by recent error, and its noise scale.
 
-The model does not predict requests per second. It predicts the *deviation* from a blend of
-exponential-smoothing forecasts in units of that blend's own recent error, as in ES-RNN (Smyl, 2020,
-International Journal of Forecasting 36(1)). Everything here is causal: a value at sample ``t``
-depends on samples up to ``t`` alone, and costs O(1) per new sample.
+The models do not predict requests per second. They predict the *deviation* from the blend of the
+anchors, in units of the blend's recent error, as in ES-RNN (Smyl, 2020, International Journal of
+Forecasting 36(1)). All values are causal: a value at sample ``t`` depends on samples up to ``t``
+only, and costs O(1) per new sample.
 
-Axes: ``(items, time)``; with anchors ``(anchors, items, time)``. ``t`` is the origin: the last
-sample that has been seen. An anchor's forecast for ``h`` steps after it is the straight line
-``gain[t] * profile[t + h] + shift[t]``, not below 0.
+Axes: ``(items, time)``; with anchors ``(anchors, items, time)``. ``t`` is the origin, the last
+sample that a forecast is based on. An anchor's forecast for ``h`` steps after it is
+``gain[t] * profile[t + h] + shift[t]``, but at least 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 
-from forecaster.data.series import DAY, Block, steps_per
+from forecaster.data.series import Block
 from forecaster.features import smoothing
+from forecaster.features.timing import Timing
 
 Indices = npt.NDArray[np.int64]
 
-# Profiles of the day: (smoothing half-width in minutes, gain per day). The last is the week before.
+# Daily profiles: (smoothing half-width in minutes, gain per day). After them comes the profile of
+# the week before.
 DAY_PROFILES = ((5, 0.25), (0, 0.25), (5, 1.0), (15, 0.5))
 WEEK_PROFILE = len(DAY_PROFILES)
-# Anchors, in this order: the level of the last samples; a profile scaled, and one shifted, to that
-# level. Each is (profile, span of the level in samples).
+# The anchors in order: the level of the last samples; profiles scaled to that level; a profile
+# shifted to it. A scaled or shifted anchor is (profile, span of the level in samples).
 LEVEL_SPANS = (0, 3, 10)
 SCALED = ((0, 3), (0, 10), (1, 3), (2, 3), (2, 10), (3, 30), (WEEK_PROFILE, 10))
 SHIFTED = ((0, 10),)
 SHAPED = SCALED + SHIFTED
 ANCHOR_COUNT = len(LEVEL_SPANS) + len(SHAPED)
-# Ratios of levels are taken after adding this share of the day's mean to both: a night without
-# requests must not turn into a factor of a million in the morning.
+# This share of the day's mean is added to both levels of a ratio: a night without requests must not
+# become a factor of a million in the morning.
 RATIO_FLOOR = 0.02
-# The noise scale never falls below this share of the day's mean: a constant series has no error.
+# Lower bound of the noise scale as a share of the day's mean: a constant series has no error.
 SCALE_FLOOR = 1e-3
-# QPS too small for any service (a request in thirty years); it only keeps 0 / 0 apart.
-LEAST_QPS = np.float32(1e-9)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The spans that follow from the step of the samples and the length of the forecast."""
-
-    step: timedelta
-    prediction_length: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.prediction_length <= self.day:
-            raise ValueError(
-                f"prediction_length is {self.prediction_length}, but it must be at least 1 and at "
-                f"most a day ({self.day} steps of {self.step}), whose shape it rests on"
-            )
-
-    @property
-    def day(self) -> int:
-        return steps_per(DAY, self.step)
-
-    def samples(self, minutes: float) -> int:
-        """Return how many steps the minutes are, rounded; 0 when under half a step."""
-        return round(minutes * 60 / self.step.total_seconds())
-
-    @property
-    def hour(self) -> int:
-        """Samples in the hour whose mean is "now"; at least 4."""
-        return max(self.samples(60), 4)
-
-    @property
-    def middle(self) -> int:
-        """The horizon at which anchors are judged: half of the forecast."""
-        return max(self.prediction_length // 2, 1)
-
-    @property
-    def memory(self) -> int:
-        """Span of the error averages: six hours, or two forecasts where that is longer."""
-        return max(self.day // 4, 2 * self.prediction_length)
-
-    @property
-    def tail(self) -> int:
-        """Last samples that `follow` needs for a forecast from the newest one.
-
-        An error that is older weighs at most e**-4, two per cent, in the averages.
-        """
-        return 4 * self.memory + self.middle
-
-    @property
-    def warm_up(self) -> int:
-        """Samples before the first origin with a day's shape behind it."""
-        return self.day + self.memory
+# A rate below that of any service (one request in thirty years); it avoids 0 / 0.
+MIN_QPS = np.float32(1e-9)
 
 
 @dataclass(frozen=True, eq=False)
 class AnchorLines:
-    """What every anchor says at every sample of a block of items.
+    """The forecasts of all anchors from every sample of a block of items.
 
-    Sample ``t`` of each field is sample ``first + t`` of the ``history``, the whole of what was
-    recorded. ``values`` is as recorded (NaN where missing); ``filled`` repeats the last known
-    value, NaN before any. ``profiles`` (profiles, items, time + prediction_length) reaches past the
-    last sample. ``gains`` belong to the shaped anchors alone, ``shifts`` to all.
+    Sample ``t`` of each field is sample ``first + t`` of ``history``.
+
+    Attributes:
+        timing: step and forecast length.
+        history: all recorded samples, ``(items, all samples)``.
+        values: the samples from ``first`` on; NaN where missing.
+        filled: the same with the last known value in gaps; NaN before the first known sample.
+        profiles: ``(profiles, items, time + prediction_length)``.
+        gains: of the scaled and shifted anchors, ``(anchors, items, time)``.
+        shifts: of all anchors, ``(anchors, items, time)``.
     """
 
     timing: Timing
@@ -113,7 +69,7 @@ class AnchorLines:
 
     @property
     def first(self) -> int:
-        """Index in the history of sample 0."""
+        """Index of sample 0 in the history."""
         return int(self.history.shape[1] - self.values.shape[1])
 
     def anchors(self, rows: Indices, origins: Indices) -> Block:
@@ -130,8 +86,8 @@ class AnchorLines:
                 result[:, :, k] = _line(gain[s][:, None], shape, shift[k][:, None], last)
         return result
 
-    def before(self, k: int, lead: int, first: int) -> Block:
-        """Return what anchor ``k`` said ``lead`` samples before each sample from ``first`` on."""
+    def past_forecasts(self, k: int, lead: int, first: int) -> Block:
+        """Return anchor ``k``'s forecasts for samples from ``first`` on, made ``lead`` ahead."""
         length = self.values.shape[1]
         seen = np.s_[:, first - lead : max(length - lead, 0)]
         if (s := k - len(LEVEL_SPANS)) < 0:
@@ -142,11 +98,13 @@ class AnchorLines:
 
 @dataclass(frozen=True, eq=False)
 class Track(AnchorLines):
-    """A block of items with their anchors and the anchors' blend at every sample; see `follow`.
+    """A block of items with their anchors and the blend of the anchors; see `build_track`.
 
-    ``weights`` (anchors, items, time) make the blend. ``floor`` is the least noise scale; ``scale``
-    is the noise scale: the mean absolute error of the blend at the middle horizon.
-    ``error_middle`` is that error itself, with its sign; NaN where unknown.
+    Attributes:
+        weights: of the anchors in the blend, ``(anchors, items, time)``.
+        floor: lower bound of the noise scale, ``(items, time)`` QPS.
+        scale: the noise scale, the mean absolute error of the blend at the middle horizon.
+        error_middle: that error with its sign, at each sample; NaN where unknown.
     """
 
     weights: Block
@@ -159,44 +117,46 @@ class Track(AnchorLines):
         weights = self.weights[:, rows, origins].T  # (origins, anchors)
         return np.asarray(np.einsum("ohk,ok->oh", self.anchors(rows, origins), weights))
 
-    def anchor_before(self, k: int, lead: int) -> Block:
-        """Return what anchor ``k`` said ``lead`` samples before each sample, ``(items, time)``."""
-        line = np.full_like(self.values, np.nan)
-        line[:, lead:] = self.before(k, lead, lead)
-        return line
+    def anchor_forecasts(self, k: int, lead: int) -> Block:
+        """Return the forecasts of anchor ``k``, made ``lead`` ahead, ``(items, time)``."""
+        forecasts = np.full_like(self.values, np.nan)
+        forecasts[:, lead:] = self.past_forecasts(k, lead, lead)
+        return forecasts
 
     def error(self, lead: int, first: int) -> Block:
-        """Return the error of the blend ``lead`` samples before each sample from ``first`` on."""
-        skip = max(lead - first, 0)  # the samples that no forecast was made for
+        """Return the error of the blend's forecasts, made ``lead`` ahead, from ``first`` on."""
+        skip = max(lead - first, 0)  # samples without a forecast
         error = np.full_like(self.values[:, first:], np.nan)
         start, end = first + skip, self.values.shape[1]
         total = np.zeros_like(self.values[:, start:])
         for k in range(ANCHOR_COUNT):
-            total += self.weights[k, :, start - lead : end - lead] * self.before(k, lead, start)
+            weights = self.weights[k, :, start - lead : end - lead]
+            total += weights * self.past_forecasts(k, lead, start)
         error[:, skip:] = self.values[:, start:] - total
         return error
 
 
-def follow(values: npt.ArrayLike, timing: Timing, *, tail: int | None = None) -> Track:
-    """Return the track of a block of items, ``(items, time)`` QPS with NaN where missing.
+def build_track(values: npt.ArrayLike, timing: Timing, *, tail: int | None = None) -> Track:
+    """Return the track of a block of items.
 
     Args:
-        values: whole recorded history; items start and end together.
+        values: all recorded samples, ``(items, time)`` QPS, NaN where missing; items start and end
+            together.
         timing: step and forecast length.
-        tail: keep (and pay for) only this many last samples once the day's shapes are known;
-            for a forecast from the newest sample, `Timing.tail` are enough.
+        tail: compute only this many last samples, apart from the profiles; `Timing.tail` are enough
+            for a forecast from the newest sample. None: all samples.
     """
     history = np.asarray(values, dtype=np.float32)
     first = 0 if tail is None else max(history.shape[1] - tail, 0)
     block = history[:, first:]
     daily = smoothing.ewma(block, timing.day)
     lines = _lines(history, first, daily, timing)
-    floor = np.fmax(SCALE_FLOOR * daily, LEAST_QPS)
-    weights, said = _weights(lines, floor)
+    floor = np.fmax(SCALE_FLOOR * daily, MIN_QPS)
+    weights, forecasts = _weights(lines, floor)
     lead = timing.middle
     error_middle = np.full_like(block, np.nan)
     error_middle[:, lead:] = block[:, lead:] - np.einsum(
-        "kit,kit->it", weights[:, :, : said.shape[2]], said
+        "kit,kit->it", weights[:, :, : forecasts.shape[2]], forecasts
     )
     scale = np.fmax(smoothing.ewma(np.abs(error_middle), timing.memory), floor)
     return Track(
@@ -204,7 +164,7 @@ def follow(values: npt.ArrayLike, timing: Timing, *, tail: int | None = None) ->
     )
 
 
-def _filled(history: Block, first: int) -> Block:
+def _forward_filled(history: Block, first: int) -> Block:
     """Return the samples from ``first`` on with the last known value in every gap."""
     filled = history[:, first:]
     gaps = ~np.isfinite(filled).all(axis=1)
@@ -215,11 +175,11 @@ def _filled(history: Block, first: int) -> Block:
 
 
 def _profiles(history: Block, first: int, timing: Timing) -> Block:
-    """Return the shapes of the day and of last week, ``prediction_length`` past the end."""
-    room = timing.day - timing.prediction_length  # smoothing further would look past the origin
+    """Return the daily profiles and that of last week, up to ``prediction_length`` past the end."""
+    room = timing.day - timing.prediction_length  # wider smoothing would use samples after origins
     widths = [min(timing.samples(minutes), room) for minutes, _ in DAY_PROFILES]
-    # The samples that smoothing reaches for on either side count, or the newest origin would see
-    # another profile than it will when it lies in the past.
+    # Smoothing uses samples on either side. They are included, so that a profile at the newest
+    # origin is the same as later, when that origin lies in the past.
     start = max(first - max(widths), 0)
     end = history.shape[1] + timing.prediction_length
     future = np.full((len(history), timing.prediction_length + max(widths)), smoothing.NAN)
@@ -238,9 +198,9 @@ def _profiles(history: Block, first: int, timing: Timing) -> Block:
 
 def _lines(history: Block, first: int, daily: Block, timing: Timing) -> AnchorLines:
     """Return every anchor's gain and shift at every sample from ``first`` on."""
-    block, filled = history[:, first:], _filled(history, first)
+    block, filled = history[:, first:], _forward_filled(history, first)
     profiles = _profiles(history, first, timing)
-    floor = RATIO_FLOOR * daily + LEAST_QPS
+    floor = RATIO_FLOOR * daily + MIN_QPS
     levels = {0: filled} | {span: smoothing.ewma(block, span) for span in (3, 10, 30)}
     raised = {span: level + floor for span, level in levels.items()}
     gains = np.empty((len(SHAPED), *block.shape), dtype=np.float32)
@@ -250,7 +210,7 @@ def _lines(history: Block, first: int, daily: Block, timing: Timing) -> AnchorLi
     shapes = profiles[:, :, : block.shape[1]]
     if (
         missing := np.isnan(block)
-    ).any():  # a level and what was expected of it must rest on the same samples
+    ).any():  # a level and the level of its profile must be based on the same samples
         shapes = np.where(missing, smoothing.NAN, shapes)
     for s, (profile, span) in enumerate(SHAPED):
         expected = smoothing.ewma(shapes[profile], span)
@@ -265,7 +225,7 @@ def _lines(history: Block, first: int, daily: Block, timing: Timing) -> AnchorLi
 
 
 def _line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
-    """Return the shape on its line, not below 0; the last value where no shape is known."""
+    """Return ``gain * shape + shift``, but at least 0; ``last`` where the shape is unknown."""
     line: Block = gain * shape
     line += shift
     np.maximum(line, 0, out=line)
@@ -274,27 +234,28 @@ def _line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
 
 
 def _weights(lines: AnchorLines, floor: Block) -> tuple[Block, Block]:
-    """Return the blend's weights by recent error, and what each anchor had said.
+    """Return the blend's weights by recent error, and the anchors' past forecasts.
 
-    The weights, ``(anchors, items, time)``, are as error ** -6 and sum to 1. What was said at the
-    middle horizon is ``(anchors, items, time - middle)``, for the samples from ``middle`` on.
+    The weights, ``(anchors, items, time)``, are proportional to error ** -6 and sum to 1. The
+    forecasts at the middle horizon are ``(anchors, items, time - middle)``, for the samples from
+    ``middle`` on.
     """
     values, lead, memory = lines.values, lines.timing.middle, lines.timing.memory
     errors = np.empty((ANCHOR_COUNT, *values.shape), dtype=np.float32)
     errors[:, :, :lead] = np.inf
-    said = np.empty((*errors.shape[:2], max(values.shape[1] - lead, 0)), dtype=np.float32)
+    forecasts = np.empty((*errors.shape[:2], max(values.shape[1] - lead, 0)), dtype=np.float32)
     for k in range(ANCHOR_COUNT):
-        said[k] = lines.before(k, lead, lead)
-        error = np.abs(values[:, lead:] - said[k])
+        forecasts[k] = lines.past_forecasts(k, lead, lead)
+        error = np.abs(values[:, lead:] - forecasts[k])
         np.fmin(smoothing.ewma(error, memory), np.inf, out=errors[k, :, lead:])
-    # Before anything is known, the last value leads.
+    # Before any error is known, the last value (anchor 0) has all the weight.
     np.minimum(errors[0], np.finfo(np.float32).max, out=errors[0])
-    best = np.fmax(errors.min(axis=0), floor)  # below the floor all are equally good
-    weights = errors  # from here on, in place and one by one: they stay in the cache
+    best = np.fmax(errors.min(axis=0), floor)  # errors below the floor are equally good
+    weights = errors  # computed in place and one by one, so that they stay in the cache
     for weight in weights:
         np.maximum(weight, best, out=weight)
         np.divide(best, weight, out=weight)
         cube = weight * weight * weight
-        np.multiply(cube, cube, out=weight)  # the sixth power, at a tenth of its price
+        np.multiply(cube, cube, out=weight)  # the sixth power, ten times as fast as np.power
     weights /= weights.sum(axis=0)
-    return weights, said
+    return weights, forecasts

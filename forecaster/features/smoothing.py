@@ -1,7 +1,7 @@
-"""Causal filters over regular samples; every one treats NaN as unknown, never as zero.
+"""Causal filters over regular samples; NaN is an unknown sample, never zero.
 
 Axes: ``values`` is ``(..., time)`` in float32; each function keeps the shape. Spans and widths are
-counted in samples. A row's result does not depend on the other rows.
+numbers of samples. The result of a row does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from scipy.signal import lfilter
 from forecaster.data.series import Block
 
 NAN = np.float32(np.nan)
-# An average whose samples weigh less, 69 spans back, is lost: their products would leave float32.
-LEAST_WEIGHT = 1e-30
-# Samples per product with a small matrix: 4 times as fast as a recursion sample by sample.
+# An average becomes unknown when its samples weigh less (they are 69 spans old): their products
+# would underflow float32.
+MIN_WEIGHT = 1e-30
+# Samples per product with a small matrix: 4 times as fast as a recursion over single samples.
 CHUNK = 32
-# Chunks per product: above 2**18 multiplications OpenBLAS would start threads, which wait for each
-# other longer than such small matrices take, and for those of every other block of items.
+# Chunks per product. Above 2**18 multiplications OpenBLAS would start threads, whose
+# synchronisation takes longer than such small matrices.
 PRODUCT = 2**18 // CHUNK**2
 
 
 def ewma(values: Block, span: float) -> Block:
     """Return the exponentially weighted mean of the known samples up to and including each one.
 
-    A sample that is ``span`` samples old weighs 1/e; NaN before the first known sample.
+    A sample that is ``span`` samples old weighs 1/e. The mean is NaN before the first known sample.
 
     >>> ewma(np.float32([1, np.nan, 1]), 2.0).tolist()
     [1.0, 1.0, 1.0]
@@ -35,7 +36,7 @@ def ewma(values: Block, span: float) -> Block:
     known = np.isfinite(flat)
     gaps = ~known.all(axis=1)
     if gaps.any() and (start := int(known.argmax(axis=1).min())):
-        mean = np.full_like(values, NAN)  # what no row knows at the beginning costs nothing
+        mean = np.full_like(values, NAN)  # skips the beginning where no row has a known sample
         mean[..., start:] = ewma(values[..., start:], span)
         return mean
     whole = -np.expm1(-np.arange(1, flat.shape[1] + 1) / span).astype(np.float32)
@@ -46,14 +47,14 @@ def ewma(values: Block, span: float) -> Block:
     total = _decaying_sum(np.where(known, flat, np.float32(0)), span)
     weight = np.tile(whole, (len(flat), 1))
     weight[gaps] = _decaying_sum(known[gaps].astype(np.float32), span)
-    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > LEAST_WEIGHT)
+    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > MIN_WEIGHT)
     return mean.reshape(values.shape)
 
 
 def _decaying_sum(values: Block, span: float) -> Block:
     """Return ``y[t] = decay * y[t-1] + (1 - decay) * values[t]`` of finite rows, ``(rows, time)``.
 
-    Each chunk of samples is one product with a triangular matrix; what earlier chunks leave to it
+    Each chunk of samples is multiplied by a triangular matrix; the contribution of earlier chunks
     is added to its first sample.
     """
     rows, length = values.shape
@@ -63,7 +64,7 @@ def _decaying_sum(values: Block, span: float) -> Block:
     decay = np.exp(-1 / span)
     age = np.arange(CHUNK) - np.arange(CHUNK)[:, None]
     kernel = np.where(age >= 0, (1 - decay) * decay ** np.maximum(age, 0), 0).astype(np.float32)
-    ends = np.einsum("rcs,s->rc", x[:, :-1], kernel[:, -1])  # no BLAS: it is long and narrow
+    ends = np.einsum("rcs,s->rc", x[:, :-1], kernel[:, -1])  # too narrow to gain from BLAS
     left = lfilter([1.0], [1.0, -(decay**CHUNK)], ends.astype(np.float64))
     x[:, 1:, 0] += left * (decay / (1 - decay))
     x = x.reshape(-1, CHUNK)
@@ -75,7 +76,7 @@ def _decaying_sum(values: Block, span: float) -> Block:
 
 
 def forward_fill(values: Block) -> Block:
-    """Return each sample or, where it is NaN, the last known one before it.
+    """Return each sample or, where it is NaN, the last known sample before it.
 
     >>> forward_fill(np.float32([np.nan, 2.0, np.nan])).tolist()
     [nan, 2.0, 2.0]
@@ -88,7 +89,7 @@ def forward_fill(values: Block) -> Block:
 
 
 def lagged(values: Block, count: int, *, first: int = 0) -> Block:
-    """Return the samples ``count`` steps later, from sample ``first`` on; NaN before the first.
+    """Return the samples delayed by ``count`` steps, from sample ``first`` on; NaN at the start.
 
     >>> lagged(np.float32([1.0, 2.0, 3.0, 4.0]), 2).tolist()
     [nan, nan, 1.0, 2.0]
@@ -118,8 +119,8 @@ def trailing_mean(values: Block, width: int) -> Block:
 def _trailing_sum(values: Block, width: int) -> Block:
     """Return the sum of the last ``width`` samples, from sums of 1, 2, 4, 8 ... samples.
 
-    Unlike a running total it keeps no trace of samples that have left: a large service's peak
-    would drown the small numbers after it.
+    Unlike a running total, it keeps no rounding error of samples that have left the window: after a
+    large peak, small numbers would be lost.
     """
     length = values.shape[-1]
     total = np.zeros_like(values)
@@ -137,9 +138,9 @@ def _trailing_sum(values: Block, width: int) -> Block:
 
 
 def centred_mean(values: Block, half_width: int) -> Block:
-    """Return the mean of the known samples at most ``half_width`` away: not causal by itself.
+    """Return the mean of the known samples at most ``half_width`` away.
 
-    It is for profiles, whose samples all stem from earlier days.
+    It is not causal. It is meant for profiles, whose samples all come from earlier days.
 
     >>> centred_mean(np.float32([1.0, 3.0, 8.0]), 1).tolist()
     [2.0, 4.0, 5.5]
@@ -154,9 +155,9 @@ def centred_mean(values: Block, half_width: int) -> Block:
 def periodic_profile(values: Block, period: int, gain: float, *, first: int = 0) -> Block:
     """Return, for each sample from ``first`` on, its slot's smoothed value in earlier periods.
 
-    Slot ``s`` of period ``p`` holds ``S_p = (1 - gain) * S_(p-1) + gain * value``; what is returned
-    at that place is ``S_(p-1)``: it rests on the samples one period before, two, and so on.
-    ``gain=1`` repeats the last period; NaN where the slot was never known.
+    The smoothed value of a slot is ``S_p = (1 - gain) * S_(p-1) + gain * value`` in period ``p``.
+    The result in period ``p`` is ``S_(p-1)``, which is based on earlier periods only. ``gain=1``
+    repeats the last period; NaN where the slot has no known sample before.
     Source: simple exponential smoothing (Brown, 1956) of each slot by itself.
 
     >>> periodic_profile(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 0.5).tolist()
@@ -182,14 +183,14 @@ def periodic_profile(values: Block, period: int, gain: float, *, first: int = 0)
 def periodic_mean(values: Block, period: int, span: float) -> Block:
     """Return, for each sample, the `ewma` over earlier periods of the samples in its slot.
 
-    ``span`` counts periods. It is `periodic_profile` for many short periods: what has been seen
-    only a few times is a plain mean, and none weighs more than its age allows.
+    ``span`` is a number of periods. Unlike `periodic_profile`, the weights of few samples are
+    equalised: a slot with a few known samples has their plain mean. It suits many short periods.
 
     >>> periodic_mean(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 1e9).tolist()
     [nan, nan, 1.0, 2.0, 2.0, 3.0]
     """
     pad = -values.shape[-1] % period
-    if pad:  # a broken period comes first
+    if pad:  # the incomplete period comes first
         unknown = np.full((*values.shape[:-1], pad), NAN)
         values = np.concatenate([unknown, values], axis=-1, dtype=np.float32)
     slots = values.reshape(*values.shape[:-1], -1, period).swapaxes(-1, -2)

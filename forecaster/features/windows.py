@@ -1,10 +1,11 @@
-"""Windows: what a model sees at an origin, and what happened after it.
+"""Windows: the features of a model at an origin, and the targets after it.
 
-Axes: ``(windows, horizon, features)`` for what is known about each step ahead,
-``(windows, features)`` for what holds for the whole window, ``(windows, context, features)`` for
-the recent past. All is relative to the anchors' blend in units of its noise scale, so that a
-service of 0.1 and one of 10^9 requests per second look alike. No feature knows a sample after its
-origin.
+Axes: ``(windows, horizon, features)`` for features of each step ahead, ``(windows, features)`` for
+features of the whole window, ``(windows, context, features)`` for the recent past. All features are
+relative to the anchors' blend in units of its noise scale, so that services of 0.1 and of 10^9
+requests per second look alike. No feature uses a sample after its origin.
+
+A *surprise* is the difference of a sample from the mean of its trailing hour.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ import numpy as np
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import ANCHOR_COUNT, Indices, Timing, Track
+from forecaster.features.anchors import ANCHOR_COUNT, Indices, Track
+from forecaster.features.timing import Timing
 
-# Rhythms shorter than a day, such as scheduled jobs: (period in minutes, span in periods).
+# Periods shorter than a day, such as those of scheduled jobs: (period in minutes, span in periods).
 RHYTHMS = ((60, 12), (60, 24), (15, 24))
-# Spans before the oldest origin from which a rhythm is read: all older samples weigh 5 %.
+# How many spans before the oldest origin are used for a rhythm: all older samples weigh 5 %.
 RHYTHM_SPANS = 3
 HORIZON_FEATURES = ANCHOR_COUNT + 3 + len(RHYTHMS) + 2
 CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
-# Deviations and surprises beyond this many noise scales count as this many.
+# Surprises are clipped to this many noise scales.
 CLIP = 10.0
-# As far as the network can follow an anchor; see `model.LARGEST_LOG`.
+# Targets are clipped to this many noise scales, the range of the network; see `lstm.LARGEST_LOG`.
 LARGEST_DEVIATION = 400.0
 
 
@@ -39,10 +41,10 @@ class Windows:
         horizon: ``(windows, prediction_length, HORIZON_FEATURES)``; the anchors come first.
         context: ``(windows, CONTEXT_FEATURES)``; the blend's weights come last.
         recent: ``(windows, context_length, RECENT_FEATURES)``.
-        blend: QPS that the anchors expect, ``(windows, prediction_length)``.
-        scale: QPS of one unit of deviation, ``(windows,)``.
-        target: QPS that happened, ``(windows, prediction_length)``; NaN where unknown.
-        peak: whether each target is among the top 5 % of its day, ``(windows, prediction_length)``.
+        blend: forecast of the blended anchors, ``(windows, prediction_length)`` QPS.
+        scale: noise scale, the unit of deviations, ``(windows,)`` QPS.
+        target: actual demand, ``(windows, prediction_length)`` QPS; NaN where unknown.
+        peak: 1 where a target is among the top 5 % of its day, else 0; the shape of ``target``.
     """
 
     horizon: Block
@@ -58,16 +60,16 @@ class Windows:
 
     @property
     def deviation(self) -> Block:
-        """Target in units of deviation from the blend; NaN where the target is unknown.
+        """Difference of target and blend in noise scales; NaN where the target is unknown.
 
-        Beyond `LARGEST_DEVIATION` it counts as that: the first request after weeks of silence is
-        no measure of anything.
+        It is clipped to `LARGEST_DEVIATION`: the first request after weeks without traffic would
+        otherwise be an extreme outlier.
         """
         deviation: Block = (self.target - self.blend) / self.scale[:, None]
         return deviation.clip(-LARGEST_DEVIATION, LARGEST_DEVIATION)
 
     def restore(self, deviation: Block) -> Block:
-        """Return QPS, ``(windows, prediction_length, levels)``, of deviations of that shape."""
+        """Return deviations, ``(windows, prediction_length, levels)``, converted to QPS."""
         qps = self.blend[:, :, None] + deviation * self.scale[:, None, None]
         return np.asarray(np.maximum(qps, 0), dtype=np.float32)
 
@@ -87,17 +89,17 @@ def origins_between(
 ) -> Indices:
     """Return every ``stride``-th origin whose whole horizon lies in samples ``[first, last)``.
 
-    The first one is the earliest that is ``phase`` modulo ``stride``.
+    The first origin is the earliest one equal to ``phase`` modulo ``stride``.
     """
     begin = max(first - 1, 0)
     begin += (phase - begin) % stride
     return np.arange(begin, last - timing.prediction_length, stride, dtype=np.int64)
 
 
-def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> Windows:
+def cut_windows(track: Track, rows: Indices, origins: Indices, context_length: int) -> Windows:
     """Return the windows of ``track`` at ``(rows[i], origins[i])``.
 
-    Targets after the end of the track are NaN, so that the newest origin can be cut as well.
+    Targets after the end of the track are NaN, so that the newest origin has a window too.
     """
     timing = track.timing
     anchors = track.anchors(rows, origins)
@@ -106,7 +108,7 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
     scale = track.scale[rows, origins]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
-    # Before the first sample there is nothing: that one stands there.
+    # Where the context would begin before the first sample, that sample is repeated.
     context = np.maximum(origins[:, None] + 1 - context_length + np.arange(context_length), 0)
     oldest = int(origins.min(initial=track.values.shape[1]))
     reach = max(context_length, *(_reach(timing, *rhythm) for rhythm in RHYTHMS))
@@ -131,7 +133,7 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
 
 
 def _log_scale(x: Block) -> Block:
-    """Compress large deviations: the sign and ``log(1 + |x|)``; see `model.expand`."""
+    """Return ``sign(x) * log(1 + |x|)``, which compresses large values; see `lstm.expand`."""
     return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float32)
 
 
@@ -140,7 +142,7 @@ def _known(x: Block) -> Block:
 
 
 def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]:
-    """Return what happened and whether it was a peak, both ``(windows, horizon)``."""
+    """Return the actual demand and whether it was a peak, both ``(windows, horizon)``."""
     length, day = track.values.shape[1], track.timing.day
     if ahead.min(initial=length) >= length:
         unknown = np.full(ahead.shape, np.nan, dtype=np.float32)
@@ -149,7 +151,7 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
     target = np.where(ahead < length, target, np.float32(np.nan))
     days = np.pad(track.values, ((0, 0), (0, -length % day)), constant_values=np.nan)
     days = np.sort(days.reshape(len(days), -1, day), axis=2)
-    # NaN sorts last, so the quantile's place is counted among the known samples.
+    # NaN is sorted to the end, so the quantile's place is counted among the known samples.
     count = np.isfinite(days).sum(axis=2)
     place = np.maximum(np.ceil(0.95 * count).astype(np.int64) - 1, 0)
     bar = np.take_along_axis(days, place[:, :, None], axis=2)[:, :, 0]
@@ -159,16 +161,16 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
 
 
 def _reach(timing: Timing, minutes: int, span: int) -> int:
-    """Return how many samples a rhythm is read from."""
+    """Return how many samples are used for a rhythm."""
     return RHYTHM_SPANS * span * max(timing.samples(minutes), 1)
 
 
 def _surprise(track: Track, since: int) -> Block:
-    """Return how far each sample lay from the mean of its last hour, in QPS.
+    """Return the surprise of each sample from ``since`` on: its difference from the last hour, QPS.
 
-    It begins at sample ``since`` of the track, below 0 before its first one. Beyond ``CLIP`` noise
-    scales a surprise counts no more: a flash crowd would stay in every rhythm for days. Where a
-    tail has no noise scale yet, its first settled one stands in.
+    ``since`` is an index of the track, negative before its first sample. Surprises are clipped to
+    ``CLIP`` noise scales, as a flash crowd would otherwise affect all rhythms for days. Where the
+    noise scale of a tail has not settled yet, its first settled value is used.
     """
     samples = track.history[:, track.first + since :]
     surprise = samples - smoothing.trailing_mean(samples, track.timing.hour)
@@ -179,7 +181,7 @@ def _surprise(track: Track, since: int) -> Block:
 
 
 def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
-    """Return what surprised at the same places one, two and seven days before."""
+    """Return the surprises at the same time of day one, two and seven days before."""
     timing = track.timing
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
     found = []
@@ -193,9 +195,9 @@ def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
 
 
 def _rhythms(surprise: Block, rows: Indices, origins: Indices, timing: Timing) -> Block:
-    """Return what used to surprise at the same place of the hour and of the quarter hour.
+    """Return the mean surprises at the same minute of the hour and of the quarter hour.
 
-    The last is the newest sample of the same minute; the means before it leave it out.
+    The last feature is the newest surprise of the same minute, which the means do not include.
     """
     steps = np.arange(1, timing.prediction_length + 1)
     oldest = int(origins.min(initial=surprise.shape[1]))
@@ -217,32 +219,35 @@ def _rhythms(surprise: Block, rows: Indices, origins: Indices, timing: Timing) -
 
 
 def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weights: Block) -> Block:
-    """Return how lively the noise is now, how large beside the level, and which anchors lead."""
+    """Return the ratios of recent noise to the scale and of scale to level, and the weights."""
     size = np.abs(track.error_middle)
     scale = track.scale[rows, origins]
     middle = track.timing.middle
-    lively = [
+    relative = [
         smoothing.ewma(size, span)[rows, origins] / scale
         for span in (3 * middle, track.timing.memory * 2)
     ]
-    ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in lively]
+    ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in relative]
     level = np.log(scale / (np.abs(_known(blend[:, middle - 1])) + scale))
     stacked = np.stack([*ratios, np.clip(level, -8, 0)], axis=1)
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
 def _recent(track: Track, surprise: Block, rows: Indices, index: Indices, level: Block) -> Block:
-    """Return the samples at ``index`` (windows, context_length) beside the level expected next."""
+    """Return the recent samples at ``index``, ``(windows, context_length)``, relative to ``level``.
+
+    ``level`` is the forecast of the next step.
+    """
     pick = rows[:, None], index
     scale = track.scale[rows, index[:, -1]][:, None]
     first = int(index.min(initial=track.values.shape[1]))
     error_next = track.error(1, first)[rows[:, None], index - first]
-    surprised = surprise[rows[:, None], index - track.values.shape[1]]  # both have the same end
+    surprises = surprise[rows[:, None], index - track.values.shape[1]]  # both end together
     channels: list[Block] = [
         _log_scale(_known((track.filled[pick] - level) / scale)),
         _log_scale(_known(error_next / scale)),
         _log_scale(_known(track.error_middle[pick] / scale)),
-        _known(np.clip(surprised / scale, -CLIP, CLIP) / 3),  # brings three noise scales to one
+        _known(np.clip(surprises / scale, -CLIP, CLIP) / 3),  # three noise scales become 1
         np.isnan(track.values[pick]).astype(np.float32),
     ]
     return np.stack(channels, axis=2, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The fitted networks together: the mean of their quantiles, in blocks that fit in memory."""
+"""The ensemble of fitted networks: predicts the mean of their quantiles."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from forecaster.models.lstm import DeviationLSTM
 from forecaster.models.naive import Spread
 
 LSTM = "lstm"
-BATCH = 2048
+BATCH = 2048  # windows per forward pass, which bounds memory
 
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks of one config; averaging quantiles keeps them from crossing."""
+    """Networks of one config. The mean of quantiles that do not cross does not cross either."""
 
     config: ModelConfig
     networks: Sequence[DeviationLSTM]
 
     def deviation(self, windows: Windows) -> Block:
-        """Return the mean of the members, ``(windows, horizon, levels)``, in noise scales."""
+        """Return the mean prediction, ``(windows, horizon, levels)``, in noise scales."""
         members = [network_deviation(network, windows) for network in self.networks]
         mean: Block = np.mean(members, axis=0)
         return mean
@@ -45,7 +45,11 @@ class Ensemble:
 
     @classmethod
     def from_tensors(cls, config: ModelConfig, tensors: Mapping[str, npt.NDArray[Any]]) -> Ensemble:
-        """Raises KeyError, ValueError or RuntimeError where they are not those of ``config``."""
+        """Return the ensemble with these weights.
+
+        Raises:
+            KeyError, ValueError, RuntimeError: the weights do not fit ``config``.
+        """
         members = sorted({int(name.partition(".")[0]) for name in tensors})
         networks = []
         for member in members:
@@ -65,7 +69,7 @@ class Ensemble:
 
 
 def network_deviation(network: DeviationLSTM, windows: Windows) -> Block:
-    """Return what one network says, ``(windows, horizon, levels)``, in noise scales."""
+    """Return the prediction of one network, ``(windows, horizon, levels)``, in noise scales."""
     network.eval()
     device = next(network.parameters()).device
     parts = []

@@ -12,7 +12,7 @@ from scaler.adapters.kube.informer import WatchTimes
 from scaler.adapters.kube.leader_election import Election, ElectionSettings
 from scaler.control.cluster_port import Notice, PolicyStatus
 from scaler.errors import ClusterRefusedError, ClusterUnreachableError
-from scaler.hpa.floor_ownership import ORIGINAL, FloorWish, Target
+from scaler.hpa.floor_ownership import ORIGINAL, DesiredFloor, Target
 from tests.kube.conftest import QUICK, connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.objects import policy
@@ -52,7 +52,7 @@ def stands(ground):
 def test_a_floor_is_raised_in_spite_of(ground, cluster, server, fault):
     server.faults.add(fault)
 
-    assert cluster.set_floor(FloorWish(TARGET, 8)).floor == 8
+    assert cluster.set_floor(DesiredFloor(TARGET, 8)).floor == 8
     assert stands(ground) == (8, "3")
 
 
@@ -60,7 +60,7 @@ def test_a_floor_is_raised_in_spite_of(ground, cluster, server, fault):
     "harm", [pytest.param(Harm.LOSE, id="lost"), pytest.param(Harm.DROP, id="dropped")]
 )
 def test_a_floor_is_restored_whole_in_spite_of_an_answer_that_is(ground, cluster, server, harm):
-    cluster.set_floor(FloorWish(TARGET, 8))
+    cluster.set_floor(DesiredFloor(TARGET, 8))
     server.faults.add(Fault(PATCH, harm))
 
     cluster.restore(TARGET)
@@ -74,7 +74,7 @@ def test_tries_are_bounded_and_leave_nothing_half_done(ground, cluster, server):
     server.faults.add(Fault(PATCH, status=500, times=99))
 
     with pytest.raises(ClusterUnreachableError, match="gave up after 4 tries"):
-        cluster.set_floor(FloorWish(TARGET, 8))
+        cluster.set_floor(DesiredFloor(TARGET, 8))
 
     assert server.count("PATCH") - server.count("/status") == 4
     assert stands(ground) == (3, None)
@@ -141,7 +141,7 @@ def test_an_autoscaler_that_changes_between_read_and_write_is_read_again(ground,
     conflict = Fault(PATCH, status=409, times=3)  # without a manager: the object was modified
     server.faults.add(conflict)
 
-    assert cluster.set_floor(FloorWish(TARGET, 8)).moved
+    assert cluster.set_floor(DesiredFloor(TARGET, 8)).moved
     assert stands(ground) == (8, "3")
 
 
@@ -153,7 +153,7 @@ def test_a_value_that_a_user_writes_between_read_and_write_is_their_own_floor(
 
     server.faults.add(Fault(PATCH, Harm.MEDDLE, meddle=meddle))
 
-    assert cluster.set_floor(FloorWish(TARGET, 8)).floor == 8
+    assert cluster.set_floor(DesiredFloor(TARGET, 8)).floor == 8
     assert stands(ground) == (8, "5")
 
 

@@ -6,7 +6,7 @@ from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.leader_election import Election, ElectionSettings
 from scaler.adapters.kube.leader_label import LeaderLabel
 from scaler.control.cluster_port import Notice, PolicyStatus
-from scaler.hpa.floor_ownership import FloorWish, Target
+from scaler.hpa.floor_ownership import DesiredFloor, Target
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod, policy
@@ -35,7 +35,7 @@ def test_exactly_the_granted_permissions_are_used(server, tmp_path):
         assert cluster.observe(Target("prod", plural)).asleep
         assert cluster.wake(Target("prod", plural), 2)
     assert cluster.guard("prod/shop")
-    assert cluster.set_floor(FloorWish(Target("prod", "deployments"), 8)).moved
+    assert cluster.set_floor(DesiredFloor(Target("prod", "deployments"), 8)).moved
     assert [str(one.target) for one in cluster.find_raised()] == ["prod/deployments"]
     assert cluster.restore(Target("prod", "deployments")).moved
     assert cluster.release("prod/shop")

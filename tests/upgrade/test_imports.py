@@ -16,7 +16,13 @@ from tests.upgrade.v0_1_0 import FIXTURES
 
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
 # What nobody outside the package can have used.
-GONE = {"scaler.planner": {"lead_time_s", "remembered"}}
+GONE = {
+    "scaler.demand": {"unforeseeable"},
+    "scaler.planner": {"lead_time_s", "remembered"},
+    "scaler.quantiles": {"maximum_of", "surprisals"},
+    "scaler.simulation.contest": {"contender"},
+    "scaler.simulation.staging": {"LATE", "TICK_S", "lead_of"},
+}
 # `from forecaster import ...`, as the notebooks had it.
 FACADE = (
     *("Backtest", "Fitted", "Forecast", "Forecaster", "History", "ModelConfig", "Series"),

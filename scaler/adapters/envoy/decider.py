@@ -18,7 +18,7 @@ from scaler.limits.descriptors import (
     DescriptorReply,
     DescriptorStatus,
     questions,
-    replied,
+    reply_of,
 )
 
 LOG = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class RateLimitDecider:
     def decide(self, call: DescriptorCall) -> DescriptorReply:
         """Return the reply to a valid call, and count the requests that it admits."""
         now = self._clock()
-        return replied([self._status(one, now) for one in questions(call)])
+        return reply_of([self._status(one, now) for one in questions(call)])
 
     def _status(self, question: DescriptorQuestion, now: float) -> DescriptorStatus:
         # Without hits there is nothing to decide: Envoy counts them when the response is done.

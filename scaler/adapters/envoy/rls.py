@@ -17,8 +17,8 @@ from scaler.limits.descriptors import (
     DescriptorCall,
     DescriptorReply,
     DescriptorStatus,
-    as_limit,
-    fault_of,
+    call_error,
+    requests_per_unit,
 )
 
 NAME = "envoy.service.ratelimit.v3.RateLimitService"
@@ -44,7 +44,7 @@ def add_rate_limit_service(
         if request is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this is no RateLimitRequest")
         call = _call(request)
-        fault = fault_of(call)
+        fault = call_error(call)
         if fault is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
         try:
@@ -91,7 +91,7 @@ def _status(status: DescriptorStatus) -> Any:  # noqa: ANN401 - as above
     descriptor_status = _Response.DescriptorStatus(code=_code(status.over))
     if status.limit_qps is None:
         return descriptor_status
-    requests, unit = as_limit(status.limit_qps)
+    requests, unit = requests_per_unit(status.limit_qps)
     descriptor_status.current_limit.requests_per_unit = requests
     descriptor_status.current_limit.unit = int(unit)
     descriptor_status.limit_remaining = status.remaining

@@ -19,7 +19,7 @@ from scaler.control.snapshot import ServiceView
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
 from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
-from scaler.limits.lease import MAX_QPS, Lease, part_of
+from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
 from scaler.limits.priority_classes import ClassSplit, PriorityClass, split
 from scaler.limits.shares import Share
 
@@ -57,7 +57,7 @@ def terms_part(content: LeaseContent) -> Json:
         0, content.limit.qps, content.settings.valid_for_s, content.limit.steps, safe_qps,
         content.settings.max_stale_s, content.settings.then,
     )  # fmt: skip
-    own = part_of(whole, content.share.qps, content.instances)
+    own = lease_for_share(whole, content.share.qps, content.instances)
     part = own.qps / whole.qps if whole.qps else 0.0
     limit = published.limit
     cut = whole.qps / limit.qps if limit.qps else 1.0

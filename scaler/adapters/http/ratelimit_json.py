@@ -14,7 +14,7 @@ from scaler.adapters.http.openapi import Responses, problems
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.ratelimit_schemas import RateLimitRequestBody, RateLimitResponseBody
 from scaler.adapters.http.schemas import Problem
-from scaler.limits.descriptors import DescriptorCall, DescriptorReply, fault_of
+from scaler.limits.descriptors import DescriptorCall, DescriptorReply, call_error
 
 _DECIDED: Responses = {
     200: {"model": RateLimitResponseBody, "description": "The request may pass."},
@@ -50,7 +50,7 @@ def add_rate_limit(app: FastAPI, decide: Callable[[DescriptorCall], DescriptorRe
     async def should_rate_limit(request: RateLimitRequestBody) -> Response:
         """Decide whether a request may pass, and count it if so; as envoyproxy/ratelimit does."""
         call = request.to_call()
-        fault = fault_of(call)
+        fault = call_error(call)
         if fault is not None:
             return as_response(refusal(RequestProblem(422, fault, field="body")))
         reply = decide(call)

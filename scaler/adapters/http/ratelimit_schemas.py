@@ -11,13 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from scaler.limits.descriptors import (
-    MOST_DESCRIPTORS,
-    MOST_HITS,
+    MAX_DESCRIPTORS,
+    MAX_HITS,
     Descriptor,
     DescriptorCall,
     DescriptorReply,
     DescriptorStatus,
-    as_limit,
+    requests_per_unit,
 )
 
 Code = Literal["OK", "OVER_LIMIT"]
@@ -57,7 +57,7 @@ def _int_of_text(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
-Hits = Annotated[int, Field(ge=0, le=MOST_HITS)]
+Hits = Annotated[int, Field(ge=0, le=MAX_HITS)]
 Text = Annotated[str, Field(max_length=1024)]
 
 
@@ -85,7 +85,7 @@ class RateLimitRequestBody(_Message):
     model_config = ConfigDict(json_schema_extra={"example": REQUEST})
 
     domain: Text
-    descriptors: Annotated[list[DescriptorBody], Field(min_length=1, max_length=MOST_DESCRIPTORS)]
+    descriptors: Annotated[list[DescriptorBody], Field(min_length=1, max_length=MAX_DESCRIPTORS)]
     hits_addend: Hits = 0
 
     def to_call(self) -> DescriptorCall:
@@ -138,7 +138,7 @@ class RateLimitResponseBody(_Message):
 def _status(status: DescriptorStatus) -> StatusBody:
     if status.limit_qps is None:
         return StatusBody(code=_code(status.over))
-    requests, unit = as_limit(status.limit_qps)
+    requests, unit = requests_per_unit(status.limit_qps)
     return StatusBody(
         code=_code(status.over),
         current_limit=CurrentLimit(requests_per_unit=requests, unit=unit.name),  # type: ignore[arg-type]

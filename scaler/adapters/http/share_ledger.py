@@ -67,7 +67,7 @@ class ShareLedger:
 
     @property
     def instances(self) -> int:
-        return len(self._shares.held)
+        return len(self._shares.shares)
 
     def knows(self, instance: str) -> bool:
         return instance in self._issued
@@ -127,12 +127,12 @@ class ShareLedger:
         self._book_extensions()
         for one in requests:
             self._take_report(one)
-        before = {share.instance: share.booked_qps for share in self._shares.held}
+        before = {share.instance: share.booked_qps for share in self._shares.shares}
         reports = [self._demand_report(one) for one in requests]
         after = assign(self._shares, self._limit.qps, reports, now=now, policy=self._policy)
         if any(one.instance not in before for one in requests):
             self.revision += 1  # every fair share depends on the number of gateways
-        shares = {share.instance: share for share in after.held}
+        shares = {share.instance: share for share in after.shares}
         expires_at = now + self._policy.lease_s
         replies = []
         for one in requests:
@@ -141,9 +141,9 @@ class ShareLedger:
             self._expires_at[one.instance] = expires_at
             if same:
                 # The new version is not issued: the booking of the version that is held goes on.
-                shares[one.instance] = self._with_expiry(replace(share, handed=share.handed[:-1]))
+                shares[one.instance] = self._with_expiry(replace(share, grants=share.grants[:-1]))
             replies.append(LeaseReply(lease, changed=lease.etag != one.etag))
-        self._shares = replace(after, held=tuple(shares.values()))
+        self._shares = replace(after, shares=tuple(shares.values()))
         self.has_freed |= any(
             share.booked_qps < before.get(name, 0.0) for name, share in shares.items()
         )
@@ -245,28 +245,28 @@ class ShareLedger:
             return
         held = (
             self._with_expiry(share) if share.instance in self._extended else share
-            for share in self._shares.held
+            for share in self._shares.shares
         )  # fmt: skip
-        self._shares = replace(self._shares, held=tuple(held))
+        self._shares = replace(self._shares, shares=tuple(held))
         self._extended.clear()
 
     def _with_expiry(self, share: Share) -> Share:
         """Return a share whose issued version is booked until the lease expires."""
         version = self._issued[share.instance].tag.version
-        older = tuple(grant for grant in share.handed if grant.version != version)
+        older = tuple(grant for grant in share.grants if grant.version != version)
         expires_at = self._expires_at[share.instance]
-        return replace(share, handed=(*older, Grant(version, share.qps, expires_at)))
+        return replace(share, grants=(*older, Grant(version, share.qps, expires_at)))
 
     def _expire(self, now: float) -> None:
         """Forget the gateways whose leases have expired; others may get their shares."""
         self._book_extensions()
         held = tuple(
             share
-            for share in self._shares.held
-            if any(grant.expires_at > now for grant in share.handed)
+            for share in self._shares.shares
+            if any(grant.expires_at > now for grant in share.grants)
         )
-        if len(held) < len(self._shares.held):
-            self._shares = replace(self._shares, held=held)
+        if len(held) < len(self._shares.shares):
+            self._shares = replace(self._shares, shares=held)
         alive = {share.instance for share in held}
         expired = (self._reports.keys() | self._issued.keys()) - alive
         for instance in expired:

@@ -31,7 +31,7 @@ from scaler.control.cluster_port import (
     ScaledWorkload,
 )
 from scaler.errors import ClusterAbsentError, ClusterUnreachableError
-from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Target
+from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,10 @@ class KubernetesCluster:
         cached, ref = self._cached(target)
         pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
         return ScaledWorkload(
-            cached, pods, asleep=not pods and cached.replicas == 0 and cached.wants == 0
+            cached, pods, asleep=not pods and cached.replicas == 0 and cached.desired_replicas == 0
         )
 
-    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         # Most floors need no write. To read all of them anew would take the whole tick.
         known = self._autoscalers.get(str(wish.target))
         if known and self._silent_s() <= self._settings.stale_s:

@@ -20,14 +20,14 @@ from scaler.hpa.floor_ownership import (
     MANAGER,
     ORIGINAL,
     Autoscaler,
-    FloorWish,
+    DesiredFloor,
     FloorWrite,
     Refusal,
     Target,
     contested_remedy,
+    is_applied,
     keda_remedy,
     restored_floor,
-    stands,
     write_for,
 )
 
@@ -47,7 +47,7 @@ class FloorWriter:
         self._raised: set[Target] = set()
         self._lock = threading.Lock()
 
-    def set(self, wish: FloorWish) -> FloorOutcome:
+    def set(self, wish: DesiredFloor) -> FloorOutcome:
         try:
             return self._retry_conflicts(lambda: self._set(wish))
         except ClusterAbsentError as error:
@@ -64,13 +64,13 @@ class FloorWriter:
         self._note_raised(target, raised=False)
         return outcome
 
-    def settled(self, wish: FloorWish, current: Autoscaler) -> bool:
+    def settled(self, wish: DesiredFloor, current: Autoscaler) -> bool:
         """Return whether, by the cached HPA, a wish needs no write and no refusal."""
         with self._lock:
             raised = wish.target in self._raised
         if current.scaled_object is not None or current.reverted_by(held=raised) is not None:
             return False
-        return stands(write_for(wish, current), current)
+        return is_applied(write_for(wish, current), current)
 
     def read(self, target: Target) -> Autoscaler:
         return autoscaler(self._read(target))
@@ -80,7 +80,7 @@ class FloorWriter:
         for page in self._api.pages(list_path(AUTOSCALING, "horizontalpodautoscalers", namespace)):
             for found in page["items"]:
                 current = autoscaler(found)
-                if current.original is not None:
+                if current.original_min_replicas is not None:
                     yield current
 
     def _retry_conflicts(self, attempt: Callable[[], FloorOutcome]) -> FloorOutcome:
@@ -93,7 +93,7 @@ class FloorWriter:
                     raise
         return attempt()
 
-    def _set(self, wish: FloorWish) -> FloorOutcome:
+    def _set(self, wish: DesiredFloor) -> FloorOutcome:
         current = self.read(wish.target)
         if current.scaled_object is not None:
             return FloorOutcome(
@@ -105,7 +105,7 @@ class FloorWriter:
         if manager is not None and not wish.reclaim:
             return _contested(current, manager)
         write = write_for(wish, current)
-        if stands(write, current):
+        if is_applied(write, current):
             return FloorOutcome(current.min_replicas)
         try:
             written = self._apply(current, write)
@@ -126,7 +126,7 @@ class FloorWriter:
                 "namespace": target.namespace,
                 "name": target.name,
                 "resourceVersion": current.version,
-                "annotations": {ORIGINAL: str(write.original)},
+                "annotations": {ORIGINAL: str(write.original_min_replicas)},
             },
             "spec": {"minReplicas": write.min_replicas},
         }

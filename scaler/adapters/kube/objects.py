@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from scaler.control.cluster_port import Pod
+from scaler.control.observations import Pod
 from scaler.hpa.floor_ownership import MANAGER, ORIGINAL, Autoscaler, Target
 
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
@@ -96,12 +96,12 @@ def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
         target=Target(meta["namespace"], meta["name"]),
         min_replicas=spec.get("minReplicas") or 1,
         max_replicas=spec["maxReplicas"],
-        original=_original_floor(meta),
+        original_min_replicas=_original_floor(meta),
         managers=tuple(managers),
         written_at=max(written_at, default=None),
         scaled_object=owners[0] if owners else None,
         replicas=status.get("currentReplicas") or 0,
-        wants=status.get("desiredReplicas") or 0,
+        desired_replicas=status.get("desiredReplicas") or 0,
         version=meta["resourceVersion"],
     )
 
@@ -121,4 +121,4 @@ def pod(found: Mapping[str, Any]) -> Pod | None:
         return None
     ready = (one for one in status.get("conditions") or () if one.get("type") == "Ready")
     since = [parse_time(one.get("lastTransitionTime")) for one in ready if one["status"] == "True"]
-    return Pod(created, since[0] if since else None)
+    return Pod(meta["uid"], created, since[0] if since else None)

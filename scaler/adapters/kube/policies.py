@@ -14,7 +14,7 @@ from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 from scaler.hpa.floor_ownership import FINALIZER
-from scaler.policy.faults import examined, without_unknown_keys
+from scaler.policy.faults import validated, without_unknown_keys
 from scaler.policy.policy import Policy
 from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
 from scaler.policy.yaml_documents import Document, Loc
@@ -85,7 +85,7 @@ def _parse(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tu
 
 
 def _validate(data: Mapping[str, Any]) -> tuple[DemandPolicy | None, list[str]]:
-    return examined(Document(data, dict.fromkeys(_locations(data, ()), 0)))
+    return validated(Document(data, dict.fromkeys(_locations(data, ()), 0)))
 
 
 def _warnings(pruned: Sequence[str], unknown: Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from scaler.control.snapshot import (
     Snapshot,
 )
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import LeadDemand
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
@@ -72,7 +72,7 @@ def view(
         AT, demand, LeadDemand(demand * 1.05, demand * 1.05, demand), warm=float(ready)
     )
     wanted = DecisionSettings(given_capacity(each_qps), policy.scale, LimitPolicy())
-    decision = decide(observation, first_state(max(ready, 1), AT), wanted)
+    decision = decide(observation, initial_state(max(ready, 1), AT), wanted)
     if planned is not None:
         decision = replace(decision, plan=replace(decision.plan, replicas=planned))
     fleet = Fleet((300.0,) * ready, each_qps)

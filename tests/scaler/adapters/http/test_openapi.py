@@ -10,10 +10,10 @@ from scaler.adapters.http.app import create_app
 from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from scaler.limits.descriptors import replied
+from scaler.limits.descriptors import reply_of
 
 APP = create_app(SnapshotHolder(), ApiSettings())
-add_rate_limit(APP, lambda _: replied([]))
+add_rate_limit(APP, lambda _: reply_of([]))
 DESCRIPTION = APP.openapi()
 # A stream does not end.
 OPERATIONS = {

@@ -8,7 +8,7 @@ from dataclasses import replace
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import ServiceView
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import Decision, DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import Decision, DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.decision.replicas import Plan, PlanReason
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
@@ -33,7 +33,7 @@ def demanding(qps: float, capacity_qps: float = CAPACITY) -> ServiceView:
 def unknown_for(silence_s: float, *, known_before: bool) -> ServiceView:
     """Return a service whose demand has not been known for ``seconds``."""
     policy = DecisionSettings(given_capacity(CAPACITY), SHOP.policy.scale)
-    state = SHOP.decision.state if known_before else first_state(8, AT)
+    state = SHOP.decision.state if known_before else initial_state(8, AT)
     observation = Observation(AT + silence_s, math.nan, NO_FORECAST, warm=8.0)
     decision: Decision = decide(observation, state, policy)
     return replace(SHOP, decision=decision, observed_qps=None)

@@ -106,14 +106,14 @@ changes = st.one_of(
 )
 def test_a_bucket_decides_as_in_the_scaler(said, burst, steps):
     now, ours = 5.0, Bucket()
-    ours.tune(20.0, burst, now)
+    ours.set_rate(20.0, burst, now)
     lines, expected = [f"bucket 20 {burst}"], []
     for after_s, change in steps:
         now += after_s
         if change is not None:
-            ours.tune(*change, now)
+            ours.set_rate(*change, now)
             lines.append(f"rate {change[0]!r} {change[1]} {now!r}")
-        verdict = ours.ask(now, 1)
+        verdict = ours.check(now, 1)
         ours.tat = verdict.tat
         lines.append(f"ask {now!r}")
         expected.append(verdict.retry_after_s)

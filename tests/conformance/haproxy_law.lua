@@ -4,6 +4,7 @@
 --   parts RPS             -> SPARE, then OWN CEILING of each class
 --   bucket RPS BURST      -> ok, a new one
 --   rate RPS BURST NOW    -> ok, the same one from now on
+--   reserve REQUESTS      -> ok, so much of its room is kept; below 0: is free again
 --   ask NOW               -> seconds to wait; 0: it has passed
 --   class NAME=VALUE ...  -> the class of a request with these headers, by the lease before; or none
 
@@ -49,6 +50,10 @@ local does = {
     limiter:renew(held, 0, 0)
     local number = limiter:class_by_headers(function(name) return headers[name] end)
     return string.format("%s %g", limiter.by_number[number] or "none", limiter.clients.window_s)
+  end,
+  reserve = function(text)
+    bucket.reserve(one, tonumber(text))
+    return "ok"
   end,
   ask = function(text)
     local now = tonumber(text)

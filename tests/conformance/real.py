@@ -10,7 +10,6 @@ from pathlib import Path
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.share_ledger import lease_s
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.conformance.gateways import Gateway
 from tests.conformance.leases import SHOP
@@ -19,9 +18,6 @@ from tests.conformance.setup import Running, Setup
 from tests.conformance.site import started
 from tests.scaler.adapters.envoy.lease_services import limited
 from tests.scaler.adapters.http.snapshots import SHORT
-
-# After which the share of a gateway that has died is free again.
-BOOKED_S = lease_s(SHORT)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.published_limit import published_limit
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Mode, Policy
+from tests.waiting import PATIENCE_S
 
 AT = 1_800_000_000.0
 PAY = PriorityClass("pay", 0, guaranteed_qps=120.0)
@@ -36,6 +37,8 @@ STRESS = PriorityClass(
 )
 # So short that a test sees a lease expire.
 SHORT = LeaseTerms(valid_for_s=2.0, refresh_s=0.4)
+# So long that no wait for a change ends by itself.
+PATIENT = LeaseTerms(valid_for_s=100 * PATIENCE_S)
 
 FAN = PublishedForecast(
     AT - 30.0,

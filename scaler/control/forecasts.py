@@ -126,4 +126,6 @@ class Forecasts:
             return _ModelForecasts(fault=f"the forecast failed: {error!r}")
         forecast = predicted.forecast
         reader = None if forecast is None else ForecastReader(forecast)
-        return _ModelForecasts(reader, predicted.rows, predicted.faults)
+        unsaid = dict.fromkeys(items, "its history could not be made into a series")
+        faults = {item: why for item, why in unsaid.items() if item not in predicted.rows}
+        return _ModelForecasts(reader, predicted.rows, {**faults, **predicted.faults})

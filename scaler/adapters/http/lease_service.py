@@ -6,6 +6,7 @@ reaches it only through a `SnapshotHolder`.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 
@@ -17,6 +18,8 @@ from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.share_ledger import ShareLedger, lease_s
 from scaler.adapters.http.snapshot_holder import HeldSnapshot, SnapshotHolder
 from scaler.control.snapshot import ServiceView
+
+LOGGER = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
 # Gateways of one service. Each has a share of at least one request per second, and every change of
@@ -123,7 +126,11 @@ class LeaseService:
             view = held.snapshot.services.get(service) if held else None
             if held is None or view is None or view.published_limit is None:
                 continue
-            ledger.refresh(held, view, now)
+            try:
+                ledger.refresh(held, view, now)
+            except Exception:  # one service's fault leaves the leases of the others checked
+                LOGGER.exception("%s: its leases could not be checked", service)
+                continue
             if not ledger.instances:
                 del self._ledgers[service]
 

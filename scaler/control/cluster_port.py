@@ -29,15 +29,10 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class ScaledWorkload:
-    """What an autoscaler scales, as it stands.
-
-    Attributes:
-        asleep: it was scaled to 0, where a floor does nothing; `Cluster.wake` it.
-    """
+    """An autoscaler, and the pods of the workload that it scales."""
 
     autoscaler: Autoscaler
     pods: tuple[Pod, ...]
-    asleep: bool = False
 
     @property
     def ready_at(self) -> tuple[float, ...]:

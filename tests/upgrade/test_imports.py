@@ -15,8 +15,13 @@ from tests.paths import ROOT
 from tests.upgrade.v0_1_0 import FIXTURES
 
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
-# What nobody outside the package can have used.
-GONE = {"scaler.planner": {"lead_time_s", "remembered"}}
+# What nobody outside the package can have used: of the last three, not even the package did.
+GONE = {
+    "scaler.planner": {"lead_time_s", "remembered"},
+    "scaler.clients": {"admitted_rates"},
+    "scaler.lease": {"renewed"},
+    "scaler.simulation.hpa_rules": {"PodSample", "is_unready"},
+}
 # `from forecaster import ...`, as the notebooks had it.
 FACADE = (
     *("Backtest", "Fitted", "Forecast", "Forecaster", "History", "ModelConfig", "Series"),

@@ -9,11 +9,11 @@ from dataclasses import replace
 from scaler.control.cluster_port import (
     FloorOutcome,
     Notice,
-    Pod,
     PolicyObject,
     PolicyStatus,
     ScaledWorkload,
 )
+from scaler.control.observations import Pod
 from scaler.errors import ClusterAbsentError, ClusterError
 from scaler.hpa.floor_ownership import (
     MANAGER,

@@ -1,35 +1,39 @@
-"""The workloads of a dry run without a cluster: every plan counts as carried out at once."""
+"""Workloads without a cluster: plans are taken to be carried out, and nothing is written."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from scaler.control.observations import Workload
+from scaler.control.observations import Pod, Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ServiceView
 
-# Planned replicas do not exist, so none of them is ever starting.
-READY_FOR_S = 3600.0
-
 
 class DryRunWorkloads:
-    """Workloads with the replicas that the last plan asks for; nothing is written."""
+    """The replicas that plans ask for, all of them warm."""
 
     def __init__(self) -> None:
         self._planned: dict[str, int] = {}
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:  # noqa: ARG002
-        workloads: dict[str, Workload | str] = {}
+    def observe(
+        self,
+        watched: Sequence[WatchedPolicy],
+        now: float,  # noqa: ARG002
+    ) -> Mapping[str, Workload | str]:
+        found: dict[str, Workload | str] = {}
         for one in watched:
-            min_replicas = one.policy.scale.min_replicas
-            replicas = self._planned.get(one.policy.item_id, min_replicas)
-            workloads[one.policy.item_id] = Workload(
-                replicas, (READY_FOR_S,) * replicas, floor=replicas
-            )
-        return workloads
+            replicas = self._planned.get(one.policy.item_id, one.policy.scale.min_replicas)
+            found[one.policy.item_id] = Workload(_pods(replicas), floor=replicas)
+        return found
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
         for view in views:
             if view.decision is not None:
                 self._planned[view.item_id] = view.decision.plan.replicas
         return {}
+
+
+def _pods(replicas: int) -> tuple[Pod, ...]:
+    """Return pods that have always been there: none of them is seen to start."""
+    return tuple(Pod(f"planned-{i}", -math.inf, -math.inf) for i in range(replicas))

@@ -69,15 +69,15 @@ class PrometheusTraffic:
         for source in self._sources:
             source.close()
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         """Return the current metrics of each service, in order."""
         budget = CallBudget(self._workers, METRICS_BUDGET_S, self._stopping)
         # The service whose last sample is the oldest goes first, so that every service has its turn
         # even where the time budget does not suffice for all.
-        order = sorted(range(len(asks)), key=lambda i: asks[i].since)
-        metrics = self._pool.map(lambda i: self._metrics(asks[i], now, budget), order)
+        order = sorted(range(len(queries)), key=lambda i: queries[i].since)
+        metrics = self._pool.map(lambda i: self._metrics(queries[i], now, budget), order)
         by_index = dict(zip(order, metrics, strict=True))
-        return [by_index[i] for i in range(len(asks))]
+        return [by_index[i] for i in range(len(queries))]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float

@@ -1,7 +1,7 @@
 """OpenTelemetry traces of ticks and of HTTP requests; needs the extra `otel`.
 
-Spans: ``tick`` with ``hear``, ``histories``, ``predict``, ``observe`` and ``act`` below it, and one
-for each HTTP request. The standard environment variables apply (OTEL_SERVICE_NAME,
+Spans: ``tick`` with ``measure``, ``histories``, ``predict``, ``observe`` and ``apply`` below it,
+and one for each HTTP request. The standard environment variables apply (OTEL_SERVICE_NAME,
 OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS). Spans are sent by a
 thread of their own: if the collector is down spans are lost, but no tick is delayed.
 """
@@ -23,6 +23,7 @@ from scaler.control.ports import (
     TrafficSource,
     WatchedPolicy,
     Workloads,
+    World,
 )
 from scaler.control.snapshot import Condition, ServiceView, Snapshot
 from scaler.errors import ServingError
@@ -99,24 +100,26 @@ class Tracing:
 
         return traced
 
-    def instrument_ports(
-        self, traffic: TrafficSource, models: ForecastModels, workloads: Workloads
-    ) -> tuple[TrafficSource, ForecastModels, Workloads]:
+    def instrument_ports(self, world: World) -> World:
         """Return the same ports, with a span for each slow call."""
         tracer = self._tracer
-        return _Traffic(tracer, traffic), _Models(tracer, models), _Workloads(tracer, workloads)
+        return World(
+            _Traffic(tracer, world.traffic),
+            _Models(tracer, world.models),
+            _Workloads(tracer, world.workloads),
+        )
 
 
 class _Traffic:
     def __init__(self, tracer: Tracer, inner: TrafficSource) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
-        with self._tracer.start_as_current_span("hear") as span:
-            metrics = self._inner.hear(asks, now)
-            span.set_attribute("tidegate.queries", len(asks))
-            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in metrics))
-            return metrics
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+        with self._tracer.start_as_current_span("measure") as span:
+            measured = self._inner.measure(queries, now)
+            span.set_attribute("tidegate.queries", len(queries))
+            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in measured))
+            return measured
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -146,10 +149,10 @@ class _Workloads:
     def __init__(self, tracer: Tracer, inner: Workloads) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
+    def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         with self._tracer.start_as_current_span("observe"):
-            return self._inner.seen(watched, now)
+            return self._inner.observe(watched, now)
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
-        with self._tracer.start_as_current_span("act"):
-            return self._inner.act(views, now)
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+        with self._tracer.start_as_current_span("apply"):
+            return self._inner.apply(views, now)

@@ -12,18 +12,13 @@ from rich.text import Text
 from forecaster.commands.terminal import Terminal, table_of
 from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
+from scaler.simulation.gateway_findings import COLUMNS, excess, rows
+from scaler.simulation.gateway_findings import extent as extent_of_limits
+from scaler.simulation.gateway_replay import GatewayOutcome
 from scaler.simulation.report import extent
-from scaler.simulation.shedding_findings import COLUMNS, Scenes
-from scaler.simulation.shedding_findings import row as limiter_row
-from scaler.simulation.shedding_scenarios import TIDEGATE as TIDEGATE_LIMITER
 
 HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "p99", "utili-\nsation",
          "worst\nminute", "changes")  # fmt: skip
-
-
-# The columns that fit into 80 characters; the page and the JSON file have all of them.
-LIMITER_COLUMNS = ("limiter", "goodput", "critical", "false rejects", "abuse blocked", "accuracy",
-                   "p99", "settles")  # fmt: skip
 
 
 @contextmanager
@@ -53,16 +48,14 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
     console.print(Text(text, style="bold green" if passed else "bold yellow"))
 
 
-def print_limiters(scenes: Scenes, console: Console | None = None) -> None:
-    """Print a table of the limiters for each scene."""
+def print_rate_limits(found: GatewayOutcome | None, console: Console | None = None) -> None:
+    """Print what gateways made of the published limits; nothing if that was not replayed."""
+    if found is None:
+        return
     console = console or Terminal()
-    for scene, found in scenes.items():
-        console.print(Text(f"\nRate limiting: {scene}"), style="dim")
-        shown = [COLUMNS.index(name) for name in LIMITER_COLUMNS]
-        heads = [name.replace(" ", "\n") for name in LIMITER_COLUMNS]
-        table = table_of(heads, heads[:1], wrap=False)
-        for one in found:
-            cells = limiter_row(one)
-            style = "bold" if one.name == TIDEGATE_LIMITER else None
-            table.add_row(*(cells[i] for i in shown), style=style)
-        console.print(table)
+    console.print(Text(f"\nRate limits: {extent_of_limits(found)}"), style="dim")
+    table = table_of(COLUMNS, COLUMNS[:1], wrap=False)
+    for cells in rows(found):
+        table.add_row(*cells)
+    console.print(table)
+    console.print(Text(excess(found)))

@@ -20,7 +20,7 @@ from scaler.errors import PolicyError
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
-    from scaler.control.ports import ForecastModels, TrafficSource, WatchedPolicy, Workloads
+    from scaler.control.ports import WatchedPolicy, Workloads
     from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
+    from scaler.control.ports import World
 
     tick_s = span(args.tick, "--tick").total_seconds()
     set_log_format(args.log_format)
@@ -53,14 +54,15 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
 
         def publish_to_all(snapshot: Snapshot) -> None:
             for publish in publishers:
-                publish(snapshot)
+                try:
+                    publish(snapshot)
+                except Exception:  # a log or a page that fails must not fail the next tick
+                    LOGGER.exception("a snapshot could not be published everywhere")
 
-        ports: tuple[TrafficSource, ForecastModels, Workloads] = (
-            prometheus, RegistryModels(args.models), workloads,
-        )  # fmt: skip
+        ports = World(prometheus, RegistryModels(args.models), workloads)
         if tracing is not None:
-            ports = tracing.instrument_ports(*ports)
-        loop = ControlLoop(*ports, STEP, publish_to_all, leadership.leads)
+            ports = tracing.instrument_ports(ports)
+        loop = ControlLoop(ports, STEP, publish_to_all, leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())

@@ -10,9 +10,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 # An event counts as arrived when this share of the announced demand is observed.
 ARRIVED_SHARE = 0.8
 # So long after a change of level, enough samples show the new level for the forecast to follow it.
@@ -157,14 +154,16 @@ def event_demand(
     return largest
 
 
-def unforeseeable(events: Iterable[AnnouncedEvent], stamps: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return at which stamps an event had just begun or ended, which no forecast can foresee."""
-    at = np.asarray(stamps, dtype=np.float64)
-    hidden = np.zeros(at.shape, dtype=np.bool_)
-    for event in events:
-        for change in (event.starts, event.ends):
-            hidden |= (at > change) & (at - change <= SETTLED_S)
-    return hidden
+def is_unforeseeable(events: Iterable[AnnouncedEvent], stamp: float) -> bool:
+    """Return whether an event had just begun or ended, which no forecast can foresee.
+
+    >>> sale = AnnouncedEvent("sale", starts=1000.0, ends=5000.0, multiplier=2.0)
+    >>> [is_unforeseeable([sale], stamp) for stamp in (1000.0, 1060.0, 1901.0, 5060.0)]
+    [False, True, False, True]
+    """
+    return any(
+        0 < stamp - change <= SETTLED_S for event in events for change in (event.starts, event.ends)
+    )
 
 
 def updated_event_baselines(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scaler.decision.demand import AnnouncedEvent
-from scaler.decision.limit import LimitPolicy
+from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
@@ -64,6 +64,7 @@ class Policy:
         trust: when the forecast is used.
         events: announced events that raise demand.
         slo: the service level objective.
+        ramp: how a pod warms up once it is Ready.
         lead_s: lead time, from the request for a replica until it is warm; None: it is learned.
         payback_s: time after that within which a new replica pays for its start.
         limit: headroom and ceiling of the limit.
@@ -83,6 +84,7 @@ class Policy:
     trust: TrustRules = field(default_factory=TrustRules)
     events: tuple[AnnouncedEvent, ...] = ()
     slo: Slo = field(default_factory=Slo)
+    ramp: Ramp = WARM_AT_ONCE
     lead_s: float | None = None
     payback_s: float = 90.0
     limit: LimitPolicy = field(default_factory=LimitPolicy)

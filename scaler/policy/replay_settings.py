@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scaler.hpa.rules import HPASpec, MetricKind
 from scaler.policy.policy import Policy, Slo
@@ -21,11 +21,39 @@ def plain_hpa(policy: Policy) -> HPASpec:
 
 
 @dataclass(frozen=True, slots=True)
+class WorldTiming:
+    """How late a replay's world is seen, in seconds; nothing is at once, as in life.
+
+    Attributes:
+        tick_s: between two decisions, and between two syncs of the autoscaler.
+        scrape_s: between two scrapes of a target.
+        rate_window_s: over which the demand query averages.
+        query_delay_s: from a scrape until queries can see it.
+        watch_lag_s: from a change of a pod until it is seen.
+    """
+
+    tick_s: float = 15.0
+    scrape_s: float = 15.0
+    rate_window_s: float = 60.0
+    query_delay_s: float = 1.0
+    watch_lag_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("tick_s", "scrape_s", "rate_window_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be above 0")
+        for name in ("query_delay_s", "watch_lag_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 0")
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaySettings:
     """The user's own autoscaler, and the fields of a `ServiceModel` that are not in the policy.
 
     Attributes:
         hpa: the autoscaler to compare with; None: the user has none.
+        timing: how late the world is seen.
         service_time_s: None: a tenth of the SLO's latency, or less if the objective requires it.
 
     >>> model = ReplaySettings(start_up_s=40.0).service_model(Slo(latency_s=0.3), 55.0)
@@ -34,6 +62,7 @@ class ReplaySettings:
     """
 
     hpa: HPASpec | None = None
+    timing: WorldTiming = field(default_factory=WorldTiming)
     service_time_s: float | None = None
     workers: int = 8
     timeout_s: float = 2.0

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from scaler.decision.limit import WARM_AT_ONCE, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.policy.fields import (
@@ -29,7 +30,7 @@ from scaler.policy.fields import (
     refuse,
 )
 from scaler.policy.policy import Mode, Policy, Slo
-from scaler.policy.replay_settings import ReplaySettings
+from scaler.policy.replay_settings import ReplaySettings, WorldTiming
 from scaler.policy.schema_demand import DemandSection
 from scaler.policy.schema_hpa import HPASection
 from scaler.policy.schema_limit import LimitSection
@@ -125,6 +126,13 @@ class CapacitySection(Section):
     """PromQL of the ready replicas, for learning the capacity from the past."""
     target_utilization: PositiveShare = _SCALE.target_utilization
     """Share of the capacity that a plan uses."""
+    warm_up: Duration = 0.0
+    """Time that a ready replica takes until it sustains all of its capacity."""
+    cold_share: Share = _REPLAY.ramp_initial
+    """Share of its capacity that a replica sustains when it has just become ready."""
+
+    def to_ramp(self) -> Ramp:
+        return Ramp(self.warm_up, self.cold_share) if self.warm_up else WARM_AT_ONCE
 
 
 class SimulationSection(Section):
@@ -146,10 +154,27 @@ class SimulationSection(Section):
     """Share of the clients that timed out which retry."""
     collapse: AtLeastZero = _REPLAY.collapse
     """How much goodput falls per unit of overload; 0 for none."""
+    tick: PositiveDuration = _REPLAY.timing.tick_s
+    """Time between two decisions, and between two syncs of the autoscaler."""
+    scrape_interval: PositiveDuration = _REPLAY.timing.scrape_s
+    """Time between two scrapes of a replica's metrics."""
+    rate_window: PositiveDuration = _REPLAY.timing.rate_window_s
+    """Window over which the demand query averages, such as 1m in rate(...[1m])."""
+    query_delay: Duration = _REPLAY.timing.query_delay_s
+    """From a scrape until queries see it."""
+    watch_lag: Duration = _REPLAY.timing.watch_lag_s
+    """From a change of a pod until it is seen."""
 
     def to_settings(self, hpa: HPASection | None) -> ReplaySettings:
         return ReplaySettings(
             hpa=hpa.to_spec() if hpa else None,
+            timing=WorldTiming(
+                self.tick,
+                self.scrape_interval,
+                self.rate_window,
+                self.query_delay,
+                self.watch_lag,
+            ),
             service_time_s=self.service_time,
             workers=self.concurrency,
             timeout_s=self.timeout,
@@ -245,6 +270,7 @@ class DemandPolicy(Section):
             capacity_qps=capacity.requests_per_replica,
             replicas_query=capacity.replicas_query,
             scale=spec.replicas.to_scale(capacity.target_utilization),
+            ramp=capacity.to_ramp(),
             lead_s=spec.replicas.lead_time,
             payback_s=spec.replicas.payback,
             limit=spec.limit.to_policy(),

@@ -84,6 +84,25 @@ class ServiceModel:
         return self.capacity_qps / self.utilisation_at_slo
 
 
+def latency_quantiles(model: ServiceModel) -> list[float]:
+    """Return, per hundredth of the utilisation, the seconds that ``objective`` of requests take.
+
+    Without a queue before the replicas: of an M/M/k replica at that load.
+
+    >>> quantiles = latency_quantiles(ServiceModel(100.0))
+    >>> len(quantiles), round(quantiles[0], 3), quantiles[89] < 0.5 < quantiles[90]
+    (100, 0.345, True)
+    """
+    load = np.arange(100) / 100
+    low, high = np.zeros(100), np.full(100, 500.0)  # mean service times
+    for _ in range(50):
+        middle = (low + high) / 2
+        slow = response_tail(model.workers, load, middle) > 1 - model.objective
+        low, high = np.where(slow, middle, low), np.where(slow, high, middle)
+    quantiles: list[float] = (high * model.service_time_s).tolist()
+    return quantiles
+
+
 def response_tail(workers: int, utilisation: FloatArray, times: float | FloatArray) -> FloatArray:
     """Return the share of requests that take longer than ``times`` (in mean service times).
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from forecaster.report.page import Column, PageTable, figure_data, render_page
-from scaler.simulation import figures, shedding_findings
+from scaler.simulation import figures, gateway_findings
 from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE, Contest
 from scaler.simulation.findings import COLUMNS, row, sentences, verdict
-from scaler.simulation.shedding_findings import Scenes
+from scaler.simulation.gateway_replay import GatewayOutcome
 
 
 def html_report(
@@ -20,7 +20,7 @@ def html_report(
     title: str,
     *,
     facts: Mapping[str, str] | None = None,
-    scenes: Scenes | None = None,
+    limited: GatewayOutcome | None = None,
 ) -> str:
     """Return a page that needs no network: about 5 MB, for it carries the plotting library.
 
@@ -28,7 +28,7 @@ def html_report(
         contest: the contenders and their figures.
         title: heading of the page.
         facts: shown below the heading, such as the model's name.
-        scenes: the comparison of limiters, if there is one.
+        limited: what gateways made of the published limits, if that was replayed.
     """
     passed, first = verdict(contest)
     values = {
@@ -42,25 +42,32 @@ def html_report(
         "replicas": figure_data(figures.replicas(contest, (HPA, TIDEGATE, CLAIRVOYANT))),
         "broken_requests": figure_data(figures.broken_requests(contest)),
         "trust": figure_data(figures.trust(contest)),
-        "scenes": {
-            scene.capitalize(): _table(shedding_findings.COLUMNS, map(shedding_findings.row, found))
-            for scene, found in (scenes or {}).items()
-        },
-        "scenes_glossary": shedding_findings.GLOSSARY,
+        "rate_limits": _rate_limits(limited),
     }
     return render_page("replay.html", values, package=__package__)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> PageTable:
+def _rate_limits(found: GatewayOutcome | None) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {
+        "extent": gateway_findings.extent(found),
+        "table": _table(gateway_findings.COLUMNS, gateway_findings.rows(found)),
+        "excess": gateway_findings.excess(found),
+        "glossary": gateway_findings.GLOSSARY,
+    }
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> PageTable:
     head, *others = columns
-    return PageTable([Column(head, words=True), *map(Column, others)], list(rows))
+    return PageTable([Column(head, words=True), *map(Column, others)], rows)
 
 
 def extent(contest: Contest) -> str:
     """Return what was replayed: the span, the tick and the service model."""
-    timing, model = contest.setting.scene.timing, contest.setting.scene.model
-    first = datetime.fromtimestamp(timing.start, UTC)
-    last = datetime.fromtimestamp(timing.start + timing.ticks * timing.tick_s, UTC)
+    scene = contest.setting.scene
+    timing, model = scene.timing, scene.model
+    first, last = (datetime.fromtimestamp(scene.now(t), UTC) for t in (0, scene.ticks))
     return (
         f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC in steps of {timing.tick_s:g} s; "
         f"{model.capacity_qps:,.4g} requests per second per replica; "
@@ -68,7 +75,7 @@ def extent(contest: Contest) -> str:
     )
 
 
-def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
+def record(contest: Contest, limited: GatewayOutcome | None = None) -> dict[str, Any]:
     """Return all figures as plain values for JSON."""
     passed, first = verdict(contest)
     return {
@@ -81,10 +88,10 @@ def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
         ],
         "reasons": dict(contest.reasons),
         "trust": {
-            "coverage": contest.setting.ours.coverage,
-            "benched_share": contest.setting.ours.benched_share,
+            "coverage": contest.coverage,
+            "benched_share": contest.benched_share,
         },
-        "rate_limits": shedding_findings.record(scenes or {}),
+        "rate_limits": gateway_findings.record(limited),
     }
 
 

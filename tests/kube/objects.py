@@ -38,7 +38,12 @@ def pod(name, namespace="prod", *, app="shop", ready: str | None = "2026-01-01T0
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"app": app, "v": name}},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid-of-{namespace}-{name}",  # an API server gives it one of its own
+            "labels": {"app": app, "v": name},
+        },
         "spec": {"containers": [{"name": "web", "image": "web"}]},
         "status": {
             "phase": "Running" if ready else "Pending",

@@ -15,12 +15,16 @@ from tests.paths import ROOT
 from tests.upgrade.v0_1_0 import FIXTURES
 
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
-# What nobody outside the package can have used: of the last three, not even the package did.
+# What nobody outside the package can have used.
 GONE = {
-    "scaler.planner": {"lead_time_s", "remembered"},
     "scaler.clients": {"admitted_rates"},
+    "scaler.demand": {"unforeseeable"},
     "scaler.lease": {"renewed"},
+    "scaler.planner": {"lead_time_s", "remembered"},
+    "scaler.quantiles": {"maximum_of", "surprisals"},
+    "scaler.simulation.contest": {"contender"},
     "scaler.simulation.hpa_rules": {"PodSample", "is_unready"},
+    "scaler.simulation.staging": {"LATE", "TICK_S", "lead_of"},
 }
 # `from forecaster import ...`, as the notebooks had it.
 FACADE = (

@@ -110,12 +110,7 @@ class LeaseRoutes:
     async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
         try:
             query = parse_query(request.scope["query_string"], instance_needed=False)
-            same_epoch = report.epoch is None or report.epoch == self._lease_service.epoch
-            version = report.version if same_epoch else None
-            lease_request = LeaseRequest(
-                report.instance, "", report.to_report(), version, holds_qps=report.holds_rps
-            )
-            reply = self._lease(service, lease_request)
+            reply = self._lease(service, report.to_request(self._lease_service.epoch))
         except RequestProblem as problem:
             return refusal(problem)
         return _response(LeaseReply(reply.lease, changed=True), haproxy=query.haproxy)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
+from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import GatewayReport, histogram_rates, sampled_rates
 from scaler.limits.lease import MAX_QPS
 
@@ -99,6 +100,11 @@ class ReportBody(_RequestBody):
         if self.client_rates is not None and self.client_histogram is not None:
             raise ValueError("give either client_rates or client_histogram")
         return self
+
+    def to_request(self, epoch: str) -> LeaseRequest:
+        """Return the request for a lease that the report makes to a server of this epoch."""
+        version = self.version if self.epoch in (None, epoch) else None
+        return LeaseRequest(self.instance, "", self.to_report(), version, holds_qps=self.holds_rps)
 
     def to_report(self) -> GatewayReport:
         classes = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from scaler.adapters.kube.objects import pod
-from scaler.control.cluster_port import Pod
+from scaler.control.observations import Pod
 
 T = TypeVar("T")
 Object = dict[str, Any]

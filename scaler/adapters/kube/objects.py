@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from scaler.control.cluster_port import Pod
+from scaler.control.observations import Pod
 from scaler.hpa.floor_ownership import MANAGER, ORIGINAL, Autoscaler, Target
 
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
@@ -117,4 +117,4 @@ def pod(found: Mapping[str, Any]) -> Pod | None:
         return None
     ready = (one for one in status.get("conditions") or () if one.get("type") == "Ready")
     since = [parse_time(one.get("lastTransitionTime")) for one in ready if one["status"] == "True"]
-    return Pod(created, since[0] if since else None)
+    return Pod(meta["uid"], created, since[0] if since else None)

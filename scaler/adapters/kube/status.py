@@ -9,6 +9,7 @@ from typing import Any
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.objects import time_text
 from scaler.adapters.kube.paths import policy_path
+from scaler.control.checkpoint import to_plain
 from scaler.control.cluster_port import PolicyObject, PolicyStatus
 from scaler.control.conditions import spec_incomplete
 from scaler.control.snapshot import Condition, ServiceView, with_condition
@@ -37,7 +38,7 @@ def policy_status(
             *with_condition(view.conditions, condition),
             *spec_incomplete(stored.warnings),
         ),
-        published=view.checkpoint if decision is not None else stored.published,
+        published=stored.published if view.checkpoint is None else to_plain(view.checkpoint),
     )
 
 

@@ -32,7 +32,6 @@ from scaler.control.conditions import policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
-from scaler.decision.lead_time import lead_time_s
 from scaler.errors import ClusterError
 from scaler.hpa.floor_ownership import (
     DesiredFloor,
@@ -99,33 +98,25 @@ class ClusterWorkloads:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
-        """Return the replicas of each service, or why they are not known."""
+    def observe(
+        self,
+        watched: Sequence[WatchedPolicy],
+        now: float,  # noqa: ARG002
+    ) -> Mapping[str, Workload | str]:
+        """Return the pods of each service, or why they are not known."""
         budget = self._budget(OBSERVE_BUDGET_S)
-        results = self._pool.map(lambda one: self._observe(one.policy, now, budget), watched)
+        results = self._pool.map(lambda one: self._observe(one.policy, budget), watched)
         return {one.policy.item_id: result for one, result in zip(watched, results, strict=True)}
 
-    def _observe(self, policy: Policy, now: float, budget: CallBudget) -> Workload | str:
+    def _observe(self, policy: Policy, budget: CallBudget) -> Workload | str:
         try:
             with calling(budget):
                 scaled = self._cluster.observe(target_of(policy))
         except ClusterError as error:
             return str(error)
-        start_ups = tuple(
-            max(pod.ready_at - pod.created_at, 0.0)
-            for pod in scaled.pods
-            if pod.ready_at is not None
-        )
-        lead_s = lead_time_s(start_ups)
-        return Workload(
-            replicas=len(scaled.pods),
-            ready_s=tuple(max(now - ready, 0.0) for ready in scaled.ready_at),
-            due_in_s=tuple(created + lead_s - now for created in scaled.starting_at),
-            floor=scaled.autoscaler.min_replicas,
-            start_ups=start_ups,
-        )
+        return Workload(scaled.pods, scaled.autoscaler.min_replicas)
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
         """Apply every plan by its mode; return the condition of each service."""
         if not self._leadership.leads():
             return {}

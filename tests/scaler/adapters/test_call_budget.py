@@ -67,7 +67,7 @@ def test_a_prometheus_that_does_not_reply_costs_a_few_time_outs_and_not_hundreds
     with serving(PrometheusServer(script=[Reply(hold=True)] * 9999)) as server:
         source = asking(server)
         began = time.monotonic()
-        metrics = source.hear(asks(300), NOW)
+        metrics = source.measure(asks(300), NOW)
         took = time.monotonic() - began
         server.released.set()
         source.close()
@@ -81,7 +81,7 @@ def test_refused_queries_count_as_replies_and_the_others_go_on():
     answers = {f"q{n}": ONE for n in range(100)}
     with serving(PrometheusServer(answers, [failure(422, "execution", "no")] * 50)) as server:
         source = asking(server)
-        metrics = source.hear(asks(100), NOW)
+        metrics = source.measure(asks(100), NOW)
         source.close()
     assert sum(one.fault is None for one in metrics) == 50
 
@@ -90,7 +90,7 @@ def test_when_the_time_of_a_tick_is_spent_the_other_queries_wait_for_the_next_ti
     monkeypatch.setattr(prometheus_traffic, "METRICS_BUDGET_S", 0.0)  # spent at once
     with serving(PrometheusServer({f"q{n}": ONE for n in range(9)})) as server:
         source = asking(server)
-        assert {one.fault for one in source.hear(asks(9), NOW)} == {
+        assert {one.fault for one in source.measure(asks(9), NOW)} == {
             "not asked, for the others took 0 s"
         }
         source.close()
@@ -102,7 +102,7 @@ def test_a_retry_after_of_a_minute_is_not_waited_for_within_a_tick():
     with serving(PrometheusServer(script=[busy] * 99)) as server:
         source = asking(server)
         began = time.monotonic()
-        (metrics,) = source.hear(asks(1), NOW)
+        (metrics,) = source.measure(asks(1), NOW)
         assert time.monotonic() - began < 10.0
         source.close()
     assert "asks to come back in 60 s" in metrics.fault
@@ -113,7 +113,7 @@ def test_after_a_stop_no_query_is_sent():
     stopping.set()
     with serving(PrometheusServer({"q0": ONE})) as server:
         source = asking(server, stopping=stopping)
-        (metrics,) = source.hear(asks(1), NOW)
+        (metrics,) = source.measure(asks(1), NOW)
         assert source.histories([("prod/0", "q0")], timedelta(days=1), NOW) == [metrics.fault]
         source.close()
     assert server.asked == []

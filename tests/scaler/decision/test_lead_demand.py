@@ -1,12 +1,15 @@
-"""One forecast of many items answers queries with different lead times."""
+"""What one forecast of many rows says to queries that look differently far ahead."""
 
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forecaster.data.series import Forecast, utc
-from scaler.decision.lead_demand import LeadQuery, lead_forecasts, peak_over, step_range
+from scaler.decision.lead_demand import ForecastReader, LeadQuery, step_range
+from scaler.decision.quantiles import PeakDistribution, peaks_of
 
 LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
 ORIGIN = utc("2026-03-02T09:00:00Z")
@@ -29,36 +32,37 @@ def query(row=0, **changes):
     return LeadQuery(row, **(values | changes))
 
 
-def test_queries_answered_together_get_the_same_as_alone():
-    queries = [query(2), query(0, lead_s=600.0), query(1, level=0.99), query(0)]
-    together = lead_forecasts(forecast(), queries, NOW)
-    for one, found in zip(queries, together, strict=True):
-        (alone,) = lead_forecasts(forecast(), [one], NOW)
+QUERIES = [query(2), query(0, lead_s=600.0), query(1, level=0.99), query(0)]
+
+
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_prepared_or_not_in_blocks_or_alone_the_answer_is_the_same(block):
+    reader = ForecastReader(forecast(), block)
+    reader.prepare(QUERIES, NOW)
+    for one in QUERIES:
+        alone, found = ForecastReader(forecast()).read(one, NOW), reader.read(one, NOW)
         assert found.lead_demand == alone.lead_demand
-        assert found.step_range == alone.step_range
+        assert (found.step_range, found.judged_qps) == (alone.step_range, alone.judged_qps)
 
 
-def test_the_lead_demand_is_the_quantile_of_the_peak_over_the_lead_time():
-    the_forecast = forecast()
-    (found,) = lead_forecasts(the_forecast, [query(1)], NOW)
-    span = step_range(20.0, 120.0, 60.0, 30)
-    expected = peak_over(the_forecast, span).quantile(0.95, 0.5)[1]
-    assert found.lead_demand.lead_qps == pytest.approx(expected)
-    assert found.step_range == span
-    assert found.step_quantiles.shape == (span.steps, len(LEVELS))
+def test_the_demand_of_the_lead_time_is_the_quantile_of_its_maximum():
+    found = ForecastReader(forecast()).read(query(1), NOW)
+    steps = step_range(20.0, 120.0, 60.0, 30)
+    within = forecast().values[1:2, steps.first : steps.last + 1]
+    peak = PeakDistribution(*(column[0].tolist() for column in peaks_of(within, LEVELS)))
+    assert found.lead_demand.lead_qps == peak.quantile(0.95, 0.5)
+    assert found.judged_qps == peak.quantile(0.9, 0.5)
+    assert found.step_range == steps
+    assert found.step_quantiles.tolist() == within[0].tolist()
 
 
-def test_a_longer_span_never_has_a_smaller_peak():
-    (found,) = lead_forecasts(forecast(), [query()], NOW)
-    assert (
-        found.lead_demand.payback_qps >= found.lead_demand.lead_qps >= found.lead_demand.median_qps
-    )
+@given(st.floats(0, 1800), st.floats(0, 3600), st.floats(0, 900))
+def test_looking_further_never_says_less(age_s, lead_s, payback_s):
+    asked = query(lead_s=lead_s, payback_s=payback_s)
+    demand = ForecastReader(forecast()).read(asked, ORIGIN.timestamp() + age_s).lead_demand
+    assert demand.payback_qps >= demand.lead_qps >= demand.median_qps
 
 
-def test_the_trust_of_a_query_is_passed_on():
-    (found,) = lead_forecasts(forecast(), [query(margin_qps=7.0, trusted=False)], NOW)
+def test_trust_travels_with_the_demand():
+    found = ForecastReader(forecast()).read(query(margin_qps=7.0, trusted=False), NOW)
     assert (found.lead_demand.margin_qps, found.lead_demand.trusted) == (7.0, False)
-
-
-def test_no_queries_give_no_answers():
-    assert lead_forecasts(forecast(), [], NOW) == []

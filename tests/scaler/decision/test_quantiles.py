@@ -1,4 +1,4 @@
-"""The quantile of a peak: between the largest quantile of its steps and Bonferroni's bound."""
+"""The quantile of a maximum: between the largest quantile of its parts and Bonferroni's bound."""
 
 from statistics import NormalDist
 
@@ -8,11 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scaler.decision.quantiles import (
+    PeakDistribution,
     extremal_index,
     log_cdf,
-    peak_distribution,
+    peaks_of,
     quantile_at,
-    surprisals,
+    surprisal,
 )
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
@@ -30,8 +31,19 @@ def forecasts(draw, max_steps=8):
     return unit * np.sort(np.array([steps]), axis=-1)
 
 
+class Maxima:
+    """The distribution of the maximum of every row."""
+
+    def __init__(self, values, levels):
+        columns = (column.tolist() for column in peaks_of(values, levels))
+        self.rows = [PeakDistribution(qps, scores) for qps, scores in zip(*columns, strict=True)]
+
+    def quantile(self, level, theta=1.0):
+        return np.array([row.quantile(level, theta) for row in self.rows])
+
+
 def slack(values):
-    """The gap between coinciding quantiles, plus rounding errors."""
+    """What coinciding quantiles are told apart by, and what rounding leaves."""
     return 1e-4 * float(values.max()) + 1e-9
 
 
@@ -79,71 +91,67 @@ def test_the_quantile_of_a_maximum_is_not_the_maximum_of_quantiles():
     # Bonferroni: 1 - 0.05/3 = 0.9833: 100 + 10 x 2.128 = 121.3.
     steps = np.tile(100 + 10 * Z, (1, 3, 1))
     largest_quantile = float(quantile_at(steps, LEVELS, 0.95).max())
-    of_peak = float(peak_distribution(steps, LEVELS).quantile(0.95)[0])
+    of_maximum = float(Maxima(steps, LEVELS).quantile(0.95)[0])
     bonferroni = float(quantile_at(steps, LEVELS, 1 - 0.05 / 3).max())
-    assert [largest_quantile, of_peak, bonferroni] == pytest.approx([116.4, 121.2, 121.3], abs=0.1)
+    assert [largest_quantile, of_maximum, bonferroni] == pytest.approx(
+        [116.4, 121.2, 121.3], abs=0.1
+    )
 
 
 @given(forecasts(), levels_asked, st.floats(0, 1))
-def test_the_quantile_of_a_peak_lies_between_its_largest_step_and_bonferronis_bound(
-    values, level, alike
-):
+def test_a_maximum_lies_between_its_largest_part_and_bonferronis_bound(values, level, alike):
     steps = values.shape[1]
-    theta = steps**-alike  # from independent to identical
-    asked = float(peak_distribution(values, FEW).quantile(level, theta)[0])
+    theta = steps**-alike  # from independent to as one
+    asked = float(Maxima(values, FEW).quantile(level, theta)[0])
     least = float(quantile_at(values, FEW, level).max())
-    # The distribution is evaluated at points, so the bound holds up to their spacing.
+    # The bound is read where the distribution is known by points, and so is exact to their spacing.
     most = float(quantile_at(values, FEW, 1 - (1 - level) / steps).max())
     between = float(quantile_at(values, FEW, 1 - (1 - level) / (steps + 1) / 2).max())
     assert least - 0.02 * (between - least) - slack(values) <= asked
     assert asked <= most + 0.1 * (between - least) + slack(values)
 
 
-def test_the_quantile_of_a_peak_is_never_below_that_of_its_largest_step():
+def test_where_one_step_rules_a_low_index_does_not_read_below_it():
     # N(100, 10), N(150, 15), N(200, 20): the last rules, 200 + 20 x 1.645 = 232.9.
     ramp = np.stack([100 + 10 * Z, 150 + 15 * Z, 200 + 20 * Z])[None]
-    asked = [
-        float(peak_distribution(ramp, LEVELS).quantile(0.95, theta)[0]) for theta in (1 / 3, 0.5, 1)
-    ]
+    asked = [float(Maxima(ramp, LEVELS).quantile(0.95, theta)[0]) for theta in (1 / 3, 0.5, 1)]
     assert asked == pytest.approx([232.9, 232.9, 232.9], rel=0.002)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.99])
-def test_steps_with_identical_errors_have_the_quantile_of_a_single_step(level):
+def test_steps_that_err_as_one_have_the_quantile_of_a_single_one(level):
     steps = np.tile(100 + 10 * Z, (1, 6, 1))
-    assert float(peak_distribution(steps, LEVELS).quantile(level, 1 / 6)[0]) == pytest.approx(
+    assert float(Maxima(steps, LEVELS).quantile(level, 1 / 6)[0]) == pytest.approx(
         100 + 10 * NormalDist().inv_cdf(level), rel=0.005
     )
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.99])
-@pytest.mark.parametrize("ramp", [0.0, 5.0], ids=["equal steps", "rising steps"])
-def test_steps_with_independent_errors_have_the_quantile_that_simulation_finds(level, ramp):
+@pytest.mark.parametrize("ramp", [0.0, 5.0], ids=["steps alike", "steps that rise"])
+def test_independent_steps_have_the_quantile_that_simulation_finds(level, ramp):
     means, spread = 100 + ramp * np.arange(5), 10.0
     steps = (means[:, None] + spread * Z)[None]
     drawn = np.random.default_rng(7).normal(means, spread, (200_000, 5)).max(axis=1)
     # The standard error of a simulated 0.99 quantile is 0.06 here; the rest is interpolation.
-    assert float(peak_distribution(steps, LEVELS).quantile(level)[0]) == pytest.approx(
+    assert float(Maxima(steps, LEVELS).quantile(level)[0]) == pytest.approx(
         float(np.quantile(drawn, level)), abs=0.6
     )
 
 
 @given(st.integers(-3, 9), levels_asked, st.sampled_from([0.25, 0.5, 1.0]))
-def test_the_peak_scales_with_the_service(power, level, theta):
+def test_a_thousandfold_service_has_a_thousandfold_maximum(power, level, theta):
     steps = np.stack([10 + Z, 11 + 2 * Z, 12 + Z, 9 + Z])[None].clip(0)
     unit = 10.0**power
-    assert peak_distribution(unit * steps, LEVELS).quantile(level, theta) / unit == pytest.approx(
-        peak_distribution(steps, LEVELS).quantile(level, theta), rel=1e-6
+    assert Maxima(unit * steps, LEVELS).quantile(level, theta) / unit == pytest.approx(
+        Maxima(steps, LEVELS).quantile(level, theta), rel=1e-6
     )
 
 
 @given(forecasts(), levels_asked, levels_asked, st.floats(0.125, 1), st.floats(0.125, 1))
-def test_a_higher_level_and_less_correlated_steps_have_a_higher_quantile(
-    values, one, other, theta, apart
-):
-    peak = peak_distribution(values, FEW)
-    low, high = (float(peak.quantile(q, theta)[0]) for q in sorted((one, other)))
-    alike, unlike = (float(peak.quantile(one, t)[0]) for t in sorted((theta, apart)))
+def test_more_certainty_and_less_alike_steps_ask_for_more(values, one, other, theta, apart):
+    maximum = Maxima(values, FEW)
+    low, high = (float(maximum.quantile(q, theta)[0]) for q in sorted((one, other)))
+    alike, unlike = (float(maximum.quantile(one, t)[0]) for t in sorted((theta, apart)))
     assert low <= high
     assert alike <= unlike
 
@@ -153,46 +161,39 @@ def test_a_higher_level_and_less_correlated_steps_have_a_higher_quantile(
     [
         pytest.param([100.0] * 4, 100.0, id="no spread at all"),
         pytest.param([0.0] * 4, 0.0, id="no traffic"),
-        pytest.param([0.0, 0.0, 0.0, 50.0], 0.0, id="hardly ever any traffic, identical errors"),
+        pytest.param([0.0, 0.0, 0.0, 50.0], 0.0, id="hardly ever any traffic, all steps as one"),
     ],
 )
-def test_degenerate_quantiles_give_their_own_value(quantiles, expected):
+def test_degenerate_quantiles_give_what_they_say(quantiles, expected):
     steps = np.tile(quantiles, (1, 3, 1))
-    asked = [float(peak_distribution(steps, FEW).quantile(q, 1 / 3)[0]) for q in (0.1, 0.5, 0.9)]
+    asked = [float(Maxima(steps, FEW).quantile(q, 1 / 3)[0]) for q in (0.1, 0.5, 0.9)]
     assert asked == pytest.approx([expected] * 3, rel=1e-4, abs=0.01)
 
 
 @given(forecasts(), st.floats(0.001, 0.9999), st.floats(0.1, 1))
 @example(np.zeros((1, 3, 4)), 0.001, 0.1)
-def test_any_quantiles_give_a_finite_peak(values, level, theta):
-    asked = peak_distribution(values, FEW).quantile(level, theta)
+def test_any_quantiles_give_a_finite_maximum(values, level, theta):
+    asked = Maxima(values, FEW).quantile(level, theta)
     assert np.isfinite(asked).all()
     assert (asked >= 0).all()
 
 
-def test_an_unknown_row_stays_unknown_and_does_not_affect_the_others():
+def test_a_row_of_which_nothing_is_known_stays_so_and_the_others_do_not():
     steps = np.tile(100 + 10 * Z, (3, 4, 1))
     steps[1] = np.nan
-    peak = peak_distribution(steps, LEVELS)
-    assert np.isnan(peak.quantile(0.95, 0.5)).tolist() == [False, True, False]
-    assert len(peak) == 3
+    maximum = Maxima(steps, LEVELS)
+    assert np.isnan(maximum.quantile(0.95, 0.5)).tolist() == [False, True, False]
 
 
-def test_each_row_may_have_a_level_and_an_index_of_its_own():
-    steps = np.tile(100 + 10 * Z, (2, 4, 1))
-    peak = peak_distribution(steps, LEVELS)
-    both = peak.quantile(np.array([0.9, 0.99]), np.array([0.25, 1.0]))
-    assert both.tolist() == [
-        float(peak.quantile(0.9, 0.25)[0]),
-        float(peak.quantile(0.99, 1.0)[0]),
-    ]
+def surprised(values, largest):
+    return surprisal(values, LEVELS, largest)
 
 
-def estimated_index(errors):
-    """Return the extremal index estimated from calibrated forecasts: N(100, 10) for each step."""
-    actual = 100 + 10 * errors
+def index_of(errors):
+    """Return the index told from steps whose forecasts are right: N(100, 10) each."""
+    happened = 100 + 10 * errors
     values = np.tile(100 + 10 * Z, (*errors.shape, 1))
-    mean = float(np.mean(surprisals(values, LEVELS, actual)))
+    mean = float(np.mean(list(map(surprised, values, happened.max(axis=1)))))
     return extremal_index(mean, errors.shape[1])
 
 
@@ -200,30 +201,37 @@ def estimated_index(errors):
     ("shared", "expected"),
     [
         pytest.param(0.0, 1.0, id="independent steps: 1"),
-        pytest.param(1.0, 0.25, id="identical errors: 1 / steps"),
+        pytest.param(1.0, 0.25, id="steps as one: 1 / steps"),
     ],
 )
-def test_the_extremal_index_measures_how_correlated_the_errors_are(shared, expected):
+def test_the_index_tells_how_alike_steps_err(shared, expected):
     rng = np.random.default_rng(3)
     alike, apart = rng.normal(size=(20_000, 1)), rng.normal(size=(20_000, 4))
     errors = np.sqrt(shared) * alike + np.sqrt(1 - shared) * apart
     # The mean of 20,000 exponential surprisals has a relative standard error of 0.7 %.
-    assert estimated_index(errors) == pytest.approx(expected, rel=0.04)
+    assert index_of(errors) == pytest.approx(expected, rel=0.04)
 
 
-def test_more_correlated_errors_have_a_lower_extremal_index():
+def test_steps_that_are_more_alike_have_a_lower_index():
     rng = np.random.default_rng(3)
     alike, apart = rng.normal(size=(5_000, 1)), rng.normal(size=(5_000, 4))
     indices = [
-        estimated_index(np.sqrt(s) * alike + np.sqrt(1 - s) * apart) for s in (0, 0.5, 0.8, 0.95, 1)
+        index_of(np.sqrt(s) * alike + np.sqrt(1 - s) * apart) for s in (0, 0.5, 0.8, 0.95, 1)
     ]
     assert indices == sorted(indices, reverse=True)
 
 
-def test_the_surprisal_of_an_unknown_peak_is_unknown():
-    values = np.tile(100 + 10 * Z, (2, 3, 1))
-    actual = np.array([[100.0, 110.0, 90.0], [100.0, np.nan, 90.0]])
-    assert np.isnan(surprisals(values, LEVELS, actual)).tolist() == [False, True]
+@given(forecasts(), st.floats(0, 3))
+def test_a_surprisal_is_what_the_distribution_says(values, share):
+    largest = share * float(values.max())
+    expected = -log_cdf(values, FEW, np.full(values.shape[:2], largest)).sum()
+    assert surprisal(values[0], FEW, largest) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_surprisal_of_what_is_not_known_is_not_known():
+    values = np.tile(100 + 10 * Z, (3, 1))
+    assert np.isnan(surprised(values, np.nan))
+    assert surprised(values, 110.0) > 0
 
 
 @pytest.mark.parametrize(
@@ -232,8 +240,8 @@ def test_the_surprisal_of_an_unknown_peak_is_unknown():
         pytest.param(2.0, 0.5, id="one over the mean"),
         pytest.param(0.2, 1.0, id="never above 1"),
         pytest.param(100.0, 0.25, id="never below 1 / steps"),
-        pytest.param(0.0, 1.0, id="no surprise at all: 1, the cautious side"),
+        pytest.param(0.0, 1.0, id="no surprise at all: the careful side"),
     ],
 )
-def test_the_extremal_index_is_within_its_bounds(mean, expected):
+def test_the_index_is_within_its_bounds(mean, expected):
     assert extremal_index(mean, steps=4) == expected

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from scaler.decision.demand import Demand, DemandReason
-from scaler.decision.lead_time import lead_time_s
 from scaler.decision.replicas import (
     Plan,
     PlanReason,
@@ -233,22 +232,6 @@ def test_when_nothing_is_known_the_plan_holds_then_decays(previous, without_data
 def test_without_a_half_life_the_plan_falls_to_the_floor_at_once():
     policy = replace(POLICY, half_life_s=0.0)
     assert plan_without_data(10, 901.0, policy).replicas == 2
-
-
-@pytest.mark.parametrize(
-    ("start_ups", "expected"),
-    [
-        pytest.param([], 120.0, id="none observed: the default"),
-        pytest.param([30.0] * 18, 120.0, id="18 cannot tell 0.95: ceil(19 x 0.95) = 19"),
-        pytest.param([30.0] * 18 + [300.0], 300.0, id="19 can, by their longest"),
-        pytest.param([300.0, 30.0], 300.0, id="few, but one longer than the default"),
-        pytest.param(  # ceil(101 x 0.95) = 96: the 96th smallest of 1 ... 100
-            [float(s) for s in range(100, 0, -1)], 96.0, id="many: a quantile, in any order"
-        ),
-    ],
-)
-def test_the_lead_time_is_what_a_new_replica_stays_within(start_ups, expected):
-    assert lead_time_s(start_ups) == expected
 
 
 @pytest.mark.parametrize(

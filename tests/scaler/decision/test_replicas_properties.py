@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.decision.demand import Demand, DemandReason
-from scaler.decision.lead_time import lead_time_s
 from scaler.decision.replicas import (
     PlanReason,
     ScalePolicy,
@@ -105,9 +104,3 @@ def test_a_time_without_data_only_lowers_the_plan_and_never_below_the_floor(
 ):
     sooner, later = (plan_without_data(previous, s, policy).replicas for s in sorted((one, other)))
     assert 1 <= policy.min_replicas <= later <= sooner <= policy.max_replicas
-
-
-@given(st.lists(st.floats(1, 600), max_size=60), st.floats(1, 600))
-def test_a_longer_start_up_never_shortens_the_lead_time(start_ups, longer):
-    known = lead_time_s(start_ups)
-    assert lead_time_s([*start_ups, max([longer, *start_ups])]) >= min(known, lead_time_s([]))

@@ -52,17 +52,10 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        def publish_to_all(snapshot: Snapshot) -> None:
-            for publish in publishers:
-                try:
-                    publish(snapshot)
-                except Exception:  # a log or a page that fails must not fail the next tick
-                    LOGGER.exception("a snapshot could not be published everywhere")
-
         ports = World(prometheus, RegistryModels(args.models), workloads)
         if tracing is not None:
             ports = tracing.instrument_ports(ports)
-        loop = ControlLoop(ports, STEP, publish_to_all, leadership.leads, tick_s)
+        loop = ControlLoop(ports, STEP, _publish_to_all(publishers), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())
@@ -74,6 +67,17 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
             return 0
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
+
+
+def _publish_to_all(publishers: list[Callable[[Snapshot], None]]) -> Callable[[Snapshot], None]:
+    def published(snapshot: Snapshot) -> None:
+        for publish in publishers:
+            try:
+                publish(snapshot)
+            except Exception:  # a log or a page that fails must not fail the next tick
+                LOGGER.exception("a snapshot could not be published everywhere")
+
+    return published
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

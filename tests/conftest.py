@@ -6,6 +6,7 @@ The forecaster that many tests share is fitted once per process; it is frozen, s
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 # Before numpy, torch and scikit-learn are loaded: threads that fight for cores cost minutes here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,6 +32,25 @@ def restored_log_level() -> Iterator[None]:
     level = root.level
     yield
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """Fail where a test has left a process that it had started, or has not waited for its end."""
+    before = _children()
+    yield
+    assert _children() - before == set()
+
+
+def _children() -> set[str]:
+    """Return this process's children, but for Python's own helper."""
+    pids = [
+        pid
+        for told in Path("/proc/self/task").glob("*/children")
+        for pid in told.read_text().split()
+    ]
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in pids}
+    return {f"{pid} {line}" for pid, line in lines.items() if "resource_tracker" not in line}
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from scaler.commands.endpoint import served
@@ -55,7 +56,8 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         ports = World(prometheus, RegistryModels(args.models), workloads)
         if tracing is not None:
             ports = tracing.instrument_ports(ports)
-        loop = ControlLoop(ports, STEP, _publish_to_all(publishers), leadership.leads, tick_s)
+        publish = partial(_publish_to_all, publishers)
+        loop = ControlLoop(ports, STEP, publish, leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())
@@ -69,15 +71,12 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     return 0
 
 
-def _publish_to_all(publishers: list[Callable[[Snapshot], None]]) -> Callable[[Snapshot], None]:
-    def published(snapshot: Snapshot) -> None:
-        for publish in publishers:
-            try:
-                publish(snapshot)
-            except Exception:  # a log or a page that fails must not fail the next tick
-                LOGGER.exception("a snapshot could not be published everywhere")
-
-    return published
+def _publish_to_all(publishers: Sequence[Callable[[Snapshot], None]], snapshot: Snapshot) -> None:
+    for publish in publishers:
+        try:
+            publish(snapshot)
+        except Exception:  # a log or a page that fails must not fail the next tick
+            LOGGER.exception("a snapshot could not be published everywhere")
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

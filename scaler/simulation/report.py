@@ -28,7 +28,7 @@ def html_report(
         contest: the contenders and their figures.
         title: heading of the page.
         facts: shown below the heading, such as the model's name.
-        limited: what gateways made of the published limits, if that was replayed.
+        limited: how gateways would have enforced the published limits, if that was replayed.
     """
     passed, first = verdict(contest)
     values = {
@@ -42,14 +42,12 @@ def html_report(
         "replicas": figure_data(figures.replicas(contest, (HPA, TIDEGATE, CLAIRVOYANT))),
         "broken_requests": figure_data(figures.broken_requests(contest)),
         "trust": figure_data(figures.trust(contest)),
-        "rate_limits": _rate_limits(limited),
+        "rate_limits": None if limited is None else _rate_limits(limited),
     }
     return render_page("replay.html", values, package=__package__)
 
 
-def _rate_limits(found: GatewayOutcome | None) -> dict[str, object] | None:
-    if found is None:
-        return None
+def _rate_limits(found: GatewayOutcome) -> dict[str, Any]:
     return {
         "extent": gateway_findings.extent(found),
         "table": _table(gateway_findings.COLUMNS, gateway_findings.rows(found)),

@@ -4,6 +4,7 @@
 --   parts RPS             -> SPARE, then OWN CEILING of each class
 --   bucket RPS BURST      -> ok, a new one
 --   rate RPS BURST NOW    -> ok, the same one from now on
+--   reserve REQUESTS      -> ok, so much of its room is kept; below 0: is free again
 --   ask NOW               -> seconds to wait; 0: it has passed
 
 package.path = arg[1] .. "/?.lua;" .. package.path
@@ -37,6 +38,10 @@ local does = {
   rate = function(text)
     local rps, burst, now = text:match("(%S+) (%S+) (%S+)")
     bucket.set(one, tonumber(rps), tonumber(burst), tonumber(now))
+    return "ok"
+  end,
+  reserve = function(text)
+    bucket.reserve(one, tonumber(text))
     return "ok"
   end,
   ask = function(text)

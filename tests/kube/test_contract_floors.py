@@ -7,7 +7,7 @@ import pytest
 from scaler.errors import ClusterAbsentError
 from scaler.hpa.floor_ownership import ORIGINAL, DesiredFloor, Refusal, Target
 from tests.kube.objects import deployment, hpa, pod
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from scaler.hpa.floor_ownership import ORIGINAL, DesiredFloor, Target
 from tests.kube.conftest import QUICK, connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.objects import policy
-from tests.kube.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 TARGET = Target("prod", "shop")
 HPAS = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers"
@@ -28,7 +28,7 @@ PATCH = "PATCH .*horizontalpodautoscalers/shop"
 def cluster(ground):
     settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05))
     running = KubernetesCluster(ground.api, settings)
-    running.start(10.0)
+    running.start(PATIENCE_S)
     yield running
     running.close()
 

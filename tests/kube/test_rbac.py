@@ -10,7 +10,7 @@ from scaler.hpa.floor_ownership import DesiredFloor, Target
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod, policy
-from tests.kube.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 NOW = 1_767_225_600.0
 KINDS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
@@ -29,7 +29,7 @@ def test_exactly_the_granted_permissions_are_used(server, tmp_path):
         ground.put(ground.listing(plural, "/apis/apps/v1"), at_zero)
     ground.put(ground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1"), policy())
     cluster = KubernetesCluster(api, ClusterSettings())
-    cluster.start(10.0)
+    cluster.start(PATIENCE_S)
 
     for plural in KINDS.values():
         assert cluster.wake(Target("prod", plural), 2)

@@ -18,9 +18,9 @@ from tests.conformance.origin import Origin
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.conformance.setup import CLASS_HEADER, CLIENT_HEADER, Setup
 from tests.conformance.site import started
-from tests.kube.waiting import eventually
 from tests.scaler.adapters.http.snapshots import snapshot, view
 from tests.upgrade.v0_1_0 import read, unpacked
+from tests.waiting import eventually
 
 # One replica that serves so little is out of room for ten seconds, however slow this machine is.
 SCARCE, PLENTY = 0.1, 10_000.0

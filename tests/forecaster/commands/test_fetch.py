@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tests.forecaster.adapters.prometheus.server import (
     failure,
     serving,
 )
+from tests.waiting import eventually
 
 START = datetime(2026, 3, 28, tzinfo=UTC)
 QUERY = "sum by (namespace, service) (rate(requests_total[5m]))"
@@ -203,7 +203,7 @@ def test_killed_in_the_middle_it_resumes_and_ends_with_the_same_history(
     server.script = [None, None, None, Reply(hold=True)]
     command = [sys.executable, "-m", "forecaster.cli", *arguments(server, tmp_path)]
     with subprocess.Popen(command) as process:
-        wait_until(lambda: len(server.asked) == 4 or process.poll() is not None)
+        eventually(lambda: len(server.asked) == 4 or process.poll() is not None)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "history.parquet").exists()
@@ -215,15 +215,6 @@ def test_killed_in_the_middle_it_resumes_and_ends_with_the_same_history(
     for one, other in zip(history(tmp_path), history(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(one.stamps, other.stamps)
         np.testing.assert_array_equal(one.values, other.values)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Poll for up to a minute; the caller's next assertion says what was missing."""
-    pause = threading.Event()
-    for _ in range(1200):
-        if condition():
-            return
-        pause.wait(0.05)
 
 
 def test_a_relative_moment_is_not_taken_for_an_option() -> None:

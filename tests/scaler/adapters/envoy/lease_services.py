@@ -90,14 +90,15 @@ def serving(
     """
     holder = SnapshotHolder()
     holder.publish(published)
-    settings = settings or ApiSettings(learning_s=0.0)
+    # There are no more ticks, and yet what the last one said stays true.
+    settings = replace(settings or ApiSettings(learning_s=0.0), stale_after_s=3600.0)
     app = create_app(holder, settings, epoch="c0ff")
     limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     gate = RateLimitDecider(limiters, holder.clock)
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
-        return holder.leads(45.0)
+        return holder.leads(settings.stale_after_s)
 
     quotas = QuotaService(app.state.lease_service, holder.clock)
     hosted = [
@@ -105,7 +106,9 @@ def serving(
         Hosted(quotas.add, leads, quotas.close),
     ]
     tokens = Tokens(settings.tokens) if settings.tokens else None
-    rpc = RpcServer(Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(45.0), tokens)
+    rpc = RpcServer(
+        Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(settings.stale_after_s), tokens
+    )
     with (
         ApiServer(app, Address(port=0), [limiters, rpc]) as http,
         grpc.insecure_channel(f"127.0.0.1:{rpc.port}") as channel,

@@ -172,8 +172,7 @@ def test_an_unknown_service_is_refused_with_similar_names(service, near):
 
 
 def test_before_the_first_tick_no_lease_is_issued():
-    site = Site()
-    site.holder._latest = None
+    site = Site(ready=None)
     with pytest.raises(RequestProblem, match="no tick yet") as refused:
         site.ask(Gateway("gw-1"))
     assert refused.value.status == 503

@@ -27,7 +27,7 @@ CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
 # Deviations and surprises beyond this many noise scales count as this many.
 CLIP = 10.0
-# As far as the network can follow an anchor; see `model.LARGEST_LOG`.
+# As far as the network can follow an anchor; see `lstm_forward.LARGEST_LOG`.
 LARGEST_DEVIATION = 400.0
 
 
@@ -131,7 +131,7 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
 
 
 def _log_scale(x: Block) -> Block:
-    """Compress large deviations: the sign and ``log(1 + |x|)``; see `model.expand`."""
+    """Compress large deviations: the sign and ``log(1 + |x|)``; see `lstm_forward.expand`."""
     return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float32)
 
 

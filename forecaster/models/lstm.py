@@ -1,4 +1,6 @@
-"""The network: an LSTM over the recent past, decoded at every step ahead into quantiles.
+"""The network as torch fits it: an LSTM over the recent past, decoded at every step into quantiles.
+
+`lstm_forward` computes the same from the fitted weights, without torch.
 
 Axes: ``(batch, horizon, levels)`` out. Levels never cross: the median is a mix of the anchors plus
 a correction, and each further level adds a positive distance. All horizon steps come out at once
@@ -19,11 +21,7 @@ from torch.nn import functional as F
 from forecaster.features.anchors import ANCHOR_COUNT
 from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, RECENT_FEATURES
 from forecaster.models.config import MEDIAN, ModelConfig
-
-# A mix may prefer an anchor that the blend has given up; this is the least it starts from.
-LEAST_WEIGHT = 1e-4
-# expm1(6) = 402 noise scales: beyond, an anchor has nothing to say.
-LARGEST_LOG = 6.0
+from forecaster.models.lstm_forward import LARGEST_LOG, LEAST_WEIGHT
 
 
 def expand(compressed: Tensor) -> Tensor:

@@ -18,13 +18,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from forecaster.data.series import Block
 from forecaster.errors import ConfigError
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import Checkpoints, EpochReport, FitTask, FittingData
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.lstm import DeviationLSTM, pinball
 from forecaster.models.lstm_budget import planned
-from forecaster.models.lstm_ensemble import Ensemble, network_deviation
+from forecaster.models.lstm_ensemble import Ensemble
 
 # Weights are averaged over the last 200 or so steps: calmer than the last step's, at no cost.
 AVERAGE_DECAY = 0.995
@@ -33,6 +34,8 @@ GRADIENT_NORM = 1.0
 # A big item must not drown the others, nor a small one be seen too often: chance ~ sqrt(windows).
 BALANCE = 0.5
 TIMED_STEPS = 8
+# Calibration windows at once: as many as fit in memory.
+BATCH = 2048
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -184,9 +187,23 @@ def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelCon
     levels = torch.tensor(model.quantile_levels)
     losses = []
     for windows in data.calibration:
-        predicted = torch.from_numpy(network_deviation(network, windows))
+        predicted = torch.from_numpy(_deviation(network, windows))
         losses.append(float(pinball(predicted, torch.from_numpy(windows.deviation), levels)))
     return float(np.mean(losses))
+
+
+def _deviation(network: DeviationLSTM, windows: Windows) -> Block:
+    """Return what a network says while it is fitted, on the device where it is."""
+    network.eval()
+    device = next(network.parameters()).device
+    parts = []
+    with torch.inference_mode():
+        for first in range(0, len(windows), BATCH):
+            block = slice(first, first + BATCH)
+            inputs = (windows.horizon[block], windows.context[block], windows.recent[block])
+            out = network(*(torch.from_numpy(x).to(device) for x in inputs))
+            parts.append(out.float().cpu().numpy())
+    return np.concatenate(parts)
 
 
 def _measure(sampler: _Sampler, config: TrainConfig, device: torch.device) -> float:

@@ -87,7 +87,16 @@ MOVED = {
 # Of each old path, names that are others now; one with a module before it went there alone.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "forecaster": {"fit_forecaster": "forecaster:train"},
-    "forecaster.anchors": {"Lines": "AnchorLines"},
+    "forecaster.anchors": {
+        "Indices": "forecaster.features.track:Indices",
+        "Lines": "forecaster.features.track:Track",
+        "SHIFTED": "forecaster.features.timing:SHIFTED",
+        "WEEK_PROFILE": "forecaster.features.timing:WEEK_PROFILE",
+    },
+    "forecaster.ensemble": {
+        "BATCH": "forecaster.models.lstm_training:BATCH",
+        "network_deviation": "forecaster.models.lstm_training:network_deviation",
+    },
     "forecaster.fitting": {"fit_forecaster": "train"},
     "forecaster.predict": {
         "rolling_baseline": "forecaster.evaluation.rolling:rolling_baseline",

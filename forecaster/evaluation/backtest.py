@@ -20,7 +20,7 @@ from forecaster.data.series import Block, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss, wape
 from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, backtest_origins, cut_cases, track_of
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 from forecaster.models.config import MEDIAN
 from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster

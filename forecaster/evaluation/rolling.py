@@ -11,7 +11,9 @@ import numpy as np
 
 from forecaster.data.series import Block, Forecast, Series
 from forecaster.errors import HistoryError
-from forecaster.features.anchors import Indices, Timing, Track, follow
+from forecaster.features.anchors import follow
+from forecaster.features.timing import Timing
+from forecaster.features.track import Indices, Track
 from forecaster.features.windows import cut
 from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts

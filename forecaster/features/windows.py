@@ -16,17 +16,15 @@ import numpy as np
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import ANCHOR_COUNT, Indices, Timing, Track
+from forecaster.features.anchors import CLIP
+from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
+from forecaster.features.track import Indices, Track, blended
 
-# Rhythms shorter than a day, such as scheduled jobs: (period in minutes, span in periods).
-RHYTHMS = ((60, 12), (60, 24), (15, 24))
-# Spans before the oldest origin from which a rhythm is read: all older samples weigh 5 %.
-RHYTHM_SPANS = 3
-HORIZON_FEATURES = ANCHOR_COUNT + 3 + len(RHYTHMS) + 2
+# Days before, at whose same moments a surprise is looked for.
+EARLIER_DAYS = (1, 2, 7)
+HORIZON_FEATURES = ANCHOR_COUNT + len(EARLIER_DAYS) + len(RHYTHMS) + 2
 CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
-# Deviations and surprises beyond this many noise scales count as this many.
-CLIP = 10.0
 # As far as the network can follow an anchor; see `lstm_forward.LARGEST_LOG`.
 LARGEST_DEVIATION = 400.0
 
@@ -94,35 +92,52 @@ def origins_between(
     return np.arange(begin, last - timing.prediction_length, stride, dtype=np.int64)
 
 
-def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> Windows:
+@dataclass(frozen=True, eq=False)
+class Beyond:
+    """What lies before a track that was cut away at its beginning.
+
+    Attributes:
+        first: index in the track of each window's first sample ever; below 0 where it is not there.
+        earlier: samples at `earlier_offsets` from each origin.
+    """
+
+    first: Indices
+    earlier: Block
+
+
+def cut(
+    track: Track,
+    rows: Indices,
+    origins: Indices,
+    context_length: int,
+    beyond: Beyond | None = None,
+) -> Windows:
     """Return the windows of ``track`` at ``(rows[i], origins[i])``.
 
     Targets after the end of the track are NaN, so that the newest origin can be cut as well.
     """
     timing = track.timing
+    at = origins - track.values.shape[1]  # from the end, where all fields meet
     anchors = track.anchors(rows, origins)
-    weights = track.weights[:, rows, origins].T
-    blend = np.einsum("ohk,ok->oh", anchors, weights)
-    scale = track.scale[rows, origins]
+    weights = track.weights[:, rows, at]
+    blend = blended(anchors, weights)
+    scale = track.scale[rows, at]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
     # Before the first sample there is nothing: that one stands there.
-    context = np.maximum(origins[:, None] + 1 - context_length + np.arange(context_length), 0)
-    oldest = int(origins.min(initial=track.values.shape[1]))
-    reach = max(context_length, *(_reach(timing, *rhythm) for rhythm in RHYTHMS))
-    since = max(oldest + 1 - reach, -track.first)
-    surprise = _surprise(track, since)
-    earlier = _earlier_surprises(track, rows, origins)
-    rhythms = _rhythms(surprise, rows, origins - since, timing)
-    past = np.concatenate([earlier, rhythms], axis=2, dtype=np.float32) / scale[:, None, None]
+    context = origins[:, None] + 1 - context_length + np.arange(context_length)
+    context = np.maximum(context, 0 if beyond is None else beyond.first[:, None])
+    earlier = _earlier(track, rows, at) if beyond is None else beyond.earlier
+    past = [_earlier_surprises(earlier, timing), _rhythms(track, rows, at)]
+    past_scaled = np.concatenate(past, axis=2, dtype=np.float32) / scale[:, None, None]
     deviation = (anchors - blend[:, :, None]) / scale[:, None, None]
-    horizon = [_known(_log_scale(deviation)), _known(_log_scale(past))]
+    horizon = [_known(_log_scale(deviation)), _known(_log_scale(past_scaled))]
     steps = np.broadcast_to((ahead - origins[:, None]) / timing.prediction_length, ahead.shape)
     horizon.append(steps[:, :, None].astype(np.float32))
     return Windows(
         horizon=np.concatenate(horizon, axis=2, dtype=np.float32),
-        context=_context(track, rows, origins, blend, weights),
-        recent=_recent(track, surprise, rows, context, blend[:, :1]),
+        context=_context(track, rows, at, blend, weights.T),
+        recent=_recent(track, rows, context - track.values.shape[1], blend[:, :1]),
         blend=blend,
         scale=scale,
         target=target,
@@ -158,91 +173,70 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
     return target, peak.astype(np.float32)
 
 
-def _reach(timing: Timing, minutes: int, span: int) -> int:
-    """Return how many samples a rhythm is read from."""
-    return RHYTHM_SPANS * span * max(timing.samples(minutes), 1)
+def earlier_offsets(timing: Timing) -> Indices:
+    """Return where the samples lie that earlier surprises rest on, ``(days, hour + horizon - 1)``.
 
-
-def _surprise(track: Track, since: int) -> Block:
-    """Return how far each sample lay from the mean of its last hour, in QPS.
-
-    It begins at sample ``since`` of the track, below 0 before its first one. Beyond ``CLIP`` noise
-    scales a surprise counts no more: a flash crowd would stay in every rhythm for days. Where a
-    tail has no noise scale yet, its first settled one stands in.
+    They count from the origin, and are below 0 or 0.
     """
-    samples = track.history[:, track.first + since :]
-    surprise = samples - smoothing.trailing_mean(samples, track.timing.hour)
-    start = max(since, track.timing.memory if track.first else 0)
-    most = CLIP * np.pad(track.scale[:, start:], ((0, 0), (start - since, 0)), mode="edge")
-    np.clip(surprise, -most, most, out=surprise)
-    return surprise
-
-
-def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
-    """Return what surprised at the same places one, two and seven days before."""
-    timing = track.timing
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
-    found = []
-    for days in (1, 2, 7):
-        index = track.first + origins[:, None] + around - timing.day * days
-        samples = track.history[rows[:, None], np.maximum(index, 0)]
-        samples = np.where(index >= 0, samples, smoothing.NAN)
-        surprise = samples - smoothing.trailing_mean(samples, timing.hour)
-        found.append(surprise[:, timing.hour - 1 :])
-    return np.stack(found, axis=2)
+    return np.asarray(around - timing.day * np.array(EARLIER_DAYS)[:, None])
 
 
-def _rhythms(surprise: Block, rows: Indices, origins: Indices, timing: Timing) -> Block:
+def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
+    """Return the samples at `earlier_offsets`, ``(windows, days, hour + horizon - 1)``."""
+    index = at[:, None, None] + earlier_offsets(track.timing)
+    length = track.values.shape[1]
+    samples = track.values[rows[:, None, None], np.maximum(index, -length)]
+    return np.where(index >= -length, samples, smoothing.NAN)
+
+
+def _earlier_surprises(samples: Block, timing: Timing) -> Block:
+    """Return what surprised at the same places one, two and seven days before."""
+    surprise = samples - smoothing.trailing_mean(samples, timing.hour)
+    return surprise[:, :, timing.hour - 1 :].swapaxes(1, 2)
+
+
+def _rhythms(track: Track, rows: Indices, at: Indices) -> Block:
     """Return what used to surprise at the same place of the hour and of the quarter hour.
 
     The last is the newest sample of the same minute; the means before it leave it out.
     """
+    timing = track.timing
     steps = np.arange(1, timing.prediction_length + 1)
-    oldest = int(origins.min(initial=surprise.shape[1]))
 
-    def at(series: Block, period: int, first: int) -> Block:
+    def newest(series: Block, period: int) -> Block:
         """Take the newest sample of the same phase that is not after the origin."""
-        index = origins[:, None] + steps - period * -(-steps // period) - first
-        found = series[rows[:, None], np.maximum(index, 0)]
-        return np.where(index >= 0, found, smoothing.NAN)
+        index = at[:, None] + steps - period * -(-steps // period)
+        found = series[rows[:, None], np.maximum(index, -series.shape[1])]
+        return np.where(index >= -series.shape[1], found, smoothing.NAN)
 
-    found = []
-    for minutes, span in RHYTHMS:
-        first = max(oldest + 1 - _reach(timing, minutes, span), 0)
-        period = max(timing.samples(minutes), 1)
-        means = smoothing.periodic_mean(surprise[:, first:], period, span)
-        found.append(at(means, period, first))
-    found.append(at(surprise, timing.hour, 0))
+    found = [
+        newest(means, period) for means, period in zip(track.rhythms, timing.periods, strict=True)
+    ]
+    found.append(newest(track.surprise, timing.hour))
     return np.stack(found, axis=2)
 
 
-def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weights: Block) -> Block:
+def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Block) -> Block:
     """Return how lively the noise is now, how large beside the level, and which anchors lead."""
-    size = np.abs(track.error_middle)
-    scale = track.scale[rows, origins]
-    middle = track.timing.middle
-    lively = [
-        smoothing.ewma(size, span)[rows, origins] / scale
-        for span in (3 * middle, track.timing.memory * 2)
-    ]
+    scale = track.scale[rows, at]
+    lively = track.lively[:, rows, at] / scale
     ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in lively]
-    level = np.log(scale / (np.abs(_known(blend[:, middle - 1])) + scale))
+    level = np.log(scale / (np.abs(_known(blend[:, track.timing.middle - 1])) + scale))
     stacked = np.stack([*ratios, np.clip(level, -8, 0)], axis=1)
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
-def _recent(track: Track, surprise: Block, rows: Indices, index: Indices, level: Block) -> Block:
+def _recent(track: Track, rows: Indices, index: Indices, level: Block) -> Block:
     """Return the samples at ``index`` (windows, context_length) beside the level expected next."""
     pick = rows[:, None], index
     scale = track.scale[rows, index[:, -1]][:, None]
-    first = int(index.min(initial=track.values.shape[1]))
-    error_next = track.error(1, first)[rows[:, None], index - first]
-    surprised = surprise[rows[:, None], index - track.values.shape[1]]  # both have the same end
     channels: list[Block] = [
         _log_scale(_known((track.filled[pick] - level) / scale)),
-        _log_scale(_known(error_next / scale)),
+        _log_scale(_known(track.error_next[pick] / scale)),
         _log_scale(_known(track.error_middle[pick] / scale)),
-        _known(np.clip(surprised / scale, -CLIP, CLIP) / 3),  # brings three noise scales to one
+        # Three noise scales become one.
+        _known(np.clip(track.surprise[pick] / scale, -CLIP, CLIP) / 3),
         np.isnan(track.values[pick]).astype(np.float32),
     ]
     return np.stack(channels, axis=2, dtype=np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from forecaster.errors import ConfigError
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 
 MEDIAN = 0.5
 QUANTILE_LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
@@ -55,11 +55,6 @@ class ModelConfig:
     @property
     def timing(self) -> Timing:
         return Timing(self.step, self.prediction_length)
-
-    @property
-    def tail(self) -> int:
-        """Last samples that `anchors.follow` needs for a window at the newest origin."""
-        return max(self.timing.tail, self.context_length + self.timing.memory)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Forecaster:
     ) -> tuple[Windows, dict[str, Naive]]:
         """Return the windows and naive forecasts at the end of items of equal length."""
         values = np.stack([series.values for series in block]).astype(np.float32)
-        track = follow(values, self.model.timing, tail=self.model.tail)
+        track = follow(values, self.model.timing)
         rows = np.arange(len(block))
         origins = np.full(len(block), track.values.shape[1] - 1)
         windows = cut(track, rows, origins, self.model.context_length)

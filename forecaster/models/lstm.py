@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forecaster.features.anchors import ANCHOR_COUNT
+from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, RECENT_FEATURES
 from forecaster.models.config import MEDIAN, ModelConfig
 from forecaster.models.lstm_forward import LARGEST_LOG, LEAST_WEIGHT

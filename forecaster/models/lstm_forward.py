@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecaster.data.series import Block
-from forecaster.features.anchors import ANCHOR_COUNT
+from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import (
     CONTEXT_FEATURES,
     HORIZON_FEATURES,

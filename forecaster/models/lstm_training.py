@@ -187,12 +187,12 @@ def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelCon
     levels = torch.tensor(model.quantile_levels)
     losses = []
     for windows in data.calibration:
-        predicted = torch.from_numpy(_deviation(network, windows))
+        predicted = torch.from_numpy(network_deviation(network, windows))
         losses.append(float(pinball(predicted, torch.from_numpy(windows.deviation), levels)))
     return float(np.mean(losses))
 
 
-def _deviation(network: DeviationLSTM, windows: Windows) -> Block:
+def network_deviation(network: DeviationLSTM, windows: Windows) -> Block:
     """Return what a network says while it is fitted, on the device where it is."""
     network.eval()
     device = next(network.parameters()).device

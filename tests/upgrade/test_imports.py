@@ -16,7 +16,11 @@ from tests.upgrade.v0_1_0 import FIXTURES
 
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
 # What nobody outside the package can have used.
-GONE = {"scaler.planner": {"lead_time_s", "remembered"}}
+GONE = {
+    "forecaster.smoothing": {"CHUNK", "PRODUCT"},
+    "forecaster.windows": {"RHYTHM_SPANS"},
+    "scaler.planner": {"lead_time_s", "remembered"},
+}
 # `from forecaster import ...`, as the notebooks had it.
 FACADE = (
     *("Backtest", "Fitted", "Forecast", "Forecaster", "History", "ModelConfig", "Series"),

@@ -21,7 +21,7 @@ from forecaster.evaluation.splits import (
     prepare,
     track_of,
 )
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 from forecaster.models.config import ModelConfig, TrainConfig
 from tests.forecaster.traffic_samples import FIVE_MINUTES, MINUTE, NAN, service
 

@@ -1,4 +1,4 @@
-"""Anchors and their blend: weights, scale, bounds, and a tail that stands for the whole."""
+"""Anchors and their blend: weights, scale, bounds, and what they do not depend on."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 
 from forecaster.features import smoothing
-from forecaster.features.anchors import (
+from forecaster.features.anchors import LEAST_QPS, SCALE_FLOOR, follow
+from forecaster.features.timing import (
     ANCHOR_COUNT,
     DAY_PROFILES,
-    LEAST_QPS,
     LEVEL_SPANS,
-    SCALE_FLOOR,
     SCALED,
     SHAPED,
     WEEK_PROFILE,
     Timing,
-    follow,
 )
 from tests.forecaster.traffic_samples import (
     DAY_AHEAD,
@@ -103,9 +101,9 @@ def test_what_was_said_before_is_what_is_said_from_there(timing, days):
         ahead = track.anchors(rows, np.full(len(rows), origin))
         blend = track.blend(rows, np.full(len(rows), origin))
         for lead in (1, timing.middle, timing.prediction_length):
-            error = track.error(lead, origin)[:, lead]
-            expected = values[:, origin + lead] - blend[:, lead - 1]
-            np.testing.assert_allclose(error, expected, rtol=1e-4, atol=1e-4 * values[0].max())
+            count = values.shape[1] - origin - lead
+            said = track.blend_before(lead, count)[:, 0]
+            np.testing.assert_allclose(said, blend[:, lead - 1], rtol=1e-4)
             for k in range(ANCHOR_COUNT):
                 before = track.anchor_before(k, lead)[:, origin + lead]
                 np.testing.assert_allclose(before, ahead[:, lead - 1, k], rtol=1e-5)
@@ -161,7 +159,7 @@ def test_weights_are_the_errors_to_the_power_of_minus_six():
         errors.append((error[known] @ decay[known]) / decay[known].sum())
     expected = np.array(errors) ** -6
     np.testing.assert_allclose(track.weights[:, 0, -1], expected / expected.sum(), rtol=1e-2)
-    blend = np.abs(track.error(timing.middle, timing.middle))[0]
+    blend = np.abs(track.error_middle)[0, timing.middle :]
     scale = (blend @ decay) / decay.sum()
     assert track.scale[0, -1] == pytest.approx(scale, rel=1e-4)
 
@@ -234,37 +232,6 @@ def test_a_short_history_is_followed_as_far_as_it_goes(length):
     assert (track.scale > 0).all()
 
 
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_a_tail_stands_for_the_whole_at_the_newest_origin(timing, days):
-    days = max(days, (timing.tail + 2 * timing.day) / timing.day)
-    values = services(timing, days)
-    whole, tail = follow(values, timing), follow(values, timing, tail=timing.tail)
-    assert tail.values.shape[1] == timing.tail
-    assert tail.first + tail.values.shape[1] == values.shape[1]
-    rows, newest = np.arange(len(values)), np.full(len(values), values.shape[1] - 1)
-    one, other = whole.blend(rows, newest), tail.blend(rows, newest - tail.first)
-    known = [PLAIN, GAPPY, LATE, STEADY, SILENT, ENORMOUS]
-    scale = whole.scale[:, -1]
-    assert (np.abs(one - other)[known] <= 0.05 * scale[known, None]).all()
-    np.testing.assert_allclose(tail.scale[:, -1], scale, rtol=0.05)
-    np.testing.assert_allclose(tail.weights[:, :, -1], whole.weights[:, :, -1], atol=0.03)
-
-
-def test_a_tail_longer_than_the_history_is_the_whole():
-    values = services(FIVE_MINUTES, 3)
-    whole, tail = follow(values, FIVE_MINUTES), follow(values, FIVE_MINUTES, tail=10**6)
-    np.testing.assert_array_equal(whole.scale, tail.scale)
-    assert tail.first == 0
-
-
-def test_a_gap_at_the_start_of_the_tail_is_filled_from_before_it():
-    values = service(FIVE_MINUTES, 9)[None].copy()
-    start = values.shape[1] - FIVE_MINUTES.tail
-    values[0, start - 5 : start + 5] = NAN
-    track = follow(values, FIVE_MINUTES, tail=FIVE_MINUTES.tail)
-    np.testing.assert_allclose(track.filled[0, :5], values[0, start - 6])
-
-
 def test_whole_days_of_history_or_not_make_no_difference_to_the_shapes():
     """Nothing hangs on midnight or on where the history begins: a day is 24 hours back."""
     values = service(FIVE_MINUTES, 30)[None]
@@ -302,13 +269,6 @@ def test_shapes_are_smoothed_over_their_own_minutes():
     profile = DAY_PROFILES.index((5, 1.0))
     found = follow(values, HALF_HOUR).profiles[profile, 0, place]
     assert found == pytest.approx(yesterday.mean(), rel=1e-5)
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_the_shapes_of_a_tail_are_those_of_the_whole(timing, days):
-    values = services(timing, days)
-    whole, tail = follow(values, timing), follow(values, timing, tail=timing.day // 2)
-    np.testing.assert_allclose(tail.profiles, whole.profiles[:, :, tail.first :], rtol=1e-6)
 
 
 def test_where_the_shape_is_what_it_was_the_level_stays_what_it_was():

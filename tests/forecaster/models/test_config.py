@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from forecaster.errors import ConfigError
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 from forecaster.models.config import MEDIAN, QUANTILE_LEVELS, ModelConfig, TrainConfig
 
 NAN = float("nan")
@@ -91,17 +91,6 @@ def test_a_training_that_cannot_be_is_refused(changes, words):
 def test_what_lies_on_the_edge_is_allowed(changes):
     config = TrainConfig(**changes)
     assert {name: getattr(config, name) for name in changes} == changes
-
-
-@pytest.mark.parametrize(
-    ("context_length", "expected"),
-    [
-        pytest.param(60, 4 * 360 + 15, id="what the anchors need"),
-        pytest.param(10_000, 10_000 + 360, id="a long context, its first sample settled"),
-    ],
-)
-def test_a_tail_holds_the_context(context_length, expected):
-    assert ModelConfig(context_length=context_length).tail == expected
 
 
 def test_a_config_is_a_value():

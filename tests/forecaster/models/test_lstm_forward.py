@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from forecaster import load_forecaster, read_history
 from forecaster.data.series import History
 from forecaster.data.synthetic import generate_history
-from forecaster.features.anchors import ANCHOR_COUNT, follow
+from forecaster.features.anchors import follow
+from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import (
     CONTEXT_FEATURES,
     HORIZON_FEATURES,

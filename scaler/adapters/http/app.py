@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Lifespan
@@ -107,14 +108,17 @@ def _close(long_poll: LongPoll, stream: EventStream) -> None:
     stream.close()
 
 
-def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]]) -> None:
+def add_page(
+    app: FastAPI, load: Callable[[], tuple[bytes, Mapping[str, tuple[str, bytes]]]]
+) -> None:
     """Serve the page at ``/`` and its files at ``/assets/{name}``.
 
     Args:
         app: of `create_app`.
-        html: of the page; it may load nothing but what is served here.
-        assets: content type and content of each file, by name.
+        load: is called once, when first asked; returns the page, which may load nothing but what
+            is served here, and by name the content type and content of each of its files.
     """
+    loaded = cache(load)
     headers = {
         **NO_SNIFFING,
         "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -123,10 +127,12 @@ def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]])
     }
 
     async def page(_: Request) -> Response:
+        html, _files = await run_in_threadpool(loaded)
         return Response(html, headers=headers, media_type="text/html")
 
     async def asset(request: Request) -> Response:
-        found = assets.get(request.path_params["name"])
+        _html, files = await run_in_threadpool(loaded)
+        found = files.get(request.path_params["name"])
         if found is None:
             return Response(status_code=404)
         cached = {**NO_SNIFFING, "cache-control": "max-age=3600"}

@@ -14,6 +14,7 @@ PARTS = {
     "unseen": "accuracy",
     "speed": "speed",
     "replay": "replay",
+    "agreement": "agreement",
     "promotion": "promotion",
     "replay_speed": "promotion",
     "shedding": "shedding",
@@ -23,7 +24,7 @@ PARTS = {
     "soak": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "replay"}
+WITH_TRACES = {"accuracy", "agreement", "replay"}
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
 def _warn_of_seen(forecaster: Forecaster, history: History, start: datetime) -> None:
     """Say so when origins lie in time that fitting or calibration has seen."""
-    until = {item: forecaster.service(item).trained_until for item in history.item_ids}
+    until = {item: forecaster.item_model(item).trained_until for item in history.item_ids}
     seen = [item for item, moment in until.items() if moment is not None and start < moment]
     if seen:
         print(

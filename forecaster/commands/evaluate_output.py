@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.plots.labels import name_of
 from forecaster.plots.scores import ranked
-from forecaster.plots.words import name_of
 from forecaster.report.document import hardest_first
 from forecaster.report.findings import extent, high_levels, number, sentences, verdict
 

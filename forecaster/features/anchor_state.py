@@ -1,9 +1,9 @@
-"""The anchors of many items, carried from sample to sample as arrays over the items.
+"""The anchors of many items as arrays that are updated with each sample.
 
-A state is what `anchors.follow` has come to, without the samples that it rests on: the means with
-what they go on from, and the last columns of the track. A new sample costs O(1) per item, and the
-windows cut from the state are those of the whole history. What still reaches back is asked for: the
-samples of the week before, by `offsets`.
+A state is the end of an `anchors.build_track`: the running averages and the last columns. A new
+sample costs O(1) per item, and windows cut from the state are equal, to the last bit, to those cut
+from the whole history. The state holds no history: an update and a window are given the few older
+samples that they need, at `shape_offsets` and at `windows.earlier_offsets`.
 """
 
 from __future__ import annotations
@@ -27,36 +27,31 @@ from forecaster.features.anchors import (
 from forecaster.features.smoothing import Average
 from forecaster.features.timing import PROFILE_DAYS, Timing
 from forecaster.features.track import Indices, Track
-from forecaster.features.windows import Beyond, Windows, cut, earlier_offsets
+from forecaster.features.windows import Beyond, Windows, cut_windows
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-_TOTAL, _WEIGHT = "total: ", "weight: "  # before the names of means, among `AnchorState.arrays`
+_TOTAL, _WEIGHT = "total: ", "weight: "  # prefixes of averages in `AnchorState.arrays`
 
 
 def shape_offsets(timing: Timing) -> Indices:
-    """Return where the samples lie that a new sample's profiles rest on, oldest first.
+    """Return the places of the samples that a new sample's profiles need, oldest first.
 
-    They count from the new sample, and are below 0 or 0.
+    They are relative to the new sample, and not after it.
     """
     ahead = timing.prediction_length + timing.reach
     return np.asarray(ahead - timing.day * np.arange(PROFILE_DAYS, 0, -1))
 
 
-def offsets(timing: Timing) -> Indices:
-    """Return where all samples lie that a state must be given, counted from the new sample."""
-    return np.concatenate([shape_offsets(timing), earlier_offsets(timing).ravel()])
-
-
 @dataclass(frozen=True, eq=False)
 class AnchorState:
-    """What was followed of a block of items, up to the newest sample of each.
+    """The state of a block of items after the newest sample of each.
 
     Attributes:
-        context_length: samples of the recent past that windows show.
+        context_length: number of recent samples in a window.
         track: its last columns.
-        raw: the end of `anchors.raw_shapes`.
-        averages: what its means go on from.
-        age: samples that each item has had, up to ``context_length``, ``(items,)``.
+        raw: the last columns of `anchors.raw_shapes`.
+        averages: the running averages.
+        age: number of samples of each item so far, at most ``context_length``, ``(items,)``.
     """
 
     context_length: int
@@ -67,15 +62,15 @@ class AnchorState:
 
     @classmethod
     def of(cls, values: Block, timing: Timing, context_length: int) -> AnchorState:
-        """Return the state after a history, ``(items, time)``: items start and end together."""
+        """Return the state after a history, ``(items, time)``; items start and end together."""
         items, length = values.shape
         averages = Averages(items)
         kept = kept_lengths(timing, context_length)
         raw = raw_shapes(values, timing)
         track = extend(Track.unknown(items, timing, kept), averages, raw, values).last(kept)
         age = np.full(items, min(length, context_length))
-        raw = raw[:, :, raw.shape[2] - 2 * timing.reach :]
-        return cls(context_length, _compact(track), raw.copy(), averages, age)
+        raw = raw[:, :, raw.shape[2] - 2 * timing.reach :].copy()
+        return cls(context_length, _copied(track), raw, averages, age)
 
     def __len__(self) -> int:
         return len(self.age)
@@ -85,31 +80,34 @@ class AnchorState:
         return self.track.timing
 
     def after(self, samples: Block, week: Block) -> AnchorState:
-        """Return the state after one more sample of each item, ``(items,)``, NaN where missing.
+        """Return the state after more samples, ``(items, time)`` QPS, NaN where missing.
 
-        ``week`` are the samples at `shape_offsets` from them, ``(items, PROFILE_DAYS)``.
+        ``week`` has the samples at `shape_offsets` from each, ``(items, time, PROFILE_DAYS)``.
         """
-        days = [week[:, day, None] for day in range(PROFILE_DAYS)]
+        count = samples.shape[1]
+        days = [week[:, :, day] for day in range(PROFILE_DAYS)]
         shapes = [smoothing.smoothed(days, gain) for gain in RAW_GAINS]
         raw = np.concatenate([self.raw, np.stack([*shapes, days[0]])], axis=2, dtype=np.float32)
         averages = Averages(len(self), dict(self.averages.kept))
-        longer = extend(self.track, averages, raw, samples[:, None].astype(np.float32))
+        longer = extend(self.track, averages, raw, samples)
         track = longer.last(kept_lengths(self.timing, self.context_length))
-        age = np.minimum(self.age + 1, self.context_length)
-        return AnchorState(self.context_length, track, raw[:, :, 1:], averages, age)
+        age = np.minimum(self.age + count, self.context_length)
+        if count > 1:  # the arrays that they were cut from are many times as long
+            track = _copied(track)
+        return AnchorState(self.context_length, track, raw[:, :, count:].copy(), averages, age)
 
     def windows(self, earlier: Block) -> Windows:
         """Return each item's window at its newest sample.
 
-        ``earlier`` are the samples at `windows.earlier_offsets`, ``(items, days, time)``.
+        ``earlier`` has the samples at `windows.earlier_offsets`, ``(items, days, time)``.
         """
         rows = np.arange(len(self))
-        newest = self.track.values.shape[1] - 1
+        newest = np.full(len(self), self.track.values.shape[1] - 1)
         beyond = Beyond(newest + 1 - self.age, earlier)
-        return cut(self.track, rows, np.full(len(self), newest), self.context_length, beyond)
+        return cut_windows(self.track, rows, newest, self.context_length, beyond)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return all of it by name; `from_arrays` takes it back."""
+        """Return the state as arrays by name; see `from_arrays`."""
         kept = self.averages.kept
         return {
             **self.track.arrays(),
@@ -121,7 +119,11 @@ class AnchorState:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, timing: Timing, context_length: int) -> AnchorState:
-        """Raises KeyError or ValueError where the arrays are not those of such a state."""
+        """Return the state with these arrays.
+
+        Raises:
+            KeyError, ValueError: they do not fit ``timing`` and ``context_length``.
+        """
         unknown = np.full((len(arrays["age"]), 1), np.nan, dtype=np.float32)
         empty = cls.of(unknown, timing, context_length)
         for name, array in empty.arrays().items():
@@ -137,16 +139,6 @@ class AnchorState:
         taken = {name: array.take(rows, _items(array)) for name, array in self.arrays().items()}
         return self._with(taken)
 
-    def put(self, rows: Indices, others: AnchorState) -> AnchorState:
-        """Return the state in which the items at ``rows`` are those of ``others``."""
-        theirs, put = others.arrays(), {}
-        for name, array in self.arrays().items():
-            put[name] = array.copy()
-            np.moveaxis(put[name], _items(array), 0)[rows] = np.moveaxis(
-                theirs[name], _items(array), 0
-            )
-        return self._with(put)
-
     @staticmethod
     def join(parts: Sequence[AnchorState]) -> AnchorState:
         """Return the state of the items of all parts, in order."""
@@ -158,9 +150,9 @@ class AnchorState:
         return parts[0]._with(joined)
 
     def _with(self, arrays: Arrays) -> AnchorState:
-        means = self.averages.kept
         kept = {
-            name: Average(arrays[f"{_TOTAL}{name}"], arrays[f"{_WEIGHT}{name}"]) for name in means
+            name: Average(arrays[f"{_TOTAL}{name}"], arrays[f"{_WEIGHT}{name}"])
+            for name in self.averages.kept
         }
         track = Track(self.timing, **{name: arrays[name] for name in self.track.arrays()})
         averages = Averages(len(arrays["age"]), kept)
@@ -168,7 +160,7 @@ class AnchorState:
 
 
 def kept_lengths(timing: Timing, context_length: int) -> dict[str, int]:
-    """Return how many of the last samples of each field a state keeps."""
+    """Return how many of the last samples of each field a state has."""
     shown = dict.fromkeys(("values", "filled", "error_middle", "error_next"), context_length)
     shown |= dict.fromkeys(("floor", "scale", "lively", "gains", "shifts", "weights"), 1)
     shown["surprise"] = max(context_length, timing.hour)
@@ -177,11 +169,11 @@ def kept_lengths(timing: Timing, context_length: int) -> dict[str, int]:
 
 
 def _items(array: npt.NDArray[Any]) -> int:
-    """Return the axis of the items: before that of time or slots."""
+    """Return the axis of the items, which is before that of time or slots."""
     return max(array.ndim - 2, 0)
 
 
-def _compact(track: Track) -> Track:
-    """Return the track without the longer arrays that it was cut from."""
+def _copied(track: Track) -> Track:
+    """Return the track without references to the longer arrays that it was cut from."""
     copies: dict[str, Any] = {name: array.copy() for name, array in track.arrays().items()}
     return Track(track.timing, **copies)

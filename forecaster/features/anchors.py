@@ -1,14 +1,14 @@
-"""Anchors: what simple smoothing expects next, which of it to believe, and how wrong it is.
+"""Anchors: exponential-smoothing forecasts, their blend by recent error, and its noise scale.
 
-The model does not predict requests per second. It predicts the *deviation* from a blend of
-exponential-smoothing forecasts in units of that blend's own recent error, as in ES-RNN (Smyl, 2020,
-International Journal of Forecasting 36(1)). Everything here is causal: a value at sample ``t``
-depends on samples up to ``t`` alone, and costs O(1) per new sample. So a track can be extended:
-sample by sample or all at once, the numbers are the same.
+The models do not predict requests per second. They predict the *deviation* from the blend of the
+anchors, in units of the blend's recent error, as in ES-RNN (Smyl, 2020, International Journal of
+Forecasting 36(1)). All values are causal: a value at sample ``t`` depends on samples up to ``t``
+only, and costs O(1) per new sample. A track can be extended, sample by sample or by many at once;
+the numbers are the same.
 
-How far back it looks: profiles rest on one week; every error average forgets by 1/e in six hours,
-or in two forecasts where that is longer (`Timing.memory`); the mean that floors rest on, and the
-slowest rhythm, forget by 1/e in a day.
+How far back a value depends on samples: profiles use one week; averages of errors forget by 1/e in
+six hours, or in two forecasts where that is longer (`Timing.memory`); the mean behind the floors
+and the slowest rhythm forget by 1/e in a day.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from forecaster.features.timing import (
 )
 from forecaster.features.track import Track
 
-# Ratios of levels are taken after adding this share of the day's mean to both: a night without
-# requests must not turn into a factor of a million in the morning.
+# This share of the day's mean is added to both levels of a ratio: a night without requests must not
+# become a factor of a million in the morning.
 RATIO_FLOOR = 0.02
-# The noise scale never falls below this share of the day's mean: a constant series has no error.
+# Lower bound of the noise scale as a share of the day's mean: a constant series has no error.
 SCALE_FLOOR = 1e-3
-# QPS too small for any service (a request in thirty years); it only keeps 0 / 0 apart.
-LEAST_QPS = np.float32(1e-9)
-# A surprise beyond this many noise scales counts as this many: a flash crowd would stay in every
-# rhythm for days.
+# A rate below that of any service (one request in thirty years); it avoids 0 / 0.
+MIN_QPS = np.float32(1e-9)
+# Surprises are clipped to this many noise scales, as a flash crowd would otherwise affect all
+# rhythms for days.
 CLIP = 10.0
-# What profiles are smoothed from: one shape per gain, and the week before.
+# Profiles are smoothed over minutes from these: one shape per gain, and the week before.
 RAW_GAINS = tuple(dict.fromkeys(gain for _, gain in DAY_PROFILES))
 RAW_SHAPES = len(RAW_GAINS) + 1
 _RAW_OF_PROFILE = (*(RAW_GAINS.index(gain) for _, gain in DAY_PROFILES), len(RAW_GAINS))
@@ -52,7 +52,7 @@ _RAW_OF_PROFILE = (*(RAW_GAINS.index(gain) for _, gain in DAY_PROFILES), len(RAW
 
 @dataclass(eq=False)
 class Averages:
-    """Every mean that goes on from sample to sample, by name; ``(items,)`` or with slots."""
+    """The running averages of a block of items by name: one per item, or one per slot."""
 
     items: int
     kept: dict[str, Average] = field(default_factory=dict)
@@ -70,8 +70,8 @@ class Averages:
         return mean
 
 
-def follow(values: npt.ArrayLike, timing: Timing) -> Track:
-    """Return the track of a block of items, ``(items, time)`` QPS with NaN where missing.
+def build_track(values: npt.ArrayLike, timing: Timing) -> Track:
+    """Return the track of a block of items, ``(items, time)`` QPS, NaN where missing.
 
     Items start and end together.
     """
@@ -82,16 +82,16 @@ def follow(values: npt.ArrayLike, timing: Timing) -> Track:
 
 
 def looked_back_at(timing: Timing) -> dict[str, int]:
-    """Return how many of the last samples of each field `extend` looks at."""
+    """Return how many of the last samples of each field `extend` needs."""
     lead = timing.middle
     lines = {"filled": lead, "gains": lead, "shifts": lead, "weights": lead}
     return {f.name: 0 for f in fields(Track)} | lines | {"values": timing.hour - 1}
 
 
 def raw_shapes(values: Block, timing: Timing) -> Block:
-    """Return what profiles are smoothed from, ``(RAW_SHAPES, items, 2 * reach + time)``.
+    """Return the shapes behind the profiles, ``(RAW_SHAPES, items, 2 * reach + time)``.
 
-    It ends ``prediction_length + reach`` after the newest sample: all that its profiles rest on.
+    They end ``prediction_length + reach`` after the newest sample.
     """
     before, after = timing.reach, timing.prediction_length + timing.reach
     reaching = np.pad(values, ((0, 0), (before, after)), constant_values=np.nan)
@@ -106,14 +106,14 @@ def extend(track: Track, averages: Averages, raw: Block, values: Block) -> Track
     """Return the track with columns for the new samples ``values``, ``(items, time)``.
 
     Args:
-        track: what was before, at least as long as `looked_back_at` says.
-        averages: what its means go on from; they go on.
-        raw: of `raw_shapes`, its last ``2 * reach + time`` columns.
+        track: of the samples before, at least as long as `looked_back_at`.
+        averages: after the samples before; they are updated.
+        raw: the last ``2 * reach + time`` columns of `raw_shapes`.
         values: the new samples.
     """
     timing, count = track.timing, values.shape[1]
     daily = averages.mean("daily", values, timing.day)
-    floor = np.fmax(SCALE_FLOOR * daily, LEAST_QPS)
+    floor = np.fmax(SCALE_FLOOR * daily, MIN_QPS)
     longer = replace(
         track,
         values=np.concatenate([track.values, values], axis=1),
@@ -124,7 +124,7 @@ def extend(track: Track, averages: Averages, raw: Block, values: Block) -> Track
     longer = replace(longer, gains=gains, shifts=shifts)
     weights, middle = _weights(longer, averages, floor, values)
     longer = replace(longer, weights=_joined(track.weights, weights))
-    error_middle = values - _sum_of(longer.weights, timing.middle, middle)
+    error_middle = values - _weighted(longer.weights, timing.middle, middle)
     size = np.abs(error_middle)
     scale = np.fmax(averages.mean("scale", size, timing.memory), floor)
     surprise = _surprise(longer.values, scale, timing)
@@ -132,14 +132,9 @@ def extend(track: Track, averages: Averages, raw: Block, values: Block) -> Track
         "floor": floor,
         "scale": scale,
         "error_middle": error_middle,
-        "error_next": values - longer.blend_before(1, count),
+        "error_next": values - longer.past_blend(1, count),
         "surprise": surprise,
-        "rhythms": np.stack(
-            [
-                averages.slot_mean(f"rhythm {i}", surprise, period, span)
-                for i, (period, (_, span)) in enumerate(zip(timing.periods, RHYTHMS, strict=True))
-            ]
-        ),
+        "rhythms": _rhythms(averages, surprise, timing),
         "lively": np.stack(
             [averages.mean(f"lively {i}", size, span) for i, span in enumerate(timing.lively)]
         ),
@@ -161,7 +156,7 @@ def _room(before: Block, count: int) -> tuple[Block, Block]:
 
 
 def _filled(before: Block, values: Block) -> Block:
-    """Return the samples with the last known value in every gap."""
+    """Return the samples with the last known value in gaps."""
     whole, new = _room(before, values.shape[1])
     new[:] = values
     gaps = ~np.isfinite(values).all(axis=1)
@@ -171,7 +166,7 @@ def _filled(before: Block, values: Block) -> Block:
 
 
 def _profiles(track: Track, raw: Block, count: int) -> Block:
-    """Return the shapes of the day and of last week, ``prediction_length`` past the end."""
+    """Return the daily and weekly profiles, up to ``prediction_length`` after the newest sample."""
     whole, new = _room(track.profiles, count)
     reach = track.timing.reach
     for profile, width in enumerate(track.timing.half_widths):
@@ -182,14 +177,14 @@ def _profiles(track: Track, raw: Block, count: int) -> Block:
 
 
 def _lines(track: Track, averages: Averages, daily: Block, values: Block) -> tuple[Block, Block]:
-    """Return every anchor's gain and shift, with those at the new samples."""
+    """Return every anchor's gain and shift, up to the newest sample."""
     count, ahead = values.shape[1], track.timing.prediction_length
     filled = track.filled[:, -count:]
     shapes = track.profiles[:, :, -count - ahead : -ahead]
     if (missing := np.isnan(values)).any():
-        # A level and what was expected of it must rest on the same samples.
+        # A level and the level of its profile must be based on the same samples.
         shapes = np.where(missing, smoothing.NAN, shapes)
-    floor = RATIO_FLOOR * daily + LEAST_QPS
+    floor = RATIO_FLOOR * daily + MIN_QPS
     levels = {span: averages.mean(f"level {span}", values, span) for span in (3, 10, 30)}
     levels[0] = filled
     raised = {span: level + floor for span, level in levels.items()}
@@ -212,45 +207,55 @@ def _lines(track: Track, averages: Averages, daily: Block, values: Block) -> tup
 def _weights(
     track: Track, averages: Averages, floor: Block, values: Block
 ) -> tuple[Block, list[Block]]:
-    """Return the blend's weights by recent error, and what each anchor had said, per anchor.
+    """Return the blend's weights by recent error, and the anchors' forecasts for the new samples.
 
-    The weights, ``(anchors, items, time)``, are as error ** -6 and sum to 1. What was said is about
-    each new sample, at the middle horizon.
+    The weights, ``(anchors, items, time)``, are proportional to error ** -6 and sum to 1. The
+    forecasts, one array per anchor, were made at the middle horizon.
     """
     lead, memory, count = track.timing.middle, track.timing.memory, values.shape[1]
-    said = [track.before(k, lead, count) for k in range(ANCHOR_COUNT)]
+    forecasts = [track.past_forecasts(k, lead, count) for k in range(ANCHOR_COUNT)]
     errors = np.empty((ANCHOR_COUNT, *values.shape), dtype=np.float32)
     for k in range(ANCHOR_COUNT):
-        error = np.abs(values - said[k])
+        error = np.abs(values - forecasts[k])
         np.fmin(averages.mean(f"error {k}", error, memory), np.inf, out=errors[k])
-    # Before anything is known, the last value leads.
+    # Before any error is known, the last value (anchor 0) has all the weight.
     np.minimum(errors[0], np.finfo(np.float32).max, out=errors[0])
-    best = np.fmax(errors.min(axis=0), floor)  # below the floor all are equally good
-    weights = errors  # from here on, in place and one by one: they stay in the cache
+    best = np.fmax(errors.min(axis=0), floor)  # errors below the floor are equally good
+    weights = errors  # computed in place and one by one, so that they stay in the cache
     total = np.zeros_like(best)
     for weight in weights:
         np.maximum(weight, best, out=weight)
         np.divide(best, weight, out=weight)
         cube = weight * weight * weight
-        np.multiply(cube, cube, out=weight)  # the sixth power, at a tenth of its price
+        np.multiply(cube, cube, out=weight)  # the sixth power, ten times as fast as np.power
         total += weight
     weights /= total
-    return weights, said
+    return weights, forecasts
 
 
-def _sum_of(weights: Block, lead: int, said: list[Block]) -> Block:
-    """Return the blend of what was said, by the weights of ``lead`` samples before."""
-    count = said[0].shape[1]
-    total = np.zeros_like(said[0])
-    for k, one in enumerate(said):
+def _weighted(weights: Block, lead: int, forecasts: list[Block]) -> Block:
+    """Return the blend of forecasts made ``lead`` ahead, by the weights at that time."""
+    count = forecasts[0].shape[1]
+    total = np.zeros_like(forecasts[0])
+    for k, one in enumerate(forecasts):
         total += weights[k, :, weights.shape[2] - count - lead : weights.shape[2] - lead] * one
     return total
 
 
 def _surprise(values: Block, scale: Block, timing: Timing) -> Block:
-    """Return how far each new sample lay from the mean of its last hour, clipped."""
+    """Return the difference of each new sample from the mean of its trailing hour, clipped."""
     count, hour = scale.shape[1], timing.hour
     window = values[:, values.shape[1] - count - hour + 1 :]
     surprise = (window - smoothing.trailing_mean(window, hour))[:, hour - 1 :]
     most = CLIP * scale
     return np.asarray(np.clip(surprise, -most, most))
+
+
+def _rhythms(averages: Averages, surprise: Block, timing: Timing) -> Block:
+    """Return the mean of the earlier surprises in each new sample's slot of every rhythm."""
+    rhythms = enumerate(zip(timing.periods, RHYTHMS, strict=True))
+    means = [
+        averages.slot_mean(f"rhythm {i}", surprise, period, span)
+        for i, (period, (_, span)) in rhythms
+    ]
+    return np.stack(means)

@@ -1,9 +1,8 @@
-"""Causal filters over regular samples; every one treats NaN as unknown, never as zero.
+"""Causal filters over regular samples; NaN is an unknown sample, never zero.
 
 Axes: ``values`` is ``(..., time)`` in float32; each function keeps the shape. Spans and widths are
-counted in samples. A row's result does not depend on the other rows, nor on what comes later, to
-the last bit: recursions run sample by sample in float64, so that they can also go on from where
-they stopped; see `Average`.
+numbers of samples. The result of a row does not depend on the other rows or on later samples, to
+the last bit. Recursions run over single samples in float64 and can be continued; see `Average`.
 """
 
 from __future__ import annotations
@@ -19,34 +18,34 @@ from scipy.signal import lfilter
 from forecaster.data.series import Block, FloatArray
 
 NAN = np.float32(np.nan)
-# An average whose samples weigh less, 69 spans back, is lost: their products would leave float32.
-LEAST_WEIGHT = 1e-30
-# So few samples cost less one by one than a filter costs to set up.
+# An average becomes unknown when its samples weigh less (they are 69 spans old).
+MIN_WEIGHT = 1e-30
+# For at most this many samples a loop is faster than setting up a filter.
 FEW = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Average:
-    """What an exponentially weighted mean goes on from: decayed sums of samples and of weights."""
+    """A running exponentially weighted mean: the decayed sums of samples and of weights."""
 
     total: FloatArray
     weight: FloatArray
 
     @classmethod
     def empty(cls, *shape: int) -> Average:
-        """Return the sums before any sample."""
+        """Return the average before any sample."""
         return cls(np.zeros(shape), np.zeros(shape))
 
     @property
     def mean(self) -> Block:
-        """Return the mean so far; NaN where nothing is known."""
+        """The mean so far; NaN where no sample is known."""
         return _ratio(self.total, self.weight)
 
 
 def ewma(values: Block, span: float) -> Block:
     """Return the exponentially weighted mean of the known samples up to and including each one.
 
-    A sample that is ``span`` samples old weighs 1/e; NaN before the first known sample.
+    A sample that is ``span`` samples old weighs 1/e. The mean is NaN before the first known sample.
 
     >>> ewma(np.float32([1, np.nan, 1]), 2.0).tolist()
     [1.0, 1.0, 1.0]
@@ -55,7 +54,7 @@ def ewma(values: Block, span: float) -> Block:
 
 
 def ewma_from(before: Average, values: Block, span: float) -> tuple[Block, Average]:
-    """Return the `ewma` of samples that follow on others, and what it goes on from.
+    """Return the `ewma` of samples that continue an average, and the average after them.
 
     >>> first, kept = ewma_from(Average.empty(), np.float32([1, 2]), 2.0)
     >>> ewma_from(kept, np.float32([3]), 2.0)[0] == ewma(np.float32([1, 2, 3]), 2.0)[2:]
@@ -66,7 +65,7 @@ def ewma_from(before: Average, values: Block, span: float) -> tuple[Block, Avera
     known = np.isfinite(values)
     is_new = not before.weight.any()
     start = int(known.argmax(axis=-1).min()) if is_new and not known[..., 0].any() else 0
-    if start:  # what no row knows at the beginning costs nothing
+    if start:  # skips the beginning where no row has a known sample
         mean = np.full_like(values, NAN)
         mean[..., start:], after = ewma_from(before, values[..., start:], span)
         return mean, after
@@ -97,12 +96,12 @@ def _decayed(last: FloatArray, values: npt.NDArray[Any], span: float) -> FloatAr
 
 def _ratio(total: FloatArray, weight: FloatArray) -> Block:
     mean = np.full(total.shape, np.nan)
-    np.divide(total, weight, out=mean, where=weight > LEAST_WEIGHT)
+    np.divide(total, weight, out=mean, where=weight > MIN_WEIGHT)
     return mean.astype(np.float32)
 
 
 def forward_fill(values: Block) -> Block:
-    """Return each sample or, where it is NaN, the last known one before it.
+    """Return each sample or, where it is NaN, the last known sample before it.
 
     >>> forward_fill(np.float32([np.nan, 2.0, np.nan])).tolist()
     [nan, 2.0, 2.0]
@@ -115,7 +114,7 @@ def forward_fill(values: Block) -> Block:
 
 
 def lagged(values: Block, count: int) -> Block:
-    """Return the samples ``count`` steps later; NaN before the first.
+    """Return the samples delayed by ``count`` steps; NaN at the start.
 
     >>> lagged(np.float32([1.0, 2.0, 3.0, 4.0]), 2).tolist()
     [nan, nan, 1.0, 2.0]
@@ -144,8 +143,8 @@ def trailing_mean(values: Block, width: int) -> Block:
 def _trailing_sum(values: Block, width: int) -> Block:
     """Return the sum of the last ``width`` samples, from sums of 1, 2, 4, 8 ... samples.
 
-    Unlike a running total it keeps no trace of samples that have left: a large service's peak
-    would drown the small numbers after it.
+    Unlike a running total, it keeps no rounding error of samples that have left the window: after a
+    large peak, small numbers would be lost.
     """
     length = values.shape[-1]
     total = np.zeros_like(values)
@@ -163,9 +162,9 @@ def _trailing_sum(values: Block, width: int) -> Block:
 
 
 def centred_mean(values: Block, half_width: int) -> Block:
-    """Return the mean of the known samples at most ``half_width`` away: not causal by itself.
+    """Return the mean of the known samples at most ``half_width`` away.
 
-    It is for profiles, whose samples all stem from earlier days.
+    It is not causal. It is meant for profiles, whose samples all come from earlier days.
 
     >>> centred_mean(np.float32([1.0, 3.0, 8.0]), 1).tolist()
     [2.0, 4.0, 5.5]
@@ -182,7 +181,7 @@ def smoothed(samples: Sequence[Block], gain: float) -> Block:
 
     Each known sample weighs ``1 - gain`` of the known one after it; ``gain=1`` takes the last
     known one. NaN where none is known.
-    Source: simple exponential smoothing (Brown, 1956), but no sample stands for all before it.
+    Source: simple exponential smoothing (Brown, 1956), over a finite number of samples.
 
     >>> smoothed([np.float32([3.0]), np.float32([np.nan]), np.float32([9.0])], 0.5).tolist()
     [7.0]
@@ -220,8 +219,7 @@ def periodic_profile(values: Block, period: int, gain: float, periods: int) -> B
 def periodic_mean(values: Block, period: int, span: float) -> Block:
     """Return, for each sample, the `ewma` over earlier periods of the samples in its slot.
 
-    ``span`` counts periods. It is `periodic_profile` for many short periods: what has been seen
-    only a few times is a plain mean, and none weighs more than its age allows.
+    ``span`` is a number of periods.
 
     >>> periodic_mean(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 1e9).tolist()
     [nan, nan, 1.0, 2.0, 2.0, 3.0]
@@ -230,9 +228,9 @@ def periodic_mean(values: Block, period: int, span: float) -> Block:
 
 
 def periodic_mean_from(before: Average, values: Block, span: float) -> tuple[Block, Average]:
-    """Return the `periodic_mean` of samples that follow on others, and what it goes on from.
+    """Return the `periodic_mean` of samples that continue averages, and the averages after them.
 
-    ``before`` holds one average per slot, ``(..., period)``, the slot of the first sample first.
+    ``before`` has one average per slot, ``(..., period)``; the first is that of the first sample.
     """
     period, length = before.total.shape[-1], values.shape[-1]
     count, rest = divmod(length, period)

@@ -1,4 +1,4 @@
-"""The anchors, and the spans that follow from the step of the samples and the forecast's length."""
+"""The anchors there are, and the numbers of samples that follow from step and forecast length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RHYTHMS = ((60, 12), (60, 24), (15, 24))
 
 @dataclass(frozen=True)
 class Timing:
-    """The spans that follow from the step of the samples and the length of the forecast."""
+    """Numbers of samples that follow from the step and the length of the forecast."""
 
     step: timedelta
     prediction_length: int
@@ -34,7 +34,7 @@ class Timing:
         if not 1 <= self.prediction_length <= self.day:
             raise ValueError(
                 f"prediction_length is {self.prediction_length}, but it must be at least 1 and at "
-                f"most a day ({self.day} steps of {self.step}), whose shape it rests on"
+                f"most a day ({self.day} steps of {self.step}), as forecasts use the daily profile"
             )
 
     @property
@@ -42,17 +42,17 @@ class Timing:
         return steps_per(DAY, self.step)
 
     def samples(self, minutes: float) -> int:
-        """Return how many steps the minutes are, rounded; 0 when under half a step."""
+        """Return the minutes as a number of steps, rounded; 0 if less than half a step."""
         return round(minutes * 60 / self.step.total_seconds())
 
     @property
     def hour(self) -> int:
-        """Samples in the hour whose mean is "now"; at least 4."""
+        """Samples of the trailing hour whose mean is the current level; at least 4."""
         return max(self.samples(60), 4)
 
     @property
     def middle(self) -> int:
-        """The horizon at which anchors are judged: half of the forecast."""
+        """The step ahead at which the errors of anchors are measured: half of the forecast."""
         return max(self.prediction_length // 2, 1)
 
     @property
@@ -62,7 +62,7 @@ class Timing:
 
     @property
     def warm_up(self) -> int:
-        """Samples before the first origin with a day's shape behind it."""
+        """Samples needed before the first origin, which has a daily profile and recent errors."""
         return self.day + self.memory
 
     @property

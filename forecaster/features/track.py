@@ -1,8 +1,8 @@
 """A block of items with their anchors and the anchors' blend at every sample.
 
 Axes: ``(items, time)``; with anchors ``(anchors, items, time)``. ``t`` is the origin: the last
-sample that has been seen. An anchor's forecast for ``h`` steps after it is the straight line
-``gain[t] * profile[t + h] + shift[t]``, not below 0.
+sample that a forecast is based on. An anchor's forecast for ``h`` steps after it is
+``gain[t] * profile[t + h] + shift[t]``, but at least 0.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """What every anchor says at every sample, and how wrong it has been.
+    """The anchors' forecasts from every sample, their blend, and its errors.
 
-    All fields end at the newest sample; what a forecast from it does not look at may be cut away
-    before, in each field by itself.
+    All fields end at the newest sample. Each may be shortened at its beginning to what the forecast
+    from that sample needs.
 
     Attributes:
         values: as recorded, NaN where missing.
-        filled: the last known value in every gap, NaN before any.
+        filled: the same with the last known value in gaps; NaN before the first known sample.
         profiles: ``(profiles, items, time)``; reaches ``prediction_length`` past the newest sample.
-        gains: of the shaped anchors alone.
+        gains: of the scaled and shifted anchors.
         shifts: of all anchors.
-        weights: of each anchor in the blend.
-        floor: the least noise scale.
-        scale: the noise scale: the mean absolute error of the blend at the middle horizon.
+        weights: of the anchors in the blend.
+        floor: lower bound of the noise scale.
+        scale: the noise scale, the mean absolute error of the blend at the middle horizon.
         error_middle: that error itself, with its sign; NaN where unknown.
         error_next: the error of the blend one step ahead.
-        surprise: how far each sample lay from the mean of its last hour, in QPS.
-        rhythms: the mean of earlier surprises in the sample's slot, ``(rhythms, items, time)``.
-        lively: mean size of ``error_middle``, over a short and a long span, ``(2, items, time)``.
+        surprise: difference of each sample from the mean of its trailing hour, clipped.
+        rhythms: mean of the earlier surprises in each sample's slot, ``(rhythms, items, time)``.
+        lively: mean absolute ``error_middle`` over a short and a long span, ``(2, items, time)``.
     """
 
     timing: Timing
@@ -67,7 +67,7 @@ class Track:
 
     @classmethod
     def unknown(cls, items: int, timing: Timing, lengths: Mapping[str, int]) -> Track:
-        """Return the track that nothing is known of, so many samples long in each field."""
+        """Return a track of NaN, with the given number of samples in each field."""
         rows: dict[str, tuple[int, ...]] = {
             "profiles": (WEEK_PROFILE + 1,),
             "gains": (len(SHAPED),),
@@ -96,7 +96,7 @@ class Track:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "timing"}
 
     def last(self, lengths: int | Mapping[str, int]) -> Track:
-        """Return the end of each field, of so many samples."""
+        """Return the track shortened to the given number of last samples, in each field."""
         ahead = self.timing.prediction_length
         cut = {}
         for name, array in self.arrays().items():
@@ -105,27 +105,27 @@ class Track:
             cut[name] = array[..., array.shape[-1] - length :]
         return Track(self.timing, **cut)
 
-    def before(self, k: int, lead: int, count: int) -> Block:
-        """Return what anchor ``k`` said ``lead`` samples before each of the last ``count``."""
+    def past_forecasts(self, k: int, lead: int, count: int) -> Block:
+        """Return anchor ``k``'s forecasts for the last ``count`` samples, made ``lead`` ahead."""
         seen = _ending(count, lead)
         if (s := k - len(LEVEL_SPANS)) < 0:
             return np.asarray(self.shifts[k][seen])
         shape = self.profiles[SHAPED[s][0]][_ending(count, self.timing.prediction_length)]
         return line(self.gains[s][seen], shape, self.shifts[k][seen], self.filled[seen])
 
-    def blend_before(self, lead: int, count: int) -> Block:
-        """Return what the blend said ``lead`` samples before each of the last ``count``."""
+    def past_blend(self, lead: int, count: int) -> Block:
+        """Return the blend's forecasts for the last ``count`` samples, made ``lead`` ahead."""
         seen = _ending(count, lead)
-        total = np.asarray(self.weights[0][seen] * self.before(0, lead, count))
+        total = np.asarray(self.weights[0][seen] * self.past_forecasts(0, lead, count))
         for k in range(1, ANCHOR_COUNT):
-            total += self.weights[k][seen] * self.before(k, lead, count)
+            total += self.weights[k][seen] * self.past_forecasts(k, lead, count)
         return total
 
-    def anchor_before(self, k: int, lead: int) -> Block:
-        """Return what anchor ``k`` said ``lead`` samples before each sample, ``(items, time)``."""
-        said = np.full_like(self.values, np.nan)
-        said[:, lead:] = self.before(k, lead, max(self.values.shape[1] - lead, 0))
-        return said
+    def anchor_forecasts(self, k: int, lead: int) -> Block:
+        """Return the forecasts of anchor ``k``, made ``lead`` ahead, ``(items, time)``."""
+        forecasts = np.full_like(self.values, np.nan)
+        forecasts[:, lead:] = self.past_forecasts(k, lead, max(self.values.shape[1] - lead, 0))
+        return forecasts
 
     def anchors(self, rows: Indices, origins: Indices) -> Block:
         """Return every anchor's forecast from each origin, ``(origins, horizon, anchors)``."""
@@ -149,7 +149,7 @@ class Track:
 
 
 def blended(anchors: Block, weights: Block) -> Block:
-    """Return the sum of ``(origins, horizon, anchors)`` by ``(anchors, origins)`` weights."""
+    """Return forecasts, ``(origins, horizon, anchors)``, weighted by ``(anchors, origins)``."""
     total: Block = anchors[:, :, 0] * weights[0][:, None]
     for k in range(1, ANCHOR_COUNT):
         total += anchors[:, :, k] * weights[k][:, None]
@@ -157,7 +157,7 @@ def blended(anchors: Block, weights: Block) -> Block:
 
 
 def line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
-    """Return the shape on its line, not below 0; the last value where no shape is known."""
+    """Return ``gain * shape + shift``, but at least 0; ``last`` where the shape is unknown."""
     result: Block = gain * shape
     result += shift
     np.maximum(result, 0, out=result)
@@ -166,5 +166,5 @@ def line(gain: Block, shape: Block, shift: Block, last: Block) -> Block:
 
 
 def _ending(count: int, lead: int) -> tuple[slice, slice]:
-    """Return the index of the ``count`` columns that end ``lead`` before the end."""
+    """Return the index of the ``count`` columns before the last ``lead``."""
     return np.s_[:, -count - lead : -lead] if count else np.s_[:, :0]

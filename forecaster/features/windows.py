@@ -1,10 +1,11 @@
-"""Windows: what a model sees at an origin, and what happened after it.
+"""Windows: the features of a model at an origin, and the targets after it.
 
-Axes: ``(windows, horizon, features)`` for what is known about each step ahead,
-``(windows, features)`` for what holds for the whole window, ``(windows, context, features)`` for
-the recent past. All is relative to the anchors' blend in units of its noise scale, so that a
-service of 0.1 and one of 10^9 requests per second look alike. No feature knows a sample after its
-origin.
+Axes: ``(windows, horizon, features)`` for features of each step ahead, ``(windows, features)`` for
+features of the whole window, ``(windows, context, features)`` for the recent past. All features are
+relative to the anchors' blend in units of its noise scale, so that services of 0.1 and of 10^9
+requests per second look alike. No feature uses a sample after its origin.
+
+A *surprise* is the difference of a sample from the mean of its trailing hour.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from forecaster.features.anchors import CLIP
 from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
 from forecaster.features.track import Indices, Track, blended
 
-# Days before, at whose same moments a surprise is looked for.
+# Earlier days whose surprises at the same time of day are features.
 EARLIER_DAYS = (1, 2, 7)
 HORIZON_FEATURES = ANCHOR_COUNT + len(EARLIER_DAYS) + len(RHYTHMS) + 2
 CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
-# As far as the network can follow an anchor; see `lstm_forward.LARGEST_LOG`.
+# Targets are clipped to this many noise scales, the range of the network; see
+# `lstm_forward.LARGEST_LOG`.
 LARGEST_DEVIATION = 400.0
 
 
@@ -37,10 +39,10 @@ class Windows:
         horizon: ``(windows, prediction_length, HORIZON_FEATURES)``; the anchors come first.
         context: ``(windows, CONTEXT_FEATURES)``; the blend's weights come last.
         recent: ``(windows, context_length, RECENT_FEATURES)``.
-        blend: QPS that the anchors expect, ``(windows, prediction_length)``.
-        scale: QPS of one unit of deviation, ``(windows,)``.
-        target: QPS that happened, ``(windows, prediction_length)``; NaN where unknown.
-        peak: whether each target is among the top 5 % of its day, ``(windows, prediction_length)``.
+        blend: forecast of the blended anchors, ``(windows, prediction_length)`` QPS.
+        scale: noise scale, the unit of deviations, ``(windows,)`` QPS.
+        target: actual demand, ``(windows, prediction_length)`` QPS; NaN where unknown.
+        peak: 1 where a target is among the top 5 % of its day, else 0; the shape of ``target``.
     """
 
     horizon: Block
@@ -56,16 +58,16 @@ class Windows:
 
     @property
     def deviation(self) -> Block:
-        """Target in units of deviation from the blend; NaN where the target is unknown.
+        """Difference of target and blend in noise scales; NaN where the target is unknown.
 
-        Beyond `LARGEST_DEVIATION` it counts as that: the first request after weeks of silence is
-        no measure of anything.
+        It is clipped to `LARGEST_DEVIATION`: the first request after weeks without traffic would
+        otherwise be an extreme outlier.
         """
         deviation: Block = (self.target - self.blend) / self.scale[:, None]
         return deviation.clip(-LARGEST_DEVIATION, LARGEST_DEVIATION)
 
     def restore(self, deviation: Block) -> Block:
-        """Return QPS, ``(windows, prediction_length, levels)``, of deviations of that shape."""
+        """Return deviations, ``(windows, prediction_length, levels)``, converted to QPS."""
         qps = self.blend[:, :, None] + deviation * self.scale[:, None, None]
         return np.asarray(np.maximum(qps, 0), dtype=np.float32)
 
@@ -85,7 +87,7 @@ def origins_between(
 ) -> Indices:
     """Return every ``stride``-th origin whose whole horizon lies in samples ``[first, last)``.
 
-    The first one is the earliest that is ``phase`` modulo ``stride``.
+    The first origin is the earliest one equal to ``phase`` modulo ``stride``.
     """
     begin = max(first - 1, 0)
     begin += (phase - begin) % stride
@@ -94,18 +96,18 @@ def origins_between(
 
 @dataclass(frozen=True, eq=False)
 class Beyond:
-    """What lies before a track that was cut away at its beginning.
+    """What windows need of the samples before the beginning of a shortened track.
 
     Attributes:
-        first: index in the track of each window's first sample ever; below 0 where it is not there.
-        earlier: samples at `earlier_offsets` from each origin.
+        first: index in the track of each window's first sample; negative before its beginning.
+        earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
     """
 
     first: Indices
     earlier: Block
 
 
-def cut(
+def cut_windows(
     track: Track,
     rows: Indices,
     origins: Indices,
@@ -114,17 +116,18 @@ def cut(
 ) -> Windows:
     """Return the windows of ``track`` at ``(rows[i], origins[i])``.
 
-    Targets after the end of the track are NaN, so that the newest origin can be cut as well.
+    Targets after the end of the track are NaN, so that the newest origin has a window too.
+    ``beyond`` is needed where the track was shortened at its beginning.
     """
     timing = track.timing
-    at = origins - track.values.shape[1]  # from the end, where all fields meet
+    at = origins - track.values.shape[1]  # negative: all fields have the same end
     anchors = track.anchors(rows, origins)
     weights = track.weights[:, rows, at]
     blend = blended(anchors, weights)
     scale = track.scale[rows, at]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
-    # Before the first sample there is nothing: that one stands there.
+    # Where the context would begin before the first sample, that sample is repeated.
     context = origins[:, None] + 1 - context_length + np.arange(context_length)
     context = np.maximum(context, 0 if beyond is None else beyond.first[:, None])
     earlier = _earlier(track, rows, at) if beyond is None else beyond.earlier
@@ -146,7 +149,7 @@ def cut(
 
 
 def _log_scale(x: Block) -> Block:
-    """Compress large deviations: the sign and ``log(1 + |x|)``; see `lstm_forward.expand`."""
+    """Return ``sign(x) * log(1 + |x|)``, which compresses large values: `lstm_forward.expand`."""
     return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float32)
 
 
@@ -155,7 +158,7 @@ def _known(x: Block) -> Block:
 
 
 def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]:
-    """Return what happened and whether it was a peak, both ``(windows, horizon)``."""
+    """Return the actual demand and whether it was a peak, both ``(windows, horizon)``."""
     length, day = track.values.shape[1], track.timing.day
     if ahead.min(initial=length) >= length:
         unknown = np.full(ahead.shape, np.nan, dtype=np.float32)
@@ -164,7 +167,7 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
     target = np.where(ahead < length, target, np.float32(np.nan))
     days = np.pad(track.values, ((0, 0), (0, -length % day)), constant_values=np.nan)
     days = np.sort(days.reshape(len(days), -1, day), axis=2)
-    # NaN sorts last, so the quantile's place is counted among the known samples.
+    # NaN is sorted to the end, so the quantile's place is counted among the known samples.
     count = np.isfinite(days).sum(axis=2)
     place = np.maximum(np.ceil(0.95 * count).astype(np.int64) - 1, 0)
     bar = np.take_along_axis(days, place[:, :, None], axis=2)[:, :, 0]
@@ -174,16 +177,16 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
 
 
 def earlier_offsets(timing: Timing) -> Indices:
-    """Return where the samples lie that earlier surprises rest on, ``(days, hour + horizon - 1)``.
+    """Return the places of the samples that earlier surprises need, ``(days, time)``.
 
-    They count from the origin, and are below 0 or 0.
+    They are relative to the origin, and not after it.
     """
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
     return np.asarray(around - timing.day * np.array(EARLIER_DAYS)[:, None])
 
 
 def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
-    """Return the samples at `earlier_offsets`, ``(windows, days, hour + horizon - 1)``."""
+    """Return the samples at `earlier_offsets`, ``(windows, days, time)``."""
     index = at[:, None, None] + earlier_offsets(track.timing)
     length = track.values.shape[1]
     samples = track.values[rows[:, None, None], np.maximum(index, -length)]
@@ -191,15 +194,15 @@ def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
 
 
 def _earlier_surprises(samples: Block, timing: Timing) -> Block:
-    """Return what surprised at the same places one, two and seven days before."""
+    """Return the surprises at the same time of day one, two and seven days before."""
     surprise = samples - smoothing.trailing_mean(samples, timing.hour)
     return surprise[:, :, timing.hour - 1 :].swapaxes(1, 2)
 
 
 def _rhythms(track: Track, rows: Indices, at: Indices) -> Block:
-    """Return what used to surprise at the same place of the hour and of the quarter hour.
+    """Return the mean surprises at the same minute of the hour and of the quarter hour.
 
-    The last is the newest sample of the same minute; the means before it leave it out.
+    The last feature is the newest surprise of the same minute, which the means do not include.
     """
     timing = track.timing
     steps = np.arange(1, timing.prediction_length + 1)
@@ -218,7 +221,7 @@ def _rhythms(track: Track, rows: Indices, at: Indices) -> Block:
 
 
 def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Block) -> Block:
-    """Return how lively the noise is now, how large beside the level, and which anchors lead."""
+    """Return the ratios of recent noise to the scale and of scale to level, and the weights."""
     scale = track.scale[rows, at]
     lively = track.lively[:, rows, at] / scale
     ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in lively]
@@ -228,14 +231,17 @@ def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Bl
 
 
 def _recent(track: Track, rows: Indices, index: Indices, level: Block) -> Block:
-    """Return the samples at ``index`` (windows, context_length) beside the level expected next."""
+    """Return the recent samples at ``index``, ``(windows, context_length)``, relative to ``level``.
+
+    ``level`` is the forecast of the next step.
+    """
     pick = rows[:, None], index
     scale = track.scale[rows, index[:, -1]][:, None]
     channels: list[Block] = [
         _log_scale(_known((track.filled[pick] - level) / scale)),
         _log_scale(_known(track.error_next[pick] / scale)),
         _log_scale(_known(track.error_middle[pick] / scale)),
-        # Three noise scales become one.
+        # Three noise scales become 1.
         _known(np.clip(track.surprise[pick] / scale, -CLIP, CLIP) / 3),
         np.isnan(track.values[pick]).astype(np.float32),
     ]

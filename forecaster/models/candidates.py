@@ -1,4 +1,4 @@
-"""Everything that can forecast: which kinds there are, and those of one model together."""
+"""The kinds of candidates, and the candidates of one model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from forecaster.models.tabular import (
 
 
 def _fit_lstm(task: FitTask) -> tuple[Candidate, TrainConfig]:
-    from forecaster.models.lstm_training import fit_lstm  # noqa: PLC0415 - torch fits, only
+    from forecaster.models.lstm_training import fit_lstm  # noqa: PLC0415 - torch is for training
 
     return fit_lstm(task)
 
 
-# The learned candidates; `naive.NAIVE` are those that need no fitting.
+# The trained candidates; `naive.NAIVE` are those that need no training.
 KINDS: tuple[CandidateKind, ...] = (
     CandidateKind(RIDGE, fit_ridge, RidgeBaseline.from_tensors),
     CandidateKind(BOOSTING, fit_boosting, BoostingBaseline.from_tensors),
@@ -39,11 +39,12 @@ CANDIDATES = (*NAIVE, *(kind.name for kind in KINDS))
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The candidates of one model: those that it was fitted with, not all that there are today.
+    """The candidates with which a model was trained; newer kinds are not among them.
 
     Attributes:
-        learned: by name.
-        naive: names of `naive.NAIVE`.
+        model: the model's config.
+        learned: the trained candidates by name.
+        naive: names of the naive candidates, of `naive.NAIVE`.
     """
 
     model: ModelConfig
@@ -55,7 +56,7 @@ class Candidates:
         return (*self.naive, *self.learned)
 
     def spread(self, name: str, windows: Windows, naive: Mapping[str, Naive]) -> Spread:
-        """Return what candidate ``name`` says, before calibration."""
+        """Return the forecast of candidate ``name`` before calibration."""
         if name in self.learned:
             return self.learned[name].predict(windows)
         path = naive[name].path[:, :, None]

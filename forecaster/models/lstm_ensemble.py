@@ -1,4 +1,4 @@
-"""The fitted networks together: the mean of their quantiles."""
+"""The ensemble of fitted networks: predicts the mean of their quantiles."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LSTM = "lstm"
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks of one config; averaging quantiles keeps them from crossing."""
+    """Networks of one config. The mean of quantiles that do not cross does not cross either."""
 
     config: ModelConfig
     networks: Sequence[Network]
 
     def deviation(self, windows: Windows) -> Block:
-        """Return the mean of the members, ``(windows, horizon, levels)``, in noise scales."""
+        """Return the mean prediction, ``(windows, horizon, levels)``, in noise scales."""
         return mean_deviation(self.networks, windows)
 
     def predict(self, windows: Windows) -> Spread:
@@ -40,7 +40,11 @@ class Ensemble:
 
     @classmethod
     def from_tensors(cls, config: ModelConfig, tensors: Mapping[str, npt.NDArray[Any]]) -> Ensemble:
-        """Raises KeyError or ValueError where they are not those of ``config``."""
+        """Return the ensemble with these weights.
+
+        Raises:
+            KeyError, ValueError: the weights do not fit ``config``.
+        """
         members = sorted({int(name.partition(".")[0]) for name in tensors})
         if not members:
             raise ValueError("weights hold no network")

@@ -1,11 +1,12 @@
-"""The network's forward pass in numpy: what serves, evaluates and replays; torch only trains.
+"""The network's forward pass in numpy, for all predictions; PyTorch is only used for training.
 
-It computes what `lstm.DeviationLSTM` defines, from the same weights by the same names. A window's
-result is the same bits alone and among others: the recurrent products always take `TILE` windows,
-the last tile filled up with zeros, and all others one window. A product over any number of windows
-would not do: BLAS adds a row's terms in an order that depends on the row's place and on the count.
+It computes the same as `lstm.DeviationLSTM`, from the same weights. The result of a window has the
+same bits whatever other windows are predicted with it: the recurrent products always have `TILE`
+windows, the last tile is filled up with zeros, and all other products have one window. Products
+over any number of windows would not do, as BLAS rounds a row depending on its place and on the
+number of rows.
 
-Axes: ``(windows, horizon, levels)`` out; within, features come before windows or steps.
+The output is ``(windows, horizon, levels)``. Internally features come before windows or steps.
 """
 
 from __future__ import annotations
@@ -29,17 +30,18 @@ from forecaster.features.windows import (
 from forecaster.models.candidate import require_shape
 from forecaster.models.config import MEDIAN, ModelConfig
 
-# Windows per recurrent product, side by side: the width of one kernel of every BLAS that was tried.
-# With 32, AVX2 machines round the windows of one product in two ways; a test holds them to one.
+# Windows per recurrent product: one kernel of OpenBLAS on every kind of processor tried. With
+# 32, the windows of one product are rounded in two ways on processors with AVX2; tests check this.
 TILE = 16
-# Tiles at once: few enough for the processor's cache, enough to make Python's own time small.
+# Tiles at once: few enough for the processor's cache, enough that Python's overhead is small.
 TILES = 8
-# Above so many multiplications OpenBLAS starts threads, which wait for each other longer than such
-# small products take.
+# Above this number of multiplications OpenBLAS would start threads, whose synchronisation takes
+# longer than such small products.
 LARGEST_PRODUCT = 2**18
-# A mix may prefer an anchor that the blend has given up; this is the least it starts from.
-LEAST_WEIGHT = 1e-4
-# expm1(6) = 402 noise scales: beyond, an anchor has nothing to say.
+# Lower bound of an anchor's prior weight, so that the network may prefer an anchor that the blend
+# does not use.
+MIN_WEIGHT = 1e-4
+# Deviations of anchors are clipped to expm1(6) = 402 noise scales.
 LARGEST_LOG = 6.0
 
 
@@ -64,7 +66,7 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """One fitted network: ``weights`` are its arrays as they are stored, see `shapes`."""
+    """One fitted network; ``weights`` has the arrays of `shapes`."""
 
     config: ModelConfig
     weights: Mapping[str, Block]
@@ -102,7 +104,7 @@ class Network:
         x = _silu(x)
         x += _silu(self._linear("between", x))
         out = self._linear("out", x)
-        prior = np.log(np.maximum(context[:, -ANCHOR_COUNT:], np.float32(LEAST_WEIGHT)))
+        prior = np.log(np.maximum(context[:, -ANCHOR_COUNT:], np.float32(MIN_WEIGHT)))
         mix = _softmax(out[:, :ANCHOR_COUNT] + prior[:, :, None])
         anchors = expand(np.ascontiguousarray(steps[:, :ANCHOR_COUNT]))
         median = (mix * anchors).sum(axis=1, keepdims=True) + out[:, ANCHOR_COUNT, None]
@@ -116,12 +118,12 @@ class Network:
     def _last_state(self, recent: Block) -> Block:
         """Return the LSTM's state after the newest sample, ``(tiles, hidden, windows of a tile)``.
 
-        The input, forget and output gates are ``sigmoid(z) = (1 + tanh(z / 2)) / 2``; their halving
-        stands in the weights already.
+        The input, forget and output gates are ``sigmoid(z) = (1 + tanh(z / 2)) / 2``; their weights
+        are halved in advance.
         """
         hidden = self.config.hidden_size
         samples = recent.reshape(-1, TILE, *recent.shape[1:]).transpose(2, 0, 3, 1)
-        # What each step's product takes: the state before it, its sample, and 1 for the bias.
+        # The input of each step's product: the state before it, its sample, and 1 for the bias.
         given = np.ones((samples.shape[1], hidden + RECENT_FEATURES + 1, TILE), dtype=np.float32)
         given[:, :hidden] = 0
         cell = np.zeros((samples.shape[1], hidden, TILE), dtype=np.float32)
@@ -155,7 +157,7 @@ class Network:
 
 
 def mean_deviation(networks: Sequence[Network], windows: Windows) -> Block:
-    """Return the mean of what the networks say, ``(windows, horizon, levels)``, in noise scales."""
+    """Return the mean prediction, ``(windows, horizon, levels)``, in noise scales."""
     levels = networks[0].config.quantile_levels
     result = np.empty((*windows.blend.shape, len(levels)), dtype=np.float32)
     for first in range(0, len(windows), TILE * TILES):
@@ -182,7 +184,7 @@ def _tiles(rows: Block) -> Block:
 
 
 def _pieces(weights: Block, width: int) -> Block:
-    """Return ``(out, in)`` weights as ``(pieces, out, in)`` whose products start no threads."""
+    """Return ``(out, in)`` weights split into ``(pieces, out, in)``; see `LARGEST_PRODUCT`."""
     rows, columns = weights.shape
     while rows * columns * width > LARGEST_PRODUCT and rows % 2 == 0:
         rows //= 2

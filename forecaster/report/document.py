@@ -9,8 +9,8 @@ from datetime import timedelta
 from forecaster import __version__
 from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult
 from forecaster.plots import backtest_fan, error_by_horizon, error_by_level, reliability_diagram
+from forecaster.plots.labels import duration, name_of
 from forecaster.plots.scores import ranked
-from forecaster.plots.words import duration, name_of
 from forecaster.report.findings import extent, high_levels, number, sentences, verdict
 from forecaster.report.page import Column, document, drawing, table, text
 

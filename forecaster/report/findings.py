@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from forecaster.evaluation.backtest import SERVED, Backtest, Score, beats_all
 from forecaster.models.lstm_ensemble import LSTM
-from forecaster.plots.words import duration, name_of
+from forecaster.plots.labels import duration, name_of
 
 UNKNOWN = "–"
 HIGH = 0.9  # levels from which a quantile is something to provide for

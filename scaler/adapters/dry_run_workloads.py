@@ -1,33 +1,39 @@
-"""Without a cluster: what is planned is taken to be carried out, and nothing is written."""
+"""Workloads without a cluster: plans are taken to be carried out, and nothing is written."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from scaler.control.observations import Workload
+from scaler.control.observations import Pod, Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ServiceView
 
-# Long since ready: nobody warms up that does not exist.
-WARM_S = 3600.0
-
 
 class DryRunWorkloads:
-    """The replicas that plans ask for."""
+    """The replicas that plans ask for, all of them warm."""
 
     def __init__(self) -> None:
         self._planned: dict[str, int] = {}
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:  # noqa: ARG002
+    def observe(
+        self,
+        watched: Sequence[WatchedPolicy],
+        now: float,  # noqa: ARG002
+    ) -> Mapping[str, Workload | str]:
         found: dict[str, Workload | str] = {}
         for one in watched:
-            least = one.policy.scale.min_replicas
-            replicas = self._planned.get(one.policy.item_id, least)
-            found[one.policy.item_id] = Workload(replicas, (WARM_S,) * replicas, floor=replicas)
+            replicas = self._planned.get(one.policy.item_id, one.policy.scale.min_replicas)
+            found[one.policy.item_id] = Workload(_pods(replicas), floor=replicas)
         return found
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
         for view in views:
             if view.decision is not None:
                 self._planned[view.item_id] = view.decision.plan.replicas
         return {}
+
+
+def _pods(replicas: int) -> tuple[Pod, ...]:
+    """Return pods that have always been there: none of them is seen to start."""
+    return tuple(Pod(f"planned-{i}", -math.inf, -math.inf) for i in range(replicas))

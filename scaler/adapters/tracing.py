@@ -1,9 +1,9 @@
-"""Traces by OpenTelemetry, from the extra `otel`: where a tick's time goes, and who asked what.
+"""OpenTelemetry traces of ticks and of HTTP requests; needs the extra `otel`.
 
-Spans: ``tick`` with ``hear``, ``histories``, ``predict``, ``observe`` and ``act`` below it, and one
-for each HTTP request. What the standard environment says (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER,
-OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS) holds. A collector that is away costs spans,
-never a tick: they are sent from a thread of their own.
+Spans: ``tick`` with ``measure``, ``histories``, ``predict``, ``observe`` and ``apply`` below it,
+and one for each HTTP request. The standard environment variables apply (OTEL_SERVICE_NAME,
+OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS). Spans are sent by a
+thread of their own: if the collector is down spans are lost, but no tick is delayed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from scaler.control.ports import (
     TrafficSource,
     WatchedPolicy,
     Workloads,
+    World,
 )
 from scaler.control.snapshot import Condition, ServiceView, Snapshot
 from scaler.errors import ServingError
@@ -47,7 +48,7 @@ except ImportError as error:  # pragma: no cover - the tests have it
         f"--otlp needs OpenTelemetry ({error}); install it: pip install 'tidegate[otel]'"
     ) from error
 
-SEND_S = 2.0  # a stop must not wait for a collector that is away
+SEND_S = 2.0  # a stop must not wait for a collector that is down
 UNTRACED = "healthz,readyz,metrics"
 
 
@@ -58,7 +59,7 @@ class Tracing:
         endpoint: base URL of OTLP over HTTP (JSON), such as http://otel-collector:4318.
 
     Raises:
-        ServingError: that is no URL.
+        ServingError: ``endpoint`` is not a URL.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -67,18 +68,18 @@ class Tracing:
                 f"--otlp is {endpoint!r}, but must be a URL such as http://otel-collector:4318"
             )
         exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=SEND_S)
-        ours = Resource({SERVICE_NAME: "tidegate", SERVICE_VERSION: version("tidegate")})
-        resource = Resource.get_empty().merge(ours).merge(OTELResourceDetector().detect())
+        own = Resource({SERVICE_NAME: "tidegate", SERVICE_VERSION: version("tidegate")})
+        resource = Resource.get_empty().merge(own).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("tidegate")
 
     def close(self) -> None:
-        """Send what is left, within seconds."""
+        """Send the remaining spans; takes seconds at most."""
         self._provider.shutdown()
 
     def instrument(self, app: FastAPI) -> None:
-        """Have every request to an application traced."""
+        """Trace every request to an application, except those of probes."""
         app.add_middleware(
             OpenTelemetryMiddleware,
             tracer_provider=self._provider,
@@ -99,24 +100,26 @@ class Tracing:
 
         return traced
 
-    def world(
-        self, traffic: TrafficSource, models: ForecastModels, workloads: Workloads
-    ) -> tuple[TrafficSource, ForecastModels, Workloads]:
-        """Return the same, with a span for whatever takes time."""
+    def instrument_ports(self, world: World) -> World:
+        """Return the same ports, with a span for each slow call."""
         tracer = self._tracer
-        return _Traffic(tracer, traffic), _Models(tracer, models), _Workloads(tracer, workloads)
+        return World(
+            _Traffic(tracer, world.traffic),
+            _Models(tracer, world.models),
+            _Workloads(tracer, world.workloads),
+        )
 
 
 class _Traffic:
     def __init__(self, tracer: Tracer, inner: TrafficSource) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
-        with self._tracer.start_as_current_span("hear") as span:
-            heard = self._inner.hear(asks, now)
-            span.set_attribute("tidegate.queries", len(asks))
-            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in heard))
-            return heard
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+        with self._tracer.start_as_current_span("measure") as span:
+            measured = self._inner.measure(queries, now)
+            span.set_attribute("tidegate.queries", len(queries))
+            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in measured))
+            return measured
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -146,10 +149,10 @@ class _Workloads:
     def __init__(self, tracer: Tracer, inner: Workloads) -> None:
         self._tracer, self._inner = tracer, inner
 
-    def seen(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
+    def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         with self._tracer.start_as_current_span("observe"):
-            return self._inner.seen(watched, now)
+            return self._inner.observe(watched, now)
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
-        with self._tracer.start_as_current_span("act"):
-            return self._inner.act(views, now)
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+        with self._tracer.start_as_current_span("apply"):
+            return self._inner.apply(views, now)

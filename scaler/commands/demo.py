@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import threading
 import time
 from dataclasses import replace
@@ -17,10 +16,10 @@ from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
-    from scaler.adapters.simulated_cluster import SimulatedCluster
     from scaler.control.ports import WatchedPolicy
     from scaler.control.snapshot import Snapshot
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.simulated_cluster import SimulatedCluster
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
@@ -50,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from scaler.commands.demo_output import print_ledger
     from scaler.commands.endpoint import serve
     from scaler.control.loop import ControlLoop
+    from scaler.control.ports import World
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
         stack.enter_context(stopped_by_signals(stop))
         snapshots: list[Snapshot] = []
         publish = snapshots.append if args.once else serve(args.listen, stack)
-        loop = ControlLoop(world, RegistryModels(args.models), world, history.step, publish)
+        ports = World(world, RegistryModels(args.models), world)
+        loop = ControlLoop(ports, history.step, publish)
         for tick in range(round(DAY.total_seconds() / TICK_S)):
             begun = time.monotonic()
             loop.tick([one.watched for one in watched], start + tick * TICK_S)
@@ -108,21 +109,17 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
 
 def _world(history: History, staged: list[_Staged]) -> tuple[float, SimulatedCluster]:
     """Return when the last day of the history starts, and the simulated cluster that lives it."""
-    from scaler.adapters.simulated_cluster import SimulatedCluster, SimulatedService
-    from scaler.policy.replay_settings import DEFAULT_TARGET
-    from scaler.simulation.preparation import net_under
+    from scaler.simulation.preparation import ReplayPart, net_under, scene_of
+    from scaler.simulation.simulated_cluster import SimulatedCluster
 
     end = min(series.end for series in history)
-    start = (end - history.step - DAY).timestamp()
-    inhabitants = []
+    start = end - history.step - DAY
+    services = {}
     for watched, settings in staged:
-        policy, hpa = watched.policy, watched.hpa
-        assert policy.capacity_qps is not None
-        series, capacity = history[policy.item_id], policy.capacity_qps
-        model = settings.service_model(policy.slo, capacity)
-        before = series.values[series.stamps <= start]
-        known = before[before >= 0]  # what is not known is NaN
-        replicas = math.ceil(float(known[-1]) / capacity / DEFAULT_TARGET) if len(known) else 1
-        replicas = min(max(replicas, hpa.min_replicas), hpa.max_replicas)
-        inhabitants.append(SimulatedService(series, model, net_under(hpa, capacity), replicas))
-    return start, SimulatedCluster(inhabitants, start)
+        item = watched.policy.item_id
+        part = ReplayPart(start + history.step, skip_gaps=True)
+        scene = scene_of(history[item], watched.policy, settings, None, part).scene
+        assert watched.policy.capacity_qps is not None
+        net = net_under(watched.hpa, watched.policy.capacity_qps)
+        services[item] = history[item], scene, net
+    return start.timestamp(), SimulatedCluster(services)

@@ -62,7 +62,7 @@ def served(
         telemetry.observe(snapshot)
         for condition in (c for view in snapshot.services.values() for c in view.conditions):
             if condition.reason in FAILURES:
-                telemetry.failed(FAILURES[condition.reason], condition.reason)
+                telemetry.count_api_error(FAILURES[condition.reason], condition.reason)
         holder.publish(snapshot)
 
     return publish

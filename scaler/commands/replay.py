@@ -53,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate-limits",
         action="store_true",
-        help="also compare rate limiters in four generated scenes (some seconds)",
+        help="also send the busiest hour through gateways, request by request, at the limits that "
+        "tidegate published (some seconds)",
     )
     parser.add_argument("--no-frontier", action="store_true", help="leave out the sweep of targets")
     parser.add_argument(
@@ -66,11 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
     from forecaster.commands.output_files import write_file
-    from scaler.commands.replay_output import counted, print_contest, print_limiters
+    from scaler.commands.replay_output import counted, print_contest, print_rate_limits
     from scaler.simulation.contest import TARGETS, contest
+    from scaler.simulation.gateway_replay import rate_limited
     from scaler.simulation.preparation import ReplayPart, prepared
     from scaler.simulation.report import html_report, record
-    from scaler.simulation.shedding_findings import Scenes, compared_limiters
 
     if args.workers < 1:
         raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
@@ -81,20 +82,21 @@ def run(args: argparse.Namespace) -> int:
     part = ReplayPart(_begin(args, series), args.skip_gaps)
     _warn_of_seen(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
-    scenes: Scenes = {}
-    with counted(6 + 4 * len(targets) + (4 if args.rate_limits else 0)) as progress:
+    limited = None
+    with counted(6 + 4 * len(targets) + int(args.rate_limits)) as progress:
         setting = prepared(series, policy, settings, forecaster, part)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
         if args.rate_limits:
-            scenes = compared_limiters(progress)
+            limited = rate_limited(found)
+            progress("rate limits")
     print_contest(found)
-    print_limiters(scenes)
+    print_rate_limits(limited)
     if args.json is not None:
-        write_file(args.json, "--json", json_bytes(record(found, scenes)))
+        write_file(args.json, "--json", json_bytes(record(found, limited)))
     if args.report is not None:
         model = args.model or str(policy.model) if forecaster else "Holt-Winters (no model named)"
         facts = {"forecast by": model}
-        page = html_report(found, f"Replay of {series.item_id}", facts=facts, scenes=scenes)
+        page = html_report(found, f"Replay of {series.item_id}", facts=facts, limited=limited)
         write_file(args.report, "--report", page)
         print(f"report: {args.report}")
     return 0
@@ -168,7 +170,7 @@ def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
 
 def _warn_of_seen(forecaster: Forecaster | None, series: Series, start: datetime | None) -> None:
     """Say so when the replay begins in time that fitting or calibration has seen."""
-    seen = forecaster.service(series.item_id).trained_until if forecaster else None
+    seen = forecaster.item_model(series.item_id).trained_until if forecaster else None
     if seen is not None and start is not None and start < seen:
         print(
             f"--from {start.isoformat()} lies before {seen.isoformat()}, up to which the model was "

@@ -13,18 +13,13 @@ from rich.text import Text
 
 from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
+from scaler.simulation.gateway_findings import COLUMNS, excess, rows
+from scaler.simulation.gateway_findings import extent as extent_of_limits
+from scaler.simulation.gateway_replay import GatewayOutcome
 from scaler.simulation.report import extent
-from scaler.simulation.shedding_findings import COLUMNS, Scenes
-from scaler.simulation.shedding_findings import row as limiter_row
-from scaler.simulation.shedding_scenarios import TIDEGATE as TIDEGATE_LIMITER
 
 HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "p99", "utili-\nsation",
          "worst\nminute", "changes")  # fmt: skip
-
-
-# What fits into 80 columns; the page and the record hold the rest.
-LIMITER_COLUMNS = ("limiter", "goodput", "critical", "false rejects", "abuse blocked", "accuracy",
-                   "p99", "settles")  # fmt: skip
 
 
 @contextmanager
@@ -54,18 +49,17 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
     console.print(Text(told, style="bold green" if passed else "bold yellow"))
 
 
-def print_limiters(scenes: Scenes, console: Console | None = None) -> None:
-    """Print each scene's limiters; nothing where there are no scenes."""
+def print_rate_limits(found: GatewayOutcome | None, console: Console | None = None) -> None:
+    """Print what gateways made of the published limits; nothing where that was not replayed."""
+    if found is None:
+        return
     console = console or Console()
-    for scene, found in scenes.items():
-        console.print(Text(f"\nRate limiting: {scene}"), style="dim")
-        shown = [COLUMNS.index(name) for name in LIMITER_COLUMNS]
-        table = _table([name.replace(" ", "\n") for name in LIMITER_COLUMNS])
-        for one in found:
-            cells = limiter_row(one)
-            style = "bold" if one.name == TIDEGATE_LIMITER else None
-            table.add_row(*(cells[i] for i in shown), style=style)
-        console.print(table)
+    console.print(Text(f"\nRate limits: {extent_of_limits(found)}"), style="dim")
+    table = _table(COLUMNS)
+    for cells in rows(found):
+        table.add_row(*cells)
+    console.print(table)
+    console.print(Text(excess(found)))
 
 
 def _table(heads: Sequence[str]) -> Table:

@@ -60,4 +60,4 @@ def _change(seen: Autoscaler) -> str:
     """Return in words what restoring does."""
     if not seen.ours:
         return f"minReplicas stays {seen.min_replicas}, written by somebody else since"
-    return f"minReplicas {seen.min_replicas} -> {seen.original}"
+    return f"minReplicas {seen.min_replicas} -> {seen.original_min_replicas}"

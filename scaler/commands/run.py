@@ -20,7 +20,7 @@ from scaler.errors import PolicyError
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
-    from scaler.control.ports import ForecastModels, TrafficSource, WatchedPolicy, Workloads
+    from scaler.control.ports import WatchedPolicy, Workloads
     from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger(__name__)
@@ -34,13 +34,14 @@ __all__ = ["add_arguments", "run"]
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
-    from scaler.adapters.logs import DecisionLog, log_as
+    from scaler.adapters.logs import DecisionLog, set_log_format
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
+    from scaler.control.ports import World
 
     tick_s = span(args.tick, "--tick").total_seconds()
-    log_as(args.log_format)
+    set_log_format(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         if not args.once:
@@ -53,14 +54,15 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
 
         def published(snapshot: Snapshot) -> None:
             for one in publish:
-                one(snapshot)
+                try:
+                    one(snapshot)
+                except Exception:  # a log or a page that fails must not fail the next tick
+                    LOGGER.exception("a snapshot could not be published everywhere")
 
-        world: tuple[TrafficSource, ForecastModels, Workloads] = (
-            prometheus, RegistryModels(args.models), workloads,
-        )  # fmt: skip
+        world = World(prometheus, RegistryModels(args.models), workloads)
         if tracing is not None:
-            world = tracing.world(*world)
-        loop = ControlLoop(*world, STEP, published, leadership.leads)
+            world = tracing.instrument_ports(world)
+        loop = ControlLoop(world, STEP, published, leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())
@@ -129,7 +131,7 @@ def _cluster(
     from forecaster.commands.spans import span
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-    from scaler.adapters.kube.leader_election import ElectionSettings, candidate
+    from scaler.adapters.kube.leader_election import ElectionSettings, leader_elector
     from scaler.adapters.kube.leader_label import LeaderLabel
     from scaler.control.cluster_port import AlwaysLeading
 
@@ -146,7 +148,7 @@ def _cluster(
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
-    standing = candidate(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
+    standing = leader_elector(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
     standing.start()
     stack.callback(standing.close)
     return cluster, standing

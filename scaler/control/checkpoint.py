@@ -1,8 +1,9 @@
-"""What is worth keeping of a service when this process ends, as plain values.
+"""What is kept of a service when this process ends, as plain values.
 
 The leader keeps it in the policy's status, so that a new pod goes on where the old one stopped:
-with the capacity that was learned, the trust that was earned or lost, and what was usual before an
-announced event. Floors need no memory: they stand in the cluster.
+with the capacity that was learned, the trust that the forecast has earned or lost, how long pods
+take to start, and the demand that was usual before an announced event. Floors are not in it: they
+stand in the cluster.
 """
 
 from __future__ import annotations
@@ -27,19 +28,21 @@ class ServiceCheckpoint:
         factor: by which overload has lowered it.
         usual: demand expected for the start of each event, by name.
         trust: in the forecast; None: it has not been tried.
+        start_ups: seconds from creation to first readiness of the last pods, the latest last.
     """
 
     capacity: Capacity | None = None
     factor: float = 1.0
     usual: Mapping[str, float] = field(default_factory=dict)
     trust: Trust | None = None
+    start_ups: tuple[float, ...] = ()
 
 
 EMPTY_CHECKPOINT = ServiceCheckpoint()
 
 
 def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
-    """Return a memory as JSON values.
+    """Return a checkpoint as JSON values.
 
     >>> to_plain(ServiceCheckpoint(factor=0.81234567))
     {'factor': 0.8123, 'usual': {}}
@@ -60,6 +63,8 @@ def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
     if checkpoint.trust is not None:
         numbers = {name: _rounded(getattr(checkpoint.trust, name)) for name in _NUMBERS}
         plain["trust"] = {**numbers, "standing": checkpoint.trust.standing.value}
+    if checkpoint.start_ups:
+        plain["startUps"] = [round(seconds, 1) for seconds in checkpoint.start_ups]
     return plain
 
 
@@ -79,9 +84,10 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
             float(plain["factor"]),
             {str(name): float(qps) for name, qps in plain["usual"].items()},
             None if trust is None else _trust(trust),
+            tuple(float(seconds) for seconds in plain.get("startUps", ())),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"what was remembered is not readable: {error!r}") from error
+        raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error
 
 
 def _capacity(plain: Mapping[str, Any]) -> Capacity:

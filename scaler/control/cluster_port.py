@@ -10,21 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from scaler.control.observations import Pod
 from scaler.control.snapshot import Condition
-from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Refusal, Target
+from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Refusal, Target
 from scaler.policy.policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """One pod that is not going away.
-
-    Attributes:
-        ready_at: since when it is Ready; None: it is starting.
-    """
-
-    created_at: float
-    ready_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +27,6 @@ class ScaledWorkload:
     autoscaler: Autoscaler
     pods: tuple[Pod, ...]
     asleep: bool = False
-
-    @property
-    def ready_at(self) -> tuple[float, ...]:
-        """Return since when each Ready pod is, the eldest first."""
-        return tuple(sorted(pod.ready_at for pod in self.pods if pod.ready_at is not None))
-
-    @property
-    def starting_at(self) -> tuple[float, ...]:
-        """Return when each pod was created that is not Ready, the eldest first."""
-        return tuple(sorted(pod.created_at for pod in self.pods if pod.ready_at is None))
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -161,7 +140,7 @@ class Cluster(Protocol):
             ClusterUnreachableError: what is remembered is too old to act on.
         """
 
-    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         """Let a floor stand, with the user's own kept beside it in the same write."""
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:

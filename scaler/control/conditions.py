@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 from scaler.control.observations import ServiceMetrics
 from scaler.control.snapshot import Condition, ConditionKind
+from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.trust import Standing, Trust
 from scaler.policy.policy import Policy
 
 
-def data_fresh(policy: Policy, heard: ServiceMetrics) -> Condition:
+def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     """Return whether the demand is known now."""
-    if heard.fault is not None:
-        return Condition(ConditionKind.DATA_FRESH, False, "QueryFailed", heard.fault)
-    if math.isnan(heard.observed_qps):
+    if metrics.fault is not None:
+        return Condition(ConditionKind.DATA_FRESH, False, "QueryFailed", metrics.fault)
+    if math.isnan(metrics.observed_qps):
         query = f"the query {policy.demand_query!r} has no sample now"
         return Condition(ConditionKind.DATA_FRESH, False, "NoSample", query)
     return Condition(ConditionKind.DATA_FRESH, status=True, reason="Observed")
@@ -34,6 +35,19 @@ def forecast_trusted(trust: Trust, why_none: str | None) -> Condition:
         loss = f"its loss is {trust.skill:.1f} times that of the last value"
         return Condition(ConditionKind.FORECAST_TRUSTED, False, "Benched", loss)
     return Condition(ConditionKind.FORECAST_TRUSTED, True, trust.standing.value.title())
+
+
+def lead_time_covered(lead_time: LeadTime) -> Condition:
+    """Return whether decisions look as far ahead as pods take to start."""
+    kind = ConditionKind.LEAD_TIME_COVERED
+    if lead_time.reason is LeadTimeReason.BOUNDED:
+        message = (
+            f"pods take {lead_time.start_up_s:.0f} s to start, but decisions look "
+            f"{MAX_LEAD_S:.0f} s ahead at most; look for slow image pulls, slow readiness probes "
+            "and nodes that have to be provisioned"
+        )
+        return Condition(kind, False, "StartUpTooLong", message)
+    return Condition(kind, status=True, reason=lead_time.reason.value.title())
 
 
 def not_decided(error: str) -> Condition:

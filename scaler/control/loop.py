@@ -1,7 +1,11 @@
-"""The loop: ask, forecast, decide, act, publish; every tick, for all policies at once.
+"""The control loop: measure, forecast, decide, apply, publish; each tick, all policies at once.
 
-It has order but no logic: what follows from what is known is in the core. A policy that fails never
-delays or fails another; why it failed is a condition of that policy.
+Rules of this file:
+
+* It has order but no logic: what follows from what is known is in the core.
+* A service that fails in any step never delays or fails another; why it failed is a condition of
+  its policy.
+* What is only shown (the plain autoscaler beside us, the page's figures) never fails a decision.
 """
 
 from __future__ import annotations
@@ -9,233 +13,279 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from scaler.control.capacity_tracker import CapacityTracker
-from scaler.control.checkpoint import from_plain, to_plain
-from scaler.control.conditions import data_fresh, forecast_trusted, not_decided
-from scaler.control.demand_history import DemandHistory
-from scaler.control.observations import ServiceMetrics, Workload
-from scaler.control.ports import (
-    BatchForecast,
-    ForecastModels,
-    TrafficQuery,
-    TrafficSource,
-    WatchedPolicy,
-    Workloads,
+from scaler.control.checkpoint import from_plain
+from scaler.control.conditions import (
+    data_fresh,
+    forecast_trusted,
+    lead_time_covered,
+    not_decided,
 )
-from scaler.control.service_state import ServiceState
+from scaler.control.counterfactual import Counterfactual
+from scaler.control.demand_history import DemandHistory
+from scaler.control.forecasts import Forecasts
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.ports import TrafficQuery, WatchedPolicy, World
+from scaler.control.service_state import ServiceState, TickResult
 from scaler.control.snapshot import (
     Condition,
-    PublishedForecast,
     ServiceView,
     Snapshot,
     with_condition,
 )
-from scaler.decision.lead_demand import LeadForecast, lead_forecasts
+from scaler.control.tick_history import TickHistory
+from scaler.decision.lead_demand import LeadForecast
 from scaler.policy.policy import Policy
 
 LOGGER = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Service:
+    """What is remembered of one service: what decides, and what is only shown."""
+
+    state: ServiceState
+    counterfactual: Counterfactual
+    history: TickHistory = field(default_factory=TickHistory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of one service at a tick."""
+
+    metrics: ServiceMetrics
+    observed: float
+    workload: Workload | str
+
+
 class ControlLoop:
-    """Everything that is watched. `tick` is called from one thread."""
+    """Everything that is watched. `tick` is called from one thread.
+
+    Args:
+        world: what is asked and acted on.
+        step: of the forecast's grid.
+        publish: takes each tick's snapshot.
+        leads: whether this replica acts; said in the snapshot.
+        tick_s: between two ticks.
+    """
 
     def __init__(
         self,
-        traffic: TrafficSource,
-        models: ForecastModels,
-        workloads: Workloads,
+        world: World,
         step: timedelta,
         publish: Callable[[Snapshot], None],
         leads: Callable[[], bool] = lambda: True,
+        tick_s: float = 15.0,
     ) -> None:
-        self._traffic, self._models, self._workloads = traffic, models, workloads
-        self._step_s = step.total_seconds()
-        self._publish, self._leads = publish, leads
-        self._services: dict[str, ServiceState] = {}
-        self._demand_history = DemandHistory(traffic, step)
-        self._capacity_tracker = CapacityTracker(traffic, self._demand_history, step)
-        self._forecasts: dict[str, BatchForecast] = {}
-        self._forecast_at = -math.inf
+        self._world, self._publish, self._leads = world, publish, leads
+        self._step_s, self._tick_s = step.total_seconds(), tick_s
+        self._services: dict[str, _Service] = {}
+        self._demand_history = DemandHistory(world.traffic, step)
+        self._capacity_tracker = CapacityTracker(world.traffic, self._demand_history, step)
+        self._forecasts = Forecasts(world.models, self._demand_history)
         self._ticks = 0
 
     def tick(self, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
         """Decide on every policy once; return what was published."""
         begun = time.perf_counter()
-        self._enrol(watched, now)
-        heard = self._hear(watched, now)
-        self._forecast(watched)
-        workloads = self._workloads.seen(watched, now)
-        ahead = self._ahead(watched, now)
-        views = []
-        for one in watched:
+        failed = self._enrol(watched, now)
+        alive = [one for one in watched if one.policy.item_id not in failed]
+        metrics = self._measure(alive, now)
+        observed = self._take_in(metrics, now)
+        self._forecasts.renew([one.policy for one in alive])
+        workloads = self._observe(alive, now)
+        ahead = self._forecasts.read({item: s.state for item, s in self._services.items()}, now)
+        views = [
+            _undecided(one.policy, failed[item], now)
+            for one in watched
+            if (item := one.policy.item_id) in failed
+        ]
+        for one in alive:
             item = one.policy.item_id
             try:
-                views.append(self._view(one, heard[item], workloads[item], ahead.get(item), now))
+                seen = _Seen(metrics[item], observed.get(item, math.nan), workloads[item])
+                view = self._view(one, seen, ahead.get(item), now)
             except Exception as error:  # a policy that fails must not fail another
                 LOGGER.exception("%s: the decision failed", item)
-                views.append(_undecided(one.policy, str(error), now))
-        acted = self._workloads.act(views, now)
+                view = _undecided(one.policy, f"the decision failed: {error!r}", now)
+            views.append(view)
+        applied = self._apply(views, now)
         self._ticks += 1
-        services = {view.item_id: _with(view, acted.get(view.item_id)) for view in views}
+        services = {view.item_id: _with(view, applied.get(view.item_id)) for view in views}
         seconds = time.perf_counter() - begun
         snapshot = Snapshot(self._ticks, now, services, seconds, self._leads())
         self._publish(snapshot)
         return snapshot
 
-    def _enrol(self, watched: Sequence[WatchedPolicy], now: float) -> None:
-        """Take up new policies with their past, changed ones without forgetting, drop old ones."""
+    def _enrol(self, watched: Sequence[WatchedPolicy], now: float) -> dict[str, str]:
+        """Take up new policies with their past, changed ones without forgetting, drop old ones.
+
+        Return why those could not be taken up that failed, by item_id.
+        """
         policies = [one.policy for one in watched]
         names = {policy.item_id for policy in policies}
         for gone in self._services.keys() - names:
             del self._services[gone]
-        self._demand_history.keep(names)
-        self._capacity_tracker.keep(policies)
-        read = set(self._demand_history.take_up(policies, now))
-        self._capacity_tracker.look_back([p for p in policies if p.item_id in read], now)
-        self._capacity_tracker.learn(policies, now)
+        with _shown("histories were not read"):
+            self._demand_history.keep(names)
+            self._capacity_tracker.keep(policies)
+            read = set(self._demand_history.take_up(policies, now))
+            self._capacity_tracker.look_back([p for p in policies if p.item_id in read], now)
+        with _shown("no capacity was learned"):
+            self._capacity_tracker.learn(policies, now)
+        failed = {}
         for one in watched:
             item = one.policy.item_id
-            if item not in self._services:
-                self._services[item] = self._service(one)
-            self._services[item].follow_policy(one.policy, one.hpa)
+            try:
+                service = self._services.get(item)
+                if service is None:
+                    self._services[item] = self._service(one)
+                else:
+                    service.state.follow_policy(one.policy)
+                    service.counterfactual.follow_spec(one.hpa)
+            except Exception as error:  # a policy that fails must not fail another
+                LOGGER.exception("%s: it could not be taken up", item)
+                failed[item] = f"it could not be taken up: {error!r}"
+        return failed
 
-    def _service(self, one: WatchedPolicy) -> ServiceState:
-        """Return a service with what was remembered of it."""
-        service = ServiceState(one.policy, one.hpa, self._step_s)
+    def _service(self, one: WatchedPolicy) -> _Service:
+        """Return a service that goes on where the last process has stopped."""
+        state = ServiceState(one.policy, self._step_s, self._tick_s)
         try:
             checkpoint = from_plain(one.checkpoint)
         except ValueError as error:
             LOGGER.warning("%s: %s; it starts afresh", one.policy.item_id, error)
-            return service
-        service.remember(checkpoint)
-        if checkpoint.capacity is not None and one.policy.capacity_qps is None:
-            self._capacity_tracker.remember(one.policy.item_id, checkpoint.capacity)
-        return service
+        else:
+            state.restore(checkpoint)
+            if checkpoint.capacity is not None and one.policy.capacity_qps is None:
+                self._capacity_tracker.remember(one.policy.item_id, checkpoint.capacity)
+        return _Service(state, Counterfactual(one.hpa))
 
-    def _hear(self, watched: Sequence[WatchedPolicy], now: float) -> dict[str, ServiceMetrics]:
-        """Return what the metrics say of each service; its new samples join its past."""
-        asks = []
+    def _measure(
+        self, watched: Sequence[WatchedPolicy], now: float
+    ) -> Mapping[str, ServiceMetrics]:
+        """Return what the metrics say of each service; its new samples join its history."""
+        queries = []
         for one in watched:
             policy = one.policy
             since = self._demand_history.since(policy.item_id, now)
-            asks.append(
+            queries.append(
                 TrafficQuery(policy.item_id, policy.demand_query or "", policy.slo.query, since)
             )
-        found = {
-            ask.item_id: heard
-            for ask, heard in zip(asks, self._traffic.hear(asks, now), strict=True)
-        }
-        for item, heard in found.items():
-            self._demand_history.add(item, heard.samples)
+        try:
+            measured = self._world.traffic.measure(queries, now)
+            found = {q.item_id: one for q, one in zip(queries, measured, strict=True)}
+        except Exception as error:  # what is not known lowers nothing
+            LOGGER.exception("demand could not be measured")
+            fault = f"demand could not be measured: {error!r}"
+            found = {q.item_id: ServiceMetrics(math.nan, fault=fault) for q in queries}
         return found
 
-    def _forecast(self, watched: Sequence[WatchedPolicy]) -> None:
-        """Forecast anew when a step is over: all items of a model in one batch."""
-        newest = self._demand_history.newest
-        if newest <= self._forecast_at:
-            return
-        self._forecast_at = newest
-        by_model: dict[str, list[str]] = {}
-        for one in watched:
-            if one.policy.model is not None and one.policy.item_id in self._demand_history:
-                by_model.setdefault(one.policy.model, []).append(one.policy.item_id)
-        self._models.reload(list(by_model))
-        self._forecasts = {
-            model: self._models.predict(model, self._demand_history.of(items))
-            for model, items in by_model.items()
-        }
+    def _take_in(self, metrics: Mapping[str, ServiceMetrics], now: float) -> dict[str, float]:
+        """Return the observed demand that may be acted on; new samples join the history."""
+        observed = {}
+        for item, one in metrics.items():
+            with _shown(f"{item}: its metrics could not be taken in"):
+                self._demand_history.add(item, one.samples)
+                observed[item] = self._services[item].state.take_in(one, now)
+        return observed
 
-    def _ahead(
+    def _observe(
         self, watched: Sequence[WatchedPolicy], now: float
-    ) -> dict[str, tuple[LeadForecast, PublishedForecast]]:
-        """Return what the forecast says to each policy that has one."""
-        found: dict[str, tuple[LeadForecast, PublishedForecast]] = {}
-        for model, predicted in self._forecasts.items():
-            forecast = predicted.forecast
-            if forecast is None:
-                continue
-            items = [
-                one.policy.item_id
-                for one in watched
-                if one.policy.model == model
-                and one.policy.item_id in predicted.rows
-                and one.policy.item_id in self._services
-            ]
-            needs = [self._services[item].need(predicted.rows[item]) for item in items]
-            for item, lead_forecast in zip(
-                items, lead_forecasts(forecast, needs, now), strict=True
-            ):
-                row = predicted.rows[item]
-                origin = forecast.origins[row].timestamp()
-                self._services[item].told(lead_forecast, origin, forecast.quantile_levels)
-                published_forecast = PublishedForecast(
-                    origin, self._step_s, forecast.quantile_levels, forecast.values[row],
-                    forecast.sources[row],
-                )  # fmt: skip
-                found[item] = lead_forecast, published_forecast
-        return found
+    ) -> Mapping[str, Workload | str]:
+        try:
+            return self._world.workloads.observe(watched, now)
+        except Exception as error:  # what is not known moves nothing
+            LOGGER.exception("workloads could not be observed")
+            fault = f"its workload could not be observed: {error!r}"
+            return {one.policy.item_id: fault for one in watched}
+
+    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+        try:
+            return self._world.workloads.apply(views, now)
+        except Exception:  # limits are published all the same
+            LOGGER.exception("plans could not be carried out")
+            return {}
 
     def _view(
         self,
         one: WatchedPolicy,
-        heard: ServiceMetrics,
-        workload: Workload | str,
-        ahead: tuple[LeadForecast, PublishedForecast] | None,
+        seen: _Seen,
+        lead_forecast: LeadForecast | None,
         now: float,
     ) -> ServiceView:
-        policy = one.policy
-        service = self._services[policy.item_id]
-        fresh = data_fresh(policy, heard)
+        policy, service = one.policy, self._services[one.policy.item_id]
+        metrics, observed, workload = seen.metrics, seen.observed, seen.workload
+        fresh = data_fresh(policy, metrics)
         if isinstance(workload, str):
             return _undecided(policy, workload, now, fresh)
-        observed = service.hear(heard, now)
+        ready = sum(pod.ready_at is not None for pod in workload.pods)
         if policy.capacity_qps is None:
-            load = observed / len(workload.ready_s) if workload.ready_s else math.nan
-            self._capacity_tracker.add(policy.item_id, load, heard.latency_s, now)
+            load = observed / ready if ready else math.nan
+            self._capacity_tracker.add(policy.item_id, load, metrics.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
             return _undecided(policy, capacity, now, fresh)
-        lead_forecast, published_forecast = ahead if ahead is not None else (None, None)
-        followed = service.follow(now, observed, heard, workload, capacity, lead_forecast)
-        why_none = None if published_forecast is not None else self._why_no_forecast(policy)
-        return ServiceView(
+        result = service.state.decide(
+            now, observed, metrics.latency_s, workload, capacity, lead_forecast
+        )
+        forecast = self._forecasts.published(policy) if lead_forecast is not None else None
+        why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
+        learned = capacity if policy.capacity_qps is None else None
+        view = ServiceView(
             policy=policy,
             at=now,
             replicas=workload.replicas,
-            ready=len(workload.ready_s),
+            ready=ready,
             observed_qps=None if math.isnan(observed) else observed,
-            hpa_replicas=followed.hpa_replicas,
-            decision=followed.decision,
-            published_limit=followed.published_limit,
-            forecast=published_forecast,
-            trust=followed.trust,
-            recent=service.recent(),
-            ledger=followed.ledger,
-            conditions=(fresh, forecast_trusted(followed.trust, why_none)),
-            checkpoint=to_plain(
-                service.checkpoint(capacity if policy.capacity_qps is None else None)
+            decision=result.decision,
+            published_limit=result.published_limit,
+            forecast=forecast,
+            trust=result.trust,
+            lead_time=result.lead_time,
+            conditions=(
+                fresh,
+                forecast_trusted(result.trust, why_none),
+                lead_time_covered(result.lead_time),
             ),
+            checkpoint=service.state.checkpoint(learned),
         )
+        with _shown(f"{policy.item_id}: its figures were not kept"):
+            return _with_figures(view, service, observed, workload, result)
+        return view
 
-    def _why_no_forecast(self, policy: Policy) -> str:
-        if policy.model is None:
-            return "the policy names no model: spec.demand.model"
-        if policy.item_id not in self._demand_history:
-            return "its history could not be read yet"
-        predicted = self._forecasts.get(policy.model)
-        return predicted.faults.get(policy.item_id, "") if predicted is not None else ""
+
+@contextmanager
+def _shown(what_failed: str) -> Iterator[None]:
+    """Log what fails inside, and go on without it."""
+    try:
+        yield
+    except Exception:
+        LOGGER.exception("%s", what_failed)
+
+
+def _with_figures(
+    view: ServiceView, service: _Service, observed: float, workload: Workload, result: TickResult
+) -> ServiceView:
+    """Return the view with what is shown beside the decision, and remember it for the page."""
+    capacity_qps = result.decision.capacity.qps
+    hpa, ledger = service.counterfactual.tick(view.at, observed, capacity_qps, workload)
+    plan, limit = result.decision.plan, result.published_limit.limit
+    service.history.append(view.at, (observed, workload.replicas, plan.replicas, hpa, limit.qps))
+    return replace(view, hpa_replicas=hpa, ledger=ledger, recent=service.history.shown())
 
 
 def _undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
     return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
 
 
-def _with(view: ServiceView, acted: Condition | None) -> ServiceView:
-    """Return the view with what acting on it came to."""
-    if acted is None:
+def _with(view: ServiceView, applied: Condition | None) -> ServiceView:
+    """Return the view with what carrying its plan out came to."""
+    if applied is None:
         return view
-    return replace(view, conditions=with_condition(view.conditions, acted))
+    return replace(view, conditions=with_condition(view.conditions, applied))

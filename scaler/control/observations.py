@@ -1,6 +1,6 @@
-"""What is observed of one service at a tick: its metrics and its replicas.
+"""What is observed of one service at a tick: its metrics and its pods.
 
-Demand is in requests per second (QPS); unknown is NaN or None.
+Moments are seconds since the epoch; demand is in requests per second (QPS); unknown is NaN or None.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class ServiceMetrics:
         observed_qps: offered now; NaN where unknown.
         samples: new ones on the forecast's grid since the tick before, ``(stamp, QPS)``.
         latency_s: of the SLO's query; None where there is none, or it is unknown.
-        fault: why nothing was heard, in words; None if something was.
+        fault: why nothing could be read, in words; None if something was.
     """
 
     observed_qps: float
@@ -26,19 +26,38 @@ class ServiceMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
-    """The replicas of one service at a tick.
+class Pod:
+    """One pod that is not going away.
 
     Attributes:
-        replicas: created.
-        ready_s: seconds since each ready one became so.
-        due_in_s: for each that starts, seconds until it is expected to be ready.
-        floor: that stands in the cluster now.
-        start_ups: seconds from creation to readiness of those that are ready.
+        uid: no other pod ever has it.
+        ready_at: since when it is Ready, this time; None: it is not.
     """
 
-    replicas: int
-    ready_s: tuple[float, ...]
-    due_in_s: tuple[float, ...] = ()
+    uid: str
+    created_at: float
+    ready_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The pods of one service at a tick, and the floor that stands in the cluster."""
+
+    pods: tuple[Pod, ...]
     floor: int = 1
-    start_ups: tuple[float, ...] = ()
+
+    @property
+    def replicas(self) -> int:
+        return len(self.pods)
+
+    def ready_s(self, now: float) -> tuple[float, ...]:
+        """Return the seconds since each Ready pod became so."""
+        return tuple(
+            [max(now - pod.ready_at, 0.0) for pod in self.pods if pod.ready_at is not None]
+        )
+
+    def due_in_s(self, now: float, start_up_s: float) -> tuple[float, ...]:
+        """Return in how many seconds each pod that starts is Ready if it takes ``start_up_s``."""
+        return tuple(
+            [pod.created_at + start_up_s - now for pod in self.pods if pod.ready_at is None]
+        )

@@ -1,4 +1,4 @@
-"""What the loop asks of the world around it: protocols, and the values that they exchange.
+"""The ports of the control loop: what it asks of the world, and the values that they exchange.
 
 Moments are seconds since the epoch; demand is in requests per second (QPS).
 """
@@ -21,7 +21,8 @@ from scaler.policy.policy import Policy
 class WatchedPolicy:
     """A policy, and the autoscaler that the counterfactual is of.
 
-    ``checkpoint`` is what was kept of the service before this process started; see `checkpoint`.
+    ``checkpoint`` is what the last process has left of the service, as `checkpoint.to_plain` wrote
+    it.
     """
 
     policy: Policy
@@ -42,7 +43,8 @@ class TrafficQuery:
 class TrafficSource(Protocol):
     """Where demand is observed."""
 
-    def hear(self, asks: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]: ...
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+        """Return what the metrics say of each service now, in order."""
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -62,18 +64,29 @@ class BatchForecast(Protocol):
 
 
 class ForecastModels(Protocol):
-    """Who forecasts."""
+    """What forecasts."""
 
-    def reload(self, names: Sequence[str]) -> None: ...
+    def reload(self, names: Sequence[str]) -> None:
+        """Load what is not loaded, and what has a new champion."""
 
-    def predict(self, name: str, series: Sequence[Series]) -> BatchForecast: ...
+    def predict(self, name: str, series: Sequence[Series]) -> BatchForecast:
+        """Return the forecast of model ``name`` for the next steps of each series."""
 
 
 class Workloads(Protocol):
-    """Where replicas are seen and floors are raised."""
+    """Where pods are observed and plans are carried out."""
 
-    def seen(
-        self, watched: Sequence[WatchedPolicy], now: float
-    ) -> Mapping[str, Workload | str]: ...
+    def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
+        """Return the pods of each service by item_id, or why they are not known."""
 
-    def act(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]: ...
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+        """Carry the plans out; return what came of each, by item_id."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside of the loop."""
+
+    traffic: TrafficSource
+    models: ForecastModels
+    workloads: Workloads

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from forecaster.data.series import Block, FloatArray
+from scaler.control.checkpoint import ServiceCheckpoint
 from scaler.decision.decide import Decision
+from scaler.decision.lead_time import LeadTime
 from scaler.decision.trust import Trust
 from scaler.limits.published_limit import PublishedLimit
 from scaler.policy.policy import Policy
@@ -24,6 +25,7 @@ class ConditionKind(StrEnum):
     FORECAST_TRUSTED = "ForecastTrusted"
     FLOOR_CONTESTED = "FloorContested"
     DATA_FRESH = "DataFresh"
+    LEAD_TIME_COVERED = "LeadTimeCovered"
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
 
 
@@ -99,7 +101,7 @@ class ServiceView:
     """One service after a tick; a part that could not be worked out is None.
 
     ``error`` says why a policy could not be decided on, None if it was; ``checkpoint`` is what
-    should outlive this process, as plain values.
+    outlives this process.
     """
 
     policy: Policy
@@ -112,11 +114,12 @@ class ServiceView:
     published_limit: PublishedLimit | None = None
     forecast: PublishedForecast | None = None
     trust: Trust | None = None
+    lead_time: LeadTime | None = None
     recent: RecentTicks | None = None
     ledger: CostLedger = field(default_factory=CostLedger)
     conditions: tuple[Condition, ...] = ()
     error: str | None = None
-    checkpoint: Mapping[str, Any] | None = None
+    checkpoint: ServiceCheckpoint | None = None
 
     @property
     def item_id(self) -> str:

@@ -1,47 +1,66 @@
-"""What the newest forecast says to every policy: all items at once, each with its own lead time."""
+"""From one forecast to the demand over the lead time of each service that it is read for.
+
+`ForecastReader` evaluates the distribution of the peak demand for many rows at once, and once. Rows
+are items at one point in time, or points in time of one item.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from forecaster.data.series import FloatArray, Forecast
 from scaler.decision.demand import LeadDemand
-from scaler.decision.quantiles import PeakDistribution, maximum_of, quantile_at
+from scaler.decision.quantiles import POINTS, PeakDistribution, peaks_of, quantile_at
 
 MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class StepRange:
-    """The steps of a forecast, ``[first, last]``, in which a span of time lies."""
+    """The steps ``[first, last]`` of a forecast that cover a span of time."""
 
     first: int
     last: int
 
     @property
-    def steps(self) -> int:
+    def count(self) -> int:
         return self.last - self.first + 1
+
+
+def step_range(age_s: float, length_s: float, step_s: float, prediction_length: int) -> StepRange:
+    """Return the steps that cover the next ``length_s``, for a forecast made ``age_s`` ago.
+
+    Step ``h`` is the mean over ``(h * step_s, (h + 1) * step_s]`` after the origin. Time beyond the
+    end of the forecast is covered by its last step.
+
+    >>> step_range(age_s=30, length_s=120, step_s=60, prediction_length=30)
+    StepRange(first=0, last=2)
+    """
+    last = prediction_length - 1
+    # An origin in the future of our clock counts as now.
+    first = min(max(int(age_s // step_s), 0), last)
+    return StepRange(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
 
 
 @dataclass(frozen=True, slots=True)
 class LeadQuery:
-    """How one item's forecast is to be read.
+    """How to read the forecast of one item.
 
     Attributes:
-        row: of the forecast.
-        lead_s: until a replica asked for now is warm; hold_s: beyond that, until it would have
-            paid for its start.
-        level, theta, margin_qps, trusted: as its trust says.
-        judged_level: at which the forecast is compared with its rival.
+        row: the item's row in the forecast.
+        lead_s: lead time, until a replica that is asked for now is warm.
+        payback_s: time after that within which the replica pays for its start.
+        level, theta, margin_qps, trusted: taken from the item's `trust.Trust`.
+        judged_level: quantile level at which the forecast is compared with its naive rival.
     """
 
     row: int
     lead_s: float
-    hold_s: float
+    payback_s: float
     level: float
     theta: float
     judged_level: float
@@ -51,90 +70,121 @@ class LeadQuery:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LeadForecast:
-    """What one item's forecast says.
+    """The forecast of one item over its lead time, and what is needed to judge it afterwards.
 
-    ``steps`` are the quantiles of the lead time, ``(steps, levels)``, and ``span`` where they lie:
-    by them the forecast is judged when that time is over. ``judged_qps`` is the quantile of their
-    maximum at the level that is judged.
+    Attributes:
+        lead_demand: the peak demand that the decision uses.
+        step_range: the steps of the lead time.
+        step_quantiles: the quantiles of those steps, ``(steps, levels)`` QPS.
+        levels: the quantile levels.
+        judged_qps: quantile of their peak at the level ``LeadQuery.judged_level``.
     """
 
-    ahead: LeadDemand
-    span: StepRange
-    steps: FloatArray
+    lead_demand: LeadDemand
+    step_range: StepRange
+    step_quantiles: FloatArray
+    levels: tuple[float, ...]
     judged_qps: float
 
 
-def lead_forecasts(
-    forecast: Forecast, needs: Sequence[LeadQuery], now: float
-) -> list[LeadForecast]:
-    """Return what the forecast says to each need, in order.
+@dataclass(slots=True)
+class _Peaks:
+    """Of one range of steps: what has been worked out so far, row by row."""
+
+    qps: FloatArray
+    scores: FloatArray
+    median: FloatArray  # largest median of a step
+    known: np.ndarray = field(repr=False)
+
+
+class ForecastReader:
+    """Reads one forecast. Not safe to use from several threads.
 
     Args:
-        forecast: one row per item.
-        needs: one per policy; rows may differ in how far ahead they look.
-        now: seconds since the epoch.
+        forecast: of any number of rows.
+        block: rows that are worked out at once where one of them is asked for.
     """
-    found: list[LeadForecast | None] = [None] * len(needs)
-    spans: dict[tuple[StepRange, StepRange], list[int]] = {}
-    step_s, horizon = forecast.step.total_seconds(), forecast.prediction_length
-    for place, need in enumerate(needs):
-        age = now - forecast.origins[need.row].timestamp()
-        lead = step_range(age, need.lead_s, step_s, horizon)
-        hold = step_range(age, need.lead_s + need.hold_s, step_s, horizon)
-        spans.setdefault((lead, hold), []).append(place)
-    for (lead, hold), places in spans.items():
-        group = [needs[place] for place in places]
-        for place, lead_forecast in zip(places, _alike(forecast, group, lead, hold), strict=True):
-            found[place] = lead_forecast
-    return [lead_forecast for lead_forecast in found if lead_forecast is not None]
 
+    def __init__(self, forecast: Forecast, block: int = 1) -> None:
+        self.forecast = forecast
+        self._block = block
+        self._step_s = forecast.step.total_seconds()
+        self._origins = [origin.timestamp() for origin in forecast.origins]
+        self._peaks: dict[StepRange, _Peaks] = {}
 
-def _alike(
-    forecast: Forecast, needs: list[LeadQuery], lead: StepRange, hold: StepRange
-) -> list[LeadForecast]:
-    """Return the outlooks of needs that look equally far."""
-    rows = np.array([need.row for need in needs])
-    level = np.array([need.level for need in needs])
-    judged = np.array([need.judged_level for need in needs])
-    theta = np.array([need.theta for need in needs])
-    levels = forecast.quantile_levels
-    steps = forecast.values[rows, lead.first : lead.last + 1]
-    maximum = maximum_of(steps, levels)
-    longer = maximum_of(forecast.values[rows, hold.first : hold.last + 1], levels)
-    columns = (
-        maximum.quantile(level, theta).tolist(),
-        longer.quantile(level, theta).tolist(),
-        quantile_at(steps, levels, MEDIAN).max(axis=1).tolist(),
-        maximum.quantile(judged, theta).tolist(),
-    )
-    return [
-        LeadForecast(
-            LeadDemand(qps, held, usual, need.margin_qps, need.trusted), lead, step, judged_qps
+    def origin(self, row: int) -> float:
+        """Return the origin of a row, in seconds since the epoch."""
+        return self._origins[row]
+
+    def prepare(self, queries: Iterable[LeadQuery], now: float) -> None:
+        """Work out at once what these queries will read."""
+        rows: dict[StepRange, list[int]] = {}
+        for query in queries:
+            for steps in self._ranges(query, now):
+                rows.setdefault(steps, []).append(query.row)
+        for steps, wanted in rows.items():
+            peaks = self._peaks_of(steps)
+            self._work_out(peaks, steps, np.array([r for r in wanted if not peaks.known[r]], int))
+
+    def read(self, query: LeadQuery, now: float) -> LeadForecast:
+        """Return what the forecast says to a query.
+
+        Args:
+            query: by whom.
+            now: seconds since the epoch.
+        """
+        row = query.row
+        lead, payback = self._ranges(query, now)
+        peaks = self._known(lead, row)
+        peak = _peak(peaks, row)
+        longer = peak if payback == lead else _peak(self._known(payback, row), row)
+        demand = LeadDemand(
+            peak.quantile(query.level, query.theta),
+            longer.quantile(query.level, query.theta),
+            float(peaks.median[row]),
+            query.margin_qps,
+            query.trusted,
         )
-        for need, step, qps, held, usual, judged_qps in zip(needs, steps, *columns, strict=True)
-    ]
+        return LeadForecast(
+            demand,
+            lead,
+            self.forecast.values[row, lead.first : lead.last + 1],
+            self.forecast.quantile_levels,
+            peak.quantile(query.judged_level, query.theta),
+        )
+
+    def _ranges(self, query: LeadQuery, now: float) -> tuple[StepRange, StepRange]:
+        """Return the steps of the lead time, and of the lead time and the payback."""
+        age, length = now - self._origins[query.row], self.forecast.prediction_length
+        return (
+            step_range(age, query.lead_s, self._step_s, length),
+            step_range(age, query.lead_s + query.payback_s, self._step_s, length),
+        )
+
+    def _known(self, steps: StepRange, row: int) -> _Peaks:
+        peaks = self._peaks_of(steps)
+        if not peaks.known[row]:
+            rows = np.arange(row, min(row + self._block, len(peaks.known)))
+            self._work_out(peaks, steps, rows)
+        return peaks
+
+    def _peaks_of(self, steps: StepRange) -> _Peaks:
+        if steps not in self._peaks:
+            rows = len(self._origins)
+            qps, scores = np.empty((2, rows, len(POINTS)))
+            known = np.zeros(rows, dtype=np.bool_)
+            self._peaks[steps] = _Peaks(qps, scores, np.empty(rows), known)
+        return self._peaks[steps]
+
+    def _work_out(self, peaks: _Peaks, steps: StepRange, rows: np.ndarray) -> None:
+        if not len(rows):
+            return
+        levels = self.forecast.quantile_levels
+        values = self.forecast.values[rows, steps.first : steps.last + 1]
+        peaks.qps[rows], peaks.scores[rows] = peaks_of(values, levels)
+        peaks.median[rows] = quantile_at(values, levels, MEDIAN).max(axis=1)
+        peaks.known[rows] = True
 
 
-def step_range(age_s: float, length_s: float, step_s: float, prediction_length: int) -> StepRange:
-    """Return the steps that cover the next ``length_s`` when the origin is ``age_s`` ago.
-
-    Step ``h`` is the mean over ``(h * step_s, (h + 1) * step_s]`` after the origin. What lies
-    beyond the forecast is taken to be like its last step.
-
-    >>> step_range(age_s=30, length_s=120, step_s=60, prediction_length=30)
-    StepRange(first=0, last=2)
-    """
-    last = prediction_length - 1
-    # An origin ahead of our clock is one of now.
-    first = min(max(int(age_s // step_s), 0), last)
-    return StepRange(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
-
-
-def maximum_over(forecast: Forecast, span: StepRange) -> PeakDistribution:
-    """Return the distribution of the largest demand within the span, for every row."""
-    return maximum_of(steps_in(forecast, span), forecast.quantile_levels)
-
-
-def steps_in(forecast: Forecast, span: StepRange) -> FloatArray:
-    """Return the quantiles of the steps in the span, ``(rows, steps, levels)``."""
-    return np.asarray(forecast.values[:, span.first : span.last + 1])
+def _peak(peaks: _Peaks, row: int) -> PeakDistribution:
+    return PeakDistribution(peaks.qps[row].tolist(), peaks.scores[row].tolist())

@@ -1,19 +1,22 @@
-"""From quantiles per step ahead to the distribution of the largest demand over several steps.
+"""From quantiles per forecast step to the distribution of the peak demand over several steps.
 
 The 0.95 quantile of a maximum is not the maximum of the 0.95 quantiles: with several steps there
-are several chances to exceed it. Bonferroni's bound is on the other side. What lies between depends
-on how alike the steps err, told by one number, the extremal index (Leadbetter, 1983, Extremes and
-local dependence in stationary sequences): ``P(max <= x) = prod_h F_h(x) ** theta``; ``theta`` is 1
-when steps err independently and ``1 / steps`` when they err as one.
+are several chances to exceed it. That maximum is a lower bound, Bonferroni's bound an upper one.
+Where the truth lies between them depends on how strongly the errors of the steps are correlated,
+which one number describes, the extremal index (Leadbetter, 1983, Extremes and local dependence in
+stationary sequences): ``P(max <= x) = prod_h F_h(x) ** theta``. ``theta`` is 1 for independent
+errors and ``1 / steps`` for identical ones.
 
-Between the levels of a forecast, and beyond them, the logit of the level is linear in demand, so
-that both tails are exponential.
+Between the quantile levels of a forecast, and beyond them, the logit of the level is taken to be
+linear in demand; so both tails are exponential.
 
-Axes: ``values`` is ``(rows, steps, levels)`` QPS, rows being items or moments.
+Axes: ``values`` is ``(rows, steps, levels)`` QPS; a row is an item or a point in time.
 """
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,10 +25,10 @@ import numpy.typing as npt
 
 from forecaster.data.series import FloatArray
 
-# Two quantiles that coincide are told apart by this share of the largest: a jump, not a division
-# by zero.
-_LEAST_GAP = 1e-6
-# Levels of single steps at which the distribution of their maximum is worked out.
+# Quantiles that coincide are moved apart by this share of the largest, which avoids a division by
+# zero.
+_MIN_GAP = 1e-6
+# Quantile levels of the single steps at which the distribution of their peak is evaluated.
 POINTS = (
     0.1,
     0.25,
@@ -51,12 +54,12 @@ def _logit(level: npt.ArrayLike) -> FloatArray:
     return np.asarray(np.log(p / (1 - p)))
 
 
-_POINT_SCORES = _logit(POINTS)
+_POINT_SCORES: list[float] = _logit(POINTS).tolist()
 
 
 def _spaced(values: FloatArray) -> FloatArray:
     """Return the quantiles, strictly increasing along the last axis."""
-    gap = _LEAST_GAP * np.maximum(values[..., -1:], _LEAST_GAP)
+    gap = _MIN_GAP * np.maximum(values[..., -1:], _MIN_GAP)
     return np.asarray(values + gap * np.arange(values.shape[-1]))
 
 
@@ -86,59 +89,55 @@ def log_cdf(values: FloatArray, levels: Sequence[float], qps: FloatArray) -> Flo
     high = np.take_along_axis(values, pick, -1)[..., 0]
     slope = (scores[right] - scores[right - 1]) / (high - low)
     score = scores[right - 1] + slope * (qps - low)
-    with np.errstate(invalid="ignore"):  # an unknown row stays so, and needs no warning
+    with np.errstate(invalid="ignore"):  # a row of NaN stays NaN, without a warning
         return np.asarray(-np.logaddexp(0.0, -score))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class PeakDistribution:
-    """The distribution of the largest demand over some steps that err independently, per row.
+    """The distribution of the peak demand over some steps with independent errors.
 
-    ``qps`` is ``(rows, points)``, ascending; ``scores`` are the logits of ``P(max <= qps)``. A
-    row of which nothing is known is NaN.
+    ``qps`` ascend; ``scores`` are the logits of ``P(max <= qps)``. Both are as long as `POINTS`,
+    and NaN where the forecast is not known.
     """
 
-    qps: FloatArray
-    scores: FloatArray
+    qps: Sequence[float]
+    scores: Sequence[float]
 
-    def __len__(self) -> int:
-        return len(self.qps)
+    def quantile(self, level: float, theta: float = 1.0) -> float:
+        """Return the quantile of the peak in QPS, for an extremal index ``theta``.
 
-    def quantile(self, level: npt.ArrayLike, theta: npt.ArrayLike = 1.0) -> FloatArray:
-        """Return QPS at a level, under an extremal index; one for all rows, or one for each.
-
-        ``P ** theta = level`` is ``P = level ** (1 / theta)``. No maximum is below one of its
-        parts: where the steps differ, a low index alone would say so.
+        ``P ** theta = level`` is solved by ``P = level ** (1 / theta)``. The result is at least the
+        largest quantile of a single step, which a low index alone would not ensure where the steps
+        differ.
         """
-        apart = np.asarray(level) ** (1 / np.asarray(theta))
-        score = np.broadcast_to(_logit(apart), len(self))[:, None]
-        right = np.clip((self.scores < score).sum(axis=1), 1, self.scores.shape[1] - 1)[:, None]
-        low, high = (np.take_along_axis(self.qps, right - i, 1)[:, 0] for i in (1, 0))
-        before, after = (np.take_along_axis(self.scores, right - i, 1)[:, 0] for i in (1, 0))
-        weight = (score[:, 0] - before) / np.maximum(after - before, _LEAST_GAP)
-        whole = low + weight * (high - low)
-        return np.asarray(np.maximum(np.maximum(whole, self._largest_part(level)), 0.0))
+        independent = level ** (1 / theta)
+        score = math.log(independent / (1 - independent))
+        right = min(max(bisect_left(self.scores, score), 1), len(self.scores) - 1)
+        before, after = self.scores[right - 1], self.scores[right]
+        low, high = self.qps[right - 1], self.qps[right]
+        peak = low + (score - before) / max(after - before, _MIN_GAP) * (high - low)
+        return max(peak, self._largest_step(level), 0.0)  # in this order, NaN stays NaN
 
-    def _largest_part(self, level: npt.ArrayLike) -> FloatArray:
-        """Return the largest of the steps' own quantiles: ``qps`` is that at each of `POINTS`."""
-        score = _logit(level)
-        right = np.clip(np.searchsorted(_POINT_SCORES, score), 1, len(POINTS) - 1)
+    def _largest_step(self, level: float) -> float:
+        """Return the largest quantile of a single step, interpolated between the `POINTS`."""
+        score = math.log(level / (1 - level))
+        right = min(max(bisect_left(_POINT_SCORES, score), 1), len(POINTS) - 1)
         before, after = _POINT_SCORES[right - 1], _POINT_SCORES[right]
-        rows = np.arange(len(self))
-        low, high = self.qps[rows, right - 1], self.qps[rows, right]
-        return np.asarray(low + (score - before) / (after - before) * (high - low))
+        low, high = self.qps[right - 1], self.qps[right]
+        return low + (score - before) / (after - before) * (high - low)
 
 
-def maximum_of(values: FloatArray, levels: Sequence[float]) -> PeakDistribution:
-    """Return the distribution of the largest demand over the steps, were they independent.
+def peaks_of(values: FloatArray, levels: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+    """Return ``qps`` and ``scores`` of each row's `PeakDistribution`, ``(rows, points)`` each.
 
     Args:
         values: quantiles per step, ``(rows, steps, levels)``; unknown rows are NaN.
         levels: of ``values``.
 
-    >>> steps = np.tile([100.0, 120.0, 130.0], (1, 4, 1))  # four steps alike
-    >>> maximum = maximum_of(steps, (0.5, 0.9, 0.95))
-    >>> [round(float(maximum.quantile(0.9, theta)[0])) for theta in (0.25, 0.5, 1.0)]
+    >>> qps, scores = peaks_of(np.tile([100.0, 120.0, 130.0], (1, 4, 1)), (0.5, 0.9, 0.95))
+    >>> peak = PeakDistribution(qps[0].tolist(), scores[0].tolist())  # of four steps alike
+    >>> [round(peak.quantile(0.9, theta)) for theta in (0.25, 0.5, 1.0)]
     [120, 130, 139]
     """
     points = [quantile_at(values, levels, level).max(axis=1) for level in POINTS]
@@ -149,28 +148,39 @@ def maximum_of(values: FloatArray, levels: Sequence[float]) -> PeakDistribution:
         total[:, k] = log_cdf(values, levels, steps).sum(axis=1)
     # The logit of P = exp(total), without losing what is close to 1.
     scores = total - np.log(-np.expm1(np.minimum(total, -1e-12)))
-    return PeakDistribution(qps, np.maximum.accumulate(scores, axis=1))
+    return qps, np.maximum.accumulate(scores, axis=1)
 
 
-def surprisals(values: FloatArray, levels: Sequence[float], happened: FloatArray) -> FloatArray:
-    """Return ``-sum_h log F_h(largest that happened)`` per row; NaN where that is not known.
+def surprisal(values: FloatArray, levels: Sequence[float], largest: float) -> float:
+    """Return ``-sum_h log F_h(largest)``; NaN where the actual peak is not known.
 
-    Where the forecast is right, that times the extremal index is exponentially distributed with
-    mean 1: `extremal_index` is made of their mean.
+    For a calibrated forecast, the surprisal times the extremal index is exponentially distributed
+    with mean 1; `extremal_index` is estimated from the mean of the surprisals.
 
     Args:
-        values: forecasts of the past, ``(rows, steps, levels)`` QPS.
-        levels: of ``values``.
-        happened: QPS of those steps, ``(rows, steps)``.
+        values: forecast of the past, ``(steps, levels)`` QPS.
+        levels: the quantile levels of ``values``.
+        largest: actual peak of those steps, QPS.
     """
-    largest = happened.max(axis=1)
-    known = np.isfinite(largest)
-    steps = np.broadcast_to(np.where(known, largest, 0.0)[:, None], values.shape[:2])
-    return np.asarray(np.where(known, -log_cdf(values, levels, steps).sum(axis=1), np.nan))
+    if math.isnan(largest):
+        return math.nan
+    return sum([_surprisal(step, levels, largest) for step in values.tolist()])
+
+
+def _surprisal(quantiles: list[float], levels: Sequence[float], qps: float) -> float:
+    """Return ``-log P(demand <= qps)`` of one step, as `log_cdf` does of many."""
+    gap = _MIN_GAP * max(quantiles[-1], _MIN_GAP)
+    spaced = [quantile + gap * i for i, quantile in enumerate(quantiles)]
+    right = min(max(bisect_left(spaced, qps), 1), len(levels) - 1)
+    before, after = (math.log(level / (1 - level)) for level in levels[right - 1 : right + 1])
+    slope = (after - before) / (spaced[right] - spaced[right - 1])
+    score = before + slope * (qps - spaced[right - 1])
+    # log(1 + exp(-score)), without overflow where the demand was far beyond what was foreseen.
+    return max(-score, 0.0) + math.log1p(math.exp(-abs(score)))
 
 
 def extremal_index(mean_surprisal: float, steps: int) -> float:
-    """Return the index under which the largest demands that happened are the most likely.
+    """Return the maximum-likelihood extremal index, in ``[1 / steps, 1]``.
 
     >>> extremal_index(2.0, steps=4)
     0.5

@@ -1,4 +1,4 @@
-"""The `limit` section of a policy file: what gateways may admit, and for whom it is kept free."""
+"""The `limit` section of a policy file: the limit, priority classes and limits per client."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from scaler.policy.fields import (
     PositiveShare,
     Section,
     Share,
+    duplicate_names,
     refuse,
-    same_names,
 )
 
 _LIMIT, _CLIENTS = LimitPolicy(), ClientPolicy()
@@ -29,22 +29,22 @@ _LIMIT, _CLIENTS = LimitPolicy(), ClientPolicy()
 
 class ClassSection(Section):
     name: Label
-    """What gateways call the class."""
+    """Name of the class in gateways."""
     priority: Annotated[int, Field(ge=0)]
     """0 is served first; classes of equal priority share fairly."""
     guaranteed: AtLeastZero = 0.0
-    """Requests per second that are kept free for it, even while it is idle."""
+    """Requests per second that are reserved for the class, even while it is idle."""
     ceiling: AtLeastZero | None = None
-    """Requests per second that it never exceeds."""
+    """Upper bound of the class in requests per second."""
     on_expiry: Literal["Open", "Closed"] = "Open"
-    """What a gateway does with it when it has not heard of tidegate for too long."""
+    """Whether a gateway admits all or none of the class when its lease has expired."""
 
     @field_validator("ceiling")
     @classmethod
     def _above_guarantee(cls, value: float | None, info: ValidationInfo) -> float | None:
         guaranteed = info.data.get("guaranteed", 0.0)
         if value is not None and value < guaranteed:
-            raise ValueError(f"must be at least what is guaranteed, which is {guaranteed:g}")
+            raise ValueError(f"must be at least guaranteed, which is {guaranteed:g}")
         return value
 
     def to_class(self) -> PriorityClass:
@@ -54,15 +54,15 @@ class ClassSection(Section):
 
 class PerClientSection(Section):
     window: PositiveDuration = _CLIENTS.window_s
-    """Over which the rate of each client is counted."""
+    """Window over which the rate of each client is counted."""
     deviations: Annotated[float, Field(gt=0, le=10)] = _CLIENTS.deviations
-    """Spreads above the median client, on a log scale, that are still normal."""
+    """Standard deviations above the median client, on a log scale, that are still normal."""
     least_ratio: Annotated[float, Field(ge=1)] = _CLIENTS.least_ratio
-    """Times the median client that is always normal."""
+    """A rate up to this many times the median client's is always normal."""
     least_clients: AtLeastOne = _CLIENTS.least_clients
-    """With fewer active clients nobody is called abusive."""
+    """With fewer active clients, none counts as abusive."""
     abusive_share: Share = _CLIENTS.abusive_share
-    """What an abusive client is left, as a share of the median client's rate."""
+    """Rate left to an abusive client, as a share of the median client's rate."""
 
     def to_policy(self) -> ClientPolicy:
         return ClientPolicy(
@@ -74,13 +74,13 @@ class LimitSection(Section):
     headroom: PositiveShare = _LIMIT.headroom
     """Share of the ready capacity that gateways may admit."""
     ceiling_requests_per_second: Above | None = None
-    """What is never exceeded, whatever is ready."""
+    """Upper bound of the limit, whatever the ready capacity."""
     safe_requests_per_second: AtLeastZero | None = None
-    """What gateways admit when they have not heard of tidegate for long."""
+    """Limit of gateways that cannot reach tidegate for long; derived if not given."""
     burst: Duration = _LIMIT.burst_s
-    """How much of the limit may come at once."""
+    """Size of a burst, as a length of time at the limit."""
     classes: list[ClassSection] = Field(default=[])
-    """Kinds of requests, and who is served first."""
+    """Priority classes of requests."""
     per_client: PerClientSection = PerClientSection()
     """When a client counts as abusive."""
 
@@ -98,7 +98,7 @@ class LimitSection(Section):
         cls, classes: list[ClassSection], info: ValidationInfo
     ) -> list[ClassSection]:
         ceiling = info.data.get("ceiling_requests_per_second")
-        rules = list(same_names(one.name for one in classes))
+        rules = list(duplicate_names(one.name for one in classes))
         if ceiling is not None and _guaranteed(classes) > ceiling:
             rules.append(
                 f"must not guarantee more than ceilingRequestsPerSecond, which is {ceiling:g}: "
@@ -108,11 +108,11 @@ class LimitSection(Section):
         return classes
 
     def fit(self, capacity_qps: float, max_replicas: int) -> None:
-        """Refuse guarantees that not even the largest number of replicas could keep."""
-        most = capacity_qps * max_replicas * self.headroom
-        if _guaranteed(self.classes) > most:
+        """Refuse guarantees that exceed the limit of the largest number of replicas."""
+        max_qps = capacity_qps * max_replicas * self.headroom
+        if _guaranteed(self.classes) > max_qps:
             rule = (
-                f"must not guarantee more than is ever admitted, which is {most:g} "
+                f"must not guarantee more than the highest possible limit, which is {max_qps:g} "
                 f"({max_replicas} replicas x {capacity_qps:g} x headroom {self.headroom:g}): "
                 f"{_sum(self.classes)}; lower the guarantees, or raise spec.replicas.max"
             )

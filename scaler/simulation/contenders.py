@@ -1,6 +1,7 @@
 """Who decides the replicas in a replay: each sees the past alone, tick by tick.
 
-A contender is asked once per tick and answers with the replicas that the workload is to have.
+tidegate decides by the classes that `scaler run` drives: `ServiceState`, and through it `decide`,
+trust, lead time and the published limit. There is no second copy of any of them.
 """
 
 from __future__ import annotations
@@ -8,146 +9,107 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from forecaster.data.series import FloatArray
-from scaler.decision.decide import DecisionSettings, DecisionState, Observation, decide, first_state
-from scaler.decision.demand import LeadDemand
-from scaler.decision.replicas import PlanReason
-from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
-
-
-@dataclass(slots=True)
-class TickView:
-    """What can be seen at a tick; the replay fills one anew each time.
-
-    Attributes:
-        tick: its number.
-        now: seconds since the epoch.
-        observed_qps: offered per second, averaged over the window that ended when it was collected.
-        served_qps: the same, of what replicas worked on: it cannot exceed what they can.
-        replicas: created; ready: of them; warm: each that warms up counted in part.
-        over_slo: whether the SLO was broken in that window.
-        replica_qps: offered per warm replica in that window.
-    """
-
-    tick: int
-    now: float
-    observed_qps: float
-    served_qps: float
-    replicas: int
-    ready: int
-    warm: float
-    over_slo: bool
-    replica_qps: float
+from scaler.control.observations import ServiceMetrics
+from scaler.control.service_state import ServiceState, TickResult
+from scaler.decision.capacity import given_capacity
+from scaler.decision.lead_demand import ForecastReader
+from scaler.decision.trust import Trust
+from scaler.policy.policy import Policy
+from scaler.simulation.recording import RecordedSamples
+from scaler.simulation.world import Run, Scene, SimulatedService
 
 
 class Contender(Protocol):
-    """Decides the replicas from averages over ``window_s``."""
+    """Decides at each tick; returns what gateways may admit until the next."""
 
     name: str
-    window_s: float
 
-    def replicas(self, view: TickView) -> int: ...
+    def decide(self, tick: int, now: float, service: SimulatedService) -> float: ...
+
+
+class AutoscalerAlone:
+    """Nobody beside the autoscaler: the user's own, or KEDA's."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def decide(self, tick: int, now: float, service: SimulatedService) -> float:  # noqa: ARG002
+        return math.inf
 
 
 class KnownReplicas:
     """Replicas known beforehand."""
 
-    window_s = 60.0
-
     def __init__(self, name: str, replicas: Sequence[int]) -> None:
-        self.name = name
-        self._replicas = replicas
+        self.name, self.planned = name, replicas
 
-    def replicas(self, view: TickView) -> int:
-        return self._replicas[view.tick]
-
-
-class HPAContender:
-    """A HorizontalPodAutoscaler alone: the user's own, or KEDA's."""
-
-    def __init__(
-        self, name: str, spec: HPASpec, capacity_qps: float, window_s: float = 60.0
-    ) -> None:
-        self.name = name
-        self.window_s = window_s
-        self._hpa = HPA(spec)
-        self._reading = _readings(spec.metric, capacity_qps)
-
-    def replicas(self, view: TickView) -> int:
-        return self._hpa.sync(view.now, view.replicas, self._reading(view)).replicas
+    def decide(self, tick: int, now: float, service: SimulatedService) -> float:  # noqa: ARG002
+        service.scale(tick, self.planned[tick])
+        return math.inf
 
 
 class TidegateContender:
-    """tidegate's floor under an autoscaler that goes on by itself."""
+    """tidegate's floor under an autoscaler that goes on by itself, and its limit at the gateways.
 
-    window_s = 60.0
+    Args:
+        name: in the table.
+        policy: of the service; its capacity is given.
+        samples: recorded, as they become known.
+        reader: of the forecasts from all origins, one row each.
+        tick_s: between two ticks.
+    """
 
     def __init__(
         self,
         name: str,
-        policy: DecisionSettings,
-        ahead: Sequence[LeadDemand],
-        net: HPASpec,
-        replicas: int,
+        policy: Policy,
+        samples: RecordedSamples,
+        reader: ForecastReader,
+        tick_s: float,
     ) -> None:
+        assert policy.capacity_qps is not None, "a replay is given the capacity"
         self.name = name
-        self.reasons: Counter[PlanReason] = Counter()
-        self._policy, self._ahead = policy, ahead
-        self._hpa = HPA(net)
-        self._reading = _readings(net.metric, policy.capacity.qps)
-        self._floor = replicas
-        self._state: DecisionState | None = None
+        self.reasons: Counter[str] = Counter()
+        self.trust: list[Trust] = []  # after each sample
+        self.latest: TickResult | None = None
+        self._capacity = given_capacity(policy.capacity_qps)
+        self._state = ServiceState(policy, samples.step_s, tick_s)
+        self._samples, self._reader = samples, reader
 
-    def replicas(self, view: TickView) -> int:
-        # The autoscaler acts on the floor of the tick before: it looks every 15 s, not when told.
-        floor = self._floor
-        scaled = self._hpa.sync(view.now, view.replicas, self._reading(view), floor=floor)
-        observation = Observation(
-            view.now,
-            view.observed_qps,
-            self._ahead[view.tick],
-            view.warm,
-            view.over_slo,
-            view.replica_qps,
+    def decide(self, tick: int, now: float, service: SimulatedService) -> float:
+        state, new = self._state, self._samples.since_last_tick(tick)
+        metrics = ServiceMetrics(
+            service.observed_qps(tick),
+            new,
+            service.latency_s(tick) if state.policy.slo.query is not None else None,
         )
-        state = self._state or first_state(floor, view.now)
-        decision = decide(observation, state, self._policy)
-        # The state keeps the last plan that rested on something; what is in force may have decayed.
-        self._state, self._floor = decision.state, decision.plan.replicas
-        self.reasons[decision.plan.reason] += 1
-        return scaled.replicas
-
-
-class _Readings(Protocol):
-    def __call__(self, view: TickView) -> Reading | None: ...
-
-
-def _readings(metric: MetricKind, capacity_qps: float) -> _Readings:
-    """Return what the metrics API answers about the requests of a service.
-
-    A CPU utilisation is work done over the request, which is sized so that a replica at its
-    capacity uses all of it. Replicas that start have no sample yet.
-    """
-    if metric is MetricKind.UTILIZATION:
-        return lambda view: (
-            Reading(view.served_qps / capacity_qps, view.ready, view.replicas - view.ready)
-            if not math.isnan(view.observed_qps)
-            else None
+        observed = state.take_in(metrics, now)
+        lead_forecast = None
+        row = self._samples.newest_row(tick)
+        if row >= 0:
+            lead_forecast = self._reader.read(state.lead_query(row), now)
+            state.expect(lead_forecast, self._reader.origin(row))
+        result = self.latest = state.decide(
+            now, observed, metrics.latency_s, service.workload(), self._capacity, lead_forecast
         )
-    if metric is MetricKind.PODS:
-        return lambda view: (
-            Reading(view.observed_qps, view.ready, 0, view.replicas - view.ready)
-            if not math.isnan(view.observed_qps)
-            else None
-        )
-    return lambda view: (
-        Reading(view.observed_qps, view.ready) if not math.isnan(view.observed_qps) else None
-    )
+        service.floor = result.decision.plan.replicas
+        self.reasons[result.decision.plan.reason.value] += 1
+        if new:
+            self.trust.append(result.trust)
+        return result.decision.limit.qps
+
+
+def run(scene: Scene, contender: Contender, service: SimulatedService) -> Run:
+    """Return what happens when ``contender`` decides over ``service`` in all ticks of a scene."""
+    for tick in range(scene.ticks):
+        service.begin(tick)
+        service.end(tick, contender.decide(tick, scene.now(tick), service))
+    return service.run(contender.name)
 
 
 def clairvoyant(
@@ -162,8 +124,3 @@ def clairvoyant(
     padded = np.concatenate([need, np.full(lead_ticks, need[-1])])
     ahead = np.lib.stride_tricks.sliding_window_view(padded, lead_ticks + 1)
     return KnownReplicas("clairvoyant", ahead.max(axis=1).tolist())
-
-
-def with_target(spec: HPASpec, target: float) -> HPASpec:
-    """Return the same autoscaler with another target."""
-    return replace(spec, target=target)

@@ -8,6 +8,7 @@ violations, or at equal cost.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -15,45 +16,67 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import NamedTuple
 
-from scaler.decision.decide import DecisionSettings
+from forecaster.data.series import Forecast
+from scaler.decision.lead_demand import ForecastReader
+from scaler.decision.trust import Standing, Trust
 from scaler.hpa.controller import HPASpec, MetricKind
-from scaler.simulation.closed_loop import Run, Scene, run
-from scaler.simulation.contenders import Contender, HPAContender, TidegateContender, clairvoyant
+from scaler.policy.policy import Policy
+from scaler.simulation.contenders import (
+    AutoscalerAlone,
+    Contender,
+    TidegateContender,
+    clairvoyant,
+    run,
+)
 from scaler.simulation.outcome import ReplayOutcome, outcome
-from scaler.simulation.rehearsal import Rehearsal
+from scaler.simulation.recording import RecordedSamples
+from scaler.simulation.world import Run, Scene, SimulatedService
 
 HPA, KEDA, HOLT_WINTERS = "HPA", "KEDA prometheus", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
 TARGETS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
 # What KEDA's documentation asks Prometheus for in its examples: rate(...[2m]).
 KEDA_WINDOW_S = 120.0
+# Of the metrics API, as adapters for pods and custom metrics usually average.
+METRICS_WINDOW_S = 60.0
+# Origins whose distributions are worked out at once.
+ROWS_AT_ONCE = 1440
 
 
 @dataclass(frozen=True, eq=False)
 class ContestSetting:
-    """What is replayed, and what each contender is told.
+    """What is replayed, and what each contender is given.
 
     Attributes:
         scene: demand and service, alike for all.
         hpa: the user's autoscaler.
         net: the autoscaler under tidegate's floor.
         policy: tidegate's.
-        ours: what tidegate's forecast would have said.
-        smoothing: what Holt-Winters would have said.
+        samples: recorded, as they become known.
+        ours: the forecast from each origin, one row each.
+        smoothing: the same by Holt-Winters.
     """
 
     scene: Scene
     hpa: HPASpec
     net: HPASpec
-    policy: DecisionSettings
-    ours: Rehearsal = field(repr=False)
-    smoothing: Rehearsal = field(repr=False)
+    policy: Policy
+    samples: RecordedSamples = field(repr=False)
+    ours: Forecast = field(repr=False)
+    smoothing: Forecast = field(repr=False)
+
+    @property
+    def capacity_qps(self) -> float:
+        """What one warm replica sustains within the SLO."""
+        return self.scene.model.capacity_qps
 
     @property
     def own_target(self) -> float:
         """The target of the user's autoscaler as a share of a replica's capacity."""
-        hpa, capacity = self.hpa, self.policy.capacity.qps
-        return hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / capacity
+        hpa = self.hpa
+        return (
+            hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / self.capacity_qps
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +100,8 @@ class FrontierPoint:
 class Contest:
     """The table, the runs behind it, and the frontier.
 
-    ``reasons`` counts the ticks by what bound tidegate's plan.
+    ``reasons`` counts the ticks by what bound tidegate's plan; ``trust`` is that in its forecast
+    after each sample.
     """
 
     setting: ContestSetting
@@ -85,26 +109,55 @@ class Contest:
     runs: dict[str, Run] = field(repr=False)
     frontier: tuple[FrontierPoint, ...]
     reasons: Mapping[str, int]
+    trust: tuple[Trust, ...] = field(repr=False)
+
+    @property
+    def coverage(self) -> float:
+        """Mean share of lead times whose largest demand stayed within what was foreseen."""
+        return statistics.fmean(one.coverage for one in self.trust)
+
+    @property
+    def benched_share(self) -> float:
+        """Share of the time in which the model was benched."""
+        return statistics.fmean(one.standing is Standing.BENCHED for one in self.trust)
 
 
-def contender(setting: ContestSetting, job: ContestJob) -> Contender:
-    """Return a fresh contender for one run."""
-    policy, capacity = setting.policy, setting.policy.capacity.qps
+def carried_out(setting: ContestSetting, job: ContestJob) -> tuple[Run, Contender]:
+    """Return what one run comes to, and the contender as the run has left it."""
+    scene, capacity = setting.scene, setting.capacity_qps
     if job.family == CLAIRVOYANT:
-        timing, model = setting.scene.timing, setting.scene.model
-        lead = math.ceil((model.start_up_s + model.ramp_s) / timing.tick_s)
-        return clairvoyant(setting.scene.demand, capacity, lead, policy.scale.min_replicas)
-    if job.family == HPA:
-        return HPAContender(HPA, _aimed(setting.hpa, job.target, capacity), capacity)
-    if job.family == KEDA:
-        spec = replace(
-            setting.hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=job.target * capacity
-        )
-        return HPAContender(KEDA, spec, capacity, KEDA_WINDOW_S)
-    rehearsal = setting.smoothing if job.family == HOLT_WINTERS else setting.ours
+        model = scene.model
+        lead = math.ceil((model.start_up_s + model.ramp_s) / scene.timing.tick_s)
+        least = setting.policy.scale.min_replicas
+        known = clairvoyant(scene.demand, capacity, lead, least)
+        return run(scene, known, SimulatedService(scene, None)), known
+    if job.family in (HPA, KEDA):
+        alone = AutoscalerAlone(job.family)
+        spec, window_s = _aimed(setting.hpa, job.target, capacity), METRICS_WINDOW_S
+        if job.family == KEDA:
+            window_s = KEDA_WINDOW_S
+            spec = replace(
+                setting.hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=job.target * capacity
+            )
+        service = SimulatedService(scene, spec, window_s)
+        service.floor = spec.min_replicas
+        return run(scene, alone, service), alone
     net = setting.hpa if job.family == FLOOR_ONLY else setting.net
-    aimed = replace(policy, scale=replace(policy.scale, target_utilization=job.target))
-    return TidegateContender(job.family, aimed, rehearsal.ahead(), net, setting.scene.replicas)
+    tidegate = tidegate_contender(setting, job)
+    return run(scene, tidegate, SimulatedService(scene, net)), tidegate
+
+
+def tidegate_contender(setting: ContestSetting, job: ContestJob) -> TidegateContender:
+    """Return tidegate at a target, on its own forecast or on that of Holt-Winters."""
+    forecast = setting.smoothing if job.family == HOLT_WINTERS else setting.ours
+    scale = replace(setting.policy.scale, target_utilization=job.target)
+    return TidegateContender(
+        job.family,
+        replace(setting.policy, scale=scale),
+        setting.samples,
+        ForecastReader(forecast, block=ROWS_AT_ONCE),
+        setting.scene.timing.tick_s,
+    )
 
 
 def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
@@ -147,22 +200,25 @@ def contest(
     runs: dict[str, Run] = {}
     points: list[FrontierPoint] = []
     reasons: Mapping[str, int] = {}
+    trust: tuple[Trust, ...] = ()
     with _mapped(setting, workers) as each:
         for job, result in zip(main + sweep, each(main + sweep, len(main)), strict=True):
             if result.run is not None:
                 table.append(result.outcome)
                 runs[job.family] = result.run
-                reasons = result.reasons if job.family == TIDEGATE else reasons
+                if job.family == TIDEGATE:
+                    reasons, trust = result.reasons, result.trust
             else:
                 points.append(FrontierPoint(job.family, job.target, result.outcome))
             progress(job.family)
-    return Contest(setting, tuple(table), runs, tuple(points), reasons)
+    return Contest(setting, tuple(table), runs, tuple(points), reasons, trust)
 
 
 class _Result(NamedTuple):
     outcome: ReplayOutcome
     run: Run | None
     reasons: Mapping[str, int]
+    trust: tuple[Trust, ...]
 
 
 _Each = Callable[[list[ContestJob], int], Iterable[_Result]]
@@ -194,12 +250,12 @@ def _job(job: ContestJob, keep: bool) -> _Result:
 
 
 def _carried_out(setting: ContestSetting, job: ContestJob, keep: bool) -> _Result:
-    who = contender(setting, job)
-    done = run(setting.scene, who)
-    reasons = (
-        {x.value: n for x, n in who.reasons.items()} if isinstance(who, TidegateContender) else {}
-    )
-    return _Result(outcome(setting.scene, done), done if keep else None, reasons)
+    done, who = carried_out(setting, job)
+    reasons: Mapping[str, int] = {}
+    trust: tuple[Trust, ...] = ()
+    if isinstance(who, TidegateContender):
+        reasons, trust = dict(who.reasons), tuple(who.trust) if keep else ()
+    return _Result(outcome(setting.scene, done), done if keep else None, reasons, trust)
 
 
 def cheapest(

@@ -96,7 +96,7 @@ def _frontiers(traces: Sequence[go.Scatter]) -> go.Figure:
 def replicas(contest: Contest, names: Sequence[str] = (HPA, TIDEGATE)) -> go.Figure:
     """Return the replicas of some contenders over what the demand needed."""
     setting = contest.setting
-    need = setting.scene.demand / setting.policy.capacity.qps
+    need = setting.scene.demand / setting.capacity_qps
     stamps = _stamps(contest)
     at = thinned(need)
     traces = [
@@ -138,9 +138,9 @@ def broken_requests(contest: Contest) -> go.Figure:
 
 def trust(contest: Contest) -> go.Figure:
     """Return the realised coverage of the forecast, and the level at which it was read."""
-    path = contest.setting.ours.trust
-    start, timing = contest.setting.scene.timing.start, contest.setting.scene.timing
-    stamps = start + np.linspace(0, timing.ticks * timing.tick_s, len(path))
+    path = contest.trust
+    scene = contest.setting.scene
+    stamps = np.linspace(scene.now(0), scene.now(scene.ticks), len(path))
     series = {
         "within what was foreseen": np.array([t.coverage for t in path]),
         "level read": np.array([t.level for t in path]),
@@ -162,8 +162,8 @@ def _line(name: str) -> dict[str, object]:
 
 
 def _stamps(contest: Contest) -> FloatArray:
-    timing = contest.setting.scene.timing
-    return np.asarray(timing.start + timing.tick_s * np.arange(timing.ticks)).astype(np.int64)
+    scene = contest.setting.scene
+    return np.asarray(scene.start + scene.timing.tick_s * np.arange(scene.ticks)).astype(np.int64)
 
 
 def _hours(contest: Contest, name: str) -> float:

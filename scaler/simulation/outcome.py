@@ -9,7 +9,7 @@ import numpy as np
 
 from forecaster.data.series import FloatArray
 from scaler.policy.service_model import ServiceModel, response_tail
-from scaler.simulation.closed_loop import Run, Scene
+from scaler.simulation.world import Run, Scene
 
 # Moments within a tick at which the queue is looked at: its length is a straight line between.
 _MOMENTS = 4
@@ -22,7 +22,8 @@ class ReplayOutcome:
 
     Attributes:
         replica_hours: of all replicas, from creation to removal.
-        violations: share of the requests over the SLO's latency, or dropped.
+        violations: share of the requests over the SLO's latency, dropped, or refused.
+        refused: share of the requests that gateways refused, for the limit was reached.
         p99_s: latency that 99 % of the requests stay within; inf if more are dropped.
         utilization: mean demand as a share of what the replicas sustain within the SLO, while it is
             known.
@@ -34,6 +35,7 @@ class ReplayOutcome:
     name: str
     replica_hours: float
     violations: float
+    refused: float
     p99_s: float
     utilization: float
     worst_minute: float
@@ -57,6 +59,7 @@ def outcome(scene: Scene, run: Run) -> ReplayOutcome:
         name=run.name,
         replica_hours=float(run.replicas.sum()) * tick_s / 3600,
         violations=float(bad.sum()) / total if total else 0.0,
+        refused=float(run.refused.sum()) / total if total else 0.0,
         p99_s=_p99(run, waits, model, total),
         utilization=float(scene.demand[known].sum()) / sustained if sustained else 0.0,
         worst_minute=float(worst.max(initial=0.0)),
@@ -66,18 +69,18 @@ def outcome(scene: Scene, run: Run) -> ReplayOutcome:
 
 
 def violations_per_tick(scene: Scene, run: Run) -> FloatArray:
-    """Return the share of each tick's requests over the SLO or dropped; 0 where none came."""
+    """Return the share of each tick's requests that broke the SLO; 0 where none came."""
     bad = _broken(run, _Waits(run, scene.model, scene.timing.tick_s), scene.model.slo_s)
     return np.divide(bad, run.offered, out=np.zeros_like(bad), where=run.offered > 0)
 
 
 def _broken(run: Run, waits: _Waits, slo_s: float) -> FloatArray:
-    """Return the requests per second of each tick over the SLO or dropped.
+    """Return the requests per second of each tick over the SLO, dropped or refused.
 
     Of a queue whose replicas are gone, more may give up than came in that tick; they were late when
     they came, and are not counted again.
     """
-    return np.minimum(run.lost + waits.longer_than(slo_s), run.offered)
+    return np.minimum(run.refused + run.lost + waits.longer_than(slo_s), run.offered)
 
 
 class _Waits:
@@ -92,9 +95,9 @@ class _Waits:
     def __init__(self, run: Run, model: ServiceModel, tick_s: float) -> None:
         self._model = model
         most = (1 - math.sqrt(model.service_time_s / (model.workers * tick_s))) ** 2
-        load = run.offered / np.maximum(run.saturation, 1e-12)
+        load = (run.offered - run.refused) / np.maximum(run.saturation, 1e-12)
         self._load = np.clip(load, 0.0, max(most, 0.5))
-        self._served = np.maximum(run.offered - run.lost, 0.0)
+        self._served = np.maximum(run.offered - run.refused - run.lost, 0.0)
         at = (np.arange(_MOMENTS) + 0.5) / _MOMENTS
         slope = run.wait_after - run.wait_before
         self._wait = run.wait_before + slope * at[:, None]  # (moments, ticks)
@@ -107,9 +110,10 @@ class _Waits:
 
 
 def _p99(run: Run, waits: _Waits, model: ServiceModel, total: float) -> float:
-    lost = float(run.lost.sum())
-    if not total or lost > 0.01 * total:
-        return math.inf if total else 0.0
+    # Of the requests that were admitted: a refusal is answered at once.
+    lost, total = float(run.lost.sum()), total - float(run.refused.sum())
+    if total <= 0 or lost > 0.01 * total:
+        return math.inf if total > 0 else 0.0
     low, high = 0.0, model.timeout_s + 20 * model.service_time_s
     for _ in range(_ROUNDS):
         middle = (low + high) / 2

@@ -6,30 +6,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
 from forecaster.data.series import FloatArray, Forecast, Series
 from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
 from forecaster.models.forecaster import Forecaster
-from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings
-from scaler.decision.demand import AnnouncedEvent, unforeseeable
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
-from scaler.policy.replay_settings import ReplaySettings, plain_hpa
-from scaler.policy.service_model import ServiceModel
-from scaler.simulation.closed_loop import Scene
+from scaler.policy.replay_settings import ReplaySettings, WorldTiming, plain_hpa
 from scaler.simulation.contest import ContestSetting
-from scaler.simulation.rehearsal import LoopTiming, Reach, rehearse
+from scaler.simulation.recording import RecordedSamples
+from scaler.simulation.world import Scene
 
-TICK_S = 15.0
 # Of the history where no model says what it has seen: the last part is replayed.
 REPLAYED_SHARE = 0.25
 SMOOTHING = "holt_winters"
 HORIZON = timedelta(minutes=30)
-LATE = 1.645  # standard deviations: 95 % of start-up times are shorter
+# Demand that the replicas at the first tick are enough for: nobody could ask for them in time.
+LOOK_S = 180.0
 # The autoscaler under tidegate's floor may follow it down: with the usual tolerance of 10 % and
 # five minutes of stabilization it would hold what the floor has let go.
 NET_STABILIZATION_S = 60.0
@@ -59,7 +56,7 @@ def prepared(
     Args:
         series: all of the history; what lies before the replay is what forecasts rest on.
         policy: of the service.
-        settings: the user's autoscaler, and how the service behaves.
+        settings: the user's autoscaler, how the service behaves, and how late it is seen.
         forecaster: None: tidegate forecasts by Holt-Winters.
         part: what to replay.
 
@@ -68,6 +65,34 @@ def prepared(
             say what a replica sustains.
         HistoryError: too little lies before the replay to forecast from.
     """
+    staged = scene_of(series, policy, settings, forecaster, part)
+    scene, first = staged.scene, staged.first
+    hpa = settings.hpa or plain_hpa(policy)
+    # The first tick is when the sample before the first one ends; queries know the one before that.
+    unseen = math.ceil(scene.timing.query_delay_s / series.step.total_seconds())
+    origins = np.arange(first - 1 - unseen, len(series) - 1)
+    forecasts = _forecasts(series, origins, forecaster)
+    return ContestSetting(
+        scene, hpa, net_under(hpa, scene.model.capacity_qps), policy,
+        RecordedSamples(series, int(origins[0]), scene), forecasts[-1], forecasts[0],
+    )  # fmt: skip
+
+
+class Staged(NamedTuple):
+    """A scene, and the sample of the history with which it begins."""
+
+    scene: Scene
+    first: int
+
+
+def scene_of(
+    series: Series,
+    policy: Policy,
+    settings: ReplaySettings,
+    forecaster: Forecaster | None,
+    part: ReplayPart,
+) -> Staged:
+    """Return what all contenders face in a replay; see `prepared`."""
     capacity = policy.capacity_qps
     if capacity is None:
         raise ReplayError(
@@ -77,47 +102,18 @@ def prepared(
     first = _first(series, forecaster, part)
     known = _known(series, first, part)
     model = settings.service_model(policy.slo, capacity)
-    timing = _timing(series, first)
-    lead = policy.lead_s if policy.lead_s is not None else lead_of(model, timing.tick_s)
     hpa = settings.hpa or plain_hpa(policy)
-    # The first tick needs a forecast whose last sample had been collected by then.
-    late = math.ceil(timing.delay_s / series.step.total_seconds())
-    origins = np.arange(first - 1 - late, len(series) - 1)
-    happened, reach = _judging(series, policy.events)[origins], Reach(lead, policy.payback_s)
-    rehearsals = [
-        rehearse(forecast, happened, timing, reach, policy.trust)
-        for forecast in _forecasts(series, origins, forecaster)
-    ]
-    decided = DecisionSettings(
-        given_capacity(capacity), policy.scale, policy.limit, lead, policy.events
-    )
-    demand = np.repeat(known, timing.ticks // len(known))
-    lead_steps = math.ceil(lead / series.step.total_seconds())
-    replicas = _replicas_at_start(known, lead_steps, capacity, hpa)
-    scene = Scene(timing, demand, model, replicas)
-    return ContestSetting(
-        scene, hpa, net_under(hpa, capacity), decided, rehearsals[-1], rehearsals[0]
-    )
-
-
-def _timing(series: Series, first: int) -> LoopTiming:
-    """Return the ticks from sample ``first`` to the end; a sample is the mean up to its stamp."""
-    step_s = series.step.total_seconds()
-    per_step = max(round(step_s / TICK_S), 1)
+    step_s, timing = series.step.total_seconds(), _timing(settings.timing, series)
+    replicas = _replicas_at_start(known, math.ceil(LOOK_S / step_s), capacity, hpa)
     start = float(series.stamps[first]) - step_s
-    return LoopTiming(start, ticks=(len(series) - first) * per_step, tick_s=step_s / per_step)
+    demand = np.repeat(known, round(step_s / timing.tick_s))
+    return Staged(Scene(start, demand, model, replicas, timing), first)
 
 
-def lead_of(model: ServiceModel, tick_s: float) -> float:
-    """Return the time until a replica that is asked for now is warm, for 95 % of them.
-
-    One tick passes until the autoscaler has seen the new floor.
-
-    >>> round(lead_of(ServiceModel(100.0), 15.0))
-    151
-    """
-    start_up = model.start_up_s * math.exp(LATE * model.start_up_spread)
-    return start_up + model.ramp_s + tick_s
+def _timing(timing: WorldTiming, series: Series) -> WorldTiming:
+    """Return the timing with a tick that divides the step of the history."""
+    step_s = series.step.total_seconds()
+    return replace(timing, tick_s=step_s / max(round(step_s / timing.tick_s), 1))
 
 
 def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
@@ -129,7 +125,7 @@ def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
 
 def _first(series: Series, forecaster: Forecaster | None, part: ReplayPart) -> int:
     """Return the sample with which the replay begins."""
-    seen = forecaster.service(series.item_id).trained_until if forecaster else None
+    seen = forecaster.item_model(series.item_id).trained_until if forecaster else None
     start = part.start or seen
     if start is None:
         return round(len(series) * (1 - REPLAYED_SHARE))
@@ -156,14 +152,6 @@ def _known(series: Series, first: int, part: ReplayPart) -> FloatArray:
             "count nothing while demand is not known by --skip-gaps"
         )
     return values
-
-
-def _judging(series: Series, events: Sequence[AnnouncedEvent]) -> FloatArray:
-    """Return the demand by which the forecast is judged: not that of an event's onset and end.
-
-    It could not know what the operator did; the policy provides for that.
-    """
-    return np.where(unforeseeable(events, series.stamps), np.nan, series.values)
 
 
 def _forecasts(

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forecaster.report.page import Column, document, drawing, table, text
-from scaler.simulation import figures, shedding_findings
+from scaler.simulation import figures, gateway_findings
 from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE, Contest
 from scaler.simulation.findings import COLUMNS, row, sentences, verdict
-from scaler.simulation.shedding_findings import Scenes
+from scaler.simulation.gateway_replay import GatewayOutcome
 
 GLOSSARY = {
     "Contenders": "The HPA as the policy gives it; KEDA's prometheus scaler with the same target; "
@@ -34,7 +34,7 @@ def html_report(
     title: str,
     *,
     facts: Mapping[str, str] | None = None,
-    scenes: Scenes | None = None,
+    limited: GatewayOutcome | None = None,
 ) -> str:
     """Return a page that needs no network: about 5 MB, for it carries the plotting library.
 
@@ -42,7 +42,7 @@ def html_report(
         contest: the contenders.
         title: heading of the page.
         facts: what else to say on top, such as the model's name.
-        scenes: limiters compared, where they were.
+        limited: what gateways made of the published limits, where that was replayed.
     """
     passed, first = verdict(contest)
     told = "".join(text(sentence) for sentence in sentences(contest))
@@ -82,27 +82,29 @@ def html_report(
         text("How to read this", "h2"),
         f"<dl>{''.join(text(k, 'dt') + text(v, 'dd') for k, v in GLOSSARY.items())}</dl>",
     ]
-    return document(title, [*body, *_limiters(scenes or {})])
+    return document(title, [*body, *_rate_limits(limited)])
 
 
-def _limiters(scenes: Scenes) -> list[str]:
-    if not scenes:
+def _rate_limits(found: GatewayOutcome | None) -> list[str]:
+    if found is None:
         return []
-    head, *others = shedding_findings.COLUMNS
+    head, *others = gateway_findings.COLUMNS
     columns = [Column(head, words=True), *map(Column, others)]
-    body = [text("Rate limiting", "h2")]
-    for scene, found in scenes.items():
-        rows = [shedding_findings.row(one) for one in found]
-        body += [text(scene.capitalize(), "h3"), table(columns, rows)]
-    terms = (text(k, "dt") + text(v, "dd") for k, v in shedding_findings.GLOSSARY.items())
-    return [*body, f"<dl>{''.join(terms)}</dl>"]
+    terms = (text(k, "dt") + text(v, "dd") for k, v in gateway_findings.GLOSSARY.items())
+    return [
+        text("Rate limits", "h2"),
+        text(gateway_findings.extent(found), kind="quiet"),
+        table(columns, gateway_findings.rows(found)),
+        text(gateway_findings.excess(found)),
+        f"<dl>{''.join(terms)}</dl>",
+    ]
 
 
 def extent(contest: Contest) -> str:
     """Return what was replayed, in words."""
-    timing, model = contest.setting.scene.timing, contest.setting.scene.model
-    first = datetime.fromtimestamp(timing.start, UTC)
-    last = datetime.fromtimestamp(timing.start + timing.ticks * timing.tick_s, UTC)
+    scene = contest.setting.scene
+    timing, model = scene.timing, scene.model
+    first, last = (datetime.fromtimestamp(scene.now(t), UTC) for t in (0, scene.ticks))
     return (
         f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC in steps of {timing.tick_s:g} s; "
         f"{model.capacity_qps:,.4g} requests per second per replica; "
@@ -110,7 +112,7 @@ def extent(contest: Contest) -> str:
     )
 
 
-def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
+def record(contest: Contest, limited: GatewayOutcome | None = None) -> dict[str, Any]:
     """Return every figure as plain values for JSON."""
     passed, first = verdict(contest)
     return {
@@ -123,10 +125,10 @@ def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
         ],
         "reasons": dict(contest.reasons),
         "trust": {
-            "coverage": contest.setting.ours.coverage,
-            "benched_share": contest.setting.ours.benched_share,
+            "coverage": contest.coverage,
+            "benched_share": contest.benched_share,
         },
-        "rate_limits": shedding_findings.record(scenes or {}),
+        "rate_limits": gateway_findings.record(limited),
     }
 
 

@@ -16,6 +16,7 @@ Fluid, over a tick of ``d`` seconds, with ``x`` = requests per second that arriv
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from scaler.policy.service_model import ServiceModel
@@ -24,11 +25,13 @@ from scaler.policy.service_model import ServiceModel
 class QueueTick(NamedTuple):
     """What happened to requests in one tick; rates are per second.
 
-    ``offered`` includes retries; ``lost`` gave up; ``wait_before`` and ``wait_after`` are the
-    seconds that the queue stands for at both ends; ``saturation`` is what could be served.
+    ``offered`` includes retries; ``refused`` is what the limit kept out; ``lost`` gave up;
+    ``wait_before`` and ``wait_after`` are the seconds that the queue stands for at both ends;
+    ``saturation`` is what could be served.
     """
 
     offered: float
+    refused: float
     lost: float
     wait_before: float
     wait_after: float
@@ -52,23 +55,33 @@ class RequestQueue:
         """Requests per second that come again in the next tick."""
         return self._retries
 
-    def tick(self, fresh: float, saturation: float, seconds: float) -> QueueTick:
-        """Serve ``fresh`` new requests per second, and the retries, for ``seconds``."""
+    def tick(
+        self, fresh: float, saturation: float, seconds: float, limit: float = math.inf
+    ) -> QueueTick:
+        """Serve ``fresh`` new requests per second, and the retries, for ``seconds``.
+
+        Of what is offered, ``limit`` per second are admitted; who is refused tries again as often
+        as who gave up.
+        """
         offered = fresh + self._retries
+        admitted = min(offered, limit)
+        refused = offered - admitted
         if saturation <= 0.0:
-            lost, self._backlog = offered + self._backlog / seconds, 0.0
-            self._retries = self._retry_share * lost
-            return QueueTick(offered, lost, 0.0, 0.0, 0.0)
+            lost, self._backlog = admitted + self._backlog / seconds, 0.0
+            self._retries = self._retry_share * (lost + refused)
+            return QueueTick(offered, refused, lost, 0.0, 0.0, 0.0)
         goodput = saturation
-        if offered > saturation:
-            goodput = saturation / (1.0 + self._collapse * (offered / saturation - 1.0))
+        if admitted > saturation:
+            goodput = saturation / (1.0 + self._collapse * (admitted / saturation - 1.0))
         most = goodput * self._timeout
         before = min(self._backlog, most)
-        after = before + (offered - goodput) * seconds
+        after = before + (admitted - goodput) * seconds
         lost = self._backlog - before
         if after > most:
             lost, after = lost + after - most, most
         self._backlog = max(0.0, after)
         lost /= seconds
-        self._retries = self._retry_share * lost
-        return QueueTick(offered, lost, before / goodput, self._backlog / goodput, saturation)
+        self._retries = self._retry_share * (lost + refused)
+        return QueueTick(
+            offered, refused, lost, before / goodput, self._backlog / goodput, saturation
+        )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaler.adapters.http.schemas import LEASE
-from scaler.gateway.class_parts import parts_at
+from scaler.gateway.class_parts import divide
 from scaler.gateway.lease_document import read_lease
 from scaler.limits.gcra import admit, rescaled
 from scaler.limits.lease import AfterSafe, Lease, limit_at, stage_at
@@ -145,7 +145,7 @@ def test_classes_share_a_limit_as_in_the_client(said, case):
         for name, own, ceiling in zip(*(fields[i::3] for i in range(3)), strict=True)
     }
     terms = read_lease(json.dumps(told).encode(), SHOP)
-    parts, left = parts_at(limit, terms)
+    parts, left = divide(limit, terms)
 
     assert first == "ok"
     assert float(spare) == pytest.approx(left, rel=1e-9, abs=1e-6)

@@ -48,8 +48,8 @@ def exposed() -> dict[str, set[str]]:
     snapshot = Snapshot(1, AT, {"prod/shop": replace(seen, trust=judged)}, seconds=0.1)
     holder.publish(snapshot)
     telemetry.observe(snapshot)
-    telemetry.failed("prometheus", "timeout")
-    telemetry.answered(200)
+    telemetry.count_api_error("prometheus", "timeout")
+    telemetry.count_response(200)
     telemetry.gateways = lambda: {"prod/shop": 2}
     series: dict[str, set[str]] = {}
     for line in telemetry.exposition().decode().splitlines():

@@ -1,4 +1,4 @@
-"""As much of CEL as the rules of our CRD use, put into Python: a test's reading of them.
+"""The subset of CEL that the rules of the CRD use, translated to Python.
 
 The API server is the judge; the contract tests ask it where there is one.
 """
@@ -36,7 +36,7 @@ def _value(found):
 
 
 def broken(schema, found, at: str = ""):
-    """Yield the place and the message of each rule of a schema that an object breaks."""
+    """Yield path and message of each schema rule that an object breaks."""
     for one in schema.get("x-kubernetes-validations", ()):
         if not holds(one["rule"], found):
             yield at, one["message"]

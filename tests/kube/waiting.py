@@ -1,4 +1,4 @@
-"""Waiting for what happens in another thread; how long it takes decides nothing."""
+"""Waiting for another thread; the time that it takes does not decide a test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 def eventually(holds, within_s: float = 20.0) -> None:
-    """Wait until a statement holds, or raises nothing any more where it raises."""
+    """Wait until a condition holds; one that raises counts as not holding."""
     until = time.monotonic() + within_s
     while True:
         try:

@@ -27,7 +27,7 @@ from tests.conformance.origin import Origin
 from tests.conformance.setup import PartMissingError, free_port
 from tests.peers import envoy
 from tests.scaler.adapters.envoy.lease_services import limited, serving
-from tests.scaler.adapters.http.conftest import papers  # noqa: F401 - a fixture
+from tests.scaler.adapters.http.conftest import certificates  # noqa: F401 - a fixture
 
 # Of a limit of 50 or 20, less what is left free for newcomers.
 SHARE_50, SHARE_20 = 49.0, 19.0
@@ -195,7 +195,10 @@ def test_without_the_second_limit_it_is_open_while_the_scaler_is_away(tmp_path):
         assert offer(running.url, 150, 2).statuses() == {200: 300}
 
 
-def test_a_token_goes_over_mutual_tls_and_responses_have_both_kinds_of_fields(tmp_path, papers):  # noqa: F811
+def test_a_token_goes_over_mutual_tls_and_responses_have_both_kinds_of_fields(
+    tmp_path,
+    certificates,  # noqa: F811 - the fixture
+):
     tokens = tmp_path / "tokens"
     tokens.write_text("open-sesame\n")
     readme = (envoy.DEPLOYED / "README.md").read_text()
@@ -205,11 +208,11 @@ def test_a_token_goes_over_mutual_tls_and_responses_have_both_kinds_of_fields(tm
         asking = envoy.filters(config)[1]["typed_config"]["rate_limit_service"]["grpc_service"]
         said = {"key": "authorization", "value": "Bearer open-sesame"}
         asking["initial_metadata"] = [said]
-        found = re.sub(r"(\w+)\.(pem|key)", rf"{papers}/\1.\2", socket)
+        found = re.sub(r"(\w+)\.(pem|key)", rf"{certificates}/\1.\2", socket)
         config["static_resources"]["clusters"][1].update(yaml.safe_load(found))
 
     settings = ApiSettings(learning_s=0.0, tokens=tokens)
-    tls = Tls(papers / "server.pem", papers / "server.key", papers / "ca.pem")
+    tls = Tls(certificates / "server.pem", certificates / "server.key", certificates / "ca.pem")
     with (
         serving(limited(10.0), settings, tls=tls) as here,
         gateway("envoy.yaml", tmp_path / "envoy", here.rpc.port, shown) as (running, _),

@@ -1,4 +1,4 @@
-"""How the endpoint hands out limits and whom it serves."""
+"""Settings of the endpoint: the terms of leases, and who may send requests."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from pathlib import Path
 from scaler.limits.lease import AfterSafe
 from scaler.limits.shares import SharePolicy
 
-# A class of this name is load that somebody makes on purpose; gateways know it by this header.
+# The class of this name is deliberate load (a stress test); gateways recognise it by this header.
 STRESS = {"stress": "x-stress-test"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTerms:
-    """What every gateway is told beside its limits.
+    """The terms of a lease that are the same for every gateway.
 
     Attributes:
         valid_for_s: how long a lease is fresh.
-        refresh_s: how often a gateway asks; told to each with a tenth more or less, so that they do
-            not all ask at once.
-        transit_s: that an answer may take to arrive: so much longer is a share booked.
-        max_stale_s: how long the safe limit holds; then: what comes after it.
-        headers: by which gateways know a request of a class, by the class's name.
-        most_instances: gateways of one service.
+        refresh_s: how often a gateway asks for its lease; each gateway gets up to a tenth more or
+            less, so that they do not all ask at once.
+        transit_s: how long a response may be under way; a share is booked for that much longer.
+        max_stale_s: how long the safe limit holds after the lease has expired.
+        then: what holds after that.
+        headers: the request header by which gateways recognise a class, by the class's name.
+        most_instances: maximum number of gateways of one service.
     """
 
     valid_for_s: float = 10.0
@@ -54,11 +55,11 @@ class LeaseTerms:
 
     @property
     def longest_wait_s(self) -> float:
-        """A wait ends while the lease that waits is still fresh."""
+        """The longest wait after which the lease of the waiting gateway is still fresh."""
         return self.valid_for_s - self.refresh_s
 
     def refresh_of(self, instance: str) -> float:
-        """Return when this gateway asks again: always the same, for a new one were a change."""
+        """Return this gateway's ``refresh_s``; it never changes, for that would be a new lease."""
         jitter = zlib.crc32(instance.encode()) / 2**32
         return round(self.refresh_s * (0.9 + 0.2 * jitter), 2)
 
@@ -69,13 +70,14 @@ class ApiSettings:
 
     Attributes:
         terms: of every lease.
-        stale_after_s: with no tick for so long it is not ready. A lease without a schedule ends
-            then, others with their schedule.
-        learning_s: for how long after its start the endpoint hands out nothing but what gateways
-            say that they hold; None: for one lease.
-        tokens: file with one bearer token a line; None: only loopback is served.
+        stale_after_s: age of the last tick from which on the endpoint is not ready. A limit
+            without a schedule is not handed out either then, others not after their schedule.
+        learning_s: for how long after its start the endpoint grants each gateway no more than it
+            says that it holds; None is the duration of one lease.
+        tokens: file with one bearer token per line; None: only loopback is served.
         allow_anonymous: serve everybody without a token.
-        body_bytes: of a report, at most; body_s: until it has come.
+        body_bytes: maximum length of a report.
+        body_s: time within which a report must arrive.
     """
 
     terms: LeaseTerms = field(default_factory=LeaseTerms)

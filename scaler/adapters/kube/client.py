@@ -23,7 +23,7 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
-from scaler.adapters.kube.objects import conflict_managers, retry_after_s, said
+from scaler.adapters.kube.objects import conflict_managers, retry_after_s, status_message
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
@@ -254,7 +254,7 @@ def _error(request: Request, status: int, body: bytes) -> ClusterError:
         answer = decoded if isinstance(decoded, dict) else {}
     except ValueError:
         pass  # of a proxy between, which answers in HTML
-    message = f"{request.what}: {status} {said(answer)}"
+    message = f"{request.what}: {status} {status_message(answer)}"
     if status in (404, 410):
         return ClusterAbsentError(message)
     if status == 409:

@@ -135,7 +135,7 @@ def test_a_history_that_ends_where_training_did_is_refused_with_the_fix(
     tmp_path, models, history, forecaster, capsys
 ):
     first = history.series[0]
-    seen = first.between(first.start, forecaster.service(first.item_id).trained_until)
+    seen = first.between(first.start, forecaster.item_model(first.item_id).trained_until)
     assert evaluate(models, file_of(tmp_path / "h.parquet", seen)) == 2
     assert "0 origins lie between" in (said := capsys.readouterr().err)
     assert "give it later history" in said

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecaster.data.synthetic import generate_history
-from forecaster.features.anchor_state import AnchorState, offsets, shape_offsets
-from forecaster.features.anchors import follow
+from forecaster.features.anchor_state import AnchorState, shape_offsets
+from forecaster.features.anchors import build_track
 from forecaster.features.timing import PROFILE_DAYS, Timing
-from forecaster.features.windows import Windows, cut, earlier_offsets
+from forecaster.features.windows import Windows, cut_windows, earlier_offsets
 from tests.forecaster.traffic_samples import (
     DAY_AHEAD,
     FIVE_MINUTES,
@@ -35,15 +35,17 @@ TIMINGS = [
 ]
 
 
-def before(values, at: int, places) -> np.ndarray:
-    """Return the samples at ``places`` from sample ``at``; NaN before the first."""
-    index = at + places
-    return np.where(index >= 0, values[:, np.maximum(index, 0)], NAN).astype(np.float32)
+def before(values, at, places) -> np.ndarray:
+    """Return the samples at ``places`` from the samples ``at``; NaN before the first."""
+    index = np.asarray(at)[..., None] + places.ravel()
+    found = np.where(index >= 0, values[:, np.maximum(index, 0)], NAN).astype(np.float32)
+    return found.reshape(len(values), *np.shape(at), *places.shape)
 
 
-def carried(state: AnchorState, values, first: int, last: int) -> AnchorState:
-    """Return the state after the samples ``first`` to ``last``, one by one."""
-    for at in range(first, last):
+def carried(state: AnchorState, values, first: int, last: int, at_once: int = 1) -> AnchorState:
+    """Return the state after the samples ``first`` to ``last``, so many at once."""
+    for begin in range(first, last, at_once):
+        at = np.arange(begin, min(begin + at_once, last))
         state = state.after(values[:, at], before(values, at, shape_offsets(state.timing)))
     return state
 
@@ -54,8 +56,8 @@ def shown(state: AnchorState, values, newest: int) -> Windows:
 
 def followed(values, timing, newest: int, context_length: int = CONTEXT_LENGTH) -> Windows:
     rows = np.arange(len(values))
-    track = follow(values[:, : newest + 1], timing)
-    return cut(track, rows, np.full(len(rows), newest), context_length)
+    track = build_track(values[:, : newest + 1], timing)
+    return cut_windows(track, rows, np.full(len(rows), newest), context_length)
 
 
 def assert_same(one: Windows, other: Windows) -> None:
@@ -93,6 +95,15 @@ def test_gaps_of_any_length_are_carried(seed, gap, start, count):
     assert_same(shown(state, values, newest), followed(values, FIVE_MINUTES, newest))
 
 
+@pytest.mark.parametrize("at_once", [2, 4, 5, 300, 1000])
+def test_many_samples_at_once_are_as_good_as_one_by_one(at_once):
+    values = services(FIVE_MINUTES, 9)
+    newest = values.shape[1] - 1
+    state = AnchorState.of(values[:, : newest - 700], FIVE_MINUTES, CONTEXT_LENGTH)
+    state = carried(state, values, newest - 700, newest + 1, at_once)
+    assert_same(shown(state, values, newest), followed(values, FIVE_MINUTES, newest))
+
+
 def test_a_state_leaves_the_one_before_it_alone():
     values = services(FIVE_MINUTES, 9)
     state = AnchorState.of(values[:, :-3], FIVE_MINUTES, CONTEXT_LENGTH)
@@ -102,7 +113,7 @@ def test_a_state_leaves_the_one_before_it_alone():
         np.testing.assert_array_equal(array, kept[name], err_msg=name)
 
 
-def test_items_can_be_taken_put_and_joined():
+def test_items_can_be_taken_and_joined():
     values = services(FIVE_MINUTES, 9)
     newest = values.shape[1] - 1
     whole = AnchorState.of(values, FIVE_MINUTES, CONTEXT_LENGTH)
@@ -113,15 +124,6 @@ def test_items_can_be_taken_put_and_joined():
     rows = np.array([4, 1])
     assert_same(
         shown(whole.take(rows), values[rows], newest), followed(values[rows], FIVE_MINUTES, newest)
-    )
-    behind = AnchorState.of(values[:, :-1], FIVE_MINUTES, CONTEXT_LENGTH)
-    ahead = carried(behind.take(rows), values[rows], newest, newest + 1)
-    mixed = behind.put(rows, ahead)
-    assert_same(shown(mixed.take(rows), values[rows], newest), shown(ahead, values[rows], newest))
-    rest = np.setdiff1d(np.arange(len(values)), rows)
-    assert_same(
-        shown(mixed.take(rest), values[rest], newest - 1),
-        followed(values[rest], FIVE_MINUTES, newest - 1),
     )
 
 
@@ -159,7 +161,7 @@ def test_a_state_of_another_timing_or_context_is_refused():
 
 def test_no_sample_after_the_newest_is_asked_for():
     for timing in (HALF_HOUR, FIVE_MINUTES, DAY_AHEAD, HOURLY, Timing(60 * MINUTE, 24)):
-        places = offsets(timing)
+        places = np.concatenate([shape_offsets(timing), earlier_offsets(timing).ravel()])
         assert places.max() <= 0
         assert places.min() >= -8 * timing.day
         assert len(shape_offsets(timing)) == PROFILE_DAYS

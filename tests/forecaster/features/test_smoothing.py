@@ -1,4 +1,4 @@
-"""Filters against the plain loops that define them; unknown is never zero."""
+"""The filters equal the plain loops that define them; unknown samples are never zero."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_ewma_is_the_weighted_mean_of_the_known_samples(values, span):
     close(found[~lost], expected[~lost], values)
 
 
-def test_ewma_forgets_what_lies_too_far_back_for_its_weights_to_be_numbers():
+def test_ewma_is_unknown_when_its_weights_would_underflow():
     values = np.full(1000, NAN, dtype=np.float32)
     values[0] = 5.0
     found = smoothing.ewma(values, 3.0)
@@ -83,7 +83,7 @@ def test_forward_fill_repeats_the_last_known_sample(values):
 
 
 @given(samples, st.integers(0, 100))
-def test_lagged_moves_samples_later_and_knows_nothing_before(values, count):
+def test_lagged_delays_samples_and_is_unknown_before_the_first(values, count):
     found = smoothing.lagged(values, count)
     expected = np.concatenate([np.full(count, NAN), values])[: len(values)]
     np.testing.assert_array_equal(found, expected)
@@ -110,7 +110,7 @@ def test_periodic_profile_is_a_weighted_mean_of_each_slots_last_periods(
 
 
 @given(samples, spans, st.data())
-def test_an_ewma_that_goes_on_has_the_bits_of_the_whole(values, span, data):
+def test_a_continued_ewma_equals_that_of_all_samples(values, span, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=3)))
     average, parts = smoothing.Average.empty(), []
     for part in np.split(values, cuts):
@@ -121,24 +121,23 @@ def test_an_ewma_that_goes_on_has_the_bits_of_the_whole(values, span, data):
 
 
 @given(samples, periods, st.data())
-def test_a_periodic_mean_that_goes_on_has_the_bits_of_the_whole(values, period, data):
+def test_a_continued_periodic_mean_equals_that_of_all_samples(values, period, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=3)))
     average, parts = smoothing.Average.empty(period), []
     for part in np.split(values, cuts):
         found, average = smoothing.periodic_mean_from(average, part, 24.0)
         parts.append(found)
-    np.testing.assert_array_equal(
-        np.concatenate(parts), smoothing.periodic_mean(values, period, 24.0)
-    )
+    expected = smoothing.periodic_mean(values, period, 24.0)
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
 @given(samples, periods, st.integers(1, 60))
-def test_a_profile_does_not_depend_on_where_the_history_begins_in_the_day(values, period, cut):
-    assume(cut < len(values) - period)
+def test_a_profile_does_not_depend_on_where_the_history_begins_in_the_day(values, period, begin):
+    assume(begin < len(values) - period)
     assume(np.isfinite(values).all())
     whole = smoothing.periodic_profile(values, period, 1.0, 9)
-    late = smoothing.periodic_profile(values[cut:], period, 1.0, 9)
-    np.testing.assert_array_equal(late[period:], whole[cut + period :])
+    late = smoothing.periodic_profile(values[begin:], period, 1.0, 9)
+    np.testing.assert_array_equal(late[period:], whole[begin + period :])
 
 
 @given(samples, periods, st.sampled_from([2.0, 24.0]))
@@ -161,7 +160,7 @@ CAUSAL = [case for case in FILTERS if case.id != "centred_mean"]
 
 
 @pytest.mark.parametrize("apply", FILTERS)
-def test_rows_do_not_touch_each_other(apply):
+def test_rows_do_not_affect_each_other(apply):
     rng = np.random.default_rng(0)
     rows = rng.random((4, 200), dtype=np.float32)
     rows[1] *= 1e9
@@ -176,7 +175,7 @@ def test_rows_do_not_touch_each_other(apply):
 @pytest.mark.parametrize(
     "future", [pytest.param(1e30, id="enormous"), pytest.param(NAN, id="unknown")]
 )
-def test_no_filter_knows_a_later_sample(apply, future):
+def test_no_filter_uses_a_later_sample(apply, future):
     rng = np.random.default_rng(1)
     values = rng.random((2, 240), dtype=np.float32)
     values[1, rng.random(240) < 0.2] = NAN
@@ -188,7 +187,7 @@ def test_no_filter_knows_a_later_sample(apply, future):
 
 
 @pytest.mark.parametrize("apply", FILTERS)
-def test_filters_leave_their_input_alone(apply):
+def test_filters_do_not_change_their_input(apply):
     values = np.random.default_rng(2).random((2, 100), dtype=np.float32)
     values[0, 5] = NAN
     before = values.copy()
@@ -196,6 +195,6 @@ def test_filters_leave_their_input_alone(apply):
     np.testing.assert_array_equal(values, before)
 
 
-def test_a_peak_that_has_left_the_window_leaves_no_trace():
+def test_a_peak_that_has_left_the_window_leaves_no_rounding_error():
     values = np.concatenate([[1e9], np.full(100, 0.1)]).astype(np.float32)
     assert smoothing.trailing_mean(values, 10)[50] == pytest.approx(0.1, rel=1e-6)

@@ -1,4 +1,4 @@
-"""Several networks as one: the mean of what they say."""
+"""The ensemble predicts the mean of its networks."""
 
 from dataclasses import replace
 
@@ -20,13 +20,13 @@ def ensemble(forecaster) -> Ensemble:
     return forecaster.candidates.learned["lstm"]
 
 
-def test_the_ensemble_says_the_mean_of_its_members(ensemble, windows):
+def test_the_ensemble_predicts_the_mean_of_its_members(ensemble, windows):
     first, second = (Ensemble(MODEL, [one]).deviation(windows) for one in ensemble.networks)
     assert (first != second).any()
     np.testing.assert_allclose(ensemble.deviation(windows), (first + second) / 2, rtol=1e-6)
 
 
-def test_a_forecast_is_the_blend_moved_by_the_deviation_in_noise_scales(ensemble, windows):
+def test_a_forecast_is_the_blend_plus_the_deviation_in_noise_scales(ensemble, windows):
     spread = ensemble.predict(windows)
     assert spread.centre.shape == (len(windows), MODEL.prediction_length, len(LEVELS))
     expected = windows.blend[..., None] + ensemble.deviation(windows) * windows.scale[:, None, None]
@@ -34,7 +34,7 @@ def test_a_forecast_is_the_blend_moved_by_the_deviation_in_noise_scales(ensemble
     np.testing.assert_array_equal(spread.unit, windows.scale)
 
 
-def test_arrays_bring_back_the_networks(ensemble, windows):
+def test_networks_are_restored_from_arrays(ensemble, windows):
     again = Ensemble.from_tensors(MODEL, ensemble.tensors())
     np.testing.assert_array_equal(again.deviation(windows), ensemble.deviation(windows))
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from forecaster import load_forecaster, read_history
 from forecaster.data.series import History
 from forecaster.data.synthetic import generate_history
-from forecaster.features.anchors import follow
+from forecaster.features.anchors import build_track
 from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import (
     CONTEXT_FEATURES,
     HORIZON_FEATURES,
     RECENT_FEATURES,
     Windows,
-    cut,
+    cut_windows,
 )
 from forecaster.models.config import ModelConfig
 from forecaster.models.conformal import calibrated
@@ -136,12 +136,12 @@ def test_a_stored_model_forecasts_as_by_torch_and_asks_for_the_same_replicas(sto
     for made, fitted in zip(networks, ensemble.networks, strict=True):
         made.load_state_dict({k: torch.from_numpy(w) for k, w in fitted.weights.items()})
     for series in history:
-        track = follow(series.values[None], config.timing)
+        track = build_track(series.values[None], config.timing)
         origins = np.arange(len(series) // 2, len(series) - config.prediction_length, 29)
-        windows = cut(track, np.zeros_like(origins), origins, config.context_length)
+        windows = cut_windows(track, np.zeros_like(origins), origins, config.context_length)
         expected = np.mean([by_torch(made, windows) for made in networks], axis=0)
         np.testing.assert_allclose(ensemble.deviation(windows), expected, rtol=0, atol=ROUNDING)
-        shifts = forecaster.others.shifts[LSTM]
+        shifts = forecaster.default_model.shifts[LSTM]
         mine, theirs = (
             replicas(calibrated(Spread(windows.restore(said), windows.scale), shifts))
             for said in (ensemble.deviation(windows), expected)

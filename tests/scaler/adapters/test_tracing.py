@@ -18,13 +18,14 @@ from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.tracing import Tracing
 from scaler.control.loop import ControlLoop
+from scaler.control.ports import World
 from scaler.errors import ServingError
 from tests.scaler.adapters.http.snapshots import snapshot
 from tests.scaler.control.test_loop import START, STEP, Demand, Flat, Replicas, watched
 
 
 class Collector:
-    """Keeps the spans that it is sent."""
+    """A collector that stores the spans that it gets."""
 
     def __init__(self) -> None:
         self.spans: list = []
@@ -65,51 +66,54 @@ def collecting() -> Iterator[tuple[str, Collector]]:
 
 
 def attributes(of) -> dict:
-    """Return the attributes of a span or a resource; OTLP writes whole numbers as texts."""
-    told = {}
+    """Return the attributes of a span or a resource; OTLP writes integers as strings."""
+    attributes = {}
     for one in of["attributes"]:
         ((kind, value),) = one["value"].items()
-        told[one["key"]] = int(value) if kind == "intValue" else value
-    return told
+        attributes[one["key"]] = int(value) if kind == "intValue" else value
+    return attributes
 
 
-def test_a_tick_is_a_trace_that_says_where_its_time_went():
+def test_a_tick_is_a_trace_with_a_span_for_each_slow_call():
     traffic = Demand(shop_web=200.0, shop_api=400.0)
     traffic.faults["shop/api"] = "no answer within 5 s"
     with collecting() as (url, collector):
         tracing = Tracing(url)
-        world = tracing.world(traffic, Flat(), Replicas())
-        loop = ControlLoop(*world, STEP, lambda _: None)
+        world = tracing.instrument_ports(World(traffic, Flat(), Replicas()))
+        loop = ControlLoop(world, STEP, lambda _: None)
         tracing.tick(lambda: loop.tick([watched(), watched("shop/api")], START))()
         tracing.close()
     (tick,) = collector.named("tick")
     below = [span["name"] for span in collector.spans if span.get("parentSpanId") == tick["spanId"]]
-    assert sorted(below) == ["act", "hear", "histories", "observe", "predict"]
+    assert sorted(below) == ["apply", "histories", "measure", "observe", "predict"]
     assert attributes(tick) == {
         "tidegate.services": 2, "tidegate.leader": True, "tidegate.undecided": 0,
     }  # fmt: skip
-    assert attributes(collector.named("hear")[0]) == {"tidegate.queries": 2, "tidegate.faults": 1}
+    assert attributes(collector.named("measure")[0]) == {
+        "tidegate.queries": 2,
+        "tidegate.faults": 1,
+    }
     assert collector.resource["service.name"] == "tidegate"
 
 
-def test_a_request_joins_the_trace_of_who_asks():
+def test_a_request_joins_the_trace_of_its_client():
     holder = SnapshotHolder()
     holder.publish(snapshot())
     with collecting() as (url, collector):
         tracing = Tracing(url)
         app = create_app(holder, ApiSettings(learning_s=0.0), epoch="c0ff")
         tracing.instrument(app)
-        asked = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
         with ApiServer(app, Address(port=0)) as server:
             for path in ("/v1/limits/prod/shop?instance=gw-1", "/healthz"):
-                httpx.get(f"{server.url}{path}", headers=asked, trust_env=False)
+                httpx.get(f"{server.url}{path}", headers=headers, trust_env=False)
         tracing.close()
-    (span,) = collector.spans  # of the probe there is none
+    (span,) = collector.spans  # none for the probe
     assert span["traceId"] == "0af7651916cd43dd8448eb211c80319c"
     assert attributes(span)["http.target"].startswith("/v1/limits/prod/shop")
 
 
-def test_a_collector_that_is_away_holds_nothing_up():
+def test_a_collector_that_is_down_delays_nothing():
     tracing = Tracing("http://127.0.0.1:9")
     began = time.monotonic()
     for _ in range(100):
@@ -119,6 +123,6 @@ def test_a_collector_that_is_away_holds_nothing_up():
     assert time.monotonic() - began < 8.0
 
 
-def test_what_is_no_url_is_refused():
+def test_an_endpoint_that_is_not_a_url_is_refused():
     with pytest.raises(ServingError, match="--otlp is 'collector:4318', but must be a URL"):
         Tracing("collector:4318")

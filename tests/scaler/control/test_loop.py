@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from forecaster.data.series import Forecast, Series, utc
+from scaler.control.checkpoint import to_plain
 from scaler.control.demand_history import AT_ONCE
 from scaler.control.loop import ControlLoop
-from scaler.control.observations import ServiceMetrics, Workload
-from scaler.control.ports import WatchedPolicy
+from scaler.control.observations import Pod, ServiceMetrics, Workload
+from scaler.control.ports import WatchedPolicy, World
 from scaler.control.snapshot import Condition, ConditionKind
 from scaler.decision.replicas import PlanReason, ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
@@ -29,10 +30,10 @@ class Demand:
         self.qps = {name.replace("_", "/"): value for name, value in qps.items()}
         self.faults = {}
 
-    def hear(self, asks, now):
-        return [self._heard(ask, now) for ask in asks]
+    def measure(self, queries, now):
+        return [self._measured(query, now) for query in queries]
 
-    def _heard(self, ask, now):
+    def _measured(self, ask, now):
         if ask.item_id in self.faults:
             return ServiceMetrics(math.nan, fault=self.faults[ask.item_id])
         first = int(ask.since // 60 + 1) * 60
@@ -76,6 +77,10 @@ class Said:
         self.forecast, self.rows, self.faults = forecast, rows, faults
 
 
+def pods(count):
+    return tuple(Pod(str(i), START - 1000.0, START - 600.0) for i in range(count))
+
+
 class Replicas:
     """A cluster in which floors are carried out at once."""
 
@@ -83,16 +88,16 @@ class Replicas:
         self.floors = {}
         self.away = {}
 
-    def seen(self, watched, now):
+    def observe(self, watched, now):
         return {one.policy.item_id: self._one(one.policy) for one in watched}
 
     def _one(self, policy):
         if policy.item_id in self.away:
             return self.away[policy.item_id]
         count = self.floors.get(policy.item_id, policy.scale.min_replicas)
-        return Workload(count, (600.0,) * count, floor=count)
+        return Workload(pods(count), floor=count)
 
-    def act(self, views, now):
+    def apply(self, views, now):
         decided = [view for view in views if view.decision is not None]
         for view in decided:
             self.floors[view.item_id] = view.decision.plan.replicas
@@ -121,7 +126,7 @@ def world():
         models,
         cluster,
         snapshots,
-        ControlLoop(traffic, models, cluster, STEP, snapshots.append),
+        ControlLoop(World(traffic, models, cluster), STEP, snapshots.append),
     )
 
 
@@ -222,9 +227,8 @@ def test_forecasts_are_made_once_per_step_and_the_champion_looked_up_then(world)
 
 def test_a_board_says_whether_this_replica_leads():
     snapshots, leads = [], [True, False]
-    loop = ControlLoop(
-        Demand(shop_web=200.0), Flat(), Replicas(), STEP, snapshots.append, leads.pop
-    )
+    ports = World(Demand(shop_web=200.0), Flat(), Replicas())
+    loop = ControlLoop(ports, STEP, snapshots.append, leads.pop)
     after(loop, [watched()], 30)
     assert [snapshot.leader for snapshot in snapshots] == [False, True]
 
@@ -250,8 +254,9 @@ def test_a_service_whose_capacity_is_not_known_yet_says_so_and_is_left_alone(wor
 def test_who_takes_over_starts_with_what_was_remembered(world):
     *_, loop = world
     first = after(loop, [watched()], 3600).services["shop/web"]
-    successor = ControlLoop(Demand(shop_web=200.0), Flat(0.3), Replicas(), STEP, lambda _: None)
-    start = replace(watched(), checkpoint=first.checkpoint)
+    ports = World(Demand(shop_web=200.0), Flat(0.3), Replicas())
+    successor = ControlLoop(ports, STEP, lambda _: None)
+    start = replace(watched(), checkpoint=to_plain(first.checkpoint))
     trust = successor.tick([start], START + 3600).services["shop/web"].trust
     assert trust.seconds == pytest.approx(first.trust.seconds, rel=1e-3)
     assert trust.level == pytest.approx(first.trust.level, rel=1e-3)

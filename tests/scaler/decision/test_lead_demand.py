@@ -1,12 +1,15 @@
-"""What one forecast of many items says to policies that look differently far ahead."""
+"""What one forecast of many rows says to queries that look differently far ahead."""
 
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forecaster.data.series import Forecast, utc
-from scaler.decision.lead_demand import LeadQuery, lead_forecasts, maximum_over, step_range
+from scaler.decision.lead_demand import ForecastReader, LeadQuery, step_range
+from scaler.decision.quantiles import PeakDistribution, peaks_of
 
 LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
 ORIGIN = utc("2026-03-02T09:00:00Z")
@@ -24,39 +27,42 @@ def forecast(items=3, horizon=30):
     )
 
 
-def need(row=0, **changes):
-    values = {"lead_s": 120.0, "hold_s": 90.0, "level": 0.95, "theta": 0.5, "judged_level": 0.9}
+def query(row=0, **changes):
+    values = {"lead_s": 120.0, "payback_s": 90.0, "level": 0.95, "theta": 0.5, "judged_level": 0.9}
     return LeadQuery(row, **(values | changes))
 
 
-def test_all_at_once_says_what_each_alone_says():
-    needs = [need(2), need(0, lead_s=600.0), need(1, level=0.99), need(0)]
-    together = lead_forecasts(forecast(), needs, NOW)
-    for one, found in zip(needs, together, strict=True):
-        (alone,) = lead_forecasts(forecast(), [one], NOW)
-        assert found.ahead == alone.ahead
-        assert found.span == alone.span
+QUERIES = [query(2), query(0, lead_s=600.0), query(1, level=0.99), query(0)]
 
 
-def test_the_lead_time_s_demand_is_the_quantile_of_its_maximum():
-    said = forecast()
-    (found,) = lead_forecasts(said, [need(1)], NOW)
-    span = step_range(20.0, 120.0, 60.0, 30)
-    expected = maximum_over(said, span).quantile(0.95, 0.5)[1]
-    assert found.ahead.lead_qps == pytest.approx(expected)
-    assert found.span == span
-    assert found.steps.shape == (span.steps, len(LEVELS))
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_prepared_or_not_in_blocks_or_alone_the_answer_is_the_same(block):
+    reader = ForecastReader(forecast(), block)
+    reader.prepare(QUERIES, NOW)
+    for one in QUERIES:
+        alone, found = ForecastReader(forecast()).read(one, NOW), reader.read(one, NOW)
+        assert found.lead_demand == alone.lead_demand
+        assert (found.step_range, found.judged_qps) == (alone.step_range, alone.judged_qps)
 
 
-def test_looking_further_never_says_less():
-    (found,) = lead_forecasts(forecast(), [need()], NOW)
-    assert found.ahead.hold_qps >= found.ahead.lead_qps >= found.ahead.usual_qps
+def test_the_demand_of_the_lead_time_is_the_quantile_of_its_maximum():
+    found = ForecastReader(forecast()).read(query(1), NOW)
+    steps = step_range(20.0, 120.0, 60.0, 30)
+    within = forecast().values[1:2, steps.first : steps.last + 1]
+    peak = PeakDistribution(*(column[0].tolist() for column in peaks_of(within, LEVELS)))
+    assert found.lead_demand.lead_qps == peak.quantile(0.95, 0.5)
+    assert found.judged_qps == peak.quantile(0.9, 0.5)
+    assert found.step_range == steps
+    assert found.step_quantiles.tolist() == within[0].tolist()
 
 
-def test_trust_travels_with_what_is_said():
-    (found,) = lead_forecasts(forecast(), [need(margin_qps=7.0, trusted=False)], NOW)
-    assert (found.ahead.margin_qps, found.ahead.trusted) == (7.0, False)
+@given(st.floats(0, 1800), st.floats(0, 3600), st.floats(0, 900))
+def test_looking_further_never_says_less(age_s, lead_s, payback_s):
+    asked = query(lead_s=lead_s, payback_s=payback_s)
+    demand = ForecastReader(forecast()).read(asked, ORIGIN.timestamp() + age_s).lead_demand
+    assert demand.payback_qps >= demand.lead_qps >= demand.median_qps
 
 
-def test_nobody_to_tell_is_told_nothing():
-    assert lead_forecasts(forecast(), [], NOW) == []
+def test_trust_travels_with_the_demand():
+    found = ForecastReader(forecast()).read(query(margin_qps=7.0, trusted=False), NOW)
+    assert (found.lead_demand.margin_qps, found.lead_demand.trusted) == (7.0, False)

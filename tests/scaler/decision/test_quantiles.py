@@ -8,11 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scaler.decision.quantiles import (
+    PeakDistribution,
     extremal_index,
     log_cdf,
-    maximum_of,
+    peaks_of,
     quantile_at,
-    surprisals,
+    surprisal,
 )
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
@@ -28,6 +29,17 @@ def forecasts(draw, max_steps=8):
     part = st.lists(st.floats(0, 1), min_size=len(FEW), max_size=len(FEW))
     steps = draw(st.lists(part, min_size=1, max_size=max_steps))
     return unit * np.sort(np.array([steps]), axis=-1)
+
+
+class Maxima:
+    """The distribution of the maximum of every row."""
+
+    def __init__(self, values, levels):
+        columns = (column.tolist() for column in peaks_of(values, levels))
+        self.rows = [PeakDistribution(qps, scores) for qps, scores in zip(*columns, strict=True)]
+
+    def quantile(self, level, theta=1.0):
+        return np.array([row.quantile(level, theta) for row in self.rows])
 
 
 def slack(values):
@@ -79,7 +91,7 @@ def test_the_quantile_of_a_maximum_is_not_the_maximum_of_quantiles():
     # Bonferroni: 1 - 0.05/3 = 0.9833: 100 + 10 x 2.128 = 121.3.
     steps = np.tile(100 + 10 * Z, (1, 3, 1))
     largest_quantile = float(quantile_at(steps, LEVELS, 0.95).max())
-    of_maximum = float(maximum_of(steps, LEVELS).quantile(0.95)[0])
+    of_maximum = float(Maxima(steps, LEVELS).quantile(0.95)[0])
     bonferroni = float(quantile_at(steps, LEVELS, 1 - 0.05 / 3).max())
     assert [largest_quantile, of_maximum, bonferroni] == pytest.approx(
         [116.4, 121.2, 121.3], abs=0.1
@@ -90,7 +102,7 @@ def test_the_quantile_of_a_maximum_is_not_the_maximum_of_quantiles():
 def test_a_maximum_lies_between_its_largest_part_and_bonferronis_bound(values, level, alike):
     steps = values.shape[1]
     theta = steps**-alike  # from independent to as one
-    asked = float(maximum_of(values, FEW).quantile(level, theta)[0])
+    asked = float(Maxima(values, FEW).quantile(level, theta)[0])
     least = float(quantile_at(values, FEW, level).max())
     # The bound is read where the distribution is known by points, and so is exact to their spacing.
     most = float(quantile_at(values, FEW, 1 - (1 - level) / steps).max())
@@ -102,14 +114,14 @@ def test_a_maximum_lies_between_its_largest_part_and_bonferronis_bound(values, l
 def test_where_one_step_rules_a_low_index_does_not_read_below_it():
     # N(100, 10), N(150, 15), N(200, 20): the last rules, 200 + 20 x 1.645 = 232.9.
     ramp = np.stack([100 + 10 * Z, 150 + 15 * Z, 200 + 20 * Z])[None]
-    asked = [float(maximum_of(ramp, LEVELS).quantile(0.95, theta)[0]) for theta in (1 / 3, 0.5, 1)]
+    asked = [float(Maxima(ramp, LEVELS).quantile(0.95, theta)[0]) for theta in (1 / 3, 0.5, 1)]
     assert asked == pytest.approx([232.9, 232.9, 232.9], rel=0.002)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.99])
 def test_steps_that_err_as_one_have_the_quantile_of_a_single_one(level):
     steps = np.tile(100 + 10 * Z, (1, 6, 1))
-    assert float(maximum_of(steps, LEVELS).quantile(level, 1 / 6)[0]) == pytest.approx(
+    assert float(Maxima(steps, LEVELS).quantile(level, 1 / 6)[0]) == pytest.approx(
         100 + 10 * NormalDist().inv_cdf(level), rel=0.005
     )
 
@@ -121,7 +133,7 @@ def test_independent_steps_have_the_quantile_that_simulation_finds(level, ramp):
     steps = (means[:, None] + spread * Z)[None]
     drawn = np.random.default_rng(7).normal(means, spread, (200_000, 5)).max(axis=1)
     # The standard error of a simulated 0.99 quantile is 0.06 here; the rest is interpolation.
-    assert float(maximum_of(steps, LEVELS).quantile(level)[0]) == pytest.approx(
+    assert float(Maxima(steps, LEVELS).quantile(level)[0]) == pytest.approx(
         float(np.quantile(drawn, level)), abs=0.6
     )
 
@@ -130,14 +142,14 @@ def test_independent_steps_have_the_quantile_that_simulation_finds(level, ramp):
 def test_a_thousandfold_service_has_a_thousandfold_maximum(power, level, theta):
     steps = np.stack([10 + Z, 11 + 2 * Z, 12 + Z, 9 + Z])[None].clip(0)
     unit = 10.0**power
-    assert maximum_of(unit * steps, LEVELS).quantile(level, theta) / unit == pytest.approx(
-        maximum_of(steps, LEVELS).quantile(level, theta), rel=1e-6
+    assert Maxima(unit * steps, LEVELS).quantile(level, theta) / unit == pytest.approx(
+        Maxima(steps, LEVELS).quantile(level, theta), rel=1e-6
     )
 
 
 @given(forecasts(), levels_asked, levels_asked, st.floats(0.125, 1), st.floats(0.125, 1))
 def test_more_certainty_and_less_alike_steps_ask_for_more(values, one, other, theta, apart):
-    maximum = maximum_of(values, FEW)
+    maximum = Maxima(values, FEW)
     low, high = (float(maximum.quantile(q, theta)[0]) for q in sorted((one, other)))
     alike, unlike = (float(maximum.quantile(one, t)[0]) for t in sorted((theta, apart)))
     assert low <= high
@@ -154,14 +166,14 @@ def test_more_certainty_and_less_alike_steps_ask_for_more(values, one, other, th
 )
 def test_degenerate_quantiles_give_what_they_say(quantiles, expected):
     steps = np.tile(quantiles, (1, 3, 1))
-    asked = [float(maximum_of(steps, FEW).quantile(q, 1 / 3)[0]) for q in (0.1, 0.5, 0.9)]
+    asked = [float(Maxima(steps, FEW).quantile(q, 1 / 3)[0]) for q in (0.1, 0.5, 0.9)]
     assert asked == pytest.approx([expected] * 3, rel=1e-4, abs=0.01)
 
 
 @given(forecasts(), st.floats(0.001, 0.9999), st.floats(0.1, 1))
 @example(np.zeros((1, 3, 4)), 0.001, 0.1)
 def test_any_quantiles_give_a_finite_maximum(values, level, theta):
-    asked = maximum_of(values, FEW).quantile(level, theta)
+    asked = Maxima(values, FEW).quantile(level, theta)
     assert np.isfinite(asked).all()
     assert (asked >= 0).all()
 
@@ -169,26 +181,19 @@ def test_any_quantiles_give_a_finite_maximum(values, level, theta):
 def test_a_row_of_which_nothing_is_known_stays_so_and_the_others_do_not():
     steps = np.tile(100 + 10 * Z, (3, 4, 1))
     steps[1] = np.nan
-    maximum = maximum_of(steps, LEVELS)
+    maximum = Maxima(steps, LEVELS)
     assert np.isnan(maximum.quantile(0.95, 0.5)).tolist() == [False, True, False]
-    assert len(maximum) == 3
 
 
-def test_each_row_may_have_a_level_and_an_index_of_its_own():
-    steps = np.tile(100 + 10 * Z, (2, 4, 1))
-    maximum = maximum_of(steps, LEVELS)
-    both = maximum.quantile(np.array([0.9, 0.99]), np.array([0.25, 1.0]))
-    assert both.tolist() == [
-        float(maximum.quantile(0.9, 0.25)[0]),
-        float(maximum.quantile(0.99, 1.0)[0]),
-    ]
+def surprised(values, largest):
+    return surprisal(values, LEVELS, largest)
 
 
 def index_of(errors):
     """Return the index told from steps whose forecasts are right: N(100, 10) each."""
     happened = 100 + 10 * errors
     values = np.tile(100 + 10 * Z, (*errors.shape, 1))
-    mean = float(np.mean(surprisals(values, LEVELS, happened)))
+    mean = float(np.mean(list(map(surprised, values, happened.max(axis=1)))))
     return extremal_index(mean, errors.shape[1])
 
 
@@ -216,10 +221,17 @@ def test_steps_that_are_more_alike_have_a_lower_index():
     assert indices == sorted(indices, reverse=True)
 
 
+@given(forecasts(), st.floats(0, 3))
+def test_a_surprisal_is_what_the_distribution_says(values, share):
+    largest = share * float(values.max())
+    expected = -log_cdf(values, FEW, np.full(values.shape[:2], largest)).sum()
+    assert surprisal(values[0], FEW, largest) == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_surprisal_of_what_is_not_known_is_not_known():
-    values = np.tile(100 + 10 * Z, (2, 3, 1))
-    happened = np.array([[100.0, 110.0, 90.0], [100.0, np.nan, 90.0]])
-    assert np.isnan(surprisals(values, LEVELS, happened)).tolist() == [False, True]
+    values = np.tile(100 + 10 * Z, (3, 1))
+    assert np.isnan(surprised(values, np.nan))
+    assert surprised(values, 110.0) > 0
 
 
 @pytest.mark.parametrize(

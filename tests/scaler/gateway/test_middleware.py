@@ -1,4 +1,4 @@
-"""An application behind the limit, as a service would have it."""
+"""The ASGI middleware in front of applications, as services use it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def starlette_app(endpoint: ScriptedEndpoint, **how) -> TidegateLimit:
 
 
 @pytest.mark.parametrize("made", [fastapi_app, starlette_app])
-def test_what_is_above_the_limit_is_told_so_as_a_problem(made, endpoint):
+def test_a_request_over_the_limit_is_answered_with_problem_details(made, endpoint):
     with limited(made(endpoint), endpoint) as client:
         answers = [client.get("/") for _ in range(4)]
     first, last = answers[0], answers[-1]
@@ -80,7 +80,7 @@ def test_what_is_above_the_limit_is_told_so_as_a_problem(made, endpoint):
     assert last.json()["violated-policies"] == ["default"]
 
 
-def test_the_header_that_the_lease_names_comes_before_what_the_service_says(endpoint):
+def test_the_header_that_the_lease_names_takes_precedence_over_classify(endpoint):
     stress = class_part("stress", 0, 0, match={"header": "x-stress-test"})
     app = starlette_app(endpoint, classify=lambda scope: "pay")
     with limited(app, endpoint, 50.0, classes=[class_part("pay", 50, 50), stress]) as client:
@@ -90,7 +90,7 @@ def test_the_header_that_the_lease_names_comes_before_what_the_service_says(endp
     assert app.stats().counts.denied == {"stress": 1}
 
 
-def test_a_client_that_is_abusive_is_told_so(endpoint):
+def test_an_abusive_client_is_answered_with_its_own_problem_type(endpoint):
     level = {"rps": None, "burst": 0, "abusive_above_rps": 0.1, "abusive_rps": 0.01}
     app = starlette_app(endpoint, client_key=by_header("x-client"))
     with limited(app, endpoint, 500.0, per_client=level) as client:
@@ -102,7 +102,7 @@ def test_a_client_that_is_abusive_is_told_so(endpoint):
     assert other.status_code == 200
 
 
-def test_without_a_lifespan_it_starts_with_the_first_request(endpoint):
+def test_without_lifespan_events_polling_starts_with_the_first_request(endpoint):
     endpoint.set(lease(1, 2.0))
     app = starlette_app(endpoint)
 
@@ -117,7 +117,7 @@ def test_without_a_lifespan_it_starts_with_the_first_request(endpoint):
     assert asyncio.run(scenario()) == [200, 200, 429, 429]
 
 
-def test_each_process_has_a_name_of_its_own_that_the_endpoint_takes(endpoint):
+def test_each_process_has_its_own_valid_instance_name(endpoint):
     with limited(starlette_app(endpoint, instance="shop/web 1" + "x" * 200), endpoint):
         pass
     name = endpoint.asked[0].instance
@@ -132,7 +132,7 @@ def test_an_endpoint_that_is_no_url_is_refused_at_once(wrong):
         TidegateLimit(Starlette(), endpoint=wrong, service=SHOP)
 
 
-def test_by_address_is_whoever_is_connected():
+def test_by_address_is_the_address_of_the_peer():
     assert by_address({"client": ("203.0.113.7", 4711)}) == "203.0.113.7"
     assert by_address({"client": None}) is None
 

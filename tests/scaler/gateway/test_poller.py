@@ -1,4 +1,4 @@
-"""A lease is kept true beside the requests, whatever becomes of the endpoint."""
+"""The poller keeps the lease current, whatever happens to the endpoint."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ async def polled(url: str, token_file: Path | None = None) -> AsyncIterator[Leas
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(said: Callable[[], bool], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
     async with asyncio.timeout(within_s):
-        while not said():
+        while not condition():
             await asyncio.sleep(0.02)
 
 
@@ -43,7 +43,7 @@ def limit(limiter: LeaseLimiter) -> float:
     return limiter.snapshot(time.monotonic()).limit_rps
 
 
-def test_it_holds_what_the_real_endpoint_says_and_keeps_it_fresh():
+def test_the_lease_of_a_real_endpoint_is_held_and_kept_fresh():
     async def scenario(url: str) -> tuple[float, LeaseStage | None, int]:
         async with polled(url) as limiter:
             await until(lambda: limiter.snapshot(0).version is not None)
@@ -62,7 +62,7 @@ def test_it_holds_what_the_real_endpoint_says_and_keeps_it_fresh():
     assert admitted == 20
 
 
-def test_a_change_is_known_at_once():
+def test_a_change_of_the_lease_arrives_at_once():
     async def scenario(endpoint: ScriptedEndpoint) -> float:
         async with polled(endpoint.url) as limiter:
             await until(lambda: limit(limiter) == 50)
@@ -78,7 +78,7 @@ def test_a_change_is_known_at_once():
         assert asyncio.run(scenario(endpoint)) < 1.0
 
 
-def test_an_endpoint_that_does_not_wait_is_not_asked_without_a_pause():
+def test_an_endpoint_that_answers_without_a_wait_is_polled_with_a_pause():
     async def scenario(endpoint: ScriptedEndpoint) -> None:
         async with polled(endpoint.url):
             await asyncio.sleep(2.0)
@@ -92,7 +92,7 @@ def test_an_endpoint_that_does_not_wait_is_not_asked_without_a_pause():
     assert 2 <= len(endpoint.reports) <= 5
 
 
-def test_faults_are_said_once_and_so_is_their_end(caplog):
+def test_a_fault_is_logged_once_and_so_is_its_end(caplog):
     async def scenario(endpoint: ScriptedEndpoint) -> None:
         async with polled(endpoint.url) as limiter:
             await until(lambda: limit(limiter) == 50)
@@ -111,11 +111,11 @@ def test_faults_are_said_once_and_so_is_their_end(caplog):
         asyncio.run(scenario(endpoint))
 
     ours = [one.message for one in caplog.records if one.name == "scaler.gateway.poller"]
-    said = [message.split(":")[0].split(" from ")[0] for message in ours]
-    assert said == ["no lease", "limits endpoint is back", "lease refused"]
+    logged = [message.split(":")[0].split(" from ")[0] for message in ours]
+    assert logged == ["no lease", "limits endpoint is back", "lease refused"]
 
 
-def test_a_token_is_read_anew_each_time(tmp_path):
+def test_the_token_is_read_for_each_request(tmp_path):
     token = tmp_path / "token"
 
     async def scenario(endpoint: ScriptedEndpoint) -> None:
@@ -131,7 +131,7 @@ def test_a_token_is_read_anew_each_time(tmp_path):
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
-def test_what_is_no_lease_leaves_the_one_before(status):
+def test_an_error_response_leaves_the_lease_that_is_held(status):
     async def scenario(endpoint: ScriptedEndpoint) -> float:
         async with polled(endpoint.url) as limiter:
             await until(lambda: limit(limiter) == 50)

@@ -1,4 +1,4 @@
-"""What an HPA's values refuse, and which pods a CPU metric sets aside."""
+"""The HPA's values refuse impossible input; which pods count as unready for a CPU metric."""
 
 import math
 
@@ -94,5 +94,5 @@ def test_the_default_behaviour_is_the_documented_one():
         pytest.param(300, PodSample(0, False, 30, 295, 15), False, id="old, ready once: it counts"),
     ],
 )
-def test_a_pod_is_set_aside_until_it_was_ready_for_a_whole_sample(now, pod, expected):
+def test_a_pod_counts_as_unready_until_it_was_ready_for_a_whole_sample(now, pod, expected):
     assert is_unready(pod, SPEC, now=now) is expected

@@ -1,4 +1,4 @@
-"""Refusals of events that contradict each other, and of limits that nobody could keep."""
+"""Contradictory events, and limits that cannot be met, are refused."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def events(*written: str) -> str:
         ),
         pytest.param(
             events(f"{SALE}, multiplier: 2".replace("T12:00:00Z", "T12:00:00")),
-            "spec.demand.events[0].ends: must be a moment with its zone such as "
+            "spec.demand.events[0].ends: must be a time with its zone such as "
             '2026-11-27T09:00:00Z (got "2026-11-27T12:00:00", line 9); write 2026-11-27T12:00:00Z '
             "for UTC, or its offset, e.g. 2026-11-27T12:00:00+02:00",
             id="a moment without a zone",
         ),
         pytest.param(
             events(f"{SALE}, multiplier: 2".replace("2026-11-27T09:00:00Z", "noon")),
-            "spec.demand.events[0].starts: must be a moment with its zone such as "
+            "spec.demand.events[0].starts: must be a time with its zone such as "
             '2026-11-27T09:00:00Z (got "noon", line 9)',
             id="no moment",
         ),
@@ -53,7 +53,7 @@ def events(*written: str) -> str:
                 f"{SALE}, multiplier: 2",
                 "name: sale, starts: 2026-12-27T09:00:00Z, ends: 2026-12-27T12:00:00Z, qps: 9",
             ),
-            "spec.demand.events: must have different names, but sale stands there 2 times "
+            "spec.demand.events: must have unique names, but sale occurs 2 times "
             "(line 8); rename one",
             id="two events of one name",
         ),
@@ -71,7 +71,7 @@ def events(*written: str) -> str:
         ),
     ],
 )
-def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, expected):
+def test_incomplete_redundant_or_contradictory_events_are_refused(written, expected):
     assert faults(written) == [expected]
 
 
@@ -113,7 +113,7 @@ def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, 
         ),
     ],
 )
-def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
+def test_events_may_overlap_in_one_zone_or_lie_apart_in_two(written):
     assert faults(written) == []
 
 
@@ -122,13 +122,13 @@ def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
     [
         pytest.param(
             "classes: [{name: pay, priority: 0, guaranteed: 500, ceiling: 400}]",
-            "spec.limit.classes[0].ceiling: must be at least what is guaranteed, which is 500 "
+            "spec.limit.classes[0].ceiling: must be at least guaranteed, which is 500 "
             "(got 400, line 7)",
             id="a guarantee above its ceiling",
         ),
         pytest.param(
             "classes: [{name: pay, priority: 0}, {name: pay, priority: 1}]",
-            "spec.limit.classes: must have different names, but pay stands there 2 times (line 7); "
+            "spec.limit.classes: must have unique names, but pay occurs 2 times (line 7); "
             "rename one",
             id="two classes of one name",
         ),
@@ -136,9 +136,9 @@ def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
             # 10 replicas x 50 requests/s x 0.95
             "headroom: 0.95, classes: [{name: pay, priority: 0, guaranteed: 400}, "
             "{name: web, priority: 1, guaranteed: 75.5}]",
-            "spec.limit.classes: must not guarantee more than is ever admitted, which is 475 "
-            "(10 replicas x 50 x headroom 0.95): pay 400 + web 75.5 = 475.5 (line 7); lower the "
-            "guarantees, or raise spec.replicas.max",
+            "spec.limit.classes: must not guarantee more than the highest possible limit, which is "
+            "475 (10 replicas x 50 x headroom 0.95): pay 400 + web 75.5 = 475.5 (line 7); lower "
+            "the guarantees, or raise spec.replicas.max",
             id="guarantees that the most replicas cannot keep",
         ),
         pytest.param(
@@ -166,7 +166,7 @@ def test_a_limit_that_cannot_be_kept_is_refused(limit, expected):
     assert faults(text(f"limit: {body}")) == [expected]
 
 
-def test_guarantees_that_just_fit_are_taken():
+def test_guarantees_that_just_fit_are_accepted():
     limit = "limit: {classes: [{name: pay, priority: 0, guaranteed: 500}]}"  # 10 x 50
 
     assert faults(text(limit)) == []

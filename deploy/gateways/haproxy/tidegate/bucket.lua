@@ -1,9 +1,9 @@
--- One leaky bucket as a meter (GCRA); scaler/limits/gcra.py is the law. All of its state is `tat`, the
--- moment when it will have drained. An interval of 0 lets everything pass, one of inf nothing.
+-- A leaky bucket as a meter (GCRA), as in scaler/limits/gcra.py. Its state is `tat`, the time at which
+-- it will have drained. An interval of 0 lets every request pass, one of inf none.
 
 local bucket = {}
 
--- Sums of intervals are not exact; a millionth of a request is not a request.
+-- Floating point sums are not exact, so a millionth of a request is tolerated.
 local SLACK = 1e-6
 local INF = math.huge
 
@@ -14,7 +14,7 @@ function bucket.new(rps, burst)
   return made
 end
 
--- Change rate and depth; as many requests are in it as before.
+-- Change rate and depth; the number of requests in it stays the same.
 function bucket.set(one, rps, burst, now)
   local old, new = one.interval, 1 / rps
   if one.tat > now and old and old ~= new and old > 0 and old < INF and new > 0 and new < INF then
@@ -31,7 +31,8 @@ function bucket.wait(one, now)
     return INF
   end
   local tat = one.tat
-  -- It cannot be fuller than full, so neither an older clock nor a smaller burst refuses for ever.
+  -- It is never taken for fuller than its depth, so that neither an older time nor a smaller burst
+  -- refuses for ever.
   if tat <= now then
     return 0
   elseif tat > now + one.depth then
@@ -41,7 +42,7 @@ function bucket.wait(one, now)
   return wait > SLACK * interval and wait or 0
 end
 
--- Put in a request, or as many as `requests`.
+-- Put in one request, or `requests` of them.
 function bucket.take(one, now, requests)
   local interval, tat = one.interval, one.tat
   if interval == INF then
@@ -54,7 +55,7 @@ function bucket.take(one, now, requests)
   one.tat = tat + interval * (requests or 1)
 end
 
--- Take out so many that were put in and did not come.
+-- Take out requests that were put in and were not used.
 function bucket.put_back(one, requests)
   if one.interval > 0 and one.interval < INF then
     one.tat = one.tat - one.interval * requests

@@ -1,16 +1,17 @@
--- What a lease means as it ages, and which ones are refused. scaler/limits/lease.py is the law:
+-- The lease: parsed and checked, and the limit that it means at a given age, as in
+-- scaler/limits/lease.py:
 --
 --   age    0          valid_for_s          last step + valid_for_s      + max_stale_s
 --   stage  fresh      schedule             safe                         open or closed
 --   limit  rps        the last step due    safe_rps                     inf or 0
 --
--- While it is fresh a scheduled fall is followed, a scheduled rise is not.
+-- While the lease is fresh it follows the falls of the schedule, not its rises.
 
 local json = require("tidegate.json")
 
 local lease = {}
 
--- More is a mistake of units.
+-- Larger values than these are mistakes of units.
 local MOST_RPS = 1e9
 local MOST_AGE_S = 7 * 24 * 3600.0
 local MOST_VERSION = 1e15
@@ -30,7 +31,7 @@ end
 
 local function number(body, name, most, least)
   local found = field(body, name, "number")
-  -- Not the other way round: NaN is neither.
+  -- Written this way round because NaN fails every comparison.
   if not (found >= (least or 0) and found <= most) then
     refuse("%s is %g, but must be in [%g, %g]", name, found, least or 0, most)
   end
@@ -133,7 +134,7 @@ local function read(text, service)
   }
 end
 
--- Return the lease in a body; or nil, and why it is refused: then what is held serves on.
+-- Return the lease in a body; or nil and why it is refused, so that the current one stays in use.
 function lease.received(held, text, service)
   local well, found = pcall(read, text, service)
   if not well then
@@ -146,7 +147,7 @@ function lease.received(held, text, service)
   return found
 end
 
--- Return stage and limit at an age in seconds, and the age at which that ends.
+-- Return stage and limit at an age in seconds, and the age at which either may change.
 function lease.at(held, age_s)
   local steps = held.schedule
   local scheduled, next_step_s = held.rps, math.huge
@@ -168,7 +169,8 @@ function lease.at(held, age_s)
   return held.last, held.last == "open" and math.huge or 0, math.huge
 end
 
--- Give each class what it wants, first priority first; equals lose in proportion. Return what is left.
+-- Give each class what it wants, in order of priority; equal priorities shrink in proportion. Return
+-- the rest.
 local function hand_out(classes, left, wants, given)
   local first = 1
   while first <= #classes do
@@ -186,8 +188,8 @@ local function hand_out(classes, left, wants, given)
   return left
 end
 
--- Return each class's own part of a limit, its ceiling, and the spare. Below what is owned guarantees
--- are kept first; what is more than was owned is spare. scaler/gateway/class_parts.py is the law.
+-- Return each class's own rate at a limit, its ceiling, and the spare. A limit below the sum of the
+-- rates keeps guarantees first; what exceeds the sum is spare. As in scaler/gateway/class_parts.py.
 function lease.parts(held, rps)
   local classes, kept, beyond, given, ceilings = held.classes, {}, {}, {}, {}
   for i, one in ipairs(classes) do
@@ -195,7 +197,7 @@ function lease.parts(held, rps)
   end
   local spare = hand_out(classes, hand_out(classes, rps, kept, given), beyond, given)
   for i, one in ipairs(classes) do
-    -- Rates come rounded: a ceiling that is about all there is, is none and moves with the limit.
+    -- Rates are rounded: a ceiling that is about rate and spare is no ceiling, and moves with the limit.
     local bound = one.ceiling_rps < one.rps + held.spare_rps - ROUNDED
     local most = given[i] + spare
     ceilings[i] = bound and math.min(one.ceiling_rps, most) or most

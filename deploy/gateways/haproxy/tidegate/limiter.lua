@@ -1,14 +1,13 @@
--- One service's limiter: who may pass now.
+-- The limiter of one service, which decides whether a request may pass.
 --
--- * Without classes there is one bucket, of the share.
--- * A class passes from its own bucket first, then from the common spare one, while it is below its
---   ceiling. Requests of no class pass from the spare one alone.
--- * The share's bucket counts everything. It refuses what is not a class's own, so all together
---   stay within the share and one burst.
--- * No lease changes what is in a bucket; its rate alone.
+-- * Without classes there is one bucket, that of the share.
+-- * A request of a class takes from the bucket of its class first, then from the common spare one as
+--   long as the class is below its ceiling. A request of no class takes from the spare one alone.
+-- * The bucket of the share counts every request. It refuses those beyond a class's own rate, so that
+--   all together stay within the share and one burst.
+-- * A new lease changes the rates of the buckets, not their contents.
 --
--- Every call ends without a yield, and one call runs at a time in all threads (see tidegate.lua):
--- so nothing here is locked.
+-- No call yields, and one call at a time runs in all threads (see tidegate.lua), so nothing is locked.
 
 local bucket = require("tidegate.bucket")
 local leases = require("tidegate.lease")
@@ -17,7 +16,7 @@ local Clients = require("tidegate.clients")
 local wait_of, take, find = bucket.wait, bucket.take, string.find
 local INF = math.huge
 local COMMA, SPACE = 44, 32
-local MOST_NAME = 200 -- bytes of a client's name that count
+local MOST_NAME = 200 -- bytes of a client's name that are used
 
 local Limiter = {}
 Limiter.__index = Limiter
@@ -36,7 +35,7 @@ function Limiter.new(service, options, now)
   return setmetatable(made, Limiter)
 end
 
--- Act on a lease, or on the news that the same one is still true, as of the moment of asking.
+-- Act on a lease that was issued or renewed; its age counts from `asked_at`.
 function Limiter:renew(lease, asked_at, now)
   self.lease, self.heard = lease, asked_at
   self.enforced = lease.enforced and not self.options.dry_run
@@ -58,7 +57,7 @@ local function refit(one, rps, burst, now)
   return bucket.new(rps, burst)
 end
 
--- Take in what the lease says at this age. The new classes replace the old ones at once.
+-- Set the rates by the age of the lease. The new classes replace the old ones at once.
 function Limiter:restage(now)
   local lease = self.lease
   if not lease then
@@ -84,7 +83,7 @@ function Limiter:restage(now)
   self.changes_at = self.heard + ends_s
 end
 
--- Return the class whose header is among the names of a request's headers, "a,b,c ".
+-- Return the class whose header is among the header names of a request, "a,b,c ".
 local function by_header(headers, names, stop)
   for i = 1, #headers do
     local wanted = headers[i].name
@@ -100,7 +99,7 @@ local function by_header(headers, names, stop)
   return nil
 end
 
--- Return seconds until it may pass and how many more would; 0: it is counted as passed.
+-- Return seconds until the request may pass; 0: now, with the buckets to take it from.
 local function pass(self, class, now)
   local total, own = self.total, class and class.own
   if own then
@@ -141,12 +140,12 @@ local function put_in(self, own, spare, ceiling, now)
   return bucket.room(own or spare or self.total, now)
 end
 
--- Decide one request: "NAMES CLASS CLIENT", names of its headers with commas between, its class or
--- nothing, and its client or nothing.
+-- Decide on one request, "NAMES CLASS CLIENT": the names of its headers, separated by commas, then its
+-- class and its client, either of which may be empty.
 --
--- Returns: 0: admitted, there is no limit; n > 0: admitted, n - 1 more would be; n < 0: refused,
--- not earlier than in -n seconds. Whole numbers: HAProxy 2.6 might still read a string of ours when
--- another thread has collected it.
+-- Returns 0 if it is admitted without a limit; n > 0 if it is admitted and n - 1 more would be; n < 0
+-- if it is refused for -n seconds. The result is a number because HAProxy 2.6 might read a string
+-- after another thread has garbage-collected it.
 function Limiter:decide(request, now)
   if now >= self.changes_at then
     self:restage(now)
@@ -185,7 +184,7 @@ function Limiter:decide(request, now)
   return self.rps < INF and 1 + math.floor(room) or 0
 end
 
--- Whether haproxy.cfg tells Lua of all headers by which the lease knows a class.
+-- Whether the rules in haproxy.cfg check all headers by which the lease recognises classes.
 function Limiter:is_told_by_rules()
   for _, one in ipairs(self.headers) do
     if not self.options.marking[one.name] then
@@ -195,7 +194,7 @@ function Limiter:is_told_by_rules()
   return true
 end
 
--- Return whole seconds; where nothing would ever pass, until there may be news.
+-- Return whole seconds; where nothing may pass, until there may be a new lease.
 function Limiter:retry_after(wait)
   if wait == INF then
     wait = self.lease and self.lease.refresh_s or 1

@@ -122,7 +122,7 @@ def test_a_whole_champion_that_makes_no_sense_yields_as_well(root, artifact, cap
     registry.promote("web", registry.save("web", Artifact(config, tensors, {}), now=NOW))
     with caplog.at_level(logging.WARNING):
         loaded = load_forecaster(root, "web")
-    assert [*loaded.services] == artifact.config["items"]
+    assert [*loaded.item_models] == artifact.config["items"]
     assert words in caplog.text
     assert "the champion before, v0002, serves" in caplog.text
     with pytest.raises(RegistryError, match=words):

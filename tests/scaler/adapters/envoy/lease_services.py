@@ -1,4 +1,4 @@
-"""A desk with whole limits, a clock that is moved by hand, and what asks it."""
+"""A lease service with integer limits and a manual clock, and its gRPC clients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def limited(
     service: str = SHOP,
     burst: int | None = None,
 ) -> Snapshot:
-    """Return a board on which a service may admit ``qps``; None: a burst of a tenth of it."""
+    """Return a snapshot in which a service may admit ``qps``; burst None is a tenth of it."""
     made = view(service, ready=1, each_qps=qps)
     assert made.published_limit is not None
     policy = replace(made.policy, mode=mode, classes=classes)
@@ -46,7 +46,7 @@ def limited(
 
 
 class Place:
-    """A desk, the gateway that lives beside it, and the time."""
+    """A lease service, the local limiters beside it, and a manual clock."""
 
     def __init__(self, published: Snapshot | None = None, *, learning_s: float = 0.0) -> None:
         self.clock = Clock()
@@ -54,22 +54,22 @@ class Place:
         if published is not None:
             self.holder.publish(published)
         self.lease_service = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
-        self.resident = LocalLimiters(self.lease_service, "rls-here", self.clock)
-        self.gate = RateLimitDecider(self.resident, self.clock)
+        self.limiters = LocalLimiters(self.lease_service, "rls-here", self.clock)
+        self.gate = RateLimitDecider(self.limiters, self.clock)
 
-    def wait(self, seconds: float, beat_s: float = 0.5) -> None:
-        """Let time pass, with ticks of the loop and beats of the gateway."""
-        posted = self.holder.latest()
-        for _ in range(round(seconds / beat_s)):
-            self.clock.now += beat_s
-            if posted is not None:
-                self.holder.publish(posted.snapshot)
-            self.resident.beat()
+    def wait(self, seconds: float, step_s: float = 0.5) -> None:
+        """Advance the clock, with ticks of the loop and renewals of the limiters."""
+        held = self.holder.latest()
+        for _ in range(round(seconds / step_s)):
+            self.clock.now += step_s
+            if held is not None:
+                self.holder.publish(held.snapshot)
+            self.limiters.renew_all()
 
 
 @dataclass
 class Serving:
-    """A served desk, in real time."""
+    """A served lease service, in real time."""
 
     holder: SnapshotHolder
     http: ApiServer
@@ -84,16 +84,16 @@ def serving(
     port: int = 0,
     tls: Tls | None = None,
 ) -> Iterator[Serving]:
-    """Serve a board over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``.
+    """Serve a snapshot over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``.
 
-    ``tls`` is for gRPC alone.
+    ``tls`` applies to gRPC only.
     """
     holder = SnapshotHolder()
     holder.publish(published)
     settings = settings or ApiSettings(learning_s=0.0)
     app = create_app(holder, settings, epoch="c0ff")
-    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
-    gate = RateLimitDecider(resident, holder.clock)
+    limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    gate = RateLimitDecider(limiters, holder.clock)
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
@@ -107,7 +107,7 @@ def serving(
     tokens = Tokens(settings.tokens) if settings.tokens else None
     rpc = RpcServer(Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(45.0), tokens)
     with (
-        ApiServer(app, Address(port=0), [resident, rpc]) as http,
+        ApiServer(app, Address(port=0), [limiters, rpc]) as http,
         grpc.insecure_channel(f"127.0.0.1:{rpc.port}") as channel,
     ):
         yield Serving(holder, http, rpc, channel)

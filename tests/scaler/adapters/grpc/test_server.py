@@ -1,4 +1,4 @@
-"""A gRPC server beside HTTP: who may call, what its health says, and how it ends."""
+"""The gRPC server beside HTTP: access, health, and stopping."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.errors import ServingError
-from tests.scaler.adapters.http.conftest import papers  # noqa: F401 - a fixture
+from tests.scaler.adapters.http.conftest import certificates  # noqa: F401 - a fixture
 from tests.scaler.adapters.http.snapshots import Clock, snapshot
 
 ECHO = "test.Echo"
@@ -27,7 +27,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def add_echo(server) -> str:
-    """Add a service of two methods: one answers what it is sent, one never ends."""
+    """Add a service of two methods: one echoes its request, one never ends."""
 
     async def say(request, context):
         if request == b"boom":
@@ -105,7 +105,7 @@ def test_a_service_is_hosted_beside_http():
         assert here.rpc.services == [ECHO]
 
 
-def test_a_fault_of_a_service_ends_a_call_and_nothing_else():
+def test_an_error_in_a_service_ends_only_that_call():
     with hosting() as here:
         assert code(lambda: here.say(b"boom")) is grpc.StatusCode.UNKNOWN
         nothing = here.channel.unary_unary("/no.Such/Thing")
@@ -113,7 +113,7 @@ def test_a_fault_of_a_service_ends_a_call_and_nothing_else():
         assert here.say() == b"hello"
 
 
-def test_only_a_right_token_is_served_and_a_probe_needs_none(tmp_path):
+def test_only_a_valid_token_is_accepted_and_probes_need_none(tmp_path):
     path = tmp_path / "tokens"
     path.write_text("open-sesame\n")
     with hosting(tokens=path) as here:
@@ -131,12 +131,12 @@ def showing(folder, name):
     return grpc.ssl_channel_credentials((folder / "ca.pem").read_bytes(), *pair)
 
 
-def test_mutual_tls_serves_who_has_a_certificate_of_ours(papers):  # noqa: F811
-    tls = Tls(papers / "server.pem", papers / "server.key", papers / "ca.pem")
-    bare = grpc.ssl_channel_credentials((papers / "ca.pem").read_bytes())
-    with hosting(tls=tls, credentials=showing(papers, "client")) as here:
+def test_mutual_tls_accepts_only_certificates_of_the_ca(certificates):  # noqa: F811
+    tls = Tls(certificates / "server.pem", certificates / "server.key", certificates / "ca.pem")
+    bare = grpc.ssl_channel_credentials((certificates / "ca.pem").read_bytes())
+    with hosting(tls=tls, credentials=showing(certificates, "client")) as here:
         assert here.say() == b"hello"
-        for other in (bare, showing(papers, "stranger")):
+        for other in (bare, showing(certificates, "stranger")):
             with grpc.secure_channel(f"127.0.0.1:{here.rpc.port}", other) as channel:
                 call = channel.unary_unary(f"/{ECHO}/Say")
                 refused = code(lambda call=call: call(b"hello", timeout=5))
@@ -146,22 +146,22 @@ def test_mutual_tls_serves_who_has_a_certificate_of_ours(papers):  # noqa: F811
 @pytest.mark.parametrize(
     ("by_certificate", "verifies", "served"),
     [
-        pytest.param(True, True, True, id="its clients know no tokens"),
-        pytest.param(False, True, False, id="others need a token beside the certificate"),
-        pytest.param(True, False, False, id="a certificate that nobody verifies is none"),
+        pytest.param(True, True, True, id="its clients cannot send tokens"),
+        pytest.param(False, True, False, id="other services need a token and the certificate"),
+        pytest.param(True, False, False, id="an unverified certificate does not suffice"),
     ],
 )
-def test_a_certificate_will_do_for_those_who_have_no_token(
-    papers,  # noqa: F811
+def test_a_certificate_replaces_the_token_for_services_that_allow_it(
+    certificates,  # noqa: F811
     tmp_path,
     by_certificate,
     verifies,
     served,
 ):
     (tmp_path / "tokens").write_text("open-sesame\n")
-    ca = papers / "ca.pem" if verifies else None
-    tls = Tls(papers / "server.pem", papers / "server.key", ca)
-    credentials, tokens = showing(papers, "client"), tmp_path / "tokens"
+    ca = certificates / "ca.pem" if verifies else None
+    tls = Tls(certificates / "server.pem", certificates / "server.key", ca)
+    credentials, tokens = showing(certificates, "client"), tmp_path / "tokens"
     with hosting(
         tls=tls, tokens=tokens, credentials=credentials, by_certificate=by_certificate
     ) as here:
@@ -171,7 +171,7 @@ def test_a_certificate_will_do_for_those_who_have_no_token(
             assert code(here.say) is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_certificate_that_is_none_is_named(tmp_path):
+def test_an_invalid_certificate_file_is_named(tmp_path):
     (tmp_path / "no.pem").write_text("nothing")
     rpc = RpcServer(
         Address(port=0, tls=Tls(tmp_path / "no.pem", tmp_path / "no.pem")), [], lambda: True
@@ -181,7 +181,7 @@ def test_a_certificate_that_is_none_is_named(tmp_path):
         ApiServer(app, Address(port=0), [rpc]).start()
 
 
-def test_health_is_that_of_the_board_and_a_follower_serves_no_limits():
+def test_health_follows_the_snapshot_and_a_follower_serves_no_limits():
     with hosting() as here:
         assert (here.health(), here.health(ECHO)) == (SERVING, SERVING)
         here.holder.publish(replace(snapshot(), leader=False))
@@ -203,7 +203,7 @@ def test_an_unknown_service_has_no_health():
         assert code(lambda: here.health("no.Such")) is grpc.StatusCode.NOT_FOUND
 
 
-def test_it_ends_in_time_though_a_stream_is_open():
+def test_it_stops_in_time_although_a_stream_is_open():
     with hosting() as here:
         stream = here.channel.stream_stream(f"/{ECHO}/Stay")
         answers = stream(_one_and_wait())
@@ -215,7 +215,7 @@ def test_it_ends_in_time_though_a_stream_is_open():
             list(answers)
 
 
-def test_an_address_that_another_server_of_ours_has_is_named():
+def test_an_address_that_is_in_use_is_named_by_grpc():
     with hosting() as here:
         app = create_app(SnapshotHolder(), ApiSettings())
         second = RpcServer(Address(port=here.rpc.port), [], lambda: True)

@@ -45,7 +45,7 @@ def served(
     ticked: bool = True,
     **client: object,
 ) -> Iterator[Endpoint]:
-    """Serve prod/shop; ``client`` are options of the client."""
+    """Serve prod/shop; ``client`` holds options of the HTTP client."""
     holder = SnapshotHolder()
     if ticked:
         holder.publish(snapshot())
@@ -54,9 +54,9 @@ def served(
     app = create_app(
         holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
     )
-    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
-    add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
-    with ApiServer(app, address, [resident]) as server:
+    limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    add_rate_limit(app, RateLimitDecider(limiters, holder.clock).decide)
+    with ApiServer(app, address, [limiters]) as server:
         options = {"timeout": 20.0, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:
             yield Endpoint(holder, server, asking)
@@ -69,13 +69,13 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a CA, a server's and a client's certificate, and those of a stranger."""
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CA, a server and a client certificate of it, and one of another CA."""
     if shutil.which("openssl") is None:
         if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
             pytest.fail("CI must test TLS: install openssl")
         pytest.skip("no openssl here to make certificates with")
-    folder = tmp_path_factory.mktemp("papers")
+    folder = tmp_path_factory.mktemp("certificates")
     for name, extensions, signer in (
         ("ca", CA, ""),
         ("server", LEAF, "ca"),

@@ -1,4 +1,4 @@
-"""Boards to publish: what a tick says, made up."""
+"""Snapshots to publish, made of given numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scaler.control.snapshot import (
     Snapshot,
 )
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import LeadDemand
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
@@ -42,7 +42,7 @@ FAN = PublishedForecast(
 
 
 class Clock:
-    """Monotonic seconds that stand still until moved."""
+    """A manual clock in monotonic seconds."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -72,7 +72,7 @@ def view(
         AT, demand, LeadDemand(demand * 1.05, demand * 1.05, demand), warm=float(ready)
     )
     wanted = DecisionSettings(given_capacity(each_qps), policy.scale, LimitPolicy())
-    decision = decide(observation, first_state(max(ready, 1), AT), wanted)
+    decision = decide(observation, initial_state(max(ready, 1), AT), wanted)
     if planned is not None:
         decision = replace(decision, plan=replace(decision.plan, replicas=planned))
     fleet = Fleet((300.0,) * ready, each_qps)
@@ -96,6 +96,6 @@ def view(
 
 
 def snapshot(*views: ServiceView, tick: int = 1, seconds: float = 0.0) -> Snapshot:
-    """Return a board of these services; of none: of prod/shop."""
-    told = views or (view(),)
-    return Snapshot(tick, AT, {one.item_id: one for one in told}, seconds)
+    """Return a snapshot of these services; without any, of prod/shop."""
+    services = views or (view(),)
+    return Snapshot(tick, AT, {one.item_id: one for one in services}, seconds)

@@ -1,4 +1,4 @@
-"""Our own series: what Prometheus reads."""
+"""The metrics that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
         pytest.param(("tidegate_replica_seconds_total", "hpa", "prod/shop"), 32400.0, id="ledger"),
     ],
 )
-def test_prometheus_reads(series, value):
+def test_metrics_have_the_values(series, value):
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     for tick in (1, 2):
         published = snapshot(tick=tick, seconds=0.5)
         holder.publish(published)
         telemetry.observe(published)
-    telemetry.failed("kubernetes", "409")
+    telemetry.count_api_error("kubernetes", "409")
     assert samples(telemetry)[series] == pytest.approx(value)
 
 
-def test_what_is_not_known_has_no_sample_and_what_is_gone_leaves_none():
+def test_unknown_values_and_deleted_services_have_no_samples():
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     unknown = replace(view(), observed_qps=math.nan, forecast=None, trust=None)

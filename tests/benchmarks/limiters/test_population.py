@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scaler.simulation.population import CLASSES, Population, Retries, draw
+from benchmarks.limiters.population import CLASSES, Population, Retries, draw
 
 SMALL = Population(normal=50, abusive=2, normal_qps=100.0, abusive_qps=40.0)
 
@@ -55,12 +55,22 @@ def test_the_same_seed_draws_the_same_traffic():
 
 
 def test_an_abusive_client_retries_at_once_and_a_normal_one_after_a_back_off():
-    retries = Retries(SMALL)
-    retries.add(np.ones((3, 52)))
+    retries = Retries(SMALL, np.random.default_rng(0))
+    retries.add(np.full((3, 52), 1000.0))
     due = [retries.due() for _ in range(200)]
-    assert due[0][:, 50:] == pytest.approx(0.8)
-    assert due[1][:, 50:] == pytest.approx(0.0)
+    assert (due[0][:, 50:] == 800.0).all()
+    assert (due[1][:, 50:] == 0.0).all()
     normal = np.array([x[0, 0] for x in due])
-    assert normal.sum() == pytest.approx(0.5)  # the rest is given up
+    assert normal.sum() == pytest.approx(500, abs=1)  # the rest is given up
     # The first due second is the next one, so a mean of 5 s ends half a second later here.
     assert (normal * np.arange(200)).sum() / normal.sum() == pytest.approx(4.5, abs=0.1)
+
+
+def test_whole_requests_come_again_whatever_part_of_them_was_refused():
+    retries, came = Retries(SMALL, np.random.default_rng(0)), []
+    for _ in range(2000):
+        retries.add(np.full((3, 52), 0.3))
+        came.append(retries.due())
+    assert (np.mod(came, 1.0) == 0.0).all()
+    assert np.mean(came, axis=(0, 1))[:50] == pytest.approx(0.15, abs=0.01)  # 0.3 x 0.5
+    assert np.mean(came, axis=(0, 1))[50:] == pytest.approx(0.24, abs=0.01)  # 0.3 x 0.8

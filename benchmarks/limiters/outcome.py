@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.limiters.closed_loop import MOST_LOAD, Scenario, Shedding
 from forecaster.data.series import FloatArray
 from scaler.policy.service_model import ServiceModel, response_tail
-from scaler.simulation.shedding import MOST_LOAD, Scenario, Shedding
 
 SMOOTHED_S = 15
 SETTLED = 0.95

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.simulation.limiters import (
+from benchmarks.limiters.rivals import (
     AIMD,
     AIMDSettings,
     Arrivals,

@@ -4,13 +4,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from benchmarks.limiters.closed_loop import Responses, Rival, Scenario, Shedding, shed
+from benchmarks.limiters.outcome import interception
+from benchmarks.limiters.population import Population
+from benchmarks.limiters.rivals import ALL, Fixed
 from scaler.policy.service_model import ServiceModel, response_tail
-from scaler.simulation.contenders import KnownReplicas
-from scaler.simulation.interception import interception
-from scaler.simulation.limiters import ALL, Fixed
-from scaler.simulation.population import Population
 from scaler.simulation.service import RequestQueue
-from scaler.simulation.shedding import Responses, Scenario, Shedding, shed
 
 MODEL = ServiceModel(capacity_qps=100.0)
 CLIENTS = Population(normal=40, abusive=2, normal_qps=800.0, abusive_qps=400.0)
@@ -35,14 +34,24 @@ class Watched:
         self.reports.append(report)
 
 
+class Always:
+    """As many replicas at any time; what it saw is written down."""
+
+    def __init__(self, count):
+        self.count, self.seen = count, []
+
+    def replicas(self, sight):
+        self.seen.append(sight)
+        return self.count
+
+
 def scenario(population=CLIENTS, level=1.0, ticks=120, **changes):
     levels = np.full(ticks, level)
     return Scenario("test", population, levels, levels, 0.0, MODEL, **changes)
 
 
 def run(scene, limiter, replicas=20):
-    ticks = len(scene.normal_level)
-    return shed(scene, scene.traffic(), limiter, KnownReplicas("path", [replicas] * ticks))
+    return shed(scene, scene.traffic(), Rival(limiter, Always(replicas)))
 
 
 def shedding(**columns):
@@ -70,6 +79,29 @@ def test_retries_of_who_was_refused_come_on_top():
     # Normal: 800 / (1 - 0.5 x 0.5); abusive: 400 / (1 - 0.5 x 0.8), once the back-offs have run.
     happened = run(scenario(ticks=400), Watched(0.5))
     assert happened.offered[100:].mean() == pytest.approx(800 / 0.75 + 400 / 0.6, rel=0.02)
+
+
+def test_what_arrives_are_whole_requests():
+    watched = Watched(0.7)
+    run(scenario(), watched)
+    assert all(came == round(came) for came in watched.came)
+
+
+def test_metrics_are_averages_over_a_minute_that_ended_a_quarter_of_one_ago():
+    autoscaler, watched = Always(20), Watched(1.0)
+    shed(scenario(), scenario().traffic(), Rival(watched, autoscaler))
+    first, *_, last = autoscaler.seen
+    assert math.isnan(first.observed_qps)
+    assert first.over_slo is None
+    assert last.now == 105
+    assert last.observed_qps == pytest.approx(np.mean(watched.came[30:90]))
+
+
+def test_tidegate_looks_once_before_the_scene_and_then_between_the_autoscalers_looks():
+    ticks = []
+    rival = Rival(Watched(1.0), Always(20), lambda sight: ticks.append(sight.now))
+    shed(scenario(ticks=40), scenario(ticks=40).traffic(), rival)
+    assert ticks == [-8, 7, 22, 37]
 
 
 def test_requests_that_time_out_are_retried_through_the_gate():

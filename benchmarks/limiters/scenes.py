@@ -13,29 +13,23 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.limiters.autoscaling import PlainHPA
+from benchmarks.limiters.closed_loop import Rival, Scenario, shed
+from benchmarks.limiters.dagor import Dagor
+from benchmarks.limiters.outcome import InterceptionResult, interception
+from benchmarks.limiters.population import Population
+from benchmarks.limiters.rivals import AIMD, Both, Fixed, FixedPerClient, Gradient, Limiter
+from benchmarks.limiters.tidegate import Tidegate
 from forecaster.data.series import FloatArray
-from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings
-from scaler.decision.demand import NO_FORECAST, AnnouncedEvent
-from scaler.decision.replicas import ScalePolicy
+from scaler.decision.demand import AnnouncedEvent
 from scaler.hpa.controller import HPASpec, MetricKind
-from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.service_model import ServiceModel
-from scaler.simulation.contenders import Contender, HPAContender, TidegateContender
-from scaler.simulation.dagor import Dagor
-from scaler.simulation.interception import InterceptionResult, interception
-from scaler.simulation.limiters import AIMD, Both, Fixed, FixedPerClient, Gradient, Limiter
-from scaler.simulation.population import CLASSES, Population
-from scaler.simulation.shedding import SYNC_S, Scenario, shed
-from scaler.simulation.tidegate_limiter import TidegateLimiter, TidegateSettings
 
 TICKS, ONSET, END = 2400, 600, 1800
 HPA_TARGET = 0.65
 # 8 workers at 0.05 s each serve 160 requests per second at most; within the SLO 0.899 of that.
 MODEL = ServiceModel(capacity_qps=143.8)
 TIDEGATE, LIMITER_ALONE = "tidegate", "tidegate's limiter, HPA"
-
-Rival = tuple[Limiter, Contender]
 
 
 def hiding(scenario: Scenario, share: float) -> Scenario:
@@ -75,6 +69,23 @@ def scenarios(seed: int = 0) -> tuple[Scenario, ...]:
             events=(),
         ),
     )
+
+
+def smaller(scenario: Scenario, part: float) -> Scenario:
+    """Return the scene with so many of its clients and requests, and replicas as much weaker.
+
+    Chance is larger in it: it is for tests, where requests are decided one by one.
+    """
+    people, model = scenario.population, scenario.model
+    fewer = replace(
+        people,
+        normal=round(people.normal * part),
+        abusive=round(people.abusive * part),
+        normal_qps=people.normal_qps * part,
+        abusive_qps=people.abusive_qps * part,
+    )
+    weaker = replace(model, capacity_qps=model.capacity_qps * part)
+    return replace(scenario, population=fewer, model=weaker)
 
 
 def calm(seed: int = 0, ticks: int = 600) -> Scenario:
@@ -122,7 +133,7 @@ def rivals(scenario: Scenario) -> dict[str, Callable[[], Rival]]:
     each_qps = scenario.population.normal_qps / scenario.population.normal
 
     def alone(make: Callable[[], Limiter]) -> Callable[[], Rival]:
-        return lambda: (make(), HPAContender("HPA", _hpa(scenario), scenario.model.capacity_qps))
+        return lambda: Rival(make(), PlainHPA(_hpa(scenario), scenario.model.capacity_qps))
 
     limiters: dict[str, Callable[[str], Limiter]] = {
         "fixed limit": lambda name: Fixed(name, 0.95 * usual_qps),
@@ -132,10 +143,10 @@ def rivals(scenario: Scenario) -> dict[str, Callable[[], Rival]]:
         ),
         "gradient": Gradient,
         "DAGOR": Dagor,
-        LIMITER_ALONE: lambda name: _tidegate(name, scenario),
     }
     made = {name: alone(partial(make, name)) for name, make in limiters.items()}
-    made[TIDEGATE] = lambda: (_tidegate(TIDEGATE, scenario), _floor(scenario))
+    made[LIMITER_ALONE] = lambda: _tidegate(LIMITER_ALONE, scenario, raises_floor=False)
+    made[TIDEGATE] = lambda: _tidegate(TIDEGATE, scenario, raises_floor=True)
     return made
 
 
@@ -144,30 +155,15 @@ def compare(
 ) -> tuple[InterceptionResult, ...]:
     """Return the figures of these in one scene; None: of everyone."""
     traffic, made = scenario.traffic(), rivals(scenario)
-    pairs = (made[name]() for name in (made if names is None else names))
-    return tuple(interception(scenario, shed(scenario, traffic, *pair)) for pair in pairs)
+    started = (made[name]() for name in (made if names is None else names))
+    return tuple(interception(scenario, shed(scenario, traffic, rival)) for rival in started)
 
 
-def classes() -> tuple[PriorityClass, ...]:
-    return tuple(PriorityClass(name, priority) for priority, name in enumerate(CLASSES))
-
-
-def _tidegate(name: str, scenario: Scenario) -> TidegateLimiter:
-    settings = TidegateSettings(scenario.told_qps, classes(), objective=scenario.model.objective)
-    return TidegateLimiter(name, settings, float(scenario.usual_replicas))
-
-
-def _floor(scenario: Scenario) -> TidegateContender:
-    model = scenario.model
-    policy = DecisionSettings(
-        given_capacity(scenario.told_qps),
-        ScalePolicy(min_replicas=2, max_replicas=scenario.max_replicas),
-        # Longer than 98 of 100 replicas take to start, and to warm up.
-        lead_s=model.start_up_s * math.exp(2 * model.start_up_spread) + model.ramp_s,
-        events=scenario.events,
-    )
-    ahead = [NO_FORECAST] * (len(scenario.normal_level) // SYNC_S + 1)
-    return TidegateContender(TIDEGATE, policy, ahead, _hpa(scenario), scenario.usual_replicas)
+def _tidegate(name: str, scenario: Scenario, *, raises_floor: bool) -> Rival:
+    limiter = Tidegate(name, scenario, _hpa(scenario))
+    floor = (lambda: limiter.floor) if raises_floor else None
+    autoscaler = PlainHPA(_hpa(scenario), scenario.model.capacity_qps, floor)
+    return Rival(limiter, autoscaler, limiter.tick)
 
 
 def _hpa(scenario: Scenario) -> HPASpec:

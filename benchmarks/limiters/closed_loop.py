@@ -1,8 +1,8 @@
 """The closed loop of shedding: clients send, a limiter refuses, a service serves, the rest retry.
 
-A tick is one second; gateways are taken together, as one that sees every request. The service is
-that of the replay (`RequestQueue`), but nothing comes again behind the limiter's back: a request
-that timed out is retried by its client, as one that was refused is.
+A tick is one second. The service is that of the replay (`RequestQueue`), but nothing comes again
+behind the limiter's back: a request that timed out is retried by its client, as one that was
+refused is.
 
 Latency at a tick is the queue's wait (fluid) and the response of an M/M/k replica at the load of
 the last 15 s or so: at 0.9 of saturation a replica's queue takes that long to settle
@@ -12,23 +12,23 @@ the last 15 s or so: at 0.9 of saturation a replica's queue takes that long to s
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.limiters.autoscaling import SYNC_S, Autoscaler, MetricWindow, Sight
+from benchmarks.limiters.population import ClientTraffic, Population, Retries, draw
+from benchmarks.limiters.rivals import Arrivals, Limiter, LimiterReport
 from forecaster.data.series import FloatArray
 from scaler.decision.demand import AnnouncedEvent
 from scaler.policy.service_model import ServiceModel, erlang_c
-from scaler.simulation.contenders import Contender, TickView
-from scaler.simulation.limiters import Arrivals, Limiter, LimiterReport
-from scaler.simulation.population import ClientTraffic, Population, Retries, draw
 from scaler.simulation.replicas import SimulatedReplicas
 from scaler.simulation.service import QueueTick, RequestQueue
 
-SYNC_S = 15  # between two looks of an autoscaler
-WINDOW_S, DELAY_S = 60, 15  # of what it is told
+# tidegate and the autoscaler look each `SYNC_S`, and neither knows when the other does.
+TIDEGATE_PHASE_S = 7
 RELAXATION_S = 15.0
 # Above it a replica's queue grows for longer than that; the fluid queue has what is left over.
 MOST_LOAD = 0.96
@@ -47,6 +47,7 @@ class Scenario:
         max_replicas: that any autoscaler may have.
         events: what was announced beforehand.
         told: capacity that operator and limiters believe in, as a part of the true one.
+        gateways: among which tidegate's limit is shared; the rivals' act as one.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Scenario:
     max_replicas: int = 30
     events: tuple[AnnouncedEvent, ...] = ()
     told: float = 1.0
+    gateways: int = 1
     seed: int = 0
 
     @property
@@ -108,31 +110,45 @@ class Shedding:
     limit: FloatArray = field(repr=False)
 
 
-def shed(
-    scenario: Scenario, traffic: ClientTraffic, limiter: Limiter, scaler: Contender
-) -> Shedding:
-    """Return what happens when ``limiter`` decides what passes, and ``scaler`` the replicas."""
-    model = scenario.model
-    cluster = SimulatedReplicas(
-        model, scenario.usual_replicas, np.random.default_rng(scenario.seed)
-    )
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Who decides.
+
+    Attributes:
+        limiter: what passes.
+        autoscaler: the replicas.
+        tick: what else looks at the scene each `SYNC_S`, once before it begins.
+    """
+
+    limiter: Limiter
+    autoscaler: Autoscaler
+    tick: Callable[[Sight], None] = lambda _: None
+
+
+def shed(scenario: Scenario, traffic: ClientTraffic, rival: Rival) -> Shedding:
+    """Return what happens when this rival decides."""
+    model, limiter = scenario.model, rival.limiter
+    rng = np.random.default_rng(scenario.seed)
+    cluster = SimulatedReplicas(model, scenario.usual_replicas, -float(SYNC_S), rng)
     service, responses = RequestQueue(replace(model, retry_share=0.0)), Responses(model)
-    told, gate = _SentLimit(model), _LimiterGate(traffic, limiter)
+    metrics, gate = MetricWindow(model), _LimiterGate(traffic, limiter, scenario.seed)
     per_replica = model.saturation_qps
+    rival.tick(metrics.sight(float(TIDEGATE_PHASE_S - SYNC_S), cluster))
     rows: list[tuple[float, ...]] = []
     for tick in range(len(traffic)):
         now = float(tick)
         warm = cluster.warm(now)
         if tick % SYNC_S == 0:
-            view = told.view(tick, cluster, warm)
-            cluster.scale(now, scaler.replicas(view))
+            cluster.scale(now, rival.autoscaler.replicas(metrics.sight(now, cluster)))
+        if tick % SYNC_S == TIDEGATE_PHASE_S:
+            rival.tick(metrics.sight(now, cluster))
         saturation = warm * per_replica
         limit = limiter.limit_qps
         flow = gate.pass_on(tick, responses.inflight, saturation)
         served = service.tick(flow.admitted, saturation, 1.0)
         slow = responses.tick(served)
         gate.back(min(served.lost / flow.admitted, 1.0) if flow.admitted > 0 else 0.0)
-        told.add(limiter.wanted_qps, warm, served, slow)
+        metrics.add(limiter.wanted_qps, served, slow)
         limiter.learn(responses.report(now, served, slow, cluster.ready, warm))
         state = (served.lost, responses.wait, responses.load, slow, warm * model.capacity_qps)
         rows.append((*flow, *state, cluster.replicas, limit))
@@ -155,12 +171,12 @@ class _Flow(NamedTuple):
 
 
 class _LimiterGate:
-    """All gateways: what arrives there, what passes, and what will come again."""
+    """Before all gateways: what arrives there, what passes, and what will come again."""
 
-    def __init__(self, traffic: ClientTraffic, limiter: Limiter) -> None:
+    def __init__(self, traffic: ClientTraffic, limiter: Limiter, seed: int) -> None:
         self._traffic, self._limiter = traffic, limiter
         self._normal = traffic.population.normal
-        self._retries = Retries(traffic.population)
+        self._retries = Retries(traffic.population, np.random.default_rng(seed))
         self._counts = self._passed = np.zeros(traffic.counts.shape[1:])
 
     def pass_on(self, tick: int, inflight: float, draining: float) -> _Flow:
@@ -245,29 +261,3 @@ class Responses:
         return LimiterReport(
             now, tick.offered, self.latency_s, self.queueing_s, bad, self.inflight, ready, warm
         )
-
-
-class _SentLimit:
-    """What an autoscaler is told: averages over a window that ended a while ago."""
-
-    def __init__(self, model: ServiceModel) -> None:
-        self._bearable = 1 - model.objective
-        self._recent: deque[tuple[float, ...]] = deque(maxlen=WINDOW_S + DELAY_S)
-
-    def add(self, wanted: float, warm: float, tick: QueueTick, slow: float) -> None:
-        bad = tick.lost + max(tick.offered - tick.lost, 0.0) * slow
-        served = min(tick.offered, tick.saturation)
-        self._recent.append((wanted, served, bad, tick.offered, warm))
-
-    def view(self, tick: int, cluster: SimulatedReplicas, warm: float) -> TickView:
-        rows = list(self._recent)
-        window = rows[: max(len(rows) - DELAY_S, 0)][-WINDOW_S:]
-        wanted, served, bad, offered, warm_then = (
-            [sum(column) / len(window) for column in zip(*window, strict=True)]
-            if window
-            else (math.nan, math.nan, 0.0, 0.0, 1.0)
-        )
-        return TickView(
-            tick // SYNC_S, float(tick), wanted, served, cluster.replicas, cluster.ready, warm,
-            bad > self._bearable * offered, offered / max(warm_then, 1e-9),
-        )  # fmt: skip

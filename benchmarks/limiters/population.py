@@ -123,9 +123,13 @@ def draw(
 
 
 class Retries:
-    """Requests that will come again: after a back-off where the client is normal, else at once."""
+    """Requests that will come again: after a back-off where the client is normal, else at once.
 
-    def __init__(self, population: Population) -> None:
+    What comes are whole requests, whatever shares of them a limiter refused.
+    """
+
+    def __init__(self, population: Population, rng: np.random.Generator) -> None:
+        self._rng = rng
         self._waiting = np.zeros((len(CLASSES), population.clients))
         normal = np.arange(population.clients) < population.normal
         self._again = np.where(normal, population.retry_share, population.abusive_retry_share)
@@ -133,9 +137,11 @@ class Retries:
 
     def due(self) -> FloatArray:
         """Take out those that come in this tick."""
-        now = self._waiting * self._due
+        expected = np.maximum(self._waiting * self._due, 0.0)
+        # Rounded up as often as the fraction says; what that is too much is kept as a debt.
+        now = np.floor(expected + self._rng.random(expected.shape))
         self._waiting -= now
-        return now
+        return np.asarray(now)
 
     def add(self, failed: FloatArray) -> None:
         """Tell which requests were refused or timed out; some are given up for good."""

@@ -1,4 +1,4 @@
-"""The sheet on which the findings about one item are written down."""
+"""The findings about one item, collected while the rules run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EPOCH = datetime.fromtimestamp(0, tz=UTC)
 
 
 @dataclass
-class Sheet:
+class FindingLog:
     """The findings about one item; ``first`` is the stamp of its slot 0."""
 
     item_id: str
@@ -33,7 +33,7 @@ class Sheet:
         return any(finding.action is Action.REFUSED for finding in self.findings)
 
     def add(self, rule: Rule, action: Action, where: BoolArray, message: str) -> None:
-        """Record one finding over the marked slots; none if nothing is marked."""
+        """Add one finding about the marked slots; none if no slot is marked."""
         at = np.flatnonzero(where)
         if len(at):
             origin = EPOCH + timedelta(seconds=self.first)
@@ -44,7 +44,7 @@ class Sheet:
     def add_all(
         self, rule: Rule, action: Action, raw: RawSeries, message: str, factor: int = 1
     ) -> None:
-        """Record one finding over all samples; ``factor`` turns the stamps into seconds."""
+        """Add one finding about all samples; stamps divided by ``factor`` are seconds."""
         start = end = EPOCH
         if len(raw.stamps):
             start += timedelta(seconds=int(raw.stamps.min()) // factor)

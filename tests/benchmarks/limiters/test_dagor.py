@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.simulation.dagor import Dagor, DagorSettings, next_cursor, user_priority
-from scaler.simulation.limiters import Arrivals, LimiterReport
+from benchmarks.limiters.dagor import Dagor, DagorSettings, next_cursor, user_priority
+from benchmarks.limiters.rivals import Arrivals, LimiterReport
 
 SETTINGS = DagorSettings(queueing_s=0.02)
 

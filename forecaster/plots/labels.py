@@ -1,4 +1,4 @@
-"""What people call the candidates, in figures, pages and tables."""
+"""Labels for figures, pages and tables: names of candidates, durations, escaped text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NAMES = {
     SEASONAL_WEEK: "same time last week",
     LAST_VALUE: "last value",
 }
-LONGEST_LABEL = 48
+MAX_LABEL = 48
 
 
 def name_of(candidate: str) -> str:
-    """Return the plain words for a candidate; one without words keeps its name.
+    """Return the display name of a candidate; an unknown one keeps its name.
 
     >>> name_of("seasonal_day")
     'same time yesterday'
@@ -33,7 +33,7 @@ def name_of(candidate: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a span in the largest unit that it fills evenly.
+    """Return a duration in the largest unit of which it is a multiple.
 
     >>> duration(1800), duration(86_400), duration(90), duration(7_200)
     ('30 minutes', '1 day', '90 seconds', '2 hours')
@@ -46,12 +46,12 @@ def duration(seconds: float) -> str:
 
 
 def label(text: str) -> str:
-    """Return text for a figure: plotly takes labels for markup, and long ones leave the page.
+    """Return text for a figure, escaped, as plotly reads labels as markup, and shortened.
 
     >>> label("<b>shop</b>")
     '&lt;b&gt;shop&lt;/b&gt;'
     """
-    if len(text) > LONGEST_LABEL:
-        half = LONGEST_LABEL // 2
+    if len(text) > MAX_LABEL:
+        half = MAX_LABEL // 2
         text = f"{text[: half - 1]}…{text[-half:]}"
     return escape(text, quote=False)

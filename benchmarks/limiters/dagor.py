@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.limiters.rivals import Arrivals, LimiterReport
 from forecaster.data.series import FloatArray
-from scaler.simulation.limiters import Arrivals, LimiterReport
 
 _HOUR_S = 3600.0
 

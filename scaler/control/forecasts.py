@@ -1,0 +1,114 @@
+"""The newest forecasts of all services, read by each service for its own lead time."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from scaler.control.demand_history import DemandHistory
+from scaler.control.ports import ForecastModels
+from scaler.control.service_state import ServiceState
+from scaler.control.snapshot import PublishedForecast
+from scaler.decision.lead_demand import ForecastReader, LeadForecast
+from scaler.policy.policy import Policy
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelForecasts:
+    """What one model said last: a reader of its forecast, and why items have none."""
+
+    reader: ForecastReader | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+    fault: str = ""  # of all its items
+
+
+class Forecasts:
+    """Confined to the loop's thread.
+
+    Args:
+        models: what forecasts.
+        demand_history: what it forecasts from.
+    """
+
+    def __init__(self, models: ForecastModels, demand_history: DemandHistory) -> None:
+        self._models, self._demand_history = models, demand_history
+        self._by_model: dict[str, _ModelForecasts] = {}
+        self._renewed_at = -math.inf
+
+    def renew(self, policies: Iterable[Policy]) -> None:
+        """Forecast anew when a step is over: all items of a model in one batch."""
+        newest = self._demand_history.newest
+        if newest <= self._renewed_at:
+            return
+        self._renewed_at = newest
+        items: dict[str, list[str]] = {}
+        for policy in policies:
+            if policy.model is not None and policy.item_id in self._demand_history:
+                items.setdefault(policy.model, []).append(policy.item_id)
+        try:
+            self._models.reload(list(items))
+        except Exception:  # what is loaded serves on
+            LOGGER.exception("models could not be reloaded")
+        self._by_model = {model: self._forecast(model, names) for model, names in items.items()}
+
+    def read(self, states: Mapping[str, ServiceState], now: float) -> dict[str, LeadForecast]:
+        """Return what the forecast says to each service that has one; each remembers it."""
+        found: dict[str, LeadForecast] = {}
+        for model, said in self._by_model.items():
+            if said.reader is None:
+                continue
+            queries = {}
+            for item, row in said.rows.items():
+                state = states.get(item)
+                if state is not None and state.policy.model == model:
+                    queries[item] = state.lead_query(row)
+            try:
+                said.reader.prepare(queries.values(), now)
+            except Exception:  # each is then worked out alone
+                LOGGER.exception("model %s: forecasts could not be read at once", model)
+            for item, query in queries.items():
+                try:
+                    found[item] = lead_forecast = said.reader.read(query, now)
+                    states[item].expect(lead_forecast, said.reader.origin(query.row))
+                except Exception:  # it is reactive; the others have theirs
+                    LOGGER.exception("%s: its forecast could not be read", item)
+        return found
+
+    def published(self, policy: Policy) -> PublishedForecast | None:
+        """Return the forecast of a policy's service, to be shown."""
+        said = self._by_model.get(policy.model or "")
+        row = None if said is None else said.rows.get(policy.item_id)
+        if said is None or said.reader is None or row is None:
+            return None
+        forecast = said.reader.forecast
+        return PublishedForecast(
+            said.reader.origin(row),
+            forecast.step.total_seconds(),
+            forecast.quantile_levels,
+            forecast.values[row],
+            forecast.sources[row],
+        )
+
+    def why_none(self, policy: Policy) -> str:
+        """Return why a policy's service has no forecast."""
+        if policy.model is None:
+            return "the policy names no model: spec.demand.model"
+        if policy.item_id not in self._demand_history:
+            return "its history could not be read yet"
+        said = self._by_model.get(policy.model)
+        return "" if said is None else said.faults.get(policy.item_id, said.fault)
+
+    def _forecast(self, model: str, items: list[str]) -> _ModelForecasts:
+        try:
+            predicted = self._models.predict(model, self._demand_history.of(items))
+        except Exception as error:  # its services are reactive; those of other models have theirs
+            LOGGER.exception("model %s: the forecast failed", model)
+            return _ModelForecasts(fault=f"the forecast failed: {error!r}")
+        forecast = predicted.forecast
+        reader = None if forecast is None else ForecastReader(forecast)
+        return _ModelForecasts(reader, predicted.rows, predicted.faults)

@@ -1,0 +1,42 @@
+"""The recorded samples of a replay, as each tick comes to know them."""
+
+from __future__ import annotations
+
+import math
+
+from forecaster.data.series import Series
+from scaler.simulation.world import Scene
+
+
+class RecordedSamples:
+    """What the demand query answers on the forecast's grid; a sample is the mean up to its stamp.
+
+    Args:
+        series: all of the history.
+        first_row: sample at which the first row of the forecasts has its origin.
+        scene: what is replayed.
+    """
+
+    def __init__(self, series: Series, first_row: int, scene: Scene) -> None:
+        self.step_s = series.step.total_seconds()
+        self._first_row = first_row
+        self._stamps: list[float] = series.stamps.tolist()
+        self._values: list[float] = series.values.tolist()
+        delay_s, start = scene.timing.query_delay_s, self._stamps[0]
+        # Of each tick, the newest sample that queries can see.
+        self._newest: list[int] = [
+            min(math.floor((scene.now(tick) - delay_s - start) / self.step_s), len(series) - 1)
+            for tick in range(scene.ticks)
+        ]
+
+    def newest_row(self, tick: int) -> int:
+        """Return the row whose origin is the newest sample that is known at a tick."""
+        return self._newest[tick] - self._first_row
+
+    def since_last_tick(self, tick: int) -> tuple[tuple[float, float], ...]:
+        """Return the samples that have become known since the tick before, ``(stamp, QPS)``."""
+        last = self._newest[tick]
+        first = self._newest[tick - 1] + 1 if tick else last + 1  # before that it is history
+        if first > last:
+            return ()
+        return tuple((self._stamps[k], self._values[k]) for k in range(first, last + 1))

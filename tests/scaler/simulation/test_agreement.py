@@ -1,0 +1,77 @@
+"""What is replayed is what runs: the whole control loop and the replay, tick by tick the same."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from benchmarks.agreement import differences, in_the_replay, shortened
+from forecaster.data.synthetic import generate_history
+from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.limit import Ramp
+from scaler.decision.replicas import ScalePolicy
+from scaler.decision.trust import TrustRules
+from scaler.policy.policy import Policy, Slo
+from scaler.policy.replay_settings import ReplaySettings, WorldTiming
+from scaler.simulation.preparation import ReplayPart, prepared
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def series():
+    return generate_history(1, 8, seed=5).history.series[0]
+
+
+def setting_of(series, ticks, settings=None, **policy):
+    capacity = float(np.nanmax(series.values)) / 40
+    plain = Policy(
+        item_id=series.item_id, target="web", scale=ScalePolicy(2, 200), capacity_qps=capacity
+    )
+    part = ReplayPart(series.end - timedelta(days=1), skip_gaps=True)
+    made = prepared(series, replace(plain, **policy), settings or ReplaySettings(), None, part)
+    return shortened(made, ticks)
+
+
+def with_gaps(series):
+    values = series.values.copy()
+    values[-1300:-1250] = np.nan
+    return replace(series, values=values)
+
+
+def sale(series):
+    start = series.stamps[-1200]
+    return (AnnouncedEvent("sale", float(start), float(start + 3600), multiplier=2.0),)
+
+
+def test_the_default_policy_does_the_same_in_both(series):
+    assert differences(series, setting_of(series, 2500)) == (2500, [])
+
+
+def test_with_gaps_an_event_feedback_and_cold_pods_it_does_too(series):
+    series = with_gaps(series)
+    setting = setting_of(
+        series,
+        1500,
+        events=sale(series),
+        slo=Slo(query="p99"),
+        ramp=Ramp(60.0, 0.3),
+        trust=TrustRules(risk=0.01),
+    )
+    assert differences(series, setting) == (1500, [])
+    reasons = {tick.limit for tick in in_the_replay(setting)}
+    assert "overload" in reasons  # the feedback was at work
+
+
+def test_however_late_the_world_is_seen_it_does_too(series):
+    timing = WorldTiming(scrape_s=30.0, rate_window_s=120.0, query_delay_s=20.0, watch_lag_s=10.0)
+    setting = setting_of(series, 1000, ReplaySettings(timing=timing, start_up_spread=0.5))
+    assert differences(series, setting) == (1000, [])
+
+
+def test_a_policy_that_differs_in_anything_is_told_apart(series):
+    """So the comparison can fail."""
+    setting = setting_of(series, 200)
+    other = replace(setting, policy=replace(setting.policy, trust=TrustRules(risk=0.2)))
+    assert in_the_replay(setting) != in_the_replay(other)

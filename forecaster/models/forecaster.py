@@ -114,7 +114,7 @@ class Forecaster:
     ) -> tuple[Windows, dict[str, Naive]]:
         """Return windows and naive forecasts at the end of items of equal length."""
         values = np.stack([series.values for series in block]).astype(np.float32)
-        track = build_track(values, self.model.timing, tail=self.model.tail)
+        track = build_track(values, self.model.timing)
         rows = np.arange(len(block))
         origins = np.full(len(block), track.values.shape[1] - 1)
         windows = cut_windows(track, rows, origins, self.model.context_length)

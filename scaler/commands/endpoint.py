@@ -53,7 +53,7 @@ def served(
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
-    add_page(app, *page())
+    add_page(app, page)
     if tracing is not None:
         tracing.instrument(app)
     server = stack.enter_context(

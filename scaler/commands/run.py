@@ -53,10 +53,10 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        world = World(prometheus, RegistryModels(args.models), workloads)
+        ports = World(prometheus, RegistryModels(args.models), workloads)
         if tracing is not None:
-            world = tracing.instrument_ports(world)
-        loop = ControlLoop(world, STEP, in_turn(publishers), leadership.leads, tick_s)
+            ports = tracing.instrument_ports(ports)
+        loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())

@@ -18,15 +18,10 @@ from scaler.policy.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class ScaledWorkload:
-    """What an autoscaler scales, as it stands.
-
-    Attributes:
-        asleep: it was scaled to 0, where a floor does nothing; `Cluster.wake` it.
-    """
+    """An autoscaler, and the pods of the workload that it scales."""
 
     autoscaler: Autoscaler
     pods: tuple[Pod, ...]
-    asleep: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import islice
 
 import numpy as np
 
@@ -15,8 +13,9 @@ from forecaster.adapters.registry.loading import Loaded, champion, load
 from forecaster.data.series import Forecast, History, Series
 from forecaster.errors import ForecasterError
 from scaler.adapters.heap import release_free_memory
+from scaler.control.unfailing_log import UnfailingLogger
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 BATCH_SIZE = 128  # items per batch: each copy of a thousand histories of eight days is 92 MB
 
 
@@ -78,20 +77,8 @@ class RegistryModels:
             return ModelForecast(None, {}, {one.item_id: fault for one in series})
         parts: list[Forecast] = []
         faults: dict[str, str] = {}
-        remaining = iter(series)
-        while batch := list(islice(remaining, BATCH_SIZE)):
-            known = [one for one in batch if np.isfinite(one.values).any()]
-            faults |= {
-                one.item_id: "its history holds no known sample yet"
-                for one in batch
-                if not np.isfinite(one.values).any()
-            }
-            try:
-                if known:
-                    parts.append(self._loaded[name].forecaster.predict(History(tuple(known))))
-            except Exception as error:  # these items are scaled reactively; the other batches go on
-                LOGGER.exception("model %s: a forecast failed", name)
-                faults |= {one.item_id: f"{name}: {error!r}" for one in known}
+        for first in range(0, len(series), BATCH_SIZE):
+            self._predict_batch(name, series[first : first + BATCH_SIZE], parts, faults)
         release_free_memory()
         if not parts:
             return ModelForecast(None, {}, faults)
@@ -99,6 +86,32 @@ class RegistryModels:
         return ModelForecast(
             forecast, {item: i for i, item in enumerate(forecast.item_ids)}, faults
         )
+
+    def _predict_batch(
+        self, name: str, batch: Sequence[Series], parts: list[Forecast], faults: dict[str, str]
+    ) -> None:
+        """Add the forecast of a batch; an item that fails is told from the others by halving."""
+        histories: list[Series] = []
+        try:
+            histories = list(batch)
+            known = tuple(one for one in histories if np.isfinite(one.values).any())
+            if known:
+                parts.append(self._loaded[name].forecaster.predict(History(known)))
+        except Exception as error:
+            if len(batch) > 1:
+                half = len(batch) // 2
+                self._predict_batch(name, batch[:half], parts, faults)
+                self._predict_batch(name, batch[half:], parts, faults)
+                return
+            LOGGER.exception("model %s: a forecast failed", name)
+            faults |= {one.item_id: f"{name}: {error!r}" for one in histories}
+            return
+        with_samples = {one.item_id for one in known}
+        faults |= {
+            one.item_id: "its history holds no known sample yet"
+            for one in histories
+            if one.item_id not in with_samples
+        }
 
 
 def _concatenated(parts: Sequence[Forecast]) -> Forecast:

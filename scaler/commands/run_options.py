@@ -126,11 +126,16 @@ def api_settings(args: argparse.Namespace) -> ApiSettings:
     Raises:
         PolicyError: options exclude each other.
     """
-    from scaler.adapters.http.settings import ApiSettings
+    from forecaster.commands.spans import span
+    from scaler.adapters.http.settings import ApiSettings, stale_after_s
 
     if args.token_file is not None and args.allow_anonymous:
         raise PolicyError("--token-file and --allow-anonymous exclude each other; choose one")
-    return ApiSettings(tokens=args.token_file, allow_anonymous=args.allow_anonymous)
+    return ApiSettings(
+        stale_after_s=stale_after_s(span(args.tick, "--tick").total_seconds()),
+        tokens=args.token_file,
+        allow_anonymous=args.allow_anonymous,
+    )
 
 
 def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:

@@ -59,7 +59,9 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
                 except Exception:  # a log or a page that fails must not fail the next tick
                     LOGGER.exception("a snapshot could not be published everywhere")
 
-        world = World(prometheus, RegistryModels(args.models), workloads)
+        models = RegistryModels(args.models, args.anchors)
+        stack.callback(models.close)
+        world = World(prometheus, models, workloads)
         if tracing is not None:
             world = tracing.instrument_ports(world)
         loop = ControlLoop(world, STEP, published, leadership.leads, tick_s)

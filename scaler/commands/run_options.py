@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
     )
+    parser.add_argument(
+        "--anchors",
+        metavar="DIR",
+        help="keep what forecasts are computed from there, so that a restart goes on where it was",
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"

@@ -70,7 +70,7 @@ def _rows() -> list[tuple[object, ...]]:
         # So high that all pass: a refusal is cheaper than a request that is passed on.
         endpoint.set(lease(1, 1e6, burst=100_000, refresh_s=2.0, valid_for_s=30.0))
         pid, ports = stack.enter_context(_running(Path(name), endpoint.url))
-        endpoint.told(1)
+        endpoint.held()
         for _ in range(ROUNDS):
             for front, port in zip(FRONTS, ports, strict=True):
                 found[front].append(_round(pid, port))

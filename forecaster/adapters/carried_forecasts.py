@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from forecaster.adapters.atomic_write import write_atomically
-from forecaster.data.series import Forecast, History, Series
+from forecaster.data.series import Forecast, Series
 from forecaster.models.carried import CarriedAnchors
 from forecaster.models.forecaster import Forecaster
 
 LOGGER = logging.getLogger(__name__)
 FORMAT = 1  # of the file; another one is left alone
-ITEMS_AT_ONCE = 128  # of the items that are predicted from their whole history
 
 
 class CarriedForecasts:
@@ -42,10 +41,11 @@ class CarriedForecasts:
         if not self._anchors.fits(forecaster.model):
             self._anchors = CarriedAnchors(forecaster.model)
 
-    def predict(self, series: Sequence[Series]) -> list[Forecast]:
-        """Return the forecasts of all items that have a known sample, in parts.
+    def predict(self, series: Sequence[Series]) -> tuple[Forecast | None, list[int]]:
+        """Return the forecast from the kept anchors, and the places of the items left out.
 
-        Items that a naive forecaster serves are predicted from their whole history.
+        Left out are items without a known sample, those that a naive forecaster serves, which needs
+        the whole history, and those that fail.
         """
         forecaster = self._forecaster
         naive = set(forecaster.candidates.naive)
@@ -53,27 +53,11 @@ class CarriedForecasts:
         def is_learned(item_id: str) -> bool:
             return forecaster.item_model(item_id).source not in naive
 
-        parts = []
         newest = self._anchors.newest(series, is_learned)
-        if newest is not None:
-            parts.append(
-                forecaster.predict_windows(newest.item_ids, newest.origins, newest.windows, {})
-            )
-        if newest is None or len(newest.item_ids) < len(series):
-            parts += self._from_history(series, set() if newest is None else set(newest.item_ids))
-        return parts
-
-    def _from_history(self, series: Sequence[Series], done: set[str]) -> list[Forecast]:
-        parts, batch = [], []
-        for one in series:
-            if one.item_id not in done and np.isfinite(one.values).any():
-                batch.append(one)
-            if len(batch) == ITEMS_AT_ONCE:
-                parts.append(self._forecaster.predict(History(tuple(batch))))
-                batch = []
-        if batch:
-            parts.append(self._forecaster.predict(History(tuple(batch))))
-        return parts
+        if newest is None:
+            return None, list(range(len(series)))
+        forecast = forecaster.predict_windows(newest.item_ids, newest.origins, newest.windows, {})
+        return forecast, sorted(set(range(len(series))) - set(newest.places))
 
     def snapshot(self) -> Callable[[], None]:
         """Return what writes the snapshot of this moment; it may be called in another thread."""

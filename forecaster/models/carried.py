@@ -7,6 +7,7 @@ have changed, such as by a late sample, and one that is more than a day behind.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from forecaster.data.series import Block, FloatArray, Series
-from forecaster.errors import HistoryError
 from forecaster.features.anchor_state import AnchorState, shape_offsets
 from forecaster.features.track import Indices
 from forecaster.features.windows import Windows, earlier_offsets
@@ -29,8 +29,9 @@ _STATE = "state: "  # prefix of the state in `CarriedAnchors.arrays`
 
 @dataclass(frozen=True, eq=False)
 class Newest:
-    """The windows at the newest samples of items."""
+    """The windows at the newest samples of items, and their places in the call."""
 
+    places: tuple[int, ...]
     item_ids: tuple[str, ...]
     origins: tuple[datetime, ...]
     windows: Windows
@@ -98,13 +99,10 @@ class CarriedAnchors:
     def newest(self, series: Sequence[Series], wanted: Callable[[str], bool]) -> Newest | None:
         """Return the windows at the last known sample of each wanted item that has one.
 
-        Afterwards the anchors of these items are kept, and of no others.
-
-        Raises:
-            HistoryError: the step is not the model's.
+        Afterwards the anchors of these items are kept, and of no others. An item whose history
+        fails, or has another step than the model, is left out.
         """
-        looks = [look for place, one in enumerate(series) if (look := self._look(place, one))]
-        looks = [look for look in looks if wanted(look.item_id)]
+        looks = self._looks(series, wanted)
         if not looks:
             self._kept = None
             return None
@@ -113,20 +111,25 @@ class CarriedAnchors:
         self._kept = _Kept(self._updated(looks, series), ids, ends)
         self._restored = self._restored and self._restored.without(ids)
         return Newest(
+            tuple(look.place for look in looks),
             tuple(ids),
             tuple(datetime.fromtimestamp(look.end, UTC) for look in looks),
             self._kept.state.windows(np.stack([look.earlier for look in looks])),
         )
 
+    def _looks(self, series: Sequence[Series], wanted: Callable[[str], bool]) -> list[_Look]:
+        looks = []
+        for place in range(len(series)):
+            with contextlib.suppress(Exception):  # the prediction of this item alone says why
+                one = series[place]
+                if wanted(one.item_id) and (look := self._look(place, one)) is not None:
+                    looks.append(look)
+        return looks
+
     def _look(self, place: int, one: Series) -> _Look | None:
-        """Return what is needed of a history; None if it has no known sample."""
-        if one.step != self._timing.step:
-            raise HistoryError(
-                f"{one.item_id}: the history has a step of {one.step}, but the model was trained "
-                f"on {self._timing.step}"
-            )
+        """Return what is needed of a history; None if it has no known sample, or another step."""
         length = _known_length(one.values)
-        if not length:
+        if not length or one.step != self._timing.step:
             return None
         end = int(one.start.timestamp()) + (length - 1) * int(one.step.total_seconds())
         kept, row, count = self._continued(one, length, end)

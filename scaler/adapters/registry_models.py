@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from forecaster.adapters.registry.loading import Loaded, champion, load
 from forecaster.data.series import Forecast, History, Series
 from forecaster.errors import ForecasterError
 from scaler.adapters.heap import release_free_memory
+from scaler.control.unfailing_log import UnfailingLogger
 
-LOGGER = logging.getLogger(__name__)
-UNKNOWN = "its history holds no known sample yet"
+LOGGER = UnfailingLogger(__name__)
 # Predictions of a model, one per step, between two snapshots of its anchors.
 SNAPSHOT_EVERY = 5
 BATCH_SIZE = 128  # items per batch: each copy of a thousand histories of eight days is 92 MB
@@ -101,16 +100,11 @@ class RegistryModels:
         if name not in self._loaded:
             fault = self._faults.get(name, f"model {name} is not loaded")
             return ModelForecast(None, {}, {one.item_id: fault for one in series})
-        try:
-            parts = self._carried_forecasts(name, series)
-            known = {item for part in parts for item in part.item_ids}
-            faults = {}
-            if len(known) < len(series):
-                faults = {one.item_id: UNKNOWN for one in series if one.item_id not in known}
-        except Exception:  # the anchors are computed anew, from the histories
-            LOGGER.exception("model %s: a forecast from kept anchors failed", name)
-            self._carried.pop(name, None)
-            parts, faults = self._history_forecasts(name, series)
+        parts: list[Forecast] = []
+        faults: dict[str, str] = {}
+        left = _Some(series, self._carried_forecasts(name, series, parts))
+        for first in range(0, len(left), BATCH_SIZE):
+            self._predict_batch(name, left[first : first + BATCH_SIZE], parts, faults)
         release_free_memory()
         if not parts:
             return ModelForecast(None, {}, faults)
@@ -119,37 +113,77 @@ class RegistryModels:
             forecast, {item: i for i, item in enumerate(forecast.item_ids)}, faults
         )
 
-    def _carried_forecasts(self, name: str, series: Sequence[Series]) -> list[Forecast]:
-        """Return the forecasts from the kept anchors, and keep these on disk now and then."""
-        if name not in self._carried:
-            path = None if self._anchors is None else Path(self._anchors) / f"{name}.npz"
-            self._carried[name] = CarriedForecasts(self._loaded[name].forecaster, path)
-        carried = self._carried[name]
-        parts = carried.predict(series)
+    def _carried_forecasts(
+        self, name: str, series: Sequence[Series], parts: list[Forecast]
+    ) -> Sequence[int]:
+        """Add the forecasts from the kept anchors; return which items they do not include."""
+        try:
+            if name not in self._carried:
+                path = None if self._anchors is None else Path(self._anchors) / f"{name}.npz"
+                self._carried[name] = CarriedForecasts(self._loaded[name].forecaster, path)
+            forecast, left = self._carried[name].predict(series)
+        except Exception:  # they are computed anew
+            LOGGER.exception("model %s: the kept anchors failed", name)
+            self._carried.pop(name, None)
+            return range(len(series))
+        if forecast is not None:
+            parts.append(forecast)
+        self._keep(name)
+        return left
+
+    def _keep(self, name: str) -> None:
+        """Write the anchors of a model now and then, beside the loop."""
         count = self._predictions[name] = self._predictions.get(name, 0) + 1
         is_free = self._writing is None or not self._writing.is_alive()
         if self._anchors is not None and count % SNAPSHOT_EVERY == 0 and is_free:
-            self._writing = threading.Thread(target=carried.snapshot(), name=f"anchors of {name}")
+            write = self._carried[name].snapshot()
+            self._writing = threading.Thread(target=write, name=f"anchors of {name}")
             self._writing.start()
-        return parts
 
-    def _history_forecasts(
-        self, name: str, series: Sequence[Series]
-    ) -> tuple[list[Forecast], dict[str, str]]:
-        """Return the forecasts from whole histories in batches, and why items have none."""
-        parts: list[Forecast] = []
-        faults: dict[str, str] = {}
-        remaining = iter(series)
-        while batch := list(islice(remaining, BATCH_SIZE)):
-            known = [one for one in batch if np.isfinite(one.values).any()]
-            faults |= {one.item_id: UNKNOWN for one in batch if not np.isfinite(one.values).any()}
-            try:
-                if known:
-                    parts.append(self._loaded[name].forecaster.predict(History(tuple(known))))
-            except Exception as error:  # these items are scaled reactively; the other batches go on
-                LOGGER.exception("model %s: a forecast failed", name)
-                faults |= {one.item_id: f"{name}: {error!r}" for one in known}
-        return parts, faults
+    def _predict_batch(
+        self, name: str, batch: Sequence[Series], parts: list[Forecast], faults: dict[str, str]
+    ) -> None:
+        """Add the forecast of a batch; an item that fails is told from the others by halving."""
+        histories: list[Series] = []
+        try:
+            histories = list(batch)
+            known = tuple(one for one in histories if np.isfinite(one.values).any())
+            if known:
+                parts.append(self._loaded[name].forecaster.predict(History(known)))
+        except Exception as error:
+            if len(batch) > 1:
+                half = len(batch) // 2
+                self._predict_batch(name, batch[:half], parts, faults)
+                self._predict_batch(name, batch[half:], parts, faults)
+                return
+            LOGGER.exception("model %s: a forecast failed", name)
+            faults |= {one.item_id: f"{name}: {error!r}" for one in histories}
+            return
+        with_samples = {one.item_id for one in known}
+        faults |= {
+            one.item_id: "its history holds no known sample yet"
+            for one in histories
+            if one.item_id not in with_samples
+        }
+
+
+class _Some(Sequence[Series]):
+    """Some of the series, each made when it is looked at."""
+
+    def __init__(self, series: Sequence[Series], places: Sequence[int]) -> None:
+        self._series, self._places = series, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Series: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Series]: ...
+    def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
+        if isinstance(place, slice):
+            return _Some(self._series, self._places[place])
+        return self._series[self._places[place]]
 
 
 def _concatenated(parts: Sequence[Forecast]) -> Forecast:

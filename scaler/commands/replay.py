@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.output_files import add_report_arguments, write_file
+from forecaster.commands.spans import accept_relative_moments, moment
+from forecaster.commands.stored_models import add_registry_argument
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
@@ -20,53 +22,50 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    # argparse takes -1d for an option; what begins with a minus and a digit is a value here.
-    parser._negative_number_matcher = re.compile(r"-\d")
+    accept_relative_moments(parser)
     parser.add_argument(
         "--history", metavar="FILE", type=Path, required=True, help="CSV or Parquet, long or wide"
     )
     parser.add_argument(
         "--policy", metavar="FILE.yaml", type=Path, required=True,
-        help="a DemandPolicy; its 'hpa' is what is compared with",
+        help="a DemandPolicy; its 'hpa' is the autoscaler to compare with",
     )  # fmt: skip
-    parser.add_argument(
-        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
-    )
+    add_registry_argument(parser)
     parser.add_argument(
         "--model", metavar="NAME",
-        help="forecaster in the registry (default: the policy's; without one, Holt-Winters)",
+        help="forecaster in the registry (default: the policy's; if it names none, Holt-Winters)",
     )  # fmt: skip
     parser.add_argument("--version", help="of the model, such as v0003 (default: the champion)")
     parser.add_argument(
         "--from", dest="begin", metavar="WHEN",
         help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
-        "history: -1d (default: what the model has not seen, else the last quarter)",
+        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
     )  # fmt: skip
     parser.add_argument(
         "--capacity", metavar="QPS", type=float,
         help="requests per second that one ready replica sustains (default: the policy's)",
     )  # fmt: skip
     parser.add_argument(
-        "--skip-gaps", action="store_true", help="count nothing where the history has a gap"
+        "--skip-gaps", action="store_true", help="leave gaps of the history out of all figures"
     )
-    parser.add_argument("--timezone", metavar="ZONE", help="of stamps in FILE that have none")
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
     parser.add_argument(
         "--rate-limits",
         action="store_true",
         help="also send the busiest hour through gateways, request by request, at the limits that "
         "tidegate published (some seconds)",
     )
-    parser.add_argument("--no-frontier", action="store_true", help="leave out the sweep of targets")
+    parser.add_argument(
+        "--no-frontier", action="store_true", help="leave out the sweep of targets, which is faster"
+    )
     parser.add_argument(
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
     )
-    parser.add_argument("--report", metavar="FILE.html", type=Path, help="write a page with plots")
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write every figure")
+    add_report_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
-    from forecaster.commands.output_files import write_file
     from scaler.commands.replay_output import counted, print_contest, print_rate_limits
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.gateway_replay import rate_limited
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     forecaster = _forecaster(args, policy)
     series = _series(history, policy, forecaster)
     part = ReplayPart(_begin(args, series), args.skip_gaps)
-    _warn_of_seen(forecaster, series, part.start)
+    _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
     limited = None
     with counted(6 + 4 * len(targets) + int(args.rate_limits)) as progress:
@@ -155,8 +154,6 @@ def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> 
 
 
 def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
-    from forecaster.commands.spans import moment
-
     if args.begin is None:
         return None
     start = moment(args.begin, "--from", now=series.end, step=series.step)
@@ -168,12 +165,14 @@ def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
     return start
 
 
-def _warn_of_seen(forecaster: Forecaster | None, series: Series, start: datetime | None) -> None:
-    """Say so when the replay begins in time that fitting or calibration has seen."""
-    seen = forecaster.item_model(series.item_id).trained_until if forecaster else None
-    if seen is not None and start is not None and start < seen:
+def _warn_of_known_data(
+    forecaster: Forecaster | None, series: Series, start: datetime | None
+) -> None:
+    """Warn if the replay begins in the data that the model was fitted and calibrated on."""
+    until = forecaster.item_model(series.item_id).trained_until if forecaster else None
+    if until is not None and start is not None and start < until:
         print(
-            f"--from {start.isoformat()} lies before {seen.isoformat()}, up to which the model was "
-            "fitted and calibrated: these figures flatter tidegate",
+            f"--from {start.isoformat()} lies within the data that the model was fitted and "
+            f"calibrated on, which ends at {until.isoformat()}: these figures flatter tidegate",
             file=sys.stderr,
         )

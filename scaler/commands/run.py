@@ -1,4 +1,4 @@
-"""`scaler run`: watch policies, decide every tick, act, and serve what follows."""
+"""`scaler run`: watch policies, decide every tick, set floors, and serve rate limits."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
+    from scaler.control.publication import in_turn
 
     tick_s = span(args.tick, "--tick").total_seconds()
     set_log_format(args.log_format)
@@ -47,34 +48,27 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         if not args.once:
             stack.enter_context(stopped_by_signals(stop))
         tracing = _tracing(args, stack)
-        policies, workloads, leadership = _world(args, stack, stop)
-        publish = [] if args.once else [_serve(args, stack, tracing), DecisionLog().write]
+        policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
+        publishers = [] if args.once else [_serve(args, stack, tracing), DecisionLog().write]
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        def published(snapshot: Snapshot) -> None:
-            for one in publish:
-                try:
-                    one(snapshot)
-                except Exception:  # a log or a page that fails must not fail the next tick
-                    LOGGER.exception("a snapshot could not be published everywhere")
-
         models = RegistryModels(args.models, args.anchors)
         stack.callback(models.close)
-        world = World(prometheus, models, workloads)
+        ports = World(prometheus, models, workloads)
         if tracing is not None:
-            world = tracing.instrument_ports(world)
-        loop = ControlLoop(world, STEP, published, leadership.leads, tick_s)
+            ports = tracing.instrument_ports(ports)
+        loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())
 
         if args.once:
-            from scaler.commands.run_output import print_board
+            from scaler.commands.run_output import print_snapshot
 
-            print_board(tick())
+            print_snapshot(tick())
             return 0
-        _ticking(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
+        _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
 
 
@@ -88,15 +82,15 @@ def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing |
     return tracing
 
 
-def _ticking(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
-    """Tick on a regular beat until told to stop; a tick that has begun is finished."""
+def _tick_regularly(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
+    """Tick at regular intervals until the stop is asked for; a tick that has begun is finished."""
     due = time.monotonic()
     while not stop.is_set():
         try:
             tick()
-        except Exception:  # the next one may do better; until then gateways follow their schedule
+        except Exception:  # the next one may succeed; until then gateways follow their schedules
             LOGGER.exception("a tick failed")
-        # A beat that was missed is left out: two ticks at once tell nothing new.
+        # A tick that was missed is skipped: two ticks at once observe the same.
         due = max(due + tick_s, time.monotonic())
         stop.wait(due - time.monotonic())
 
@@ -107,10 +101,10 @@ class Policies(Protocol):
     def current(self) -> tuple[WatchedPolicy, ...]: ...
 
 
-def _world(
+def _policies_and_workloads(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
-    """Return where policies come from, where plans go to, and whether we act."""
+    """Return where policies come from, where plans are carried out, and who leads."""
     from scaler.adapters.dry_run_workloads import DryRunWorkloads
     from scaler.adapters.kube.workloads_port import ClusterWorkloads
     from scaler.adapters.policy_sources import ClusterPolicies, FilePolicies
@@ -118,13 +112,15 @@ def _world(
 
     if args.no_cluster:
         if not args.policies:
-            raise PolicyError("--no-cluster needs --policies: there is nowhere else to read them")
+            raise PolicyError(
+                "--no-cluster needs --policies: without a cluster, policies are read from files"
+            )
         return FilePolicies(args.policies), DryRunWorkloads(), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
-    clustered = ClusterWorkloads(cluster, leadership, stopping=stop)
-    stack.callback(clustered.close)
+    workloads = ClusterWorkloads(cluster, leadership, stopping=stop)
+    stack.callback(workloads.close)
     policies = FilePolicies(args.policies) if args.policies else ClusterPolicies(cluster)
-    return policies, clustered, leadership
+    return policies, workloads, leadership
 
 
 def _cluster(
@@ -138,28 +134,28 @@ def _cluster(
     from scaler.control.cluster_port import AlwaysLeading
 
     api = connected(args.kubeconfig, args.context)
-    asking = replace(api, sleep=lambda seconds: pause(stop, seconds))
+    interruptible = replace(api, sleep=lambda seconds: pause(stop, seconds))
     settings = ClusterSettings(namespace=args.namespace, instance=args.identity)
-    cluster = KubernetesCluster(asking, settings)
+    cluster = KubernetesCluster(interruptible, settings)
     cluster.start()
     stack.callback(cluster.close)
     if not args.leader_elect:
         return cluster, AlwaysLeading()
     duration_s = max(round(span(args.lease_duration, "--lease-duration").total_seconds()), 1)
-    terms = ElectionSettings.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
+    election = ElectionSettings.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
-    standing = leader_elector(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
-    standing.start()
-    stack.callback(standing.close)
-    return cluster, standing
+    elector = leader_elector(api, election, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
+    elector.start()
+    stack.callback(elector.close)
+    return cluster, elector
 
 
 def _serve(
     args: argparse.Namespace, stack: contextlib.ExitStack, tracing: Tracing | None
 ) -> Callable[[Snapshot], None]:
-    """Start the endpoint that the options ask for; return what publishes a board to it."""
+    """Start the endpoint; return the function that publishes a snapshot to it."""
     address = address_of(args, args.listen, "--listen")
     rpc = args.grpc_listen and address_of(args, args.grpc_listen, "--grpc-listen")
     return served(api_settings(args), address, stack, tracing, rpc or None)

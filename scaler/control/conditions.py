@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from scaler.control.observations import ServiceMetrics
-from scaler.control.snapshot import Condition, ConditionKind
+from scaler.control.snapshot import Condition, ConditionKind, ServiceView
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.trust import Standing, Trust
 from scaler.policy.policy import Policy
@@ -53,6 +53,23 @@ def lead_time_covered(lead_time: LeadTime) -> Condition:
 def not_decided(error: str) -> Condition:
     """Return what is said of a policy that could not be decided on."""
     return Condition(ConditionKind.READY, False, "NotDecided", error)
+
+
+def undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
+    """Return the view of a service that could not be decided on."""
+    return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
+
+
+def not_taken_in(error: Exception) -> Condition:
+    """Return what is said where something of ours failed over what the metrics say."""
+    message = f"its metrics could not be taken in: {error!r}"
+    return Condition(ConditionKind.DATA_FRESH, False, "NotTakenIn", message)
+
+
+def not_applied(error: Exception) -> Condition:
+    """Return what is said where something of ours failed over carrying a plan out."""
+    message = f"its plan could not be carried out: {error!r}"
+    return Condition(ConditionKind.READY, False, "NotApplied", message)
 
 
 def policy_invalid(faults: Sequence[str]) -> Condition:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from forecaster.adapters.backoff import backoff_s
 from scaler.gateway.lease_document import LeaseRefusedError
 from scaler.gateway.lease_limiter import LeaseLimiter
 
@@ -157,10 +158,14 @@ class Poller:
         if response is not None and response.status_code == httpx.codes.OK:
             # The endpoint works, but its lease was refused: retry at the usual interval.
             return self._refresh_s()
-        backoff_s = min(FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_S)
         header = response.headers.get("retry-after", "") if response is not None else ""
-        retry_after_s = min(float(header), MAX_RETRY_AFTER_S) if header.isdecimal() else 0.0
-        return retry_after_s + backoff_s * self._rng.uniform(0.5, 1.0)
+        return backoff_s(
+            failures,
+            first_s=FIRST_BACKOFF_S,
+            longest_s=MAX_BACKOFF_S,
+            share=self._rng.uniform(0.5, 1.0),
+            retry_after_s=min(float(header), MAX_RETRY_AFTER_S) if header.isdecimal() else 0.0,
+        )
 
     def _authorization(self) -> dict[str, str]:
         if self._token_file is None:

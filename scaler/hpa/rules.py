@@ -113,8 +113,9 @@ class HPASpec:
         target: for UTILIZATION a share of the request in whole per cent (0.6 is
             `averageUtilization: 60`), else in the reading's unit; the API stores thousandths.
         sync_s: time between two syncs; used by the caller only.
-        cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`.
-        initial_readiness_delay_s: `--horizontal-pod-autoscaler-initial-readiness-delay`.
+        cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`; without
+            effect here: the caller says which pods are unready.
+        initial_readiness_delay_s: `--horizontal-pod-autoscaler-initial-readiness-delay`; likewise.
 
     KEDA's prometheus scaler with `threshold: "40"` is an HPA on an external average:
 
@@ -164,8 +165,7 @@ class Reading:
     Attributes:
         total: sum over the ``ready`` pods (req/s, or CPU in requests), or the external value.
         ready: number of ready pods with a sample; not used for EXTERNAL_AVERAGE.
-        unready: number of pending or unready pods (see `is_unready`); they count as 0 on a
-            scale-up.
+        unready: number of pending or unready pods; they count as 0 on a scale-up.
         missing: number of running pods without a sample. They count as 0 on a scale-up, and as the
             target on a scale-down (for UTILIZATION as their request, if that is more).
     """
@@ -196,35 +196,3 @@ class Recommendation:
     replicas: int
     wanted: int
     reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class PodSample:
-    """A running pod's readiness and its latest CPU sample.
-
-    Attributes:
-        started: when the pod started.
-        ready: whether it is ready now.
-        changed: when ``ready`` last changed.
-        sampled: end of the window over which the sample was taken.
-        window_s: length of that window.
-    """
-
-    started: float
-    ready: bool
-    changed: float
-    sampled: float
-    window_s: float
-
-
-def is_unready(pod: PodSample, spec: HPASpec, *, now: float) -> bool:
-    """Return whether a pod counts as unready for a CPU metric.
-
-    For other metrics, only pending pods do. A young pod counts as ready once it is ready and a
-    whole window was sampled since. An older pod counts as ready even while it is not, if it ever
-    was: its readiness then changed late in its life.
-    Source: `groupPods` in replica_calculator.go.
-    """
-    if pod.started + spec.cpu_initialization_s > now:
-        return not pod.ready or pod.sampled < pod.changed + pod.window_s
-    return not pod.ready and pod.started + spec.initial_readiness_delay_s > pod.changed

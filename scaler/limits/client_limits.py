@@ -123,13 +123,6 @@ def client_level(
     return ClientLevel(math.inf, above, left, reason)
 
 
-def admitted_rates(level: ClientLevel, client_rates: npt.ArrayLike) -> FloatArray:
-    """Return the QPS admitted for each client; the shape is that of ``client_rates``."""
-    rates = np.asarray(client_rates, dtype=np.float64)
-    left = np.where(rates > level.abusive_above_qps, level.abusive_qps, rates)
-    return np.minimum(left, level.qps)
-
-
 def _normal_rates(rates: FloatArray, policy: ClientPolicy) -> tuple[float, float]:
     """Return the rate of the median client and the highest normal rate; inf with few clients."""
     active = rates[rates > 0]

@@ -22,8 +22,12 @@ from scaler.policy.crd import crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import hpa
 from tests.kube.server import serving
+from tests.waiting import PATIENCE_S
 
-QUICK = RetryPolicy(attempts=4, budget_s=5.0, first_s=0.01, connect_s=1.0, read_s=1.0)
+# Retries come fast; a call may take as long as a busy machine needs.
+QUICK = RetryPolicy(
+    attempts=4, budget_s=PATIENCE_S, first_s=0.01, connect_s=PATIENCE_S, read_s=PATIENCE_S
+)
 REAL = os.environ.get("KUBECONFIG") or os.environ.get("TEST_KUBE_APISERVER")  # noqa: TID251
 
 
@@ -121,7 +125,7 @@ def cluster(playground):
         playground.api,
         ClusterSettings(playground.namespace, "test-0", times=WatchTimes(5, 2.0, 0.01, 0.1)),
     )
-    running.start(10.0)
+    running.start(PATIENCE_S)
     yield running
     running.close()
 

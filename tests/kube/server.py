@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         server.requests.append(what)
         fault = server.faults.next(what)
         if fault is not None and fault.harm is Harm.HOLD:
-            server.faults.released.wait(30.0)
+            server.faults.released.wait()
         if fault is not None and fault.harm in (Harm.HOLD, Harm.DROP):
             self._hang_up()
             return

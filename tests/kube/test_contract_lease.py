@@ -8,7 +8,7 @@ import pytest
 
 from scaler.adapters.kube.leader_election import Election, ElectionSettings, leader_elector
 from scaler.errors import ClusterAbsentError
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -136,7 +136,7 @@ def test_a_restarted_leader_goes_on_with_its_own_lease(elect):
 
 def test_an_elector_leads_in_the_background_and_hands_over_when_closed(playground):
     clocks = Clocks()
-    terms = ElectionSettings(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
+    terms = ElectionSettings(playground.namespace, "tidegate", "a", 300, 200.0, 0.02)
     changes: list[bool] = []
     elector = leader_elector(playground.api, terms, clocks.date, changes.append)
     elector.start()

@@ -9,7 +9,7 @@ from scaler.control.cluster_port import Notice, PolicyStatus
 from scaler.control.snapshot import Condition, ConditionKind
 from scaler.hpa.floor_ownership import FINALIZER
 from tests.kube.objects import policy
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 

@@ -16,7 +16,7 @@ from scaler.hpa.floor_ownership import ORIGINAL, DesiredFloor, Target
 from tests.kube.conftest import QUICK, connect
 from tests.kube.faults import Fault, Harm
 from tests.kube.objects import policy
-from tests.kube.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 TARGET = Target("prod", "shop")
 HPAS = "/apis/autoscaling/v2/namespaces/prod/horizontalpodautoscalers"
@@ -28,7 +28,7 @@ PATCH = "PATCH .*horizontalpodautoscalers/shop"
 def cluster(ground):
     settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05))
     running = KubernetesCluster(ground.api, settings)
-    running.start(10.0)
+    running.start(PATIENCE_S)
     yield running
     running.close()
 
@@ -73,18 +73,17 @@ def test_a_floor_is_restored_whole_in_spite_of_an_answer_that_is(ground, cluster
 def test_tries_are_bounded_and_leave_nothing_half_done(ground, cluster, server):
     server.faults.add(Fault(PATCH, status=500, times=99))
 
-    with pytest.raises(ClusterUnreachableError, match="gave up after 4 tries"):
+    with pytest.raises(ClusterUnreachableError, match="gave up after 4 attempts"):
         cluster.set_floor(DesiredFloor(TARGET, 8))
 
     assert server.count("PATCH") - server.count("/status") == 4
     assert stands(ground) == (3, None)
-    assert cluster.contact().errors == {"ClusterUnreachableError": 1}
 
 
 def test_retry_after_is_honoured(ground, server, tmp_path):
     waits: list[float] = []
     api = connect(server, tmp_path)
-    api.sleep = waits.append
+    api.sleep, api.jitter = waits.append, lambda: 0.0
     server.faults.add(Fault("GET .*shop", status=429, headers={"Retry-After": "2"}))
 
     api.get(f"{HPAS}/shop")
@@ -108,7 +107,7 @@ def test_a_retry_after_beyond_the_budget_gives_up(ground, server, tmp_path):
     api = connect(server, tmp_path)
     server.faults.add(Fault("GET .*shop", status=429, headers={"Retry-After": "3600"}))
 
-    with pytest.raises(ClusterUnreachableError, match="gave up after 1 tries"):
+    with pytest.raises(ClusterUnreachableError, match="gave up after 1 attempts"):
         api.get(f"{HPAS}/shop")
 
 

@@ -9,7 +9,7 @@ from scaler.adapters.kube.leader_label import LABEL, LeaderLabel
 from tests.deploy.manifests import BASE
 from tests.kube.faults import Fault
 from tests.kube.objects import pod
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture

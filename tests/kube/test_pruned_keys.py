@@ -10,7 +10,7 @@ from scaler.adapters.kube.client import Request
 from scaler.adapters.kube.policies import PolicyReader
 from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from tests.kube.objects import policy
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 
 def applied(spec, there, **meta):

@@ -94,6 +94,15 @@ def test_an_event_with_an_older_version_is_ignored():
     assert shelf.get("prod/a") == "10"
 
 
+def test_what_is_deleted_does_not_come_back_by_the_late_response_to_a_write():
+    cache = ObjectCache(lambda found: found["metadata"]["resourceVersion"])
+    cache.put(stored(pod("a"), 10))
+    cache.drop(stored(pod("a"), 12))
+    cache.renew(stored(pod("a"), 11))
+
+    assert cache.all() == {}
+
+
 def test_a_list_that_breaks_off_changes_nothing(pods):
     def broken():
         yield stored(pod("c"), 5)

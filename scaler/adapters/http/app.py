@@ -58,7 +58,7 @@ def create_app(
     app = _empty_app(_lifespan(holder, long_poll, stream))
     app.state.close = partial(_close, long_poll, stream)
     app.state.lease_service = lease_service  # for what runs on the same event loop
-    limits = LeaseRoutes(lease_service, long_poll, settings.terms.longest_wait_s, holder.clock)
+    limits = LeaseRoutes(lease_service, long_poll, holder.clock)
     add_lease_routes(app, limits)
     add_view_routes(app, lease_service, stream)
     add_process_routes(app, holder, telemetry, settings.stale_after_s)
@@ -87,7 +87,7 @@ def _access_rules(
 ) -> AccessRules:
     tokens = Tokens(settings.tokens, clock) if settings.tokens else None
     anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
-    return AccessRules(tokens, anonymous, settings.body_bytes, settings.body_s)
+    return AccessRules(tokens, anonymous)
 
 
 def _lifespan(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.problems import RequestProblem
+
+LOGGER = logging.getLogger(__name__)
 
 # How often to check whether a scheduled step has come nearer or a lease has expired.
 CHECK_S = 1.0
@@ -33,10 +36,6 @@ class LongPoll:
         self._rounds: dict[str, asyncio.TimerHandle] = {}
         self._next_round_at = 0.0
         self._closed = False
-
-    @property
-    def waiting(self) -> int:
-        return sum(map(len, self._waiting.values()))
 
     async def wait(self, service: str, request: LeaseRequest, seconds: float) -> LeaseReply | None:
         """Return the reply as soon as the lease changes; None if it does not change in time."""
@@ -78,8 +77,11 @@ class LongPoll:
         """Check all leases every `CHECK_S` seconds until cancelled."""
         while True:
             await asyncio.sleep(CHECK_S)
-            self._lease_service.drop_empty(self._clock())
-            self.schedule_all()
+            try:
+                self._lease_service.drop_empty(self._clock())
+                self.schedule_all()
+            except Exception:  # the next check may succeed; without it no lease would ever expire
+                LOGGER.exception("leases could not be checked")
 
     def close(self) -> None:
         """Reply to every waiting gateway at once; from now on none may wait."""

@@ -143,6 +143,9 @@ class ApiServer:
             ServingError: the address is in use, or not one of this machine.
         """
         host, port = self._address.host, self._address.port
+        # FastAPI silences a warning of pydantic while it makes the description, by a filter of the
+        # whole process. So this happens here, before there are threads, not in the first request.
+        self._app.openapi()
         self._socket = _listening_socket(host, port)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:

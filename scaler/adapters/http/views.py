@@ -216,7 +216,6 @@ def _published_limit(published: PublishedLimit) -> Json:
     return {
         "qps": number(published.limit.qps),
         "burst": published.limit.burst,
-        "max_inflight": published.limit.max_inflight,
         "reason": published.limit.reason.value,
         "ready_replicas": published.ready_replicas,
         "replica_qps": number(published.replica_qps),
@@ -232,6 +231,9 @@ def _published_limit(published: PublishedLimit) -> Json:
                 "priority": c.priority,
                 "guaranteed_qps": c.guaranteed_qps,
                 "ceiling_qps": c.ceiling_qps,
+                "match": None
+                if c.match is None
+                else {"header": c.match.header, "value": c.match.value},
                 "then": c.then.value,
             }
             for c in published.classes

@@ -23,7 +23,6 @@ from scaler.adapters.kube.policies import Finalizers, PolicyReader
 from scaler.adapters.kube.status import StatusWriter
 from scaler.adapters.kube.workloads import ScaleClient, ScaleRef, scale_ref
 from scaler.control.cluster_port import (
-    ClusterContact,
     FloorOutcome,
     Notice,
     PolicyObject,
@@ -115,9 +114,7 @@ class KubernetesCluster:
             )
         cached, ref = self._cached(target)
         pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
-        return ScaledWorkload(
-            cached, pods, asleep=not pods and cached.replicas == 0 and cached.desired_replicas == 0
-        )
+        return ScaledWorkload(cached, pods)
 
     def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         # Most floors need no write. To read all of them anew would take the whole tick.
@@ -155,9 +152,6 @@ class KubernetesCluster:
     def tell(self, item_id: str, notice: Notice, *, now: float) -> bool:
         entry = self._policies.get(item_id)
         return entry is not None and self._events.tell(entry.policy_object, notice, now)
-
-    def contact(self) -> ClusterContact:
-        return ClusterContact(self._silent_s(), MappingProxyType(dict(self._api.failures)))
 
     def _silent_s(self) -> float:
         return max(informer.silent_s() for informer in self._informers)

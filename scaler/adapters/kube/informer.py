@@ -26,6 +26,7 @@ from kubernetes.watch.watch import iter_resp_lines
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
+from forecaster.adapters.backoff import backoff_s
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.errors import ClusterAbsentError, ClusterError, ClusterUnreachableError
 
@@ -122,8 +123,15 @@ class Informer:
                 failed += 1
                 _log.warning("watch=%s failed=%d error=%s", self._path, failed, error)
             if failed:
-                most = min(self._times.first_s * 2.0 ** min(failed, 16), self._times.max_s)
-                self._stopped.wait(most * (0.5 + random.random() / 2))  # noqa: S311 - jitter
+                self._stopped.wait(self._backoff_s(failed))
+
+    def _backoff_s(self, failures: int) -> float:
+        return backoff_s(
+            failures,
+            first_s=self._times.first_s,
+            longest_s=self._times.max_s,
+            share=random.uniform(0.5, 1.0),  # noqa: S311 - jitter
+        )
 
     def _list(self) -> None:
         version: list[str] = []

@@ -28,10 +28,11 @@ from scaler.control.cluster_port import (
     Notice,
     PolicyStatus,
 )
-from scaler.control.conditions import policy_invalid, spec_incomplete
+from scaler.control.conditions import not_applied, policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.errors import ClusterError
 from scaler.hpa.floor_ownership import (
     DesiredFloor,
@@ -42,7 +43,7 @@ from scaler.hpa.floor_ownership import (
 )
 from scaler.policy.policy import Mode, Policy
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
 # Time that one tick may spend on observing, and on acting. Services that were left out come first
 # in the next tick.
@@ -114,6 +115,9 @@ class ClusterWorkloads:
                 scaled = self._cluster.observe(target_of(policy))
         except ClusterError as error:
             return str(error)
+        except Exception as error:  # one service's fault leaves the others known
+            LOGGER.exception("%s: its workload could not be observed", policy.item_id)
+            return f"its workload could not be observed: {error!r}"
         return Workload(scaled.pods, scaled.autoscaler.min_replicas)
 
     def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
@@ -152,7 +156,7 @@ class ClusterWorkloads:
                     status = PolicyStatus(generation=stored.generation, conditions=conditions)
                     with calling(budget):
                         self._cluster.publish(item_id, status, now=now)
-            except ClusterError as error:
+            except Exception as error:  # noqa: BLE001 - it is logged; the others are maintained
                 _warn(item_id, error)
 
     def _restore_unclaimed(self, targets: set[Target], budget: CallBudget) -> None:
@@ -164,7 +168,7 @@ class ClusterWorkloads:
                 try:
                     with calling(budget):
                         self._cluster.restore(autoscaler.target)
-                except ClusterError as error:  # the next tick tries again
+                except Exception as error:  # noqa: BLE001 - logged; the next tick tries again
                     _warn(str(autoscaler.target), error)
                 else:
                     LOGGER.info(
@@ -190,6 +194,9 @@ class ClusterWorkloads:
         except ClusterError as error:
             _warn(view.item_id, error)
             return Condition(ConditionKind.READY, False, "ClusterFailed", str(error))
+        except Exception as error:  # one service's fault leaves the plans of the others applied
+            LOGGER.exception("%s: its plan could not be carried out", view.item_id)
+            return not_applied(error)
         return condition
 
     def _apply_mode(
@@ -279,7 +286,10 @@ class ClusterWorkloads:
             self._cluster.publish(view.item_id, status, now=now)
 
 
-def _warn(subject: str, error: ClusterError) -> None:
+def _warn(subject: str, error: Exception) -> None:
+    if not isinstance(error, ClusterError):
+        LOGGER.log(logging.ERROR, "%s: a fault of our own: %r", subject, error)
+        return
     # The log names the calls that failed. A call that was not made shows in a condition.
     level = logging.DEBUG if isinstance(error, BudgetExhaustedError) else logging.WARNING
     LOGGER.log(level, "%s: %s", subject, error)

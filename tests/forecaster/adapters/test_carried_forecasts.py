@@ -48,16 +48,16 @@ def until(series: list[Series], newest: int, *, length: int | None = None) -> li
     return [s.between(s.start + first * s.step, s.start + (newest + 1) * s.step) for s in series]
 
 
-def by_item(parts: list[Forecast]) -> dict[str, tuple]:
+def by_item(found: tuple[Forecast, list[int]]) -> dict[str, tuple]:
+    forecast, _ = found
     return {
-        item: (part.origins[row], part.sources[row], part.values[row].tolist())
-        for part in parts
-        for row, item in enumerate(part.item_ids)
+        item: (forecast.origins[row], forecast.sources[row], forecast.values[row].tolist())
+        for row, item in enumerate(forecast.item_ids)
     }
 
 
 def expected(forecaster: Forecaster, series: list[Series]) -> dict[str, tuple]:
-    return by_item([forecaster.predict(History(tuple(series)))])
+    return by_item((forecaster.predict(History(tuple(series))), []))
 
 
 def test_sample_by_sample_they_are_those_of_the_whole_history(lasting, items):
@@ -107,23 +107,37 @@ def test_a_history_that_ends_earlier_than_before_is_computed_anew(lasting, items
     assert by_item(carried.predict(series)) == expected(lasting, series)
 
 
-def test_items_without_a_known_sample_are_left_out(lasting, items):
+class Failing(list):
+    """Histories of which the second cannot be made."""
+
+    def __getitem__(self, place):
+        if place == 1:
+            raise RuntimeError("no such history")
+        return super().__getitem__(place)
+
+
+def test_an_item_without_a_known_sample_one_of_another_step_and_one_that_fails_are_left_out(
+    lasting, items
+):
     unknown = changed(replace(items[0], item_id="a/unknown"), lambda values: values * np.nan)
-    parts = CarriedForecasts(lasting).predict(until([unknown, *items], START))
-    assert set(by_item(parts)) == {one.item_id for one in items}
-    assert CarriedForecasts(lasting).predict(until([unknown], START)) == []
+    hourly = replace(items[0], item_id="an/hourly").resampled(timedelta(hours=1))
+    carried = CarriedForecasts(lasting)
+    for newest in (START, START + 1):
+        series = [unknown, hourly, *until(items, newest)]
+        found, left = carried.predict(Failing(series))
+        assert left == [0, 1]
+        assert by_item((found, left)) == expected(lasting, series[2:])
+    assert carried.predict(until([unknown], START)) == (None, [0])
 
 
-def test_items_that_a_naive_forecaster_serves_are_served(lasting, items):
+def test_items_that_a_naive_forecaster_serves_are_left_out(lasting, items):
     models = dict(lasting.item_models)
     models[items[1].item_id] = replace(lasting.default_model, source="holt_winters")
-    mixed = replace(lasting, item_models=models)
-    carried = CarriedForecasts(mixed)
-    for newest in (START, START + 1):
-        series = until(items, newest)
-        found = by_item(carried.predict(series))
-        assert found == expected(mixed, series)
-        assert found[items[1].item_id][1] == "holt_winters"
+    found, left = CarriedForecasts(replace(lasting, item_models=models)).predict(
+        until(items, START)
+    )
+    assert left == [1]
+    assert items[1].item_id not in found.item_ids
 
 
 def test_a_new_champion_goes_on_with_the_same_anchors(lasting, items):

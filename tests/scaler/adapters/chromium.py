@@ -17,8 +17,11 @@ from typing import Any
 
 import websocket
 
+from tests.conformance.setup import ended
+from tests.waiting import PATIENCE_S
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-START_S, ANSWER_S = 30.0, 30.0
+START_S = ANSWER_S = PATIENCE_S
 
 
 def found() -> str | None:
@@ -67,7 +70,7 @@ class Tab:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")
 
-    def until(self, expression: str, *, within_s: float = 20.0) -> Any:
+    def until(self, expression: str, *, within_s: float = PATIENCE_S) -> Any:
         """Return the value of an expression as soon as it is true; it may fail until then."""
         end = time.monotonic() + within_s
         while not (value := self._tried(expression)):
@@ -120,12 +123,7 @@ def browsing(program: str, profile: Path) -> Iterator[Tab]:
         yield tab
         tab.close()
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        ended(process)
 
 
 def _page_socket(port_file: Path, process: subprocess.Popen[bytes]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -66,13 +65,10 @@ def asking(server, **more):
 def test_a_prometheus_that_does_not_reply_costs_a_few_time_outs_and_not_hundreds():
     with serving(PrometheusServer(script=[Reply(hold=True)] * 9999)) as server:
         source = asking(server)
-        began = time.monotonic()
         metrics = source.measure(asks(300), NOW)
-        took = time.monotonic() - began
         server.released.set()
         source.close()
     assert len(server.asked) < 30  # 4 at once, twice each, and those that had begun meanwhile
-    assert took < 10.0  # 300 x 0.4 s / 4 would be 30
     assert all(one.fault is not None for one in metrics)
     assert "no answer within 0.2 s" in metrics[-1].fault
 
@@ -97,15 +93,13 @@ def test_when_the_time_of_a_tick_is_spent_the_other_queries_wait_for_the_next_ti
     assert server.asked == []
 
 
-def test_a_retry_after_of_a_minute_is_not_waited_for_within_a_tick():
-    busy = failure(429, "", "too many", Retry_After="60")
+def test_a_retry_after_of_a_day_is_not_waited_for_within_a_tick():
+    busy = failure(429, "", "too many", Retry_After="86400")
     with serving(PrometheusServer(script=[busy] * 99)) as server:
         source = asking(server)
-        began = time.monotonic()
         (metrics,) = source.measure(asks(1), NOW)
-        assert time.monotonic() - began < 10.0
         source.close()
-    assert "asks to come back in 60 s" in metrics.fault
+    assert "asks to come back in 86400 s" in metrics.fault
 
 
 def test_after_a_stop_no_query_is_sent():

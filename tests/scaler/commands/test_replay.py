@@ -59,13 +59,13 @@ def test_a_replay_prints_a_table_and_writes_a_page_and_a_record(replayed, tmp_pa
     assert found["tidegate"]["replica_hours"] < found["HPA"]["replica_hours"]
 
 
-def test_without_a_model_it_says_who_forecasts(replayed):
+def test_without_a_model_it_says_which_forecast_is_used(replayed):
     code, _, err = replayed("--from", "-6h", "--no-frontier", "--workers", "1")
     assert code == 0
     assert "no model is named, so Holt-Winters forecasts" in err
 
 
-def test_the_policy_s_model_is_used_and_a_replay_of_what_it_has_seen_is_marked(
+def test_the_policy_s_model_is_used_and_a_replay_of_its_training_data_is_marked(
     models, history, tmp_path, capsys
 ):
     item = history.item_ids[0]

@@ -15,7 +15,6 @@ from scaler.limits.lease import (
     lease_for_share,
     limit_at,
     received,
-    renewed,
     stage_at,
 )
 from scaler.limits.schedule import LimitStep
@@ -87,12 +86,6 @@ def test_an_ageing_lease_gives_exactly_the_documented_stage(lease, age_s, stage,
 def test_stages_only_go_forward(age_s, more_s):
     order = list(LeaseStage)
     assert order.index(stage_at(LEASE, age_s)) <= order.index(stage_at(LEASE, age_s + more_s))
-
-
-def test_a_renewal_restarts_the_age_of_the_whole_lease():
-    held = received(None, LEASE, now_s=100.0)
-    assert renewed(held, now_s=109.0) == HeldLease(LEASE, confirmed_s=109.0)
-    assert stage_at(LEASE, renewed(held, 109.0).age_s(118.0)) is LeaseStage.FRESH
 
 
 @pytest.mark.parametrize(

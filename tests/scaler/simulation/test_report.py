@@ -29,7 +29,7 @@ def page(source):
 # The page
 
 
-def test_the_page_holds_the_verdict_and_all_that_is_said(page):
+def test_the_page_holds_the_verdict_and_all_sentences(page):
     held = small_contest()
     assert verdict(held)[1] in page.said
     for sentence in sentences(held):

@@ -1,13 +1,14 @@
 -- Books of passes: tokens taken in advance, so that requests can be admitted without a call into Lua.
 --
--- A call into Lua costs HAProxy several µs, whatever the code does. So in each tick the limiter takes
--- a few tokens from its buckets and puts them into a book, which HAProxy's own rules use up: an entry
--- of a map holds the number of the book and of its passes, and a stick table counts the passes that
--- are used. The rest of a book is returned to the buckets in the next tick. If a bucket is nearly full
--- there is no book, and each request is decided by itself. So the limit is the same as without books,
--- with a delay of one tick.
+-- A call into Lua costs HAProxy several µs, whatever the code does. So in each tick the limiter
+-- reserves a few tokens of its buckets and puts them into a book, which HAProxy's own rules use up: an
+-- entry of a map holds the number of the book and of its passes, and a stick table counts the passes
+-- that are used. In the next tick the used passes of a book are put into the buckets, and the others
+-- are free again. If a bucket is nearly full there is no book, and each request is decided by itself.
+-- So the limit is the same as without books, with a delay of one tick.
 --
 --   map      "SERVICE CLASS" -> NUMBER * PASSES + passes; a number is never used again
+--            "SERVICE =" -> 1 while a class is known by the value of a header, which Lua must look at
 --   table    keyed by that value, gpc0: requests that took a pass, or found none left
 
 local bucket = require("tidegate.bucket")
@@ -49,19 +50,22 @@ local function room_of(limiter, buckets, now)
   return math.floor(math.min(room * PART, PASSES - 1))
 end
 
--- Close a book: count the passes that were used, and put the others back.
-local function close(self, key, book)
+-- Close a book: count the passes that were used, and free the others.
+local function close(self, key, book, now)
   local used = math.min(self.taken(book.value), book.passes)
   book.counts.admitted = book.counts.admitted + used
   self.limiter.passes = self.limiter.passes + used
   for _, one in pairs(book.buckets) do
-    bucket.put_back(one, book.passes - used)
+    bucket.reserve(one, -book.passes)
+    if used > 0 then
+      bucket.take(one, now, used)
+    end
   end
   self.open[key], self.unused[key] = nil, used == 0 and book or nil
   return used
 end
 
-local function open(self, key, counts, buckets, passes, now)
+local function open(self, key, counts, buckets, passes)
   local unused = self.unused[key]
   local book = { passes = passes, counts = counts, buckets = buckets }
   if unused and unused.passes == passes then
@@ -72,7 +76,7 @@ local function open(self, key, counts, buckets, passes, now)
     self.write(key, book.value)
   end
   for _, one in pairs(buckets) do
-    bucket.take(one, now, passes)
+    bucket.reserve(one, passes)
   end
   self.open[key] = book
 end
@@ -81,7 +85,12 @@ end
 function Books:tick(now)
   local limiter, used = self.limiter, {}
   for key, book in pairs(self.open) do
-    used[key] = close(self, key, book)
+    used[key] = close(self, key, book, now)
+  end
+  local values = limiter:knows_values() and 1 or 0
+  if values ~= (self.values or 0) then
+    self.write(limiter.service .. " =", values)
+    self.values = values
   end
   local function lay_out(name, class, counts)
     local key = limiter.service .. " " .. name
@@ -91,7 +100,7 @@ function Books:tick(now)
     self.admitted[key] = counts.admitted
     local passes = math.min(room_of(limiter, buckets, now), math.ceil(came * 1.5) + LEAST)
     if passes >= LEAST then
-      open(self, key, counts, buckets, passes, now)
+      open(self, key, counts, buckets, passes)
     elseif used[key] then
       self.write(key, 0)
     end

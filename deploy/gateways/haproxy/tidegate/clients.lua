@@ -35,7 +35,7 @@ function Clients:seen(name)
       self.overlooked = self.overlooked + 1
       return nil
     end
-    one = self.old[name] or { count = 0, tat = -math.huge }
+    one = self.old[name] or { count = 0, tat = -math.huge, reserved = 0 }
     one.before, one.count, one.window = one.count, 0, self.window
     self.young[name], self.young_list[number + 1] = one, one
   end

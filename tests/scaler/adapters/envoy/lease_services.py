@@ -21,6 +21,7 @@ from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Snapshot
+from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
@@ -34,9 +35,10 @@ def limited(
     mode: Mode = Mode.ENFORCE,
     service: str = SHOP,
     burst: int | None = None,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
 ) -> Snapshot:
     """Return a snapshot in which a service may admit ``qps``; burst None is a tenth of it."""
-    made = view(service, ready=1, each_qps=qps)
+    made = view(service, ready=1, each_qps=qps, lease=lease)
     assert made.published_limit is not None
     policy = replace(made.policy, mode=mode, classes=classes)
     limit = made.published_limit.limit
@@ -48,12 +50,14 @@ def limited(
 class Place:
     """A lease service, the local limiters beside it, and a manual clock."""
 
-    def __init__(self, published: Snapshot | None = None, *, learning_s: float = 0.0) -> None:
+    def __init__(self, published: Snapshot | None = None, *, learns_shares: bool = False) -> None:
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
         if published is not None:
             self.holder.publish(published)
-        self.lease_service = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
+        self.lease_service = LeaseService(
+            self.holder, ApiSettings(learns_shares=learns_shares), "c0ff"
+        )
         self.limiters = LocalLimiters(self.lease_service, "rls-here", self.clock)
         self.gate = RateLimitDecider(self.limiters, self.clock)
 
@@ -90,14 +94,15 @@ def serving(
     """
     holder = SnapshotHolder()
     holder.publish(published)
-    settings = settings or ApiSettings(learning_s=0.0)
+    # There are no more ticks, and yet what the last one said stays true.
+    settings = replace(settings or ApiSettings(learns_shares=False), stale_after_s=3600.0)
     app = create_app(holder, settings, epoch="c0ff")
     limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     gate = RateLimitDecider(limiters, holder.clock)
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
-        return holder.leads(45.0)
+        return holder.leads(settings.stale_after_s)
 
     quotas = QuotaService(app.state.lease_service, holder.clock)
     hosted = [
@@ -105,7 +110,9 @@ def serving(
         Hosted(quotas.add, leads, quotas.close),
     ]
     tokens = Tokens(settings.tokens) if settings.tokens else None
-    rpc = RpcServer(Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(45.0), tokens)
+    rpc = RpcServer(
+        Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(settings.stale_after_s), tokens
+    )
     with (
         ApiServer(app, Address(port=0), [limiters, rpc]) as http,
         grpc.insecure_channel(f"127.0.0.1:{rpc.port}") as channel,

@@ -19,6 +19,7 @@ from scaler.adapters.http.report import GatewayReport
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.envoy.lease_services import SHOP, Place, Serving, limited, serving
+from tests.waiting import PATIENCE_S
 
 BUCKET = (("service", SHOP),)
 PAY_BUCKET = (("class", "pay"), ("service", SHOP))
@@ -157,7 +158,7 @@ def test_buckets_beyond_the_maximum_are_abandoned():
 
 
 def test_without_a_lease_nothing_is_assigned():
-    side = Side(Place(limited(50.0), learning_s=12.0))
+    side = Side(Place(limited(50.0), learns_shares=True))
 
     assert side.offer(10, 20) == []
     side.offer(5, 20)
@@ -172,7 +173,7 @@ def stream(here: Serving) -> Iterator[tuple[queue.Queue, Iterator]]:
     """Open a stream that sends what is put into the queue; None ends it."""
     sent: queue.Queue = queue.Queue()
     stub = rlqs_pb2_grpc.RateLimitQuotaServiceStub(here.channel)
-    call = stub.StreamRateLimitQuotas(iter(sent.get, None), timeout=20)
+    call = stub.StreamRateLimitQuotas(iter(sent.get, None), timeout=PATIENCE_S)
     try:
         yield sent, call
     finally:
@@ -200,11 +201,10 @@ def test_a_report_is_answered_by_an_assignment_and_a_change_is_pushed():
         assert bucket.fill_interval.seconds == 10
 
         here.holder.publish(limited(20.0))
-        began = time.monotonic()
+        # Nothing was reported since, and the assignment is good for ten seconds.
         (action,) = next(told).bucket_action
         assigned = action.quota_assignment_action.rate_limit_strategy
         assert assigned.token_bucket.tokens_per_fill.value == 190
-        assert time.monotonic() - began < 3
 
 
 def test_a_bucket_without_a_service_is_abandoned():
@@ -245,14 +245,12 @@ def test_an_envoy_that_reconnects_gets_its_share_again():
             time.sleep(0.2)
 
 
-def test_the_server_stops_in_time_with_open_streams():
+def test_the_server_stops_in_time_with_open_streams(caplog):
     with serving(limited(50.0)) as here, stream(here) as (sent, told):
         sent.put(report())
         next(told)
-        began = time.monotonic()
         stopping = threading.Thread(target=here.http.stop)
         stopping.start()
-        list(told)
-        stopping.join(10)
-
-        assert time.monotonic() - began < 4  # streams end by themselves, without a wait
+        list(told)  # it ends by itself: to be cut off would be an error
+        stopping.join(PATIENCE_S)
+    assert "does not stop" not in caplog.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +19,10 @@ from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from tests.scaler.adapters.http.snapshots import snapshot
+from scaler.limits.lease import LeaseTerms
+from tests.missing import missing
+from tests.scaler.adapters.http.snapshots import snapshot, view
+from tests.waiting import PATIENCE_S
 
 CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
 LEAF = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
@@ -43,21 +45,22 @@ def served(
     address: Address | None = None,
     *,
     ticked: bool = True,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
     **client: object,
 ) -> Iterator[Endpoint]:
     """Serve prod/shop; ``client`` holds options of the HTTP client."""
     holder = SnapshotHolder()
     if ticked:
-        holder.publish(snapshot())
+        holder.publish(snapshot(view(lease=lease)))
     address = address or Address(port=0)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(
-        holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
+        holder, settings or ApiSettings(learns_shares=False), epoch="c0ff", trusted_peers=trusted
     )
     limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     add_rate_limit(app, RateLimitDecider(limiters, holder.clock).decide)
     with ApiServer(app, address, [limiters]) as server:
-        options = {"timeout": 20.0, "trust_env": False, **client}
+        options = {"timeout": PATIENCE_S, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:
             yield Endpoint(holder, server, asking)
 
@@ -69,12 +72,17 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture(scope="module")
+def standing() -> Iterator[Endpoint]:
+    """An endpoint for many tests that leave no state in it."""
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a CA, a server and a client certificate of it, and one of another CA."""
     if shutil.which("openssl") is None:
-        if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
-            pytest.fail("CI must test TLS: install openssl")
-        pytest.skip("no openssl here to make certificates with")
+        missing("no openssl here to make certificates with")
     folder = tmp_path_factory.mktemp("certificates")
     for name, extensions, signer in (
         ("ca", CA, ""),

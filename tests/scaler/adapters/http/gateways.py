@@ -12,7 +12,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
 
 SHOP = "prod/shop"
-SETTINGS = ApiSettings(learning_s=0.0)
+SETTINGS = ApiSettings(learns_shares=False)
 
 
 @dataclass
@@ -32,13 +32,14 @@ class Gateway:
 
 
 class Site:
-    """A lease service with a manual clock, and the snapshots of its loop."""
+    """A lease service with a manual clock, and the snapshots of its loop, if it has ticked yet."""
 
-    def __init__(self, settings: ApiSettings = SETTINGS, ready: int = 8) -> None:
+    def __init__(self, settings: ApiSettings = SETTINGS, ready: int | None = 8) -> None:
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
         self.lease_service = LeaseService(self.holder, settings, "c0ff")
-        self.publish(ready)
+        if ready is not None:
+            self.publish(ready)
 
     def publish(self, ready: int = 8, planned: int | None = None) -> None:
         self.holder.publish(snapshot(view(ready=ready, planned=planned)))

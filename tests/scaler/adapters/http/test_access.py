@@ -7,9 +7,11 @@ import ssl
 import httpx
 import pytest
 
+from scaler.adapters.http.app import create_app
 from scaler.adapters.http.auth import Tokens
 from scaler.adapters.http.server import Address, ApiServer, Tls, check_access
 from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.errors import ServingError
 from tests.scaler.adapters.http.conftest import served
 from tests.scaler.adapters.http.snapshots import Clock
@@ -24,7 +26,7 @@ def bearer(token):
 def test_only_a_valid_token_is_accepted_and_a_refusal_reveals_nothing(tmp_path):
     path = tmp_path / "tokens"
     path.write_text("# gateways\nopen-sesame\n\nanother\n")
-    with served(ApiSettings(learning_s=0.0, tokens=path)) as endpoint:
+    with served(ApiSettings(learns_shares=False, tokens=path)) as endpoint:
         client = endpoint.client
         assert client.get(PATH, headers=bearer("another")).status_code == 200
         assert client.get(PATH, auth=("", "open-sesame")).status_code == 200  # a browser
@@ -117,6 +119,6 @@ def test_an_invalid_certificate_file_is_named(tmp_path):
 
 
 def test_an_address_that_is_in_use_is_named(endpoint):
-    second = ApiServer(endpoint.server._app, Address(port=endpoint.port))
+    second = ApiServer(create_app(SnapshotHolder(), ApiSettings()), Address(port=endpoint.port))
     with pytest.raises(ServingError, match=str(endpoint.port)):
         second.start()

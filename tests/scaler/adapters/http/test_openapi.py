@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 
 from scaler.adapters.http.app import create_app
@@ -12,9 +11,6 @@ from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.limits.descriptors import reply_of
-from tests.scaler.adapters.http.conftest import Endpoint, served
-
-schemathesis = pytest.importorskip("schemathesis")
 
 APP = create_app(SnapshotHolder(), ApiSettings())
 add_rate_limit(APP, lambda _: reply_of([]))
@@ -25,12 +21,6 @@ OPERATIONS = {
     for operation in schemathesis.openapi.from_dict(DESCRIPTION).get_all_operations()
     if "/v1/stream" not in operation.ok().label
 }
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    with served() as running:
-        yield running
 
 
 @pytest.mark.parametrize(

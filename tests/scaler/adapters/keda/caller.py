@@ -17,9 +17,9 @@ import grpc
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
+from tests.waiting import PATIENCE_S
 
 PATH = "/externalscaler.ExternalScaler/"
-PATIENCE_S = 20.0
 
 
 @contextmanager
@@ -114,7 +114,7 @@ class Keda:
             PATH + "StreamIsActive",
             pb.ScaledObjectRef.SerializeToString,
             pb.IsActiveResponse.FromString,
-        )(self.reference, timeout=60)
+        )(self.reference, timeout=PATIENCE_S)
 
     def _call(self, method, message, answer):
         call = self.channel.unary_unary(

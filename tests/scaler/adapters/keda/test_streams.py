@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 
 import grpc
@@ -14,10 +13,11 @@ from scaler.control.snapshot import Snapshot
 from tests.scaler.adapters.http.snapshots import AT, Clock, snapshot
 from tests.scaler.adapters.keda.caller import Keda, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding
+from tests.waiting import eventually
 
 SLEEPER = {"activationQps": "1"}
 AWAKE, IDLE = demanding(500.0), demanding(0.5)
-STREAMS = 200
+STREAMS = 100
 
 
 class Counted(SnapshotHolder):
@@ -40,13 +40,6 @@ class Counted(SnapshotHolder):
     @property
     def listening(self) -> int:
         return len(self._here)
-
-
-def until(true: Callable[[], bool], revert_backoff_s: float = 20.0) -> bool:
-    end = time.monotonic() + revert_backoff_s
-    while not true() and time.monotonic() < end:
-        time.sleep(0.01)
-    return true()
 
 
 def test_the_state_is_sent_at_once_and_at_each_change():
@@ -78,7 +71,7 @@ def test_before_the_first_tick_a_stream_waits():
     holder = Counted()
     with asking(holder) as keda:
         stream = keda.stream()
-        assert until(lambda: holder.listening == 1)
+        eventually(lambda: holder.listening == 1)
         holder.publish(snapshot(SHOP))
         assert next(stream).result
         stream.cancel()
@@ -115,7 +108,7 @@ def test_a_client_that_cancels_leaves_nothing_behind():
         assert next(stream).result
         assert holder.listening == 1
         stream.cancel()
-        assert until(lambda: holder.listening == 0)
+        eventually(lambda: holder.listening == 0)
 
 
 def test_a_client_whose_connection_is_cut_leaves_nothing_behind():
@@ -124,7 +117,7 @@ def test_a_client_whose_connection_is_cut_leaves_nothing_behind():
         with grpc.insecure_channel(place) as channel:
             assert next(Keda(channel).stream()).result
             assert holder.listening == 1
-        assert until(lambda: holder.listening == 0)
+        eventually(lambda: holder.listening == 0)
 
 
 def test_a_server_that_stops_ends_its_streams():
@@ -152,4 +145,4 @@ def test_many_streams_get_changes_and_are_cleaned_up():
         assert keda.poll().active
         for stream in streams:
             stream.cancel()
-        assert until(lambda: holder.listening == 0)
+        eventually(lambda: holder.listening == 0)

@@ -12,6 +12,7 @@ from scaler.control.snapshot import Snapshot
 from tests.scaler.adapters.http.snapshots import AT, Clock, snapshot, view
 from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
 from tests.scaler.adapters.keda.views import SHOP, demanding, holding, planned, unknown_for
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_both_fields_of_a_number_are_set():
             PATH + "GetMetrics", pb.GetMetricsRequest.SerializeToString,
             pb.GetMetricsResponse.FromString,
         )  # fmt: skip
-        (value,) = call(request, timeout=20).metricValues
+        (value,) = call(request, timeout=PATIENCE_S).metricValues
     assert (value.metricValue, value.metricValueFloat) == (621, pytest.approx(620.4))
 
 
@@ -132,7 +133,7 @@ def test_an_unknown_call_is_unimplemented():
     with served(holding(SHOP)) as place, grpc.insecure_channel(place) as channel:
         call = channel.unary_stream(PATH + "StreamMetricSpec")
         with pytest.raises(grpc.RpcError) as error:
-            next(call(b"", timeout=20))
+            next(call(b"", timeout=PATIENCE_S))
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -141,7 +142,7 @@ def test_garbage_on_the_wire_does_no_harm():
         raw = keda.channel.unary_unary(PATH + "GetMetrics")
         for nonsense in (b"", b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f", bytes(1000)):
             with pytest.raises(grpc.RpcError):
-                raw(nonsense, timeout=20)
+                raw(nonsense, timeout=PATIENCE_S)
         assert keda.poll().active
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,6 +20,7 @@ import yaml
 from forecaster.data.series import Series
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.metrics import Telemetry
 from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
@@ -28,6 +29,7 @@ from scaler.control.cluster_port import PolicyStatus
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics
 from scaler.control.ports import WatchedPolicy, World
+from scaler.control.publication import in_turn
 from scaler.control.snapshot import ServiceView
 from scaler.policy.files import PolicyDocument, read_policies
 from scaler.policy.replay_settings import plain_hpa
@@ -55,6 +57,12 @@ def slow(seconds: float) -> float:
     """Return a latency that is over half a second while demand is high."""
     return 0.6 if 8 * MINUTE <= seconds < 12 * MINUTE else 0.1
 
+
+# What a gateway says: that it is offered three classes, by 40 clients.
+SAID = GatewayReport(
+    300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0}, CLIENT_RATES, len(CLIENT_RATES)
+)
+SETTINGS = ApiSettings(learns_shares=False)
 
 # What each query answers, by its text: there is no PromQL here.
 DEMAND = {"offered": offered, "offered twice": lambda seconds: 2 * offered(seconds)}
@@ -99,7 +107,7 @@ class NamedModels:
     """Forecasts that demand stays, by the model ``flat``, or doubles, by ``double``."""
 
     def __init__(self) -> None:
-        self._models = {"flat": Flat(), "double": Flat(2.0)}
+        self._models = {"flat": Flat(), "double": Flat(2.0), "third": Flat(0.3)}
 
     def reload(self, names):
         pass
@@ -148,30 +156,68 @@ def read(folder: Path, policy: dict) -> PolicyDocument:
     return document
 
 
+class Stage:
+    """A policy in a cluster, tick by tick.
+
+    Args:
+        document: of the policy.
+        cluster: it lives in; traffic: that is measured.
+        checkpoint: that another process has left.
+        settings: of the endpoint.
+    """
+
+    def __init__(
+        self,
+        document: PolicyDocument,
+        cluster: ScriptedCluster | None = None,
+        traffic: ScriptedTraffic | None = None,
+        checkpoint: Mapping[str, object] | None = None,
+        settings: ApiSettings = SETTINGS,
+    ) -> None:
+        self.policy, self.cluster = document.policy, cluster or ScriptedCluster()
+        self._hpa = document.replay.hpa or plain_hpa(document.policy)
+        self._checkpoint = checkpoint
+        for name in ("web", "other"):
+            self.cluster.put(replace(self.policy, target=name))
+        self.target = self.cluster.put(self.policy)
+        self.clock = Clock()
+        self.holder = SnapshotHolder(self.clock)
+        self.telemetry = Telemetry(self.holder)
+        self.leases = LeaseService(self.holder, settings, "c0ff")
+        self.workloads = ClusterWorkloads(self.cluster, FakeLeadership(), workers=1)
+        world = World(traffic or ScriptedTraffic(), NamedModels(), self.workloads)
+        publish = in_turn([self.holder.publish, self.telemetry.observe])
+        self.loop = ControlLoop(world, STEP, publish, tick_s=TICK_S)
+        self._ticks = 0
+
+    def tick(self) -> ServiceView:
+        now = START + self._ticks * TICK_S
+        self.clock.now = 1000.0 + self._ticks * TICK_S
+        self.cluster.sync(now)
+        watched = WatchedPolicy(self.policy, self._hpa, self._checkpoint)
+        self._ticks += 1
+        return self.loop.tick([watched], now).services[self.policy.item_id]
+
+    def lease(self, instance: str = "gw-1", report: GatewayReport = SAID, etag: str = "") -> dict:
+        """Return the lease of a gateway that says this."""
+        request = LeaseRequest(instance, etag, report)
+        reply = self.leases.reply(self.policy.item_id, request, self.clock.now)
+        return json.loads(reply.lease.json_body)
+
+    def close(self) -> None:
+        self.workloads.close()
+
+
 def lived(document: PolicyDocument) -> Lived:
     """Return what comes of a policy in a cluster."""
-    policy, cluster, clock = document.policy, ScriptedCluster(), Clock()
-    for name in ("web", "other"):
-        cluster.put(replace(policy, target=name))
-    cluster.put(policy)
-    holder = SnapshotHolder(clock)
-    leases = LeaseService(holder, ApiSettings(learns_shares=False), "c0ff")
-    workloads = ClusterWorkloads(cluster, FakeLeadership(), workers=1)
-    world = World(ScriptedTraffic(), NamedModels(), workloads)
-    loop = ControlLoop(world, STEP, holder.publish, tick_s=TICK_S)
-    hpa, seen = document.replay.hpa or plain_hpa(policy), Lived()
-    try:
-        for tick in range(TICKS):
-            now = START + tick * TICK_S
-            clock.now = 1000.0 + tick * TICK_S
-            cluster.sync(now)
-            view = loop.tick([WatchedPolicy(policy, hpa)], now).services[policy.item_id]
-            seen.plan.append(told(view))
-            if tick % 4 == 3 and view.published_limit is not None:
-                seen.lease.append(lease_of(leases, policy.item_id, clock.now))
-    finally:
-        workloads.close()
-    seen.status = status_of(cluster, policy.item_id)
+    stage, seen = Stage(document), Lived()
+    for tick in range(TICKS):
+        view = stage.tick()
+        seen.plan.append(told(view))
+        if tick % 4 == 3 and view.published_limit is not None:
+            seen.lease.append(stage.lease())
+    seen.status = status_of(stage.cluster, document.policy.item_id)
+    stage.close()
     return seen
 
 
@@ -188,15 +234,6 @@ def told(view: ServiceView) -> dict:
         "hpa_replicas": view.hpa_replicas,
         "service": view.item_id,
     }
-
-
-def lease_of(leases: LeaseService, service: str, now: float) -> dict:
-    """Return the lease of a gateway that is offered three classes, by 40 clients."""
-    said = GatewayReport(
-        300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0}, CLIENT_RATES, len(CLIENT_RATES)
-    )
-    answer = leases.reply(service, LeaseRequest("gw-1", "", said), now)
-    return json.loads(answer.lease.json_body)
 
 
 def status_of(cluster: FakeCluster, item_id: str) -> dict:

@@ -200,7 +200,7 @@ def _per_client(share_qps: float, report: GatewayReport, policy: ClientPolicy) -
     # The rates may be a sample of the clients: the limit is then scaled down with them.
     limit = share_qps * len(rates) / max(report.clients, len(rates))
     level: ClientLevel = client_level(limit, rates, policy)
-    if math.isinf(level.single_qps):
+    if level.reason is None:
         return None
     # Where only abusive clients are limited, the others have no limit: a bucket at the upper end of
     # the normal rate would refuse two requests of a calm client that happen to come together.

@@ -154,7 +154,7 @@ class PerClientBody(BaseModel):
     burst: int
     abusive_above_rps: float | None
     abusive_rps: float | None
-    reason: Literal["fits", "abuse", "limit"]
+    reason: Literal["abuse", "limit"]
 
 
 class MatchBody(BaseModel):

@@ -46,8 +46,6 @@ _LIMIT_REASONS = {
     "overload": "the SLO is broken, so part of the capacity is held back",
     "ceiling": "the policy's ceiling",
     "nothing_ready": "no replica is ready",
-    "planned": "fewer replicas are planned than run",
-    "floor": "the replicas that remain sustain that much",
 }
 
 

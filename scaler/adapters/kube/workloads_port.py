@@ -23,6 +23,7 @@ from scaler.adapters.kube.budgeted_calls import BudgetExhaustedError, calling
 from scaler.adapters.kube.status import policy_status
 from scaler.control.cluster_port import (
     Cluster,
+    EventReason,
     FloorOutcome,
     Leadership,
     Notice,
@@ -31,7 +32,7 @@ from scaler.control.cluster_port import (
 from scaler.control.conditions import not_applied, policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
-from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.errors import ClusterError
 from scaler.hpa.floor_ownership import (
@@ -193,7 +194,7 @@ class ClusterWorkloads:
                 state.acted_at = now
         except ClusterError as error:
             _warn(view.item_id, error)
-            return Condition(ConditionKind.READY, False, "ClusterFailed", str(error))
+            return condition_for(ConditionReason.CLUSTER_FAILED, str(error))
         except Exception as error:  # one service's fault leaves the plans of the others applied
             LOGGER.exception("%s: its plan could not be carried out", view.item_id)
             return not_applied(error)
@@ -209,7 +210,7 @@ class ClusterWorkloads:
         if view.decision is None:  # the conditions of the view say why
             return None
         if recommend:
-            return Condition(ConditionKind.READY, status=True, reason="Recommending")
+            return condition_for(ConditionReason.RECOMMENDING)
         if now < state.backoff_until:
             return self._contested_condition(view, state)
         return self._enforce(view, state, now)
@@ -227,7 +228,7 @@ class ClusterWorkloads:
         # The finalizer precedes the floor: a policy must not be deleted and leave its floor behind.
         stored = self._cluster.policies().get(view.item_id)
         if stored is not None and not stored.guarded and not self._cluster.guard(view.item_id):
-            return Condition(ConditionKind.READY, False, "PolicyGone", "the policy was deleted")
+            return condition_for(ConditionReason.POLICY_GONE, "the policy was deleted")
         if view.replicas == 0:
             self._cluster.wake(target, plan.replicas)
         wish = DesiredFloor(
@@ -239,14 +240,18 @@ class ClusterWorkloads:
             state.backoff_until = now + revert_backoff_s(state.reverts)
             state.manager = outcome.manager or "somebody"
             contested = self._contested_condition(view, state)
-            self._tell(view, state, "FloorContested", contested.message, now, warning=True)
+            self._tell(
+                view, state, EventReason.FLOOR_CONTESTED, contested.message, now, warning=True
+            )
             return contested
         if outcome.refusal is not None:
-            self._tell(view, state, outcome.refusal.value, outcome.message, now, warning=True)
-            return Condition(ConditionKind.READY, False, outcome.refusal.value, outcome.message)
+            told = EventReason(outcome.refusal.value)
+            self._tell(view, state, told, outcome.message, now, warning=True)
+            reason = ConditionReason(outcome.refusal.value)
+            return condition_for(reason, outcome.message)
         if outcome.moved:
             self._tell_moved(view, state, outcome, now)
-        return Condition(ConditionKind.READY, status=True, reason="Enforcing")
+        return condition_for(ConditionReason.ENFORCING)
 
     def _tell_moved(
         self, view: ServiceView, state: _FloorState, outcome: FloorOutcome, now: float
@@ -256,19 +261,19 @@ class ClusterWorkloads:
         qps = view.decision.demand.qps
         message = f"floor {outcome.floor}: {why}, for {qps:,.4g} requests per second"
         state.last_message = ""
-        self._tell(view, state, "FloorMoved", message, now)
+        self._tell(view, state, EventReason.FLOOR_MOVED, message, now)
 
     def _contested_condition(self, view: ServiceView, state: _FloorState) -> Condition:
         message = contested_remedy(target_of(view.policy), state.manager)
         if state.reverts > 1:
             message = f"reverted {state.reverts} times. {message}"
-        return Condition(ConditionKind.FLOOR_CONTESTED, True, "Reverted", message)
+        return condition_for(ConditionReason.REVERTED, message)
 
     def _tell(
         self,
         view: ServiceView,
         state: _FloorState,
-        reason: str,
+        reason: EventReason,
         message: str,
         now: float,
         *,

@@ -1,4 +1,4 @@
 """What implements the ports: HTTP, Kubernetes, Prometheus, Envoy, KEDA, gRPC, the dashboard.
 
-Imports control, gateway, simulation and below. Used by the commands alone.
+Imports control, gateway and below. Used by simulation, commands.
 """

@@ -16,10 +16,10 @@ from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
-    from scaler.adapters.simulated_cluster import SimulatedCluster
     from scaler.control.ports import WatchedPolicy
     from scaler.control.snapshot import Snapshot
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.simulated_cluster import SimulatedCluster
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
@@ -109,8 +109,8 @@ def _watched(args: argparse.Namespace) -> tuple[History, list[_Staged]]:
 
 def _world(history: History, staged: list[_Staged]) -> tuple[float, SimulatedCluster]:
     """Return when the last day of the history starts, and the simulated cluster that lives it."""
-    from scaler.adapters.simulated_cluster import SimulatedCluster
     from scaler.simulation.preparation import ReplayPart, net_under, scene_of
+    from scaler.simulation.simulated_cluster import SimulatedCluster
 
     end = min(series.end for series in history)
     start = end - history.step - DAY

@@ -1,4 +1,5 @@
 """The replay: a policy on recorded traffic in closed loop, beside other autoscalers.
 
-Imports policy, decision, limits, hpa; forecasts come from forecaster. Used by adapters, commands.
+Imports adapters.http and gateway (`gateway_replay`), control, policy and below; forecasts come from
+forecaster. Used by the commands alone.
 """

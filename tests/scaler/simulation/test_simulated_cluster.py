@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from forecaster.data.series import Series, utc
-from scaler.adapters.simulated_cluster import SimulatedCluster, SimulatedService
 from scaler.control.ports import TrafficQuery, WatchedPolicy
 from scaler.control.snapshot import ServiceView
 from scaler.decision.capacity import given_capacity
@@ -17,6 +16,7 @@ from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.policy.service_model import ServiceModel
+from scaler.simulation.simulated_cluster import SimulatedCluster, SimulatedService
 
 BEGIN = utc("2026-03-02T00:00:00Z")
 START = BEGIN.timestamp() + 3600

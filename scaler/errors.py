@@ -6,6 +6,7 @@
     |   +-- ClusterAbsentError       what is asked for is not there
     |   +-- ClusterConflictError     somebody else owns it, or changed it meanwhile
     |   +-- ClusterRefusedError      not allowed, or not valid
+    +-- JournalError     a journal cannot be kept or read
     +-- PolicyError      a policy file is wrong
     +-- ReplayError      a history cannot be replayed under a policy
     +-- ServingError     the endpoint cannot be served as asked
@@ -45,6 +46,10 @@ class ClusterConflictError(ClusterError):
 
 class ClusterRefusedError(ClusterError):
     """Not allowed, or not valid; trying again changes nothing."""
+
+
+class JournalError(ScalerError):
+    """A journal cannot be kept or read."""
 
 
 class PolicyError(ScalerError):

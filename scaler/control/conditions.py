@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from scaler.control.observations import ServiceMetrics
-from scaler.control.snapshot import Condition, ConditionKind
+from scaler.control.snapshot import Condition, ConditionKind, ServiceView
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.trust import Standing, Trust
 from scaler.policy.policy import Policy
@@ -52,3 +52,8 @@ def lead_time_covered(lead_time: LeadTime) -> Condition:
 def not_decided(error: str) -> Condition:
     """Return what is said of a policy that could not be decided on."""
     return Condition(ConditionKind.READY, False, "NotDecided", error)
+
+
+def undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
+    """Return the view of a service that could not be decided on."""
+    return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))

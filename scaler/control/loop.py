@@ -24,23 +24,18 @@ from scaler.control.conditions import (
     data_fresh,
     forecast_trusted,
     lead_time_covered,
-    not_decided,
+    undecided,
 )
 from scaler.control.counterfactual import Counterfactual
 from scaler.control.demand_history import DemandHistory
 from scaler.control.forecasts import Forecasts
+from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
 from scaler.control.service_state import ServiceState, TickResult
-from scaler.control.snapshot import (
-    Condition,
-    ServiceView,
-    Snapshot,
-    with_condition,
-)
+from scaler.control.snapshot import Condition, ServiceView, Snapshot
 from scaler.control.tick_history import TickHistory
 from scaler.decision.lead_demand import LeadForecast
-from scaler.policy.policy import Policy
 
 LOGGER = logging.getLogger(__name__)
 
@@ -90,6 +85,28 @@ class ControlLoop:
         self._forecasts = Forecasts(world.models, self._demand_history)
         self._ticks = 0
 
+    def memory(self) -> LoopMemory:
+        """Return all that the next tick rests on. Call it between two ticks."""
+        return LoopMemory(
+            self._ticks,
+            {item: one.state.memory() for item, one in self._services.items()},
+            {item: one.counterfactual.spec for item, one in self._services.items()},
+            self._demand_history.memory(),
+            self._capacity_tracker.memory(),
+            *self._forecasts.memory(),
+        )
+
+    def recall(self, memory: LoopMemory) -> None:
+        """Go on from there, before the first tick. What is only shown starts anew."""
+        self._ticks = memory.ticks
+        for item, one in memory.services.items():
+            state = ServiceState(one.policy, self._step_s, self._tick_s)
+            state.recall(one)
+            self._services[item] = _Service(state, Counterfactual(memory.specs[item]))
+        self._demand_history.recall(memory.histories)
+        self._capacity_tracker.recall(memory.learned)
+        self._forecasts.recall(memory.models, memory.renewed_at)
+
     def tick(self, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
         """Decide on every policy once; return what was published."""
         begun = time.perf_counter()
@@ -101,7 +118,7 @@ class ControlLoop:
         workloads = self._observe(alive, now)
         ahead = self._forecasts.read({item: s.state for item, s in self._services.items()}, now)
         views = [
-            _undecided(one.policy, failed[item], now)
+            undecided(one.policy, failed[item], now)
             for one in watched
             if (item := one.policy.item_id) in failed
         ]
@@ -112,11 +129,11 @@ class ControlLoop:
                 view = self._view(one, seen, ahead.get(item), now)
             except Exception as error:  # a policy that fails must not fail another
                 LOGGER.exception("%s: the decision failed", item)
-                view = _undecided(one.policy, f"the decision failed: {error!r}", now)
+                view = undecided(one.policy, f"the decision failed: {error!r}", now)
             views.append(view)
         applied = self._apply(views, now)
         self._ticks += 1
-        services = {view.item_id: _with(view, applied.get(view.item_id)) for view in views}
+        services = {view.item_id: view.told(applied.get(view.item_id)) for view in views}
         seconds = time.perf_counter() - begun
         snapshot = Snapshot(self._ticks, now, services, seconds, self._leads())
         self._publish(snapshot)
@@ -223,14 +240,14 @@ class ControlLoop:
         metrics, observed, workload = seen.metrics, seen.observed, seen.workload
         fresh = data_fresh(policy, metrics)
         if isinstance(workload, str):
-            return _undecided(policy, workload, now, fresh)
+            return undecided(policy, workload, now, fresh)
         ready = sum(pod.ready_at is not None for pod in workload.pods)
         if policy.capacity_qps is None:
             load = observed / ready if ready else math.nan
             self._capacity_tracker.add(policy.item_id, load, metrics.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
-            return _undecided(policy, capacity, now, fresh)
+            return undecided(policy, capacity, now, fresh)
         result = service.state.decide(
             now, observed, metrics.latency_s, workload, capacity, lead_forecast
         )
@@ -278,14 +295,3 @@ def _with_figures(
     plan, limit = result.decision.plan, result.published_limit.limit
     service.history.append(view.at, (observed, workload.replicas, plan.replicas, hpa, limit.qps))
     return replace(view, hpa_replicas=hpa, ledger=ledger, recent=service.history.shown())
-
-
-def _undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
-    return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
-
-
-def _with(view: ServiceView, applied: Condition | None) -> ServiceView:
-    """Return the view with what carrying its plan out came to."""
-    if applied is None:
-        return view
-    return replace(view, conditions=with_condition(view.conditions, applied))

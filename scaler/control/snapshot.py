@@ -6,7 +6,7 @@ Moments are seconds since the epoch; demand is in requests per second (QPS); unk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from forecaster.data.series import Block, FloatArray
@@ -123,6 +123,12 @@ class ServiceView:
     @property
     def item_id(self) -> str:
         return self.policy.item_id
+
+    def told(self, condition: Condition | None) -> ServiceView:
+        """Return the view with a newer condition; None: there is none."""
+        if condition is None:
+            return self
+        return replace(self, conditions=with_condition(self.conditions, condition))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scaler.adapters.http.app import create_app
+from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings, LeaseTerms
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
@@ -57,7 +58,7 @@ def real_site(qps: float) -> Iterator[RealSite]:
     settings = ApiSettings(terms=TERMS, learning_s=0.0)
     assert shop.offer is not None
     with ExitStack() as stack:
-        app = create_app(holder, settings, epoch="c0ff")
+        app = create_app(holder, settings, lease_service=LeaseService(holder, settings, "c0ff"))
         server = stack.enter_context(ApiServer(app, Address(port=0)))
         origin = stack.enter_context(Origin())
         yield RealSite(server.url, origin, shop.offer.limit.qps)

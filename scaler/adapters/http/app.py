@@ -36,7 +36,7 @@ def create_app(
     settings: ApiSettings,
     *,
     telemetry: Telemetry | None = None,
-    epoch: str | None = None,
+    lease_service: LeaseService | None = None,
     trusted_peers: bool = False,
 ) -> FastAPI:
     """Return the endpoint of what ``holder`` holds.
@@ -45,11 +45,11 @@ def create_app(
         holder: of the boards that the loop publishes.
         settings: how limits are handed out, and to whom.
         telemetry: that the loop counts in; None: its own.
-        epoch: names this process's series of versions; None: drawn by lot.
+        lease_service: that hands out limits; None: one of its own, its epoch drawn by lot.
         trusted_peers: the server has verified every client's certificate: no token is needed
             where none is configured.
     """
-    lease_service = LeaseService(holder, settings, epoch or secrets.token_hex(4))
+    lease_service = lease_service or LeaseService(holder, settings, new_epoch())
     long_poll, stream = LongPoll(lease_service, holder.clock), EventStream(holder)
     telemetry = telemetry or Telemetry(holder)
     telemetry.gateways = lease_service.gateways
@@ -77,6 +77,11 @@ def create_app(
     )
     _add_refusals(app)
     return app
+
+
+def new_epoch() -> str:
+    """Return a name for this process's series of versions, drawn by lot."""
+    return secrets.token_hex(4)
 
 
 def _watching(

@@ -5,18 +5,30 @@ The loop's thread reaches it only through `holder.SnapshotHolder`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from scaler.adapters.http.exchange import Exchange, LeaseRequest
 from scaler.adapters.http.lease_aging import over_at
+from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.adapters.http.problems import RequestProblem, known_service
 from scaler.adapters.http.report import held_by
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.share_ledger import ShareLedger
-from scaler.adapters.http.snapshot_holder import HeldSnapshot, SnapshotHolder
+from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.snapshot import ServiceView
 
 SOON_S = 2
+
+
+class LatestSnapshot(Protocol):
+    """Where the latest board is found; ``clock`` is monotonic seconds."""
+
+    @property
+    def clock(self) -> Callable[[], float]: ...
+
+    def latest(self) -> HeldSnapshot | None: ...
 
 
 class LeaseService:
@@ -28,12 +40,26 @@ class LeaseService:
         epoch: names this process's series of versions; letters and digits.
     """
 
-    def __init__(self, holder: SnapshotHolder, settings: ApiSettings, epoch: str) -> None:
+    def __init__(self, holder: LatestSnapshot, settings: ApiSettings, epoch: str) -> None:
         self._holder, self._settings, self.epoch = holder, settings, epoch
         self._counters: dict[str, ShareLedger] = {}
         lease_s = settings.terms.shares.lease_s
         self._learning_s = lease_s if settings.learning_s is None else settings.learning_s
         self._learning_until = holder.clock() + self._learning_s
+
+    def memory(self) -> LeasesMemory:
+        """Return all that the next answers rest on."""
+        ledgers = {service: counter.memory() for service, counter in self._counters.items()}
+        return LeasesMemory(self.epoch, self._learning_until, ledgers)
+
+    def recall(self, memory: LeasesMemory) -> None:
+        """Go on from there."""
+        self.epoch, self._learning_until = memory.epoch, memory.learning_until
+        self._counters = {}
+        for service, one in memory.ledgers.items():
+            ledger = ShareLedger(service, self.epoch, self._settings.terms, -math.inf)
+            ledger.recall(one)
+            self._counters[service] = ledger
 
     def posted(self) -> HeldSnapshot:
         """Return the latest board.

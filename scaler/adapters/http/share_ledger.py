@@ -22,6 +22,7 @@ from scaler.adapters.http.lease_document import (
     rendered,
     why_part,
 )
+from scaler.adapters.http.lease_memory import LeaseFrame, LedgerMemory
 from scaler.adapters.http.report import NO_REPORT, GatewayReport, LeaseTag, held_by
 from scaler.adapters.http.settings import LeaseTerms
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
@@ -52,7 +53,7 @@ class ShareLedger:
         self._view: ServiceView | None = None
         self._cell = -1
         self._now: AgedLimit | None = None
-        self._frame: tuple[object, ...] = ()
+        self._frame: LeaseFrame | None = None
         self._looked_at = -math.inf
         self._learning = learning_until > -math.inf
         self.state = 0
@@ -67,6 +68,29 @@ class ShareLedger:
 
     def learning(self, now: float) -> bool:
         return now < self._shares.learning_until
+
+    def memory(self) -> LedgerMemory:
+        """Return all that the next answers rest on, but the view: the next tick brings another."""
+        return LedgerMemory(
+            self._shares,
+            dict(self._told),
+            dict(self._said),
+            dict(self._until),
+            frozenset(self._prolonged),
+            self._cell,
+            self._frame,
+            self._looked_at,
+            self._learning,
+            self.state,
+            self.freed,
+        )
+
+    def recall(self, memory: LedgerMemory) -> None:
+        """Go on from there; `look` comes first."""
+        self._shares, self._told, self._said = memory.shares, dict(memory.told), dict(memory.said)
+        self._until, self._prolonged = dict(memory.until), set(memory.prolonged)
+        self._cell, self._frame, self._looked_at = memory.cell, memory.frame, memory.looked_at
+        self._learning, self.state, self.freed = memory.learning, memory.state, memory.freed
 
     def look(self, posted: HeldSnapshot, view: ServiceView, now: float) -> None:
         """Take in the latest board and the time; ``state`` counts up if that changes anything."""
@@ -206,14 +230,7 @@ class ShareLedger:
         """Take in what the limit is now; it is a new state if gateways would act differently."""
         assert view.published_limit is not None
         now = aged(view.published_limit, cell)
-        frame = (
-            now.qps,
-            now.steps,
-            view.published_limit.limit,
-            view.published_limit.safe,
-            view.published_limit.classes,
-            _asked_of(view),
-        )
+        frame = LeaseFrame.of(view, now)
         self._view, self._cell, self._now = view, cell, now
         if frame != self._frame:
             self._frame = frame
@@ -254,8 +271,3 @@ class ShareLedger:
             self._until.pop(instance, None)
         if gone:
             self.state += 1
-
-
-def _asked_of(view: ServiceView) -> tuple[object, ...]:
-    """Return what the policy itself has to do with a lease."""
-    return view.policy.mode, view.policy.safe_qps, view.policy.clients

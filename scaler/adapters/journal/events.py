@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forecaster.data.series import Forecast, Series
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.lease_memory import LeasesMemory
+from scaler.adapters.http.settings import LeaseTerms
+from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition
@@ -82,6 +86,87 @@ class TickEnded:
     seconds: float
 
 
-TickEvent = (
-    TickBegan | HistoriesRead | Measured | Forecasted | Observed | Decided | Applied | TickEnded
-)
+@dataclass(frozen=True, slots=True)
+class JournalHead:
+    """What a file begins with.
+
+    Attributes:
+        format: that its lines are in.
+        tidegate: version that wrote it.
+        run: names the process that wrote it; files of one run are to be read in order.
+        first_tick: that it holds; at: when that began, in seconds since the epoch.
+        step_s, tick_s: of the loop.
+        terms, stale_after_s, learning_s: of the lease service.
+    """
+
+    format: int
+    tidegate: str
+    run: str
+    first_tick: int
+    at: float
+    step_s: float
+    tick_s: float
+    terms: LeaseTerms
+    stale_after_s: float
+    learning_s: float | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LoopRemembers:
+    """What the loop remembers before the first tick of a file."""
+
+    memory: LoopMemory
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LeasesRemember:
+    """What the lease service remembers before its next call."""
+
+    memory: LeasesMemory
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTick:
+    """The tick that a call was answered by, and since when that was true in monotonic seconds."""
+
+    tick: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTold:
+    """What a gateway was answered; ``body`` is a digest of all that it was told."""
+
+    instance: str
+    etag: str
+    changed: bool
+    body: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LeasesCalled:
+    """A call of the lease service.
+
+    Attributes:
+        call: name of the method.
+        at: monotonic seconds.
+        asked: by whom; several where they have waited.
+        told: to each that was answered; waits: instead, whether the gateway may wait.
+        refused: the status and the words, where the call was refused.
+    """
+
+    call: str
+    service: str
+    at: float
+    seen: SeenTick | None = None
+    asked: tuple[LeaseRequest, ...] = ()
+    told: tuple[LeaseTold, ...] = ()
+    waits: bool | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The end of a file, where so many events after it could not be kept."""
+
+    events: int

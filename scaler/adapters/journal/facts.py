@@ -92,4 +92,6 @@ def _same(one: object, other: object) -> bool:
         return one == other or math.isclose(one, other, rel_tol=SAME)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return not any(differing(one, other))
     return one == other

@@ -3,53 +3,142 @@
 Rules of this file:
 
 * `put` never blocks and never raises. What comes faster than it can be written is dropped, and so
-  is all that follows until a new file begins: a replay of a part with holes would tell lies.
-* A disk that is full costs the journal, never a decision. It is tried again later.
+  is all that follows until the next file begins: a replay of a part with holes would tell lies.
+* A disk that is full costs the journal, never a decision; it is tried again later.
+* A file begins between two ticks, with what the loop remembers then.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from scaler.adapters.journal.events import Dropped, JournalHead, LoopRemembers
+from scaler.adapters.journal.files import JournalFiles
 from scaler.adapters.journal.lines import LineWriter
+from scaler.control.memory import LoopMemory
 
 LOGGER = logging.getLogger(__name__)
 
+# What may wait to be written, in `put`'s units of about a kilobyte: it is all in memory.
+MOST_WAITING = 64_000
+# A disk that was full is tried again after so long.
+RETRY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """The next file begins here; ``dropped`` events before it were not kept."""
+
+    head: JournalHead
+    dropped: int
+
 
 class Journal:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._queue: deque[object] = deque()
+    """Safe to use from any thread, but that `due` and `begin` are the loop's.
+
+    Args:
+        files: that are written.
+        clock: monotonic seconds.
+        most_waiting: what may wait to be written.
+    """
+
+    def __init__(
+        self,
+        files: JournalFiles,
+        clock: Callable[[], float] = time.monotonic,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._files, self._clock, self._most_waiting = files, clock, most_waiting
+        self._queue: deque[tuple[object, int]] = deque()
+        self._waiting = 0  # units in the queue, and in the batch that is being written
+        self._dropped = 0
+        self._open = False  # a file has been begun, and nothing is missing from it
+        self._tried_at = -float("inf")
+        self.first_tick: int | None = None  # of the file that is open
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def put(self, event: object) -> None:
+    def put(self, event: object, units: int = 1) -> None:
+        """Have an event written; nothing is waited for."""
         with self._changed:
-            self._queue.append(event)
+            if not self._open:
+                self._dropped += 1
+            elif self._waiting + units > self._most_waiting:
+                self._open, self.first_tick = False, None
+                self._dropped += 1
+                LOGGER.warning("the journal has a gap: the disk is slower than what is recorded")
+            else:
+                self._waiting += units
+                self._queue.append((event, units))
+                self._changed.notify()
+
+    def due(self) -> bool:
+        """Whether a file is to begin before the next tick."""
+        with self._changed:
+            if self._open:
+                return self._files.full
+            rested = self._clock() - self._tried_at >= RETRY_S
+            return rested and self._waiting <= self._most_waiting // 2
+
+    def begin(self, head: JournalHead, memory: LoopMemory) -> None:
+        """Begin a file between two ticks; `memory` is the loop's."""
+        with self._changed:
+            self._tried_at = self._clock()
+            self._queue.append((_Begin(head, self._dropped), 0))
+            self._queue.append((LoopRemembers(memory), 0))
+            self._open, self.first_tick, self._dropped = True, head.first_tick, 0
             self._changed.notify()
 
     def close(self) -> None:
+        """Write what is waiting, and stop."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join()
 
-    def _write(self) -> None:
-        writer = LineWriter()
-        with (self._folder / "journal-00000001.jsonl").open("ab") as file:
-            while True:
+    def _run(self) -> None:
+        writer: LineWriter | None = None
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                batch, done = list(self._queue), self._closing and not self._queue
+                self._queue.clear()
+            if done:
+                break
+            for event, units in batch:
+                writer = self._written(event, writer)
                 with self._changed:
-                    self._changed.wait_for(lambda: self._queue or self._closing)
-                    if not self._queue:
-                        return
-                    batch = list(self._queue)
-                    self._queue.clear()
-                for one in batch:
-                    file.write(writer.line(one))
-                file.flush()
+                    self._waiting -= units
+        self._files.end(self._gap(self._dropped))
+        self._files.close()
+
+    def _written(self, event: object, writer: LineWriter | None) -> LineWriter | None:
+        """Write an event; return what writes the next one, None where none can be written."""
+        try:
+            if isinstance(event, _Begin):
+                self._files.begin(self._gap(event.dropped))
+                writer = LineWriter()
+                event = event.head
+            if writer is not None:
+                self._files.write(writer.line(event))
+        except Exception as error:  # decisions go on whatever becomes of the journal
+            writer = None
+            with self._changed:
+                self._open, self.first_tick = False, None
+            trace = not isinstance(error, OSError)
+            LOGGER.warning(
+                "the journal has a gap, for it cannot be written: %s", error, exc_info=trace
+            )
+            self._files.give_up(error)
+        return writer
+
+    @staticmethod
+    def _gap(dropped: int) -> bytes:
+        return LineWriter().line(Dropped(dropped)) if dropped else b""

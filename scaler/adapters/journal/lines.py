@@ -1,4 +1,4 @@
-"""Events as lines of a journal, and back. Each file is told from nothing, so each can be read alone.
+"""Events as lines of a journal, and back. Each file can be read without those before it.
 
 A line is one JSON object; ``k`` says of what kind. Nothing that lets somebody in is written: see
 `without_secrets`.
@@ -18,7 +18,13 @@ from scaler.adapters.journal.deltas import DeltaReader, DeltaWriter
 from scaler.adapters.journal.plain_values import Plain, from_plain_value, to_plain_value
 from scaler.errors import JournalError
 
+FORMAT = 1
 KINDS: Mapping[str, type] = {
+    "head": events.JournalHead,
+    "loop": events.LoopRemembers,
+    "leases": events.LeasesRemember,
+    "lease": events.LeasesCalled,
+    "gap": events.Dropped,
     "tick": events.TickBegan,
     "histories": events.HistoriesRead,
     "measure": events.Measured,
@@ -28,6 +34,8 @@ KINDS: Mapping[str, type] = {
     "apply": events.Applied,
     "end": events.TickEnded,
 }
+# Lists by gateway, most of which say what they said before.
+_REPEATED = {"asked", "told"}
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 _SECRETS = (
@@ -63,6 +71,7 @@ class LineWriter:
 
     def __init__(self) -> None:
         self._deltas: dict[str, DeltaWriter] = {}
+        self._last: dict[tuple[str, str, str], Plain] = {}
 
     def line(self, event: object) -> bytes:
         """Return an event with the line's end."""
@@ -71,14 +80,25 @@ class LineWriter:
         if hasattr(event, "items"):
             deltas = self._deltas.setdefault(name, DeltaWriter())
             plain["items"] = deltas.change(plain.get("items", {}))
+        for key in _REPEATED & plain.keys():
+            plain[key] = [self._named(key, plain["service"], one) for one in plain[key]]
         text = json.dumps({"k": name, **plain}, separators=(",", ":"), allow_nan=False)
         return without_secrets(text).encode("ascii") + b"\n"
+
+    def _named(self, key: str, service: str, one: Plain) -> Plain:
+        """Return the name alone of a gateway that is told of as it was last."""
+        place = key, service, one["instance"]
+        if self._last.get(place) == one:
+            return one["instance"]
+        self._last[place] = one
+        return one
 
 
 class LineReader:
     """Reads the events of one file, in order."""
 
     def __init__(self) -> None:
+        self._last: dict[tuple[str, str, str], Plain] = {}
         self._deltas: dict[str, DeltaReader] = {}
         self._items: dict[str, dict[str, Any]] = {}  # what was read last, to be the same objects
 
@@ -94,6 +114,8 @@ class LineReader:
             kind = KINDS[name]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise JournalError(f"a line of the journal cannot be read: {error!r}") from error
+        for key in _REPEATED & plain.keys():
+            plain[key] = [self._spelled_out(key, plain["service"], one) for one in plain[key]]
         if "items" not in plain:
             return from_plain_value(kind, plain)
         items = self._whole(name, kind, plain.pop("items"))
@@ -103,6 +125,12 @@ class LineReader:
             if one.name in plain and (hint := typing.get_type_hints(kind)[one.name])
         }
         return kind(**values, items=items)
+
+    def _spelled_out(self, key: str, service: str, one: Plain) -> Plain:
+        if isinstance(one, str):
+            return self._last[key, service, one]
+        self._last[key, service, one["instance"]] = one
+        return one
 
     def _whole(self, name: str, kind: type, change: Plain) -> dict[str, Any]:
         of = typing.get_args(typing.get_type_hints(kind)["items"])[1]

@@ -91,7 +91,7 @@ def serving(
     holder = SnapshotHolder()
     holder.publish(published)
     settings = settings or ApiSettings(learning_s=0.0)
-    app = create_app(holder, settings, epoch="c0ff")
+    app = create_app(holder, settings, lease_service=LeaseService(holder, settings, "c0ff"))
     resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     gate = RateLimitDecider(resident, holder.clock)
     add_rate_limit(app, gate.decide)

@@ -16,6 +16,7 @@ import pytest
 from scaler.adapters.envoy.decider import RateLimitDecider
 from scaler.adapters.envoy.local_limiters import LocalLimiters
 from scaler.adapters.http.app import create_app
+from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
@@ -51,9 +52,9 @@ def served(
         holder.publish(snapshot())
     address = address or Address(port=0)
     trusted = address.tls is not None and address.tls.client_ca is not None
-    app = create_app(
-        holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
-    )
+    settings = settings or ApiSettings(learning_s=0.0)
+    lease_service = LeaseService(holder, settings, "c0ff")
+    app = create_app(holder, settings, lease_service=lease_service, trusted_peers=trusted)
     resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
     with ApiServer(app, address, [resident]) as server:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scaler.adapters.http.lease_service import LeaseService
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
+    from scaler.adapters.http.snapshot_holder import SnapshotHolder
     from scaler.adapters.tracing import Tracing
     from scaler.control.snapshot import Snapshot
 
@@ -31,6 +33,7 @@ def served(
     stack: contextlib.ExitStack,
     tracing: Tracing | None = None,
     rpc: Address | None = None,
+    leases: Callable[[SnapshotHolder, ApiSettings], LeaseService] | None = None,
 ) -> Callable[[Snapshot], None]:
     """Start an endpoint; return what publishes a board to it.
 
@@ -39,6 +42,7 @@ def served(
         address: of HTTP; rpc: of gRPC, None: nowhere.
         stack: that stops it.
         tracing: of requests.
+        leases: makes the lease service; None: one as it is by itself.
     """
     from scaler.adapters.dashboard import page
     from scaler.adapters.http.app import add_page, create_app
@@ -51,7 +55,10 @@ def served(
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
-    app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
+    lease_service = None if leases is None else leases(holder, settings)
+    app = create_app(
+        holder, settings, telemetry=telemetry, lease_service=lease_service, trusted_peers=trusted
+    )
     add_page(app, *page())
     if tracing is not None:
         tracing.instrument(app)

@@ -13,12 +13,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from scaler.commands.endpoint import served
+from scaler.commands.run_journal import started_journal
 from scaler.commands.run_options import add_arguments, address_of, api_settings
 from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
+    from scaler.commands.run_journal import RunJournal
     from scaler.control.cluster_port import Cluster, Leadership
     from scaler.control.ports import WatchedPolicy, Workloads
     from scaler.control.snapshot import Snapshot
@@ -46,9 +48,12 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     with contextlib.ExitStack() as stack:
         if not args.once:
             stack.enter_context(stopped_by_signals(stop))
+        journal = started_journal(args, STEP, tick_s, stack)
         tracing = _tracing(args, stack)
         policies, workloads, leadership = _world(args, stack, stop)
-        publish = [] if args.once else [_serve(args, stack, tracing), DecisionLog().write]
+        publish: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
+        if not args.once:
+            publish += [_serve(args, stack, tracing, journal), DecisionLog().write]
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
@@ -59,13 +64,13 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
                 except Exception:  # a log or a page that fails must not fail the next tick
                     LOGGER.exception("a snapshot could not be published everywhere")
 
-        world = World(prometheus, RegistryModels(args.models), workloads)
+        world = journal.world(World(prometheus, RegistryModels(args.models), workloads))
         if tracing is not None:
             world = tracing.world(world)
         loop = ControlLoop(world, STEP, published, leadership.leads, tick_s)
 
         def tick() -> Snapshot:
-            return loop.tick(policies.current(), clock())
+            return journal.tick(loop, policies.current(), clock())
 
         if args.once:
             from scaler.commands.run_output import print_board
@@ -155,9 +160,12 @@ def _cluster(
 
 
 def _serve(
-    args: argparse.Namespace, stack: contextlib.ExitStack, tracing: Tracing | None
+    args: argparse.Namespace,
+    stack: contextlib.ExitStack,
+    tracing: Tracing | None,
+    journal: RunJournal,
 ) -> Callable[[Snapshot], None]:
     """Start the endpoint that the options ask for; return what publishes a board to it."""
     address = address_of(args, args.listen, "--listen")
     rpc = args.grpc_listen and address_of(args, args.grpc_listen, "--grpc-listen")
-    return served(api_settings(args), address, stack, tracing, rpc or None)
+    return served(api_settings(args), address, stack, tracing, rpc or None, journal.leases)

@@ -47,8 +47,8 @@ class LeasesReplay:
     def latest(self) -> HeldSnapshot | None:
         return self._seen
 
-    def call(self, event: LeasesCalled) -> tuple[LeaseTold, ...] | None:
-        """Return what gateways are answered now; None: the tick that was seen is not known."""
+    def call(self, event: LeasesCalled) -> list[Exchange | None] | None:
+        """Return what each gateway is answered now; None: the tick that was seen is not known."""
         seen = event.seen
         if seen is not None and seen.tick not in self._snapshots:
             return None
@@ -71,7 +71,7 @@ class LeasesReplay:
                 whom = f"{event.service}, gateway {name}"
                 pair = _lease(before.get(name)), _lease(after.get(name))
                 self.differences.append(Difference(tick, whom, "lease", *pair))
-        return told
+        return answers
 
     def _answered(self, event: LeasesCalled) -> tuple[list[Exchange | None] | bool, str | None]:
         service, asked, now = event.service, event.asked, event.at

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from scaler.adapters.http.exchange import Exchange
 from scaler.adapters.journal.events import (
     Dropped,
     JournalHead,
     LeasesCalled,
     LeasesRemember,
-    LeaseTold,
     LoopRemembers,
     TickBegan,
     TickEnded,
@@ -55,11 +55,11 @@ class ReplayedTick:
 
 @dataclass(frozen=True, slots=True)
 class ReplayedCall:
-    """A call of gateways; ``at`` is seconds since the epoch."""
+    """A call of gateways, and what each is answered; ``at`` is seconds since the epoch."""
 
     at: float
     call: LeasesCalled
-    told: tuple[LeaseTold, ...]
+    answers: tuple[Exchange | None, ...]
 
 
 @dataclass(slots=True)
@@ -83,6 +83,13 @@ class JournalFindings:
     runs: set[str] = field(default_factory=set)
     services: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
+
+    def count(self, tick: ReplayedTick) -> None:
+        self.ticks += 1
+        self.decisions += len(tick.snapshot.services)
+        self.services.update(list(tick.snapshot.services))
+        self.first = tick.began.now if self.first is None else self.first
+        self.last = tick.began.now
 
 
 class _Session:
@@ -133,15 +140,15 @@ class _Session:
 
     def call(self, event: LeasesCalled) -> ReplayedCall | None:
         """Return what gateways are told now; None: that rests on what was not recorded."""
-        told = None if self._leases is None else self._leases.call(event)
-        if told is None or self._leases is None:
+        answers = None if self._leases is None else self._leases.call(event)
+        if answers is None or self._leases is None:
             self._leases = None  # what it remembers is told again at the next file
             return None
         self._findings.differences += self._leases.differences
         self._leases.differences.clear()
         began = self._began
         at = event.at if began is None else began.now + event.at - began.mono
-        return ReplayedCall(at, event, told)
+        return ReplayedCall(at, event, tuple(answers))
 
     def _same_memory(self, whom: str, recorded: object, replayed: object) -> bool:
         before, after = to_plain_value(recorded), to_plain_value(replayed)
@@ -151,6 +158,9 @@ class _Session:
         ]
         self._findings.differences += found
         return not found
+
+
+_Told = tuple[Callable[[ReplayedTick], object], Callable[[ReplayedCall], object]]
 
 
 def replayed(
@@ -167,55 +177,67 @@ def replayed(
     findings = JournalFindings()
     session: _Session | None = None
     for file in files:
-        session = _replayed_file(file, session, findings, (on_tick, on_call))
+        replay = _FileReplay(file, session, findings, (on_tick, on_call))
+        replay.run()
+        session = replay.session
     return findings
 
 
-_Told = tuple[Callable[[ReplayedTick], object], Callable[[ReplayedCall], object]]
+class _FileReplay:
+    """Replays one file."""
 
+    def __init__(
+        self, file: JournalFile, session: _Session | None, findings: JournalFindings, told: _Told
+    ) -> None:
+        self._file, self.session, self._findings = file, session, findings
+        self._on_tick, self._on_call = told
+        self._began: TickBegan | None = None
+        self._answers: list[Any] = []
 
-def _replayed_file(
-    file: JournalFile, session: _Session | None, findings: JournalFindings, told: _Told
-) -> _Session | None:
-    """Replay one file; return what the next one may go on with."""
-    on_tick, on_call = told
-    findings.runs.add(file.head.run)
-    began: TickBegan | None = None
-    answers: list[Any] = []
-    for event in file.events():
-        if isinstance(event, LoopRemembers):
-            goes_on = session is not None and session.goes_on(file.head)
-            if session is None or not goes_on or not session.check(event.memory):
-                session = _Session(file.head, event.memory, findings)
-        elif session is None:
-            continue  # its first line was cut
-        elif isinstance(event, TickBegan):
-            began, answers = event, []
-        elif isinstance(event, TickEnded) and began is not None:
-            tick = session.tick(began, answers, event)
-            _count(findings, tick)
-            on_tick(tick)
-            began = None
+    def run(self) -> None:
+        self._findings.runs.add(self._file.head.run)
+        for event in self._file.events():
+            if isinstance(event, LoopRemembers):
+                self._begin(event.memory)
+            elif self.session is not None:
+                self._take(event, self.session)
+        self._findings.cut += self._began is not None
+
+    def _begin(self, memory: LoopMemory) -> None:
+        goes_on = self.session is not None and self.session.goes_on(self._file.head)
+        if self.session is None or not goes_on or not self.session.check(memory):
+            self.session = _Session(self._file.head, memory, self._findings)
+
+    def _take(self, event: Any, session: _Session) -> None:  # noqa: ANN401 - of any kind
+        if isinstance(event, TickBegan):
+            self._began, self._answers = event, []
+        elif isinstance(event, TickEnded) and self._began is not None:
+            tick = session.tick(self._began, self._answers, event)
+            self._findings.count(tick)
+            self._on_tick(tick)
+            self._began = None
         elif isinstance(event, LeasesRemember):
             session.remember(event)
         elif isinstance(event, LeasesCalled):
-            call = session.call(event)
-            if call is None:
-                findings.skipped += 1
-            else:
-                findings.leases += len(call.told)
-                on_call(call)
+            self._call(event, session)
         elif isinstance(event, Dropped):
-            findings.dropped += event.events
+            self._findings.dropped += event.events
         else:
-            answers.append(event)
-    findings.cut += began is not None
-    return session
+            self._answers.append(event)
+
+    def _call(self, event: LeasesCalled, session: _Session) -> None:
+        call = session.call(event)
+        if call is None:
+            self._findings.skipped += event.seen is not None  # before the first tick it is refused
+            return
+        self._findings.leases += sum(one is not None for one in call.answers)
+        self._on_call(call)
 
 
-def _count(findings: JournalFindings, tick: ReplayedTick) -> None:
-    findings.ticks += 1
-    findings.decisions += len(tick.snapshot.services)
-    findings.services.update(list(tick.snapshot.services))
-    findings.first = tick.began.now if findings.first is None else findings.first
-    findings.last = tick.began.now
+def last_tick(files: Sequence[JournalFile]) -> float:
+    """Return when the last tick of a journal began, in seconds since the epoch."""
+    last = files[-1].head.at
+    for event in files[-1].events():
+        if isinstance(event, TickBegan):
+            last = event.now
+    return last

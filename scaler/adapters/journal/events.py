@@ -20,7 +20,7 @@ from scaler.adapters.http.settings import LeaseTerms
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy
-from scaler.control.snapshot import Condition
+from scaler.control.snapshot import Condition, ServiceView
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,6 +69,13 @@ class Decided:
     """What was decided on each service; see `facts.facts_of`."""
 
     items: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PlansHanded:
+    """The same as `Decided`, before facts are made of it: that is left to who writes."""
+
+    views: tuple[ServiceView, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 from scaler.adapters.journal import events
 from scaler.adapters.journal.deltas import DeltaReader, DeltaWriter
+from scaler.adapters.journal.facts import facts_of
 from scaler.adapters.journal.plain_values import Plain, from_plain_value, to_plain_value
 from scaler.errors import JournalError
 
@@ -75,6 +76,8 @@ class LineWriter:
 
     def line(self, event: object) -> bytes:
         """Return an event with the line's end."""
+        if isinstance(event, events.PlansHanded):
+            event = events.Decided({view.item_id: facts_of(view) for view in event.views})
         name = _NAMES[type(event)]
         plain = to_plain_value(event)
         if hasattr(event, "items"):

@@ -17,16 +17,15 @@ from forecaster.data.series import Series
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.journal.events import (
     Applied,
-    Decided,
     Forecasted,
     HistoriesRead,
     JournalHead,
     Measured,
     Observed,
+    PlansHanded,
     TickBegan,
     TickEnded,
 )
-from scaler.adapters.journal.facts import facts_of
 from scaler.adapters.journal.journal import Journal
 from scaler.adapters.journal.lines import FORMAT
 from scaler.control.loop import ControlLoop
@@ -167,8 +166,7 @@ class _RecordedWorkloads:
         return found
 
     def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
-        decided = Decided({view.item_id: facts_of(view) for view in views})
-        self._journal.put(decided, len(views) + 1)
+        self._journal.put(PlansHanded(tuple(views)), len(views) + 1)
         with _raised(self._journal, lambda error: Applied(raised=error)):
             found = self._inner.apply(views, now)
         self._journal.put(Applied(found), len(found) + 1)

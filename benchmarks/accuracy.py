@@ -21,11 +21,11 @@ from forecaster.data.series import Block, History
 from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss
 from forecaster.evaluation.selection import Fitted, train
 from forecaster.evaluation.splits import Cases, backtest_origins, boundaries, cut_cases, track_of
+from forecaster.models.candidate import EpochReport
+from forecaster.models.candidates import CANDIDATES
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
-from forecaster.models.forecaster import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM, Ensemble
-from forecaster.models.lstm_training import EpochReport
 from forecaster.models.naive import HOLT_WINTERS, LAST_VALUE, Spread
 
 CONFIG = TrainConfig(calibration_share=0.1, test_share=0.25, device="cpu")
@@ -148,7 +148,9 @@ def _measure(
 def _forecasters(fitted: Fitted) -> dict[str, Callable[[Cases], Spread]]:
     """Return what each says, by name: the candidates and the steps that lead to ours."""
     candidates = fitted.forecaster.candidates
-    single = Ensemble(candidates.model, candidates.ensemble.networks[:1])
+    ensemble = candidates.learned[LSTM]
+    assert isinstance(ensemble, Ensemble)
+    single = Ensemble(candidates.model, ensemble.networks[:1])
     levels = len(candidates.model.quantile_levels)
 
     def blend(cases: Cases) -> Spread:

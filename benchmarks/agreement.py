@@ -3,8 +3,8 @@
     python -m benchmarks agreement
 
 The loop is that of `scaler run`: it takes up the policy with its history, measures, forecasts,
-observes, decides and applies through its ports, tick by tick. The replay drives the same state alone.
-Floors, limits, reasons, trust and lead times must be the same at every tick.
+observes, decides and applies through its ports, tick by tick. The replay drives the same state
+alone. Floors, limits, reasons, trust and lead times must be the same at every tick.
 """
 
 from __future__ import annotations
@@ -154,10 +154,10 @@ def agreement(traces: Path) -> None:
     """Print how many ticks of the recorded traces differ."""
     print("\n## Agreement of the control loop and the replay\n")
     left = TICKS
-    for series in load(traces, ONE_MINUTE):
+    for trace in load(traces, ONE_MINUTE):
         if not left:
             break
-        series = replace(series, item_id=f"bench/{series.item_id}")
+        series = replace(trace, item_id=f"bench/{trace.item_id}")
         capacity = float(series.values[series.values >= 0].max()) / PEAK_REPLICAS
         policy = Policy(
             item_id=series.item_id, target="web", scale=ScalePolicy(2, 200), capacity_qps=capacity

@@ -112,8 +112,11 @@ def predict_tidegate(days: int = ITEM_DAYS) -> Measured:
     from forecaster.models.lstm_ensemble import LSTM, Ensemble
 
     stored = load_forecaster(MODELS, "tiny")
-    network = stored.candidates.ensemble.networks[0]
-    candidates = replace(stored.candidates, ensemble=Ensemble(stored.model, (network,) * 3))
+    ensemble = stored.candidates.learned[LSTM]
+    assert isinstance(ensemble, Ensemble)
+    three = Ensemble(stored.model, ensemble.networks[:1] * 3)
+    learned = {**stored.candidates.learned, LSTM: three}
+    candidates = replace(stored.candidates, learned=learned)
     forecaster = replace(stored, candidates=candidates, others=replace(stored.others, source=LSTM))
     history = _many(samples=days * 1440)
     begin = time.perf_counter()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
+from forecaster import moved
+
 if TYPE_CHECKING:
     from forecaster.adapters.registry.loading import load_forecaster
     from forecaster.adapters.tables.history_files import (
@@ -80,3 +82,5 @@ _HOMES = {
 
 if not TYPE_CHECKING:  # for a type checker, a name that is not listed above is an error
     __getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs=_HOMES)
+    __getattr__ = moved.old_names(__name__, __getattr__)
+    moved.install()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
+from forecaster import moved
+
 if TYPE_CHECKING:
     from scaler.decision.replicas import ScalePolicy
     from scaler.decision.trust import TrustRules
@@ -56,3 +58,4 @@ _HOMES = {
 
 if not TYPE_CHECKING:  # for a type checker, a name that is not listed above is an error
     __getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs=_HOMES)
+    moved.install()

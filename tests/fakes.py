@@ -10,11 +10,11 @@ from scaler.control.cluster_port import (
     ClusterContact,
     FloorOutcome,
     Notice,
-    Pod,
     PolicyObject,
     PolicyStatus,
     ScaledWorkload,
 )
+from scaler.control.observations import Pod
 from scaler.errors import ClusterAbsentError, ClusterError
 from scaler.hpa.floor_ownership import (
     MANAGER,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from forecaster.data.series import History
     from forecaster.evaluation.backtest import Backtest
     from forecaster.evaluation.selection import Fitted
+    from forecaster.models.candidate import EpochReport
     from forecaster.models.config import TrainConfig
-    from forecaster.models.lstm_training import EpochReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

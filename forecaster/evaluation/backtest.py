@@ -23,7 +23,7 @@ from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, backtest_origins,
 from forecaster.features.anchors import Timing
 from forecaster.models.config import MEDIAN
 from forecaster.models.conformal import calibrated
-from forecaster.models.forecaster import CANDIDATES, Forecaster
+from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
 
@@ -88,7 +88,7 @@ class Backtest:
         """One score per candidate, and `SERVED`: geometric means of ratios, means of the rest."""
         return {
             name: _mean_score([item.scores[name] for item in self.items])
-            for name in (*CANDIDATES, SERVED)
+            for name in self.items[0].scores
         }
 
     def record(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def backtest(
     model = forecaster.model
     if history.step != model.step:
         raise HistoryError(f"the history has a step of {history.step}, the model of {model.step}")
-    results, seconds = [], dict.fromkeys(CANDIDATES, 0.0)
+    results, seconds = [], dict.fromkeys(forecaster.candidates.names, 0.0)
     for series in history:
         origins = _origins(forecaster, series, model.timing, start)
         cases = cut_cases(track_of(series, model.timing), origins, model)
@@ -167,7 +167,7 @@ def score_item(
     service, levels = forecaster.service(series.item_id), forecaster.model.quantile_levels
     target = cases.windows.target
     predicted: dict[str, Block] = {}
-    for name in CANDIDATES:
+    for name in forecaster.candidates.names:
         begin = time.perf_counter()
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
         predicted[name] = calibrated(spread, service.shifts[name])

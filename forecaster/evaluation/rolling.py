@@ -16,7 +16,7 @@ from forecaster.features.windows import cut
 from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster
-from forecaster.models.naive import NAIVE, Naive, Spread, naive_forecasts
+from forecaster.models.naive import Naive, Spread, naive_forecasts
 
 ORIGINS_AT_ONCE = 4096  # few enough that their windows fit into memory beside a year of history
 
@@ -45,7 +45,8 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
     def say(at: Indices) -> Block:
         rows = np.zeros_like(at)
         windows = cut(track, rows, at, model.context_length)
-        naive = naive_forecasts(track, rows, at, {service.source} & set(NAIVE))
+        needed = {service.source} & set(forecaster.candidates.naive)
+        naive = naive_forecasts(track, rows, at, needed)
         return calibrated(forecaster.candidates.spread(service.source, windows, naive), shifts)
 
     return _forecast(series, origins, model.quantile_levels, say, service.source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,13 +18,20 @@ from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, ItemCases, boundaries, prepare
 from forecaster.features.windows import Windows
+from forecaster.models.candidate import (
+    Candidate,
+    CandidateKind,
+    Checkpoints,
+    EpochReport,
+    FitTask,
+    FittingData,
+)
+from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
-from forecaster.models.forecaster import CANDIDATES, Candidates, Forecaster, ItemModel
+from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
-from forecaster.models.lstm_training import Checkpoints, EpochReport, FittingData, fit_ensemble
 from forecaster.models.naive import LAST_VALUE, Spread
-from forecaster.models.tabular import BOOSTING, RIDGE, BoostingBaseline, RidgeBaseline
 
 # Rows that the learned baselines are fitted on: more cost time and bought nothing.
 TABLE_ROWS = 150_000
@@ -54,8 +61,9 @@ def train(
     *,
     report: Callable[[EpochReport], None] = lambda _: None,
     checkpoints: Checkpoints | None = None,
+    kinds: Sequence[CandidateKind] = KINDS,
 ) -> Fitted:
-    """Return the forecaster that ``history`` and ``config`` make.
+    """Return the forecaster that ``history`` and ``config`` make, with candidates of all kinds.
 
     Raises:
         HistoryError: the step differs from the model's, an item is too short, or none varies.
@@ -66,15 +74,15 @@ def train(
     rng = np.random.default_rng(config.seed)
     joined = Windows.join(balanced(data.train, TABLE_ROWS // config.model.prediction_length, rng))
     _require_known(joined)
-    clock = [time.perf_counter()]
-    ensemble, carried_out = fit_ensemble(data, config, report=report, checkpoints=checkpoints)
-    clock.append(time.perf_counter())
-    ridge = RidgeBaseline.fit(joined)
-    clock.append(time.perf_counter())
-    boosting = BoostingBaseline.fit(joined, config.model.quantile_levels)
-    clock.append(time.perf_counter())
-    seconds = dict(zip((LSTM, RIDGE, BOOSTING), np.diff(clock).tolist(), strict=True))
-    candidates = Candidates(config.model, ensemble, ridge, boosting)
+    task = FitTask(config, data, joined, report, checkpoints)
+    learned: dict[str, Candidate] = {}
+    seconds: dict[str, float] = {}
+    carried_out = config
+    for kind in reversed(kinds):  # the networks first: what they refuse is known at once
+        begin = time.perf_counter()
+        learned[kind.name], carried_out = kind.fit(replace(task, config=carried_out))
+        seconds[kind.name] = time.perf_counter() - begin
+    candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
     forecaster = calibrate(candidates, parts, history, config)
     return Fitted(forecaster, carried_out, parts, seconds)
 
@@ -115,30 +123,28 @@ def calibrate(
     levels = config.model.quantile_levels
     services: dict[str, ItemModel] = {}
     losses: dict[str, dict[str, FloatArray]] = {}
-    spreads: dict[str, list[Spread]] = {name: [] for name in CANDIDATES}
+    names = candidates.names
+    spreads: dict[str, list[Spread]] = {name: [] for name in names}
     for part in parts:
         windows, naive = part.calibration.windows, part.calibration.naive
-        own = {name: candidates.spread(name, windows, naive) for name in CANDIDATES}
+        own = {name: candidates.spread(name, windows, naive) for name in names}
         shifts = {name: conformal_shifts(s, windows.target, levels) for name, s in own.items()}
         losses[part.item_id] = {
             name: hourly_losses(part.calibration, calibrated(own[name], shifts[name]), config.model)
-            for name in CANDIDATES
+            for name in names
         }
         source, reason = choose(losses[part.item_id])
         series = history[part.item_id]
         until = series.start + boundaries(len(series), config)[1] * series.step
         services[part.item_id] = ItemModel(source, reason, shifts, until)
-        for name in CANDIDATES:
+        for name in names:
             spreads[name].append(own[name])
     target = np.concatenate([part.calibration.windows.target for part in parts])
     pooled = {
         name: conformal_shifts(_joined(found), target, levels) for name, found in spreads.items()
     }
     source, reason = choose(
-        {
-            name: np.concatenate([relative(loss)[name] for loss in losses.values()])
-            for name in CANDIDATES
-        }
+        {name: np.concatenate([relative(loss)[name] for loss in losses.values()]) for name in names}
     )
     return Forecaster(candidates, services, ItemModel(source, reason, pooled))
 

@@ -16,12 +16,18 @@ import numpy.typing as npt
 
 from forecaster import __version__
 from forecaster.errors import ForecasterError, RegistryError
+from forecaster.models.candidate import Candidate, CandidateKind, require_shape
+from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
-from forecaster.models.forecaster import CANDIDATES, Candidates, Forecaster, ItemModel
-from forecaster.models.lstm_ensemble import Ensemble
-from forecaster.models.tabular import BoostingBaseline, RidgeBaseline, column_count
+from forecaster.models.forecaster import Forecaster, ItemModel
+from forecaster.models.naive import NAIVE
 
 Tensors = dict[str, npt.NDArray[Any]]
+# Of a model that does not say: version 0.1.0 always stored these.
+_FIRST_CANDIDATES = (
+    *("last_value", "seasonal_day", "seasonal_week", "day_shape", "holt_winters"),
+    *("ridge", "boosting", "lstm"),
+)
 
 
 def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], Tensors]:
@@ -30,10 +36,8 @@ def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], T
     items = sorted(forecaster.services)
     services = [*(forecaster.services[item] for item in items), forecaster.others]
     parts = {
-        "lstm": candidates.ensemble.tensors(),
-        "ridge": candidates.ridge.tensors(),
-        "boosting": candidates.boosting.tensors(),
-        "shifts": {name: np.stack([s.shifts[name] for s in services]) for name in CANDIDATES},
+        **{name: candidate.tensors() for name, candidate in candidates.learned.items()},
+        "shifts": {name: np.stack([s.shifts[name] for s in services]) for name in candidates.names},
     }
     tensors = {
         f"{part}/{name}": np.ascontiguousarray(array)
@@ -44,29 +48,41 @@ def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], T
         "tidegate": __version__,
         "model": _plain(config.model),
         "train": {k: v for k, v in _plain(config).items() if k != "model"},
+        "candidates": list(candidates.names),
         "items": items,
         "services": [_service_record(service) for service in services],
     }, tensors
 
 
-def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> Forecaster:
-    """Return the forecaster.
+def unpack(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, npt.NDArray[Any]],
+    kinds: Sequence[CandidateKind] = KINDS,
+) -> Forecaster:
+    """Return the forecaster, with the candidates that it was stored with.
+
+    Args:
+        config: the stored config; tensors: the stored arrays.
+        kinds: of learned candidates that there are; those that are not stored do not matter.
 
     Raises:
-        RegistryError: a key or an array is missing, or does not fit the rest.
+        RegistryError: a key or an array is missing, or does not fit the rest, or a candidate is of
+            no kind that there is.
     """
     try:
+        names = _candidate_names(config, kinds)
         model = model_config(config["model"])
-        services = _services(config["services"], _TensorGroup(tensors, "shifts/"), model)
-        candidates = Candidates(
-            model,
-            Ensemble.from_tensors(model, _TensorGroup(tensors, "lstm/")),
-            RidgeBaseline.from_tensors(_TensorGroup(tensors, "ridge/")),
-            BoostingBaseline.from_tensors(_TensorGroup(tensors, "boosting/")),
-        )
-        _check_fit(candidates)
+        services = _services(config["services"], _TensorGroup(tensors, "shifts/"), model, names)
+        learned = {
+            kind.name: _loaded(kind, model, _TensorGroup(tensors, f"{kind.name}/"))
+            for kind in kinds
+            if kind.name in names
+        }
+        candidates = Candidates(model, learned, tuple(name for name in names if name in NAIVE))
         named = dict(zip(config["items"], services[:-1], strict=True))
         return Forecaster(candidates, named, services[-1])
+    except RegistryError:
+        raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ForecasterError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())
         raise RegistryError(
@@ -76,53 +92,51 @@ def unpack(config: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -
         ) from error
 
 
+def _candidate_names(config: Mapping[str, Any], kinds: Sequence[CandidateKind]) -> tuple[str, ...]:
+    """Return which candidates are stored."""
+    names = config.get("candidates", _FIRST_CANDIDATES)
+    known = (*NAIVE, *(kind.name for kind in kinds))
+    if not isinstance(names, list | tuple):
+        raise TypeError(f"candidates are {names!r}, not a list")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise RegistryError(
+            f"the stored model has the candidate {unknown[0]!r}, which this tidegate, "
+            f"{__version__}, does not know; it was written by tidegate "
+            f"{config.get('tidegate', 'unknown')}: upgrade this one, or promote a version whose "
+            f"candidates are among {', '.join(known)}"
+        )
+    return tuple(names)
+
+
+def _loaded(kind: CandidateKind, model: ModelConfig, tensors: Tensors) -> Candidate:
+    try:
+        return kind.load(model, tensors)
+    except ValueError as error:
+        raise ValueError(f"{kind.name}/{error}") from error
+
+
 def _services(
-    records: Sequence[Mapping[str, Any]], shifts: Tensors, model: ModelConfig
+    records: Sequence[Mapping[str, Any]],
+    shifts: Tensors,
+    model: ModelConfig,
+    names: Sequence[str],
 ) -> list[ItemModel]:
     shape = (len(records), model.prediction_length, len(model.quantile_levels))
-    for name in CANDIDATES:
-        _require(shifts[name].shape == shape, f"shifts/{name}", shifts[name], shape)
+    for name in names:
+        require_shape(shifts[name], shape, f"shifts/{name}")
     for record in records:
-        if record["source"] not in CANDIDATES:
-            raise ValueError(f"{record['source']!r} is none of {', '.join(CANDIDATES)}")
+        if record["source"] not in names:
+            raise ValueError(f"{record['source']!r} is none of {', '.join(names)}")
     return [
         ItemModel(
             record["source"],
             record["reason"],
-            {name: shifts[name][row] for name in CANDIDATES},
+            {name: shifts[name][row] for name in names},
             _moment(record["trained_until"]),
         )
         for row, record in enumerate(records)
     ]
-
-
-def _check_fit(candidates: Candidates) -> None:
-    """Raise ValueError where an array's shape is not the one that the config asks for."""
-    model, ridge, boosting = candidates.model, candidates.ridge, candidates.boosting
-    horizon, levels, columns = (
-        model.prediction_length, len(model.quantile_levels), column_count(model.context_length),
-    )  # fmt: skip
-    trees, leaves = boosting.leaf.shape[1:]
-    expected: dict[str, tuple[npt.NDArray[Any], tuple[int, ...]]] = {
-        "ridge/weights": (ridge.weights, (horizon, columns)),
-        "ridge/offset": (ridge.offset, (horizon,)),
-        "boosting/start": (boosting.start, (levels,)),
-        "boosting/leaf": (boosting.leaf, (levels, trees, leaves)),
-        "boosting/feature": (boosting.feature, (levels, trees, leaves - 1)),
-        "boosting/threshold": (boosting.threshold, (levels, trees, leaves - 1)),
-    }
-    for name, (array, shape) in expected.items():
-        _require(array.shape == shape, name, array, shape)
-    _require(leaves.bit_count() == 1, "boosting/leaf", boosting.leaf, "a power of two of leaves")
-    if boosting.feature.min() < 0 or boosting.feature.max() >= columns:
-        raise ValueError(f"boosting/feature names columns outside 0 to {columns - 1}")
-    if not candidates.ensemble.networks:
-        raise ValueError("lstm/ holds no network")
-
-
-def _require(holds: bool, name: str, array: npt.NDArray[Any], rule: object) -> None:
-    if not holds:
-        raise ValueError(f"{name} has shape {array.shape}, not {rule}")
 
 
 def model_config(record: Mapping[str, Any]) -> ModelConfig:

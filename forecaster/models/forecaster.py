@@ -1,4 +1,4 @@
-"""The fitted forecaster: all candidates, their calibration, and the one that serves each item."""
+"""The fitted forecaster: its candidates, their calibration, and the one that serves each item."""
 
 from __future__ import annotations
 
@@ -13,37 +13,14 @@ from forecaster.data.series import Block, Forecast, History, Series
 from forecaster.errors import HistoryError
 from forecaster.features.anchors import follow
 from forecaster.features.windows import Windows, cut
+from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
 from forecaster.models.conformal import calibrated
-from forecaster.models.lstm_ensemble import LSTM, Ensemble
-from forecaster.models.naive import NAIVE, Naive, Spread, naive_forecasts
-from forecaster.models.tabular import BOOSTING, RIDGE, BoostingBaseline, RidgeBaseline
+from forecaster.models.naive import Naive, naive_forecasts
 
-CANDIDATES = (*NAIVE, RIDGE, BOOSTING, LSTM)
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
 ITEMS_AT_ONCE = 128
 THREADS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """Everything that can forecast: three that were fitted, and the naive ones."""
-
-    model: ModelConfig
-    ensemble: Ensemble
-    ridge: RidgeBaseline
-    boosting: BoostingBaseline
-
-    def spread(self, name: str, windows: Windows, naive: Mapping[str, Naive]) -> Spread:
-        """Return what candidate ``name`` says, before calibration."""
-        if name == LSTM:
-            return self.ensemble.predict(windows)
-        if name == RIDGE:
-            return self.ridge.predict(windows, self.model.quantile_levels)
-        if name == BOOSTING:
-            return self.boosting.predict(windows)
-        path = naive[name].path[:, :, None]
-        return Spread(np.repeat(path, len(self.model.quantile_levels), axis=2), naive[name].scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +85,7 @@ class Forecaster:
     def _quantiles(self, series: Sequence[Series], services: Sequence[ItemModel]) -> Block:
         """Return the calibrated quantiles, ``(items, horizon, levels)`` QPS."""
         sources = np.array([service.source for service in services])
-        needed = set(NAIVE) & set(sources.tolist())
+        needed = set(self.candidates.naive) & set(sources.tolist())
         blocks = list(_blocks(series))
         with ThreadPoolExecutor(THREADS) as pool:
             cut = pool.map(lambda block: self._newest([series[i] for i in block], needed), blocks)

@@ -45,7 +45,7 @@ class Ensemble:
 
     @classmethod
     def from_tensors(cls, config: ModelConfig, tensors: Mapping[str, npt.NDArray[Any]]) -> Ensemble:
-        """Raises KeyError or RuntimeError where the weights are not those of ``config``."""
+        """Raises KeyError, ValueError or RuntimeError where they are not those of ``config``."""
         members = sorted({int(name.partition(".")[0]) for name in tensors})
         networks = []
         for member in members:
@@ -59,6 +59,8 @@ class Ensemble:
                 }
             )
             networks.append(network.eval())
+        if not networks:
+            raise ValueError("weights hold no network")
         return cls(config, tuple(networks))
 
 

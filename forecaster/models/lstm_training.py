@@ -10,8 +10,8 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from forecaster.errors import ConfigError
 from forecaster.features.windows import Windows
+from forecaster.models.candidate import Checkpoints, EpochReport, FitTask, FittingData
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.lstm import DeviationLSTM, pinball
 from forecaster.models.lstm_budget import planned
@@ -34,35 +35,6 @@ BALANCE = 0.5
 TIMED_STEPS = 8
 
 Tensors = dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch did; losses are mean pinball losses in noise scales."""
-
-    member: int
-    members: int
-    epoch: int
-    epochs: int
-    loss: float
-    calibration_loss: float
-    seconds: float
-
-
-class Checkpoints(Protocol):
-    """Where the state of a run is kept between epochs."""
-
-    def load(self) -> Tensors | None: ...
-
-    def save(self, tensors: Tensors) -> None: ...
-
-
-@dataclass(frozen=True, eq=False)
-class FittingData:
-    """Windows per item: one `Windows` per item in ``train`` and in ``calibration``."""
-
-    train: Sequence[Windows]
-    calibration: Sequence[Windows]
 
 
 def pick_device(name: str) -> torch.device:
@@ -277,6 +249,10 @@ def fit_ensemble(
         done |= {f"{number}.{name}": value for name, value in best.items()}
     ensemble = Ensemble.from_tensors(config.model, done)
     return ensemble, replace(config, members=len(ensemble.networks))
+
+
+def fit_lstm(task: FitTask) -> tuple[Ensemble, TrainConfig]:
+    return fit_ensemble(task.data, task.config, report=task.report, checkpoints=task.checkpoints)
 
 
 def _end_of(config: TrainConfig) -> float:

@@ -7,7 +7,7 @@ memory, is loaded to fit and not to serve.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from forecaster.data.series import Block
 from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, Windows
+from forecaster.models.candidate import FitTask, Tensors, require_shape
+from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.naive import Spread
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ BOOSTING_SETTINGS: dict[str, Any] = {
     "min_samples_leaf": 50,
     "early_stopping": False,
 }
-Tensors = Mapping[str, npt.NDArray[Any]]
 
 
 def column_count(context_length: int) -> int:
@@ -56,13 +57,17 @@ def table(windows: Windows) -> Block:
 
 @dataclass(frozen=True, eq=False)
 class RidgeBaseline:
-    """A straight line per step ahead: ``weights`` (horizon, columns), ``offset`` (horizon,)."""
+    """A straight line per step ahead: ``weights`` (horizon, columns), ``offset`` (horizon,).
+
+    It is the same line at each of ``levels``: calibration tells them apart.
+    """
 
     weights: Block
     offset: Block
+    levels: tuple[float, ...]
 
     @classmethod
-    def fit(cls, windows: Windows) -> RidgeBaseline:
+    def fit(cls, windows: Windows, levels: Sequence[float]) -> RidgeBaseline:
         from sklearn.linear_model import Ridge  # noqa: PLC0415
 
         rows, target = table(windows), np.clip(windows.deviation, -CLIP, CLIP)
@@ -72,20 +77,26 @@ class RidgeBaseline:
             line = Ridge(alpha=RIDGE_PENALTY).fit(rows[known, step], target[known, step])
             weights.append(line.coef_)
             offsets.append(line.intercept_)
-        return cls(np.array(weights, dtype=np.float32), np.array(offsets, dtype=np.float32))
+        return cls(
+            np.array(weights, dtype=np.float32), np.array(offsets, dtype=np.float32), tuple(levels)
+        )
 
-    def predict(self, windows: Windows, quantile_levels: Sequence[float]) -> Spread:
-        """Return the same line at every level: calibration tells them apart."""
+    def predict(self, windows: Windows) -> Spread:
         line = np.einsum("nhc,hc->nh", table(windows), self.weights) + self.offset
-        centre = np.repeat(line[:, :, None], len(quantile_levels), axis=2)
+        centre = np.repeat(line[:, :, None], len(self.levels), axis=2)
         return Spread(windows.restore(centre.astype(np.float32)), windows.scale)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         return {"weights": self.weights, "offset": self.offset}
 
     @classmethod
-    def from_tensors(cls, tensors: Tensors) -> RidgeBaseline:
-        return cls(tensors["weights"], tensors["offset"])
+    def from_tensors(cls, model: ModelConfig, tensors: Tensors) -> RidgeBaseline:
+        """Raises KeyError or ValueError where the arrays are not those of ``model``."""
+        weights, offset = tensors["weights"], tensors["offset"]
+        horizon = model.prediction_length
+        require_shape(weights, (horizon, column_count(model.context_length)), "weights")
+        require_shape(offset, (horizon,), "offset")
+        return cls(weights, offset, model.quantile_levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +161,29 @@ class BoostingBaseline:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Tensors) -> BoostingBaseline:
-        feature = tensors["feature"].astype(np.int64)
-        return cls(feature, tensors["threshold"], tensors["leaf"], tensors["start"])
+    def from_tensors(cls, model: ModelConfig, tensors: Tensors) -> BoostingBaseline:
+        """Raises KeyError or ValueError where the arrays are not those of ``model``."""
+        feature, threshold = tensors["feature"].astype(np.int64), tensors["threshold"]
+        leaf, start = tensors["leaf"], tensors["start"]
+        levels, columns = len(model.quantile_levels), column_count(model.context_length)
+        trees, leaves = leaf.shape[1:]
+        if leaves.bit_count() != 1:
+            raise ValueError(f"leaf has shape {leaf.shape}, not a power of two of leaves")
+        require_shape(start, (levels,), "start")
+        require_shape(leaf, (levels, trees, leaves), "leaf")
+        require_shape(feature, (levels, trees, leaves - 1), "feature")
+        require_shape(threshold, (levels, trees, leaves - 1), "threshold")
+        if feature.min() < 0 or feature.max() >= columns:
+            raise ValueError(f"feature names columns outside 0 to {columns - 1}")
+        return cls(feature, threshold, leaf, start)
+
+
+def fit_ridge(task: FitTask) -> tuple[RidgeBaseline, TrainConfig]:
+    return RidgeBaseline.fit(task.table, task.config.model.quantile_levels), task.config
+
+
+def fit_boosting(task: FitTask) -> tuple[BoostingBaseline, TrainConfig]:
+    return BoostingBaseline.fit(task.table, task.config.model.quantile_levels), task.config
 
 
 def _full_trees(

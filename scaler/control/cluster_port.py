@@ -36,6 +36,7 @@ class PolicyObject:
     Attributes:
         uid: of the object; another one of the same name has another.
         policy: None where the object is wrong; ``faults`` says how.
+        warnings: what it was to say, and does not say to us.
         deleting: somebody has deleted it, and it waits until its floor is restored.
         guarded: it cannot go before that.
         published: what the leader keeps of it for who comes after it (`PolicyStatus.published`).
@@ -46,6 +47,7 @@ class PolicyObject:
     generation: int
     policy: Policy | None
     faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     deleting: bool = False
     guarded: bool = False
     published: Mapping[str, Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from scaler.control.observations import ServiceMetrics
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
@@ -57,3 +58,15 @@ def not_decided(error: str) -> Condition:
 def undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
     """Return the view of a service that could not be decided on."""
     return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
+
+
+def policy_invalid(faults: Sequence[str]) -> Condition:
+    """Return what is said of a policy that is wrong; it acts as it was before."""
+    return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(faults))
+
+
+def spec_incomplete(warnings: Sequence[str]) -> tuple[Condition, ...]:
+    """Return what is said of a policy some keys of which are not known; nothing of any other."""
+    if not warnings:
+        return ()
+    return (Condition(ConditionKind.SPEC_COMPLETE, False, "KeysNotKnown", "; ".join(warnings)),)

@@ -26,6 +26,7 @@ class ConditionKind(StrEnum):
     FLOOR_CONTESTED = "FloorContested"
     DATA_FRESH = "DataFresh"
     LEAD_TIME_COVERED = "LeadTimeCovered"
+    SPEC_COMPLETE = "SpecComplete"  # told only where it is False
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,19 @@ def surprisal(values: FloatArray, levels: Sequence[float], largest: float) -> fl
     """
     if math.isnan(largest):
         return math.nan
-    return -float(log_cdf(values, levels, np.full(len(values), largest)).sum())
+    return sum([_surprisal(step, levels, largest) for step in values.tolist()])
+
+
+def _surprisal(quantiles: list[float], levels: Sequence[float], qps: float) -> float:
+    """Return ``-log P(demand <= qps)`` of one step, as `log_cdf` does of many."""
+    gap = _LEAST_GAP * max(quantiles[-1], _LEAST_GAP)
+    spaced = [quantile + gap * i for i, quantile in enumerate(quantiles)]
+    right = min(max(bisect_left(spaced, qps), 1), len(levels) - 1)
+    before, after = (math.log(level / (1 - level)) for level in levels[right - 1 : right + 1])
+    slope = (after - before) / (spaced[right] - spaced[right - 1])
+    score = before + slope * (qps - spaced[right - 1])
+    # log(1 + exp(-score)), without overflow where the demand was far beyond what was foreseen.
+    return max(-score, 0.0) + math.log1p(math.exp(-abs(score)))
 
 
 def extremal_index(mean_surprisal: float, steps: int) -> float:

@@ -6,9 +6,9 @@ spec.replicas.max: must be at least min, which is 5 (got 2, line 9); swap the tw
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
@@ -57,6 +57,32 @@ def examined(document: Document) -> tuple[DemandPolicy | None, list[str]]:
         faults += [_fault(error, document) for error in stranger or errors]
     faults.sort(key=lambda fault: fault[0])
     return (None if faults else policy), [said for _, said in faults]
+
+
+def without_unknown_keys(
+    data: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return a policy's object without the keys that are not known, and where those are."""
+    try:
+        DemandPolicy.model_validate(data)
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False)
+        unknown = [one["loc"] for one in errors if one["type"] == "extra_forbidden"]
+        return _without(data, unknown), tuple(map(_path, unknown))
+    return data, ()
+
+
+def _without(data: Any, places: Sequence[Loc]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a copy without what is at some places of it."""
+    below: dict[object, list[Loc]] = {}
+    for first, *rest in places:
+        below.setdefault(first, []).append(tuple(rest))
+    if isinstance(data, Mapping):
+        kept = {key: value for key, value in data.items() if () not in below.get(key, [])}
+        return {key: _without(value, below.get(key, [])) for key, value in kept.items()}
+    if isinstance(data, list):
+        return [_without(value, below.get(place, [])) for place, value in enumerate(data)]
+    return data
 
 
 def _fault(error: ErrorDetails, document: Document) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from scaler.decision.limit import Ramp
+from scaler.decision.limit import WARM_AT_ONCE, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.policy.fields import (
@@ -30,7 +30,7 @@ from scaler.policy.fields import (
     refuse,
 )
 from scaler.policy.policy import Mode, Policy, Slo
-from scaler.policy.replay_settings import ReplaySettings
+from scaler.policy.replay_settings import ReplaySettings, WorldTiming
 from scaler.policy.schema_demand import DemandSection
 from scaler.policy.schema_hpa import HPASection
 from scaler.policy.schema_limit import LimitSection
@@ -132,7 +132,7 @@ class CapacitySection(Section):
     """What a replica sustains when it has just become ready, as a share of a warm one."""
 
     def to_ramp(self) -> Ramp:
-        return Ramp(self.warm_up, self.cold_share)
+        return Ramp(self.warm_up, self.cold_share) if self.warm_up else WARM_AT_ONCE
 
 
 class SimulationSection(Section):
@@ -154,10 +154,27 @@ class SimulationSection(Section):
     """Share of the clients that gave up which try again."""
     collapse: AtLeastZero = _REPLAY.collapse
     """How much goodput falls per unit of overload; 0 for none."""
+    tick: PositiveDuration = _REPLAY.timing.tick_s
+    """Time between two decisions, and between two syncs of the autoscaler."""
+    scrape_interval: PositiveDuration = _REPLAY.timing.scrape_s
+    """Time between two scrapes of a replica's metrics."""
+    rate_window: PositiveDuration = _REPLAY.timing.rate_window_s
+    """Window over which the demand query averages, such as 1m in rate(...[1m])."""
+    query_delay: Duration = _REPLAY.timing.query_delay_s
+    """From a scrape until queries see it."""
+    watch_lag: Duration = _REPLAY.timing.watch_lag_s
+    """From a change of a pod until it is seen."""
 
     def to_settings(self, hpa: HPASection | None) -> ReplaySettings:
         return ReplaySettings(
             hpa=hpa.to_spec() if hpa else None,
+            timing=WorldTiming(
+                self.tick,
+                self.scrape_interval,
+                self.rate_window,
+                self.query_delay,
+                self.watch_lag,
+            ),
             service_time_s=self.service_time,
             workers=self.concurrency,
             timeout_s=self.timeout,

@@ -46,11 +46,10 @@ class KnownReplicas:
     """Replicas known beforehand."""
 
     def __init__(self, name: str, replicas: Sequence[int]) -> None:
-        self.name = name
-        self._replicas = replicas
+        self.name, self.planned = name, replicas
 
     def decide(self, tick: int, now: float, service: SimulatedService) -> float:  # noqa: ARG002
-        service.scale(tick, self._replicas[tick])
+        service.scale(tick, self.planned[tick])
         return math.inf
 
 

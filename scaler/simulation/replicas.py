@@ -39,6 +39,7 @@ class SimulatedReplicas:
         self._warming: deque[float] = deque()  # when each became ready
         self._start_ups = _start_ups(model, rng)
         self._pods: tuple[Pod, ...] | None = None  # None: they have changed
+        self._changed_at = start
 
     @property
     def replicas(self) -> int:
@@ -52,11 +53,20 @@ class SimulatedReplicas:
     def starting(self) -> int:
         return len(self._starting)
 
-    def pods(self) -> tuple[Pod, ...]:
-        """Return the pods; the same tuple while none has changed."""
+    def pods(self, at: float) -> tuple[Pod, ...]:
+        """Return the pods as they were at a moment of late; the same tuple while none has changed.
+
+        Those that have gone since are not shown.
+        """
         if self._pods is None:
             self._pods = (*self._ready, *(pod for _, pod in reversed(self._starting)))
-        return self._pods
+        if self._changed_at <= at:
+            return self._pods
+        return tuple(
+            pod if pod.ready_at is None or pod.ready_at <= at else Pod(pod.uid, pod.created_at)
+            for pod in self._pods
+            if pod.created_at <= at
+        )
 
     def scale(self, now: float, replicas: int) -> None:
         """Create or remove replicas until there are so many."""
@@ -68,7 +78,7 @@ class SimulatedReplicas:
                 (now + next(self._start_ups), Pod(self._uid(), now)) for _ in range(more)
             ]
             self._starting.sort(key=lambda one: -one[0])
-            self._pods = None
+            self._pods, self._changed_at = None, now
         elif more < 0:
             pending = min(-more, len(self._starting))
             del self._starting[:pending]
@@ -76,7 +86,7 @@ class SimulatedReplicas:
                 self._ready.pop()
                 if self._warming:
                     self._warming.pop()
-            self._pods = None
+            self._pods, self._changed_at = None, now
 
     def warm(self, now: float) -> float:
         """Return the replicas that serve now, each that warms up counted by what it serves."""
@@ -85,7 +95,7 @@ class SimulatedReplicas:
             at, pod = starting.pop()
             warming.append(at)
             self._ready.append(Pod(pod.uid, pod.created_at, at))
-            self._pods = None
+            self._pods, self._changed_at = None, at
         while warming and warming[0] + self._ramp_s <= now:
             warming.popleft()
         if not warming:

@@ -94,7 +94,7 @@ class SimulatedService:
         self._metrics = _Scrapes(scene)
         self._hpa = None if autoscaler is None else HPA(autoscaler)
         self._metrics_window_s = metrics_window_s
-        self._seen: tuple[Pod, ...] = self._pods.pods()
+        self._seen: tuple[Pod, ...] = self._pods.pods(scene.start)
         self._demand: list[float] = scene.demand.tolist()
         self._saturation_qps = scene.model.saturation_qps
         self._rows: list[tuple[float, ...]] = []
@@ -102,9 +102,8 @@ class SimulatedService:
     def begin(self, tick: int) -> None:
         """Bring the world up to a tick; the autoscaler syncs."""
         now, lag = self.scene.now(tick), self.scene.timing.watch_lag_s
-        self._pods.warm(now - lag)
-        self._seen = self._pods.pods()
         self._pods.warm(now)
+        self._seen = self._pods.pods(now - lag)
         if self._hpa is not None:
             reading = self._reading(tick, self._hpa.spec.metric)
             wanted = self._hpa.sync(now, self._pods.replicas, reading, floor=self.floor)
@@ -139,9 +138,10 @@ class SimulatedService:
         self._rows.append((self._pods.replicas, self._pods.ready, *served))
 
     def run(self, name: str) -> Run:
-        """Return what has happened."""
+        """Return what has happened so far."""
         columns = np.array(self._rows, dtype=np.float64).T
-        columns[2:5, np.isnan(self.scene.demand)] = 0.0  # what is not known is not counted
+        unknown = np.isnan(self.scene.demand[: len(self._rows)])
+        columns[2:5, unknown] = 0.0  # what is not known is not counted
         return Run(name, *columns)
 
     def _reading(self, tick: int, metric: MetricKind) -> Reading | None:

@@ -40,6 +40,7 @@ from scaler.adapters.kube.workloads_port import ClusterWorkloads
 from scaler.adapters.policy_sources import ClusterPolicies
 from scaler.adapters.prometheus_traffic import PrometheusTraffic
 from scaler.adapters.registry_models import RegistryModels
+from scaler.control import ports
 from scaler.control.cluster_port import AlwaysLeading
 from scaler.control.loop import ControlLoop
 from scaler.control.snapshot import ConditionKind, Snapshot
@@ -81,9 +82,8 @@ class World:
         clustered = ClusterWorkloads(cluster, AlwaysLeading(), workers=4)
         stack.callback(clustered.close)
         self.policies = ClusterPolicies(cluster)
-        self._loop = ControlLoop(
-            traffic, RegistryModels(scene.models), clustered, timedelta(minutes=1), lambda _: None
-        )
+        world = ports.World(traffic, RegistryModels(scene.models), clustered)
+        self._loop = ControlLoop(world, timedelta(minutes=1), lambda _: None)
         for name in ("shop", "calm"):
             scene.ask_for(name)
         eventually(lambda: len(self.policies.current()) == 2)

@@ -17,7 +17,7 @@ from forecaster.data.quality import RawSeries, inspect
 from forecaster.data.series import DAY, utc
 from forecaster.data.synthetic import generate_history
 from forecaster.evaluation.backtest import SERVED
-from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.candidates import CANDIDATES
 from forecaster.plots import (
     backtest_fan,
     error_by_horizon,

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from forecaster import __version__
 from forecaster.adapters.atomic_write import write_atomically
 from forecaster.data.series import History
 from forecaster.errors import ConfigError
@@ -26,11 +25,13 @@ from forecaster.models.config import TrainConfig
 logger = logging.getLogger(__name__)
 
 Tensors = dict[str, npt.NDArray[Any]]
+# The version of tidegate that changed last what a state means; a run goes on across all later ones.
+_SINCE = "0.1.0"
 
 
 def fingerprint(history: History, config: TrainConfig) -> str:
-    """Return what tells one run from another: every sample, every setting, and the program."""
-    digest = hashlib.sha256(json.dumps([__version__, repr(config)]).encode())
+    """Return what tells one run from another: every sample, every setting, and how it is fitted."""
+    digest = hashlib.sha256(json.dumps([_SINCE, repr(config)]).encode())
     for series in history:
         digest.update(f"{series.item_id}\0{series.start.isoformat()}\0{series.step}\0".encode())
         digest.update(np.ascontiguousarray(series.values).tobytes())
@@ -67,8 +68,8 @@ class FileCheckpoints:
             ) from error
         if metadata.get("run") != self.run:
             raise ConfigError(
-                f"--resume: {self.path} is of another run (other history or options); repeat that "
-                "run's options, or leave --resume out to begin anew"
+                f"--resume: {self.path} is of another run (other history or options) or version; "
+                "repeat that run's options, or leave --resume out to begin anew"
             )
         logger.info("going on from %s", self.path)
         return tensors

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scaler.adapters.kube.caches import key_of
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.paths import policy_path
+from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 from scaler.hpa.floor_ownership import FINALIZER
-from scaler.policy.faults import examined
+from scaler.policy.faults import examined, without_unknown_keys
 from scaler.policy.policy import Policy
-from scaler.policy.schema import API_VERSION, KIND
+from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
 from scaler.policy.yaml_documents import Document, Loc
 
+LOGGER = logging.getLogger(__name__)
 _MEETINGS = 5  # of two writers, before it is an error
 
 
@@ -31,19 +34,23 @@ class PolicyEntry:
 class PolicyReader:
     """Reads objects as policies; one that is wrong has its faults instead, and never raises.
 
-    A spec is read once for each generation: most of what changes is the status that we write.
+    A spec is read once for each generation: most of what changes is the status that we write. A key
+    that is not known is no fault, as in a file: the CRD knows it, so it is of a newer version.
     """
 
     def __init__(self) -> None:
-        self._read: dict[str, tuple[object, Policy | None, tuple[str, ...]]] = {}
+        self._read: dict[str, tuple[object, Policy | None, tuple[str, ...], tuple[str, ...]]] = {}
 
     def __call__(self, found: Mapping[str, Any]) -> PolicyEntry:
         meta, item_id = found["metadata"], key_of(found)
-        edition = (meta.get("uid"), meta.get("generation"), meta.get("labels"))
+        applied = (meta.get("annotations") or {}).get(LAST_APPLIED)
+        edition = (meta.get("uid"), meta.get("generation"), meta.get("labels"), applied)
         known = self._read.get(item_id)
         if known is None or known[0] != edition:
             known = (edition, *_read(found))
             self._read[item_id] = known
+            for warning in known[3]:
+                LOGGER.warning("%s: %s", item_id, warning)
         status = found.get("status") or {}
         kept = PolicyObject(
             item_id=item_id,
@@ -51,6 +58,7 @@ class PolicyReader:
             generation=meta.get("generation", 0),
             policy=known[1],
             faults=known[2],
+            warnings=known[3],
             deleting="deletionTimestamp" in meta,
             guarded=FINALIZER in (meta.get("finalizers") or ()),
             published=status.get("published"),
@@ -58,16 +66,47 @@ class PolicyReader:
         return PolicyEntry(kept, status)
 
 
-def _read(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...]]:
+def _read(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tuple[str, ...]]:
+    """Return the policy, None where it is wrong; what is wrong with it; and the warnings."""
     # In a list the API server leaves out what is the same of all items.
-    data = {"apiVersion": API_VERSION, "kind": KIND, **found}
-    policy, faults = examined(Document(data, dict.fromkeys(_places(data, ()), 0)))
+    whole = {"apiVersion": API_VERSION, "kind": KIND, **found}
+    policy, faults = _examined(whole)
+    unknown: tuple[str, ...] = ()
     if policy is None:
-        return None, tuple(_without_line(fault) for fault in faults)
+        known, unknown = without_unknown_keys(whole)
+        policy, faults = _examined(known)
+    warnings = _warnings(pruned_keys(found), [key for key in unknown if key.startswith("spec.")])
+    if policy is None:
+        return None, tuple(_without_line(fault) for fault in faults), warnings
     try:
-        return policy.to_policy(), ()
+        return policy.to_policy(), (), warnings
     except ValueError as error:
-        return None, (str(error),)
+        return None, (str(error),), warnings
+
+
+def _examined(data: Mapping[str, Any]) -> tuple[DemandPolicy | None, list[str]]:
+    return examined(Document(data, dict.fromkeys(_places(data, ()), 0)))
+
+
+def _warnings(pruned: Sequence[str], unknown: Sequence[str]) -> tuple[str, ...]:
+    """Return what is to be said where the CRD in the cluster is of another version than we are.
+
+    >>> _warnings(["spec.limit.jitter"], [])[0].partition(";")[0]
+    'spec.limit.jitter was applied, but the CRD in the cluster does not know it'
+    """
+    said = []
+    if pruned:
+        said.append(
+            f"{', '.join(pruned)} was applied, but the CRD in the cluster does not know it; bring "
+            "the CRD up to date by 'scaler crd | kubectl apply --server-side -f -', then apply "
+            "the policy again"
+        )
+    if unknown:
+        said.append(
+            f"{', '.join(unknown)} is ignored, for this version of tidegate does not know it; "
+            "upgrade the scaler, or remove the key"
+        )
+    return tuple(said)
 
 
 def _places(data: object, loc: Loc) -> Iterator[Loc]:

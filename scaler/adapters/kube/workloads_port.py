@@ -22,9 +22,9 @@ from scaler.control.cluster_port import (
     FloorOutcome,
     Leadership,
     Notice,
-    PolicyObject,
     PolicyStatus,
 )
+from scaler.control.conditions import policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView, with_condition
@@ -134,7 +134,10 @@ class ClusterWorkloads:
                             )
                         self._cluster.release(item_id)
                 elif kept.policy is None and item_id not in watched:
-                    status = PolicyStatus(generation=kept.generation, conditions=(_invalid(kept),))
+                    status = PolicyStatus(
+                        generation=kept.generation,
+                        conditions=(policy_invalid(kept.faults), *spec_incomplete(kept.warnings)),
+                    )
                     with _asking(this):
                         self._cluster.publish(item_id, status, now=now)
             except ClusterError as error:
@@ -165,7 +168,7 @@ class ClusterWorkloads:
                 condition = self._acted(view, standing, raised, now)
                 kept = self._cluster.policies().get(view.item_id)
                 if kept is not None and kept.policy is None:  # it acts as it was before
-                    condition = _invalid(kept)
+                    condition = policy_invalid(kept.faults)
                 self._publish(view, condition, now)
                 standing.acted_at = now
         except ClusterError as error:
@@ -264,14 +267,13 @@ class ClusterWorkloads:
             demand_qps=decision.demand.qps if decision is not None else None,
             limit_qps=decision.limit.qps if decision is not None else None,
             trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
-            conditions=with_condition(view.conditions, condition),
+            conditions=(
+                *with_condition(view.conditions, condition),
+                *spec_incomplete(kept.warnings),
+            ),
             published=to_plain(view.checkpoint) if view.checkpoint is not None else kept.published,
         )
         self._cluster.publish(view.item_id, status, now=now)
-
-
-def _invalid(kept: PolicyObject) -> Condition:
-    return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(kept.faults))
 
 
 class _NotAskedError(ClusterUnreachableError):

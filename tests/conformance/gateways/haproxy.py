@@ -1,5 +1,8 @@
 """HAProxy with `deploy/gateways/haproxy`: its configuration as it is shipped, but for threads,
-and for where a request's client and class are found."""
+and for where a request's client and class are found.
+
+Option of its own: ``shipped``, a folder with the files of another version.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.conformance.gateways import Capability
@@ -54,7 +58,7 @@ def _start(setup: Setup, configuration: str) -> Iterator[Running]:
         "SHOP_BIND": f"127.0.0.1:{port}",
         "SHOP_SERVER": urlsplit(setup.origin_url).netloc,
         "TIDEGATE_METRICS_BIND": f"unix@{setup.folder / 'metrics.sock'}",
-        "TIDEGATE_LUA": str(SHIPPED / "tidegate.lua"),
+        "TIDEGATE_LUA": str(_shipped(setup) / "tidegate.lua"),
         "TIDEGATE_SERVER": urlsplit(setup.endpoint_url).netloc,
         **told(setup),
     })  # fmt: skip
@@ -92,13 +96,17 @@ def told(setup: Setup) -> dict[str, str]:
     }
 
 
+def _shipped(setup: Setup) -> Path:
+    return Path(str(setup.options.get("shipped", SHIPPED)))
+
+
 def threads_of(setup: Setup) -> int:
     return int(str(setup.options.get("workers", 2)))
 
 
 def configured(setup: Setup) -> str:
     """Return the shipped configuration for this service."""
-    text = (SHIPPED / "haproxy.cfg").read_text()
+    text = (_shipped(setup) / "haproxy.cfg").read_text()
     rule = "    http-request set-var(txn.tidegate_client) "
     named = f"{rule}req.hdr({CLIENT_HEADER}) if {{ req.hdr({CLIENT_HEADER}) -m found }}\n"
     # Passes are for requests whose client is not named.

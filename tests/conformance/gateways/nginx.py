@@ -1,7 +1,8 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
 Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate, and
-``tls_server_name``, which is in it; ``locations``, more of them for the server.
+``tls_server_name``, which is in it; ``locations``, more of them for the server; ``shipped``, a
+folder with the files of another version.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _running(parts: Nginx, setup: Setup, locations: str) -> Iterator[Running]:
         f"{preamble(parts, setup.folder, workers)}"
         f"http {{\n{_http(setup, port, locations)}\n{temporary_paths(setup.folder)}\n}}\n"
     )
-    with process_of(parts, setup.folder, port) as process:
+    with process_of(parts, setup.folder, port, (_shipped(setup),)) as process:
         log = setup.folder / "error.log"
         yield Running(f"http://127.0.0.1:{port}", workers, (process,), log)
 
@@ -133,6 +134,10 @@ def _http(setup: Setup, port: int, locations: str) -> str:
 """
 
 
+def _shipped(setup: Setup) -> Path:
+    return Path(str(setup.options.get("shipped", SHIPPED)))
+
+
 def _snippet(setup: Setup) -> str:
     """Return the shipped snippet with our options, and without its own server."""
     options: dict[str, object] = {
@@ -149,7 +154,7 @@ def _snippet(setup: Setup) -> str:
         file = setup.folder / "token"
         file.write_text(setup.token + "\n")
         options["token_file"] = str(file)
-    text = (SHIPPED / "tidegate.conf").read_text()
+    text = (_shipped(setup) / "tidegate.conf").read_text()
     text, settings = re.subn(
         r"\.setup \{.*?\n    \}", f".setup {_lua(options)}", text, flags=re.DOTALL
     )

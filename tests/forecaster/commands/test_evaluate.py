@@ -12,7 +12,7 @@ from forecaster.adapters.tables.history_files import write_history
 from forecaster.cli import main
 from forecaster.data.series import History
 from forecaster.evaluation.backtest import backtest
-from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.candidates import CANDIDATES
 
 
 def evaluate(models: Path, source: Path, *more: object) -> int:

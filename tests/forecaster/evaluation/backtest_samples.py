@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult, Score
-from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE, SEASONAL_DAY
 

@@ -13,7 +13,7 @@ from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.backtest import SERVED, Score, _mean_score, _score, backtest, beats_all
 from forecaster.evaluation.splits import LEAST_WINDOWS, boundaries
-from forecaster.models.forecaster import CANDIDATES
+from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
 from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
 

@@ -19,8 +19,8 @@ from forecaster.evaluation.selection import (
 )
 from forecaster.evaluation.splits import boundaries
 from forecaster.models.artifact import pack
+from forecaster.models.candidates import CANDIDATES
 from forecaster.models.config import MEDIAN
-from forecaster.models.forecaster import CANDIDATES
 from forecaster.models.naive import NAIVE
 from tests.forecaster.evaluation.fitting_samples import (
     DAY,

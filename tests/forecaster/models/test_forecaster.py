@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from forecaster.data.series import Forecast, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.splits import cut_cases, track_of
+from forecaster.models.candidates import CANDIDATES
 from forecaster.models.conformal import calibrated
-from forecaster.models.forecaster import CANDIDATES, ITEMS_AT_ONCE, Forecaster
+from forecaster.models.forecaster import ITEMS_AT_ONCE, Forecaster
 from forecaster.models.naive import NAIVE
 from forecaster.models.tabular import BOOSTING
 from tests.forecaster.evaluation.fitting_samples import (

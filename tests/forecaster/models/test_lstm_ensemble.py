@@ -16,7 +16,7 @@ def windows(fitted) -> Windows:
 
 @pytest.fixture
 def ensemble(forecaster) -> Ensemble:
-    return forecaster.candidates.ensemble
+    return forecaster.candidates.learned["lstm"]
 
 
 def test_the_ensemble_says_the_mean_of_its_members(ensemble, windows):

@@ -1,7 +1,6 @@
 """The small model that is committed: it forecasts a service it has never seen, without training."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +8,9 @@ import pytest
 from forecaster.adapters.registry.loading import load_forecaster
 from forecaster.data.series import History
 from forecaster.data.synthetic import generate_history
+from tests.paths import ROOT
 
-MODELS = Path(__file__).parent.parent / "models"
+MODELS = ROOT / "models"
 
 
 @pytest.mark.parametrize("hours", [pytest.param(h, id=f"{h} hours") for h in (1, 6, 72)])

@@ -65,7 +65,7 @@ def test_a_prometheus_that_says_nothing_costs_a_few_time_outs_and_not_hundreds()
     with serving(PrometheusServer(script=[Reply(hold=True)] * 9999)) as server:
         source = asking(server)
         began = time.monotonic()
-        heard = source.hear(asks(300), NOW)
+        heard = source.measure(asks(300), NOW)
         took = time.monotonic() - began
         server.released.set()
         source.close()
@@ -79,16 +79,16 @@ def test_queries_that_are_refused_are_answers_and_stop_nobody():
     answers = {f"q{n}": ONE for n in range(100)}
     with serving(PrometheusServer(answers, [failure(422, "execution", "no")] * 50)) as server:
         source = asking(server)
-        heard = source.hear(asks(100), NOW)
+        heard = source.measure(asks(100), NOW)
         source.close()
     assert sum(one.fault is None for one in heard) == 50
 
 
 def test_when_a_tick_s_time_is_up_the_others_wait_for_the_next(monkeypatch):
-    monkeypatch.setattr(prometheus_traffic, "HEAR_S", 0.0)  # over as soon as it begins
+    monkeypatch.setattr(prometheus_traffic, "MEASURE_S", 0.0)  # over as soon as it begins
     with serving(PrometheusServer({f"q{n}": ONE for n in range(9)})) as server:
         source = asking(server)
-        assert {one.fault for one in source.hear(asks(9), NOW)} == {
+        assert {one.fault for one in source.measure(asks(9), NOW)} == {
             "not asked, for the others took 0 s"
         }
         source.close()
@@ -100,7 +100,7 @@ def test_a_retry_after_of_a_minute_is_not_waited_for_within_a_tick():
     with serving(PrometheusServer(script=[busy] * 99)) as server:
         source = asking(server)
         began = time.monotonic()
-        (heard,) = source.hear(asks(1), NOW)
+        (heard,) = source.measure(asks(1), NOW)
         assert time.monotonic() - began < 10.0
         source.close()
     assert "asks to come back in 60 s" in heard.fault
@@ -111,7 +111,7 @@ def test_a_stop_asks_nobody_any_more():
     stopping.set()
     with serving(PrometheusServer({"q0": ONE})) as server:
         source = asking(server, stopping=stopping)
-        (heard,) = source.hear(asks(1), NOW)
+        (heard,) = source.measure(asks(1), NOW)
         assert source.histories([("prod/0", "q0")], timedelta(days=1), NOW) == [heard.fault]
         source.close()
     assert server.asked == []

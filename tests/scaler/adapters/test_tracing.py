@@ -18,6 +18,7 @@ from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.tracing import Tracing
 from scaler.control.loop import ControlLoop
+from scaler.control.ports import World
 from scaler.errors import ServingError
 from tests.scaler.adapters.http.snapshots import snapshot
 from tests.scaler.control.test_loop import START, STEP, Demand, Flat, Replicas, watched
@@ -78,17 +79,20 @@ def test_a_tick_is_a_trace_that_says_where_its_time_went():
     traffic.faults["shop/api"] = "no answer within 5 s"
     with collecting() as (url, collector):
         tracing = Tracing(url)
-        world = tracing.world(traffic, Flat(), Replicas())
-        loop = ControlLoop(*world, STEP, lambda _: None)
+        world = tracing.world(World(traffic, Flat(), Replicas()))
+        loop = ControlLoop(world, STEP, lambda _: None)
         tracing.tick(lambda: loop.tick([watched(), watched("shop/api")], START))()
         tracing.close()
     (tick,) = collector.named("tick")
     below = [span["name"] for span in collector.spans if span.get("parentSpanId") == tick["spanId"]]
-    assert sorted(below) == ["act", "hear", "histories", "observe", "predict"]
+    assert sorted(below) == ["apply", "histories", "measure", "observe", "predict"]
     assert attributes(tick) == {
         "tidegate.services": 2, "tidegate.leader": True, "tidegate.undecided": 0,
     }  # fmt: skip
-    assert attributes(collector.named("hear")[0]) == {"tidegate.queries": 2, "tidegate.faults": 1}
+    assert attributes(collector.named("measure")[0]) == {
+        "tidegate.queries": 2,
+        "tidegate.faults": 1,
+    }
     assert collector.resource["service.name"] == "tidegate"
 
 

@@ -221,6 +221,13 @@ def test_steps_that_are_more_alike_have_a_lower_index():
     assert indices == sorted(indices, reverse=True)
 
 
+@given(forecasts(), st.floats(0, 3))
+def test_a_surprisal_is_what_the_distribution_says(values, share):
+    largest = share * float(values.max())
+    expected = -log_cdf(values, FEW, np.full(values.shape[:2], largest)).sum()
+    assert surprisal(values[0], FEW, largest) == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_surprisal_of_what_is_not_known_is_not_known():
     values = np.tile(100 + 10 * Z, (3, 1))
     assert np.isnan(surprised(values, np.nan))

@@ -14,15 +14,13 @@ from forecaster.data.synthetic import MONDAY, SERVICES, generate
 from forecaster.evaluation.rolling import rolling_baseline
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.replicas import ScalePolicy
-from scaler.decision.trust import TrustRules
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.simulation.closed_loop import run
-from scaler.simulation.contenders import Contender, HPAContender
-from scaler.simulation.contest import HPA, TIDEGATE, ContestJob, ContestSetting, contender
+from scaler.simulation.contenders import AutoscalerAlone, TidegateContender, run
+from scaler.simulation.contest import HPA, TIDEGATE, ContestJob, ContestSetting, carried_out
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from scaler.simulation.preparation import ReplayPart, prepared
-from scaler.simulation.rehearsal import Reach, rehearse
+from scaler.simulation.world import Run, SimulatedService
 
 DAYS = 6
 LAST_DAY = 1440  # samples of a minute
@@ -68,24 +66,29 @@ def told_wrong(setting: ContestSetting, factor: float) -> ContestSetting:
     quiet = quiet_service()
     origins = np.arange(len(quiet) - LAST_DAY - 2, len(quiet) - 1)
     right = rolling_baseline("holt_winters", quiet, origins, 30)
-    wrong = replace(right, values=right.values * factor)
-    reach = Reach(setting.policy.lead_s, 90.0)
-    timing, happened = setting.scene.timing, quiet.values[origins]
-    return replace(setting, ours=rehearse(wrong, happened, timing, reach, TrustRules()))
+    return replace(setting, ours=replace(right, values=right.values * factor))
 
 
-def came_to(setting: ContestSetting, who: Contender) -> ReplayOutcome:
-    return outcome(setting.scene, run(setting.scene, who))
+def came_to(setting: ContestSetting, done: Run) -> ReplayOutcome:
+    return outcome(setting.scene, done)
 
 
-def tidegate(setting: ContestSetting) -> Contender:
-    return contender(setting, ContestJob(TIDEGATE, TARGET))
+def tidegate(setting: ContestSetting) -> Run:
+    return tidegate_and_its_decisions(setting)[0]
 
 
-def hpa(setting: ContestSetting) -> Contender:
-    return contender(setting, ContestJob(HPA, setting.own_target))
+def tidegate_and_its_decisions(setting: ContestSetting) -> tuple[Run, TidegateContender]:
+    done, who = carried_out(setting, ContestJob(TIDEGATE, TARGET))
+    assert isinstance(who, TidegateContender)
+    return done, who
 
 
-def net(setting: ContestSetting) -> Contender:
+def hpa(setting: ContestSetting) -> Run:
+    return carried_out(setting, ContestJob(HPA, setting.own_target))[0]
+
+
+def net(setting: ContestSetting) -> Run:
     """Return the autoscaler under tidegate's floor, left alone."""
-    return HPAContender("net", setting.net, CAPACITY_QPS)
+    service = SimulatedService(setting.scene, setting.net)
+    service.floor = setting.net.min_replicas
+    return run(setting.scene, AutoscalerAlone("net"), service)

@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.replicas import replicas_for
-from scaler.simulation.closed_loop import run
-from scaler.simulation.contenders import TickView
+from scaler.decision.trust import Standing
+from scaler.simulation.contenders import TidegateContender, run
+from scaler.simulation.world import SimulatedService
 from tests.scaler.scenarios.services import (
     CAPACITY_QPS,
     OBJECTIVE_LEFT,
@@ -16,25 +18,11 @@ from tests.scaler.scenarios.services import (
     net,
     replayed,
     tidegate,
+    tidegate_and_its_decisions,
     told_wrong,
 )
 
-TWO_HOURS = 480  # ticks: the probation of `TrustRules`
-
-
-class Watched:
-    """Passes on what another contender answers, and keeps what it saw."""
-
-    def __init__(self, other):
-        self.name, self.window_s = other.name, other.window_s
-        self._other = other
-        self.observed: list[float] = []
-        self.counts: list[int] = []
-
-    def replicas(self, view: TickView) -> int:
-        self.observed.append(view.observed_qps)
-        self.counts.append(self._other.replicas(view))
-        return self.counts[-1]
+TWO_HOURS = 120  # samples of a minute: the probation of `TrustRules`
 
 
 @pytest.fixture(scope="module")
@@ -47,30 +35,46 @@ def wrong(day, request):
     return told_wrong(day, request.param)
 
 
-def test_it_is_benched_after_its_probation_and_does_not_return(wrong):
-    trusted = [ahead.trusted for ahead in wrong.ours.ahead()]
-    assert all(trusted[: TWO_HOURS - 20])
-    assert not any(trusted[TWO_HOURS + 80 :])
+@pytest.fixture(scope="module")
+def decided(wrong):
+    return tidegate_and_its_decisions(wrong)
+
+
+def test_it_is_benched_after_its_probation_and_does_not_return(decided):
+    _, who = decided
+    benched = [trust.standing is Standing.BENCHED for trust in who.trust]
+    assert not any(benched[: TWO_HOURS - 5])
+    assert all(benched[TWO_HOURS + 20 :])
+
+
+class Recorder(TidegateContender):
+    """tidegate, with the observed rate and the floor of each tick."""
+
+    def decide(self, tick, now, service):
+        limit_qps = super().decide(tick, now, service)
+        self.seen.append((service.observed_qps(tick), service.floor))
+        return limit_qps
 
 
 def test_the_observed_rate_is_never_undercut(wrong):
-    """Whatever is foreseen, the floor of the next tick is for what was measured at least."""
-    who = Watched(tidegate(wrong))
-    run(wrong.scene, who)
-    for observed, count in zip(who.observed, who.counts[1:], strict=False):
+    """Whatever is foreseen, the floor is for what was measured at least."""
+    reader, tick_s = ForecastReader(wrong.ours, block=1440), wrong.scene.timing.tick_s
+    who = Recorder("tidegate", wrong.policy, wrong.samples, reader, tick_s)
+    who.seen = []
+    run(wrong.scene, who, SimulatedService(wrong.scene, wrong.net))
+    for observed, floor in who.seen:
         if not math.isnan(observed):
-            assert count >= min(replicas_for(observed, CAPACITY_QPS * TARGET), 100)
+            assert floor >= min(replicas_for(observed, CAPACITY_QPS * TARGET), 100)
 
 
-def test_violations_stay_below_those_of_the_net_alone(wrong):
-    alone = came_to(wrong, net(wrong))
-    ours = came_to(wrong, tidegate(wrong))
+def test_violations_stay_below_those_of_the_net_alone(wrong, decided):
+    ours, alone = came_to(wrong, decided[0]), came_to(wrong, net(wrong))
     assert ours.violations <= alone.violations
     assert ours.violations < OBJECTIVE_LEFT  # the margin that has held of late is enough here
 
 
-def test_once_benched_it_costs_what_being_reactive_costs(day, wrong):
+def test_once_benched_it_costs_what_being_reactive_costs(day, decided):
     """The margin stands in for the forecast: within a tenth of what the right one needs."""
-    ours, right = (run(wrong.scene, tidegate(one)).replicas for one in (wrong, day))
-    later = np.s_[TWO_HOURS + 80 + 20 :]
+    ours, right = decided[0].replicas, tidegate(day).replicas
+    later = np.s_[4 * (TWO_HOURS + 25) :]
     assert ours[later].sum() < 1.1 * right[later].sum()

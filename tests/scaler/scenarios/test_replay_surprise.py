@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from scaler.decision.demand import AnnouncedEvent
-from scaler.simulation.closed_loop import run
 from tests.scaler.scenarios.services import (
     OBJECTIVE_LEFT,
     came_to,
@@ -40,9 +39,9 @@ def test_a_jump_that_nobody_foresaw_is_no_worse_than_under_the_net_alone(change)
 
 def test_the_jump_is_answered_as_soon_as_it_was_measured():
     setting = replayed(crowd)
-    done = run(setting.scene, tidegate(setting))
+    done = tidegate(setting)
     begin = BEGIN * 4
-    need = setting.scene.demand[begin + 8] / setting.policy.capacity.qps
+    need = setting.scene.demand[begin + 8] / setting.capacity_qps
     # Half of the window of a minute is over after two ticks, and it is a tick or two old.
     assert done.replicas[begin + 8] >= need
 

@@ -31,7 +31,7 @@ def with_frontier(*points: tuple[str, float, float, float]) -> Contest:
         small_contest(),
         frontier=tuple(
             FrontierPoint(
-                family, target, ReplayOutcome(family, hours, broken, 0.2, 0.5, broken, 3, 9)
+                family, target, ReplayOutcome(family, hours, broken, 0.0, 0.2, 0.5, broken, 3, 9)
             )
             for family, target, hours, broken in points
         ),

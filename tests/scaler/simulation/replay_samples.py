@@ -9,13 +9,14 @@ import numpy as np
 
 from forecaster.data.series import Forecast, Series
 from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.rules import HPASpec
 from scaler.policy.policy import Policy
-from scaler.policy.replay_settings import ReplaySettings
+from scaler.policy.replay_settings import ReplaySettings, WorldTiming
 from scaler.policy.service_model import ServiceModel
-from scaler.simulation.closed_loop import Scene
+from scaler.simulation.contenders import AutoscalerAlone, KnownReplicas, run
 from scaler.simulation.contest import ContestSetting
 from scaler.simulation.preparation import ReplayPart, prepared
-from scaler.simulation.rehearsal import LoopTiming
+from scaler.simulation.world import Run, Scene, SimulatedService
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 START = FIRST.timestamp()
@@ -26,21 +27,29 @@ EXACT = ServiceModel(100.0, start_up_spread=0.0)
 LEAD_TICKS = 8
 
 
-def timing(ticks: int, *, tick_s: float = 15.0, delay_s: float = 15.0) -> LoopTiming:
-    return LoopTiming(START, ticks, tick_s, delay_s)
-
-
 def scene(
     demand: Sequence[float] | np.ndarray,
     replicas: int,
     *,
     model: ServiceModel = EXACT,
-    delay_s: float = 15.0,
+    timing: WorldTiming | None = None,
     seed: int = 0,
 ) -> Scene:
     """Return a scene with one figure of demand per tick."""
     values = np.asarray(demand, dtype=np.float64)
-    return Scene(timing(len(values), delay_s=delay_s), values, model, replicas, seed)
+    return Scene(START, values, model, replicas, timing or WorldTiming(), seed)
+
+
+def held(one: Scene, replicas: Sequence[int], name: str = "held") -> Run:
+    """Return what happens with these replicas, tick by tick."""
+    return run(one, KnownReplicas(name, replicas), SimulatedService(one, None))
+
+
+def alone(one: Scene, hpa: HPASpec, window_s: float = 60.0) -> Run:
+    """Return what happens under an autoscaler alone."""
+    service = SimulatedService(one, hpa, window_s)
+    service.floor = hpa.min_replicas
+    return run(one, AutoscalerAlone("HPA"), service)
 
 
 def forecast_of(

@@ -6,8 +6,7 @@ from itertools import pairwise
 import pytest
 
 from scaler.hpa.controller import HPASpec, MetricKind
-from scaler.simulation.closed_loop import run
-from scaler.simulation.contenders import HPAContender, TidegateContender
+from scaler.simulation.contenders import TidegateContender
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,
@@ -17,13 +16,13 @@ from scaler.simulation.contest import (
     TIDEGATE,
     ContestJob,
     FrontierPoint,
+    carried_out,
     cheapest,
-    contender,
     contest,
     safest,
 )
 from scaler.simulation.outcome import ReplayOutcome, outcome
-from tests.scaler.simulation.replay_samples import setting_of
+from tests.scaler.simulation.replay_samples import alone, setting_of
 
 FAMILIES = (HPA, KEDA, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)
 SWEPT = (HPA, KEDA, HOLT_WINTERS, TIDEGATE)
@@ -64,8 +63,7 @@ def test_two_processes_find_what_one_does(setting, held):
 
 def test_each_contender_runs_as_if_it_were_alone(setting, held):
     job = ContestJob(TIDEGATE, setting.policy.scale.target_utilization)
-    alone = outcome(setting.scene, run(setting.scene, contender(setting, job)))
-    assert alone in held.table
+    assert outcome(setting.scene, carried_out(setting, job)[0]) in held.table
 
 
 def test_without_targets_there_is_a_table_alone(setting, held):
@@ -106,32 +104,29 @@ def test_nobody_who_keeps_the_objective_is_cheaper_than_the_clairvoyant(held):
 
 def test_what_bound_the_plan_is_tidegate_s_own_at_its_own_target(setting, held):
     job = ContestJob(TIDEGATE, setting.policy.scale.target_utilization)
-    who = contender(setting, job)
-    run(setting.scene, who)
+    _, who = carried_out(setting, job)
     assert isinstance(who, TidegateContender)
-    assert held.reasons == {reason.value: count for reason, count in who.reasons.items()}
-    assert sum(held.reasons.values()) == setting.scene.timing.ticks
+    assert held.reasons == dict(who.reasons)
+    assert sum(held.reasons.values()) == setting.scene.ticks
+    assert held.trust == tuple(who.trust)
 
 
 # Who competes
 
 
 def replicas_at(setting, family: str, target: float):
-    return run(setting.scene, contender(setting, ContestJob(family, target))).replicas.tolist()
+    return carried_out(setting, ContestJob(family, target))[0].replicas.tolist()
 
 
 def test_the_user_s_autoscaler_at_its_own_target_is_the_user_s_autoscaler(setting):
-    user = HPAContender("user", setting.hpa, 100.0)
-    assert (
-        replicas_at(setting, HPA, setting.own_target) == run(setting.scene, user).replicas.tolist()
-    )
+    user = alone(setting.scene, setting.hpa).replicas.tolist()
+    assert replicas_at(setting, HPA, setting.own_target) == user
 
 
 def test_keda_asks_for_the_mean_of_two_minutes_of_the_whole(setting):
     spec = replace(setting.hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=60.0)
-    keda = HPAContender("keda", spec, 100.0, 120.0)
-    assert contender(setting, ContestJob(KEDA, 0.6)).window_s == 120.0
-    assert replicas_at(setting, KEDA, 0.6) == run(setting.scene, keda).replicas.tolist()
+    keda = alone(setting.scene, spec, window_s=120.0).replicas.tolist()
+    assert replicas_at(setting, KEDA, 0.6) == keda
 
 
 def test_under_the_autoscaler_as_it_is_there_are_never_fewer_than_under_a_net(setting, held):
@@ -163,7 +158,7 @@ def test_a_sweep_aims_a_cpu_target_at_whole_per_cent(setting):
 
 def point(family: str, target: float, hours: float, violations: float) -> FrontierPoint:
     return FrontierPoint(
-        family, target, ReplayOutcome(family, hours, violations, 0.2, 0.5, violations, 3, 9)
+        family, target, ReplayOutcome(family, hours, violations, 0.0, 0.2, 0.5, violations, 3, 9)
     )
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.policy.service_model import response_tail
-from scaler.simulation.closed_loop import Run, run
-from scaler.simulation.contenders import KnownReplicas
 from scaler.simulation.outcome import outcome, violations_per_tick
+from scaler.simulation.world import Run
+from tests.scaler.simulation import replay_samples
 from tests.scaler.simulation.replay_samples import EXACT, scene
 
 HOUR = 240  # ticks
@@ -20,14 +20,15 @@ HOUR = 240  # ticks
 def held(demand, replicas: int, *, model=EXACT):
     """Return what comes of always having so many replicas, all of them warm."""
     one = scene(demand, replicas, model=model)
-    return outcome(one, run(one, KnownReplicas("held", [replicas] * one.timing.ticks)))
+    return outcome(one, replay_samples.held(one, [replicas] * one.ticks))
 
 
 def made_up(**columns) -> Run:
     """Return a run of eight ticks in which nothing happens but what is given."""
     zero = np.zeros(8)
     plain = {
-        "replicas": zero + 1, "ready": zero + 1, "offered": zero + 1.0, "lost": zero,
+        "replicas": zero + 1, "ready": zero + 1, "offered": zero + 1.0,
+        "refused": zero, "lost": zero,
         "wait_before": zero, "wait_after": zero, "saturation": zero + 1e9,
     }  # fmt: skip
     return Run("made up", **{**plain, **{k: np.asarray(v, float) for k, v in columns.items()}})
@@ -81,6 +82,12 @@ def test_a_share_of_those_in_a_queue_is_late():
     assert violations_per_tick(EIGHT, waits) == pytest.approx([expected] * 8)
 
 
+def test_the_refused_are_broken_promises_and_told_apart():
+    found = outcome(EIGHT, made_up(refused=[0.5] + [0.0] * 7))
+    assert found.refused == pytest.approx(0.5 / 8)
+    assert found.violations == pytest.approx((0.5 + 7.5 * IDLE_TAIL) / 8)
+
+
 def test_the_dropped_and_the_late_are_counted_together():
     found = outcome(EIGHT, made_up(lost=[0.5] + [0.0] * 7))
     assert found.violations == pytest.approx((0.5 + 7.5 * IDLE_TAIL) / 8)
@@ -93,7 +100,7 @@ counts = st.lists(st.integers(0, 40), min_size=8, max_size=8)
 @given(demands, counts, st.integers(0, 40))
 def test_shares_lie_between_none_and_all(demand, replicas, first):
     one = scene(demand, first)
-    done = run(one, KnownReplicas("any", replicas))
+    done = replay_samples.held(one, replicas)
     found = outcome(one, done)
     shares = [found.violations, found.worst_minute, *violations_per_tick(one, done)]
     assert min(shares) >= 0
@@ -109,7 +116,7 @@ def test_one_replica_more_never_breaks_more_of_a_steady_demand(demand, replicas)
 def test_violations_per_tick_add_up_to_those_of_the_whole():
     demand = 500 + 400 * np.sin(np.arange(HOUR) / 20)
     one = scene(demand, 7)
-    done = run(one, KnownReplicas("held", [7] * HOUR))
+    done = replay_samples.held(one, [7] * HOUR)
     broken = violations_per_tick(one, done) * done.offered
     assert broken.sum() / done.offered.sum() == pytest.approx(outcome(one, done).violations)
 
@@ -120,7 +127,7 @@ def test_violations_per_tick_add_up_to_those_of_the_whole():
 def test_replica_hours_are_counted_from_creation_to_removal():
     one = scene([10.0] * 480, 3)
     path = [3] * 240 + [5] * 120 + [1] * 120
-    found = outcome(one, run(one, KnownReplicas("steps", path)))
+    found = outcome(one, replay_samples.held(one, path))
     assert found.replica_hours == pytest.approx(3 * 1 + 5 * 0.5 + 1 * 0.5)
     assert found.changes == 2
     assert found.peak_replicas == 5

@@ -1,6 +1,5 @@
 """From a history and a policy to a setting: what is replayed, from where, and what is refused."""
 
-import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,8 +13,7 @@ from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Slo
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.policy.service_model import ServiceModel
-from scaler.simulation.preparation import ReplayPart, lead_of, net_under, prepared
+from scaler.simulation.preparation import ReplayPart, net_under, prepared
 from tests.forecaster.evaluation.fitting_samples import DAY, changed
 from tests.scaler.simulation.replay_samples import FIRST, MINUTE, policy_of, wave
 
@@ -34,9 +32,9 @@ def set_up(series=TWO_DAYS, part=LAST_HOUR, *, settings=PLAIN, forecaster=None, 
 def test_each_sample_is_replayed_as_ticks_of_15_seconds_before_its_stamp():
     """A sample is the mean of the step that ends at its stamp."""
     found = set_up()
-    timing, demand = found.scene.timing, found.scene.demand
-    assert (timing.tick_s, timing.ticks, len(demand)) == (15.0, 240, 240)
-    assert timing.start == (TWO_DAYS.end - timedelta(hours=1)).timestamp() - 60
+    scene, demand = found.scene, found.scene.demand
+    assert (scene.timing.tick_s, scene.ticks, len(demand)) == (15.0, 240, 240)
+    assert scene.start == (TWO_DAYS.end - timedelta(hours=1)).timestamp() - 60
     assert demand.tolist() == np.repeat(TWO_DAYS.values[-60:], 4).tolist()
 
 
@@ -52,14 +50,14 @@ def test_each_sample_is_replayed_as_ticks_of_15_seconds_before_its_stamp():
 )
 def test_ticks_divide_a_step_evenly_and_are_about_15_seconds(step, tick_s, ticks):
     series = wave(1.5, step=timedelta(seconds=step))
-    timing = set_up(series, ReplayPart(series.end - timedelta(hours=1))).scene.timing
-    assert (timing.tick_s, timing.ticks) == (tick_s, ticks)
+    scene = set_up(series, ReplayPart(series.end - timedelta(hours=1))).scene
+    assert (scene.timing.tick_s, scene.ticks) == (tick_s, ticks)
 
 
 def test_by_default_the_last_quarter_is_replayed():
     found = set_up(wave(4), ReplayPart())
-    assert found.scene.timing.ticks == 24 * 240
-    assert found.scene.timing.start == (FIRST + timedelta(days=3) - MINUTE).timestamp()
+    assert found.scene.ticks == 24 * 240
+    assert found.scene.start == (FIRST + timedelta(days=3) - MINUTE).timestamp()
 
 
 def longer(history, days: int) -> Series:
@@ -72,59 +70,51 @@ def test_by_default_what_the_model_has_not_seen_is_replayed(forecaster, history)
     series = longer(history, 2)
     seen = forecaster.service(series.item_id).trained_until
     found = set_up(series, ReplayPart(), forecaster=forecaster)
-    assert found.scene.timing.start == seen.timestamp() - 300
-    assert found.scene.timing.ticks == (series.end - seen) // series.step * 20
+    assert found.scene.start == seen.timestamp() - 300
+    assert found.scene.ticks == (series.end - seen) // series.step * 20
 
 
 def test_what_is_asked_for_goes_before_what_the_model_has_seen(forecaster, history):
     series = history.series[0]
     part = ReplayPart(series.end - timedelta(days=1))
-    assert set_up(series, part, forecaster=forecaster).scene.timing.ticks == 24 * 240
+    assert set_up(series, part, forecaster=forecaster).scene.ticks == 24 * 240
 
 
 def test_with_a_model_it_forecasts_for_tidegate_and_without_one_holt_winters(forecaster, history):
     series = history.series[0]
     part = ReplayPart(series.end - timedelta(hours=6))
     with_model, without = (set_up(series, part, forecaster=f) for f in (forecaster, None))
-    assert without.ours.ahead() == without.smoothing.ahead()
-    assert with_model.ours.ahead() != without.ours.ahead()
-    assert with_model.smoothing.ahead() == without.ours.ahead()
+    assert without.ours is without.smoothing
+    assert set(with_model.ours.sources) != {"holt_winters"} == set(without.ours.sources)
+    assert with_model.smoothing.values.tolist() == without.ours.values.tolist()
 
 
 def test_what_is_foreseen_rests_on_nothing_after_the_tick():
     """All after the middle of the replay is made wild."""
     wild = changed(TWO_DAYS, lambda v: np.where(np.arange(len(v)) >= len(v) - 30, 9 * v, v))
-    tame, other = set_up().ours, set_up(wild).ours
-    # The 31st sample is wild: complete at its stamp, after 31 x 4 ticks; collected a tick later.
-    for before, after in zip(tame.columns, other.columns, strict=True):
-        assert before[:125].tolist() == after[:125].tolist()
-    assert tame.columns[0][125] != other.columns[0][125]
+    tame, other = set_up(), set_up(wild)
+    # The 31st sample is wild: complete at its stamp, after 31 x 4 ticks; known a tick later.
+    seen = tame.samples.newest_row(124)
+    assert tame.ours.values[: seen + 1].tolist() == other.ours.values[: seen + 1].tolist()
+    assert tame.samples.newest_row(125) == seen + 1
+    assert tame.ours.values[seen + 1].tolist() != other.ours.values[seen + 1].tolist()
+
+
+def test_each_sample_is_known_once_and_not_before_its_stamp():
+    found = set_up()
+    told = [found.samples.since_last_tick(tick) for tick in range(found.scene.ticks)]
+    stamps = [stamp for new in told for stamp, _ in new]
+    assert stamps == sorted(set(stamps))
+    assert all(stamp < found.scene.now(t) for t, new in enumerate(told) for stamp, _ in new)
 
 
 # What contenders are told
 
 
-def test_a_lead_that_the_policy_gives_is_taken():
+def test_contenders_are_given_the_policy_as_it_is():
+    """Lead time and warm-up are learned or given as they are in life."""
     assert set_up(lead_s=300.0).policy.lead_s == 300.0
-
-
-def test_without_one_it_follows_from_how_replicas_start():
-    found = set_up()
-    assert found.policy.lead_s == lead_of(found.scene.model, 15.0)
-
-
-@pytest.mark.parametrize(
-    ("model", "seconds"),
-    [
-        pytest.param({"start_up_spread": 0.0, "ramp_s": 0.0}, 105.0, id="start-up and one tick"),
-        pytest.param({"start_up_spread": 0.0}, 135.0, id="and the ramp: 90 + 30 + 15"),
-        pytest.param(
-            {"start_up_spread": 0.3}, 90 * math.exp(1.645 * 0.3) + 45, id="19 of 20 are shorter"
-        ),
-    ],
-)
-def test_the_lead_is_until_a_replica_asked_for_now_is_warm(model, seconds):
-    assert lead_of(ServiceModel(100.0, **model), 15.0) == pytest.approx(seconds)
+    assert set_up().policy.lead_s is None
 
 
 def test_the_promise_of_the_policy_is_that_of_the_service():
@@ -222,7 +212,7 @@ def test_a_gap_in_what_is_replayed_is_named_with_its_stamp():
 def test_a_gap_may_be_skipped():
     found = set_up(gappy(), replace(LAST_HOUR, skip_gaps=True))
     assert np.isnan(found.scene.demand).sum() == 12 * 4
-    assert all(math.isfinite(ahead.lead_qps) for ahead in found.ours.ahead())
+    assert np.isfinite(found.ours.values).all()
 
 
 def test_a_gap_before_the_replay_is_no_reason_to_refuse():

@@ -13,7 +13,7 @@ EXACT = ServiceModel(100.0, start_up_spread=0.0)
 
 
 def cluster(replicas: int = 2, model: ServiceModel = EXACT, *, seed: int = 0) -> SimulatedReplicas:
-    return SimulatedReplicas(model, replicas, np.random.default_rng(seed))
+    return SimulatedReplicas(model, replicas, 0.0, np.random.default_rng(seed))
 
 
 def test_at_first_all_are_warm():

@@ -6,8 +6,10 @@ import pytest
 
 from scaler.adapters.kube.workloads_port import ClusterWorkloads
 from scaler.adapters.policy_sources import ClusterPolicies
-from scaler.control.cluster_port import FloorOutcome, Pod, ScaledWorkload
+from scaler.control.checkpoint import ServiceCheckpoint
+from scaler.control.cluster_port import FloorOutcome, ScaledWorkload
 from scaler.control.conditions import not_decided
+from scaler.control.observations import Pod
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import ConditionKind, ServiceView
 from scaler.decision.capacity import given_capacity
@@ -104,7 +106,7 @@ def acting():
 
 def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
     cluster = Cluster()
-    condition = acting(cluster).act([view()], NOW)["shop/web"]
+    condition = acting(cluster).apply([view()], NOW)["shop/web"]
     assert cluster.floor == 10
     assert cluster.told == ["FloorMoved"]
     assert (condition.kind, condition.status, condition.reason) == (
@@ -116,7 +118,7 @@ def test_in_recommend_nothing_of_ours_stands(acting):
     cluster = Cluster()
     cluster.original = 3  # left by a former leader
     policy = replace(POLICY, mode=Mode.RECOMMEND)
-    condition = acting(cluster).act([view(policy=policy)], NOW)["shop/web"]
+    condition = acting(cluster).apply([view(policy=policy)], NOW)["shop/web"]
     assert cluster.calls == [("restore", 2)]
     assert condition.reason == "Recommending"
 
@@ -124,13 +126,13 @@ def test_in_recommend_nothing_of_ours_stands(acting):
 def test_in_recommend_nothing_is_asked_of_an_autoscaler_without_anything_of_ours(acting):
     cluster = Cluster()
     policy = replace(POLICY, mode=Mode.RECOMMEND)
-    acting(cluster).act([view(policy=policy)], NOW)
+    acting(cluster).apply([view(policy=policy)], NOW)
     assert cluster.calls == []
 
 
 def test_a_follower_writes_nothing(acting):
     cluster = Cluster()
-    assert acting(cluster, leading=False).act([view()], NOW) == {}
+    assert acting(cluster, leading=False).apply([view()], NOW) == {}
     assert cluster.calls == []
 
 
@@ -141,7 +143,7 @@ def test_a_contested_floor_is_left_alone_for_longer_each_time(acting):
     tried = []
     for now in range(0, 2000, 15):
         before = len(cluster.calls)
-        condition = clustered.act([view()], NOW + now)["shop/web"]
+        condition = clustered.apply([view()], NOW + now)["shop/web"]
         assert (condition.kind, condition.status) == (ConditionKind.FLOOR_CONTESTED, True)
         if len(cluster.calls) > before:
             tried.append(now)
@@ -157,7 +159,7 @@ def test_an_autoscaler_of_keda_is_refused_with_the_remedy_once(acting):
     )
     clustered = acting(cluster)
     for now in (0, 15, 30):
-        condition = clustered.act([view()], NOW + now)["shop/web"]
+        condition = clustered.apply([view()], NOW + now)["shop/web"]
     assert (condition.status, condition.reason) == (False, "OwnedByKEDA")
     assert cluster.told == ["OwnedByKEDA"]
 
@@ -166,41 +168,37 @@ def test_a_call_that_fails_is_a_condition_and_is_tried_again(acting):
     cluster = Cluster()
     clustered = acting(cluster)
     cluster.broken = True
-    failed = clustered.act([view()], NOW)["shop/web"]
+    failed = clustered.apply([view()], NOW)["shop/web"]
     assert (failed.status, failed.reason) == (False, "ClusterFailed")
     cluster.broken = False
-    assert clustered.act([view()], NOW + 15)["shop/web"].status
+    assert clustered.apply([view()], NOW + 15)["shop/web"].status
     assert cluster.floor == 10
 
 
 def test_a_workload_at_no_replicas_is_woken(acting):
     cluster = Cluster()
-    acting(cluster).act([view(replicas=0)], NOW)
+    acting(cluster).apply([view(replicas=0)], NOW)
     assert ("wake", 10) in cluster.calls
 
 
 def test_what_could_not_be_decided_is_not_acted_on(acting):
     cluster = Cluster()
-    assert acting(cluster).act([view(decision=None)], NOW) == {}
+    assert acting(cluster).apply([view(decision=None)], NOW) == {}
     assert cluster.calls == []
 
 
-def test_pods_are_seen_with_their_ages_and_when_they_are_due(acting):
-    pods = (Pod(NOW - 500, NOW - 420), Pod(NOW - 300, NOW - 210), Pod(NOW - 20, None))
+def test_pods_are_seen_with_the_floor_that_stands(acting):
+    pods = (Pod("a", NOW - 500, NOW - 420), Pod("b", NOW - 20, None))
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
-    found = acting(Cluster(3, pods)).seen([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
-    assert found.replicas == 3
-    assert found.ready_s == (420.0, 210.0)
-    assert sorted(found.start_ups) == [80.0, 90.0]
-    assert found.due_in_s == (100.0,)  # too few were seen: two minutes, of which 20 s are over
-    assert found.floor == 3
+    found = acting(Cluster(3, pods)).observe([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
+    assert (found.pods, found.floor) == (pods, 3)
 
 
 def test_a_workload_that_cannot_be_seen_is_said_so(acting):
     cluster = Cluster()
     cluster.broken = True
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
-    found = acting(cluster).seen([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
+    found = acting(cluster).observe([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
     assert found == "the API server did not answer within 5 s"
 
 
@@ -208,11 +206,11 @@ def test_a_policy_is_guarded_before_its_floor_is_raised_and_restored_when_delete
     cluster = FakeCluster()
     target = cluster.put(POLICY)
     clustered = acting(cluster)
-    clustered.act([view()], NOW)
+    clustered.apply([view()], NOW)
     assert cluster.kept["shop/web"].guarded
     assert cluster.scaled[target].min_replicas == 10
     cluster.delete("shop/web")
-    clustered.act([], NOW + 15)
+    clustered.apply([], NOW + 15)
     assert cluster.scaled[target].min_replicas == 1
     assert "shop/web" not in cluster.kept
 
@@ -221,8 +219,8 @@ def test_a_policy_that_goes_back_to_recommend_gives_the_floor_back(acting):
     cluster = FakeCluster()
     target = cluster.put(POLICY)
     clustered = acting(cluster)
-    clustered.act([view()], NOW)
-    clustered.act([view(policy=replace(POLICY, mode=Mode.RECOMMEND))], NOW + 15)
+    clustered.apply([view()], NOW)
+    clustered.apply([view(policy=replace(POLICY, mode=Mode.RECOMMEND))], NOW + 15)
     assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original) == (1, None)
 
 
@@ -230,17 +228,17 @@ def test_a_floor_that_no_policy_holds_any_more_is_put_back(acting):
     cluster = FakeCluster()
     old = cluster.put(POLICY)
     clustered = acting(cluster)
-    clustered.act([view()], NOW)
+    clustered.apply([view()], NOW)
     moved = replace(POLICY, target="web-v2")
     new = cluster.put(moved, generation=2)
-    clustered.act([view(policy=moved)], NOW + 15)
+    clustered.apply([view(policy=moved)], NOW + 15)
     assert (cluster.scaled[old].min_replicas, cluster.scaled[new].min_replicas) == (1, 10)
 
 
 def test_what_was_decided_is_in_the_policy_s_status(acting):
     cluster = FakeCluster()
     cluster.put(POLICY, generation=7)
-    acting(cluster).act([view()], NOW)
+    acting(cluster).apply([view()], NOW)
     (status,) = cluster.statuses["shop/web"]
     assert (status.generation, status.floor, status.limit_qps) == (7, 10, 200.0)  # 4 x 50 ready
     assert status.demand_qps == 400.0
@@ -250,8 +248,8 @@ def test_what_is_remembered_is_kept_in_the_status_and_outlives_what_cannot_be_de
     cluster = FakeCluster()
     cluster.put(POLICY)
     clustered = acting(cluster)
-    clustered.act([view(checkpoint={"factor": 0.9, "usual": {}})], NOW)
-    clustered.act([view(decision=None, error="no such autoscaler")], NOW + 15)
+    clustered.apply([view(checkpoint=ServiceCheckpoint(factor=0.9))], NOW)
+    clustered.apply([view(decision=None, error="no such autoscaler")], NOW + 15)
     assert [status.published["factor"] for status in cluster.statuses["shop/web"]] == [0.9, 0.9]
 
 
@@ -261,11 +259,28 @@ def test_why_nothing_could_be_decided_is_in_the_status(acting, mode):
     policy = replace(POLICY, mode=mode)
     cluster.put(policy)
     undecided = view(policy=policy, decision=None, conditions=(not_decided("no capacity yet"),))
-    assert acting(cluster).act([undecided], NOW) == {}
+    assert acting(cluster).apply([undecided], NOW) == {}
     (status,) = cluster.statuses["shop/web"]
     assert [(c.kind, c.status, c.message) for c in status.conditions] == [
         (ConditionKind.READY, False, "no capacity yet")
     ]
+
+
+@pytest.mark.parametrize("decision", ["made", "none"])
+def test_keys_that_were_pruned_are_in_the_status_until_they_are_not(acting, decision):
+    cluster = FakeCluster()
+    cluster.put(POLICY)
+    whole = cluster.kept["shop/web"]
+    views = [view() if decision == "made" else view(decision=None, error="no such autoscaler")]
+    clustered = acting(cluster)
+    for warnings in (("spec.budget was applied, but ...",), ()):
+        cluster.kept["shop/web"] = replace(whole, warnings=warnings)
+        clustered.apply(views, NOW)
+    told = [
+        [c.message for c in status.conditions if c.kind is ConditionKind.SPEC_COMPLETE]
+        for status in cluster.statuses["shop/web"]
+    ]
+    assert told == [["spec.budget was applied, but ..."], []]
 
 
 def test_a_wrong_policy_s_faults_are_in_its_status(acting):
@@ -274,7 +289,7 @@ def test_a_wrong_policy_s_faults_are_in_its_status(acting):
     cluster.kept["shop/web"] = replace(
         cluster.kept["shop/web"], policy=None, faults=("spec.replicas: min 9 is above max 3",)
     )
-    acting(cluster).act([], NOW)
+    acting(cluster).apply([], NOW)
     (status,) = cluster.statuses["shop/web"]
     assert [(c.reason, c.message) for c in status.conditions] == [
         ("PolicyInvalid", "spec.replicas: min 9 is above max 3")
@@ -285,10 +300,10 @@ def test_a_policy_that_is_edited_to_something_wrong_holds_on_as_it_was(acting):
     cluster = FakeCluster()
     target = cluster.put(replace(POLICY, demand_query="q"))
     clustered, policies = acting(cluster), ClusterPolicies(cluster)
-    clustered.act([view(policy=one.policy) for one in policies.current()], NOW)
+    clustered.apply([view(policy=one.policy) for one in policies.current()], NOW)
     cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], policy=None, faults=("a slip",))
     for now in (15, 30):
-        clustered.act([view(policy=one.policy) for one in policies.current()], NOW + now)
+        clustered.apply([view(policy=one.policy) for one in policies.current()], NOW + now)
     assert cluster.scaled[target].min_replicas == 10
     last = cluster.statuses["shop/web"][-1]
     assert [(c.reason, c.message) for c in last.conditions] == [("PolicyInvalid", "a slip")]
@@ -300,7 +315,7 @@ def test_a_policy_that_is_wrong_and_cannot_be_decided_on_has_one_condition_of_a_
     cluster.put(POLICY)
     cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], policy=None, faults=("a slip",))
     undecided = view(decision=None, conditions=(not_decided("no such autoscaler"),))
-    acting(cluster).act([undecided], NOW)
+    acting(cluster).apply([undecided], NOW)
     (status,) = cluster.statuses["shop/web"]
     assert [c.message for c in status.conditions] == ["a slip"]
 
@@ -326,7 +341,7 @@ def test_an_api_server_that_does_not_answer_is_not_asked_a_thousand_times(acting
 
     cluster.set_floor = away
     many = [view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(1000)]
-    found = acting(cluster).act(many, NOW)
+    found = acting(cluster).apply(many, NOW)
     assert len(asked) < 10  # as many as ask at once, and who had begun meanwhile
     assert {one.reason for one in found.values()} == {"ClusterFailed"}
     assert len(found) == 1000
@@ -345,7 +360,7 @@ def test_who_was_not_asked_is_first_the_next_time(acting):
     cluster.set_floor = few
     many = [view(policy=replace(POLICY, item_id=f"shop/{n}", target=f"web-{n}")) for n in range(30)]
     for tick in range(20):
-        clustered.act(many, NOW + tick)
+        clustered.apply(many, NOW + tick)
     assert len({str(wish.target) for wish in answers}) == 30
 
 
@@ -360,6 +375,6 @@ def test_a_leader_that_loses_the_lease_in_the_middle_of_a_tick_writes_no_more(ac
         return FloorOutcome(wish.replicas, moved=True)
 
     cluster.set_floor = last
-    clustered.act([view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(5)], NOW)
+    clustered.apply([view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(5)], NOW)
     clustered.close()
     assert len(written) == 1

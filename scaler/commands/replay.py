@@ -25,18 +25,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     # argparse takes -1d for an option; what begins with a minus and a digit is a value here.
     parser._negative_number_matcher = re.compile(r"-\d")
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = (
-        "examples:\n"
-        "  scaler replay --history traffic.parquet --policy shop.yaml --report shop.html\n"
-        "  scaler replay --journal journal/ --service prod/shop --at 03:12"
-    )
     parser.add_argument("--history", metavar="FILE", type=Path, help="CSV or Parquet, long or wide")
     parser.add_argument(
         "--policy", metavar="FILE.yaml", type=Path,
         help="a DemandPolicy; its 'hpa' is what is compared with",
     )  # fmt: skip
-    _add_journal_arguments(parser.add_argument_group("or, of what scaler run has recorded"))
+    _add_journal_arguments(parser)
     parser.add_argument(
         "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
     )
@@ -71,7 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE.json", type=Path, help="write every figure")
 
 
-def _add_journal_arguments(group: argparse._ArgumentGroup) -> None:
+def _add_journal_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  scaler replay --history traffic.parquet --policy shop.yaml --report shop.html\n"
+        "  scaler replay --journal journal/ --service prod/shop --at 03:12"
+    )
+    group = parser.add_argument_group("or, of what 'scaler run --journal' has recorded")
     group.add_argument(
         "--journal", metavar="DIR", type=Path,
         help="work out again what was decided and handed out, and compare; exit 1 if it differs",

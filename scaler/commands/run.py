@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     with contextlib.ExitStack() as stack:
         if not args.once:
             stack.enter_context(stopped_by_signals(stop))
-        journal = started_journal(args, STEP, tick_s, stack)
+        journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
         tracing = _tracing(args, stack)
         policies, workloads, leadership = _world(args, stack, stop)
         publish: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
@@ -56,18 +56,10 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
             publish += [_serve(args, stack, tracing, journal), DecisionLog().write]
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
-
-        def published(snapshot: Snapshot) -> None:
-            for one in publish:
-                try:
-                    one(snapshot)
-                except Exception:  # a log or a page that fails must not fail the next tick
-                    LOGGER.exception("a snapshot could not be published everywhere")
-
         world = journal.world(World(prometheus, RegistryModels(args.models), workloads))
         if tracing is not None:
             world = tracing.world(world)
-        loop = ControlLoop(world, STEP, published, leadership.leads, tick_s)
+        loop = ControlLoop(world, STEP, _everywhere(publish), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return journal.tick(loop, policies.current(), clock())
@@ -79,6 +71,19 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
             return 0
         _ticking(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
+
+
+def _everywhere(publish: Sequence[Callable[[Snapshot], None]]) -> Callable[[Snapshot], None]:
+    """Return what hands a snapshot to each in turn."""
+
+    def published(snapshot: Snapshot) -> None:
+        for one in publish:
+            try:
+                one(snapshot)
+            except Exception:  # a log or a page that fails must not fail the next tick
+                LOGGER.exception("a snapshot could not be published everywhere")
+
+    return published
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

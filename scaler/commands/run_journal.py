@@ -71,9 +71,18 @@ class RunJournal:
 
 
 def started_journal(
-    args: argparse.Namespace, step: timedelta, tick_s: float, stack: contextlib.ExitStack
+    args: argparse.Namespace,
+    settings: ApiSettings,
+    beat: tuple[timedelta, float],
+    stack: contextlib.ExitStack,
 ) -> RunJournal:
     """Return the journal that the options ask for, if they do; the stack closes it.
+
+    Args:
+        args: of `scaler run`.
+        settings: of the endpoint.
+        beat: the step of the forecast's grid, and the seconds between two ticks.
+        stack: that closes it.
 
     Raises:
         PolicyError: its size is no size.
@@ -84,16 +93,15 @@ def started_journal(
     from scaler.adapters.journal.files import JournalFiles
     from scaler.adapters.journal.journal import Journal
     from scaler.adapters.journal.recording import LoopRecorder, RecordedRun
-    from scaler.commands.run_options import api_settings
 
     journal = Journal(JournalFiles(args.journal, size_of(args.journal_size, "--journal-size")))
     stack.callback(journal.close)
     run = RecordedRun(
         version=version("tidegate"),
         name=secrets.token_hex(4),
-        step_s=step.total_seconds(),
-        tick_s=tick_s,
-        settings=api_settings(args),
+        step_s=beat[0].total_seconds(),
+        tick_s=beat[1],
+        settings=settings,
     )
     return RunJournal(journal, LoopRecorder(journal, run, time.monotonic))
 

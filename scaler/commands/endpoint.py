@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scaler.adapters.http.lease_service import LeaseService
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
-    from scaler.adapters.http.snapshot_holder import SnapshotHolder
     from scaler.adapters.tracing import Tracing
+    from scaler.commands.run_journal import RunJournal
     from scaler.control.snapshot import Snapshot
 
 # Conditions that say that a call has failed, and whose.
@@ -33,7 +32,7 @@ def served(
     stack: contextlib.ExitStack,
     tracing: Tracing | None = None,
     rpc: Address | None = None,
-    leases: Callable[[SnapshotHolder, ApiSettings], LeaseService] | None = None,
+    journal: RunJournal | None = None,
 ) -> Callable[[Snapshot], None]:
     """Start an endpoint; return what publishes a board to it.
 
@@ -42,7 +41,7 @@ def served(
         address: of HTTP; rpc: of gRPC, None: nowhere.
         stack: that stops it.
         tracing: of requests.
-        leases: makes the lease service; None: one as it is by itself.
+        journal: that gateways' calls are recorded in.
     """
     from scaler.adapters.dashboard import page
     from scaler.adapters.http.app import add_page, create_app
@@ -55,7 +54,9 @@ def served(
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
-    lease_service = None if leases is None else leases(holder, settings)
+    lease_service = None
+    if journal is not None:
+        lease_service, telemetry.journal = journal.leases(holder, settings), journal.health
     app = create_app(
         holder, settings, telemetry=telemetry, lease_service=lease_service, trusted_peers=trusted
     )

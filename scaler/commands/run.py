@@ -173,4 +173,4 @@ def _serve(
     """Start the endpoint that the options ask for; return what publishes a board to it."""
     address = address_of(args, args.listen, "--listen")
     rpc = args.grpc_listen and address_of(args, args.grpc_listen, "--grpc-listen")
-    return served(api_settings(args), address, stack, tracing, rpc or None, journal.leases)
+    return served(api_settings(args), address, stack, tracing, rpc or None, journal)

@@ -59,6 +59,10 @@ class RunJournal:
         if self._loop is not None:
             self._loop.publish(snapshot)
 
+    def health(self) -> tuple[bool, int] | None:
+        """Return whether it is written, and how many events it lacks; None: none is kept."""
+        return None if self._journal is None else self._journal.health()
+
     def leases(self, holder: SnapshotHolder, settings: ApiSettings) -> LeaseService:
         """Return the lease service of the run."""
         from scaler.adapters.http.app import new_epoch

@@ -161,9 +161,10 @@ class Scene:
 
     @contextmanager
     def scaler(self, identity: str = "one", *options: str) -> Iterator[Running]:
-        """Run `scaler run` as a process that may write no file."""
+        """Run `scaler run` as a process that may write no file, unless it keeps a journal."""
+        started = ("-m", "scaler.cli") if "--journal" in options else ("-c", UNABLE_TO_WRITE)
         command = [
-            *(sys.executable, "-c", UNABLE_TO_WRITE, "run"),
+            *(sys.executable, *started, "run"),
             *("--prometheus", self.prometheus.url, "--models", str(self.models)),
             *("--kubeconfig", str(self.kubeconfig), "--leader-elect", "--identity", identity),
             *("--listen", "127.0.0.1:0", "--tick", "1s", "--log-format", "json", *options),

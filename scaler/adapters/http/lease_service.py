@@ -148,6 +148,11 @@ class LeaseService:
             if not counter.instances:
                 del self._counters[service]
 
+    def stamp(self, service: str) -> tuple[object, ...]:
+        """Return what differs wherever a round of those who wait has moved anything."""
+        counter = self._counters.get(service)
+        return () if counter is None else (counter, *counter.stamp)
+
     def gateways(self) -> dict[str, int]:
         """Return how many gateways hold a share, by service."""
         return {service: counter.instances for service, counter in self._counters.items()}

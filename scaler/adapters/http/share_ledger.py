@@ -92,6 +92,11 @@ class ShareLedger:
         self._cell, self._frame, self._looked_at = memory.cell, memory.frame, memory.looked_at
         self._learning, self.state, self.freed = memory.learning, memory.state, memory.freed
 
+    @property
+    def stamp(self) -> tuple[object, ...]:
+        """Return what differs wherever `look`, or a round of those who wait, has moved anything."""
+        return self.state, self.freed, self._view, self._cell, self._looked_at
+
     def look(self, posted: HeldSnapshot, view: ServiceView, now: float) -> None:
         """Take in the latest board and the time; ``state`` counts up if that changes anything."""
         cell = cell_of(posted.age_s(now))

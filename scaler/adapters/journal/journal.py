@@ -56,7 +56,7 @@ class Journal:
         self._files, self._clock, self._most_waiting = files, clock, most_waiting
         self._queue: deque[tuple[object, int]] = deque()
         self._waiting = 0  # units in the queue, and in the batch that is being written
-        self._dropped = 0
+        self._dropped, self._dropped_ever = 0, 0
         self._open = False  # a file has been begun, and nothing is missing from it
         self._tried_at = -float("inf")
         self.first_tick: int | None = None  # of the file that is open
@@ -68,16 +68,20 @@ class Journal:
     def put(self, event: object, units: int = 1) -> None:
         """Have an event written; nothing is waited for."""
         with self._changed:
+            if self._open and self._waiting + units > self._most_waiting:
+                self._open, self.first_tick = False, None
+                LOGGER.warning("the journal has a gap: the disk is slower than what is recorded")
             if not self._open:
                 self._dropped += 1
-            elif self._waiting + units > self._most_waiting:
-                self._open, self.first_tick = False, None
-                self._dropped += 1
-                LOGGER.warning("the journal has a gap: the disk is slower than what is recorded")
+                self._dropped_ever += 1
             else:
                 self._waiting += units
                 self._queue.append((event, units))
                 self._changed.notify()
+
+    def health(self) -> tuple[bool, int]:
+        """Return whether it is written now, and how many events it lacks."""
+        return self._open, self._dropped_ever
 
     def due(self) -> bool:
         """Whether a file is to begin before the next tick."""

@@ -73,6 +73,7 @@ class LineWriter:
     def __init__(self) -> None:
         self._deltas: dict[str, DeltaWriter] = {}
         self._last: dict[tuple[str, str, str], Plain] = {}
+        self._seen: Plain = None  # the tick that gateways were answered by last
 
     def line(self, event: object) -> bytes:
         """Return an event with the line's end."""
@@ -85,6 +86,10 @@ class LineWriter:
             plain["items"] = deltas.change(plain.get("items", {}))
         for key in _REPEATED & plain.keys():
             plain[key] = [self._named(key, plain["service"], one) for one in plain[key]]
+        if plain.get("seen") == self._seen:
+            plain.pop("seen", None)
+        else:
+            self._seen = plain.get("seen", self._seen)
         text = json.dumps({"k": name, **plain}, separators=(",", ":"), allow_nan=False)
         return without_secrets(text).encode("ascii") + b"\n"
 
@@ -102,6 +107,7 @@ class LineReader:
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str, str], Plain] = {}
+        self._seen: Plain = None
         self._deltas: dict[str, DeltaReader] = {}
         self._items: dict[str, dict[str, Any]] = {}  # what was read last, to be the same objects
 
@@ -119,6 +125,8 @@ class LineReader:
             raise JournalError(f"a line of the journal cannot be read: {error!r}") from error
         for key in _REPEATED & plain.keys():
             plain[key] = [self._spelled_out(key, plain["service"], one) for one in plain[key]]
+        if name == "lease":
+            self._seen = plain.setdefault("seen", self._seen)
         if "items" not in plain:
             return from_plain_value(kind, plain)
         items = self._whole(name, kind, plain.pop("items"))

@@ -78,15 +78,18 @@ class RecordedLeases(LeaseService):
     def changed(
         self, service: str, asked: Iterable[LeaseRequest], now: float
     ) -> list[Exchange | None]:
-        waiting = tuple(asked)
+        waiting, before = tuple(asked), self.stamp(service)
         with self._call("changed", service, waiting, now) as told:
             answers = super().changed(service, waiting, now)
-            told(answers)
+            # Each service has a round a second, and most of them come to nothing.
+            if any(answers) or not _same(before, self.stamp(service)):
+                told(answers)
         return answers
 
     def sweep(self, now: float) -> None:
-        with self._call("sweep", "", (), now):
+        with self._call("sweep", "", (), now) as told:
             super().sweep(now)
+            told([])
 
     @contextmanager
     def _call(
@@ -106,12 +109,12 @@ class RecordedLeases(LeaseService):
                 raise
             finally:
                 seen = None if posted is None else SeenTick(posted.snapshot.tick, posted.since)
-                answers = said[0] if said else ()
+                answers = said[0] if said else None
                 waits = answers if isinstance(answers, bool) else None
                 told = told_to(asked, answers) if isinstance(answers, list) else ()
-                self._journal.put(
-                    LeasesCalled(call, service, now, seen, asked, told, waits, refused)
-                )
+                if said or refused is not None:
+                    event = LeasesCalled(call, service, now, seen, asked, told, waits, refused)
+                    self._journal.put(event, len(asked) + 1)
 
     def _remember(self, posted: HeldSnapshot | None) -> None:
         """Have a new file know what we remember, once its own ticks are seen."""
@@ -121,6 +124,12 @@ class RecordedLeases(LeaseService):
         if posted.snapshot.tick >= first:
             self._since = first
             self._journal.put(LeasesRemember(self.memory()), units=len(self.gateways()) + 1)
+
+
+def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    """Whether two stamps say the same; what has no equals is itself alone."""
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(a is b or a == b for a, b in pairs)
 
 
 def told_to(

@@ -95,7 +95,7 @@ class ShareLedger:
     @property
     def stamp(self) -> tuple[object, ...]:
         """Return what differs wherever `look`, or a round of those who wait, has moved anything."""
-        return self.state, self.freed, self._view, self._cell, self._looked_at
+        return self.state, self.freed, self._view, self._cell, self._looked_at, self._shares
 
     def look(self, posted: HeldSnapshot, view: ServiceView, now: float) -> None:
         """Take in the latest board and the time; ``state`` counts up if that changes anything."""

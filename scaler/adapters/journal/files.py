@@ -32,18 +32,19 @@ class JournalFiles:
     Args:
         folder: made if it is not there; nobody else may write there.
         most_bytes: of all files together.
+        file_bytes: after which the next one begins; None: a part of that.
 
     Raises:
         JournalError: it is no folder that can be written to, or another process writes there.
     """
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    def __init__(self, folder: Path, most_bytes: int, file_bytes: int | None = None) -> None:
         if most_bytes < LEAST_BYTES:
             raise JournalError(
                 f"the journal may be {most_bytes} bytes long, but it needs at least {LEAST_BYTES}"
             )
         self._folder, self._most_bytes = folder, most_bytes
-        self._file_bytes = most_bytes // PARTS
+        self._file_bytes = most_bytes // PARTS if file_bytes is None else file_bytes
         self._file: int | None = None
         self._written = 0
         self._lock = _locked(folder)
@@ -76,20 +77,26 @@ class JournalFiles:
             return
         with suppress(OSError):  # then it ends without its last line
             self.write(last)
-        os.close(self._file)
-        self._file = None
+        file, self._file = self._file, None
+        os.close(file)
 
     def give_up(self, error: BaseException) -> None:
         """End the file that could not be written; where the disk is full, make some room."""
-        self.end()
-        if isinstance(error, OSError) and error.errno in FULL_DISK:
-            for oldest in journal_files(self._folder)[:1]:
-                oldest.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.end()
+            if isinstance(error, OSError) and error.errno in FULL_DISK:
+                for oldest in journal_files(self._folder)[:1]:
+                    oldest.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Compress what is there, and let others write."""
-        self.end()
-        self._tidy()
+        with suppress(OSError):
+            self.end()
+            self._tidy()
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Let others write, and leave the files as they are."""
         os.close(self._lock)
 
     def _tidy(self) -> None:

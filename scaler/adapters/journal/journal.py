@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -58,7 +59,8 @@ class Journal:
         self._waiting = 0  # units in the queue, and in the batch that is being written
         self._dropped, self._dropped_ever = 0, 0
         self._open = False  # a file has been begun, and nothing is missing from it
-        self._tried_at = -float("inf")
+        self._tried_at = -math.inf
+        self._complained = False
         self.first_tick: int | None = None  # of the file that is open
         self._changed = threading.Condition()
         self._closing = False
@@ -79,6 +81,11 @@ class Journal:
                 self._queue.append((event, units))
                 self._changed.notify()
 
+    @property
+    def waiting(self) -> int:
+        """What is not written yet, in `put`'s units; 1 for the beginning of a file."""
+        return self._waiting
+
     def health(self) -> tuple[bool, int]:
         """Return whether it is written now, and how many events it lacks."""
         return self._open, self._dropped_ever
@@ -95,8 +102,9 @@ class Journal:
         """Begin a file between two ticks; `memory` is the loop's."""
         with self._changed:
             self._tried_at = self._clock()
-            self._queue.append((_Begin(head, self._dropped), 0))
-            self._queue.append((LoopRemembers(memory), 0))
+            self._waiting += 2
+            self._queue.append((_Begin(head, self._dropped), 1))
+            self._queue.append((LoopRemembers(memory), 1))
             self._open, self.first_tick, self._dropped = True, head.first_tick, 0
             self._changed.notify()
 
@@ -127,21 +135,28 @@ class Journal:
         """Write an event; return what writes the next one, None where none can be written."""
         try:
             if isinstance(event, _Begin):
+                self._complained &= writer is None  # the file before was written to its end
                 self._files.begin(self._gap(event.dropped))
                 writer = LineWriter()
                 event = event.head
             if writer is not None:
                 self._files.write(writer.line(event))
-        except Exception as error:  # decisions go on whatever becomes of the journal
+            elif not isinstance(event, LoopRemembers):
+                self._dropped_ever += 1  # it came before the failure was known
+        except Exception as error:  # noqa: BLE001 - decisions go on whatever becomes of it
             writer = None
             with self._changed:
                 self._open, self.first_tick = False, None
-            trace = not isinstance(error, OSError)
-            LOGGER.warning(
-                "the journal has a gap, for it cannot be written: %s", error, exc_info=trace
-            )
+            self._complain(error)
             self._files.give_up(error)
         return writer
+
+    def _complain(self, error: Exception) -> None:
+        """Log why nothing can be written, once until something can again."""
+        if not self._complained:
+            trace = not isinstance(error, OSError)
+            LOGGER.warning("no journal is written: %s", error, exc_info=trace)
+        self._complained = True
 
     @staticmethod
     def _gap(dropped: int) -> bytes:

@@ -41,30 +41,52 @@ _NAMES = {kind: name for name, kind in KINDS.items()}
 
 _SECRETS = (
     # https://user:password@host
-    (re.compile(r"(\w://)[^/\s\"\\@]+@"), r"\1"),
+    (re.compile(r"(\w://)[^/\s\"'@]+@"), r"\1"),
     # Authorization: Bearer ...; what follows is a token.
     (re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{6,}"), r"\1\2***"),
     # ?token=..., password: ..., as messages of libraries quote them.
     (
         re.compile(
-            r"(?i)\b(password|passwd|token|secret|api[_-]?key|authorization|x-api-key)"
-            r"(\\?[\"']?\s*[=:]\s*\\?[\"']?)[^\s\"'\\&,;}]+"
+            r"(?i)\b(password|passwd|token|secret|api[_-]?key|authorization)"
+            r"(\\*[\"']?\s*[=:]\s*\\*[\"']?)[^\s\"'\\&,;}]+"
         ),
         r"\1\2***",
     ),
-    (re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----"), "***"),
+    (re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL), "***"),
+)
+# A line that has none of these needs no closer look.
+_SUSPECT = re.compile(
+    r"://|-----BEGIN|bearer|basic|passw|token|secret|api[_-]?key|authorization", re.IGNORECASE
 )
 
 
-def without_secrets(line: str) -> str:
-    """Return a line without what lets somebody in.
+def without_secrets(text: str) -> str:
+    """Return a text without what lets somebody in.
 
-    >>> without_secrets('no answer from https://me:hush@prom/api?token=abc')
+    >>> without_secrets("no answer from https://me:hush@prom/api?token=abc")
     'no answer from https://prom/api?token=***'
     """
     for pattern, instead in _SECRETS:
-        line = pattern.sub(instead, line)
+        text = pattern.sub(instead, text)
+    return text
+
+
+def _line(plain: Plain) -> str:
+    """Return values as a line of JSON without secrets."""
+    line = json.dumps(plain, separators=(",", ":"), allow_nan=False)
+    if _SUSPECT.search(line):
+        line = json.dumps(_cleaned(plain), separators=(",", ":"), allow_nan=False)
     return line
+
+
+def _cleaned(plain: Plain) -> Plain:
+    if isinstance(plain, str):
+        return without_secrets(plain)
+    if isinstance(plain, list):
+        return [_cleaned(one) for one in plain]
+    if isinstance(plain, dict):
+        return {key: _cleaned(one) for key, one in plain.items()}
+    return plain
 
 
 class LineWriter:
@@ -90,8 +112,7 @@ class LineWriter:
             plain.pop("seen", None)
         else:
             self._seen = plain.get("seen", self._seen)
-        text = json.dumps({"k": name, **plain}, separators=(",", ":"), allow_nan=False)
-        return without_secrets(text).encode("ascii") + b"\n"
+        return _line({"k": name, **plain}).encode("ascii") + b"\n"
 
     def _named(self, key: str, service: str, one: Plain) -> Plain:
         """Return the name alone of a gateway that is told of as it was last."""

@@ -127,9 +127,12 @@ class RecordedLeases(LeaseService):
 
 
 def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
-    """Whether two stamps say the same; what has no equals is itself alone."""
+    """Whether two stamps say the same; an object is the same as itself alone."""
+    plain = int, float
     pairs = zip(one, other, strict=False)
-    return len(one) == len(other) and all(a is b or a == b for a, b in pairs)
+    return len(one) == len(other) and all(
+        a is b or (isinstance(a, plain) and a == b) for a, b in pairs
+    )
 
 
 def told_to(

@@ -21,6 +21,7 @@ PARTS = {
     "endpoint": "endpoint",
     "haproxy": "haproxy",
     "gateways": "gateways",
+    "journal": "journal",
     "soak": "soak",
     "thousand": "soak",
 }

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from benchmarks.traces import ONE_MINUTE, load
 from forecaster.data.series import Forecast, Series
-from scaler.adapters.simulated_cluster import SimulatedCluster
 from scaler.control.loop import ControlLoop
 from scaler.control.ports import WatchedPolicy, World
 from scaler.control.snapshot import Snapshot
@@ -28,6 +27,7 @@ from scaler.policy.replay_settings import ReplaySettings
 from scaler.simulation.contenders import TidegateContender, run
 from scaler.simulation.contest import ContestSetting
 from scaler.simulation.preparation import ReplayPart, prepared
+from scaler.simulation.simulated_cluster import SimulatedCluster
 from scaler.simulation.world import Scene, SimulatedService
 
 TICKS = 100_000

@@ -49,7 +49,7 @@ class ServiceMemory:
     trust: Trust | None
     restored: ServiceCheckpoint
     pending: tuple[PendingForecast, ...]
-    samples: tuple[tuple[float, float], ...]
+    samples: FloatArray  # (n, 2): stamps and QPS, the latest last
     newest: float
     state: DecisionState | None
     last_known: tuple[float, float] | None

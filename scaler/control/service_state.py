@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint
 from scaler.control.memory import PendingForecast, ServiceMemory
 from scaler.control.observations import ServiceMetrics, Workload
@@ -111,7 +113,7 @@ class ServiceState:
             self._trust,
             self._restored,
             tuple(self._pending),
-            tuple(self._samples.items()),
+            np.array(list(self._samples.items()), dtype=float).reshape(-1, 2),
             self._newest,
             self._state,
             self._last_known,
@@ -123,7 +125,8 @@ class ServiceState:
         """Go on as the state that this was taken from, under its policy."""
         self._trust, self._restored = memory.trust, memory.restored
         self._pending = deque(memory.pending)
-        self._samples, self._newest = dict(memory.samples), memory.newest
+        self._samples = dict(memory.samples.tolist())
+        self._newest = memory.newest
         self._state, self._last_known = memory.state, memory.last_known
         self._distrusted_until = memory.distrusted_until
         self._start_ups.recall(memory.start_ups)

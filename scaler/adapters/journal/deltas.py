@@ -15,7 +15,7 @@ class DeltaWriter:
     """What was told last of each item."""
 
     def __init__(self) -> None:
-        self._told: dict[str, Plain] = {}
+        self.told: dict[str, Plain] = {}
 
     def change(self, items: Mapping[str, Plain]) -> dict[str, Plain]:
         """Return what is to be told now.
@@ -26,13 +26,13 @@ class DeltaWriter:
         >>> deltas.change({"a": {"x": 3}, "b": "away"})
         {'a': {'x': 3, 'y': None}}
         """
-        told = self._told
+        told = self.told
         change: dict[str, Plain] = {} if list(items) == list(told) else {ORDER: list(items)}
         for item, new in items.items():
             old = told.get(item)
-            if new != old:
+            if new is not old and new != old:
                 change[item] = _difference(old, new)
-        self._told = dict(items)
+        self.told = dict(items)
         return change
 
 

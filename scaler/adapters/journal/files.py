@@ -46,30 +46,38 @@ class JournalFiles:
         self._folder, self._most_bytes = folder, most_bytes
         self._file_bytes = most_bytes // PARTS if file_bytes is None else file_bytes
         self._file: int | None = None
-        self._written = 0
+        self._length, self._state_length = 0, 0  # of the file that is written
         self._lock = _locked(folder)
         self._number = max(map(number_of, journal_files(folder)), default=0)
+        self._others = _bytes_in(folder)
 
     @property
     def full(self) -> bool:
-        """Whether the file that is written is long enough."""
-        return self._written >= self._file_bytes
+        """Whether the file that is written is long enough; what it began with does not count."""
+        return self._length - self._state_length >= self._file_bytes
 
     def begin(self, last: bytes = b"") -> None:
         """Begin the next file; ``last`` still goes to the one before."""
         self.end(last)
-        self._tidy()
+        with suppress(OSError):  # a disk that is full: they stay as they are
+            self._compress()
+        self._others = _bytes_in(self._folder)
         self._number += 1
         path = self._folder / f"journal-{self._number:08}.jsonl"
-        self._written = 0
+        self._length = self._state_length = 0
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
 
     def write(self, data: bytes) -> None:
         """Write it all; what is written survives the process."""
         assert self._file is not None, "begin() comes first"
-        self._written += len(data)
+        self._length += len(data)
+        self._make_room(self._length)
         while data:
             data = data[os.write(self._file, data) :]
+
+    def begun(self) -> None:
+        """Take what is written so far for the beginning of the file."""
+        self._state_length = self._length
 
     def end(self, last: bytes = b"") -> None:
         """End the file that is written, if there is one."""
@@ -92,26 +100,37 @@ class JournalFiles:
         """Compress what is there, and let others write."""
         with suppress(OSError):
             self.end()
-            self._tidy()
+            self._compress()
         self.unlock()
 
     def unlock(self) -> None:
         """Let others write, and leave the files as they are."""
         os.close(self._lock)
 
-    def _tidy(self) -> None:
-        """Compress what is whole, and drop the oldest beyond what all may be long."""
-        with suppress(OSError):  # a disk that is full: they stay as they are
-            for path in journal_files(self._folder):
-                if path.suffix != ".gz":
-                    _compress(path)
-        kept = [(path, path.stat().st_size) for path in journal_files(self._folder)]
-        total = sum(size for _, size in kept)
-        for path, size in kept:
-            if total <= self._most_bytes - self._file_bytes:
-                break
-            path.unlink()
-            total -= size
+    def _compress(self) -> None:
+        """Compress what is whole; for a moment a file is there twice."""
+        for left in self._folder.glob("journal-*.part"):
+            left.unlink()
+        for path in sorted(self._folder.glob("journal-*.jsonl")):
+            if path.with_suffix(".jsonl.gz").exists():
+                path.unlink()  # a process was killed just before this
+                continue
+            self._others = _bytes_in(self._folder)
+            self._make_room(path.stat().st_size, but=path)
+            _compress(path)
+
+    def _make_room(self, length: int, but: Path | None = None) -> None:
+        """Drop the oldest files until ``length`` bytes more fit in."""
+        while self._others + length > self._most_bytes:
+            found = [path for path in journal_files(self._folder) if path != but]
+            if not found or number_of(found[0]) == self._number:
+                return  # there is only the one that is written
+            self._others -= found[0].stat().st_size
+            found[0].unlink()
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in journal_files(folder))
 
 
 def journal_files(folder: Path) -> list[Path]:

@@ -27,6 +27,8 @@ LOGGER = logging.getLogger(__name__)
 
 # What may wait to be written, in `put`'s units of about a kilobyte: it is all in memory.
 MOST_WAITING = 64_000
+# Events are written so long after they happened: a process that is killed loses that much.
+REST_S = 0.1
 # A disk that was full is tried again after so long.
 RETRY_S = 30.0
 
@@ -45,7 +47,7 @@ class Journal:
     Args:
         files: that are written.
         clock: monotonic seconds.
-        most_waiting: what may wait to be written.
+        most_waiting: what may wait to be written; rest_s: for how long it waits at least.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Journal:
         files: JournalFiles,
         clock: Callable[[], float] = time.monotonic,
         most_waiting: int = MOST_WAITING,
+        rest_s: float = REST_S,
     ) -> None:
         self._files, self._clock, self._most_waiting = files, clock, most_waiting
+        self._rest_s = rest_s
         self._queue: deque[tuple[object, int]] = deque()
         self._waiting = 0  # units in the queue, and in the batch that is being written
         self._dropped, self._dropped_ever = 0, 0
@@ -78,8 +82,9 @@ class Journal:
                 self._dropped_ever += 1
             else:
                 self._waiting += units
+                if not self._queue:
+                    self._changed.notify()
                 self._queue.append((event, units))
-                self._changed.notify()
 
     @property
     def waiting(self) -> int:
@@ -120,6 +125,8 @@ class Journal:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._closing)
+                # What follows at once, as in a tick, is left to run first.
+                self._changed.wait_for(lambda: self._closing, self._rest_s)
                 batch, done = list(self._queue), self._closing and not self._queue
                 self._queue.clear()
             if done:
@@ -141,6 +148,8 @@ class Journal:
                 event = event.head
             if writer is not None:
                 self._files.write(writer.line(event))
+                if isinstance(event, LoopRemembers):
+                    self._files.begun()
             elif not isinstance(event, LoopRemembers):
                 self._dropped_ever += 1  # it came before the failure was known
         except Exception as error:  # noqa: BLE001 - decisions go on whatever becomes of it

@@ -55,9 +55,8 @@ _SECRETS = (
     (re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL), "***"),
 )
 # A line that has none of these needs no closer look.
-_SUSPECT = re.compile(
-    r"://|-----BEGIN|bearer|basic|passw|token|secret|api[_-]?key|authorization", re.IGNORECASE
-)
+_SUSPECT = ("://", "-----begin", "bearer", "basic", "passw", "token", "secret", "authorization",
+            "apikey", "api_key", "api-key")  # fmt: skip
 
 
 def without_secrets(text: str) -> str:
@@ -74,7 +73,8 @@ def without_secrets(text: str) -> str:
 def _line(plain: Plain) -> str:
     """Return values as a line of JSON without secrets."""
     line = json.dumps(plain, separators=(",", ":"), allow_nan=False)
-    if _SUSPECT.search(line):
+    lower = line.lower()
+    if any(one in lower for one in _SUSPECT):
         line = json.dumps(_cleaned(plain), separators=(",", ":"), allow_nan=False)
     return line
 
@@ -94,6 +94,7 @@ class LineWriter:
 
     def __init__(self) -> None:
         self._deltas: dict[str, DeltaWriter] = {}
+        self._items: dict[str, Mapping[str, object]] = {}  # as they were last
         self._last: dict[tuple[str, str, str], Plain] = {}
         self._seen: Plain = None  # the tick that gateways were answered by last
 
@@ -102,10 +103,9 @@ class LineWriter:
         if isinstance(event, events.PlansHanded):
             event = events.Decided({view.item_id: facts_of(view) for view in event.views})
         name = _NAMES[type(event)]
-        plain = to_plain_value(event)
+        plain = to_plain_value(event, but="items")
         if hasattr(event, "items"):
-            deltas = self._deltas.setdefault(name, DeltaWriter())
-            plain["items"] = deltas.change(plain.get("items", {}))
+            plain["items"] = self._change(name, event.items)
         for key in _REPEATED & plain.keys():
             plain[key] = [self._named(key, plain["service"], one) for one in plain[key]]
         if plain.get("seen") == self._seen:
@@ -113,6 +113,20 @@ class LineWriter:
         else:
             self._seen = plain.get("seen", self._seen)
         return _line({"k": name, **plain}).encode("ascii") + b"\n"
+
+    def _change(self, name: str, items: Mapping[str, object]) -> Plain:
+        """Return what has changed; what is equal to what it was is not looked into."""
+        deltas = self._deltas.setdefault(name, DeltaWriter())
+        before = self._items.get(name, {})
+        self._items[name] = items
+        return deltas.change(
+            {
+                item: deltas.told[item]
+                if item in before and (one is before[item] or one == before[item])
+                else to_plain_value(one)
+                for item, one in items.items()
+            }
+        )
 
     def _named(self, key: str, service: str, one: Plain) -> Plain:
         """Return the name alone of a gateway that is told of as it was last."""

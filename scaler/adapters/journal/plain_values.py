@@ -36,13 +36,15 @@ _Write = Callable[[Any], Plain]
 _Read = Callable[[Plain], Any]
 
 
-def to_plain_value(value: object) -> Plain:
-    """Return a value as JSON has it.
+def to_plain_value(value: object, *, but: str = "") -> Plain:
+    """Return a value as JSON has it; of a dataclass without the field ``but``.
 
     >>> to_plain_value({"a": (1.5, float("nan"))})
     {'a': [1.5, 'nan']}
     """
     kind: Any = type(value)
+    if but:
+        return _plain_object([one.name for one in fields(kind) if one.name != but], value)
     return _writer(kind)(value)
 
 

@@ -61,7 +61,7 @@ class Loop:
     cpu_s: list[float] = field(default_factory=list)
     etags: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def timed(self, now: float, ask: Callable[[Loop], None]) -> None:
+    def timed(self, now: float, ask: Callable[[Loop], object]) -> None:
         """Tick, and have gateways ask until the next one."""
         began, worked = time.perf_counter(), time.process_time()
         self.tick(now)
@@ -93,15 +93,9 @@ def journal() -> None:
     ):
         with tempfile.TemporaryDirectory() as folder:
             rows.append((what, *measured(Path(folder), gateways, clients)))
-    heads = (
-        "",
-        "B a service-tick",
-        "MB a service-day",
-        "B a lease",
-        "tick's time",
-        "CPU of a tick",
-    )
-    print(markdown((*heads, "differences"), rows))
+    heads = ("", "B a service-tick", "MB a service-day", "B an answer", "a tick, ms")
+    ratios = ("tick's time, ratio", "CPU, ratio")
+    print(markdown((*heads, *ratios, "differences"), rows))
 
 
 def measured(folder: Path, gateways: int, clients: int) -> tuple[object, ...]:
@@ -110,15 +104,16 @@ def measured(folder: Path, gateways: int, clients: int) -> tuple[object, ...]:
     clock = Clock()
     plain, recorded = looped(history, clock, None), looped(history, clock, folder)
     start = beginning(history)
+
+    def crowd(tick: int) -> Callable[[Loop], object]:
+        rng = np.random.default_rng(tick)
+        return lambda loop: asked(loop, history.item_ids, (gateways, clients), clock, rng)
+
     for tick in range(TICKS):
         at = clock.now
         for loop in (plain, recorded) if tick % 2 else (recorded, plain):
             clock.now = at
-            rng = np.random.default_rng(tick)
-            loop.timed(
-                start + tick * TICK_S,
-                lambda loop: asked(loop, history.item_ids, (gateways, clients), clock, rng),
-            )
+            loop.timed(start + tick * TICK_S, crowd(tick))
         clock.now = at + TICK_S
     assert recorded.journal is not None
     recorded.journal.close()

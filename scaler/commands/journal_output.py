@@ -69,7 +69,7 @@ def print_tick(
         _print_why(found, found.snapshot.services[answer.service], console)
     else:
         console.print(f"{answer.service} was not watched then")
-    _print_leases(answer.leases, found.began.now, console)
+    _print_leases(answer, found.began.now, console)
     _print_verdict(findings, console)
 
 
@@ -116,8 +116,9 @@ def _pods(workload: Workload | str, now: float) -> str:
     )
 
 
-def _print_leases(leases: list[LeaseRow], at: float, console: Console) -> None:
+def _print_leases(answer: JournalAnswer, at: float, console: Console) -> None:
     """Print what gateways were told; renewals are counted."""
+    leases = answer.leases
     if not leases:
         console.print(Text("No gateway was answered around then.", style="dim"))
         return
@@ -126,12 +127,16 @@ def _print_leases(leases: list[LeaseRow], at: float, console: Console) -> None:
     nearest = sorted(told, key=lambda row: abs(row.at - at))[:MOST_ROWS]
     for row in sorted(nearest, key=lambda row: row.at):
         table.add_row(
-            _time(row.at, digits="milliseconds"), f"{row.service} {row.gateway}",
+            _time(row.at, digits="milliseconds"), _gateway(row, answer),
             _number(row.share_qps), _number(row.limit_qps), row.reason, str(row.version),
         )  # fmt: skip
     console.print(table)
     more = f" ({len(told)} answers, {len(leases) - len(told)} renewals)"
     console.print(Text(f"Leases within half a minute{more}", style="dim"))
+
+
+def _gateway(row: LeaseRow, answer: JournalAnswer) -> str:
+    return row.gateway if answer.service is not None else f"{row.service} {row.gateway}"
 
 
 def _print_verdict(findings: JournalFindings, console: Console) -> None:

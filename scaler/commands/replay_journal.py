@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -41,7 +44,8 @@ def run_journal(args: argparse.Namespace) -> int:
     if args.at is not None:
         at = moment_of(args.at, files)
         files, answer = up_to(files, at), JournalAnswer(args.service, at)
-    findings = replayed(files, answer.tick, answer.call)
+    with _quiet():
+        findings = replayed(files, answer.tick, answer.call)
     _check(args, findings)
     if args.at is None and args.service is None:
         print_summary(findings)
@@ -50,6 +54,18 @@ def run_journal(args: argparse.Namespace) -> int:
     else:
         print_tick(findings, answer)
     return 1 if findings.differences else 0
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out of the log what the run has logged already."""
+    logger = logging.getLogger("scaler.control")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _check(args: argparse.Namespace, findings: JournalFindings) -> None:

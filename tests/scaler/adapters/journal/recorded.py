@@ -83,14 +83,14 @@ def policies() -> list[WatchedPolicy]:
 class Whims:
     """The world: each call may fail, in part or as a whole; what it says wanders."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
+    def __init__(self, rng: np.random.Generator, *, calm: bool = False) -> None:
+        self._rng, self._calm = rng, calm
         self._pods: dict[str, tuple[Pod, ...]] = {}
         self._floors: dict[str, int] = {}
         self._made = 0
 
     def _may_fail(self, chance: float = 0.03) -> None:
-        if self._rng.random() < chance:
+        if self._rng.random() < chance and not self._calm:
             raise RuntimeError("https://me:hush-hush@away.example: no answer")
 
     def _qps(self, now: float) -> float:
@@ -186,12 +186,15 @@ class Said:
 
 
 class RecordedScene:
-    """A loop over `Whims` with gateways, recorded into a folder. Close it to read it."""
+    """A loop over `Whims` with gateways, recorded into a folder; close its journal to read it.
 
-    def __init__(self, seed: int, folder: Path, *, files: JournalFiles | None = None) -> None:
-        self.rng = np.random.default_rng(seed)
+    In a ``calm`` one nothing fails as a whole, no policy is edited and the leader stays.
+    """
+
+    def __init__(self, seed: int, folder: Path, *, calm: bool = False) -> None:
+        self.rng, self._calm = np.random.default_rng(seed), calm
         self.now, self._mono, self._leads = START, 1000.0, True
-        files = files or JournalFiles(folder, 100 * LEAST_BYTES, LEAST_BYTES // 4)
+        files = JournalFiles(folder, 100 * LEAST_BYTES, LEAST_BYTES // 4)
         self.journal = Journal(files, lambda: self._mono)
         settings = ApiSettings()
         run = RecordedRun(
@@ -200,7 +203,7 @@ class RecordedScene:
         self.recorder = LoopRecorder(self.journal, run, lambda: self._mono)
         holder = SnapshotHolder(lambda: self._mono)
         self.leases = RecordedLeases(holder, settings, "c0ff", self.journal)
-        self.whims = Whims(self.rng)
+        self.whims = Whims(self.rng, calm=calm)
         world = World(self.whims, self.whims, self.whims)
 
         def publish(snapshot: Snapshot) -> None:
@@ -219,9 +222,10 @@ class RecordedScene:
             self.ask_for(TICK_S)
 
     def tick(self) -> Snapshot:
-        self._change_policies()
-        if self.rng.random() < 0.03:
-            self._leads = not self._leads
+        if not self._calm:
+            self._change_policies()
+            if self.rng.random() < 0.03:
+                self._leads = not self._leads
         return self.recorder.tick(self.loop, tuple(self.policies), self.now)
 
     def ask_for(self, seconds: float) -> None:

@@ -2,17 +2,20 @@
 # `make` alone lists the targets.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := demo-output
 LISTEN ?= 127.0.0.1:8080
+# Files as they are listed, those that take long first; what waits for servers leaves cores to others.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
+  --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check notebooks bench constraints clean
+.PHONY: help demo test nightly check notebooks bench constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
@@ -32,11 +35,19 @@ demo: $(VENV)/.installed ## train on generated traffic, replay its last day, the
 	$(BIN)/scaler demo --history $(OUT)/history.parquet --policies examples/demo.yaml \
 	  --models $(OUT)/models --model demo $(if $(filter once,$(DEMO)),--once,--listen $(LISTEN))
 
-test: $(VENV)/.installed ## run every test, the one with a real Prometheus included
+test: $(VENV)/.installed peers ## run the tests, real gateways and a real Prometheus included
+	$(PYTEST) -m 'not nightly' --durations 20
+
+nightly: $(VENV)/.installed peers ## run all tests, properties with 5,000 examples, and `make test` on busy cores
+	$(PYTEST) --durations 20
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) -k properties
+	$(BIN)/python -m tests.busy $(MAKE) test
+
+.PHONY: peers
+peers: $(VENV)/.installed
 	@$(BIN)/python -m tests.peers.install || if [ -n "$${CI+set}" ]; \
 	then echo 'CI must test against the real Prometheus, so this is a failure.' >&2; exit 1; \
 	else echo 'The tests that need the real Prometheus are skipped, by name.' >&2; fi
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: $(VENV)/.installed ## lint, formatting, types, the layers, spelling
 	$(BIN)/ruff check

@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.tables import markdown
 from benchmarks.traces import FIVE_MINUTES, ONE_MINUTE, load
 from forecaster.data.series import Block, History
-from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss
+from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss
 from forecaster.evaluation.selection import Fitted, train
-from forecaster.evaluation.splits import Cases, backtest_origins, boundaries, cut_cases, track_of
+from forecaster.evaluation.splits import Cases, backtest_origins, boundaries, cases_at, item_track
 from forecaster.models.candidate import EpochReport
 from forecaster.models.candidates import CANDIDATES
 from forecaster.models.config import ModelConfig, TrainConfig
@@ -51,7 +51,7 @@ class Figures:
     def of(cls, target: Block, predicted: Block, reference: Block) -> Figures:
         levels = CONFIG.model.quantile_levels
         loss, base = (pinball_loss(target, x, levels) for x in (predicted, reference))
-        peaks = peak_moments(target)
+        peaks = is_peak(target)
 
         def ratio(where: np.ndarray, which: slice) -> float:
             return float(loss[where][:, which].mean() / base[where][:, which].mean())
@@ -94,8 +94,8 @@ def unseen(traces: Path) -> None:
         origins = backtest_origins(
             left_out, boundaries(len(left_out), config)[1], config.model.timing
         )
-        cases = cut_cases(track_of(left_out, config.model.timing), origins, config.model)
-        shifts = forecaster.others.shifts
+        cases = cases_at(item_track(left_out, config.model.timing), origins, config.model)
+        shifts = forecaster.default_model.shifts
         predicted = {
             name: calibrated(
                 forecaster.candidates.spread(name, cases.windows, cases.naive), shifts[name]
@@ -130,8 +130,8 @@ def _measure(
         series = history[part.item_id]
         timing = config.model.timing
         origins = backtest_origins(series, boundaries(len(series), config)[1], timing)
-        test = cut_cases(track_of(series, timing), origins, config.model)
-        service = fitted.forecaster.service(part.item_id)
+        test = cases_at(item_track(series, timing), origins, config.model)
+        service = fitted.forecaster.item_model(part.item_id)
         predicted = {}
         for name, say in _forecasters(fitted).items():
             happened = part.calibration.windows.target

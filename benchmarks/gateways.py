@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from benchmarks.tables import markdown
 from tests.conformance import gateways as every
 from tests.conformance.leases import SHOP, class_part, lease
-from tests.conformance.load import published
+from tests.conformance.load import offer
 from tests.conformance.loopback import loopback, read_message
 from tests.conformance.origin import Origin
 from tests.conformance.scripted import ScriptedEndpoint
@@ -83,7 +83,7 @@ def _measured(name: str, start: Start, bare: Start) -> list[tuple[object, ...]]:
                 _round(side)
         for _ in range(2):
             for side in (without, checked):
-                offered = published(side.running.url, CALM_RPS, CALM_S, clients=CLIENTS)
+                offered = offer(side.running.url, CALM_RPS, CALM_S, clients=CLIENTS)
                 side.calm_s += [one.latency_s for one in offered.answers]
     return [_row(name, "bare", without, without), _row("", "checked", checked, without)]
 
@@ -104,7 +104,7 @@ def _both(name: str, start: Start, bare: Start) -> Iterator[tuple[Side, Side]]:
             (folder / kind).mkdir()
             setup = Setup(endpoint.url, origin.url, SHOP, f"{name}-{kind}", folder / kind)
             sides.append(Side(stack.enter_context(starts(setup))))
-        endpoint.told(1)
+        endpoint.held()
         yield sides[0], sides[1]
 
 

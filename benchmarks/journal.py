@@ -197,12 +197,12 @@ def asked(
     gateways, clients = crowd
     for _ in range(ASKS if gateways else 0):
         clock.now += TICK_S / (ASKS + 1)
-        loop.leases.sweep(clock.now)
+        loop.leases.drop_empty(clock.now)
         for item in items:
             for name in (f"gw-{i}" for i in range(gateways)):
                 rates = rng.gamma(2.0, 1.0, clients) if clients else None
                 said = GatewayReport(float(rng.gamma(30.0, 3.0)), {}, rates, clients)
                 request = LeaseRequest(name, loop.etags.get((item, name), ""), said)
                 with suppress(RequestProblem):
-                    answer = loop.leases.ask(item, request, clock.now)
-                    loop.etags[item, name] = answer.told.etag
+                    answer = loop.leases.reply(item, request, clock.now)
+                    loop.etags[item, name] = answer.lease.etag

@@ -1,15 +1,18 @@
-"""Rate limiting: seven limiters in four scenes, and what a wrong capacity does to tidegate's."""
+"""Rate limiting: seven limiters in four scenes, and what becomes of tidegate's in others."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from multiprocessing import get_context
 
+from benchmarks.limiters.closed_loop import Scenario
+from benchmarks.limiters.outcome import InterceptionResult
+from benchmarks.limiters.scenes import TIDEGATE, compare, hiding, rivals, scenarios, smaller
 from benchmarks.tables import markdown
-from scaler.simulation.interception import InterceptionResult
-from scaler.simulation.shedding import Scenario
-from scaler.simulation.shedding_scenarios import LIMITER_ALONE, TIDEGATE, compare, hiding, scenarios
 
 COLUMNS = (
     "limiter", "goodput", "served", "critical", "false rejects", "abuse blocked", "accuracy",
@@ -17,28 +20,100 @@ COLUMNS = (
 )  # fmt: skip
 DECISIONS = ("accuracy", "false rejects", "abuse blocked")
 SEEDS = 5
+SHARES = (0.15, 0.3, 0.45, 0.6, 1.0)
+# Size of the scenes that only tidegate is in: in full size a run is a minute or two of one core,
+# most of it for what abusive clients send again and again.
+PART = 0.25
+WORKERS = 2
+
+Results = Sequence[InterceptionResult]
+Rows = list[tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table: who runs in which scene, and the rows that follow."""
+
+    title: str
+    columns: tuple[str, ...]
+    jobs: list[tuple[Scenario, str]]
+    rows: Callable[[Results], Rows]
 
 
 def shedding() -> None:
-    """Print a table per scene, then tidegate with a wrong capacity, then other seeds."""
+    """Print a table per scene; then tidegate's by capacity told, seed, abuse and gateways."""
     scenes = scenarios()
-    for scene in scenes:
-        print(f"\n## Rate limiting: {scene.name}\n")
-        print(markdown(COLUMNS, map(_row, compare(scene))))
-    print("\n## tidegate told a wrong capacity\n")
-    told = [
-        (f"{scene.name}, told {told:.0%}", *_row(figures)[1:])
-        for scene in scenes[2:]
-        for told in (0.8, 1.0, 1.2)
-        for figures in compare(replace(scene, told=told), (TIDEGATE,))
-    ]
-    print(markdown(("scene", *COLUMNS[1:]), told))
-    print(f"\n## Abuse hiding in a promotion, worst of {SEEDS} seeds\n")
-    print(markdown(("limiter", *DECISIONS), _worst()))
-    print(
-        "\n## tidegate, by what 20 abusive clients send (as a part of what 2,000 normal ones do)\n"
+    sections = [
+        *map(_everybody, scenes), _told(scenes[2:]), _seeds(), _shares(scenes[0]),
+        _gateways(scenes[2:]),
+    ]  # fmt: skip
+    jobs = [job for section in sections for job in section.jobs]
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        found = pool.map(_figures, jobs)
+        for section in sections:
+            rows = section.rows(list(islice(found, len(section.jobs))))
+            print(f"\n## {section.title}\n")
+            print(markdown(section.columns, rows), flush=True)
+
+
+def _figures(job: tuple[Scenario, str]) -> InterceptionResult:
+    scene, name = job
+    return compare(scene, (name,))[0]
+
+
+def _everybody(scene: Scenario) -> Section:
+    jobs = [(scene, name) for name in rivals(scene)]
+    return Section(
+        f"Rate limiting: {scene.name}", COLUMNS, jobs, lambda found: list(map(_row, found))
     )
-    print(markdown(("abuse", *DECISIONS), _by_share(scenes[0])))
+
+
+def _told(scenes: Sequence[Scenario]) -> Section:
+    """Tell tidegate that a replica sustains more or less than it does."""
+    variants = [replace(scene, told=told) for scene in scenes for told in (0.8, 1.0, 1.2)]
+    names = [f"{scene.name}, told {scene.told:.0%}" for scene in variants]
+    return _of_tidegate("tidegate told a wrong capacity", names, variants)
+
+
+def _gateways(scenes: Sequence[Scenario]) -> Section:
+    """Share the limit among gateways, each of which sees any client's requests."""
+    variants = [replace(scene, gateways=count) for scene in scenes for count in (1, 2, 4)]
+    names = [f"{scene.name}, {scene.gateways}" for scene in variants]
+    return _of_tidegate("tidegate, by gateways that share its limit", names, variants)
+
+
+def _of_tidegate(title: str, names: list[str], scenes: list[Scenario]) -> Section:
+    def rows(found: Results) -> Rows:
+        return [(name, *_row(one)[1:]) for name, one in zip(names, found, strict=True)]
+
+    jobs = [(smaller(scene, PART), TIDEGATE) for scene in scenes]
+    return Section(
+        f"{title} (scenes of a quarter of the size)", ("scene", *COLUMNS[1:]), jobs, rows
+    )
+
+
+def _seeds() -> Section:
+    return Section(
+        f"Abuse hiding in a promotion, worst of {SEEDS} seeds",
+        ("limiter", *DECISIONS),
+        [(scenarios(seed)[2], TIDEGATE) for seed in range(SEEDS)],
+        lambda found: [_worst(TIDEGATE, found)],
+    )
+
+
+def _shares(promotion: Scenario) -> Section:
+    def rows(found: Results) -> Rows:
+        return [
+            (f"{share:.2f}", f.accuracy, f.false_rejects, f.abuse_blocked)
+            for share, f in zip(SHARES, found, strict=True)
+        ]
+
+    return Section(
+        "tidegate, by what 5 abusive clients send (as a part of what 500 normal ones do)",
+        ("abuse", *DECISIONS),
+        [(smaller(hiding(promotion, share), PART), TIDEGATE) for share in SHARES],
+        rows,
+    )
 
 
 def _row(f: InterceptionResult) -> tuple[object, ...]:
@@ -51,19 +126,10 @@ def _row(f: InterceptionResult) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _by_share(promotion: Scenario) -> Iterable[tuple[object, ...]]:
-    for share in (0.15, 0.3, 0.45, 0.6, 1.0):
-        (f,) = compare(hiding(promotion, share), (TIDEGATE,))
-        yield f"{share:.2f}", f.accuracy, f.false_rejects, f.abuse_blocked
-
-
-def _worst() -> Iterable[tuple[object, ...]]:
-    names = (TIDEGATE, LIMITER_ALONE)
-    runs = [compare(scenarios(seed)[2], names) for seed in range(SEEDS)]
-    for name, figures in zip(names, zip(*runs, strict=True), strict=True):
-        yield (
-            name,
-            min(f.accuracy for f in figures),
-            max(f.false_rejects for f in figures),
-            min(f.abuse_blocked for f in figures),
-        )
+def _worst(name: str, found: Results) -> tuple[object, ...]:
+    return (
+        name,
+        min(f.accuracy for f in found),
+        max(f.false_rejects for f in found),
+        min(f.abuse_blocked for f in found),
+    )

@@ -117,7 +117,9 @@ def predict_tidegate(days: int = ITEM_DAYS) -> Measured:
     three = Ensemble(stored.model, ensemble.networks[:1] * 3)
     learned = {**stored.candidates.learned, LSTM: three}
     candidates = replace(stored.candidates, learned=learned)
-    forecaster = replace(stored, candidates=candidates, others=replace(stored.others, source=LSTM))
+    forecaster = replace(
+        stored, candidates=candidates, default_model=replace(stored.default_model, source=LSTM)
+    )
     history = _many(samples=days * 1440)
     begin = time.perf_counter()
     forecast = forecaster.predict(history)

@@ -1,23 +1,23 @@
-"""Everything that forecaster raises on purpose.
+"""The exceptions that forecaster raises.
 
     ForecasterError
-    +-- ConfigError         an option or a configuration key is wrong
+    +-- ConfigError         an option or a configuration key is invalid
     +-- HistoryError        the recorded traffic cannot be used as it is
-    +-- PrometheusError     Prometheus is away, refuses, or answers nonsense
-    |   +-- PrometheusAwayError  no answer in time, after all attempts
+    +-- PrometheusError     a query to Prometheus failed, or its response is invalid
+    |   +-- PrometheusAwayError  no response in time, after all attempts
     +-- RegistryError       a stored model cannot be read, written or promoted
 
-Each message says the value found, the rule it broke and the fix. The command line prints it and
-exits with 2; anything else that escapes is a bug.
+Each message names the value found, the rule that it breaks and the fix. The command line prints it
+and exits with 2; any other exception that escapes is a bug.
 """
 
 
 class ForecasterError(Exception):
-    """Base of all errors that a user can act on."""
+    """Base of all errors that a user can fix."""
 
 
 class ConfigError(ForecasterError):
-    """An option or a configuration key is wrong."""
+    """An option or a configuration key is invalid."""
 
 
 class HistoryError(ForecasterError):
@@ -25,11 +25,11 @@ class HistoryError(ForecasterError):
 
 
 class PrometheusError(ForecasterError):
-    """Prometheus is away, refuses, or answers nonsense."""
+    """A query to Prometheus failed, or its response is invalid."""
 
 
 class PrometheusAwayError(PrometheusError):
-    """No answer in time, after all attempts: the same query may be answered later."""
+    """No response in time, after all attempts; the same query may succeed later."""
 
 
 class RegistryError(ForecasterError):

@@ -1,42 +1,42 @@
-"""Everything that scaler raises on purpose.
+"""The exceptions that scaler raises.
 
     ScalerError
-    +-- ClusterError     Kubernetes cannot be asked, or says no
-    |   +-- ClusterUnreachableError  no answer in time: away, overloaded, or cut off
-    |   +-- ClusterAbsentError       what is asked for is not there
-    |   +-- ClusterConflictError     somebody else owns it, or changed it meanwhile
+    +-- ClusterError     a request to Kubernetes failed
+    |   +-- ClusterUnreachableError  no response in time
+    |   +-- ClusterAbsentError       the object does not exist
+    |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
     +-- JournalError     a journal cannot be kept or read
-    +-- PolicyError      a policy file is wrong
+    +-- PolicyError      a policy file is invalid
     +-- ReplayError      a history cannot be replayed under a policy
-    +-- ServingError     the endpoint cannot be served as asked
+    +-- ServingError     the endpoint cannot be served as requested
 
-Each message says the value found, the rule it broke and the fix. The command line prints it and
-exits with 2; anything else that escapes is a bug.
+Each message names the value found, the rule that it breaks and the fix. The command line prints it
+and exits with 2; any other exception that escapes is a bug.
 """
 
 
 class ScalerError(Exception):
-    """Base of all errors that a user can act on."""
+    """Base of all errors that a user can fix."""
 
 
 class ClusterError(ScalerError):
-    """Kubernetes cannot be asked, or says no."""
+    """A request to Kubernetes failed."""
 
 
 class ClusterUnreachableError(ClusterError):
-    """No answer in time, after all retries: nothing is known of whether it was done."""
+    """No response in time, after all retries; whether the request took effect is unknown."""
 
 
 class ClusterAbsentError(ClusterError):
-    """What is asked for is not there."""
+    """The object does not exist."""
 
 
 class ClusterConflictError(ClusterError):
-    """Nothing was written: somebody else owns the field, or the object changed meanwhile.
+    """Nothing was written: another manager owns the field, or the object has changed.
 
     Attributes:
-        managers: who own the field; empty where the object changed.
+        managers: the field managers that own the field; empty where the object has changed.
     """
 
     def __init__(self, message: str, managers: tuple[str, ...] = ()) -> None:
@@ -45,7 +45,7 @@ class ClusterConflictError(ClusterError):
 
 
 class ClusterRefusedError(ClusterError):
-    """Not allowed, or not valid; trying again changes nothing."""
+    """The request is not allowed or not valid; a retry would fail too."""
 
 
 class JournalError(ScalerError):
@@ -53,7 +53,7 @@ class JournalError(ScalerError):
 
 
 class PolicyError(ScalerError):
-    """A policy file is wrong."""
+    """A policy file is invalid."""
 
 
 class ReplayError(ScalerError):
@@ -61,4 +61,4 @@ class ReplayError(ScalerError):
 
 
 class ServingError(ScalerError):
-    """The endpoint cannot be served as asked."""
+    """The endpoint cannot be served as requested."""

@@ -3,7 +3,10 @@
 The forecaster that many tests share is fitted once per process; it is frozen, so they may.
 """
 
+import logging
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 # Before numpy, torch and scikit-learn are loaded: threads that fight for cores cost minutes here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +23,34 @@ settings.register_profile(
 settings.register_profile("dev", deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture(autouse=True)
+def restored_log_level() -> Iterator[None]:
+    """Undo what a command that a test calls does to the level of the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """Fail where a test has left a process that it had started, or has not waited for its end."""
+    before = _children()
+    yield
+    assert _children() - before == set()
+
+
+def _children() -> set[str]:
+    """Return this process's children, but for Python's own helper."""
+    pids = [
+        pid
+        for told in Path("/proc/self/task").glob("*/children")
+        for pid in told.read_text().split()
+    ]
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in pids}
+    return {f"{pid} {line}" for pid, line in lines.items() if "resource_tracker" not in line}
 
 
 @pytest.fixture(scope="session")

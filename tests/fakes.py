@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scaler.control.cluster_port import (
-    ClusterContact,
     FloorOutcome,
     Notice,
     PolicyObject,
@@ -19,13 +18,13 @@ from scaler.errors import ClusterAbsentError, ClusterError
 from scaler.hpa.floor_ownership import (
     MANAGER,
     Autoscaler,
-    FloorWish,
+    DesiredFloor,
     Refusal,
     Target,
     contested_remedy,
+    is_applied,
     keda_remedy,
     restored_floor,
-    stands,
     write_for,
 )
 from scaler.policy.policy import Policy
@@ -90,11 +89,9 @@ class FakeCluster:
     def observe(self, target: Target) -> ScaledWorkload:
         self._may("observe")
         seen, pods = self._seen(target), self.pods.get(target, ())
-        return ScaledWorkload(
-            seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0
-        )
+        return ScaledWorkload(seen, pods)
 
-    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         self._may("set_floor")
         with self._lock:
             try:
@@ -111,12 +108,12 @@ class FakeCluster:
                     seen.min_replicas, refusal=Refusal.CONTESTED, manager=manager, message=said
                 )
             write = write_for(wish, seen)
-            if stands(write, seen):
+            if is_applied(write, seen):
                 return FloorOutcome(seen.min_replicas)
             self.scaled[wish.target] = replace(
                 seen,
                 min_replicas=write.min_replicas,
-                original=write.original,
+                original_min_replicas=write.original_min_replicas,
                 managers=(MANAGER,),
             )
             self._held.add(wish.target)
@@ -131,7 +128,9 @@ class FakeCluster:
                 return FloorOutcome(None)
             floor = restored_floor(seen, policy_min) if seen.touched else seen.min_replicas
             left = tuple(one for one in seen.managers if one != MANAGER)
-            self.scaled[target] = replace(seen, min_replicas=floor, original=None, managers=left)
+            self.scaled[target] = replace(
+                seen, min_replicas=floor, original_min_replicas=None, managers=left
+            )
             return FloorOutcome(floor, moved=floor != seen.min_replicas)
 
     def raised(self) -> tuple[Autoscaler, ...]:
@@ -142,10 +141,9 @@ class FakeCluster:
         self._may("wake")
         with self._lock:
             seen = self._seen(target)
-            if seen.replicas or seen.wants:
+            if seen.replicas or target in self.woken:
                 return False
             self.woken[target] = min(replicas, seen.max_replicas)
-            self.scaled[target] = replace(seen, wants=self.woken[target])
             return True
 
     def guard(self, item_id: str) -> bool:
@@ -184,9 +182,6 @@ class FakeCluster:
         with self._lock:
             self.notices.setdefault(item_id, []).append(notice)
         return True
-
-    def contact(self) -> ClusterContact:
-        return ClusterContact(0.0)
 
     def _may(self, call: str) -> None:
         error = self.fails(call)

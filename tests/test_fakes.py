@@ -6,7 +6,7 @@ from scaler.adapters.kube.cluster import KubernetesCluster
 from scaler.adapters.kube.leader_election import LeaderElector
 from scaler.control.cluster_port import AlwaysLeading, Cluster, Leadership
 from scaler.decision.replicas import ScalePolicy
-from scaler.hpa.floor_ownership import FloorWish, Refusal
+from scaler.hpa.floor_ownership import DesiredFloor, Refusal
 from scaler.policy.policy import Mode, Policy
 from tests.fakes import FakeCluster, FakeLeadership
 
@@ -35,10 +35,10 @@ def test_a_fake_cluster_keeps_the_rules_of_floors():
     target = cluster.put(POLICY)
     cluster.edit(target, 3, "kubectl")
 
-    assert cluster.set_floor(FloorWish(target, 8)).floor == 8
+    assert cluster.set_floor(DesiredFloor(target, 8)).floor == 8
     cluster.edit(target, 4, "argocd-controller")
-    assert cluster.set_floor(FloorWish(target, 8)).refusal is Refusal.CONTESTED
-    assert cluster.set_floor(FloorWish(target, 8, reclaim=True)).moved
+    assert cluster.set_floor(DesiredFloor(target, 8)).refusal is Refusal.CONTESTED
+    assert cluster.set_floor(DesiredFloor(target, 8, reclaim=True)).moved
     assert cluster.restore(target).floor == 4
 
 

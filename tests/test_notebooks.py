@@ -18,6 +18,8 @@ from tests.paths import ROOT
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+# The others train and replay for the better part of a minute each.
+QUICK = {"01_explore_traffic"}
 MOST_BYTES = 1_500_000
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -36,8 +38,13 @@ def code_of(path):
     return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
 
-@pytest.mark.slow
-@each_notebook
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.nightly)
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs_and_draws_every_picture_that_it_was_kept_with(path, tmp_path):
     copy = Path(shutil.copy(path, tmp_path))
 

@@ -15,7 +15,8 @@ from packaging.version import Version
 import forecaster
 from tests.paths import ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIG["project"]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text()
 PINS = {
     canonicalize_name(name): Version(version)
@@ -27,7 +28,16 @@ REQUIREMENTS = [
     for text in texts
 ]
 FRAMEWORKS = {
-    *("fsspec", "pandas", "plotly", "prometheus_api_client", "pyarrow", "pydantic", "requests"),
+    *(
+        "fsspec",
+        "jinja2",
+        "pandas",
+        "plotly",
+        "prometheus_api_client",
+        "pyarrow",
+        "pydantic",
+        "requests",
+    ),
     *("rich", "safetensors", "scipy", "sklearn", "torch"),
 }
 
@@ -77,6 +87,19 @@ def test_no_host_but_the_index_that_pip_is_configured_for_is_named():
     installing = "".join((ROOT / name).read_text() for name in ("Makefile", ".ci/run"))
 
     assert "://" not in CONSTRAINTS + installing
+
+
+@pytest.mark.parametrize("package", ["forecaster", "scaler"])
+def test_what_is_not_python_is_installed_too(package):
+    """Templates, styles and scripts that a wheel lacks are missed only by those who install it."""
+    folder = ROOT / package
+    declared = CONFIG["tool"]["setuptools"]["package-data"][package]
+    installed = {path for pattern in declared for path in folder.glob(pattern)}
+    data = {
+        path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+
+    assert data - installed == set()
 
 
 def test_the_version_is_the_same_everywhere():

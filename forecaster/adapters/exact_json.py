@@ -1,4 +1,4 @@
-"""JSON that comes back as it went: finite numbers, text keys, no guessing."""
+"""JSON that reads back as it was written: finite numbers, text keys, nothing converted silently."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from forecaster.data.quality import Finding
     from forecaster.data.series import Series
 
+ITEM_HEADS = ("item", "from", "to", "step", "samples", "missing", "mean", "max")
+FINDING_HEADS = ("item", "found", "from - to", "what")
 COLOURS = {"refused": "bold red", "repaired": "yellow", "noted": "cyan"}
 
 
@@ -29,16 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="CSV (.csv, .csv.gz) or Parquet; long: item_id,timestamp,qps; or one column per item",
     )
-    parser.add_argument("--step", metavar="SPAN", help="spacing (default: the commonest)")
-    parser.add_argument("--timezone", metavar="ZONE", help="of stamps that name none, e.g. UTC")
+    parser.add_argument(
+        "--step", metavar="SPAN", help="spacing of the samples (default: the most common one)"
+    )
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="time zone of stamps that have none, e.g. UTC"
+    )
     add_mask_argument(parser)
     parser.add_argument(
         "--skip-refused",
         action="store_true",
-        help="usable as long as one item is not refused",
+        help="exit with 0 as long as one item is usable",
     )
     parser.add_argument(
-        "--recheck", action="store_true", help="inspect again what was inspected when stored"
+        "--recheck",
+        action="store_true",
+        help="inspect a file again that was inspected when it was written",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -74,7 +82,7 @@ def _refusals(count: int) -> str:
 
 
 def _summary(series: Series) -> dict[str, Any]:
-    """Return what a user wants to know of one item; the numbers are None where nothing is."""
+    """Return the figures of one item; a figure of no samples is None."""
     import numpy as np
 
     known = series.values[np.isfinite(series.values)]
@@ -102,16 +110,12 @@ def _record(
 
 
 def _print_tables(series: Sequence[Series], findings: Sequence[Finding]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    items = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    items.add_column("item", overflow="fold")
-    for column in ("from", "to", "step", "samples", "missing", "mean", "max"):
-        items.add_column(column, justify="right", overflow="fold")
+    from forecaster.commands.terminal import Terminal, table_of
+
+    terminal = Terminal()
+    items = table_of(ITEM_HEADS, words=["item"])
     for row in map(_summary, series):
         items.add_row(
             Text(row["item_id"]),
@@ -122,10 +126,8 @@ def _print_tables(series: Sequence[Series], findings: Sequence[Finding]) -> None
             *(_number(row[name]) for name in ("missing_ratio", "mean_qps", "max_qps")),
         )
     if series:
-        console.print(items)
-    found = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for column in ("item", "found", "from - to", "what"):
-        found.add_column(column, overflow="fold")
+        terminal.print(items)
+    found = table_of(FINDING_HEADS, words=FINDING_HEADS)
     for finding in findings:
         record = finding.to_record()
         action = Text(record["action"], style=COLOURS[record["action"]])
@@ -135,7 +137,7 @@ def _print_tables(series: Sequence[Series], findings: Sequence[Finding]) -> None
             f"{_short(record['start'])}\n{_short(record['end'])}" if finding.count else "",
             Text(finding.message),
         )
-    console.print(found if findings else "Nothing found: every sample is used as it is.")
+    terminal.print(found if findings else "Nothing found: every sample is used as it is.")
 
 
 def _number(value: float | None) -> str:

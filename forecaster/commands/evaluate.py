@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import add_history_arguments, history_from
-from forecaster.commands.output_files import write_file
+from forecaster.commands.output_files import add_report_arguments, write_file
 from forecaster.commands.spans import moment
 from forecaster.commands.stored_models import add_stored_arguments
 
@@ -23,19 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stored_arguments(parser)
     parser.add_argument(
         "--from", dest="begin", metavar="WHEN",
-        help="first origin (default: after what fitting and calibration have seen)",
+        help="first origin (default: the end of the data for fitting and calibration)",
     )  # fmt: skip
-    parser.add_argument("--report", metavar="FILE.html", type=Path, help="write a page with plots")
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write every figure")
+    add_report_arguments(parser)
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
-    from rich.console import Console
-
     from forecaster.adapters.exact_json import json_bytes, plain_object
     from forecaster.adapters.registry.loading import load
     from forecaster.commands.evaluate_output import print_backtest
+    from forecaster.commands.terminal import Terminal
     from forecaster.evaluation.backtest import backtest
     from forecaster.report import html_report
 
@@ -45,10 +42,10 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     start = None
     if args.begin is not None:
         start = moment(args.begin, "--from", now=now, step=history.step)
-        _warn_of_seen(forecaster, history, start)
+        _warn_of_known_data(forecaster, history, start)
     result = backtest(forecaster, history, start=start)
     fit_seconds = stored.report.get("fit_seconds", {})
-    print_backtest(result, Console(), fit_seconds)
+    print_backtest(result, Terminal(), fit_seconds)
     if args.json is not None:
         record = plain_object(result.record(), "record", non_finite_as_null=True)
         write_file(args.json, "--json", json_bytes(record))
@@ -59,13 +56,13 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     return 0
 
 
-def _warn_of_seen(forecaster: Forecaster, history: History, start: datetime) -> None:
-    """Say so when origins lie in time that fitting or calibration has seen."""
-    until = {item: forecaster.service(item).trained_until for item in history.item_ids}
-    seen = [item for item, moment in until.items() if moment is not None and start < moment]
-    if seen:
+def _warn_of_known_data(forecaster: Forecaster, history: History, start: datetime) -> None:
+    """Warn if origins lie in the data that the model was fitted and calibrated on."""
+    until = {item: forecaster.item_model(item).trained_until for item in history.item_ids}
+    known = [item for item, end in until.items() if end is not None and start < end]
+    if known:
         print(
-            f"--from {start.isoformat()} lies before the end of what the model was fitted and "
-            f"calibrated on ({len(seen)} items, {seen[0]} first): these figures flatter it",
+            f"--from {start.isoformat()} lies within the data that the model was fitted and "
+            f"calibrated on ({len(known)} items, {known[0]} first): these figures flatter it",
             file=sys.stderr,
         )

@@ -1,18 +1,18 @@
-"""What `forecaster evaluate` prints: candidates, items, the verdict."""
+"""What `forecaster evaluate` prints: a table of candidates, one of items, and the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from forecaster.commands.terminal import table_of
 from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.plots.labels import name_of
 from forecaster.plots.scores import ranked
-from forecaster.plots.words import name_of
-from forecaster.report.document import hardest_first
+from forecaster.report.backtest_page import hardest_first
 from forecaster.report.findings import extent, high_levels, number, sentences, verdict
 
 MOST_ITEMS = 20
@@ -36,11 +36,10 @@ def print_backtest(
 
 def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> Table:
     levels = high_levels(backtest)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("candidate", no_wrap=True)
     covers = (f"covers\n{level:g}" for _, level in levels)
-    for column in ("loss", "at\npeaks", *covers, "WAPE", "fit\n(s)", "use\n(s)"):
-        table.add_column(column, justify="right", no_wrap=True)
+    heads = ("candidate", "loss", "at\npeaks", *covers, "WAPE", "fit\n(s)", "use\n(s)")
+    table = table_of(heads, words=["candidate"], wrap=False)
+    table.columns[0].no_wrap = True
     for name, score in ranked(backtest):
         table.add_row(
             name_of(name),
@@ -60,11 +59,8 @@ def _seconds(seconds: float | None, digits: int) -> str:
 
 
 def _items(backtest: Backtest) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("item, hardest first", overflow="fold")
-    table.add_column("served by", overflow="fold")
-    table.add_column("loss", justify="right")
-    table.add_column("why", overflow="fold")
+    words = ("item, hardest first", "served by", "why")
+    table = table_of((*words[:2], "loss", words[2]), words)
     for item in hardest_first(backtest)[:MOST_ITEMS]:
         relative = number(item.scores[SERVED].relative)
         table.add_row(Text(item.item_id), name_of(item.source), relative, Text(item.reason))

@@ -6,6 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
+from forecaster.commands.histories import SKIP_REFUSED_HELP
 from forecaster.commands.sources import add_prometheus_arguments, fetch_from
 from forecaster.commands.spans import span
 from forecaster.errors import ConfigError
@@ -13,12 +14,10 @@ from forecaster.errors import ConfigError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prometheus_arguments(parser, required=True)
-    parser.add_argument("--out", metavar="FILE.parquet", type=Path, required=True)
     parser.add_argument(
-        "--skip-refused",
-        action="store_true",
-        help="leave out items that the quality pass refuses, as long as one remains",
+        "--out", metavar="FILE.parquet", type=Path, required=True, help="file to write"
     )
+    parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
 
 def _check_out(out: Path) -> None:
-    """Refuse before the download what could not be written after it."""
+    """Raise before the download if the file could not be written after it."""
     if out.suffix != ".parquet":
         raise ConfigError(f"--out is {out}, but must end in .parquet")
     if not out.parent.is_dir():

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forecaster.commands.spans import moment, span
+from forecaster.commands.spans import accept_relative_moments, moment, span
 from forecaster.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    # argparse takes -28d for an option; what begins with a minus and a digit is a value here.
-    parser._negative_number_matcher = re.compile(r"-\d")
-    parser.add_argument("--out", metavar="FILE.parquet", type=Path, required=True)
-    parser.add_argument("--items", metavar="N", type=int, default=3, help="default %(default)s")
-    parser.add_argument("--days", metavar="N", type=int, default=28, help="default %(default)s")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="default %(default)s")
-    parser.add_argument("--step", metavar="SPAN", default="60s", help="default %(default)s")
+    accept_relative_moments(parser)
+    parser.add_argument(
+        "--out", metavar="FILE.parquet", type=Path, required=True, help="file to write"
+    )
+    parser.add_argument(
+        "--items", metavar="N", type=int, default=3, help="services (default %(default)s)"
+    )
+    parser.add_argument(
+        "--days", metavar="N", type=int, default=28, help="length (default %(default)s)"
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="of the random numbers (default %(default)s)",
+    )
+    parser.add_argument(
+        "--step", metavar="SPAN", default="60s", help="spacing (default %(default)s)"
+    )
     parser.add_argument(
         "--start",
         metavar="WHEN",

@@ -1,4 +1,4 @@
-"""The history that a command works on: a file, or fetched from Prometheus."""
+"""The history that a command reads from a file or fetches from Prometheus."""
 
 from __future__ import annotations
 
@@ -9,39 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.masks import add_mask_argument, windows
-from forecaster.commands.sources import add_prometheus_arguments, fetch_from
+from forecaster.commands.sources import DEFAULT_STEP, add_prometheus_arguments, fetch_from
 from forecaster.commands.spans import span
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
 
-DEFAULT_STEP = "60s"
+SKIP_REFUSED_HELP = "leave out items that the quality checks refuse, as long as one remains"
 
 
 def add_history_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--history`` beside everything that belongs to ``--prometheus``."""
+    """Add ``--history``, and the options of ``--prometheus``, of which one is to be given."""
     parser.add_argument(
-        "--history", metavar="FILE", type=Path, help="CSV or Parquet, long or wide; or --prometheus"
+        "--history",
+        metavar="FILE",
+        type=Path,
+        help="CSV or Parquet, long or wide; or give --prometheus",
     )
-    parser.add_argument(
-        "--skip-refused",
-        action="store_true",
-        help="leave out items that the quality pass refuses, as long as one remains",
-    )
-    parser.add_argument("--timezone", metavar="ZONE", help="of stamps in FILE that have none")
+    parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
     add_mask_argument(parser)
     add_prometheus_arguments(parser)
-    parser.set_defaults(step=None)
 
 
 def history_from(args: argparse.Namespace, *, now: datetime) -> History:
-    """Return the inspected history; what was repaired goes to stderr.
+    """Return the inspected history; the findings are printed to stderr.
 
     Raises:
         ConfigError: neither or both sources are given, or an option is wrong.
         HistoryError: an item cannot be used.
-        PrometheusError: the server refuses, stays away, or has nothing.
+        PrometheusError: the server refuses the query, cannot be reached, or has no such series.
     """
     if (args.history is None) == (args.prometheus is None):
         given = "both" if args.history else "neither"

@@ -1,4 +1,4 @@
-"""Spans that a user marks as nothing to learn from: an incident, a load test."""
+"""Spans of a history that are to count as missing, such as an incident or a load test."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def add_mask_argument(parser: argparse.ArgumentParser) -> None:
         metavar="[ITEM=]START/END",
         action="append",
         default=[],
-        help="set a span missing, e.g. 2026-03-01T10:00Z/2026-03-01T11:00Z; repeatable",
+        help="count a span as missing, e.g. 2026-03-01T10:00Z/2026-03-01T11:00Z; repeatable",
     )
 
 
 def windows(texts: Iterable[str]) -> tuple[Window, ...]:
-    """Return the marked windows; raises ConfigError."""
+    """Return the masked windows; raises ConfigError."""
     return tuple(window(text) for text in texts)
 
 
 def window(text: str) -> Window:
-    """Return the marked window that ``[ITEM=]START/END`` says.
+    """Return the masked window that ``[ITEM=]START/END`` describes.
 
     >>> window("shop/api=2026-03-01T10:00:00Z/2026-03-01T11:00:00Z").item_id
     'shop/api'

@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import argparse
 
+from forecaster.commands.stored_models import add_registry_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the four actions; `--models` and `--json` belong to each of them."""
+    """Add the four actions; each of them has `--models` and `--json`."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--models",
-        default="models/",
-        metavar="PATH",
-        help="the registry: a directory or an fsspec URL such as s3://bucket/models (models/)",
-    )
+    add_registry_argument(shared)
     shared.add_argument("--json", action="store_true", help="print JSON instead of tables")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", parents=[shared], help="every model with its champion")
+    actions.add_parser("list", parents=[shared], help="print every model with its champion")
     show = actions.add_parser("show", parents=[shared], help="check and print one version")
     show.add_argument("model", metavar="NAME[@VERSION]", help="without a version: the champion")
     promote = actions.add_parser("promote", parents=[shared], help="make a version the champion")
     promote.add_argument("name", metavar="NAME")
     promote.add_argument("version", metavar="VERSION")
-    rollback = actions.add_parser("rollback", parents=[shared], help="back to the last champion")
+    rollback = actions.add_parser(
+        "rollback", parents=[shared], help="make the champion before it champion again"
+    )
     rollback.add_argument("name", metavar="NAME")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one action; what it finds or changes is printed."""
+    """Do one action and print its result."""
     from forecaster.adapters.registry.registry import Registry
     from forecaster.commands import models_output as output
 

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from forecaster.adapters.registry.registry import Registry, StoredArtifact
+from forecaster.commands.terminal import Terminal
 from forecaster.errors import RegistryError
 
 
@@ -21,7 +21,7 @@ class Row:
     """One model, described by its champion, or by its newest version where none is promoted.
 
     Attributes:
-        problem: why that version cannot be loaded; what only its files know is None then.
+        problem: why that version cannot be loaded; its size, time and score are then None.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Row:
 
 
 def headline(report: Mapping[str, object]) -> float | None:
-    """Return the relative pinball in a report's summary, or None where it holds none.
+    """Return the relative pinball loss in a report's summary, or None if there is none.
 
     >>> headline({"summary": {"relative_pinball": 0.61}}), headline({"summary": "none yet"})
     (0.61, None)
@@ -68,7 +68,7 @@ def print_list(registry: Registry, *, as_json: bool) -> None:
             "unknown" if row.size_bytes is None else decimal(row.size_bytes),
             _score(row.relative_pinball),
         )
-    Console().print(table)
+    Terminal().print(table)
     for row in rows:
         if row.problem:
             print(f"{row.name}: {row.problem}", file=sys.stderr)
@@ -126,8 +126,8 @@ def _row(registry: Registry, name: str) -> Row:
 
 
 def _print_tables(title: str, stored: StoredArtifact) -> None:
-    console = Console()
-    console.print(Text(title, style="bold"))
+    terminal = Terminal()
+    terminal.print(Text(title, style="bold"))
     print(f"created {stored.created:%Y-%m-%d %H:%M} UTC; every file is as it was saved")
     print(f"relative pinball: {_score(headline(stored.artifact.report))}")
     files = Table("file", "size", "SHA-256")
@@ -141,7 +141,7 @@ def _print_tables(title: str, stored: StoredArtifact) -> None:
     for key, value in stored.artifact.config.items():
         config.add_row(Text(key), Text(str(value)))
     for table in (files, tensors, config):
-        console.print(table)
+        terminal.print(table)
 
 
 def _score(relative_pinball: float | None) -> str:

@@ -1,4 +1,4 @@
-"""`forecaster predict`: the quantiles of the next steps, printed or written."""
+"""`forecaster predict`: the quantiles of the next steps, printed or written to a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_history_arguments(parser)
     add_stored_arguments(parser)
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="write every step: .csv, .parquet or .json"
+        "--out", metavar="FILE", type=Path, help="write all steps to a .csv, .parquet or .json file"
     )
 
 
@@ -53,28 +53,30 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
 
 def _print(forecast: Forecast) -> None:
-    """Print a few steps of each item; all are in a file."""
-    from rich.console import Console
+    """Print a few steps of each item; ``--out`` writes all of them."""
     from rich.text import Text
 
-    console = Console()
-    console.print("requests per second, by quantile")
+    from forecaster.commands.terminal import Terminal
+
+    terminal = Terminal()
+    terminal.print("requests per second, by quantile")
     for i, item_id in enumerate(forecast.item_ids[:SHOWN_ITEMS]):
         after = f"{forecast.origins[i]:%Y-%m-%d %H:%M:%S} UTC"
-        console.print(Text(f"\n{item_id} after {after}, by {forecast.sources[i]}"))
-        console.print(_table(forecast, i))
+        terminal.print(Text(f"\n{item_id} after {after}, by {forecast.sources[i]}"))
+        terminal.print(_table(forecast, i))
     if len(forecast.item_ids) > SHOWN_ITEMS:
         print(f"and {len(forecast.item_ids) - SHOWN_ITEMS} more items; --out FILE writes them all")
 
 
 def _table(forecast: Forecast, i: int) -> Table:
-    """Return some steps of one item; it fits into 80 columns."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    """Return a table of some steps of one item, at most 80 columns wide."""
+    from forecaster.commands.terminal import table_of
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for name in ("at", "ahead", *(f"{level:g}" for level in forecast.quantile_levels)):
-        table.add_column(name, justify="right", min_width=8, no_wrap=True)
+    heads = ("at", "ahead", *(f"{level:g}" for level in forecast.quantile_levels))
+    table = table_of(heads, wrap=False)
+    table.show_edge = False
+    for column in table.columns:
+        column.min_width = 8
     last = forecast.prediction_length - 1
     for step in sorted({round(last * k / (SHOWN_STEPS - 1)) for k in range(SHOWN_STEPS)}):
         ahead = (step + 1) * forecast.step

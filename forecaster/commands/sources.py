@@ -1,14 +1,13 @@
-"""The options that say which history is meant, and the history they lead to.
+"""The options of a query to Prometheus, and the series that they fetch.
 
-Shared by every command that reads Prometheus. Nothing heavy is imported before it is needed, since
-`forecaster --help` loads this module.
+Shared by every command that reads Prometheus. `--help` loads this module, so libraries are imported
+where they are needed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,18 +15,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.spans import moment, span
+from forecaster.commands.spans import accept_relative_moments, moment, span
 from forecaster.errors import ConfigError
 
 if TYPE_CHECKING:
     from forecaster.adapters.prometheus.fetch import Fetched, Progress, RangeQuery
     from forecaster.adapters.prometheus.settings import PrometheusSettings
 
+DEFAULT_STEP = "60s"
+
 
 def add_prometheus_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add ``--prometheus`` and everything that belongs to it."""
-    # argparse takes -28d for an option; what begins with a minus and a digit is a value here.
-    parser._negative_number_matcher = re.compile(r"-\d")
+    """Add ``--prometheus`` and the options that belong to it.
+
+    Args:
+        parser: of a command.
+        required: the history can only come from Prometheus, not from a file.
+    """
+    accept_relative_moments(parser)
     what = parser.add_argument_group("history from Prometheus")
     what.add_argument("--prometheus", metavar="URL", required=required, help="base URL")
     what.add_argument(
@@ -39,7 +44,13 @@ def add_prometheus_arguments(parser: argparse.ArgumentParser, *, required: bool 
     when = "ISO-8601 with zone, 'now', or back from now: -28d (default %(default)s)"
     what.add_argument("--start", metavar="WHEN", default="-28d", help=when)
     what.add_argument("--end", metavar="WHEN", default="now", help=f"not included; {when}")
-    what.add_argument("--step", metavar="SPAN", default="60s", help="default %(default)s")
+    what.add_argument(
+        "--step",
+        metavar="SPAN",
+        default=DEFAULT_STEP if required else None,
+        help=f"spacing of the samples (default {'' if required else 'that of FILE, or '}"
+        f"{DEFAULT_STEP})",
+    )
     what.add_argument(
         "--item-label",
         metavar="LABEL",
@@ -52,12 +63,14 @@ def add_prometheus_arguments(parser: argparse.ArgumentParser, *, required: bool 
 
 
 def add_access_arguments(group: argparse._ArgumentGroup) -> None:
-    """Add who asks; ``--prometheus`` itself is the caller's."""
-    group.add_argument("--bearer-token-file", metavar="FILE", type=Path)
+    """Add the options for credentials, but not ``--prometheus`` itself."""
+    group.add_argument("--bearer-token-file", metavar="FILE", type=Path, help="holds the token")
     group.add_argument("--username", metavar="NAME", help="for basic authentication")
-    group.add_argument("--password-file", metavar="FILE", type=Path)
+    group.add_argument("--password-file", metavar="FILE", type=Path, help="holds its password")
     group.add_argument("--client-cert", metavar="FILE", type=Path, help="PEM, for mutual TLS")
-    group.add_argument("--client-key", metavar="FILE", type=Path)
+    group.add_argument(
+        "--client-key", metavar="FILE", type=Path, help="PEM, if it is not in the former"
+    )
     group.add_argument("--ca-file", metavar="FILE", type=Path, help="PEM of the CA to trust")
     group.add_argument(
         "--header",
@@ -68,15 +81,25 @@ def add_access_arguments(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_fetch_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--timeout", metavar="SPAN", default="30s", help="default %(default)s")
+def add_retry_arguments(group: argparse._ArgumentGroup, *, timeout: str, retries: int) -> None:
+    """Add ``--timeout`` and ``--retries`` with their defaults."""
+    group.add_argument(
+        "--timeout",
+        metavar="SPAN",
+        default=timeout,
+        help="longest wait for an answer (default %(default)s)",
+    )
     group.add_argument(
         "--retries",
         metavar="N",
         type=int,
-        default=5,
-        help="default %(default)s; 429, 5xx, time-out",
+        default=retries,
+        help="after 429, 5xx, a time-out or a broken connection (default %(default)s)",
     )
+
+
+def _add_fetch_arguments(group: argparse._ArgumentGroup) -> None:
+    add_retry_arguments(group, timeout="30s", retries=5)
     group.add_argument(
         "--chunk-points",
         metavar="N",
@@ -90,11 +113,11 @@ def _add_fetch_arguments(group: argparse._ArgumentGroup) -> None:
         type=Path,
         help="finished chunks, reused for 7 days (default ~/.cache/tidegate)",
     )
-    group.add_argument("--no-cache", action="store_true", help="ask for everything again")
+    group.add_argument("--no-cache", action="store_true", help="fetch all chunks again")
 
 
 def settings_from(args: argparse.Namespace) -> PrometheusSettings:
-    """Return who asks which server; raises ConfigError."""
+    """Return the server and the credentials; raises ConfigError."""
     from forecaster.adapters.prometheus.settings import PrometheusSettings
 
     return PrometheusSettings(
@@ -133,7 +156,7 @@ def fetch_from(args: argparse.Namespace, *, now: datetime) -> Fetched:
 
     Raises:
         ConfigError: an option is wrong.
-        PrometheusError: the server refuses, stays away, or has nothing.
+        PrometheusError: the server refuses the query, cannot be reached, or has no such series.
     """
     from forecaster.adapters.prometheus.client import PrometheusSource
     from forecaster.adapters.prometheus.fetch import cache_for, fetch
@@ -148,7 +171,7 @@ def fetch_from(args: argparse.Namespace, *, now: datetime) -> Fetched:
     if cache and fetched.progress.reused:
         reused, total = fetched.progress.reused, fetched.progress.total
         print(
-            f"{reused} of {total} chunks came from {cache.folder}; --no-cache asks again",
+            f"{reused} of {total} chunks came from {cache.folder}; --no-cache fetches them again",
             file=sys.stderr,
         )
     return fetched
@@ -168,17 +191,18 @@ def _default_cache() -> Path:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Progress], None]]:
-    """Show a bar on a terminal; elsewhere a line whenever another tenth is done."""
-    from rich.console import Console
+    """Show a bar on a terminal; elsewhere, print a line after each tenth."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    from forecaster.commands.terminal import Terminal
+
+    terminal = Terminal(stderr=True)
+    if not terminal.is_terminal:
         yield _ProgressLines()
         return
     columns = (TextColumn("fetching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=terminal, transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda at: bar.update(task, completed=at.done, total=at.total)
 

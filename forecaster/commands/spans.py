@@ -1,7 +1,8 @@
-"""Lengths of time and moments as they are written on the command line."""
+"""Durations and moments as they are written on the command line."""
 
 from __future__ import annotations
 
+import argparse
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ SPAN = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def span(text: str, option: str) -> timedelta:
-    """Return the length of time that a text such as 60s, 15m or 1h30m says.
+    """Return the duration that a text such as 60s, 15m or 1h30m describes.
 
     >>> span("1h30m", "--step")
     datetime.timedelta(seconds=5400)
@@ -28,16 +29,19 @@ def span(text: str, option: str) -> timedelta:
     except OverflowError:
         length = timedelta(0)
     if not length:
-        raise ConfigError(
-            f"{option} is {text!r}, but must be a length of time: 60s, 15m, 1h30m, 7d"
-        )
+        raise ConfigError(f"{option} is {text!r}, but must be a duration: 60s, 15m, 1h30m, 7d")
     return length
 
 
-def moment(text: str, option: str, *, now: datetime, step: timedelta) -> datetime:
-    """Return the aware UTC moment that ``now``, ``-28d`` or an ISO-8601 text with zone says.
+def accept_relative_moments(parser: argparse.ArgumentParser) -> None:
+    """Have an option's value begin with a minus and a digit: argparse takes -28d for an option."""
+    parser._negative_number_matcher = re.compile(r"-\d")
 
-    What is relative is moved back to a multiple of ``step`` since the epoch, so that a fetch made
+
+def moment(text: str, option: str, *, now: datetime, step: timedelta) -> datetime:
+    """Return the aware UTC moment that ``now``, ``-28d`` or an ISO-8601 text with zone describes.
+
+    A relative moment is moved back to a multiple of ``step`` since the epoch, so that a fetch made
     a little later has the same grid.
 
     >>> at = datetime(2026, 3, 29, 1, 0, 59, tzinfo=UTC)
@@ -52,7 +56,7 @@ def moment(text: str, option: str, *, now: datetime, step: timedelta) -> datetim
         stamp = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(
-            f"{option} is {text!r}, but must be 'now', a span back such as -28d, or a moment "
+            f"{option} is {text!r}, but must be 'now', a duration back such as -28d, or a moment "
             "such as 2026-03-29T00:00:00Z"
         ) from error
     if stamp.tzinfo is None:
@@ -67,4 +71,4 @@ def _aligned(now: datetime, back: timedelta, step: timedelta, option: str) -> da
     try:
         return epoch + (now - back - epoch) // step * step
     except OverflowError as error:
-        raise ConfigError(f"{option} lies before the year 1; write a shorter span") from error
+        raise ConfigError(f"{option} lies before the year 1; write a shorter duration") from error

@@ -1,4 +1,4 @@
-"""`forecaster train`: history -> fitted, calibrated, backtested forecaster in the registry."""
+"""`forecaster train`: fit, calibrate, backtest and store a forecaster of a history."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import add_history_arguments, history_from
 from forecaster.commands.spans import span
+from forecaster.commands.stored_models import add_registry_argument
 from forecaster.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
@@ -26,40 +27,45 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_history_arguments(parser)
     stored = parser.add_argument_group("where it is stored")
-    stored.add_argument("--out", metavar="PATH", default="models/", help="registry (%(default)s)")
+    add_registry_argument(stored, "--out")
     stored.add_argument("--name", required=True, help="name of the forecaster in the registry")
     stored.add_argument(
         "--promote",
         choices=("gate", "always", "never"),
         default="gate",
-        help="make it champion if no baseline beats it (gate), in any case, or not (%(default)s)",
+        help="make it champion: if no baseline beats it (gate), always, or never (%(default)s)",
     )
-    stored.add_argument("--resume", action="store_true", help="go on with a run that was killed")
-    fit = parser.add_argument_group("how it is fitted")
+    stored.add_argument("--resume", action="store_true", help="continue a run that was killed")
+    _add_fit_arguments(parser.add_argument_group("how it is fitted"))
+
+
+def _add_fit_arguments(fit: argparse._ArgumentGroup) -> None:
+    for option, default, meaning in (
+        ("--prediction-length", 30, "steps that are forecast"),
+        ("--context-length", 60, "past steps that are read"),
+        ("--seed", 0, "of the random numbers"),
+        ("--members", 3, "networks in the ensemble"),
+        ("--epochs", 7, "of each network, at most"),
+    ):
+        text = f"{meaning} (default %(default)s)"
+        fit.add_argument(option, metavar="N", type=int, default=default, help=text)
     fit.add_argument(
-        "--prediction-length", metavar="N", type=int, default=30, help="steps ahead (%(default)s)"
+        "--time-budget", metavar="SPAN", help="longest time for fitting the networks, e.g. 60s"
     )
-    fit.add_argument(
-        "--context-length", metavar="N", type=int, default=60, help="steps back (%(default)s)"
-    )
-    fit.add_argument("--time-budget", metavar="SPAN", help="for fitting the networks, e.g. 60s")
-    fit.add_argument("--seed", metavar="N", type=int, default=0, help="default %(default)s")
-    fit.add_argument("--members", metavar="N", type=int, default=3, help="networks (%(default)s)")
-    fit.add_argument("--epochs", metavar="N", type=int, default=7, help="at most (%(default)s)")
     fit.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     fit.add_argument(
         "--test-share", metavar="RATIO", type=float, default=0.125,
-        help="last share of the time, which only judges (%(default)s)",
+        help="last part of the history, kept for the backtest (default %(default)s)",
     )  # fmt: skip
     fit.add_argument(
         "--calibration-share", metavar="RATIO", type=float, default=0.125,
-        help="share of the time before it, which calibrates (%(default)s)",
+        help="part of the history before that, kept for calibration (default %(default)s)",
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
-    _check_place(args)
+    _check_registry(args)
     history = history_from(args, now=now)
     config = _config(args, history)
 
@@ -67,8 +73,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     from forecaster.evaluation.backtest import backtest, beats_all
     from forecaster.evaluation.selection import train
 
-    run_of = fingerprint(history, config)
-    checkpoints = FileCheckpoints(_checkpoint_file(args), run_of, resume=args.resume)
+    run_id = fingerprint(history, config)
+    checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)
     with _progress() as report:
         fitted = train(history, config, report=report, checkpoints=checkpoints)
 
@@ -76,7 +82,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     result = backtest(fitted.forecaster, history)
     passed, verdict = beats_all(result.summary)
     version = _store(args, fitted, result, now)
-    checkpoints.remove()  # not before: a save that fails is repeated by --resume in no time
+    checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
     if args.promote == "always" or (args.promote == "gate" and passed):
         from forecaster.adapters.registry.registry import Registry
 
@@ -106,8 +112,8 @@ def _config(args: argparse.Namespace, history: History) -> TrainConfig:
     )
 
 
-def _check_place(args: argparse.Namespace) -> None:
-    """Raise before anything is fetched or fitted if it could not be stored in the end."""
+def _check_registry(args: argparse.Namespace) -> None:
+    """Raise before anything is fetched or fitted if the result could not be stored."""
     from forecaster.adapters.registry.registry import Registry, check_name
 
     check_name(args.name)
@@ -130,7 +136,7 @@ def _local_root(args: argparse.Namespace) -> Path:
 
 
 def _checkpoint_file(args: argparse.Namespace) -> Path:
-    """Return where the run's state lies: beside the registry, or here if that is remote."""
+    """Return where the run's state is kept: in the registry's folder, or here if that is remote."""
     return _local_root(args) / f".training-{args.name}.safetensors"
 
 
@@ -146,26 +152,27 @@ def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: date
         return Registry(args.out).save(args.name, artifact, now=now)
     except RegistryError as error:
         raise RegistryError(
-            f"{error}\n  the champion before it, if any, serves on; --resume goes on from the "
-            "last checkpoint"
+            f"{error}\n  the champion before it, if any, still serves; --resume continues from "
+            "the last checkpoint"
         ) from error
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[EpochReport], None]]:
-    """Show a bar with the losses on a terminal; elsewhere a line per epoch."""
-    from rich.console import Console
+    """Show a bar with the losses on a terminal; elsewhere, print a line per epoch."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    from forecaster.commands.terminal import Terminal
+
+    terminal = Terminal(stderr=True)
+    if not terminal.is_terminal:
         yield lambda done: print(_line(done), file=sys.stderr, flush=True)
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=terminal) as bar:
         task = bar.add_task("fitting", total=None, losses="")
 
         def advance(done: EpochReport) -> None:

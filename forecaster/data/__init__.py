@@ -1,4 +1,4 @@
-"""What a history is: series on a regular grid, their quality checks, and generated ones.
+"""Histories of traffic: series on a regular grid, data-quality checks, and generated traffic.
 
 Imports forecaster.errors alone. Used by everything else in both packages.
 """

@@ -1,4 +1,4 @@
-"""The values that travel through the forecaster: Series, History, Forecast.
+"""The values that all packages exchange: Series, History, Forecast.
 
 Rules of this file: numpy only (importing it loads neither torch nor pandas); values are frozen;
 traffic is in requests per second (QPS); time is aware UTC; missing is NaN, never 0.
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from forecaster.errors import HistoryError
 
 FloatArray = npt.NDArray[np.float64]
-# Where many items are computed at once: half the memory, seven digits.
+# For computing many items at once: half the memory of float64, seven digits.
 Block = npt.NDArray[np.float32]
 
 DAY = timedelta(days=1)
@@ -36,7 +36,7 @@ def steps_per(period: timedelta, step: timedelta) -> int:
 
 
 def _whole_utc(role: str, owner: str, moment: datetime) -> datetime:
-    """Return the moment with the zone UTC itself: London in winter agrees, but only till spring."""
+    """Return the time in the zone UTC itself; a zone such as London's equals it in winter only."""
     if moment.utcoffset() != timedelta(0):
         raise ValueError(f"{owner}: {role} is {moment!r}, but it must be aware UTC")
     if moment.microsecond:
@@ -45,7 +45,7 @@ def _whole_utc(role: str, owner: str, moment: datetime) -> datetime:
 
 
 def _frozen(values: npt.ArrayLike) -> FloatArray:
-    """Return a read-only array: the same one if it is so already, else a copy."""
+    """Return a read-only array: the array itself if it is read-only, else a copy."""
     array = np.asarray(values, dtype=np.float64)
     if array.flags.writeable:
         array = array.copy()
@@ -103,9 +103,10 @@ class Series:
         )
 
     def resampled(self, step: timedelta) -> Series:
-        """Return the mean of the known samples in each ``step`` up to and including its stamp.
+        """Return the series at a longer step: each sample is the mean of the known samples in it.
 
-        A stamp whose step holds fewer than half of its samples is NaN.
+        A sample covers the time up to and including its stamp. It is NaN where fewer than half of
+        the samples in its step are known.
 
         >>> from datetime import UTC
         >>> start, minute = datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=1)
@@ -119,7 +120,7 @@ class Series:
                 f"{self.item_id}: cannot bring a step of {self.step} to {step}; "
                 f"give a multiple of {self.step}"
             )
-        # Stamps at multiples of the step since the epoch, so that all items share them.
+        # Stamps are multiples of the step since the epoch, so that all items share them.
         phase = (int(self.start.timestamp()) // int(self.step.total_seconds()) - 1) % count
         padded = np.full(-(-(phase + len(self)) // count) * count, np.nan)
         padded[phase : phase + len(self)] = self.values
@@ -181,11 +182,11 @@ class Forecast:
 
     Attributes:
         item_ids: one per row of ``values``.
-        origins: stamp of the last sample that each item's forecast has seen; aware UTC.
+        origins: stamp of the last sample that each item's forecast is based on; aware UTC.
         step: spacing of the forecast; ``values[i, h]`` is for ``origins[i] + (h + 1) * step``.
         quantile_levels: ascending, each in (0, 1).
         values: QPS, shape ``(items, prediction_length, levels)``; >= 0, non-decreasing in levels.
-        sources: name of the forecaster that serves each item (``"lstm"``, ``"seasonal_day"`` ...).
+        sources: name of the candidate that made each item's forecast (``"lstm"`` ...).
     """
 
     item_ids: tuple[str, ...]

@@ -1,11 +1,11 @@
 """Generated traffic of realistic services, for demos, tests and notebooks.
 
-It is never used to claim accuracy: a model that does well here has learned this file. What is
-real about it are the difficulties: a day and a week season, working hours with sharp edges,
+It is never used to measure accuracy: a model that does well here has only learned this file. It has
+the difficulties of real traffic: daily and weekly seasons, working hours with sharp edges,
 scheduled jobs, a drifting level, promotions, flash crowds, deploys, outages, Poisson noise.
 
-Rules of this file: numpy only; every number comes from a seeded generator, one per item, so that
-the same seed gives the same values and another item changes none of the others.
+Rules of this file: numpy only. Every number is drawn from a seeded generator, one per item, so that
+the same seed gives the same values and an additional item changes none of the others.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class TrafficEvent:
-    """Something that made an item's traffic differ from its habit.
+    """An event that made an item's traffic differ from its seasonal pattern.
 
     Attributes:
-        end: first moment after it; aware UTC.
-        ratio: demand at its height in units of the usual demand; NaN for an outage.
+        end: end of the event, not part of it; aware UTC.
+        ratio: peak demand during the event relative to the normal demand; NaN for an outage.
     """
 
     item_id: str
@@ -51,11 +51,11 @@ class TrafficEvent:
 
 @dataclass(frozen=True, eq=False)
 class GeneratedTraffic:
-    """A generated history and why it looks as it does.
+    """A generated history and the events in it.
 
     Attributes:
-        events: promotions that were announced beforehand: a forecaster may be told of them.
-        surprises: everything that nobody announced, promotions included.
+        events: promotions that were announced, so that a forecaster may know of them.
+        surprises: all other events, including promotions that were not announced.
     """
 
     history: History
@@ -65,20 +65,20 @@ class GeneratedTraffic:
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """What is typical of one service.
+    """The parameters of one service's traffic.
 
     Attributes:
         item_id: ``"namespace/name"``.
-        level_qps: demand at the height of an ordinary working day.
+        level_qps: peak demand of an ordinary working day.
         night: demand at the lowest hour, as a share of ``level_qps``.
-        peaks: hours of the day (UTC) at which demand is highest, the first one highest.
+        peaks: hours of the day (UTC) at which demand peaks, the highest first.
         office: working hours with sharp edges and a lunch dip, instead of round peaks.
         weekend: demand on Saturday and Sunday relative to a working day.
         growth: relative change of the level per week.
-        drift: standard deviation of the level's slow wandering, as a share of it.
+        drift: standard deviation of the level's slow drift, as a share of the level.
         pulses: minutes of the hour at which scheduled jobs start.
-        pulse: their height as a share of ``level_qps``.
-        promotions, flash_crowds, deploys, outages: how many per week, on average.
+        pulse: demand of a scheduled job as a share of ``level_qps``.
+        promotions, flash_crowds, deploys, outages: mean number per week.
     """
 
     item_id: str
@@ -125,7 +125,7 @@ def generate_history(
     seed: int = 0,
     start: datetime = MONDAY,
 ) -> GeneratedTraffic:
-    """Return the traffic of the first ``n_items`` of `SERVICES`, or of variations on them.
+    """Return the traffic of the first ``n_items`` of `SERVICES` and of variations of them.
 
     >>> generate_history(2, 1, seed=7).history.item_ids
     ('shop/checkout', 'shop/search')
@@ -197,7 +197,7 @@ def _service(
 
 
 def _season(spec: ServiceSpec, stamps: npt.NDArray[np.int64]) -> FloatArray:
-    """Return demand in units of the level: 1 at the height of a working day."""
+    """Return demand in units of the level: 1 at the peak of a working day."""
     hour = stamps % 86_400 / 3600.0
     weekend = (stamps // 86_400 + 3) % 7 >= 5  # 1970-01-01 was a Thursday
     if spec.office:
@@ -215,7 +215,7 @@ def _season(spec: ServiceSpec, stamps: npt.NDArray[np.int64]) -> FloatArray:
 
 
 def _pulses(spec: ServiceSpec, stamps: npt.NDArray[np.int64], step: timedelta) -> FloatArray:
-    """Return the jobs' height, 1 in the minute in which one starts; coarser steps dilute it."""
+    """Return the demand of scheduled jobs: 1 in the minute of a start, less for longer steps."""
     minute = stamps % 3600 / 60.0
     pulses = np.zeros(len(stamps))
     for start in spec.pulses:
@@ -231,7 +231,7 @@ def _level(
     stamps: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Return growth times an Ornstein-Uhlenbeck wandering with a memory of a day."""
+    """Return growth times an Ornstein-Uhlenbeck process with a time constant of a day."""
     knots = length // DRIFT_KNOT + 2
     keep = float(np.exp(-DRIFT_KNOT / DAY))
     shocks = rng.normal(0.0, spec.drift * np.sqrt(1 - keep**2), knots)
@@ -258,7 +258,7 @@ def _events(
     for kind, per_week, minutes, ratios in plan:
         for _ in range(rng.poisson(per_week * weeks)):
             begin = start + int(rng.integers(length // MINUTE)) * MINUTE
-            if kind is Kind.PROMOTION:  # marketing starts on the hour, in the daytime
+            if kind is Kind.PROMOTION:  # promotions start on the hour, in the daytime
                 begin = begin.replace(hour=int(rng.integers(8, 20)), minute=0)
             lasts = int(rng.integers(minutes[0], minutes[1] + 1)) * MINUTE
             ratio = ratios[0] + float(rng.random()) * (ratios[1] - ratios[0])
@@ -268,7 +268,7 @@ def _events(
 def _effect(
     event: TrafficEvent, stamps: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> FloatArray:
-    """Return what the event multiplies the demand by, shape of ``stamps``."""
+    """Return the factor of the demand during the event; the shape is that of ``stamps``."""
     since = (stamps - event.start.timestamp()) / 60.0
     lasts = (event.end - event.start) / MINUTE
     if event.kind is Kind.OUTAGE:
@@ -278,16 +278,16 @@ def _effect(
         retried = (since >= lasts) & (since < lasts + 2)
         return np.where(inside, event.ratio, np.where(retried, 1.15, 1.0))
     rise = float(rng.uniform(2.0, 5.0))
-    # A promotion opens with a burst and stays; a flash crowd is 1/20 of itself at its end.
+    # A promotion decays slowly after its peak; a flash crowd has decayed to 1/20 at its end.
     decay = lasts / 3 if event.kind is Kind.FLASH_CROWD else 2 * lasts
     height = np.clip(since / rise, 0.0, 1.0) * np.exp(-np.maximum(since - rise, 0.0) / decay)
     return np.where(inside, 1 + (event.ratio - 1) * height, 1.0)
 
 
 def _unobserved(qps: FloatArray, event: TrafficEvent, stamps: npt.NDArray[np.int64]) -> FloatArray:
-    """Return what monitoring saw: nothing in the outage, and too little just after it.
+    """Return the demand as monitored: missing during the outage, and too low just after it.
 
-    ``rate()`` over five minutes counts only what it saw of them.
+    ``rate()`` over five minutes counts only the requests after the outage.
     """
     since_end = stamps - event.end.timestamp()
     seen = np.clip((since_end + 30) / RATE_WINDOW.total_seconds(), 0.0, 1.0)

@@ -1,8 +1,8 @@
-"""Rolling-origin backtest: every candidate from the same origins, on time that none has seen.
+"""Rolling-origin backtest: all candidates, from the same origins, on time not used in training.
 
-A figure "relative to last value" divides by the pinball loss of last value, calibrated like every
-other candidate. Figures over items are geometric means of such ratios, so that no item outweighs
-another by its size.
+A score "relative to last value" is divided by the pinball loss of the last-value forecaster, which
+is calibrated like every other candidate. Scores over items are geometric means of these ratios, so
+that large items do not outweigh small ones.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from forecaster.data.series import Block, History, Series
 from forecaster.errors import HistoryError
-from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss, wape
-from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, backtest_origins, cut_cases, track_of
-from forecaster.features.anchors import Timing
+from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss, wape
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
+from forecaster.features.timing import Timing
 from forecaster.models.config import MEDIAN
 from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
@@ -28,23 +28,23 @@ from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
 
 SERVED = "served"
-# An error of a request in eleven days is rounding: beside it, no ratio means anything.
+# A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
 NEGLIGIBLE_QPS = 1e-6
 
 
 @dataclass(frozen=True)
 class Score:
-    """How one candidate did on one item; ``relative_*`` are to last value.
+    """The scores of one candidate on one item.
 
     Attributes:
         pinball: mean pinball loss in QPS over levels, steps and origins; 0 is perfect.
-        relative: the same, relative to last value; NaN where that made no error.
-        relative_peaks: the same over the top 5 % moments alone.
-        by_level: relative pinball per quantile level.
-        by_horizon: relative pinball per step ahead.
-        coverage: share of moments at or below each level.
-        peak_coverage: the same over the top 5 % moments alone.
-        wape: of the median, as a ratio.
+        relative: pinball loss relative to last value; NaN where last value made no error.
+        relative_peaks: the same over the top 5 % of the samples only.
+        by_level: relative pinball loss per quantile level.
+        by_horizon: relative pinball loss per step ahead.
+        coverage: share of samples at or below each level.
+        peak_coverage: the same over the top 5 % of the samples only.
+        wape: weighted absolute percentage error of the median, as a ratio.
     """
 
     pinball: float
@@ -59,10 +59,16 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class ItemResult:
-    """One item's scores, and one candidate's quantiles beside what happened, for the plots.
+    """The results of one item.
 
-    ``origins`` are stamps (seconds); ``actual`` is ``(origins, horizon)`` and ``predicted``
-    ``(origins, horizon, levels)`` QPS of the candidate that serves the item.
+    Attributes:
+        item_id: of the item.
+        source: the candidate that serves the item.
+        reason: why it was chosen.
+        scores: by candidate, and `SERVED`.
+        origins: seconds since the epoch, ``(origins,)``.
+        actual: actual demand, ``(origins, horizon)`` QPS.
+        predicted: quantiles of the candidate that serves, ``(origins, horizon, levels)`` QPS.
     """
 
     item_id: str
@@ -76,7 +82,7 @@ class ItemResult:
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """The results of all items, with the seconds each candidate took to predict them."""
+    """The results of all items, and the seconds that each candidate took to predict."""
 
     quantile_levels: tuple[float, ...]
     step_seconds: int
@@ -85,7 +91,7 @@ class Backtest:
 
     @cached_property
     def summary(self) -> dict[str, Score]:
-        """One score per candidate, and `SERVED`: geometric means of ratios, means of the rest."""
+        """Mean scores by candidate, and `SERVED`; the mean of ratios is geometric."""
         return {
             name: _mean_score([item.scores[name] for item in self.items])
             for name in self.items[0].scores
@@ -124,8 +130,8 @@ def backtest(
 ) -> Backtest:
     """Return the rolling-origin backtest of every candidate on every item.
 
-    Origins are 15 minutes apart, from the moment that neither fitting nor calibration has seen, or
-    from ``start``; for an item the model does not know, from its first day and a half on.
+    Origins are 15 minutes apart, from ``start`` on. The default start is the end of the time used
+    for fitting and calibration; for an item that the model does not know, its first day and a half.
 
     Raises:
         HistoryError: the step is not the model's, or an item is too short for a backtest.
@@ -136,7 +142,7 @@ def backtest(
     results, seconds = [], dict.fromkeys(forecaster.candidates.names, 0.0)
     for series in history:
         origins = _origins(forecaster, series, model.timing, start)
-        cases = cut_cases(track_of(series, model.timing), origins, model)
+        cases = cases_at(item_track(series, model.timing), origins, model)
         results.append(score_item(forecaster, series, cases, seconds))
         on_item(series.item_id)
     step_seconds = int(model.step.total_seconds())
@@ -146,16 +152,16 @@ def backtest(
 def _origins(
     forecaster: Forecaster, series: Series, timing: Timing, start: datetime | None
 ) -> np.ndarray:
-    begin = start or forecaster.service(series.item_id).trained_until
+    begin = start or forecaster.item_model(series.item_id).trained_until
     first = timing.warm_up
     if begin is not None:
         first = max(first, -((series.start - begin) // series.step))
     origins = backtest_origins(series, first, timing)
-    if len(origins) < LEAST_WINDOWS:
+    if len(origins) < MIN_WINDOWS:
         raise HistoryError(
             f"{series.item_id}: {len(origins)} origins lie between "
             f"{series.start + first * series.step} and {series.end}, but a backtest needs "
-            f"{LEAST_WINDOWS}; give it later history, or an earlier start"
+            f"{MIN_WINDOWS}; give it later history, or an earlier start"
         )
     return origins
 
@@ -163,29 +169,29 @@ def _origins(
 def score_item(
     forecaster: Forecaster, series: Series, cases: Cases, seconds: dict[str, float]
 ) -> ItemResult:
-    """Return the scores of every candidate on one item; adds to ``seconds`` what each took."""
-    service, levels = forecaster.service(series.item_id), forecaster.model.quantile_levels
+    """Return the scores of all candidates on one item; their run times are added to ``seconds``."""
+    item_model, levels = forecaster.item_model(series.item_id), forecaster.model.quantile_levels
     target = cases.windows.target
     predicted: dict[str, Block] = {}
     for name in forecaster.candidates.names:
         begin = time.perf_counter()
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
-        predicted[name] = calibrated(spread, service.shifts[name])
+        predicted[name] = calibrated(spread, item_model.shifts[name])
         seconds[name] += time.perf_counter() - begin
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)
     scores = {
         name: _score(target, quantiles, reference, levels) for name, quantiles in predicted.items()
     }
-    scores[SERVED] = scores[service.source]
+    scores[SERVED] = scores[item_model.source]
     return ItemResult(
-        series.item_id, service.source, service.reason, scores,
-        series.stamps[cases.origins], target, predicted[service.source],
+        series.item_id, item_model.source, item_model.reason, scores,
+        series.stamps[cases.origins], target, predicted[item_model.source],
     )  # fmt: skip
 
 
 def _score(target: Block, predicted: Block, reference: Block, levels: Sequence[float]) -> Score:
     loss = pinball_loss(target, predicted, levels)
-    peaks = peak_moments(target)
+    peaks = is_peak(target)
     point = predicted[:, :, levels.index(MEDIAN)]
     return Score(
         pinball=_mean(loss),
@@ -200,7 +206,7 @@ def _score(target: Block, predicted: Block, reference: Block, levels: Sequence[f
 
 
 def _mean(loss: Block) -> float:
-    """Return the mean of what is known; NaN of nothing."""
+    """Return the mean of the known losses; NaN if there is none."""
     return float(np.nanmean(loss, dtype=np.float64)) if np.isfinite(loss).any() else float("nan")
 
 
@@ -240,10 +246,10 @@ def _mean_score(scores: Sequence[Score]) -> Score:
 
 
 def beats_all(summary: Mapping[str, Score]) -> tuple[bool, str]:
-    """Return whether what is served may be champion, and why: it must not lose to any baseline.
+    """Return whether a model may become champion, and why: it must not lose to any baseline.
 
-    Where a baseline wins an item, it serves it; so the served forecast loses only when the choice
-    made on the calibration part did not hold on the test part.
+    A baseline that wins an item on the calibration part serves it. So the served forecast loses
+    only if that choice was wrong on the test part.
     """
     served = summary[SERVED].relative
     rivals = {
@@ -252,7 +258,7 @@ def beats_all(summary: Mapping[str, Score]) -> tuple[bool, str]:
         if name not in {SERVED, LSTM} and np.isfinite(score.relative)
     }
     if not rivals or not np.isfinite(served):
-        return False, "nothing to compare: last value made no error, or what happened is unknown"
+        return False, "nothing to compare: last value made no error, or actual demand is unknown"
     best = min(rivals, key=lambda name: rivals[name])
     verdict = f"served {served:.3f} of last value's pinball loss, best baseline {best} "
     return bool(served <= rivals[best]), verdict + f"{rivals[best]:.3f}"

@@ -1,7 +1,7 @@
-"""How good a forecast was: the losses and rates that the reports are made of.
+"""Metrics of forecast accuracy: losses, coverage and means over items.
 
-Axes: ``actual`` is ``(...)`` QPS that happened, NaN where unknown; ``predicted`` is
-``(..., levels)`` QPS. Unknown moments never count.
+Axes: ``actual`` is ``(...)`` QPS, NaN where unknown; ``predicted`` is ``(..., levels)`` QPS.
+Unknown samples are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Array = npt.NDArray[np.floating]
 
 
 def pinball_loss(actual: Array, predicted: Array, quantile_levels: Sequence[float]) -> Array:
-    """Return the pinball (quantile) loss of every moment and level, ``(..., levels)``.
+    """Return the pinball (quantile) loss of every sample and level, ``(..., levels)``.
 
     Source: Koenker and Bassett, 1978, Econometrica 46(1).
 
@@ -28,7 +28,7 @@ def pinball_loss(actual: Array, predicted: Array, quantile_levels: Sequence[floa
 
 
 def coverage(actual: Array, predicted: Array) -> Array:
-    """Return the share of known moments at or below each level, ``(levels,)``; NaN of none.
+    """Return the share of known samples at or below each level, ``(levels,)``; NaN if none.
 
     >>> coverage(np.array([1.0, 3.0]), np.array([[2.0], [2.0]])).tolist()
     [0.5]
@@ -39,10 +39,10 @@ def coverage(actual: Array, predicted: Array) -> Array:
     return np.asarray((actual[known][:, None] <= predicted[known]).mean(axis=0))
 
 
-def peak_moments(actual: Array, share: float = 0.05) -> npt.NDArray[np.bool_]:
-    """Return which moments are among the top ``share`` of the known ones.
+def is_peak(actual: Array, share: float = 0.05) -> npt.NDArray[np.bool_]:
+    """Return which samples are among the top ``share`` of the known ones.
 
-    >>> peak_moments(np.array([1.0, 9.0, np.nan, 2.0]), 0.4).tolist()
+    >>> is_peak(np.array([1.0, 9.0, np.nan, 2.0]), 0.4).tolist()
     [False, True, False, False]
     """
     known = actual[np.isfinite(actual)]
@@ -52,7 +52,7 @@ def peak_moments(actual: Array, share: float = 0.05) -> npt.NDArray[np.bool_]:
 
 
 def wape(actual: Array, point: Array) -> float:
-    """Return the weighted absolute percentage error, as a ratio; NaN if nothing was requested.
+    """Return the weighted absolute percentage error as a ratio; NaN if the demand is 0.
 
     >>> wape(np.array([90.0, 110.0]), np.array([100.0, 100.0]))
     0.1
@@ -65,7 +65,7 @@ def wape(actual: Array, point: Array) -> float:
 
 
 def geometric_mean(ratios: Iterable[float]) -> float:
-    """Return the geometric mean of the ratios that are known and above 0; NaN of none.
+    """Return the geometric mean of the finite ratios above 0; NaN if there is none.
 
     >>> round(geometric_mean([0.5, 2.0, float("nan")]), 3)
     1.0

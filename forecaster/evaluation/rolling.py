@@ -1,6 +1,6 @@
-"""Forecasts from many origins of one item: what would have been said at each moment of the past.
+"""Forecasts from many past origins of one item, as they would have been made at the time.
 
-Rows are origins; each row has seen nothing after its own origin.
+Rows are origins; a row uses no sample after its own origin.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ import numpy as np
 
 from forecaster.data.series import Block, Forecast, Series
 from forecaster.errors import HistoryError
-from forecaster.features.anchors import Indices, Timing, Track, follow
-from forecaster.features.windows import cut
+from forecaster.features.anchors import build_track
+from forecaster.features.timing import Timing
+from forecaster.features.track import Indices, Track
+from forecaster.features.windows import cut_windows
 from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.naive import Naive, Spread, naive_forecasts
 
-ORIGINS_AT_ONCE = 4096  # few enough that their windows fit into memory beside a year of history
+ORIGINS_AT_ONCE = 4096  # few enough for their windows to fit into memory with a year of history
 
 
 def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -> Forecast:
-    """Return the forecast from each of ``origins``, by whoever serves the item.
+    """Return the forecast from each of ``origins`` by the candidate that serves the item.
 
     Args:
-        forecaster: the model, which must not have been fitted on what it is to foretell.
-        series: the item's history, all of it: what lies after an origin is not seen from it.
-        origins: index of the last sample that each row has seen, ``(rows,)``.
+        forecaster: the model; it must not have been trained on the time that it forecasts.
+        series: the item's whole history; samples after an origin are not used for its forecast.
+        origins: index of the last sample that each row may use, ``(rows,)``.
 
     Raises:
         HistoryError: the step is not the model's, or an origin is not in the history.
@@ -38,18 +40,18 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
             f"{series.item_id}: the history has a step of {series.step}, the model of {model.step}"
         )
     _require_within(series, origins)
-    service = forecaster.service(series.item_id)
-    track = follow(series.values[None], model.timing)
-    shifts = service.shifts[service.source]
+    item_model = forecaster.item_model(series.item_id)
+    track = build_track(series.values[None], model.timing)
+    source, shifts = item_model.source, item_model.shifts[item_model.source]
 
-    def say(at: Indices) -> Block:
+    def predict(at: Indices) -> Block:
         rows = np.zeros_like(at)
-        windows = cut(track, rows, at, model.context_length)
-        needed = {service.source} & set(forecaster.candidates.naive)
+        windows = cut_windows(track, rows, at, model.context_length)
+        needed = {source} & set(forecaster.candidates.naive)
         naive = naive_forecasts(track, rows, at, needed)
-        return calibrated(forecaster.candidates.spread(service.source, windows, naive), shifts)
+        return calibrated(forecaster.candidates.spread(source, windows, naive), shifts)
 
-    return _forecast(series, origins, model.quantile_levels, say, service.source)
+    return _forecast(series, origins, model.quantile_levels, predict, source)
 
 
 def rolling_baseline(
@@ -60,23 +62,23 @@ def rolling_baseline(
     *,
     levels: Sequence[float] = QUANTILE_LEVELS,
 ) -> Forecast:
-    """Return what a naive forecaster says from each of ``origins``; it needs no model.
+    """Return the forecast of a naive forecaster from each of ``origins``; it needs no model.
 
     It is calibrated on the history before the first origin.
 
     Args:
-        name: of `baselines.NAIVE`, such as ``"holt_winters"``.
-        series: the item's history, all of it.
-        origins: index of the last sample that each row has seen, ascending, ``(rows,)``.
-        prediction_length: steps ahead.
-        levels: of the quantiles.
+        name: one of `naive.NAIVE`, such as ``"holt_winters"``.
+        series: the item's whole history.
+        origins: index of the last sample that each row may use, ascending, ``(rows,)``.
+        prediction_length: number of steps ahead.
+        levels: the quantile levels.
 
     Raises:
-        HistoryError: an origin is not in the history, or too little lies before the first.
+        HistoryError: an origin is not in the history, or the history before the first is too short.
     """
     _require_within(series, origins)
     timing = Timing(series.step, prediction_length)
-    track = follow(series.values[None], timing)
+    track = build_track(series.values[None], timing)
     first = int(origins[0])
     before = np.arange(timing.day, first - prediction_length)
     if len(before) < timing.hour:
@@ -85,13 +87,13 @@ def rolling_baseline(
             f"an hour ({timing.day + timing.hour + prediction_length + 1}) are needed; give it "
             "earlier history, or start later"
         )
-    # Their targets end before the first origin, and a track looks backwards alone.
-    shifts = conformal_shifts(_spread(name, track, before, levels), _ahead(track, before), levels)
+    # No sample after the first origin is used: the targets end before it, and a track is causal.
+    shifts = conformal_shifts(_spread(name, track, before, levels), _targets(track, before), levels)
 
-    def say(at: Indices) -> Block:
+    def predict(at: Indices) -> Block:
         return calibrated(_spread(name, track, at, levels), shifts)
 
-    return _forecast(series, origins, tuple(levels), say, name)
+    return _forecast(series, origins, tuple(levels), predict, name)
 
 
 def _spread(name: str, track: Track, at: Indices, levels: Sequence[float]) -> Spread:
@@ -99,7 +101,7 @@ def _spread(name: str, track: Track, at: Indices, levels: Sequence[float]) -> Sp
     return Spread(np.repeat(naive.path[:, :, None], len(levels), axis=2), naive.scale)
 
 
-def _ahead(track: Track, at: Indices) -> Block:
+def _targets(track: Track, at: Indices) -> Block:
     steps = at[:, None] + 1 + np.arange(track.timing.prediction_length)
     return np.asarray(track.values[0][steps])
 
@@ -115,11 +117,11 @@ def _forecast(
     series: Series,
     origins: Indices,
     levels: tuple[float, ...],
-    say: Callable[[Indices], Block],
+    predict: Callable[[Indices], Block],
     source: str,
 ) -> Forecast:
     parts = [
-        say(origins[first : first + ORIGINS_AT_ONCE])
+        predict(origins[first : first + ORIGINS_AT_ONCE])
         for first in range(0, len(origins), ORIGINS_AT_ONCE)
     ]
     return Forecast(

@@ -1,7 +1,7 @@
-"""From a history to a forecaster: fit every candidate, calibrate each, choose who serves what.
+"""Training of a forecaster: fits and calibrates all candidates, and chooses one for each item.
 
-The choice is made on the calibration part, so that the test part judges what is served and has no
-say in it.
+The choice is made on the calibration part of the history, so that the test part measures the served
+forecast without having influenced it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
-from forecaster.evaluation.splits import LEAST_WINDOWS, Cases, ItemCases, boundaries, prepare
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, boundaries, prepare
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import (
     Candidate,
@@ -33,20 +33,24 @@ from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE, Spread
 
-# Rows that the learned baselines are fitted on: more cost time and bought nothing.
+# Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
-# Standard errors by which a rival must lead to take an item from the LSTM.
+# Standard errors by which a baseline must be better than the LSTM to serve an item.
 CONFIDENCE = 2.0
 
-# An hour without error counts as one whose error is e**10 times smaller, not infinitely so.
+# Logarithms of ratios are clipped to this, so that an hour without error is not infinitely better.
 LARGEST_LOG = 10.0
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A forecaster, the config that was carried out, and the parts it was made of.
+    """The result of a training run.
 
-    ``seconds`` is what fitting each learned candidate took.
+    Attributes:
+        forecaster: the trained forecaster.
+        config: the config that was used, after the time budget was applied.
+        parts: windows for training and calibration, by item.
+        seconds: time for fitting, by trained candidate.
     """
 
     forecaster: Forecaster
@@ -63,28 +67,30 @@ def train(
     checkpoints: Checkpoints | None = None,
     kinds: Sequence[CandidateKind] = KINDS,
 ) -> Fitted:
-    """Return the forecaster that ``history`` and ``config`` make, with candidates of all kinds.
+    """Train a forecaster on ``history`` as ``config`` specifies, with candidates of all kinds.
 
     Raises:
-        HistoryError: the step differs from the model's, an item is too short, or none varies.
+        HistoryError: the step is not the model's, an item is too short, or all are constant.
     """
     _refuse_constant(history)
     parts = tuple(prepare(history, config))
     data = FittingData([p.train for p in parts], [p.calibration.windows for p in parts])
     rng = np.random.default_rng(config.seed)
-    joined = Windows.join(balanced(data.train, TABLE_ROWS // config.model.prediction_length, rng))
+    joined = Windows.join(
+        balanced_sample(data.train, TABLE_ROWS // config.model.prediction_length, rng)
+    )
     _require_known(joined)
     task = FitTask(config, data, joined, report, checkpoints)
     learned: dict[str, Candidate] = {}
     seconds: dict[str, float] = {}
-    carried_out = config
-    for kind in reversed(kinds):  # the networks first: what they refuse is known at once
+    used_config = config
+    for kind in reversed(kinds):  # networks first, so that their errors come early
         begin = time.perf_counter()
-        learned[kind.name], carried_out = kind.fit(replace(task, config=carried_out))
+        learned[kind.name], used_config = kind.fit(replace(task, config=used_config))
         seconds[kind.name] = time.perf_counter() - begin
     candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
     forecaster = calibrate(candidates, parts, history, config)
-    return Fitted(forecaster, carried_out, parts, seconds)
+    return Fitted(forecaster, used_config, parts, seconds)
 
 
 def _refuse_constant(history: History) -> None:
@@ -99,29 +105,31 @@ def _refuse_constant(history: History) -> None:
 
 def _require_known(joined: Windows) -> None:
     known = int(np.isfinite(joined.target).sum(axis=0).min())
-    if known < LEAST_WINDOWS:
+    if known < MIN_WINDOWS:
         raise HistoryError(
-            f"only {known} of {len(joined)} training windows know what happened at each step, but "
-            f"{LEAST_WINDOWS} are needed; fetch a span with fewer gaps"
+            f"only {known} of {len(joined)} training windows have a known target at each step, but "
+            f"{MIN_WINDOWS} are needed; fetch a span with fewer gaps"
         )
 
 
-def balanced(train: Sequence[Windows], most: int, rng: np.random.Generator) -> list[Windows]:
-    """Return about ``most`` windows, drawn from each item in proportion to its root of size."""
+def balanced_sample(
+    train: Sequence[Windows], count: int, rng: np.random.Generator
+) -> list[Windows]:
+    """Return about ``count`` windows; items are sampled in proportion to the root of their size."""
     root = np.sqrt([len(windows) for windows in train])
-    share = np.maximum(most * root / root.sum(), 1).astype(np.int64)
+    counts = np.maximum(count * root / root.sum(), 1).astype(np.int64)
     return [
-        windows.take(np.sort(rng.choice(len(windows), min(len(windows), count), replace=False)))
-        for windows, count in zip(train, share, strict=True)
+        windows.take(np.sort(rng.choice(len(windows), min(len(windows), n), replace=False)))
+        for windows, n in zip(train, counts, strict=True)
     ]
 
 
 def calibrate(
     candidates: Candidates, parts: Sequence[ItemCases], history: History, config: TrainConfig
 ) -> Forecaster:
-    """Return the forecaster whose candidates are calibrated, and whose items have their winner."""
+    """Return the forecaster with calibrated candidates and the best candidate for each item."""
     levels = config.model.quantile_levels
-    services: dict[str, ItemModel] = {}
+    item_models: dict[str, ItemModel] = {}
     losses: dict[str, dict[str, FloatArray]] = {}
     names = candidates.names
     spreads: dict[str, list[Spread]] = {name: [] for name in names}
@@ -136,7 +144,7 @@ def calibrate(
         source, reason = choose(losses[part.item_id])
         series = history[part.item_id]
         until = series.start + boundaries(len(series), config)[1] * series.step
-        services[part.item_id] = ItemModel(source, reason, shifts, until)
+        item_models[part.item_id] = ItemModel(source, reason, shifts, until)
         for name in names:
             spreads[name].append(own[name])
     target = np.concatenate([part.calibration.windows.target for part in parts])
@@ -146,18 +154,18 @@ def calibrate(
     source, reason = choose(
         {name: np.concatenate([relative(loss)[name] for loss in losses.values()]) for name in names}
     )
-    return Forecaster(candidates, services, ItemModel(source, reason, pooled))
+    return Forecaster(candidates, item_models, ItemModel(source, reason, pooled))
 
 
 def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return each candidate's losses in units of last value's mean; NaN where that made none."""
+    """Return each candidate's losses relative to last value's mean; NaN where that is 0."""
     reference = _mean(losses[LAST_VALUE])
     unit = reference if reference > 0 else math.nan
     return {name: loss / unit for name, loss in losses.items()}
 
 
 def _mean(losses: FloatArray) -> float:
-    """Return the mean of the known ones; NaN of none."""
+    """Return the mean of the known losses; NaN if there is none."""
     known = losses[np.isfinite(losses)]
     return float(known.mean()) if len(known) else math.nan
 
@@ -175,13 +183,13 @@ def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatAr
 
 
 def choose(losses: Mapping[str, FloatArray]) -> tuple[str, str]:
-    """Return who serves, and why: the LSTM, or a rival that beats it by more than chance.
+    """Return the candidate to serve and the reason: the LSTM, unless a baseline is clearly better.
+
+    A baseline must be better by two standard errors of the hourly ratios. Otherwise chance would
+    decide, as the calibration part may be only a day or two.
 
     Args:
-        losses: per candidate, its mean loss in each hour of the calibration part.
-
-    A rival must lead by two standard errors of the hourly ratios: a day or two of calibration would
-    otherwise crown whoever was lucky.
+        losses: by candidate, its mean loss in each hour of the calibration part.
 
     >>> choose({"last_value": np.array([2.0, 3.0]), "lstm": np.array([1.0, 1.5])})
     ('lstm', '50.0 % below last_value, the best of the others')
@@ -190,7 +198,7 @@ def choose(losses: Mapping[str, FloatArray]) -> tuple[str, str]:
     means = {name: _mean(losses[name]) for name in losses}
     best = min(rivals, key=lambda name: means[name])
     if not np.isfinite(means[LSTM]) or means[best] == 0 == means[LSTM]:
-        return LSTM, "nothing tells the candidates apart"
+        return LSTM, "the candidates cannot be compared"
     if means[LSTM] <= means[best]:
         return (
             LSTM,
@@ -203,9 +211,9 @@ def choose(losses: Mapping[str, FloatArray]) -> tuple[str, str]:
 
 
 def _leads(rival: FloatArray, lstm: FloatArray) -> bool:
-    """Return whether the rival's hours are better by more than chance.
+    """Return whether the rival's hourly losses are better by more than chance.
 
-    Ratios of hours are compared, on a log scale: one wild hour does not hide all the others.
+    Ratios are compared on a log scale, so that a single extreme hour does not dominate.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.clip(np.log(lstm / rival), -LARGEST_LOG, LARGEST_LOG)

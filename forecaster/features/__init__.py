@@ -1,4 +1,4 @@
-"""What a model sees: anchors (exponential smoothing), and the windows cut around an origin.
+"""The inputs of the models: anchors (exponential smoothing), and the windows at an origin.
 
 Imports forecaster.data. Used by models and evaluation.
 """

@@ -1,10 +1,11 @@
-"""Windows: what a model sees at an origin, and what happened after it.
+"""Windows: the features of a model at an origin, and the targets after it.
 
-Axes: ``(windows, horizon, features)`` for what is known about each step ahead,
-``(windows, features)`` for what holds for the whole window, ``(windows, context, features)`` for
-the recent past. All is relative to the anchors' blend in units of its noise scale, so that a
-service of 0.1 and one of 10^9 requests per second look alike. No feature knows a sample after its
-origin.
+Axes: ``(windows, horizon, features)`` for features of each step ahead, ``(windows, features)`` for
+features of the whole window, ``(windows, context, features)`` for the recent past. All features are
+relative to the anchors' blend in units of its noise scale, so that services of 0.1 and of 10^9
+requests per second look alike. No feature uses a sample after its origin.
+
+A *surprise* is the difference of a sample from the mean of its trailing hour.
 """
 
 from __future__ import annotations
@@ -16,18 +17,17 @@ import numpy as np
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import ANCHOR_COUNT, Indices, Timing, Track
+from forecaster.features.anchors import CLIP
+from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
+from forecaster.features.track import Indices, Track, blended
 
-# Rhythms shorter than a day, such as scheduled jobs: (period in minutes, span in periods).
-RHYTHMS = ((60, 12), (60, 24), (15, 24))
-# Spans before the oldest origin from which a rhythm is read: all older samples weigh 5 %.
-RHYTHM_SPANS = 3
-HORIZON_FEATURES = ANCHOR_COUNT + 3 + len(RHYTHMS) + 2
+# Earlier days whose surprises at the same time of day are features.
+EARLIER_DAYS = (1, 2, 7)
+HORIZON_FEATURES = ANCHOR_COUNT + len(EARLIER_DAYS) + len(RHYTHMS) + 2
 CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
-# Deviations and surprises beyond this many noise scales count as this many.
-CLIP = 10.0
-# As far as the network can follow an anchor; see `model.LARGEST_LOG`.
+# Targets are clipped to this many noise scales, the range of the network; see
+# `lstm_forward.LARGEST_LOG`.
 LARGEST_DEVIATION = 400.0
 
 
@@ -39,10 +39,10 @@ class Windows:
         horizon: ``(windows, prediction_length, HORIZON_FEATURES)``; the anchors come first.
         context: ``(windows, CONTEXT_FEATURES)``; the blend's weights come last.
         recent: ``(windows, context_length, RECENT_FEATURES)``.
-        blend: QPS that the anchors expect, ``(windows, prediction_length)``.
-        scale: QPS of one unit of deviation, ``(windows,)``.
-        target: QPS that happened, ``(windows, prediction_length)``; NaN where unknown.
-        peak: whether each target is among the top 5 % of its day, ``(windows, prediction_length)``.
+        blend: forecast of the blended anchors, ``(windows, prediction_length)`` QPS.
+        scale: noise scale, the unit of deviations, ``(windows,)`` QPS.
+        target: actual demand, ``(windows, prediction_length)`` QPS; NaN where unknown.
+        peak: 1 where a target is among the top 5 % of its day, else 0; the shape of ``target``.
     """
 
     horizon: Block
@@ -58,16 +58,16 @@ class Windows:
 
     @property
     def deviation(self) -> Block:
-        """Target in units of deviation from the blend; NaN where the target is unknown.
+        """Difference of target and blend in noise scales; NaN where the target is unknown.
 
-        Beyond `LARGEST_DEVIATION` it counts as that: the first request after weeks of silence is
-        no measure of anything.
+        It is clipped to `LARGEST_DEVIATION`: the first request after weeks without traffic would
+        otherwise be an extreme outlier.
         """
         deviation: Block = (self.target - self.blend) / self.scale[:, None]
         return deviation.clip(-LARGEST_DEVIATION, LARGEST_DEVIATION)
 
     def restore(self, deviation: Block) -> Block:
-        """Return QPS, ``(windows, prediction_length, levels)``, of deviations of that shape."""
+        """Return deviations, ``(windows, prediction_length, levels)``, converted to QPS."""
         qps = self.blend[:, :, None] + deviation * self.scale[:, None, None]
         return np.asarray(np.maximum(qps, 0), dtype=np.float32)
 
@@ -87,42 +87,60 @@ def origins_between(
 ) -> Indices:
     """Return every ``stride``-th origin whose whole horizon lies in samples ``[first, last)``.
 
-    The first one is the earliest that is ``phase`` modulo ``stride``.
+    The first origin is the earliest one equal to ``phase`` modulo ``stride``.
     """
     begin = max(first - 1, 0)
     begin += (phase - begin) % stride
     return np.arange(begin, last - timing.prediction_length, stride, dtype=np.int64)
 
 
-def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> Windows:
+@dataclass(frozen=True, eq=False)
+class Beyond:
+    """What windows need of the samples before the beginning of a shortened track.
+
+    Attributes:
+        first: index in the track of each window's first sample; negative before its beginning.
+        earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
+    """
+
+    first: Indices
+    earlier: Block
+
+
+def cut_windows(
+    track: Track,
+    rows: Indices,
+    origins: Indices,
+    context_length: int,
+    beyond: Beyond | None = None,
+) -> Windows:
     """Return the windows of ``track`` at ``(rows[i], origins[i])``.
 
-    Targets after the end of the track are NaN, so that the newest origin can be cut as well.
+    Targets after the end of the track are NaN, so that the newest origin has a window too.
+    ``beyond`` is needed where the track was shortened at its beginning.
     """
     timing = track.timing
+    at = origins - track.values.shape[1]  # negative: all fields have the same end
     anchors = track.anchors(rows, origins)
-    weights = track.weights[:, rows, origins].T
-    blend = np.einsum("ohk,ok->oh", anchors, weights)
-    scale = track.scale[rows, origins]
+    weights = track.weights[:, rows, at]
+    blend = blended(anchors, weights)
+    scale = track.scale[rows, at]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
-    # Before the first sample there is nothing: that one stands there.
-    context = np.maximum(origins[:, None] + 1 - context_length + np.arange(context_length), 0)
-    oldest = int(origins.min(initial=track.values.shape[1]))
-    reach = max(context_length, *(_reach(timing, *rhythm) for rhythm in RHYTHMS))
-    since = max(oldest + 1 - reach, -track.first)
-    surprise = _surprise(track, since)
-    earlier = _earlier_surprises(track, rows, origins)
-    rhythms = _rhythms(surprise, rows, origins - since, timing)
-    past = np.concatenate([earlier, rhythms], axis=2, dtype=np.float32) / scale[:, None, None]
+    # Where the context would begin before the first sample, that sample is repeated.
+    context = origins[:, None] + 1 - context_length + np.arange(context_length)
+    context = np.maximum(context, 0 if beyond is None else beyond.first[:, None])
+    earlier = _earlier(track, rows, at) if beyond is None else beyond.earlier
+    past = [_earlier_surprises(earlier, timing), _rhythms(track, rows, at)]
+    past_scaled = np.concatenate(past, axis=2, dtype=np.float32) / scale[:, None, None]
     deviation = (anchors - blend[:, :, None]) / scale[:, None, None]
-    horizon = [_known(_log_scale(deviation)), _known(_log_scale(past))]
+    horizon = [_known(_log_scale(deviation)), _known(_log_scale(past_scaled))]
     steps = np.broadcast_to((ahead - origins[:, None]) / timing.prediction_length, ahead.shape)
     horizon.append(steps[:, :, None].astype(np.float32))
     return Windows(
         horizon=np.concatenate(horizon, axis=2, dtype=np.float32),
-        context=_context(track, rows, origins, blend, weights),
-        recent=_recent(track, surprise, rows, context, blend[:, :1]),
+        context=_context(track, rows, at, blend, weights.T),
+        recent=_recent(track, rows, context - track.values.shape[1], blend[:, :1]),
         blend=blend,
         scale=scale,
         target=target,
@@ -131,7 +149,7 @@ def cut(track: Track, rows: Indices, origins: Indices, context_length: int) -> W
 
 
 def _log_scale(x: Block) -> Block:
-    """Compress large deviations: the sign and ``log(1 + |x|)``; see `model.expand`."""
+    """Return ``sign(x) * log(1 + |x|)``, which compresses large values: `lstm_forward.expand`."""
     return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float32)
 
 
@@ -140,7 +158,7 @@ def _known(x: Block) -> Block:
 
 
 def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]:
-    """Return what happened and whether it was a peak, both ``(windows, horizon)``."""
+    """Return the actual demand and whether it was a peak, both ``(windows, horizon)``."""
     length, day = track.values.shape[1], track.timing.day
     if ahead.min(initial=length) >= length:
         unknown = np.full(ahead.shape, np.nan, dtype=np.float32)
@@ -149,7 +167,7 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
     target = np.where(ahead < length, target, np.float32(np.nan))
     days = np.pad(track.values, ((0, 0), (0, -length % day)), constant_values=np.nan)
     days = np.sort(days.reshape(len(days), -1, day), axis=2)
-    # NaN sorts last, so the quantile's place is counted among the known samples.
+    # NaN is sorted to the end, so the quantile's place is counted among the known samples.
     count = np.isfinite(days).sum(axis=2)
     place = np.maximum(np.ceil(0.95 * count).astype(np.int64) - 1, 0)
     bar = np.take_along_axis(days, place[:, :, None], axis=2)[:, :, 0]
@@ -158,91 +176,73 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
     return target, peak.astype(np.float32)
 
 
-def _reach(timing: Timing, minutes: int, span: int) -> int:
-    """Return how many samples a rhythm is read from."""
-    return RHYTHM_SPANS * span * max(timing.samples(minutes), 1)
+def earlier_offsets(timing: Timing) -> Indices:
+    """Return the places of the samples that earlier surprises need, ``(days, time)``.
 
-
-def _surprise(track: Track, since: int) -> Block:
-    """Return how far each sample lay from the mean of its last hour, in QPS.
-
-    It begins at sample ``since`` of the track, below 0 before its first one. Beyond ``CLIP`` noise
-    scales a surprise counts no more: a flash crowd would stay in every rhythm for days. Where a
-    tail has no noise scale yet, its first settled one stands in.
+    They are relative to the origin, and not after it.
     """
-    samples = track.history[:, track.first + since :]
-    surprise = samples - smoothing.trailing_mean(samples, track.timing.hour)
-    start = max(since, track.timing.memory if track.first else 0)
-    most = CLIP * np.pad(track.scale[:, start:], ((0, 0), (start - since, 0)), mode="edge")
-    np.clip(surprise, -most, most, out=surprise)
-    return surprise
-
-
-def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
-    """Return what surprised at the same places one, two and seven days before."""
-    timing = track.timing
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
-    found = []
-    for days in (1, 2, 7):
-        index = track.first + origins[:, None] + around - timing.day * days
-        samples = track.history[rows[:, None], np.maximum(index, 0)]
-        samples = np.where(index >= 0, samples, smoothing.NAN)
-        surprise = samples - smoothing.trailing_mean(samples, timing.hour)
-        found.append(surprise[:, timing.hour - 1 :])
-    return np.stack(found, axis=2)
+    return np.asarray(around - timing.day * np.array(EARLIER_DAYS)[:, None])
 
 
-def _rhythms(surprise: Block, rows: Indices, origins: Indices, timing: Timing) -> Block:
-    """Return what used to surprise at the same place of the hour and of the quarter hour.
+def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
+    """Return the samples at `earlier_offsets`, ``(windows, days, time)``."""
+    index = at[:, None, None] + earlier_offsets(track.timing)
+    length = track.values.shape[1]
+    samples = track.values[rows[:, None, None], np.maximum(index, -length)]
+    return np.where(index >= -length, samples, smoothing.NAN)
 
-    The last is the newest sample of the same minute; the means before it leave it out.
+
+def _earlier_surprises(samples: Block, timing: Timing) -> Block:
+    """Return the surprises at the same time of day one, two and seven days before."""
+    surprise = samples - smoothing.trailing_mean(samples, timing.hour)
+    return surprise[:, :, timing.hour - 1 :].swapaxes(1, 2)
+
+
+def _rhythms(track: Track, rows: Indices, at: Indices) -> Block:
+    """Return the mean surprises at the same minute of the hour and of the quarter hour.
+
+    The last feature is the newest surprise of the same minute, which the means do not include.
     """
+    timing = track.timing
     steps = np.arange(1, timing.prediction_length + 1)
-    oldest = int(origins.min(initial=surprise.shape[1]))
 
-    def at(series: Block, period: int, first: int) -> Block:
+    def newest(series: Block, period: int) -> Block:
         """Take the newest sample of the same phase that is not after the origin."""
-        index = origins[:, None] + steps - period * -(-steps // period) - first
-        found = series[rows[:, None], np.maximum(index, 0)]
-        return np.where(index >= 0, found, smoothing.NAN)
+        index = at[:, None] + steps - period * -(-steps // period)
+        found = series[rows[:, None], np.maximum(index, -series.shape[1])]
+        return np.where(index >= -series.shape[1], found, smoothing.NAN)
 
-    found = []
-    for minutes, span in RHYTHMS:
-        first = max(oldest + 1 - _reach(timing, minutes, span), 0)
-        period = max(timing.samples(minutes), 1)
-        means = smoothing.periodic_mean(surprise[:, first:], period, span)
-        found.append(at(means, period, first))
-    found.append(at(surprise, timing.hour, 0))
+    found = [
+        newest(means, period) for means, period in zip(track.rhythms, timing.periods, strict=True)
+    ]
+    found.append(newest(track.surprise, timing.hour))
     return np.stack(found, axis=2)
 
 
-def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weights: Block) -> Block:
-    """Return how lively the noise is now, how large beside the level, and which anchors lead."""
-    size = np.abs(track.error_middle)
-    scale = track.scale[rows, origins]
-    middle = track.timing.middle
-    lively = [
-        smoothing.ewma(size, span)[rows, origins] / scale
-        for span in (3 * middle, track.timing.memory * 2)
-    ]
+def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Block) -> Block:
+    """Return the ratios of recent noise to the scale and of scale to level, and the weights."""
+    scale = track.scale[rows, at]
+    lively = track.lively[:, rows, at] / scale
     ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in lively]
-    level = np.log(scale / (np.abs(_known(blend[:, middle - 1])) + scale))
+    level = np.log(scale / (np.abs(_known(blend[:, track.timing.middle - 1])) + scale))
     stacked = np.stack([*ratios, np.clip(level, -8, 0)], axis=1)
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
-def _recent(track: Track, surprise: Block, rows: Indices, index: Indices, level: Block) -> Block:
-    """Return the samples at ``index`` (windows, context_length) beside the level expected next."""
+def _recent(track: Track, rows: Indices, index: Indices, level: Block) -> Block:
+    """Return the recent samples at ``index``, ``(windows, context_length)``, relative to ``level``.
+
+    ``level`` is the forecast of the next step.
+    """
     pick = rows[:, None], index
     scale = track.scale[rows, index[:, -1]][:, None]
-    first = int(index.min(initial=track.values.shape[1]))
-    error_next = track.error(1, first)[rows[:, None], index - first]
-    surprised = surprise[rows[:, None], index - track.values.shape[1]]  # both have the same end
     channels: list[Block] = [
         _log_scale(_known((track.filled[pick] - level) / scale)),
-        _log_scale(_known(error_next / scale)),
+        _log_scale(_known(track.error_next[pick] / scale)),
         _log_scale(_known(track.error_middle[pick] / scale)),
-        _known(np.clip(surprised / scale, -CLIP, CLIP) / 3),  # brings three noise scales to one
+        # Three noise scales become 1.
+        _known(np.clip(track.surprise[pick] / scale, -CLIP, CLIP) / 3),
         np.isnan(track.values[pick]).astype(np.float32),
     ]
     return np.stack(channels, axis=2, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What forecasts: the LSTM ensemble, its rivals, their calibration, and how a model is stored.
+"""The forecasters: the LSTM ensemble, the baselines, their calibration, and the stored format.
 
 Imports features and data; the home of torch. Used by evaluation, adapters and plots.
 """

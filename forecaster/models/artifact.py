@@ -1,7 +1,6 @@
-"""A forecaster as plain values: a JSON-able config and named arrays, and back.
+"""The format of a stored model: converts a forecaster to JSON values and named arrays, and back.
 
-This is the format of a stored model. A change that an older reader would misunderstand raises the
-registry's format version.
+A change that an older reader would misunderstand increases the registry's format version.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.naive import NAIVE
 
 Tensors = dict[str, npt.NDArray[Any]]
-# Of a model that does not say: version 0.1.0 always stored these.
+# The candidates of a stored model without a list of them, as written by version 0.1.0.
 _FIRST_CANDIDATES = (
     *("last_value", "seasonal_day", "seasonal_week", "day_shape", "holt_winters"),
     *("ridge", "boosting", "lstm"),
@@ -31,10 +30,10 @@ _FIRST_CANDIDATES = (
 
 
 def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], Tensors]:
-    """Return the config and the arrays of a forecaster and of the run that made it."""
+    """Return the config, including that of the training run, and the arrays of a forecaster."""
     candidates = forecaster.candidates
-    items = sorted(forecaster.services)
-    services = [*(forecaster.services[item] for item in items), forecaster.others]
+    items = sorted(forecaster.item_models)
+    services = [*(forecaster.item_models[item] for item in items), forecaster.default_model]
     parts = {
         **{name: candidate.tensors() for name, candidate in candidates.learned.items()},
         "shifts": {name: np.stack([s.shifts[name] for s in services]) for name in candidates.names},
@@ -59,15 +58,15 @@ def unpack(
     tensors: Mapping[str, npt.NDArray[Any]],
     kinds: Sequence[CandidateKind] = KINDS,
 ) -> Forecaster:
-    """Return the forecaster, with the candidates that it was stored with.
+    """Return the forecaster from what `pack` returned, with the candidates that were stored.
 
     Args:
-        config: the stored config; tensors: the stored arrays.
-        kinds: of learned candidates that there are; those that are not stored do not matter.
+        config: the stored config.
+        tensors: the stored arrays.
+        kinds: the known kinds of trained candidates; not all of them need to be stored.
 
     Raises:
-        RegistryError: a key or an array is missing, or does not fit the rest, or a candidate is of
-            no kind that there is.
+        RegistryError: a key or an array is missing or inconsistent, or a candidate is unknown.
     """
     try:
         names = _candidate_names(config, kinds)
@@ -86,14 +85,14 @@ def unpack(
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ForecasterError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())
         raise RegistryError(
-            f"the stored model does not hold together: {found[:200]}; "
+            f"the stored model is inconsistent: {found[:200]}; "
             f"it was written by tidegate {config.get('tidegate', 'unknown')}, this is "
             f"{__version__}; train it again"
         ) from error
 
 
 def _candidate_names(config: Mapping[str, Any], kinds: Sequence[CandidateKind]) -> tuple[str, ...]:
-    """Return which candidates are stored."""
+    """Return the names of the stored candidates."""
     names = config.get("candidates", _FIRST_CANDIDATES)
     known = (*NAIVE, *(kind.name for kind in kinds))
     if not isinstance(names, list | tuple):
@@ -168,7 +167,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 class _TensorGroup(Tensors):
-    """The arrays under one prefix; a missing one is named with it."""
+    """The arrays whose names have a prefix; an error for a missing one names it with the prefix."""
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], prefix: str) -> None:
         self.prefix = prefix

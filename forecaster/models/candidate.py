@@ -1,7 +1,7 @@
-"""What a learned candidate is: how it is fitted, how it is loaded, and what it says.
+"""The interface of a trained candidate: how it is fitted, loaded and stored, and how it predicts.
 
-A network beside the LSTM is a module of its own with a `Candidate` and a function that fits it, and
-a line in `candidates.KINDS`. Everything else (calibration, choice, backtest, storage) follows.
+Another network beside the LSTM is one module, with a `Candidate` and a function that fits it, and
+one line in `candidates.KINDS`. Calibration, choice, backtest and storage need no change.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 
 
 class Candidate(Protocol):
-    """A fitted forecaster that competes for each item."""
+    """A fitted forecaster, one of those that compete for each item."""
 
     def predict(self, windows: Windows) -> Spread:
         """Return the forecast from each window, before calibration."""
 
     def tensors(self) -> Tensors:
-        """Return all that was fitted, by names without a slash; `CandidateKind.load` reads it."""
+        """Return the fitted arrays, by names without a slash, for `CandidateKind.load`."""
 
 
 class Checkpoints(Protocol):
-    """Where the state of a run is kept between epochs."""
+    """Storage for the state of a run between epochs."""
 
     def load(self) -> dict[str, npt.NDArray[Any]] | None: ...
 
@@ -40,7 +40,7 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch did; losses are mean pinball losses in noise scales."""
+    """The result of one epoch; losses are mean pinball losses in noise scales."""
 
     member: int
     members: int
@@ -53,7 +53,7 @@ class EpochReport:
 
 @dataclass(frozen=True, eq=False)
 class FittingData:
-    """Windows per item: one `Windows` per item in ``train`` and in ``calibration``."""
+    """The windows for training and for calibration, one `Windows` per item each."""
 
     train: Sequence[Windows]
     calibration: Sequence[Windows]
@@ -61,14 +61,14 @@ class FittingData:
 
 @dataclass(frozen=True, eq=False)
 class FitTask:
-    """What a candidate is fitted on.
+    """The inputs of fitting a candidate.
 
     Attributes:
-        config: of the run.
-        data: every training window, for what draws its own batches.
-        table: some of them, balanced over the items, for what fits them all at once.
-        report: is told of each epoch.
-        checkpoints: of the LSTM; another network needs a file of its own.
+        config: the config of the run.
+        data: all training windows, for candidates that draw batches.
+        table: a sample of them, balanced over the items, for candidates that fit them all at once.
+        report: called with the result of each epoch.
+        checkpoints: storage for the LSTM; another network needs a file of its own.
     """
 
     config: TrainConfig
@@ -80,13 +80,13 @@ class FitTask:
 
 @dataclass(frozen=True)
 class CandidateKind:
-    """A kind of learned candidate.
+    """A kind of trained candidate.
 
     Attributes:
-        name: in tables and in stored models; it never changes.
-        fit: returns the candidate, and the run's config as it was carried out.
-        load: returns the candidate that `Candidate.tensors` came from; raises KeyError, ValueError
-            or RuntimeError where they are not those of the model's config.
+        name: its name in tables and stored models, which must never change.
+        fit: returns the candidate, and the config that was used.
+        load: returns the candidate from the arrays of `Candidate.tensors`; raises KeyError,
+            ValueError or RuntimeError if they do not fit the model's config.
     """
 
     name: str
@@ -95,6 +95,6 @@ class CandidateKind:
 
 
 def require_shape(array: npt.NDArray[np.generic], shape: tuple[int, ...], name: str) -> None:
-    """Raise ValueError where a stored array has another shape than the model's config asks for."""
+    """Raise ValueError if a stored array does not have the shape that the config implies."""
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, not {shape}")

@@ -1,4 +1,4 @@
-"""Everything that can forecast: which kinds there are, and those of one model together."""
+"""The kinds of candidates, and the candidates of one model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecaster.features.windows import Windows
-from forecaster.models.candidate import Candidate, CandidateKind
-from forecaster.models.config import ModelConfig
+from forecaster.models.candidate import Candidate, CandidateKind, FitTask
+from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.lstm_ensemble import LSTM, Ensemble
-from forecaster.models.lstm_training import fit_lstm
 from forecaster.models.naive import NAIVE, Naive, Spread
 from forecaster.models.tabular import (
     BOOSTING,
@@ -22,22 +21,30 @@ from forecaster.models.tabular import (
     fit_ridge,
 )
 
-# The learned candidates; `naive.NAIVE` are those that need no fitting.
+
+def _fit_lstm(task: FitTask) -> tuple[Candidate, TrainConfig]:
+    from forecaster.models.lstm_training import fit_lstm  # noqa: PLC0415 - torch is for training
+
+    return fit_lstm(task)
+
+
+# The trained candidates; `naive.NAIVE` are those that need no training.
 KINDS: tuple[CandidateKind, ...] = (
     CandidateKind(RIDGE, fit_ridge, RidgeBaseline.from_tensors),
     CandidateKind(BOOSTING, fit_boosting, BoostingBaseline.from_tensors),
-    CandidateKind(LSTM, fit_lstm, Ensemble.from_tensors),
+    CandidateKind(LSTM, _fit_lstm, Ensemble.from_tensors),
 )
 CANDIDATES = (*NAIVE, *(kind.name for kind in KINDS))
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The candidates of one model: those that it was fitted with, not all that there are today.
+    """The candidates with which a model was trained; newer kinds are not among them.
 
     Attributes:
-        learned: by name.
-        naive: names of `naive.NAIVE`.
+        model: the model's config.
+        learned: the trained candidates by name.
+        naive: names of the naive candidates, of `naive.NAIVE`.
     """
 
     model: ModelConfig
@@ -49,7 +56,7 @@ class Candidates:
         return (*self.naive, *self.learned)
 
     def spread(self, name: str, windows: Windows, naive: Mapping[str, Naive]) -> Spread:
-        """Return what candidate ``name`` says, before calibration."""
+        """Return the forecast of candidate ``name`` before calibration."""
         if name in self.learned:
             return self.learned[name].predict(windows)
         path = naive[name].path[:, :, None]

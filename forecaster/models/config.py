@@ -1,4 +1,4 @@
-"""What a training run is told: values only, checked where they are made."""
+"""The configuration of models and training runs, validated on construction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from forecaster.errors import ConfigError
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 
 MEDIAN = 0.5
 QUANTILE_LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
@@ -23,11 +23,11 @@ class ModelConfig:
 
     Attributes:
         step: spacing of the samples.
-        context_length: samples of the recent past that the LSTM reads.
-        prediction_length: samples ahead that are forecast, all at once.
-        quantile_levels: ascending, the median among them.
+        context_length: number of recent samples that the LSTM reads.
+        prediction_length: number of samples that are forecast.
+        quantile_levels: ascending, including the median.
         hidden_size: units of the LSTM and of the decoder.
-        dropout: share of units dropped while fitting.
+        dropout: share of units dropped in training.
     """
 
     step: timedelta = timedelta(minutes=1)
@@ -56,27 +56,22 @@ class ModelConfig:
     def timing(self) -> Timing:
         return Timing(self.step, self.prediction_length)
 
-    @property
-    def tail(self) -> int:
-        """Last samples that `anchors.follow` needs for a window at the newest origin."""
-        return max(self.timing.tail, self.context_length + self.timing.memory)
-
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run: the same config on the same machine gives the same weights.
 
     Attributes:
-        members: networks in the ensemble; each starts from its own seed.
-        epochs: rounds of ``steps_per_epoch`` gradient steps, at most; see ``patience``.
-        patience: epochs without a better calibration loss before a member stops.
-        peak_weight: extra weight of the upper quantiles' loss on the top 5 % moments of each day:
-            missing a peak costs more than missing a night.
-        calibration_share: share of each item's time that early stopping and calibration see.
-        test_share: last share of each item's time, which only the champion gate sees.
-        max_windows: training windows over all items together.
-        time_budget: what fitting the networks may take, or None; sets members and epochs once,
-            from a short measurement, before anything is fitted.
+        members: number of networks in the ensemble; each starts from its own seed.
+        epochs: maximum number of epochs of ``steps_per_epoch`` gradient steps; see ``patience``.
+        patience: a member stops after this many epochs without a better calibration loss.
+        peak_weight: additional weight of the upper quantiles' loss on the top 5 % samples of each
+            day, as missing a peak costs more than missing a night.
+        calibration_share: share of each item's time for early stopping and calibration.
+        test_share: last share of each item's time, used for the champion gate only.
+        max_windows: maximum number of training windows of all items together.
+        time_budget: time for fitting the networks; None: unlimited. Members and epochs are reduced
+            to fit it once, from a short measurement before the training.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
     """
 

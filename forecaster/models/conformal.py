@@ -1,8 +1,8 @@
-"""Calibration: make "0.95" mean that 95 of 100 moments lie below.
+"""Calibration: shifts the quantiles so that 95 of 100 samples lie below the level 0.95.
 
-Split-conformal, per level and step ahead (Romano et al., 2019, arXiv:1905.03222, one-sided): on
-held-out time, the shift of level ``q`` is the ``q``-quantile of how far, in units of recent error,
-what happened lay above the predicted quantile.
+Split conformal prediction per level and step ahead (Romano et al., 2019, arXiv:1905.03222,
+one-sided): the shift of level ``q`` is the ``q``-quantile, on held-out time, of the difference of
+actual demand and predicted quantile, in units of recent error.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from forecaster.data.series import Block
 from forecaster.models.naive import Spread
 
-# Steps ahead on either side whose residuals are pooled: their shifts differ little, and a level of
+# Residuals of so many steps on either side are pooled: their shifts differ little, and a level of
 # 0.99 needs hundreds of residuals.
 POOLED_STEPS = 3
 
 
 def conformal_level(level: float, count: int) -> float:
-    """Return the level to read off ``count`` residuals so that ``level`` holds for a new one.
+    """Return the level to use on ``count`` residuals so that ``level`` holds for a new one.
 
     >>> round(conformal_level(0.9, 99), 4)
     0.9091
@@ -29,14 +29,14 @@ def conformal_level(level: float, count: int) -> float:
 
 
 def conformal_shifts(spread: Spread, target: Block, quantile_levels: Sequence[float]) -> Block:
-    """Return the shifts, ``(horizon, levels)``, that calibrate ``spread`` on what happened.
+    """Return the shifts, ``(horizon, levels)``, that calibrate ``spread``.
+
+    The shift of a step without a known residual is 0.
 
     Args:
         spread: forecasts on held-out time.
-        target: QPS that happened, ``(windows, horizon)``; NaN where unknown.
+        target: actual demand, ``(windows, horizon)`` QPS; NaN where unknown.
         quantile_levels: the levels of the spread.
-
-    A step without any known residual keeps a shift of 0.
     """
     residual = (target[:, :, None] - spread.centre) / spread.unit[:, None, None]
     horizon = target.shape[1]
@@ -52,6 +52,6 @@ def conformal_shifts(spread: Spread, target: Block, quantile_levels: Sequence[fl
 
 
 def calibrated(spread: Spread, shifts: Block) -> Block:
-    """Return QPS, ``(windows, horizon, levels)``: shifted, not below 0, and never crossing."""
+    """Return the shifted quantiles, ``(windows, horizon, levels)`` QPS; >= 0, without crossing."""
     qps = np.maximum(spread.centre + shifts * spread.unit[:, None, None], 0)
     return np.asarray(np.sort(qps, axis=2), dtype=np.float32)

@@ -11,8 +11,8 @@ import numpy as np
 
 from forecaster.data.series import Block, Forecast, History, Series
 from forecaster.errors import HistoryError
-from forecaster.features.anchors import follow
-from forecaster.features.windows import Windows, cut
+from forecaster.features.anchors import build_track
+from forecaster.features.windows import Windows, cut_windows
 from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
 from forecaster.models.conformal import calibrated
@@ -25,14 +25,14 @@ THREADS = 2
 
 @dataclass(frozen=True, eq=False)
 class ItemModel:
-    """What is known of one item: who serves it, and every candidate's calibration for it.
+    """The candidate that serves one item, and the calibration of all candidates for it.
 
     Attributes:
-        source: the candidate that serves.
-        reason: why, in words.
-        shifts: per candidate, ``(prediction_length, levels)`` in units of its recent error.
-        trained_until: first moment that neither fitting nor calibration has seen; None for the
-            entry that serves items which the model has never seen.
+        source: name of the candidate that serves the item.
+        reason: why it was chosen.
+        shifts: by candidate, ``(prediction_length, levels)`` in units of its recent error.
+        trained_until: start of the time that was used neither for fitting nor for calibration; None
+            for the default, which serves unknown items.
     """
 
     source: str
@@ -43,25 +43,31 @@ class ItemModel:
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:
-    """A champion: predicts any item of its step; knows those it was calibrated on by name."""
+    """A trained model that forecasts any item with its step.
+
+    Attributes:
+        candidates: the fitted candidates.
+        item_models: choice and calibration by item that was in the training history.
+        default_model: choice and calibration for all other items.
+    """
 
     candidates: Candidates
-    services: Mapping[str, ItemModel]
-    others: ItemModel
+    item_models: Mapping[str, ItemModel]
+    default_model: ItemModel
 
     @property
     def model(self) -> ModelConfig:
         return self.candidates.model
 
-    def service(self, item_id: str) -> ItemModel:
-        """Return what is known of an item; of an unknown one, what holds for all others."""
-        return self.services.get(item_id, self.others)
+    def item_model(self, item_id: str) -> ItemModel:
+        """Return the choice and calibration for an item; the default for an unknown one."""
+        return self.item_models.get(item_id, self.default_model)
 
     def predict(self, history: History) -> Forecast:
         """Return the forecast after the last known sample of every item.
 
-        The more history the better: a week for all of the day's and week's shape, two days for a
-        day's. With less, recent level and noise are what is left.
+        A week of history gives the daily and the weekly profile, two days the daily one. With less,
+        only recent level and noise are used.
 
         Raises:
             HistoryError: the step is not the model's, or an item has no recent sample.
@@ -72,7 +78,7 @@ class Forecaster:
                 f"{self.model.step}; fetch with --step {int(self.model.step.total_seconds())}s"
             )
         series = [_until_last(s) for s in history]
-        services = [self.service(s.item_id) for s in series]
+        services = [self.item_model(s.item_id) for s in series]
         return Forecast(
             item_ids=history.item_ids,
             origins=tuple(s.end - s.step for s in series),
@@ -92,7 +98,7 @@ class Forecaster:
             parts, naive_parts = zip(*cut, strict=True)
         windows = Windows.join(parts)
         naive = {name: Naive.join([part[name] for part in naive_parts]) for name in needed}
-        place = np.concatenate(blocks)  # of each window among the items
+        place = np.concatenate(blocks)  # index of each window's item
         result = np.empty((*windows.blend.shape, len(self.model.quantile_levels)), np.float32)
         for source in dict.fromkeys(sources.tolist()):
             mine = np.flatnonzero(sources[place] == source)
@@ -106,12 +112,12 @@ class Forecaster:
     def _newest(
         self, block: Sequence[Series], needed: Set[str]
     ) -> tuple[Windows, dict[str, Naive]]:
-        """Return the windows and naive forecasts at the end of items of equal length."""
+        """Return windows and naive forecasts at the end of items of equal length."""
         values = np.stack([series.values for series in block]).astype(np.float32)
-        track = follow(values, self.model.timing, tail=self.model.tail)
+        track = build_track(values, self.model.timing)
         rows = np.arange(len(block))
         origins = np.full(len(block), track.values.shape[1] - 1)
-        windows = cut(track, rows, origins, self.model.context_length)
+        windows = cut_windows(track, rows, origins, self.model.context_length)
         return windows, naive_forecasts(track, rows, origins, needed)
 
 
@@ -128,7 +134,7 @@ def _until_last(series: Series) -> Series:
 
 
 def _blocks(series: Sequence[Series]) -> Iterable[list[int]]:
-    """Yield the places of items of equal length, a cache-friendly number at once."""
+    """Yield the indices of items of equal length, in blocks of `ITEMS_AT_ONCE`."""
     by_length: dict[int, list[int]] = {}
     for place, one in enumerate(series):
         by_length.setdefault(len(one), []).append(place)

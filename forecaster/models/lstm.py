@@ -1,9 +1,11 @@
-"""The network: an LSTM over the recent past, decoded at every step ahead into quantiles.
+"""The network: an LSTM over the recent past, with a decoder of quantiles for each step ahead.
 
-Axes: ``(batch, horizon, levels)`` out. Levels never cross: the median is a mix of the anchors plus
-a correction, and each further level adds a positive distance. All horizon steps come out at once
-(MQ-RNN: Wen et al., 2017, arXiv:1711.11053), and share one decoder that sees what the anchors and
-earlier days say about its step.
+It is what PyTorch trains; `lstm_forward` computes the same from the fitted weights without PyTorch.
+
+The output is ``(batch, horizon, levels)``. Quantiles cannot cross: the median is a mix of the
+anchors plus a correction, and each further level adds a positive distance. All steps are predicted
+at once (MQ-RNN: Wen et al., 2017, arXiv:1711.11053) by one decoder, whose inputs are the anchors'
+forecasts and the features of earlier days for that step.
 """
 
 from __future__ import annotations
@@ -16,23 +18,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forecaster.features.anchors import ANCHOR_COUNT
+from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, RECENT_FEATURES
 from forecaster.models.config import MEDIAN, ModelConfig
-
-# A mix may prefer an anchor that the blend has given up; this is the least it starts from.
-LEAST_WEIGHT = 1e-4
-# expm1(6) = 402 noise scales: beyond, an anchor has nothing to say.
-LARGEST_LOG = 6.0
+from forecaster.models.lstm_forward import LARGEST_LOG, MIN_WEIGHT
 
 
 def expand(compressed: Tensor) -> Tensor:
-    """Undo the compression of the anchors' deviations."""
+    """Return the anchors' deviations from their compressed form; see `windows._log_scale`."""
     return compressed.sign() * compressed.abs().clamp(max=LARGEST_LOG).expm1()
 
 
 def laplace_gaps(levels: Sequence[float]) -> list[float]:
-    """Return the distances between neighbouring levels of a Laplace noise of mean size 1.
+    """Return the distances between neighbouring levels of Laplace noise with mean size 1.
 
     >>> [round(gap, 2) for gap in laplace_gaps((0.1, 0.5, 0.9))]
     [1.61, 1.61]
@@ -42,7 +40,7 @@ def laplace_gaps(levels: Sequence[float]) -> list[float]:
 
 
 class DeviationLSTM(nn.Module):
-    """Quantiles of the deviation from the blend, in noise scales."""
+    """Predicts quantiles of the deviation from the blend, in noise scales."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -55,7 +53,7 @@ class DeviationLSTM(nn.Module):
         self.between = nn.Linear(hidden, hidden)
         self.out = nn.Linear(hidden, ANCHOR_COUNT + levels)
         nn.init.zeros_(self.out.weight)
-        with torch.no_grad():  # before any fitting: the blend, with Laplace noise around it
+        with torch.no_grad():  # initial output: the blend with Laplace noise
             self.out.bias.zero_()
             gaps = torch.tensor(laplace_gaps(config.quantile_levels))
             self.out.bias[ANCHOR_COUNT + 1 :] = gaps.expm1().log()
@@ -66,7 +64,7 @@ class DeviationLSTM(nn.Module):
         x = F.silu(self.from_window(window)[:, None] + self.from_step(horizon))
         x = x + F.silu(self.between(self.dropout(x)))  # (batch, horizon, hidden)
         out = self.out(x)
-        prior = context[:, -ANCHOR_COUNT:].clamp(min=LEAST_WEIGHT).log()
+        prior = context[:, -ANCHOR_COUNT:].clamp(min=MIN_WEIGHT).log()
         mix = (out[..., :ANCHOR_COUNT] + prior[:, None]).softmax(dim=-1)
         anchors = expand(horizon[..., :ANCHOR_COUNT])
         median = (mix * anchors).sum(dim=-1) + out[..., ANCHOR_COUNT]
@@ -82,7 +80,7 @@ def pinball(
 ) -> Tensor:
     """Return the mean pinball loss over the known targets, ``(batch, horizon)``.
 
-    ``peak`` (batch, horizon) is the extra weight of the levels above the median at each target.
+    ``peak`` (batch, horizon) is the additional weight of levels above the median at each target.
     """
     known = torch.isfinite(target)
     error = torch.where(known, target, 0.0)[..., None] - predicted

@@ -1,4 +1,4 @@
-"""What a time budget buys: members, epochs and steps, decided once before anything is fitted."""
+"""The time budget of a training run: how many members, epochs and steps fit into it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from forecaster.models.config import TrainConfig
 
-FEWEST_EPOCHS = 3  # an ensemble gives up members before its members get fewer epochs
-OVERHEAD = 1.2  # validation and averaging, beside the measured steps
+MIN_EPOCHS = 3  # the number of members is reduced before epochs are reduced below this
+OVERHEAD = 1.2  # factor for validation and averaging on top of the measured steps
 
 
-def planned(config: TrainConfig, seconds_per_step: float) -> TrainConfig:
-    """Return the config with members and epochs that fit its time budget.
+def within_budget(config: TrainConfig, seconds_per_step: float) -> TrainConfig:
+    """Return the config with members, epochs and steps reduced to fit its time budget.
 
     >>> from datetime import timedelta
-    >>> plan = planned(TrainConfig(time_budget=timedelta(seconds=60)), 0.02)
+    >>> plan = within_budget(TrainConfig(time_budget=timedelta(seconds=60)), 0.02)
     >>> plan.members, plan.epochs  # 250 steps x 0.02 s x 1.2 = 6 s an epoch
     (3, 3)
     """
@@ -24,7 +24,7 @@ def planned(config: TrainConfig, seconds_per_step: float) -> TrainConfig:
     affordable = config.time_budget.total_seconds() / epoch
     for members in range(config.members, 0, -1):
         epochs = min(int(affordable / members), config.epochs)
-        if epochs >= min(FEWEST_EPOCHS, config.epochs):
+        if epochs >= min(MIN_EPOCHS, config.epochs):
             return replace(config, members=members, epochs=epochs)
     steps = config.steps_per_epoch
     if affordable < 1:

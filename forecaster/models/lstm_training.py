@@ -1,7 +1,7 @@
-"""Fitting the networks: same windows, same config, same machine, same weights.
+"""Training of the networks: the same windows, config and machine give the same weights.
 
-Every epoch draws from generators seeded by (seed, member, epoch), so that a run that was killed
-goes on from its last checkpoint to the very weights it would have reached.
+The random generators of each epoch are seeded by (seed, member, epoch). So a run that was killed
+continues from its last checkpoint and reaches the same weights as without the interruption.
 """
 
 from __future__ import annotations
@@ -18,30 +18,33 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from forecaster.data.series import Block
 from forecaster.errors import ConfigError
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import Checkpoints, EpochReport, FitTask, FittingData
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.lstm import DeviationLSTM, pinball
-from forecaster.models.lstm_budget import planned
-from forecaster.models.lstm_ensemble import Ensemble, network_deviation
+from forecaster.models.lstm_budget import within_budget
+from forecaster.models.lstm_ensemble import Ensemble
 
-# Weights are averaged over the last 200 or so steps: calmer than the last step's, at no cost.
+# Weights are averaged over about the last 200 steps, which reduces their noise at no cost.
 AVERAGE_DECAY = 0.995
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
-GRADIENT_NORM = 1.0
-# A big item must not drown the others, nor a small one be seen too often: chance ~ sqrt(windows).
+GRADIENT_NORM = 1.0  # gradients are clipped to this norm
+# An item is sampled with a probability ~ windows ** BALANCE, so that large items do not dominate
+# and small ones are not repeated too often.
 BALANCE = 0.5
-TIMED_STEPS = 8
+TIMED_STEPS = 8  # steps for measuring the time per step
+BATCH = 2048  # calibration windows per forward pass, which bounds memory
 
 Tensors = dict[str, npt.NDArray[Any]]
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device; ``auto`` is CUDA where there is one.
+    """Return the device; ``auto`` is CUDA if available, else the CPU.
 
     Raises:
-        ConfigError: CUDA was asked for and is not there, or the name is unknown.
+        ConfigError: the name is unknown, or CUDA was requested but is not available.
     """
     if name not in {"auto", "cpu", "cuda"}:
         raise ConfigError(f"device is {name!r}, but must be auto, cpu or cuda")
@@ -52,7 +55,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def learning_rate(progress: float, peak: float) -> float:
-    """Return the rate after ``progress`` in [0, 1] of the steps: up in a line, down in a cosine.
+    """Return the learning rate after a share ``progress`` of the steps: linear up, cosine down.
 
     >>> [round(learning_rate(p, 1.0), 2) for p in (0.0, 0.1, 0.55, 1.0)]
     [0.0, 1.0, 0.5, 0.0]
@@ -63,7 +66,7 @@ def learning_rate(progress: float, peak: float) -> float:
 
 
 class _Member:
-    """One network while it is fitted, with its running average and the best average so far."""
+    """One network in training, with its running average and the best average so far."""
 
     def __init__(self, config: TrainConfig, member: int, device: torch.device) -> None:
         self.config, self.member, self.device = config, member, device
@@ -97,17 +100,17 @@ class _Member:
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
             self.optimizer.step()
-            self._follow(max(1 - AVERAGE_DECAY, 1 / (step + 1)))
+            self._update_average(max(1 - AVERAGE_DECAY, 1 / (step + 1)))
             losses.append(loss.detach())
         return float(torch.stack(losses).mean())
 
     @torch.no_grad()
-    def _follow(self, share: float) -> None:
+    def _update_average(self, share: float) -> None:
         for mean, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mean.lerp_(current, share)
 
-    def judge(self, loss: float) -> None:
-        """Count the epoch, and keep its average if its calibration loss is the best so far."""
+    def end_epoch(self, loss: float) -> None:
+        """Count the epoch; keep its average if its calibration loss is the best so far."""
         self.epoch += 1
         self.stale += 1
         if loss < self.best_loss:
@@ -119,7 +122,7 @@ class _Member:
         return self.epoch >= self.config.epochs or self.stale >= self.config.patience
 
     def state(self) -> Tensors:
-        """Return all that `restore` needs."""
+        """Return the state from which `restore` continues."""
         tensors = {
             f"{part}.{name}": value.cpu().numpy()
             for part in ("network", "average", "best")
@@ -132,7 +135,11 @@ class _Member:
         return tensors
 
     def restore(self, tensors: Tensors) -> None:
-        """Take over a state; raises KeyError or RuntimeError if it is of another model."""
+        """Continue from a state.
+
+        Raises:
+            KeyError, RuntimeError: the state is of another model.
+        """
         for part in ("network", "average", "best"):
             getattr(self, part).load_state_dict(_part(tensors, part))
         slots: dict[int, dict[str, Tensor]] = {}
@@ -159,7 +166,7 @@ def _seed(*numbers: int) -> int:
 
 
 class _Sampler:
-    """Batches of training windows, drawn item by item."""
+    """Draws batches of training windows: first an item, then one of its windows."""
 
     def __init__(self, train: Sequence[Windows], config: TrainConfig, device: torch.device) -> None:
         joined = Windows.join(train)
@@ -180,7 +187,7 @@ class _Sampler:
 
 
 def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelConfig) -> float:
-    """Return the mean over items of the pinball loss on the calibration part."""
+    """Return the mean over all items of the pinball loss on their calibration parts."""
     levels = torch.tensor(model.quantile_levels)
     losses = []
     for windows in data.calibration:
@@ -189,12 +196,26 @@ def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelCon
     return float(np.mean(losses))
 
 
+def network_deviation(network: DeviationLSTM, windows: Windows) -> Block:
+    """Return the prediction of a network in training, ``(windows, horizon, levels)``."""
+    network.eval()
+    device = next(network.parameters()).device
+    parts = []
+    with torch.inference_mode():
+        for first in range(0, len(windows), BATCH):
+            block = slice(first, first + BATCH)
+            inputs = (windows.horizon[block], windows.context[block], windows.recent[block])
+            out = network(*(torch.from_numpy(x).to(device) for x in inputs))
+            parts.append(out.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
 def _measure(sampler: _Sampler, config: TrainConfig, device: torch.device) -> float:
-    """Return the seconds that one step takes, on a network that is thrown away."""
+    """Return the seconds that one step takes, measured on a temporary network."""
     short = replace(config, steps_per_epoch=TIMED_STEPS)
     member = _Member(short, 0, device)
     batches = sampler.batches(np.random.default_rng(0))
-    member.fit_epoch(batches)  # warms caches and allocators up
+    member.fit_epoch(batches)  # warm-up of caches and allocators
     begin = time.perf_counter()
     member.fit_epoch(batches)
     return (time.perf_counter() - begin) / TIMED_STEPS
@@ -207,10 +228,10 @@ def fit_ensemble(
     report: Callable[[EpochReport], None] = lambda _: None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Ensemble, TrainConfig]:
-    """Return the fitted networks and the config that was carried out within the time budget.
+    """Return the fitted networks and the config that was used within the time budget.
 
-    With ``checkpoints`` that hold a state, the run goes on from there. A budget that is overrun all
-    the same ends the run after the epoch at hand.
+    If ``checkpoints`` hold a state, the run continues from it. A run that exceeds its budget stops
+    after the current epoch.
     """
     device, end = pick_device(config.device), _end_of(config)
     sampler = _Sampler(data.train, config, device)
@@ -219,7 +240,7 @@ def fit_ensemble(
         members, epochs, steps = (int(x) for x in stored["plan"])
         config = replace(config, members=members, epochs=epochs, steps_per_epoch=steps)
     elif config.time_budget is not None:
-        config = planned(config, _measure(sampler, config, device))
+        config = within_budget(config, _measure(sampler, config, device))
     plan = np.array([config.members, config.epochs, config.steps_per_epoch])
     done: Tensors = {} if stored is None else {k: v for k, v in stored.items() if k[0].isdigit()}
     finished = len({name.partition(".")[0] for name in done})
@@ -230,33 +251,39 @@ def fit_ensemble(
         if stored is not None and int(stored["counters"][0]) == number:
             member.restore(stored)
         while not member.is_finished and (member.epoch == 0 or time.perf_counter() < end):
-            begin = time.perf_counter()
-            rng = np.random.default_rng(_seed(config.seed, number, member.epoch, 1))
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(_seed(config.seed, number, member.epoch, 2))
-                loss = member.fit_epoch(sampler.batches(rng))
-            calibration_loss = _calibration_loss(member.average, data, config.model)
-            member.judge(calibration_loss)
+            epoch_report = _fit_epoch(member, sampler, data)
             if checkpoints:
                 checkpoints.save({**done, **member.state(), "plan": plan})
-            report(
-                EpochReport(
-                    number, config.members, member.epoch, config.epochs, loss, calibration_loss,
-                    time.perf_counter() - begin,
-                )
-            )  # fmt: skip
+            report(epoch_report)
         best = {name: value.cpu().numpy() for name, value in member.best.state_dict().items()}
         done |= {f"{number}.{name}": value for name, value in best.items()}
     ensemble = Ensemble.from_tensors(config.model, done)
     return ensemble, replace(config, members=len(ensemble.networks))
 
 
+def _fit_epoch(member: _Member, sampler: _Sampler, data: FittingData) -> EpochReport:
+    """Fit one epoch, with random numbers that depend on seed, member and epoch only."""
+    config, number = member.config, member.member
+    begin = time.perf_counter()
+    rng = np.random.default_rng(_seed(config.seed, number, member.epoch, 1))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed(config.seed, number, member.epoch, 2))
+        loss = member.fit_epoch(sampler.batches(rng))
+    calibration_loss = _calibration_loss(member.average, data, config.model)
+    member.end_epoch(calibration_loss)
+    return EpochReport(
+        number, config.members, member.epoch, config.epochs, loss, calibration_loss,
+        time.perf_counter() - begin,
+    )  # fmt: skip
+
+
 def fit_lstm(task: FitTask) -> tuple[Ensemble, TrainConfig]:
+    """Return the fitted ensemble and the config that was used; see `fit_ensemble`."""
     return fit_ensemble(task.data, task.config, report=task.report, checkpoints=task.checkpoints)
 
 
 def _end_of(config: TrainConfig) -> float:
-    """Return when the budget is spent: a machine that slows down ends with what it has."""
+    """Return when the time budget ends; a run that is slower than measured stops then."""
     if config.time_budget is None:
         return math.inf
     return time.perf_counter() + config.time_budget.total_seconds()

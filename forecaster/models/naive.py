@@ -1,8 +1,7 @@
-"""What an operator could have for free: the forecasters that a champion must beat.
+"""The naive forecasters, which need no training: baselines that a champion must beat.
 
-A `Spread` is a forecast before calibration: a centre per level and the QPS that one unit of
-calibration shift is worth. Every forecaster, naive or learned, is calibrated in units of its own
-recent error, so that a comparison is of forecasts and not of calibrations.
+A `Spread` is a forecast before calibration. Every candidate, naive or trained, is calibrated in
+units of its own recent error, so that a comparison depends on the forecasts, not the calibrations.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from scipy.signal import lfilter
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import Indices, Track
+from forecaster.features.track import Indices, Track
 
 LAST_VALUE = "last_value"
 SEASONAL_DAY = "seasonal_day"
@@ -25,9 +24,9 @@ DAY_SHAPE = "day_shape"
 HOLT_WINTERS = "holt_winters"
 NAIVE = (LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK, DAY_SHAPE, HOLT_WINTERS)
 
-# Smoothing of level and season per sample; of a grid over 0.05-0.3 the best on recorded traffic.
+# Smoothing of level and season per sample; the best of a grid over 0.05-0.3 on recorded traffic.
 LEVEL_GAIN, SEASON_GAIN = 0.1, 0.2
-# Index, among the anchors, of the smoothed day's shape scaled to the level of ten samples.
+# Index of the anchor that scales the smoothed daily profile to the level of ten samples.
 _DAY_SHAPE_ANCHOR = 4
 
 
@@ -39,7 +38,7 @@ class Naive:
     scale: Block
 
     def take(self, index: Indices) -> Naive:
-        """Return the forecasts at the places ``index``."""
+        """Return the forecasts with the indices ``index``."""
         return Naive(self.path[index], self.scale[index])
 
     @staticmethod
@@ -53,7 +52,12 @@ class Naive:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """``centre`` QPS ``(windows, horizon, levels)``; ``unit`` QPS ``(windows,)``."""
+    """A forecast of quantiles before calibration.
+
+    Attributes:
+        centre: the quantiles, ``(windows, horizon, levels)`` QPS.
+        unit: recent error, the unit of calibration shifts, ``(windows,)`` QPS.
+    """
 
     centre: Block
     unit: Block
@@ -62,16 +66,13 @@ class Spread:
 def naive_forecasts(
     track: Track, rows: Indices, origins: Indices, names: Collection[str] = NAIVE
 ) -> dict[str, Naive]:
-    """Return the naive forecasts called ``names`` at the origins ``(rows[i], origins[i])``.
-
-    All but the day's shape look into the whole history, so that a track's tail suffices.
-    """
-    past = _SampleHistory(track, rows, track.first + origins)
+    """Return the naive forecasts with the given names at the origins ``(rows[i], origins[i])``."""
+    past = _SampleHistory(track, rows, origins)
     makers: dict[str, Callable[[], Naive]] = {
         LAST_VALUE: lambda: _last_value(past),
         SEASONAL_DAY: lambda: _seasonal(past, track.timing.day),
         SEASONAL_WEEK: lambda: _seasonal(past, 7 * track.timing.day),
-        DAY_SHAPE: lambda: _day_shape(past, origins),
+        DAY_SHAPE: lambda: _day_shape(past),
         HOLT_WINTERS: lambda: _holt_winters(past),
     }
     return {name: makers[name]() for name in names}
@@ -87,22 +88,25 @@ class _SampleHistory:
 
     @property
     def values(self) -> Block:
-        return self.track.history
+        return self.track.values
 
     @cached_property
     def filled(self) -> Block:
         return smoothing.forward_fill(self.values)
 
     @property
-    def ahead(self) -> Indices:
+    def target_indices(self) -> Indices:
         return self.origins[:, None] + 1 + np.arange(self.track.timing.prediction_length)
 
     def result(self, path: Block, error: Block) -> Naive:
-        """Return the path, the last value where it is unknown; its scale is the recent error."""
+        """Return a forecast with the mean recent ``error`` as its scale.
+
+        Where the path is unknown, it is the last value.
+        """
         last = self.filled[self.rows, self.origins][:, None]
         recent = smoothing.ewma(np.abs(error), self.track.timing.memory)
-        scale = recent[self.rows, self.origins - self.values.shape[1] + error.shape[1]]
-        pick = self.rows, self.origins - self.track.first
+        pick = self.rows, self.origins
+        scale = recent[pick]
         scale = np.where(np.isfinite(scale), scale, self.track.scale[pick])
         scale = np.fmax(scale, self.track.floor[pick])
         path = np.where(np.isfinite(path), path, last)
@@ -122,32 +126,34 @@ def _last_value(past: _SampleHistory) -> Naive:
 
 def _seasonal(past: _SampleHistory, period: int) -> Naive:
     error = past.values - smoothing.lagged(past.filled, period)
-    return past.result(past.at(past.filled, past.ahead - period), error)
+    return past.result(past.at(past.filled, past.target_indices - period), error)
 
 
-def _day_shape(past: _SampleHistory, origins: Indices) -> Naive:
+def _day_shape(past: _SampleHistory) -> Naive:
     track = past.track
-    shape = track.anchors(past.rows, origins)[:, :, _DAY_SHAPE_ANCHOR]
+    shape = track.anchors(past.rows, past.origins)[:, :, _DAY_SHAPE_ANCHOR]
     return past.result(
-        shape, track.values - track.anchor_before(_DAY_SHAPE_ANCHOR, track.timing.middle)
+        shape, track.values - track.anchor_forecasts(_DAY_SHAPE_ANCHOR, track.timing.middle)
     )
 
 
 def _holt_winters(past: _SampleHistory) -> Naive:
     timing = past.track.timing
     level, season = holt_winters(past.values, timing.day)
-    said = smoothing.lagged(level, timing.middle) + smoothing.lagged(season, timing.day)
-    path = level[past.rows, past.origins][:, None] + past.at(season, past.ahead - timing.day)
-    return past.result(np.maximum(path, 0), past.values - np.maximum(said, 0))
+    forecasts = smoothing.lagged(level, timing.middle) + smoothing.lagged(season, timing.day)
+    seasonal = past.at(season, past.target_indices - timing.day)
+    path = level[past.rows, past.origins][:, None] + seasonal
+    return past.result(np.maximum(path, 0), past.values - np.maximum(forecasts, 0))
 
 
 def holt_winters(values: Block, period: int) -> tuple[Block, Block]:
     """Return level and season after each sample, both ``(items, time)``; additive, no trend.
 
     The forecast from ``t`` for ``t + h``, where ``h <= period``, is
-    ``level[t] + season[t + h - period]``; NaN before the first period is whole.
+    ``level[t] + season[t + h - period]``; NaN before the first period is complete. A missing sample
+    changes nothing.
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 8.3 (the
-    error-correction form). A missing sample changes nothing.
+    error-correction form).
 
     >>> level, season = holt_winters(np.float32([[1, 3, 1, 3, 1, 3]]), 2)
     >>> (level[0, 3] + season[0, 2:4]).tolist()  # from the fourth sample: 1, 3
@@ -170,7 +176,7 @@ def holt_winters(values: Block, period: int) -> tuple[Block, Block]:
 
 
 def _smoothed(samples: Block, level: Block) -> Block:
-    """Return the level after each sample; within a period its season is known, so it is an EWMA."""
+    """Return the level after each sample of a period: an EWMA, as the season is known there."""
     gain = np.float32(LEVEL_GAIN)
     result = np.empty_like(samples)
     gaps = ~np.isfinite(samples).all(axis=1)

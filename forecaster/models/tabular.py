@@ -1,8 +1,8 @@
-"""The learned baselines, fitted by scikit-learn on the very windows that the LSTM sees.
+"""The trained baselines, ridge and gradient boosting, fitted on the same windows as the LSTM.
 
 Axes: a table has one row per window and step ahead, ``(windows * horizon, columns)``.
-Fitted estimators are kept as plain arrays, never as pickles; so scikit-learn, which is 90 MB of
-memory, is loaded to fit and not to serve.
+Fitted estimators are stored as plain arrays, not as pickles. So scikit-learn, which takes 90 MB of
+memory, is imported for fitting only.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
 RIDGE, BOOSTING = "ridge", "boosting"
-# Samples of the recent past that enter a row as they are; the older ones enter as means.
+# Recent samples that are columns themselves; older ones enter as means over so many samples.
 RECENT_SAMPLES, RECENT_MEANS, RECENT_CHANNELS = 5, (15, 60), 2
-# A target further off than this many noise scales pulls a least-squares fit as if it were here.
+# Targets of the least-squares fit are clipped to this many noise scales.
 CLIP = 20.0
 RIDGE_PENALTY = 10.0
 BOOSTING_SETTINGS: dict[str, Any] = {
@@ -39,7 +39,7 @@ BOOSTING_SETTINGS: dict[str, Any] = {
 
 
 def column_count(context_length: int) -> int:
-    """Return how many columns `table` has."""
+    """Return the number of columns of `table`."""
     past = min(RECENT_SAMPLES, context_length) + len(RECENT_MEANS)
     return HORIZON_FEATURES + CONTEXT_FEATURES + RECENT_CHANNELS * past
 
@@ -57,9 +57,9 @@ def table(windows: Windows) -> Block:
 
 @dataclass(frozen=True, eq=False)
 class RidgeBaseline:
-    """A straight line per step ahead: ``weights`` (horizon, columns), ``offset`` (horizon,).
+    """Ridge regression per step ahead: ``weights`` (horizon, columns), ``offset`` (horizon,).
 
-    It is the same line at each of ``levels``: calibration tells them apart.
+    The prediction is the same at each of ``levels``; calibration separates them.
     """
 
     weights: Block
@@ -91,7 +91,11 @@ class RidgeBaseline:
 
     @classmethod
     def from_tensors(cls, model: ModelConfig, tensors: Tensors) -> RidgeBaseline:
-        """Raises KeyError or ValueError where the arrays are not those of ``model``."""
+        """Return the baseline from `tensors`.
+
+        Raises:
+            KeyError, ValueError: the arrays do not fit ``model``.
+        """
         weights, offset = tensors["weights"], tensors["offset"]
         horizon = model.prediction_length
         require_shape(weights, (horizon, column_count(model.context_length)), "weights")
@@ -101,11 +105,11 @@ class RidgeBaseline:
 
 @dataclass(frozen=True, eq=False)
 class BoostingBaseline:
-    """Gradient-boosted quantiles: per level, trees of equal depth in full binary layout.
+    """Gradient-boosted quantile regression: for each level, full binary trees of equal depth.
 
     ``feature`` and ``threshold`` are ``(levels, trees, 2 ** depth - 1)``, ``leaf`` is
-    ``(levels, trees, 2 ** depth)``, ``start`` is ``(levels,)``. From node ``i`` a row goes to
-    ``2 i + 1`` if its feature is at most the threshold, else to ``2 i + 2``.
+    ``(levels, trees, 2 ** depth)``, ``start`` is ``(levels,)``. The child of node ``i`` is
+    ``2 i + 1`` for rows whose feature is at most the threshold, else ``2 i + 2``.
     """
 
     feature: npt.NDArray[np.int64]
@@ -139,7 +143,7 @@ class BoostingBaseline:
         total = np.full(len(rows), self.start[k], dtype=np.float32)
         inner = self.feature.shape[2]
         depth = inner.bit_length()
-        for first in range(0, len(rows), 8192):  # rows that stay in the processor's cache
+        for first in range(0, len(rows), 8192):  # blocks that fit into the processor's cache
             block = rows[first : first + 8192]
             at = np.arange(len(block))
             for feature, threshold, leaf in zip(
@@ -162,7 +166,11 @@ class BoostingBaseline:
 
     @classmethod
     def from_tensors(cls, model: ModelConfig, tensors: Tensors) -> BoostingBaseline:
-        """Raises KeyError or ValueError where the arrays are not those of ``model``."""
+        """Return the baseline from `tensors`.
+
+        Raises:
+            KeyError, ValueError: the arrays do not fit ``model``.
+        """
         feature, threshold = tensors["feature"].astype(np.int64), tensors["threshold"]
         leaf, start = tensors["leaf"], tensors["start"]
         levels, columns = len(model.quantile_levels), column_count(model.context_length)
@@ -189,15 +197,15 @@ def fit_boosting(task: FitTask) -> tuple[BoostingBaseline, TrainConfig]:
 def _full_trees(
     forest: HistGradientBoostingRegressor,
 ) -> tuple[npt.NDArray[np.int64], Block, Block, Block]:
-    """Return the fitted trees as full binary trees; a test holds them to ``forest.predict``.
+    """Return the fitted trees as full binary trees; a test compares them with ``forest.predict``.
 
-    scikit-learn offers no public view of these nodes; the private one has kept its form since 0.24.
+    scikit-learn has no public access to these nodes; the private one is unchanged since 0.24.
     """
     depth = BOOSTING_SETTINGS["max_depth"]
     trees = [predictors[0].nodes for predictors in forest._predictors]
     inner = 2**depth - 1
     feature = np.zeros((len(trees), inner), dtype=np.int64)
-    # Where both ways lead to the same leaf, all go left; a stored model holds no infinity.
+    # Below a leaf of scikit-learn, all rows go left; inf is avoided, as stored numbers are finite.
     threshold = np.full((len(trees), inner), np.finfo(np.float32).max, dtype=np.float32)
     leaf = np.zeros((len(trees), inner + 1), dtype=np.float32)
     for t, nodes in enumerate(trees):
@@ -207,7 +215,7 @@ def _full_trees(
             node = nodes[old]
             if new >= inner:
                 leaf[t, new - inner] = node["value"]
-            elif node["is_leaf"]:  # both ways lead to the same leaf
+            elif node["is_leaf"]:  # both children become the same leaf
                 places += [(old, 2 * new + 1), (old, 2 * new + 2)]
             else:
                 feature[t, new] = node["feature_idx"]
@@ -218,6 +226,6 @@ def _full_trees(
 
 
 def _at_most(threshold: float) -> np.float32:
-    """Return the largest float32 not above ``threshold``: float32 rows then go the same way."""
+    """Return the largest float32 not above ``threshold``; float32 rows then compare the same."""
     rounded = np.float32(threshold)
     return rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf))

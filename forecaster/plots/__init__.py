@@ -1,6 +1,6 @@
-"""Figures of our values, drawn with plotly: pure functions, nothing is shown or written.
+"""Figures of histories, forecasts and backtests with plotly: pure functions that return figures.
 
-Readable at 700 pixels and for colour-blind eyes; colours hold on a light and on a dark page.
+They are readable at 700 pixels and for colour-blind readers, on light and on dark pages.
 Imports evaluation and below; the home of plotly. Used by reports, notebooks and scaler's figures.
 """
 

@@ -1,4 +1,4 @@
-"""Forecasts over what happened: a fan of quantiles."""
+"""Figures of forecasts as fans of quantiles, with the actual demand."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from forecaster.data.series import Forecast, Series
 from forecaster.evaluation.backtest import Backtest, ItemResult
 from forecaster.evaluation.metrics import Array
 from forecaster.models.config import MEDIAN
+from forecaster.plots.labels import duration, label, name_of
 from forecaster.plots.style import (
     BLUE,
     BLUE_RGB,
@@ -25,19 +26,18 @@ from forecaster.plots.style import (
     times,
 )
 from forecaster.plots.thinning import thinned
-from forecaster.plots.words import duration, label, name_of
 
 OPACITIES = (0.42, 0.28, 0.16, 0.10)
-PAST_HORIZONS = 4  # of the past before the origin, in units of the horizon
+PAST_HORIZONS = 4  # how much of the past is shown, in forecast horizons
 
 
 def fan_chart(series: Series, forecast: Forecast, *, past: timedelta | None = None) -> go.Figure:
-    """Return one item's forecast beside what happened before it and, where known, after it.
+    """Return one item's forecast with the demand before it and, where known, after it.
 
     Args:
         series: the recorded demand; its item must be in the forecast.
-        forecast: of one or more items.
-        past: how much to show before the origin; None shows four times the horizon.
+        forecast: the forecast of one or more items.
+        past: how much to show before the origin; None: four times the horizon.
     """
     if series.item_id not in forecast.item_ids:
         raise ValueError(f"no forecast of {series.item_id!r}; there are {forecast.item_ids}")
@@ -50,7 +50,7 @@ def fan_chart(series: Series, forecast: Forecast, *, past: timedelta | None = No
     traces = _fan(
         times(int(origin.timestamp()) + ahead), forecast.values[row], forecast.quantile_levels
     )
-    traces.append(ink_line(times(shown.stamps[place]), shown.values[place], "what happened"))
+    traces.append(ink_line(times(shown.stamps[place]), shown.values[place], "actual demand"))
     title = f"{label(series.item_id)}: forecast by {name_of(forecast.sources[row])}"
     drawn = figure(traces, title=title, x=TIME_AXIS, y=QPS_AXIS)
     now = times([int(origin.timestamp())])[0]
@@ -64,13 +64,13 @@ def backtest_fan(
     *,
     last: timedelta | None = None,
 ) -> go.Figure:
-    """Return what happened over what was forecast ``step_ahead`` steps before.
+    """Return the actual demand with the forecasts made ``step_ahead`` steps before.
 
     Args:
-        backtest: the results; `Backtest.items` names the items.
-        item_id: whose.
-        step_ahead: 1 is the next step; None takes the last one, the hardest.
-        last: show only so much of the end; None shows all of it.
+        backtest: the results.
+        item_id: one of `Backtest.items`.
+        step_ahead: 1 is the next step; None: the last step.
+        last: how much of the end to show; None: all.
     """
     item = _item(backtest, item_id)
     horizon = item.actual.shape[1]
@@ -84,7 +84,7 @@ def backtest_fan(
     actual, when = actual[place], times(stamps[begin:][place])
     predicted = item.predicted[begin:, ahead - 1][place]
     traces = _fan(when, predicted, backtest.quantile_levels)
-    traces.append(ink_line(when, actual, "what happened"))
+    traces.append(ink_line(when, actual, "actual demand"))
     traces += _above(when, actual, predicted[:, -1], backtest.quantile_levels[-1])
     lead = duration(ahead * backtest.step_seconds)
     title = f"{label(item_id)}: {lead} ahead, by {name_of(item.source)}"
@@ -100,9 +100,9 @@ def _item(backtest: Backtest, item_id: str) -> ItemResult:
 
 
 def bands(levels: Sequence[float]) -> Iterator[tuple[int, int, float]]:
-    """Yield the places of each band's lower and upper level, and its opacity.
+    """Yield the indices of each band's lower and upper level, and the band's opacity.
 
-    The innermost band spans the median; the further out, the paler.
+    The innermost band contains the median; bands further out are paler.
 
     >>> list(bands((0.1, 0.5, 0.9, 0.99)))
     [(0, 2, 0.42), (2, 3, 0.28)]
@@ -118,7 +118,7 @@ def bands(levels: Sequence[float]) -> Iterator[tuple[int, int, float]]:
 
 
 def _fan(when: Sequence[str], quantiles: Array, levels: Sequence[float]) -> list[Any]:
-    """Return the traces of the quantiles, ``(moments, levels)``."""
+    """Return the traces of the quantiles, ``(samples, levels)``."""
     traces: list[Any] = []
     for low, high, opacity in bands(levels):
         edge = {"x": when, "mode": "lines", "line": {"width": 0}}
@@ -141,7 +141,7 @@ def _fan(when: Sequence[str], quantiles: Array, levels: Sequence[float]) -> list
 
 
 def _above(when: Sequence[str], actual: Array, top: Array, level: float) -> list[Any]:
-    """Return markers where more happened than the highest quantile said, if anywhere."""
+    """Return markers where the actual demand exceeds the highest quantile, if it does."""
     place = np.flatnonzero(actual > top).tolist()
     if not place:
         return []

@@ -1,4 +1,4 @@
-"""How good a backtest was: calibration, error per step ahead and per level, and its price."""
+"""Figures of backtest scores: error per step and level, calibration, and cost of quantiles."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import plotly.graph_objects as go
 from forecaster.data.series import FloatArray
 from forecaster.evaluation.backtest import SERVED, Backtest, Score
 from forecaster.models.naive import LAST_VALUE
+from forecaster.plots.labels import name_of
 from forecaster.plots.style import BLUE, GREY, INK, VERMILION, figure, stroke_of
-from forecaster.plots.words import name_of
 
 RELATIVE_AXIS = "loss relative to last value"
 RELATIVE_TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 20, 50)
-# Beyond these a probability axis has no end.
-LEAST, MOST = 0.002, 0.998
-LONG_HORIZON = 240  # minutes from which the axis counts hours
+# Probabilities are clipped to this range: on a logit axis 0 and 1 are infinite.
+MIN_SHARE, MAX_SHARE = 0.002, 0.998
+LONG_HORIZON = 240  # minutes above which the axis is in hours
 
 
 def ranked(backtest: Backtest) -> list[tuple[str, Score]]:
-    """Return the candidates with their scores: what is served first, then the best first."""
+    """Return the candidates with their scores: the served forecast, then the others, best first."""
     summary = backtest.summary
 
     def place(name: str) -> tuple[bool, float]:
@@ -55,17 +55,16 @@ def error_by_level(backtest: Backtest) -> go.Figure:
 
 
 def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figure:
-    """Return nominal against observed coverage, over all moments and over the peaks alone.
+    """Return observed against nominal coverage, over all samples and over the peaks only.
 
-    Both axes are probability scales (logit), on which 0.9, 0.95 and 0.99 lie apart and the
-    diagonal is straight. Bars span the items.
+    Both axes have a logit scale, which separates 0.9, 0.95 and 0.99. Error bars span the items.
     """
     levels = backtest.quantile_levels
     scores = [item.scores[candidate] for item in backtest.items]
     summary = backtest.summary[candidate]
     ends = np.array([min(levels[0], 0.05), max(levels[-1], 0.995)])
     diagonal = go.Scatter(
-        x=logit(ends), y=logit(ends), name="as promised", mode="lines", hoverinfo="skip",
+        x=logit(ends), y=logit(ends), name="perfect calibration", mode="lines", hoverinfo="skip",
         line={"color": GREY, "dash": "dash", "width": 1.5},
     )  # fmt: skip
     peaks = np.array([score.peak_coverage for score in scores])
@@ -78,7 +77,7 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
     drawn = figure(
         traces,
         title=title,
-        x="promised share (quantile level)",
+        x="nominal share (quantile level)",
         y="observed share",
     )
     ticks = sorted({*levels, 0.02, 0.25, 0.75})
@@ -89,10 +88,10 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
 
 
 def quantile_cost(backtest: Backtest) -> go.Figure:
-    """Return what providing for each quantile costs: reserve kept, against demand left over.
+    """Return the cost of providing for each quantile: reserve against shortfall.
 
-    Reserve is what was forecast above what happened, shortfall what happened above what was
-    forecast; both as a share of all demand, mean over the items.
+    Reserve is the forecast above the actual demand, shortfall the actual demand above the forecast;
+    both as a share of all demand, averaged over the items.
     """
     costs = np.array([_cost(item.actual, item.predicted) for item in backtest.items])
     known = costs[np.isfinite(costs).all(axis=(1, 2))]  # (items, 2, levels)
@@ -118,21 +117,21 @@ def quantile_cost(backtest: Backtest) -> go.Figure:
 
 
 def logit(share: FloatArray) -> FloatArray:
-    """Return the place of a share on a probability axis; 0 and 1 are moved inside.
+    """Return the logit of a share, which is clipped to avoid infinity.
 
     >>> logit(np.array([0.5, 0.9])).round(3).tolist()
     [0.0, 2.197]
     """
-    inside = np.clip(share, LEAST, MOST)
+    inside = np.clip(share, MIN_SHARE, MAX_SHARE)
     return np.asarray(np.log(inside / (1 - inside)))
 
 
 def _cost(actual: Any, predicted: Any) -> tuple[FloatArray, FloatArray]:  # noqa: ANN401 - arrays
     known = np.isfinite(actual)
-    happened, said = actual[known].astype(np.float64)[:, None], predicted[known]
-    total = happened.sum() or np.nan
-    reserve = np.maximum(said - happened, 0).sum(axis=0) / total
-    return reserve, np.maximum(happened - said, 0).sum(axis=0) / total
+    demand, provided = actual[known].astype(np.float64)[:, None], predicted[known]
+    total = demand.sum() or np.nan
+    reserve = np.maximum(provided - demand, 0).sum(axis=0) / total
+    return reserve, np.maximum(demand - provided, 0).sum(axis=0) / total
 
 
 def _horizon(backtest: Backtest) -> int:
@@ -162,7 +161,7 @@ def _relative(drawn: go.Figure) -> go.Figure:
 def _observed(
     name: str, levels: Sequence[float], mean: Sequence[float], items: FloatArray
 ) -> go.Scatter:
-    """Return a line through the mean coverage, with bars from the worst to the best item."""
+    """Return a line of mean coverage with error bars from the worst to the best item."""
     peaks = name.startswith("peaks")
     at, observed = logit(np.array(levels)), np.array(mean)
     middle = logit(observed)
@@ -183,6 +182,6 @@ def _observed(
             "width": 3,
         },
         customdata=np.column_stack([levels, observed]),
-        hovertemplate=f"{name}<br>promised %{{customdata[0]:g}}<br>"
+        hovertemplate=f"{name}<br>nominal %{{customdata[0]:g}}<br>"
         "observed %{customdata[1]:.3f}<extra></extra>",
     )

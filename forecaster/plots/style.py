@@ -1,7 +1,7 @@
-"""The look that all figures share.
+"""The common style of all figures.
 
-The colours are Okabe and Ito's, moved to a lightness that stands out on white and on near-black.
-A trace whose ``meta`` is `INK` is drawn in the colour of the text; a dark page may repaint it.
+The colours are those of Okabe and Ito, adjusted in lightness for white and near-black pages. A
+trace whose ``meta`` is `INK` has the colour of the text; a dark page may change it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TIME_AXIS = "time (UTC)"
 
 @dataclass(frozen=True)
 class Stroke:
-    """How a candidate's line is drawn."""
+    """The line style of a candidate."""
 
     colour: str
     dash: str = "solid"
@@ -54,12 +54,12 @@ STROKES = {
 
 
 def stroke_of(candidate: str) -> Stroke:
-    """Return how a candidate is drawn; an unknown one in grey."""
+    """Return the line style of a candidate; an unknown one is grey."""
     return STROKES.get(candidate, Stroke(GREY, "longdash"))
 
 
 def times(stamps: Any) -> list[str]:  # noqa: ANN401 - integers, or an array of them
-    """Return seconds since the epoch as plotly reads times.
+    """Return seconds since the epoch in plotly's format of times.
 
     >>> times([0, 60])
     ['1970-01-01T00:00:00', '1970-01-01T00:01:00']
@@ -68,13 +68,13 @@ def times(stamps: Any) -> list[str]:  # noqa: ANN401 - integers, or an array of 
 
 
 def ink_line(x: Sequence[Any], y: Array, name: str, **more: Any) -> go.Scatter:  # noqa: ANN401 - what a Scatter takes
-    """Return what happened, as a line in the colour of the text."""
+    """Return a line in the colour of the text, as for the actual demand."""
     line = {"color": INK_COLOUR, "width": 1.6}
     return go.Scatter(x=x, y=y, name=name, mode="lines", line=line, meta=INK, **more)
 
 
 def figure(traces: Sequence[Any], *, title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
-    """Return a figure of the traces in the common look; ``title`` is escaped already."""
+    """Return a figure of the traces in the common style; ``title`` must be escaped."""
     return (
         styled(go.Figure(list(traces)), title, height)
         .update_xaxes(title_text=x)
@@ -83,7 +83,7 @@ def figure(traces: Sequence[Any], *, title: str, x: str, y: str, height: int = H
 
 
 def styled(drawing: go.Figure, title: str, height: int = HEIGHT) -> go.Figure:
-    """Return the figure in the common look: title left, legend below, a quiet grid."""
+    """Return the figure in the common style: title on the left, legend below, a pale grid."""
     drawing.update_layout(
         template="plotly_white",
         title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},

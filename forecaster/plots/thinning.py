@@ -1,4 +1,4 @@
-"""Long lines drawn with few points, so that a page stays small and no peak is lost."""
+"""Thinning of long lines to few points that keep every peak, so that pages stay small."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from forecaster.evaluation.metrics import Array
 
-MOST_POINTS = 1500
+MAX_POINTS = 1500
 
 
-def thinned(values: Array, most: int = MOST_POINTS) -> npt.NDArray[np.int64]:
-    """Return the places of at most ``most`` points, ascending, that draw the same line.
+def thinned(values: Array, most: int = MAX_POINTS) -> npt.NDArray[np.int64]:
+    """Return the indices of at most ``most`` points, ascending, that draw the same line.
 
-    Of each bucket of samples, the lowest and the highest are kept; of one without any known
-    sample, its first, so that the line has its gap.
+    The lowest and the highest sample of each bucket are kept. Of a bucket without a known sample
+    the first one is kept, so that the line has a gap.
 
     >>> thinned(np.array([5.0, 1, 1, 9, 2, 2, 2, 3]), most=4).tolist()
     [1, 3, 4, 7]

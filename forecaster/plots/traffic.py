@@ -1,4 +1,4 @@
-"""Recorded traffic as it is: the series, what is missing, what happened, the shape of a week."""
+"""Figures of recorded traffic: the series with gaps, findings and events, and a typical week."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from forecaster.data.quality import Action, Finding
 from forecaster.data.quality.grid import runs
 from forecaster.data.series import DAY, WEEK, History, Series, steps_per
 from forecaster.data.synthetic import Kind, TrafficEvent
+from forecaster.plots.labels import label
 from forecaster.plots.style import (
     BLUE,
     BLUE_RGB,
@@ -31,9 +32,8 @@ from forecaster.plots.style import (
     times,
 )
 from forecaster.plots.thinning import thinned
-from forecaster.plots.words import label
 
-MOST_ITEMS = 6
+MAX_ITEMS = 6
 ROW_HEIGHT = 190
 MARKS = {
     Kind.PROMOTION.value: (GREEN, "diamond"),
@@ -50,14 +50,14 @@ HALF_WIDE = 0.1
 def traffic_overview(
     history: History, findings: Sequence[Finding] = (), events: Sequence[TrafficEvent] = ()
 ) -> go.Figure:
-    """Return the demand of up to six items, one below the other, with its gaps marked.
+    """Return the demand of up to six items, one below the other, with their gaps marked.
 
     Args:
         history: the recorded demand.
-        findings: what the quality pass repaired is marked on the line.
-        events: what is known to have happened is marked above it.
+        findings: repairs of the quality pass are marked on the line.
+        events: known events are marked at their extreme.
     """
-    shown = history.series[:MOST_ITEMS]
+    shown = history.series[:MAX_ITEMS]
     drawn = make_subplots(
         rows=len(shown),
         shared_xaxes=True,
@@ -115,7 +115,7 @@ def season_shape(series: Series, period: timedelta = WEEK) -> go.Figure:
 
 
 def _quantiles(series: Series, place: np.ndarray, bins: int) -> tuple[np.ndarray, ...]:
-    """Return the 0.1, 0.5 and 0.9 quantiles of the known samples of each bin; NaN of none."""
+    """Return the 0.1, 0.5 and 0.9 quantiles of each bin's known samples; NaN if there is none."""
     found = np.full((3, bins), np.nan)
     known = np.isfinite(series.values)
     order = np.argsort(place[known], kind="stable")
@@ -143,14 +143,14 @@ def _item_traces(
     if mine:
         traces.append(_repaired(series, mine))
     for kind, (colour, symbol) in MARKS.items():
-        told = [e for e in events if e.item_id == series.item_id and e.kind.value == kind]
-        if told:
-            traces.append(_told(series, told, colour, symbol))
+        shown = [e for e in events if e.item_id == series.item_id and e.kind.value == kind]
+        if shown:
+            traces.append(_events(series, shown, colour, symbol))
     return traces
 
 
 def _missing(series: Series) -> list[Any]:
-    """Return the gaps as bars on the axis: a short gap of a long history would not be seen."""
+    """Return the gaps as bars on the axis, where short gaps of a long history are visible."""
     step = int(series.step.total_seconds())
     stamps: list[str | None] = []
     for begin, end in runs(~np.isfinite(series.values)):
@@ -170,7 +170,7 @@ def _missing(series: Series) -> list[Any]:
 
 
 def _extreme(series: Series, event: TrafficEvent) -> tuple[str, float]:
-    """Return when an event weighed most, and the demand then; 0 where nothing is known."""
+    """Return the time of the event's extreme and the demand then; 0 where it is unknown."""
     inside = series.between(event.start, event.end)
     if not np.isfinite(inside.values).any():
         return times([int(event.start.timestamp())])[0], 0.0
@@ -180,7 +180,7 @@ def _extreme(series: Series, event: TrafficEvent) -> tuple[str, float]:
 
 
 def _before(series: Series, moment: datetime) -> float:
-    """Return the last known demand up to a moment; 0 where nothing is known."""
+    """Return the last known demand up to a time; 0 if there is none."""
     past = series.between(series.start, moment + series.step).values
     known = past[np.isfinite(past)]
     return float(known[-1]) if len(known) else 0.0
@@ -198,10 +198,10 @@ def _repaired(series: Series, findings: Sequence[Finding]) -> go.Scatter:
     )
 
 
-def _told(series: Series, events: Sequence[TrafficEvent], colour: str, symbol: str) -> go.Scatter:
+def _events(series: Series, events: Sequence[TrafficEvent], colour: str, symbol: str) -> go.Scatter:
     kind = events[0].kind.value.replace("_", " ")
     sizes = [
-        f"{kind}, {e.ratio:.2g} times the usual" if np.isfinite(e.ratio) else kind for e in events
+        f"{kind}, {e.ratio:.2g} times normal" if np.isfinite(e.ratio) else kind for e in events
     ]
     places = [_extreme(series, event) for event in events]
     return go.Scatter(

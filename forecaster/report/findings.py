@@ -1,4 +1,4 @@
-"""What a backtest found, in sentences: for the page and for the terminal."""
+"""The results of a backtest in sentences, for the page and for the terminal."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 from forecaster.evaluation.backtest import SERVED, Backtest, Score, beats_all
 from forecaster.models.lstm_ensemble import LSTM
-from forecaster.plots.words import duration, name_of
+from forecaster.plots.labels import duration, name_of
 
 UNKNOWN = "–"
-HIGH = 0.9  # levels from which a quantile is something to provide for
+HIGH = 0.9  # capacity is provisioned for quantiles from this level on
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a figure as people read it; what is not known is a dash, never 0.
+    """Return a number as text; one that is not known is a dash, never 0.
 
     >>> number(0.2014), number(float("nan"))
     ('0.201', '–')
@@ -24,13 +24,13 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def high_levels(backtest: Backtest) -> list[tuple[int, float]]:
-    """Return place and value of the levels that one provides for, at most three."""
+    """Return index and value of the levels that capacity is provisioned for, at most three."""
     levels = list(enumerate(backtest.quantile_levels))
     return [(i, level) for i, level in levels if level >= HIGH][-3:] or levels[-1:]
 
 
 def verdict(backtest: Backtest) -> tuple[bool, str]:
-    """Return whether what is served may be champion, and the sentence that says so."""
+    """Return whether the served forecast may be champion, and a sentence that says so."""
     summary = backtest.summary
     if not math.isfinite(summary[SERVED].relative):
         return False, "Nothing can be compared: no item had both demand and an error of last value."
@@ -42,7 +42,7 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
 
 
 def sentences(backtest: Backtest) -> tuple[str, ...]:
-    """Return what a reader should know besides the verdict, the most important first."""
+    """Return the findings besides the verdict, the most important first."""
     summary = backtest.summary
     if not math.isfinite(summary[SERVED].relative):
         return (_who_serves(backtest),)
@@ -50,7 +50,7 @@ def sentences(backtest: Backtest) -> tuple[str, ...]:
 
 
 def extent(backtest: Backtest) -> str:
-    """Return what was judged: items, origins, span, steps.
+    """Return what the backtest covers: items, origins, span, steps.
 
     An item's origins are those of its own test part, so their number may differ.
     """
@@ -124,7 +124,7 @@ def _percent(share: float) -> str:
 
 
 def _listed(words: list[str]) -> str:
-    """Return words as a sentence lists them.
+    """Return words as a list within a sentence.
 
     >>> _listed(["a", "b", "c"])
     'a, b and c'

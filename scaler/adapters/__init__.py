@@ -1,4 +1,4 @@
-"""What implements the ports: HTTP, Kubernetes, Prometheus, Envoy, KEDA, gRPC, the dashboard.
+"""Implementations of the ports: HTTP, Kubernetes, Prometheus, Envoy, KEDA, gRPC, the dashboard.
 
 Imports control, gateway and below. Used by simulation, commands.
 """

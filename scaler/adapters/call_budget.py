@@ -1,7 +1,7 @@
-"""Many questions to one server in one tick, given up once it is plain that it does not answer.
+"""The budget of one tick's calls to one server, which ends once the server no longer replies.
 
-A server that is down or slow costs each question its time-out, and a thousand of them, a few at
-once, minutes: no tick would come to its end, no limit be renewed, no stop be swift.
+A server that is down or slow costs each call its time-out. For a thousand calls, a few at a time,
+that is minutes: ticks would not end, limits would not be renewed, and a stop would take long.
 """
 
 from __future__ import annotations
@@ -12,44 +12,44 @@ from collections.abc import Callable
 
 
 class CallBudget:
-    """One tick's questions. Safe to use from several threads.
+    """The calls of one tick to one server. Safe to use from several threads.
 
     Args:
-        at_once: so many in a row without an answer, and nobody asks on.
-        budget_s: after which nobody asks on either, though answers come.
-        stopping: is set when the process is to end: what has not been begun is not begun.
+        max_failures: after so many calls in a row without a reply, no more calls are made.
+        budget_s: after so many seconds no more calls are made, even if the server replies.
+        stopping: set when the process is to end; no more calls are made then.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        at_once: int,
+        max_failures: int,
         budget_s: float,
         stopping: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._at_once, self._budget_s, self._stopping = at_once, budget_s, stopping
+        self._max_failures, self._budget_s, self._stopping = max_failures, budget_s, stopping
         self._clock, self._began = clock, clock()
         self._lock = threading.Lock()
-        self._in_vain, self._said = 0, ""
+        self._failures, self._last_error = 0, ""
 
-    def over(self) -> str | None:
-        """Return why nobody is to ask any more; None while they may."""
+    def exhausted(self) -> str | None:
+        """Return why no more calls are to be made; None while they may be made."""
         if self._stopping.is_set():
             return "not asked, for the scaler is being stopped"
         with self._lock:
-            if self._in_vain >= self._at_once:
-                return f"not asked, for {self._in_vain} in a row had no answer: {self._said}"
+            if self._failures >= self._max_failures:
+                return f"not asked, for {self._failures} in a row had no answer: {self._last_error}"
         if self._clock() - self._began > self._budget_s:
             return f"not asked, for the others took {self._budget_s:g} s"
         return None
 
-    def answered(self) -> None:
-        """Note an answer, be it a refusal."""
+    def replied(self) -> None:
+        """Count a reply of the server; a refusal is a reply, too."""
         with self._lock:
-            self._in_vain = 0
+            self._failures = 0
 
-    def in_vain(self, said: str) -> None:
-        """Note that no answer came."""
+    def unanswered(self, error: str) -> None:
+        """Count a call to which the server did not reply."""
         with self._lock:
-            self._in_vain, self._said = self._in_vain + 1, said
+            self._failures, self._last_error = self._failures + 1, error

@@ -1,7 +1,7 @@
-"""Memory that was freed, given back to the system.
+"""Release of freed memory to the operating system.
 
-A forecast of a thousand items takes a hundred and more MB for a moment. glibc keeps what is freed
-of it for the next time, between small objects that live on; asked to, it gives back whole pages.
+A forecast of a thousand items needs more than a hundred MB for a moment. glibc keeps that memory
+after it is freed, between small objects that live on; `malloc_trim` releases its whole pages.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 
 
-def give_back() -> None:
-    """Give back what can be; takes milliseconds."""
-    # Another C library has no such call: it gives back by itself, or never.
+def release_free_memory() -> None:
+    """Release the free memory that can be released; takes milliseconds."""
+    # Other C libraries have no such call.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""Logs as JSON: one object a line, one line per decision that differs from the one before."""
+"""Logging: records as JSON, one object per line, and one record per changed decision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOGGER = logging.getLogger("scaler.decisions")
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes each record as one JSON object; a mapping given as ``extra={"fields": ...}`` joins."""
+    """Formats a record as one JSON object, with the mapping in ``extra={"fields": ...}``."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class DecisionLog:
-    """Logs what was decided for a service when it changes."""
+    """Logs the decision of a service whenever it changes."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[object, ...]] = {}
@@ -45,8 +45,8 @@ class DecisionLog:
                 LOGGER.info("%s", text, extra={"fields": fields})
 
 
-def log_as(form: str) -> None:
-    """Log what is worth knowing while it runs, as "text" or as "json"."""
+def set_log_format(form: str) -> None:
+    """Log records of level INFO and above, as "text" or as "json"."""
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     if form == "json":

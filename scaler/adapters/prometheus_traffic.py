@@ -1,8 +1,11 @@
-"""Demand and latency of all services from Prometheus: asked concurrently, each fault its own.
+"""Demand and latency of all services from Prometheus, by concurrent queries.
 
-Rules of this file: one service's slow or broken query never delays or fails another's; a server
-that does not answer delays no tick for long; what is not known is NaN; a query must give exactly
-one series.
+Rules of this file:
+
+* A slow or failing query of one service neither delays nor fails that of another.
+* A server that does not reply does not delay a tick for long.
+* What is not known is NaN.
+* A query must return exactly one series.
 """
 
 from __future__ import annotations
@@ -24,25 +27,28 @@ from forecaster.errors import ForecasterError, PrometheusAwayError
 from scaler.adapters.call_budget import CallBudget
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
+from scaler.control.unfailing_log import UnfailingLogger
 
-# Demand is asked on a finer grid than the forecast's, so that one query gives both.
-FINE_S = 15
-# A gap in what was heard that is longer than this is filled by a range query of its own.
-CATCH_UP_S = 600
-# All that one tick may spend on asking: for what is offered now, and for the past of new services.
-MEASURE_S, HISTORIES_S = 10.0, 10.0
-# Who asks to come back later than that is asked at the next tick.
-RETRY_AFTER_S = 1.0
+LOGGER = UnfailingLogger(__name__)
+
+# Demand is queried on a finer grid than the forecast's, so that one query serves both.
+GRID_S = 15
+# A gap in the samples that is longer than this is filled by a range query of its own.
+MAX_CATCH_UP_S = 600
+# Time that one tick may spend on the current metrics, and on the history of new services.
+METRICS_BUDGET_S, HISTORIES_BUDGET_S = 10.0, 10.0
+# If a server asks for a longer pause than this, the query is left to the next tick.
+MAX_RETRY_AFTER_S = 1.0
 
 
 class PrometheusTraffic:
-    """Asks one Prometheus.
+    """Queries one Prometheus.
 
     Args:
-        settings: where it is and who asks; give it a short time-out and few retries.
+        settings: URL and credentials, with a short time-out and few retries.
         step: of the forecast's samples; a multiple of 15 s.
-        workers: queries at once.
-        stopping: is set when the process is to end; nothing is begun after that.
+        workers: concurrent queries.
+        stopping: set when the process is to end; no query is sent after that.
     """
 
     def __init__(
@@ -54,9 +60,10 @@ class PrometheusTraffic:
     ) -> None:
         self._settings, self._step_s = settings, int(step.total_seconds())
         self._workers, self._stopping = workers, stopping or threading.Event()
-        if self._step_s % FINE_S:
-            raise ValueError(f"the forecast's step is {step}, but must be a multiple of {FINE_S} s")
-        self._local = threading.local()  # a source each: it keeps what the last answer warned of
+        if self._step_s % GRID_S:
+            raise ValueError(f"the forecast's step is {step}, but must be a multiple of {GRID_S} s")
+        # One source per thread, for a source keeps the warnings of its last answer.
+        self._local = threading.local()
         self._sources: list[PrometheusSource] = []
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="prometheus")
 
@@ -66,73 +73,82 @@ class PrometheusTraffic:
             source.close()
 
     def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
-        """Return what is known of each service now, in order."""
-        this = CallBudget(self._workers, MEASURE_S, self._stopping)
-        # The longest unanswered goes first: where time is short, each has its turn.
-        turns = sorted(range(len(queries)), key=lambda i: queries[i].since)
-        measured = self._pool.map(lambda i: self._measured(queries[i], now, this), turns)
-        found = dict(zip(turns, measured, strict=True))
-        return [found[i] for i in range(len(queries))]
+        """Return the current metrics of each service, in order."""
+        budget = CallBudget(self._workers, METRICS_BUDGET_S, self._stopping)
+        # The service whose last sample is the oldest goes first, so that every service has its turn
+        # even where the time budget does not suffice for all.
+        order = sorted(range(len(queries)), key=lambda i: queries[i].since)
+        metrics = self._pool.map(lambda i: self._metrics(queries[i], now, budget), order)
+        by_index = dict(zip(order, metrics, strict=True))
+        return [by_index[i] for i in range(len(queries))]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
     ) -> list[Series | str]:
-        """Return the past of each ``(item_id, PromQL)``, or why there is none, in order."""
-        this = CallBudget(self._workers, HISTORIES_S, self._stopping)
-        ask = partial(self._history, length=length, now=now, this=this)
-        return list(self._pool.map(ask, *zip(*queries, strict=True))) if queries else []
+        """Return the history of each ``(item_id, PromQL)`` or why there is none, in order."""
+        budget = CallBudget(self._workers, HISTORIES_BUDGET_S, self._stopping)
+        history = partial(self._history, length=length, now=now, budget=budget)
+        return list(self._pool.map(history, *zip(*queries, strict=True))) if queries else []
 
-    def _measured(self, ask: TrafficQuery, now: float, this: CallBudget) -> ServiceMetrics:
-        last = int(now // FINE_S) * FINE_S
-        first = max(int(ask.since // FINE_S + 1) * FINE_S, last - CATCH_UP_S)
-        grid = QueryGrid(min(first, last), FINE_S, (last - min(first, last)) // FINE_S + 1)
+    def _metrics(self, query: TrafficQuery, now: float, budget: CallBudget) -> ServiceMetrics:
+        last = int(now // GRID_S) * GRID_S
+        first = max(int(query.since // GRID_S + 1) * GRID_S, last - MAX_CATCH_UP_S)
+        grid = QueryGrid(min(first, last), GRID_S, (last - min(first, last)) // GRID_S + 1)
         try:
-            values = _only(self._asked(ask.demand_query, grid, this), ask.demand_query)
-            latency = self._latency(ask.slo_query, last, this)
+            values = _only_series(self._query(query.demand_query, grid, budget), query.demand_query)
+            latency = self._latency(query.slo_query, last, budget)
         except (ForecasterError, ValueError) as error:
             return ServiceMetrics(float("nan"), fault=str(error))
-        stamps = grid.first + FINE_S * np.arange(grid.count)
-        whole = (stamps % self._step_s == 0) & (stamps > ask.since)
+        except Exception as error:  # one service's fault leaves the others measured
+            LOGGER.exception("%s: its metrics could not be read", query.item_id)
+            return ServiceMetrics(float("nan"), fault=f"its metrics could not be read: {error!r}")
+        stamps = grid.first + GRID_S * np.arange(grid.count)
+        on_step = (stamps % self._step_s == 0) & (stamps > query.since)
         samples = tuple(
-            zip(stamps[whole].astype(float).tolist(), values[whole].tolist(), strict=True)
+            zip(stamps[on_step].astype(float).tolist(), values[on_step].tolist(), strict=True)
         )
         return ServiceMetrics(float(values[-1]), samples, latency)
 
-    def _latency(self, query: str | None, stamp: int, this: CallBudget) -> float | None:
+    def _latency(self, query: str | None, stamp: int, budget: CallBudget) -> float | None:
         if query is None:
             return None
-        value = float(_only(self._asked(query, QueryGrid(stamp, FINE_S, 1), this), query)[0])
+        value = float(
+            _only_series(self._query(query, QueryGrid(stamp, GRID_S, 1), budget), query)[0]
+        )
         return value if np.isfinite(value) else None
 
     def _history(
-        self, item_id: str, query: str, *, length: timedelta, now: float, this: CallBudget
+        self, item_id: str, query: str, *, length: timedelta, now: float, budget: CallBudget
     ) -> Series | str:
         end = datetime.fromtimestamp(int(now // self._step_s + 1) * self._step_s, UTC)
         ranged = RangeQuery(query, end - length, end, timedelta(seconds=self._step_s))
         values: list[FloatArray] = []
         try:
             for grid in chunks(ranged.grid, ranged.chunk_points):
-                answer = self._asked(query, grid, this)
-                # Before the service's first day there is nothing, which is no fault.
-                none = np.full(grid.count, np.nan)
-                values.append(_only(answer, query) if answer.series else none)
+                answer = self._query(query, grid, budget)
+                # Before the service existed there is no series, which is no error.
+                empty = np.full(grid.count, np.nan)
+                values.append(_only_series(answer, query) if answer.series else empty)
         except (ForecasterError, ValueError) as error:
             return str(error)
+        except Exception as error:  # one service's fault leaves the others with their history
+            LOGGER.exception("%s: its history could not be read", item_id)
+            return repr(error)
         return Series(item_id, ranged.start, ranged.step, np.concatenate(values))
 
-    def _asked(self, query: str, grid: QueryGrid, this: CallBudget) -> PrometheusAnswer:
-        over = this.over()
-        if over is not None:
-            raise PrometheusAwayError(over)
+    def _query(self, query: str, grid: QueryGrid, budget: CallBudget) -> PrometheusAnswer:
+        exhausted = budget.exhausted()
+        if exhausted is not None:
+            raise PrometheusAwayError(exhausted)
         try:
             answer = self._source().query_range(query, grid)
         except PrometheusAwayError as error:
-            this.in_vain(str(error))
+            budget.unanswered(str(error))
             raise
         except ForecasterError:
-            this.answered()
+            budget.replied()
             raise
-        this.answered()
+        budget.replied()
         return answer
 
     def _pause(self, seconds: float) -> None:
@@ -142,14 +158,16 @@ class PrometheusTraffic:
     def _source(self) -> PrometheusSource:
         source: PrometheusSource | None = getattr(self._local, "source", None)
         if source is None:
-            pacing = Pacing(self._pause, longest=RETRY_AFTER_S, max_retry_after_s=RETRY_AFTER_S)
+            pacing = Pacing(
+                self._pause, longest_s=MAX_RETRY_AFTER_S, max_retry_after_s=MAX_RETRY_AFTER_S
+            )
             source = self._local.source = PrometheusSource(self._settings, pacing)
             self._sources.append(source)
         return source
 
 
-def _only(answer: PrometheusAnswer, query: str) -> FloatArray:
-    """Return the values of the one series; what cannot be a rate is NaN."""
+def _only_series(answer: PrometheusAnswer, query: str) -> FloatArray:
+    """Return the values of the only series; infinite and negative values are NaN."""
     if len(answer.series) != 1:
         count = len(answer.series)
         fix = "sum it, e.g. sum(...)" if count else "check the metric name and the labels"

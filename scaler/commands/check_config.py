@@ -1,4 +1,4 @@
-"""`scaler check-config`: whether policy files can be used, and if not, everything that is wrong."""
+"""`scaler check-config`: validate policy files and print every fault in them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "prints one line for each policy that can be used; exits with 2 if any cannot, after\n"
-        "naming every fault by its path, the rule, the value found and its line. Nothing is\n"
-        "contacted and nothing is written.\n\n"
+        "prints one line for each valid policy. If any policy is invalid, it names every fault by\n"
+        "its path, the rule, the value found and its line, and exits with 2. Nothing is contacted\n"
+        "and nothing is written.\n\n"
         "examples:\n"
         "  scaler check-config policy.yaml\n"
         "  scaler check-config examples/policies/"
@@ -34,32 +34,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from scaler.policy.files import examine_policies
 
-    good, wrong = examine_policies(args.paths)
-    for document in good:
+    valid, faults = examine_policies(args.paths)
+    for document in valid:
         print(_line(document))
-    if wrong:
-        total = len(good) + len(wrong)
-        count = [f"{len(wrong)} of {total} cannot be used"] if total > 1 else []
-        raise PolicyError("\n".join([*count, *wrong]))
+    if faults:
+        total = len(valid) + len(faults)
+        count = [f"{len(faults)} of {total} cannot be used"] if total > 1 else []
+        raise PolicyError("\n".join([*count, *faults]))
     return 0
 
 
 def _line(document: PolicyDocument) -> str:
-    """Return what an operator wants to see confirmed."""
+    """Return one line with the main values of a policy."""
     policy = document.policy
     scale = policy.scale
-    said = [policy.mode.value, f"{scale.min_replicas} to {scale.max_replicas} replicas"]
+    parts = [policy.mode.value, f"{scale.min_replicas} to {scale.max_replicas} replicas"]
     if policy.capacity_qps is None:
-        said.append("learned capacity")
+        parts.append("learned capacity")
     else:
-        said.append(f"{policy.capacity_qps:g} requests/s each")
-    said.append(f"risk {policy.trust.risk:g}")
+        parts.append(f"{policy.capacity_qps:g} requests/s each")
+    parts.append(f"risk {policy.trust.risk:g}")
     for count, one, many in (
         (len(policy.events), "event", "events"),
         (len(policy.classes), "class", "classes"),
     ):
         if count:
-            said.append(f"{count} {one if count == 1 else many}")
+            parts.append(f"{count} {one if count == 1 else many}")
     if policy.demand_query is None:
-        said.append("replay only (no demand.query)")
-    return f"{policy.item_id}: {', '.join(said)} ({document.where})"
+        parts.append("replay only (no demand.query)")
+    return f"{policy.item_id}: {', '.join(parts)} ({document.where})"

@@ -1,4 +1,4 @@
-"""`scaler crd`: the definition of DemandPolicy, to be given to the cluster."""
+"""`scaler crd`: print the CustomResourceDefinition of DemandPolicy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - commands are called alike
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command is called with its options
     from scaler.policy.crd import crd_yaml
 
     print(crd_yaml(), end="")

@@ -1,11 +1,10 @@
-"""What `scaler demo --once` prints: the ledger of the simulated day."""
+"""What `scaler demo --once` prints: the replica-hours and shortfalls of the simulated day."""
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from forecaster.commands.terminal import Terminal, table_of
 from scaler.control.snapshot import Snapshot
 
 HEADS = (
@@ -20,11 +19,8 @@ HEADS = (
 
 
 def print_ledger(snapshot: Snapshot, console: Console | None = None) -> None:
-    """Print what each service's replicas cost beside those of a plain HPA."""
-    console = console or Console()
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, head in enumerate(HEADS):
-        table.add_column(head.replace(" ", "\n", 1), justify="right" if i else "left")
+    """Print each service's replica-hours and seconds short, beside those of a plain HPA."""
+    table = table_of([head.replace(" ", "\n", 1) for head in HEADS], words=["service"])
     for view in snapshot.services.values():
         ledger, trust = view.ledger, view.trust
         saved = 1 - ledger.replica_hours / ledger.hpa_replica_hours if ledger.seconds else 0.0
@@ -37,4 +33,4 @@ def print_ledger(snapshot: Snapshot, console: Console | None = None) -> None:
             f"{ledger.hpa_short_s:,.0f}",
             f"{100 * trust.coverage:.0f} %" if trust is not None else "",
         )
-    console.print(table)
+    (console or Terminal()).print(table)

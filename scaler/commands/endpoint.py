@@ -1,4 +1,4 @@
-"""The endpoint of a command: what publishes boards to whoever asks for them."""
+"""The HTTP endpoint of a command, which serves the snapshots that are published to it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from scaler.commands.run_journal import RunJournal
     from scaler.control.snapshot import Snapshot
 
-# Conditions that say that a call has failed, and whose.
-FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
-
 
 def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Snapshot], None]:
-    """Start an endpoint without tokens, on loopback; return what publishes a board to it."""
+    """Start an endpoint without tokens; return the function that publishes a snapshot to it."""
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
     from scaler.commands.run_options import host_port
 
-    return served(ApiSettings(), Address(*host_port(listen, "--listen")), stack)
+    # Nothing has issued leases before: the services are simulated.
+    settings = ApiSettings(learns_shares=False)
+    return served(settings, Address(*host_port(listen, "--listen")), stack)
 
 
 def served(
@@ -34,21 +33,23 @@ def served(
     rpc: Address | None = None,
     journal: RunJournal | None = None,
 ) -> Callable[[Snapshot], None]:
-    """Start an endpoint; return what publishes a board to it.
+    """Start an endpoint; return the function that publishes a snapshot to it.
 
     Args:
-        settings: how it behaves, and who may ask.
-        address: of HTTP; rpc: of gRPC, None: nowhere.
-        stack: that stops it.
+        settings: of its behaviour and access.
+        address: where HTTP is served.
+        stack: stops it when it is closed.
         tracing: of requests.
-        journal: that gateways' calls are recorded in.
+        rpc: where gRPC is served; None: nowhere.
+        journal: records what gateways ask.
     """
     from scaler.adapters.dashboard import page
     from scaler.adapters.http.app import add_page, create_app
     from scaler.adapters.http.metrics import Telemetry
     from scaler.adapters.http.server import ApiServer, check_access
     from scaler.adapters.http.snapshot_holder import SnapshotHolder
-    from scaler.commands.grpc_server import beside
+    from scaler.commands.grpc_server import background_services
+    from scaler.control.publication import in_turn
 
     check_access(address, settings)
     holder = SnapshotHolder()
@@ -60,17 +61,12 @@ def served(
     app = create_app(
         holder, settings, telemetry=telemetry, lease_service=lease_service, trusted_peers=trusted
     )
-    add_page(app, *page())
+    add_page(app, page)
     if tracing is not None:
         tracing.instrument(app)
-    server = stack.enter_context(ApiServer(app, address, beside(app, holder, settings, rpc)))
+    server = stack.enter_context(
+        ApiServer(app, address, background_services(app, holder, settings, rpc))
+    )
     print(f"serving {server.url}", flush=True)
-
-    def publish(snapshot: Snapshot) -> None:
-        telemetry.observe(snapshot)
-        for condition in (c for view in snapshot.services.values() for c in view.conditions):
-            if condition.reason in FAILURES:
-                telemetry.failed(FAILURES[condition.reason], condition.reason)
-        holder.publish(snapshot)
-
-    return publish
+    # Limits first: whatever else fails or takes its time.
+    return in_turn([holder.publish, telemetry.observe])

@@ -1,4 +1,4 @@
-"""What runs on the endpoint's event loop beside HTTP: the gateway in this process, and gRPC."""
+"""What runs on the endpoint's event loop beside HTTP: the rate limit decider, and gRPC."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ if TYPE_CHECKING:
     from scaler.adapters.http.snapshot_holder import SnapshotHolder
     from scaler.limits.descriptors import DescriptorCall, DescriptorReply
 
-Beside = AbstractAsyncContextManager[object]
+BackgroundService = AbstractAsyncContextManager[object]
 
 
-def beside(
+def background_services(
     app: FastAPI, holder: SnapshotHolder, settings: ApiSettings, address: Address | None
-) -> list[Beside]:
-    """Return what is to run beside the application, and have it decide at ``POST /json``.
+) -> list[BackgroundService]:
+    """Return the services to run beside the application, and add ``POST /json`` to it.
 
     Args:
-        app: of `create_app`; its desk is asked.
-        holder: of the boards.
-        settings: of the endpoint: gRPC has the same rules.
-        address: where gRPC listens; None: nowhere.
+        app: of `create_app`; its lease service gives the decider its leases.
+        holder: of the snapshots.
+        settings: of the endpoint; they apply to gRPC as well.
+        address: where gRPC is served; None: nowhere.
 
     Raises:
-        PolicyError: gRPC is asked for, but not installed.
-        ServingError: it would be open to everybody, or cannot be set up.
+        PolicyError: gRPC is not installed.
+        ServingError: gRPC would be open to everybody, or its server cannot be set up.
     """
     from scaler.adapters.envoy.decider import RateLimitDecider
     from scaler.adapters.envoy.local_limiters import LocalLimiters
     from scaler.adapters.http.ratelimit_json import add_rate_limit
 
-    resident = LocalLimiters(
+    limiters = LocalLimiters(
         app.state.lease_service, instance_name(socket.gethostname()), holder.clock
     )
-    gate = RateLimitDecider(resident, holder.clock)
-    add_rate_limit(app, gate.decide)
+    decider = RateLimitDecider(limiters, holder.clock)
+    add_rate_limit(app, decider.decide)
     if address is None:
-        return [resident]
-    return [resident, _rpc(app, holder, settings, address, gate.decide)]
+        return [limiters]
+    return [limiters, _rpc_server(app, holder, settings, address, decider.decide)]
 
 
 def instance_name(host: str) -> str:
-    """Return the name that this process's own gateway has among the others.
+    """Return the name under which this process takes its own share, as one of the gateways.
 
     >>> instance_name("tidegate-0"), instance_name("my host.local")
     ('rls-tidegate-0', 'rls-my-host.local')
     """
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "-" for c in host)
-    return f"rls-{plain[:100]}"
+    name = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "-" for c in host)
+    return f"rls-{name[:100]}"
 
 
-def _rpc(
+def _rpc_server(
     app: FastAPI,
     holder: SnapshotHolder,
     settings: ApiSettings,
@@ -95,7 +95,7 @@ def _rpc(
     hosted = [
         Hosted(lambda server: add_rate_limit_service(server, decide), leads),
         Hosted(quotas.add, leads, quotas.close),
-        # KEDA has certificates to show, but no token.
+        # KEDA can present a certificate, but no token.
         Hosted(keda.add, fresh, keda.close, by_certificate=True),
     ]
     tokens = Tokens(settings.tokens, clock) if settings.tokens else None

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scaler.adapters.http.views import explained
+from scaler.adapters.http.views import explanation_view
 from scaler.adapters.journal.events import Measured, Observed
-from scaler.commands.run_output import print_board
+from scaler.commands.run_output import print_snapshot
 from scaler.control.observations import Workload
 from scaler.control.snapshot import ServiceView
 from scaler.simulation.journal_answer import JournalAnswer, LeaseRow
@@ -64,7 +64,7 @@ def print_tick(
     role = "the leader" if found.snapshot.leader else "not the leader"
     console.print(Text(f"Tick {found.snapshot.tick}, begun at {began}, {role}", style="dim"))
     if answer.service is None:
-        print_board(found.snapshot, console)
+        print_snapshot(found.snapshot, console)
     elif answer.service in found.snapshot.services:
         _print_why(found, found.snapshot.services[answer.service], console)
     else:
@@ -98,7 +98,7 @@ def _print_why(tick: ReplayedTick, view: ServiceView, console: Console) -> None:
         )
         origin = _time(forecast.origin)
         console.print(Text(f"Forecast of {origin} ({forecast.source}), next step: {told}"))
-    words = explained(view)["words"]
+    words = explanation_view(view)["words"]
     assert isinstance(words, list)
     for line in words:
         console.print(Text(line))

@@ -6,13 +6,15 @@ With ``--journal`` instead: what a recorded run decided; see `scaler.commands.re
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.output_files import add_report_arguments, write_file
+from forecaster.commands.spans import accept_relative_moments, moment
+from forecaster.commands.stored_models import add_registry_argument
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
@@ -23,46 +25,45 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    # argparse takes -1d for an option; what begins with a minus and a digit is a value here.
-    parser._negative_number_matcher = re.compile(r"-\d")
+    accept_relative_moments(parser)
+    _add_journal_arguments(parser)
     parser.add_argument("--history", metavar="FILE", type=Path, help="CSV or Parquet, long or wide")
     parser.add_argument(
         "--policy", metavar="FILE.yaml", type=Path,
-        help="a DemandPolicy; its 'hpa' is what is compared with",
+        help="a DemandPolicy; its 'hpa' is the autoscaler to compare with",
     )  # fmt: skip
-    _add_journal_arguments(parser)
-    parser.add_argument(
-        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
-    )
+    add_registry_argument(parser)
     parser.add_argument(
         "--model", metavar="NAME",
-        help="forecaster in the registry (default: the policy's; without one, Holt-Winters)",
+        help="forecaster in the registry (default: the policy's; if it names none, Holt-Winters)",
     )  # fmt: skip
     parser.add_argument("--version", help="of the model, such as v0003 (default: the champion)")
     parser.add_argument(
         "--from", dest="begin", metavar="WHEN",
         help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
-        "history: -1d (default: what the model has not seen, else the last quarter)",
+        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
     )  # fmt: skip
     parser.add_argument(
         "--capacity", metavar="QPS", type=float,
         help="requests per second that one ready replica sustains (default: the policy's)",
     )  # fmt: skip
     parser.add_argument(
-        "--skip-gaps", action="store_true", help="count nothing where the history has a gap"
+        "--skip-gaps", action="store_true", help="leave gaps of the history out of all figures"
     )
-    parser.add_argument("--timezone", metavar="ZONE", help="of stamps in FILE that have none")
+    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
     parser.add_argument(
         "--rate-limits",
         action="store_true",
-        help="also compare rate limiters in four generated scenes (some seconds)",
+        help="also send the busiest hour through gateways, request by request, at the limits that "
+        "tidegate published (some seconds)",
     )
-    parser.add_argument("--no-frontier", action="store_true", help="leave out the sweep of targets")
+    parser.add_argument(
+        "--no-frontier", action="store_true", help="leave out the sweep of targets, which is faster"
+    )
     parser.add_argument(
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
     )
-    parser.add_argument("--report", metavar="FILE.html", type=Path, help="write a page with plots")
-    parser.add_argument("--json", metavar="FILE.json", type=Path, help="write every figure")
+    add_report_arguments(parser)
 
 
 def _add_journal_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,12 +102,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_history(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
-    from forecaster.commands.output_files import write_file
-    from scaler.commands.replay_output import counted, print_contest, print_limiters
+    from scaler.commands.replay_output import counted, print_contest, print_rate_limits
     from scaler.simulation.contest import TARGETS, contest
+    from scaler.simulation.gateway_replay import rate_limited
     from scaler.simulation.preparation import ReplayPart, prepared
     from scaler.simulation.report import html_report, record
-    from scaler.simulation.shedding_findings import Scenes, compared_limiters
 
     if args.workers < 1:
         raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
@@ -115,22 +115,23 @@ def _run_history(args: argparse.Namespace) -> int:
     forecaster = _forecaster(args, policy)
     series = _series(history, policy, forecaster)
     part = ReplayPart(_begin(args, series), args.skip_gaps)
-    _warn_of_seen(forecaster, series, part.start)
+    _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
-    scenes: Scenes = {}
-    with counted(6 + 4 * len(targets) + (4 if args.rate_limits else 0)) as progress:
+    limited = None
+    with counted(6 + 4 * len(targets) + int(args.rate_limits)) as progress:
         setting = prepared(series, policy, settings, forecaster, part)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
         if args.rate_limits:
-            scenes = compared_limiters(progress)
+            limited = rate_limited(found)
+            progress("rate limits")
     print_contest(found)
-    print_limiters(scenes)
+    print_rate_limits(limited)
     if args.json is not None:
-        write_file(args.json, "--json", json_bytes(record(found, scenes)))
+        write_file(args.json, "--json", json_bytes(record(found, limited)))
     if args.report is not None:
         model = args.model or str(policy.model) if forecaster else "Holt-Winters (no model named)"
         facts = {"forecast by": model}
-        page = html_report(found, f"Replay of {series.item_id}", facts=facts, scenes=scenes)
+        page = html_report(found, f"Replay of {series.item_id}", facts=facts, limited=limited)
         write_file(args.report, "--report", page)
         print(f"report: {args.report}")
     return 0
@@ -189,8 +190,6 @@ def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> 
 
 
 def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
-    from forecaster.commands.spans import moment
-
     if args.begin is None:
         return None
     start = moment(args.begin, "--from", now=series.end, step=series.step)
@@ -202,12 +201,14 @@ def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
     return start
 
 
-def _warn_of_seen(forecaster: Forecaster | None, series: Series, start: datetime | None) -> None:
-    """Say so when the replay begins in time that fitting or calibration has seen."""
-    seen = forecaster.service(series.item_id).trained_until if forecaster else None
-    if seen is not None and start is not None and start < seen:
+def _warn_of_known_data(
+    forecaster: Forecaster | None, series: Series, start: datetime | None
+) -> None:
+    """Warn if the replay begins in the data that the model was fitted and calibrated on."""
+    until = forecaster.item_model(series.item_id).trained_until if forecaster else None
+    if until is not None and start is not None and start < until:
         print(
-            f"--from {start.isoformat()} lies before {seen.isoformat()}, up to which the model was "
-            "fitted and calibrated: these figures flatter tidegate",
+            f"--from {start.isoformat()} lies within the data that the model was fitted and "
+            f"calibrated on, which ends at {until.isoformat()}: these figures flatter tidegate",
             file=sys.stderr,
         )

@@ -1,36 +1,31 @@
-"""What `scaler replay` prints: progress, the table, what it says."""
+"""What `scaler replay` prints: progress, the table of contenders, and its findings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from forecaster.commands.terminal import Terminal, table_of
 from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
+from scaler.simulation.gateway_findings import COLUMNS, excess, rows
+from scaler.simulation.gateway_findings import extent as extent_of_limits
+from scaler.simulation.gateway_replay import GatewayOutcome
 from scaler.simulation.report import extent
-from scaler.simulation.shedding_findings import COLUMNS, Scenes
-from scaler.simulation.shedding_findings import row as limiter_row
-from scaler.simulation.shedding_scenarios import TIDEGATE as TIDEGATE_LIMITER
 
-HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "p99", "utili-\nsation",
-         "worst\nminute", "changes")  # fmt: skip
-
-
-# What fits into 80 columns; the page and the record hold the rest.
-LIMITER_COLUMNS = ("limiter", "goodput", "critical", "false rejects", "abuse blocked", "accuracy",
-                   "p99", "settles")  # fmt: skip
+# What fits into 80 characters; the page and the JSON file also count the changes.
+HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "re-\nfused", "p99",
+         "utili-\nsation", "worst\nminute")  # fmt: skip
 
 
 @contextmanager
 def counted(runs: int) -> Iterator[Callable[[str], None]]:
-    """Yield what counts runs on a bar, on stderr; nothing is drawn where that is no terminal."""
-    console = Console(stderr=True)
+    """Yield a function that counts a run on a bar; no bar is drawn unless stderr is a terminal."""
+    console = Terminal(stderr=True)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -40,36 +35,28 @@ def counted(runs: int) -> Iterator[Callable[[str], None]]:
 
 
 def print_contest(contest: Contest, console: Console | None = None) -> None:
-    """Print the contenders' figures and what they say."""
-    console = console or Console()
+    """Print the contenders' figures, the findings and the verdict."""
+    console = console or Terminal()
     console.print(Text(f"Replay: {extent(contest)}"), style="dim")
-    table = _table(HEADS)
+    table = table_of(HEADS, HEADS[:1], wrap=False)
     for found in contest.table:
         style = {TIDEGATE: "bold", CLAIRVOYANT: "dim"}.get(found.name)
-        table.add_row(*row(contest, found), style=style)
+        table.add_row(*row(contest, found)[: len(HEADS)], style=style)
     console.print(table)
     for sentence in sentences(contest):
         console.print(Text(sentence))
-    passed, told = verdict(contest)
-    console.print(Text(told, style="bold green" if passed else "bold yellow"))
+    passed, text = verdict(contest)
+    console.print(Text(text, style="bold green" if passed else "bold yellow"))
 
 
-def print_limiters(scenes: Scenes, console: Console | None = None) -> None:
-    """Print each scene's limiters; nothing where there are no scenes."""
-    console = console or Console()
-    for scene, found in scenes.items():
-        console.print(Text(f"\nRate limiting: {scene}"), style="dim")
-        shown = [COLUMNS.index(name) for name in LIMITER_COLUMNS]
-        table = _table([name.replace(" ", "\n") for name in LIMITER_COLUMNS])
-        for one in found:
-            cells = limiter_row(one)
-            style = "bold" if one.name == TIDEGATE_LIMITER else None
-            table.add_row(*(cells[i] for i in shown), style=style)
-        console.print(table)
-
-
-def _table(heads: Sequence[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="right" if i else "left", no_wrap=i > 0)
-    return table
+def print_rate_limits(found: GatewayOutcome | None, console: Console | None = None) -> None:
+    """Print how gateways would have enforced the published limits, if that was replayed."""
+    if found is None:
+        return
+    console = console or Terminal()
+    console.print(Text(f"\nRate limits: {extent_of_limits(found)}"), style="dim")
+    table = table_of(COLUMNS, COLUMNS[:1], wrap=False)
+    for cells in rows(found):
+        table.add_row(*cells)
+    console.print(table)
+    console.print(Text(excess(found)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaler.commands.run_options import add_kubeconfig_arguments
 from scaler.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -13,16 +13,15 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kubeconfig", type=Path, help="file to reach the cluster by")
-    parser.add_argument("--context", help="of that file; its current one if not given")
-    parser.add_argument("--namespace", help="the only one to look at; all if not given")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
+    add_kubeconfig_arguments(parser)
+    parser.add_argument("--namespace", help="look at this one only (default: at all)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "acts on the HorizontalPodAutoscalers that carry the annotation\n"
         "tidegate.dev/original-min-replicas. Stop `scaler run` first, or set the policies' mode\n"
-        "to Recommend: under Enforce a floor is raised again. Exits with 2 if any could not be\n"
-        "put back; doing it again does the rest.\n\n"
+        "to Recommend: under Enforce, floors are raised again. Exits with 2 if a floor could not\n"
+        "be put back; run it again for the rest.\n\n"
         "examples:\n"
         "  scaler restore --dry-run\n"
         "  scaler restore --namespace shop"
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _change(seen: Autoscaler) -> str:
-    """Return in words what restoring does."""
+    """Return a description of what restoring changes."""
     if not seen.ours:
-        return f"minReplicas stays {seen.min_replicas}, written by somebody else since"
-    return f"minReplicas {seen.min_replicas} -> {seen.original}"
+        return f"minReplicas stays {seen.min_replicas}, somebody else has written it since"
+    return f"minReplicas {seen.min_replicas} -> {seen.original_min_replicas}"

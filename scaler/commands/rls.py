@@ -1,4 +1,4 @@
-"""`scaler rls`: decide beside Envoy, by leases that are asked for over HTTP."""
+"""`scaler rls`: an Envoy rate limit service that decides by leases fetched over HTTP."""
 
 from __future__ import annotations
 
@@ -21,26 +21,36 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "Envoy's rate limit filter asks this process, which holds a share of its own. While\n"
-        "tidegate is away it follows the lease: schedule, then the safe limit.\n\n"
+        "Envoy's rate limit filter asks this process, which takes its own share of the limit.\n"
+        "While tidegate cannot be reached, it follows its last lease: the schedule, then the\n"
+        "safe limit.\n\n"
         "example:\n"
         "  scaler rls --endpoint http://tidegate-limits.tidegate:8080 --service prod/shop"
     )
-    parser.add_argument("--endpoint", metavar="URL", required=True, help="of tidegate")
+    parser.add_argument("--endpoint", metavar="URL", required=True, help="of tidegate's HTTP API")
     parser.add_argument(
         "--service", metavar="NAMESPACE/NAME", action="append", required=True,
-        help="whose limit is held here, repeatable; on others nothing is decided",
+        help="service to limit, repeatable; requests of other services are not limited",
     )  # fmt: skip
     parser.add_argument(
-        "--listen", metavar="HOST:PORT", default="127.0.0.1:8081", help="gRPC (%(default)s)"
+        "--listen",
+        metavar="HOST:PORT",
+        default="127.0.0.1:8081",
+        help="where gRPC is served (default %(default)s)",
     )
-    parser.add_argument("--instance", help="name among the gateways (default: the host's)")
     parser.add_argument(
-        "--token-file", metavar="FILE", type=Path, help="with the bearer token of the endpoint"
+        "--instance", help="name of this gateway; must be unique (default: the host's name)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="decide and count, reject nothing")
     parser.add_argument(
-        "--allow-anonymous", action="store_true", help="serve others than this machine's"
+        "--token-file", metavar="FILE", type=Path, help="holds the bearer token for the endpoint"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="decide and count, but reject nothing"
+    )
+    parser.add_argument(
+        "--allow-anonymous",
+        action="store_true",
+        help="listen on other addresses than loopback without tokens",
     )
 
 
@@ -49,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         from scaler.adapters.envoy.remote_limiters import PolledLimiters
-        from scaler.adapters.grpc import server as hosting  # noqa: F401 - it is loaded to see that it can be
+        from scaler.adapters.grpc import server as grpc_server  # noqa: F401 - imported to see that it is installed
         from scaler.adapters.http.server import Address, check_access
         from scaler.adapters.http.settings import ApiSettings
         from scaler.gateway.lease_limiter import LimiterSettings
@@ -72,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(limiters: PolledLimiters, address: Address) -> None:
-    """Decide until told to stop."""
+    """Serve until SIGTERM or SIGINT."""
     from scaler.adapters.envoy.decider import RateLimitDecider
     from scaler.adapters.envoy.rls import add_rate_limit_service
     from scaler.adapters.grpc.server import Hosted, RpcServer
@@ -80,9 +90,9 @@ async def _serve(limiters: PolledLimiters, address: Address) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    gate = RateLimitDecider(limiters, time.monotonic)
-    # Without a lease it lets everything pass, as any gateway does: that is an answer too.
-    hosted = Hosted(lambda server: add_rate_limit_service(server, gate.decide), lambda: True)
+    decider = RateLimitDecider(limiters, time.monotonic)
+    # Always ready: without a lease it admits everything, as any gateway does.
+    hosted = Hosted(lambda server: add_rate_limit_service(server, decider.decide), lambda: True)
     async with limiters, RpcServer(address, [hosted], lambda: True) as server:
         print(f"deciding on {address.host}:{server.port}", flush=True)
         await stop.wait()

@@ -1,4 +1,4 @@
-"""`scaler run`: watch policies, decide every tick, act, and serve what follows."""
+"""`scaler run`: watch policies, decide every tick, set floors, and serve rate limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -36,54 +36,42 @@ __all__ = ["add_arguments", "run"]
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
-    from scaler.adapters.logs import DecisionLog, log_as
+    from scaler.adapters.logs import DecisionLog, set_log_format
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
+    from scaler.control.publication import in_turn
 
     tick_s = span(args.tick, "--tick").total_seconds()
-    log_as(args.log_format)
+    set_log_format(args.log_format)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         if not args.once:
             stack.enter_context(stopped_by_signals(stop))
         journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
         tracing = _tracing(args, stack)
-        policies, workloads, leadership = _world(args, stack, stop)
-        publish: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
+        policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
+        publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
         if not args.once:
-            publish += [_serve(args, stack, tracing, journal), DecisionLog().write]
+            publishers += [_serve(args, stack, tracing, journal), DecisionLog().write]
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
-        world = journal.world(World(prometheus, RegistryModels(args.models), workloads))
+        ports = journal.world(World(prometheus, RegistryModels(args.models), workloads))
         if tracing is not None:
-            world = tracing.world(world)
-        loop = ControlLoop(world, STEP, _everywhere(publish), leadership.leads, tick_s)
+            ports = tracing.instrument_ports(ports)
+        loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return journal.tick(loop, policies.current(), clock())
 
         if args.once:
-            from scaler.commands.run_output import print_board
+            from scaler.commands.run_output import print_snapshot
 
-            print_board(tick())
+            print_snapshot(tick())
             return 0
-        _ticking(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
+        _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
-
-
-def _everywhere(publish: Sequence[Callable[[Snapshot], None]]) -> Callable[[Snapshot], None]:
-    """Return what hands a snapshot to each in turn."""
-
-    def published(snapshot: Snapshot) -> None:
-        for one in publish:
-            try:
-                one(snapshot)
-            except Exception:  # a log or a page that fails must not fail the next tick
-                LOGGER.exception("a snapshot could not be published everywhere")
-
-    return published
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:
@@ -96,15 +84,15 @@ def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing |
     return tracing
 
 
-def _ticking(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
-    """Tick on a regular beat until told to stop; a tick that has begun is finished."""
+def _tick_regularly(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
+    """Tick at regular intervals until the stop is asked for; a tick that has begun is finished."""
     due = time.monotonic()
     while not stop.is_set():
         try:
             tick()
-        except Exception:  # the next one may do better; until then gateways follow their schedule
+        except Exception:  # the next one may succeed; until then gateways follow their schedules
             LOGGER.exception("a tick failed")
-        # A beat that was missed is left out: two ticks at once tell nothing new.
+        # A tick that was missed is skipped: two ticks at once observe the same.
         due = max(due + tick_s, time.monotonic())
         stop.wait(due - time.monotonic())
 
@@ -115,10 +103,10 @@ class Policies(Protocol):
     def current(self) -> tuple[WatchedPolicy, ...]: ...
 
 
-def _world(
+def _policies_and_workloads(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
-    """Return where policies come from, where plans go to, and whether we act."""
+    """Return where policies come from, where plans are carried out, and who leads."""
     from scaler.adapters.dry_run_workloads import DryRunWorkloads
     from scaler.adapters.kube.workloads_port import ClusterWorkloads
     from scaler.adapters.policy_sources import ClusterPolicies, FilePolicies
@@ -126,13 +114,15 @@ def _world(
 
     if args.no_cluster:
         if not args.policies:
-            raise PolicyError("--no-cluster needs --policies: there is nowhere else to read them")
+            raise PolicyError(
+                "--no-cluster needs --policies: without a cluster, policies are read from files"
+            )
         return FilePolicies(args.policies), DryRunWorkloads(), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
-    clustered = ClusterWorkloads(cluster, leadership, stopping=stop)
-    stack.callback(clustered.close)
+    workloads = ClusterWorkloads(cluster, leadership, stopping=stop)
+    stack.callback(workloads.close)
     policies = FilePolicies(args.policies) if args.policies else ClusterPolicies(cluster)
-    return policies, clustered, leadership
+    return policies, workloads, leadership
 
 
 def _cluster(
@@ -141,27 +131,27 @@ def _cluster(
     from forecaster.commands.spans import span
     from scaler.adapters.kube.client import connected
     from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
-    from scaler.adapters.kube.leader_election import ElectionSettings, candidate
+    from scaler.adapters.kube.leader_election import ElectionSettings, leader_elector
     from scaler.adapters.kube.leader_label import LeaderLabel
     from scaler.control.cluster_port import AlwaysLeading
 
     api = connected(args.kubeconfig, args.context)
-    asking = replace(api, sleep=lambda seconds: pause(stop, seconds))
+    interruptible = replace(api, sleep=lambda seconds: pause(stop, seconds))
     settings = ClusterSettings(namespace=args.namespace, instance=args.identity)
-    cluster = KubernetesCluster(asking, settings)
+    cluster = KubernetesCluster(interruptible, settings)
     cluster.start()
     stack.callback(cluster.close)
     if not args.leader_elect:
         return cluster, AlwaysLeading()
     duration_s = max(round(span(args.lease_duration, "--lease-duration").total_seconds()), 1)
-    terms = ElectionSettings.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
+    election = ElectionSettings.lasting(args.lease_namespace, LEASE, args.identity, duration_s)
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
-    standing = candidate(api, terms, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
-    standing.start()
-    stack.callback(standing.close)
-    return cluster, standing
+    elector = leader_elector(api, election, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
+    elector.start()
+    stack.callback(elector.close)
+    return cluster, elector
 
 
 def _serve(
@@ -170,7 +160,7 @@ def _serve(
     tracing: Tracing | None,
     journal: RunJournal,
 ) -> Callable[[Snapshot], None]:
-    """Start the endpoint that the options ask for; return what publishes a board to it."""
+    """Start the endpoint; return the function that publishes a snapshot to it."""
     address = address_of(args, args.listen, "--listen")
     rpc = args.grpc_listen and address_of(args, args.grpc_listen, "--grpc-listen")
     return served(api_settings(args), address, stack, tracing, rpc or None, journal)

@@ -1,4 +1,4 @@
-"""What `scaler run` can be told, and the endpoint that its options ask for."""
+"""The options of `scaler run`, and the endpoint that they describe."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.sources import add_access_arguments, add_retry_arguments
+from forecaster.commands.stored_models import add_registry_argument
 from scaler.commands.run_journal import add_journal_arguments
 from scaler.errors import PolicyError
 
@@ -16,12 +18,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from forecaster.commands.sources import add_access_arguments
-
     parser.add_argument("--prometheus", metavar="URL", required=True, help="base URL")
-    parser.add_argument(
-        "--models", metavar="PATH", default="models/", help="registry (%(default)s)"
-    )
+    add_registry_argument(parser)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
@@ -30,13 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "    --listen 0.0.0.0:8080 --token-file tokens"
     )
     parser.add_argument(
-        "--tick", metavar="SPAN", default="15s", help="between two decisions (%(default)s)"
+        "--tick",
+        metavar="SPAN",
+        default="15s",
+        help="time between two decisions (default %(default)s)",
     )
     parser.add_argument(
         "--once", action="store_true", help="decide once, print what would be done, and exit"
     )
     parser.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="(%(default)s)"
+        "--log-format", choices=("text", "json"), default="text", help="default %(default)s"
     )
     parser.add_argument(
         "--otlp", metavar="URL", help="send traces to this collector (OTLP over HTTP, as JSON)"
@@ -46,8 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_endpoint_arguments(parser.add_argument_group("endpoint"))
     access = parser.add_argument_group("access to Prometheus")
     add_access_arguments(access)
-    access.add_argument("--timeout", metavar="SPAN", default="5s", help="default %(default)s")
-    access.add_argument("--retries", metavar="N", type=int, default=1, help="default %(default)s")
+    add_retry_arguments(access, timeout="5s", retries=1)
+
+
+def add_kubeconfig_arguments(parser: argparse._ActionsContainer) -> None:
+    """Add ``--kubeconfig`` and ``--context``."""
+    parser.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        type=Path,
+        help="how to reach the cluster (default: the pod's service account, else KUBECONFIG)",
+    )
+    parser.add_argument("--context", help="of the kubeconfig (default: its current one)")
 
 
 def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
@@ -58,66 +69,82 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--no-cluster", action="store_true",
-        help="touch no cluster: plans are taken to be carried out (with --policies)",
+        help="use no cluster: plans are published and taken as carried out (needs --policies)",
     )  # fmt: skip
-    group.add_argument("--kubeconfig", metavar="FILE", type=Path, help="to reach the cluster by")
-    group.add_argument("--context", help="of that file (default: its current one)")
+    add_kubeconfig_arguments(group)
     group.add_argument("--namespace", help="the only one to watch (default: all)")
     group.add_argument(
         "--leader-elect", action="store_true", help="act only while holding the Lease"
     )
     group.add_argument(
         "--identity", metavar="NAME", default=socket.gethostname(),
-        help="of this replica, in the Lease and in Events; no other may have it (the host's name)",
+        help="of this replica in the Lease and in Events, unique (default: the host's name)",
     )  # fmt: skip
     group.add_argument(
         "--lease-duration", metavar="SPAN", default="15s",
-        help="after which another replica takes over from one that is silent (%(default)s)",
+        help="another replica takes over from a silent one after this (default %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--lease-namespace",
         metavar="NAMESPACE",
         default="tidegate",
-        help="of the Lease and of our pods (%(default)s)",
+        help="of the Lease and of tidegate's pods (default %(default)s)",
     )
 
 
 def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="default %(default)s"
+        "--listen",
+        metavar="HOST:PORT",
+        default="127.0.0.1:8080",
+        help="where HTTP is served (default %(default)s)",
     )
     group.add_argument(
         "--grpc-listen", metavar="HOST:PORT",
         help="also serve gRPC there: Envoy's rate limit services and KEDA's external scaler "
-        "(needs the extra: tidegate[grpc]; same access and TLS)",
+        "(needs tidegate[grpc]; with the same tokens and TLS)",
     )  # fmt: skip
-    group.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one a line")
-    group.add_argument("--allow-anonymous", action="store_true", help="serve without a token")
+    group.add_argument(
+        "--token-file", metavar="FILE", type=Path, help="bearer tokens, one per line"
+    )
+    group.add_argument(
+        "--allow-anonymous",
+        action="store_true",
+        help="listen on other addresses than loopback without tokens",
+    )
     group.add_argument("--tls-cert", metavar="FILE", type=Path, help="PEM, to serve TLS")
     group.add_argument("--tls-key", metavar="FILE", type=Path, help="PEM, its key")
     group.add_argument(
-        "--client-ca", metavar="FILE", type=Path, help="clients must show a certificate of it"
+        "--client-ca",
+        metavar="FILE",
+        type=Path,
+        help="clients must present a certificate of this CA",
     )
 
 
 def api_settings(args: argparse.Namespace) -> ApiSettings:
-    """Return how the endpoint behaves.
+    """Return the settings of the endpoint.
 
     Raises:
         PolicyError: options exclude each other.
     """
-    from scaler.adapters.http.settings import ApiSettings
+    from forecaster.commands.spans import span
+    from scaler.adapters.http.settings import ApiSettings, stale_after_s
 
     if args.token_file is not None and args.allow_anonymous:
         raise PolicyError("--token-file and --allow-anonymous exclude each other; choose one")
-    return ApiSettings(tokens=args.token_file, allow_anonymous=args.allow_anonymous)
+    return ApiSettings(
+        stale_after_s=stale_after_s(span(args.tick, "--tick").total_seconds()),
+        tokens=args.token_file,
+        allow_anonymous=args.allow_anonymous,
+    )
 
 
 def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:
-    """Return where to listen, by the value of an option.
+    """Return the address that an option gives, with TLS if that is configured.
 
     Raises:
-        PolicyError: that is no address, or options belong together.
+        PolicyError: it is no address, or an option is missing that belongs to another.
     """
     from scaler.adapters.http.server import Address, Tls
 
@@ -131,8 +158,8 @@ def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:
 
 
 def host_port(listen: str, option: str) -> tuple[str, int]:
-    """Return host and port of an option's value; without a host: any address."""
+    """Return host and port of an option's value; without a host, all addresses."""
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise PolicyError(f"{option} is {listen!r}, but must look like 127.0.0.1:8080")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as asked for
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - the user asked for it

@@ -1,30 +1,27 @@
-"""What `scaler run --once` prints: one line per service, and what is wrong."""
+"""What `scaler run --once` prints: one line per service, and its errors and conditions."""
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from forecaster.commands.terminal import Terminal, table_of
 from scaler.control.snapshot import ServiceView, Snapshot
 
 HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
 
 
-def print_board(snapshot: Snapshot, console: Console | None = None) -> None:
-    """Print what was decided."""
-    console = console or Console()
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, head in enumerate(HEADS):
-        table.add_column(head, justify="right" if 1 < i < len(HEADS) - 1 else "left")
+def print_snapshot(snapshot: Snapshot, console: Console | None = None) -> None:
+    """Print the decision for each service, and what went wrong."""
+    console = console or Terminal()
+    table = table_of(HEADS, words=["service", "mode", "trust"])
     for view in snapshot.services.values():
         table.add_row(*_row(view))
     console.print(table)
     for view in snapshot.services.values():
-        told = [view.error] if view.error else []
-        told += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
-        for text in told:
+        faults = [view.error] if view.error else []
+        faults += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
+        for text in faults:
             console.print(Text(f"{view.item_id}: {text}", style="yellow"))
 
 

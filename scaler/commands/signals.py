@@ -1,7 +1,7 @@
-"""A stop that is asked for by a signal: what runs is finished, and nothing is waited for too long.
+"""A stop by SIGTERM or SIGINT, which takes no longer than a few seconds.
 
-The signals are taken by a thread that waits for them. A handler would run in the middle of
-whatever the main thread does; an event set there, that it is about to wait for, blocks for ever.
+A thread of its own waits for the signals. A handler would run in the middle of whatever the main
+thread does: if that is about to wait for the event that the handler sets, it blocks for ever.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from contextlib import contextmanager
 from scaler.errors import ClusterUnreachableError
 
 LOGGER = logging.getLogger(__name__)
-ASKED = (signal.SIGTERM, signal.SIGINT)
-# A stop takes less; where a server holds up each step of it, the process ends all the same.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A stop takes less, unless a server delays each step of it; then the process ends without it.
 LONGEST_STOP_S = 9.0
 
 
 @contextmanager
 def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Set ``stop`` on SIGTERM or SIGINT; the body is to end within `LONGEST_STOP_S` then.
+    """Set ``stop`` on SIGTERM or SIGINT; the body must then end within `LONGEST_STOP_S`.
 
-    Enter it before any thread is started, for threads inherit which signals are held back.
+    Enter it before any thread is started, because threads inherit the mask of blocked signals.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     ended = threading.Event()
     waiting = threading.Thread(target=_wait, args=(stop, ended), name="signals", daemon=True)
     waiting.start()
@@ -39,17 +39,17 @@ def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 
 
 def _wait(stop: threading.Event, ended: threading.Event) -> None:
-    while signal.sigtimedwait(ASKED, 0.5) is None:
+    while signal.sigtimedwait(STOP_SIGNALS, 0.5) is None:
         if ended.is_set():
             return
     stop.set()
     if not ended.wait(LONGEST_STOP_S):
-        LOGGER.error("the stop took more than %g s: ended all the same", LONGEST_STOP_S)
-        # Not sys.exit: that would wait for the threads that hold it up. The Lease runs out.
+        LOGGER.error("the stop took more than %g s; ending without it", LONGEST_STOP_S)
+        # Not sys.exit, which would wait for the threads that do not end. The Lease expires.
         os._exit(1)
 
 
 def pause(stop: threading.Event, seconds: float) -> None:
-    """Wait before a call to the API server is tried again; raise once that is to stop."""
+    """Wait before a call to the API server is retried; raise as soon as the scaler is stopped."""
     if stop.wait(seconds):
-        raise ClusterUnreachableError("not tried again, for the scaler is being stopped")
+        raise ClusterUnreachableError("not retried, because the scaler is being stopped")

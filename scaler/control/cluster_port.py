@@ -7,26 +7,21 @@ what is not known is None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from scaler.control.observations import Pod
 from scaler.control.snapshot import Condition
-from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Refusal, Target
+from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Refusal, Target
 from scaler.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class ScaledWorkload:
-    """What an autoscaler scales, as it stands.
-
-    Attributes:
-        asleep: it was scaled to 0, where a floor does nothing; `Cluster.wake` it.
-    """
+    """An autoscaler, and the pods of the workload that it scales."""
 
     autoscaler: Autoscaler
     pods: tuple[Pod, ...]
-    asleep: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -113,19 +108,6 @@ class FloorOutcome:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterContact:
-    """How well the cluster is seen.
-
-    Attributes:
-        silent_s: since it was last heard of; infinite: never.
-        errors: calls that failed for good, by kind.
-    """
-
-    silent_s: float
-    errors: Mapping[str, int] = field(default_factory=dict)
-
-
 class Cluster(Protocol):
     """Raises `ClusterError` alone; after that nothing is half-written."""
 
@@ -140,7 +122,7 @@ class Cluster(Protocol):
             ClusterUnreachableError: what is remembered is too old to act on.
         """
 
-    def set_floor(self, wish: FloorWish) -> FloorOutcome:
+    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         """Let a floor stand, with the user's own kept beside it in the same write."""
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
@@ -174,9 +156,6 @@ class Cluster(Protocol):
 
         Never raises: an Event that is lost does no harm.
         """
-
-    def contact(self) -> ClusterContact:
-        """Return how well the cluster is seen; makes no call."""
 
 
 class Leadership(Protocol):

@@ -60,6 +60,18 @@ def undecided(policy: Policy, error: str, now: float, *known: Condition) -> Serv
     return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
 
 
+def not_taken_in(error: Exception) -> Condition:
+    """Return what is said where something of ours failed over what the metrics say."""
+    message = f"its metrics could not be taken in: {error!r}"
+    return Condition(ConditionKind.DATA_FRESH, False, "NotTakenIn", message)
+
+
+def not_applied(error: Exception) -> Condition:
+    """Return what is said where something of ours failed over carrying a plan out."""
+    message = f"its plan could not be carried out: {error!r}"
+    return Condition(ConditionKind.READY, False, "NotApplied", message)
+
+
 def policy_invalid(faults: Sequence[str]) -> Condition:
     """Return what is said of a policy that is wrong; it acts as it was before."""
     return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(faults))

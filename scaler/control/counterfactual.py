@@ -17,10 +17,6 @@ class Counterfactual:
         self._ledger = CostLedger()
         self._ticked_at: float | None = None
 
-    @property
-    def spec(self) -> HPASpec:
-        return self._hpa.spec
-
     def follow_spec(self, spec: HPASpec) -> None:
         """Go on with a spec that may have changed."""
         if spec != self._hpa.spec:

@@ -17,7 +17,6 @@ from scaler.decision.capacity import Capacity
 from scaler.decision.decide import DecisionState
 from scaler.decision.lead_demand import LeadForecast
 from scaler.decision.trust import Trust
-from scaler.hpa.controller import HPASpec
 from scaler.policy.policy import Policy
 
 
@@ -59,10 +58,11 @@ class ServiceMemory:
 
 @dataclass(frozen=True, slots=True)
 class HistoryMemory:
-    """Of `DemandHistory`: when the last sample of each item ends, and when each was asked for."""
+    """Of `DemandHistory`: when the last sample of each item ends, and what came of asking."""
 
     ends: Mapping[str, float]
     tried: Mapping[str, float]
+    told: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,7 +92,6 @@ class LoopMemory:
 
     ticks: int
     services: Mapping[str, ServiceMemory]
-    specs: Mapping[str, HPASpec]
     histories: HistoryMemory
     learned: Mapping[str, LearnedMemory]
     models: Mapping[str, ModelMemory]

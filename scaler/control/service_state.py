@@ -25,7 +25,7 @@ from scaler.decision.decide import (
     DecisionState,
     Observation,
     decide,
-    first_state,
+    initial_state,
 )
 from scaler.decision.demand import NO_FORECAST, is_unforeseeable
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
@@ -103,7 +103,11 @@ class ServiceState:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
         assert self._state is not None, "decide() comes first"
         return ServiceCheckpoint(
-            learned, self._state.factor, self._state.usual, self._trust, self._start_ups.times
+            learned,
+            self._state.capacity_factor,
+            self._state.event_baselines,
+            self._trust,
+            self._start_ups.times,
         )
 
     def memory(self) -> ServiceMemory:
@@ -179,7 +183,7 @@ class ServiceState:
         if self._pending and self._pending[-1].origin == origin:
             return
         last = self._samples.get(self._newest, math.nan)
-        due = origin + (lead_forecast.steps.last + 1) * self._step_s
+        due = origin + (lead_forecast.step_range.last + 1) * self._step_s
         self._pending.append(PendingForecast(due, origin, lead_forecast, last))
 
     def decide(
@@ -212,7 +216,7 @@ class ServiceState:
         observation = Observation(
             now,
             observed,
-            NO_FORECAST if lead_forecast is None else lead_forecast.demand,
+            NO_FORECAST if lead_forecast is None else lead_forecast.lead_demand,
             warm,
             None if latency_s is None else latency_s > policy.slo.latency_s,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
@@ -232,7 +236,7 @@ class ServiceState:
                 self._trust = updated_trust(self._trust, outcome, self.policy.trust, self._step_s)
 
     def _outcome(self, pending: PendingForecast) -> ForecastOutcome:
-        forecast, steps = pending.lead_forecast, pending.lead_forecast.steps
+        forecast, steps = pending.lead_forecast, pending.lead_forecast.step_range
         stamps = [
             pending.origin + (h + 1) * self._step_s for h in range(steps.first, steps.last + 1)
         ]
@@ -244,16 +248,20 @@ class ServiceState:
         largest = math.nan if any(map(math.isnan, happened)) else max(happened)
         return ForecastOutcome(
             steps.count,
-            surprisal(forecast.values, forecast.levels, largest),
-            forecast.demand.lead_qps,
+            surprisal(forecast.step_quantiles, forecast.levels, largest),
+            forecast.lead_demand.lead_qps,
             forecast.judged_qps,
             pending.last_qps,
             largest,
         )
 
     def _first_state(self, workload: Workload, now: float) -> DecisionState:
-        first = first_state(max(workload.floor, 1), now)
-        return replace(first, factor=self._restored.factor, usual=self._restored.usual)
+        first = initial_state(max(workload.floor, 1), now)
+        return replace(
+            first,
+            capacity_factor=self._restored.factor,
+            event_baselines=self._restored.usual,
+        )
 
     def _lead_time(self) -> LeadTime:
         return lead_time(

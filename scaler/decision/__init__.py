@@ -1,4 +1,4 @@
-"""The algorithm, pure: demand -> capacity -> replicas -> limit; `decide` is its table of contents.
+"""The decision algorithm, pure: demand -> capacity -> replicas -> limit. Start with `decide`.
 
 Imports the values of forecaster.data alone. Used by limits, policy, control and simulation.
 """

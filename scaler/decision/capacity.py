@@ -1,7 +1,7 @@
 """Capacity: the requests per second that one ready replica sustains within the SLO.
 
-Given by the operator, or learned (see `capacity_learning`); while running, lowered when replicas
-miss the SLO under a load that they were believed to sustain.
+The operator gives it, or it is learned (see `capacity_learning`). At run time an overload factor
+lowers it while replicas miss the SLO under a load that they were estimated to sustain.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 
 class CapacityReason(enum.Enum):
-    """Where the figure comes from."""
+    """How the capacity was determined."""
 
     GIVEN = "given"
     LEARNED = "learned"
-    UNREACHED = "unreached"  # the SLO always held: what replicas sustain is at least this
-    LOWERED = "lowered"  # replicas miss the SLO below what they were believed to sustain
+    UNREACHED = "unreached"  # learned, but the SLO was never missed: a lower bound
+    LOWERED = "lowered"  # replicas miss the SLO at a load below the estimated capacity
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Requests per second per ready replica, with the span in which it lies (90 % of resamples)."""
+    """Requests per second per ready replica, with the 90 % bootstrap interval ``[low, high]``."""
 
     qps: float
     reason: CapacityReason
@@ -38,38 +38,45 @@ class Capacity:
 
 
 def given_capacity(qps: float) -> Capacity:
-    """Return a capacity that the operator vouches for."""
+    """Return a capacity that the operator states; its interval is the value itself."""
     return Capacity(qps, CapacityReason.GIVEN, qps, qps)
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """How a missed SLO moves the capacity that is believed: by a factor in ``[least, 1]``.
+    """How the overload factor reacts to the SLO; it stays in ``[min_factor, 1]``.
 
-    Multiplicative decrease, additive increase (Chiu and Jain, 1989), so that it falls faster than
+    Additive increase, multiplicative decrease (Chiu and Jain, 1989): the factor falls faster than
     it recovers.
+
+    Attributes:
+        decrease: the factor is multiplied by this when the SLO is missed.
+        increase: this is added to the factor when the SLO is met.
+        min_factor: the lowest value of the factor.
     """
 
     decrease: float = 0.9
     increase: float = 0.01
-    least: float = 0.5
+    min_factor: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (0 < self.decrease < 1 and 0 < self.increase <= 1 and 0 < self.least <= 1):
-            raise ValueError(f"{self} must have decrease in (0, 1), increase and least in (0, 1]")
+        if not (0 < self.decrease < 1 and 0 < self.increase <= 1 and 0 < self.min_factor <= 1):
+            raise ValueError(
+                f"{self} must have decrease in (0, 1), increase and min_factor in (0, 1]"
+            )
 
 
 def corrected_factor(
     factor: float, *, over_slo: bool | None, load: float, feedback: Feedback
 ) -> float:
-    """Return the factor after one more observation.
+    """Return the overload factor after one more observation.
 
     Args:
-        factor: before.
-        over_slo: whether latency or errors are over the SLO now; None where unknown.
-        load: demand per ready replica as a share of the capacity believed so far. Above 1, missing
-            the SLO says that replicas are short, not that they are weak.
-        feedback: how it moves.
+        factor: its value before.
+        over_slo: whether latency or errors exceed the SLO now; None where unknown.
+        load: demand per ready replica as a share of the corrected capacity. Above 1, a missed SLO
+            means that there are too few replicas, not that each one sustains less.
+        feedback: how the factor reacts.
 
     >>> f = Feedback()
     >>> corrected_factor(1.0, over_slo=True, load=0.8, feedback=f)
@@ -82,12 +89,12 @@ def corrected_factor(
     if over_slo is None:
         return factor
     if over_slo:
-        return max(factor * feedback.decrease, feedback.least) if load <= 1 else factor
+        return max(factor * feedback.decrease, feedback.min_factor) if load <= 1 else factor
     return min(factor + feedback.increase, 1.0)
 
 
-def lowered(capacity: Capacity, factor: float) -> Capacity:
-    """Return the capacity times the factor."""
+def lowered_capacity(capacity: Capacity, factor: float) -> Capacity:
+    """Return the capacity multiplied by the overload factor."""
     if factor == 1.0:
         return capacity
     return Capacity(

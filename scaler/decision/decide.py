@@ -1,8 +1,8 @@
-"""One decision: what is known now, in; the plan and the limit, with their reasons, out.
+"""One decision: from one observation to the plan, the limit, and the reason for each.
 
-This file is the algorithm's table of contents: demand -> capacity -> plan -> limit. Everything it
-remembers is in `DecisionState`; the same state and the same sight give the same decision.
-Moments are seconds since the epoch; unknown is NaN or None.
+This module is the table of contents of the algorithm: demand -> capacity -> plan -> limit. All that
+it remembers is in `DecisionState`; the same state and the same observation give the same decision.
+Times are seconds since the epoch; an unknown value is NaN or None.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from scaler.decision.capacity import Capacity, Feedback, corrected_factor, lowered
+from scaler.decision.capacity import Capacity, Feedback, corrected_factor, lowered_capacity
 from scaler.decision.demand import (
     AnnouncedEvent,
     Demand,
@@ -19,7 +19,7 @@ from scaler.decision.demand import (
     LeadDemand,
     event_demand,
     expected_demand,
-    usual_before,
+    updated_event_baselines,
 )
 from scaler.decision.limit import Limit, LimitPolicy, limit_for
 from scaler.decision.replicas import (
@@ -35,15 +35,15 @@ from scaler.decision.replicas import (
 
 @dataclass(frozen=True, slots=True)
 class DecisionSettings:
-    """What an operator asks for one service.
+    """The settings of one service that do not change between decisions.
 
     Attributes:
         capacity: of one ready replica, as given or learned.
-        scale: bounds and steps of the replicas.
-        limit: headroom and ceiling of what may be admitted.
-        lead_s: until a replica that is asked for now is warm.
-        events: announced beforehand.
-        feedback: how a missed SLO lowers the capacity that is believed.
+        scale: bounds and step sizes of the plan.
+        limit: headroom and ceiling of the limit.
+        lead_s: lead time, from the request for a replica until it is warm.
+        events: announced events that raise demand.
+        feedback: how a missed SLO lowers the capacity.
     """
 
     capacity: Capacity
@@ -59,47 +59,46 @@ class Observation:
     """What is known at one tick.
 
     Attributes:
-        observed_qps: offered demand, admitted and rejected; NaN where unknown.
-        ahead: what the forecast says.
-        warm: ready replicas, each that still warms up counted by what it serves already.
-        over_slo: whether latency or errors have been over the SLO of late; None where unknown.
-        replica_qps: demand per warm replica over that same time.
-        latency_s: mean time of a request in service; None where unknown.
+        observed_qps: offered demand, admitted and rejected requests; NaN where unknown.
+        lead_demand: the forecast over the lead time.
+        warm: ready replicas; one that is still warming up counts as the share that it can serve.
+        over_slo: whether latency or errors have exceeded the SLO recently; None where unknown.
+        replica_qps: demand per warm replica over the same time.
     """
 
     now: float
     observed_qps: float
-    ahead: LeadDemand
+    lead_demand: LeadDemand
     warm: float
     over_slo: bool | None = None
     replica_qps: float = 0.0
-    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionState:
-    """What one decision leaves to the next.
+    """What one decision remembers for the next.
 
     Attributes:
-        plan: the last one that rested on something known.
-        known_at: when that was.
-        recent: what was wanted within the stabilization window.
-        factor: by which overload has lowered the capacity.
-        usual: demand expected for the start of each event, by name.
-        held: replicas that silence since then has left of the plan; None where there was none.
+        plan: the last plan that was made from data.
+        known_at: when that plan was made.
+        recent: replicas wanted at each tick within the stabilization window.
+        capacity_factor: the overload factor by which the capacity is lowered; see `Feedback`.
+        event_baselines: demand expected at the start of each event, by the event's name.
+        replicas_without_data: what the plan has decayed to since the data stopped; None while
+            there is data.
     """
 
     plan: Plan
     known_at: float
     recent: WantedHistory = ()
-    factor: float = 1.0
-    usual: Mapping[str, float] = field(default_factory=dict)
-    held: int | None = None
+    capacity_factor: float = 1.0
+    event_baselines: Mapping[str, float] = field(default_factory=dict)
+    replicas_without_data: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, what bound it, and what to remember."""
+    """The plan and the limit, what they were computed from, and the state for the next decision."""
 
     plan: Plan
     limit: Limit
@@ -124,55 +123,59 @@ class Decision:
         }
 
 
-def first_state(replicas: int, now: float) -> DecisionState:
-    """Return the state of a service that runs ``replicas`` and is seen for the first time."""
+def initial_state(replicas: int, now: float) -> DecisionState:
+    """Return the state before the first decision on a service that runs ``replicas``."""
     return DecisionState(Plan(replicas, PlanReason.HELD, None), now)
 
 
-def decide(observation: Observation, state: DecisionState, policy: DecisionSettings) -> Decision:
-    """Return the decision that follows from what is known now and what was decided before."""
+def decide(observation: Observation, state: DecisionState, settings: DecisionSettings) -> Decision:
+    """Return the decision that follows from the observation and the state before it."""
     now, observed = observation.now, observation.observed_qps
-    event, usual = None, state.usual
-    if policy.events:
-        usual = usual_before(policy.events, dict(usual), observation.ahead, observed, now)
-        event = event_demand(policy.events, usual, now, now + policy.lead_s)
-    demand = expected_demand(observation.ahead, observed, event)
-    factor = state.factor
-    if observation.over_slo is not None:
-        load = observation.replica_qps / (policy.capacity.qps * factor)
-        factor = corrected_factor(
-            factor, over_slo=observation.over_slo, load=load, feedback=policy.feedback
+    event, baselines = None, state.event_baselines
+    if settings.events:
+        baselines = updated_event_baselines(
+            settings.events, dict(baselines), observation.lead_demand, observed, now
         )
-    capacity = lowered(policy.capacity, factor)
-    plan, after = _planned(observation, state, policy.scale, demand, capacity.qps)
-    after = replace(after, factor=factor, usual=usual)
-    # Ready, not planned: a replica that is still starting serves nothing.
-    ready_qps = policy.capacity.qps * observation.warm
-    limit = limit_for(ready_qps, policy.limit, feedback=factor, latency_s=observation.latency_s)
+        event = event_demand(settings.events, baselines, now, now + settings.lead_s)
+    demand = expected_demand(observation.lead_demand, observed, event)
+    factor = state.capacity_factor
+    if observation.over_slo is not None:
+        load = observation.replica_qps / (settings.capacity.qps * factor)
+        factor = corrected_factor(
+            factor, over_slo=observation.over_slo, load=load, feedback=settings.feedback
+        )
+    capacity = lowered_capacity(settings.capacity, factor)
+    plan, after = _plan(observation, state, settings.scale, demand, capacity.qps)
+    after = replace(after, capacity_factor=factor, event_baselines=baselines)
+    # The limit counts ready replicas, not planned ones: a replica that is starting serves nothing.
+    ready_qps = settings.capacity.qps * observation.warm
+    limit = limit_for(ready_qps, settings.limit, capacity_factor=factor)
     return Decision(plan, limit, demand, capacity, after)
 
 
-def _planned(
+def _plan(
     observation: Observation,
     state: DecisionState,
     scale: ScalePolicy,
     demand: Demand,
     capacity_qps: float,
 ) -> tuple[Plan, DecisionState]:
-    """Return the plan, and the state with it where it rests on something known."""
-    silent = plan_without_data(state.plan.replicas, observation.now - state.known_at, scale)
-    in_the_dark = silent, replace(state, held=silent.replicas)
+    """Return the plan and the next state; a plan made without data leaves ``state.plan`` as is."""
+    fallback = plan_without_data(state.plan.replicas, observation.now - state.known_at, scale)
+    without_data = fallback, replace(state, replicas_without_data=fallback.replicas)
     if demand.reason is DemandReason.UNKNOWN:
-        return in_the_dark
-    previous = state.plan.replicas if state.held is None else state.held
+        return without_data
+    previous = state.plan.replicas
+    if state.replicas_without_data is not None:
+        previous = state.replicas_without_data
     recent = within_window(state.recent, observation.now, scale)
     plan = make_plan(demand, capacity_qps, previous, recent, scale)
     wanted = plan.wanted if plan.wanted is not None else plan.replicas
-    # An event raises what is held in the dark; to lower it, more must be known than the event.
+    # Where nothing but an announced event is known, the event may raise the plan, not lower it.
     if (
-        wanted < silent.replicas
+        wanted < fallback.replicas
         and math.isnan(observation.observed_qps)
-        and not observation.ahead.speaks
+        and not observation.lead_demand.is_usable
     ):
-        return in_the_dark
+        return without_data
     return plan, DecisionState(plan, observation.now, (*recent, (observation.now, wanted)))

@@ -1,29 +1,29 @@
-"""Demand: the requests per second to be ready for, over the lead time and a little beyond.
+"""Demand: the requests per second that replicas must be ready to serve over the lead time.
 
-Moments are seconds since the epoch; demand is in requests per second (QPS); unknown is NaN.
+Times are seconds since the epoch; demand is in requests per second (QPS); unknown is NaN.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# An event has come when this share of what was announced is observed; the forecast has learned the
-# new level when it has been there for some of its samples.
-ARRIVED = 0.8
+# An event counts as arrived when this share of the announced demand is observed.
+ARRIVED_SHARE = 0.8
+# So long after a change of level, enough samples show the new level for the forecast to follow it.
 SETTLED_S = 900.0
 
 
 class DemandReason(enum.Enum):
-    """What the demand rests on."""
+    """Which source determined the demand."""
 
     FORECAST = "forecast"
-    OBSERVED = "observed"  # more arrives than was foreseen
+    OBSERVED = "observed"  # the observed rate exceeds the forecast
     EVENT = "event"  # an announced event asks for more
-    REACTIVE = "reactive"  # there is no forecast, or none to be trusted
-    UNKNOWN = "unknown"  # neither a forecast nor an observation
+    REACTIVE = "reactive"  # the observed rate alone: there is no forecast that is trusted
+    UNKNOWN = "unknown"  # there is neither a forecast nor an observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,10 @@ class AnnouncedEvent:
     """Something announced that raises demand: a promotion, a broadcast.
 
     Attributes:
-        starts, ends: from the first moment on, up to but not at the last; seconds since the epoch.
-        multiplier: of the demand expected for its start; or
-        qps: demand itself.
+        starts, ends: the event covers ``starts <= time < ends``; seconds since the epoch.
+        multiplier: how many times the demand expected at its start the event brings; either this
+            or ``qps`` is given.
+        qps: the demand during the event.
     """
 
     name: str
@@ -44,7 +45,7 @@ class AnnouncedEvent:
 
     def __post_init__(self) -> None:
         if not self.starts < self.ends:
-            raise ValueError(f"event {self.name}: it ends at or before its start")
+            raise ValueError(f"event {self.name}: ends must be after starts")
         if (self.multiplier is None) == (self.qps is None):
             raise ValueError(f"event {self.name}: give either multiplier or qps")
         if not (self.multiplier or self.qps or 0) > 0:
@@ -56,25 +57,26 @@ class AnnouncedEvent:
 
 @dataclass(frozen=True, slots=True)
 class LeadDemand:
-    """What the forecast says; NaN where it says nothing.
+    """The forecast of one service over its lead time; NaN where there is no forecast.
 
     Attributes:
-        lead_qps: quantile of the largest demand until replicas started now are warm.
-        hold_qps: the same until they would have paid for their start.
-        usual_qps: median of the largest demand over the lead time.
+        lead_qps: quantile of the peak demand over the lead time.
+        payback_qps: the same over the lead time and the payback time after it, within which a
+            replica started now has paid for its start.
+        median_qps: median forecast of the peak demand over the lead time.
         margin_qps: what to add to the observed rate where the forecast is not trusted.
-        trusted: whether to act on it.
+        trusted: whether the forecast may be acted on.
     """
 
     lead_qps: float
-    hold_qps: float
-    usual_qps: float
+    payback_qps: float
+    median_qps: float
     margin_qps: float = 0.0
     trusted: bool = True
 
     @property
-    def speaks(self) -> bool:
-        """Whether there is a forecast to act on."""
+    def is_usable(self) -> bool:
+        """Whether there is a forecast, and it is trusted."""
         return self.trusted and not math.isnan(self.lead_qps)
 
 
@@ -83,107 +85,116 @@ NO_FORECAST = LeadDemand(math.nan, math.nan, math.nan, trusted=False)
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What to be ready for over the lead time, and until a replica started now has paid for itself.
+    """The demand to be ready for.
 
-    ``hold_qps`` is at least ``qps``; both are NaN where nothing is known.
+    Attributes:
+        qps: over the lead time; NaN where nothing is known.
+        payback_qps: over the lead time and the payback time after it; at least ``qps``.
+        reason: which source determined ``qps``.
+        event: name of the announced event, where that was the source.
     """
 
     qps: float
-    hold_qps: float
+    payback_qps: float
     reason: DemandReason
     event: str | None = None
 
 
 def expected_demand(
-    ahead: LeadDemand, observed_qps: float, event: tuple[str, float] | None
+    lead_demand: LeadDemand, observed_qps: float, event: tuple[str, float] | None
 ) -> Demand:
     """Return the demand to be ready for.
 
-    The forecast where it is trusted, else the observed rate and a margin that has held of late; the
-    observed rate raises it and never lowers it; a known event (its name and QPS) raises both.
+    It is the forecast where that is trusted, raised to the observed rate where that is higher.
+    Without a trusted forecast it is the observed rate plus the forecast's margin. An event, given
+    by its name and QPS, raises either.
 
     >>> expected_demand(LeadDemand(120.0, 150.0, 100.0), observed_qps=130.0, event=None)
-    Demand(qps=130.0, hold_qps=150.0, reason=<DemandReason.OBSERVED: 'observed'>, event=None)
+    Demand(qps=130.0, payback_qps=150.0, reason=<DemandReason.OBSERVED: 'observed'>, event=None)
     """
     observed = -1.0 if math.isnan(observed_qps) else observed_qps
     name = None
-    if ahead.speaks:
-        qps, reason = ahead.lead_qps, DemandReason.FORECAST
-        hold = ahead.hold_qps
+    if lead_demand.is_usable:
+        qps, reason = lead_demand.lead_qps, DemandReason.FORECAST
+        payback = lead_demand.payback_qps
         if observed > qps:
             qps, reason = observed, DemandReason.OBSERVED
     elif observed >= 0.0:
-        qps = hold = observed + max(0.0, ahead.margin_qps)  # in this order, NaN is no margin
+        # In this order of arguments, max() takes a margin of NaN as 0.
+        qps = payback = observed + max(0.0, lead_demand.margin_qps)
         reason = DemandReason.REACTIVE
     else:
-        qps = hold = observed
+        qps = payback = observed
         reason = DemandReason.UNKNOWN
     if event is not None and event[1] > qps:
         (name, qps), reason = event, DemandReason.EVENT
     if reason is DemandReason.UNKNOWN:
         return Demand(math.nan, math.nan, reason)
-    return Demand(qps, max(qps, hold), reason, name)
+    return Demand(qps, max(qps, payback), reason, name)
 
 
 def event_demand(
-    events: Iterable[AnnouncedEvent], usual: dict[str, float], now: float, until: float
+    events: Iterable[AnnouncedEvent], baselines: Mapping[str, float], now: float, until: float
 ) -> tuple[str, float] | None:
-    """Return the event that asks for most from ``now`` to ``until`` (included), with its QPS.
+    """Return the name and QPS of the largest event from ``now`` to ``until`` (included).
 
     Args:
-        events: those known.
-        usual: QPS expected for the start of each event, by name; see `usual_before`. An event with
-            a multiplier that is not in it asks for nothing.
+        events: all announced events.
+        baselines: QPS expected at the start of each event, by its name; see
+            `updated_event_baselines`. An event with a multiplier but no baseline is ignored.
         now: seconds since the epoch.
         until: the end of the lead time.
     """
-    most: tuple[str, float] | None = None
+    largest: tuple[str, float] | None = None
     for event in events:
         if event.starts <= until and now < event.ends:
-            qps = event.qps or (event.multiplier or 0.0) * usual.get(event.name, 0.0)
-            if qps > (most[1] if most else 0.0):
-                most = event.name, qps
-    return most
+            qps = event.qps or (event.multiplier or 0.0) * baselines.get(event.name, 0.0)
+            if qps > (largest[1] if largest else 0.0):
+                largest = event.name, qps
+    return largest
 
 
 def is_unforeseeable(events: Iterable[AnnouncedEvent], stamp: float) -> bool:
-    """Return whether an event had just begun or ended at a stamp: no forecast could know.
+    """Return whether an event had just begun or ended, which no forecast can foresee.
 
     >>> sale = AnnouncedEvent("sale", starts=1000.0, ends=5000.0, multiplier=2.0)
     >>> [is_unforeseeable([sale], stamp) for stamp in (1000.0, 1060.0, 1901.0, 5060.0)]
     [False, True, False, True]
     """
     return any(
-        0 < stamp - moment <= SETTLED_S for event in events for moment in (event.starts, event.ends)
+        0 < stamp - change <= SETTLED_S for event in events for change in (event.starts, event.ends)
     )
 
 
-def usual_before(
+def updated_event_baselines(
     events: Iterable[AnnouncedEvent],
-    usual: dict[str, float],
-    ahead: LeadDemand,
+    baselines: Mapping[str, float],
+    lead_demand: LeadDemand,
     observed_qps: float,
     now: float,
 ) -> dict[str, float]:
-    """Return the demand expected for each event's start, as last foreseen before it began.
+    """Return the baseline of each event: the demand last expected for its start before it began.
 
-    Once an event runs, the forecast has its height in it, and multiplying that again would count it
-    twice. An event that began unseen starts from what is known now. One whose demand has come, and
-    has stayed for `SETTLED_S`, is the forecast's from then on: it has 0 here. One that is late is
-    waited for until it ends.
+    Once an event runs, the forecast contains it, and multiplying that forecast would count it
+    twice; so the baseline is frozen at the start. An event that had begun before it was first seen
+    takes what is known now. When the demand of an event has arrived and lasted for `SETTLED_S`, its
+    baseline becomes 0: from then on the forecast alone counts. An event whose demand is late keeps
+    its baseline until it ends.
     """
-    known = {}
+    updated = {}
     for event in events:
         if event.multiplier is None or now >= event.ends:
             continue
-        before = usual.get(event.name, math.nan)
-        if now < event.starts or math.isnan(before):
-            expected = observed_qps if math.isnan(ahead.usual_qps) else ahead.usual_qps
-            before = before if math.isnan(expected) else expected
+        baseline = baselines.get(event.name, math.nan)
+        if now < event.starts or math.isnan(baseline):
+            median = lead_demand.median_qps
+            expected = observed_qps if math.isnan(median) else median
+            baseline = baseline if math.isnan(expected) else expected
         elif (
-            now >= event.starts + SETTLED_S and observed_qps >= ARRIVED * event.multiplier * before
+            now >= event.starts + SETTLED_S
+            and observed_qps >= ARRIVED_SHARE * event.multiplier * baseline
         ):
-            before = 0.0
-        if not math.isnan(before):
-            known[event.name] = before
-    return known
+            baseline = 0.0
+        if not math.isnan(baseline):
+            updated[event.name] = baseline
+    return updated

@@ -1,7 +1,7 @@
-"""From a forecast to what it says of the lead time.
+"""From one forecast to the demand over the lead time of each service that it is read for.
 
-`ForecastReader` reads one forecast for everybody who asks: distributions of the largest demand are
-worked out for many rows at once, and once. Rows are items at one moment, or moments of one item.
+`ForecastReader` evaluates the distribution of the peak demand for many rows at once, and once. Rows
+are items at one point in time, or points in time of one item.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEDIAN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class StepRange:
-    """The steps of a forecast, ``[first, last]``, in which a span of time lies."""
+    """The steps ``[first, last]`` of a forecast that cover a span of time."""
 
     first: int
     last: int
@@ -32,35 +32,35 @@ class StepRange:
 
 
 def step_range(age_s: float, length_s: float, step_s: float, prediction_length: int) -> StepRange:
-    """Return the steps that cover the next ``length_s`` when the origin is ``age_s`` ago.
+    """Return the steps that cover the next ``length_s``, for a forecast made ``age_s`` ago.
 
-    Step ``h`` is the mean over ``(h * step_s, (h + 1) * step_s]`` after the origin. What lies
-    beyond the forecast is taken to be like its last step.
+    Step ``h`` is the mean over ``(h * step_s, (h + 1) * step_s]`` after the origin. Time beyond the
+    end of the forecast is covered by its last step.
 
     >>> step_range(age_s=30, length_s=120, step_s=60, prediction_length=30)
     StepRange(first=0, last=2)
     """
     last = prediction_length - 1
-    # An origin ahead of our clock is one of now.
+    # An origin in the future of our clock counts as now.
     first = min(max(int(age_s // step_s), 0), last)
     return StepRange(first, min(max(math.ceil((age_s + length_s) / step_s) - 1, first), last))
 
 
 @dataclass(frozen=True, slots=True)
 class LeadQuery:
-    """How one item's forecast is to be read.
+    """How to read the forecast of one item.
 
     Attributes:
-        row: of the forecast.
-        lead_s: until a replica asked for now is warm; hold_s: beyond that, until it would have
-            paid for its start.
-        level, theta, margin_qps, trusted: as its trust says.
-        judged_level: at which the forecast is compared with its rival.
+        row: the item's row in the forecast.
+        lead_s: lead time, until a replica that is asked for now is warm.
+        payback_s: time after that within which the replica pays for its start.
+        level, theta, margin_qps, trusted: taken from the item's `trust.Trust`.
+        judged_level: quantile level at which the forecast is compared with its naive rival.
     """
 
     row: int
     lead_s: float
-    hold_s: float
+    payback_s: float
     level: float
     theta: float
     judged_level: float
@@ -70,16 +70,19 @@ class LeadQuery:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LeadForecast:
-    """What one item's forecast says of its lead time.
+    """The forecast of one item over its lead time, and what is needed to judge it afterwards.
 
-    ``values`` are the quantiles of the lead time, ``(steps, levels)``; ``steps`` says where they
-    lie. By them the forecast is judged when that time is over. ``judged_qps`` is the quantile of
-    their maximum at the level that is judged.
+    Attributes:
+        lead_demand: the peak demand that the decision uses.
+        step_range: the steps of the lead time.
+        step_quantiles: the quantiles of those steps, ``(steps, levels)`` QPS.
+        levels: the quantile levels.
+        judged_qps: quantile of their peak at the level ``LeadQuery.judged_level``.
     """
 
-    demand: LeadDemand
-    steps: StepRange
-    values: FloatArray
+    lead_demand: LeadDemand
+    step_range: StepRange
+    step_quantiles: FloatArray
     levels: tuple[float, ...]
     judged_qps: float
 
@@ -90,7 +93,7 @@ class _Peaks:
 
     qps: FloatArray
     scores: FloatArray
-    usual: FloatArray  # median of the largest step
+    median: FloatArray  # largest median of a step
     known: np.ndarray = field(repr=False)
 
 
@@ -131,14 +134,14 @@ class ForecastReader:
             now: seconds since the epoch.
         """
         row = query.row
-        lead, hold = self._ranges(query, now)
+        lead, payback = self._ranges(query, now)
         peaks = self._known(lead, row)
         peak = _peak(peaks, row)
-        longer = peak if hold == lead else _peak(self._known(hold, row), row)
+        longer = peak if payback == lead else _peak(self._known(payback, row), row)
         demand = LeadDemand(
             peak.quantile(query.level, query.theta),
             longer.quantile(query.level, query.theta),
-            float(peaks.usual[row]),
+            float(peaks.median[row]),
             query.margin_qps,
             query.trusted,
         )
@@ -155,7 +158,7 @@ class ForecastReader:
         age, length = now - self._origins[query.row], self.forecast.prediction_length
         return (
             step_range(age, query.lead_s, self._step_s, length),
-            step_range(age, query.lead_s + query.hold_s, self._step_s, length),
+            step_range(age, query.lead_s + query.payback_s, self._step_s, length),
         )
 
     def _known(self, steps: StepRange, row: int) -> _Peaks:
@@ -179,7 +182,7 @@ class ForecastReader:
         levels = self.forecast.quantile_levels
         values = self.forecast.values[rows, steps.first : steps.last + 1]
         peaks.qps[rows], peaks.scores[rows] = peaks_of(values, levels)
-        peaks.usual[rows] = quantile_at(values, levels, MEDIAN).max(axis=1)
+        peaks.median[rows] = quantile_at(values, levels, MEDIAN).max(axis=1)
         peaks.known[rows] = True
 
 

@@ -1,8 +1,8 @@
-"""How much may be admitted now.
+"""The limit: how many requests per second gateways may admit now.
 
 Rules of this file:
 
-* Ready, not planned: a pod that is still starting serves nothing, a cold one its ramp's part.
+* Only pods that are Ready count, not planned ones; a pod that warms up counts by its ramp.
 * More ready capacity never lowers a limit.
 """
 
@@ -17,21 +17,21 @@ from enum import StrEnum
 class LimitReason(StrEnum):
     """Which constraint bound the limit."""
 
-    CAPACITY = "capacity"  # what is Ready sustains no more
-    OVERLOAD = "overload"  # the SLO is broken, so part of that capacity is held back
+    CAPACITY = "capacity"  # the ready pods sustain no more
+    OVERLOAD = "overload"  # the SLO is missed, so the capacity counts less
     CEILING = "ceiling"  # the policy allows no more
     NOTHING_READY = "nothing_ready"
     PLANNED = "planned"  # fewer replicas are planned than run; in a schedule only
-    FLOOR = "floor"  # what the replicas that stay can serve; in a safe limit only
+    FLOOR = "floor"  # the capacity of the HPA's minimum of replicas; in a safe limit only
 
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """How a pod warms up: from ``initial`` of its capacity when Ready to all after ``duration_s``.
+    """How a pod warms up: its capacity rises linearly after it became Ready.
 
     Attributes:
-        duration_s: 0: a pod is warm as soon as it is Ready.
-        initial: share of the capacity in [0, 1].
+        duration_s: time until it serves its whole capacity; 0: it is warm as soon as it is Ready.
+        initial: share of the capacity that it serves at first, in [0, 1].
     """
 
     duration_s: float = 0.0
@@ -44,7 +44,7 @@ class Ramp:
             raise ValueError(f"ramp starts at {self.initial}, but a share is in [0, 1]")
 
     def share(self, age_s: float) -> float:
-        """Return the part of its capacity that a pod serves ``age_s`` after it became Ready.
+        """Return the share of its capacity that a pod serves ``age_s`` after it became Ready.
 
         >>> [round(Ramp(60, 0.2).share(age), 9) for age in (-1, 0, 30, 60)]
         [0.0, 0.2, 0.6, 1.0]
@@ -54,7 +54,7 @@ class Ramp:
         if age_s >= self.duration_s:
             return 1.0
         if math.isnan(age_s):
-            raise ValueError("a pod's age is NaN; leave out pods that are not known to be Ready")
+            raise ValueError("a pod's age is NaN; leave out pods that are not Ready")
         return self.initial + (1 - self.initial) * age_s / self.duration_s
 
 
@@ -68,9 +68,9 @@ def ready_capacity(
 
     Args:
         ready_s: seconds since each pod, or each group of pods, became Ready.
-        capacity_qps: what one warm pod sustains.
+        capacity_qps: QPS that one warm pod sustains.
         ramp: how a pod warms up.
-        counts: pods in each group; None: one.
+        counts: number of pods in each group; None: one in each.
 
     >>> ready_capacity([300, 30], 100.0, Ramp(60, 0.2), counts=[7, 1])
     760.0
@@ -89,14 +89,14 @@ def ready_capacity(
 
 @dataclass(frozen=True, slots=True)
 class LimitPolicy:
-    """What part of the capacity is admitted, and at most how much.
+    """Which share of the ready capacity may be admitted, and the most that ever may.
 
     Attributes:
-        headroom: share of the ready capacity that is admitted, in (0, 1]. A capacity within the
-            SLO lies below saturation already; less than 1 also provides for what the limit cannot
-            see: a pod that dies, a burst that several gateways let in at once.
-        ceiling_qps: what the policy allows whatever is Ready.
-        burst_s: seconds of the limit that may come at once.
+        headroom: share of the ready capacity that may be admitted, in (0, 1]. A capacity within
+            the SLO already lies below saturation; a value below 1 also covers what the limit
+            cannot see: a pod that dies, a burst that several gateways admit at once.
+        ceiling_qps: upper bound, whatever the ready capacity.
+        burst_s: size of a burst, in seconds of the limit.
     """
 
     headroom: float = 1.0
@@ -117,57 +117,43 @@ class Limit:
     """What all gateways together may admit.
 
     Attributes:
-        qps: 0 where nothing may pass.
-        burst: requests that may come at once; at least one where any may pass.
-        max_inflight: requests in service at once; None where the latency is not known.
+        qps: requests per second; 0 where none may pass.
+        burst: requests that may arrive at once; at least 1 unless ``qps`` is 0.
         reason: which constraint bound ``qps``.
     """
 
     qps: float
     burst: int
-    max_inflight: int | None
     reason: LimitReason
 
 
-def limit_for(
-    ready_qps: float,
-    policy: LimitPolicy,
-    *,
-    feedback: float = 1.0,
-    latency_s: float | None = None,
-) -> Limit:
+def limit_for(ready_qps: float, policy: LimitPolicy, *, capacity_factor: float = 1.0) -> Limit:
     """Return what may be admitted where ``ready_qps`` can be served.
 
     Args:
-        ready_qps: capacity of what is Ready, see `ready_capacity`.
+        ready_qps: capacity of the ready pods, see `ready_capacity`.
         policy: headroom, ceiling and burst.
-        feedback: part of the capacity that overload leaves, in (0, 1]; 1: the SLO is kept.
-        latency_s: mean seconds that a request is in service, for ``max_inflight``.
+        capacity_factor: the overload factor in (0, 1]; 1 while the SLO is met. See
+            `capacity.Feedback`.
 
-    Source of ``max_inflight = qps x latency``: J. D. C. Little, "A Proof for the Queuing Formula
-    L = lambda W", Operations Research 9 (1961).
-
-    >>> limit_for(8 * 155.0, LimitPolicy(headroom=1.0), latency_s=0.077)
-    Limit(qps=1240.0, burst=124, max_inflight=96, reason=<LimitReason.CAPACITY: 'capacity'>)
+    >>> limit_for(8 * 155.0, LimitPolicy(headroom=1.0))
+    Limit(qps=1240.0, burst=124, reason=<LimitReason.CAPACITY: 'capacity'>)
     """
     if not 0 <= ready_qps < math.inf:
         raise ValueError(f"ready capacity is {ready_qps} QPS, but it must be finite and >= 0")
-    if not 0 < feedback <= 1:
-        raise ValueError(f"overload feedback is {feedback}, but a share is in (0, 1]")
-    if latency_s is not None and not 0 <= latency_s < math.inf:
-        raise ValueError(f"latency is {latency_s} s, but it must be finite and >= 0")
-    qps, reason = ready_qps * policy.headroom * feedback, LimitReason.CAPACITY
+    if not 0 < capacity_factor <= 1:
+        raise ValueError(f"capacity_factor is {capacity_factor}, but it must be in (0, 1]")
+    qps, reason = ready_qps * policy.headroom * capacity_factor, LimitReason.CAPACITY
     if ready_qps == 0:
         reason = LimitReason.NOTHING_READY
     elif qps > policy.ceiling_qps:
         qps, reason = policy.ceiling_qps, LimitReason.CEILING
-    elif feedback < 1:
+    elif capacity_factor < 1:
         reason = LimitReason.OVERLOAD
-    inflight = None if latency_s is None else _whole_requests(qps, latency_s)
-    return Limit(qps, _whole_requests(qps, policy.burst_s), inflight, reason)
+    return Limit(qps, _whole_requests(qps, policy.burst_s), reason)
 
 
 def _whole_requests(qps: float, seconds: float) -> int:
-    """Return the requests of so many seconds, rounded up; at least one where any may pass."""
-    # 3 x 0.1 is 0.30000000000000004: a thousandth of a request is not one more.
+    """Return ``qps * seconds`` rounded up to whole requests; at least 1 unless ``qps`` is 0."""
+    # 3 x 0.1 is 0.30000000000000004: a thousandth of a request does not round up to another one.
     return max(1, math.ceil(qps * seconds - 1e-3)) if qps > 0 else 0

@@ -1,15 +1,16 @@
-"""From quantiles per step ahead to the distribution of the largest demand over several steps.
+"""From quantiles per forecast step to the distribution of the peak demand over several steps.
 
 The 0.95 quantile of a maximum is not the maximum of the 0.95 quantiles: with several steps there
-are several chances to exceed it. Bonferroni's bound is on the other side. What lies between depends
-on how alike the steps err, told by one number, the extremal index (Leadbetter, 1983, Extremes and
-local dependence in stationary sequences): ``P(max <= x) = prod_h F_h(x) ** theta``; ``theta`` is 1
-when steps err independently and ``1 / steps`` when they err as one.
+are several chances to exceed it. That maximum is a lower bound, Bonferroni's bound an upper one.
+Where the truth lies between them depends on how strongly the errors of the steps are correlated,
+which one number describes, the extremal index (Leadbetter, 1983, Extremes and local dependence in
+stationary sequences): ``P(max <= x) = prod_h F_h(x) ** theta``. ``theta`` is 1 for independent
+errors and ``1 / steps`` for identical ones.
 
-Between the levels of a forecast, and beyond them, the logit of the level is linear in demand, so
-that both tails are exponential.
+Between the quantile levels of a forecast, and beyond them, the logit of the level is taken to be
+linear in demand; so both tails are exponential.
 
-Axes: ``values`` is ``(rows, steps, levels)`` QPS, rows being items or moments.
+Axes: ``values`` is ``(rows, steps, levels)`` QPS; a row is an item or a point in time.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ import numpy.typing as npt
 
 from forecaster.data.series import FloatArray
 
-# Two quantiles that coincide are told apart by this share of the largest: a jump, not a division
-# by zero.
-_LEAST_GAP = 1e-6
-# Levels of single steps at which the distribution of their maximum is worked out.
+# Quantiles that coincide are moved apart by this share of the largest, which avoids a division by
+# zero.
+_MIN_GAP = 1e-6
+# Quantile levels of the single steps at which the distribution of their peak is evaluated.
 POINTS = (
     0.1,
     0.25,
@@ -58,7 +59,7 @@ _POINT_SCORES: list[float] = _logit(POINTS).tolist()
 
 def _spaced(values: FloatArray) -> FloatArray:
     """Return the quantiles, strictly increasing along the last axis."""
-    gap = _LEAST_GAP * np.maximum(values[..., -1:], _LEAST_GAP)
+    gap = _MIN_GAP * np.maximum(values[..., -1:], _MIN_GAP)
     return np.asarray(values + gap * np.arange(values.shape[-1]))
 
 
@@ -88,37 +89,38 @@ def log_cdf(values: FloatArray, levels: Sequence[float], qps: FloatArray) -> Flo
     high = np.take_along_axis(values, pick, -1)[..., 0]
     slope = (scores[right] - scores[right - 1]) / (high - low)
     score = scores[right - 1] + slope * (qps - low)
-    with np.errstate(invalid="ignore"):  # an unknown row stays so, and needs no warning
+    with np.errstate(invalid="ignore"):  # a row of NaN stays NaN, without a warning
         return np.asarray(-np.logaddexp(0.0, -score))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PeakDistribution:
-    """The distribution of the largest demand over some steps that err independently.
+    """The distribution of the peak demand over some steps with independent errors.
 
-    ``qps`` ascend; ``scores`` are the logits of ``P(max <= qps)``, both as long as `POINTS`. Where
-    nothing is known, all are NaN.
+    ``qps`` ascend; ``scores`` are the logits of ``P(max <= qps)``. Both are as long as `POINTS`,
+    and NaN where the forecast is not known.
     """
 
     qps: Sequence[float]
     scores: Sequence[float]
 
     def quantile(self, level: float, theta: float = 1.0) -> float:
-        """Return QPS at a level, under an extremal index.
+        """Return the quantile of the peak in QPS, for an extremal index ``theta``.
 
-        ``P ** theta = level`` is ``P = level ** (1 / theta)``. No maximum is below one of its
-        parts: where the steps differ, a low index alone would say so.
+        ``P ** theta = level`` is solved by ``P = level ** (1 / theta)``. The result is at least the
+        largest quantile of a single step, which a low index alone would not ensure where the steps
+        differ.
         """
         independent = level ** (1 / theta)
         score = math.log(independent / (1 - independent))
         right = min(max(bisect_left(self.scores, score), 1), len(self.scores) - 1)
         before, after = self.scores[right - 1], self.scores[right]
         low, high = self.qps[right - 1], self.qps[right]
-        whole = low + (score - before) / max(after - before, _LEAST_GAP) * (high - low)
-        return max(whole, self._largest_part(level), 0.0)  # in this order, NaN stays NaN
+        peak = low + (score - before) / max(after - before, _MIN_GAP) * (high - low)
+        return max(peak, self._largest_step(level), 0.0)  # in this order, NaN stays NaN
 
-    def _largest_part(self, level: float) -> float:
-        """Return the largest of the steps' own quantiles: ``qps`` is that at each of `POINTS`."""
+    def _largest_step(self, level: float) -> float:
+        """Return the largest quantile of a single step, interpolated between the `POINTS`."""
         score = math.log(level / (1 - level))
         right = min(max(bisect_left(_POINT_SCORES, score), 1), len(POINTS) - 1)
         before, after = _POINT_SCORES[right - 1], _POINT_SCORES[right]
@@ -150,15 +152,15 @@ def peaks_of(values: FloatArray, levels: Sequence[float]) -> tuple[FloatArray, F
 
 
 def surprisal(values: FloatArray, levels: Sequence[float], largest: float) -> float:
-    """Return ``-sum_h log F_h(largest)``; NaN where that is not known.
+    """Return ``-sum_h log F_h(largest)``; NaN where the actual peak is not known.
 
-    Where the forecast is right, that times the extremal index is exponentially distributed with
-    mean 1: `extremal_index` is made of their mean.
+    For a calibrated forecast, the surprisal times the extremal index is exponentially distributed
+    with mean 1; `extremal_index` is estimated from the mean of the surprisals.
 
     Args:
         values: forecast of the past, ``(steps, levels)`` QPS.
-        levels: of ``values``.
-        largest: QPS of those steps that happened.
+        levels: the quantile levels of ``values``.
+        largest: actual peak of those steps, QPS.
     """
     if math.isnan(largest):
         return math.nan
@@ -167,7 +169,7 @@ def surprisal(values: FloatArray, levels: Sequence[float], largest: float) -> fl
 
 def _surprisal(quantiles: list[float], levels: Sequence[float], qps: float) -> float:
     """Return ``-log P(demand <= qps)`` of one step, as `log_cdf` does of many."""
-    gap = _LEAST_GAP * max(quantiles[-1], _LEAST_GAP)
+    gap = _MIN_GAP * max(quantiles[-1], _MIN_GAP)
     spaced = [quantile + gap * i for i, quantile in enumerate(quantiles)]
     right = min(max(bisect_left(spaced, qps), 1), len(levels) - 1)
     before, after = (math.log(level / (1 - level)) for level in levels[right - 1 : right + 1])
@@ -178,7 +180,7 @@ def _surprisal(quantiles: list[float], levels: Sequence[float], qps: float) -> f
 
 
 def extremal_index(mean_surprisal: float, steps: int) -> float:
-    """Return the index under which the largest demands that happened are the most likely.
+    """Return the maximum-likelihood extremal index, in ``[1 / steps, 1]``.
 
     >>> extremal_index(2.0, steps=4)
     0.5

@@ -1,7 +1,7 @@
-"""The plan: how many replicas to have, each clamp with its reason.
+"""The plan: how many replicas to run at least, and which rule bound that number.
 
-Moments are seconds since the epoch. A plan is a floor: what the autoscaler beside it wants above
-that, it may have.
+A plan is a floor for the HorizontalPodAutoscaler, which may run more. Times are seconds since the
+epoch.
 """
 
 from __future__ import annotations
@@ -12,34 +12,35 @@ from dataclasses import dataclass
 
 from scaler.decision.demand import Demand
 
+# (time, replicas wanted) at each tick, ascending in time.
 WantedHistory = tuple[tuple[float, int], ...]
 
 
 class PlanReason(enum.Enum):
     """What bound the plan."""
 
-    WANTED = "wanted"  # what the demand asks for
-    NEEDED_AGAIN = "needed_again"  # a replica stopped now would be started again too soon to pay
-    STABILIZED = "stabilized"  # more was wanted a moment ago
+    WANTED = "wanted"  # the demand alone
+    NEEDED_AGAIN = "needed_again"  # a replica stopped now would be needed again too soon to pay off
+    STABILIZED = "stabilized"  # more was wanted within the stabilization window
     STEP_UP = "step_up"
     STEP_DOWN = "step_down"
     MIN_REPLICAS = "min_replicas"
     MAX_REPLICAS = "max_replicas"
-    HELD = "held"  # nothing is known: the last plan holds for its lifetime
-    DECAYED = "decayed"  # nothing has been known for longer: towards the user's own floor
+    HELD = "held"  # without data, the last plan holds for its lifetime
+    DECAYED = "decayed"  # without data for longer, the plan decays towards min_replicas
 
 
 @dataclass(frozen=True, slots=True)
 class ScalePolicy:
-    """What a plan may do.
+    """The bounds of a plan.
 
     Attributes:
         min_replicas, max_replicas: bounds, both included.
-        target_utilization: demand per replica as a share of its capacity.
-        stabilization_s: how long the highest wish of late holds.
+        target_utilization: planned demand per replica as a share of its capacity.
+        stabilization_s: window within which the highest number wanted holds back a scale-down.
         max_step_up, max_step_down: replicas per plan; None for no limit.
-        lifetime_s: how long the last plan holds when nothing is known.
-        half_life_s: of what it is above ``min_replicas``, after that.
+        lifetime_s: how long the last plan holds without data.
+        half_life_s: after that, the time in which the plan's excess over ``min_replicas`` halves.
     """
 
     min_replicas: int = 1
@@ -72,7 +73,13 @@ class ScalePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Replicas to have at least, why, and what the demand alone asked for (None if unknown)."""
+    """The least number of replicas to run.
+
+    Attributes:
+        replicas: the number.
+        reason: which rule bound it.
+        wanted: what the demand alone asks for; None where the demand is unknown.
+    """
 
     replicas: int
     reason: PlanReason
@@ -80,12 +87,12 @@ class Plan:
 
 
 def replicas_for(qps: float, replica_qps: float) -> int:
-    """Return the replicas that serve ``qps`` when each takes ``replica_qps``.
+    """Return the replicas that serve ``qps`` when each serves ``replica_qps``.
 
     >>> replicas_for(200.0, 50.0 * 0.8)  # 200 QPS / (50 QPS x 0.8)
     5
     """
-    # What is over by a millionth is rounding, not demand.
+    # An excess of a millionth of a replica is a rounding error, not demand.
     return math.ceil(qps / replica_qps - 1e-6)
 
 
@@ -95,19 +102,19 @@ def make_plan(
     """Return the plan for a known demand.
 
     Args:
-        demand: what to be ready for.
-        capacity_qps: what one ready replica sustains.
+        demand: the demand to be ready for.
+        capacity_qps: QPS that one ready replica sustains.
         previous: replicas of the plan before.
-        recent: what was wanted within the stabilization window; see `within_window`.
-        policy: bounds and steps.
+        recent: replicas wanted within the stabilization window; see `within_window`.
+        policy: bounds and step sizes.
     """
     replica_qps = capacity_qps * policy.target_utilization
     wanted = replicas = replicas_for(demand.qps, replica_qps)
     reason = PlanReason.WANTED
     if wanted < previous:
-        hold = min(replicas_for(demand.hold_qps, replica_qps), previous)
-        if hold > replicas:
-            replicas, reason = hold, PlanReason.NEEDED_AGAIN
+        payback = min(replicas_for(demand.payback_qps, replica_qps), previous)
+        if payback > replicas:
+            replicas, reason = payback, PlanReason.NEEDED_AGAIN
         for _, earlier in recent:
             if replicas < earlier:
                 replicas, reason = min(earlier, previous), PlanReason.STABILIZED
@@ -122,26 +129,27 @@ def make_plan(
     return Plan(replicas, reason, wanted)
 
 
-def plan_without_data(previous: int, silence_s: float, policy: ScalePolicy) -> Plan:
-    """Return the plan when nothing has been known for ``silence_s``.
+def plan_without_data(previous: int, without_data_s: float, policy: ScalePolicy) -> Plan:
+    """Return the plan when there has been no data for ``without_data_s`` seconds.
 
-    ``previous`` is the last plan that rested on something.
+    It holds for the policy's lifetime and then decays exponentially towards ``min_replicas``.
+    ``previous`` are the replicas of the last plan that was made from data.
 
     >>> policy = ScalePolicy(min_replicas=2, lifetime_s=900, half_life_s=900)
     >>> [plan_without_data(10, s, policy).replicas for s in (0, 900, 1800, 3600, 36000)]
     [10, 10, 6, 3, 2]
     """
     above = max(min(previous, policy.max_replicas) - policy.min_replicas, 0)
-    late = silence_s - policy.lifetime_s
-    if late <= 0:
+    overdue_s = without_data_s - policy.lifetime_s
+    if overdue_s <= 0:
         return Plan(policy.min_replicas + above, PlanReason.HELD, None)
-    left = above * 0.5 ** (late / policy.half_life_s) if policy.half_life_s else 0.0
-    # Rounded up, so that the last replica above the floor goes last; in the end it does go.
+    left = above * 0.5 ** (overdue_s / policy.half_life_s) if policy.half_life_s else 0.0
+    # Rounds half down, so that the last replica above the floor is removed in the end.
     kept = math.ceil(left - 0.5) if left < above else above
     return Plan(policy.min_replicas + kept, PlanReason.DECAYED, None)
 
 
 def within_window(recent: WantedHistory, now: float, policy: ScalePolicy) -> WantedHistory:
-    """Return what was wanted within the stabilization window up to now; at its length, no more."""
+    """Return the entries younger than the stabilization window."""
     since = now - policy.stabilization_s
     return tuple(entry for entry in recent if entry[0] > since)

@@ -1,16 +1,16 @@
-"""Whether to believe the forecast, judged live by what it said of demand that has since happened.
+"""Trust: whether to act on the forecast, judged online by past forecasts and what came of them.
 
-At each forecast, the largest demand over the lead time was foreseen at the level ``1 - risk``. When
-that time is over, an `ForecastOutcome` says what it was. Three things follow:
+Each forecast predicts the peak demand over the lead time at the quantile level ``1 - risk``. When
+the lead time is over, a `ForecastOutcome` compares that with the actual peak. From the outcomes:
 
-- the level is adapted so that the share of misses comes to be the risk, whatever the traffic does:
+- the level is adapted so that the share of misses converges to ``risk``, whatever the traffic:
   adaptive conformal inference (Gibbs and Candes, 2021, arXiv:2106.00170);
-- the forecast's pinball loss is compared with that of a rival that costs nothing, the last value
-  plus a margin tracked online; where it is far worse, the model is broken and is benched, and comes
-  back when it is not, both with hysteresis;
-- the realised coverage is what an operator sees.
+- the forecast's pinball loss is compared with that of a naive rival, the last value plus a margin
+  that is tracked online. A model that is far worse is benched: it is not acted on until its loss
+  has come down again. Both changes have hysteresis;
+- the realised coverage is reported to the operator.
 
-Averages forget: an outcome that is ``memory_s`` old weighs 1/e.
+The averages are exponential: an outcome that is ``memory_s`` old weighs 1/e.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from dataclasses import dataclass, replace
 
 from scaler.decision.quantiles import extremal_index
 
-# The level moves between risks of a quarter and of four times the asked one, at most one half.
+# The adapted risk stays within a quarter and four times the risk asked for, and below one half.
 _RANGE = 4.0
-# Of the rival's margin per outcome, in units of the typical change of demand.
+# Gain of the margins per outcome, in units of the typical change of demand.
 _MARGIN_GAIN = 0.05
-_SURPRISAL_MEMORY = 4.0  # times that of the other averages
-# Surprisals of a right forecast are exponentially distributed with mean 1 to ``steps``: what is
-# beyond this many times ``steps`` tells that it was wrong, not how alike its steps err.
+_SURPRISAL_MEMORY = 4.0  # memory of the mean surprisal, in units of that of the other averages
+# Surprisals of a calibrated forecast are exponentially distributed with a mean of 1 to ``steps``. A
+# value beyond this many times ``steps`` shows a wrong forecast, not how its errors are correlated.
 _SURPRISAL_LIMIT = 5.0
 
 
 class Standing(enum.Enum):
-    """What the forecast is worth now."""
+    """How far the forecast is acted on now."""
 
     TRUSTED = "trusted"
-    WIDENED = "widened"  # it missed too often of late: a higher level is read
-    BENCHED = "benched"  # it is far worse than the last value: reactive only
+    WIDENED = "widened"  # it missed too often recently, so a higher quantile is used
+    BENCHED = "benched"  # it is far worse than the naive rival, so it is not used
 
 
 @dataclass(frozen=True, slots=True)
 class TrustRules:
-    """When the forecast is believed.
+    """When the forecast is acted on.
 
     Attributes:
-        risk: accepted share of lead times whose largest demand exceeds what was foreseen.
-        gain: of the adaptive level per outcome; 0 keeps the level.
+        risk: accepted share of lead times whose peak demand exceeds the prediction.
+        gain: step of the adaptive level per outcome; 0 keeps the level.
         memory_s: time constant of the averages.
-        probation_s: outcomes needed, in seconds of them, before the model can be benched, and
-            between two changes of mind.
-        bench_at: loss relative to the rival's above which the model is benched.
-        return_at: the same, below which it returns.
+        probation_s: seconds of outcomes needed before the model can be benched, and between two
+            changes to or from BENCHED.
+        bench_at: the model is benched when its loss relative to the rival's exceeds this.
+        return_at: a benched model returns when its relative loss is at most this.
     """
 
     risk: float = 0.05
@@ -62,9 +62,9 @@ class TrustRules:
 
     @property
     def judged_level(self) -> float:
-        """The level at which the forecast is compared with its rival.
+        """Quantile level at which the forecast is compared with its rival; at most 0.9.
 
-        A rarer one than 0.9 would take days to tell them apart.
+        At a higher level misses are so rare that a comparison would take days.
         """
         return min(1 - self.risk, 0.9)
 
@@ -82,39 +82,41 @@ class TrustRules:
 
 @dataclass(frozen=True, slots=True)
 class ForecastOutcome:
-    """What was said of a lead time, and what it was; all QPS.
+    """The prediction of the peak demand over one lead time, and the actual peak; all in QPS.
 
     Attributes:
-        steps: of the forecast within the lead time.
-        surprisal: how far out the largest demand was; see `quantiles.surprisals`.
-        foreseen: the forecast's quantile of the largest demand, at the level that was read.
-        judged: the same at the level ``TrustRules.judged_level``.
-        last: the demand known when it was said.
-        happened: the largest demand; NaN where it is not known.
+        steps: number of forecast steps within the lead time.
+        surprisal: how improbable the actual peak was; see `quantiles.surprisals`.
+        predicted: quantile of the peak at the level that the decision used.
+        judged: quantile of the peak at the level ``TrustRules.judged_level``.
+        last: the last demand observed when the forecast was made.
+        actual: the actual peak; NaN where it is not known.
     """
 
     steps: int
     surprisal: float
-    foreseen: float
+    predicted: float
     judged: float
     last: float
-    happened: float
+    actual: float
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What outcomes so far say; `updated_trust` makes the next one.
+    """What the outcomes so far amount to; `updated_trust` adds one more.
 
     Attributes:
-        level: at which the quantile of the largest demand is to be read.
-        theta: extremal index of the steps: how alike they err.
-        coverage: share of lead times within what was foreseen.
-        loss, rival_loss: mean pinball losses at the level judged, QPS.
+        level: quantile level of the peak demand that the decision uses.
+        coverage: share of lead times whose peak was at most the prediction.
+        theta: extremal index of the forecast steps: how strongly their errors are correlated.
+        surprisal: mean surprisal, from which ``theta`` is estimated.
+        loss, rival_loss: mean pinball losses of forecast and rival at ``judged_level``, QPS.
         rival_margin: what the rival adds to the last value, QPS.
-        margin: what to add to the last value so that the risk is kept without the forecast, QPS.
+        margin: what to add to the last value to keep the risk without a forecast, QPS.
         change: typical change of demand over a lead time, QPS.
-        seconds: of outcomes seen since the last change of mind.
-        standing: what follows.
+        weight: seconds of outcomes seen in all.
+        seconds: seconds of outcomes seen since the last change to or from BENCHED.
+        standing: how far the forecast is acted on.
     """
 
     level: float
@@ -132,14 +134,15 @@ class Trust:
 
     @property
     def skill(self) -> float:
-        """The forecast's loss relative to the rival's: below 1 is better; NaN before any."""
+        """The forecast's loss relative to the rival's: below 1 is better; NaN without outcomes."""
         return self.loss / self.rival_loss if self.rival_loss > 0 else math.nan
 
 
 def initial_trust(rules: TrustRules, steps: int) -> Trust:
-    """Return the trust in a model that passed its backtest and has not been tried live.
+    """Return the trust in a model that has passed its backtest and has no outcomes yet.
 
-    Until outcomes say better, ``steps`` are taken to err half way between as one and independently.
+    The errors of its ``steps`` are assumed to lie half way (geometrically) between identical and
+    independent ones.
     """
     theta = steps**-0.5
     return Trust(1 - rules.risk, coverage=1 - rules.risk, theta=theta, surprisal=1 / theta)
@@ -148,33 +151,35 @@ def initial_trust(rules: TrustRules, steps: int) -> Trust:
 def updated_trust(
     trust: Trust, outcome: ForecastOutcome, rules: TrustRules, seconds: float
 ) -> Trust:
-    """Return the trust after one more outcome, ``seconds`` after the one before."""
-    said_and_seen = outcome.foreseen + outcome.judged + outcome.last + outcome.happened
-    if math.isnan(outcome.surprisal + said_and_seen):
+    """Return the trust after one more outcome, ``seconds`` after the one before.
+
+    An outcome with an unknown value changes nothing.
+    """
+    values = outcome.predicted + outcome.judged + outcome.last + outcome.actual
+    if math.isnan(outcome.surprisal + values):
         return trust
-    happened, risk = outcome.happened, rules.risk
-    missed = happened > outcome.foreseen
-    alpha = 1 - trust.level + rules.gain * (risk - missed)
-    alpha = min(max(alpha, risk / _RANGE), risk * _RANGE, 0.5)
+    actual = outcome.actual
+    missed = actual > outcome.predicted
     weight = trust.weight + seconds
     share = min(seconds / min(weight, rules.memory_s), 1.0)
-    # Surprisals are averaged over a longer time, for how alike steps err hardly changes.
-    slow = min(seconds / (_SURPRISAL_MEMORY * rules.memory_s), 1.0)
-    surprising = min(outcome.surprisal, _SURPRISAL_LIMIT * outcome.steps)
-    surprisal = trust.surprisal + slow * (surprising - trust.surprisal)
-    change = trust.change + share * (abs(happened - outcome.last) - trust.change)
+    # The correlation of errors changes slowly, so surprisals are averaged over a longer time.
+    slow_share = min(seconds / (_SURPRISAL_MEMORY * rules.memory_s), 1.0)
+    capped = min(outcome.surprisal, _SURPRISAL_LIMIT * outcome.steps)
+    surprisal = trust.surprisal + slow_share * (capped - trust.surprisal)
+    change = trust.change + share * (abs(actual - outcome.last) - trust.change)
     gain, judged_risk = _MARGIN_GAIN * change, 1 - rules.judged_level
-    said = outcome.last + trust.rival_margin
+    rival = outcome.last + trust.rival_margin
+    loss = _pinball_loss(actual, outcome.judged, judged_risk)
+    rival_loss = _pinball_loss(actual, rival, judged_risk)
     after = Trust(
-        level=1 - alpha,
+        level=_adapted_level(trust.level, rules, missed=missed),
         theta=extremal_index(surprisal, outcome.steps),
         surprisal=surprisal,
         coverage=trust.coverage + share * ((not missed) - trust.coverage),
-        loss=trust.loss + share * (_pinball(happened, outcome.judged, judged_risk) - trust.loss),
-        rival_loss=trust.rival_loss
-        + share * (_pinball(happened, said, judged_risk) - trust.rival_loss),
-        rival_margin=trust.rival_margin + gain * ((happened > said) - judged_risk),
-        margin=trust.margin + gain * ((happened > outcome.last + trust.margin) - risk),
+        loss=trust.loss + share * (loss - trust.loss),
+        rival_loss=trust.rival_loss + share * (rival_loss - trust.rival_loss),
+        rival_margin=trust.rival_margin + gain * ((actual > rival) - judged_risk),
+        margin=trust.margin + gain * ((actual > outcome.last + trust.margin) - rules.risk),
         change=change,
         weight=weight,
         seconds=trust.seconds + seconds,
@@ -187,8 +192,15 @@ def updated_trust(
     return replace(after, standing=standing, seconds=0.0 if benched else after.seconds)
 
 
-def _pinball(happened: float, said: float, risk: float) -> float:
-    over = happened - said
+def _adapted_level(level: float, rules: TrustRules, *, missed: bool) -> float:
+    """Return the level after an outcome, by adaptive conformal inference."""
+    risk = rules.risk
+    alpha = 1 - level + rules.gain * (risk - missed)
+    return 1 - min(max(alpha, risk / _RANGE), risk * _RANGE, 0.5)
+
+
+def _pinball_loss(actual: float, predicted: float, risk: float) -> float:
+    over = actual - predicted
     return (1 - risk) * over if over > 0 else -risk * over
 
 
@@ -199,6 +211,6 @@ def _standing(trust: Trust, rules: TrustRules) -> Standing:
             return Standing.BENCHED
     elif trust.standing is Standing.BENCHED:
         return Standing.BENCHED
-    # Twice as careful as asked counts as widened; half of that way back ends it.
+    # An adapted risk below half of the risk asked for counts as widened, until it is back at 0.7.
     bar = 1.4 if trust.standing is Standing.WIDENED else 2.0
     return Standing.WIDENED if (1 - trust.level) * bar < rules.risk else Standing.TRUSTED

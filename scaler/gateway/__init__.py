@@ -1,5 +1,6 @@
-"""The gateway in a Python service: admits requests by tidegate's leases.
+"""The gateway for services in Python: admits requests by the leases of tidegate.
 
-Imports scaler.limits alone; the home of httpx. Used by services in Python (`from scaler import
-TidegateLimit`), and by the Envoy adapter. The pure core (`lease_limiter`) needs no HTTP client.
+Imports scaler.limits, and forecaster's back-off, which needs nothing; the home of httpx. Used by
+services in Python (`from scaler import TidegateLimit`), and by the Envoy adapter. The pure core
+(`lease_limiter`) needs no HTTP client.
 """

@@ -1,4 +1,4 @@
-"""Buckets whose rate may change while they are filled."""
+"""Leaky buckets whose rate may change while they hold requests."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 from scaler.limits.gcra import Verdict, admit, rescaled
 
-# Below it, one request in thirty years: nothing passes.
-LEAST_QPS = 1e-9
+# A lower rate (one request in thirty years) counts as 0.
+MIN_QPS = 1e-9
 
 
 @dataclass(slots=True)
 class Bucket:
-    """A leaky bucket (see `scaler.limits.gcra`); a new one is empty, and lets nothing pass.
+    """A leaky bucket (see `scaler.limits.gcra`); a new one is empty and has rate 0.
 
     Attributes:
         interval_s: 1 / rate.
         burst: requests that may pass at once.
-        tat: when it will have drained.
+        tat: when the bucket will be empty.
     """
 
     interval_s: float = math.inf
     burst: float = 1.0
     tat: float = -math.inf
 
-    def tune(self, qps: float, burst: float, now: float) -> None:
-        """Give it another rate; as many requests are in it as before, unless it is now smaller.
+    def set_rate(self, qps: float, burst: float, now: float) -> None:
+        """Change rate and size; the bucket keeps its requests, as far as they fit the new size.
 
-        What is above a smaller bucket's brim is forgotten, or nothing would pass until it drained.
+        What does not fit a smaller bucket is dropped, or no request would pass until it drained.
         """
-        interval_s = 1 / qps if qps > LEAST_QPS else math.inf
+        interval_s = 1 / qps if qps > MIN_QPS else math.inf
         if interval_s != self.interval_s:
             self.tat = rescaled(self.tat, now, self.interval_s, interval_s)
             self.interval_s = interval_s
@@ -38,24 +38,25 @@ class Bucket:
         if self.interval_s < math.inf:
             self.tat = min(self.tat, now + self.burst * self.interval_s)
 
-    def ask(self, now: float, hits: int) -> Verdict:
-        """Return whether so many requests may pass, all or none; nothing is taken yet."""
+    def check(self, now: float, hits: int) -> Verdict:
+        """Return whether ``hits`` requests may pass, all or none; the bucket does not change."""
         if hits > self.burst:
             return Verdict(False, self.tat, math.inf)
-        # The depth in seconds is the same; each is as long as ``hits`` requests.
+        # ``hits`` requests are one request of that length; the size in seconds is the same.
         return admit(self.tat, now, self.interval_s * hits, self.burst / hits)
 
-    def take(self, now: float, hits: int) -> None:
-        """Count requests that pass whatever this bucket says; it gets no fuller than full."""
+    def charge(self, now: float, hits: int) -> None:
+        """Add requests that pass in any case; the bucket gets no fuller than its size."""
         if self.interval_s < math.inf:
             full = now + self.burst * self.interval_s
             self.tat = min(max(self.tat, now) + hits * self.interval_s, full)
 
-    def left(self, now: float) -> float:
-        """Return the requests that would pass at once."""
+    def remaining(self, now: float) -> float:
+        """Return the number of requests that may pass at once now."""
         if self.interval_s == math.inf:
             return 0.0
         return max(0.0, self.burst - max(0.0, self.tat - now) / self.interval_s)
 
-    def drains_in_s(self, now: float) -> float:
+    def reset_s(self, now: float) -> float:
+        """Return the seconds until the bucket is empty, so that a whole burst may pass."""
         return max(0.0, self.tat - now)

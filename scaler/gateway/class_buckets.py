@@ -1,6 +1,6 @@
-"""The buckets of a share: one for each class's own part, one for its ceiling, a common spare.
+"""The buckets of a gateway's share: two for each priority class, and one for the common spare.
 
-A request that is refused takes nothing from any of them.
+The buckets of a class bound its own rate and its ceiling. A refused request is charged to none.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scaler.gateway.buckets import Bucket
-from scaler.gateway.class_parts import parts_at
+from scaler.gateway.class_parts import divide
 from scaler.gateway.lease_document import LeaseDocument
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """What became of a request.
+class ClassAdmission:
+    """Whether a request passed the buckets of its class.
 
     Attributes:
-        wait_s: until it would pass; 0: it has.
-        qps: that it was held against: up to where its class may rise.
-        left: requests that would still pass at once.
-        drains_in_s: until the whole burst may pass again.
+        wait_s: seconds until it may pass; 0: it passed.
+        qps: the rate that applies to it, the ceiling of its class.
+        remaining: requests that may still pass at once.
+        reset_s: seconds until the whole burst may pass again.
     """
 
     wait_s: float
     qps: float
-    left: float = 0.0
-    drains_in_s: float = 0.0
+    remaining: float = 0.0
+    reset_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -48,42 +48,46 @@ class ClassBuckets:
     def __contains__(self, name: object) -> bool:
         return name in self._classes
 
-    def keep(self, names: Iterable[str]) -> None:
-        """Have gates for these classes; what is in those that were there stays."""
+    def set_classes(self, names: Iterable[str]) -> None:
+        """Have buckets for exactly these classes; those that exist keep their requests."""
         self._classes = {name: self._classes.get(name) or _ClassBucket() for name in names}
 
-    def tune(self, terms: LeaseDocument, limit_qps: float, now: float) -> None:
-        """Tune all buckets to the limit as it is now."""
-        parts, self._spare_qps = parts_at(limit_qps, terms)
-        # Together the buckets are as deep as the share's, but each holds at least one request.
-        depth_s = terms.burst / limit_qps if limit_qps else 0.0
-        self._spare.tune(self._spare_qps, self._spare_qps * depth_s, now)
-        for one, part in zip(terms.classes, parts, strict=True):
-            gate = self._classes[one.name]
-            gate.own.tune(part.qps, part.qps * depth_s, now)
-            gate.ceiling.tune(part.ceiling_qps, part.ceiling_qps * depth_s, now)
-            gate.ceiling_qps = part.ceiling_qps
+    def set_limit(self, document: LeaseDocument, limit_qps: float, now: float) -> None:
+        """Set the rates of all buckets to their parts of ``limit_qps``."""
+        parts, self._spare_qps = divide(limit_qps, document)
+        # Each bucket gets its part of the burst, but holds at least one request.
+        depth_s = document.burst / limit_qps if limit_qps else 0.0
+        self._spare.set_rate(self._spare_qps, self._spare_qps * depth_s, now)
+        for terms, part in zip(document.classes, parts, strict=True):
+            buckets = self._classes[terms.name]
+            buckets.own.set_rate(part.qps, part.qps * depth_s, now)
+            buckets.ceiling.set_rate(part.ceiling_qps, part.ceiling_qps * depth_s, now)
+            buckets.ceiling_qps = part.ceiling_qps
 
-    def take(self, name: str, now: float, hits: int) -> Passage:
-        """Let a request through, if there is room; of no class where there is no gate of it."""
-        gate, spare = self._classes.get(name), self._spare
-        if gate is None:
-            common = spare.ask(now, hits)
+    def admit(self, name: str, now: float, hits: int) -> ClassAdmission:
+        """Admit ``hits`` requests of a class if its buckets have room; all or none.
+
+        A request of an unknown class may use the spare alone.
+        """
+        buckets, spare = self._classes.get(name), self._spare
+        if buckets is None:
+            common = spare.check(now, hits)
             if not common.allowed:
-                return Passage(common.retry_after_s, self._spare_qps)
+                return ClassAdmission(common.retry_after_s, self._spare_qps)
             spare.tat = common.tat
-            return Passage(0.0, self._spare_qps, spare.left(now), spare.drains_in_s(now))
-        own = gate.own.ask(now, hits)
+            return ClassAdmission(0.0, self._spare_qps, spare.remaining(now), spare.reset_s(now))
+        own = buckets.own.check(now, hits)
         if own.allowed:
-            gate.own.tat = own.tat
+            buckets.own.tat = own.tat
         else:
-            common = spare.ask(now, hits)
-            above_s = max(gate.ceiling.ask(now, hits).retry_after_s, common.retry_after_s)
-            if above_s > 0:
-                return Passage(min(own.retry_after_s, above_s), gate.ceiling_qps)
+            common = spare.check(now, hits)
+            ceiling_s = buckets.ceiling.check(now, hits).retry_after_s
+            above_own_s = max(ceiling_s, common.retry_after_s)
+            if above_own_s > 0:
+                return ClassAdmission(min(own.retry_after_s, above_own_s), buckets.ceiling_qps)
             spare.tat = common.tat
-        gate.ceiling.take(now, hits)
-        left = gate.own.left(now)
-        risen = min(left + spare.left(now), gate.ceiling.left(now))
-        drains_in_s = max(gate.own.drains_in_s(now), gate.ceiling.drains_in_s(now))
-        return Passage(0.0, gate.ceiling_qps, max(left, risen), drains_in_s)
+        buckets.ceiling.charge(now, hits)
+        remaining = buckets.own.remaining(now)
+        with_spare = min(remaining + spare.remaining(now), buckets.ceiling.remaining(now))
+        reset_s = max(buckets.own.reset_s(now), buckets.ceiling.reset_s(now))
+        return ClassAdmission(0.0, buckets.ceiling_qps, max(remaining, with_spare), reset_s)

@@ -1,10 +1,10 @@
-"""What each class has of the limit as it is now.
+"""How a gateway divides its limit among priority classes as its lease ages.
 
-A lease says its classes' parts at its own limit. As the limit ages:
+A lease states the classes' rates at its own limit. When the limit that applies differs:
 
-* below what is owned, guarantees are kept first, then what is beyond them, both in order of
-  priority; equals lose in proportion;
-* above it, what is more is common spare.
+* if it is lower than the sum of the classes' rates, guarantees are kept first, then the rest of
+  their rates, both in order of priority; classes of equal priority lose in proportion;
+* if it is higher, the excess is common spare.
 """
 
 from __future__ import annotations
@@ -15,46 +15,47 @@ from itertools import groupby
 
 from scaler.gateway.lease_document import ClassTerms, LeaseDocument
 
-# Rates come rounded to a thousandth: a ceiling that close to all there is, is none.
-ROUNDED = 0.01
+# A lease rounds rates to thousandths: a ceiling this close to the whole limit is no ceiling.
+ROUNDING_QPS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPart:
-    """What a class may be admitted now: its own, and its ceiling on the spare."""
+    """What a class may be admitted now: its own rate, and its ceiling with the spare."""
 
     qps: float
     ceiling_qps: float
 
 
-def parts_at(limit_qps: float, terms: LeaseDocument) -> tuple[tuple[ClassPart, ...], float]:
+def divide(limit_qps: float, document: LeaseDocument) -> tuple[tuple[ClassPart, ...], float]:
     """Return each class's part of a finite limit, in the order of the lease, and the spare.
 
-    Own parts and spare sum up to the limit.
+    The parts' ``qps`` and the spare sum up to the limit.
     """
-    classes = terms.classes
-    kept, left = _in_order(limit_qps, classes, [one.guaranteed_qps for one in classes])
+    classes = document.classes
+    guarantees, left = _in_order(limit_qps, classes, [one.guaranteed_qps for one in classes])
     beyond = [max(0.0, one.qps - one.guaranteed_qps) for one in classes]
-    more, spare = _in_order(left, classes, beyond)
+    extras, spare = _in_order(left, classes, beyond)
     parts = []
-    for one, guaranteed, extra in zip(classes, kept, more, strict=True):
-        most = guaranteed + extra + spare
-        bound = one.ceiling_qps < one.qps + terms.spare_qps - ROUNDED
-        parts.append(ClassPart(guaranteed + extra, min(one.ceiling_qps, most) if bound else most))
+    for one, guaranteed, extra in zip(classes, guarantees, extras, strict=True):
+        with_spare = guaranteed + extra + spare
+        has_ceiling = one.ceiling_qps < one.qps + document.spare_qps - ROUNDING_QPS
+        ceiling = min(one.ceiling_qps, with_spare) if has_ceiling else with_spare
+        parts.append(ClassPart(guaranteed + extra, ceiling))
     return tuple(parts), spare
 
 
 def _in_order(
     qps: float, classes: Sequence[ClassTerms], wants: Sequence[float]
 ) -> tuple[list[float], float]:
-    """Hand out ``qps`` in order of priority; return what each one gets, and what is left."""
+    """Divide ``qps`` in order of priority; return what each class gets, and the rest."""
     given = [0.0] * len(classes)
     order = sorted(range(len(classes)), key=lambda i: classes[i].priority)
     for _, group in groupby(order, key=lambda i: classes[i].priority):
         equals = list(group)
         wanted = sum(wants[i] for i in equals)
-        part = min(1.0, qps / wanted) if wanted else 0.0
+        share = min(1.0, qps / wanted) if wanted else 0.0
         for i in equals:
-            given[i] = wants[i] * part
+            given[i] = wants[i] * share
         qps = max(0.0, qps - wanted)
     return given, qps

@@ -1,9 +1,9 @@
-"""What each client of a gateway offers, for a bounded number of them.
+"""The request rates of a gateway's clients, for a bounded number of clients.
 
-A client's rate is counted over a sliding window: what it sent in this one, and as much of the one
-before as the window that ends now still covers. While the very first window lasts all rates are too
-low by the same factor: so whoever compares them, knowing the window, is not misled by a few
-requests. Who was seen longest ago is forgotten first, so whoever sends a lot is not.
+A rate is counted over a sliding window: the requests of the current window, and of those of the
+window before the share that the sliding window still covers. During the very first window all rates
+are too low by the same factor, so a comparison between clients is still right. The client that was
+seen longest ago is forgotten first, so a client that sends a lot is not forgotten.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 
 from scaler.gateway.buckets import Bucket
 
-MOST_RATES = 1000
-# Upper bounds in requests per second: 64 of them, each a quarter above the one before.
+MAX_RATES = 1000  # a report with more clients holds a histogram instead of single rates
+# Upper bounds of the histogram in requests per second: 64, each 1.25 times the one before.
 BOUNDS = tuple(float(f"{0.01 * 1.25**i:.4g}") for i in range(64))
 
 
 @dataclass(slots=True)
 class ClientRate:
-    """One client.
+    """The requests of one client.
 
     Attributes:
-        window: of ``count``; the one before counted ``before``.
+        window: number of the window in which the client was last seen.
+        count: requests in that window.
+        before: requests in the window before it.
+        bucket: admits the client's requests.
     """
 
     window: int
@@ -33,69 +36,69 @@ class ClientRate:
 
 
 class ClientRates:
-    """All clients of late.
+    """The rates of all clients seen recently.
 
     Args:
-        most: that are remembered.
-        window_s: over which rates are counted.
+        max_clients: how many clients are remembered.
+        window_s: length of the sliding window.
     """
 
-    def __init__(self, most: int, window_s: float) -> None:
-        self._most, self._window_s = most, window_s
-        # A name may be long, its hash is not. Two that share one share a bucket.
+    def __init__(self, max_clients: int, window_s: float) -> None:
+        self._max_clients, self.window_s = max_clients, window_s
+        # Names may be long, so clients are known by their hash. On a collision two share a bucket.
         self._known: dict[int, ClientRate] = {}
-        self._began: float | None = None
+        self._started_at: float | None = None
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def seen(self, client: str, now: float, hits: int) -> ClientRate:
-        """Count what a client offers, admitted or not."""
-        if self._began is None:
-            self._began = now
+    def count(self, client: str, now: float, hits: int) -> ClientRate:
+        """Count ``hits`` requests of a client, whether they are admitted or not."""
+        if self._started_at is None:
+            self._started_at = now
         window, _ = self._window(now)
         key = hash(client)
-        caller = self._known.pop(key, None) or ClientRate(window)
-        self._known[key] = caller  # at the end: seen last
-        if caller.window != window:
-            caller.before = caller.count if caller.window == window - 1 else 0
-            caller.window, caller.count = window, 0
-        caller.count += hits
-        if len(self._known) > self._most:
+        client_rate = self._known.pop(key, None) or ClientRate(window)
+        self._known[key] = client_rate  # the last entry is the one seen last
+        if client_rate.window != window:
+            client_rate.before = client_rate.count if client_rate.window == window - 1 else 0
+            client_rate.window, client_rate.count = window, 0
+        client_rate.count += hits
+        if len(self._known) > self._max_clients:
             del self._known[next(iter(self._known))]
-        return caller
+        return client_rate
 
-    def rate(self, caller: ClientRate, now: float) -> float:
-        """Return requests per second that a client offers."""
+    def rate(self, client_rate: ClientRate, now: float) -> float:
+        """Return the requests per second that a client offers."""
         window, part = self._window(now)
-        if caller.window < window - 1:
+        if client_rate.window < window - 1:
             return 0.0
-        count, before = caller.count, caller.before
-        if caller.window == window - 1:
-            count, before = 0, caller.count
-        return (count + before * (1 - part)) / self._window_s
+        count, before = client_rate.count, client_rate.before
+        if client_rate.window == window - 1:
+            count, before = 0, client_rate.count
+        return (count + before * (1 - part)) / self.window_s
 
     def rates(self, now: float) -> list[float]:
-        """Return the rates of all clients that have offered anything over the window."""
-        found = (self.rate(caller, now) for caller in self._known.values())
-        return [rate for rate in found if rate > 0]
+        """Return the rates above 0 of all clients that are remembered."""
+        rates = (self.rate(client_rate, now) for client_rate in self._known.values())
+        return [rate for rate in rates if rate > 0]
 
     def _window(self, now: float) -> tuple[int, float]:
-        """Return which window it is, and the part of it that is over."""
-        since = max(0.0, now - (self._began if self._began is not None else now))
-        part, window = math.modf(since / self._window_s)
+        """Return the number of the current window, and the share of it that has passed."""
+        elapsed_s = max(0.0, now - (self._started_at if self._started_at is not None else now))
+        part, window = math.modf(elapsed_s / self.window_s)
         return int(window), part
 
 
-def reported(rates: list[float]) -> dict[str, object]:
-    """Return the rates as a report has them: one by one, or how many clients sent how much."""
+def report_fields(rates: list[float]) -> dict[str, object]:
+    """Return the client rates as fields of a report: single rates, or a histogram of many."""
     if not rates:
         return {}
-    if len(rates) <= MOST_RATES:
+    if len(rates) <= MAX_RATES:
         return {"client_rates": [round(rate, 4) for rate in rates]}
     counts = [0] * len(BOUNDS)
     for rate in rates:
-        # The least bound that is not below it; whoever is above the last one counts there.
+        # The first bound that is not below the rate; rates above the last bound count there too.
         i = math.ceil(math.log(rate / BOUNDS[0], 1.25)) if rate > BOUNDS[0] else 0
         counts[min(i, len(BOUNDS) - 1)] += 1
     return {"client_histogram": {"bounds": list(BOUNDS), "counts": counts}}

@@ -1,4 +1,4 @@
-"""What a gateway has counted."""
+"""The requests that a gateway has counted, by priority class."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class RequestCounts:
-    """Requests by class, ``""`` for those of no named class.
+    """Numbers of requests by class; ``""`` stands for requests without a known class.
 
     Attributes:
-        admitted: that the limit had room for.
-        denied: that it had none for, rejected or (in a dry run) not.
-        rejected: that were in fact.
+        admitted: requests within the limit.
+        denied: requests over the limit; in a dry run they pass nevertheless.
+        rejected: requests over the limit that were in fact refused.
     """
 
     admitted: Counter[str] = field(default_factory=Counter)
@@ -25,8 +25,8 @@ class RequestCounts:
         self.denied += other.denied
         self.rejected += other.rejected
 
-    def reported(self) -> dict[str, object]:
-        """Return the counts as a report has them."""
+    def report_fields(self) -> dict[str, object]:
+        """Return the counts as fields of a report."""
         names = sorted((set(self.admitted) | set(self.denied)) - {""})
         return {
             "admitted": self.admitted.total(),

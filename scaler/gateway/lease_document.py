@@ -1,42 +1,45 @@
-"""What a lease's JSON says to a gateway, checked once where it comes in.
+"""The JSON document of a lease, as a gateway reads and checks it.
 
-Only what is acted on is read; fields that are not known are left alone, so that a newer server may
-say more. Everything that is read must be there and make sense, or the whole lease is refused.
+Only the fields that a gateway needs are read. Unknown fields are ignored, so that a newer server
+may send more. Each field that is read must be present and valid, or the whole lease is refused.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from scaler.limits.lease import MAX_QPS, AfterSafe, Lease
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.lease import MAX_AGE_S, MAX_QPS, AfterSafe, Lease
 from scaler.limits.schedule import LimitStep
 
 SCHEMA = 1
-# A lease of so many bytes is no lease.
-MOST_BYTES = 1 << 20
-MOST_CLASSES = 64
-_Json = Mapping[str, object]
+MAX_BYTES = 1 << 20  # a larger response is refused
+MAX_CLASSES = 64
+# Over which clients are counted until a lease says.
+CLIENT_WINDOW_S = 60.0
 
 
 class LeaseRefusedError(ValueError):
-    """An answer that is no lease to act on; the one before serves on."""
+    """A response that is not a valid lease; the gateway keeps the lease that it holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassTerms:
-    """One class's part of the share.
+    """One priority class's part of the gateway's share.
 
     Attributes:
-        header: a request that carries it is of this class; None: the gateway knows by itself.
-        qps: its own, guaranteed_qps of it whatever others want.
-        ceiling_qps: as far as it may rise on the common spare.
+        match: by which header a request is of this class; None: the gateway classifies requests
+            itself.
+        guaranteed_qps: the part of ``qps`` that does not depend on other classes.
+        qps: the class's own rate.
+        ceiling_qps: upper bound of own rate and common spare together.
+        then: what applies to the class when the lease has expired.
     """
 
     name: str
-    header: str | None
+    match: HeaderMatch | None
     priority: int
     guaranteed_qps: float
     qps: float
@@ -46,10 +49,13 @@ class ClassTerms:
 
 @dataclass(frozen=True, slots=True)
 class ClientTerms:
-    """What one client is admitted; None: it is not limited so.
+    """The limits per client.
 
     Attributes:
-        abusive_above_qps: a client that offers more is held to ``abusive_qps``.
+        qps: limit of each client; None: no such limit.
+        burst: requests of a client that may pass at once.
+        abusive_above_qps: a client that offers more is abusive; None: none is.
+        abusive_qps: limit of an abusive client.
     """
 
     qps: float | None
@@ -60,14 +66,17 @@ class ClientTerms:
 
 @dataclass(frozen=True, slots=True)
 class LeaseDocument:
-    """All that a gateway acts on.
+    """All of a lease that a gateway needs.
 
     Attributes:
-        lease: of its share.
+        lease: the gateway's share, and the limits that follow it.
         burst: requests that may pass at once.
-        enforce: whether requests are refused, not only counted.
-        refresh_s: how often it asks.
-        spare_qps: what no class owns.
+        enforce: whether requests over the limit are refused, not only counted.
+        refresh_s: interval at which the gateway reports.
+        spare_qps: the rate that any class may use.
+        classes: the priority classes' parts.
+        clients: the limits per client; None: there are none.
+        client_window_s: window over which the rate of a client is counted.
     """
 
     lease: Lease
@@ -77,106 +86,127 @@ class LeaseDocument:
     spare_qps: float
     classes: tuple[ClassTerms, ...]
     clients: ClientTerms | None
+    client_window_s: float
 
 
 def read_lease(body: bytes, service: str) -> LeaseDocument:
-    """Return what a lease on ``service`` says.
+    """Return the lease on ``service`` that a response body holds.
 
     Raises:
-        LeaseRefusedError: it is cut off, of another schema or service, or says what cannot be.
+        LeaseRefusedError: the body is truncated, of another schema or service, or has an invalid
+            value.
     """
-    if len(body) > MOST_BYTES:
-        raise LeaseRefusedError(f"{len(body)} bytes are no lease; it has {MOST_BYTES} at most")
+    if len(body) > MAX_BYTES:
+        raise LeaseRefusedError(f"it has {len(body)} bytes, but a lease has {MAX_BYTES} at most")
     try:
-        said = json.loads(body, parse_constant=_not_a_number)
+        parsed = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise LeaseRefusedError(f"it is not JSON: {error}") from None
     try:
-        return _terms(_JsonFields(said, "the lease"), service)
+        return _document(_JsonFields(parsed, "the lease"), service)
     except LeaseRefusedError:
         raise
-    except ValueError as error:  # of a value that is checked where it is made
+    except ValueError as error:  # raised by the dataclasses, which check their own values
         raise LeaseRefusedError(str(error)) from None
 
 
-def _terms(said: _JsonFields, service: str) -> LeaseDocument:
-    if said.whole("schema") != SCHEMA:
-        raise LeaseRefusedError(f"schema is {said.get('schema')}, but {SCHEMA} is understood")
-    if said.text("service") != service:
-        raise LeaseRefusedError(f"it is of {said.text('service')!r}, but {service!r} was asked for")
-    if said.text("mode") not in ("enforce", "recommend"):
-        raise LeaseRefusedError(f"mode is {said.get('mode')!r}, not enforce or recommend")
-    share, expiry = said.part("share"), said.part("on_expiry")
+def _document(fields: _JsonFields, service: str) -> LeaseDocument:
+    if fields.whole("schema") != SCHEMA:
+        raise LeaseRefusedError(f"schema is {fields.get('schema')}, but must be {SCHEMA}")
+    if fields.text("service") != service:
+        found = fields.text("service")
+        raise LeaseRefusedError(f"service is {found!r}, but {service!r} was asked for")
+    if fields.text("mode") not in ("enforce", "recommend"):
+        raise LeaseRefusedError(f"mode is {fields.get('mode')!r}, not enforce or recommend")
+    share, expiry = fields.section("share"), fields.section("on_expiry")
+    steps = fields.sections("schedule")
     lease = Lease(
-        version=said.whole("version"),
+        version=fields.whole("version"),
         qps=share.number("rps"),
-        valid_for_s=said.number("valid_for_s"),
-        schedule=tuple(LimitStep(s.number("in_s"), s.number("rps")) for s in said.all("schedule")),
+        valid_for_s=fields.number("valid_for_s"),
+        schedule=tuple(LimitStep(step.number("in_s"), step.number("rps")) for step in steps),
         safe_qps=expiry.number("safe_rps"),
         max_stale_s=expiry.number("max_stale_s"),
         then=AfterSafe(expiry.text("then")),
-        epoch=said.text("epoch"),
+        epoch=fields.text("epoch"),
     )
-    classes = tuple(_class(one) for one in said.all("classes"))
-    if len({one.name for one in classes}) != len(classes) or len(classes) > MOST_CLASSES:
+    classes = tuple(_class(one) for one in fields.sections("classes"))
+    if len({one.name for one in classes}) != len(classes) or len(classes) > MAX_CLASSES:
         names = [one.name for one in classes]
-        raise LeaseRefusedError(f"classes are {names}, but must be unique, {MOST_CLASSES} at most")
-    if not 0 < said.number("refresh_s") <= lease.valid_for_s:
-        raise LeaseRefusedError(f"refresh_s is {said.get('refresh_s')}, not in (0, valid_for_s]")
+        raise LeaseRefusedError(f"classes are {names}, but must be unique, {MAX_CLASSES} at most")
+    if not 0 < fields.number("refresh_s") <= lease.valid_for_s:
+        raise LeaseRefusedError(f"refresh_s is {fields.get('refresh_s')}, not in (0, valid_for_s]")
     return LeaseDocument(
         lease=lease,
         burst=share.number("burst"),
-        enforce=said.text("mode") == "enforce",
-        refresh_s=said.number("refresh_s"),
-        spare_qps=said.number("spare_rps"),
+        enforce=fields.text("mode") == "enforce",
+        refresh_s=fields.number("refresh_s"),
+        spare_qps=fields.number("spare_rps"),
         classes=classes,
-        clients=_clients(said),
+        clients=_clients(fields),
+        client_window_s=_client_window_s(fields),
     )
 
 
-def _class(said: _JsonFields) -> ClassTerms:
-    match = None if said.get("match") is None else said.part("match").text("header").lower()
+def _class(fields: _JsonFields) -> ClassTerms:
     return ClassTerms(
-        name=said.text("name"),
-        header=match,
-        priority=said.whole("priority"),
-        guaranteed_qps=said.number("guaranteed_rps"),
-        qps=said.number("rps"),
-        ceiling_qps=said.number("ceiling_rps"),
-        then=AfterSafe(said.text("then")),
+        name=fields.text("name"),
+        match=_match(fields),
+        priority=fields.whole("priority"),
+        guaranteed_qps=fields.number("guaranteed_rps"),
+        qps=fields.number("rps"),
+        ceiling_qps=fields.number("ceiling_rps"),
+        then=AfterSafe(fields.text("then")),
     )
 
 
-def _clients(said: _JsonFields) -> ClientTerms | None:
-    if said.get("per_client") is None:
+def _match(fields: _JsonFields) -> HeaderMatch | None:
+    if fields.get("match") is None:
         return None
-    part = said.part("per_client")
+    section = fields.section("match")
+    value = None if section.get("value") is None else section.text("value")
+    return HeaderMatch(section.text("header").lower(), value)
+
+
+def _client_window_s(fields: _JsonFields) -> float:
+    window_s = fields.optional_number("client_window_s")
+    if window_s is None:  # as of an endpoint of version 0.1
+        return CLIENT_WINDOW_S
+    if not 0 < window_s <= MAX_AGE_S:
+        raise LeaseRefusedError(f"client_window_s is {window_s}, not in (0, {MAX_AGE_S}]")
+    return window_s
+
+
+def _clients(fields: _JsonFields) -> ClientTerms | None:
+    if fields.get("per_client") is None:
+        return None
+    section = fields.section("per_client")
     return ClientTerms(
-        qps=part.perhaps("rps"),
-        burst=part.number("burst"),
-        abusive_above_qps=part.perhaps("abusive_above_rps"),
-        abusive_qps=part.perhaps("abusive_rps"),
+        qps=section.optional_number("rps"),
+        burst=section.number("burst"),
+        abusive_above_qps=section.optional_number("abusive_above_rps"),
+        abusive_qps=section.optional_number("abusive_rps"),
     )
 
 
-def _not_a_number(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise LeaseRefusedError(f"it has {name} for a number")
 
 
 @dataclass(frozen=True, slots=True)
 class _JsonFields:
-    """A JSON object whose fields are asked for by what they must be."""
+    """A JSON object, with a method to read a field of each type; ``name`` is for messages."""
 
-    said: object
+    value: object
     name: str
 
     def get(self, field: str) -> object:
-        if not isinstance(self.said, dict):
-            raise LeaseRefusedError(f"{self.name} is {_shown(self.said)}, but must be an object")
-        return self.said.get(field)
+        if not isinstance(self.value, dict):
+            raise LeaseRefusedError(f"{self.name} is {_shown(self.value)}, but must be an object")
+        return self.value.get(field)
 
     def number(self, field: str) -> float:
-        """Return a number in [0, `MAX_QPS`]: nothing that a lease counts is beyond it."""
+        """Return a number in [0, `MAX_QPS`], which bounds everything that a lease counts."""
         value = self.get(field)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise LeaseRefusedError(self._wrong(field, "a number"))
@@ -184,7 +214,7 @@ class _JsonFields:
             raise LeaseRefusedError(self._wrong(field, f"in [0, {MAX_QPS:g}]"))
         return float(value)
 
-    def perhaps(self, field: str) -> float | None:
+    def optional_number(self, field: str) -> float | None:
         return None if self.get(field) is None else self.number(field)
 
     def whole(self, field: str) -> int:
@@ -199,10 +229,10 @@ class _JsonFields:
             raise LeaseRefusedError(self._wrong(field, "a text"))
         return value
 
-    def part(self, field: str) -> _JsonFields:
+    def section(self, field: str) -> _JsonFields:
         return _JsonFields(self.get(field), f"{field} of {self.name}")
 
-    def all(self, field: str) -> list[_JsonFields]:
+    def sections(self, field: str) -> list[_JsonFields]:
         value = self.get(field)
         if not isinstance(value, list):
             raise LeaseRefusedError(self._wrong(field, "a list"))

@@ -1,17 +1,17 @@
-"""The gateway's side of a lease: may this request pass?
+"""The limiter of a gateway: decides by the lease that it holds whether a request may pass.
 
     limiter = LeaseLimiter(LimiterSettings("prod/shop", "gw-3"))
-    limiter.receive(body, sent_at=clock())           # what GET /v1/limits/prod/shop answered
+    limiter.receive(body, sent_at=clock())           # the response to GET /v1/limits/prod/shop
     limiter.admit("pay", "203.0.113.7", now=clock())
-    limiter.report(now=clock())                      # what to POST, each refresh_s
+    limiter.report(now=clock())                      # the body to POST, each refresh_s
 
 Rules of this file:
 
-* Pure: time is passed in, in seconds of one monotonic clock. Confined to one thread.
-* A lease is as old as the question that it answers.
-* A request that is refused takes nothing from any bucket. An admitted one takes from its client's,
-  from its class's own or else the common spare, and counts against its class's ceiling.
-* News of a limit change how fast buckets drain, never what is in them.
+* It is pure: the time is passed in, in seconds of one monotonic clock. It belongs to one thread.
+* The age of a lease counts from when its request was sent, not from when the response arrived.
+* A refused request is charged to no bucket. An admitted one is charged to its client's bucket, to
+  its class's own bucket or else the common spare, and to the ceiling of its class.
+* A new limit changes how fast buckets drain, not what they hold.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ from dataclasses import dataclass, replace
 
 from scaler.gateway.buckets import Bucket
 from scaler.gateway.class_buckets import ClassBuckets
-from scaler.gateway.client_rates import ClientRate, ClientRates, reported
+from scaler.gateway.class_matches import ClassMatches
+from scaler.gateway.client_rates import ClientRate, ClientRates, report_fields
 from scaler.gateway.counts import RequestCounts
-from scaler.gateway.lease_document import ClientTerms, LeaseDocument, LeaseRefusedError, read_lease
+from scaler.gateway.lease_document import (
+    CLIENT_WINDOW_S,
+    ClientTerms,
+    LeaseDocument,
+    LeaseRefusedError,
+    read_lease,
+)
 from scaler.limits.lease import HeldLease, Lease, LeaseStage, limit_at, received, stage_at
 
-NAMELESS = ""
-# What a report may say was counted over.
-LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.001, 3600.0
+NO_CLASS = ""
+# Bounds of a report's ``interval_s``, the time over which its requests were counted.
+MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600.0
+# Clients that are distinguished: some 3 MB.
+MAX_CLIENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class LimiterSettings:
-    """What a gateway knows by itself.
+    """The settings of a gateway's limiter.
 
     Attributes:
-        service: whose limit it holds.
-        instance: its own name.
-        fail_open: admit everything until the first lease has come.
-        dry_run: decide and count, reject nothing, whatever the lease says.
-        most_clients: that are told apart; client_window_s: over which their rates are counted.
+        service: the service whose limit applies, ``"namespace/name"``.
+        instance: name of the gateway.
+        fail_open: whether everything is admitted until the first lease arrives.
+        dry_run: decide and count, but refuse nothing, whatever the lease says.
     """
 
     service: str
     instance: str
     fail_open: bool = True
     dry_run: bool = False
-    most_clients: int = 10_000
-    client_window_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        if self.most_clients < 1:
-            raise ValueError(f"most_clients is {self.most_clients}, but it must be >= 1")
-        if not 0 < self.client_window_s < math.inf:
-            raise ValueError(f"client_window_s is {self.client_window_s}, but must be > 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What becomes of a request.
+    """The decision on a request.
 
     Attributes:
-        allowed: let it pass.
-        would_deny: the limit has no room for it; it is allowed nevertheless in a dry run.
-        retry_after_s: seconds until there is room; 0 where there is.
-        limit_rps: of what it was held against: its client's, its class's, or the share; inf: none.
-        remaining: requests that would still pass at once.
-        reset_s: until all of the burst may pass again.
-        stage: of the lease; None: there is none yet.
-        by_client: it is its client that has used up what it may.
+        allowed: whether it may pass.
+        would_deny: whether it is over the limit; in a dry run it is allowed nevertheless.
+        retry_after_s: seconds until it may pass; 0 if it may now.
+        limit_rps: the limit that applies: of its client, its class or the share; inf: no limit.
+        remaining: requests that may still pass at once.
+        reset_s: seconds until the whole burst may pass again.
+        stage: stage of the lease; None: there is no lease yet.
+        by_client: whether it was denied by the limit per client.
     """
 
     allowed: bool
@@ -85,7 +85,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class LimiterSnapshot:
-    """What a gateway does at a moment, for its own metrics."""
+    """The state of a limiter at one time, for the gateway's metrics."""
 
     epoch: str | None
     version: int | None
@@ -101,66 +101,68 @@ class LeaseLimiter:
 
     def __init__(self, settings: LimiterSettings) -> None:
         self.settings = settings
-        self._terms: LeaseDocument | None = None
+        self._document: LeaseDocument | None = None
         self._held: HeldLease | None = None
-        self._gates = ClassBuckets()
-        self._tuned_until = -math.inf
-        self._callers = ClientRates(settings.most_clients, settings.client_window_s)
+        self._class_buckets = ClassBuckets()
+        self._matches = ClassMatches()
+        self._rates_valid_until = -math.inf
+        self._client_rates = ClientRates(MAX_CLIENTS, CLIENT_WINDOW_S)
         self._recent, self._total = RequestCounts(), RequestCounts()
         self._reported_at: float | None = None
 
     @property
     def refresh_s(self) -> float | None:
-        """How often to ask; None: no lease says so yet."""
-        return self._terms.refresh_s if self._terms else None
+        """Interval at which to report, from the lease; None: there is no lease yet."""
+        return self._document.refresh_s if self._document else None
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Classes by the (lower case) header that makes a request one of theirs."""
-        classes = self._terms.classes if self._terms else ()
-        return {one.header: one.name for one in classes if one.header}
+    def class_by_headers(self, headers: Iterable[tuple[str, str]]) -> str | None:
+        """Return the class of a request by its headers, whose names are in lower case."""
+        return self._matches.class_of(headers)
 
     def receive(self, body: bytes, sent_at: float, now: float | None = None) -> bool:
-        """Act on an answer to what was asked at ``sent_at``.
+        """Take over a lease from a response.
 
         Args:
-            body: of the answer.
-            sent_at: when it was asked, monotonic seconds.
-            now: when it came; None: hardly later.
+            body: the response body.
+            sent_at: when its request was sent, monotonic seconds.
+            now: when the response arrived; None: at ``sent_at``.
 
         Returns:
-            Whether this is what is held now. It is not where the lease is of another epoch than one
-            that was asked for later: which of them is over nobody can say, so ask again.
+            Whether the limiter holds this lease now. It does not where a lease of another epoch
+            was requested later: which epoch is current cannot be told, so the caller asks again.
 
         Raises:
-            LeaseRefusedError: it makes no sense; nothing has changed.
+            LeaseRefusedError: the lease is invalid or outdated; the limiter is unchanged.
         """
-        terms = read_lease(body, self.settings.service)
+        document = read_lease(body, self.settings.service)
         try:
-            held = received(self._held, terms.lease, sent_at)
+            held = received(self._held, document.lease, sent_at)
         except ValueError as error:
             raise LeaseRefusedError(str(error)) from None
-        if self._held and terms == self._terms:
+        if self._held and document == self._document:
             self.renew(sent_at)
             return True
         if (
             self._held
-            and sent_at < self._held.heard_s
+            and sent_at < self._held.confirmed_s
             and held.lease.epoch != self._held.lease.epoch
         ):
             return False
-        self._held, self._terms = held, terms
-        self._gates.keep(one.name for one in terms.classes)
-        self._tuned_until = -math.inf
-        # Now, not with the next request: until then the buckets drain at the new rate already.
-        self._tune(sent_at if now is None else now)
+        self._held, self._document = held, document
+        self._class_buckets.set_classes(one.name for one in document.classes)
+        self._matches = ClassMatches(document.classes)
+        if document.client_window_s != self._client_rates.window_s:
+            self._client_rates = ClientRates(MAX_CLIENTS, document.client_window_s)
+        self._rates_valid_until = -math.inf
+        # Now, not with the next request: the buckets must drain at the new rate from now on.
+        self._update_rates(sent_at if now is None else now)
         return True
 
     def renew(self, sent_at: float) -> None:
-        """Hold the lease as if it had just come: the server said at ``sent_at`` that it is true."""
-        if self._held and sent_at > self._held.heard_s:
-            self._held = replace(self._held, heard_s=sent_at)
-            self._tuned_until = -math.inf
+        """Renew the lease: the response to a request sent at ``sent_at`` says it is unchanged."""
+        if self._held and sent_at > self._held.confirmed_s:
+            self._held = replace(self._held, confirmed_s=sent_at)
+            self._rates_valid_until = -math.inf
 
     def admit(
         self, request_class: str | None, client: str | None, now: float, hits: int = 1
@@ -168,22 +170,22 @@ class LeaseLimiter:
         """Return whether a request may pass, and count it.
 
         Args:
-            request_class: name of its class; None, or a name that the lease does not know: of none.
-            client: who sent it, by any name; None: nobody asks.
+            request_class: its priority class; None or a name that is not in the lease: no class.
+            client: any name of the client that sent it; None: no limit per client applies.
             now: monotonic seconds.
-            hits: requests that it counts as, all or none of which pass.
+            hits: how many requests it counts as; all of them pass or none.
         """
         if hits < 1:
             raise ValueError(f"hits is {hits}, but a request counts as at least one")
-        name = request_class if request_class and request_class in self._gates else NAMELESS
-        decided = self._decided(name, client, now, hits)
-        counts = self._recent.denied if decided.would_deny else self._recent.admitted
+        name = request_class if request_class and request_class in self._class_buckets else NO_CLASS
+        admission = self._decide(name, client, now, hits)
+        counts = self._recent.denied if admission.would_deny else self._recent.admitted
         counts[name] += hits
-        self._recent.rejected += 0 if decided.allowed else hits
-        return decided
+        self._recent.rejected += 0 if admission.allowed else hits
+        return admission
 
     def report(self, now: float) -> dict[str, object]:
-        """Return what was counted since the report before, as JSON to be POSTed."""
+        """Return the report on the time since the last one, as JSON values to POST."""
         since = self._reported_at if self._reported_at is not None else now - 1.0
         self._reported_at = now
         counted, self._recent = self._recent, RequestCounts()
@@ -195,9 +197,9 @@ class LeaseLimiter:
         return {
             "instance": self.settings.instance,
             **held,
-            "interval_s": min(max(now - since, LEAST_INTERVAL_S), MOST_INTERVAL_S),
-            **counted.reported(),
-            **reported(self._callers.rates(now)),
+            "interval_s": min(max(now - since, MIN_INTERVAL_S), MAX_INTERVAL_S),
+            **counted.report_fields(),
+            **report_fields(self._client_rates.rates(now)),
         }
 
     def snapshot(self, now: float) -> LimiterSnapshot:
@@ -206,73 +208,73 @@ class LeaseLimiter:
         counts.add(self._recent)
         if self._held is None:
             limit = math.inf if self.settings.fail_open else 0.0
-            return LimiterSnapshot(None, None, None, limit, None, len(self._callers), counts)
+            return LimiterSnapshot(None, None, None, limit, None, len(self._client_rates), counts)
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
         return LimiterSnapshot(
             lease.epoch, lease.version, stage_at(lease, age_s), limit_at(lease, age_s), age_s,
-            len(self._callers), counts,
+            len(self._client_rates), counts,
         )  # fmt: skip
 
-    def _decided(self, name: str, client: str | None, now: float, hits: int) -> Admission:
-        caller = None if client is None else self._callers.seen(client, now, hits)
+    def _decide(self, name: str, client: str | None, now: float, hits: int) -> Admission:
+        client_rate = None if client is None else self._client_rates.count(client, now, hits)
         if self._held is None:
-            none = Admission(True)
-            return none if self.settings.fail_open else self._denied(math.inf, 0.0, None)
+            unlimited = Admission(True)
+            return unlimited if self.settings.fail_open else self._denied(math.inf, 0.0, None)
         stage = stage_at(self._held.lease, max(0.0, self._held.age_s(now)))
         if stage in (LeaseStage.OPEN, LeaseStage.CLOSED):
-            return self._ended(name)
-        self._tune(now)
-        its = None if caller is None else self._bucket_of(caller, now)
-        if its is not None:
-            alone = its.ask(now, hits)
-            if not alone.allowed:
-                denied = self._denied(alone.retry_after_s, 1 / its.interval_s, stage)
+            return self._expired(name)
+        self._update_rates(now)
+        bucket = None if client_rate is None else self._client_bucket(client_rate, now)
+        if bucket is not None:
+            by_client = bucket.check(now, hits)
+            if not by_client.allowed:
+                denied = self._denied(by_client.retry_after_s, 1 / bucket.interval_s, stage)
                 return replace(denied, by_client=True)
-        passage = self._gates.take(name, now, hits)
-        if passage.wait_s > 0:
-            return self._denied(passage.wait_s, passage.qps, stage)
-        if its is not None:
-            its.tat = alone.tat
-        left, drains_in_s = passage.left, passage.drains_in_s
-        return Admission(True, False, 0.0, passage.qps, left, drains_in_s, stage)
+        by_class = self._class_buckets.admit(name, now, hits)
+        if by_class.wait_s > 0:
+            return self._denied(by_class.wait_s, by_class.qps, stage)
+        if bucket is not None:
+            bucket.tat = by_client.tat
+        remaining, reset_s = by_class.remaining, by_class.reset_s
+        return Admission(True, False, 0.0, by_class.qps, remaining, reset_s, stage)
 
-    def _bucket_of(self, caller: ClientRate, now: float) -> Bucket | None:
-        """Return a client's bucket, tuned to what it offers; None: it is not limited so."""
-        terms = self._terms.clients if self._terms else None
+    def _client_bucket(self, client_rate: ClientRate, now: float) -> Bucket | None:
+        """Return a client's bucket, set to its limit; None: no limit applies to the client."""
+        terms = self._document.clients if self._document else None
         if terms is None:
             return None
-        qps, burst = _of_client(terms, self._callers.rate(caller, now))
+        qps, burst = _client_limit(terms, self._client_rates.rate(client_rate, now))
         if math.isinf(qps):
             return None
-        caller.bucket.tune(qps, burst, now)
-        return caller.bucket
+        client_rate.bucket.set_rate(qps, burst, now)
+        return client_rate.bucket
 
-    def _ended(self, name: str) -> Admission:
-        """Return what becomes of a request when even the safe limit is too old."""
-        assert self._terms is not None
-        of_class = (one.then for one in self._terms.classes if one.name == name)
-        stage = LeaseStage(next(of_class, self._terms.lease.then))
+    def _expired(self, name: str) -> Admission:
+        """Return the decision on a request of a class when even the safe limit has expired."""
+        assert self._document is not None
+        by_class = (one.then for one in self._document.classes if one.name == name)
+        stage = LeaseStage(next(by_class, self._document.lease.then))
         is_open = stage is LeaseStage.OPEN
         return Admission(True, stage=stage) if is_open else self._denied(math.inf, 0.0, stage)
 
     def _denied(self, wait_s: float, limit_rps: float, stage: LeaseStage | None) -> Admission:
-        enforce = not self.settings.dry_run and (self._terms is None or self._terms.enforce)
+        enforce = not self.settings.dry_run and (self._document is None or self._document.enforce)
         if wait_s == math.inf and self._held:
-            # By then the limit may be another one.
+            # It never passes at this limit, but the limit may be another one after that time.
             wait_s = self._held.lease.valid_for_s
         return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage)
 
-    def _tune(self, now: float) -> None:
-        """Tune all buckets to the limit as it is now, unless they are."""
-        if now < self._tuned_until or self._held is None or self._terms is None:
+    def _update_rates(self, now: float) -> None:
+        """Set the buckets' rates to the limit that applies now, unless they are valid still."""
+        if now < self._rates_valid_until or self._held is None or self._document is None:
             return
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
         limit = limit_at(lease, age_s)
         if math.isfinite(limit):
-            self._gates.tune(self._terms, limit, now)
-        edges = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
-        self._tuned_until = self._held.heard_s + min(
-            (edge for edge in edges if edge > age_s), default=math.inf
+            self._class_buckets.set_limit(self._document, limit, now)
+        changes = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
+        self._rates_valid_until = self._held.confirmed_s + min(
+            (change_s for change_s in changes if change_s > age_s), default=math.inf
         )
 
 
@@ -281,10 +283,10 @@ def _ends(lease: Lease) -> Iterable[float]:
     yield lease.schedule_ends_s + lease.max_stale_s
 
 
-def _of_client(terms: ClientTerms, offers_qps: float) -> tuple[float, float]:
-    """Return the rate and burst of a client that offers so much; inf: it is not limited."""
-    above, left = terms.abusive_above_qps, terms.abusive_qps
+def _client_limit(terms: ClientTerms, offered_qps: float) -> tuple[float, float]:
+    """Return the rate and burst of a client that offers ``offered_qps``; inf: it is not limited."""
+    above, abusive_qps = terms.abusive_above_qps, terms.abusive_qps
     level = math.inf if terms.qps is None else terms.qps
-    if above is not None and left is not None and offers_qps > above:
-        return min(left, level), 1.0
+    if above is not None and abusive_qps is not None and offered_qps > above:
+        return min(abusive_qps, level), 1.0
     return level, terms.burst

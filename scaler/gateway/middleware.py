@@ -1,4 +1,4 @@
-"""tidegate's limit in front of an ASGI application."""
+"""ASGI middleware that enforces tidegate's limit in front of an application."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Reader = Callable[[Scope], str | None]
 
-# What the endpoint takes for a name.
-MOST_NAME = 128
+MAX_NAME = 128  # characters of an instance name that the endpoint accepts
 
 
 def by_header(name: str) -> Reader:
-    """Return a reader of one request header, for ``classify`` or ``client_key``.
+    """Return a function that reads one request header, for ``classify`` or ``client_key``.
 
-    Only of a header that something in front of this application sets: a client may send any.
+    Use it only for a header that a proxy in front of this application sets: a client may send any.
     """
     wanted = name.lower().encode("latin-1")
 
@@ -45,16 +44,16 @@ def by_header(name: str) -> Reader:
 
 
 def by_address(scope: Scope) -> str | None:
-    """Read the address of who is connected, for ``client_key``.
+    """Return the address of the peer, for ``client_key``.
 
-    Behind a proxy that is the proxy, unless the server is told to trust its X-Forwarded-For.
+    Behind a proxy that is the proxy's, unless the server is set to trust X-Forwarded-For.
     """
     client = scope.get("client")
     return str(client[0]) if client else None
 
 
 class TidegateLimit:
-    """ASGI middleware that admits no more requests than tidegate says.
+    """ASGI middleware that admits no more requests than tidegate allows.
 
         app = FastAPI()
         app.add_middleware(
@@ -65,23 +64,23 @@ class TidegateLimit:
             client_key=by_address,
         )
 
-    A refused request is answered 429, with Retry-After and the RateLimit fields, and never reaches
-    the application. No request waits: the lease is asked for beside them. Until the first one has
-    come, everything is admitted. WebSockets are not limited.
+    A refused request is answered with status 429, Retry-After and the RateLimit fields, and never
+    reaches the application. No request waits for tidegate: the lease is fetched in the background.
+    Until the first lease arrives, everything is admitted. WebSockets are not limited.
 
     Args:
-        app: behind it.
+        app: the application behind the middleware.
         endpoint: URL of tidegate, without a path.
-        service: whose limit it is, ``namespace/name``.
-        instance: what this process calls itself; its process id is appended, as each worker has a
-            share of its own. None: the host's name.
-        classify: returns a request's class, None: no named one. A header that the lease itself
-            names for a class (``match.header``) comes first.
-        client_key: returns who sent a request; None, or where it returns None: nobody is limited by
-            client.
-        dry_run: decide and count, reject nothing.
-        fail_open: admit everything until the first lease has come.
-        token_file: with the bearer token of the endpoint.
+        service: the service whose limit applies, ``namespace/name``.
+        instance: name of this gateway; None: the host name. The process id is appended, as each
+            worker process has a share of its own.
+        classify: returns the priority class of a request, None for no class. A header that the
+            lease names for a class (``match``) takes precedence.
+        client_key: returns the client that sent a request. Without it, or where it returns None, no
+            limit per client applies.
+        dry_run: decide and count, but refuse nothing.
+        fail_open: admit everything until the first lease arrives.
+        token_file: file with the bearer token for the endpoint.
     """
 
     def __init__(  # noqa: PLR0913 - what a user may set, each by its name
@@ -108,12 +107,12 @@ class TidegateLimit:
         self._polling: asyncio.Task[None] | None = None
 
     def stats(self) -> LimiterSnapshot:
-        """Return what has been counted, and the limit as it is now."""
+        """Return the counts of requests and the limit that applies now."""
         return self._limiter.snapshot(time.monotonic())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._lifespan(scope, receive, send)
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -124,8 +123,8 @@ class TidegateLimit:
             await send({"type": "http.response.start", "status": 429, "headers": headers})
             await send({"type": "http.response.body", "body": body})
             return
-        # The policy is told with a refusal only: a server may take as long to check a field as the
-        # decision takes.
+        # Only a refusal has the RateLimit-Policy field: to check one more field may cost a server
+        # as much time as the whole decision.
         fields = limit_field(admission)
 
         async def send_with_limit(message: Message) -> None:
@@ -142,21 +141,19 @@ class TidegateLimit:
         return limiter.admit(self._class_of(scope, limiter), client, time.monotonic())
 
     def _class_of(self, scope: Scope, limiter: LeaseLimiter) -> str | None:
-        marked = limiter.headers
-        if marked:
-            for name, _ in scope["headers"]:
-                found = marked.get(name.decode("latin-1"))
-                if found is not None:
-                    return found
-        return self._classify(scope) if self._classify else None
+        headers = (
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        )
+        found = limiter.class_by_headers(headers)
+        return found or (self._classify(scope) if self._classify else None)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Poll for as long as the application says that it lives."""
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Poll during the lifespan of the application."""
         self._keep_polling()
 
         async def send_once_stopped(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown"):
-                # After this message a server may end its event loop.
+                # A server may end its event loop after this message.
                 await self._stop_polling()
             await send(message)
 
@@ -167,10 +164,10 @@ class TidegateLimit:
 
     @cached_property
     def _limiter(self) -> LeaseLimiter:
-        """Made when it is first needed: a worker may be forked after this was made."""
+        """The limiter; created at first use, as a worker may be forked after the middleware."""
         name = re.sub(r"[^A-Za-z0-9._:-]", "-", self._instance)
-        ours = f"-{os.getpid()}"
-        instance = name[: MOST_NAME - len(ours)].lstrip("._:-") + ours
+        suffix = f"-{os.getpid()}"
+        instance = name[: MAX_NAME - len(suffix)].lstrip("._:-") + suffix
         return LeaseLimiter(
             LimiterSettings(
                 self._service, instance, fail_open=self._fail_open, dry_run=self._dry_run
@@ -178,7 +175,7 @@ class TidegateLimit:
         )
 
     def _keep_polling(self) -> None:
-        """Begin to poll, unless it goes on: not every server says when it starts."""
+        """Start the poller if it does not run: not every server sends lifespan events."""
         if self._polling is None or self._polling.done():
             poller = Poller(
                 self._limiter,

@@ -1,8 +1,8 @@
-"""Keeps a limiter's lease true: asks for it, waits for news of it, and reports.
+"""The poller: keeps a limiter's lease current and sends its reports.
 
-Two tasks, both off the path of requests. One always waits at the endpoint, so that a change is
-known at once; the other reports each ``refresh_s``, which is answered by the lease as well. So a
-lease is renewed while the other waits.
+There are two tasks, neither of which delays requests. One long-polls the endpoint, so that a change
+of the lease arrives at once. The other sends a report each ``refresh_s``; the response is a lease
+too, and so renews it while the first task waits.
 """
 
 from __future__ import annotations
@@ -15,31 +15,30 @@ from pathlib import Path
 
 import httpx
 
+from forecaster.adapters.backoff import backoff_s
 from scaler.gateway.lease_document import LeaseRefusedError
 from scaler.gateway.lease_limiter import LeaseLimiter
 
 logger = logging.getLogger(__name__)
 
-ANSWER_WITHIN_S = 3.0
-# Beyond the wait that was asked for, which the server may cut short.
-LONGEST_WAIT_S = 25.0
-# Until a lease says how often to report.
-REFRESH_S = 1.0
-# After a change: others are often close behind, and one question is enough for all of them.
-SETTLING_S = 0.05
-FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.2, 2.0
-LONGEST_RETRY_AFTER_S = 10.0
+RESPONSE_TIMEOUT_S = 3.0  # beyond the wait of a long poll
+MAX_WAIT_S = 25.0  # of a long poll; the server may answer earlier
+DEFAULT_REFRESH_S = 1.0  # until a lease arrives, which has its own
+# Pause after a change: more changes often follow at once, and one request covers them all.
+SETTLE_S = 0.05
+FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.2, 2.0
+MAX_RETRY_AFTER_S = 10.0
 
 
 class Poller:
-    """Asks one endpoint for one limiter.
+    """Polls one endpoint for one limiter.
 
     Args:
-        limiter: that is kept.
+        limiter: receives the leases and makes the reports.
         endpoint: URL without the path.
-        token_file: with the bearer token; it is read anew each time, so it may be changed.
-        clock: the limiter's, monotonic seconds.
-        rng: jitter.
+        token_file: file with the bearer token; it is read for each request, so it may change.
+        clock: the limiter's clock, monotonic seconds.
+        rng: draws the jitter of waiting times.
     """
 
     def __init__(
@@ -55,110 +54,118 @@ class Poller:
         self._url = f"{endpoint.rstrip('/')}/v1/limits/{limiter.settings.service}"
         self._token_file = token_file
         self._etag = ""
-        self._refused = self._fault = ""
+        self._refusal = self._fault = ""  # as logged last; empty after a success
 
     async def run(self) -> None:
-        """Go on until cancelled. No fault of the endpoint or the network ends it."""
-        # Environment proxies are for the outside; the endpoint is next door.
+        """Poll until cancelled. No fault of the endpoint or the network ends it."""
+        # The endpoint is in the cluster, so proxies from the environment do not apply.
         limits = httpx.Limits(max_connections=4)
         async with (
             httpx.AsyncClient(trust_env=False, limits=limits) as client,
             asyncio.TaskGroup() as tasks,
         ):
-            tasks.create_task(self._follow(client))
-            tasks.create_task(self._report(client))
+            tasks.create_task(self._long_poll(client))
+            tasks.create_task(self._send_reports(client))
 
-    async def _follow(self, client: httpx.AsyncClient) -> None:
-        """Ask, and wait for news, again and again."""
+    async def _long_poll(self, client: httpx.AsyncClient) -> None:
+        """Request the lease and wait for its changes, forever."""
         failures = 0
         while True:
-            held, sent_at = self._etag, self._clock()
-            wait_s = LONGEST_WAIT_S if held else 0.0
-            answer = await self._ask(
+            etag, sent_at = self._etag, self._clock()
+            wait_s = MAX_WAIT_S if etag else 0.0
+            response = await self._response(
                 client.get(
                     self._url,
                     params={"instance": self._limiter.settings.instance, "wait": f"{wait_s:g}"},
-                    headers={**self._authorization(), **({"if-none-match": held} if held else {})},
-                    timeout=httpx.Timeout(ANSWER_WITHIN_S, read=wait_s + ANSWER_WITHIN_S),
+                    headers={**self._authorization(), **({"if-none-match": etag} if etag else {})},
+                    timeout=httpx.Timeout(RESPONSE_TIMEOUT_S, read=wait_s + RESPONSE_TIMEOUT_S),
                 )
             )
-            if answer is None or not self._taken(answer, held, sent_at):
+            if response is None or not self._apply(response, etag, sent_at):
                 failures += 1
-                await asyncio.sleep(self._backoff_s(failures, answer))
+                await asyncio.sleep(self._backoff_s(failures, response))
                 continue
             failures = 0
             took = self._clock() - sent_at
-            news = answer.status_code == httpx.codes.OK and answer.headers.get("etag") != held
-            # An endpoint that does not wait is asked no more often than it says.
-            pause = SETTLING_S if news else max(0.0, self._refresh_s() - took)
+            is_ok = response.status_code == httpx.codes.OK
+            changed = is_ok and response.headers.get("etag") != etag
+            # An endpoint that answers without a wait is polled each ``refresh_s``.
+            pause = SETTLE_S if changed else max(0.0, self._refresh_s() - took)
             await asyncio.sleep(pause)
 
-    async def _report(self, client: httpx.AsyncClient) -> None:
-        """Say what was counted, again and again; what cannot be said is lost, the next is not."""
+    async def _send_reports(self, client: httpx.AsyncClient) -> None:
+        """Send a report each ``refresh_s``, forever; one that cannot be sent is lost."""
         while True:
             await asyncio.sleep(self._refresh_s() * self._rng.uniform(0.9, 1.1))
             sent_at = self._clock()
-            answer = await self._ask(
+            response = await self._response(
                 client.post(
                     f"{self._url}/reports",
                     json=self._limiter.report(sent_at),
                     headers=self._authorization(),
-                    timeout=ANSWER_WITHIN_S,
+                    timeout=RESPONSE_TIMEOUT_S,
                 )
             )
-            if answer is not None:
-                self._taken(answer, "", sent_at)
+            if response is not None:
+                self._apply(response, "", sent_at)
 
-    async def _ask(self, request: Awaitable[httpx.Response]) -> httpx.Response | None:
-        """Return the answer; None: there is none."""
+    async def _response(self, request: Awaitable[httpx.Response]) -> httpx.Response | None:
+        """Return the response to a request; None: there is none."""
         try:
             return await request
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            self._complain(f"{type(error).__name__}: {error}")
+            self._log_fault(f"{type(error).__name__}: {error}")
             return None
 
-    def _taken(self, answer: httpx.Response, held: str, sent_at: float) -> bool:
-        """Act on an answer; return whether it was one to act on."""
-        if answer.status_code == httpx.codes.NOT_MODIFIED:
-            # Another answer may have overtaken this one: it says nothing of what is held now.
-            if held == self._etag:
+    def _apply(self, response: httpx.Response, etag: str, sent_at: float) -> bool:
+        """Hand a response to the limiter; return whether it was a lease or a renewal.
+
+        ``etag`` is the lease held when the request was sent.
+        """
+        if response.status_code == httpx.codes.NOT_MODIFIED:
+            # If another response arrived meanwhile, this one is not about the lease held now.
+            if etag == self._etag:
                 self._limiter.renew(sent_at)
-        elif answer.status_code == httpx.codes.OK:
+        elif response.status_code == httpx.codes.OK:
             try:
-                if self._limiter.receive(answer.content, sent_at, self._clock()):
-                    self._etag = answer.headers.get("etag", "")
+                if self._limiter.receive(response.content, sent_at, self._clock()):
+                    self._etag = response.headers.get("etag", "")
             except LeaseRefusedError as error:
-                self._refuse(str(error))
+                self._log_refusal(str(error))
                 return False
         else:
-            self._complain(f"{answer.status_code} {answer.text[:200]}")
+            self._log_fault(f"{response.status_code} {response.text[:200]}")
             return False
         if self._fault:
             logger.info("limits endpoint is back: %s", self._url)
-        self._fault = self._refused = ""
+        self._fault = self._refusal = ""
         return True
 
-    def _refuse(self, reason: str) -> None:
-        if reason != self._refused:
-            logger.warning("lease refused: %s; the one before serves on", reason)
-        self._refused = reason
+    def _log_refusal(self, reason: str) -> None:
+        if reason != self._refusal:
+            logger.warning("lease refused: %s; the previous lease stays in force", reason)
+        self._refusal = reason
 
-    def _complain(self, fault: str) -> None:
+    def _log_fault(self, fault: str) -> None:
         if not self._fault:
             logger.warning("no lease from %s: %s", self._url, fault)
         self._fault = fault
 
     def _refresh_s(self) -> float:
-        return self._limiter.refresh_s or REFRESH_S
+        return self._limiter.refresh_s or DEFAULT_REFRESH_S
 
-    def _backoff_s(self, failures: int, answer: httpx.Response | None) -> float:
-        if answer is not None and answer.status_code == httpx.codes.OK:
-            # It is there, and what it says is refused: no more often than it is asked otherwise.
+    def _backoff_s(self, failures: int, response: httpx.Response | None) -> float:
+        if response is not None and response.status_code == httpx.codes.OK:
+            # The endpoint works, but its lease was refused: retry at the usual interval.
             return self._refresh_s()
-        most = min(FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10), LAST_BACKOFF_S)
-        said = answer.headers.get("retry-after", "") if answer is not None else ""
-        least = min(float(said), LONGEST_RETRY_AFTER_S) if said.isdecimal() else 0.0
-        return least + most * self._rng.uniform(0.5, 1.0)
+        header = response.headers.get("retry-after", "") if response is not None else ""
+        return backoff_s(
+            failures,
+            first_s=FIRST_BACKOFF_S,
+            longest_s=MAX_BACKOFF_S,
+            share=self._rng.uniform(0.5, 1.0),
+            retry_after_s=min(float(header), MAX_RETRY_AFTER_S) if header.isdecimal() else 0.0,
+        )
 
     def _authorization(self) -> dict[str, str]:
         if self._token_file is None:
@@ -166,6 +173,6 @@ class Poller:
         try:
             token = self._token_file.read_text("utf-8").split()
         except (OSError, ValueError) as error:
-            self._complain(f"no token: {error}")
+            self._log_fault(f"no token: {error}")
             return {}
         return {"authorization": f"Bearer {token[0]}"} if token else {}

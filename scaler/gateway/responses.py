@@ -1,4 +1,4 @@
-"""What a gateway tells its clients of their limit.
+"""The header fields and problem details by which a gateway informs clients of their limit.
 
 Source: draft-ietf-httpapi-ratelimit-headers-10; RFC 9457 for problems; RFC 9110, 10.2.3 for
 Retry-After.
@@ -17,32 +17,32 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def limit_field(admission: Admission) -> Headers:
-    """Return the RateLimit field; none where nothing is limited.
+    """Return the RateLimit field; none where there is no limit.
 
     >>> limit_field(Admission(True, limit_rps=20.0, remaining=3.2, reset_s=0.4))
     [(b'ratelimit', b'"default";r=3;t=1')]
     """
     if math.isinf(admission.limit_rps):
         return []
-    left, reset_s = math.floor(admission.remaining), math.ceil(admission.reset_s)
-    return [(b"ratelimit", f'"{POLICY}";r={left};t={reset_s}'.encode())]
+    remaining, reset_s = math.floor(admission.remaining), math.ceil(admission.reset_s)
+    return [(b"ratelimit", f'"{POLICY}";r={remaining};t={reset_s}'.encode())]
 
 
 def policy_field(admission: Admission) -> Headers:
-    """Return the RateLimit-Policy field; none where nothing is limited.
+    """Return the RateLimit-Policy field; none where there is no limit.
 
     >>> policy_field(Admission(True, limit_rps=20.5))
     [(b'ratelimit-policy', b'"default";q=20;w=1')]
     """
     if math.isinf(admission.limit_rps):
         return []
-    # A quota of less than one a second is still a quota; the field has whole numbers only.
+    # The field holds whole numbers only, so a lower quota than one per second is given as 1.
     quota = max(1, math.floor(admission.limit_rps))
     return [(b"ratelimit-policy", f'"{POLICY}";q={quota};w=1'.encode())]
 
 
 def refusal(admission: Admission) -> tuple[Headers, bytes]:
-    """Return header fields and body of a 429."""
+    """Return the header fields and the body of a 429 response."""
     wait_s = 1 if math.isinf(admission.retry_after_s) else math.ceil(admission.retry_after_s)
     kind, title = (
         ("abnormal-usage-detected", "Request not satisfied due to detection of abnormal usage")

@@ -1,9 +1,9 @@
-"""From one reading to the replicas its metric alone asks for.
+"""The HPA's replica calculator: from one metric reading to the replicas that it asks for.
 
 Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/replica_calculator.go` and
-`metrics/utilization.go` beside it, as they are since v1.33. Sums are kept in thousandths as whole
-numbers, as the metrics API does, and a CPU request is taken as 1000 of them; so rounding falls
-where the controller's does.
+`metrics/utilization.go` in the same directory, as of v1.33. As in the metrics API, sums are whole
+numbers of thousandths, and a CPU request counts as 1000; so results are rounded where the
+controller rounds them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from scaler.hpa.rules import HPASpec, MetricKind, Reading
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """The target as the controller holds it, and the ratios to it that change nothing.
+    """The target in the controller's units, and the tolerance around it.
 
     Attributes:
         target: whole per cent for UTILIZATION, else thousandths.
-        unit: thousandths of a request in one unit of ``target``, else 1.
-        fill: thousandths that a pod without a sample is taken to use on a scale-down.
+        unit: thousandths of a request in one unit of ``target`` for UTILIZATION, else 1.
+        fill: thousandths assumed for a pod without a sample on a scale-down.
+        low, high: ratios of value to target from ``low`` to ``high`` cause no change.
     """
 
     target: int
@@ -45,11 +46,12 @@ class Gauge:
 def _by_average(gauge: Gauge, current: int, reading: Reading) -> int | None:
     """Return the count that brings the pods' average to the target; None without a sample.
 
-    First over the pods that count; if pods without a sample, or unready ones on a scale-up, are
-    there, again with them at their cautious values. The second ratio wins unless it lies within
-    the tolerance or turns the direction round; then the count stays.
+    The ratio to the target is first computed over the ready pods with a sample. If there are pods
+    without a sample, or unready pods on a scale-up, it is computed again with conservative values
+    for them. The second ratio is used, unless it lies within the tolerance or reverses the
+    direction; then the count stays.
     Source: `GetResourceReplicas` and `calcPlainMetricReplicas` in replica_calculator.go; the mean
-    is cut to whole per cent (UTILIZATION) or thousandths by metrics/utilization.go.
+    is truncated to whole per cent (UTILIZATION) or thousandths by metrics/utilization.go.
     """
     pods = reading.ready
     if not pods:
@@ -77,8 +79,8 @@ def _by_average(gauge: Gauge, current: int, reading: Reading) -> int | None:
 def _by_external_average(gauge: Gauge, current: int, reading: Reading) -> int:
     """Return ceil(total / target), unless the current count meets it within the tolerance.
 
-    Source: `GetExternalPerPodMetricReplicas` in replica_calculator.go, with the pods there are
-    (`status.replicas`) taken as ``current``.
+    Source: `GetExternalPerPodMetricReplicas` in replica_calculator.go, where ``current`` is
+    `status.replicas`.
     """
     total = int(reading.total * 1000.0 + 0.5)
     if gauge.low <= total / (gauge.target * current) <= gauge.high:
@@ -87,7 +89,7 @@ def _by_external_average(gauge: Gauge, current: int, reading: Reading) -> int:
 
 
 def _by_external_value(gauge: Gauge, current: int, reading: Reading) -> int:
-    """Return the ready pods times total / target, unless that ratio is within the tolerance.
+    """Return ready pods * total / target, unless that ratio is within the tolerance.
 
     Source: `GetExternalMetricReplicas` in replica_calculator.go.
     """
@@ -104,7 +106,7 @@ _CALCULATORS = {
 
 
 def calculator_of(spec: HPASpec) -> Callable[[int, Reading], int | None]:
-    """Return the function from the current count and a reading to the count its metric wants.
+    """Return the function from the current count and a reading to the count that it asks for.
 
     >>> calculator_of(HPASpec(1, 40, MetricKind.PODS, target=50))(4, Reading(total=300, ready=4))
     6

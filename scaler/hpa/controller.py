@@ -1,13 +1,13 @@
-"""The HorizontalPodAutoscaler as its controller implements it, one sync at a time.
+"""The HPA controller: bounds, stabilization and scaling policies, one sync at a time.
 
-Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as it is since v1.33
+Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as of v1.33
 (`reconcileAutoscaler`, `stabilizeRecommendationWithBehaviors`,
-`convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); told in words by kubernetes.io
-"Horizontal Pod Autoscaling". An HPA without `behavior` is taken to have the documented default;
-the controller then grants max(2 x current, 4) on a scale-up: up to two pods less, below 4 pods.
+`convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); described on kubernetes.io,
+"Horizontal Pod Autoscaling". An HPA without `behavior` is taken to have the documented default. The
+controller then allows max(2 x current, 4) on a scale-up: below 4 pods, up to two pods less.
 
-Rules of this file: the caller owns the clock and applies what `sync` returns at once; a sync where
-nothing happens is cheap, for a replay runs millions.
+Rules of this file: the caller owns the clock and applies the result of `sync` at once. A sync
+without a change must be cheap, as a replay runs millions of them.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ __all__ = [
     "Select",
 ]
 
-# (when, by how many pods); the change is > 0 in either direction.
+# (time, number of pods); the number is > 0 in either direction.
 ScaleEvent = tuple[float, int]
 
 
 class HPA:
-    """One autoscaler's state: its recent wishes and its recent changes.
+    """One autoscaler's state: its recent recommendations and its recent scale events.
 
     >>> hpa = HPA(HPASpec(1, 40, MetricKind.PODS, target=50))
     >>> hpa.sync(0.0, 4, Reading(total=300, ready=4))  # 300 / 50 = 6
@@ -61,8 +61,8 @@ class HPA:
         self.spec = spec
         self._wanted = calculator_of(spec)
         self._now = -math.inf
-        # Wishes that can still be the least (up) or the greatest (down) of their window: values
-        # ascend (descend) from the front, so the front is the answer.
+        # Recommendations that can still be the lowest (up) or highest (down) of their window.
+        # Values ascend (descend) from the front, so the first one is the current extreme.
         self._lowest: deque[tuple[float, int]] = deque()
         self._highest: deque[tuple[float, int]] = deque()
         self._ups: list[ScaleEvent] = []
@@ -71,16 +71,17 @@ class HPA:
     def sync(
         self, now: float, current: int, reading: Reading | None, *, floor: int | None = None
     ) -> Recommendation:
-        """Return the count to set now, and remember it as set.
+        """Return the count to set now, and record it as set.
 
-        A count outside the bounds is brought to the bound at once: no metric, stabilization or
-        policy is asked. Without a metric a count within them stays. A count of 0 stays 0: someone
-        switched the workload off. Source: `reconcileAutoscaler` in horizontal.go.
+        A count outside the bounds is set to the bound at once, without metric, stabilization or
+        policies. A count within them stays if there is no metric. A count of 0 stays 0: the
+        workload is switched off. Source: `reconcileAutoscaler` in horizontal.go.
 
         Args:
             now: seconds; never earlier than at the previous sync.
             current: the workload's `spec.replicas`.
-            floor: a raised `minReplicas` in force now; above the maximum it counts as that.
+            reading: the metric; None: it could not be read.
+            floor: a raised `minReplicas` that applies now; it is bounded by the maximum.
         """
         spec = self.spec
         if now < self._now:
@@ -110,7 +111,10 @@ class HPA:
         return Recommendation(replicas, current, reason)
 
     def _behave(self, current: int, wanted: int, low: int, high: int) -> Recommendation:
-        """Stabilize the wish, then limit the change; say which of them bound, the limit first."""
+        """Return the recommendation after stabilization and policies, with the rule that bound.
+
+        If both bound, the reason names the policies.
+        """
         stable = self._stabilize(current, wanted)
         replicas, limit = current, None
         if stable > current:
@@ -129,10 +133,11 @@ class HPA:
         )
 
     def _stabilize(self, current: int, wanted: int) -> int:
-        """Return the count nearest to the current one that the recent wishes allow, and add one.
+        """Return the stabilized count, after adding ``wanted`` to the recent recommendations.
 
-        At least the least wish of the scale-up window, at most the greatest of the scale-down
-        window, this one included; a wish exactly as old as the window has left it.
+        It is the count nearest to the current one between the lowest recommendation of the scale-up
+        window and the highest of the scale-down window, this one included. A recommendation exactly
+        as old as the window does not count.
         Source: `stabilizeRecommendationWithBehaviors` in horizontal.go.
         """
         now = self._now
@@ -153,9 +158,9 @@ class HPA:
         return min(current, highest[0][1])
 
     def _limit_up(self, current: int, stable: int, high: int) -> tuple[int, Reason | None]:
-        """Return as much of a scale-up as the policies and the maximum allow, and which bound.
+        """Return the count that policies and maximum allow on a scale-up, and which bound it.
 
-        Per cent round up, so that one pod can ever become two.
+        Percentages are rounded up, so that one pod can become two.
         Source: `calculateScaleUpLimitWithScalingRules` in horizontal.go.
         """
         rules = self.spec.scale_up
@@ -175,9 +180,9 @@ class HPA:
         return allowed, Reason.SCALE_UP_LIMIT if high > limit else Reason.TOO_MANY_REPLICAS
 
     def _limit_down(self, current: int, stable: int, low: int) -> tuple[int, Reason | None]:
-        """Return as much of a scale-down as the policies and the minimum allow, and which bound.
+        """Return the count that policies and minimum allow on a scale-down, and which bound it.
 
-        What stays is cut to a whole count: 10 % of 72 pods takes 8.
+        The count that stays is truncated: 10 % of 72 pods removes 8.
         Source: `calculateScaleDownLimitWithBehaviors` in horizontal.go.
         """
         rules = self.spec.scale_down
@@ -195,15 +200,15 @@ class HPA:
         return allowed, Reason.SCALE_DOWN_LIMIT if low < limit else Reason.TOO_FEW_REPLICAS
 
     def _count_at_start(self, current: int, period_s: float) -> int:
-        """Return the count at the start of a period, from the changes made since."""
+        """Return the count at the start of a period, from the scale events since."""
         cutoff = self._now - period_s
         added = sum(change for when, change in self._ups if when > cutoff)
         return current - added + sum(change for when, change in self._downs if when > cutoff)
 
     def _remember(self, current: int, replicas: int) -> None:
-        """Store a change in place of the last one that its direction's policies no longer see.
+        """Store a scale event, in place of the last one older than its direction's periods.
 
-        So a longer period of the other direction can lose sight of it early, as it does in the
+        So a longer period of the other direction may miss the replaced event, as it does in the
         controller. Source: `storeScaleEvent` in horizontal.go.
         """
         up = replicas > current

@@ -1,10 +1,11 @@
-"""The autoscaler whose floor is raised: what stands in it, whose it is, and what may be written.
+"""Ownership of an HPA's floor (`minReplicas`): the user's value, tidegate's, and what to write.
 
 Rules of this file:
 
-* The user's own floor is never undercut and never forgotten: it is kept in an annotation, in the
-  same write that raises the floor.
-* Who has written the floor after us has the last word until the caller reclaims it.
+* The floor is never set below the user's own. The same write that raises the floor stores the
+  user's in an annotation, from which it is restored.
+* If another field manager writes the floor after us, its value stays until the caller reclaims the
+  field.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from enum import StrEnum
 MANAGER = "tidegate"
 ORIGINAL = "tidegate.dev/original-min-replicas"
 FINALIZER = "tidegate.dev/restore-floor"
-# After a revert the floor is left alone for so long: twice as long each time, half a day at most.
+# How long a floor is left alone after a revert; it doubles with each revert in a row.
 _REVERT_BACKOFF_S, _MAX_REVERT_BACKOFF_S = 300.0, 43_200.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """A HorizontalPodAutoscaler.
+    """Namespace and name of a HorizontalPodAutoscaler.
 
     >>> str(Target("shop", "checkout"))
     'shop/checkout'
@@ -42,56 +43,55 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Autoscaler:
-    """What stands in a HorizontalPodAutoscaler.
+    """The state of a HorizontalPodAutoscaler object.
 
     Attributes:
-        original: the user's floor as our annotation keeps it; None: there is none.
-        managers: who own ``minReplicas``; nobody where it was defaulted.
-        written_at: when the latest of them wrote it.
-        scaled_object: the KEDA ScaledObject that owns the autoscaler.
-        replicas: that its status tells; wants: that it asks for.
-        version: of the object that this was read from; opaque.
+        target: which object.
+        min_replicas, max_replicas: as in its spec.
+        original_min_replicas: the user's own floor, from our annotation; None: without one.
+        managers: the field managers that own ``minReplicas``; empty where it was defaulted.
+        scaled_object: name of the KEDA ScaledObject that owns the object; None: none does.
+        replicas: ``status.currentReplicas``.
+        version: ``metadata.resourceVersion``, opaque.
     """
 
     target: Target
     min_replicas: int
     max_replicas: int
-    original: int | None = None
+    original_min_replicas: int | None = None
     managers: tuple[str, ...] = ()
-    written_at: float | None = None
     scaled_object: str | None = None
     replicas: int = 0
-    wants: int = 0
     version: str = ""
 
     @property
     def ours(self) -> bool:
-        """Whether what stands there is what we wrote."""
+        """Whether the floor is owned by tidegate."""
         return MANAGER in self.managers
 
     @property
     def touched(self) -> bool:
-        """Whether anything of ours is in it."""
-        return self.ours or self.original is not None
+        """Whether tidegate owns the floor or has left its annotation."""
+        return self.ours or self.original_min_replicas is not None
 
     @property
     def own_floor(self) -> int | None:
-        """Return the user's own floor; None where we raised it and the annotation is lost."""
-        return self.original if self.ours else self.min_replicas
+        """The user's own floor; None where tidegate raised it and the annotation is lost."""
+        return self.original_min_replicas if self.ours else self.min_replicas
 
     def reverted_by(self, *, held: bool) -> str | None:
-        """Return who wrote the floor over ours, None if nobody did.
+        """Return the field managers that wrote over a raised floor; None: none did.
 
         Args:
-            held: whether we know to have raised it, even if our annotation is gone.
+            held: whether tidegate is known to have raised the floor, even without an annotation.
         """
-        if self.ours or not (held or self.original is not None):
+        if self.ours or not (held or self.original_min_replicas is not None):
             return None
-        return ", ".join(self.managers) or "somebody"
+        return ", ".join(self.managers) or "an unknown manager"
 
 
 class Refusal(StrEnum):
-    """Why a floor was not moved: the reason of a condition."""
+    """Why a floor was not written: the reason of a status condition."""
 
     MISSING = "AutoscalerMissing"
     KEDA = "OwnedByKEDA"
@@ -100,12 +100,15 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FloorWish:
-    """A floor that is to stand.
+class DesiredFloor:
+    """The floor that tidegate wants to set.
 
     Attributes:
-        policy_min: the least that the policy allows; the user's floor where none is kept any more.
-        reclaim: write over whoever has reverted it; what they wrote becomes the user's own floor.
+        target: of which HorizontalPodAutoscaler.
+        replicas: the floor.
+        policy_min: the policy's minimum; it stands in for the user's own floor where that is lost.
+        reclaim: whether to write over a manager that reverted the floor; the value that it wrote
+            becomes the user's own floor.
     """
 
     target: Target
@@ -123,41 +126,48 @@ class FloorWish:
 
 @dataclass(frozen=True, slots=True)
 class FloorWrite:
-    """What is to be applied in one write: the floor, and the user's own beside it.
+    """One server-side apply of the floor.
 
     Attributes:
-        force: take the field from its owner, for it is the first time or it is reclaimed.
+        min_replicas: the floor.
+        original_min_replicas: the user's own floor, for the annotation.
+        force: take the field from its owner, as on the first write or when it is reclaimed.
     """
 
     min_replicas: int
-    original: int
+    original_min_replicas: int
     force: bool
 
 
-def write_for(wish: FloorWish, seen: Autoscaler) -> FloorWrite:
-    """Return what to apply: never below the user's own floor, never above the ceiling.
+def write_for(desired: DesiredFloor, seen: Autoscaler) -> FloorWrite:
+    """Return what to apply: never below the user's own floor, never above ``maxReplicas``.
 
     >>> seen = Autoscaler(target=Target("a", "b"), min_replicas=3, max_replicas=10)
-    >>> write_for(FloorWish(seen.target, 12), seen)
-    FloorWrite(min_replicas=10, original=3, force=True)
+    >>> write_for(DesiredFloor(seen.target, 12), seen)
+    FloorWrite(min_replicas=10, original_min_replicas=3, force=True)
     """
     own = seen.own_floor
-    if own is None:  # the raised floor must not pass for the user's own
-        own = min(wish.policy_min, seen.min_replicas)
-    floor = min(max(wish.replicas, own, 1), max(seen.max_replicas, 1))
-    # Whoever shares the user's own floor with us has not contested a raised one.
-    return FloorWrite(floor, own, force=not seen.ours or seen.min_replicas == seen.original)
+    if own is None:  # the raised floor must not be taken for the user's own
+        own = min(desired.policy_min, seen.min_replicas)
+    floor = min(max(desired.replicas, own, 1), max(seen.max_replicas, 1))
+    # A manager that shares the field at the user's own floor does not contest a raised one.
+    return FloorWrite(
+        floor, own, force=not seen.ours or seen.min_replicas == seen.original_min_replicas
+    )
 
 
-def stands(write: FloorWrite, seen: Autoscaler) -> bool:
-    """Return whether there is nothing left to write; what need not be touched is not."""
+def is_applied(write: FloorWrite, seen: Autoscaler) -> bool:
+    """Return whether the object has the floor already, so that nothing needs to be written."""
     if not seen.touched:
         return seen.min_replicas == write.min_replicas
-    return seen.ours and (seen.min_replicas, seen.original) == (write.min_replicas, write.original)
+    return seen.ours and (seen.min_replicas, seen.original_min_replicas) == (
+        write.min_replicas,
+        write.original_min_replicas,
+    )
 
 
 def restored_floor(seen: Autoscaler, policy_min: int | None) -> int:
-    """Return the floor that is to stand without us: the user's, or what they have written since."""
+    """Return the floor to leave behind: the user's own, or what another manager wrote since."""
     own = seen.own_floor
     if own is None:
         own = seen.min_replicas if policy_min is None else policy_min
@@ -165,7 +175,7 @@ def restored_floor(seen: Autoscaler, policy_min: int | None) -> int:
 
 
 def revert_backoff_s(reverts: int) -> float:
-    """Return how long to leave a floor alone that was reverted so many times in a row.
+    """Return how long to leave a floor alone after ``reverts`` reverts in a row.
 
     >>> [revert_backoff_s(reverts) for reverts in (1, 2, 3, 100)]
     [300.0, 600.0, 1200.0, 43200.0]
@@ -176,17 +186,17 @@ def revert_backoff_s(reverts: int) -> float:
 
 
 def keda_remedy(seen: Autoscaler) -> str:
-    """Return what to do about an autoscaler that KEDA sets back within a tenth of a second."""
+    """Return the advice for an autoscaler that KEDA manages, which reverts a floor at once."""
     return (
         f"HorizontalPodAutoscaler {seen.target} belongs to KEDA's ScaledObject "
-        f"{seen.scaled_object}, which sets a changed floor back at once; instead, add to it a "
+        f"{seen.scaled_object}, which reverts a changed floor at once; instead, add to it a "
         f"trigger of type external with scalerAddress pointing at tidegate, or use a plain "
         f"HorizontalPodAutoscaler"
     )
 
 
 def contested_remedy(target: Target, manager: str) -> str:
-    """Return what to do about somebody who writes over the floor, with the snippet for Argo CD."""
+    """Return the advice for a floor that another manager overwrites, with a snippet for Argo CD."""
     return (
         f"{manager} writes over the floor of HorizontalPodAutoscaler {target}; let it leave "
         f"minReplicas out, or set the policy's mode to Recommend. For Argo CD, add to the "
@@ -195,7 +205,7 @@ def contested_remedy(target: Target, manager: str) -> str:
 
 
 def argo_snippet(target: Target) -> str:
-    """Return what makes Argo CD leave the floor alone; it goes into the Application.
+    """Return the part of an Argo CD Application that makes it ignore the floor.
 
     Source: argo-cd.readthedocs.io, "Diff Customization"; without RespectIgnoreDifferences a sync
     still writes the field.

@@ -1,9 +1,9 @@
-"""What a HorizontalPodAutoscaler is told and what it reads: values, and who counts as unready.
+"""The values of a HorizontalPodAutoscaler: its spec, metric readings, and which pods are unready.
 
-The names are those of `autoscaling/v2`. Sources, all of kubernetes/kubernetes unless said:
+The names are those of `autoscaling/v2`. Sources in kubernetes/kubernetes:
 `pkg/apis/autoscaling/validation` (limits), `pkg/controller/podautoscaler/replica_calculator.go`
-(readings), `horizontal.go` beside it (reasons), and kubernetes.io "Horizontal Pod Autoscaling"
-(defaults). Times are float seconds on the replay's clock.
+(readings) and `horizontal.go` (reasons); kubernetes.io, "Horizontal Pod Autoscaling" (defaults).
+Times are float seconds on the replay's clock.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 class Select(enum.Enum):
-    """Which policy of a direction binds: the largest change, the smallest, or none may happen."""
+    """Which policy of a direction applies: that of the largest change, the smallest, or none."""
 
     MAX = "Max"
     MIN = "Min"
@@ -27,12 +27,13 @@ class PolicyKind(enum.Enum):
 
 
 class MetricKind(enum.Enum):
-    """What the target is compared with.
+    """Which metric the target refers to.
 
     UTILIZATION: CPU per pod over its request (`Resource`, `averageUtilization`).
     PODS: the average of a value per pod (`Pods`, `averageValue`).
-    EXTERNAL_AVERAGE: a value per replica (`External`, `averageValue`); what KEDA writes.
-    EXTERNAL_VALUE: a value as a whole (`External`, `value`).
+    EXTERNAL_AVERAGE: an external value divided by the replicas (`External`, `averageValue`); the
+        kind that KEDA writes.
+    EXTERNAL_VALUE: an external value as a whole (`External`, `value`).
     """
 
     UTILIZATION = "Utilization"
@@ -42,7 +43,7 @@ class MetricKind(enum.Enum):
 
 
 class Reason(enum.Enum):
-    """Why the count is what it is: the controller's condition reasons, the binding one first.
+    """What determined the count: the condition reasons of the controller.
 
     FAILED_GET_METRIC stands for FailedGetResourceMetric, FailedGetPodsMetric and so on.
     """
@@ -60,7 +61,7 @@ class Reason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScalingPolicy:
-    """At most ``value`` pods, or per cent of the count, may come or go in ``period_s``."""
+    """At most ``value`` pods, or per cent of the count, may be added or removed in ``period_s``."""
 
     kind: PolicyKind
     value: int
@@ -78,8 +79,8 @@ class ScalingRules:
     """One direction of `behavior`.
 
     Attributes:
-        stabilization_s: how long earlier wishes still hold a change back.
-        tolerance: relative distance from the target within which nothing happens (0.1 = 10 %).
+        stabilization_s: window within which earlier recommendations hold a change back.
+        tolerance: relative distance from the target that causes no change (0.1 is 10 %).
     """
 
     policies: tuple[ScalingPolicy, ...]
@@ -106,14 +107,15 @@ DEFAULT_SCALE_DOWN = ScalingRules(
 
 @dataclass(frozen=True, slots=True)
 class HPASpec:
-    """A HorizontalPodAutoscaler and the controller flags that bear on it.
+    """A HorizontalPodAutoscaler, and the flags of the controller that affect it.
 
     Attributes:
         target: for UTILIZATION a share of the request in whole per cent (0.6 is
-            `averageUtilization: 60`), else in the reading's unit; the API keeps thousandths.
-        sync_s: time between two syncs; the caller's clock, not looked at here.
-        cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`.
-        initial_readiness_delay_s: `--horizontal-pod-autoscaler-initial-readiness-delay`.
+            `averageUtilization: 60`), else in the reading's unit; the API stores thousandths.
+        sync_s: time between two syncs; used by the caller only.
+        cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`; without
+            effect here: the caller says which pods are unready.
+        initial_readiness_delay_s: `--horizontal-pod-autoscaler-initial-readiness-delay`; likewise.
 
     KEDA's prometheus scaler with `threshold: "40"` is an HPA on an external average:
 
@@ -144,7 +146,7 @@ class HPASpec:
         percent = 100 * self.target
         if self.metric is MetricKind.UTILIZATION and abs(percent - round(percent)) > 1e-6:
             raise ValueError(
-                f"target is {self.target}, but averageUtilization is in whole per cent; "
+                f"target is {self.target}, but averageUtilization must be whole per cent; "
                 f"write {math.floor(percent) / 100} or {math.ceil(percent) / 100}"
             )
         if not 0 < self.sync_s < math.inf:
@@ -158,14 +160,14 @@ class HPASpec:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the metrics API answered at one sync; no answer at all is None in its place.
+    """The response of the metrics API at one sync; None stands for no response.
 
     Attributes:
         total: sum over the ``ready`` pods (req/s, or CPU in requests), or the external value.
-        ready: pods counted, each with a sample; of no weight for EXTERNAL_AVERAGE.
-        unready: pods set aside (pending, or by `is_unready`): they count as 0 on a scale-up.
-        missing: running pods without a sample: 0 on a scale-up, at the target on a scale-down
-            (for UTILIZATION the whole request, or the target where that is more).
+        ready: number of ready pods with a sample; not used for EXTERNAL_AVERAGE.
+        unready: number of pending or unready pods; they count as 0 on a scale-up.
+        missing: number of running pods without a sample. They count as 0 on a scale-up, and as the
+            target on a scale-down (for UTILIZATION as their request, if that is more).
     """
 
     total: float
@@ -182,41 +184,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What one sync came to.
+    """The result of one sync.
 
     Attributes:
-        wanted: by the metric alone, before bounds and behaviour; the current count where the
-            controller did not look at the metric, or had none.
+        replicas: the count to set.
+        wanted: what the metric alone asks for, before bounds and behaviour; the current count where
+            the metric was not used, or not available.
+        reason: what determined the count.
     """
 
     replicas: int
     wanted: int
     reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class PodSample:
-    """A running pod's readiness and its latest CPU sample.
-
-    Attributes:
-        changed: when ``ready`` last changed.
-        sampled: end of the ``window_s`` over which the sample was taken.
-    """
-
-    started: float
-    ready: bool
-    changed: float
-    sampled: float
-    window_s: float
-
-
-def is_unready(pod: PodSample, spec: HPASpec, *, now: float) -> bool:
-    """Return whether a CPU metric sets the pod aside; other metrics set only pending pods aside.
-
-    A young pod counts once it is ready and a whole window was sampled since. An older one counts
-    even while it is not ready, if it ever was: its last change then came late in its life.
-    Source: `groupPods` in replica_calculator.go.
-    """
-    if pod.started + spec.cpu_initialization_s > now:
-        return not pod.ready or pod.sampled < pod.changed + pod.window_s
-    return not pod.ready and pod.started + spec.initial_readiness_delay_s > pod.changed

@@ -1,14 +1,15 @@
-"""The level that no client may exceed, so that a few abusive ones are cut before any normal one.
+"""The limit per client: it cuts abusive clients first, and then the heaviest of the others.
 
-Two questions, asked in this order:
+It is found in two steps:
 
-1. Who is abusive? Rates of normal clients spread about evenly around their median on a log scale,
-   and abusive clients sit only above it. So the lower half, which they cannot touch, says how wide
-   the upper half may be. Nobody is abusive within that, whatever the limit.
-2. Do the others fit the limit? If not, the max-min fair level cuts the heaviest of them.
+1. Which clients are abusive? The rates of normal clients lie about symmetrically around their
+   median on a log scale, and abusive clients only above it. So the lower half, which abusive
+   clients cannot distort, shows how wide the upper half of the normal clients is. No client within
+   that range is abusive, whatever the limit.
+2. Do the other clients fit the limit? If not, the max-min fair level cuts the heaviest of them.
 
-A quantile near the top, as a measure of "normal", would be an abuser's own rate as soon as more
-than a few are abusive. The median and the lower half hold until about a third of them is.
+A high quantile would be a poor measure of "normal": it is an abusive client's own rate as soon as
+more than a few are abusive. The median and the lower half hold until about a third are abusive.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ import numpy.typing as npt
 from forecaster.data.series import FloatArray
 from scaler.limits.max_min import max_min_fair
 
-# Of a normal distribution (of log rates) this part is more than one deviation below the median.
+# Share of a normal distribution (of log rates) more than one standard deviation below the median.
 ONE_DEVIATION_BELOW = 0.1587
-# Clients that differ so much say nothing about what is normal; larger powers leave the floats.
-MOST_RATIO = 1e6
+# Upper bound on median / lower quantile: larger ratios mean nothing, and their powers overflow.
+MAX_RATIO = 1e6
 
 
 class LevelReason(StrEnum):
-    """Why clients are cut, or not."""
+    """Why clients are limited, or not."""
 
-    FITS = "fits"  # no client is abusive and all of them fit the limit
-    ABUSE = "abuse"  # abusive clients are cut, and that is enough
-    LIMIT = "limit"  # even without abuse there is more than the limit
+    FITS = "fits"  # no client is abusive, and together they fit the limit
+    ABUSE = "abuse"  # only abusive clients are cut; the others fit the limit
+    LIMIT = "limit"  # the normal clients alone exceed the limit
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPolicy:
-    """When a client counts as abusive, and what it is left.
+    """When a client counts as abusive, and the rate that is left to it.
 
     Attributes:
-        window_s: seconds over which each client's rate was counted.
-        deviations: of the log rates, above the median, that are still normal. At 4 it is one
-            normal client in 32,000, where log rates are normal; at 3.5, of 2,000 such clients one
-            is beyond it in every second draw, and sends 1 % of all requests.
-        least_ratio: times the median that is always normal, however alike the clients are.
-        least_clients: with fewer active ones nobody can say what is normal.
-        abusive_share: what an abusive client is left, in parts of the median client's rate.
+        window_s: seconds over which each client's rate is counted.
+        deviations: standard deviations of the log rates above the median that are still normal.
+            With normally distributed log rates, 4 marks one normal client in 32,000 as abusive; at
+            3.5, every second sample of 2,000 clients would have one, who sends 1 % of all requests.
+        least_ratio: a rate up to this many times the median is normal, however similar the rates.
+        least_clients: with fewer active clients, none counts as abusive.
+        abusive_share: the rate left to an abusive client, as a share of the median client's rate.
     """
 
     window_s: float = 60.0
@@ -72,13 +73,13 @@ class ClientPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ClientLevel:
-    """What one client may be admitted.
+    """The limit per client.
 
     Attributes:
-        qps: at most, for every client; inf: no level.
+        qps: no client is admitted more; inf: no such limit.
         abusive_above_qps: a client that offers more is abusive; inf: none is.
-        abusive_qps: what such a client is left as long as it offers more.
-        reason: why.
+        abusive_qps: the limit of an abusive client, while it is abusive.
+        reason: why clients are limited.
     """
 
     qps: float
@@ -88,17 +89,17 @@ class ClientLevel:
 
     @property
     def single_qps(self) -> float:
-        """The level for a gateway that knows but one number per client."""
+        """The level for a gateway that supports only one limit for all clients."""
         return min(self.qps, self.abusive_above_qps)
 
 
 def client_level(
     limit_qps: float, client_rates: npt.ArrayLike, policy: ClientPolicy | None = None
 ) -> ClientLevel:
-    """Return the level at which these clients fit the limit.
+    """Return the limit per client at which these clients together fit ``limit_qps``.
 
     Args:
-        limit_qps: for all clients together, finite and >= 0.
+        limit_qps: limit of all clients together, finite and >= 0.
         client_rates: QPS offered by each client, finite and >= 0, shape ``(n,)``.
         policy: when a client counts as abusive; None: the defaults.
 
@@ -109,8 +110,8 @@ def client_level(
     policy = policy or ClientPolicy()
     rates = np.asarray(client_rates, dtype=np.float64)
     if not (np.isfinite(rates).all() and (rates >= 0).all()):
-        raise ValueError("client rates must be finite and >= 0; leave out who is not known")
-    median, above = _normal(rates, policy)
+        raise ValueError("client rates must be finite and >= 0; leave out unknown clients")
+    median, above = _normal_rates(rates, policy)
     abusive = rates > above
     left = policy.abusive_share * median
     if not abusive.any():
@@ -122,20 +123,13 @@ def client_level(
     return ClientLevel(math.inf, above, left, reason)
 
 
-def admitted_rates(level: ClientLevel, client_rates: npt.ArrayLike) -> FloatArray:
-    """Return the QPS of each client that passes, shape as ``client_rates``."""
-    rates = np.asarray(client_rates, dtype=np.float64)
-    left = np.where(rates > level.abusive_above_qps, level.abusive_qps, rates)
-    return np.minimum(left, level.qps)
-
-
-def _normal(rates: FloatArray, policy: ClientPolicy) -> tuple[float, float]:
-    """Return the rate of the median client, and the highest rate that is normal."""
+def _normal_rates(rates: FloatArray, policy: ClientPolicy) -> tuple[float, float]:
+    """Return the rate of the median client and the highest normal rate; inf with few clients."""
     active = rates[rates > 0]
     if len(active) < policy.least_clients:
         return math.inf, math.inf
     low, median = map(float, np.quantile(active, (ONE_DEVIATION_BELOW, 0.5)))
-    highest = median * max(policy.least_ratio, min(median / low, MOST_RATIO) ** policy.deviations)
-    # A client that is normally at the top counts so much more by chance (Poisson).
+    highest = median * max(policy.least_ratio, min(median / low, MAX_RATIO) ** policy.deviations)
+    # The count of a client at the upper edge exceeds its mean by chance (Poisson).
     chance = policy.deviations * math.sqrt(highest / policy.window_s)
     return median, highest + chance

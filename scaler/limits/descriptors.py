@@ -1,21 +1,21 @@
-"""Envoy's rate limit descriptors: what a request asks, and what it is told.
+"""Envoy's rate limit descriptors: how a call is read, and how it is answered.
 
 Rules of this file:
 
-* The domain is `DOMAIN`. A descriptor's entries say whose limit is asked for::
+* The domain is `DOMAIN`. The entries of a descriptor select the limit::
 
-      service                       "namespace/name"; without it no limit is meant
+      service                       "namespace/name"; without it, there is no limit
       class                         the request's priority class; optional
-      client                        whom it comes from; optional. So do Envoy's own keys for an
-                                    address, remote_address and masked_remote_address
-      any other                     a header's name and value: where a class of the lease is known
-                                    by that header, the request is of that class
+      client                        the client that sent the request; optional. Envoy's own keys
+                                    remote_address and masked_remote_address have the same meaning
+      any other key                 name and value of a header. A class whose lease names that
+                                    header applies to the request
 
-* Where no limit is meant (another domain, no service, a service that nobody knows, no lease yet)
-  the status is OK without a limit, as envoyproxy/ratelimit answers where no rule matches: a typo
-  must not stop traffic. UNKNOWN would count as an error in Envoy, and say less.
-* One status per descriptor, in their order; the whole is over the limit where one of them is.
-* ``RateLimit`` fields: draft-ietf-httpapi-ratelimit-headers-10.
+* Where no limit applies (another domain, no service, an unknown service, no lease yet), the status
+  is OK without a limit, as envoyproxy/ratelimit answers where no rule matches: a typo must not stop
+  traffic. The status UNKNOWN would count as an error in Envoy.
+* There is one status per descriptor, in order. The call is over the limit where one of them is.
+* The ``RateLimit`` fields follow draft-ietf-httpapi-ratelimit-headers-10.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from scaler.limits.lease import MAX_QPS
 DOMAIN = "tidegate"
 SERVICE, CLASS, CLIENT = "service", "class", "client"
 CLIENT_KEYS = (CLIENT, "remote_address", "masked_remote_address")
-MOST_DESCRIPTORS = 64
-MOST_HITS = 1_000_000
-# Whoever is sent away for longer comes back to another limit.
-LONGEST_S = 3600
+MAX_DESCRIPTORS = 64
+MAX_HITS = 1_000_000
+# Upper bound on waiting times that are reported: after that long, the limit is another one.
+MAX_RESET_S = 3600
 
 
 class Unit(IntEnum):
-    """Of a limit, numbered as Envoy numbers them."""
+    """The time unit of a limit, with Envoy's numbers."""
 
     SECOND = 1
     MINUTE = 2
@@ -46,7 +46,7 @@ class Unit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """One descriptor; ``hits`` of its own, None: those of the call."""
+    """One descriptor; ``hits`` is how many requests it counts as, None: as many as the call."""
 
     entries: tuple[tuple[str, str], ...]
     hits: int | None = None
@@ -54,7 +54,7 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorCall:
-    """What a gateway asks in one call; ``hits`` 0: one."""
+    """One call of a gateway; ``hits`` is how many requests it counts as, 0 means 1."""
 
     domain: str
     descriptors: tuple[Descriptor, ...]
@@ -63,14 +63,14 @@ class DescriptorCall:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorQuestion:
-    """Whether so many requests may pass.
+    """The question of one descriptor: may ``hits`` requests pass?
 
     Attributes:
-        service: ``"namespace/name"``; empty: no limit is meant.
-        class_name: as the descriptor says; None: it does not.
-        headers: by which a class may be known, names in lower case.
-        client: whom the requests come from.
-        hits: of them, which pass together or not at all; 0: only look.
+        service: ``"namespace/name"``; empty: no limit applies.
+        class_name: the priority class; None: the descriptor names none.
+        headers: values by header name in lower case, from which the class may follow.
+        client: the client that sent the requests; None: unknown.
+        hits: requests that pass together or not at all; 0: only report the state.
     """
 
     service: str
@@ -82,13 +82,14 @@ class DescriptorQuestion:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorStatus:
-    """What one descriptor is told.
+    """The answer to one descriptor.
 
     Attributes:
-        over: the request may not pass.
-        limit_qps: that it is measured against; None: there is none.
-        remaining: requests that would pass right after it.
-        reset_s: until as much is left as ever; retry_s: until the same request would pass.
+        over: whether the request is over the limit, and so may not pass.
+        limit_qps: the limit that applies; None: no limit.
+        remaining: requests that may pass right after it.
+        reset_s: seconds until the whole burst may pass again.
+        retry_s: seconds until the same request may pass.
     """
 
     over: bool = False
@@ -103,7 +104,7 @@ NO_LIMIT = DescriptorStatus()
 
 @dataclass(frozen=True, slots=True)
 class DescriptorReply:
-    """What a call is told: a status per descriptor, and fields for the response."""
+    """The answer to a call: one status per descriptor, and header fields for the response."""
 
     statuses: tuple[DescriptorStatus, ...]
     headers: tuple[tuple[str, str], ...]
@@ -113,22 +114,25 @@ class DescriptorReply:
         return any(status.over for status in self.statuses)
 
 
-def fault_of(call: DescriptorCall) -> str | None:
-    """Return why a call cannot be answered; None: it can. The first two as envoyproxy/ratelimit."""
+def call_error(call: DescriptorCall) -> str | None:
+    """Return why a call is invalid; None: it is valid.
+
+    An empty domain and a call without descriptors are errors in envoyproxy/ratelimit as well.
+    """
     if not call.domain:
         return f"the domain is empty, but must be {DOMAIN!r}"
     if not call.descriptors:
         return "there is no descriptor, but at least one is needed"
-    if len(call.descriptors) > MOST_DESCRIPTORS:
-        return f"there are {len(call.descriptors)} descriptors, but at most {MOST_DESCRIPTORS}"
+    if len(call.descriptors) > MAX_DESCRIPTORS:
+        return f"there are {len(call.descriptors)} descriptors, but at most {MAX_DESCRIPTORS}"
     hits = max(call.hits, *(one.hits or 0 for one in call.descriptors))
-    if hits > MOST_HITS:
-        return f"hits_addend is {hits}, but must be at most {MOST_HITS}"
+    if hits > MAX_HITS:
+        return f"hits_addend is {hits}, but must be at most {MAX_HITS}"
     return None
 
 
 def questions(call: DescriptorCall) -> tuple[DescriptorQuestion, ...]:
-    """Return what each descriptor asks.
+    """Return the question of each descriptor, in order.
 
     >>> shop = Descriptor((("service", "prod/shop"), ("class", "pay"), ("x-stress-test", "1")))
     >>> questions(DescriptorCall("tidegate", (shop,)))[0]
@@ -136,29 +140,33 @@ def questions(call: DescriptorCall) -> tuple[DescriptorQuestion, ...]:
     DescriptorQuestion(service='prod/shop', class_name='pay',
                        headers={'x-stress-test': '1'}, client=None, hits=1)
     """
-    usual = call.hits or 1
+    default_hits = call.hits or 1
     return tuple(
-        _question(one, usual) if call.domain == DOMAIN else DescriptorQuestion("")
+        _question(one, default_hits) if call.domain == DOMAIN else DescriptorQuestion("")
         for one in call.descriptors
     )
 
 
-def _question(descriptor: Descriptor, usual: int) -> DescriptorQuestion:
-    said: dict[str, str] = {}
+def _question(descriptor: Descriptor, default_hits: int) -> DescriptorQuestion:
+    entries: dict[str, str] = {}
     for key, value in descriptor.entries:
         if value:
-            said.setdefault(key.lower(), value)
-    client = next((said[key] for key in CLIENT_KEYS if key in said), None)
-    headers = {k: v for k, v in said.items() if k not in (SERVICE, CLASS, *CLIENT_KEYS)}
-    hits = usual if descriptor.hits is None else descriptor.hits
-    return DescriptorQuestion(said.get(SERVICE, ""), said.get(CLASS), headers, client, hits)
+            entries.setdefault(key.lower(), value)
+    client = next((entries[key] for key in CLIENT_KEYS if key in entries), None)
+    headers = {k: v for k, v in entries.items() if k not in (SERVICE, CLASS, *CLIENT_KEYS)}
+    hits = default_hits if descriptor.hits is None else descriptor.hits
+    return DescriptorQuestion(entries.get(SERVICE, ""), entries.get(CLASS), headers, client, hits)
 
 
-def as_limit(qps: float) -> tuple[int, Unit]:
-    """Return a rate as whole requests per unit, rounded down: the shortest unit that holds one.
+def requests_per_unit(qps: float) -> tuple[int, Unit]:
+    """Return a rate as whole requests per time unit, rounded down.
 
-    >>> as_limit(20.7), as_limit(0.5), as_limit(0.01), as_limit(0.0)
-    ((20, <Unit.SECOND: 1>), (30, <Unit.MINUTE: 2>), (36, <Unit.HOUR: 3>), (0, <Unit.SECOND: 1>))
+    The unit is the shortest one in which at least one request may pass.
+
+    >>> [requests_per_unit(qps) for qps in (20.7, 0.5)]
+    [(20, <Unit.SECOND: 1>), (30, <Unit.MINUTE: 2>)]
+    >>> requests_per_unit(0.01), requests_per_unit(0.0)
+    ((36, <Unit.HOUR: 3>), (0, <Unit.SECOND: 1>))
     """
     for unit, seconds in ((Unit.SECOND, 1), (Unit.MINUTE, 60), (Unit.HOUR, 3600)):
         requests = math.floor(min(qps, MAX_QPS) * seconds + 1e-9)
@@ -167,25 +175,25 @@ def as_limit(qps: float) -> tuple[int, Unit]:
     return 0, Unit.SECOND
 
 
-def replied(statuses: Sequence[DescriptorStatus]) -> DescriptorReply:
-    """Return the reply of these statuses; its fields are those of the tightest of them."""
-    telling = [one for one in statuses if one.over or one.limit_qps is not None]
-    tightest = min(telling, key=lambda one: (not one.over, one.remaining), default=None)
+def reply_of(statuses: Sequence[DescriptorStatus]) -> DescriptorReply:
+    """Return the reply with these statuses; its header fields describe the tightest limit."""
+    limited = [one for one in statuses if one.over or one.limit_qps is not None]
+    tightest = min(limited, key=lambda one: (not one.over, one.remaining), default=None)
     return DescriptorReply(tuple(statuses), () if tightest is None else tuple(_fields(tightest)))
 
 
 def _fields(status: DescriptorStatus) -> Iterator[tuple[str, str]]:
-    seconds = math.ceil(min(status.retry_s if status.over else status.reset_s, LONGEST_S))
+    seconds = math.ceil(min(status.retry_s if status.over else status.reset_s, MAX_RESET_S))
     if status.limit_qps is not None:
         quota, window_s = _policy(status.limit_qps)
         yield "RateLimit-Policy", f'"default";q={quota};w={window_s}'
         yield "RateLimit", f'"default";r={status.remaining};t={max(seconds, int(status.over))}'
     if status.over:
-        yield "Retry-After", str(max(seconds, 1))  # never before t of the field above
+        yield "Retry-After", str(max(seconds, 1))  # not shorter than t of the field above
 
 
 def _policy(qps: float) -> tuple[int, int]:
-    """Return a quota of whole requests, and its window: one second, longer where less is let in."""
+    """Return a quota of whole requests and its window in seconds: 1, or more for lower rates."""
     if qps >= 1:
         return math.floor(qps), 1
-    return (1, min(math.ceil(1 / qps), LONGEST_S)) if qps > 1 / LONGEST_S else (0, 1)
+    return (1, min(math.ceil(1 / qps), MAX_RESET_S)) if qps > 1 / MAX_RESET_S else (0, 1)

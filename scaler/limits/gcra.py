@@ -1,7 +1,7 @@
-"""One leaky bucket, as a meter: may this request pass?
+"""The generic cell rate algorithm (GCRA): a leaky bucket that decides whether a request may pass.
 
-The bucket is one number, the theoretical arrival time (``tat``): when it will have drained. So a
-request is decided in O(1), and the bucket lives in one cell of any store.
+The state of a bucket is one number, the theoretical arrival time (``tat``): when the bucket will be
+empty. So a request is decided in O(1), and a store needs one cell per bucket.
 
 Source: ITU-T Recommendation I.371, annex A, "Generic Cell Rate Algorithm", virtual scheduling; the
 limit ``L`` there is ``(burst - 1) x emission_interval`` here.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# Sums of intervals are not exact; a millionth of a request more or less is not a request.
+# Sums of intervals are inexact, so a millionth of a request is tolerated.
 SLACK = 1e-6
 
 
@@ -21,10 +21,10 @@ class Verdict:
     """Whether one request may pass.
 
     Attributes:
-        allowed: admit it.
-        tat: the bucket after it; a request that is refused takes nothing, and what was above the
-            brim of a bucket that has become smaller is gone.
-        retry_after_s: seconds until the same request would pass; 0 where it did, inf where never.
+        allowed: whether it may.
+        tat: the bucket after the request. A refused request adds nothing; the content of a bucket
+            that has become smaller is cut to its new size.
+        retry_after_s: seconds until the same request may pass; 0 if it was allowed, inf if never.
     """
 
     allowed: bool
@@ -33,13 +33,15 @@ class Verdict:
 
 
 def admit(tat: float, now: float, emission_interval_s: float, burst: float) -> Verdict:
-    """Return whether a request at ``now`` may pass; over any window <= rate x window + burst do.
+    """Return whether a request at ``now`` may pass.
+
+    In any window of time, at most ``rate * window + burst`` requests pass.
 
     Args:
         tat: the bucket; ``-inf`` for a new one, which is empty.
         now: monotonic seconds.
         emission_interval_s: 1 / rate; inf where nothing may pass.
-        burst: requests that may pass at once; at least 1, or none ever would.
+        burst: requests that may pass at once; at least 1.
 
     >>> first = admit(-math.inf, 100.0, 0.5, burst=1)
     >>> first
@@ -53,7 +55,7 @@ def admit(tat: float, now: float, emission_interval_s: float, burst: float) -> V
     if emission_interval_s == math.inf:
         return Verdict(False, tat, math.inf)
     depth_s = burst * emission_interval_s
-    # No fuller than full: a clock that went back, or a smaller burst, must not refuse for ever.
+    # Cut to the bucket's size: a clock that went back, or a smaller burst, must not block for long.
     drained = min(max(tat, now), now + depth_s)
     wait_s = drained + emission_interval_s - depth_s - now
     if wait_s > SLACK * emission_interval_s:
@@ -62,10 +64,10 @@ def admit(tat: float, now: float, emission_interval_s: float, burst: float) -> V
 
 
 def rescaled(tat: float, now: float, old_interval_s: float, new_interval_s: float) -> float:
-    """Return the bucket after a change of its rate: as many requests are in it as before.
+    """Return the bucket after a change of its rate; it still holds as many requests as before.
 
-    Left as it is, ``tat`` would keep its seconds, and so forget half of the requests when the rate
-    is halved. Where either rate is 0 the seconds are all there is to keep.
+    An unchanged ``tat`` would mean the same seconds, and so half of the requests when the rate is
+    halved. Where either rate is 0, the requests are not defined and ``tat`` stays as it is.
 
     >>> rescaled(12.0, 10.0, old_interval_s=0.1, new_interval_s=0.2)
     14.0

@@ -1,4 +1,4 @@
-"""Max-min fair shares: nobody can be given more without taking it from somebody who has less."""
+"""Max-min fair division of a capacity: no share can grow without shrinking a smaller one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from forecaster.data.series import FloatArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FairShares:
-    """Who gets how much.
+    """The shares of all claimants.
 
     Attributes:
-        qps: one per claimant, ``min(wants, weights x level)``.
-        level: what a claimant of weight 1 gets at most; inf: all get what they want.
+        qps: one per claimant, ``min(wants, weights * level)``.
+        level: the most that a claimant of weight 1 gets; inf: all get what they want.
     """
 
     qps: FloatArray
@@ -27,15 +27,15 @@ class FairShares:
 def max_min_fair(
     capacity: float, wants: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> FairShares:
-    """Divide a capacity so that the least satisfied claimants get as much as possible.
+    """Divide a capacity by the max-min fairness criterion (water-filling), in O(n log n).
 
-    Water is filled up to one level: whoever wants less is satisfied, all others get the level.
-    O(n log n).
+    There is one level for all: a claimant who wants less gets what it wants, all others get the
+    level times their weight.
 
     Args:
-        capacity: to be divided, finite and >= 0.
-        wants: finite and >= 0, shape ``(n,)``.
-        weights: parts of the level, > 0; None: all equal.
+        capacity: the amount to divide, finite and >= 0.
+        wants: what each claimant wants, finite and >= 0, shape ``(n,)``.
+        weights: of the claimants, > 0; None: all equal.
 
     Source: D. Bertsekas and R. Gallager, "Data Networks", 2nd ed. (1992), 6.5.2. The example is
     Doorman's FAIR_SHARE.
@@ -48,7 +48,7 @@ def max_min_fair(
     if not 0 <= capacity < math.inf:
         raise ValueError(f"capacity is {capacity}, but it must be finite and >= 0")
     if not (np.isfinite(wanted).all() and (wanted >= 0).all()):
-        raise ValueError("wants must be finite and >= 0; settle first what is not known")
+        raise ValueError("wants must be finite and >= 0; replace unknown values first")
     if wanted.sum() <= capacity:
         return FairShares(wanted.copy(), math.inf)
     weight = np.ones_like(wanted) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -59,12 +59,12 @@ def max_min_fair(
 
 
 def _level(capacity: float, wants: FloatArray, weights: FloatArray) -> float:
-    """Return the water level at which ``capacity`` is used up; it is less than all wants."""
+    """Return the level at which ``capacity`` is used up; the sum of wants exceeds it."""
     order = np.argsort(wants / weights, kind="stable")
     wants, weights = wants[order], weights[order]
-    satisfied = np.concatenate(([0.0], np.cumsum(wants)[:-1]))  # by those who want less
-    # Weight of a claimant and of all who want more. Summed from the heavy end: nothing cancels.
-    thirsty = np.cumsum(weights[::-1])[::-1]
-    used = satisfied + thirsty * (wants / weights)  # if the level were this claimant's want
+    satisfied = np.concatenate(([0.0], np.cumsum(wants)[:-1]))  # what those who want less get
+    # Weight of a claimant and of all who want more; summed from the end, to avoid cancellation.
+    remaining_weight = np.cumsum(weights[::-1])[::-1]
+    used = satisfied + remaining_weight * (wants / weights)  # at the level of this claimant's want
     first = int(np.argmax(used > capacity))
-    return float(max(capacity - satisfied[first], 0.0) / thirsty[first])
+    return float(max(capacity - satisfied[first], 0.0) / remaining_weight[first])

@@ -1,13 +1,13 @@
-"""The limit among priority classes.
+"""The division of a limit among priority classes.
 
-The contract of a `ClassSplit`, for whoever enforces it:
+A gateway enforces a `ClassSplit` by these rules; `admitted` computes their effect:
 
-* A request of a class that is below its ``qps`` passes: it is that class's own.
-* Above it a request may pass from the common ``spare_qps``, as long as the class stays below its
-  ``ceiling_qps``. So a class can rise between two ticks without taking from another.
-* All own parts and the spare sum up to the limit. `admitted` is this contract as arithmetic.
+* A class may always be admitted its own ``qps``.
+* Above that, its requests may use the common ``spare_qps``, as long as the class stays below its
+  ``ceiling_qps``. So a class can grow between two ticks without taking from another.
+* The classes' ``qps`` and ``spare_qps`` sum up to the limit.
 
-Stress traffic is a class like others, with the last priority and a ceiling.
+Stress-test traffic is an ordinary class with the last priority and a ceiling.
 """
 
 from __future__ import annotations
@@ -18,30 +18,32 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import AfterSafe
 from scaler.limits.max_min import max_min_fair
 
 
 class ClassReason(StrEnum):
-    """Why a class gets what it gets."""
+    """What determined the limit of a class."""
 
-    DEMAND = "demand"  # it gets all that it wants
-    CEILING = "ceiling"  # it wants more than it is ever allowed
-    LIMIT = "limit"  # it wants more, but those before it have taken the rest
-    SHRUNK = "shrunk"  # too little is Ready even for its guarantee
-    UNKNOWN = "unknown"  # nobody knows what it wants, so it has its guarantee
+    DEMAND = "demand"  # it gets all of its demand
+    CEILING = "ceiling"  # its demand exceeds its ceiling
+    LIMIT = "limit"  # its demand exceeds what the classes before it have left
+    SHRUNK = "shrunk"  # the limit is too small even for its guarantee
+    UNKNOWN = "unknown"  # its demand is not known, so it gets its guarantee
 
 
 @dataclass(frozen=True, slots=True)
 class PriorityClass:
-    """A kind of request.
+    """A class of requests that share a priority.
 
     Attributes:
-        name: unique.
-        priority: 0 is served first; equals share fairly.
-        guaranteed_qps: kept free for it even while it is idle.
-        ceiling_qps: what it never exceeds; None: the limit.
-        then: what becomes of it in a gateway that has lost us for too long.
+        name: unique within the policy.
+        priority: 0 is served first; classes of equal priority share fairly.
+        guaranteed_qps: reserved for the class even while it is idle.
+        ceiling_qps: upper bound of the class; None: the whole limit.
+        then: what a gateway does with the class when its lease has expired.
+        match: how gateways recognise a request of the class; None: by rules of their own.
     """
 
     name: str
@@ -49,38 +51,39 @@ class PriorityClass:
     guaranteed_qps: float = 0.0
     ceiling_qps: float | None = None
     then: AfterSafe = AfterSafe.OPEN
+    match: HeaderMatch | None = None
 
     def __post_init__(self) -> None:
         if self.priority < 0:
-            raise ValueError(f"{self.name}: priority is {self.priority}, but 0 is the first")
+            raise ValueError(f"{self.name}: priority is {self.priority}, but it must be >= 0")
         if not 0 <= self.guaranteed_qps < math.inf:
             raise ValueError(
                 f"{self.name}: guaranteed_qps is {self.guaranteed_qps}, "
                 "but it must be finite and >= 0"
             )
-        if not self.guaranteed_qps <= self.most_qps:
+        if not self.guaranteed_qps <= self.max_qps:
             raise ValueError(
                 f"{self.name}: guaranteed_qps is {self.guaranteed_qps}, "
                 f"above its ceiling_qps of {self.ceiling_qps}"
             )
 
     @property
-    def most_qps(self) -> float:
-        """The ceiling, inf where there is none."""
+    def max_qps(self) -> float:
+        """The ceiling; inf where there is none."""
         return math.inf if self.ceiling_qps is None else self.ceiling_qps
 
 
 @dataclass(frozen=True, slots=True)
 class ClassLimit:
-    """What one class may be admitted.
+    """The limit of one class.
 
     Attributes:
         name: of the class.
         priority: of the class.
-        guaranteed_qps: part of ``qps`` that it has whatever others want.
-        qps: its own.
-        ceiling_qps: as far as it may rise on the common spare.
-        reason: why it is not more.
+        guaranteed_qps: the part of ``qps`` that does not depend on the other classes' demand.
+        qps: the class's own rate.
+        ceiling_qps: upper bound of own rate and common spare together.
+        reason: what determined ``qps``.
     """
 
     name: str
@@ -93,7 +96,7 @@ class ClassLimit:
 
 @dataclass(frozen=True, slots=True)
 class ClassSplit:
-    """The whole limit: what each class has, and what is left for any of them."""
+    """The divided limit: the limit of each class, and the spare that any of them may use."""
 
     classes: tuple[ClassLimit, ...]
     spare_qps: float
@@ -102,14 +105,14 @@ class ClassSplit:
 def split(
     limit_qps: float, classes: Sequence[PriorityClass], demands: Sequence[float]
 ) -> ClassSplit:
-    """Divide the limit: guarantees first, then what is left, each time in order of priority.
+    """Divide a limit: first the guarantees, then the rest by demand, each in order of priority.
 
-    A guarantee that cannot be kept shrinks, the last class's first.
+    Where the limit is too small for all guarantees, those of the last priority shrink first.
 
     Args:
-        limit_qps: to be divided.
+        limit_qps: the limit to divide.
         classes: in any order, which the result keeps.
-        demands: QPS offered of each class; NaN where it is not known.
+        demands: QPS offered by each class; NaN where it is not known.
 
     >>> pay = PriorityClass("pay", 0, guaranteed_qps=120)
     >>> stress = PriorityClass("stress", 9, ceiling_qps=40)
@@ -119,7 +122,7 @@ def split(
     _check(limit_qps, classes, demands)
     granted, left = _in_order(limit_qps, classes, [c.guaranteed_qps for c in classes])
     asked = [
-        0.0 if math.isnan(demand) else max(0.0, min(demand, c.most_qps) - grant)
+        0.0 if math.isnan(demand) else max(0.0, min(demand, c.max_qps) - grant)
         for c, demand, grant in zip(classes, demands, granted, strict=True)
     ]
     more, spare = _in_order(left, classes, asked)
@@ -129,7 +132,7 @@ def split(
             priority=c.priority,
             guaranteed_qps=grant,
             qps=grant + extra,
-            ceiling_qps=min(c.most_qps, grant + extra + spare),
+            ceiling_qps=min(c.max_qps, grant + extra + spare),
             reason=_reason(c, demand, grant, wanted=grant + ask, qps=grant + extra),
         )
         for c, demand, grant, ask, extra in zip(classes, demands, granted, asked, more, strict=True)
@@ -138,12 +141,12 @@ def split(
 
 
 def admitted(division: ClassSplit, offered: Sequence[float]) -> tuple[float, ...]:
-    """Return the QPS of each class that passes when so much is offered: own first, then spare."""
+    """Return the QPS admitted of each class when ``offered`` QPS arrive: own first, then spare."""
     parts = division.classes
     own = [min(part.qps, qps) for part, qps in zip(parts, offered, strict=True)]
     above = [min(p.ceiling_qps, q) - o for p, q, o in zip(parts, offered, own, strict=True)]
-    risen, _ = _in_order(division.spare_qps, parts, above)
-    return tuple(o + r for o, r in zip(own, risen, strict=True))
+    from_spare, _ = _in_order(division.spare_qps, parts, above)
+    return tuple(o + s for o, s in zip(own, from_spare, strict=True))
 
 
 def _check(limit_qps: float, classes: Sequence[PriorityClass], demands: Sequence[float]) -> None:
@@ -160,7 +163,7 @@ def _check(limit_qps: float, classes: Sequence[PriorityClass], demands: Sequence
 def _in_order(
     qps: float, classes: Sequence[PriorityClass] | Sequence[ClassLimit], wants: Sequence[float]
 ) -> tuple[list[float], float]:
-    """Hand out ``qps`` in order of priority; return what each one gets, and what is left."""
+    """Divide ``qps`` in order of priority; return what each class gets, and the rest."""
     given = [0.0] * len(classes)
     order = sorted(range(len(classes)), key=lambda i: classes[i].priority)
     for _, group in groupby(order, key=lambda i: classes[i].priority):
@@ -185,4 +188,4 @@ def _reason(
         return ClassReason.UNKNOWN
     if qps < wanted:
         return ClassReason.LIMIT
-    return ClassReason.CEILING if demand > c.most_qps else ClassReason.DEMAND
+    return ClassReason.CEILING if demand > c.max_qps else ClassReason.DEMAND

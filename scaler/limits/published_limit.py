@@ -1,6 +1,6 @@
-"""What all gateways together may admit, now and in the next minutes: the limit side of a decision.
+"""The published limit: what all gateways together may admit, now and in the next minutes.
 
-Gateways take their share of it on a lease; see `shares` and `lease`.
+Each gateway holds a share of it on a lease; see `shares` and `lease`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from scaler.decision.limit import Limit, LimitPolicy, limit_for, ready_capacity
 from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.schedule import Fleet, LimitStep, SafeLimit, safe_limit, schedule_for
 
-OFFSETS_S = (15.0, 30.0, 60.0, 120.0, 300.0)
+SCHEDULE_OFFSETS_S = (15.0, 30.0, 60.0, 120.0, 300.0)  # seconds from now at which steps begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,12 @@ class PublishedLimit:
     """One service's limit at a tick.
 
     Attributes:
-        limit: of all gateways together, now.
-        schedule: limits of the next minutes, as far as they can be promised today.
-        safe: when gateways have not heard of us for longer than that.
-        classes: that the limit is split among.
-        ready_replicas: that serve now; replica_qps: what one of them sustains.
+        limit: the limit of all gateways together, now.
+        schedule: the limits of the next minutes, as far as they can be promised now.
+        safe: the limit after the schedule, for gateways that cannot reach us.
+        classes: the priority classes that divide the limit.
+        ready_replicas: number of replicas that serve now.
+        replica_qps: QPS that one of them sustains.
     """
 
     limit: Limit
@@ -42,32 +43,34 @@ def published_limit(
     policy: LimitPolicy,
     classes: tuple[PriorityClass, ...] = (),
 ) -> PublishedLimit:
-    """Return what may be admitted after a decision.
+    """Return the limit to publish after a decision.
 
     Args:
-        decision: its limit, and the plan that replicas go towards.
-        fleet: the pods that are ready, and those that have started.
-        floor_replicas: that stay whatever happens: the floor that stands in the cluster.
+        decision: gives the limit now, and the replicas that are planned.
+        fleet: the pods that are Ready, and those that have started.
+        floor_replicas: the HPA's ``minReplicas`` now; the HPA never runs fewer.
         policy: headroom and ceiling.
-        classes: of the policy.
+        classes: the policy's priority classes.
 
     >>> from scaler.decision.capacity import given_capacity
-    >>> from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+    >>> from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
     >>> from scaler.decision.demand import LeadDemand
     >>> observation = Observation(0.0, 150.0, LeadDemand(260.0, 260.0, 200.0), warm=2.0)
-    >>> decision = decide(observation, first_state(2, 0.0), DecisionSettings(given_capacity(100.0)))
+    >>> settings = DecisionSettings(given_capacity(100.0))
+    >>> decision = decide(observation, initial_state(2, 0.0), settings)
     >>> fleet = Fleet((300.0, 300.0), 100.0, due_in_s=(45.0,))
     >>> limit = published_limit(decision, fleet, 2, LimitPolicy())
     >>> [(step.in_s, step.qps) for step in limit.schedule][:3]  # a third replica is due in 45 s
     [(15.0, 200.0), (30.0, 200.0), (60.0, 300.0)]
     """
-    feedback = decision.state.factor
-    plan = [(OFFSETS_S[0], decision.plan.replicas)]
-    schedule = schedule_for(fleet, plan, OFFSETS_S, policy, feedback=feedback)
-    stays = ready_capacity(
+    factor = decision.state.capacity_factor
+    plan = [(SCHEDULE_OFFSETS_S[0], decision.plan.replicas)]
+    schedule = schedule_for(fleet, plan, SCHEDULE_OFFSETS_S, policy, capacity_factor=factor)
+    floor_qps = ready_capacity(
         sorted(fleet.ready_s, reverse=True)[:floor_replicas], fleet.capacity_qps, fleet.ramp
     )
-    safe = safe_limit(decision.limit, schedule, limit_for(stays, policy, feedback=feedback))
+    floor_limit = limit_for(floor_qps, policy, capacity_factor=factor)
+    safe = safe_limit(decision.limit, schedule, floor_limit)
     return PublishedLimit(
-        decision.limit, schedule, safe, classes, len(fleet.ready_s), fleet.capacity_qps * feedback
+        decision.limit, schedule, safe, classes, len(fleet.ready_s), fleet.capacity_qps * factor
     )

@@ -1,17 +1,19 @@
-"""Each gateway's share of the limit, handed out on a lease.
+"""The shares of a limit: how it is divided among gateways, each of which holds a lease.
 
 Rules of this file:
 
-* A gateway may act on what it was handed until that expires, or until it says (by its version) that
-  it holds something newer: an answer may be lost. All that it may still act on is *booked*.
-* Decrease before increase: a share grows only into what nobody else has booked. So the sum of what
-  gateways act on never exceeds the limit, while shares move, gateways join and die.
-* After the limit itself has fallen every share handed out is *entitled* by the new limit at once;
-  what was handed out before ends with its lease. So the sum never exceeds the highest limit of the
-  last ``lease_s`` seconds.
-* A newcomer gets a share at once, from a reserve that the others leave free.
-* Time is the server's own. A gateway's lease is older than its answer: let it count from when it
-  asked, or make ``lease_s`` longer than the ``valid_for_s`` that it is told.
+* A gateway may use a grant until it expires, or until the gateway reports (by version) that it
+  holds a newer one; for a response with a grant may be lost. The largest grant that a gateway may
+  still use is what it has *booked*.
+* Decrease before increase: a share grows only into what no other gateway has booked. So the sum of
+  what gateways use never exceeds the limit, while shares change and gateways come and go.
+* When the limit falls, the shares that gateways are *entitled* to fall at once, but earlier grants
+  stay valid until they expire. So the sum never exceeds the highest limit of the last ``lease_s``
+  seconds.
+* A new gateway gets a share at once, from a reserve that the others leave free.
+* Time is the server's. A response is older than its arrival at the gateway: the gateway must count
+  the age of its lease from when it sent the request, or ``lease_s`` must be longer than the
+  ``valid_for_s`` of the lease.
 """
 
 from __future__ import annotations
@@ -25,48 +27,47 @@ import numpy as np
 
 from scaler.limits.max_min import max_min_fair
 
-# Shares are multiples of a 1024th of a request per second: so their sums are exact.
+# Shares are multiples of 1/1024 request per second, so that their sums are exact.
 GRAIN = 2.0**-10
+# Part of the limit that is left free for newcomers: each takes half of what is left of it, so six
+# come at once before less than a thousandth is left. At least one request per second where that is
+# no more than a tenth of the limit.
+RESERVE = 0.02
 
 
 class ShareReason(StrEnum):
-    """Why a gateway gets what it gets."""
+    """What determined a gateway's share."""
 
-    FAIR = "fair"  # its fair share of the limit
-    WAITS = "waits"  # others may still act on part of its fair share
-    NEWCOMER = "newcomer"  # from the reserve, until the others have made room
-    LEARNING = "learning"  # what it held before, until all older leases have run out
+    FAIR = "fair"  # it is the fair share of the limit
+    WAITS = "waits"  # other gateways may still use part of the fair share
+    NEWCOMER = "newcomer"  # a new gateway gets part of the reserve until the others have shrunk
+    LEARNING = "learning"  # after a restart, shares do not grow until all older leases expired
 
 
 @dataclass(frozen=True, slots=True)
 class SharePolicy:
-    """How shares are handed out.
+    """How shares are granted.
 
     Attributes:
-        lease_s: how long a gateway may act on a share.
-        reserve: part of the limit left free for newcomers, in [0, 1). It is at least one request
-            per second where that is no more than a tenth of the limit.
+        lease_s: seconds for which a grant is valid.
     """
 
     lease_s: float = 10.0
-    reserve: float = 0.02
 
     def __post_init__(self) -> None:
         if not 0 < self.lease_s < math.inf:
             raise ValueError(f"lease_s is {self.lease_s}, but it must be finite and > 0")
-        if not 0 <= self.reserve < 1:
-            raise ValueError(f"reserve is {self.reserve}, but a share is in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
 class DemandReport:
-    """What a gateway says when it asks for its share.
+    """What a gateway reports when it asks for its share.
 
     Attributes:
-        instance: its name.
-        wants_qps: offered to it; None: not known yet.
-        version: of the share that it acts on; None: it does not say.
-        holds_qps: QPS of that share; matters only to a server that has lost its state.
+        instance: the gateway's name.
+        wants_qps: demand offered to it; None: not known yet.
+        version: version of the grant that it uses; None: not reported.
+        holds_qps: QPS of that grant; used only by a server that has lost its state.
     """
 
     instance: str
@@ -82,7 +83,7 @@ class DemandReport:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One hand-out, on which a gateway may act before ``expires_at``."""
+    """A share that was granted; the gateway may use it before ``expires_at`` (monotonic s)."""
 
     version: int
     qps: float
@@ -91,57 +92,58 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What is known of one gateway.
+    """The share of one gateway.
 
     Attributes:
-        instance: its name.
-        wants_qps: as last reported; None: not known yet.
-        entitled_qps: what it may go on with; all of these sum up to no more than the limit.
-        handed: all that it may act on, oldest first.
-        reason: of the last hand-out.
+        instance: the gateway's name.
+        wants_qps: demand as last reported; None: not known yet.
+        entitled_qps: what it may keep; the sum over all gateways never exceeds the limit.
+        grants: all grants that it may still use, oldest first.
+        reason: what determined the newest grant.
     """
 
     instance: str
     wants_qps: float | None
     entitled_qps: float
-    handed: tuple[Grant, ...]
+    grants: tuple[Grant, ...]
     reason: ShareReason
 
     @property
     def qps(self) -> float:
-        """As last handed out."""
-        return self.handed[-1].qps if self.handed else 0.0
+        """QPS of the newest grant."""
+        return self.grants[-1].qps if self.grants else 0.0
 
     @property
     def booked_qps(self) -> float:
-        return max((handed.qps for handed in self.handed), default=0.0)
+        """QPS of the largest grant that it may still use."""
+        return max((grant.qps for grant in self.grants), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """All gateways' shares.
+    """The shares of all gateways.
 
     Attributes:
-        held: one per gateway, by name.
-        version: of the last hand-out.
-        learning_until: no share grows before then: a server that starts without its predecessor's
-            state (at ``now + lease_s``) cannot know what is booked.
+        shares: one per gateway, sorted by name.
+        version: version of the newest grant.
+        learning_until: no share grows before this time. A server that starts without the state of
+            its predecessor sets it to ``now + lease_s``, as it does not know what is booked.
     """
 
-    held: tuple[Share, ...] = ()
+    shares: tuple[Share, ...] = ()
     version: int = 0
     learning_until: float = -math.inf
 
     def __getitem__(self, instance: str) -> Share:
-        for share in self.held:
+        for share in self.shares:
             if share.instance == instance:
                 return share
         raise KeyError(f"no share of {instance!r}")
 
     @property
     def booked_qps(self) -> float:
-        """What all gateways together may act on."""
-        return sum(share.booked_qps for share in self.held)
+        """QPS that all gateways together may use."""
+        return sum(share.booked_qps for share in self.shares)
 
 
 def assign(
@@ -152,131 +154,140 @@ def assign(
     now: float,
     policy: SharePolicy,
 ) -> Shares:
-    """Return the shares after the gateways that report were handed new ones.
+    """Return the shares after new grants for the gateways that report.
 
     Args:
-        shares: as before.
-        limit_qps: of all gateways together, finite and >= 0.
-        reports: of the gateways that ask now; the others keep what they have till it expires.
+        shares: the shares before.
+        limit_qps: limit of all gateways together, finite and >= 0.
+        reports: of the gateways that ask now; the others keep their grants until they expire.
         now: monotonic seconds.
-        policy: lease and reserve.
+        policy: how long a lease is.
 
     >>> one = assign(Shares(), 100.0, [DemandReport("a", 30.0)], now=0.0, policy=SharePolicy())
     >>> two = assign(one, 100.0, [DemandReport("b", 10.0)], now=1.0, policy=SharePolicy())
-    >>> [(share.instance, share.qps) for share in two.held]
+    >>> [(share.instance, share.qps) for share in two.shares]
     [('a', 98.0), ('b', 1.0)]
     """
-    if not 0 <= limit_qps < math.inf:
-        raise ValueError(f"limit is {limit_qps} QPS, but it must be finite and >= 0")
     names = [report.instance for report in reports]
-    if len(set(names)) != len(names):
-        raise ValueError(f"reports are of {names}, but each gateway reports once")
-    limit = _grained(limit_qps)
+    _check(limit_qps, names)
+    limit = _rounded_down(limit_qps)
     learning = now < shares.learning_until
     known = {share.instance: share for share in _unexpired(shares, now)}
     for report in reports:
-        known[report.instance] = _heard(known.get(report.instance), report, learning, now, policy)
-    known = _entitled(known, limit)
-    room = _grained(limit - _reserve(limit, policy))
-    targets = _targets(known, room)
+        before = known.get(report.instance)
+        known[report.instance] = _after_report(before, report, learning, now, policy)
+    known = _with_entitlements(known, limit)
+    available = _rounded_down(limit - _reserve(limit))
+    targets = _targets(known, available)
     booked = sum(share.booked_qps for share in known.values())
-    # Who must give comes first, so that what it gives is there for the others.
+    # Shares that shrink come first, so that the others can use what becomes free.
     for name in sorted(names, key=lambda name: targets[name] - known[name].qps):
-        share = known[name]
+        share, target = known[name], targets[name]
         others = booked - share.booked_qps  # exact: all are multiples of the grain
-        most, waits_as = _most(share, (limit - others, room - others), learning=learning)
-        qps = min(targets[name], most)
-        reason = ShareReason.FAIR if qps == targets[name] else waits_as
-        handed = Grant(shares.version + 1, qps, now + policy.lease_s)
-        after = replace(share, entitled_qps=qps, handed=(*share.handed, handed), reason=reason)
-        known[name] = after
-        booked = others + after.booked_qps
-    held = tuple(known[name] for name in sorted(known))
-    return replace(shares, held=held, version=shares.version + bool(names))
+        bound, reason = _upper_bound(share, (limit - others, available - others), learning=learning)
+        grant = Grant(shares.version + 1, min(target, bound), now + policy.lease_s)
+        known[name] = replace(
+            share,
+            entitled_qps=grant.qps,
+            grants=(*share.grants, grant),
+            reason=ShareReason.FAIR if grant.qps == target else reason,
+        )
+        booked = others + known[name].booked_qps
+    by_name = tuple(known[name] for name in sorted(known))
+    return replace(shares, shares=by_name, version=shares.version + bool(names))
 
 
-def _grained(qps: float) -> float:
+def _check(limit_qps: float, names: Sequence[str]) -> None:
+    if not 0 <= limit_qps < math.inf:
+        raise ValueError(f"limit is {limit_qps} QPS, but it must be finite and >= 0")
+    if len(set(names)) != len(names):
+        raise ValueError(f"reports are of {names}, but each gateway may report only once")
+
+
+def _rounded_down(qps: float) -> float:
     return math.floor(qps / GRAIN) * GRAIN
 
 
-def _reserve(limit: float, policy: SharePolicy) -> float:
-    """Return what is left free for newcomers; nothing where the policy wants no reserve."""
-    return max(policy.reserve * limit, min(1.0, limit / 10)) if policy.reserve else 0.0
+def _reserve(limit: float) -> float:
+    """Return the QPS left free for new gateways."""
+    return max(RESERVE * limit, min(1.0, limit / 10))
 
 
 def _unexpired(shares: Shares, now: float) -> list[Share]:
-    """Return the gateways that may still act on something, each with what that is."""
+    """Return the shares of gateways with valid grants, without their expired grants."""
     alive = []
-    for share in shares.held:
-        if all(handed.expires_at > now for handed in share.handed):
+    for share in shares.shares:
+        grants = tuple(grant for grant in share.grants if grant.expires_at > now)
+        if len(grants) == len(share.grants):
             alive.append(share)
-            continue
-        handed = tuple(handed for handed in share.handed if handed.expires_at > now)
-        if handed:
-            left = replace(share, handed=handed)
-            # The newest may be gone before an older one where leases have become shorter.
+        elif grants:
+            left = replace(share, grants=grants)
+            # Where leases have become shorter, the newest grant may expire before an older one.
             alive.append(replace(left, entitled_qps=min(left.entitled_qps, left.booked_qps)))
     return alive
 
 
-def _heard(
+def _after_report(
     share: Share | None, report: DemandReport, learning: bool, now: float, policy: SharePolicy
 ) -> Share:
-    """Return what is known of a gateway after its report, before it is handed anything."""
+    """Return a gateway's share after its report, without a new grant."""
     if share is None:
-        holds = _grained(report.holds_qps) if learning else 0.0
-        before = (Grant(0, holds, now + policy.lease_s),) if holds else ()
-        return Share(report.instance, report.wants_qps, holds, before, ShareReason.NEWCOMER)
+        holds = _rounded_down(report.holds_qps) if learning else 0.0
+        restored = (Grant(0, holds, now + policy.lease_s),) if holds else ()
+        return Share(report.instance, report.wants_qps, holds, restored, ShareReason.NEWCOMER)
     wants = share.wants_qps if report.wants_qps is None else report.wants_qps
-    handed = share.handed
-    if any(old.version == report.version for old in handed):
-        # What is older than it acts on is over. Newer answers may be on their way.
-        handed = tuple(old for old in handed if old.version >= (report.version or 0))
-    return replace(share, wants_qps=wants, handed=handed)
+    grants = share.grants
+    if any(grant.version == report.version for grant in grants):
+        # Grants older than the one it uses are over. Newer ones may be on their way.
+        grants = tuple(grant for grant in grants if grant.version >= (report.version or 0))
+    return replace(share, wants_qps=wants, grants=grants)
 
 
-def _entitled(known: dict[str, Share], limit: float) -> dict[str, Share]:
-    """Return the gateways so that what they may go on with fits the limit."""
+def _with_entitlements(known: dict[str, Share], limit: float) -> dict[str, Share]:
+    """Return the shares with entitlements that are scaled down to fit the limit."""
     total = sum(share.entitled_qps for share in known.values())
     if total <= limit:
         return known
     return {
-        name: replace(share, entitled_qps=_grained(share.entitled_qps * (limit / total)))
+        name: replace(share, entitled_qps=_rounded_down(share.entitled_qps * (limit / total)))
         for name, share in known.items()
     }
 
 
-def _targets(known: dict[str, Share], room: float) -> dict[str, float]:
-    """Return the fair shares once all have made room; they sum up to ``room`` at most.
+def _targets(known: dict[str, Share], available: float) -> dict[str, float]:
+    """Return the fair shares, which gateways reach as grants expire; at most ``available`` QPS.
 
-    Everybody wants at least one request per second: less is no use to a bucket of whole tokens.
-    What nobody wants is spread in proportion to what each one wants. Who does not know yet what it
-    wants, wants as much as the others do on average.
+    Each gateway wants at least one request per second, as its bucket holds whole tokens. A gateway
+    whose demand is not known yet wants the mean of the others. What is left over is divided in
+    proportion to what the gateways want.
     """
-    told = [share.wants_qps for share in known.values() if share.wants_qps is not None]
-    usual = sum(told) / len(told) if told else 1.0
-    wants = [usual if s.wants_qps is None else s.wants_qps for s in known.values()]
+    reported = [share.wants_qps for share in known.values() if share.wants_qps is not None]
+    mean = sum(reported) / len(reported) if reported else 1.0
+    wants = [mean if share.wants_qps is None else share.wants_qps for share in known.values()]
     wanted = np.maximum(wants, 1.0)
-    fair = max_min_fair(room, wanted).qps
+    fair = max_min_fair(available, wanted).qps
     if len(wanted):
-        fair += max(room - fair.sum(), 0.0) * (wanted / wanted.sum())
-    return {name: _grained(float(qps)) for name, qps in zip(known, fair, strict=True)}
+        fair += max(available - fair.sum(), 0.0) * (wanted / wanted.sum())
+    return {name: _rounded_down(float(qps)) for name, qps in zip(known, fair, strict=True)}
 
 
-def _most(share: Share, left: tuple[float, float], *, learning: bool) -> tuple[float, ShareReason]:
-    """Return what the gateway may be handed now, and why it is not more.
+def _upper_bound(
+    share: Share, left: tuple[float, float], *, learning: bool
+) -> tuple[float, ShareReason]:
+    """Return the most that may be granted to a gateway now, and the reason if that binds.
 
     Args:
-        share: as known before.
-        left: of the limit, and of it without the reserve, by all others.
-        learning: nothing grows.
+        share: the gateway's share before the grant.
+        left: what the other gateways have not booked, of the limit and of the limit without the
+            reserve.
+        learning: no share may grow.
     """
     if learning:
         return share.entitled_qps, ShareReason.LEARNING
-    of_limit, of_room = left
-    most = max(share.entitled_qps, of_room)
-    if share.handed:
-        return most, ShareReason.WAITS
-    # Half of what is left, so that the next newcomer finds something too; at least one token.
+    of_limit, of_available = left
+    bound = max(share.entitled_qps, of_available)
+    if share.grants:
+        return bound, ShareReason.WAITS
+    # Half of the free rest, so that the next new gateway finds some too; at least one token.
     free = max(of_limit, 0.0)
-    return max(most, min(free, max(1.0, _grained(free / 2)))), ShareReason.NEWCOMER
+    return max(bound, min(free, max(1.0, _rounded_down(free / 2)))), ShareReason.NEWCOMER

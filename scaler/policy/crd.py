@@ -1,10 +1,12 @@
-"""The CustomResourceDefinition of DemandPolicy, made from the model that reads policy files.
+"""The CustomResourceDefinition of DemandPolicy, generated from the model that reads policy files.
 
 Rules of this file:
 
-* The schema is structural: nothing is referred to, every value has one type, bounds are OpenAPI's.
-* Defaults stay in the model, so that a new release may have better ones; a description tells them.
-* What the schema cannot say, CEL does where one object suffices; the rest becomes a condition.
+* The schema is structural: it has no references, each value has one type, and bounds are written as
+  in OpenAPI 3.0.
+* Defaults stay in the model, so that a new release may change them; descriptions state them.
+* Rules that the schema cannot express are CEL rules if they concern one object only. Other faults
+  are reported in a status condition.
 
 Source: kubernetes.io, "Extend the Kubernetes API with CustomResourceDefinitions".
 """
@@ -29,7 +31,7 @@ _PLURAL, _SINGULAR, _SHORT = "demandpolicies", "demandpolicy", "dp"
 
 
 def crd() -> Schema:
-    """Return the definition as the API server takes it."""
+    """Return the definition as the API server accepts it."""
     group, _, version = API_VERSION.partition("/")
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -71,7 +73,7 @@ def _whole() -> Schema:
     spec = _structural(model["properties"]["spec"], model["$defs"], ("spec",))
     return {
         "type": "object",
-        "description": "What is asked for one service: its demand, its replicas and its limit.",
+        "description": "Demand, replicas and limit of one service.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
@@ -84,7 +86,7 @@ def _whole() -> Schema:
 
 
 def _structural(found: Mapping[str, Any], shared: Mapping[str, Any], at: tuple[str, ...]) -> Schema:
-    """Return one place of pydantic's schema as Kubernetes has it."""
+    """Return the part of pydantic's schema at one path, in the form that Kubernetes requires."""
     plain = _resolved(found, shared)
     schema = _value(plain)
     schema.update(_described(found, plain, at))
@@ -107,7 +109,7 @@ def _structural(found: Mapping[str, Any], shared: Mapping[str, Any], at: tuple[s
 
 
 def _value(plain: Mapping[str, Any]) -> Schema:
-    """Return what a value of one place may be."""
+    """Return the type and the bounds of a value."""
     if {one.get("type") for one in plain.get("anyOf", ())} == {"integer", "string"}:
         return {"x-kubernetes-int-or-string": True}
     schema = {key: plain[key] for key in _KEPT if key in plain}
@@ -120,17 +122,20 @@ def _value(plain: Mapping[str, Any]) -> Schema:
 
 
 def _described(found: Mapping[str, Any], plain: Mapping[str, Any], at: tuple[str, ...]) -> Schema:
-    """Return the description with the default, and the one default that `kubectl get` shows."""
+    """Return the description, which states the default.
+
+    Only ``spec.mode`` has a default in the schema too, as `kubectl get` prints it.
+    """
     default, words = found.get("default"), found.get("description", plain.get("description"))
     if at == ("spec", "mode"):
         return {"description": words, "default": default}
     if default is not None and not isinstance(default, list | dict):
-        words = " ".join([*filter(None, [words]), f"{_told(plain, default)} if not given."])
+        words = " ".join([*filter(None, [words]), f"{_written(plain, default)} if not given."])
     return {"description": words} if words else {}
 
 
 def _resolved(found: Mapping[str, Any], shared: Mapping[str, Any]) -> Schema:
-    """Return a schema without references and without null, which is the same as not given."""
+    """Return a schema without references, and without null, which means that a key is absent."""
     plain = dict(found)
     if "anyOf" in plain:
         kinds = [one for one in plain.pop("anyOf") if one.get("type") != "null"]
@@ -140,18 +145,18 @@ def _resolved(found: Mapping[str, Any], shared: Mapping[str, Any]) -> Schema:
     return plain
 
 
-def _told(plain: Mapping[str, Any], default: object) -> str:
-    """Return a default as it would be written; the model has lengths of time in seconds.
+def _written(plain: Mapping[str, Any], default: object) -> str:
+    """Return a default as a policy file writes it; durations are seconds in the model.
 
-    >>> _told({"type": "string"}, 90.0), _told({"type": "number"}, 1.0)
+    >>> _written({"type": "string"}, 90.0), _written({"type": "number"}, 1.0)
     ('1m30s', '1')
     """
     if isinstance(default, float) and plain.get("type") == "string":
-        return _length(default)
+        return _duration(default)
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def _length(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     thousandths = round(seconds * 1000)
     parts = []
     for size, unit in ((3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")):

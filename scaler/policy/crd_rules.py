@@ -1,7 +1,7 @@
-"""Rules across the keys of a DemandPolicy, in CEL, by the place of the object they look at.
+"""CEL rules across the keys of a DemandPolicy, by the path of the object that they check.
 
-They say what the validators of policy files say; `tests/scaler/policy/test_crd.py` holds both
-to the same examples. ``[]`` is any entry of a list. Lists are bounded, so that the cost of
+They are the same as the validators of policy files; `tests/scaler/policy/test_crd.py` checks both
+on the same examples. ``[]`` stands for any entry of a list. Lists are bounded, so that the cost of
 evaluating a rule is bounded too.
 """
 
@@ -49,10 +49,19 @@ RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
             "classes must not guarantee more than ceilingRequestsPerSecond",
         ),
     ],
+    ("spec", "limit", "lease"): [
+        (
+            (
+                "!has(self.refresh) || !has(self.validFor) || "
+                "duration(self.refresh) + duration(self.refresh) <= duration(self.validFor)"
+            ),
+            "refresh must be at most half of validFor",
+        ),
+    ],
     ("spec", "limit", "classes", "[]"): [
         (
             "!has(self.ceiling) || !has(self.guaranteed) || self.guaranteed <= self.ceiling",
-            "ceiling must be at least what is guaranteed",
+            "ceiling must be at least guaranteed",
         ),
     ],
     ("spec", "hpa"): [

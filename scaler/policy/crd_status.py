@@ -1,4 +1,4 @@
-"""The status of a DemandPolicy, and the columns that `kubectl get dp` prints."""
+"""The status schema of a DemandPolicy, and the columns that `kubectl get dp` prints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLUMNS = [
         "name": "FLOOR",
         "type": "integer",
         "jsonPath": ".status.floor",
-        "description": "Replicas that the autoscaler does not go below.",
+        "description": "Replicas that the autoscaler never goes below.",
     },
     {
         "name": "DEMAND",
@@ -28,7 +28,7 @@ COLUMNS = [
         "name": "TRUSTED",
         "type": "boolean",
         "jsonPath": ".status.trusted",
-        "description": "Whether the forecast is acted on.",
+        "description": "Whether the forecast is used.",
     },
     {"name": "AGE", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]
@@ -54,17 +54,18 @@ _CONDITION: dict[str, Any] = {
 
 STATUS: dict[str, Any] = {
     "type": "object",
-    "description": "What was decided last.",
+    "description": "The latest decision.",
     "properties": {
         "observedGeneration": {
             "type": "integer",
             "format": "int64",
-            "description": "Of the policy that was decided on.",
+            "description": "Generation of the policy that the decision is based on.",
         },
         "floor": {
             "type": "integer",
             "format": "int32",
-            "description": "Replicas that the autoscaler does not go below, or should not.",
+            "description": "Replicas that the autoscaler never goes below; in mode Recommend, "
+            "should never go below.",
         },
         "demandQps": {
             "type": "number",
@@ -74,7 +75,7 @@ STATUS: dict[str, Any] = {
             "type": "number",
             "description": "Requests per second that gateways may admit.",
         },
-        "trusted": {"type": "boolean", "description": "Whether the forecast is acted on."},
+        "trusted": {"type": "boolean", "description": "Whether the forecast is used."},
         "conditions": {
             "type": "array",
             "maxItems": 16,
@@ -84,7 +85,7 @@ STATUS: dict[str, Any] = {
         },
         "published": {
             "type": "object",
-            "description": "What the next leader starts with: trust, learned capacity.",
+            "description": "State from which the next leader continues: trust, learned capacity.",
             "x-kubernetes-preserve-unknown-fields": True,
         },
     },

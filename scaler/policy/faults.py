@@ -1,6 +1,6 @@
-"""What is wrong with one document of a policy file, in words: path, rule, value found, line, fix.
+"""The faults of one document of a policy file, as messages: path, rule, value, line, fix.
 
-spec.replicas.max: must be at least min, which is 5 (got 2, line 9); swap the two?
+For example: ``spec.replicas.max: must be at least min, which is 5 (got 2, line 9); swap the two?``
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pydantic_core import ErrorDetails
 from scaler.policy.schema import KIND, DemandPolicy
 from scaler.policy.yaml_documents import Document, Loc
 
-_LONGEST = 60  # characters of a value that a message repeats
+_MAX_VALUE_LENGTH = 60  # characters of a value that a message repeats
 
-# What pydantic calls a broken rule, in our words; names in braces are of its context.
+# Our message for each pydantic error type; names in braces come from the error's context.
 _RULES = {
     "dict_type": "must be a mapping",
     "finite_number": "must be a finite number",
@@ -34,69 +34,69 @@ _RULES = {
     "list_type": "must be a list",
     "literal_error": "must be {expected}",
     "model_type": "must be a mapping",
-    "rule": "{said}",
+    "rule": "{message}",
     "string_type": "must be text; put it in quotes",
     "too_short": "must not be empty; leave the key out instead",
     "value_error": "{error}",
 }
 
 
-def examined(document: Document) -> tuple[DemandPolicy | None, list[str]]:
-    """Return the policy, None where it is wrong, and what is wrong with it in order of lines."""
+def validated(document: Document) -> tuple[DemandPolicy | None, list[str]]:
+    """Return the policy, None if it is invalid, and its faults in order of lines."""
     faults = [
         (line, f"{_path(loc)}: is given twice (line {_lines(first, line)}); keep one")
-        for loc, first, line in document.twice
+        for loc, first, line in document.duplicates
     ]
     policy = None
     try:
         policy = DemandPolicy.model_validate(document.data)
-    except ValidationError as wrong:
-        errors = wrong.errors(include_url=False)
-        stranger = [e for e in errors if e["loc"] == ("kind",) and e["type"] == "literal_error"]
-        # Of another kind of object, every other key would be wrong too.
-        faults += [_fault(error, document) for error in stranger or errors]
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        wrong_kind = [e for e in errors if e["loc"] == ("kind",) and e["type"] == "literal_error"]
+        # In an object of another kind, every other key would be a fault too.
+        faults += [_fault(error, document) for error in wrong_kind or errors]
     faults.sort(key=lambda fault: fault[0])
-    return (None if faults else policy), [said for _, said in faults]
+    return (None if faults else policy), [message for _, message in faults]
 
 
 def without_unknown_keys(
     data: Mapping[str, Any],
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return a policy's object without the keys that are not known, and where those are."""
+    """Return a policy object without its unknown keys, and the paths of those keys."""
     try:
         DemandPolicy.model_validate(data)
-    except ValidationError as wrong:
-        errors = wrong.errors(include_url=False)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
         unknown = [one["loc"] for one in errors if one["type"] == "extra_forbidden"]
         return _without(data, unknown), tuple(map(_path, unknown))
     return data, ()
 
 
-def _without(data: Any, places: Sequence[Loc]) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a copy without what is at some places of it."""
+def _without(data: Any, locations: Sequence[Loc]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a copy without the values at the given locations."""
     below: dict[object, list[Loc]] = {}
-    for first, *rest in places:
+    for first, *rest in locations:
         below.setdefault(first, []).append(tuple(rest))
     if isinstance(data, Mapping):
         kept = {key: value for key, value in data.items() if () not in below.get(key, [])}
         return {key: _without(value, below.get(key, [])) for key, value in kept.items()}
     if isinstance(data, list):
-        return [_without(value, below.get(place, [])) for place, value in enumerate(data)]
+        return [_without(value, below.get(index, [])) for index, value in enumerate(data)]
     return data
 
 
 def _fault(error: ErrorDetails, document: Document) -> tuple[int, str]:
     loc: Loc = error["loc"]
     if error["type"] != "extra_forbidden" and loc and isinstance(loc[-1], str):
-        # A key that is not there is told by its name in the code.
+        # The location of a missing key has its name in the code.
         loc = loc if loc in document.lines else (*loc[:-1], to_camel(loc[-1]))
     rule, _, fix = _rule(error, loc).partition("; ")
     line = next(
         document.lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in document.lines
     )
     found = _found(_at(document.data, loc)) if loc in document.lines else ""
-    said = f"{_path(loc)}: {rule} ({found}line {line})"
-    return line, f"{said}; {fix}" if fix else said
+    message = f"{_path(loc)}: {rule} ({found}line {line})"
+    return line, f"{message}; {fix}" if fix else message
 
 
 def _rule(error: ErrorDetails, loc: Loc) -> str:
@@ -117,9 +117,9 @@ def _lines(first: int, second: int) -> str:
 
 
 def _at(data: object, loc: Loc) -> object:
-    """Return the value at a place as it was written, before any conversion."""
+    """Return the value at a location as it was written, before any conversion."""
     for part in loc:
-        data = data[part]  # type: ignore[index]  # the place is in the document
+        data = data[part]  # type: ignore[index]  # the location is in the document
     return data
 
 
@@ -127,11 +127,12 @@ def _found(value: object) -> str:
     if isinstance(value, dict | list):
         return ""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return f"got {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}, "
+    shown = text if len(text) <= _MAX_VALUE_LENGTH else text[:_MAX_VALUE_LENGTH] + "..."
+    return f"got {shown}, "
 
 
 def _path(loc: Loc) -> str:
-    """Return a place as it is usually written.
+    """Return a location in the usual notation.
 
     >>> _path(("spec", "demand", "events", 1, "ends"))
     'spec.demand.events[1].ends'
@@ -146,20 +147,20 @@ def _keys_nearby(loc: Loc) -> str:
     near = get_close_matches(key, keys, n=1) or get_close_matches(to_camel(key), keys, n=1)
     if near:
         return f"did you mean {near[0]}?"
-    elsewhere = [_path(place) for place in _places(DemandPolicy, ()) if place[-1] == key]
+    elsewhere = [_path(loc) for loc in _key_locations(DemandPolicy, ()) if loc[-1] == key]
     if elsewhere:
         return f"did you mean {' or '.join(elsewhere)}?"
     return f"its keys are {', '.join(keys)}"
 
 
-def _places(section: type[BaseModel], loc: Loc) -> Iterator[Loc]:
-    """Yield the place of every key that is not in a list."""
+def _key_locations(section: type[BaseModel], loc: Loc) -> Iterator[Loc]:
+    """Yield the location of every key that is not in a list."""
     for field in section.model_fields.values():
-        place = (*loc, field.alias or "")
-        yield place
+        key_loc = (*loc, field.alias or "")
+        yield key_loc
         inner = _section_in(field.annotation)
         if inner is not None and "list" not in str(field.annotation):
-            yield from _places(inner, place)
+            yield from _key_locations(inner, key_loc)
 
 
 def _keys(section: type[BaseModel]) -> list[str]:
@@ -167,7 +168,7 @@ def _keys(section: type[BaseModel]) -> list[str]:
 
 
 def _section(loc: Loc) -> type[BaseModel] | None:
-    """Return the model of the mapping at a place; None where there is none."""
+    """Return the model of the mapping at a location; None where there is none."""
     section: type[BaseModel] | None = DemandPolicy
     for part in loc:
         if isinstance(part, str) and section is not None:

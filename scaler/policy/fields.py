@@ -1,7 +1,7 @@
-"""The kinds of values that a policy file holds, each with its rule.
+"""The types of values in a policy file, each with its validation rule.
 
-A validator's message is ``rule; fix``: whoever prints it puts the path before it and the value that
-was found between the two.
+A validator's message is ``rule; fix``. The path is printed before it, and the value that was found
+between the two; see `faults`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-# GEP-2257 of the Kubernetes Gateway API, written out in descending units.
+# Source: GEP-2257 of the Kubernetes Gateway API; units in descending order.
 DURATION = re.compile(r"(?=.)(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?(?:(\d{1,5})ms)?")
 _UNIT_S = (3600.0, 60.0, 1.0, 0.001)
 
-# k8s.io/apimachinery/pkg/api/resource: a number, then a binary or decimal suffix, or an exponent.
+# Source: k8s.io/apimachinery/pkg/api/resource. A number and a binary or decimal suffix or exponent.
 QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?\d{1,3}))")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
 class Section(BaseModel):
-    """A mapping of the file: keys in camelCase, none that is not declared, no conversions."""
+    """A mapping of the file: keys in camelCase, no unknown keys, no type conversions."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -43,15 +43,20 @@ class Section(BaseModel):
         strict=True,
         frozen=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,  # what `kubectl explain` shows
+        use_attribute_docstrings=True,  # `kubectl explain` shows them
     )
 
 
 def refuse(rules: Iterable[str], *, at: tuple[str, ...] = ()) -> None:
-    """Say which rules across keys are broken, ``at`` a place below the value being validated."""
+    """Raise a ValidationError for rules across keys, if there are any.
+
+    Args:
+        rules: messages of the rules that are broken.
+        at: location below the value that is being validated.
+    """
     faults = [
         InitErrorDetails(
-            type=PydanticCustomError("rule", "{said}", {"said": rule}), loc=at, input=None
+            type=PydanticCustomError("rule", "{message}", {"message": rule}), loc=at, input=None
         )
         for rule in rules
     ]
@@ -59,20 +64,20 @@ def refuse(rules: Iterable[str], *, at: tuple[str, ...] = ()) -> None:
         raise ValidationError.from_exception_data("policy", faults)
 
 
-def same_names(names: Iterable[str]) -> Iterator[str]:
-    """Yield what is wrong with a list in which a name stands twice."""
+def duplicate_names(names: Iterable[str]) -> Iterator[str]:
+    """Yield a message for each name that a list contains more than once."""
     for name, count in Counter(names).items():
         if count > 1:
-            yield f"must have different names, but {name} stands there {count} times; rename one"
+            yield f"must have unique names, but {name} occurs {count} times; rename one"
 
 
 def seconds(value: object) -> float:
-    """Return the seconds of a length of time.
+    """Return a duration in seconds.
 
     >>> [seconds(text) for text in ("90s", "1h30m", "500ms")]
     [90.0, 5400.0, 0.5]
     """
-    rule = "must be a length of time such as 90s, 15m, 1h30m or 500ms"
+    rule = "must be a duration such as 90s, 15m, 1h30m or 500ms"
     if isinstance(value, str) and (match := DURATION.fullmatch(value)):
         pairs = zip(match.groups(), _UNIT_S, strict=True)
         return sum(int(number) * unit for number, unit in pairs if number)
@@ -88,7 +93,7 @@ def _above_zero(value: float) -> float:
 
 
 def quantity(value: object) -> float:
-    """Return the number that a Kubernetes quantity says.
+    """Return the number that a Kubernetes quantity stands for.
 
     >>> [quantity(text) for text in ("55", "1500m", "1k", "2Ki", 30)]
     [55.0, 1.5, 1000.0, 2048.0, 30.0]
@@ -99,12 +104,12 @@ def quantity(value: object) -> float:
         if suffix and suffix.endswith("i"):
             number = float(digits) * 1024.0 ** ("KMGTPE".index(suffix[0]) + 1)
         else:
-            # One conversion, so that 100m is the float that 0.1 is.
+            # A single conversion, so that 100m is the same float as 0.1.
             number = float(f"{digits}e{exponent or _DECIMAL[suffix]}")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value) if abs(value) < 1e300 else math.inf
     if not math.isfinite(number):
-        raise ValueError('must be a quantity as Kubernetes writes them: 55, "1500m", "1k"')
+        raise ValueError('must be a Kubernetes quantity such as 55, "1500m" or "1k"')
     return number
 
 
@@ -115,8 +120,8 @@ def _positive_quantity(value: float) -> float:
 
 
 def stamp(value: object) -> datetime:
-    """Return the moment that an ISO-8601 text says, with the zone it was written in."""
-    rule = "must be a moment with its zone such as 2026-11-27T09:00:00Z"
+    """Return the time of an ISO-8601 text, in the time zone in which it was written."""
+    rule = "must be a time with its zone such as 2026-11-27T09:00:00Z"
     if not isinstance(value, str):
         raise ValueError(rule)
     try:
@@ -198,7 +203,7 @@ PositiveShare = Annotated[
     float, AfterValidator(_positive_share), _schema("number", exclusiveMinimum=0, maximum=1)
 ]
 Text = Annotated[str, AfterValidator(_text), _schema("string", minLength=1)]
-# RFC 1123: what Kubernetes takes as names of namespaces, and of most other objects.
+# RFC 1123: valid names of namespaces, and of most other Kubernetes objects.
 _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 Label = Annotated[
     str, _label(63, _PART, "lower-case letters, digits and '-'"), _schema("string", maxLength=63)
@@ -208,7 +213,7 @@ ObjectName = Annotated[
     _label(253, rf"{_PART}(\.{_PART})*", "lower-case letters, digits, '-' and '.'"),
     _schema("string", maxLength=253),
 ]
-# What the registry takes as the name of a model.
+# Valid names of models in the registry.
 ModelName = Annotated[
     str,
     _label(
@@ -217,6 +222,17 @@ ModelName = Annotated[
         "letters, digits, '.', '_' and '-', not one of these first",
     ),
     _schema("string", maxLength=100),
+]
+# RFC 9110, 5.1 and 5.5, allows more in a name, and in a value; proxies drop or change that.
+HeaderName = Annotated[
+    str,
+    _label(128, "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?", "letters, digits and '-'"),
+    _schema("string", minLength=1, maxLength=128),
+]
+HeaderValue = Annotated[
+    str,
+    _label(256, r"[!-~]([ -~]*[!-~])?", "printable ASCII, without blanks before or after it"),
+    _schema("string", minLength=1, maxLength=256),
 ]
 Above = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]

@@ -1,6 +1,6 @@
-"""What an operator asks for one service, as values: what a policy file turns into.
+"""The policy of one service, as the values that a policy file is converted to.
 
-Seconds are floats, moments are seconds since the epoch, demand is in requests per second (QPS).
+Durations are seconds, times are seconds since the epoch, demand is in requests per second (QPS).
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 
 
 class Mode(StrEnum):
-    """What becomes of a decision."""
+    """How a decision is applied."""
 
-    RECOMMEND = "Recommend"  # it is told, nothing is written to the autoscaler
-    ENFORCE = "Enforce"
+    RECOMMEND = "Recommend"  # it is published, but nothing is written to the autoscaler
+    ENFORCE = "Enforce"  # the autoscaler's floor is written
 
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """What is promised to clients.
+    """The service level objective: a share of the requests is answered within a latency.
 
     Attributes:
-        latency_s: within which a request is answered.
-        objective: share of the requests that this is promised for.
-        query: PromQL of the latency in seconds, at that share; None where nobody measures it.
+        latency_s: the latency in seconds.
+        objective: the share of the requests, in (0, 1).
+        query: PromQL of the latency in seconds at that quantile; None: it is not measured.
     """
 
     latency_s: float = 0.5
@@ -50,19 +51,28 @@ class Policy:
     """One service's policy.
 
     Attributes:
-        item_id: ``"namespace/name"``.
+        item_id: ``"namespace/name"`` of the service.
         target: name of the HorizontalPodAutoscaler whose floor is raised.
+        scale: bounds and step sizes of the plan.
+        capacity_qps: QPS that one warm replica sustains within the SLO; None: it is learned, which
+            requires ``slo.query``.
+        replicas_query: PromQL of the ready replicas, for learning the capacity from the past; None:
+            it is learned from now on.
+        mode: whether the floor is written.
         demand_query: PromQL of the offered requests per second; None where only a recorded history
             is replayed.
-        model: name in the registry; None: whatever the command is given.
-        capacity_qps: what one warm replica sustains within the SLO; None: it is learned, which
-            takes ``slo.query``.
-        replicas_query: PromQL of the ready replicas, so that it is learned from the past at once;
-            None: from what is seen from now on.
+        model: name of the forecaster in the registry; None: the one given to the command.
+        trust: when the forecast is used.
+        events: announced events that raise demand.
+        slo: the service level objective.
         ramp: how a pod warms up once it is Ready.
-        lead_s: until a replica that is asked for now is warm; None: it is learned.
-        payback_s: beyond that, until it would have paid for its start.
-        safe_qps: what gateways admit when they have not heard of us for long; None: it is derived.
+        lead_s: lead time, from the request for a replica until it is warm; None: it is learned.
+        payback_s: time after that within which a new replica pays for its start.
+        limit: headroom and ceiling of the limit.
+        safe_qps: limit of gateways that cannot reach tidegate for long; None: it is derived.
+        lease: how long gateways act on a limit, and how often they report.
+        classes: priority classes of requests.
+        clients: when a client counts as abusive.
     """
 
     item_id: str
@@ -81,6 +91,7 @@ class Policy:
     payback_s: float = 90.0
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     safe_qps: float | None = None
+    lease: LeaseTerms = field(default_factory=LeaseTerms)
     classes: tuple[PriorityClass, ...] = ()
     clients: ClientPolicy = field(default_factory=ClientPolicy)
 
@@ -88,7 +99,9 @@ class Policy:
         if not all(self.item_id.partition("/")):
             raise ValueError(f"item_id is {self.item_id!r}, but must be namespace/name")
         if self.capacity_qps is None and self.slo.query is None:
-            raise ValueError(f"{self.item_id}: capacity is not given, nor an SLO query to learn it")
+            raise ValueError(
+                f"{self.item_id}: neither a capacity nor an SLO query to learn it from is given"
+            )
         if self.capacity_qps is not None and not 0 < self.capacity_qps < math.inf:
             raise ValueError(
                 f"{self.item_id}: capacity_qps is {self.capacity_qps}, "

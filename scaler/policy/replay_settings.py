@@ -1,4 +1,4 @@
-"""What a replay is told of a service beside its policy: its autoscaler, and how it behaves."""
+"""The settings of a replay beside the policy: the user's autoscaler and the service's behaviour."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scaler.hpa.rules import HPASpec, MetricKind
 from scaler.policy.policy import Policy, Slo
 from scaler.policy.service_model import ServiceModel
 
-# Of an autoscaler that nobody gave: the target that the documentation of the HPA shows.
+# Target utilization of the autoscaler if none is given; that of the examples in the HPA's docs.
 DEFAULT_TARGET = 0.6
 
 
 def plain_hpa(policy: Policy) -> HPASpec:
-    """Return the autoscaler that a policy without one is compared with."""
+    """Return the autoscaler to compare with where the policy file has none."""
     scale, capacity = policy.scale, policy.capacity_qps or 1.0
     target = max(DEFAULT_TARGET * capacity, 0.001)
     return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)
@@ -49,12 +49,12 @@ class WorldTiming:
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """The user's own autoscaler, and all of a `ServiceModel` that its policy does not say.
+    """The user's own autoscaler, and the fields of a `ServiceModel` that are not in the policy.
 
     Attributes:
-        hpa: what to compare with; None where the user has none.
+        hpa: the autoscaler to compare with; None: the user has none.
         timing: how late the world is seen.
-        service_time_s: None: a tenth of the SLO's latency, or less where the objective asks for it.
+        service_time_s: None: a tenth of the SLO's latency, or less if the objective requires it.
 
     >>> model = ReplaySettings(start_up_s=40.0).service_model(Slo(latency_s=0.3), 55.0)
     >>> model.start_up_s, round(model.service_time_s, 9)
@@ -74,10 +74,10 @@ class ReplaySettings:
     ramp_initial: float = 0.5
 
     def service_model(self, slo: Slo, capacity_qps: float) -> ServiceModel:
-        """Return the service under replay, one warm replica of which sustains ``capacity_qps``.
+        """Return the model of the service, of which a warm replica sustains ``capacity_qps``.
 
         Raises:
-            ValueError: not even an idle replica keeps the SLO, or a setting is out of its range.
+            ValueError: not even an idle replica meets the SLO, or a setting is out of range.
         """
         return ServiceModel(
             capacity_qps=capacity_qps,
@@ -98,6 +98,6 @@ class ReplaySettings:
 
 
 def _service_time(slo: Slo) -> float:
-    # Times in service are exponential: an idle replica keeps the SLO if slo.latency_s is more than
-    # log(1 / (1 - objective)) of them. A third more than that leaves room for a load.
+    # Service times are exponential: an idle replica meets the SLO if slo.latency_s is more than
+    # log(1 / (1 - objective)) mean service times. A third more than that leaves room for load.
     return slo.latency_s / max(10.0, 4 / 3 * math.log(1 / (1 - slo.objective)))

@@ -1,8 +1,8 @@
-"""A policy file as pydantic reads it: the shape of a `DemandPolicy`, and the rules across its keys.
+"""The pydantic model of a policy file: the keys of a `DemandPolicy`, and rules across them.
 
-Rules of this file: a key's rule may look only at keys above it, so that every fault of a file is
-found at once; models turn into the frozen values of the core and go no further. The docstrings of
-keys are what `kubectl explain` says of them.
+Rules of this file: a key's validator may use only keys above it, so that every fault of a file is
+found at once. Models are converted to the frozen values of the core and go no further. The
+docstrings of keys are shown by `kubectl explain`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ API_VERSION = "tidegate.dev/v1alpha1"
 KIND = "DemandPolicy"
 
 _SCALE, _SLO, _REPLAY = ScalePolicy(), Slo(), ReplaySettings()
-# What the API server adds to an object: `kubectl get -o yaml` prints it, nobody writes it.
+# Metadata that the API server adds to an object and `kubectl get -o yaml` prints; it is ignored.
 _SERVERS_OWN = frozenset(
     {
         *("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers"),
@@ -69,11 +69,11 @@ class TargetRef(Section):
 
 class SloSection(Section):
     latency: PositiveDuration = _SLO.latency_s
-    """Within which a request is answered."""
+    """Latency within which a request must be answered."""
     objective: OpenShare = _SLO.objective
-    """Share of the requests that this is promised for."""
+    """Share of the requests that must be answered within the latency."""
     query: Text
-    """PromQL of the latency in seconds; without it nobody knows whether the SLO is kept."""
+    """PromQL of the latency in seconds at that quantile."""
 
     def to_slo(self) -> Slo:
         return Slo(self.latency, self.objective, self.query)
@@ -81,23 +81,23 @@ class SloSection(Section):
 
 class ReplicasSection(Section):
     min: AtLeastOne = _SCALE.min_replicas
-    """The floor that the plan never goes below."""
+    """Lower bound of the plan."""
     max: AtLeastOne
-    """The ceiling that the plan never goes above."""
+    """Upper bound of the plan."""
     lead_time: Duration | None = None
-    """Until a replica that is asked for now is warm; learned where it is not given."""
+    """Time from the request for a replica until it is warm; learned if not given."""
     payback: Duration = 90.0
-    """Beyond that, until a new replica has paid for its start."""
+    """Time after that within which a new replica must be needed to pay for its start."""
     stabilization: Duration = _SCALE.stabilization_s
-    """How long the highest wish of late holds the plan up."""
+    """Window within which the highest number of replicas wanted holds back a scale-down."""
     max_step_up: AtLeastOne | None = None
     """Replicas that one plan may add."""
     max_step_down: AtLeastOne | None = None
     """Replicas that one plan may remove."""
     lifetime: Duration = _SCALE.lifetime_s
-    """How long the last plan holds while nothing is known of the demand."""
+    """How long the last plan holds while the demand is unknown."""
     half_life: Duration = _SCALE.half_life_s
-    """After that: in which it goes half way down to min."""
+    """After that, time in which the plan's excess over min halves."""
 
     @field_validator("max")
     @classmethod
@@ -121,15 +121,15 @@ class ReplicasSection(Section):
 
 class CapacitySection(Section):
     requests_per_replica: Above | None = None
-    """Requests per second that one warm replica sustains within the SLO; else it is learned."""
+    """Requests per second that one warm replica sustains within the SLO; learned if not given."""
     replicas_query: Text | None = None
-    """PromQL of the ready replicas, so that it is learned from the past at once."""
+    """PromQL of the ready replicas, for learning the capacity from the past."""
     target_utilization: PositiveShare = _SCALE.target_utilization
-    """Share of that which is planned with."""
+    """Share of the capacity that a plan uses."""
     warm_up: Duration = 0.0
-    """Time that a ready replica takes until it sustains all of that."""
+    """Time that a ready replica takes until it sustains all of its capacity."""
     cold_share: Share = _REPLAY.ramp_initial
-    """What a replica sustains when it has just become ready, as a share of a warm one."""
+    """Share of its capacity that a replica sustains when it has just become ready."""
 
     def to_ramp(self) -> Ramp:
         return Ramp(self.warm_up, self.cold_share) if self.warm_up else WARM_AT_ONCE
@@ -143,7 +143,7 @@ class SimulationSection(Section):
     ramp: Duration = _REPLAY.ramp_s
     """Time that a ready replica takes to become warm."""
     ramp_initial: Share = _REPLAY.ramp_initial
-    """What it serves at first, as a share of a warm one."""
+    """Capacity of a replica that has just become ready, as a share of a warm one's."""
     service_time: PositiveDuration | None = None
     """Mean time of a request that does not wait; a tenth of the SLO's latency if not given."""
     concurrency: AtLeastOne = _REPLAY.workers
@@ -151,7 +151,7 @@ class SimulationSection(Section):
     timeout: PositiveDuration = _REPLAY.timeout_s
     """How long a client waits."""
     retry_share: Share = _REPLAY.retry_share
-    """Share of the clients that gave up which try again."""
+    """Share of the clients that timed out which retry."""
     collapse: AtLeastZero = _REPLAY.collapse
     """How much goodput falls per unit of overload; 0 for none."""
     tick: PositiveDuration = _REPLAY.timing.tick_s
@@ -189,19 +189,19 @@ class SimulationSection(Section):
 
 class Spec(Section):
     mode: Literal["Recommend", "Enforce"] = "Recommend"
-    """Recommend writes nothing but status and metrics; Enforce moves the autoscaler's floor."""
+    """Recommend writes only status and metrics; Enforce also writes the autoscaler's floor."""
     target_ref: TargetRef | None = None
-    """The autoscaler whose floor is moved; the one of the policy's own name if not given."""
+    """The autoscaler whose floor is written; the one with the policy's name if not given."""
     demand: DemandSection = DemandSection()
-    """What is asked of the service."""
+    """The demand on the service: its query, its forecast and announced events."""
     slo: SloSection | None = None
-    """What is promised to its clients."""
+    """The service level objective."""
     replicas: ReplicasSection
-    """What a plan may do."""
+    """Bounds and step sizes of a plan."""
     capacity: Annotated[CapacitySection, Field(validate_default=True)] = CapacitySection()
-    """What one replica sustains."""
+    """The capacity of one replica."""
     limit: LimitSection = LimitSection()
-    """What gateways may admit."""
+    """The limit that gateways enforce."""
     hpa: HPASection | None = None
     """The autoscaler that a replay compares with: its `autoscaling/v2` spec."""
     simulation: SimulationSection = SimulationSection()
@@ -227,14 +227,14 @@ class Spec(Section):
 
     @field_validator("simulation")
     @classmethod
-    def _slo_can_be_kept(cls, value: SimulationSection, info: ValidationInfo) -> SimulationSection:
+    def _slo_can_be_met(cls, value: SimulationSection, info: ValidationInfo) -> SimulationSection:
         if value.service_time is not None and "slo" in info.data:
             slo = info.data["slo"].to_slo() if info.data["slo"] else _SLO
             try:
                 value.to_settings(None).service_model(slo, 1.0)
             except ValueError:
                 rule = (
-                    "must be so short that an idle replica keeps the SLO, which is "
+                    "must be so short that an idle replica meets the SLO, which is "
                     f"{slo.objective:g} of the requests within {slo.latency_s:g}s; a tenth of that "
                     "latency is usual"
                 )
@@ -275,7 +275,8 @@ class DemandPolicy(Section):
             payback_s=spec.replicas.payback,
             limit=spec.limit.to_policy(),
             safe_qps=spec.limit.safe_requests_per_second,
-            classes=tuple(one.to_class() for one in spec.limit.classes),
+            lease=spec.limit.to_terms(),
+            classes=spec.limit.to_classes(),
             clients=spec.limit.per_client.to_policy(),
         )
 

@@ -1,4 +1,4 @@
-"""The `demand` section of a policy file: what is asked of the service, foreseen and announced."""
+"""The `demand` section of a policy file: query, forecaster, risk and announced events."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from scaler.policy.fields import (
     Section,
     Stamp,
     Text,
+    duplicate_names,
     refuse,
-    same_names,
 )
 
 
 class EventSection(Section):
     name: Text
     starts: Stamp
-    """First moment, with its zone."""
+    """Start of the event, with its time zone."""
     ends: Stamp
-    """First moment after it, with its zone."""
+    """End of the event (not part of it), with its time zone."""
     multiplier: Above | None = None
-    """Of the demand that is expected for its start."""
+    """Demand during the event as a multiple of the demand expected at its start."""
     qps: Annotated[Above | None, Field(validate_default=True)] = None
-    """Demand in requests per second, instead of a multiplier."""
+    """Demand during the event in requests per second, instead of a multiplier."""
 
     @field_validator("ends")
     @classmethod
@@ -58,7 +58,7 @@ class EventSection(Section):
 
 
 def _events_agree(events: list[EventSection]) -> list[EventSection]:
-    refuse([*same_names(event.name for event in events), *_different_zones(events)])
+    refuse([*duplicate_names(event.name for event in events), *_different_zones(events)])
     return events
 
 
@@ -66,7 +66,7 @@ def _different_zones(events: list[EventSection]) -> Iterator[str]:
     for one, other in combinations(events, 2):
         overlap = one.starts < other.ends and other.starts < one.ends
         zones = [{event.starts.utcoffset(), event.ends.utcoffset()} for event in (one, other)]
-        # A clock change may lie within an event; two that share no zone are likely a slip.
+        # A clock change may lie within an event, but events that share no zone hint at a mistake.
         if overlap and zones[0].isdisjoint(zones[1]):
             yield (
                 f"must be written in one zone where they overlap: {one.name} starts at "
@@ -81,6 +81,6 @@ class DemandSection(Section):
     model: ModelName | None = None
     """Name of the forecaster in the registry."""
     risk: OpenShare = TrustRules().risk
-    """Accepted share of lead times whose largest demand exceeds what was foreseen."""
+    """Accepted share of lead times whose peak demand exceeds the forecast."""
     events: Annotated[list[EventSection], AfterValidator(_events_agree)] = Field(default=[])
-    """What is announced: promotions, broadcasts."""
+    """Announced events that raise demand: promotions, broadcasts."""

@@ -1,6 +1,6 @@
-"""A HorizontalPodAutoscaler as its manifest writes it: the `spec` of `autoscaling/v2`.
+"""The `hpa` section of a policy file: the `spec` of an `autoscaling/v2` manifest.
 
-What a replay does not model is refused by name rather than ignored. Defaults are those of the API
+A field that a replay does not model is refused by name, not ignored. Defaults are those of the API
 server and the controller. Source: kubernetes.io, "HorizontalPodAutoscaler v2" API reference.
 """
 
@@ -42,7 +42,7 @@ _TARGETS = {
 }
 
 
-_EVEN_IF_ABSENT = Field(validate_default=True)
+_VALIDATE_IF_ABSENT = Field(validate_default=True)
 
 
 def _modelled(kind: str) -> str:
@@ -60,9 +60,9 @@ def _only_where(value: object, *, given: bool, kind: str) -> None:
 
 class MetricTarget(Section):
     type: Literal["Utilization", "AverageValue", "Value"]
-    average_utilization: Annotated[AtLeastOne | None, _EVEN_IF_ABSENT] = None
-    average_value: Annotated[Quantity | None, _EVEN_IF_ABSENT] = None
-    value: Annotated[Quantity | None, _EVEN_IF_ABSENT] = None
+    average_utilization: Annotated[AtLeastOne | None, _VALIDATE_IF_ABSENT] = None
+    average_value: Annotated[Quantity | None, _VALIDATE_IF_ABSENT] = None
+    value: Annotated[Quantity | None, _VALIDATE_IF_ABSENT] = None
 
     @field_validator("average_utilization", "average_value", "value")
     @classmethod
@@ -95,7 +95,7 @@ class MetricIdentifier(Section):
 
 
 class NamedMetric(Section):
-    """A metric that counts requests per second: what else it may count, a replay does not know."""
+    """A pods or external metric; a replay takes it to be requests per second."""
 
     metric: MetricIdentifier
     target: MetricTarget
@@ -103,12 +103,21 @@ class NamedMetric(Section):
 
 class MetricSpec(Section):
     type: Annotated[str, AfterValidator(_modelled)]
-    # Refused by their type; declared so that they are not called unknown as well.
+    # Of no type that is modelled; declared so that they are not reported as unknown keys as well.
     object: dict[str, Any] | None = None
     container_resource: dict[str, Any] | None = None
-    resource: Annotated[ResourceMetric | None, _EVEN_IF_ABSENT] = None
-    pods: Annotated[NamedMetric | None, _EVEN_IF_ABSENT] = None
-    external: Annotated[NamedMetric | None, _EVEN_IF_ABSENT] = None
+    resource: Annotated[ResourceMetric | None, _VALIDATE_IF_ABSENT] = None
+    pods: Annotated[NamedMetric | None, _VALIDATE_IF_ABSENT] = None
+    external: Annotated[NamedMetric | None, _VALIDATE_IF_ABSENT] = None
+
+    @field_validator("object", "container_resource")
+    @classmethod
+    def _not_modelled(
+        cls, value: dict[str, Any] | None, info: ValidationInfo
+    ) -> dict[str, Any] | None:
+        if "type" in info.data:
+            _only_where(value, given=False, kind=info.data["type"])
+        return value
 
     @field_validator("resource", "pods", "external")
     @classmethod
@@ -127,7 +136,7 @@ class MetricSpec(Section):
     @property
     def source(self) -> ResourceMetric | NamedMetric:
         found = self.resource or self.pods or self.external
-        assert found is not None  # the validators saw to it
+        assert found is not None  # ensured by the validators
         return found
 
 
@@ -172,13 +181,13 @@ class ScaleTargetRef(Section):
 def _one_metric(metrics: list[MetricSpec]) -> list[MetricSpec]:
     if len(metrics) > 1:
         raise ValueError(
-            "must hold one metric, for a replay models no more; keep the one that usually decides"
+            "must hold one metric, as a replay models no more; keep the one that usually decides"
         )
     return metrics
 
 
 class HPASection(Section):
-    """What stands under `spec:` in the manifest."""
+    """The content of `spec:` in the manifest."""
 
     scale_target_ref: ScaleTargetRef | None = None
     min_replicas: AtLeastOne = 1
@@ -190,9 +199,7 @@ class HPASection(Section):
     @classmethod
     def _only_its_spec(cls, data: object) -> object:
         if isinstance(data, dict) and "spec" in data:
-            raise ValueError(
-                "must be what stands under `spec:` of the manifest; leave out the rest"
-            )
+            raise ValueError("must be the content of `spec:` in the manifest; leave out the rest")
         return data
 
     @field_validator("max_replicas")

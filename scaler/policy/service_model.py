@@ -1,9 +1,8 @@
-"""How a service behaves under load: its settings, and the closed forms of queueing that follow.
+"""The model of a service under load: its parameters, and the closed forms of queueing theory.
 
-Per replica, ``workers`` requests are served at once, each for ``service_time_s`` on average, and
-requests are spread over the replicas at random: every replica is an M/M/k queue. How many requests
-per second that is, depends on the unit of work, so throughput is given by ``saturation_qps`` and
-time by ``service_time_s``; only their ratio to the load enters.
+Each replica serves ``workers`` requests at once, for ``service_time_s`` each on average, and
+requests are distributed over the replicas at random: every replica is an M/M/k queue. Throughput is
+scaled by ``saturation_qps`` and time by ``service_time_s``; results depend on the utilisation only.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from forecaster.data.series import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class ServiceModel:
-    """How a service behaves under load.
+    """The parameters of a service.
 
     Attributes:
-        capacity_qps: what one warm replica sustains within the SLO.
-        slo_s: latency that the SLO promises.
-        objective: share of requests that it promises it for.
+        capacity_qps: QPS that one warm replica sustains within the SLO.
+        slo_s: latency of the SLO.
+        objective: share of the requests that must be answered within that latency.
         service_time_s: mean time of a request that does not wait.
         workers: requests that one replica serves at once.
         timeout_s: how long a client waits.
-        retry_share: share of those who gave up that try again.
+        retry_share: share of the clients that timed out which retry.
         collapse: how much goodput falls per unit of overload; 0 for none.
         start_up_s: median time from a replica's creation until it is ready.
         start_up_spread: standard deviation of the logarithm of that time (lognormal).
         ramp_s: time that a ready replica takes to become warm.
-        ramp_initial: what it serves at first, as a share of a warm one.
+        ramp_initial: capacity of a replica that has just become ready, as a share of a warm one's.
     """
 
     capacity_qps: float
@@ -67,7 +66,7 @@ class ServiceModel:
 
     @property
     def utilisation_at_slo(self) -> float:
-        """Share of saturation at which ``objective`` of the requests are just within the SLO.
+        """Share of saturation at which exactly ``objective`` of the requests meet the latency.
 
         >>> round(ServiceModel(100.0).utilisation_at_slo, 3)
         0.899
@@ -81,7 +80,7 @@ class ServiceModel:
 
     @property
     def saturation_qps(self) -> float:
-        """What one warm replica serves at most."""
+        """Requests per second that one warm replica serves at most."""
         return self.capacity_qps / self.utilisation_at_slo
 
 
@@ -107,8 +106,8 @@ def latency_quantiles(model: ServiceModel) -> list[float]:
 def response_tail(workers: int, utilisation: FloatArray, times: float | FloatArray) -> FloatArray:
     """Return the share of requests that take longer than ``times`` (in mean service times).
 
-    Of an M/M/k queue, with offered load ``a = k * utilisation``, Erlang C probability of waiting
-    ``C`` and ``d = k - 1 - a``: ``exp(-t) * (1 + C * (1 - exp(-d t)) / d)``.
+    In an M/M/k queue with offered load ``a = k * utilisation``, Erlang C probability of waiting
+    ``C`` and ``d = k - 1 - a``, it is ``exp(-t) * (1 + C * (1 - exp(-d t)) / d)``.
     Source: Gross, Shortle, Thompson and Harris, Fundamentals of Queueing Theory, 4th ed., 2.3.
 
     >>> round(float(response_tail(1, np.array([0.5]), 4.0)[0]), 6)  # M/M/1: exp(-(1 - 0.5) * 4)

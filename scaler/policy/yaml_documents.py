@@ -1,7 +1,7 @@
-"""YAML documents as a policy file needs them: with the line of each key, and of keys given twice.
+"""Parses YAML documents, with the line of each key and the keys that are given twice.
 
-Plain scalars are read more narrowly than YAML 1.1 asks for: moments and sexagesimals stay text, and
-``010`` is not 8. ``1e3`` is a number, as it is to Kubernetes.
+Fewer plain scalars are converted than in YAML 1.1: timestamps and sexagesimals stay text, and
+``010`` is not 8. ``1e3`` is a number, as in Kubernetes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REAL = re.compile(
 
 
 class _Loader(yaml.SafeLoader):
-    """Constructs what has no type of its own, and nothing that runs."""
+    """Constructs plain values only; no tag can create an object or run code."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -39,33 +39,33 @@ class Document:
     """One YAML document.
 
     Attributes:
-        data: as plain values; of a key given twice, the last.
-        lines: of each key and list entry, from 1; ``()`` is the document.
-        twice: keys given twice, with both lines.
+        data: the content as plain values; of a key given twice, the last value.
+        lines: line number of each key and list entry, from 1; ``()`` stands for the document.
+        duplicates: keys given twice, with the lines of both.
     """
 
     data: object
     lines: dict[Loc, int] = field(default_factory=dict)
-    twice: tuple[tuple[Loc, int, int], ...] = ()
+    duplicates: tuple[tuple[Loc, int, int], ...] = ()
 
 
 def documents(content: bytes) -> Iterator[Document]:
     """Yield the documents that are not empty.
 
     Raises:
-        ValueError: it is not YAML; the message says where and why.
+        ValueError: the content is not YAML; the message names the place and the reason.
     """
     try:
         loader = _Loader(content)
         while loader.check_node():
             node = loader.get_node()
-            assert node is not None  # check_node saw one
+            assert node is not None  # ensured by check_node
             lines: dict[Loc, int] = {}
-            twice: list[tuple[Loc, int, int]] = []
-            _visit(node, (), _Found(lines, twice, set()))
+            duplicates: list[tuple[Loc, int, int]] = []
+            _visit(node, (), _Visits(lines, duplicates, set()))
             data = loader.construct_document(node)
             if data is not None:
-                yield Document(data, lines, tuple(twice))
+                yield Document(data, lines, tuple(duplicates))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -77,26 +77,26 @@ def documents(content: bytes) -> Iterator[Document]:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Visits:
     lines: dict[Loc, int]
-    twice: list[tuple[Loc, int, int]]
-    seen: set[int]  # an anchored node is visited once, however often it is referred to
+    duplicates: list[tuple[Loc, int, int]]
+    seen: set[int]  # an anchored node is visited once, however often it is referenced
 
 
-def _visit(node: yaml.Node, loc: Loc, found: _Found) -> None:
-    found.lines.setdefault(loc, node.start_mark.line + 1)
-    if id(node) in found.seen:
+def _visit(node: yaml.Node, loc: Loc, visits: _Visits) -> None:
+    visits.lines.setdefault(loc, node.start_mark.line + 1)
+    if id(node) in visits.seen:
         return
-    found.seen.add(id(node))
+    visits.seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
-        for place, entry in enumerate(node.value):
-            _visit(entry, (*loc, place), found)
+        for index, entry in enumerate(node.value):
+            _visit(entry, (*loc, index), visits)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue
             at, line = (*loc, key.value), key.start_mark.line + 1
-            if at in found.lines:
-                found.twice.append((at, found.lines[at], line))
-            found.lines[at] = line
-            _visit(value, at, found)
+            if at in visits.lines:
+                visits.duplicates.append((at, visits.lines[at], line))
+            visits.lines[at] = line
+            _visit(value, at, visits)

@@ -142,17 +142,22 @@ def carried_out(setting: ContestSetting, job: ContestJob) -> tuple[Run, Contende
         service = SimulatedService(scene, spec, window_s)
         service.floor = spec.min_replicas
         return run(scene, alone, service), alone
-    forecast = setting.smoothing if job.family == HOLT_WINTERS else setting.ours
     net = setting.hpa if job.family == FLOOR_ONLY else setting.net
+    tidegate = tidegate_contender(setting, job)
+    return run(scene, tidegate, SimulatedService(scene, net)), tidegate
+
+
+def tidegate_contender(setting: ContestSetting, job: ContestJob) -> TidegateContender:
+    """Return tidegate at a target, on its own forecast or on that of Holt-Winters."""
+    forecast = setting.smoothing if job.family == HOLT_WINTERS else setting.ours
     scale = replace(setting.policy.scale, target_utilization=job.target)
-    tidegate = TidegateContender(
+    return TidegateContender(
         job.family,
         replace(setting.policy, scale=scale),
         setting.samples,
         ForecastReader(forecast, block=ROWS_AT_ONCE),
-        scene.timing.tick_s,
+        setting.scene.timing.tick_s,
     )
-    return run(scene, tidegate, SimulatedService(scene, net)), tidegate
 
 
 def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:

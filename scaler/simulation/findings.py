@@ -15,8 +15,8 @@ from scaler.simulation.contest import (
 )
 from scaler.simulation.outcome import ReplayOutcome
 
-COLUMNS = ("contender", "replica-hours", "x floor", "violations", "p99", "utilisation",
-           "worst minute", "changes")  # fmt: skip
+COLUMNS = ("contender", "replica-hours", "x floor", "violations", "refused", "p99",
+           "utilisation", "worst minute", "changes")  # fmt: skip
 
 
 def row(contest: Contest, found: ReplayOutcome) -> list[str]:
@@ -26,6 +26,7 @@ def row(contest: Contest, found: ReplayOutcome) -> list[str]:
         f"{found.replica_hours:,.1f}",
         f"{found.replica_hours / _of(contest, CLAIRVOYANT).replica_hours:.2f}",
         share(found.violations),
+        share(found.refused),
         latency(found.p99_s),
         f"{found.utilization:.2f}",
         share(found.worst_minute),

@@ -81,7 +81,7 @@ class JournalAnswer:
             return
         for asked, answer in zip(call.call.asked, call.answers, strict=False):
             if answer is not None:
-                body = json.loads(answer.told.body)
+                body = json.loads(answer.lease.json_body)
                 row = LeaseRow(
                     call.at,
                     call.call.service,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scaler.adapters.http.exchange import Exchange
+from scaler.adapters.http.exchange import LeaseReply
 from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.problems import RequestProblem
@@ -30,9 +30,7 @@ class LeasesReplay:
     ) -> None:
         self._snapshots = snapshots
         self._seen: HeldSnapshot | None = None
-        settings = ApiSettings(
-            terms=head.terms, stale_after_s=head.stale_after_s, learning_s=head.learning_s
-        )
+        settings = ApiSettings(stale_after_s=head.stale_after_s, learns_shares=head.learns_shares)
         self._service = LeaseService(self, settings, memory.epoch)
         self._service.recall(memory)
         self.differences: list[Difference] = []
@@ -47,7 +45,7 @@ class LeasesReplay:
     def latest(self) -> HeldSnapshot | None:
         return self._seen
 
-    def call(self, event: LeasesCalled) -> list[Exchange | None] | None:
+    def call(self, event: LeasesCalled) -> list[LeaseReply | None] | None:
         """Return what each gateway is answered now; None: the tick that was seen is not known."""
         seen = event.seen
         if seen is not None and seen.tick not in self._snapshots:
@@ -73,18 +71,18 @@ class LeasesReplay:
                 self.differences.append(Difference(tick, whom, "lease", *pair))
         return answers
 
-    def _answered(self, event: LeasesCalled) -> tuple[list[Exchange | None] | bool, str | None]:
+    def _answered(self, event: LeasesCalled) -> tuple[list[LeaseReply | None] | bool, str | None]:
         service, asked, now = event.service, event.asked, event.at
         try:
-            if event.call == "ask":
-                return [self._service.ask(service, asked[0], now)], None
-            if event.call == "wait":
-                return self._service.wait(service, asked[0], now), None
+            if event.call == "reply":
+                return [self._service.reply(service, asked[0], now)], None
+            if event.call == "may_wait":
+                return self._service.may_wait(service, asked[0], now), None
             if event.call == "renew":
                 return [self._service.renew(service, asked[0], now)], None
             if event.call == "changed":
                 return self._service.changed(service, asked, now), None
-            self._service.sweep(now)
+            self._service.drop_empty(now)
         except RequestProblem as problem:
             return [], f"{problem.status} {problem}"
         return [], None

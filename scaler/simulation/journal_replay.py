@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from scaler.adapters.http.exchange import Exchange
+from scaler.adapters.http.exchange import LeaseReply
 from scaler.adapters.journal.events import (
     Dropped,
     JournalHead,
@@ -59,7 +59,7 @@ class ReplayedCall:
 
     at: float
     call: LeasesCalled
-    answers: tuple[Exchange | None, ...]
+    answers: tuple[LeaseReply | None, ...]
 
 
 @dataclass(slots=True)

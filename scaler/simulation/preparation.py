@@ -125,7 +125,7 @@ def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
 
 def _first(series: Series, forecaster: Forecaster | None, part: ReplayPart) -> int:
     """Return the sample with which the replay begins."""
-    seen = forecaster.service(series.item_id).trained_until if forecaster else None
+    seen = forecaster.item_model(series.item_id).trained_until if forecaster else None
     start = part.start or seen
     if start is None:
         return round(len(series) * (1 - REPLAYED_SHARE))

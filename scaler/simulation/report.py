@@ -1,32 +1,18 @@
-"""The page and the record of a replay."""
+"""The HTML page and the JSON record of a replay."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from forecaster.report.page import Column, document, drawing, table, text
-from scaler.simulation import figures, shedding_findings
+from forecaster.report.page import Column, PageTable, figure_data, render_page
+from scaler.simulation import figures, gateway_findings
 from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE, Contest
 from scaler.simulation.findings import COLUMNS, row, sentences, verdict
-from scaler.simulation.shedding_findings import Scenes
-
-GLOSSARY = {
-    "Contenders": "The HPA as the policy gives it; KEDA's prometheus scaler with the same target; "
-    "tidegate on the forecast of Holt-Winters; the floor of tidegate under that same HPA; tidegate "
-    "with the HPA's target moved to the capacity, as a net; and the clairvoyant, who knows the "
-    "demand beforehand: the floor of what is possible.",
-    "Violations": "The share of requests that took longer than the SLO allows or were dropped.",
-    "x floor": "Replica-hours relative to the clairvoyant's.",
-    "Replica-hours": "From the creation of a replica to its removal, whether it is ready or not.",
-    "Utilisation": "Mean demand as a share of what all replicas sustain within the SLO.",
-    "Worst minute": "The largest share of violations in any minute.",
-    "Target": "Demand per replica as a share of what it sustains within the SLO. The frontier "
-    "sweeps it, so that contenders can be compared at equal violations or at equal cost.",
-}
+from scaler.simulation.gateway_replay import GatewayOutcome
 
 
 def html_report(
@@ -34,72 +20,49 @@ def html_report(
     title: str,
     *,
     facts: Mapping[str, str] | None = None,
-    scenes: Scenes | None = None,
+    limited: GatewayOutcome | None = None,
 ) -> str:
     """Return a page that needs no network: about 5 MB, for it carries the plotting library.
 
     Args:
-        contest: the contenders.
+        contest: the contenders and their figures.
         title: heading of the page.
-        facts: what else to say on top, such as the model's name.
-        scenes: limiters compared, where they were.
+        facts: shown below the heading, such as the model's name.
+        limited: how gateways would have enforced the published limits, if that was replayed.
     """
     passed, first = verdict(contest)
-    told = "".join(text(sentence) for sentence in sentences(contest))
-    kind = "verdict passed" if passed else "verdict"
-    about = " · ".join([*(f"{k}: {v}" for k, v in (facts or {}).items()), extent(contest)])
-    head, *others = COLUMNS
-    columns = [Column(head, words=True), *map(Column, others)]
-    body = [
-        text(title, "h1"),
-        text(about, kind="quiet"),
-        f'<div class="{kind}">{text(first, kind="first")}{told}</div>',
-        text("Contenders", "h2"),
-        table(columns, [row(contest, found) for found in contest.table]),
-    ]
-    if contest.frontier:
-        body += [
-            text("Cost against violations", "h2"),
-            text("Each line sweeps one contender's target. Lower left is better.", kind="quiet"),
-            drawing(figures.frontier(contest), "Replica-hours against violations, by contender"),
-        ]
-    names = (HPA, TIDEGATE, CLAIRVOYANT)
-    body += [
-        text("Replicas", "h2"),
-        text("Needed: demand over what one replica sustains within the SLO.", kind="quiet"),
-        drawing(
-            figures.replicas(contest, names), "Replicas of the contenders over what was needed"
-        ),
-        text("Requests over the SLO or dropped, so far", "h2"),
-        drawing(figures.broken_requests(contest), "Running total of violations, by contender"),
-        text("Trust in the forecast", "h2"),
-        text(
-            "The share of lead times whose demand stayed within what was foreseen, over the last "
-            "hours, and the level at which the forecast was read to keep the risk.",
-            kind="quiet",
-        ),
-        drawing(figures.trust(contest), "Realised coverage and the level read"),
-        text("How to read this", "h2"),
-        f"<dl>{''.join(text(k, 'dt') + text(v, 'dd') for k, v in GLOSSARY.items())}</dl>",
-    ]
-    return document(title, [*body, *_limiters(scenes or {})])
+    values = {
+        "title": title,
+        "about": " · ".join([*(f"{k}: {v}" for k, v in (facts or {}).items()), extent(contest)]),
+        "passed": passed,
+        "verdict": first,
+        "sentences": sentences(contest),
+        "contenders": _table(COLUMNS, [row(contest, found) for found in contest.table]),
+        "frontier": figure_data(figures.frontier(contest)) if contest.frontier else "",
+        "replicas": figure_data(figures.replicas(contest, (HPA, TIDEGATE, CLAIRVOYANT))),
+        "broken_requests": figure_data(figures.broken_requests(contest)),
+        "trust": figure_data(figures.trust(contest)),
+        "rate_limits": None if limited is None else _rate_limits(limited),
+    }
+    return render_page("replay.html", values, package=__package__)
 
 
-def _limiters(scenes: Scenes) -> list[str]:
-    if not scenes:
-        return []
-    head, *others = shedding_findings.COLUMNS
-    columns = [Column(head, words=True), *map(Column, others)]
-    body = [text("Rate limiting", "h2")]
-    for scene, found in scenes.items():
-        rows = [shedding_findings.row(one) for one in found]
-        body += [text(scene.capitalize(), "h3"), table(columns, rows)]
-    terms = (text(k, "dt") + text(v, "dd") for k, v in shedding_findings.GLOSSARY.items())
-    return [*body, f"<dl>{''.join(terms)}</dl>"]
+def _rate_limits(found: GatewayOutcome) -> dict[str, Any]:
+    return {
+        "extent": gateway_findings.extent(found),
+        "table": _table(gateway_findings.COLUMNS, gateway_findings.rows(found)),
+        "excess": gateway_findings.excess(found),
+        "glossary": gateway_findings.GLOSSARY,
+    }
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> PageTable:
+    head, *others = columns
+    return PageTable([Column(head, words=True), *map(Column, others)], rows)
 
 
 def extent(contest: Contest) -> str:
-    """Return what was replayed, in words."""
+    """Return what was replayed: the span, the tick and the service model."""
     scene = contest.setting.scene
     timing, model = scene.timing, scene.model
     first, last = (datetime.fromtimestamp(scene.now(t), UTC) for t in (0, scene.ticks))
@@ -110,8 +73,8 @@ def extent(contest: Contest) -> str:
     )
 
 
-def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
-    """Return every figure as plain values for JSON."""
+def record(contest: Contest, limited: GatewayOutcome | None = None) -> dict[str, Any]:
+    """Return all figures as plain values for JSON."""
     passed, first = verdict(contest)
     return {
         "extent": extent(contest),
@@ -126,12 +89,12 @@ def record(contest: Contest, scenes: Scenes | None = None) -> dict[str, Any]:
             "coverage": contest.coverage,
             "benched_share": contest.benched_share,
         },
-        "rate_limits": shedding_findings.record(scenes or {}),
+        "rate_limits": gateway_findings.record(limited),
     }
 
 
 def _plain(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures without the name; JSON knows no infinity, so that is null."""
+    """Return the figures without the name; infinity, which JSON does not have, becomes null."""
     return {
         key: value if not isinstance(value, float) or math.isfinite(value) else None
         for key, value in figures.items()

@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(capability): skip gateways that say they lack it")
     config.addinivalue_line("markers", "measures(by): the scenario whose result is `measured`")
+    config.addinivalue_line("markers", "by_day(gateway): the other ones that we know are nightly")
 
 
 def under_test(config: pytest.Config) -> dict[str, Gateway]:
@@ -45,7 +46,13 @@ def under_test(config: pytest.Config) -> dict[str, Gateway]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gateway" in metafunc.fixturenames:
         found = under_test(metafunc.config)
-        metafunc.parametrize("gateway", found.values(), ids=found, scope="session", indirect=True)
+        by_day = metafunc.definition.get_closest_marker("by_day")
+        quick = {*by_day.args, "command"} if by_day else set(found)
+        cases = [
+            pytest.param(one, marks=() if name in quick else pytest.mark.nightly, id=name)
+            for name, one in found.items()
+        ]
+        metafunc.parametrize("gateway", cases, scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -105,4 +112,4 @@ def measuring(
 @pytest.fixture
 def measured(request: pytest.FixtureRequest, measuring: dict[Scenario, Future[object]]) -> object:
     """Return what the test's scenario has found."""
-    return measuring[request.node.get_closest_marker("measures").kwargs["by"]].result(120)
+    return measuring[request.node.get_closest_marker("measures").kwargs["by"]].result(600)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.conformance.loopback import loopback, read_message
 from tests.conformance.setup import CLIENT_HEADER
+from tests.waiting import PATIENCE_S
 
-ANSWER_WITHIN_S = 10.0
+ANSWER_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,23 @@ class Answer:
     sent_at: float
     body: bytes
 
+    @property
+    def answered_at(self) -> float:
+        """When the answer was there, monotonic seconds."""
+        return self.sent_at + self.latency_s
+
+    @property
+    def policy_rps(self) -> int | None:
+        """The limit that RateLimit-Policy names; None: it names none."""
+        found = re.search(r"q=(\d+);w=1$", self.headers.get("ratelimit-policy", ""))
+        return int(found[1]) if found else None
+
 
 @dataclass(frozen=True)
 class Offered:
     """What became of all requests, in the order in which they were sent."""
 
     answers: Sequence[Answer]
-    seconds: float
     began_at: float
 
     def between(self, since: float, until: float = math.inf) -> list[Answer]:
@@ -52,20 +65,8 @@ class Offered:
     def count(self, status: int, since: float = 0.0, until: float = math.inf) -> int:
         return sum(one.status == status for one in self.between(since, until))
 
-    def rate(self, status: int, since: float = 0.0, until: float = math.inf) -> float:
-        """Return answers of that status per second of that time."""
-        return self.count(status, since, until) / (min(until, self.seconds) - since)
-
     def statuses(self, since: float = 0.0, until: float = math.inf) -> Counter[int]:
         return Counter(one.status for one in self.between(since, until))
-
-    def per_second(self, status: int) -> list[int]:
-        """Return how many were so answered, by the second in which they were sent."""
-        return [self.count(status, second, second + 1) for second in range(int(self.seconds))]
-
-    def latency_s(self, quantile: float) -> float:
-        ordered = sorted(one.latency_s for one in self.answers)
-        return ordered[min(int(len(ordered) * quantile), len(ordered) - 1)]
 
     def first(self, status: int) -> Answer:
         return next(one for one in self.answers if one.status == status)
@@ -82,7 +83,7 @@ def offer(url: str, rps: float, seconds: float, **how: object) -> Offered:
             (header `CLIENT_HEADER`); ``fresh``: a connection for each request, so that all workers
             are met.
     """
-    return offering(url, rps, seconds, **how).result(seconds + ANSWER_WITHIN_S + 30)
+    return offering(url, rps, seconds, **how).result(seconds + PATIENCE_S)
 
 
 def offering(
@@ -95,14 +96,50 @@ def offering(
     fresh: bool = False,
 ) -> Future[Offered]:
     """Begin to offer as `offer` does; several loads may go on at once."""
-    names = [f"client-{i}" for i in range(clients)] if isinstance(clients, int) else list(clients)
-    return loopback().begin(_Load(url, headers or {}, names, fresh).offer(rps, seconds))
+    load = _Load(url, headers or {}, _names(clients), fresh)
+    return loopback().begin(load.offer(rps, round(rps * seconds)))
+
+
+@dataclass
+class Underway:
+    """A load that goes on; ``answers`` has what has come so far, in the order in which it came."""
+
+    answers: list[Answer] = field(default_factory=list)
+    is_over: bool = False
+
+    def since(self, moment: float) -> list[Answer]:
+        """Return the answers to what was sent from a monotonic second on."""
+        return [one for one in list(self.answers) if one.sent_at >= moment]
+
+
+@contextmanager
+def underway(
+    url: str,
+    rps: float,
+    *,
+    headers: Mapping[str, str] | None = None,
+    clients: int | Sequence[str] = (),
+    fresh: bool = False,
+) -> Iterator[Underway]:
+    """Offer as `offer` does until the block ends; then all that was sent is answered."""
+    load = _Load(url, headers or {}, _names(clients), fresh)
+    offered = loopback().begin(load.offer(rps, None))
+    try:
+        yield load.underway
+    finally:
+        load.underway.is_over = True
+        offered.result(PATIENCE_S)
+
+
+def _names(clients: int | Sequence[str]) -> Sequence[str]:
+    return [f"client-{i}" for i in range(clients)] if isinstance(clients, int) else list(clients)
 
 
 class _Load:
     def __init__(
         self, url: str, headers: Mapping[str, str], clients: Sequence[str], fresh: bool
     ) -> None:
+        self.underway = Underway()
         address = urlsplit(url)
         self._host, self._port = address.hostname, address.port
         close = ["Connection: close"] if fresh else []
@@ -114,21 +151,22 @@ class _Load:
         self._clients, self._fresh = clients, fresh
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def offer(self, rps: float, seconds: float) -> Offered:
-        began = time.monotonic()
-        tasks = []
-        for number in range(round(rps * seconds)):
+    async def offer(self, rps: float, requests: int | None) -> Offered:
+        """Send so many requests; None: until the load is over."""
+        began, number, tasks = time.monotonic(), 0, []
+        while not self.underway.is_over and number != requests:
             wait = began + number / rps - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
             client = self._clients[number % len(self._clients)] if self._clients else ""
             tasks.append(asyncio.create_task(self._ask(client, began)))
-        answers = await asyncio.gather(*tasks)
+            number += 1
+        await asyncio.gather(*tasks)
         for _, writer in self._idle:
             writer.close()
-        return Offered(sorted(answers, key=lambda one: one.at), seconds, began)
+        return Offered(sorted(self.underway.answers, key=lambda one: one.at), began)
 
-    async def _ask(self, client: str, load_began: float) -> Answer:
+    async def _ask(self, client: str, load_began: float) -> None:
         began = time.monotonic()
         line = f"\r\n{CLIENT_HEADER}: {client}" if client else ""
         request = f"{self._head}{line}\r\n\r\n".encode()
@@ -140,7 +178,8 @@ class _Load:
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass
         took = time.monotonic() - began
-        return Answer(began - load_began, status, took, headers, client, began, body)
+        answer = Answer(began - load_began, status, took, headers, client, began, body)
+        self.underway.answers.append(answer)
 
     async def _exchange(self, request: bytes) -> tuple[str, dict[str, str], bytes]:
         while self._idle and not self._fresh:

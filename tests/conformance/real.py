@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from scaler.adapters.http.app import create_app
-from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.server import Address, ApiServer
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from scaler.control.snapshot import ServiceView
 from tests.conformance.gateways import Gateway
 from tests.conformance.leases import SHOP
 from tests.conformance.origin import Origin
 from tests.conformance.setup import Running, Setup
 from tests.conformance.site import started
-from tests.scaler.adapters.http.snapshots import snapshot, view
-
-# So short that a test sees a gateway's share expire.
-TERMS = LeaseTerms(valid_for_s=2.0, refresh_s=0.4, transit_s=0.5)
-
-
-def limited_to(qps: float) -> ServiceView:
-    """Return prod/shop with a limit of so much, half a second's burst, and no classes."""
-    shop = view(ready=1, each_qps=qps)
-    assert shop.offer is not None
-    limit = replace(shop.offer.limit, burst=round(qps / 2))
-    offer = replace(shop.offer, classes=(), limit=limit)
-    return replace(shop, policy=replace(shop.policy, classes=()), offer=offer)
+from tests.scaler.adapters.envoy.lease_services import limited
+from tests.scaler.adapters.http.snapshots import SHORT
 
 
 @dataclass(frozen=True)
@@ -52,13 +39,14 @@ class RealSite:
 
 @contextmanager
 def real_site(qps: float) -> Iterator[RealSite]:
-    """Serve a limit of about so much: what it is to the letter, the site says."""
-    shop, holder = limited_to(qps), SnapshotHolder()
-    holder.publish(snapshot(shop))
-    settings = ApiSettings(terms=TERMS, learning_s=0.0)
-    assert shop.offer is not None
+    """Serve a limit of about so much, and half a second's burst; the site says what it is."""
+    published, holder = limited(qps, burst=round(qps / 2), lease=SHORT), SnapshotHolder()
+    holder.publish(published)
+    settings = ApiSettings(learns_shares=False, stale_after_s=3600.0)
+    told = published.services[SHOP].published_limit
+    assert told is not None
     with ExitStack() as stack:
-        app = create_app(holder, settings, lease_service=LeaseService(holder, settings, "c0ff"))
+        app = create_app(holder, settings, epoch="c0ff")
         server = stack.enter_context(ApiServer(app, Address(port=0)))
         origin = stack.enter_context(Origin())
-        yield RealSite(server.url, origin, shop.offer.limit.qps)
+        yield RealSite(server.url, origin, told.limit.qps)

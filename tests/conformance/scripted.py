@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.conformance.leases import SHOP
 from tests.conformance.loopback import loopback, read_message
+from tests.waiting import PATIENCE_S, eventually
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ class ScriptedEndpoint:
         self.token = token
         self.port = 0
         self._body, self._etag, self._status = b"", "", 503
-        self._version: int | None = None
+        self._named: tuple[str, int] | None = None  # epoch and version of the lease
         self._garbage = 0
         self._longest_wait_s = 0.0
         self._hanging = False
         self._told: dict[str, float] = {}
+        self._held: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -76,7 +78,7 @@ class ScriptedEndpoint:
         # As the real one: a wait ends while the lease that waits is still fresh.
         self._longest_wait_s = lease["valid_for_s"] - lease["refresh_s"]
         etag = f'"{lease["epoch"]}-{lease["version"]}-{lease["share"]["rps"]:.3f}"'
-        self._say(200, json.dumps(lease).encode(), etag, lease["version"])
+        self._say(200, json.dumps(lease).encode(), etag, (lease["epoch"], lease["version"]))
 
     def raw(self, body: bytes) -> None:
         """Answer this instead of a lease, with an ETag that nobody holds."""
@@ -98,19 +100,17 @@ class ScriptedEndpoint:
     def up(self) -> None:
         loopback().run(self._up())
 
-    def told(self, version: int, instances: int = 1, within_s: float = 10.0) -> float:
-        """Wait until so many instances were answered with that version; return when the last was.
+    def told(self, instances: int = 1) -> None:
+        """Wait until so many instances were answered with what is said now."""
+        eventually(lambda: len(self._told) >= instances)
 
-        Raises:
-            TimeoutError: they were not.
+    def held(self, instances: int = 1, within_s: float = PATIENCE_S) -> None:
+        """Wait until so many instances hold the lease that is handed out now.
+
+        They say so themselves: by the ETag of their next question, or in a report. By then they act
+        on it.
         """
-        until = time.monotonic() + within_s
-        while time.monotonic() < until:
-            told = dict(self._told) if self._version == version else {}
-            if len(told) >= instances:
-                return max(told.values())
-            time.sleep(0.02)
-        raise TimeoutError(f"version {version} was told to {len(told)} of {instances} instances")
+        eventually(lambda: list(self._held.values()).count(self._etag) >= instances, within_s)
 
     def heard_at(self) -> float:
         """Return when the last question came that was answered by a lease, or by its renewal.
@@ -120,9 +120,9 @@ class ScriptedEndpoint:
         questions = [one.came_at for one in self.asked if one.status in (200, 304)]
         return max([*questions, *(cast("float", one["came_at"]) for one in self.reports)])
 
-    def _say(self, status: int, body: bytes, etag: str, version: int | None) -> None:
+    def _say(self, status: int, body: bytes, etag: str, named: tuple[str, int] | None) -> None:
         async def change() -> None:
-            self._status, self._body, self._etag, self._version = status, body, etag, version
+            self._status, self._body, self._etag, self._named = status, body, etag, named
             self._told.clear()
             self._changed.set()
             self._changed = asyncio.Event()
@@ -138,10 +138,6 @@ class ScriptedEndpoint:
             return
         self._server.close()
         self._server = None
-        # What was answered arrives, or nobody could say how old the gateway's lease is.
-        hung, self._hanging = self._hanging, True
-        await asyncio.sleep(0.3)
-        self._hanging = hung
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -155,12 +151,11 @@ class ScriptedEndpoint:
                 first, headers, body = await read_message(reader)
                 await self._while_hanging()
                 writer.write(await self._answer(first, headers, body))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
-        except asyncio.CancelledError:
-            writer.transport.abort()
         finally:
             self._tasks.discard(task)
+            # What was answered still arrives, or nobody could say how old the gateway's lease is.
             writer.close()
 
     async def _while_hanging(self) -> None:
@@ -177,12 +172,15 @@ class ScriptedEndpoint:
         if (method, url.path) == ("POST", f"/v1/limits/{SHOP}/reports"):
             report = json.loads(body)
             self.reports.append({"came_at": came_at, **report})
+            if (report.get("epoch"), report.get("version")) == self._named:
+                self._held[str(report["instance"])] = self._etag
             self._told.setdefault(str(report["instance"]), time.monotonic())
             return _message(self._status, self._body, self._etag)
         if (method, url.path) != ("GET", f"/v1/limits/{SHOP}"):
             return _message(404, b'{"detail": "no such path"}')
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         wait_s, etag = float(query.get("wait", 0)), headers.get("if-none-match", "")
+        self._held[query.get("instance", "")] = etag
         if wait_s > 0 and self._status == 200 and etag == self._etag:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(wait_s, self._longest_wait_s))
@@ -191,8 +189,9 @@ class ScriptedEndpoint:
         status, at = 304 if renewed else self._status, time.monotonic()
         instance = query.get("instance", "")
         self._told.setdefault(instance, at)
+        version = self._named[1] if self._named else None
         self.asked.append(
-            Asked(came_at, at, instance, etag, wait_s, authorization, status, self._version)
+            Asked(came_at, at, instance, etag, wait_s, authorization, status, version)
         )
         return _message(status, b"" if renewed else self._body, self._etag)
 

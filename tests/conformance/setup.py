@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.waiting import PATIENCE_S
+
 CLASS_HEADER = "x-tidegate-class"
 CLIENT_HEADER = "x-client"
 
@@ -16,7 +18,7 @@ CLIENT_HEADER = "x-client"
 class PartMissingError(Exception):
     """A real part (a binary, a module) is not on this machine; the message says which.
 
-    A gateway's `start` raises it. In CI that fails the tests, elsewhere they are skipped by name.
+    A gateway's `start` raises it; see tests/missing.py for what comes of it.
     """
 
 
@@ -71,16 +73,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def listening(port: int, process: subprocess.Popen[bytes], log: Path, within_s: float = 20) -> None:
+def listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until somebody accepts connections there.
 
     Raises:
         RuntimeError: the process has ended, or nobody listens in time; with the end of its log.
     """
-    until = time.monotonic() + within_s
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until and process.poll() is None:
         with socket.socket() as probe:
-            probe.settimeout(1.0)
+            probe.settimeout(PATIENCE_S)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
@@ -88,11 +90,11 @@ def listening(port: int, process: subprocess.Popen[bytes], log: Path, within_s: 
     raise RuntimeError(f"nobody listens on port {port} (exit {process.poll()}):\n{said}")
 
 
-def ended(process: subprocess.Popen[bytes], within_s: float = 5) -> None:
-    """End a process, and wait until it is gone."""
+def ended(process: subprocess.Popen, within_s: float = 30) -> int:
+    """End a process by its own id, and return its exit code once it is gone."""
     process.terminate()
     try:
-        process.wait(within_s)
+        return process.wait(within_s)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(within_s)
+        return process.wait()

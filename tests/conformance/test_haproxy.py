@@ -12,12 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.conformance.bucket_law import Bucket, excess, room
 from tests.conformance.gateways import haproxy
 from tests.conformance.leases import SHOP, class_part
-from tests.conformance.load import offer, offering
+from tests.conformance.load import offer, offering, underway
 from tests.conformance.setup import CLASS_HEADER, Running, Setup
 from tests.conformance.site import Site, site
 from tests.peers.haproxy import HAProxy
+from tests.waiting import PATIENCE_S, eventually
+
+# By so many requests it may be off: its threads read their clocks at different moments.
+NEARLY = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +42,17 @@ def metric(running: Running, line: str) -> float:
 
 
 def test_a_lease_grows_old_although_the_poll_hangs(here):
-    here.hand_out(50.0, burst=2, valid_for_s=1.2, refresh_s=0.4, safe_rps=10.0)
+    here.hand_out(50.0, burst=8, valid_for_s=1.2, refresh_s=0.4, safe_rps=10.0)
+    before = here.log.count("stage safe")
     here.endpoint.hang()
-    time.sleep(2.0)  # longer than it is valid, shorter than the poll's time-out
-    held = metric(here.running, f'tidegate_lease_stage{{service="{SHOP}",stage="safe"}}')
+    safe = f'tidegate_lease_stage{{service="{SHOP}",stage="safe"}}'
+    eventually(lambda: metric(here.running, safe) == 1)
     offered = offer(here.url, 60, 2)
     here.endpoint.hang(hanging=False)
 
-    assert held == 1
-    assert offered.count(200) == pytest.approx(20, abs=3)
-    assert here.log.count("stage safe") == 1
+    assert excess(offered.answers, Bucket(10, 8)) <= NEARLY
+    assert room(offered.answers, Bucket(10, 8)) <= NEARLY
+    assert here.log.count("stage safe") == before + 1
 
 
 def test_a_request_without_any_header_is_limited_too(here):
@@ -54,7 +60,7 @@ def test_a_request_without_any_header_is_limited_too(here):
     port = int(here.url.rpartition(":")[2])
     statuses = []
     for _ in range(5):
-        with socket.create_connection(("127.0.0.1", port), 5) as raw:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as raw:
             raw.sendall(b"GET / HTTP/1.0\r\n\r\n")
             statuses.append(raw.recv(4096).split(b" ", 2)[1])
 
@@ -64,10 +70,10 @@ def test_a_request_without_any_header_is_limited_too(here):
 def test_a_header_that_only_contains_the_name_is_another(here):
     stress = class_part("stress", 1, 1, priority=9, match={"header": "x-stress-test"})
     here.hand_out(200.0, burst=50, classes=[stress])
-    near = offer(here.url, 50, 1, headers={"x-stress-tested": "1", "my-x-stress-test": "1"})
-    meant = offer(here.url, 50, 1, headers={"x-stress-tested": "1", "X-Stress-Test": "1"})
+    near = offer(here.url, 50, 0.6, headers={"x-stress-tested": "1", "my-x-stress-test": "1"})
+    meant = offer(here.url, 50, 0.6, headers={"x-stress-tested": "1", "X-Stress-Test": "1"})
 
-    assert near.statuses() == {200: 50}
+    assert near.statuses() == {200: 30}
     name = f'tidegate_requests_total{{service="{SHOP}",class="stress",verdict="%s"}}'
     assert metric(here.running, name % "admitted") == meant.count(200)
     assert metric(here.running, name % "denied") == meant.count(429)
@@ -76,24 +82,23 @@ def test_a_header_that_only_contains_the_name_is_another(here):
 def test_many_requests_pass_without_lua_and_the_limit_holds_to_the_letter(tmp_path):
     with site(haproxy, tmp_path / "books", options={"books": True}) as one:
         passes = f'tidegate_passes_total{{service="{SHOP}"}}'
-        one.hand_out(200.0, burst=40)
-        roomy = offer(one.url, 100, 2)
-        time.sleep(0.3)
+        one.hand_out(1000.0, burst=500)
+        roomy = offer(one.url, 100, 1.5)
         taken = metric(one.running, passes)
-        began = time.monotonic()
-        falls = offering(one.url, 100, 4)
-        time.sleep(0.8)
-        one.hand_out(30.0, burst=6)
-        fallen = time.monotonic() - began + 0.5
-        offered = falls.result(30)
-
-        assert roomy.statuses() == {200: 200}
-        assert taken >= 0.8 * 200
-        assert metric(one.running, passes) > taken
-        most = 30 * (4 - fallen)
-        assert offered.count(200, fallen) == pytest.approx(most, rel=0.05, abs=2)
+        with underway(one.url, 100) as falls:
+            eventually(lambda: metric(one.running, passes) > max(taken, 75))
+            one.hand_out(30.0, burst=10)
+            fallen = time.monotonic()
+            eventually(lambda: len(falls.since(fallen)) >= 250)
         admitted = f'tidegate_requests_total{{service="{SHOP}",class="",verdict="admitted"}}'
-        assert metric(one.running, admitted) == 200 + offered.count(200)
+        let_in = sum(one.status == 200 for one in [*roomy.answers, *falls.answers])
+
+        assert roomy.statuses() == {200: 150}
+        # Passes that were laid out before the fall are used up, or over within a tick.
+        late = falls.since(fallen)[15:]
+        assert excess(late, Bucket(30, 10)) <= NEARLY
+        assert room(late, Bucket(30, 10)) <= NEARLY
+        eventually(lambda: metric(one.running, admitted) == let_in)
 
 
 def test_no_stress_takes_the_pass_of_another_class(tmp_path):
@@ -104,10 +109,11 @@ def test_no_stress_takes_the_pass_of_another_class(tmp_path):
         calm = offering(one.url, 60, 2, headers=pay)
         stressed = offer(one.url, 60, 2, headers={**pay, "x-stress-test": "1"})
 
-        assert calm.result(20).statuses() == {200: 120}
         # Its burst is as deep as the share's.
-        assert stressed.count(200) <= 40 + 2 * 2 + 1
-        assert metric(one.running, f'tidegate_passes_total{{service="{SHOP}"}}') > 60
+        assert room(calm.result(PATIENCE_S).answers, Bucket(100, 40)) <= NEARLY
+        assert excess(stressed.answers, Bucket(2, 40)) <= NEARLY
+        passes = f'tidegate_passes_total{{service="{SHOP}"}}'
+        eventually(lambda: metric(one.running, passes) > 30)
 
 
 def test_no_pass_is_given_where_a_class_is_known_by_a_header_that_no_rule_looks_for(tmp_path):
@@ -115,7 +121,7 @@ def test_no_pass_is_given_where_a_class_is_known_by_a_header_that_no_rule_looks_
     with site(haproxy, tmp_path / "other", options={"books": True}) as one:
         one.hand_out(200.0, burst=40, classes=[other])
         before = metric(one.running, f'tidegate_passes_total{{service="{SHOP}"}}')
-        offer(one.url, 60, 1)
+        offer(one.url, 60, 0.5)
 
         assert metric(one.running, f'tidegate_passes_total{{service="{SHOP}"}}') == before
 
@@ -123,20 +129,21 @@ def test_no_pass_is_given_where_a_class_is_known_by_a_header_that_no_rule_looks_
 def test_a_reload_keeps_the_limit_and_ends_the_old_worker(tmp_path):
     options = {"without_lease": "20"}
     with site(haproxy, tmp_path / "reloaded", options=options) as one:
-        one.hand_out(20.0, burst=2)
+        one.hand_out(20.0, burst=10)
         first = _workers(one.running)
-        load = offering(one.url, 60, 5)
-        time.sleep(1.5)
-        haproxy.reload(one.running)
-        offered = load.result(30)
-        last = _workers(one.running)
+        with underway(one.url, 60) as load:
+            eventually(lambda: len(load.answers) >= 60)
+            haproxy.reload(one.running)
+            eventually(lambda: len(last := _workers(one.running)) == 1 and last != first)
+            one.endpoint.held()
+            alone = time.monotonic()
+            eventually(lambda: len(load.since(alone)) >= 120)
 
-        assert offered.count(0) == 0
-        assert len(last) == 1
-        assert last != first
+        assert {one.status for one in load.answers} == {200, 429}
         # A new worker begins with an empty bucket: one burst more. Both count while both serve.
-        assert offered.count(200) <= 20 * 5 + 2 + 2 + 20
-        assert offered.count(200, 3) == pytest.approx(40, abs=4)
+        assert excess(load.answers, Bucket(40, 20)) <= NEARLY
+        assert excess(load.since(alone), Bucket(20, 10)) <= NEARLY
+        assert room(load.since(alone), Bucket(20, 10)) <= NEARLY
 
 
 def _workers(running: Running) -> set[str]:
@@ -165,8 +172,12 @@ def test_a_wrong_option_is_named_before_it_starts(here, tmp_path, name, value, w
     }
     checked = subprocess.run(
         [real.program, "-c", "-f", haproxy.SHIPPED / "haproxy.cfg"],
-        env=real.environment(options), check=False, capture_output=True, text=True, timeout=20,
-    )  # fmt: skip
+        env=real.environment(options),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
 
     assert checked.returncode != 0
     assert name in checked.stderr

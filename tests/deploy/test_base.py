@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from forecaster.cli import build_parser as forecaster_parser
+from forecaster.cli import COMMAND_LINE as FORECASTER
 from scaler.adapters.http.middleware import OPEN_PATHS
-from scaler.cli import build_parser
+from scaler.cli import COMMAND_LINE
 from tests.deploy.manifests import (
     BASE,
     ROOT,
@@ -139,7 +139,7 @@ def test_settings_that_are_read_are_set_and_those_set_are_read():
 
 
 def test_scaler_run_understands_what_it_is_started_with():
-    args = build_parser().parse_args(arguments("Deployment"))
+    args = COMMAND_LINE.parser().parse_args(arguments("Deployment"))
     assert args.command == "run"
     assert args.leader_elect
     assert not args.policies  # those of the cluster
@@ -149,7 +149,7 @@ def test_scaler_run_understands_what_it_is_started_with():
 
 def test_forecaster_train_understands_what_it_is_started_with():
     assert container_of(OBJECTS, "CronJob")["command"] == ["forecaster"]
-    args = forecaster_parser().parse_args(arguments("CronJob"))
+    args = FORECASTER.parser().parse_args(arguments("CronJob"))
     assert args.command == "train"
     assert args.promote == "gate"
     assert args.item_label == ["namespace", "service"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from scaler.cli import build_parser
+from scaler.cli import COMMAND_LINE
 from tests.deploy.manifests import BASE, GRPC, container_of, one, rendered
 
 
@@ -26,4 +26,4 @@ def test_grpc_is_served_by_the_services_that_there_are(tmp_path):
     policy = one(objects, "NetworkPolicy")["spec"]["ingress"][0]["ports"]
     assert {"protocol": "TCP", "port": "grpc"} in policy
     plain = [argument for argument in container["args"] if "$(ACCESS)" not in argument]
-    assert build_parser().parse_args(plain).grpc_listen == "0.0.0.0:8081"
+    assert COMMAND_LINE.parser().parse_args(plain).grpc_listen == "0.0.0.0:8081"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaler.adapters.keda.trigger import KEDA_KEYS, OURS, TriggerMetric, read_trigger
+from scaler.adapters.keda.trigger import KEDA_KEYS, KEYS, TriggerMetric, read_trigger
 from scaler.policy.files import examine_policies
 from scaler.policy.policy import Mode
 from tests.deploy.manifests import DEPLOY, documents
@@ -171,5 +171,5 @@ def test_the_policy_leaves_acting_to_the_trigger(policy):
 def test_the_readme_tells_every_file_and_every_key():
     for name in OBJECTS:
         assert f"| `{name}` |" in README
-    for key in OURS:
+    for key in KEYS:
         assert f"| `{key}` |" in README

@@ -25,6 +25,7 @@ from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod
 from tests.kube.server import serving as kube_serving
 from tests.paths import ROOT
+from tests.waiting import PATIENCE_S
 
 PRETRAINED = ROOT / "models"
 OWN_FLOOR = 3  # what each user has set before us
@@ -212,7 +213,7 @@ class Running:
         for reader in self._readers:
             reader.start()
         try:
-            self.url = self._told.get(timeout=60).split()[-1]
+            self.url = self._told.get(timeout=PATIENCE_S).split()[-1]
         except Empty:
             process.kill()
             raise AssertionError("\n".join(self.lines[-20:])) from None
@@ -224,7 +225,7 @@ class Running:
 
     def ask(self, path: str) -> tuple[int, str]:
         try:
-            with _OPENER.open(self.url + path, timeout=10) as answer:
+            with _OPENER.open(self.url + path, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode()
@@ -233,7 +234,7 @@ class Running:
         """Ask for a stop, as a kubelet does."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=PATIENCE_S)
         return Stopped(code, time.monotonic() - began)
 
     def complaints(self) -> list[str]:

@@ -18,9 +18,7 @@ from tests.faults.journal_gateways import gateways
 from tests.faults.scene import OWN_FLOOR, query
 from tests.forecaster.adapters.prometheus.server import failure
 from tests.kube.faults import Fault, Harm
-from tests.kube.waiting import eventually
-
-pytestmark = pytest.mark.slow
+from tests.waiting import eventually
 
 CLASSES = {"classes": [{"name": "pay", "priority": 0, "guaranteed": 40}]}
 ROOM = 1 << 30
@@ -40,10 +38,10 @@ def test_two_leaders_journals_replay_without_a_difference(scene, tmp_path, capsy
         one = stack.enter_context(scene.scaler("one", "--journal", str(first), file_bytes=ROOM))
         url = [one.url]
         told = stack.enter_context(gateways(lambda: url[0], ("prod/shop", "prod/calm")))
-        eventually(lambda: scene.guarded("shop"), 30.0)
+        eventually(lambda: scene.guarded("shop"))
         two = stack.enter_context(scene.scaler("two", "--journal", str(second), file_bytes=ROOM))
         # After a start, gateways say for a lease's length what they hold.
-        eventually(lambda: 200 in told, 30.0)
+        eventually(lambda: 200 in told)
         scene.prometheus.mood = lambda asked: (
             failure(500, "internal", "told to") if asked == query("shop") else None
         )
@@ -55,7 +53,7 @@ def test_two_leaders_journals_replay_without_a_difference(scene, tmp_path, capsy
         one.stop()
         url[0] = two.url
         told.clear()
-        eventually(lambda: scene.holder() == "two" and 200 in told, 60.0)
+        eventually(lambda: scene.holder() == "two" and 200 in told)
         time.sleep(3.0)
         two.stop()
     for folder in (first, second):
@@ -79,7 +77,7 @@ def test_on_a_full_disk_the_journal_says_so_once_and_decisions_go_on(scene, tmp_
     scene.ask_for("shop")
     folder = tmp_path / "journal"
     with scene.scaler("one", "--journal", str(folder), file_bytes=file_bytes) as running:
-        eventually(lambda: scene.floor("shop") == (23, str(OWN_FLOOR)), 30.0)
+        eventually(lambda: scene.floor("shop") == (23, str(OWN_FLOOR)))
         eventually(lambda: "tidegate_journal_written 0.0" in running.ask("/metrics")[1])
         ticks = "tidegate_tick_duration_seconds_count"
         before = running.ask("/metrics")[1].partition(f"{ticks} ")[2].split()[0]
@@ -99,7 +97,7 @@ def test_no_secret_of_a_run_is_in_its_journal(scene, tmp_path):
     scene.prometheus.mood = lambda _: failure(500, "internal", said)
     options = ("--bearer-token-file", str(token), "--token-file", str(gateways_))
     with scene.scaler("one", "--journal", str(folder), *options, file_bytes=ROOM) as running:
-        eventually(lambda: "DataFresh" in scene.conditions("shop"), 30.0)
+        eventually(lambda: "DataFresh" in scene.conditions("shop"))
         request = urllib.request.Request(f"{running.url}/v1/limits/prod/shop?instance=gw-1")
         request.add_header("Authorization", "Bearer gateway-hush-hush-token")
         with suppress(urllib.error.HTTPError):

@@ -1,4 +1,4 @@
-"""What the figures promise: what they show, how big they are, and that names stay names."""
+"""The figures: what they show, their size, and that names are escaped."""
 
 from __future__ import annotations
 
@@ -87,19 +87,19 @@ def test_a_long_gap_stays_a_gap_when_thinned():
 # Fans
 
 
-def test_the_fan_begins_one_step_after_the_origin_and_what_happened_ends_there():
+def test_the_fan_begins_one_step_after_the_origin_where_the_history_ends():
     series = series_of(np.full(600, 100.0))
     shown = traces(fan_chart(series, forecast_of(series.end - MINUTE)))
 
     assert shown["median"].x[0] == "2026-01-05T10:00:00"
-    assert shown["what happened"].x[-1] == "2026-01-05T09:59:00"
+    assert shown["actual demand"].x[-1] == "2026-01-05T09:59:00"
 
 
-def test_what_happened_after_the_origin_is_drawn_over_the_fan():
+def test_actual_demand_after_the_origin_is_drawn_over_the_fan():
     series = series_of(np.full(600, 100.0))
     shown = traces(fan_chart(series, forecast_of(series.end - 20 * MINUTE)))
 
-    assert shown["what happened"].x[-1] == "2026-01-05T09:59:00"
+    assert shown["actual demand"].x[-1] == "2026-01-05T09:59:00"
     assert shown["median"].x[0] == "2026-01-05T09:41:00"
 
 
@@ -118,7 +118,7 @@ def test_a_fan_of_an_item_that_was_not_forecast_is_refused():
         pytest.param((0.05, 0.1, 0.5, 0.9), [(1, 3), (0, 1)], id="more below"),
     ],
 )
-def test_bands_lie_side_by_side(levels, expected):
+def test_bands_do_not_overlap(levels, expected):
     assert [band[:2] for band in bands(levels)] == expected
 
 
@@ -128,10 +128,10 @@ def test_a_backtest_fan_shows_the_chosen_lead():
 
     assert shown["median"].x[0] == "2026-01-05T00:02:00"
     assert shown["median"].y == pytest.approx(sample.predicted[:, 1, 1])
-    assert shown["what happened"].y == pytest.approx(sample.actual[:, 1])
+    assert shown["actual demand"].y == pytest.approx(sample.actual[:, 1])
 
 
-def test_a_backtest_fan_marks_only_what_lay_above_the_top_quantile():
+def test_a_backtest_fan_marks_only_demand_above_the_top_quantile():
     sample = TWO.items[0]
     above = sample.actual[:, 3] > sample.predicted[:, 3, -1]
     marked = traces(backtest_fan(TWO, "shop/web")).get("above quantile 0.99")
@@ -174,7 +174,7 @@ def test_a_long_horizon_counts_hours():
     assert figure.layout.xaxis.title.text == "hours ahead"
 
 
-def test_what_is_served_is_listed_first_and_then_the_best():
+def test_the_served_forecast_is_listed_first_and_then_the_best():
     names = [name for name, _ in ranked(TWO)]
     losses = [TWO.summary[name].relative for name in names[1:]]
 
@@ -194,11 +194,11 @@ def test_a_calibrated_forecast_lies_on_the_diagonal_and_its_peaks_below():
     assert (np.array(peaks.y) < np.array(every.y)).all()
 
 
-def test_full_coverage_has_a_place_on_a_probability_axis():
+def test_full_coverage_is_finite_on_a_logit_axis():
     assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
 
 
-def test_a_higher_quantile_keeps_more_reserve_and_leaves_less_short():
+def test_a_higher_quantile_has_more_reserve_and_less_shortfall():
     cost = quantile_cost(TWO).data[0]
 
     assert list(cost.text) == ["0.1", "0.5", "0.9", "0.95", "0.99"]
@@ -209,7 +209,7 @@ def test_a_higher_quantile_keeps_more_reserve_and_leaves_less_short():
 @pytest.mark.parametrize(
     "draw", [error_by_horizon, error_by_level, reliability_diagram, quantile_cost]
 )
-def test_an_item_without_demand_spoils_no_figure(draw):
+def test_an_item_without_demand_does_not_break_a_figure(draw):
     """Not even alone: an empty figure is drawn, and no warning is raised."""
     draw(backtest_of(silent_item("shop/off"))).to_json()
 
@@ -230,7 +230,7 @@ def test_gaps_are_marked_even_where_they_are_short():
     assert list(missing.x) == ["2026-01-18T21:20:00", "2026-01-18T21:23:00", None]
 
 
-def test_what_is_missing_is_never_drawn_as_zero():
+def test_missing_samples_are_never_drawn_as_zero():
     values = np.full(300, 5.0)
     values[100:200] = np.nan
     demand = traces(traffic_overview(History((series_of(values),))))["demand"]
@@ -239,7 +239,7 @@ def test_what_is_missing_is_never_drawn_as_zero():
     assert np.isnan(demand.y).sum() == 100
 
 
-def test_repairs_and_events_are_told_on_the_item_that_they_concern():
+def test_repairs_and_events_are_drawn_on_their_own_item():
     values = np.full(3000, 50.0) + np.arange(3000) % 7
     values[1500] = 9000.0
     report = inspect([RawSeries.of(series_of(values))])
@@ -280,7 +280,7 @@ def test_a_typical_week_begins_on_monday():
     assert list(median.y[48:]) == [1.0] * 288
 
 
-def test_a_typical_day_leaves_hours_empty_of_which_nothing_is_known():
+def test_a_typical_day_has_gaps_at_hours_without_known_samples():
     values = np.full(3 * 1440, 4.0)
     values[np.arange(len(values)) % 1440 < 60] = np.nan
     median = traces(season_shape(series_of(values), DAY))["median"]

@@ -15,9 +15,9 @@ from forecaster.commands.evaluate_output import print_backtest
 from forecaster.evaluation.backtest import Backtest
 from forecaster.models.naive import HOLT_WINTERS
 from forecaster.report import html_report
-from forecaster.report.document import spread_out
+from forecaster.report.backtest_page import spread_out
 from forecaster.report.findings import sentences, verdict
-from forecaster.report.page import Column, table, text
+from forecaster.report.page import Column, PageTable
 from tests.forecaster.evaluation.backtest_samples import HOSTILE, backtest_of, item, silent_item
 
 TWO = backtest_of(item("shop/web"), item("pay/api", 0.4, source=HOLT_WINTERS))
@@ -86,7 +86,7 @@ def test_a_backtest_without_demand_claims_nothing():
     assert len(sentences(silent)) == 1
 
 
-def test_the_sentences_say_against_what_who_serves_and_how_it_covers():
+def test_the_sentences_name_the_baseline_the_candidates_and_the_coverage():
     said = " ".join(sentences(TWO))
 
     assert "loses 51.0 % less than repeating the last value" in said  # sqrt(0.6 x 0.4) = 0.490
@@ -94,7 +94,7 @@ def test_the_sentences_say_against_what_who_serves_and_how_it_covers():
     assert "The quantiles 0.9, 0.95 and 0.99 covered 90.0 %, 95.0 % and 99.0 % of moments" in said
 
 
-def test_losing_is_said_as_plainly_as_winning():
+def test_a_forecast_that_is_worse_is_reported_as_plainly_as_one_that_is_better():
     assert "loses 30.0 % more than repeating the last value" in " ".join(sentences(LOST))
 
 
@@ -180,8 +180,15 @@ def test_the_fans_reach_from_the_hardest_to_the_easiest(count):
 
 
 def test_markup_is_escaped_once():
-    assert text("<&>") == "<p>&lt;&amp;&gt;</p>"
-    assert "<td>&lt;b&gt;</td>" in table([Column("n")], [["<b>"]])
+    source = html_report(backtest_of(item("<&>")), "<script>alert(1)</script>")
+
+    assert '<td class="text">&lt;&amp;&gt;</td>' in source
+    assert "<h1>&lt;script&gt;alert(1)&lt;/script&gt;</h1>" in source
+
+
+def test_a_row_has_a_cell_for_each_column():
+    with pytest.raises(ValueError, match="has 1 cells, but must have 2"):
+        PageTable([Column("item"), Column("loss")], [["shop/web"]])
 
 
 # The terminal

@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 
 from forecaster.data.series import Block
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 
 MINUTE = timedelta(minutes=1)
 NAN = np.float32(np.nan)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 
 import httpx
 
@@ -22,14 +20,6 @@ def samples(url: str) -> dict[str, float]:
         name: float(value)
         for name, value in re.findall(r"^(\w+\{[^}]*\}) (\S+)$", text, flags=re.MULTILINE)
     }
-
-
-def until(holds: Callable[[], bool], within_s: float = 10.0) -> None:
-    """Wait until it holds, or fail."""
-    end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.05)
 
 
 def workers_of(log: str) -> int:

@@ -1,4 +1,4 @@
-"""Answers to requests: what becomes of the objects, and the Status where nothing does."""
+"""The responses of the API server in memory: changes of objects, or a Status with the error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import json
 
 from tests.kube.ownership import ConflictError, Writer
-from tests.kube.routes import Asked, Discovery
+from tests.kube.routes import ApiCall, Discovery
 from tests.kube.rules import InvalidError, UnreadableError
 from tests.kube.store import AbsentError, MovedError, Store, Write
 
@@ -24,33 +24,35 @@ def gone_event() -> dict:
     return {"type": "ERROR", "object": status(410, "Expired", "too old resource version")[1]}
 
 
-def too_old(store: Store, asked: Asked) -> Reply | None:
-    """Return 410 to a watch of a version that is forgotten."""
-    version = int(asked.query.get("resourceVersion") or 0)
+def too_old(store: Store, call: ApiCall) -> Reply | None:
+    """Return 410 to a watch from a version that is compacted."""
+    version = int(call.query.get("resourceVersion") or 0)
     if 0 < version < store.compacted:
         return status(410, "Expired", f"too old resource version: {version} ({store.compacted})")
     return None
 
 
-def answered(store: Store, asked: Asked | Discovery | None) -> Reply:
-    if asked is None:
+def respond(store: Store, call: ApiCall | Discovery | None) -> Reply:
+    if call is None:
         return status(404, "NotFound", "the server could not find the requested resource")
-    if isinstance(asked, Discovery):
-        return _discovered(store, asked)
+    if isinstance(call, Discovery):
+        return _discovered(store, call)
     try:
-        return _done(store, asked)
+        return _execute(store, call)
     except (AbsentError, MovedError, ConflictError, UnreadableError, InvalidError) as error:
-        return _refused(asked, error)
+        return _refusal(call, error)
 
 
-def _refused(asked: Asked, error: Exception) -> Reply:
+def _refusal(call: ApiCall, error: Exception) -> Reply:
     match error:
         case ConflictError():
             return _contested(error)
         case InvalidError():
-            causes = [{"field": field, "message": said} for field, said in error.causes]
-            said = f'{asked.kind.kind} "{asked.name}" is invalid: {error}'
-            return status(422, "Invalid", said, causes=causes)
+            causes = [
+                {"field": field, "message": message_text} for field, message_text in error.causes
+            ]
+            message_text = f'{call.kind.kind} "{call.name}" is invalid: {error}'
+            return status(422, "Invalid", message_text, causes=causes)
         case MovedError():
             return status(409, error.reason, str(error))
         case UnreadableError():
@@ -58,63 +60,63 @@ def _refused(asked: Asked, error: Exception) -> Reply:
     return status(404, "NotFound", str(error))
 
 
-def _done(store: Store, asked: Asked) -> Reply:
-    manager = asked.query.get("fieldManager", "unknown")
-    applies = asked.content_type.startswith(APPLY)
-    writer = Writer(manager, "Apply" if applies else "Update", asked.sub)
-    write = Write(asked.kind, asked.namespace or "", asked.name, writer)
-    if asked.sub == "scale" and asked.kind.scale:
-        return _scaled(store, asked, write)
-    if asked.sub and not (asked.sub == "status" and asked.kind.status):
+def _execute(store: Store, call: ApiCall) -> Reply:
+    manager = call.query.get("fieldManager", "unknown")
+    applies = call.content_type.startswith(APPLY)
+    writer = Writer(manager, "Apply" if applies else "Update", call.sub)
+    write = Write(call.kind, call.namespace or "", call.name, writer)
+    if call.sub == "scale" and call.kind.scale:
+        return _scale(store, call, write)
+    if call.sub and not (call.sub == "status" and call.kind.status):
         raise AbsentError("the server could not find the requested resource")
-    if asked.method == "GET" and not asked.name:
-        return _listed(store, asked)
-    one = (asked.kind, asked.namespace or "", asked.name)
+    if call.method == "GET" and not call.name:
+        return _list(store, call)
+    one = (call.kind, call.namespace or "", call.name)
     ways = {
         "GET": lambda: (200, store.get(*one)),
         "DELETE": lambda: (200, store.delete(*one)),
-        "POST": lambda: (201, store.create(write, dict(asked.body or {}))),
-        "PUT": lambda: (200, store.replace(write, dict(asked.body or {}))),
-        "PATCH": lambda: _patched(store, asked, write),
+        "POST": lambda: (201, store.create(write, dict(call.body or {}))),
+        "PUT": lambda: (200, store.replace(write, dict(call.body or {}))),
+        "PATCH": lambda: _patch(store, call, write),
     }
-    return ways[asked.method]()
+    return ways[call.method]()
 
 
-def _patched(store: Store, asked: Asked, write: Write) -> Reply:
-    body = dict(asked.body or {})
+def _patch(store: Store, call: ApiCall, write: Write) -> Reply:
+    body = dict(call.body or {})
     if write.writer.operation == "Apply":
-        return 200, store.apply(write, body, force=asked.query.get("force") == "true")
-    if asked.content_type.split(";")[0] not in MERGES[: 1 if asked.kind.schema else 2]:
-        return status(415, "UnsupportedMediaType", f"{asked.content_type} is not supported")
+        return 200, store.apply(write, body, force=call.query.get("force") == "true")
+    if call.content_type.split(";")[0] not in MERGES[: 1 if call.kind.schema else 2]:
+        return status(415, "UnsupportedMediaType", f"{call.content_type} is not supported")
     return 200, store.merge(write, body)
 
 
-def _listed(store: Store, asked: Asked) -> Reply:
-    version, found = store.listed(asked.kind, asked.namespace)
-    label, _, value = asked.query.get("labelSelector", "").partition("=")
+def _list(store: Store, call: ApiCall) -> Reply:
+    version, found = store.listed(call.kind, call.namespace)
+    label, _, value = call.query.get("labelSelector", "").partition("=")
     if label:
         found = [one for one in found if one["metadata"].get("labels", {}).get(label) == value]
     start = 0
-    if "continue" in asked.query:
-        version, start = json.loads(base64.b64decode(asked.query["continue"]))
+    if "continue" in call.query:
+        version, start = json.loads(base64.b64decode(call.query["continue"]))
         if version < store.compacted:
             return status(410, "Expired", "The provided continue parameter is too old")
-    limit = int(asked.query.get("limit") or 0) or len(found) + 1
+    limit = int(call.query.get("limit") or 0) or len(found) + 1
     meta = {"resourceVersion": str(version)}
     if start + limit < len(found):
         token = json.dumps([version, start + limit]).encode()
         meta["continue"] = base64.b64encode(token).decode()
     items = found[start : start + limit]
-    if asked.kind.schema is None:  # of built-in kinds, items do not repeat what they are
+    if call.kind.schema is None:  # of built-in kinds, items do not repeat what they are
         items = [{k: v for k, v in one.items() if k not in ("kind", "apiVersion")} for one in items]
-    head = {"kind": f"{asked.kind.kind}List", "apiVersion": asked.kind.api_version}
+    head = {"kind": f"{call.kind.kind}List", "apiVersion": call.kind.api_version}
     return 200, {**head, "metadata": meta, "items": items}
 
 
-def _scaled(store: Store, asked: Asked, write: Write) -> Reply:
-    found = store.get(asked.kind, asked.namespace or "", asked.name)
-    if asked.method in ("PATCH", "PUT"):
-        sent = asked.body or {}
+def _scale(store: Store, call: ApiCall, write: Write) -> Reply:
+    found = store.get(call.kind, call.namespace or "", call.name)
+    if call.method in ("PATCH", "PUT"):
+        sent = call.body or {}
         change = {
             "metadata": {"resourceVersion": sent.get("metadata", {}).get("resourceVersion")},
             "spec": {"replicas": sent["spec"]["replicas"]},
@@ -140,8 +142,8 @@ def _scaled(store: Store, asked: Asked, write: Write) -> Reply:
     }
 
 
-def _discovered(store: Store, asked: Discovery) -> Reply:
-    here = [k for (g, v, _), k in store.kinds.items() if (g, v) == (asked.group, asked.version)]
+def _discovered(store: Store, call: Discovery) -> Reply:
+    here = [k for (g, v, _), k in store.kinds.items() if (g, v) == (call.group, call.version)]
     if not here:
         return status(404, "NotFound", "the server could not find the requested resource")
     resources = [{"name": kind.plural, "kind": kind.kind} for kind in here]
@@ -154,8 +156,8 @@ def _contested(error: ConflictError) -> Reply:
     for manager, operation, path in error.owners:
         using = "" if operation == "Apply" else " using autoscaling/v2"
         field = "".join(f".{part[2:]}" for part in path)
-        said = f'conflict with "{manager}"{using}'
-        causes.append({"reason": "FieldManagerConflict", "message": said, "field": field})
+        message_text = f'conflict with "{manager}"{using}'
+        causes.append({"reason": "FieldManagerConflict", "message": message_text, "field": field})
     named = ", ".join(f"{one['message']}: {one['field']}" for one in causes)
-    said = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: {named}"
-    return status(409, "Conflict", said, causes=causes)
+    message_text = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: {named}"
+    return status(409, "Conflict", message_text, causes=causes)

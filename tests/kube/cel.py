@@ -1,4 +1,4 @@
-"""As much of CEL as the rules of our CRD use, put into Python: a test's reading of them.
+"""The subset of CEL that the rules of the CRD use, translated to Python.
 
 The API server is the judge; the contract tests ask it where there is one.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from types import SimpleNamespace
+
+from scaler.policy.fields import seconds
 
 _SUM = re.compile(r"([\w.]+)\.map\((\w+), (.+?) \? (.+?) : (.+?)\)\.sum\(\)")
 
@@ -22,7 +24,8 @@ def holds(rule: str, found) -> bool:
     text = re.sub(r"has\(([\w]+)((?:\.\w+)*)\.(\w+)\)", r'hasattr(\1\2, "\3")', text)
     text = text.replace("&&", " and ").replace("||", " or ")
     text = re.sub(r"!(?!=)", " not ", text)
-    return bool(eval(text, {"hasattr": hasattr, "sum": sum, "self": _value(found)}))
+    known = {"hasattr": hasattr, "sum": sum, "duration": seconds, "self": _value(found)}
+    return bool(eval(text, known))
 
 
 def _value(found):
@@ -36,7 +39,7 @@ def _value(found):
 
 
 def broken(schema, found, at: str = ""):
-    """Yield the place and the message of each rule of a schema that an object breaks."""
+    """Yield path and message of each schema rule that an object breaks."""
     for one in schema.get("x-kubernetes-validations", ()):
         if not holds(one["rule"], found):
             yield at, one["message"]

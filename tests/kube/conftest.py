@@ -1,4 +1,4 @@
-"""A cluster to test against: the one in memory always, a real one where the environment names it.
+"""The clusters to test against: the one in memory, and a real one that the environment names.
 
 `KUBECONFIG` names a real cluster by its file, `TEST_KUBE_APISERVER` by the URL of its API server
 (`TEST_KUBE_TOKEN` beside it). It must be one to play with: a namespace is made and deleted, and the
@@ -22,8 +22,12 @@ from scaler.policy.crd import crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import hpa
 from tests.kube.server import serving
+from tests.waiting import PATIENCE_S
 
-QUICK = RetryPolicy(attempts=4, budget_s=5.0, first_s=0.01, connect_s=1.0, read_s=1.0)
+# Retries come fast; a call may take as long as a busy machine needs.
+QUICK = RetryPolicy(
+    attempts=4, budget_s=PATIENCE_S, first_s=0.01, connect_s=PATIENCE_S, read_s=PATIENCE_S
+)
 REAL = os.environ.get("KUBECONFIG") or os.environ.get("TEST_KUBE_APISERVER")  # noqa: TID251
 
 
@@ -35,14 +39,14 @@ def server():
 
 
 def connect(server, tmp_path, token="tidegate", retry_policy=QUICK):
-    """Return the client of somebody to the server in memory."""
+    """Return a client of the server in memory with the given token."""
     file = tmp_path / f"{token}.kubeconfig"
     file.write_text(server.kubeconfig(token))
     return connected(file, retry_policy=retry_policy)
 
 
 class Playground:
-    """A namespace, who may do everything in it, and tidegate's own client."""
+    """A namespace, an admin's client, and tidegate's own client."""
 
     def __init__(self, admin, api, namespace, server=None):
         self.admin, self.api, self.namespace, self.server = admin, api, namespace, server
@@ -73,7 +77,7 @@ class Playground:
 
 
 def install_crd(admin):
-    """Create the CRD, or bring the one that is there up to date."""
+    """Create or update the CRD."""
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     try:
         admin.post(path, crd())
@@ -121,7 +125,7 @@ def cluster(playground):
         playground.api,
         ClusterSettings(playground.namespace, "test-0", times=WatchTimes(5, 2.0, 0.01, 0.1)),
     )
-    running.start(10.0)
+    running.start(PATIENCE_S)
     yield running
     running.close()
 

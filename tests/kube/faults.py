@@ -1,4 +1,4 @@
-"""What an API server on loopback does wrong when it is told to."""
+"""Faults that the API server in memory can be switched to."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from enum import Enum, auto
 
 
 class Harm(Enum):
-    REFUSE = auto()  # answer `status` instead of doing it
-    DROP = auto()  # hang up before it is done
-    LOSE = auto()  # do it, and hang up instead of answering
-    HOLD = auto()  # say nothing until released, then hang up without doing it
+    REFUSE = auto()  # reply with `status` instead of executing it
+    DROP = auto()  # close the connection before executing it
+    LOSE = auto()  # execute it, and close the connection instead of replying
+    HOLD = auto()  # do not reply until released, then close the connection without executing it
     GONE = auto()  # end a watch with an ERROR event of 410
-    MEDDLE = auto()  # let somebody else write first, then do it
+    MEDDLE = auto()  # let another client write first, then execute it
 
 
 @dataclass
 class Fault:
-    """Harm to the next ``times`` requests whose ``"METHOD path"`` the pattern finds."""
+    """A fault of the next ``times`` requests whose ``"METHOD path"`` matches the pattern."""
 
     pattern: str
     harm: Harm = Harm.REFUSE
@@ -31,20 +31,20 @@ class Fault:
 
 
 class Faults:
-    """The faults that are still to come; takes one at a time, from any thread."""
+    """The faults to come. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._left: list[Fault] = []
         self._lock = threading.Lock()
         self.released = threading.Event()
-        self.partition = False  # nobody is answered, and open watches are cut
+        self.partition = False  # no request gets a reply, and open watches are closed
 
     def add(self, fault: Fault) -> None:
         with self._lock:
             self._left.append(fault)
 
     def end(self) -> None:
-        """Let all be well from now on."""
+        """Remove all faults."""
         with self._lock:
             self._left.clear()
             self.partition = False

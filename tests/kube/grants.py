@@ -1,4 +1,4 @@
-"""What `deploy/base/rbac.yaml` grants."""
+"""The permissions that `deploy/base/rbac.yaml` grants."""
 
 from __future__ import annotations
 

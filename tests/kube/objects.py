@@ -33,12 +33,17 @@ def deployment(name="shop", namespace="prod", *, replicas=3):
 
 
 def pod(name, namespace="prod", *, app="shop", ready: str | None = "2026-01-01T00:01:00Z"):
-    """Return a pod; ``ready`` is since when, None: it is starting."""
+    """Return a pod; ``ready`` is the time since which it is Ready, None while it is starting."""
     condition = {"type": "Ready", "status": "True" if ready else "False"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"app": app, "v": name}},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid-of-{namespace}-{name}",  # an API server gives it one of its own
+            "labels": {"app": app, "v": name},
+        },
         "spec": {"containers": [{"name": "web", "image": "web"}]},
         "status": {
             "phase": "Running" if ready else "Pending",

@@ -1,4 +1,4 @@
-"""Who owns which field: server-side apply and what other writes do to it.
+"""Field ownership: server-side apply, and the effect of other writes on it.
 
 A field is the path to a leaf, such as ``("f:spec", "f:minReplicas")``; a list is one leaf, but for
 finalizers, which are a set. Source: kubernetes.io, "Server-Side Apply", and structured-merge-diff.
@@ -20,7 +20,7 @@ _NOBODYS = {
 
 
 class ConflictError(Exception):
-    """Somebody else owns fields that are to be changed."""
+    """Another manager owns fields that the apply would change."""
 
     def __init__(self, owners):
         super().__init__(owners)
@@ -93,10 +93,10 @@ def write_managed(found, owners) -> None:
 
 
 def applied(live, config, writer: Writer, now: str, *, force: bool):
-    """Return the object after an apply; ``live`` is the empty object where there is none.
+    """Return the object after an apply; ``live`` is empty if there is none yet.
 
     Raises:
-        ConflictError: somebody else owns what it changes, and it is not forced.
+        ConflictError: another manager owns a changed field, and the apply is not forced.
     """
     owners = managed(live)
     before, values = owners.get(writer, (set(), now))[0], dict(leaves(live))
@@ -123,7 +123,7 @@ def applied(live, config, writer: Writer, now: str, *, force: bool):
 
 
 def updated(live, new, writer: Writer, now: str) -> None:
-    """Give the fields that a write has changed to its writer, and take them from all others."""
+    """Make the writer the only owner of the fields that it has changed."""
     entries = new["metadata"].get("managedFields")
     owners = {} if entries == [{}] else managed(new) or managed(live)  # [{}]: to be reset
     old, fresh = dict(leaves(live)), dict(leaves(new))

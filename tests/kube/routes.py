@@ -1,4 +1,4 @@
-"""What a request asks for: which kind, which object, which verb of a Role."""
+"""The routes of the API server: kind, object and RBAC verb of a request."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DE
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request for objects of a kind; ``namespace`` is None for those of all."""
+class ApiCall:
+    """One request for objects of a kind; ``namespace`` None means all namespaces."""
 
     method: str
     kind: Kind
@@ -49,8 +49,10 @@ class Discovery:
     version: str
 
 
-def routed(store: Store, method: str, url: str, body: bytes, headers) -> Asked | Discovery | None:
-    """Return what is asked for; None: there is no such path, or the body is no JSON."""
+def parse_call(
+    store: Store, method: str, url: str, body: bytes, headers
+) -> ApiCall | Discovery | None:
+    """Return the parsed request; None if the path is unknown or the body is not JSON."""
     parts = urlsplit(url)
     steps = [unquote(step) for step in parts.path.split("/")[1:]]
     if steps[0] == "api":
@@ -72,7 +74,7 @@ def routed(store: Store, method: str, url: str, body: bytes, headers) -> Asked |
     except ValueError:
         return None
     name, sub = [*rest[1:], "", ""][:2]
-    return Asked(
+    return ApiCall(
         method,
         kind,
         namespace if kind.namespaced else "",

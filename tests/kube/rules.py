@@ -1,4 +1,4 @@
-"""What the API server takes of each kind, and what it adds: as far as tidegate can meet it."""
+"""Validation and defaulting of each kind, as far as tidegate depends on them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 
 
 class InvalidError(Exception):
-    """422, with the field and what is wrong with it."""
+    """422, with the fields and their errors."""
 
     def __init__(self, *causes):
-        super().__init__("; ".join(f"{field}: {said}" for field, said in causes))
+        super().__init__("; ".join(f"{field}: {message_text}" for field, message_text in causes))
         self.causes = causes
 
 
 class UnreadableError(Exception):
-    """400: it cannot be decoded."""
+    """400: the object cannot be decoded."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Kind:
     namespaced: bool = True
     status: bool = False
     scale: bool = False
-    unconditional: bool = True  # may be replaced without naming a version
+    unconditional: bool = True  # may be replaced without a resource version
     schema: dict | None = None
 
     @property
@@ -75,11 +75,11 @@ def defined(crd) -> Kind:
 
 
 def prepared(kind: Kind, found, before=None):
-    """Add the defaults and refuse what is not valid; ``before`` is what stood there.
+    """Add defaults and validate; ``before`` is the object before the change.
 
     Raises:
-        InvalidError: a rule is broken.
-        UnreadableError: it cannot be decoded.
+        InvalidError: a rule is violated.
+        UnreadableError: the object cannot be decoded.
     """
     if not _NAME.match(found["metadata"]["name"]) or len(found["metadata"]["name"]) > 253:
         raise InvalidError(
@@ -90,8 +90,8 @@ def prepared(kind: Kind, found, before=None):
         (before or found)["metadata"].get("finalizers") or ()
     )
     if gone and fresh:
-        said = "Forbidden: no new finalizers can be added if the object is being deleted"
-        raise InvalidError(("metadata.finalizers", said))
+        message_text = "Forbidden: no new finalizers can be added if the object is being deleted"
+        raise InvalidError(("metadata.finalizers", message_text))
     if kind.schema is not None:
         found = _custom(kind.schema, found)
     elif kind.kind in _RULES:
@@ -115,8 +115,8 @@ def _autoscaler(found, before) -> None:
     if most < 1:
         wrong.append(("spec.maxReplicas", f"Invalid value: {most}: must be greater than 0"))
     if most < least:
-        said = f"Invalid value: {most}: must be greater than or equal to `minReplicas`"
-        wrong.append(("spec.maxReplicas", said))
+        message_text = f"Invalid value: {most}: must be greater than or equal to `minReplicas`"
+        wrong.append(("spec.maxReplicas", message_text))
     if wrong:
         raise InvalidError(*wrong)
 
@@ -201,8 +201,10 @@ def _custom(schema, found):
     errors = jsonschema.Draft4Validator(schema).iter_errors(found)  # draft 4, as OpenAPI 3.0 is
     wrong = [(".".join(map(str, e.path)), f"Invalid value: {e.message}") for e in errors]
     wrong += [(at, f"Duplicate value: {name}") for at, name in _twice(schema, found, "")]
-    # The rules are looked at once the types are right.
-    wrong = wrong or [(at, f"Invalid value: {said}") for at, said in broken(schema, found)]
+    # Rules are evaluated only if the types are valid.
+    wrong = wrong or [
+        (at, f"Invalid value: {message_text}") for at, message_text in broken(schema, found)
+    ]
     if wrong:
         raise InvalidError(*wrong)
     return found

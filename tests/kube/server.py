@@ -18,17 +18,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.kube import answering
 from tests.kube.faults import Faults, Harm
-from tests.kube.routes import Asked, Grant, routed
+from tests.kube.routes import ApiCall, Grant, parse_call
 from tests.kube.store import Store
 from tests.kube.watching import events
 
 
 class ApiServer:
-    """The objects, what goes wrong next, and what was asked."""
+    """An API server in memory: its objects, its faults, and the requests that it got."""
 
     def __init__(self, grants: frozenset[Grant] | None = None) -> None:
         self.store, self.faults, self.grants = Store(), Faults(), grants
-        self.used: set[Grant] = set()  # by anybody but the admin
+        self.used: set[Grant] = set()  # by all clients except the admin
         self.requests: list[str] = []
         self.bookmark_s = 0.2
         self.stopping = threading.Event()
@@ -48,7 +48,7 @@ class ApiServer:
         self._http.server_close()
 
     def count(self, what: str) -> int:
-        """Return how many requests there were whose ``"METHOD path"`` contains this."""
+        """Return the number of requests whose ``"METHOD path"`` contains ``text``."""
         return sum(what in one for one in list(self.requests))
 
     def kubeconfig(self, token: str) -> str:
@@ -80,7 +80,7 @@ class _Http(ThreadingHTTPServer):
     server: ApiServer
 
     def handle_error(self, request, client_address):
-        """Say nothing of clients that hang up."""
+        """Do not report clients that close the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         server.requests.append(what)
         fault = server.faults.next(what)
         if fault is not None and fault.harm is Harm.HOLD:
-            server.faults.released.wait(30.0)
+            server.faults.released.wait()
         if fault is not None and fault.harm in (Harm.HOLD, Harm.DROP):
             self._hang_up()
             return
@@ -111,30 +111,30 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.harm is Harm.GONE:
             self._stream(iter([answering.gone_event()]))
             return
-        asked = routed(server.store, self.command, self.path, body, dict(self.headers))
-        reply = self._permitted(server, asked)
-        if reply is None and isinstance(asked, Asked) and asked.watches:
-            reply = answering.too_old(server.store, asked)
+        call = parse_call(server.store, self.command, self.path, body, dict(self.headers))
+        reply = self._permitted(server, call)
+        if reply is None and isinstance(call, ApiCall) and call.watches:
+            reply = answering.too_old(server.store, call)
             if reply is None:
-                self._stream(events(server, asked))
+                self._stream(events(server, call))
                 return
-        reply = reply or answering.answered(server.store, asked)
+        reply = reply or answering.respond(server.store, call)
         if fault is not None and fault.harm is Harm.LOSE:
             self._hang_up()
             return
         self._answer(reply, {})
 
-    def _permitted(self, server: ApiServer, asked):
+    def _permitted(self, server: ApiServer, call):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if not token or token == "wrong":
             return answering.status(401, "Unauthorized", "Unauthorized")
-        if not isinstance(asked, Asked) or token == "admin":
+        if not isinstance(call, ApiCall) or token == "admin":
             return None
-        server.used.add(asked.grant)
-        if server.grants is not None and not asked.granted(server.grants):
-            verb, group, resource, _ = asked.grant
-            said = f'cannot {verb} resource "{resource}" in API group "{group}"'
-            return answering.status(403, "Forbidden", said)
+        server.used.add(call.grant)
+        if server.grants is not None and not call.granted(server.grants):
+            verb, group, resource, _ = call.grant
+            message_text = f'cannot {verb} resource "{resource}" in API group "{group}"'
+            return answering.status(403, "Forbidden", message_text)
         return None
 
     def _answer(self, reply, headers):

@@ -21,7 +21,7 @@ class AbsentError(Exception):
 
 
 class MovedError(Exception):
-    """409: the object is not the one that the write was made for, or is there already."""
+    """409: the object has another version than the write names, or exists already."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Write:
-    """A change of one object that is there."""
+    """A change of one existing object."""
 
     kind: Kind
     namespace: str
@@ -53,7 +53,7 @@ class Store:
 
     Attributes:
         now: the clock of the server.
-        compacted: changes up to this version are forgotten: a watch from there is answered 410.
+        compacted: changes up to this version are dropped; a watch from there gets 410.
     """
 
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,13 +97,13 @@ class Store:
                 meta["namespace"] = write.namespace
             key = (kind.group, kind.plural, write.namespace, meta["name"])
             if key in self.objects:
-                said = f'{kind.plural}.{kind.group} "{meta["name"]}" already exists'
-                raise MovedError("AlreadyExists", said)
+                message_text = f'{kind.plural}.{kind.group} "{meta["name"]}" already exists'
+                raise MovedError("AlreadyExists", message_text)
             if kind.status and kind.schema is not None:
                 found.pop("status", None)
             meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": self._stamp(), "generation": 1}
             found = rules.prepared(kind, found)
-            # What was applied owns its fields already.
+            # An apply has set the owners already.
             if not meta.get("managedFields"):
                 ownership.updated({"metadata": {}}, found, write.writer, self._stamp())
             self._commit("ADDED", kind, found)
@@ -117,8 +117,8 @@ class Store:
             live = self.get(write.kind, write.namespace, write.name)
             version = found.get("metadata", {}).get("resourceVersion")
             if not version and not write.kind.unconditional:
-                said = "Invalid value: 0: must be specified for an update"
-                raise InvalidError(("metadata.resourceVersion", said))
+                message_text = "Invalid value: 0: must be specified for an update"
+                raise InvalidError(("metadata.resourceVersion", message_text))
             return self._changed(write, live, found)
 
     def merge(self, write: Write, patch: dict) -> dict:
@@ -155,7 +155,7 @@ class Store:
             return live
 
     def compact(self) -> None:
-        """Let no watch begin at a version of so far any more."""
+        """Drop all changes so far, so that no watch can start before them."""
         with self.locked():
             self.compacted = self.version
 

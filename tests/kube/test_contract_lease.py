@@ -1,4 +1,4 @@
-"""Leader election: one leads at a time, whatever the clocks say, and hands over when it ends."""
+"""The contract of leader election: one leader at a time, with any clock skew, and a hand-over."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from scaler.adapters.kube.leader_election import Election, ElectionSettings, candidate
+from scaler.adapters.kube.leader_election import Election, ElectionSettings, leader_elector
 from scaler.errors import ClusterAbsentError
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
 class Clocks:
-    """The time of one replica: what it measures, and what it believes the date to be."""
+    """The clocks of one replica: monotonic time and wall-clock time."""
 
     def __init__(self, off_s=0.0):
         self.passed, self.off_s = 0.0, off_s
@@ -68,7 +68,7 @@ def test_a_leader_that_renews_goes_on_leading(elect, playground):
     assert (found["acquireTime"], found["leaseTransitions"]) == ("2026-01-01T00:00:00.000000Z", 0)
 
 
-def test_a_silent_leader_is_followed_by_another_within_the_lease(elect, playground):
+def test_a_leader_that_stops_renewing_is_replaced_within_the_lease_duration(elect, playground):
     clocks = Clocks()
     first, second = elect("a", clocks), elect("b", clocks)
     first.step()
@@ -93,7 +93,7 @@ def test_a_leader_that_cannot_renew_stops_before_another_may_start(elect):
 
 
 @pytest.mark.parametrize("off_s", [60.0, -60.0, 86_400.0], ids=lambda s: f"{s:g}s off")
-def test_clocks_apart_do_not_make_two_leaders(elect, off_s):
+def test_clock_skew_does_not_make_two_leaders(elect, off_s):
     first_clock, second_clock = Clocks(), Clocks(off_s)
     first, second = elect("a", first_clock), elect("b", second_clock)
     for passed in range(0, 60, 2):
@@ -134,34 +134,34 @@ def test_a_restarted_leader_goes_on_with_its_own_lease(elect):
     assert elect("a", clocks).step()
 
 
-def test_a_candidate_leads_in_the_background_and_hands_over_when_closed(playground):
+def test_an_elector_leads_in_the_background_and_hands_over_when_closed(playground):
     clocks = Clocks()
-    terms = ElectionSettings(playground.namespace, "tidegate", "a", 3, 2.0, 0.02)
-    told: list[bool] = []
-    standing = candidate(playground.api, terms, clocks.date, told.append)
-    standing.start()
-    eventually(standing.leads)
+    terms = ElectionSettings(playground.namespace, "tidegate", "a", 300, 200.0, 0.02)
+    changes: list[bool] = []
+    elector = leader_elector(playground.api, terms, clocks.date, changes.append)
+    elector.start()
+    eventually(elector.leads)
 
-    standing.close()
+    elector.close()
 
-    assert not standing.leads()
-    assert told == [True]
+    assert not elector.leads()
+    assert changes == [True]
     assert lease(playground)["holderIdentity"] == ""
 
 
-def test_nothing_is_left_of_an_election_that_nobody_stood_in(playground):
+def test_an_elector_that_never_started_leaves_no_lease(playground):
     with pytest.raises(ClusterAbsentError):
         lease(playground)
 
 
 @pytest.mark.parametrize(
-    ("terms", "said"),
+    ("terms", "message"),
     [
         pytest.param({"deadline_s": 15.0}, "must ascend", id="a deadline as long as the Lease"),
         pytest.param({"retry_s": 9.0}, "must ascend", id="no time for a second try"),
         pytest.param({"identity": ""}, "identity is empty", id="nobody"),
     ],
 )
-def test_terms_under_which_two_could_lead_are_refused(terms, said):
-    with pytest.raises(ValueError, match=said):
+def test_settings_under_which_two_could_lead_are_refused(terms, message):
+    with pytest.raises(ValueError, match=message):
         replace(ElectionSettings("tidegate", "tidegate", "a"), **terms)

@@ -1,4 +1,4 @@
-"""DemandPolicies: watched, guarded, given a status and Events."""
+"""The contract of DemandPolicies: the watch, the finalizer, the status and Events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scaler.control.cluster_port import Notice, PolicyStatus
 from scaler.control.snapshot import Condition, ConditionKind
 from scaler.hpa.floor_ownership import FINALIZER
 from tests.kube.objects import policy
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -44,7 +44,7 @@ def status(**changes):
     )
 
 
-def test_policies_come_change_and_go(cluster, playground, path, item_id):
+def test_policies_are_added_changed_and_deleted(cluster, playground, path, item_id):
     assert cluster.policies()[item_id].policy.scale.max_replicas == 10
 
     playground.edit(f"{path}/shop", {"spec": {"replicas": {"max": 12}}})
@@ -54,8 +54,8 @@ def test_policies_come_change_and_go(cluster, playground, path, item_id):
     eventually(lambda: item_id not in cluster.policies())
 
 
-def test_a_wrong_policy_is_its_faults_without_lines(cluster, playground, path):
-    # The model knows more rules than the CRD's schema can hold.
+def test_an_invalid_policy_has_its_faults_without_line_numbers(cluster, playground, path):
+    # The model has more rules than the CRD's schema can express.
     playground.put(path, policy("wrong", demand={"query": "  "}))
     name = f"{playground.namespace}/wrong"
     eventually(lambda: name in cluster.policies())
@@ -70,7 +70,7 @@ def test_a_wrong_policy_is_its_faults_without_lines(cluster, playground, path):
 
 def test_a_guarded_policy_waits_until_it_is_released(cluster, playground, path, item_id):
     assert cluster.guard(item_id)
-    assert cluster.guard(item_id)  # twice is once
+    assert cluster.guard(item_id)  # a second call changes nothing
     assert playground.policy()["metadata"]["finalizers"] == [FINALIZER]
 
     playground.admin.call(Request("DELETE", f"{path}/shop"))
@@ -90,7 +90,7 @@ def test_finalizers_of_others_stay(cluster, playground, path, item_id):
     playground.edit(f"{path}/shop", {"metadata": {"finalizers": None}})
 
 
-def test_what_is_being_deleted_is_not_guarded_any_more(cluster, playground, path, item_id):
+def test_an_object_that_is_being_deleted_gets_no_finalizer(cluster, playground, path, item_id):
     playground.edit(f"{path}/shop", {"metadata": {"finalizers": ["example.com/mine"]}})
     playground.admin.call(Request("DELETE", f"{path}/shop"))
 
@@ -121,7 +121,7 @@ def test_a_status_is_written_as_the_crd_has_it(cluster, playground, item_id):
     }
 
 
-def test_a_status_that_says_nothing_new_is_not_written(cluster, playground, item_id):
+def test_an_unchanged_status_is_not_written(cluster, playground, item_id):
     cluster.publish(item_id, status(), now=NOW)
     before = playground.policy()["metadata"]["resourceVersion"]
 
@@ -140,7 +140,9 @@ def test_a_condition_keeps_its_time_until_its_status_changes(cluster, playground
     assert since() == "2026-01-01T00:02:00Z"
 
 
-def test_what_is_not_known_any_more_leaves_the_status(cluster, playground, item_id):
+def test_values_that_are_not_known_any_more_are_removed_from_the_status(
+    cluster, playground, item_id
+):
     cluster.publish(item_id, status(published={"a": {"b": 1}, "c": 2}), now=NOW)
     new = status(demand_qps=float("nan"), published={"a": {"d": 3}})
     cluster.publish(item_id, new, now=NOW + 60)
@@ -150,9 +152,7 @@ def test_what_is_not_known_any_more_leaves_the_status(cluster, playground, item_
     assert found["published"] == {"a": {"d": 3}}
 
 
-def test_rates_and_what_is_remembered_are_written_once_a_minute_and_the_rest_at_once(
-    cluster, item_id
-):
+def test_rates_and_the_checkpoint_are_written_once_a_minute_and_the_rest_at_once(cluster, item_id):
     cluster.publish(item_id, status(), now=NOW)
     moved = {"demand_qps": 640.0, "published": {"version": 8}}
     assert not cluster.publish(item_id, status(**moved), now=NOW + 15)
@@ -167,11 +167,11 @@ def test_followers_read_what_the_leader_has_published(cluster, item_id):
     eventually(lambda: cluster.policies()[item_id].published == {"version": 7})
 
 
-def test_a_status_of_a_policy_that_is_gone_is_not_written(cluster, playground):
+def test_the_status_of_a_deleted_policy_is_not_written(cluster, playground):
     assert not cluster.publish(f"{playground.namespace}/none", status(), now=NOW)
 
 
-def test_a_change_of_mind_is_told_as_an_event(cluster, playground, item_id):
+def test_a_notice_is_written_as_an_event(cluster, playground, item_id):
     assert cluster.tell(item_id, Notice("FloorRaised", "3 -> 8", "Raise"), now=NOW)
 
     (event,) = told(playground)
@@ -180,7 +180,7 @@ def test_a_change_of_mind_is_told_as_an_event(cluster, playground, item_id):
     assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
 
 
-def test_what_is_told_again_is_counted(cluster, playground, item_id):
+def test_a_repeated_notice_is_counted(cluster, playground, item_id):
     for minutes in (0, 1, 2):
         cluster.tell(item_id, Notice("FloorRaised", "3 -> 8"), now=NOW + 60 * minutes)
 
@@ -188,7 +188,7 @@ def test_what_is_told_again_is_counted(cluster, playground, item_id):
     assert event["series"]["count"] == 3
 
 
-def test_what_is_told_again_much_later_is_a_new_event(cluster, playground, item_id):
+def test_a_notice_repeated_much_later_is_a_new_event(cluster, playground, item_id):
     for minutes in (0, 30):
         cluster.tell(item_id, Notice("FloorRaised", "3 -> 8"), now=NOW + 60 * minutes)
 

@@ -1,4 +1,4 @@
-"""What the API server does on the wire: held to by the one in memory, and by a real one."""
+"""The API server behaviour that tidegate depends on, of the one in memory and of a real one."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def test_an_update_by_another_takes_the_field_from_us(api, hpas, playground):
     assert refused.value.managers == ("kubectl-edit",)
 
 
-def test_what_is_not_applied_any_more_and_nobody_else_owns_is_removed(api, hpas, playground):
+def test_a_field_that_is_not_applied_any_more_and_has_no_other_owner_is_removed(
+    api, hpas, playground
+):
     api.patch(f"{hpas}/shop", config(playground.namespace, 5), APPLY, force="true")
 
     made = api.patch(f"{hpas}/shop", config(playground.namespace), APPLY)
@@ -91,23 +93,25 @@ def test_a_write_for_an_older_version_is_a_conflict_without_a_manager(api, hpas,
 
 
 @pytest.mark.parametrize(
-    ("least", "said"),
+    ("least", "message"),
     [
         pytest.param(21, "minReplicas", id="min above max is 422"),
         pytest.param(0, "minReplicas", id="min 0 is 422"),
     ],
 )
-def test_an_invalid_floor_is_refused(api, hpas, playground, least, said):
-    with pytest.raises(ClusterRefusedError, match=f"422.*{said}"):
+def test_an_invalid_floor_is_refused(api, hpas, playground, least, message):
+    with pytest.raises(ClusterRefusedError, match=f"422.*{message}"):
         api.patch(f"{hpas}/shop", config(playground.namespace, least), APPLY, force="true")
 
 
-def test_applying_a_floor_alone_makes_no_autoscaler(api, hpas, playground):
+def test_applying_a_floor_alone_creates_no_hpa(api, hpas, playground):
     with pytest.raises(ClusterRefusedError, match="422"):
         api.patch(f"{hpas}/other", config(playground.namespace, 5, name="other"), APPLY)
 
 
-def test_owners_are_struck_from_the_list_without_a_change_of_values(api, hpas, playground):
+def test_owners_can_be_removed_from_managed_fields_without_a_change_of_values(
+    api, hpas, playground
+):
     made = api.patch(f"{hpas}/shop", config(playground.namespace, 5), APPLY, force="true")
     others = [e for e in made["metadata"]["managedFields"] if e["manager"] != "tidegate"]
 
@@ -130,7 +134,7 @@ def test_times_of_a_lease_need_microseconds(api, playground):
         api.post(path, lease)
 
 
-def test_a_watch_tells_what_happened_since_a_version_and_sends_bookmarks(api, playground):
+def test_a_watch_sends_events_since_a_version_and_bookmarks(api, playground):
     path = playground.listing("horizontalpodautoscalers")
     before = api.get(path)["metadata"]["resourceVersion"]
     playground.put(path, hpa())
@@ -161,7 +165,7 @@ def _pages(api, path):
     yield api.get(path, limit="2", **{"continue": page["metadata"]["continue"]})
 
 
-def test_what_is_deleted_waits_for_its_finalizers(api, playground):
+def test_a_deleted_object_waits_for_its_finalizers(api, playground):
     path = playground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1")
     found = policy()
     found["metadata"]["finalizers"] = ["tidegate.dev/restore-floor"]
@@ -189,7 +193,7 @@ def test_only_its_subresource_changes_a_status(api, playground):
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         pytest.param({"replicas": {"min": 3, "max": 2}}, "max must be at least", id="min > max"),
         pytest.param({"capacity": {}}, "requestsPerReplica is missing", id="no capacity, no SLO"),
@@ -197,14 +201,14 @@ def test_only_its_subresource_changes_a_status(api, playground):
         pytest.param({"slo": {"latency": 3, "query": "q"}}, "latency", id="a length as a number"),
     ],
 )
-def test_a_wrong_policy_is_refused_by_the_api_server(api, playground, spec, said):
+def test_an_invalid_policy_is_refused_by_the_api_server(api, playground, spec, message):
     path = playground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1")
 
-    with pytest.raises(ClusterRefusedError, match=f"422.*{said}"):
+    with pytest.raises(ClusterRefusedError, match=f"422.*{message}"):
         playground.put(path, policy(**spec))
 
 
-def test_the_scale_subresource_scales_and_tells_the_selector(api, playground):
+def test_the_scale_subresource_scales_and_has_the_selector(api, playground):
     path = playground.listing("deployments", "/apis/apps/v1")
     playground.put(path, deployment(replicas=0))
 

@@ -1,4 +1,4 @@
-"""The Service of the limits finds the leader: its label is on one pod."""
+"""The leader label: it is on one pod, which the Service of the limits selects."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scaler.adapters.kube.leader_label import LABEL, LeaderLabel
 from tests.deploy.manifests import BASE
 from tests.kube.faults import Fault
 from tests.kube.objects import pod
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture
 def label(playground):
-    """Return what keeps the label for a pod; both pods are there."""
+    """Return the leader label of a pod; both pods exist."""
     made = []
     for name in ("tidegate-a", "tidegate-b"):
         playground.put(playground.listing("pods", "/api/v1"), pod(name))
@@ -49,14 +49,14 @@ def test_the_label_moves_with_leadership(playground, label):
     eventually(lambda: leaders(playground) == ["tidegate-b"])
 
 
-def test_a_leader_that_was_killed_loses_it_to_its_successor(playground, label):
+def test_a_killed_leader_loses_the_label_to_its_successor(playground, label):
     label("tidegate-a").changed(True)
     eventually(lambda: leaders(playground) == ["tidegate-a"])
-    label("tidegate-b").changed(True)  # a is not there to say that it does not lead any more
+    label("tidegate-b").changed(True)  # a cannot remove its own label any more
     eventually(lambda: leaders(playground) == ["tidegate-b"])
 
 
-def test_a_container_that_is_started_again_does_not_lead_yet(playground, label):
+def test_a_restarted_container_does_not_carry_the_label_yet(playground, label):
     label("tidegate-a").changed(True)
     eventually(lambda: leaders(playground) == ["tidegate-a"])
     label("tidegate-a")

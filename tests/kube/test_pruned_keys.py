@@ -1,4 +1,4 @@
-"""Keys that a policy's author wrote and the cluster's CRD does not know are named, never lost."""
+"""Keys of a policy that the CRD or this version does not know: they are named in a warning."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from scaler.adapters.kube.client import Request
 from scaler.adapters.kube.policies import PolicyReader
 from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from tests.kube.objects import policy
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 
 def applied(spec, there, **meta):
-    """Return an object that kubectl has applied, of which ``there`` was left."""
+    """Return an object that kubectl has applied, of which ``there`` remains."""
     made = policy()
     text = json.dumps({**made, "spec": spec})
     return {"metadata": {"annotations": {LAST_APPLIED: text}, **meta}, "spec": there}
@@ -72,43 +72,43 @@ KEYED = {"f:limit": {"f:classes": {'k:{"name":"pay"}': {".": {}, "f:name": {}, "
         pytest.param(owned({"f:metadata": {"f:labels": {}}}, {}), (), id="of the metadata"),
     ],
 )  # fmt: skip
-def test_what_was_applied_and_is_not_there_was_pruned(found, pruned):
+def test_applied_keys_that_are_missing_were_pruned(found, pruned):
     assert pruned_keys(found) == pruned
 
 
-def test_an_older_crd_is_told_by_key_and_remedy_and_the_policy_is_acted_on(caplog):
+def test_a_key_unknown_to_an_older_crd_is_a_warning_with_the_remedy(caplog):
     reader, made = PolicyReader(), policy()
     spec = {**made["spec"], "limit": {"jitter": "1s"}}
     made["metadata"]["annotations"] = {LAST_APPLIED: json.dumps({**made, "spec": spec})}
-    kept = reader(made).kept
-    assert kept.policy is not None
-    (warning,) = kept.warnings
+    stored = reader(made).policy_object
+    assert stored.policy is not None
+    (warning,) = stored.warnings
     assert warning.startswith("spec.limit was applied, but the CRD in the cluster")
     assert "scaler crd | kubectl apply --server-side -f -" in warning
     reader(made)
     assert caplog.text.count("prod/shop: spec.limit was applied") == 1  # once for each edition
 
 
-def test_a_newer_crd_is_told_by_key_and_the_rest_of_the_policy_is_acted_on():
+def test_a_key_of_a_newer_crd_is_a_warning_and_the_rest_of_the_policy_is_used():
     made = policy(mode="Enforce", limit={"headroom": 0.9, "jitter": "1s"}, budget={"euros": 5})
-    kept = PolicyReader()(made).kept
-    assert (kept.policy.limit.headroom, kept.policy.mode.value) == (0.9, "Enforce")
-    (warning,) = kept.warnings
+    stored = PolicyReader()(made).policy_object
+    assert (stored.policy.limit.headroom, stored.policy.mode.value) == (0.9, "Enforce")
+    (warning,) = stored.warnings
     assert warning.startswith("spec.limit.jitter, spec.budget is ignored, for this version")
 
 
-def test_a_key_of_the_servers_own_is_no_news():
+def test_a_key_of_the_api_server_is_no_warning():
     made = policy()
     made["metadata"]["generateName"] = "shop-"
-    kept = PolicyReader()(made).kept
-    assert (kept.policy is not None, kept.warnings) == (True, ())
+    stored = PolicyReader()(made).policy_object
+    assert (stored.policy is not None, stored.warnings) == (True, ())
 
 
-def test_a_wrong_value_beside_an_unknown_key_is_a_fault_as_ever():
-    kept = PolicyReader()(policy(budget=5, replicas={"max": 0})).kept
-    assert kept.policy is None
-    assert [fault.partition(":")[0] for fault in kept.faults] == ["spec.replicas.max"]
-    assert "spec.budget is ignored" in kept.warnings[0]
+def test_an_invalid_value_beside_an_unknown_key_is_a_fault():
+    stored = PolicyReader()(policy(budget=5, replicas={"max": 0})).policy_object
+    assert stored.policy is None
+    assert [fault.partition(":")[0] for fault in stored.faults] == ["spec.replicas.max"]
+    assert "spec.budget is ignored" in stored.warnings[0]
 
 
 @pytest.fixture
@@ -116,16 +116,16 @@ def path(playground):
     return playground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1")
 
 
-def test_what_the_api_server_prunes_is_noticed_on_the_wire(cluster, playground, path):
+def test_keys_pruned_by_the_api_server_are_detected_on_the_wire(cluster, playground, path):
     made = policy(budget={"euros": 5})
     made["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(made)}
     playground.put(path, made)
     name = f"{playground.namespace}/shop"
     eventually(lambda: name in cluster.policies())
-    kept = cluster.policies()[name]
+    stored = cluster.policies()[name]
     assert "budget" not in playground.policy()["spec"]
-    assert kept.policy is not None
-    assert kept.warnings[0].startswith("spec.budget was applied")
+    assert stored.policy is not None
+    assert stored.warnings[0].startswith("spec.budget was applied")
     # Applied again without it, as kubectl does: the annotation changes, the spec does not.
     made["spec"].pop("budget")
     text = json.dumps(made)

@@ -1,4 +1,4 @@
-"""The shipped Role grants what is used, and nothing beside it."""
+"""The shipped Role grants exactly the permissions that are used."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from scaler.adapters.kube.cluster import ClusterSettings, KubernetesCluster
 from scaler.adapters.kube.leader_election import Election, ElectionSettings
 from scaler.adapters.kube.leader_label import LeaderLabel
 from scaler.control.cluster_port import Notice, PolicyStatus
-from scaler.hpa.floor_ownership import FloorWish, Target
+from scaler.hpa.floor_ownership import DesiredFloor, Target
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import deployment, hpa, pod, policy
-from tests.kube.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 NOW = 1_767_225_600.0
 KINDS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "StatefulSet": "statefulsets"}
 
 
-def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
-    """The server answers 403 to anything else, so that all of this works says the other half."""
+def test_exactly_the_granted_permissions_are_used(server, tmp_path):
+    """The server replies 403 to everything else, so this shows that the permissions suffice."""
     admin, api = connect(server, tmp_path, "admin"), connect(server, tmp_path)
     install_crd(admin)
     ground = Playground(admin, api, "prod", server)
@@ -25,17 +25,16 @@ def test_every_right_that_is_granted_is_used_and_no_other(server, tmp_path):
         found = hpa(plural)
         found["spec"]["scaleTargetRef"]["kind"] = kind
         ground.put(ground.listing("horizontalpodautoscalers"), found)
-        asleep = deployment(plural, replicas=0) | {"kind": kind}
-        ground.put(ground.listing(plural, "/apis/apps/v1"), asleep)
+        at_zero = deployment(plural, replicas=0) | {"kind": kind}
+        ground.put(ground.listing(plural, "/apis/apps/v1"), at_zero)
     ground.put(ground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1"), policy())
     cluster = KubernetesCluster(api, ClusterSettings())
-    cluster.start(10.0)
+    cluster.start(PATIENCE_S)
 
     for plural in KINDS.values():
-        assert cluster.observe(Target("prod", plural)).asleep
         assert cluster.wake(Target("prod", plural), 2)
     assert cluster.guard("prod/shop")
-    assert cluster.set_floor(FloorWish(Target("prod", "deployments"), 8)).moved
+    assert cluster.set_floor(DesiredFloor(Target("prod", "deployments"), 8)).moved
     assert [str(one.target) for one in cluster.find_raised()] == ["prod/deployments"]
     assert cluster.restore(Target("prod", "deployments")).moved
     assert cluster.release("prod/shop")

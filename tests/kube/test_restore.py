@@ -1,4 +1,4 @@
-"""`scaler restore`: floors put back by hand."""
+"""`scaler restore`: restores all floors from the command line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def floors(ground):
     return {name: ground.hpa(name)["spec"]["minReplicas"] for name in ("shop", "web", "other")}
 
 
-def test_every_floor_that_was_raised_is_put_back(ground, tmp_path, capsys):
+def test_every_raised_floor_is_restored(ground, tmp_path, capsys):
     assert restore(tmp_path) == 0
 
     assert floors(ground) == {"shop": 3, "web": 3, "other": 3}
@@ -49,7 +49,7 @@ def test_every_floor_that_was_raised_is_put_back(ground, tmp_path, capsys):
     )
 
 
-def test_doing_it_again_says_that_nothing_is_left(ground, tmp_path, capsys):
+def test_a_second_run_reports_that_nothing_is_left(ground, tmp_path, capsys):
     restore(tmp_path)
     capsys.readouterr()
 
@@ -70,7 +70,9 @@ def test_another_namespace_is_left_alone(ground, tmp_path, capsys):
     assert floors(ground)["shop"] == 8
 
 
-def test_what_cannot_be_put_back_is_named_and_the_rest_is_done(ground, tmp_path, capsys):
+def test_a_floor_that_cannot_be_restored_is_named_and_the_others_are_restored(
+    ground, tmp_path, capsys
+):
     ground.server.faults.add(Fault("PATCH .*shop", status=403, times=9))
 
     assert restore(tmp_path) == 2
@@ -79,7 +81,7 @@ def test_what_cannot_be_put_back_is_named_and_the_rest_is_done(ground, tmp_path,
     assert "1 of 2 could not be put back:\n  prod/shop: " in capsys.readouterr().err
 
 
-def test_a_cluster_that_is_not_there_is_told(tmp_path, capsys):
+def test_an_unreachable_cluster_is_reported(tmp_path, capsys):
     assert main(["restore", "--kubeconfig", str(tmp_path / "none")]) == 2
 
     assert "give --kubeconfig" in capsys.readouterr().err

@@ -1,11 +1,11 @@
-"""What is kept in memory of what is watched."""
+"""The caches of watched objects, and the parsers of API responses."""
 
 from __future__ import annotations
 
 import pytest
 
 from scaler.adapters.kube.caches import ObjectCache, PodCache, matches, requirements
-from scaler.adapters.kube.objects import conflict_managers, moment, retry_after_s
+from scaler.adapters.kube.objects import conflict_managers, parse_time, retry_after_s
 from tests.kube.objects import pod
 
 LABELS = {"app": "web", "tier": "front"}
@@ -27,8 +27,8 @@ LABELS = {"app": "web", "tier": "front"}
         pytest.param("old notin (x)", True, id="without the label it is not among"),
         pytest.param("app", True, id="there"),
         pytest.param("old", False, id="not there"),
-        pytest.param("!old", True, id="asked not to be there"),
-        pytest.param("!app", False, id="there, but asked not to be"),
+        pytest.param("!old", True, id="required to be absent"),
+        pytest.param("!app", False, id="present, but required to be absent"),
     ],
 )
 def test_a_selector_selects(selector, selected):
@@ -77,7 +77,7 @@ def test_a_pod_that_is_relabelled_leaves_its_workload(pods):
         pytest.param({"status": {"phase": "Failed"}}, id="evicted"),
     ],
 )
-def test_a_pod_that_goes_away_does_not_count(pods, change):
+def test_a_pod_that_is_being_deleted_does_not_count(pods, change):
     found = stored(pod("a"), 3)
     for key, value in change.items():
         found[key] |= value
@@ -86,7 +86,7 @@ def test_a_pod_that_goes_away_does_not_count(pods, change):
     assert count(pods) == 1
 
 
-def test_of_two_events_the_older_is_passed_over():
+def test_an_event_with_an_older_version_is_ignored():
     shelf = ObjectCache(lambda found: found["metadata"]["resourceVersion"])
     shelf.put(stored(pod("a"), 10))
     shelf.put(stored(pod("a"), 9))
@@ -94,7 +94,16 @@ def test_of_two_events_the_older_is_passed_over():
     assert shelf.get("prod/a") == "10"
 
 
-def test_where_a_list_breaks_off_nothing_changes(pods):
+def test_what_is_deleted_does_not_come_back_by_the_late_response_to_a_write():
+    cache = ObjectCache(lambda found: found["metadata"]["resourceVersion"])
+    cache.put(stored(pod("a"), 10))
+    cache.drop(stored(pod("a"), 12))
+    cache.renew(stored(pod("a"), 11))
+
+    assert cache.all() == {}
+
+
+def test_a_list_that_breaks_off_changes_nothing(pods):
     def broken():
         yield stored(pod("c"), 5)
         raise KeyError("metadata")
@@ -114,8 +123,8 @@ def test_where_a_list_breaks_off_nothing_changes(pods):
         pytest.param("soon", None, id="no time at all"),
     ],
 )
-def test_moments_of_the_api_server(text, at):
-    assert moment(text) == at
+def test_times_of_the_api_server_are_parsed(text, at):
+    assert parse_time(text) == at
 
 
 def test_a_conflict_names_each_manager_once():
@@ -127,5 +136,5 @@ def test_a_conflict_names_each_manager_once():
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("3", 3.0), ("", 0.0), ("Wed, 21 Oct", 0.0)])
-def test_what_a_server_asks_to_wait(text, seconds):
+def test_retry_after_is_parsed(text, seconds):
     assert retry_after_s({"Retry-After": text}) == seconds

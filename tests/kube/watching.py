@@ -1,18 +1,18 @@
-"""A watch: what happened since a version, what happens, and bookmarks."""
+"""A watch of the API server in memory: past events since a version, new events, bookmarks."""
 
 from __future__ import annotations
 
 import time
 
 
-def events(server, asked):
-    """Yield the events of a watch until its time is over; None where the line is to be cut."""
+def events(server, call):
+    """Yield the events of a watch until its time is over; None closes the connection."""
     store = server.store
-    until = time.monotonic() + float(asked.query.get("timeoutSeconds", 60))
-    bookmarks = asked.query.get("allowWatchBookmarks") == "true"
-    last = int(asked.query.get("resourceVersion") or 0)
+    until = time.monotonic() + float(call.query.get("timeoutSeconds", 60))
+    bookmarks = call.query.get("allowWatchBookmarks") == "true"
+    last = int(call.query.get("resourceVersion") or 0)
     if last == 0:
-        last, found = store.listed(asked.kind, asked.namespace)
+        last, found = store.listed(call.kind, call.namespace)
         yield from ({"type": "ADDED", "object": one} for one in found)
     marked = time.monotonic()
     while True:
@@ -25,7 +25,7 @@ def events(server, asked):
             yield None
             return
         for one in news:
-            if one.kind.plural == asked.kind.plural and asked.namespace in (None, one.namespace):
+            if one.kind.plural == call.kind.plural and call.namespace in (None, one.namespace):
                 yield {"type": one.type, "object": one.found}
         over = time.monotonic() >= until or server.stopping.is_set()
         if bookmarks and (over or time.monotonic() - marked > server.bookmark_s):
@@ -34,8 +34,8 @@ def events(server, asked):
             yield {
                 "type": "BOOKMARK",
                 "object": {
-                    "kind": asked.kind.kind,
-                    "apiVersion": asked.kind.api_version,
+                    "kind": call.kind.kind,
+                    "apiVersion": call.kind.api_version,
                     "metadata": meta,
                 },
             }

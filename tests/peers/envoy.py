@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from tests.conformance.setup import PartMissingError, ended, free_port, listening
 from tests.paths import ROOT
+from tests.waiting import eventually
 
 DEPLOYED = ROOT / "deploy" / "gateways" / "envoy"
 Json = dict[str, Any]
@@ -59,6 +61,24 @@ def filters(config: Json) -> list[Json]:
     chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
     found: list[Json] = chain["filters"][0]["typed_config"]["http_filters"]
     return found
+
+
+def be_patient(config: Json) -> None:
+    """Let a core that is busy elsewhere be no reason to pass a request on undecided."""
+    for one in filters(config):
+        if one["name"].endswith(".ratelimit"):
+            one["typed_config"]["timeout"] = "60s"
+    for cluster in config["static_resources"]["clusters"]:
+        cluster["connect_timeout"] = "30s"
+        for check in cluster.get("health_checks", ()):
+            check.update(timeout="30s", interval="0.2s", no_traffic_interval="0.2s")
+
+
+def asks_tidegate(envoy: Envoy, *, can_be: bool = True) -> None:
+    """Wait until Envoy knows that tidegate can be asked, or that it cannot be."""
+    known = f"cluster.tidegate.membership_healthy: {can_be:d}"
+    url = f"{envoy.admin}/stats?filter=^cluster.tidegate.membership_healthy$"
+    eventually(lambda: httpx.get(url, trust_env=False).text.strip() == known)
 
 
 @contextmanager

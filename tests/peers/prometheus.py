@@ -6,7 +6,6 @@ Other suites get it as the fixture ``real_prometheus`` (see conftest.py beside t
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conformance.setup import ended, free_port
 from tests.peers.install import installed
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def running(data: Path, config: str = "scrape_configs: []\n") -> Iterator[str]:
     """Serve the blocks in ``data``; yield the base URL; stop the process by its own id."""
     settings = data.with_suffix(".yml")
     settings.write_text(config)
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     log = data.with_suffix(".log")
     with log.open("w") as output:
@@ -77,29 +78,18 @@ def running(data: Path, config: str = "scrape_configs: []\n") -> Iterator[str]:
         _wait_until_ready(process, url, log)
         yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        ended(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for _ in range(600):
-        if process.poll() is not None:
-            raise RuntimeError(f"Prometheus ended at once: {log.read_text()[-2000:]}")
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until and process.poll() is None:
         try:
-            with direct.open(f"{url}/-/ready", timeout=5) as answer:
+            with direct.open(f"{url}/-/ready", timeout=PATIENCE_S) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RuntimeError(f"Prometheus was not ready within a minute: {log.read_text()[-2000:]}")
+    said = log.read_text()[-2000:]
+    raise RuntimeError(f"Prometheus is not ready (exit {process.poll()}): {said}")

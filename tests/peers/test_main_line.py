@@ -21,7 +21,7 @@ def run(command: str, url: str, folder: Path, metric: str, *more: str) -> int:
         [
             *(command, "--prometheus", url, "--cache-dir", str(folder / "cache"), *more),
             *("--query", f"sum by (namespace, service) ({metric})", "--name", "web"),
-            *("--start", START.isoformat(), "--end", END.isoformat(), "--step", "1m"),
+            *("--start", START.isoformat(), "--end", END.isoformat(), "--step", "5m"),
             *("--item-label", "namespace", "--item-label", "service"),
         ]
     )

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.faults.scene import OWN_FLOOR, standing
-from tests.kube.waiting import eventually
+from tests.waiting import eventually
 
 DAY_S = 86_400
 QUIET, RUSH = 100.0, 900.0  # requests per second; a replica is to take 50 x 0.8 of them
@@ -46,7 +46,7 @@ def scene(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scaler(scene):
     with scene.scaler() as running:
-        eventually(lambda: running.ask("/readyz")[0] == 200, within_s=60)
+        eventually(lambda: running.ask("/readyz")[0] == 200)
         yield running
 
 
@@ -75,7 +75,7 @@ def test_the_status_says_what_was_decided_and_that_all_is_well(scene, scaler):
 
 
 def test_a_gateway_is_told_what_the_ready_replicas_take(scene, scaler):
-    eventually(lambda: scaler.lease("busy") is not None, within_s=40)  # it learns first
+    eventually(lambda: scaler.lease("busy") is not None)  # it learns first
     lease = scaler.lease("busy")
     assert lease["mode"] == "enforce"
     assert lease["global"]["rps"] == pytest.approx(150.0)

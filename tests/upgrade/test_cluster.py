@@ -15,10 +15,10 @@ from scaler.errors import ClusterAbsentError
 from tests.faults.scene import OWN_FLOOR
 from tests.faults.scene import POLICIES as PATH
 from tests.kube.conftest import connect
-from tests.kube.waiting import eventually
 from tests.upgrade.old_cluster import RUSH, objects, standing
 from tests.upgrade.shapes import uncovered
 from tests.upgrade.v0_1_0 import read
+from tests.waiting import eventually
 
 PEACE = {"watched": OWN_FLOOR, "learned": OWN_FLOOR}
 POLICIES = {one["metadata"]["name"]: one for one in objects("DemandPolicy")}

@@ -116,7 +116,7 @@ def test_the_command_line_of_a_shipped_manifest_is_understood(name, monkeypatch)
             args = [re.sub(r"\$\((\w+)\)", r"\1", one) for one in container["args"]]
             # ACCESS is an option of its own, given by a setting.
             args = ["--allow-anonymous" if one == "ACCESS" else one for one in args]
-            import_module(f"{program}.cli").build_parser().parse_args(args)
+            import_module(f"{program}.cli").COMMAND_LINE.parser().parse_args(args)
 
 
 def containers(document: dict | None) -> list[dict]:

@@ -1,19 +1,19 @@
--- tidegate in HAProxy: holds a service's lease and decides each request by it.
+-- The entry point of tidegate in HAProxy: holds the lease of each service, and decides on requests.
 --
 --   global
 --     setenv TIDEGATE_ENDPOINT http://tidegate.example:8080
 --     setenv TIDEGATE_SERVICES prod/shop
 --     lua-load /etc/haproxy/tidegate.lua
 --
--- haproxy.cfg beside this file shows the rules that ask it, README.md the options.
+-- haproxy.cfg beside this file has the rules that call it; README.md lists the options.
 --
--- Why a bucket in Lua, and not a stick table compared with a map: a table's rate over a second lets
--- a second's worth pass at once whatever the burst is, is checked and counted in two steps between
--- which other threads pass, knows only whole requests per second, and has a fixed number of classes.
--- Map and stick table serve where they are exact: to use up what a bucket has given (books.lua).
+-- Why the buckets are in Lua, and not a stick table whose rate is compared with a map: a rate over one
+-- second admits a second's requests at once whatever the burst is; it is checked and counted in two
+-- steps, between which other threads pass; it has whole requests per second only; and the number of
+-- classes is fixed. Map and stick table are used where they are exact: to count passes (books.lua).
 --
--- Load it with `lua-load`, not `lua-load-per-thread`: then there is one state for all threads, and
--- HAProxy runs one call at a time in it. A converter cannot yield, so each decision is atomic.
+-- Load this file with `lua-load`, not `lua-load-per-thread`. Then all threads share one Lua state, in
+-- which HAProxy runs one call at a time. A converter cannot yield, so each decision is atomic.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
@@ -31,9 +31,8 @@ local epoch_s = core.now().sec
 
 local latest = 0
 
--- Return seconds since the start; they never go back. HAProxy's time is each thread's own, as of when
--- it last woke: one that has waited for a core is behind, and would find in an empty bucket all that
--- drained meanwhile.
+-- Return seconds since the start, which never decrease. Each HAProxy thread has a time of its own, that
+-- of its last wake-up, so a thread that has waited for a core is behind the others.
 local function clock()
   local now = core.now()
   local seconds = (now.sec - epoch_s) + now.usec / 1e6
@@ -53,7 +52,7 @@ for _, service in ipairs(options.services) do
   pollers[service] = Poller.new(limiters[service], options, Faults.new(service, warn), clock)
 end
 
--- str,lua.tidegate(SERVICE): see Limiter:decide for what goes in and comes out.
+-- str,lua.tidegate(SERVICE): see Limiter:decide for its input and result.
 local unknown = {}
 core.register_converters("tidegate", function(request, service)
   local limiter = limiters[service]
@@ -66,7 +65,15 @@ core.register_converters("tidegate", function(request, service)
   return 0
 end)
 
--- str(SERVICE),lua.tidegate_quota: its limit in whole requests per second.
+-- lua.tidegate_class(SERVICE): the number of the class that a request has by its headers; 0: of none.
+core.register_fetches("tidegate_class", function(txn, service)
+  local limiter = limiters[service]
+  return limiter and limiter:class_by_headers(function(name)
+    return txn.f:req_fhdr(name)
+  end) or 0
+end)
+
+-- str(SERVICE),lua.tidegate_quota: the limit of the service in whole requests per second.
 core.register_converters("tidegate_quota", function(service)
   return limiters[service] and limiters[service]:quota() or 0
 end)
@@ -89,7 +96,7 @@ for _, poller in pairs(pollers) do
   end)
 end
 
--- The stick table `tidegate_books` of haproxy.cfg, and the map that TIDEGATE_BOOKS names.
+-- Passes: in the stick table `tidegate_books` of haproxy.cfg, and the map that TIDEGATE_BOOKS names.
 local books = {}
 for service, limiter in pairs(options.books and limiters or {}) do
   books[service] = Books.new(limiter, function(key, value)
@@ -100,7 +107,7 @@ for service, limiter in pairs(options.books and limiters or {}) do
   end)
 end
 
--- Stages pass and windows turn without requests too, and however long a poll hangs.
+-- Updates stages and windows also without requests, and while a poll hangs.
 core.register_task(function()
   while true do
     local now = clock()

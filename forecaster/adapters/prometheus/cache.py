@@ -1,8 +1,8 @@
-"""Finished chunks of a range query on disk, so that a killed fetch goes on where it was.
+"""Finished chunks of a range query on disk, so that a fetch that was killed can be resumed.
 
-Rules of this file: a chunk is written under a temporary name and renamed, so a torn one is never
-seen; one that cannot be read is asked for again; a cache never decides what a history holds.
-pyarrow, which is 40 MB of memory, is loaded by who caches: a scaler asks without a cache.
+Rules of this file: a chunk is written atomically, so a part of one is never read; one that cannot
+be read is fetched again; a history is the same with and without a cache. pyarrow takes 40 MB of
+memory, so it is imported only where a cache is used: the scaler queries without one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecaster.adapters.atomic_write import write_atomically
 from forecaster.adapters.prometheus.answers import QueryGrid, RawRange
 from forecaster.errors import ConfigError
 
@@ -35,8 +34,8 @@ class ChunkCache:
 
     Args:
         root: the folder of all queries.
-        key: everything that decides the answer: server, tenant, query, step, offset of the grid.
-        keep_for: a chunk older than this is asked for again and deleted.
+        key: everything that the answer depends on: server, tenant, query, step, offset of the grid.
+        keep_for: a chunk older than this is deleted, and fetched again.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class ChunkCache:
         self._keep_for = keep_for
 
     def load(self, grid: QueryGrid) -> tuple[RawRange, ...] | None:
-        """Return the series of a finished chunk, or None where there is none to trust."""
+        """Return the series of a finished chunk; None if it is not there or cannot be read."""
         path = self._path(grid)
         if not path.exists():
             return None
@@ -62,7 +61,7 @@ class ChunkCache:
                 for labels, values in zip(rows["labels"], rows["values"], strict=True)
             )
         except (pa.ArrowException, OSError, ValueError) as error:
-            LOGGER.warning("cached chunk %s cannot be read (%s); asking again", path, error)
+            LOGGER.warning("cached chunk %s cannot be read (%s); fetching it again", path, error)
             return None
 
     def save(self, grid: QueryGrid, series: Sequence[RawRange]) -> None:
@@ -82,14 +81,7 @@ class ChunkCache:
             schema=_schema(),
         )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
-            os.close(handle)
-            try:
-                pq.write_table(table, name)
-                Path(name).replace(self._path(grid))
-            finally:
-                Path(name).unlink(missing_ok=True)
+            write_atomically(self._path(grid), lambda file: pq.write_table(table, file))
         except OSError as error:
             raise ConfigError(
                 f"the cache {self.folder} cannot be written ({error.strerror or error}); "
@@ -97,10 +89,10 @@ class ChunkCache:
             ) from error
 
     def prune(self, now: datetime) -> None:
-        """Delete the chunks of all queries that are too old, and what a kill has left behind."""
+        """Delete old chunks of all queries, and old temporary files that a kill has left behind."""
         oldest = (now - self._keep_for).timestamp()
         for path in (*self._root.glob("*/*.parquet"), *self._root.glob("*/.*.tmp")):
-            with suppress(OSError):  # another process may be quicker
+            with suppress(OSError):  # another process may have deleted it
                 if path.stat().st_mtime < oldest:
                     path.unlink()
 

@@ -1,12 +1,13 @@
-"""One range query to Prometheus: who may ask, what is retried, and what each refusal means.
+"""One range query to Prometheus: credentials, retries, and what each refusal means.
 
-Requests go through `prometheus_api_client.PrometheusConnect`. Its session is ours, because alone it
-would wait for ever (no timeout), retry without jitter and hide it, follow a redirect to another
-host with the tenant header and the client certificate, prefer ``~/.netrc`` to the given token, and
-drop status, headers and warnings of an answer. Its POST still puts the query into the URL, so GET.
+Requests go through `prometheus_api_client.PrometheusConnect`, with a session of our own. With its
+default session it would wait for ever (no timeout), retry silently and without jitter, follow a
+redirect to another host with the tenant header and the client certificate, prefer ``~/.netrc`` to
+the given token, and drop status, headers and warnings of an answer. Requests are GETs, because its
+POST puts the query into the URL as well.
 
 Rules of this file:
-    * 429, 408, 5xx, time-outs, broken connections and half bodies are asked again; nothing else is.
+    * 429, 408, 5xx, time-outs, broken connections and half bodies are retried; nothing else is.
     * A redirect is followed within the same scheme, host and port only. Elsewhere it is refused,
       since credentials would travel along.
     * Secrets are read from files at every request (they rotate) and never reach a message.
@@ -30,7 +31,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import MaxRetryError, ProtocolError
 from urllib3.util.retry import Retry
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, on_grid, shown
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, on_grid, one_line
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
 
@@ -46,7 +47,7 @@ FIXES = {
 
 
 class PrometheusSource:
-    """Asks one Prometheus for ranges.
+    """Queries one Prometheus for ranges.
 
     Args:
         settings: where it is and who asks.
@@ -58,7 +59,7 @@ class PrometheusSource:
         self._pacing = pacing or Pacing()
         self._warnings: tuple[str, ...] = ()
         session = _Session()
-        session.hooks["response"] = [self._judge]
+        session.hooks["response"] = [self._check_response]
         session.verify = str(settings.ca_file) if settings.ca_file else True
         if settings.client_cert:
             key = settings.client_key
@@ -68,7 +69,7 @@ class PrometheusSource:
         self._client = PrometheusConnect(
             url=settings.url.rstrip("/"),
             headers=dict(settings.headers),
-            retry=Retry(0, read=False),  # attempts are counted here, where they can be told
+            retry=Retry(0, read=False),  # retries are made here, where they can be logged
             auth=_Credentials(settings),  # type: ignore[arg-type] # requests takes any AuthBase
             session=session,
             timeout=settings.timeout.total_seconds(),  # type: ignore[arg-type] # and any number
@@ -84,36 +85,36 @@ class PrometheusSource:
         self._client.close()
 
     def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
-        """Return every series of the query on the grid; one request, retried where that helps.
+        """Return every series of the query on the grid, by one request that is retried if it fails.
 
         Raises:
-            PrometheusError: the server refuses, stays away, or answers nonsense.
+            PrometheusError: the server refuses the query, cannot be reached, or answers nonsense.
         """
         attempts = self.settings.retries + 1
-        for attempt in range(attempts):
+        for attempt in range(1, attempts + 1):
             try:
                 return self._ask(promql, grid)
-            except _AgainError as again:
-                left = attempts - attempt - 1
-                wait = self._pacing.wait(attempt, again.retry_after)
-                if not left or (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
-                    raise PrometheusAwayError(self._gave_up(again, attempt + 1)) from again
+            except _RetryableError as failure:
+                left = attempts - attempt
+                if not left or failure.retry_after_s > self._pacing.max_retry_after_s:
+                    raise PrometheusAwayError(self._gave_up(failure, attempt)) from failure
+                wait_s = self._pacing.wait_s(attempt, failure.retry_after_s)
                 LOGGER.warning(
-                    "%s: %s; asking again in %.1f s (%d attempts left)",
-                    *(self.settings.url, again, wait, left),
+                    "%s: %s; retrying in %.1f s (%d attempts left)",
+                    *(self.settings.url, failure, wait_s, left),
                 )
-                self._pacing.sleep(wait)
+                self._pacing.sleep(wait_s)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _gave_up(self, again: _AgainError, attempts: int) -> str:
-        if (again.retry_after or 0.0) > self._pacing.max_retry_after_s:
+    def _gave_up(self, failure: _RetryableError, attempts: int) -> str:
+        if failure.retry_after_s > self._pacing.max_retry_after_s:
             return (
-                f"{self.settings.url}: {again}; it asks to come back in {again.retry_after:.0f} s, "
-                f"and we wait {self._pacing.max_retry_after_s:.0f} s at most: run the command "
-                "again then"
+                f"{self.settings.url}: {failure}; it asks to come back in "
+                f"{failure.retry_after_s:.0f} s, but the longest wait is "
+                f"{self._pacing.max_retry_after_s:.0f} s: run the command again then"
             )
         return (
-            f"{self.settings.url}: {again} (attempt {attempts} of {attempts}); "
+            f"{self.settings.url}: {failure} (attempt {attempts} of {attempts}); "
             "check the address and the server, or raise --timeout or --retries"
         )
 
@@ -138,47 +139,49 @@ class PrometheusSource:
         except (PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
             raise PrometheusError(
                 f"{self.settings.url} answered the query {promql!r} with something that is not a "
-                f"Prometheus range result ({shown(str(error))}); give Prometheus's base URL"
+                f"Prometheus range result ({one_line(str(error))}); give Prometheus's base URL"
             ) from error
         return PrometheusAnswer(series, self._warnings)
 
-    def _judge(self, response: requests.Response, **_: object) -> None:
-        """Sort an answer before PrometheusConnect flattens its status, headers and body."""
+    def _check_response(self, response: requests.Response, **_: object) -> None:
+        """Raise unless it is an answer; later, PrometheusConnect drops its status and headers."""
         if response.is_redirect:
-            _stay_at_home(response)
+            _refuse_other_server(response)
         elif response.status_code in {408, 429} or response.status_code >= 500:
-            raise _AgainError(_told(response), _retry_after(response, self._pacing.now()))
+            raise _RetryableError(
+                _explanation(response), _retry_after_s(response, self._pacing.now())
+            )
         elif response.status_code != 200:
             fix = FIXES.get(response.status_code, "ask who runs the server")
-            raise _RefusedError(f"{_told(response)}; {fix}")
+            raise _RefusedError(f"{_explanation(response)}; {fix}")
         elif not response.content.lstrip().startswith(b"{"):
             raise _RefusedError(
-                f"the answer is not JSON but {shown(response.text)!r}; "
+                f"the answer is not JSON but {one_line(response.text)!r}; "
                 "is this a login page instead of Prometheus's base URL?"
             )
         elif b'"warnings"' in response.content:
             self._warnings = tuple(map(str, response.json().get("warnings") or ()))
 
 
-class _AgainError(Exception):
+class _RetryableError(Exception):
     """The same request may succeed later."""
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after_s = retry_after_s
 
 
 class _RefusedError(Exception):
-    """The same request will be refused for ever."""
+    """The same request would be refused again."""
 
 
 class _Session(requests.Session):
     def rebuild_auth(self, *_: object) -> None:
-        """Keep the credentials: `_judge` has refused every redirect to another server."""
+        """Keep the credentials: `_check_response` has refused every redirect to another server."""
 
 
 class _Credentials(AuthBase):
-    """Signs each request afresh; being given at all, it also keeps ``~/.netrc`` out."""
+    """Adds the credentials to each request; because it is set, ``~/.netrc`` is not read."""
 
     def __init__(self, settings: PrometheusSettings) -> None:
         self._settings = settings
@@ -206,7 +209,7 @@ def _secret(path: Path) -> str:
     return text
 
 
-def _stay_at_home(response: requests.Response) -> None:
+def _refuse_other_server(response: requests.Response) -> None:
     target = urljoin(response.url, response.headers["location"])
     if _origin(target) != _origin(response.url):
         scheme, host, port = _origin(target)
@@ -224,18 +227,20 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _translated(error: requests.RequestException, settings: PrometheusSettings) -> Exception:
     if isinstance(error, requests.exceptions.SSLError):
-        if "EOF" in _reason(error):  # the server restarts, or does not say what it misses
-            return _AgainError("the TLS connection broke off; the server may want --client-cert")
+        if "EOF" in _reason(error):  # the server restarts, or ends the handshake without a reason
+            return _RetryableError(
+                "the TLS connection broke off; the server may want --client-cert"
+            )
         return PrometheusError(
             f"{settings.url}: no trusted TLS connection ({_reason(error)}); "
             "check --ca-file, --client-cert and --client-key"
         )
     if isinstance(error, requests.Timeout):
-        return _AgainError(f"no answer within {settings.timeout.total_seconds():g} s")
+        return _RetryableError(f"no answer within {settings.timeout.total_seconds():g} s")
     if isinstance(error, requests.exceptions.JSONDecodeError):
-        return _AgainError("the answer broke off in the middle")
+        return _RetryableError("the answer broke off in the middle")
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return _AgainError(_reason(error))
+        return _RetryableError(_reason(error))
     return PrometheusError(f"{settings.url}: {_reason(error)}; check the URL and the headers")
 
 
@@ -246,23 +251,23 @@ def _reason(error: Exception) -> str:
         inner = inner.reason
     if isinstance(inner, ProtocolError):
         inner = inner.args[-1]
-    return shown(re.sub(r".*: (?:[A-Z_]+\] )?", "", str(inner)))
+    return one_line(re.sub(r".*: (?:[A-Z_]+\] )?", "", str(inner)))
 
 
-def _told(response: requests.Response) -> str:
-    """Return the status and what the server said about it."""
+def _explanation(response: requests.Response) -> str:
+    """Return the status, and the server's message about it."""
     text = response.text
     with suppress(ValueError, LookupError, TypeError):  # a proxy answers in plain text or HTML
         text = str(json.loads(text)["error"])
-    return f"{response.status_code} {response.reason}: {shown(text) or 'no explanation'}"
+    return f"{response.status_code} {response.reason}: {one_line(text) or 'no explanation'}"
 
 
-def _retry_after(response: requests.Response, now: datetime) -> float | None:
-    """Return the seconds of a ``Retry-After`` field: a number or an HTTP date (RFC 9110)."""
+def _retry_after_s(response: requests.Response, now: datetime) -> float:
+    """Return the seconds that ``Retry-After`` asks for: a number or an HTTP date (RFC 9110)."""
     field = response.headers.get("Retry-After", "").strip()
     if field.isdecimal():
         return float(field)
     try:
         return max((parsedate_to_datetime(field) - now).total_seconds(), 0.0)
     except (ValueError, TypeError):
-        return None
+        return 0.0

@@ -1,4 +1,4 @@
-"""A long range of many series, fetched in chunks: plan, ask or reuse, put together.
+"""A long range of many series, fetched in chunks that are planned, queried or reused, and joined.
 
 Rules of this file:
     * A range is half-open, ``start <= stamp < end``, and so is a chunk.
@@ -78,7 +78,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Fetched:
-    """One raw series per item, in order of ``item_id``, and what the server warned of."""
+    """One raw series per item, in order of ``item_id``, and the server's warnings."""
 
     series: tuple[RawSeries, ...]
     progress: Progress
@@ -106,7 +106,7 @@ def chunks(grid: QueryGrid, points: int) -> Iterator[QueryGrid]:
 
 
 def cache_for(root: Path, identity: Sequence[str], query: RangeQuery) -> ChunkCache:
-    """Return the cache of a query as asked by ``identity`` (`PrometheusSettings.identity`)."""
+    """Return the cache of a query made by ``identity``, see `PrometheusSettings.identity`."""
     grid = query.grid
     offset = grid.first % grid.step
     return ChunkCache(root, [*identity, query.promql, str(grid.step), str(offset)])
@@ -123,12 +123,12 @@ def fetch(
     """Return every item of the query over the whole range, NaN where it has no sample.
 
     Args:
-        now: chunks that end less than an hour before it still move, and are neither kept in the
-            cache nor taken from it.
+        now: the samples of a chunk that ends less than an hour before it may still change, so it
+            is neither stored in the cache nor taken from it.
 
     Raises:
-        PrometheusError: the server refuses or stays away, nothing matches, or two series would
-            be the same item.
+        PrometheusError: the server refuses the query or cannot be reached, nothing matches, or
+            two series would be the same item.
     """
     grid, items, warnings, reused = query.grid, _Items(query), dict[str, None](), 0
     plan = list(chunks(grid, query.chunk_points))
@@ -154,7 +154,7 @@ def fetch(
 
 
 class _Items:
-    """The items of a query while their chunks come in."""
+    """The items of a query, filled chunk by chunk."""
 
     def __init__(self, query: RangeQuery) -> None:
         self._query = query
@@ -163,17 +163,17 @@ class _Items:
         self._values: dict[str, FloatArray] = {}
 
     def add(self, chunk: QueryGrid, series: Sequence[RawRange]) -> None:
-        place = (chunk.first - self._grid.first) // self._grid.step
+        at = (chunk.first - self._grid.first) // self._grid.step
         seen: set[str] = set()
         for one in series:
             item_id = item_id_of(one.labels, self._query)
             known = self._labels.setdefault(item_id, one.labels)
             if item_id in seen or dict(known) != dict(one.labels):
-                raise PrometheusError(_same_item(item_id, known, one.labels, self._query))
+                raise PrometheusError(_duplicate_item(item_id, known, one.labels, self._query))
             seen.add(item_id)
             if item_id not in self._values:
                 self._values[item_id] = np.full(self._grid.count, np.nan)
-            self._values[item_id][place : place + chunk.count] = one.values
+            self._values[item_id][at : at + chunk.count] = one.values
 
     def raw_series(self) -> tuple[RawSeries, ...]:
         if not self._values:
@@ -194,27 +194,29 @@ def item_id_of(labels: Mapping[str, str], query: RangeQuery) -> str:
     missing = [name for name in query.item_labels if not labels.get(name)]
     if missing:
         raise PrometheusError(
-            f"the query {query.promql!r} returns a series {_braces(labels)} without the label "
-            f"{', '.join(missing)} that --item-label names; {_by(query.item_labels, query.promql)}"
+            f"the query {query.promql!r} returns a series {_selector(labels)} without the label "
+            f"{', '.join(missing)} that --item-label names; "
+            f"{_aggregate_by(query.item_labels, query.promql)}"
         )
     return "/".join(labels[name] for name in query.item_labels)
 
 
-def _same_item(
+def _duplicate_item(
     item_id: str, one: Mapping[str, str], other: Mapping[str, str], query: RangeQuery
 ) -> str:
     names = query.item_labels or sorted(
         name for name in one.keys() & other.keys() if name != "__name__"
     )
     return (
-        f"the query {query.promql!r} returns two series for the item {item_id!r}: {_braces(one)} "
-        f"and {_braces(other)}; {_by(names, query.promql)}, or name more labels with --item-label"
+        f"the query {query.promql!r} returns two series for the item {item_id!r}: {_selector(one)} "
+        f"and {_selector(other)}; {_aggregate_by(names, query.promql)}, or name more labels with "
+        "--item-label"
     )
 
 
-def _by(names: Sequence[str], promql: str) -> str:
+def _aggregate_by(names: Sequence[str], promql: str) -> str:
     return f"write e.g. sum by ({', '.join(names)}) ({promql})"
 
 
-def _braces(labels: Mapping[str, str]) -> str:
+def _selector(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"

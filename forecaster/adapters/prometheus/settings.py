@@ -1,7 +1,7 @@
-"""Who asks which Prometheus, and how patiently.
+"""Which Prometheus is queried, with which credentials, and how failed attempts are retried.
 
-Rules of this file: no secret is held, only the files that hold it; a wrong combination is refused
-before the first request.
+Rules of this file: secrets are not kept here, only the paths of the files that hold them; a wrong
+combination is refused before the first request.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from forecaster.adapters.backoff import backoff_s
 from forecaster.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class PrometheusSettings:
-    """Where Prometheus is and who asks.
+    """Where Prometheus is, and with which credentials it is queried.
 
     Attributes:
         url: base URL, without ``/api/v1``.
         headers: sent with every request, e.g. ``("X-Scope-OrgID", "team-a")``.
-        timeout: for one attempt; Prometheus is told the same limit for evaluating the query.
+        timeout: for one attempt; Prometheus gets the same limit for evaluating the query.
         retries: attempts after the first.
     """
 
@@ -54,7 +55,7 @@ class PrometheusSettings:
             parts = urlsplit(self.url)
             _ = parts.port, (parts.hostname or "").encode("idna")
         except ValueError as error:
-            # Not shown: where the host cannot be found, a password may be taken for the port.
+            # The URL is not shown: what cannot be read as a port may be a password.
             raise ConfigError(
                 "host or port of the Prometheus URL cannot be read; "
                 "it must look like http://prometheus:9090"
@@ -98,7 +99,7 @@ class PrometheusSettings:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What decides which data the server shows: address, user and tenant; no secret."""
+        """What decides which data the server returns: address, user and tenant; no secret."""
         return (
             self.url.rstrip("/"),
             self.username or "",
@@ -110,26 +111,27 @@ class PrometheusSettings:
 
 @dataclass(frozen=True)
 class Pacing:
-    """How long to wait between attempts: exponential back-off with full jitter.
+    """How long to wait between attempts: exponential back-off with full jitter, see `backoff_s`.
 
     Attributes:
         jitter: returns a number in [0, 1).
-        first: upper bound of the first wait; it doubles up to ``longest``.
+        first_s: upper bound of the first wait; it doubles up to ``longest_s``.
         max_retry_after_s: longest ``Retry-After`` that is honoured; a longer one ends the fetch.
     """
 
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = field(default_factory=lambda: np.random.default_rng().random)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: TID251 - only for Retry-After
-    first: float = 0.5
-    longest: float = 30.0
+    first_s: float = 0.5
+    longest_s: float = 30.0
     max_retry_after_s: float = 120.0
 
-    def wait(self, attempt: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after attempt 0, 1, 2 ...
-
-        >>> [Pacing(jitter=lambda: 0.5).wait(n, None) for n in (0, 1, 9)]
-        [0.25, 0.5, 15.0]
-        """
-        drawn: float = self.jitter() * min(self.longest, self.first * 2**attempt)
-        return drawn if retry_after is None else retry_after + drawn
+    def wait_s(self, failures: int, retry_after_s: float) -> float:
+        """Return the seconds to wait after so many failed attempts."""
+        return backoff_s(
+            failures,
+            first_s=self.first_s,
+            longest_s=self.longest_s,
+            share=self.jitter(),
+            retry_after_s=retry_after_s,
+        )

@@ -1,4 +1,4 @@
-"""Stored models and training checkpoints: written whole, checked byte by byte, never executed.
+"""Stored models and training checkpoints: written atomically, checked byte by byte, never executed.
 
 Imports forecaster.models; the home of safetensors and fsspec. Used by the commands and by scaler.
 """

@@ -1,4 +1,4 @@
-"""Which version serves, and which did before: the content of ``champion.json``."""
+"""Which version serves, and which ones served before: the content of ``champion.json``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HISTORY_LENGTH = 100
 
 @dataclass(frozen=True)
 class Pointer:
-    """The champion and those before it, oldest first.
+    """The champion, and in ``history`` the champions before it, oldest first.
 
     >>> list(Pointer("v0001").moved_to("v0002").moved_to("v0001").rollbacks())
     [Pointer(champion='v0002', history=('v0001',)), Pointer(champion='v0001', history=())]

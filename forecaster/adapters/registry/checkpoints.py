@@ -1,6 +1,6 @@
-"""The state of a training run between epochs: one safetensors file, replaced whole.
+"""The state of a training run between epochs: one safetensors file, replaced atomically.
 
-It belongs to one config and one history, by fingerprint: another run's state is refused.
+A fingerprint of config and history ties it to one run; the state of another run is refused.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from forecaster.models.config import TrainConfig
 logger = logging.getLogger(__name__)
 
 Tensors = dict[str, npt.NDArray[Any]]
-# The version of tidegate that changed last what a state means; a run goes on across all later ones.
+# The last version of tidegate that changed the meaning of a state; later ones continue its runs.
 _SINCE = "0.1.0"
 
 
 def fingerprint(history: History, config: TrainConfig) -> str:
-    """Return what tells one run from another: every sample, every setting, and how it is fitted."""
+    """Return a digest of what a run depends on: all samples, all settings, and `_SINCE`."""
     digest = hashlib.sha256(json.dumps([_SINCE, repr(config)]).encode())
     for series in history:
         digest.update(f"{series.item_id}\0{series.start.isoformat()}\0{series.step}\0".encode())
@@ -44,17 +44,17 @@ class FileCheckpoints:
     Args:
         path: the file.
         run: the run's `fingerprint`.
-        resume: go on from what the file holds; otherwise the run begins anew.
+        resume: continue from the stored state; otherwise the run starts from the beginning.
     """
 
     def __init__(self, path: Path, run: str, *, resume: bool) -> None:
         self.path, self.run, self.resume = path, run, resume
 
     def load(self) -> Tensors | None:
-        """Return the stored state, or None where the run is to begin anew.
+        """Return the stored state, or None if the run is to start from the beginning.
 
         Raises:
-            ConfigError: there is a state, but of another run or torn.
+            ConfigError: the stored state is of another run, or cannot be read.
         """
         if not self.resume or not self.path.exists():
             return None
@@ -71,19 +71,19 @@ class FileCheckpoints:
                 f"--resume: {self.path} is of another run (other history or options) or version; "
                 "repeat that run's options, or leave --resume out to begin anew"
             )
-        logger.info("going on from %s", self.path)
+        logger.info("continuing from %s", self.path)
         return tensors
 
     def save(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Replace the state; a kill or a full disk leaves the one before."""
+        """Replace the state; after a kill or on a full disk, the one before is still there."""
         arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         content = save(arrays, metadata={"run": self.run})
         try:
-            write_atomically(self.path, lambda file: file.write(content))
+            write_atomically(self.path, content)
         except OSError as error:
             # A run without a checkpoint is better than no run.
             logger.warning("no checkpoint: %s: %s", self.path, error)
 
     def remove(self) -> None:
-        """Forget the run: it has ended well."""
+        """Delete the state, once the run has finished."""
         self.path.unlink(missing_ok=True)

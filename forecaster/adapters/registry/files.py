@@ -1,15 +1,15 @@
-"""A stored model as bytes: four files that vouch for each other. Home of safetensors.
+"""A stored model as the bytes of its four files, with checksums over all. Home of safetensors.
 
 Rules of this file: no disk, no network, no clock; only safetensors and JSON are ever decoded, so
 that reading a model runs no code from it.
 
     weights.safetensors   every tensor, calibration included
-    config.json           what builds the model again; exact: a non-finite number is refused
-    report.json           the backtest; a non-finite number becomes null: not known
-    checksums.json        format_version, created, size and SHA-256 of the other three, its own seal
+    config.json           what the model is built from; a number that is not finite is refused
+    report.json           the backtest; a number that is not finite becomes null: not known
+    checksums.json        format_version, created, size and SHA-256 of the other three, and a seal
 
-A seal over `checksums.json` itself, which is also compared byte for byte with what would be written
-from its content, makes that a change of any byte of any file is noticed.
+The seal is the SHA-256 of the rest of `checksums.json`, which is also compared byte for byte with
+what would be written from its content. So a change of any byte of any file is noticed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Artifact:
     """A fitted forecaster as plain values.
 
     Attributes:
-        config: JSON-able; what is needed to build the model again.
+        config: JSON-able; what the model is built from.
         tensors: weights, and calibration under a prefix; all finite.
         report: JSON-able; the backtest; ``report["summary"]["relative_pinball"]`` is the headline.
     """
@@ -64,7 +64,7 @@ class Artifact:
 
 @dataclass(frozen=True, eq=False)
 class StoredArtifact:
-    """An artifact that passed every check, and what its files say about themselves.
+    """An artifact whose files have passed every check, with their sizes and checksums.
 
     Attributes:
         created: when it was saved; aware UTC.
@@ -91,7 +91,7 @@ def encode(artifact: Artifact, created: datetime) -> dict[str, bytes]:
 
 
 def decode(files: Mapping[str, bytes], where: str) -> StoredArtifact:
-    """Return what the files hold after checking all of them.
+    """Return the artifact in the files, after checking all of them.
 
     Args:
         files: every file of the version's directory.
@@ -129,7 +129,7 @@ def refuse_pickles(files: Iterable[str], where: str) -> None:
 
 
 def check_format_version(content: JsonDict, path: str) -> None:
-    """Raise RegistryError where ``content`` was written by a newer forecaster, or by none."""
+    """Raise RegistryError unless ``content`` was written by this or an older forecaster."""
     found = content.get("format_version")
     if isinstance(found, bool) or not isinstance(found, int) or found < 1:
         raise RegistryError(

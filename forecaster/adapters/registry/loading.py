@@ -1,4 +1,4 @@
-"""Load a stored forecaster; what the scaler and the notebooks start from."""
+"""Loading a stored forecaster from the registry, for the scaler, the commands and notebooks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_forecaster(
 
 
 def load(models: str | os.PathLike[str], name: str, version: str | None = None) -> Loaded:
-    """Return a version of ``name``, or its champion; a broken champion yields to the one before.
+    """Return a version of ``name``, or its champion; if that is broken, the champion before it.
 
     Args:
         models: a folder, or any fsspec URL.
@@ -43,7 +43,7 @@ def load(models: str | os.PathLike[str], name: str, version: str | None = None) 
         version: such as ``"v0003"``; None for the champion.
 
     Raises:
-        RegistryError: there is no such forecaster, or none that can be read.
+        RegistryError: there is no such forecaster, or it cannot be read.
     """
     registry = Registry(models)
     if version is not None:

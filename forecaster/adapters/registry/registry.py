@@ -3,8 +3,8 @@
     <root>/<name>/<version>/{weights.safetensors, config.json, report.json, checksums.json}
     <root>/<name>/champion.json       the champion, and those before it, for rollback
 
-Rules of this file: a version never changes once it is there; only ``promote`` and ``rollback`` move
-the pointer; what cannot be trusted is refused by name, and the champion before it serves on.
+Rules of this file: a stored version never changes; only ``promote`` and ``rollback`` move the
+pointer; a version that fails a check is refused with its name, and the champion before it serves.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ logger = logging.getLogger(__name__)
 
 POINTER = "champion.json"
 _REPEAT = "free disk space or correct the access rights, and repeat"
-STALE = timedelta(hours=1)  # a save takes seconds: what is older was left by a killed process
+STALE = timedelta(hours=1)  # a save takes seconds: an older draft was left by a killed process
 
 
 class ServedArtifact(NamedTuple):
-    """What serves, and the warning to show where that is not the champion."""
+    """The version that serves, and a warning if it is not the champion."""
 
     version: str
     artifact: Artifact
@@ -75,7 +75,7 @@ class Registry:
         return found
 
     def save(self, name: str, artifact: Artifact, *, now: datetime) -> str:
-        """Store a new version and return its name; the champion stays who it is.
+        """Store a new version and return its name; the champion does not change.
 
         Args:
             name: letters, digits, ``.``, ``_`` and ``-``.
@@ -115,7 +115,7 @@ class Registry:
         return self._champions(name).champion
 
     def has_champion(self, name: str) -> bool:
-        """Tell whether a version was ever promoted."""
+        """Return whether a version was ever promoted."""
         self.versions(name)
         return self._pointer(name) is not None
 
@@ -129,7 +129,7 @@ class Registry:
     def rollback(self, name: str) -> str:
         """Make the champion before the present one champion again; return it.
 
-        A former champion that cannot be loaded any more is passed over, with a logged warning.
+        A former champion that can no longer be loaded is skipped, with a logged warning.
         """
         self.versions(name)
         with self._moving(name):
@@ -137,7 +137,7 @@ class Registry:
                 try:
                     self.stored(name, earlier.champion)
                 except RegistryError as error:
-                    logger.warning("model %s: a former champion is passed over: %s", name, error)
+                    logger.warning("model %s: a former champion is skipped: %s", name, error)
                     continue
                 self._write(name, earlier)
                 return earlier.champion
@@ -153,7 +153,7 @@ class Registry:
 
         Args:
             name: of the model.
-            check: raises RegistryError on an artifact that is whole, but means nothing to its user.
+            check: raises RegistryError if the caller cannot use the artifact.
 
         Raises:
             RegistryError: no champion can be loaded; the message says why, for each.
@@ -197,7 +197,7 @@ class Registry:
         return tuple(sorted(numbers, key=numbers.__getitem__))
 
     def _first_free(self, name: str) -> int:
-        """Return a number above all in use now or before: no name comes back with new content."""
+        """Return a number above all that were ever in use, so that no version is used twice."""
         used = {version for _, version, _ in _split(self._storage.files(name))}
         with contextlib.suppress(RegistryError):
             pointer = self._pointer(name)
@@ -226,7 +226,7 @@ class Registry:
 
     @contextlib.contextmanager
     def _moving(self, name: str) -> Iterator[None]:
-        fix = f"the champion is who it was; {_REPEAT}"
+        fix = f"the champion is unchanged; {_REPEAT}"
         with self._guard("write", self._path(name, POINTER), fix=fix), self._storage.lock(name):
             yield
 
@@ -234,7 +234,7 @@ class Registry:
     def _guard(
         self, verb: str, path: str, *, fix: str = "", passing: type[Exception] | None = None
     ) -> Iterator[None]:
-        """Turn what the storage raises into RegistryError, but for the kind ``passing``."""
+        """Translate the storage's errors to RegistryError, except those of the type ``passing``."""
         try:
             yield
         except RegistryError:

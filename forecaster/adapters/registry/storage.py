@@ -1,14 +1,16 @@
-"""Where the registry's files lie: a local directory, or any object store of fsspec. Home of fsspec.
+"""Storage of the registry's files: a local directory, or an object store of fsspec. Home of fsspec.
 
 Both keep two promises:
 
 1. A version appears whole or not at all, and no two savers get the same one. Locally the files are
    written and synced in a draft directory, which is then renamed: renaming onto a directory that
-   holds files fails, so the first saver wins. An object store cannot rename: a claim is created
-   exclusively, the files are put, and ``checksums.json``, put last, makes the version exist.
-2. A pointer is replaced by one atomic step: rename, or one put.
+   holds files fails, so the first saver wins. An object store cannot rename: the saver claims a
+   version by creating an object exclusively, then puts the files; the version exists from when
+   ``checksums.json`` is there, which is put last.
+2. A pointer is replaced in one atomic step: a rename, or one put.
 
-What a killed saver leaves behind carries the stamp of its start, and a later saver sweeps it.
+A saver that is killed leaves a draft or a claim, marked with the time when it started. Later saves
+remove it once it is old.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Any, Protocol
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from forecaster.adapters.atomic_write import sync_folder, write_atomically, write_synced
 from forecaster.data.series import utc
 from forecaster.errors import RegistryError
 
@@ -78,7 +81,7 @@ class Storage(Protocol):
         """Keep others from changing the pointer of ``name``, where the storage can."""
 
     def sweep(self, name: str, before: datetime) -> None:
-        """Remove what savers that started before that moment have left unfinished."""
+        """Remove the unfinished versions of savers that started before that moment."""
 
 
 def open_storage(root: str) -> Storage:
@@ -117,30 +120,26 @@ class LocalStorage:
     def commit(self, name: str, files: Mapping[str, bytes], first: int, now: datetime) -> str:
         home = self._root / name
         home.mkdir(parents=True, exist_ok=True)
-        _sync_directory(self._root)
+        sync_folder(self._root)
         draft = home / f"{_DRAFT}{int(now.timestamp())}-{secrets.token_hex(8)}"
         try:
             draft.mkdir()
             for file, data in files.items():
-                _write_synced(draft / file, data)
-            _sync_directory(draft)
+                write_synced(draft / file, data)
+            sync_folder(draft)
             version = _rename_to_free_version(draft, first)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        _sync_directory(home)
+        sync_folder(home)
         return version
 
     def replace(self, path: str, data: bytes) -> None:
-        target = self._root / path
-        draft = target.with_name(f".{target.name}")  # one name will do: the caller holds the lock
-        _write_synced(draft, data)
-        draft.replace(target)
-        _sync_directory(target.parent)
+        write_atomically(self._root / path, data)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        # On the directory itself: no file stays behind, and the kernel lets go when a holder dies.
+        # The directory itself is locked: no lock file stays, and a kill unlocks it.
         handle = os.open(self._root / name, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -156,13 +155,13 @@ class LocalStorage:
 
 
 class ObjectStorage:
-    """A store of whole objects without rename, such as S3; versions are exclusive as far as it can.
+    """A store of whole objects without rename, such as S3.
 
-    Back ends without a conditional put (fsspec's ``mode="create"``) leave a gap of milliseconds in
-    which two savers may claim one version.
+    Where a back end has no conditional put (fsspec's ``mode="create"``), two savers may claim the
+    same version within a few milliseconds.
     """
 
-    # Every back end has its own kinds: botocore, aiohttp, OSError ...
+    # Every back end has its own: botocore, aiohttp, OSError ...
     errors: tuple[type[Exception], ...] = (Exception,)
 
     def __init__(self, filesystem: Any, root: str) -> None:  # noqa: ANN401 fsspec has no types
@@ -196,7 +195,7 @@ class ObjectStorage:
     def replace(self, path: str, data: bytes) -> None:
         self._fs.pipe_file(self._full(path), data)
 
-    def lock(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 it has none
+    def lock(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - object stores have no locks
         return contextlib.nullcontext()
 
     def sweep(self, name: str, before: datetime) -> None:
@@ -213,11 +212,11 @@ class ObjectStorage:
                 self._fs.pipe_file(self._claim_path(name, version), stamp, mode="create")
             except FileExistsError:
                 continue
-            # Another saver may have finished this version between the caller's look and the claim.
+            # Another saver may have finished this version since the caller listed the versions.
             if not self._find(f"{name}/{version}"):
                 return version
             self._fs.rm_file(self._claim_path(name, version))
-        raise AssertionError("counting ends never")
+        raise AssertionError("unreachable: itertools.count has no end")
 
     def _abandon(self, name: str, version: str) -> None:
         """Release a claim, and remove the files under it unless the version is whole."""
@@ -256,23 +255,4 @@ def _rename_to_free_version(draft: Path, first: int) -> str:
                 raise
         else:
             return version
-    raise AssertionError("counting ends never")
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some network file systems cannot sync a directory; their rename is all there is to have.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(handle)
+    raise AssertionError("unreachable: itertools.count has no end")

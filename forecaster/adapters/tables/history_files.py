@@ -1,9 +1,7 @@
-"""History in and out of CSV and Parquet files and of data frames.
+"""Histories and forecasts as CSV and Parquet files and as data frames.
 
-The only home of pandas and pyarrow, together with `columns`.
-
-A table is long (item_id, timestamp, qps; common other names are understood), wide (timestamp and
-one column per item), or has two columns (timestamp, qps): one item named after the file.
+A table is long (item_id, timestamp, qps; other common names are understood), wide (timestamp and
+one column per item), or has two columns (timestamp, qps): one item, named after the file.
 """
 
 from __future__ import annotations
@@ -57,18 +55,18 @@ def read_history(
 ) -> QualityReport:
     """Return the inspected history in a CSV or Parquet file.
 
-    A file that `write_history` wrote with findings has been inspected: it is taken as it is, with
-    its findings, unless ``rules`` or another ``step`` are given.
+    A file that `write_history` wrote with findings has been inspected already: it is returned as it
+    is, with those findings, unless ``rules`` or another ``step`` are given.
 
     Args:
-        step: spacing of the grid; None takes the commonest in the file.
+        step: spacing of the grid; None takes the most common one in the file.
         rules: None takes the default thresholds.
         mask: spans to set missing.
         timezone: zone of stamps that have none; without it they are refused.
-        now: samples after it are refused; None checks nothing.
+        now: samples after it are refused; None does not check.
 
     Raises:
-        HistoryError: the file or an item in it cannot be used; says what, where and the fix.
+        HistoryError: the file or an item in it cannot be used.
     """
     found = examine_history(path, step=step, rules=rules, mask=mask, timezone=timezone, now=now)
     return verdict(*found, rules or QualityRules())
@@ -106,10 +104,10 @@ def read_raw(path: Path | str, *, timezone: str | None = None) -> tuple[RawSerie
 def write_history(
     path: Path | str, history: History, findings: Sequence[Finding] | None = None
 ) -> None:
-    """Write a long Parquet file; a failure on the way leaves the old file as it was.
+    """Write a long Parquet file atomically: if that fails, the old file is unchanged.
 
     Args:
-        findings: what the inspection found, () if nothing; None if there was no inspection yet.
+        findings: of the inspection; None if the history has not been inspected.
 
     Raises:
         HistoryError: the file cannot be written.
@@ -265,7 +263,7 @@ def _unreadable(path: Path, error: Exception) -> HistoryError:
 
 
 def _as_written(table: _Table) -> History | None:
-    """Return the items as they are; None where they are no longer on their grid (edited)."""
+    """Return the items as stored; None if an edit of the file has moved them off their grid."""
     series = []
     for raw in table.raw:
         step = int(table.step.total_seconds()) if table.step else 0

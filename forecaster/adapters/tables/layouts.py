@@ -1,6 +1,6 @@
-"""The columns of a table: which they are, and their cells as stamps and numbers.
+"""Layouts of a table: which columns hold items, stamps and values, and their cells as numbers.
 
-Part of the table adapter; used by `tables` only.
+Used by `history_files` alone.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ EPOCH_TEXT = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 
 @dataclass(frozen=True)
 class TableSource:
-    """What the messages name.
+    """Where a table comes from, for messages, and how to read it.
 
     Attributes:
         name: the file, or "the frame".
-        lone_item: the item of a table that names none.
+        default_item: the item of a table that names none.
         first_row: number of the first row of data, as an editor shows it.
         timezone: zone of stamps without one; None refuses them.
     """
 
     name: str
-    lone_item: str
+    default_item: str
     first_row: int = 0
     timezone: str | None = None
 
@@ -65,10 +65,10 @@ def raw_series(df: pd.DataFrame, source: TableSource) -> Iterator[RawSeries]:
         return
     if not others:
         raise HistoryError(f"{source.name} has only the column {stamp!r}; add one per item")
-    lone = len(others) == 1 and others[0] == value
+    single = len(others) == 1 and others[0] == value
     stamps, assumed = _epoch_seconds(df[stamp], source)
     for column in others:
-        name = source.lone_item if lone else str(column)
+        name = source.default_item if single else str(column)
         yield RawSeries(name, stamps, _numbers(df[column], source), zone_assumed=assumed)
 
 
@@ -88,7 +88,7 @@ def _long(
 
 
 def _only(df: pd.DataFrame, names: tuple[str, ...]) -> Hashable | None:
-    """Return the first column with one of the names; capitals and blanks aside."""
+    """Return the first column with one of the names, whatever its case and outer blanks."""
     found = {str(column).strip().lower(): column for column in reversed(df.columns)}
     return next((found[name] for name in names if name in found), None)
 
@@ -128,7 +128,7 @@ def _number(cell: object) -> float:
 
 
 def _epoch_seconds(column: pd.Series[Any], source: TableSource) -> tuple[StampArray, bool]:
-    """Return seconds since the epoch, and whether the caller's zone was needed for them."""
+    """Return seconds since the epoch, and whether the given time zone was assumed for them."""
     if pd.api.types.is_bool_dtype(column):
         raise _refuse(column, 0, source, "is not a time; write e.g. 2026-03-29T01:00:00Z")
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -189,7 +189,10 @@ def _in_zone(column: pd.Series[Any], times: pd.Series[Any], source: TableSource)
         raise _refuse(column, 0, source, rule)
     try:
         there = times.dt.tz_localize(source.timezone, ambiguous="infer", nonexistent="raise")
-    except (KeyError, ValueError) as error:  # unknown zone; a time that is never or twice
+    except (
+        KeyError,
+        ValueError,
+    ) as error:  # an unknown zone, or a local time that is skipped or repeated there
         raise HistoryError(
             f"{source.name}, column {column.name!r}: stamps do not fit the time zone "
             f"{source.timezone!r} ({error}); name the zone they were written in"

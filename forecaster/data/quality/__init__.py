@@ -1,10 +1,10 @@
-"""The data-quality pass: raw samples in, a usable history and a list of findings out.
+"""The data-quality pass: from raw samples to a usable history and a list of findings.
 
 Imports forecaster.data.series. Used by adapters and commands.
 
-Each rule either repairs by a stated rule, or refuses with the item, the span and the fix, or
-notes. A repair only ever turns a sample into "missing" or moves it onto the grid; it never makes
-a value up. The pass is idempotent, and the order of the rows does not matter.
+Each rule repairs samples, refuses the item (with its span and the fix), or only notes a finding. A
+repair sets a sample missing or moves it onto the grid; it never makes up a value. The pass is
+idempotent, and the order of the rows does not matter.
 """
 
 from forecaster.data.quality.inspection import examine, inspect, masked, verdict

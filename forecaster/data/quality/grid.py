@@ -1,6 +1,6 @@
-"""From stamps in any order to a regular grid, and how clock mistakes show themselves.
+"""The regular grid: brings samples onto it, and detects hours doubled or lost by clock changes.
 
-Array functions; stamps are whole seconds since the epoch, ``step`` is in seconds.
+Stamps are whole seconds since the epoch, ``step`` is in seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from forecaster.data.series import FloatArray
 BoolArray = npt.NDArray[np.bool_]
 
 HOUR = 3600
-# Spacings that people configure; jittered stamps are taken to mean the nearest.
+# Usual scrape intervals; jittered stamps are assigned the nearest of them.
 USUAL_STEPS = np.array([1, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 86400])
 # Seconds reach 10^11 in the year 5138; milliseconds passed it in 1973.
 FIRST_NOT_SECONDS = 10**11
@@ -35,9 +35,9 @@ def spacing(stamps: StampArray) -> StampArray:
 
 
 def common_step(all_stamps: Iterable[StampArray]) -> int | None:
-    """Return the commonest spacing in seconds, or None where no item has two stamps.
+    """Return the most common spacing in seconds, or None where no item has two stamps.
 
-    Where no spacing has a majority (jitter), the usual step within 5 % of the median is meant.
+    Where no spacing has a majority (jitter), it is the usual step within 5 % of the median.
 
     >>> common_step([np.array([0, 60, 120, 300])])
     60
@@ -75,7 +75,7 @@ def unit_of(stamps: StampArray) -> tuple[str, int]:
 
 
 def _phase(stamps: StampArray, step: int) -> int:
-    """Return the offset of the grid: the commonest, or the circular mean of jittered stamps."""
+    """Return the grid's offset: the most common one, or the circular mean of jittered stamps."""
     offsets, counts = np.unique(stamps % step, return_counts=True)
     if counts.max() * 2 >= len(stamps):
         return int(offsets[counts.argmax()])
@@ -91,24 +91,24 @@ class SampleGrid:
     Attributes:
         first: stamp of slot 0.
         values: NaN where there is no sample or where its samples disagree.
-        sampled: slots for which the source had a row, even an empty one.
-        moved: slots whose sample was moved here.
-        strayed: slots whose sample lies too far from them.
-        repeated: slots with several samples that agree.
-        conflicting: slots with several samples that do not.
+        sampled: slots for which the source has a row, even an empty one.
+        moved: slots whose sample was off the grid and was moved onto it.
+        too_far: slots whose sample is too far off the grid to be moved.
+        repeated: slots with several samples of equal value.
+        conflicting: slots with several samples of different values.
     """
 
     first: int
     values: FloatArray
     sampled: BoolArray
     moved: BoolArray
-    strayed: BoolArray
+    too_far: BoolArray
     repeated: BoolArray
     conflicting: BoolArray
 
 
 def to_grid(stamps: StampArray, values: FloatArray, step: int, snap_within: float) -> SampleGrid:
-    """Return the samples on the grid that fits their stamps; the order of rows is irrelevant."""
+    """Return the samples on the grid that fits their stamps best, in any order of rows."""
     phase = _phase(stamps, step)
     slots = (2 * (stamps - phase) + step) // (2 * step)
     offsets = stamps - phase - slots * step
@@ -128,20 +128,20 @@ def to_grid(stamps: StampArray, values: FloatArray, step: int, snap_within: floa
     disagree = highest - lowest > 1e-9 * np.abs(highest)
     on_grid = np.full(n, np.nan)
     on_grid[at] = np.where(disagree, np.nan, lowest)
-    strayed = np.abs(offsets) > snap_within * step
+    too_far = np.abs(offsets) > snap_within * step
     return SampleGrid(
         first=first,
         values=on_grid,
         sampled=mask(at),
-        moved=mask(slots[(offsets != 0) & ~strayed]),
-        strayed=mask(slots[strayed]),
+        moved=mask(slots[(offsets != 0) & ~too_far]),
+        too_far=mask(slots[too_far]),
         repeated=mask(at[(counts > 1) & ~disagree]),
         conflicting=mask(at[disagree]),
     )
 
 
 def doubled_hour(grid: SampleGrid, step: int) -> BoolArray:
-    """Return the slots of hours that occur twice with different values: clocks set back."""
+    """Return the conflicting slots of hours that occur twice, as when clocks are set back."""
     if HOUR % step or HOUR // step < 2:
         return np.zeros_like(grid.conflicting)
     hours = (grid.first + step * np.arange(len(grid.values))) // HOUR
@@ -154,7 +154,7 @@ def doubled_hour(grid: SampleGrid, step: int) -> BoolArray:
 
 
 def lost_hour(grid: SampleGrid, step: int) -> BoolArray:
-    """Return holes of exactly the hour by which clocks are set forward somewhere on that day."""
+    """Return the slots of gaps that are exactly an hour that a change to summer time skips."""
     lost = np.zeros_like(grid.sampled)
     if HOUR % step or HOUR // step < 2:
         return lost
@@ -166,7 +166,7 @@ def lost_hour(grid: SampleGrid, step: int) -> BoolArray:
 
 
 def _may_change_clocks(stamp: int) -> bool:
-    """Say whether clocks are set forward at this local time in Europe, America or Australasia."""
+    """Return whether clocks are set forward at this local time in Europe, America or Oceania."""
     moment = datetime.fromtimestamp(stamp, tz=UTC)
     sundays = {3: (range(8, 15), range(25, 32)), 9: (range(24, 31),), 10: (range(1, 8),)}
     return (

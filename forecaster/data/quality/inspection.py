@@ -1,7 +1,7 @@
-"""The order of the rules.
+"""The data-quality pass: applies the rules to each item in their order.
 
-Rules of this file: clock mistakes come before the grid, the grid before the values; the rules on
-values run until none finds anything more, so that a second pass finds nothing.
+Rules of this file: stamps are checked first, then the grid, then the values. The rules on values
+run until none finds any more, so that a second pass finds nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from forecaster.data.quality.checks import (
     check_clock,
     check_grid,
     check_step,
-    judge,
+    check_values,
     mask_implausible,
     note_gaps,
 )
+from forecaster.data.quality.finding_log import EPOCH, FindingLog
 from forecaster.data.quality.grid import common_step, to_grid, unit_of
-from forecaster.data.quality.sheet import EPOCH, Sheet
 from forecaster.data.quality.values import (
     Action,
     Finding,
@@ -50,13 +50,13 @@ def inspect(
 
     Args:
         raw: one per item.
-        step: spacing of the grid; None takes the commonest spacing in the data.
+        step: spacing of the grid; None: the most common spacing in the data.
         rules: the thresholds.
         mask: spans to set missing.
-        now: samples after it are refused; None checks nothing.
+        now: samples after it are refused; None: they are not checked.
 
     Raises:
-        HistoryError: naming every refused item with its span and the fix.
+        HistoryError: the message lists every refused item with its span and the fix.
     """
     return verdict(*examine(raw, step=step, rules=rules, mask=mask, now=now), rules)
 
@@ -64,7 +64,11 @@ def inspect(
 def verdict(
     series: tuple[Series, ...], findings: tuple[Finding, ...], rules: QualityRules = DEFAULT_RULES
 ) -> QualityReport:
-    """Return what `examine` found as a report; raises HistoryError where that is refused."""
+    """Return the results of `examine` as a report.
+
+    Raises:
+        HistoryError: an item is refused, or there is none.
+    """
     refused = [finding for finding in findings if finding.action is Action.REFUSED]
     if not series and not refused:
         raise HistoryError("the history holds no series; check the file or the query")
@@ -82,40 +86,40 @@ def examine(
     mask: tuple[Window, ...] = (),
     now: datetime | None = None,
 ) -> tuple[tuple[Series, ...], tuple[Finding, ...]]:
-    """Return the usable items and all findings, refusals included, in the order of ``raw``."""
+    """Return the usable items and all findings, including refusals, in the order of ``raw``."""
     items = list(raw)
     names = Counter(item.item_id for item in items)
     seconds = _seconds(step, items)
     usable: list[Series] = []
     findings: list[Finding] = []
     for item in items:
-        sheet = Sheet(item.item_id, timedelta(seconds=seconds), rules)
+        log = FindingLog(item.item_id, timedelta(seconds=seconds), rules)
         if names[item.item_id] > 1:
             message = (
                 f"{names[item.item_id]} series have this name; name them by a label that tells "
                 "them apart, or add them up: sum by (...) (...)"
             )
-            sheet.add_all(Rule.ITEM, Action.REFUSED, item, message)
-        series = _examine_item(item, sheet, mask, now)
+            log.add_all(Rule.ITEM, Action.REFUSED, item, message)
+        series = _examine_item(item, log, mask, now)
         if series is not None:
             usable.append(series)
-        findings += sheet.findings
+        findings += log.findings
     return tuple(usable), tuple(findings + _unknown_items(mask, tuple(names)))
 
 
 def masked(history: History, mask: tuple[Window, ...]) -> QualityReport:
-    """Return the history with the marked spans set missing, and one finding per item hit.
+    """Return the history with the marked spans set missing, and one finding per item affected.
 
     Raises:
-        HistoryError: a window names an item that is not there.
+        HistoryError: a window names an unknown item.
     """
     series, findings = [], _unknown_items(mask, history.item_ids)
     for item in history:
-        sheet = Sheet(item.item_id, item.step, DEFAULT_RULES, int(item.start.timestamp()))
+        log = FindingLog(item.item_id, item.step, DEFAULT_RULES, int(item.start.timestamp()))
         values = item.values.copy()
-        sheet.mask_windows(values, mask)
+        log.mask_windows(values, mask)
         series.append(Series(item.item_id, item.start, item.step, values))
-        findings += sheet.findings
+        findings += log.findings
     return verdict(tuple(series), tuple(findings))
 
 
@@ -137,32 +141,32 @@ def _seconds(step: timedelta | None, items: list[RawSeries]) -> int:
 
 
 def _examine_item(
-    raw: RawSeries, sheet: Sheet, mask: tuple[Window, ...], now: datetime | None
+    raw: RawSeries, log: FindingLog, mask: tuple[Window, ...], now: datetime | None
 ) -> Series | None:
-    """Return the cleaned item, or None where the sheet holds a refusal."""
-    if not sheet.refused:
-        check_clock(raw, sheet, now)
-    if not sheet.refused:
-        check_step(raw, sheet)
-    if sheet.refused:
+    """Return the cleaned item, or None if it is refused."""
+    if not log.refused:
+        check_clock(raw, log, now)
+    if not log.refused:
+        check_step(raw, log)
+    if log.refused:
         return None
     infinite = np.isinf(raw.values)
     negative = (raw.values < 0) & ~infinite
     plausible = np.where(negative | infinite, np.nan, raw.values)
-    grid = to_grid(raw.stamps, plausible, sheet.seconds, sheet.rules.snap_within)
-    sheet.first = grid.first
-    check_grid(raw, grid, sheet)
+    grid = to_grid(raw.stamps, plausible, log.seconds, log.rules.snap_within)
+    log.first = grid.first
+    check_grid(raw, grid, log)
     values = grid.values
-    slots = (raw.stamps - grid.first + sheet.seconds // 2) // sheet.seconds
+    slots = (raw.stamps - grid.first + log.seconds // 2) // log.seconds
     for rule, bad in ((Rule.NEGATIVE, negative), (Rule.INFINITE, infinite)):
         where = np.zeros(len(values), dtype=bool)
         where[slots[bad]] = True
-        sheet.add(rule, Action.REPAIRED, where, f"{bad.sum()} {rule.value} values; set missing")
-    if sheet.refused:
+        log.add(rule, Action.REPAIRED, where, f"{bad.sum()} {rule.value} values; set missing")
+    if log.refused:
         return None
-    note_gaps(values, sheet)
-    sheet.mask_windows(values, mask)
-    mask_implausible(values, sheet)
-    judge(values, sheet)
+    note_gaps(values, log)
+    log.mask_windows(values, mask)
+    mask_implausible(values, log)
+    check_values(values, log)
     start = EPOCH + timedelta(seconds=grid.first)
-    return None if sheet.refused else Series(raw.item_id, start, sheet.step, values)
+    return None if log.refused else Series(raw.item_id, start, log.step, values)

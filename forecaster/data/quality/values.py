@@ -1,6 +1,6 @@
-"""What goes into the data-quality pass and what comes out of it.
+"""The values of the data-quality pass: raw samples, thresholds, findings and the report.
 
-Rules of this file: values only. Spans are half-open: ``end`` is one step after the last sample.
+Spans are half-open: ``end`` is one step after the last sample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ StampArray = npt.NDArray[np.int64]
 
 
 class Rule(enum.Enum):
-    """What was found; the value is the word that is printed and stored."""
+    """The rule of a finding; the value is printed and stored."""
 
     EMPTY = "empty"
     ITEM = "item"
@@ -45,7 +45,7 @@ class Rule(enum.Enum):
 
 
 class Action(enum.Enum):
-    """What was done about it."""
+    """How a rule treated its finding."""
 
     REPAIRED = "repaired"
     REFUSED = "refused"
@@ -60,8 +60,8 @@ class RawSeries:
         item_id: ``"namespace/name"`` of the service.
         stamps: whole seconds since the epoch, shape ``(n,)``.
         values: QPS as read, shape ``(n,)``; NaN where the source has an empty sample.
-        zone_assumed: the source gave no time zone and the caller named one, so that holes which
-            look like a clock change are refused rather than noted.
+        zone_assumed: whether the source has no time zone and the caller named one. Gaps that look
+            like a clock change are then refused, not only noted.
     """
 
     item_id: str
@@ -87,12 +87,12 @@ class RawSeries:
 
 @dataclass(frozen=True)
 class Window:
-    """A span that the user marks as not to be learned from: an incident, a load test.
+    """A span that the user excludes from learning: an incident, a load test.
 
     Attributes:
-        start: first moment; aware UTC.
-        end: first moment after it; aware UTC.
-        item_id: the item it concerns; None means all of them.
+        start: start of the span; aware UTC.
+        end: end of the span, not part of it; aware UTC.
+        item_id: the item; None: all items.
     """
 
     start: datetime
@@ -108,26 +108,26 @@ class Window:
 
 @dataclass(frozen=True)
 class QualityRules:
-    """The thresholds of the pass; each default errs on the side of keeping samples.
+    """The thresholds of the pass; the defaults keep samples in doubtful cases.
 
     Attributes:
         min_samples: an item with fewer known samples is refused.
-        snap_within: a stamp this far from the grid (in steps) is moved onto it; at half a step no
-            stamp would ever be refused, and a wrong ``step`` would go unseen.
-        conflicts: share of stamps with two different values that may be set missing; more of
-            them are two series under one name, and refused.
-        counter_changes: a series with at least so many changes, of which at most one in fifty
-            goes down, is a raw counter. Traffic goes down about as often as up.
+        snap_within: a stamp at most this far from the grid (in steps) is moved onto it. At half a
+            step no stamp would be refused, and a wrong ``step`` would not be noticed.
+        conflicts: share of stamps with two different values that may be set missing. More of them
+            mean two series under one name, which is refused.
+        counter_changes: a series with at least this many changes, of which at most one in fifty is
+            a decrease, is a raw counter. Traffic decreases about as often as it increases.
         spike_ratio: a run of at most two samples this many times above both its surroundings and
-            the item's own 95th percentile is a counter reset. Nothing recurring is one.
-        spike_floor_qps: below this nothing is called a spike: small counts are noisy.
+            the item's own 95th percentile is a counter reset, unless it recurs.
+        spike_floor_qps: a value below this is never a spike, as small counts are noisy.
         spike_longest: longer spikes are noted and kept, since a flash crowd lasts minutes.
         flat_samples, flat_time: a non-zero value repeated for both of them is a stuck exporter.
-        flat_recurs: a value with so many flat runs is a floor or a cap of the service, and kept.
+        flat_recurs: a value with this many flat runs is a floor or a cap of the service, and kept.
         outage: a gap this long is an outage, after which rates may be falsely low.
-        rate_window: range of the ``rate(...)`` in the query; samples after an outage are compared
-            with the two windows after them. Coarser steps than this are not judged.
-        low_ratio: a sample after an outage below this share of them is falsely low.
+        rate_window: range of the ``rate(...)`` in the query. Samples after an outage are compared
+            with the two ranges after them; steps longer than the range are not checked.
+        low_ratio: a sample after an outage below this share of the following ones is falsely low.
         skip_refused: leave refused items out as long as one remains, instead of refusing all.
     """
 
@@ -155,13 +155,13 @@ class QualityRules:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about one item, and what was done about it.
+    """One finding about one item, and how it was treated.
 
     Attributes:
-        start: first stamp concerned; aware UTC.
-        end: one step after the last stamp concerned.
-        count: samples concerned.
-        message: the value found, the rule and, where refused, the fix; without item and span.
+        start: first stamp affected; aware UTC.
+        end: one step after the last stamp affected.
+        count: number of samples affected.
+        message: the value found, the rule and, if refused, the fix; without item and span.
     """
 
     item_id: str
@@ -179,7 +179,7 @@ class Finding:
         return f"{self.item_id}: {span}: {self.message}"
 
     def to_record(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
+        """Return the finding as plain values for JSON."""
         return {
             "item_id": self.item_id,
             "rule": self.rule.value,
@@ -192,7 +192,7 @@ class Finding:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Finding:
-        """Return the finding that `to_record` was called on."""
+        """Return the finding from the values that `to_record` returned."""
         return cls(
             item_id=str(record["item_id"]),
             rule=Rule(record["rule"]),
@@ -206,7 +206,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """A usable history and everything that was found on the way to it."""
+    """A usable history, and all findings about the raw samples."""
 
     history: History
     findings: tuple[Finding, ...]

@@ -1,14 +1,14 @@
-"""The page at ``/``: what the loop does, live; everything that it loads is in the installation.
+"""The live page at ``/``, and the files that it loads, all of them part of the installation.
 
 Imports plotly alone. Used by the commands that serve the endpoint.
 
-page.html   -> its skeleton; page.css: its look, light and dark
-follow.js   -> the stream of ticks, read so that a token can be sent and a loss is noticed
-figure.js   -> the drawing of one service
-service.js  -> the words and numbers of one service
-page.js     -> the list of services, the address, the token, and who is told what
+page.html   -> the elements; page.css: the style, light and dark
+follow.js   -> the event stream, read so that a token can be sent and a lost connection is noticed
+figure.js   -> the figure of one service
+service.js  -> the texts and numbers of one service
+page.js     -> the list of services, the address bar, the token, and updates of all parts
 
-Rule of the scripts: what comes over the wire becomes text, never markup.
+Rule of the scripts: what the endpoint sends is inserted as text, never as markup.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
-
-from plotly.offline import get_plotlyjs
 
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 OURS = ("page.css", "follow.js", "figure.js", "service.js", "page.js")
@@ -27,10 +25,12 @@ Assets = Mapping[str, tuple[str, bytes]]
 
 
 def page() -> tuple[bytes, Assets]:
-    """Return the page, and the files that it loads from ``assets/`` beside it, by name.
+    """Return the page, and by name the files that it loads from ``assets/`` beside it.
 
-    A name holds a digest of the content: what a browser keeps is never of another version.
+    A name holds a digest of the content, so that a browser's cache never mixes versions.
     """
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - for whoever looks at the page, only
+
     folder = files(__name__)
     html = folder.joinpath("page.html").read_text("utf-8")
     assets: dict[str, tuple[str, bytes]] = {}

@@ -1,6 +1,6 @@
 "use strict";
 
-/* The drawing of one service: demand above, replicas below, on one axis of time (UTC). */
+/* The chart of one service: demand above, replicas below, with a common time axis (UTC). */
 const Figure = (() => {
   const config = { responsive: true, displayModeBar: false, doubleClick: "reset" };
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -9,7 +9,7 @@ const Figure = (() => {
   const EARLIER_S = 600, KEPT_S = 21600;
 
   const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
-  /* Plotly reads some markup in its texts. */
+  /* Escape texts, for Plotly interprets some markup. */
   const escaped = (text) => text.slice(0, 40)
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const percent = (level) => `${+(100 * level).toFixed(1)}`;
@@ -28,7 +28,7 @@ const Figure = (() => {
       hovertemplate: "%{y:,.4~g}", ...rest };
   }
 
-  /* For each level above the median the one as far below it, else the lowest; the widest first. */
+  /* Pair each level above the median with its mirror below (or the lowest); the widest pair first. */
   function pairs(levels) {
     const found = [];
     for (let high = levels.length - 1; levels[high] > 0.5; high--) {
@@ -40,7 +40,7 @@ const Figure = (() => {
     return [0, Math.round(last / 2), last].map((at) => found[at]);
   }
 
-  /* The fan: bands from the widest to the narrowest, then the median. */
+  /* The forecast: bands from the widest to the narrowest, then the median. */
   function fan({ origin, step_s, levels, values }, c, narrow) {
     const x = values.map((_, h) => moment(origin + (h + 1) * step_s));
     const at = (level) => values.map((row) => row[level]);
@@ -57,23 +57,23 @@ const Figure = (() => {
     return traces;
   }
 
-  /* Keep what a forecast says of the next minutes, to hold it against what comes; `memory` is by
-   * moment. What was said first of a moment stays, so it was said up to EARLIER_S before it. */
-  function remember(memory, view) {
+  /* Store the forecast of the next EARLIER_S seconds in `pastForecasts`, by time, for a comparison with
+   * the actual demand. The first forecast of a time is kept, so it is up to EARLIER_S old. */
+  function remember(pastForecasts, view) {
     if (!view.fan) return;
     const { origin, step_s, levels, values } = view.fan;
     const [[low, high] = [0, 0]] = pairs(levels), middle = Math.max(levels.indexOf(0.5), 0);
     for (let h = 0; h < values.length && (h + 1) * step_s <= Math.max(EARLIER_S, step_s); h++) {
       const stamp = origin + (h + 1) * step_s, row = values[h];
-      if (!memory.has(stamp)) memory.set(stamp, [row[low], row[middle], row[high]]);
+      if (!pastForecasts.has(stamp)) pastForecasts.set(stamp, [row[low], row[middle], row[high]]);
     }
-    for (const stamp of memory.keys()) if (stamp < view.at - KEPT_S) memory.delete(stamp);
+    for (const stamp of pastForecasts.keys()) if (stamp < view.at - KEPT_S) pastForecasts.delete(stamp);
   }
 
-  function earlier(memory, view, c) {
-    const past = [...memory].filter(([stamp]) => stamp <= view.at).sort(([a], [b]) => a - b);
+  function earlier(pastForecasts, view, c) {
+    const past = [...pastForecasts].filter(([stamp]) => stamp <= view.at).sort(([a], [b]) => a - b);
     if (past.length < 2) return [];
-    const x = past.map(([stamp]) => moment(stamp)), at = (i) => past.map(([, said]) => said[i]);
+    const x = past.map(([stamp]) => moment(stamp)), at = (i) => past.map(([, row]) => row[i]);
     const quiet = { width: 0, hoverinfo: "skip", hovertemplate: null, showlegend: false };
     return [line(x, at(0), "", c.blue, quiet),
       line(x, at(2), "", c.blue, { ...quiet, fill: "tonexty", fillcolor: `rgba(${c.blueRgb}, 0.14)` }),
@@ -88,20 +88,20 @@ const Figure = (() => {
     for (const step of limit.schedule) { x.push(view.at + step.in_s); y.push(step.qps); }
     const named = `capacity of ${limit.ready_replicas} ready`;
     return [
-      line(x.map(moment), y, "limit, as promised", c.orange,
+      line(x.map(moment), y, "limit, as scheduled", c.orange,
         { dash: "dot", shape: "hv", showlegend: false }),
       line([moment(view.at), moment(Math.max(end, x[x.length - 1]))], [ready, ready], named, c.green,
         { dash: "dash" }),
     ];
   }
 
-  function demand(view, memory, end, c, narrow) {
+  function demand(view, pastForecasts, end, c, narrow) {
     const { recent } = view, x = recent ? recent.stamps.map(moment) : [];
     const past = recent ? [
       line(x, recent.limit, "limit", c.orange, { shape: "hv", width: 1.5 }),
       line(x, recent.qps, "observed", c.ink, { width: 1.6 }),
     ] : [];
-    const said = earlier(memory, view, c), bands = said.slice(0, -1), median = said.slice(-1);
+    const old = earlier(pastForecasts, view, c), bands = old.slice(0, -1), median = old.slice(-1);
     return [...bands, ...(view.fan ? fan(view.fan, c, narrow) : []), ...ahead(view, end, c), ...past,
       ...median];
   }
@@ -127,7 +127,7 @@ const Figure = (() => {
       const x0 = moment(Math.max(event.starts, from)), x1 = moment(Math.min(event.ends, end));
       shapes.push({ type: "rect", xref: "x", yref: "y domain", x0, x1, y0: 0, y1: 1, layer: "below",
         line: { width: 0 }, fillcolor: c.purple, opacity: 0.12 });
-      // One below the other: their names are often longer than the events.
+      // One below the other, for the names are often wider than the events.
       annotations.push({ x: x0, y: 0.99 - 0.09 * (i % 6), yref: "y domain", xanchor: "left", yanchor: "top",
         text: escaped(event.name), showarrow: false, font: { color: c.purple, size: 12 } });
     });
@@ -146,7 +146,7 @@ const Figure = (() => {
       hovermode: "x unified",
       hoverlabel: { bgcolor: c.page, bordercolor: c.line, font: { color: c.ink } },
       dragmode: coarse.matches ? false : "zoom",
-      // A zoom stays until another service or span is asked for.
+      // A zoom stays until another service or time range is chosen.
       uirevision: `${view.service} ${shown_s}`,
       xaxis: { ...axis, type: "date", range: [moment(from), moment(end)], anchor: "y2" },
       yaxis: { ...upright, domain: [0.4, 1], title: { text: "demand (req/s)", font: { size: 13 } } },
@@ -156,14 +156,14 @@ const Figure = (() => {
     };
   }
 
-  /* Draw a view; `shown_s` seconds of the past. Nothing happens until the library is there. */
-  function draw(place, view, memory, shown_s) {
+  /* Draw a view with `shown_s` seconds of the past; does nothing before Plotly has loaded. */
+  function draw(place, view, pastForecasts, shown_s) {
     if (typeof Plotly === "undefined") return;
     const c = colours(), { fan: ahead } = view;
     const forecast = ahead ? ahead.origin + ahead.values.length * ahead.step_s : 0;
     const end = Math.max(forecast, view.at + 300), from = view.at - shown_s;
     const narrow = place.clientWidth < 520;
-    const data = [...demand(view, memory, end, c, narrow), ...replicas(view, c)];
+    const data = [...demand(view, pastForecasts, end, c, narrow), ...replicas(view, c)];
     Plotly.react(place, data, layout(view, { from, end, shown_s }, c, narrow), config);
   }
 

@@ -1,9 +1,9 @@
 "use strict";
 
-/* The stream of ticks. `fetch` and not EventSource, which cannot send a token.
+/* The stream of ticks, read by `fetch`, for EventSource cannot send a token.
  * Source of the format: WHATWG HTML, 9.2 "Server-sent events". */
 const Follow = (() => {
-  const SILENCE_MS = 40000; // the server says something at least each 15 s
+  const SILENCE_MS = 40000; // the server sends at least a comment every 15 s
   const FIRST_MS = 1000;
   const LAST_MS = 15000;
 
@@ -12,14 +12,14 @@ const Follow = (() => {
     signal.addEventListener("abort", () => { clearTimeout(timer); done(); });
   });
 
-  /* Return the headers and credentials of a request. */
-  function asked(token) {
+  /* Return the options of a request: headers and credentials. */
+  function requestOptions(token) {
     return token
       ? { headers: { authorization: `Bearer ${token}` }, credentials: "omit", cache: "no-store" }
       : { credentials: "same-origin", cache: "no-store" };
   }
 
-  function told(block, on) {
+  function dispatch(block, on) {
     let name = "message";
     const data = [];
     for (const line of block.split("\n")) {
@@ -30,33 +30,33 @@ const Follow = (() => {
   }
 
   /* Read events until the stream ends. */
-  async function read(body, on, heard) {
+  async function read(body, on, onData) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      heard();
+      onData();
       rest += value;
       const blocks = rest.split("\n\n");
       rest = blocks.pop();
-      for (const block of blocks) told(block, on);
+      for (const block of blocks) dispatch(block, on);
     }
   }
 
-  async function once(url, token, on, signal) {
+  async function readStream(url, token, on, signal) {
     const silent = new AbortController();
     const stop = () => silent.abort();
     signal.addEventListener("abort", stop);
     let timer = setTimeout(stop, SILENCE_MS);
-    const heard = () => { clearTimeout(timer); timer = setTimeout(stop, SILENCE_MS); };
+    const onData = () => { clearTimeout(timer); timer = setTimeout(stop, SILENCE_MS); };
     try {
-      const answer = await fetch(url, { ...asked(token), signal: silent.signal });
+      const answer = await fetch(url, { ...requestOptions(token), signal: silent.signal });
       if (answer.status === 401) return "refused";
       if (!answer.ok) return "lost";
-      heard();
+      onData();
       on.open();
-      await read(answer.body, on, heard);
+      await read(answer.body, on, onData);
       return "ended";
     } finally {
       clearTimeout(timer);
@@ -74,7 +74,7 @@ const Follow = (() => {
         let how = "lost";
         const open = () => { wait = FIRST_MS; on.open(); };
         try {
-          how = await once(url, token, { ...on, open }, all.signal);
+          how = await readStream(url, token, { ...on, open }, all.signal);
         } catch (error) {
           if (!all.signal.aborted) console.warn(String(error));
         }
@@ -88,5 +88,5 @@ const Follow = (() => {
     return () => all.abort();
   }
 
-  return { follow, asked };
+  return { follow, requestOptions };
 })();

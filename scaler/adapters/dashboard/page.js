@@ -1,44 +1,44 @@
 "use strict";
 
-/* The list of services, the one that is chosen (in the address, after #), and the token. */
+/* The page: the list of services, the chosen service (named in the address after #), the token. */
 (() => {
   const { node, qps, count } = Service;
   const by = (id) => document.getElementById(id);
-  const FEW = 12; // so many are a glance; of more, none is chosen until somebody does
-  const QUIET_MS = 20000;
-  const LEAST_DRAW_MS = 250;
+  const FEW = 12; // of up to this many services the first is chosen; of more, none
+  const SILENCE_MS = 20000;
+  const MIN_DRAW_MS = 250;
   const KEY = "tidegate-token";
 
-  let board = null, view = null, chosen = null, stop = () => {};
-  let heardAt = performance.now(), drawnAt = 0, drawing = 0, arriving = false;
+  let snapshot = null, view = null, chosen = null, stop = () => {};
+  let lastEventAt = performance.now(), drawnAt = 0, drawing = 0, arriving = false;
   const rows = new Map();
-  const memory = new Map(); // what the forecast of the chosen service has said
+  const pastForecasts = new Map(); // past forecasts of the chosen service, by time
 
-  // The token: of this tab alone.
+  // The token, which is stored for this tab only.
   let token = null;
   try { token = sessionStorage.getItem(KEY); } catch { token = null; }
-  function keep(value) {
+  function storeToken(value) {
     token = value;
     try {
       if (value) sessionStorage.setItem(KEY, value); else sessionStorage.removeItem(KEY);
-    } catch { /* a browser without storage asks again */ }
+    } catch { /* without storage the page asks for the token again */ }
   }
 
-  function state(name, words) {
+  function showLink(name, words) {
     const link = by("link");
     if (link.textContent !== words) link.textContent = words;
     link.dataset.state = name;
   }
-  const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
+  const setText = (place, text) => { if (place.textContent !== text) place.textContent = text; };
 
   // The list
-  const troubled = (line) => line.error !== null || !line.trusted;
+  const needsAttention = (line) => line.error !== null || !line.trusted;
   function cells(line) {
     const forecast = line.error ? "no decision" : line.trusted ? "trusted" : "none trusted";
     return [qps(line.observed_qps), qps(line.demand_qps), count(line.ready), count(line.floor),
       count(line.hpa_replicas), qps(line.limit_qps), (line.binding ?? "–").replaceAll("_", " "), forecast];
   }
-  function added(name) {
+  function newRow(name) {
     const wide = [1, 2, 4, 6, 7], words = [6, 7];
     const link = node("a", { href: `#${encodeURIComponent(name)}` }, name);
     const mark = node("span", { class: "bad" });
@@ -49,49 +49,49 @@
     return { row, link, mark, tds };
   }
   function list() {
-    const named = new Set(board.services.map((line) => line.service));
+    const named = new Set(snapshot.services.map((line) => line.service));
     for (const [name, made] of rows) if (!named.has(name)) { made.row.remove(); rows.delete(name); }
     let before = null;
-    for (const line of board.services) {
-      if (!rows.has(line.service)) rows.set(line.service, added(line.service));
+    for (const line of snapshot.services) {
+      if (!rows.has(line.service)) rows.set(line.service, newRow(line.service));
       const { row, link, mark, tds } = rows.get(line.service);
       const place = before ? before.nextSibling : by("rows").firstChild;
       if (place !== row) by("rows").insertBefore(row, place);
       before = row;
-      cells(line).forEach((text, i) => put(tds[i], text));
-      tds[7].classList.toggle("bad", troubled(line));
-      put(mark, troubled(line) ? " (needs attention)" : "");
+      cells(line).forEach((text, i) => setText(tds[i], text));
+      tds[7].classList.toggle("bad", needsAttention(line));
+      setText(mark, needsAttention(line) ? " (needs attention)" : "");
       row.classList.toggle("chosen", line.service === chosen);
       if (line.service === chosen) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
     by("services").hidden = false;
-    by("finding").hidden = board.services.length <= 8;
-    by("back").hidden = board.services.length <= FEW;
-    find();
+    by("finding").hidden = snapshot.services.length <= 8;
+    by("back").hidden = snapshot.services.length <= FEW;
+    applyFilter();
   }
-  function find() {
+  function applyFilter() {
     const part = by("filter").value.trim().toLowerCase(), only = by("troubled").checked;
     let shown = 0;
-    for (const line of board.services) {
-      const fits = line.service.toLowerCase().includes(part) && (!only || troubled(line));
+    for (const line of snapshot.services) {
+      const fits = line.service.toLowerCase().includes(part) && (!only || needsAttention(line));
       rows.get(line.service).row.hidden = !fits;
       shown += fits;
     }
-    const all = board.services.length;
-    put(by("count"), `${shown} of ${all}`);
+    const all = snapshot.services.length;
+    setText(by("count"), `${shown} of ${all}`);
     const missing = chosen !== null && !rows.has(chosen);
     const words = all === 0 ? "There is no policy yet, so there is no service to show."
       : missing ? `There is no service ${chosen} (any more).`
-      : shown === 0 ? "No service is like that." : chosen === null ? "Choose one to see its forecast, floor and limit." : "";
-    put(by("none"), words);
+      : shown === 0 ? "No service matches." : chosen === null ? "Choose a service to see its forecast, floor and limit." : "";
+    setText(by("none"), words);
     by("none").hidden = words === "";
     by("listing").hidden = shown === 0;
   }
 
   // The chosen service
-  /* Replace only what has changed: what is selected or scrolled stays so. */
-  function settle(place, made) {
+  /* Replace only the elements that have changed, which keeps selection and scroll positions. */
+  function update(place, made) {
     made.forEach((fresh, i) => {
       const old = place.children[i];
       if (old === undefined) place.append(fresh);
@@ -108,10 +108,10 @@
     by("service").hidden = !here;
     document.title = here ? `${chosen} · tidegate` : "tidegate";
     if (!here) return;
-    put(by("name"), view.service);
-    settle(by("told"), Service.top(view));
+    setText(by("name"), view.service);
+    update(by("summary"), Service.top(view));
     const focused = document.activeElement?.parentElement?.id === "numbers";
-    settle(by("more"), Service.bottom(view, by("numbers")?.open ?? false));
+    update(by("more"), Service.bottom(view, by("numbers")?.open ?? false));
     if (focused) by("numbers")?.firstChild.focus();
     if (arriving) {
       arriving = false;
@@ -121,45 +121,45 @@
     by("figure").setAttribute("aria-label", Service.described(view));
     by("drawn").hidden = !(view.recent || view.fan);
     if (!drawing) {
-      drawing = setTimeout(draw, Math.max(0, drawnAt + LEAST_DRAW_MS - performance.now()));
+      drawing = setTimeout(draw, Math.max(0, drawnAt + MIN_DRAW_MS - performance.now()));
     }
   }
   function draw() {
     drawing = 0;
     drawnAt = performance.now();
     if (view === null || by("service").hidden || by("drawn").hidden || document.hidden) return;
-    Figure.draw(by("figure"), view, memory, Number(by("span").value));
+    Figure.draw(by("figure"), view, pastForecasts, Number(by("span").value));
   }
 
-  // What comes
+  // Events of the stream
   const on = {
     open() {
-      if (board) state("live", "live"); else state("waiting", "connected, waiting for the first tick");
+      if (snapshot) showLink("live", "live"); else showLink("waiting", "connected, waiting for the first tick");
     },
     event(name, data) {
-      heardAt = performance.now();
+      lastEventAt = performance.now();
       if (name === "service") {
         view = data;
-        Figure.remember(memory, view);
+        Figure.remember(pastForecasts, view);
         show();
         return;
       }
       if (name !== "board") return;
-      board = data;
-      state("live", "live");
-      const role = data.leader ? "" : " · this replica follows the leader";
-      put(by("tick"), `${Service.moment(data.at)} · tick ${count(data.tick)}, took ${data.seconds.toFixed(2)} s${role}`);
+      snapshot = data;
+      showLink("live", "live");
+      const role = data.leader ? "" : " · this replica is not the leader";
+      setText(by("tick"), `${Service.moment(data.at)} · tick ${count(data.tick)}, took ${data.seconds.toFixed(2)} s${role}`);
       if (chosen === null && data.services.length > 0 && data.services.length <= FEW) {
         choose(data.services[0].service);
       }
       list();
       show();
     },
-    lost(ms) { state("lost", `connection lost, retrying in ${Math.round(ms / 1000)} s`); },
+    lost(ms) { showLink("lost", `connection lost, retrying in ${Math.round(ms / 1000)} s`); },
     refused() {
-      state("lost", "a token is needed");
-      put(by("refused"), token ? "This token is not accepted." : "");
-      keep(null);
+      showLink("lost", "a token is needed");
+      setText(by("refused"), token ? "This token is not accepted." : "");
+      storeToken(null);
       by("asking").hidden = false;
       by("token").focus();
     },
@@ -169,60 +169,60 @@
     const query = chosen === null ? "" : `?service=${encodeURIComponent(chosen)}`;
     stop = Follow.follow(`v1/stream${query}`, token, on);
   }
-  /* A loop that stands still says nothing: the server knows after how long that is a fault. */
-  async function look() {
-    if (by("link").dataset.state === "lost" || performance.now() - heardAt < QUIET_MS) return;
+  /* If there is no event for long, ask the server whether its last tick is too old. */
+  async function checkReady() {
+    if (by("link").dataset.state === "lost" || performance.now() - lastEventAt < SILENCE_MS) return;
     try {
-      const answer = await fetch("readyz", Follow.asked(token));
+      const answer = await fetch("readyz", Follow.requestOptions(token));
       if (by("link").dataset.state === "lost") return;
-      if (answer.status === 503) state("stale", (await answer.json()).detail);
-    } catch { /* the stream will notice it, too */ }
+      if (answer.status === 503) showLink("stale", (await answer.json()).detail);
+    } catch { /* the stream reports that, too */ }
   }
 
-  // What somebody does
+  // Actions of the user
   function choose(name) {
     if (name === chosen) return;
     chosen = name;
     view = null;
-    memory.clear();
+    pastForecasts.clear();
     follow();
   }
-  function addressed() {
+  function readAddress() {
     const named = location.hash.slice(1);
     if (named === "services") return;
     let name = null;
     try { name = decodeURIComponent(named) || null; } catch { name = named; }
-    const few = board !== null && board.services.length > 0 && board.services.length <= FEW;
-    choose(name ?? (few ? board.services[0].service : null));
-    if (board === null) return;
+    const few = snapshot !== null && snapshot.services.length > 0 && snapshot.services.length <= FEW;
+    choose(name ?? (few ? snapshot.services[0].service : null));
+    if (snapshot === null) return;
     list();
     show();
     if (name === null) by("services").focus();
   }
-  addEventListener("hashchange", addressed);
+  addEventListener("hashchange", readAddress);
   by("rows").addEventListener("click", (event) => {
     if (event.target.closest("a") === null) return;
-    arriving = true; // the view comes in a moment; its heading is where a reader goes on
+    arriving = true; // the view will follow; its heading then gets the focus
   });
-  by("filter").addEventListener("input", find);
-  by("troubled").addEventListener("change", find);
+  by("filter").addEventListener("input", applyFilter);
+  by("troubled").addEventListener("change", applyFilter);
   by("more").addEventListener("toggle", show, true);
   by("span").addEventListener("change", draw);
   by("asking").addEventListener("submit", (event) => {
     event.preventDefault();
-    keep(by("token").value.trim());
+    storeToken(by("token").value.trim());
     by("token").value = "";
     by("asking").hidden = true;
-    state("waiting", "connecting");
+    showLink("waiting", "connecting");
     follow();
   });
   by("plotly").addEventListener("load", draw);
   by("plotly").addEventListener("error", () => {
-    by("figure").textContent = "The drawing could not be loaded; the numbers are complete.";
+    by("figure").textContent = "The chart could not be loaded; the numbers below are complete.";
   });
   Figure.dark.addEventListener("change", draw);
   document.addEventListener("visibilitychange", draw);
-  setInterval(look, 5000);
-  addressed();
+  setInterval(checkReady, 5000);
+  readAddress();
   if (chosen === null) follow();
 })();

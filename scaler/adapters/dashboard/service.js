@@ -1,6 +1,6 @@
 "use strict";
 
-/* Numbers and words of one service. What is not known is a dash, never 0. */
+/* The numbers and texts of one service. A value that is not known is a dash, never 0. */
 const Service = (() => {
   const UNKNOWN = "–";
   const BINDING = {
@@ -9,27 +9,27 @@ const Service = (() => {
     ceiling: "the policy's ceiling",
     nothing_ready: "no replica is ready",
     planned: "fewer replicas are planned than run",
-    floor: "what the replicas that stay can serve",
+    floor: "what the remaining replicas sustain",
   };
   const STANDING = {
-    trusted: "its forecast is acted on",
-    widened: "it missed too often of late, so a higher quantile is read",
+    trusted: "it is acted on",
+    widened: "it was too low too often, so a higher quantile is used",
     benched: "it is far worse than the last value, so it is not acted on",
   };
   const PLAN = {
     wanted: "what the demand asks for",
-    needed_again: "fewer would do now, but would soon be needed again",
-    stabilized: "more was wanted a moment ago",
+    needed_again: "fewer would do now, but they would soon be needed again",
+    stabilized: "more were wanted within the stabilization window",
     step_up: "the policy allows no larger step up",
     step_down: "the policy allows no larger step down",
     min_replicas: "the policy's minimum",
     max_replicas: "the policy's maximum",
-    held: "nothing is known, so the last plan holds",
-    decayed: "nothing has been known for long",
+    held: "the demand is not known, so the last plan holds",
+    decayed: "the demand has not been known for long",
   };
 
   const known = (value) => value !== null && value !== undefined;
-  /* Three digits that count, or all before the point. */
+  /* Format a rate with three significant digits, or all digits before the decimal point. */
   function qps(value) {
     if (!known(value)) return UNKNOWN;
     const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : Math.abs(value) >= 10 ? 1 : 2;
@@ -47,7 +47,7 @@ const Service = (() => {
     return `${(whole / 86400).toFixed(1)} days`;
   }
 
-  /* An element of these children; a string becomes text. */
+  /* Return an element with these children; a string becomes text, never markup. */
   function node(tag, attributes, ...children) {
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -67,7 +67,7 @@ const Service = (() => {
       node("table", {}, node("thead", {}, node("tr", {}, ...title)), node("tbody", {}, ...body)));
   }
 
-  /* What is not well: all conditions are true when it is, but a contested floor. */
+  /* The conditions that need attention: those that are false, except FloorContested, which is bad if true. */
   const unwell = (view) => view.conditions.filter(
     ({ kind, status }) => (kind === "FloorContested" ? status : !status));
 
@@ -93,14 +93,14 @@ const Service = (() => {
 
   function tiles(view) {
     const { limit, trust, ledger } = view;
-    const expected = known(view.demand_qps) ? `be ready for ${qps(view.demand_qps)}` : "not known what to be ready for";
+    const expected = known(view.demand_qps) ? `be ready for ${qps(view.demand_qps)}` : "the demand to be ready for is not known";
     return node("dl", { class: "tiles" },
       tile("demand, req/s", "observed", qps(view.observed_qps), expected),
       floorTile(view),
       tile("limit, req/s", "limit", qps(limit?.qps),
-        node("span", { "data-field": "binding" }, limit ? BINDING[limit.reason] ?? limit.reason : "none given")),
+        node("span", { "data-field": "binding" }, limit ? BINDING[limit.reason] ?? limit.reason : "no limit")),
       tile("forecast", "trust", trust && view.fan ? trust.standing : "none",
-        trust ? `${percent(trust.coverage)} of peaks within what was foreseen` : "it has not been judged",
+        trust ? `${percent(trust.coverage)} of peaks within the forecast` : "not rated yet",
         trust ? `planned for its ${percent(trust.level)} quantile` : ""),
       tile("replica-hours saved", "saved", qps(ledger.saved_replica_hours),
         `against a plain HPA in ${duration(ledger.seconds)}`,
@@ -110,9 +110,9 @@ const Service = (() => {
   function top(view) {
     const mode = view.mode === "Enforce"
       ? `Enforce: the floor is written to ${view.target}.`
-      : `Recommend: it is only told; nothing is written to ${view.target}.`;
+      : `Recommend: the floor is only shown; nothing is written to ${view.target}.`;
     return [...notices(view), node("p", { class: "quiet" },
-      `${mode} Allowed are ${count(view.min_replicas)} to ${count(view.max_replicas)} replicas.`), tiles(view)];
+      `${mode} The policy allows ${count(view.min_replicas)} to ${count(view.max_replicas)} replicas.`), tiles(view)];
   }
 
   function limits({ limit }) {
@@ -123,7 +123,7 @@ const Service = (() => {
     const when = ({ in_s }) => (in_s > 0 ? `in ${duration(in_s)}`
       : changes.length === 1 && last > 0 ? `now and for ${duration(last)}` : "now");
     const rows = [...changes.map((s) => [when(s), qps(s.qps), BINDING[s.reason] ?? s.reason]),
-      ["without news of tidegate", qps(limit.safe_qps), BINDING[limit.safe_reason] ?? limit.safe_reason]];
+      ["after the lease has expired", qps(limit.safe_qps), BINDING[limit.safe_reason] ?? limit.safe_reason]];
     const classes = limit.classes.length ? [
       node("h4", {}, "Classes, the most important first"),
       table(["*class", "guaranteed req/s", "at most req/s"], [...limit.classes]
@@ -144,7 +144,7 @@ const Service = (() => {
     ]);
     return part("events", node("h3", {}, "Announced events"), rows.length
       ? table(["*event", "*when", "*starts (UTC)", "*ends (UTC)", "*demand"], rows)
-      : node("p", { class: "quiet" }, "None is active or to come."));
+      : node("p", { class: "quiet" }, "No event is active or announced."));
   }
 
   function trust({ trust: t, fan }) {
@@ -154,7 +154,7 @@ const Service = (() => {
       ? `Its loss is ${t.skill.toFixed(2)} times that of the last value (below 1 is better). ` : "";
     return part("trust", node("h3", {}, "Trust in the forecast"), node("p", {},
       `${source}It is ${t.standing}: ${STANDING[t.standing] ?? "see the documentation"}. ${skill}`
-      + `Without it ${qps(t.margin_qps)} req/s would be added to what is observed.`));
+      + `Without it a margin of ${qps(t.margin_qps)} req/s would be added to the observed demand.`));
   }
 
   function ledger({ ledger: l }) {
@@ -164,7 +164,7 @@ const Service = (() => {
     ];
     return part("ledger", node("h3", {}, `Ledger of ${duration(l.seconds)} so far`),
       table(["*", "tidegate", "plain HPA"], rows),
-      node("p", { class: "quiet" }, "Short: the ready replicas could not serve what was offered."));
+      node("p", { class: "quiet" }, "Short: the ready replicas could not serve the demand."));
   }
 
   function numbers({ fan }, open) {
@@ -184,7 +184,7 @@ const Service = (() => {
   const bottom = (view, open) => [why(view), limits(view), events(view), trust(view), ledger(view),
     numbers(view, open)].filter((made) => made !== null);
 
-  /* One line of words for who cannot see the drawing. */
+  /* A text alternative to the chart. */
   const described = (view) => `Demand ${qps(view.observed_qps)} requests per second, `
     + `be ready for ${qps(view.demand_qps)}; floor ${count(view.floor)}, replicas ${count(view.replicas)}, `
     + `plain HPA ${count(view.hpa_replicas)}. The forecast is in numbers below.`;

@@ -1,4 +1,7 @@
-"""Decides calls by the limiters of the services that they are about. Confined to one event loop."""
+"""The rate limit decider: answers rate limit calls with the limiters of their services.
+
+Confined to one event loop.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +18,27 @@ from scaler.limits.descriptors import (
     DescriptorReply,
     DescriptorStatus,
     questions,
-    replied,
+    reply_of,
 )
 
 LOG = logging.getLogger(__name__)
-# So many names that nobody knows are said in the log, each once.
-MOST_NAMES = 1000
+# Unknown service names are logged once each, and no more than this many.
+MAX_WARNINGS = 1000
 
 
 class Limiters(Protocol):
-    """Where a gateway's limiters come from."""
+    """The limiters of one gateway, by service."""
 
     def limiter(self, service: str) -> LeaseLimiter | None:
-        """Return the limiter of a service, or None where nobody knows the service."""
+        """Return the limiter of a service; None if there is no such service."""
         ...
 
 
 class RateLimitDecider:
-    """Answers calls.
+    """Decides rate limit calls.
 
     Args:
-        limiters: of this gateway.
+        limiters: the limiters of this gateway.
         clock: monotonic seconds.
     """
 
@@ -44,36 +47,37 @@ class RateLimitDecider:
         self._unknown: set[str] = set()
 
     def decide(self, call: DescriptorCall) -> DescriptorReply:
-        """Return what a call without a fault is told, and count what passes."""
+        """Return the reply to a valid call, and count the requests that it admits."""
         now = self._clock()
-        return replied([self._status(one, now) for one in questions(call)])
+        return reply_of([self._status(one, now) for one in questions(call)])
 
     def _status(self, question: DescriptorQuestion, now: float) -> DescriptorStatus:
-        # No hits: Envoy counts when the response is done, and there is nothing to decide yet.
+        # Without hits there is nothing to decide: Envoy counts them when the response is done.
         if not question.service or not question.hits:
             return NO_LIMIT
         limiter = self._limiters.limiter(question.service)
         if limiter is None:
-            self._say(question.service)
+            self._warn(question.service)
             return NO_LIMIT
-        known = limiter.headers
-        marked = (known[header] for header in question.headers if header in known)
-        name = next(marked, question.class_name)
-        return _told(limiter.admit(name, question.client, now, question.hits))
+        name = limiter.class_by_headers(question.headers.items()) or question.class_name
+        return _admission_status(limiter.admit(name, question.client, now, question.hits))
 
-    def _say(self, service: str) -> None:
-        if service not in self._unknown and len(self._unknown) < MOST_NAMES:
+    def _warn(self, service: str) -> None:
+        if service not in self._unknown and len(self._unknown) < MAX_WARNINGS:
             self._unknown.add(service)
-            LOG.warning("no such service, so no limit service=%s", ascii(service[:200]))
+            LOG.warning(
+                "no such service, so no limit service=%s",
+                ascii(service[:200]),
+            )
 
 
-def _told(admission: Admission) -> DescriptorStatus:
+def _admission_status(admission: Admission) -> DescriptorStatus:
     if not math.isfinite(admission.limit_rps):
         return DescriptorStatus(over=not admission.allowed, retry_s=admission.retry_after_s)
     return DescriptorStatus(
         over=not admission.allowed,
         limit_qps=admission.limit_rps,
-        # What is left is a difference of sums: a millionth less than a request is a request.
+        # The rest is a difference of sums: a request that lacks a millionth is a whole one.
         remaining=math.floor(min(admission.remaining, 2**31) + 1e-6),
         reset_s=admission.reset_s,
         retry_s=admission.retry_after_s,

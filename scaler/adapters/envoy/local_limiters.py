@@ -1,12 +1,12 @@
-"""The gateway that lives in this process: it asks the desk beside it for shares, as others do.
+"""The limiters of this process: a gateway that gets its leases from the lease service beside it.
 
 Rules of this file:
 
-* It joins the gateways of a service when it is first asked about it, and leaves when it has not
-  been asked for a while. So all shares together stay within the limit.
-* It holds no more than its share, by the same limiter as any other gateway. Should the loop's ticks
-  stop, the lease ages as everywhere: schedule, safe limit, then open or closed.
-* Only the leader hands out limits, so only there it decides; elsewhere it says so.
+* It takes a share of a service's limit on the first decision about that service, and gives it up
+  when there was none for a while. So all shares together stay within the limit.
+* It stays within its share, with the same limiter as every other gateway. If ticks stop, its lease
+  ages as everywhere: first the schedule, then the safe limit, then open or closed.
+* Only the leader hands out limits, so only the leader decides; another replica replies 503.
 """
 
 from __future__ import annotations
@@ -18,26 +18,28 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from scaler.adapters.http.exchange import LeaseRequest
-from scaler.adapters.http.lease_service import SOON_S, LeaseService
+from scaler.adapters.http.lease_service import RETRY_AFTER_S, LeaseService
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.schemas import ReportBody
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 
 LOG = logging.getLogger(__name__)
-# How soon a changed limit is acted on; the desk is next door.
-BEAT_S = 0.5
-# What was offered is told so often; shorter spans say more of chance than of demand.
-REPORT_S = 2.0
+# A changed limit is acted on after this time at the latest.
+RENEW_EVERY_S = 0.5
+# Demand is reported this often; a shorter interval would measure chance rather than demand.
+REPORT_EVERY_S = 2.0
 IDLE_S = 60.0
 
 
 @dataclass(slots=True)
 class _HeldShare:
-    """A service that this gateway holds a share of.
+    """This gateway's share of one service's limit.
 
     Attributes:
-        etag: of the lease; reported_at: when the last report was made.
-        used_at: when it was last asked about.
+        limiter: admits requests within the share.
+        used_at: when the last decision was asked for.
+        reported_at: when the last report was made.
+        etag: of the lease.
     """
 
     limiter: LeaseLimiter
@@ -47,23 +49,23 @@ class _HeldShare:
 
 
 class LocalLimiters:
-    """A gateway of the desk's, on its event loop; renews its leases while it is a context.
+    """A gateway on the lease service's event loop; an async context that renews its leases.
 
     Args:
-        desk: that is asked for shares.
+        lease_service: issues the leases.
         instance: name of this gateway.
-        clock: the desk's.
+        clock: the clock of ``lease_service``.
     """
 
     def __init__(
         self, lease_service: LeaseService, instance: str, clock: Callable[[], float]
     ) -> None:
         self._lease_service, self._instance, self._clock = lease_service, instance, clock
-        self._seats: dict[str, _HeldShare] = {}
-        self._beating: asyncio.Task[None] | None = None
+        self._shares: dict[str, _HeldShare] = {}
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> LocalLimiters:
-        self._beating = asyncio.create_task(self._beat())
+        self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(
@@ -72,61 +74,62 @@ class LocalLimiters:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def limiter(self, service: str) -> LeaseLimiter | None:
-        """Return what decides on a service; None: there is no such service.
+        """Return the limiter of a service; None if there is no such service.
 
         Raises:
-            Refused: 503, another replica hands out limits, or none was worked out yet.
+            RequestProblem: 503 if another replica hands out limits, or there is no snapshot yet.
         """
-        if not self._lease_service.posted().snapshot.leader:
-            self._seats.clear()
-            raise RequestProblem(503, "another replica hands out limits; ask that one", SOON_S)
+        if not self._lease_service.latest().snapshot.leader:
+            self._shares.clear()
+            detail = "another replica hands out limits; ask that one"
+            raise RequestProblem(503, detail, RETRY_AFTER_S)
         now = self._clock()
-        seat = self._seats.get(service)
-        if seat is None:
+        share = self._shares.get(service)
+        if share is None:
             settings = LimiterSettings(service, self._instance)
-            seat = _HeldShare(LeaseLimiter(settings), now, now)
-            if not self._renewed(service, seat, now):
+            share = _HeldShare(LeaseLimiter(settings), now, now)
+            if not self._renew(service, share, now):
                 return None
-            self._seats[service] = seat
-        seat.used_at = now
-        return seat.limiter
+            self._shares[service] = share
+        share.used_at = now
+        return share.limiter
 
-    def beat(self) -> None:
-        """Renew all leases, report what was counted, and leave what nobody asks about."""
+    def renew_all(self) -> None:
+        """Renew all leases, report demand, and give up the shares that are not used."""
         now = self._clock()
-        for service, seat in list(self._seats.items()):
-            if now - seat.used_at >= IDLE_S or not self._renewed(service, seat, now):
-                self._seats.pop(service, None)
+        for service, share in list(self._shares.items()):
+            if now - share.used_at >= IDLE_S or not self._renew(service, share, now):
+                self._shares.pop(service, None)
 
-    def _renewed(self, service: str, seat: _HeldShare, now: float) -> bool:
-        """Ask the desk for a lease; return whether there is such a service."""
-        said = None
-        if now - seat.reported_at >= REPORT_S:
-            seat.reported_at = now
-            said = ReportBody.model_validate(seat.limiter.report(now)).to_said()
+    def _renew(self, service: str, share: _HeldShare, now: float) -> bool:
+        """Ask for the lease, with a report if one is due; return whether the service exists."""
+        report = None
+        if now - share.reported_at >= REPORT_EVERY_S:
+            share.reported_at = now
+            report = ReportBody.model_validate(share.limiter.report(now)).to_report()
         try:
-            answer = self._lease_service.ask(
-                service, LeaseRequest(self._instance, seat.etag, said), now
+            reply = self._lease_service.reply(
+                service, LeaseRequest(self._instance, share.etag, report), now
             )
-        except RequestProblem as refused:
-            # Whatever else it is, it passes; the lease that is held ages meanwhile.
-            return refused.status != 404
-        if answer.changed:
-            if seat.limiter.receive(answer.told.body, now):
-                seat.etag = answer.told.etag
+        except RequestProblem as problem:
+            # Every other problem may be temporary; the lease that is held ages meanwhile.
+            return problem.status != 404
+        if reply.changed:
+            if share.limiter.receive(reply.lease.json_body, now):
+                share.etag = reply.lease.etag
         else:
-            seat.limiter.renew(now)
+            share.limiter.renew(now)
         return True
 
-    async def _beat(self) -> None:
+    async def _run(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(RENEW_EVERY_S)
             try:
-                self.beat()
+                self.renew_all()
             except Exception:
-                # Leases age meanwhile; without the beat they would never be renewed again.
-                LOG.exception("the resident gateway's beat failed")
+                # The loop must go on: without it no lease would ever be renewed again.
+                LOG.exception("the leases of the local limiters could not be renewed")

@@ -1,4 +1,4 @@
-"""Reading what comes over gRPC."""
+"""Deserialization of gRPC messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 
 def read_by(kind: Any, data: bytes) -> Any:  # noqa: ANN401 - the messages have no types
-    """Return the message, None where this is none: the method says so to the caller."""
+    """Return the message; None if the bytes are none, which the method reports to the caller."""
     try:
         return kind.FromString(data)
     except DecodeError:

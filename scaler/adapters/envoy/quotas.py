@@ -1,12 +1,13 @@
-"""One gateway's lease as quotas of several buckets, for a gateway that counts by itself.
+"""Quotas: one gateway's lease, divided among the token buckets of an Envoy that counts itself.
 
 Rules of this file:
 
-* All buckets together never get more than the share.
-* A class's bucket has the class's own part; above it, as the lease says, the common spare. The
-  spare is divided fairly by what buckets want, and what nobody wants evenly, below the ceilings.
-* Whoever gets the same quota again must not start anew, so quotas are rounded, and a rate that
-  moves by a tenth is no news (`said.Said.after` sees to that where wants come in).
+* All buckets together never get more than the gateway's share.
+* A bucket of a class gets the class's own rate, and part of the spare that the lease has for all
+  classes. The spare is divided by max-min fairness over the demand of the buckets, and what is left
+  of it evenly, both up to the ceilings.
+* A new quota resets Envoy's bucket, so a quota must not change without need: rates are rounded, and
+  demand that moves by less than a tenth is the same (`GatewayReport.updated_by` sees to that).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import numpy as np
 
 from scaler.limits.max_min import max_min_fair
 
-# Envoy reads no more than whole seconds of an interval, so a rate below this has a longer one.
+# Envoy reads intervals in whole seconds, so lower rates than this get the longer interval.
 FINE_QPS = 100.0
 COARSE_S, FINE_S = 10, 1
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaPart:
-    """What a class has of a lease: its own, and how far it may rise; see `classes.Split`."""
+    """A class's own rate in a lease, and the ceiling of its rate; see `ClassSplit`."""
 
     qps: float
     ceiling_qps: float
@@ -34,7 +35,7 @@ class QuotaPart:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A token bucket: ``tokens`` more in each ``interval_s``, at most ``most``; 0: deny all."""
+    """A token bucket: ``tokens`` per ``interval_s``, at most ``most``; 0 tokens deny all."""
 
     tokens: int
     interval_s: int
@@ -55,32 +56,33 @@ def rates(
     """Return the QPS of each bucket.
 
     Args:
-        share_qps: of the gateway; spare_qps: of that, for whichever class.
-        parts: of each class, by name.
-        buckets: the class of each; several may be of one class, "" is none.
-        wants: QPS offered of each class, as far as known.
+        share_qps: the gateway's share.
+        spare_qps: the part of the share that any class may use.
+        parts: the rates of each class, by name.
+        buckets: the class of each bucket; "" is no class, and several may have the same one.
+        wants: QPS offered to each class, as far as known.
 
     >>> rates(100.0, 60.0, {"pay": QuotaPart(40.0, 100.0)}, ["pay", ""], {"pay": 90.0, "": 20.0})
     [80.0, 20.0]
     """
     free = QuotaPart(0.0, share_qps)
-    held = [parts.get(name, free) for name in buckets]
-    alike = np.array([buckets.count(name) for name in buckets], dtype=float)
-    own = np.array([part.qps for part in held]) / alike
-    ceilings = np.array([min(part.ceiling_qps, share_qps) for part in held]) / alike
-    # Who has not said what it wants gets a token a second, so that it can show it.
-    wanted = np.array([max(wants.get(name, 1.0), 1.0) for name in buckets]) / alike
-    above = np.clip(np.minimum(wanted, ceilings) - own, 0.0, None)
+    bucket_parts = [parts.get(name, free) for name in buckets]
+    sharers = np.array([buckets.count(name) for name in buckets], dtype=float)
+    own = np.array([part.qps for part in bucket_parts]) / sharers
+    ceilings = np.array([min(part.ceiling_qps, share_qps) for part in bucket_parts]) / sharers
+    # A class of unknown demand gets one token per second, so that demand can show.
+    wanted = np.array([max(wants.get(name, 1.0), 1.0) for name in buckets]) / sharers
+    extra = np.clip(np.minimum(wanted, ceilings) - own, 0.0, None)
     spare = min(spare_qps, max(share_qps - own.sum(), 0.0))
-    given = own + max_min_fair(spare, above).qps
-    left = max(spare - (given - own).sum(), 0.0)
-    room = np.clip(ceilings - given, 0.0, None)
-    given += max_min_fair(left, room).qps
-    return [float(qps) for qps in given]
+    rates_qps = own + max_min_fair(spare, extra).qps
+    left = max(spare - (rates_qps - own).sum(), 0.0)
+    room = np.clip(ceilings - rates_qps, 0.0, None)
+    rates_qps += max_min_fair(left, room).qps
+    return [float(qps) for qps in rates_qps]
 
 
 def quota(qps: float, share_qps: float, burst: float) -> Quota:
-    """Return a bucket that lets in ``qps``, rounded down, with its part of the gateway's burst.
+    """Return the quota for ``qps``, rounded down, with its part of the gateway's burst.
 
     >>> quota(12.46, 24.9, 10), quota(0.0, 24.9, 10)
     (Quota(tokens=124, interval_s=10, most=6), Quota(tokens=0, interval_s=1, most=0))

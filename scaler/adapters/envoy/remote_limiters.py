@@ -1,4 +1,4 @@
-"""Limiters whose leases are asked for over HTTP: for a decider that stands beside Envoy."""
+"""Limiters whose leases are polled over HTTP, for a decider that runs beside Envoy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scaler.gateway.poller import Poller
 
 
 class PolledLimiters:
-    """Keeps the limiters of these services while it is a context.
+    """The limiters of some services; an async context that polls their leases.
 
     Args:
-        services: each what it is, and who asks.
-        endpoint: URL of tidegate, without a path.
-        token_file: with its bearer token; None: it asks for none.
+        services: the service of each limiter, and the name of this gateway.
+        endpoint: base URL of tidegate, without a path.
+        token_file: holds the bearer token; None if the endpoint needs none.
         clock: monotonic seconds.
     """
 
@@ -51,5 +51,5 @@ class PolledLimiters:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def limiter(self, service: str) -> LeaseLimiter | None:
-        """Return the limiter of a service; None: it is none of those."""
+        """Return the limiter of a service; None if it is none of those services."""
         return self._limiters.get(service)

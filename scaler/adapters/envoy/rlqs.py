@@ -1,6 +1,6 @@
-"""Envoy's rate limit quota service, version 3: each stream is a gateway that counts by itself.
+"""Envoy's rate limit quota service (RLQS), version 3: the gRPC side.
 
-`scaler.adapters.envoy.rlqs_stream` decides; here is what goes over the wire.
+Each stream is a gateway that counts by itself; `rlqs_stream` decides on its quotas.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from scaler.adapters.http.lease_service import LeaseService
 from scaler.limits.descriptors import DOMAIN
 
 NAME = "envoy.service.rate_limit_quota.v3.RateLimitQuotaService"
-# How often a stream looks whether its lease has changed: a fall must not wait for a report.
-BEAT_S = 0.5
-MOST_STREAMS = 1000
+# How often a stream checks its lease: a lower limit must not wait for the next report.
+CHECK_S = 0.5
+MAX_STREAMS = 1000
 
 _Strategy = ratelimit_strategy_pb2.RateLimitStrategy
 _Response = rlqs_pb2.RateLimitQuotaResponse
 
 
 class QuotaService:
-    """Serves streams.
+    """Serves the streams of Envoys.
 
     Args:
-        desk: that hands out shares; streams are served on its event loop.
-        clock: the desk's.
+        lease_service: issues the leases; streams are served on its event loop.
+        clock: the clock of ``lease_service``.
     """
 
     def __init__(self, lease_service: LeaseService, clock: Callable[[], float]) -> None:
@@ -55,7 +55,7 @@ class QuotaService:
         return NAME
 
     def close(self) -> None:
-        """End all streams: Envoys keep what they are assigned, and come back."""
+        """End all streams; Envoys keep their assignments and reconnect."""
         self._closed.set()
 
     async def stream(
@@ -64,23 +64,23 @@ class QuotaService:
         context: Any,  # noqa: ANN401 - the library has no types
     ) -> AsyncIterator[Any]:
         """Answer usage reports with assignments until Envoy ends the stream."""
-        if len(self._instances) >= MOST_STREAMS:
-            full = f"{MOST_STREAMS} streams are open already; come back later"
+        if len(self._instances) >= MAX_STREAMS:
+            full = f"{MAX_STREAMS} streams are open already; come back later"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
         instance = self._instance(context.peer())
         self._instances.add(instance)
-        stream, came = QuotaStream(self._lease_service, instance), asyncio.Event()
-        reading = asyncio.create_task(self._read(reports, stream, came))
+        stream, arrived = QuotaStream(self._lease_service, instance), asyncio.Event()
+        reading = asyncio.create_task(self._read(reports, stream, arrived))
         closing = asyncio.create_task(self._closed.wait())
         try:
             while not (reading.done() or closing.done()):
                 actions = stream.actions(self._clock())
                 if actions:
                     yield _response(actions)
-                news = asyncio.create_task(came.wait())
-                await asyncio.wait((news, closing), timeout=BEAT_S, return_when="FIRST_COMPLETED")
+                news = asyncio.create_task(arrived.wait())
+                await asyncio.wait((news, closing), timeout=CHECK_S, return_when="FIRST_COMPLETED")
                 news.cancel()
-                came.clear()
+                arrived.clear()
             fault = reading.result() if reading.done() else None
         finally:
             reading.cancel()
@@ -90,9 +90,9 @@ class QuotaService:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
 
     async def _read(
-        self, reports: AsyncIterator[Any], stream: QuotaStream, came: asyncio.Event
+        self, reports: AsyncIterator[Any], stream: QuotaStream, arrived: asyncio.Event
     ) -> str | None:
-        """Take in reports until there are no more; return what is wrong with one."""
+        """Record reports until the stream ends; return what is wrong with an invalid report."""
         domain = ""
         try:
             async for report in reports:
@@ -104,18 +104,18 @@ class QuotaService:
                 for usage in report.bucket_quota_usages:
                     bucket = tuple(sorted(usage.bucket_id.bucket.items()))
                     requests = usage.num_requests_allowed + usage.num_requests_denied
-                    stream.used(bucket, requests, self._clock())
-                came.set()
+                    stream.record_usage(bucket, requests, self._clock())
+                arrived.set()
         finally:
-            came.set()
+            arrived.set()
         return None
 
     def _instance(self, peer: str) -> str:
-        """Return a name that the same Envoy gets again when it comes back, share and all."""
+        """Return the name of a gateway: an Envoy that reconnects gets its name and share again."""
         host = unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]") or "local"
         name = "rlqs-" + "".join(c if c.isalnum() or c in ".:" else "-" for c in host)[:100]
         return next(
-            n for i in range(MOST_STREAMS + 1) if (n := f"{name}-{i}") not in self._instances
+            n for i in range(MAX_STREAMS + 1) if (n := f"{name}-{i}") not in self._instances
         )
 
 
@@ -128,11 +128,11 @@ def _action(bucket: BucketId, assignment: Assignment | None) -> Any:  # noqa: AN
     actions = _Response.BucketAction
     if assignment is None:
         return actions(bucket_id=name, abandon_action=actions.AbandonAction())
-    given = actions.QuotaAssignmentAction(
+    assign = actions.QuotaAssignmentAction(
         assignment_time_to_live={"seconds": assignment.ttl_s},
         rate_limit_strategy=_strategy(assignment.quota),
     )
-    return actions(bucket_id=name, quota_assignment_action=given)
+    return actions(bucket_id=name, quota_assignment_action=assign)
 
 
 def _strategy(quota: Quota | None) -> Any:  # noqa: ANN401 - as above

@@ -1,4 +1,4 @@
-"""Envoy's rate limit service, version 3: one call, one decision."""
+"""Envoy's rate limit service (RLS), version 3: one decision per call."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from scaler.limits.descriptors import (
     DescriptorCall,
     DescriptorReply,
     DescriptorStatus,
-    as_limit,
-    fault_of,
+    call_error,
+    requests_per_unit,
 )
 
 NAME = "envoy.service.ratelimit.v3.RateLimitService"
-# What a request carries on after a limit was decided on it. Where it is missing, tidegate was not
-# asked or had nothing to say: a second limit in Envoy can be for just those requests.
+# The header of a request on which tidegate has decided. Where it is missing, tidegate was not asked
+# or knows no limit: a second, local limit in Envoy can apply to just those requests.
 CHECKED = ("x-tidegate", "checked")
 
 _Response = rls_pb2.RateLimitResponse
@@ -36,22 +36,22 @@ def add_rate_limit_service(
     """Add the service to a `grpc.aio.Server`; return its full name.
 
     Args:
-        server: on whose event loop ``decide`` may be called.
-        decide: raises `RequestProblem` where it cannot.
+        server: calls ``decide`` on its event loop.
+        decide: raises `RequestProblem` if it cannot decide.
     """
 
     async def should_rate_limit(request: Any, context: Any) -> Any:  # noqa: ANN401 - as above
         if request is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this is no RateLimitRequest")
         call = _call(request)
-        fault = fault_of(call)
+        fault = call_error(call)
         if fault is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
         try:
             return _response(decide(call))
-        except RequestProblem as refused:
-            # Envoy's failure mode decides, and its health check finds who can answer.
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(refused))
+        except RequestProblem as problem:
+            # Envoy applies its failure mode; its health check finds the replica that can decide.
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(problem))
 
     method = grpc.unary_unary_rpc_method_handler(
         should_rate_limit,
@@ -88,15 +88,15 @@ def _response(reply: DescriptorReply) -> Any:  # noqa: ANN401 - as above
 
 
 def _status(status: DescriptorStatus) -> Any:  # noqa: ANN401 - as above
-    told = _Response.DescriptorStatus(code=_code(status.over))
+    descriptor_status = _Response.DescriptorStatus(code=_code(status.over))
     if status.limit_qps is None:
-        return told
-    requests, unit = as_limit(status.limit_qps)
-    told.current_limit.requests_per_unit = requests
-    told.current_limit.unit = int(unit)
-    told.limit_remaining = status.remaining
-    told.duration_until_reset.FromMilliseconds(round(status.reset_s * 1000))
-    return told
+        return descriptor_status
+    requests, unit = requests_per_unit(status.limit_qps)
+    descriptor_status.current_limit.requests_per_unit = requests
+    descriptor_status.current_limit.unit = int(unit)
+    descriptor_status.limit_remaining = status.remaining
+    descriptor_status.duration_until_reset.FromMilliseconds(round(status.reset_s * 1000))
+    return descriptor_status
 
 
 def _header(key: str, value: str) -> Any:  # noqa: ANN401 - as above

@@ -1,4 +1,4 @@
-"""Who may call: the rules of the HTTP endpoint, for gRPC."""
+"""The token check of gRPC calls, with the rules of the HTTP endpoint."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import grpc
 
 from scaler.adapters.http.auth import Tokens, token_of
 
-# A probe has no token, as over HTTP.
+# Probes have no token, as over HTTP.
 HEALTH = "grpc.health.v1.Health"
 
 
 class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the library has no types
-    """Refuses a call whose metadata ``authorization`` holds none of the tokens.
+    """Refuses a call whose ``authorization`` metadata holds none of the tokens.
 
-    Without tokens nobody is asked: `check_access` has seen to it that a server without them listens
-    on loopback, verifies certificates, or was told to serve everybody.
+    A server without tokens has no such check: `check_access` ensures that it listens on loopback,
+    verifies client certificates, or is meant to serve everybody.
 
     Args:
-        tokens: of which one is to be shown.
+        tokens: one of which each call must carry.
     """
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens, self._exempt = tokens, {HEALTH}
 
     def exempt(self, service: str) -> None:
-        """Ask those who call a service, by its full name, for no token."""
+        """Let a service, given by its full name, be called without a token."""
         self._exempt.add(service)
 
     async def intercept_service(
@@ -37,15 +37,15 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # the libra
     ) -> Any:  # noqa: ANN401 - the library's own
         details = handler_call_details
         service = details.method.removeprefix("/").partition("/")[0]
-        if service in self._exempt or self._may(details.invocation_metadata):
+        if service in self._exempt or self._is_allowed(details.invocation_metadata):
             return await continuation(details)
         return _REFUSED
 
-    def _may(self, metadata: tuple[tuple[str, str | bytes], ...]) -> bool:
+    def _is_allowed(self, metadata: tuple[tuple[str, str | bytes], ...]) -> bool:
         for name, value in metadata:
             if name == "authorization":
-                given = value.encode() if isinstance(value, str) else value
-                return self._tokens.accept(token_of(given))
+                authorization = value.encode() if isinstance(value, str) else value
+                return self._tokens.accept(token_of(authorization))
         return False
 
 
@@ -55,5 +55,5 @@ async def _refuse(_: object, context: Any) -> None:  # noqa: ANN401 - the librar
     )
 
 
-# A stream is refused before its first message; a call of any other kind may be answered so too.
+# A stream is refused before its first message; this handler serves other kinds of calls as well.
 _REFUSED = grpc.stream_stream_rpc_method_handler(_refuse)

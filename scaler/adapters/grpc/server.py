@@ -1,4 +1,4 @@
-"""The gRPC server, on the event loop that HTTP is served on: the desk is confined to that loop."""
+"""The gRPC server. It shares the event loop of HTTP, to which the lease service is confined."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from scaler.adapters.http.server import Address, Tls
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
-# Calls that run when the server stops have this long; a stream is cut off then.
+# On a stop, running calls may take this long; streams are cut off after it.
 GRACE_S = 2.0
-# How often it is looked whether the services still serve.
-BEAT_S = 0.5
-MOST_BYTES = 256 * 1024
-MOST_CALLS = 2000
+# How often the health of the services is updated.
+HEALTH_S = 0.5
+MAX_MESSAGE_BYTES = 256 * 1024
+MAX_CALLS = 2000
 
 OPTIONS = (
-    # Without it a second server on the same port would silently take half of the calls.
+    # Otherwise a second server on the same port would silently receive half of the calls.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MOST_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 )
@@ -39,10 +39,11 @@ class Hosted:
     """A service to host.
 
     Attributes:
-        add: adds it to a `grpc.aio.Server` and returns its full name, package included.
-        serves: whether it can answer now; the health service says so under that name.
-        close: is called when the server stops, so that streams may end by themselves.
-        by_certificate: a verified client certificate will do, for its clients know no tokens.
+        add: adds the service to a `grpc.aio.Server` and returns its full name with the package.
+        serves: whether it can reply now; the health service reports this under that name.
+        close: called when the server stops, so that streams can end in order.
+        by_certificate: whether a verified client certificate suffices, for clients that cannot
+            send a token.
     """
 
     add: Callable[[Any], str]
@@ -57,8 +58,8 @@ class RpcServer:
     Args:
         address: where to listen.
         hosted: the services.
-        fresh: whether the board is; the health of the server as a whole.
-        tokens: of which a caller must show one; None: nobody is asked.
+        fresh: whether the snapshot is fresh, which is the health of the server as a whole.
+        tokens: one of which each call must carry; None demands no token.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class RpcServer:
         self._serves: dict[str, Callable[[], bool]] = {"": fresh}
         self._health = health.aio.HealthServicer()
         self._server: Any = None
-        self._beat: asyncio.Task[None] | None = None
+        self._health_task: asyncio.Task[None] | None = None
         self.port = address.port
 
     async def __aenter__(self) -> RpcServer:
@@ -80,7 +81,7 @@ class RpcServer:
         self._server = grpc.aio.server(
             interceptors=[check] if check else [],
             options=OPTIONS,
-            maximum_concurrent_rpcs=MOST_CALLS,
+            maximum_concurrent_rpcs=MAX_CALLS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         verified = self._address.tls is not None and self._address.tls.client_ca is not None
@@ -89,10 +90,10 @@ class RpcServer:
             self._serves[name] = one.serves
             if check is not None and verified and one.by_certificate:
                 check.exempt(name)
-        self.port = self._bound()
-        await self._look()
+        self.port = self._bind()
+        await self._update_health()
         await self._server.start()
-        self._beat = asyncio.create_task(self._looking())
+        self._health_task = asyncio.create_task(self._keep_health())
         LOG.info("grpc host=%s port=%d services=%s", self._address.host, self.port, self.services)
         return self
 
@@ -102,8 +103,8 @@ class RpcServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
+        if self._health_task is not None:
+            self._health_task.cancel()
         await self._health.enter_graceful_shutdown()
         for one in self._hosted:
             one.close()
@@ -111,42 +112,42 @@ class RpcServer:
 
     @property
     def services(self) -> list[str]:
-        """Full names of what is hosted."""
+        """Full names of the hosted services."""
         return [name for name in self._serves if name]
 
-    def _bound(self) -> int:
+    def _bind(self) -> int:
         host, port = self._address.host, self._address.port
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             if self._address.tls is None:
-                bound = self._server.add_insecure_port(place)
+                bound = self._server.add_insecure_port(target)
             else:
                 credentials = _credentials(self._address.tls)
-                bound = self._server.add_secure_port(place, credentials)
+                bound = self._server.add_secure_port(target, credentials)
         except RuntimeError as error:
-            raise ServingError(f"cannot listen on {place} for gRPC: {error}") from error
+            raise ServingError(f"cannot listen on {target} for gRPC: {error}") from error
         if not bound:
-            raise ServingError(f"cannot listen on {place} for gRPC")
+            raise ServingError(f"cannot listen on {target} for gRPC")
         return int(bound)
 
-    async def _looking(self) -> None:
+    async def _keep_health(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
-            await self._look()
+            await asyncio.sleep(HEALTH_S)
+            await self._update_health()
 
-    async def _look(self) -> None:
+    async def _update_health(self) -> None:
         states = health_pb2.HealthCheckResponse
         for name, serves in self._serves.items():
             await self._health.set(name, states.SERVING if serves() else states.NOT_SERVING)
 
 
 def _credentials(tls: Tls) -> Any:  # noqa: ANN401 - the library has no types
-    """Return what the server shows and asks for.
+    """Return the TLS credentials of the server.
 
     Raises:
         ServingError: a file cannot be read, or is no certificate.
     """
-    tls.context()  # says which file is wrong; gRPC would only say that it cannot listen
+    tls.context()  # names the file that is wrong; gRPC would only say that it cannot listen
     ca = tls.client_ca.read_bytes() if tls.client_ca is not None else None
     pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
     return grpc.ssl_server_credentials([pair], ca, require_client_auth=ca is not None)

@@ -1,4 +1,4 @@
-"""The application: every route, put together."""
+"""The ASGI application: all routes, the access middleware and the error handlers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Lifespan
@@ -24,7 +25,7 @@ from scaler.adapters.http.long_poll import LongPoll
 from scaler.adapters.http.metrics import Telemetry
 from scaler.adapters.http.middleware import AccessMiddleware, AccessRules, as_response, refusal
 from scaler.adapters.http.problems import RequestProblem
-from scaler.adapters.http.routes import add_limits, add_process, add_views
+from scaler.adapters.http.routes import add_lease_routes, add_process_routes, add_view_routes
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 
@@ -36,72 +37,84 @@ def create_app(
     settings: ApiSettings,
     *,
     telemetry: Telemetry | None = None,
+    epoch: str | None = None,
     lease_service: LeaseService | None = None,
     trusted_peers: bool = False,
 ) -> FastAPI:
-    """Return the endpoint of what ``holder`` holds.
+    """Return the application that serves the snapshots in ``holder``.
 
     Args:
-        holder: of the boards that the loop publishes.
-        settings: how limits are handed out, and to whom.
-        telemetry: that the loop counts in; None: its own.
-        lease_service: that hands out limits; None: one of its own, its epoch drawn by lot.
-        trusted_peers: the server has verified every client's certificate: no token is needed
-            where none is configured.
+        holder: of the snapshots that the control loop publishes.
+        settings: how leases are issued, and who may send requests.
+        telemetry: the metrics that the control loop counts in; None creates them.
+        epoch: names the version numbers of this process; None draws a random name.
+        lease_service: hands out leases; None creates one.
+        trusted_peers: whether the server verifies every client's certificate, so that no token
+            is needed where none is configured.
     """
-    lease_service = lease_service or LeaseService(holder, settings, new_epoch())
+    lease_service = lease_service or LeaseService(holder, settings, epoch or new_epoch())
     long_poll, stream = LongPoll(lease_service, holder.clock), EventStream(holder)
     telemetry = telemetry or Telemetry(holder)
     telemetry.gateways = lease_service.gateways
 
-    app = FastAPI(
-        title="tidegate",
-        summary="Limits for gateways, and why they are what they are.",
-        version="1",
-        lifespan=_watching(holder, long_poll, stream),
-        # Their pages load from a CDN; the description itself is served.
-        docs_url=None,
-        redoc_url=None,
-    )
+    app = _empty_app(_lifespan(holder, long_poll, stream))
     app.state.close = partial(_close, long_poll, stream)
-    app.state.lease_service = lease_service  # for whoever runs beside, on the same event loop
-    limits = LeaseRoutes(lease_service, long_poll, settings.terms.longest_wait_s, holder.clock)
-    add_limits(app, limits)
-    add_views(app, lease_service, stream)
-    add_process(app, holder, telemetry, settings.stale_after_s)
-    tokens = Tokens(settings.tokens, holder.clock) if settings.tokens else None
-    anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
-    rules = AccessRules(tokens, anonymous, settings.body_bytes, settings.body_s)
+    app.state.lease_service = lease_service  # for what runs on the same event loop
+    limits = LeaseRoutes(lease_service, long_poll, holder.clock)
+    add_lease_routes(app, limits)
+    add_view_routes(app, lease_service, stream)
+    add_process_routes(app, holder, telemetry, settings.stale_after_s)
+    rules = _access_rules(settings, holder.clock, trusted_peers=trusted_peers)
     app.add_middleware(
-        AccessMiddleware, rules=rules, answered=telemetry.answered, direct=limits.get
+        AccessMiddleware, rules=rules, count_response=telemetry.count_response, direct=limits.get
     )
-    _add_refusals(app)
+    _add_error_handlers(app)
     return app
 
 
 def new_epoch() -> str:
-    """Return a name for this process's series of versions, drawn by lot."""
+    """Return a random name for the version numbers of this process."""
     return secrets.token_hex(4)
 
 
-def _watching(
+def _empty_app(lifespan: Lifespan[FastAPI]) -> FastAPI:
+    return FastAPI(
+        title="tidegate",
+        summary="Limits for gateways, and why they are what they are.",
+        version="1",
+        lifespan=lifespan,
+        # These pages would load scripts from a CDN; /openapi.json is served.
+        docs_url=None,
+        redoc_url=None,
+    )
+
+
+def _access_rules(
+    settings: ApiSettings, clock: Callable[[], float], *, trusted_peers: bool
+) -> AccessRules:
+    tokens = Tokens(settings.tokens, clock) if settings.tokens else None
+    anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
+    return AccessRules(tokens, anonymous)
+
+
+def _lifespan(
     holder: SnapshotHolder, long_poll: LongPoll, stream: EventStream
 ) -> Lifespan[FastAPI]:
-    """Return what has everybody woken at each tick, as long as the application runs."""
+    """Return the lifespan: while the application runs, each tick wakes long polls and streams."""
 
     def ticked() -> None:
-        long_poll.stir_all()
+        long_poll.schedule_all()
         stream.tick()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        holder.listen(ticked)
-        beat = asyncio.create_task(long_poll.beat())
+        holder.subscribe(ticked)
+        checks = asyncio.create_task(long_poll.run())
         try:
             yield
         finally:
-            holder.forget(ticked)
-            beat.cancel()
+            holder.unsubscribe(ticked)
+            checks.cancel()
             _close(long_poll, stream)
 
     return lifespan
@@ -112,14 +125,18 @@ def _close(long_poll: LongPoll, stream: EventStream) -> None:
     stream.close()
 
 
-def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]]) -> None:
+def add_page(
+    app: FastAPI, load: Callable[[], tuple[bytes, Mapping[str, tuple[str, bytes]]]]
+) -> None:
     """Serve the page at ``/`` and its files at ``/assets/{name}``.
 
     Args:
-        app: of `create_app`.
-        html: of the page; it may load nothing but what is served here.
-        assets: content type and content of each file, by name.
+        app: made by `create_app`.
+        load: is called once, when the page is first asked for; returns the page, whose policy lets
+            it load nothing but what is served here, and by name the content type and content of
+            each of its files.
     """
+    loaded = cache(load)
     headers = {
         **NO_SNIFFING,
         "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -128,41 +145,43 @@ def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]])
     }
 
     async def page(_: Request) -> Response:
+        html, _files = await run_in_threadpool(loaded)
         return Response(html, headers=headers, media_type="text/html")
 
     async def asset(request: Request) -> Response:
-        found = assets.get(request.path_params["name"])
-        if found is None:
+        _html, assets = await run_in_threadpool(loaded)
+        shown_asset = assets.get(request.path_params["name"])
+        if shown_asset is None:
             return Response(status_code=404)
         cached = {**NO_SNIFFING, "cache-control": "max-age=3600"}
-        return Response(found[1], headers=cached, media_type=found[0])
+        return Response(shown_asset[1], headers=cached, media_type=shown_asset[0])
 
     app.add_route("/", page, include_in_schema=False)
     app.add_route("/assets/{name}", asset, include_in_schema=False)
 
 
-def _add_refusals(app: FastAPI) -> None:
-    async def refused(_: Request, error: Exception) -> Response:
+def _add_error_handlers(app: FastAPI) -> None:
+    async def problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestProblem)
         return as_response(refusal(error))
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return as_response(refusal(_first_fault(error)))
+        return as_response(refusal(_first_error(error)))
 
-    async def unserved(_: Request, error: Exception) -> Response:
+    async def other(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         body = json.dumps({"detail": str(error.detail)})
         headers = dict(error.headers or {})
         return Response(body, error.status_code, headers, "application/json")
 
-    app.add_exception_handler(RequestProblem, refused)
+    app.add_exception_handler(RequestProblem, problem)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, unserved)
+    app.add_exception_handler(HTTPException, other)
 
 
-def _first_fault(error: RequestValidationError) -> RequestProblem:
-    """Return the first thing that is wrong with a report; what was sent is shown in short."""
+def _first_error(error: RequestValidationError) -> RequestProblem:
+    """Return the first error in a report; the value that was sent is shortened."""
     fault: dict[str, Any] = error.errors()[0]
     place = [str(part) for part in fault["loc"] if part not in ("body", "query", "path")]
     if fault["type"] == "json_invalid":

@@ -1,4 +1,4 @@
-"""Who may ask: bearer tokens from a file, re-read when it changes."""
+"""Bearer tokens from a file, which is read again when it changes."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from pathlib import Path
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
-LOOK_S = 1.0
+CHECK_S = 1.0
 _Stamp = tuple[int, int, int]
 
 
 class Tokens:
-    """The tokens in a file, one a line; blank lines and lines that begin with # are none.
+    """The tokens in a file, one per line; blank lines and lines that begin with # are skipped.
 
-    A file that cannot be read any more leaves the tokens as they were; one without a token lets
-    nobody in.
+    If the file cannot be read any more, the tokens stay as they were. If it holds no token any
+    more, every request is refused.
 
     Raises:
-        ServingError: there is no token to begin with.
+        ServingError: the file cannot be read at the start, or holds no token.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path, self._clock = path, clock
-        self._looked_at = clock()
+        self._checked_at = clock()
         try:
             self._stamp = self._stat()
             self._digests = self._read()
         except (OSError, UnicodeDecodeError) as error:
             raise ServingError(f"tokens cannot be read from {path}: {error}") from error
         if not self._digests:
-            raise ServingError(f"{path} holds no token; write one a line")
+            raise ServingError(f"{path} holds no token; write one per line")
 
     def accept(self, token: bytes) -> bool:
-        """Whether this is one of the tokens. How long it takes does not tell how near it is."""
+        """Whether this is one of the tokens; compared in constant time."""
         self._refresh()
         digest = hashlib.sha256(token).digest()
         found = False
@@ -52,9 +52,9 @@ class Tokens:
 
     def _refresh(self) -> None:
         now = self._clock()
-        if now - self._looked_at < LOOK_S:
+        if now - self._checked_at < CHECK_S:
             return
-        self._looked_at = now
+        self._checked_at = now
         try:
             stamp = self._stat()
             if stamp != self._stamp:
@@ -74,7 +74,7 @@ class Tokens:
 
 
 def token_of(authorization: bytes) -> bytes:
-    """Return the token of an Authorization header: Bearer, or Basic's password for a browser.
+    """Return the token of an Authorization header: Bearer, or the password of Basic (browsers).
 
     >>> token_of(b"Bearer abc"), token_of(b"Basic dXNlcjphYmM="), token_of(b"Digest abc")
     (b'abc', b'abc', b'')
@@ -92,7 +92,7 @@ def token_of(authorization: bytes) -> bytes:
 
 @lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own; a name other than localhost is not.
+    """Whether a host is this machine's loopback; no name but localhost is.
 
     >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.7")]
     [True, True, True, False, False]

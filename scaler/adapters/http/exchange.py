@@ -1,4 +1,4 @@
-"""What a gateway asks, what it was told, and what it is answered."""
+"""One exchange with a gateway: the request, the lease that was issued last, and the reply."""
 
 from __future__ import annotations
 
@@ -9,55 +9,59 @@ from scaler.adapters.http.report import GatewayReport, LeaseTag
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What a gateway asks.
+    """A gateway's request for its lease.
 
     Attributes:
-        instance: its name.
-        etag: of what it holds; empty: nothing, or it does not say.
-        said: its report; None: it has none.
-        version: of the share that it acts on, where it says so without an ETag.
-        holds_qps: the same for the share.
+        instance: name of the gateway.
+        etag: ETag of the lease that the gateway holds; empty if it holds none or does not say.
+        report: the demand that it reports; None if the request carries no report.
+        version: version of the lease that the gateway acts on, where it sends no ETag.
+        holds_qps: share of the lease that the gateway acts on, where it sends no ETag.
     """
 
     instance: str
     etag: str = ""
-    said: GatewayReport | None = None
+    report: GatewayReport | None = None
     version: int | None = None
     holds_qps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseAnswer:
-    """What a gateway was told last.
+class IssuedLease:
+    """The lease that was issued last to one gateway.
 
     Attributes:
-        held: version and share, as the ETag names them.
-        etag: of that.
-        acting: what it acts on, rendered; body: the whole answer.
-        lines: the same for HAProxy.
-        state: of the counter when it was last found to stand.
-        fair: the share cannot grow until that state changes.
-        acked: the gateway has said that it acts on this, so on nothing older.
+        tag: epoch, version and share, which the ETag names.
+        etag: the ETag.
+        terms_json: the part of the lease that the gateway acts on, as JSON.
+        json_body: the whole response body as JSON.
+        haproxy_body: the same lease as a HAProxy map.
+        revision: of the ledger, when the lease was last found to be current.
+        lease_s: for how long the share is booked from the moment that the lease is issued or
+            renewed.
+        fair: whether the share is the fair one, which cannot grow before ``revision`` changes.
+        acknowledged: whether the gateway has shown that it acts on this lease, so on no older one.
     """
 
-    held: LeaseTag
+    tag: LeaseTag
     etag: str
-    acting: str
-    body: bytes
-    lines: bytes
-    state: int
+    terms_json: str
+    json_body: bytes
+    haproxy_body: bytes
+    revision: int
+    lease_s: float
     fair: bool
-    acked: bool = False
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """What to answer; ``changed`` unless the gateway holds just that."""
+class LeaseReply:
+    """The reply to a gateway; ``changed`` is False if it holds this very lease already (304)."""
 
-    told: LeaseAnswer
+    lease: IssuedLease
     changed: bool
 
 
-def holds(asked: LeaseRequest, told: LeaseAnswer) -> bool:
-    """Whether a gateway says that it acts on what it was told last."""
-    return asked.etag == told.etag or asked.version == told.held.version
+def acknowledges(request: LeaseRequest, lease: IssuedLease) -> bool:
+    """Whether the request shows that the gateway acts on the lease that was issued last."""
+    return request.etag == lease.etag or request.version == lease.tag.version

@@ -1,7 +1,7 @@
-"""HTTP/1.1 with patience for no more than so long: who sends a request drop by drop is cut off.
+"""HTTP/1.1 with a time limit for request headers, against clients that send them slowly.
 
-uvicorn has a time limit for idle connections between two requests, but none from the first byte of
-a request to the end of its head, nor for a connection on which nothing ever comes.
+uvicorn limits the time that a connection is idle between two requests, but neither the time from
+the first byte of a request to the end of its headers, nor that until the first request.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ HEAD_S = 5.0
 
 
 class HeaderTimeoutProtocol(H11Protocol):
-    """Closes a connection whose next request has not come whole within `HEAD_S`."""
+    """Closes a connection on which the headers of a request take longer than `HEAD_S`."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is None and self._between_requests():
-            self._await_head()
+        if self._timer is None and self._between_requests():
+            self._start_timer()
         super().data_received(data)
         if not self._between_requests():
-            self._head_has_come()
+            self._stop_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        # The beginning of the next request may have come together with the one before.
-        if self._between_requests() and self.conn.trailing_data[0] and self._deadline is None:
-            self._await_head()
+        # The beginning of the next request may have arrived together with this one.
+        if self._between_requests() and self.conn.trailing_data[0] and self._timer is None:
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_has_come()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def _between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _await_head(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_S, self._give_up)
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(HEAD_S, self._abort)
 
-    def _head_has_come(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _give_up(self) -> None:
-        self._deadline = None
+    def _abort(self) -> None:
+        self._timer = None
         if self._between_requests():
             self.transport.abort()

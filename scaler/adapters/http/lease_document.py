@@ -1,26 +1,27 @@
-"""A gateway's lease as it goes over the wire: JSON, or lines for a HAProxy map.
+"""The lease document: a gateway's lease as it goes over the wire, as JSON or as a HAProxy map.
 
-The part that a gateway acts on is rendered apart from the rest: two leases are the same if that
-part is the same to the byte. ``why`` explains; it is as of the moment when the lease changed last.
+The terms, which the gateway acts on, are rendered apart from the rest: two leases are the same if
+their terms are the same to the byte. ``why`` explains the terms; it is as old as they are.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from scaler.adapters.http.lease_aging import AgedLimit
 from scaler.adapters.http.report import GatewayReport
-from scaler.adapters.http.settings import LeaseTerms
 from scaler.control.snapshot import ServiceView
+from scaler.decision.lead_time import lead_time
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
 from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
-from scaler.limits.lease import MAX_QPS, Lease, part_of
-from scaler.limits.priority_classes import ClassSplit, PriorityClass, split
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
+from scaler.limits.priority_classes import ClassSplit, split
 from scaler.limits.shares import Share
 
 SCHEMA = 1
@@ -29,71 +30,73 @@ Json = dict[str, object]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LeaseContent:
-    """All that one gateway's lease is made of.
+    """The values that one gateway's lease is made of.
 
     Attributes:
-        share: of this gateway; instances: that hold one.
-        said: what it reported.
+        view: the service as of the latest tick.
+        limit: the limit of all gateways together, now.
+        share: this gateway's share of it.
+        instances: number of gateways that hold a share.
+        report: what this gateway has reported.
     """
 
     view: ServiceView
-    now: AgedLimit
+    limit: AgedLimit
     share: Share
     instances: int
-    said: GatewayReport
-    settings: LeaseTerms
+    report: GatewayReport
 
 
-def acting_part(terms: LeaseContent) -> Json:
-    """Return what a gateway acts on."""
-    published, policy = terms.view.published_limit, terms.view.policy
-    assert published is not None  # without one there is nothing to hand out
+def terms_part(content: LeaseContent) -> Json:
+    """Return the part of the lease that the gateway acts on."""
+    published, policy = content.view.published_limit, content.view.policy
+    assert published is not None  # the lease service has seen to that
     safe_qps = min(published.safe.qps if policy.safe_qps is None else policy.safe_qps, MAX_QPS)
+    lease = policy.lease
     whole = Lease(
-        0, terms.now.qps, terms.settings.valid_for_s, terms.now.steps, safe_qps,
-        terms.settings.max_stale_s, terms.settings.then,
+        0, content.limit.qps, lease.valid_for_s, content.limit.steps, safe_qps,
+        lease.max_stale_s, lease.then,
     )  # fmt: skip
-    own = part_of(whole, terms.share.qps, terms.instances)
+    own = lease_for_share(whole, content.share.qps, content.instances)
     part = own.qps / whole.qps if whole.qps else 0.0
     limit = published.limit
     cut = whole.qps / limit.qps if limit.qps else 1.0
-    inflight = None if limit.max_inflight is None else math.ceil(limit.max_inflight * cut)
     return {
         "mode": policy.mode.value.lower(),
         "valid_for_s": whole.valid_for_s,
-        "refresh_s": terms.settings.refresh_of(terms.share.instance),
+        "refresh_s": lease.refresh_of(content.share.instance),
         "on_expiry": {
             "action": "safe",
-            "safe_rps": _down(own.safe_qps),
+            "safe_rps": _rounded_down(own.safe_qps),
             "max_stale_s": whole.max_stale_s,
             "then": whole.then.value,
         },
         "global": {
-            "rps": _down(whole.qps),
+            "rps": _rounded_down(whole.qps),
             "burst": math.ceil(limit.burst * cut),
-            "max_inflight": inflight,
         },
         "share": {
             "policy": "fair_demand",
-            "rps": _down(own.qps),
+            "rps": _rounded_down(own.qps),
             "burst": max(1, math.ceil(limit.burst * cut * part)) if own.qps else 0,
-            "instances": terms.instances,
-            "reason": terms.share.reason.value,
+            "instances": content.instances,
+            "reason": content.share.reason.value,
         },
-        "per_client": _per_client(own.qps, terms.said, policy.clients),
-        **_classes(own.qps, part, terms),
-        "schedule": [{"in_s": step.in_s, "rps": _down(step.qps)} for step in own.schedule],
+        "client_window_s": policy.clients.window_s,
+        "per_client": _per_client(own.qps, content.report, policy.clients),
+        **_classes(own.qps, part, content),
+        "schedule": [{"in_s": step.in_s, "rps": _rounded_down(step.qps)} for step in own.schedule],
     }
 
 
 def why_part(view: ServiceView, now: AgedLimit) -> Json:
-    """Return what bound the limit, for a person."""
-    p50, p90 = _ahead(view)
+    """Return what bound the limit, for people."""
+    p50, p90 = _forecast_peak(view)
     published = view.published_limit
     return {
         "binding": now.reason.value,
         "ready_replicas": published.ready_replicas if published else view.ready,
-        "rps_per_replica": _number(published.replica_qps) if published else None,
+        "rps_per_replica": _rounded(published.replica_qps) if published else None,
         "forecast_p50": p50,
         "forecast_p90": p90,
         "trusted": is_trusted(view),
@@ -101,41 +104,41 @@ def why_part(view: ServiceView, now: AgedLimit) -> Json:
 
 
 def is_trusted(view: ServiceView) -> bool:
-    """Whether there is a forecast that is acted on."""
+    """Whether there is a forecast, and it is trusted enough to be acted on."""
     benched = view.trust is None or view.trust.standing is Standing.BENCHED
     return view.forecast is not None and not benched
 
 
-def rendered(service: str, epoch: str, version: int, acting: str, why: str) -> bytes:
-    """Return the body around its parts, which are JSON objects already."""
+def lease_body(service: str, epoch: str, version: int, terms_json: str, why: str) -> bytes:
+    """Return the response body; ``terms_json`` and ``why`` are JSON objects already."""
     head = json.dumps({"schema": SCHEMA, "service": service, "epoch": epoch, "version": version})
-    return f'{head[:-1]}, {acting[1:-1]}, "why": {why}}}'.encode()
+    return f'{head[:-1]}, {terms_json[1:-1]}, "why": {why}}}'.encode()
 
 
-def haproxy_map(version: int, acting: Json) -> bytes:
-    """Return the lease as a HAProxy map: a key and a whole number a line, rates rounded down.
+def haproxy_map(version: int, terms: Json) -> bytes:
+    """Return the lease as a HAProxy map: one key and one whole number per line, rates rounded down.
 
-    A rate that is not limited has no line: let ``map_str_int`` have a default.
+    A rate without a limit has no line: give ``map_str_int`` a default.
     """
-    share, safe = acting["share"], acting["on_expiry"]
+    share, safe = terms["share"], terms["on_expiry"]
     assert isinstance(share, dict)
     assert isinstance(safe, dict)
     pairs: list[tuple[str, object]] = [
         ("version", version),
-        ("enforce", acting["mode"] == "enforce"),
+        ("enforce", terms["mode"] == "enforce"),
         ("share", share["rps"]),
         ("burst", share["burst"]),
         ("safe", safe["safe_rps"]),
-        ("valid_for", acting["valid_for_s"]),
+        ("valid_for", terms["valid_for_s"]),
         ("max_stale", safe["max_stale_s"]),
     ]
-    per_client = acting["per_client"]
+    per_client = terms["per_client"]
     if isinstance(per_client, dict):
         pairs += [(f"per_client.{key}", per_client[key]) for key in ("rps", "burst")]
         pairs += [
             (f"per_client.{key}", per_client[key]) for key in ("abusive_above_rps", "abusive_rps")
         ]
-    classes = acting["classes"]
+    classes = terms["classes"]
     assert isinstance(classes, list)
     for one in classes:
         keys = ("guaranteed_rps", "rps", "ceiling_rps")
@@ -144,58 +147,63 @@ def haproxy_map(version: int, acting: Json) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _classes(share_qps: float, part: float, terms: LeaseContent) -> Json:
+def _classes(share_qps: float, part: float, content: LeaseContent) -> Json:
     """Return the classes within this gateway's share.
 
-    Guarantees and ceilings are divided as the limit is, so over all gateways they never sum up to
-    more than the policy's.
+    Guarantees and ceilings are divided as the limit is, so the sum over all gateways never exceeds
+    the policy's.
     """
-    assert terms.view.published_limit is not None
-    told = terms.view.published_limit.classes
+    assert content.view.published_limit is not None
+    classes = content.view.published_limit.classes
     own = [
-        PriorityClass(
-            c.name, c.priority, c.guaranteed_qps * part,
-            None if c.ceiling_qps is None else c.ceiling_qps * part, c.then,
+        replace(
+            c,
+            guaranteed_qps=c.guaranteed_qps * part,
+            ceiling_qps=None if c.ceiling_qps is None else c.ceiling_qps * part,
         )
-        for c in told
-    ]  # fmt: skip
-    demands = [terms.said.classes.get(c.name, math.nan) for c in own]
+        for c in classes
+    ]
+    demands = [content.report.classes.get(c.name, math.nan) for c in own]
     divided = split(share_qps, own, demands) if own else ClassSplit((), share_qps)
     entries = []
     for c, given in zip(own, divided.classes, strict=True):
-        entry: Json = {"name": c.name}
-        header = terms.settings.headers.get(c.name)
-        if header:
-            entry["match"] = {"header": header}
         entries.append(
             {
-                **entry,
+                "name": c.name,
+                **_match(c.match),
                 "priority": c.priority,
-                "guaranteed_rps": _down(given.guaranteed_qps),
-                "rps": _down(given.qps),
-                "ceiling_rps": _down(given.ceiling_qps),
+                "guaranteed_rps": _rounded_down(given.guaranteed_qps),
+                "rps": _rounded_down(given.qps),
+                "ceiling_rps": _rounded_down(given.ceiling_qps),
                 "reason": given.reason.value,
                 "then": c.then.value,
             }
         )
-    return {"spare_rps": _down(divided.spare_qps), "classes": entries}
+    return {"spare_rps": _rounded_down(divided.spare_qps), "classes": entries}
 
 
-def _per_client(share_qps: float, said: GatewayReport, policy: ClientPolicy) -> Json | None:
-    """Return the level of this gateway's clients within its share; None: there is none.
+def _match(match: HeaderMatch | None) -> Json:
+    if match is None:
+        return {}
+    value: Json = {} if match.value is None else {"value": match.value}
+    return {"match": {"header": match.header, **value}}
 
-    It is rounded to two digits: a level that moves by less is the same level.
+
+def _per_client(share_qps: float, report: GatewayReport, policy: ClientPolicy) -> Json | None:
+    """Return the limit per client within this gateway's share; None if no client is limited.
+
+    Rates are rounded to two digits, so that a small movement is not a new lease.
     """
-    rates = said.client_rates
+    rates = report.client_rates
     if rates is None or not len(rates):
         return None
-    # Where a few stand for many, the limit is as much smaller.
-    limit = share_qps * len(rates) / max(said.clients, len(rates))
+    # The rates may be a sample of the clients: the limit is then scaled down with them.
+    limit = share_qps * len(rates) / max(report.clients, len(rates))
     level: ClientLevel = client_level(limit, rates, policy)
     if math.isinf(level.single_qps):
         return None
-    # Where only abuse is cut there is no level for the others: a bucket at the edge of what is
-    # normal over a minute would refuse two requests of a calm client that happen to come together.
+    # Where only abusive clients are limited, the others have no limit: a bucket at the upper end of
+    # the normal rate would refuse two requests of a calm client that happen to come together.
     rps = _two_digits(level.qps)
     return {
         "rps": rps,
@@ -206,30 +214,30 @@ def _per_client(share_qps: float, said: GatewayReport, policy: ClientPolicy) -> 
     }
 
 
-def _ahead(view: ServiceView) -> tuple[float | None, float | None]:
-    """Return median and 0.9 quantile of the forecast's highest step within the lead time."""
+def _forecast_peak(view: ServiceView) -> tuple[float | None, float | None]:
+    """Return the 0.5 and the 0.9 quantile of the forecast's highest step within the lead time."""
     forecast = view.forecast
     if forecast is None or not len(forecast.values) or len(forecast.levels) < 2:
         return None, None
-    lead = 120.0 if view.policy.lead_s is None else view.policy.lead_s
+    lead_s = (view.lead_time or lead_time(())).seconds
     first = min(
         max(math.floor((view.at - forecast.origin) / forecast.step_s), 0),
         len(forecast.values) - 1,
     )
-    last = math.floor((view.at + lead - forecast.origin) / forecast.step_s)
+    last = math.floor((view.at + lead_s - forecast.origin) / forecast.step_s)
     steps = forecast.values[first : max(last, first) + 1]
     if not np.isfinite(steps).all():
         return None, None
     p50, p90 = (float(quantile_at(steps, forecast.levels, level).max()) for level in (0.5, 0.9))
-    return _number(p50), _number(p90)
+    return _rounded(p50), _rounded(p90)
 
 
-def _down(qps: float) -> float:
-    """Return a rate to a thousandth, never more than it is."""
+def _rounded_down(qps: float) -> float:
+    """Return a rate, rounded down to a thousandth."""
     return math.floor(qps * 1000) / 1000
 
 
-def _number(qps: float) -> float | None:
+def _rounded(qps: float) -> float | None:
     return round(qps, 3) if math.isfinite(qps) else None
 
 

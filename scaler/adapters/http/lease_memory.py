@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scaler.adapters.http.exchange import LeaseAnswer
+from scaler.adapters.http.exchange import IssuedLease
 from scaler.adapters.http.lease_aging import AgedLimit
 from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.limit import Limit
 from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.schedule import LimitStep, SafeLimit
 from scaler.limits.shares import Shares
@@ -18,8 +19,8 @@ from scaler.policy.policy import Mode
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseFrame:
-    """What of a tick gateways act on: a tick that says the same leaves their leases as they are."""
+class LimitKey:
+    """What gateways act on of a tick: a tick that says the same leaves their leases as they are."""
 
     qps: float
     steps: tuple[LimitStep, ...]
@@ -28,20 +29,22 @@ class LeaseFrame:
     classes: tuple[PriorityClass, ...]
     mode: Mode
     safe_qps: float | None
+    lease: LeaseTerms
     clients: ClientPolicy
 
     @staticmethod
-    def of(view: ServiceView, now: AgedLimit) -> LeaseFrame:
+    def of(view: ServiceView, limit: AgedLimit) -> LimitKey:
         published, policy = view.published_limit, view.policy
         assert published is not None  # without one there is nothing to hand out
-        return LeaseFrame(
-            now.qps,
-            now.steps,
+        return LimitKey(
+            limit.qps,
+            limit.steps,
             published.limit,
             published.safe,
             published.classes,
             policy.mode,
             policy.safe_qps,
+            policy.lease,
             policy.clients,
         )
 
@@ -51,16 +54,17 @@ class LedgerMemory:
     """Of `ShareLedger`; the names are its own."""
 
     shares: Shares
-    told: Mapping[str, LeaseAnswer]
-    said: Mapping[str, GatewayReport]
-    until: Mapping[str, float]
-    prolonged: frozenset[str]
+    issued: Mapping[str, IssuedLease]
+    reports: Mapping[str, GatewayReport]
+    expires_at: Mapping[str, float]
+    extended: frozenset[str]
     cell: int
-    frame: LeaseFrame | None
-    looked_at: float
+    limit_key: LimitKey | None
+    lease_s: float
+    expiry_checked_at: float
     learning: bool
-    state: int
-    freed: bool
+    revision: int
+    has_freed: bool
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,5 +72,5 @@ class LeasesMemory:
     """Of `LeaseService`, with a ledger for each service that gateways have asked about."""
 
     epoch: str
-    learning_until: float
+    leads_since: float
     ledgers: Mapping[str, LedgerMemory]

@@ -1,4 +1,4 @@
-"""The routes of gateways: their lease, by asking or by reporting."""
+"""The handlers of the gateways' routes: read the lease, wait for a change, report demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.long_poll import LongPoll
 from scaler.adapters.http.middleware import (
@@ -25,7 +25,7 @@ from scaler.adapters.http.problems import RequestProblem, bad_field
 from scaler.adapters.http.report import INSTANCE
 from scaler.adapters.http.schemas import ReportBody
 
-MOST_WAIT_S = 300.0
+MAX_WAIT_S = 300.0
 TEXT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
 NO_STORE = (b"cache-control", b"no-store")
 VIEWS = ("json", "haproxy")
@@ -33,19 +33,19 @@ VIEWS = ("json", "haproxy")
 
 @dataclass(frozen=True, slots=True)
 class LeaseQuery:
-    """What a gateway asks for in its URL."""
+    """The query string of a gateway's request."""
 
     instance: str
     wait_s: float
     haproxy: bool
 
 
-@lru_cache(maxsize=8192)  # a gateway always asks the same
-def parsed(query_string: bytes, *, instance_needed: bool = True) -> LeaseQuery:
-    """Return what the query string says.
+@lru_cache(maxsize=8192)  # a gateway sends the same query each time
+def parse_query(query_string: bytes, *, instance_needed: bool = True) -> LeaseQuery:
+    """Return the query string, checked.
 
     Raises:
-        Refused: 422, naming the field.
+        RequestProblem: 422, naming the field.
     """
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=20)
@@ -59,8 +59,8 @@ def parsed(query_string: bytes, *, instance_needed: bool = True) -> LeaseQuery:
         wait_s = float(fields.get("wait", "0"))
     except ValueError:
         wait_s = math.nan
-    if not 0 <= wait_s <= MOST_WAIT_S:
-        raise bad_field("wait", f"must be seconds from 0 to {MOST_WAIT_S:g}")
+    if not 0 <= wait_s <= MAX_WAIT_S:
+        raise bad_field("wait", f"must be seconds from 0 to {MAX_WAIT_S:g}")
     view = fields.get("view", "json")
     if view not in VIEWS:
         raise bad_field("view", f"must be one of {', '.join(VIEWS)}")
@@ -68,71 +68,62 @@ def parsed(query_string: bytes, *, instance_needed: bool = True) -> LeaseQuery:
 
 
 class LeaseRoutes:
-    """Serves leases.
+    """Serves leases to gateways.
 
     Args:
-        desk: that hands them out.
-        lobby: where gateways wait for a change.
-        longest_wait_s: a wait ends after that, whatever is asked for.
-        clock: the desk's.
+        lease_service: issues the leases.
+        long_poll: holds the gateways that wait for a change.
+        clock: the clock of ``lease_service``.
     """
 
     def __init__(
-        self,
-        lease_service: LeaseService,
-        long_poll: LongPoll,
-        longest_wait_s: float,
-        clock: Callable[[], float],
+        self, lease_service: LeaseService, long_poll: LongPoll, clock: Callable[[], float]
     ) -> None:
         self._lease_service, self._long_poll, self._clock = lease_service, long_poll, clock
-        self._longest_wait_s = longest_wait_s
 
     async def get(self, service: str, scope: Message, receive: Receive) -> PlainResponse:
         try:
-            query = parsed(scope["query_string"])
-            asked = LeaseRequest(query.instance, _etag(scope["headers"]))
-            if query.wait_s > 0 and self._lease_service.wait(service, asked, self._clock()):
-                wait_s = min(query.wait_s, self._longest_wait_s)
-                news = await self._long_poll.wait(service, asked, wait_s)
-                if news is not None:
-                    return _reply(news, haproxy=query.haproxy)
+            query = parse_query(scope["query_string"])
+            lease_request = LeaseRequest(query.instance, _etag(scope["headers"]))
+            now = self._clock()
+            if query.wait_s > 0 and self._lease_service.may_wait(service, lease_request, now):
+                longest_wait_s = self._lease_service.view(service).policy.lease.longest_wait_s
+                wait_s = min(query.wait_s, longest_wait_s)
+                changed = await self._long_poll.wait(service, lease_request, wait_s)
+                if changed is not None:
+                    return _response(changed, haproxy=query.haproxy)
                 if await Request(scope, receive).is_disconnected():
-                    return _GONE
-                # It is still there, so what it holds is prolonged.
-                answer = self._lease_service.renew(service, asked, self._clock())
+                    return _CLIENT_CLOSED
+                # The gateway is still connected, so its lease is renewed.
+                reply = self._lease_service.renew(service, lease_request, self._clock())
             else:
-                answer = self._ask(service, asked)
-        except RequestProblem as refused:
-            return refusal(refused)
-        return _reply(answer, haproxy=query.haproxy)
+                reply = self._lease(service, lease_request)
+        except RequestProblem as problem:
+            return refusal(problem)
+        return _response(reply, haproxy=query.haproxy)
 
     async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
         try:
-            query = parsed(request.scope["query_string"], instance_needed=False)
-            ours = report.epoch is None or report.epoch == self._lease_service.epoch
-            version = report.version if ours else None
-            asked = LeaseRequest(
-                report.instance, "", report.to_said(), version, holds_qps=report.holds_rps
-            )
-            answer = self._ask(service, asked)
-        except RequestProblem as refused:
-            return refusal(refused)
-        return _reply(Exchange(answer.told, changed=True), haproxy=query.haproxy)
+            query = parse_query(request.scope["query_string"], instance_needed=False)
+            reply = self._lease(service, report.to_request(self._lease_service.epoch))
+        except RequestProblem as problem:
+            return refusal(problem)
+        return _response(LeaseReply(reply.lease, changed=True), haproxy=query.haproxy)
 
-    def _ask(self, service: str, asked: LeaseRequest) -> Exchange:
-        answer = self._lease_service.ask(service, asked, self._clock())
-        if asked.said is not None or self._lease_service.stirred(service):
-            self._long_poll.stir(service)
-        return answer
+    def _lease(self, service: str, lease_request: LeaseRequest) -> LeaseReply:
+        reply = self._lease_service.reply(service, lease_request, self._clock())
+        if lease_request.report is not None or self._lease_service.has_freed(service):
+            self._long_poll.schedule(service)
+        return reply
 
 
-def _reply(answer: Exchange, *, haproxy: bool) -> PlainResponse:
-    told = answer.told
-    etag = (b"etag", told.etag.encode())
-    if not answer.changed:
+def _response(reply: LeaseReply, *, haproxy: bool) -> PlainResponse:
+    lease = reply.lease
+    etag = (b"etag", lease.etag.encode())
+    if not reply.changed:
         return PlainResponse(304, [etag, NO_STORE], b"")
     headers: Headers = [TEXT_TYPE if haproxy else JSON_TYPE, etag, NO_STORE]
-    return PlainResponse(200, headers, told.lines if haproxy else told.body)
+    return PlainResponse(200, headers, lease.haproxy_body if haproxy else lease.json_body)
 
 
 def _etag(headers: Headers) -> str:
@@ -142,4 +133,5 @@ def _etag(headers: Headers) -> str:
     return ""
 
 
-_GONE = PlainResponse(499, [], b"")  # nobody reads it
+# The client has closed the connection, so nothing of this is read.
+_CLIENT_CLOSED = PlainResponse(499, [], b"")

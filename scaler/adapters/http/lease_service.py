@@ -1,29 +1,36 @@
-"""All services' counters. Confined to the server's event loop; time is monotonic seconds.
+"""The lease service: leases of all services, from the latest snapshot and the share ledgers.
 
-The loop's thread reaches it only through `holder.SnapshotHolder`.
+It is confined to the server's event loop; time is monotonic seconds. The control loop's thread
+reaches it only through a `SnapshotHolder`.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from scaler.adapters.http.exchange import Exchange, LeaseRequest
-from scaler.adapters.http.lease_aging import over_at
+from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
+from scaler.adapters.http.lease_aging import expiry_age_s, lease_s
 from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.adapters.http.problems import RequestProblem, known_service
-from scaler.adapters.http.report import held_by
+from scaler.adapters.http.report import parse_etag
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.share_ledger import ShareLedger
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.snapshot import ServiceView
 
-SOON_S = 2
+LOGGER = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 2
+# Gateways of one service. Each has a share of at least one request per second, and every change of
+# the limit is worked out for all of them at once (benchmarks/endpoint.py).
+MAX_INSTANCES = 5000
 
 
 class LatestSnapshot(Protocol):
-    """Where the latest board is found; ``clock`` is monotonic seconds."""
+    """Where the latest snapshot is found; ``clock`` is monotonic seconds."""
 
     @property
     def clock(self) -> Callable[[], float]: ...
@@ -32,167 +39,177 @@ class LatestSnapshot(Protocol):
 
 
 class LeaseService:
-    """Answers gateways.
+    """Replies to gateways with their leases.
 
     Args:
-        holder: of the boards; its clock is the desk's too.
-        settings: how limits are handed out.
-        epoch: names this process's series of versions; letters and digits.
+        holder: of the snapshots; the service uses its clock.
+        settings: how leases are issued.
+        epoch: names the version numbers of this process; letters and digits.
     """
 
     def __init__(self, holder: LatestSnapshot, settings: ApiSettings, epoch: str) -> None:
         self._holder, self._settings, self.epoch = holder, settings, epoch
-        self._counters: dict[str, ShareLedger] = {}
-        lease_s = settings.terms.shares.lease_s
-        self._learning_s = lease_s if settings.learning_s is None else settings.learning_s
-        self._learning_until = holder.clock() + self._learning_s
+        self._ledgers: dict[str, ShareLedger] = {}
+        self._leads_since = holder.clock()
 
     def memory(self) -> LeasesMemory:
-        """Return all that the next answers rest on."""
-        ledgers = {service: counter.memory() for service, counter in self._counters.items()}
-        return LeasesMemory(self.epoch, self._learning_until, ledgers)
+        """Return all that the next replies rest on."""
+        ledgers = {service: ledger.memory() for service, ledger in self._ledgers.items()}
+        return LeasesMemory(self.epoch, self._leads_since, ledgers)
 
     def recall(self, memory: LeasesMemory) -> None:
         """Go on from there."""
-        self.epoch, self._learning_until = memory.epoch, memory.learning_until
-        self._counters = {}
+        self.epoch, self._leads_since = memory.epoch, memory.leads_since
+        self._ledgers = {}
         for service, one in memory.ledgers.items():
-            ledger = ShareLedger(service, self.epoch, self._settings.terms, -math.inf)
-            ledger.recall(one)
-            self._counters[service] = ledger
+            self._ledgers[service] = ShareLedger(service, self.epoch, -math.inf)
+            self._ledgers[service].recall(one)
 
-    def posted(self) -> HeldSnapshot:
-        """Return the latest board.
+    def latest(self) -> HeldSnapshot:
+        """Return the latest snapshot.
 
         Raises:
-            Refused: 503, before the first tick.
+            RequestProblem: 503 before the first tick.
         """
-        posted = self._holder.latest()
-        if posted is None:
-            raise RequestProblem(503, "no tick yet; come back soon", SOON_S)
-        return posted
+        held = self._holder.latest()
+        if held is None:
+            raise RequestProblem(503, "no tick yet; come back soon", RETRY_AFTER_S)
+        return held
 
     def view(self, service: str) -> ServiceView:
-        """Return what the latest tick says of a service.
+        """Return what the latest snapshot holds of a service.
 
         Raises:
-            Refused: 503 before the first tick, 404 where there is no such service.
+            RequestProblem: 503 before the first tick, 404 if there is no such service.
         """
-        return known_service(self.posted().snapshot, service)
+        return known_service(self.latest().snapshot, service)
 
-    def ask(self, service: str, asked: LeaseRequest, now: float) -> Exchange:
-        """Return what a gateway is told.
+    def reply(self, service: str, request: LeaseRequest, now: float) -> LeaseReply:
+        """Return the reply to one gateway.
 
         Raises:
-            Refused: there is no such service, or nothing is known that could be handed out.
+            RequestProblem: 404 if there is no such service, 429 if there are too many gateways,
+                503 if no limit can be handed out now.
         """
-        counter = self._counter(service, now)
-        if not counter.knows(asked.instance):
-            self._admit(counter, asked, now)
-        return counter.ask(asked, now)
+        ledger = self._ledger(service, now)
+        if not ledger.knows(request.instance):
+            self._check_admission(ledger, request, now)
+        return ledger.reply(request, now)
 
-    def wait(self, service: str, asked: LeaseRequest, now: float) -> bool:
-        """Whether a gateway may wait, for it holds what it was told last.
+    def may_wait(self, service: str, request: LeaseRequest, now: float) -> bool:
+        """Whether a gateway may wait for a change: it must hold the lease that was issued last.
 
         Raises:
-            Refused: as `ask`.
+            RequestProblem: as `reply` does.
         """
-        return self._counter(service, now).wait(asked, now)
+        return self._ledger(service, now).may_wait(request, now)
 
-    def renew(self, service: str, asked: LeaseRequest, now: float) -> Exchange:
-        """Return the answer to a gateway that has waited in vain.
+    def renew(self, service: str, request: LeaseRequest, now: float) -> LeaseReply:
+        """Return the reply to a gateway that has waited without a change.
 
         Raises:
-            Refused: as `ask`.
+            RequestProblem: as `reply` does.
         """
-        return self._counter(service, now).renew(asked, now) or self.ask(service, asked, now)
+        renewed = self._ledger(service, now).renew(request, now)
+        return renewed or self.reply(service, request, now)
 
     def changed(
-        self, service: str, asked: Iterable[LeaseRequest], now: float
-    ) -> list[Exchange | None]:
-        """Return, for gateways that wait, the answer to those whose lease has changed.
+        self, service: str, requests: Iterable[LeaseRequest], now: float
+    ) -> list[LeaseReply | None]:
+        """Return a reply for each waiting gateway whose lease has changed, None for the others.
 
         Raises:
-            Refused: as `ask`.
+            RequestProblem: as `reply` does.
         """
-        counter = self._counter(service, now)
-        waiting = list(asked)
-        due = [one for one in waiting if counter.unsettled(one)]
-        counter.freed = False
+        ledger = self._ledger(service, now)
+        waiting = list(requests)
+        due = [one for one in waiting if ledger.may_change(one)]
+        ledger.has_freed = False
         if not due:
             return [None] * len(waiting)
-        answers = dict(zip((one.instance for one in due), counter.ask_all(due, now), strict=True))
-        found = (answers.get(one.instance) for one in waiting)
-        return [answer if answer is not None and answer.changed else None for answer in found]
+        replies = dict(zip((one.instance for one in due), ledger.reply_all(due, now), strict=True))
+        found = (replies.get(one.instance) for one in waiting)
+        return [reply if reply is not None and reply.changed else None for reply in found]
 
-    def unsettled(self, service: str, asked: LeaseRequest) -> bool:
-        """Whether what this gateway holds may not be the last word."""
-        counter = self._counters.get(service)
-        return counter is None or counter.unsettled(asked)
+    def may_change(self, service: str, request: LeaseRequest) -> bool:
+        """Whether the lease that a gateway holds may have to change already."""
+        ledger = self._ledgers.get(service)
+        return ledger is None or ledger.may_change(request)
 
-    def stirred(self, service: str) -> bool:
-        """Whether somebody has given up something that those who wait may have."""
-        counter = self._counters.get(service)
-        return counter is not None and counter.freed
+    def has_freed(self, service: str) -> bool:
+        """Whether a gateway has given up part of its booking, so that others may get more."""
+        ledger = self._ledgers.get(service)
+        return ledger is not None and ledger.has_freed
 
-    def sweep(self, now: float) -> None:
-        """Drop the counters that nobody comes to any more."""
-        posted = self._holder.latest()
-        if posted is not None:
-            self._heed(posted, now)
-        for service, counter in list(self._counters.items()):
-            view = posted.snapshot.services.get(service) if posted else None
-            if posted is None or view is None or view.published_limit is None:
+    def drop_empty(self, now: float) -> None:
+        """Expire old leases, and drop the ledgers in which no gateway holds a share any more."""
+        held = self._holder.latest()
+        if held is not None:
+            self._follow_leader(held, now)
+        for service, ledger in list(self._ledgers.items()):
+            view = held.snapshot.services.get(service) if held else None
+            if held is None or view is None or view.published_limit is None:
                 continue
-            counter.look(posted, view, now)
-            if not counter.instances:
-                del self._counters[service]
+            try:
+                ledger.refresh(held, view, now)
+            except Exception:  # one service's fault leaves the leases of the others checked
+                LOGGER.exception("%s: its leases could not be checked", service)
+                continue
+            if not ledger.instances:
+                del self._ledgers[service]
 
     def stamp(self, service: str) -> tuple[object, ...]:
-        """Return what differs wherever a round of those who wait has moved anything."""
-        counter = self._counters.get(service)
-        return () if counter is None else (counter, *counter.stamp)
+        """Return what differs wherever a round of waiting gateways has changed anything."""
+        ledger = self._ledgers.get(service)
+        return () if ledger is None else (ledger, *ledger.stamp)
 
     def gateways(self) -> dict[str, int]:
         """Return how many gateways hold a share, by service."""
-        return {service: counter.instances for service, counter in self._counters.items()}
+        return {service: ledger.instances for service, ledger in self._ledgers.items()}
 
-    def _counter(self, service: str, now: float) -> ShareLedger:
-        posted = self.posted()
-        self._heed(posted, now)
-        if not posted.snapshot.leader:
-            raise RequestProblem(503, "another replica hands out limits; ask again", SOON_S)
-        view = known_service(posted.snapshot, service)
+    def _ledger(self, service: str, now: float) -> ShareLedger:
+        held = self.latest()
+        self._follow_leader(held, now)
+        if not held.snapshot.leader:
+            raise RequestProblem(503, "another replica hands out limits; ask again", RETRY_AFTER_S)
+        view = known_service(held.snapshot, service)
         if view.published_limit is None:
             detail = view.error or "its limit is not known yet"
-            raise RequestProblem(503, f"{service}: {detail}", SOON_S)
-        age = posted.age_s(now)
-        if age >= over_at(view.published_limit, self._settings.stale_after_s):
-            raise RequestProblem(503, f"{service}: the last tick was {age:.0f} s ago", SOON_S)
-        counter = self._counters.get(service)
-        if counter is None:
-            counter = ShareLedger(service, self.epoch, self._settings.terms, self._learning_until)
-            self._counters[service] = counter
-        counter.look(posted, view, now)
-        return counter
+            raise RequestProblem(503, f"{service}: {detail}", RETRY_AFTER_S)
+        age_s = held.age_s(now)
+        if age_s >= expiry_age_s(view.published_limit, self._settings.stale_after_s):
+            detail = f"the last tick was {age_s:.0f} s ago"
+            raise RequestProblem(503, f"{service}: {detail}", RETRY_AFTER_S)
+        ledger = self._ledgers.get(service)
+        if ledger is None:
+            ledger = ShareLedger(service, self.epoch, self._learning_until(view))
+            self._ledgers[service] = ledger
+        ledger.refresh(held, view, now)
+        return ledger
 
-    def _heed(self, posted: HeldSnapshot, now: float) -> None:
-        """While another replica leads, forget shares: two desks would hand out the limit twice.
+    def _follow_leader(self, held: HeldSnapshot, now: float) -> None:
+        """While another replica leads, forget all shares: two replicas would divide one limit.
 
-        Once it is our turn, gateways say first what they still hold of the other's.
+        After this replica has become the leader it learns first which shares gateways hold.
         """
-        if not posted.snapshot.leader:
-            self._counters.clear()
-            self._learning_until = now + self._learning_s
+        if not held.snapshot.leader:
+            self._ledgers.clear()
+            self._leads_since = now
 
-    def _admit(self, counter: ShareLedger, asked: LeaseRequest, now: float) -> None:
+    def _learning_until(self, view: ServiceView) -> float:
+        """Return until when gateways may act on leases that another process has issued."""
+        if not self._settings.learns_shares:
+            return -math.inf
+        return self._leads_since + lease_s(view.policy.lease)
+
+    def _check_admission(self, ledger: ShareLedger, request: LeaseRequest, now: float) -> None:
         """Refuse a gateway that cannot be given a share now."""
-        most = self._settings.terms.most_instances
-        if counter.instances >= most:
-            raise RequestProblem(429, f"{most} gateways hold a share already", SOON_S)
-        holds = asked.holds_qps > 0 or held_by(asked.etag) is not None
-        if counter.learning(now) and not holds:
-            # A share of nothing would stop it; without a lease it goes on as it was configured.
+        if ledger.instances >= MAX_INSTANCES:
+            detail = f"{MAX_INSTANCES} gateways hold a share already"
+            raise RequestProblem(429, detail, RETRY_AFTER_S)
+        holds = request.holds_qps > 0 or parse_etag(request.etag) is not None
+        if ledger.learning(now) and not holds:
+            # A share of 0 would stop the gateway; without a lease it keeps its configured limit.
             raise RequestProblem(
-                503, "just started, learning what gateways hold; come back soon", SOON_S
+                503, "just started, learning what gateways hold; come back soon", RETRY_AFTER_S
             )

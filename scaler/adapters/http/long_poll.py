@@ -1,117 +1,119 @@
-"""Gateways that wait until what they were told changes. Confined to the server's event loop."""
+"""Long polls: gateways that wait until their lease changes. Confined to the server's event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
-from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.problems import RequestProblem
 
-# How often it is looked whether a schedule has come nearer or a lease has run out.
-BEAT_S = 1.0
-# After a round the event loop is left alone for so many times what the round took.
-REST = 4.0
+LOGGER = logging.getLogger(__name__)
 
-_Waiting = tuple[LeaseRequest, "asyncio.Future[Exchange | None]"]
+# How often to check whether a scheduled step has come nearer or a lease has expired.
+CHECK_S = 1.0
+# After a round the event loop is left to others for this many times the duration of the round.
+PAUSE_FACTOR = 4.0
+
+_Future = asyncio.Future[LeaseReply | None]
+_Waiting = tuple[LeaseRequest, _Future]
 
 
 class LongPoll:
-    """Holds those who wait, and answers all of a service in one round.
+    """Holds the gateways that wait, and checks all gateways of a service in one round.
 
     Args:
-        desk: that is asked for them.
-        clock: the desk's.
+        lease_service: decides whether a lease has changed.
+        clock: the clock of ``lease_service``.
     """
 
     def __init__(self, lease_service: LeaseService, clock: Callable[[], float]) -> None:
         self._lease_service, self._clock = lease_service, clock
-        self._rooms: dict[str, dict[str, _Waiting]] = {}
+        self._waiting: dict[str, dict[str, _Waiting]] = {}  # by service and instance
         self._rounds: dict[str, asyncio.TimerHandle] = {}
-        self._rested_at = 0.0
+        self._next_round_at = 0.0
         self._closed = False
 
-    @property
-    def waiting(self) -> int:
-        return sum(map(len, self._rooms.values()))
-
-    async def wait(self, service: str, asked: LeaseRequest, seconds: float) -> Exchange | None:
-        """Return the answer as soon as it differs from what is held; None: it did not in time."""
+    async def wait(self, service: str, request: LeaseRequest, seconds: float) -> LeaseReply | None:
+        """Return the reply as soon as the lease changes; None if it does not change in time."""
         if self._closed:
             return None
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Exchange | None] = loop.create_future()
-        room = self._rooms.setdefault(service, {})
-        older = room.get(asked.instance)
+        future: _Future = loop.create_future()
+        waiting = self._waiting.setdefault(service, {})
+        older = waiting.get(request.instance)
         if older is not None:
-            _resolve(older[1], None)  # it has come back: nobody waits there any more
-        room[asked.instance] = (asked, future)
+            _resolve(older[1], None)  # the gateway has sent a new request in place of that one
+        waiting[request.instance] = (request, future)
         timer = loop.call_later(seconds, _resolve, future, None)
-        if self._lease_service.unsettled(service, asked):
-            self.stir(service)
+        if self._lease_service.may_change(service, request):
+            self.schedule(service)
         try:
             return await future
         finally:
             timer.cancel()
-            held = room.get(asked.instance)
-            if held is not None and held[1] is future:
-                del room[asked.instance]
-            if not room:
-                self._rooms.pop(service, None)
+            latest = waiting.get(request.instance)
+            if latest is not None and latest[1] is future:
+                del waiting[request.instance]
+            if not waiting:
+                self._waiting.pop(service, None)
 
-    def stir(self, service: str) -> None:
-        """Have those who wait for this service asked for again, soon."""
-        if service not in self._rooms or service in self._rounds:
+    def schedule(self, service: str) -> None:
+        """Schedule a round that checks the waiting gateways of a service, unless one is due."""
+        if service not in self._waiting or service in self._rounds:
             return
         loop = asyncio.get_running_loop()
-        delay = max(0.0, self._rested_at - loop.time())
+        delay = max(0.0, self._next_round_at - loop.time())
         self._rounds[service] = loop.call_later(delay, self._round, service)
 
-    def stir_all(self) -> None:
-        for service in list(self._rooms):
-            self.stir(service)
+    def schedule_all(self) -> None:
+        for service in list(self._waiting):
+            self.schedule(service)
 
-    async def beat(self) -> None:
-        """Look after the desk until cancelled."""
+    async def run(self) -> None:
+        """Check all leases every `CHECK_S` seconds until cancelled."""
         while True:
-            await asyncio.sleep(BEAT_S)
-            self._lease_service.sweep(self._clock())
-            self.stir_all()
+            await asyncio.sleep(CHECK_S)
+            try:
+                self._lease_service.drop_empty(self._clock())
+                self.schedule_all()
+            except Exception:  # the next check may succeed; without it no lease would ever expire
+                LOGGER.exception("leases could not be checked")
 
     def close(self) -> None:
-        """Send all who wait home with what they have; nobody waits from now on."""
+        """Reply to every waiting gateway at once; from now on none may wait."""
         self._closed = True
-        for service in list(self._rooms):
+        for service in list(self._waiting):
             self._round(service)
-        for room in self._rooms.values():
-            for _, future in room.values():
+        for waiting in self._waiting.values():
+            for _, future in waiting.values():
                 _resolve(future, None)
 
     def _round(self, service: str) -> None:
         self._rounds.pop(service, None)
-        room = self._rooms.get(service)
-        if not room:
+        by_instance = self._waiting.get(service)
+        if not by_instance:
             return
         loop = asyncio.get_running_loop()
         began = loop.time()
-        waiting = list(room.values())
-        with contextlib.suppress(
-            RequestProblem
-        ):  # they are told so when they have waited long enough
-            answers = self._lease_service.changed(
-                service, (asked for asked, _ in waiting), self._clock()
+        waiting = list(by_instance.values())
+        # A problem is sent to each gateway by `LeaseService.renew`, when its wait is over.
+        with contextlib.suppress(RequestProblem):
+            replies = self._lease_service.changed(
+                service, (request for request, _ in waiting), self._clock()
             )
-            for (_, future), answer in zip(waiting, answers, strict=True):
-                if answer is not None:
-                    _resolve(future, answer)
+            for (_, future), reply in zip(waiting, replies, strict=True):
+                if reply is not None:
+                    _resolve(future, reply)
         ended = loop.time()
-        self._rested_at = ended + REST * (ended - began)
-        if self._lease_service.stirred(service):
-            self.stir(service)
+        self._next_round_at = ended + PAUSE_FACTOR * (ended - began)
+        if self._lease_service.has_freed(service):
+            self.schedule(service)
 
 
-def _resolve(future: asyncio.Future[Exchange | None], answer: Exchange | None) -> None:
+def _resolve(future: _Future, reply: LeaseReply | None) -> None:
     if not future.done():
-        future.set_result(answer)
+        future.set_result(reply)

@@ -1,7 +1,7 @@
-"""Our own series for Prometheus.
+"""The metrics of this process for Prometheus.
 
-Gauges are read from the latest board when Prometheus asks, so a policy that is gone leaves none
-behind. Counters are counted by who publishes, and are safe to use from any thread.
+Gauges are read from the latest snapshot at each scrape, so a policy that is deleted leaves none
+behind. Counters are incremented by their owners and are safe to use from any thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scaler.decision.trust import Standing
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _Value = Callable[[ServiceView], float | int | None]
 
-# Name, help, and the value for one service; one that is None or NaN has no sample.
+# Name, help, and the value of one service; None and NaN give no sample.
 _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     (
         "tidegate_forecast_age_seconds",
@@ -87,15 +87,20 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ),
 )
 
+# Reasons of conditions that tell of a failed call, and which API failed.
+_FAILED_CALLS = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
+
 
 class Telemetry:
-    """All series of one process.
+    """All metrics of one process.
 
-    ``gateways`` returns how many gateways hold a share, by service; whoever serves them sets it.
-    ``journal`` returns whether it is written, and how many events it lacks; None: none is kept.
+    Attributes:
+        gateways: returns how many gateways hold a share, by service; `create_app` sets it.
+        journal: returns whether the journal is written, and how many events it lacks; None
+            without a journal.
 
     Args:
-        holder: of the board that gauges are read from.
+        holder: of the snapshot that gauges are read from.
     """
 
     def __init__(self, holder: SnapshotHolder) -> None:
@@ -124,25 +129,24 @@ class Telemetry:
         self.registry.register(_SnapshotCollector(holder, self))
 
     def observe(self, snapshot: Snapshot) -> None:
-        """Count one tick; call it once for each board that is published."""
+        """Count one tick; call it once for each snapshot that is published."""
         self._ticks.observe(snapshot.seconds)
         for view in snapshot.services.values():
             if view.decision is not None:
                 self._decisions.labels(view.decision.plan.reason.value).inc()
+            for condition in view.conditions:
+                if condition.reason in _FAILED_CALLS:
+                    self._errors.labels(_FAILED_CALLS[condition.reason], condition.reason).inc()
 
-    def failed(self, api: str, reason: str) -> None:
-        """Count a call that failed: ``api`` is kubernetes or prometheus."""
-        self._errors.labels(api, reason).inc()
-
-    def answered(self, code: int) -> None:
-        """Count an answer of the endpoint."""
+    def count_response(self, code: int) -> None:
+        """Count a response of the endpoint, by its status."""
         counter = self._codes.get(code)
         if counter is None:
             counter = self._codes[code] = self._requests.labels(str(code))
         counter.inc()
 
     def exposition(self) -> bytes:
-        """Return all series as Prometheus reads them."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
@@ -151,8 +155,8 @@ class _SnapshotCollector(Collector):
         self._holder, self._telemetry = holder, telemetry
 
     def collect(self) -> Iterable[Metric]:
-        posted = self._holder.latest()
-        snapshot = posted.snapshot if posted else None
+        held = self._holder.latest()
+        snapshot = held.snapshot if held else None
         views = list(snapshot.services.values()) if snapshot else []
         for name, text, value in _GAUGES:
             yield _family(name, text, views, value)
@@ -174,10 +178,10 @@ class _SnapshotCollector(Collector):
             )
 
 
-def _journal(kept: tuple[bool, int] | None) -> Iterable[Metric]:
-    if kept is None:
+def _journal(health: tuple[bool, int] | None) -> Iterable[Metric]:
+    if health is None:
         return
-    written, dropped = kept
+    written, dropped = health
     yield GaugeMetricFamily(
         "tidegate_journal_written",
         "1 while the journal is written, 0 while it has a gap.",
@@ -219,10 +223,10 @@ def _labelled(views: list[ServiceView]) -> Iterable[Metric]:
         if view.trust is not None:
             for one in Standing:
                 standing.add_metric((view.item_id, one.value), float(one is view.trust.standing))
-        told = {condition.kind: condition.status for condition in view.conditions}
+        statuses = {condition.kind: condition.status for condition in view.conditions}
         for kind in ConditionKind:
-            if kind in told:
-                conditions.add_metric((view.item_id, kind.value), float(told[kind]))
+            if kind in statuses:
+                conditions.add_metric((view.item_id, kind.value), float(statuses[kind]))
     return binding, plans, standing, conditions
 
 

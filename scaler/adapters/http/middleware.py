@@ -1,6 +1,6 @@
-"""What stands before every request: who may ask, and how much of a body is read.
+"""The access middleware: checks the token of every request and limits the size of its body.
 
-Plain ASGI, for it is on the way of each renewal.
+It is plain ASGI, for every renewal passes through it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,21 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-# A probe has no token; the page asks for one, and what it is made of is no secret.
+# Probes have no token. The page itself is public; it asks for a token to read data with.
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
-OPEN_BELOW = "/assets/"
-DIRECT = "/v1/limits/"
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+OPEN_PREFIX = "/assets/"
+DIRECT_PREFIX = "/v1/limits/"
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+# A report has at most 10,000 rates of some 20 characters, and 64 classes.
+MAX_BODY_BYTES = 256 * 1024
+# A gateway gives its report up after about 3 s.
+BODY_S = 5.0
 JSON_TYPE = (b"content-type", b"application/json")
 
 
 @dataclass(frozen=True, slots=True)
 class PlainResponse:
-    """A whole answer, ready to be sent: status, headers but the length, body."""
+    """A whole response, ready to be sent; its length header is added on sending."""
 
     status: int
     headers: Headers
@@ -50,11 +54,11 @@ class PlainResponse:
 Direct = Callable[[str, Message, Receive], Awaitable[PlainResponse]]
 
 
-def refusal(refused: RequestProblem) -> PlainResponse:
+def refusal(problem: RequestProblem) -> PlainResponse:
     headers = [JSON_TYPE]
-    if refused.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % refused.retry_after_s))
-    return PlainResponse(refused.status, headers, json.dumps(refused.body).encode())
+    if problem.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % problem.retry_after_s))
+    return PlainResponse(problem.status, headers, json.dumps(problem.body).encode())
 
 
 def as_response(reply: PlainResponse) -> Response:
@@ -64,61 +68,69 @@ def as_response(reply: PlainResponse) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """Who may ask: ``tokens`` None: nobody needs one, but from afar only if ``anonymous``."""
+    """Who may send requests.
+
+    Attributes:
+        tokens: one of which each request must carry; None: only loopback is served.
+        anonymous: serve everybody, without a token.
+    """
 
     tokens: Tokens | None
     anonymous: bool
-    body_bytes: int
-    body_s: float
 
 
 class AccessMiddleware:
-    """Lets a request through to ``app``, or refuses it.
+    """Passes a request on to ``app``, or refuses it.
 
     Args:
-        app: that answers.
-        rules: who may ask.
-        answered: is told the status of each answer.
-        direct: answers GET below `DIRECT`, given what follows it. It does without routing, which
-            costs more than a renewal itself.
+        app: the application.
+        rules: who may send requests.
+        count_response: called with the status of each response.
+        direct: handles GET below `DIRECT_PREFIX`, given the rest of the path. It bypasses routing,
+            which costs more than a renewal itself.
     """
 
     def __init__(
-        self, app: App, rules: AccessRules, answered: Callable[[int], None], direct: Direct
+        self, app: App, rules: AccessRules, count_response: Callable[[int], None], direct: Direct
     ) -> None:
-        self._app, self._rules, self._answered, self._direct = app, rules, answered, direct
+        self._app, self._rules, self._count_response, self._direct = (
+            app,
+            rules,
+            count_response,
+            direct,
+        )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith(OPEN_BELOW)
-        if not is_open and not self._may(scope):
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+        if not is_open and not self._is_allowed(scope):
             reply = _UNAUTHORIZED
-        elif scope["method"] == "GET" and path.startswith(DIRECT):
-            reply = await self._direct(path[len(DIRECT) :], scope, receive)
+        elif scope["method"] == "GET" and path.startswith(DIRECT_PREFIX):
+            reply = await self._direct(path[len(DIRECT_PREFIX) :], scope, receive)
         else:
-            await self._indirect(scope, receive, send)
+            await self._by_routing(scope, receive, send)
             return
-        self._answered(reply.status)
+        self._count_response(reply.status)
         await reply(scope, receive, send)
 
-    async def _indirect(self, scope: Message, receive: Receive, send: Send) -> None:
-        async def counted(message: Message) -> None:
+    async def _by_routing(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def counting_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._answered(message["status"])
+                self._count_response(message["status"])
             await send(message)
 
-        if scope["method"] in WITH_BODY:
+        if scope["method"] in BODY_METHODS:
             try:
-                receive = await self._received(scope, receive)
-            except RequestProblem as refused:
-                await refusal(refused)(scope, receive, counted)
+                receive = await self._with_whole_body(scope, receive)
+            except RequestProblem as problem:
+                await refusal(problem)(scope, receive, counting_send)
                 return
-        await self._app(scope, receive, counted)
+        await self._app(scope, receive, counting_send)
 
-    def _may(self, scope: Message) -> bool:
+    def _is_allowed(self, scope: Message) -> bool:
         rules = self._rules
         if rules.anonymous:
             return True
@@ -130,28 +142,29 @@ class AccessMiddleware:
                 return rules.tokens.accept(token_of(value))
         return False
 
-    async def _received(self, scope: Message, receive: Receive) -> Receive:
-        """Return a ``receive`` that hands out the whole body, once it has come.
+    async def _with_whole_body(self, scope: Message, receive: Receive) -> Receive:
+        """Return a ``receive`` that gives the whole body at once; it has arrived completely.
 
         Raises:
-            Refused: it is too large, or does not come.
+            RequestProblem: 413 if the body is too long, 408 if it does not arrive in time.
         """
-        most = self._rules.body_bytes
-        too_large = RequestProblem(413, f"the body is longer than {most} bytes")
+        too_large = RequestProblem(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
         for name, value in scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or int(value[:19]) > most):
+            if name == b"content-length" and (
+                not value.isdigit() or int(value[:19]) > MAX_BODY_BYTES
+            ):
                 raise too_large
         chunks: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(self._rules.body_s):
+            async with asyncio.timeout(BODY_S):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         break
                     chunks.append(message.get("body", b""))
                     size += len(chunks[-1])
-                    if size > most:
+                    if size > MAX_BODY_BYTES:
                         raise too_large
                     if not message.get("more_body"):
                         break

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the routes whose requests are parsed by hand."""
+"""OpenAPI descriptions of the routes whose requests are parsed by hand, and of all refusals."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 from scaler.adapters.http.report import INSTANCE
 from scaler.adapters.http.schemas import LeaseBody, Problem
 
-Described = dict[int | str, dict[str, Any]]
+Responses = dict[int | str, dict[str, Any]]
 
-_WORDS = {
+_DESCRIPTIONS = {
     400: "The request cannot be read.",
-    401: "No token, or a wrong one.",
-    404: "No such service; `near` has names that are alike.",
-    408: "The body did not come in time.",
+    401: "The token is missing or wrong.",
+    404: "There is no such service; `near` lists similar names.",
+    408: "The body did not arrive in time.",
     413: "The body is too long.",
     422: "`field` is wrong; `detail` says what it must be.",
-    429: "As many gateways hold a share as may.",
-    503: "Nothing is known yet, or any more: come back after `Retry-After`.",
+    429: "The maximum number of gateways hold a share already.",
+    503: "No limit is known now: try again after `Retry-After`.",
 }
 _HAPROXY = "version 812\nenforce 1\nshare 335\nburst 34\nsafe 310\nvalid_for 10\nmax_stale 120\n"
 
 
-def problems(*codes: int) -> Described:
-    """Return the answers of these codes."""
-    return {code: {"model": Problem, "description": _WORDS[code]} for code in codes}
+def problems(*codes: int) -> Responses:
+    """Return the refusals with these status codes."""
+    return {code: {"model": Problem, "description": _DESCRIPTIONS[code]} for code in codes}
 
 
-LEASE: Described = {
+LEASE: Responses = {
     200: {
         "model": LeaseBody,
         "description": "The lease; its ETag names it.",
@@ -35,7 +35,7 @@ LEASE: Described = {
         "content": {"text/plain": {"schema": {"type": "string"}, "example": _HAPROXY}},
     },
 }
-RENEWED: Described = {304: {"description": "What is held is true from now on; reset nothing."}}
+RENEWED: Responses = {304: {"description": "The lease is renewed; reset no bucket."}}
 
 SERVICE = {
     "name": "service", "in": "path", "required": True, "example": "prod/shop",
@@ -43,7 +43,7 @@ SERVICE = {
 }  # fmt: skip
 VIEW = {
     "name": "view", "in": "query", "required": False,
-    "description": "`haproxy`: lines of a HAProxy map",
+    "description": "`haproxy`: the lease as a HAProxy map",
     "schema": {"type": "string", "enum": ["json", "haproxy"], "default": "json"},
 }  # fmt: skip
 ASKING: dict[str, Any] = {
@@ -51,13 +51,13 @@ ASKING: dict[str, Any] = {
         SERVICE,
         {
             "name": "instance", "in": "query", "required": True, "example": "gw-3",
-            "description": "name of the gateway, its own",
+            "description": "unique name of the gateway",
             "schema": {"type": "string", "pattern": f"^{INSTANCE.pattern}$"},
         },
         {
             "name": "wait", "in": "query", "required": False,
-            "description": "seconds to wait for a change of what If-None-Match names; it ends "
-            "while the lease is fresh, whatever is asked for",
+            "description": "seconds to wait until the lease that If-None-Match names changes; the "
+            "server ends the wait earlier if the lease would not stay fresh",
             "schema": {"type": "number", "minimum": 0, "maximum": 300, "default": 0},
         },
         VIEW,

@@ -1,4 +1,4 @@
-"""What is answered instead of a lease."""
+"""Requests that cannot be served: the status and the JSON body of the refusal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from scaler.control.snapshot import ServiceView, Snapshot
 
 
-class RequestProblem(Exception):  # noqa: N818 - it is an answer, not a fault
-    """A request that cannot be served; ``body`` goes over the wire as JSON.
+class RequestProblem(Exception):  # noqa: N818 - it is a response, not a fault
+    """A request that cannot be served; ``body`` is the response as JSON.
 
     Args:
-        status: of HTTP.
-        detail: what was found and which rule it breaks, in words.
-        retry_after_s: when to come back; None: that would not help.
+        status: the HTTP status.
+        detail: what was found, and which rule it breaks.
+        retry_after_s: when to try again; None if that would not help.
         more: further keys of the body.
     """
 
@@ -30,10 +30,10 @@ def bad_field(field: str, found: str) -> RequestProblem:
 
 
 def known_service(snapshot: Snapshot, service: str) -> ServiceView:
-    """Return a service of the board.
+    """Return a service of the snapshot.
 
     Raises:
-        Refused: 404, with the names that are alike.
+        RequestProblem: 404, with the names that are similar.
     """
     view = snapshot.services.get(service)
     if view is not None:

@@ -1,4 +1,4 @@
-"""`POST /json`: one decision, asked for as envoyproxy/ratelimit is asked over HTTP."""
+"""`POST /json`: one rate limit decision, with the HTTP interface of envoyproxy/ratelimit."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from scaler.adapters.http.middleware import as_response, refusal
-from scaler.adapters.http.openapi import Described, problems
+from scaler.adapters.http.openapi import Responses, problems
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.ratelimit_schemas import RateLimitRequestBody, RateLimitResponseBody
 from scaler.adapters.http.schemas import Problem
-from scaler.limits.descriptors import DescriptorCall, DescriptorReply, fault_of
+from scaler.limits.descriptors import DescriptorCall, DescriptorReply, call_error
 
-_DECIDED: Described = {
-    200: {"model": RateLimitResponseBody, "description": "It may pass."},
+_DECIDED: Responses = {
+    200: {"model": RateLimitResponseBody, "description": "The request may pass."},
     429: {
         "model": RateLimitResponseBody | Problem,
-        "description": "It may not; `Retry-After` says when to come back.",
+        "description": "The request may not pass; `Retry-After` says when to try again.",
     },
 }
 
 
 class _ReadAsJson(APIRoute):
-    """A route whose body is JSON, whatever its type is said to be: ``curl --data`` says a form."""
+    """A route that reads its body as JSON whatever its type: ``curl --data`` sends a form's."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -40,17 +40,17 @@ class _ReadAsJson(APIRoute):
 
 
 def add_rate_limit(app: FastAPI, decide: Callable[[DescriptorCall], DescriptorReply]) -> None:
-    """Serve decisions.
+    """Serve rate limit decisions.
 
     Args:
         app: of `create_app`.
-        decide: is called on the server's event loop; raises `RequestProblem` where it cannot.
+        decide: called on the server's event loop; raises `RequestProblem` if it cannot decide.
     """
 
     async def should_rate_limit(request: RateLimitRequestBody) -> Response:
-        """Ask whether a request may pass; what passes is counted. As envoyproxy/ratelimit's."""
+        """Decide whether a request may pass, and count it if so; as envoyproxy/ratelimit does."""
         call = request.to_call()
-        fault = fault_of(call)
+        fault = call_error(call)
         if fault is not None:
             return as_response(refusal(RequestProblem(422, fault, field="body")))
         reply = decide(call)

@@ -1,6 +1,6 @@
-"""Envoy's rate limit messages as JSON, the way envoyproxy/ratelimit takes and gives them.
+"""Envoy's rate limit messages as JSON, as envoyproxy/ratelimit reads and writes them.
 
-Names may be written in camelCase or in snake_case, as for every protobuf message.
+As in all JSON of protobuf messages, names may be in camelCase or in snake_case.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from scaler.limits.descriptors import (
-    MOST_DESCRIPTORS,
-    MOST_HITS,
+    MAX_DESCRIPTORS,
+    MAX_HITS,
     Descriptor,
     DescriptorCall,
     DescriptorReply,
     DescriptorStatus,
-    as_limit,
+    requests_per_unit,
 )
 
 Code = Literal["OK", "OVER_LIMIT"]
@@ -52,12 +52,12 @@ ANSWER: dict[str, JsonValue] = {
 }
 
 
-def _whole(value: object) -> object:
-    """Return a number that is written as a string, as 64 bits are in protobuf's JSON."""
+def _int_of_text(value: object) -> object:
+    """Return the number in a string: protobuf writes 64-bit numbers as strings in JSON."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
-Hits = Annotated[int, Field(ge=0, le=MOST_HITS)]
+Hits = Annotated[int, Field(ge=0, le=MAX_HITS)]
 Text = Annotated[str, Field(max_length=1024)]
 
 
@@ -75,17 +75,17 @@ class EntryBody(_Message):
 class DescriptorBody(_Message):
     entries: Annotated[list[EntryBody], Field(max_length=64)] = []
     limit: dict[str, JsonValue] | None = None
-    """An override; read, and not heeded: the limit is the one that is published."""
-    hits_addend: Annotated[Hits, BeforeValidator(_whole)] | None = None
+    """An override of the limit; accepted and ignored, for tidegate publishes the limit."""
+    hits_addend: Annotated[Hits, BeforeValidator(_int_of_text)] | None = None
 
 
 class RateLimitRequestBody(_Message):
-    """What may pass? `envoy.service.ratelimit.v3.RateLimitRequest` as JSON."""
+    """The request of a decision: `envoy.service.ratelimit.v3.RateLimitRequest` as JSON."""
 
     model_config = ConfigDict(json_schema_extra={"example": REQUEST})
 
     domain: Text
-    descriptors: Annotated[list[DescriptorBody], Field(min_length=1, max_length=MOST_DESCRIPTORS)]
+    descriptors: Annotated[list[DescriptorBody], Field(min_length=1, max_length=MAX_DESCRIPTORS)]
     hits_addend: Hits = 0
 
     def to_call(self) -> DescriptorCall:
@@ -117,7 +117,7 @@ class HeaderBody(_Message):
 
 
 class RateLimitResponseBody(_Message):
-    """`envoy.service.ratelimit.v3.RateLimitResponse` as JSON; what is zero is left out."""
+    """`envoy.service.ratelimit.v3.RateLimitResponse` as JSON; zeros are left out."""
 
     model_config = ConfigDict(json_schema_extra={"example": ANSWER})
 
@@ -138,7 +138,7 @@ class RateLimitResponseBody(_Message):
 def _status(status: DescriptorStatus) -> StatusBody:
     if status.limit_qps is None:
         return StatusBody(code=_code(status.over))
-    requests, unit = as_limit(status.limit_qps)
+    requests, unit = requests_per_unit(status.limit_qps)
     return StatusBody(
         code=_code(status.over),
         current_limit=CurrentLimit(requests_per_unit=requests, unit=unit.name),  # type: ignore[arg-type]

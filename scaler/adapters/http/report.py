@@ -1,7 +1,7 @@
-"""What a gateway says: its report, and what it holds.
+"""What a gateway sends: the report of its demand, and the ETag of the lease that it holds.
 
-Only what matters is taken in: a rate that moved by less than a tenth is the same rate, or no two
-answers would be alike and no lease could be renewed without a body.
+A rate that moved by less than a tenth counts as the same rate. Otherwise no two leases would be
+alike, and no lease could be renewed without a body.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ import numpy as np
 from forecaster.data.series import FloatArray
 
 INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
-SAME = 0.1
-# Of one gateway's clients, to work out what is normal; a class of rates in a histogram always
-# counts at least once.
-MOST_POINTS = 1000
+SAME_RATIO = 0.1
+# Rates kept of one gateway's clients; a bucket of a histogram always keeps at least one.
+MAX_RATES = 1000
 _ETAG = re.compile(r'(?:W/)?"([0-9a-z]{1,32})-([0-9]{1,15})-([0-9]{1,10}(?:\.[0-9]{1,3})?)"')
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTag:
-    """The lease that a gateway acts on, as its ETag names it."""
+    """What an ETag holds: epoch, version and share (QPS) of the lease that a gateway acts on."""
 
     epoch: str
     version: int
@@ -35,12 +34,12 @@ class LeaseTag:
         return f'"{self.epoch}-{self.version}-{self.qps:.3f}"'
 
 
-def held_by(etag: str) -> LeaseTag | None:
-    """Return what an ETag of ours says, this server's or another's; None: nothing.
+def parse_etag(etag: str) -> LeaseTag | None:
+    """Return what an ETag of this server or of another replica holds; None if it is none of ours.
 
-    It has no time in it. The share is there for a server that has lost its state.
+    The share lets a server that has lost its state learn what the gateway holds.
 
-    >>> held_by('"c0ff-812-335.000"')
+    >>> parse_etag('"c0ff-812-335.000"')
     LeaseTag(epoch='c0ff', version=812, qps=335.0)
     """
     found = _ETAG.fullmatch(etag.strip())
@@ -49,13 +48,13 @@ def held_by(etag: str) -> LeaseTag | None:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GatewayReport:
-    """What a gateway reported; what it did not is None.
+    """What a gateway reported; None is not reported.
 
     Attributes:
-        wants_qps: offered to it, admitted or not.
-        classes: the same of each class, by name.
-        client_rates: QPS of its clients, or of some that stand for them, shape ``(n,)``.
-        clients: whom these stand for.
+        wants_qps: demand offered to the gateway, admitted or not.
+        classes: demand of each class in QPS, by name.
+        client_rates: QPS of its clients or of a sample of them, shape ``(n,)``.
+        clients: number of clients that ``client_rates`` stands for.
     """
 
     wants_qps: float | None = None
@@ -63,11 +62,12 @@ class GatewayReport:
     client_rates: FloatArray | None = None
     clients: int = 0
 
-    def after(self, newer: GatewayReport) -> GatewayReport:
-        """Return what is known after a newer report: ``self`` where that says nothing new."""
-        wants = _moved(self.wants_qps, newer.wants_qps)
+    def updated_by(self, newer: GatewayReport) -> GatewayReport:
+        """Return what is known after a newer report; ``self`` if nothing has changed notably."""
+        wants = _updated(self.wants_qps, newer.wants_qps)
         classes = {
-            name: _moved(self.classes.get(name), qps) or 0.0 for name, qps in newer.classes.items()
+            name: _updated(self.classes.get(name), qps) or 0.0
+            for name, qps in newer.classes.items()
         }
         if not newer.classes:
             classes = dict(self.classes)
@@ -80,32 +80,32 @@ class GatewayReport:
 NO_REPORT = GatewayReport()
 
 
-def _moved(before: float | None, after: float | None) -> float | None:
+def _updated(before: float | None, after: float | None) -> float | None:
     if before is None or after is None:
         return before if after is None else after
-    # A request a second more or less is nothing either.
-    return before if abs(after - before) <= max(SAME * before, 1.0) else after
+    # One request per second more or less is no change either.
+    return before if abs(after - before) <= max(SAME_RATIO * before, 1.0) else after
 
 
-def points_of(bounds: FloatArray, counts: FloatArray) -> FloatArray:
-    """Return rates that stand for a histogram of clients.
+def histogram_rates(bounds: FloatArray, counts: FloatArray) -> FloatArray:
+    """Return a sample of client rates (QPS) that has the histogram's distribution.
 
     Args:
         bounds: QPS, upper bounds of the buckets, ascending.
-        counts: clients in each, not cumulated. Each one counts with the middle of its bucket.
+        counts: clients in each bucket, not cumulated; each has the rate of its bucket's middle.
 
-    >>> points_of(np.array([2.0, 4.0]), np.array([2.0, 1.0])).tolist()
+    >>> histogram_rates(np.array([2.0, 4.0]), np.array([2.0, 1.0])).tolist()
     [1.0, 1.0, 3.0]
     """
     middles = (bounds + np.concatenate(([0.0], bounds[:-1]))) / 2
-    scale = min(1.0, MOST_POINTS / max(counts.sum(), 1.0))
+    scale = min(1.0, MAX_RATES / max(counts.sum(), 1.0))
     repeats = np.where(counts > 0, np.maximum(np.round(counts * scale), 1), 0).astype(int)
     return np.repeat(middles, repeats)
 
 
-def thinned(rates: FloatArray) -> FloatArray:
-    """Return at most `MOST_POINTS` of the rates, evenly over their ranks, the highest included."""
-    if len(rates) <= MOST_POINTS:
+def sampled_rates(rates: FloatArray) -> FloatArray:
+    """Return at most `MAX_RATES` of the rates, evenly over their ranks, with the highest."""
+    if len(rates) <= MAX_RATES:
         return rates
-    ranks = np.linspace(0, len(rates) - 1, MOST_POINTS).round().astype(int)
+    ranks = np.linspace(0, len(rates) - 1, MAX_RATES).round().astype(int)
     return np.asarray(np.sort(rates)[ranks])

@@ -1,4 +1,4 @@
-"""The routes, with what OpenAPI says of them."""
+"""The HTTP routes, with their OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from scaler.adapters.http.schemas import ReportBody
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.http.views import (
     Json,
-    explained,
+    explanation_view,
     forecast_view,
     number,
     plan_view,
+    service_view,
     snapshot_view,
-    whole,
 )
 from scaler.control.snapshot import ServiceView
 
@@ -34,14 +34,14 @@ ServiceName = Annotated[
 
 
 class _DirectRoute(APIRoute):
-    """A route whose handler takes the request and returns the answer, with nothing in between."""
+    """A route whose handler is called with the request itself, without FastAPI's parsing."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         return cast("Callable[[Request], Any]", self.endpoint)
 
 
-def add_limits(app: FastAPI, limits: LeaseRoutes) -> None:
-    """Add what gateways ask for."""
+def add_lease_routes(app: FastAPI, limits: LeaseRoutes) -> None:
+    """Add the routes of gateways."""
 
     async def report_counts(
         request: Request,
@@ -49,7 +49,7 @@ def add_limits(app: FastAPI, limits: LeaseRoutes) -> None:
         report: ReportBody,
         view: Annotated[str, Query(description="`haproxy`: a HAProxy map")] = "json",  # noqa: ARG001
     ) -> Response:
-        """Report what was counted; the answer is the lease, whole."""
+        """Report what was counted; the response is the whole lease."""
         return as_response(await limits.post(request, service, report))
 
     app.add_api_route(
@@ -62,8 +62,8 @@ def add_limits(app: FastAPI, limits: LeaseRoutes) -> None:
     )
 
     async def read_limit(request: Request) -> PlainResponse:
-        """Ask for the lease, or wait until it is another one."""
-        # The guard has answered already, unless the path was written in an unusual way.
+        """Read the lease, or wait until it changes."""
+        # `AccessMiddleware` handles this path itself, unless it is spelt in an unusual way.
         service = request.path_params["service"]
         return await limits.get(service, request.scope, request.receive)
 
@@ -80,9 +80,9 @@ def add_limits(app: FastAPI, limits: LeaseRoutes) -> None:
     )
 
 
-def add_views(app: FastAPI, lease_service: LeaseService, stream: EventStream) -> None:
-    """Add what people and the page look at."""
-    told = problems(401, 404, 422, 503)
+def add_view_routes(app: FastAPI, lease_service: LeaseService, stream: EventStream) -> None:
+    """Add the routes that people and the page read."""
+    refusals = problems(401, 404, 422, 503)
 
     def add(path: str, name: str, text: str, render: Callable[[ServiceView], Json]) -> None:
         async def read(service: ServiceName) -> Response:
@@ -90,18 +90,18 @@ def add_views(app: FastAPI, lease_service: LeaseService, stream: EventStream) ->
 
         app.add_api_route(
             path + "/{service:path}", read, name=name, operation_id=name, description=text,
-            response_model=None, responses={200: {"model": dict[str, Any]}, **told},
+            response_model=None, responses={200: {"model": dict[str, Any]}, **refusals},
             tags=["services"],
         )  # fmt: skip
 
-    add("/v1/forecasts", "read_forecast", "The forecast's fan, and its trust.", forecast_view)
-    add("/v1/plans", "read_plan", "Floor and limit, and what bound them.", plan_view)
-    add("/v1/explain", "explain", "Why, in words and in values.", explained)
-    add("/v1/services", "read_service", "All that the page shows of a service.", whole)
+    add("/v1/forecasts", "read_forecast", "The forecast, and how far it is trusted.", forecast_view)
+    add("/v1/plans", "read_plan", "The floor and the limit, and what bound them.", plan_view)
+    add("/v1/explain", "explain", "Why the decision is as it is.", explanation_view)
+    add("/v1/services", "read_service", "All that the page shows.", service_view)
 
     async def list_services() -> Response:
-        """Return a line for each service."""
-        return JSONResponse(snapshot_view(lease_service.posted().snapshot))
+        """Return a summary of each service."""
+        return JSONResponse(snapshot_view(lease_service.latest().snapshot))
 
     app.add_api_route(
         "/v1/services", list_services, response_model=None,
@@ -109,9 +109,9 @@ def add_views(app: FastAPI, lease_service: LeaseService, stream: EventStream) ->
     )  # fmt: skip
 
     async def follow(
-        service: Annotated[str | None, Query(description="sent whole, beside the others")] = None,
+        service: Annotated[str | None, Query(description="also send all of this one")] = None,
     ) -> Response:
-        """Follow every tick as server-sent events: `snapshot`, and `service` where one is named."""
+        """Follow every tick as server-sent events: `board`, and `service` where one is named."""
         events = stream.events(service)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
@@ -122,26 +122,26 @@ def add_views(app: FastAPI, lease_service: LeaseService, stream: EventStream) ->
     )  # fmt: skip
 
 
-def add_process(
+def add_process_routes(
     app: FastAPI, holder: SnapshotHolder, telemetry: Telemetry, stale_after_s: float
 ) -> None:
-    """Add what a cluster asks of the process."""
+    """Add the routes for probes and for Prometheus."""
 
     async def healthz() -> Response:
-        """Whether the process answers."""
+        """Whether the process is alive."""
         return JSONResponse({"status": "ok"})
 
     async def readyz() -> Response:
-        """Whether a tick was published of late."""
-        posted = holder.latest()
-        age = posted.age_s(holder.clock()) if posted else None
+        """Whether a recent tick has been published."""
+        held = holder.latest()
+        age = held.age_s(holder.clock()) if held else None
         if age is None or age >= stale_after_s:
             detail = "no tick yet" if age is None else f"the last tick was {age:.0f} s ago"
             return JSONResponse({"detail": detail}, 503, {"retry-after": "2"})
         return JSONResponse({"status": "ok", "tick_age_s": number(age)})
 
     async def metrics() -> Response:
-        """Our own series, as Prometheus reads them."""
+        """The metrics of this process, in the text format of Prometheus."""
         return Response(telemetry.exposition(), headers={"content-type": CONTENT_TYPE})
 
     ok: dict[int | str, dict[str, Any]] = {200: {"model": dict[str, Any]}}

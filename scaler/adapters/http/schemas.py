@@ -1,4 +1,4 @@
-"""What goes over the wire, as pydantic sees it: reports are checked by it, answers described."""
+"""Pydantic models of the wire: they check reports, and describe leases in OpenAPI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
-from scaler.adapters.http.report import GatewayReport, points_of, thinned
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.report import GatewayReport, histogram_rates, sampled_rates
 from scaler.limits.lease import MAX_QPS
 
 Count = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
@@ -28,8 +29,9 @@ LEASE: dict[str, JsonValue] = {
     "schema": 1, "service": "prod/shop", "epoch": "c0ff", "version": 812, "mode": "enforce",
     "valid_for_s": 10, "refresh_s": 2,
     "on_expiry": {"action": "safe", "safe_rps": 310, "max_stale_s": 120, "then": "open"},
-    "global": {"rps": 1240, "burst": 124, "max_inflight": 96},
+    "global": {"rps": 1240, "burst": 124},
     "share": {"policy": "fair_demand", "rps": 335, "burst": 34, "instances": 4, "reason": "fair"},
+    "client_window_s": 60,
     "per_client": {
         "rps": 12, "burst": 24, "abusive_above_rps": 40, "abusive_rps": 1, "reason": "limit",
     },
@@ -62,7 +64,7 @@ class ClientHistogram(_RequestBody):
     """Clients in each bucket, not cumulated."""
 
     @model_validator(mode="after")
-    def _agrees(self) -> ClientHistogram:
+    def _check_buckets(self) -> ClientHistogram:
         if len(self.bounds) != len(self.counts):
             raise ValueError(f"{len(self.bounds)} bounds and {len(self.counts)} counts")
         if any(low >= high for low, high in zip(self.bounds, self.bounds[1:], strict=False)):
@@ -71,36 +73,41 @@ class ClientHistogram(_RequestBody):
 
 
 class ReportBody(_RequestBody):
-    """What a gateway counted since its report before."""
+    """What a gateway counted since its last report."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"example": REPORT})
 
     instance: Instance
     version: Annotated[int, Field(ge=0, le=10**15)] | None = None
-    """Of the lease that it acts on."""
+    """Version of the lease that the gateway acts on."""
     epoch: Annotated[str, Field(max_length=32)] | None = None
-    """Of that lease."""
+    """Epoch of that lease."""
     holds_rps: Rate = 0.0
-    """The share of that lease; matters to a server that has just started."""
+    """Share of that lease; a server that has just started learns it from here."""
     interval_s: Annotated[FiniteFloat, Field(gt=0, le=3600)] = 1.0
-    """Over which requests were counted."""
+    """Seconds over which requests were counted."""
     offered_rps: Rate | None = None
-    """Admitted and denied together. Left out: what was counted, by the interval."""
+    """Admitted and denied together. If left out: the counted requests divided by the interval."""
     admitted: Count | None = None
     denied: Count | None = None
     classes: Annotated[dict[Name, ClassCounts], Field(max_length=64)] = {}
     client_rates: Annotated[list[Rate], Field(max_length=10_000)] | None = None
-    """Requests per second of each client; or"""
+    """Requests per second of each client. Give either this or ``client_histogram``."""
     client_histogram: ClientHistogram | None = None
-    """how many clients sent how much."""
+    """Number of clients by rate."""
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> ReportBody:
+    def _check_clients(self) -> ReportBody:
         if self.client_rates is not None and self.client_histogram is not None:
             raise ValueError("give either client_rates or client_histogram")
         return self
 
-    def to_said(self) -> GatewayReport:
+    def to_request(self, epoch: str) -> LeaseRequest:
+        """Return the request for a lease that the report makes to a server of this epoch."""
+        version = self.version if self.epoch in (None, epoch) else None
+        return LeaseRequest(self.instance, "", self.to_report(), version, holds_qps=self.holds_rps)
+
+    def to_report(self) -> GatewayReport:
         classes = {
             name: min((counts.admitted + counts.denied) / self.interval_s, MAX_QPS)
             for name, counts in self.classes.items()
@@ -112,10 +119,10 @@ class ReportBody(_RequestBody):
             wants = min(sum(classes.values()), MAX_QPS)
         if self.client_rates:
             rates = np.array(self.client_rates)
-            return GatewayReport(wants, classes, thinned(rates), len(rates))
+            return GatewayReport(wants, classes, sampled_rates(rates), len(rates))
         if self.client_histogram is not None:
             counts = np.array(self.client_histogram.counts)
-            rates = points_of(np.array(self.client_histogram.bounds), counts)
+            rates = histogram_rates(np.array(self.client_histogram.bounds), counts)
             return GatewayReport(
                 wants, classes, rates, max(int(min(counts.sum(), 1e12)), len(rates))
             )
@@ -132,7 +139,6 @@ class OnExpiryBody(BaseModel):
 class GlobalBody(BaseModel):
     rps: float
     burst: int
-    max_inflight: int | None
 
 
 class ShareBody(BaseModel):
@@ -153,6 +159,8 @@ class PerClientBody(BaseModel):
 
 class MatchBody(BaseModel):
     header: str
+    value: str | None = None
+    """What the header says, to the letter; left out: any value."""
 
 
 class ClassBody(BaseModel):
@@ -181,7 +189,7 @@ class WhyBody(BaseModel):
 
 
 class LeaseBody(BaseModel):
-    """One gateway's lease. Seconds count from when it came, or was renewed by a 304."""
+    """One gateway's lease. Seconds count from its arrival, or from its last renewal by a 304."""
 
     model_config = ConfigDict(json_schema_extra={"example": LEASE})
 
@@ -195,6 +203,8 @@ class LeaseBody(BaseModel):
     on_expiry: OnExpiryBody
     global_: Annotated[GlobalBody, Field(alias="global")]
     share: ShareBody
+    client_window_s: float
+    """Over which a gateway counts the rate of each client."""
     per_client: PerClientBody | None
     spare_rps: float
     classes: list[ClassBody]
@@ -203,7 +213,7 @@ class LeaseBody(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why there is no answer."""
+    """Why a request was refused."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -22,23 +22,23 @@ from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
-# Those who wait are answered at once when we stop, others have this long.
+# On a stop long polls are answered at once; other requests may take this long.
 GRACE_S = 3
-# All of a stop: that, and what runs beside.
+# A whole stop: the above, and whatever else runs on the event loop.
 STOP_S = 7.0
 START_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Certificates in PEM: our own with its key; with ``client_ca`` clients must show one too."""
+    """The server's certificate and key in PEM; ``client_ca`` demands one of clients, too."""
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Return what the server uses.
+        """Return the TLS context of the server.
 
         Raises:
             ServingError: a file cannot be read, or is no certificate.
@@ -60,7 +60,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; port 0: any that is free."""
+    """Where to listen; port 0 is any free port."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -71,10 +71,12 @@ def check_access(address: Address, settings: ApiSettings) -> None:
     """Refuse to serve everybody by mistake.
 
     Raises:
-        ServingError: the address can be reached from elsewhere, and nobody is asked who they are.
+        ServingError: other machines can reach the address, and clients are not authenticated.
     """
-    asked = settings.tokens is not None or (address.tls is not None and address.tls.client_ca)
-    if not (asked or settings.allow_anonymous or is_loopback(address.host)):
+    authenticated = settings.tokens is not None or (
+        address.tls is not None and address.tls.client_ca
+    )
+    if not (authenticated or settings.allow_anonymous or is_loopback(address.host)):
         raise ServingError(
             f"{address.host} can be reached from elsewhere, but there is neither a token file nor "
             "a client CA; give one, listen on 127.0.0.1, or allow anonymous access explicitly"
@@ -85,10 +87,10 @@ class ApiServer:
     """Serves an application until it is stopped; also a context manager.
 
     Args:
-        app: of `create_app`.
+        app: made by `create_app`.
         address: where to listen.
-        beside: what runs on the same event loop meanwhile; entered before the first request is
-            served, left after the last one, and within two seconds.
+        beside: what else runs on the same event loop; entered before the first request is
+            served, left after the last one, which may take two seconds.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class ApiServer:
             loop="asyncio",
             http=HeaderTimeoutProtocol,
             ws="none",
-            # A gateway asks about each two seconds: its connection is to live on meanwhile.
+            # A gateway sends a request about every two seconds and should keep its connection.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=GRACE_S,
             ssl_context_factory=(lambda *_: context) if context else None,
@@ -135,13 +137,16 @@ class ApiServer:
         return f"{scheme}://{shown}:{self.port}"
 
     def start(self) -> None:
-        """Listen, and return when requests are served.
+        """Listen, and return once requests are served.
 
         Raises:
-            ServingError: the address is taken, or not this machine's.
+            ServingError: the address is in use, or not one of this machine.
         """
         host, port = self._address.host, self._address.port
-        self._socket = _listening(host, port)
+        # FastAPI silences a warning of pydantic while it makes the description, by a filter of the
+        # whole process. So this happens here, before there are threads, not in the first request.
+        self._app.openapi()
+        self._socket = _listening_socket(host, port)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:
             self._socket.close()
@@ -149,7 +154,7 @@ class ApiServer:
         LOG.info("endpoint url=%s", self.url)
 
     def stop(self) -> None:
-        """Answer those who wait, finish what runs, and return within `STOP_S` seconds."""
+        """Answer long polls, finish running requests, and return within `STOP_S` seconds."""
         if not self._thread.is_alive():
             return
         self._server.should_exit = True
@@ -158,7 +163,7 @@ class ApiServer:
         self._thread.join(STOP_S)
         if self._thread.is_alive():
             self._server.force_exit = True
-            LOG.warning("endpoint does not stop; it is left behind")
+            LOG.warning("the endpoint does not stop in time; its thread is abandoned")
 
     def __enter__(self) -> ApiServer:
         self.start()
@@ -179,11 +184,11 @@ class ApiServer:
             async with contextlib.AsyncExitStack() as stack:
                 for one in self._beside:
                     await stack.enter_async_context(one)
-                watching = asyncio.create_task(self._watch())
+                starting = asyncio.create_task(self._note_start())
                 try:
                     await self._server.serve(sockets=[self._socket])
                 finally:
-                    watching.cancel()
+                    starting.cancel()
 
         try:
             asyncio.run(serve())
@@ -192,16 +197,16 @@ class ApiServer:
         finally:
             self._started.set()
 
-    async def _watch(self) -> None:
+    async def _note_start(self) -> None:
         while not self._server.started:
             await asyncio.sleep(0.01)
         self._started.set()
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends without delay only where the protocol is said to be TCP: else each answer, for
-    # its head and its body are two writes, waits 40 ms for an acknowledgement.
+    # asyncio sets TCP_NODELAY only if the protocol is given as TCP. Without it each response, whose
+    # headers and body are two writes, would wait 40 ms for an acknowledgement.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,10 +1,10 @@
-"""One service's counter, where gateways get their shares: what each was told, and if it stands.
+"""The share ledger of one service: which gateway holds which share, and under which lease.
 
 Rules of this file:
 
-* A version is told once. A gateway that asks again while nothing that it acts on has changed keeps
-  its version, and its booking is prolonged: that is what a 304 says.
-* Everything is confined to one thread; time is monotonic seconds, handed in.
+* Each lease version is issued once. A gateway that asks again while nothing that it acts on has
+  changed keeps its version, and its booking is extended: this is what a 304 means.
+* A ledger is confined to one thread. Time is monotonic seconds, passed in by the caller.
 """
 
 from __future__ import annotations
@@ -13,266 +13,288 @@ import json
 import math
 from dataclasses import replace
 
-from scaler.adapters.http.exchange import Exchange, LeaseAnswer, LeaseRequest, holds
-from scaler.adapters.http.lease_aging import AgedLimit, aged, cell_of
+from scaler.adapters.http.exchange import IssuedLease, LeaseReply, LeaseRequest, acknowledges
+from scaler.adapters.http.lease_aging import AgedLimit, aged, cell_of, lease_s
 from scaler.adapters.http.lease_document import (
     LeaseContent,
-    acting_part,
     haproxy_map,
-    rendered,
+    lease_body,
+    terms_part,
     why_part,
 )
-from scaler.adapters.http.lease_memory import LeaseFrame, LedgerMemory
-from scaler.adapters.http.report import NO_REPORT, GatewayReport, LeaseTag, held_by
-from scaler.adapters.http.settings import LeaseTerms
+from scaler.adapters.http.lease_memory import LedgerMemory, LimitKey
+from scaler.adapters.http.report import NO_REPORT, GatewayReport, LeaseTag, parse_etag
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.snapshot import ServiceView
-from scaler.limits.shares import DemandReport, Grant, Share, ShareReason, Shares, assign
+from scaler.limits.lease import LeaseTerms
+from scaler.limits.shares import (
+    DemandReport,
+    Grant,
+    Share,
+    SharePolicy,
+    ShareReason,
+    Shares,
+    assign,
+)
+
+EXPIRY_CHECK_S = 1.0
 
 
 class ShareLedger:
-    """Hands out shares of one service's limit.
+    """Divides the limit of one service among its gateways.
+
+    Attributes:
+        revision: grows whenever a change may alter a lease: a new limit, another number of
+            gateways, another demand.
+        has_freed: whether a gateway has given up part of its booking, so that others may get more.
 
     Args:
         service: ``"namespace/name"``.
-        epoch: of this process.
-        settings: what every gateway is told.
-        learning_until: until then it hands out only what gateways already hold.
+        epoch: names the version numbers of this process.
+        learning_until: until then a gateway gets no more than it says that it holds already.
     """
 
-    def __init__(
-        self, service: str, epoch: str, settings: LeaseTerms, learning_until: float
-    ) -> None:
-        self._service, self._epoch, self._settings = service, epoch, settings
-        self._policy = settings.shares
+    def __init__(self, service: str, epoch: str, learning_until: float) -> None:
+        self._service, self._epoch = service, epoch
+        self._lease_s = lease_s(LeaseTerms())
         self._shares = Shares(learning_until=learning_until)
-        self._told: dict[str, LeaseAnswer] = {}
-        self._said: dict[str, GatewayReport] = {}
-        self._until: dict[str, float] = {}
-        self._prolonged: set[str] = set()
+        self._issued: dict[str, IssuedLease] = {}
+        self._reports: dict[str, GatewayReport] = {}
+        self._expires_at: dict[str, float] = {}
+        self._extended: set[str] = set()  # gateways whose new expiry `_shares` does not have yet
         self._view: ServiceView | None = None
         self._cell = -1
-        self._now: AgedLimit | None = None
-        self._frame: LeaseFrame | None = None
-        self._looked_at = -math.inf
+        self._limit: AgedLimit | None = None
+        self._limit_key: LimitKey | None = None
+        self._expiry_checked_at = -math.inf
         self._learning = learning_until > -math.inf
-        self.state = 0
-        self.freed = False
+        self.revision = 0
+        self.has_freed = False
 
     @property
     def instances(self) -> int:
-        return len(self._shares.held)
+        return len(self._shares.shares)
 
     def knows(self, instance: str) -> bool:
-        return instance in self._told
+        return instance in self._issued
 
     def learning(self, now: float) -> bool:
         return now < self._shares.learning_until
 
-    def memory(self) -> LedgerMemory:
-        """Return all that the next answers rest on, but the view: the next tick brings another."""
-        return LedgerMemory(
-            self._shares,
-            dict(self._told),
-            dict(self._said),
-            dict(self._until),
-            frozenset(self._prolonged),
-            self._cell,
-            self._frame,
-            self._looked_at,
-            self._learning,
-            self.state,
-            self.freed,
-        )
-
-    def recall(self, memory: LedgerMemory) -> None:
-        """Go on from there; `look` comes first."""
-        self._shares, self._told, self._said = memory.shares, dict(memory.told), dict(memory.said)
-        self._until, self._prolonged = dict(memory.until), set(memory.prolonged)
-        self._cell, self._frame, self._looked_at = memory.cell, memory.frame, memory.looked_at
-        self._learning, self.state, self.freed = memory.learning, memory.state, memory.freed
-
     @property
     def stamp(self) -> tuple[object, ...]:
-        """Return what differs wherever `look`, or a round of those who wait, has moved anything."""
-        return self.state, self.freed, self._view, self._cell, self._looked_at, self._shares
+        """What differs wherever `refresh` or a round of waiting gateways has changed anything."""
+        checked_at = self._expiry_checked_at
+        return self.revision, self.has_freed, self._view, self._cell, checked_at, self._shares
 
-    def look(self, posted: HeldSnapshot, view: ServiceView, now: float) -> None:
-        """Take in the latest board and the time; ``state`` counts up if that changes anything."""
-        cell = cell_of(posted.age_s(now))
+    def memory(self) -> LedgerMemory:
+        """Return all that the next replies rest on, but the view: `refresh` brings another."""
+        return LedgerMemory(
+            self._shares, dict(self._issued), dict(self._reports), dict(self._expires_at),
+            frozenset(self._extended), self._cell, self._limit_key, self._lease_s,
+            self._expiry_checked_at, self._learning, self.revision, self.has_freed,
+        )  # fmt: skip
+
+    def recall(self, memory: LedgerMemory) -> None:
+        """Go on from there; `refresh` comes first."""
+        self._shares, self._issued = memory.shares, dict(memory.issued)
+        self._reports, self._expires_at = dict(memory.reports), dict(memory.expires_at)
+        self._extended, self._cell = set(memory.extended), memory.cell
+        self._limit_key, self._lease_s = memory.limit_key, memory.lease_s
+        self._expiry_checked_at, self._learning = memory.expiry_checked_at, memory.learning
+        self.revision, self.has_freed = memory.revision, memory.has_freed
+
+    def refresh(self, held: HeldSnapshot, view: ServiceView, now: float) -> None:
+        """Take in the latest snapshot and the time."""
+        cell = cell_of(held.age_s(now))
         if view is not self._view or cell != self._cell:
-            self._renew_frame(view, cell)
-        if now - self._looked_at >= 1.0:
-            self._looked_at = now
+            self._take_limit(view, cell)
+        if now - self._expiry_checked_at >= EXPIRY_CHECK_S:
+            self._expiry_checked_at = now
             self._expire(now)
         if self._learning and not self.learning(now):
             self._learning = False
-            self.state += 1
+            self.revision += 1
 
-    def wait(self, asked: LeaseRequest, now: float) -> bool:
-        """Whether a gateway may wait, for it holds what it was told last; that stays booked."""
-        told = self._told.get(asked.instance)
-        if told is None or told.etag != asked.etag or now >= self._until[asked.instance]:
+    def may_wait(self, request: LeaseRequest, now: float) -> bool:
+        """Whether a gateway may wait for a change: it must hold the lease that was issued last.
+
+        The booking is then extended, for the gateway acts on its lease while it waits.
+        """
+        lease = self._issued.get(request.instance)
+        if lease is None or lease.etag != request.etag or now >= self._expires_at[request.instance]:
             return False
-        self._keep(asked.instance, now)
+        self._extend(request.instance, now)
         return True
 
-    def renew(self, asked: LeaseRequest, now: float) -> Exchange | None:
-        """Return the answer to one who has waited; None: it must be asked for anew.
+    def renew(self, request: LeaseRequest, now: float) -> LeaseReply | None:
+        """Return a renewal for a gateway that has waited; None if its lease must be assigned anew.
 
-        Whether it may have more has been looked after while it waited.
+        It need not be fair: whether the share may grow was checked while the gateway waited.
         """
-        told = self._told.get(asked.instance)
-        if told is None or told.etag != asked.etag or told.state != self.state:
+        lease = self._issued.get(request.instance)
+        if lease is None or lease.etag != request.etag or lease.revision != self.revision:
             return None
-        self._keep(asked.instance, now)
-        return Exchange(told, changed=False)
+        self._extend(request.instance, now)
+        return LeaseReply(lease, changed=False)
 
-    def ask(self, asked: LeaseRequest, now: float) -> Exchange:
-        """Return what this gateway is told; call `look` first."""
-        told = self._told.get(asked.instance)
-        if told is not None and not self._news(asked) and self._stands(told, asked, now):
-            self._keep(asked.instance, now)
-            return Exchange(told, changed=told.etag != asked.etag)
-        return self.ask_all([asked], now)[0]
+    def reply(self, request: LeaseRequest, now: float) -> LeaseReply:
+        """Return the reply to one gateway; call `refresh` first."""
+        lease = self._issued.get(request.instance)
+        if (
+            lease is not None
+            and not self._reports_change(request)
+            and self._is_current(lease, request, now)
+        ):
+            self._extend(request.instance, now)
+            return LeaseReply(lease, changed=lease.etag != request.etag)
+        return self.reply_all([request], now)[0]
 
-    def ask_all(self, asked: list[LeaseRequest], now: float) -> list[Exchange]:
-        """Return what each of these gateways is told; they differ in their names."""
-        assert self._now is not None  # look() comes first
-        self._fold()
-        for one in asked:
-            self._hear(one)
-        before = {share.instance: share.booked_qps for share in self._shares.held}
-        reports = [self._report(one) for one in asked]
-        after = assign(self._shares, self._now.qps, reports, now=now, policy=self._policy)
-        if any(one.instance not in before for one in asked):
-            self.state += 1  # everybody's fair share depends on how many there are
-        shares = {share.instance: share for share in after.held}
-        expires = now + self._policy.lease_s
-        answers = []
-        for one in asked:
+    def reply_all(self, requests: list[LeaseRequest], now: float) -> list[LeaseReply]:
+        """Return the replies to several gateways, in order; no gateway may be named twice."""
+        assert self._limit is not None  # refresh() comes first
+        self._book_extensions()
+        for one in requests:
+            self._take_report(one)
+        before = {share.instance: share.booked_qps for share in self._shares.shares}
+        reports = [self._demand_report(one) for one in requests]
+        policy = SharePolicy(self._lease_s)
+        after = assign(self._shares, self._limit.qps, reports, now=now, policy=policy)
+        if any(one.instance not in before for one in requests):
+            self.revision += 1  # every fair share depends on the number of gateways
+        shares = {share.instance: share for share in after.shares}
+        replies = []
+        for one in requests:
             share = shares[one.instance]
-            told, same = self._tell(one, share, len(shares), after.version)
-            self._until[one.instance] = expires
+            lease, same = self._issue(one, share, len(shares), after.version)
+            self._expires_at[one.instance] = now + lease.lease_s
             if same:
-                # The version of now is not told: the one that it holds lives on instead.
-                shares[one.instance] = self._prolong(replace(share, handed=share.handed[:-1]))
-            answers.append(Exchange(told, changed=told.etag != one.etag))
-        self._shares = replace(after, held=tuple(shares.values()))
-        self.freed |= any(
+                # The new version is not issued: the booking of the version that is held goes on.
+                shares[one.instance] = self._with_expiry(replace(share, grants=share.grants[:-1]))
+            replies.append(LeaseReply(lease, changed=lease.etag != one.etag))
+        self._shares = replace(after, shares=tuple(shares.values()))
+        self.has_freed |= any(
             share.booked_qps < before.get(name, 0.0) for name, share in shares.items()
         )
-        return answers
+        return replies
 
-    def _stands(self, told: LeaseAnswer, asked: LeaseRequest, now: float) -> bool:
-        """Whether what a gateway was told is what it would be told, and still booked for it."""
-        stands = told.state == self.state and told.fair and now < self._until[asked.instance]
-        # Its first word of what it holds frees what it held before: `ask_all` sees to that.
-        return stands and (told.acked or not holds(asked, told))
-
-    def _news(self, asked: LeaseRequest) -> bool:
-        if asked.said is None:
-            return False
-        before = self._said.get(asked.instance, NO_REPORT)
-        return before.after(asked.said) is not before
-
-    def _keep(self, instance: str, now: float) -> None:
-        self._until[instance] = now + self._policy.lease_s
-        self._prolonged.add(instance)
-
-    def unsettled(self, asked: LeaseRequest) -> bool:
-        """Whether what this gateway was told may not be the last word, or its own word is new."""
-        told = self._told.get(asked.instance)
-        if told is None or told.state != self.state or not told.fair:
+    def may_change(self, request: LeaseRequest) -> bool:
+        """Whether a waiting gateway's lease may have to change, so that `reply_all` must decide."""
+        lease = self._issued.get(request.instance)
+        if lease is None or lease.revision != self.revision or not lease.fair:
             return True
-        return not told.acked and holds(asked, told)
+        return not lease.acknowledged and acknowledges(request, lease)
 
-    def _tell(
-        self, asked: LeaseRequest, share: Share, instances: int, version: int
-    ) -> tuple[LeaseAnswer, bool]:
-        """Return what a gateway is told, and whether it was told the same before."""
-        assert self._view is not None
-        assert self._now is not None
-        said = self._said.get(asked.instance, NO_REPORT)
-        acting = acting_part(
-            LeaseContent(self._view, self._now, share, instances, said, self._settings)
+    def _is_current(self, lease: IssuedLease, request: LeaseRequest, now: float) -> bool:
+        """Whether a new lease would be the same, and the share is still booked."""
+        current = (
+            lease.revision == self.revision
+            and lease.fair
+            and now < self._expires_at[request.instance]
         )
-        text = json.dumps(acting)
+        # The first acknowledgement frees what older leases had booked: `reply_all` does that.
+        return current and (lease.acknowledged or not acknowledges(request, lease))
+
+    def _reports_change(self, request: LeaseRequest) -> bool:
+        if request.report is None:
+            return False
+        before = self._reports.get(request.instance, NO_REPORT)
+        return before.updated_by(request.report) is not before
+
+    def _extend(self, instance: str, now: float) -> None:
+        # Of the lease that the gateway holds: the policy may have changed meanwhile.
+        self._expires_at[instance] = now + self._issued[instance].lease_s
+        self._extended.add(instance)
+
+    def _issue(
+        self, request: LeaseRequest, share: Share, instances: int, version: int
+    ) -> tuple[IssuedLease, bool]:
+        """Return a gateway's lease, and whether it is the one that was issued before."""
+        assert self._view is not None
+        assert self._limit is not None
+        report = self._reports.get(request.instance, NO_REPORT)
+        terms = terms_part(LeaseContent(self._view, self._limit, share, instances, report))
+        terms_json = json.dumps(terms)
         fair = share.reason is ShareReason.FAIR
-        before = self._told.get(asked.instance)
-        same = before is not None and before.acting == text
+        before = self._issued.get(request.instance)
+        same = before is not None and before.terms_json == terms_json
         if before is not None and same:
-            acked = before.acked or holds(asked, before)
-            told = replace(before, state=self.state, fair=fair, acked=acked)
+            acknowledged = before.acknowledged or acknowledges(request, before)
+            lease = replace(before, revision=self.revision, fair=fair, acknowledged=acknowledged)
         else:
-            why = json.dumps(why_part(self._view, self._now))
-            held = LeaseTag(self._epoch, version, share.qps)
-            body = rendered(self._service, self._epoch, version, text, why)
-            lines = haproxy_map(version, acting)
-            told = LeaseAnswer(held, held.etag, text, body, lines, self.state, fair)
-        self._told[asked.instance] = told
-        return told, same
+            why = json.dumps(why_part(self._view, self._limit))
+            tag = LeaseTag(self._epoch, version, share.qps)
+            json_body = lease_body(self._service, self._epoch, version, terms_json, why)
+            haproxy_body = haproxy_map(version, terms)
+            lease = IssuedLease(
+                tag, tag.etag, terms_json, json_body, haproxy_body, self.revision, self._lease_s,
+                fair,
+            )  # fmt: skip
+        self._issued[request.instance] = lease
+        return lease, same
 
-    def _hear(self, asked: LeaseRequest) -> None:
-        if asked.said is None:
+    def _take_report(self, request: LeaseRequest) -> None:
+        if request.report is None:
             return
-        before = self._said.get(asked.instance, NO_REPORT)
-        after = self._said[asked.instance] = before.after(asked.said)
+        before = self._reports.get(request.instance, NO_REPORT)
+        after = self._reports[request.instance] = before.updated_by(request.report)
         if after.wants_qps != before.wants_qps:
-            self.state += 1  # everybody's fair share depends on what each one wants
+            self.revision += 1  # every fair share depends on the demand of each gateway
 
-    def _report(self, asked: LeaseRequest) -> DemandReport:
-        version, holds = asked.version, asked.holds_qps
-        held = held_by(asked.etag)
-        if held is not None:
-            version = held.version if held.epoch == self._epoch else None
-            holds = held.qps
-        wants = self._said.get(asked.instance, NO_REPORT).wants_qps
-        assert self._now is not None
-        return DemandReport(asked.instance, wants, version, min(holds, self._now.qps))
+    def _demand_report(self, request: LeaseRequest) -> DemandReport:
+        version, holds_qps = request.version, request.holds_qps
+        tag = parse_etag(request.etag)
+        if tag is not None:
+            version = tag.version if tag.epoch == self._epoch else None
+            holds_qps = tag.qps
+        wants_qps = self._reports.get(request.instance, NO_REPORT).wants_qps
+        assert self._limit is not None
+        return DemandReport(request.instance, wants_qps, version, min(holds_qps, self._limit.qps))
 
-    def _renew_frame(self, view: ServiceView, cell: int) -> None:
-        """Take in what the limit is now; it is a new state if gateways would act differently."""
+    def _take_limit(self, view: ServiceView, cell: int) -> None:
+        """Take in the current limit; a limit that changes some lease begins a new revision."""
         assert view.published_limit is not None
-        now = aged(view.published_limit, cell)
-        frame = LeaseFrame.of(view, now)
-        self._view, self._cell, self._now = view, cell, now
-        if frame != self._frame:
-            self._frame = frame
-            self.state += 1
+        limit = aged(view.published_limit, cell)
+        key = LimitKey.of(view, limit)
+        self._lease_s = lease_s(view.policy.lease)
+        self._view, self._cell, self._limit = view, cell, limit
+        if key != self._limit_key:
+            self._limit_key = key
+            self.revision += 1
 
-    def _fold(self) -> None:
-        """Book what was prolonged since."""
-        if not self._prolonged:
+    def _book_extensions(self) -> None:
+        """Write the expiry of the leases that were extended since into the shares."""
+        if not self._extended:
             return
         held = (
-            self._prolong(share) if share.instance in self._prolonged else share
-            for share in self._shares.held
+            self._with_expiry(share) if share.instance in self._extended else share
+            for share in self._shares.shares
         )  # fmt: skip
-        self._shares = replace(self._shares, held=tuple(held))
-        self._prolonged.clear()
+        self._shares = replace(self._shares, shares=tuple(held))
+        self._extended.clear()
 
-    def _prolong(self, share: Share) -> Share:
-        version = self._told[share.instance].held.version
-        older = tuple(handed for handed in share.handed if handed.version != version)
-        expires = self._until[share.instance]
-        return replace(share, handed=(*older, Grant(version, share.qps, expires)))
+    def _with_expiry(self, share: Share) -> Share:
+        """Return a share whose issued version is booked until the lease expires."""
+        version = self._issued[share.instance].tag.version
+        older = tuple(grant for grant in share.grants if grant.version != version)
+        expires_at = self._expires_at[share.instance]
+        return replace(share, grants=(*older, Grant(version, share.qps, expires_at)))
 
     def _expire(self, now: float) -> None:
-        """Forget the gateways whose leases have run out; the others may have what they had."""
-        self._fold()
+        """Forget the gateways whose leases have expired; others may get their shares."""
+        self._book_extensions()
         held = tuple(
             share
-            for share in self._shares.held
-            if any(handed.expires_at > now for handed in share.handed)
+            for share in self._shares.shares
+            if any(grant.expires_at > now for grant in share.grants)
         )
-        if len(held) < len(self._shares.held):
-            self._shares = replace(self._shares, held=held)
+        if len(held) < len(self._shares.shares):
+            self._shares = replace(self._shares, shares=held)
         alive = {share.instance for share in held}
-        gone = (self._said.keys() | self._told.keys()) - alive
-        for instance in gone:
-            self._told.pop(instance, None)
-            self._said.pop(instance, None)
-            self._until.pop(instance, None)
-        if gone:
-            self.state += 1
+        expired = (self._reports.keys() | self._issued.keys()) - alive
+        for instance in expired:
+            self._issued.pop(instance, None)
+            self._reports.pop(instance, None)
+            self._expires_at.pop(instance, None)
+        if expired:
+            self.revision += 1

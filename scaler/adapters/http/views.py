@@ -1,6 +1,7 @@
-"""What a tick says of a service, as plain values for people, the page and scripts.
+"""JSON views of a snapshot and of its services, for people, the page and scripts.
 
-Unknown is null, never 0. Moments are seconds since the epoch; demand is in requests per second.
+What is not known is null, never 0. Times are seconds since the epoch; demand is in requests per
+second.
 """
 
 from __future__ import annotations
@@ -22,36 +23,36 @@ from scaler.limits.published_limit import PublishedLimit
 
 Json = dict[str, object]
 
-_DEMAND = {
+_DEMAND_REASONS = {
     "forecast": "the forecast of the highest demand over the lead time",
-    "observed": "what is observed now, for it is more than was foreseen",
+    "observed": "the demand observed now, which is higher than the forecast",
     "event": "an announced event",
-    "reactive": "what is observed now and a margin, for no forecast is trusted",
-    "unknown": "nothing: neither a forecast nor an observation is there",
+    "reactive": "the demand observed now plus a margin, for no forecast is trusted",
+    "unknown": "nothing: there is neither a forecast nor an observation",
 }
-_PLAN = {
-    "wanted": "that is what the demand asks for",
-    "needed_again": "fewer would do now, but what is stopped would soon be needed again",
-    "stabilized": "more was wanted a moment ago, and that holds for the stabilization window",
+_PLAN_REASONS = {
+    "wanted": "the demand needs that many",
+    "needed_again": "fewer would do now, but they would soon be needed again",
+    "stabilized": "more were wanted within the stabilization window",
     "step_up": "the policy allows no larger step up",
     "step_down": "the policy allows no larger step down",
     "min_replicas": "the policy's minimum",
     "max_replicas": "the policy's maximum",
-    "held": "nothing is known, so the last plan holds for its lifetime",
-    "decayed": "nothing has been known for long, so it decays to the user's own floor",
+    "held": "the demand is not known, so the last plan holds for its lifetime",
+    "decayed": "the demand has not been known for long, so the plan decays to the user's own floor",
 }
-_LIMIT = {
-    "capacity": "that is what the ready replicas sustain",
+_LIMIT_REASONS = {
+    "capacity": "the ready replicas sustain that much",
     "overload": "the SLO is broken, so part of the capacity is held back",
     "ceiling": "the policy's ceiling",
     "nothing_ready": "no replica is ready",
     "planned": "fewer replicas are planned than run",
-    "floor": "that is what the replicas that stay can serve",
+    "floor": "the replicas that remain sustain that much",
 }
 
 
 def summary(view: ServiceView) -> Json:
-    """Return one line of a service."""
+    """Return the summary of a service."""
     decision, published = view.decision, view.published_limit
     return {
         "service": view.item_id,
@@ -82,7 +83,7 @@ def forecast_view(view: ServiceView) -> Json:
 
 
 def plan_view(view: ServiceView) -> Json:
-    """Return the floor and the limit with what bound them."""
+    """Return the floor and the limit, with what bound them."""
     policy, decision = view.policy, view.decision
     return {
         **summary(view),
@@ -105,32 +106,33 @@ def plan_view(view: ServiceView) -> Json:
     }
 
 
-def explained(view: ServiceView) -> Json:
-    """Return why: in words, and the values that they speak of."""
+def explanation_view(view: ServiceView) -> Json:
+    """Return the reasons of the decision, in sentences and as values."""
     decision = view.decision
     return {
         "service": view.item_id,
         "at": view.at,
-        "words": list(_words(view)),
+        "words": list(_sentences(view)),
         "values": decision.why() if decision else None,
         "conditions": _conditions(view),
         "error": view.error,
     }
 
 
-def whole(view: ServiceView) -> Json:
-    """Return all that the page shows of one service."""
+def service_view(view: ServiceView) -> Json:
+    """Return everything that the page shows of one service."""
     return {
         **plan_view(view),
         **forecast_view(view),
-        **{key: value for key, value in explained(view).items() if key in ("words", "conditions")},
+        "words": list(_sentences(view)),
+        "conditions": _conditions(view),
         "recent": _recent(view.recent) if view.recent else None,
         "ledger": _ledger(view.ledger),
     }
 
 
 def snapshot_view(snapshot: Snapshot) -> Json:
-    """Return a tick, with one line for each service."""
+    """Return a snapshot, with the summary of each service."""
     return {
         "tick": snapshot.tick,
         "at": number(snapshot.at),
@@ -141,42 +143,42 @@ def snapshot_view(snapshot: Snapshot) -> Json:
 
 
 def number(value: float | None) -> float | None:
-    """Return a number as JSON has it: what is not finite is null."""
+    """Return a number for JSON, rounded to four digits; None if it is not finite."""
     return round(float(value), 4) if value is not None and math.isfinite(value) else None
 
 
-def _words(view: ServiceView) -> Iterable[str]:
+def _sentences(view: ServiceView) -> Iterable[str]:
     if view.error:
         yield f"No decision: {view.error}."
     decision = view.decision
     if decision is not None:
-        yield from _decision_words(decision)
+        yield from _decision_sentences(decision)
     if view.published_limit is not None:
         reason = view.published_limit.limit.reason.value
         yield (
             f"Gateways may admit {view.published_limit.limit.qps:.0f} requests per second: "
-            f"{_LIMIT.get(reason, reason)} ({view.published_limit.ready_replicas} ready)."
+            f"{_LIMIT_REASONS.get(reason, reason)} ({view.published_limit.ready_replicas} ready)."
         )
         safe = view.policy.safe_qps
         safe_qps = view.published_limit.safe.qps if safe is None else safe
-        yield f"If they do not hear of tidegate for long they admit {safe_qps:.0f}."
+        yield f"After their leases have expired they admit {safe_qps:.0f}."
     if view.hpa_replicas is not None:
         yield f"A plain autoscaler would have {view.hpa_replicas} replicas now."
     if view.trust is not None:
         yield (
             f"The forecast is {view.trust.standing.value}: "
-            f"{view.trust.coverage:.1%} of the lead times lay within what it foresaw."
+            f"it covered the demand in {view.trust.coverage:.1%} of the lead times."
         )
     for condition in view.conditions:
         if condition.message:
             yield f"{condition.kind.value} is {condition.status}: {condition.message}"
 
 
-def _decision_words(decision: Decision) -> Iterable[str]:
+def _decision_sentences(decision: Decision) -> Iterable[str]:
     demand, plan = decision.demand, decision.plan
-    because = _DEMAND.get(demand.reason.value, demand.reason.value)
+    because = _DEMAND_REASONS.get(demand.reason.value, demand.reason.value)
     if math.isnan(demand.qps):
-        yield f"The demand to be ready for is not known; it rests on {because}."
+        yield f"The demand to be ready for is not known; its source is {because}."
     else:
         event = f" ({demand.event})" if demand.event else ""
         yield f"Be ready for {demand.qps:.0f} requests per second: {because}{event}."
@@ -186,17 +188,17 @@ def _decision_words(decision: Decision) -> Iterable[str]:
         f"between {capacity.low:.1f} and {capacity.high:.1f})."
     )
     wanted = "" if plan.wanted in (None, plan.replicas) else f", {plan.wanted} wanted"
-    why = _PLAN.get(plan.reason.value, plan.reason.value)
+    why = _PLAN_REASONS.get(plan.reason.value, plan.reason.value)
     yield f"The floor is {plan.replicas} replicas{wanted}: {why}."
 
 
-def _forecast(published_forecast: PublishedForecast) -> Json:
+def _forecast(forecast: PublishedForecast) -> Json:
     return {
-        "origin": published_forecast.origin,
-        "step_s": published_forecast.step_s,
-        "levels": list(published_forecast.levels),
-        "values": [[number(qps) for qps in row] for row in published_forecast.values.tolist()],
-        "source": published_forecast.source,
+        "origin": forecast.origin,
+        "step_s": forecast.step_s,
+        "levels": list(forecast.levels),
+        "values": [[number(qps) for qps in row] for row in forecast.values.tolist()],
+        "source": forecast.source,
     }
 
 
@@ -214,7 +216,6 @@ def _published_limit(published: PublishedLimit) -> Json:
     return {
         "qps": number(published.limit.qps),
         "burst": published.limit.burst,
-        "max_inflight": published.limit.max_inflight,
         "reason": published.limit.reason.value,
         "ready_replicas": published.ready_replicas,
         "replica_qps": number(published.replica_qps),
@@ -230,6 +231,9 @@ def _published_limit(published: PublishedLimit) -> Json:
                 "priority": c.priority,
                 "guaranteed_qps": c.guaranteed_qps,
                 "ceiling_qps": c.ceiling_qps,
+                "match": None
+                if c.match is None
+                else {"header": c.match.header, "value": c.match.value},
                 "then": c.then.value,
             }
             for c in published.classes

@@ -16,7 +16,6 @@ from typing import Any
 from forecaster.data.series import Forecast, Series
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.lease_memory import LeasesMemory
-from scaler.adapters.http.settings import LeaseTerms
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy
@@ -103,7 +102,7 @@ class JournalHead:
         run: names the process that wrote it; files of one run are to be read in order.
         first_tick: that it holds; at: when that began, in seconds since the epoch.
         step_s, tick_s: of the loop.
-        terms, stale_after_s, learning_s: of the lease service.
+        stale_after_s, learns_shares: of the endpoint; see `ApiSettings`.
     """
 
     format: int
@@ -113,9 +112,8 @@ class JournalHead:
     at: float
     step_s: float
     tick_s: float
-    terms: LeaseTerms
     stale_after_s: float
-    learning_s: float | None = None
+    learns_shares: bool
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -53,11 +53,10 @@ def _decided(decision: Decision) -> dict[str, Any]:
         "event": why["event"],
         "capacity_qps": why["capacity_qps"],
         "capacity_reason": why["capacity"],
-        "factor": decision.state.factor,
+        "factor": decision.state.capacity_factor,
         "limit_qps": why["limit_qps"],
         "limit_reason": why["limit"],
         "burst": decision.limit.burst,
-        "max_inflight": decision.limit.max_inflight,
     }
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LatestSnapshot, LeaseService
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.settings import ApiSettings
@@ -57,28 +57,28 @@ class RecordedLeases(LeaseService):
         self._since: int | None = None  # first tick of the file that knows what we remember
         super().__init__(self._snapshots, settings, epoch)
 
-    def ask(self, service: str, asked: LeaseRequest, now: float) -> Exchange:
-        with self._call("ask", service, (asked,), now) as told:
-            answer = super().ask(service, asked, now)
+    def reply(self, service: str, request: LeaseRequest, now: float) -> LeaseReply:
+        with self._call("reply", service, (request,), now) as told:
+            answer = super().reply(service, request, now)
             told([answer])
         return answer
 
-    def wait(self, service: str, asked: LeaseRequest, now: float) -> bool:
-        with self._call("wait", service, (asked,), now) as told:
-            waits = super().wait(service, asked, now)
+    def may_wait(self, service: str, request: LeaseRequest, now: float) -> bool:
+        with self._call("may_wait", service, (request,), now) as told:
+            waits = super().may_wait(service, request, now)
             told(waits)
         return waits
 
-    def renew(self, service: str, asked: LeaseRequest, now: float) -> Exchange:
-        with self._call("renew", service, (asked,), now) as told:
-            answer = super().renew(service, asked, now)
+    def renew(self, service: str, request: LeaseRequest, now: float) -> LeaseReply:
+        with self._call("renew", service, (request,), now) as told:
+            answer = super().renew(service, request, now)
             told([answer])
         return answer
 
     def changed(
-        self, service: str, asked: Iterable[LeaseRequest], now: float
-    ) -> list[Exchange | None]:
-        waiting, before = tuple(asked), self.stamp(service)
+        self, service: str, requests: Iterable[LeaseRequest], now: float
+    ) -> list[LeaseReply | None]:
+        waiting, before = tuple(requests), self.stamp(service)
         with self._call("changed", service, waiting, now) as told:
             answers = super().changed(service, waiting, now)
             # Each service has a round a second, and most of them come to nothing.
@@ -86,21 +86,21 @@ class RecordedLeases(LeaseService):
                 told(answers)
         return answers
 
-    def sweep(self, now: float) -> None:
-        with self._call("sweep", "", (), now) as told:
-            super().sweep(now)
+    def drop_empty(self, now: float) -> None:
+        with self._call("drop_empty", "", (), now) as told:
+            super().drop_empty(now)
             told([])
 
     @contextmanager
     def _call(
         self, call: str, service: str, asked: tuple[LeaseRequest, ...], now: float
-    ) -> Iterator[Callable[[list[Exchange | None] | bool], None]]:
-        said: list[list[Exchange | None] | bool] = []
-        with self._snapshots.pinned() as (posted, outermost):
+    ) -> Iterator[Callable[[list[LeaseReply | None] | bool], None]]:
+        said: list[list[LeaseReply | None] | bool] = []
+        with self._snapshots.pinned() as (held, outermost):
             if not outermost:
                 yield said.append
                 return
-            self._remember(posted)
+            self._remember(held)
             refused = None
             try:
                 yield said.append
@@ -108,7 +108,7 @@ class RecordedLeases(LeaseService):
                 refused = f"{problem.status} {problem}"
                 raise
             finally:
-                seen = None if posted is None else SeenTick(posted.snapshot.tick, posted.since)
+                seen = None if held is None else SeenTick(held.snapshot.tick, held.began_at)
                 answers = said[0] if said else None
                 waits = answers if isinstance(answers, bool) else None
                 told = told_to(asked, answers) if isinstance(answers, list) else ()
@@ -116,12 +116,12 @@ class RecordedLeases(LeaseService):
                     event = LeasesCalled(call, service, now, seen, asked, told, waits, refused)
                     self._journal.put(event, len(asked) + 1)
 
-    def _remember(self, posted: HeldSnapshot | None) -> None:
+    def _remember(self, held: HeldSnapshot | None) -> None:
         """Have a new file know what we remember, once its own ticks are seen."""
         first = self._journal.first_tick
-        if first is None or first == self._since or posted is None:
+        if first is None or first == self._since or held is None:
             return
-        if posted.snapshot.tick >= first:
+        if held.snapshot.tick >= first:
             self._since = first
             self._journal.put(LeasesRemember(self.memory()), units=len(self.gateways()) + 1)
 
@@ -136,11 +136,11 @@ def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
 
 
 def told_to(
-    asked: Iterable[LeaseRequest], answers: Iterable[Exchange | None]
+    asked: Iterable[LeaseRequest], answers: Iterable[LeaseReply | None]
 ) -> tuple[LeaseTold, ...]:
     """Return what was answered, to those who were answered."""
     return tuple(
-        LeaseTold(one.instance, answer.told.etag, answer.changed, digest(answer.told.body))
+        LeaseTold(one.instance, answer.lease.etag, answer.changed, digest(answer.lease.json_body))
         for one, answer in zip(asked, answers, strict=True)
         if answer is not None
     )

@@ -57,10 +57,9 @@ class RecordedRun:
 
     def head(self, first_tick: int, now: float) -> JournalHead:
         # The settings of access are left out.
-        terms, stale_after_s = self.settings.terms, self.settings.stale_after_s
         return JournalHead(
-            FORMAT, self.version, self.name, first_tick, now, self.step_s, self.tick_s, terms,
-            stale_after_s, self.settings.learning_s,
+            FORMAT, self.version, self.name, first_tick, now, self.step_s, self.tick_s,
+            self.settings.stale_after_s, self.settings.learns_shares,
         )  # fmt: skip
 
 

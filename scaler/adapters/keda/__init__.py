@@ -2,9 +2,9 @@
 
 Imports adapters.http and below. Used by the commands alone. Needs the extra `grpc`.
 
-trigger  -> what a ScaledObject's trigger says, checked
-metric   -> the target and the value that come of it, exact through the autoscaler's arithmetic
-service  -> the calls; made to be added to a gRPC server
+trigger  -> the metadata of a ScaledObject's trigger, checked
+metric   -> the target and the value of the metric, such that the HPA arrives at the plan
+service  -> the gRPC service with KEDA's four calls
 
 `externalscaler_pb2` is generated from `externalscaler.proto`, which says how.
 """

@@ -1,17 +1,18 @@
-"""The target and the value of a trigger, such that the autoscaler comes to the plan.
+"""The target and the value of a trigger's metric, such that the HPA arrives at the plan.
 
-KEDA makes of them a metric of kind External with an AverageValue. At a count ``c`` the autoscaler
-wants ``ceil(value / target)``, but leaves ``c`` as it is where ``value / (target * c)`` lies within
-its tolerance of 1. From that follows:
+KEDA turns them into an External metric with an AverageValue. At ``c`` replicas the HPA wants
+``ceil(value / target)``, but keeps ``c`` where ``value / (target * c)`` is within its tolerance of
+1. It follows:
 
 * With a tolerance of 0 the plan's replicas at a target of 1 are exact, up and down.
-* With a tolerance of 0.1 no value takes 20 replicas to 21: what rounds up to 21 lies within. So the
-  least count outside is shown instead, 23: the autoscaler never rests below the plan, and goes
-  past it only where the plan is a tenth or less above what runs. Far jumps are exact.
-* Downwards the tolerance may leave up to ``plan / 0.9`` replicas. That is the autoscaler's own.
+* With a tolerance of 0.1 no value takes 20 replicas to 21, for every value that rounds up to 21 is
+  within the tolerance. The smallest count outside of it is shown instead, 23. So the HPA never
+  stays below the plan, and exceeds it only where the plan is at most a tenth above the replicas
+  that run. Larger steps are exact.
+* On a scale-down the tolerance may leave up to ``plan / 0.9`` replicas, as with any metric.
 
-The target is written into the autoscaler when KEDA looks at the ScaledObject, the value is asked
-for again and again. So a target must not move: what moves is put into the value.
+KEDA writes the target into the HPA when it reconciles the ScaledObject, but polls the value. So the
+target must be constant, and everything that changes goes into the value.
 
 Values are whole thousandths, as the metrics API has them. Source: `GetExternalPerPodMetricReplicas`
 in kubernetes/kubernetes, `pkg/controller/podautoscaler/replica_calculator.go`; `GenerateMetricInMili`
@@ -30,20 +31,20 @@ from scaler.errors import ScalerError
 from scaler.limits.lease import MAX_QPS
 
 MILLI = 1000
-# A float holds every thousandth up to there, and what KEDA makes of it does.
-MOST = 10**15
+# Up to here a float holds every thousandth exactly, also after KEDA's conversion.
+MAX_MILLI = 10**15
 
 
 class NotKnownError(ScalerError):
-    """There is no value that may be acted on; why, in words."""
+    """No value is known that may be acted on; the message says why."""
 
 
 def target_milli(trigger: Trigger, view: ServiceView | None) -> int:
     """Return the target per replica; ``view`` is None before the first tick.
 
     Raises:
-        TriggerError: the policy has no capacity that stands still.
-        NotKnownError: it rests on the policy, and that is not known yet.
+        TriggerError: the target depends on a learned capacity, which is not constant.
+        NotKnownError: the target depends on the policy, which is not known yet.
     """
     if trigger.metric is TriggerMetric.REPLICAS:
         return MILLI
@@ -65,51 +66,52 @@ def value_milli(trigger: Trigger, view: ServiceView) -> int:
 
     Raises:
         TriggerError: as `target_milli` does.
-        NotKnownError: nothing is known, or what is known makes no sense.
+        NotKnownError: the value is not known, or out of bounds.
     """
-    decision = _known(view)
+    decision = _known_decision(view)
     if trigger.metric is TriggerMetric.REPLICAS:
         value = MILLI * shown_replicas(decision.plan.replicas, view.replicas, trigger.tolerance)
     else:
         value = _demand_milli(decision, view, target_milli(trigger, view))
-    if not 0 < value <= MOST:
+    if not 0 < value <= MAX_MILLI:
         raise NotKnownError(f"{view.item_id}: the value of {value / MILLI:g} is absurd")
     return value
 
 
 def shown_replicas(plan: int, current: int | None, tolerance: float) -> int:
-    """Return the replicas to show to an autoscaler that is to have at least ``plan``.
+    """Return the replicas to show to an HPA so that it runs at least ``plan``.
 
     Args:
-        plan: replicas to have.
-        current: that it counts now; None: unknown, so the worst is taken, one below the plan.
-        tolerance: of the autoscaler on a scale-up.
+        plan: replicas that the plan asks for.
+        current: replicas that the HPA counts now; None is unknown and taken as ``plan - 1``, the
+            worst case.
+        tolerance: of the HPA on a scale-up.
 
     >>> [shown_replicas(plan, 20, 0.1) for plan in (19, 20, 21, 22, 23, 40)]
     [19, 20, 23, 23, 23, 40]
     >>> shown_replicas(21, 20, 0.0)
     21
     """
-    stands = plan - 1 if current is None else current
-    if not 0 < stands < plan:
+    running = plan - 1 if current is None else current
+    if not 0 < running < plan:
         return plan
-    # The billionth is for what floats make of 100 * 1.13: less than 113, which is within.
-    return max(plan, math.floor(stands * (1 + tolerance) + 1e-9) + 1)
+    # The billionth is for rounding: as floats, 100 * 1.13 is less than 113, which is within.
+    return max(plan, math.floor(running * (1 + tolerance) + 1e-9) + 1)
 
 
 def is_active(trigger: Trigger, view: ServiceView, *, fresh: bool) -> bool:
-    """Return whether the service must run; only known and fresh demand can say that it need not."""
+    """Return whether the service must run; it need not only if known, fresh demand says so."""
     if trigger.activation_qps is None or not fresh:
         return True
     try:
-        demand = _known(view).demand.qps
+        demand = _known_decision(view).demand.qps
     except NotKnownError:
         return True
     return not demand <= trigger.activation_qps
 
 
 def wire_float(milli: int) -> float:
-    """Return the float that KEDA, which cuts off, reads as so many thousandths.
+    """Return the float that KEDA, which truncates, reads as that many thousandths.
 
     >>> int(1.001 * 1000), int(wire_float(1001) * 1000)
     (1000, 1001)
@@ -119,16 +121,16 @@ def wire_float(milli: int) -> float:
 
 
 def wire_int(milli: int) -> int:
-    """Return the whole number for who does not read floats: rounded up, so never too little."""
+    """Return the whole number for clients that do not read floats, rounded up."""
     return -(-milli // MILLI)
 
 
-def _known(view: ServiceView) -> Decision:
-    """Return the decision if it rests on something known.
+def _known_decision(view: ServiceView) -> Decision:
+    """Return the decision, if it rests on a demand that was known.
 
-    A plan is held for its lifetime when nothing more is known, but not one that was never made: it
-    is what happened to stand in the cluster when we started. One that decays gives way to the
-    autoscaler's other metrics, and here there may be none: it keeps what it has without a value.
+    A plan holds for its lifetime after the demand was last known. Two plans are not passed on: that
+    of a start without any demand, which only repeats the replicas found in the cluster, and a plan
+    that decays. Without a value the HPA keeps its replicas or uses its other metrics.
     """
     decision = view.decision
     if decision is None:
@@ -143,10 +145,10 @@ def _known(view: ServiceView) -> Decision:
 
 
 def _demand_milli(decision: Decision, view: ServiceView, target: int) -> int:
-    """Return the demand for which ``value / target`` rounds up to what the planner wants.
+    """Return the value for which ``value / target`` rounds up to the replicas that are wanted.
 
-    It is the demand itself where the capacity is the policy's. If replicas are believed to sustain
-    less, more is shown, for the target in the autoscaler stays.
+    It is the demand itself if the capacity is the policy's. If replicas are estimated to sustain
+    less, the value is higher, for the target in the HPA is constant.
     """
     demand = decision.demand.qps
     if not 0 <= demand <= MAX_QPS:

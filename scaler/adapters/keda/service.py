@@ -1,10 +1,12 @@
-"""KEDA's four calls, answered from the latest board. Confined to the server's event loop.
+"""The gRPC service with KEDA's four calls, which reads the latest snapshot.
 
-KEDA takes what is no number for 0, and an answer without values for "nothing to do". So what is not
-known is an error, with which KEDA leaves the replicas as they are or takes its fallback:
+KEDA reads NaN as 0, and a response without values as "nothing to do". So a value that is not known
+is an error, on which KEDA keeps the replicas or uses its fallback:
 
-* INVALID_ARGUMENT: the trigger's metadata is wrong; NOT_FOUND: there is no such policy.
-* UNAVAILABLE: nothing is known now; it may be later.
+* INVALID_ARGUMENT: the trigger's metadata is wrong. NOT_FOUND: there is no such policy.
+* UNAVAILABLE: the value is not known now; try again.
+
+Confined to the server's event loop.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ from scaler.control.snapshot import ServiceView
 
 SERVICE = "externalscaler.ExternalScaler"
 STALE_AFTER_S = ApiSettings().stale_after_s
-# A board goes stale without a word, so a stream looks by itself this often.
-LOOK_S = 2.0
+# A stream checks this often whether the snapshot has gone stale.
+CHECK_S = 2.0
 
 NO_TICK = "there has been no tick yet"
 
@@ -44,18 +46,18 @@ Call = Callable[[Any, Any], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _ServiceAt:
-    """A service as of a tick, and how old that is."""
+    """A service as of the latest snapshot, and the age of that snapshot."""
 
     view: ServiceView
     age_s: float
 
 
 class ExternalScaler:
-    """Answers for every ScaledObject that asks.
+    """Serves the triggers of all ScaledObjects.
 
     Args:
-        holder: of the boards.
-        stale_after_s: age from which a board's values are not handed out.
+        holder: of the snapshots.
+        stale_after_s: age from which on the values of a snapshot are not passed on.
     """
 
     def __init__(self, holder: SnapshotHolder, stale_after_s: float = STALE_AFTER_S) -> None:
@@ -79,53 +81,53 @@ class ExternalScaler:
         return SERVICE
 
     def close(self) -> None:
-        """End all streams; KEDA opens them anew, where somebody answers."""
+        """End all streams; KEDA reopens them where a server replies."""
         self._closed = True
         for ticked in self._streams:
             ticked.set()
 
     async def is_active(self, request: pb.ScaledObjectRef, _: object) -> pb.IsActiveResponse:
         trigger = _trigger(request)
-        seen = self._seen(trigger)
-        if seen is None:
+        current = self._current(trigger)
+        if current is None:
             raise NotKnownError(NO_TICK)
-        return pb.IsActiveResponse(result=self._active(trigger, seen))
+        return pb.IsActiveResponse(result=self._active(trigger, current))
 
     async def stream_is_active(
         self, request: pb.ScaledObjectRef, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.IsActiveResponse]:
-        """Say at once whether it is active, and again at each change.
+        """Send at once whether the service is active, and again at each change.
 
-        A policy that goes ends the stream with an error: its end is no reason to stop a service.
+        If the policy is deleted the stream ends with an error, so that the service is not stopped.
         """
         ticked = asyncio.Event()
         self._streams.add(ticked)
-        self._holder.listen(ticked.set)
+        self._holder.subscribe(ticked.set)
         try:
-            trigger, told = _trigger(request), None
+            trigger, sent = _trigger(request), None
             while not self._closed:
                 ticked.clear()
-                seen = self._seen(trigger)
-                if seen is not None and (now := self._active(trigger, seen)) is not told:
-                    told = now
+                current = self._current(trigger)
+                if current is not None and (now := self._active(trigger, current)) is not sent:
+                    sent = now
                     yield pb.IsActiveResponse(result=now)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_S):
+                    async with asyncio.timeout(CHECK_S):
                         await ticked.wait()
         except (TriggerError, RequestProblem) as error:
             await context.abort(*_status(error))
         finally:
             self._streams.discard(ticked)
-            self._holder.forget(ticked.set)
+            self._holder.unsubscribe(ticked.set)
 
     async def metric_spec(self, request: pb.ScaledObjectRef, _: object) -> pb.GetMetricSpecResponse:
-        """Return the target, even before the first tick if it needs none.
+        """Return the target; before the first tick too, if it does not depend on the policy.
 
-        KEDA leaves a trigger out of the autoscaler whose target it cannot get when it writes it.
+        KEDA leaves a trigger out of the HPA if it cannot get the target when it writes the HPA.
         """
         trigger = _trigger(request)
-        seen = self._seen(trigger)
-        target = target_milli(trigger, None if seen is None else seen.view)
+        current = self._current(trigger)
+        target = target_milli(trigger, None if current is None else current.view)
         spec = pb.MetricSpec(
             metricName=trigger.metric_name,
             targetSize=wire_int(target),
@@ -140,36 +142,36 @@ class ExternalScaler:
                 f"metricName is {request.metricName[:100]!r}, but must be {trigger.metric_name}, "
                 "as the trigger's metric says"
             )
-        seen = self._seen(trigger)
-        if seen is None:
+        current = self._current(trigger)
+        if current is None:
             raise NotKnownError(NO_TICK)
-        if seen.age_s >= self._stale_after_s:
+        if current.age_s >= self._stale_after_s:
             raise NotKnownError(
-                f"the last tick was {seen.age_s:.0f} s ago, but after {self._stale_after_s:g} s "
+                f"the last tick was {current.age_s:.0f} s ago, but after {self._stale_after_s:g} s "
                 "nothing of it may be acted on"
             )
-        value = value_milli(trigger, seen.view)
-        told = pb.MetricValue(
+        value = value_milli(trigger, current.view)
+        metric_value = pb.MetricValue(
             metricName=trigger.metric_name,
             metricValue=wire_int(value),
             metricValueFloat=wire_float(value),
         )
-        return pb.GetMetricsResponse(metricValues=[told])
+        return pb.GetMetricsResponse(metricValues=[metric_value])
 
-    def _seen(self, trigger: Trigger) -> _ServiceAt | None:
-        """Return the service as of the latest tick, None before the first.
+    def _current(self, trigger: Trigger) -> _ServiceAt | None:
+        """Return the service as of the latest tick; None before the first tick.
 
         Raises:
-            Refused: the tick knows no such service.
+            RequestProblem: there is no such service.
         """
-        posted = self._holder.latest()
-        if posted is None:
+        held = self._holder.latest()
+        if held is None:
             return None
-        view = known_service(posted.snapshot, trigger.service)
-        return _ServiceAt(view, posted.age_s(self._holder.clock()))
+        view = known_service(held.snapshot, trigger.service)
+        return _ServiceAt(view, held.age_s(self._holder.clock()))
 
-    def _active(self, trigger: Trigger, seen: _ServiceAt) -> bool:
-        return is_active(trigger, seen.view, fresh=seen.age_s < self._stale_after_s)
+    def _active(self, trigger: Trigger, current: _ServiceAt) -> bool:
+        return is_active(trigger, current.view, fresh=current.age_s < self._stale_after_s)
 
 
 def _trigger(request: pb.ScaledObjectRef) -> Trigger:
@@ -177,16 +179,16 @@ def _trigger(request: pb.ScaledObjectRef) -> Trigger:
 
 
 def _unary(call: Call, request: type[Any]) -> grpc.RpcMethodHandler:
-    """Return the handler of a call whose refusals become a status."""
+    """Return the handler of a unary call, which turns errors into a status."""
 
-    async def answered(message: object, context: grpc.aio.ServicerContext) -> object:
+    async def handle(message: object, context: grpc.aio.ServicerContext) -> object:
         try:
             return await call(message, context)
         except (TriggerError, NotKnownError, RequestProblem) as error:
             return await context.abort(*_status(error))
 
     return grpc.unary_unary_rpc_method_handler(
-        answered,
+        handle,
         request_deserializer=request.FromString,
         response_serializer=lambda answer: answer.SerializeToString(),
     )

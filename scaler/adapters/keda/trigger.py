@@ -1,7 +1,7 @@
-"""What a trigger's metadata says: strings by name, as KEDA passes them on.
+"""The metadata of a KEDA trigger: string values by key, parsed and checked.
 
-A typo must not become a default: a key that is neither ours nor KEDA's own is refused by name, and
-so is one that the chosen metric has no use for.
+A typo must not become a default: a key that is neither tidegate's nor KEDA's own is refused by
+name, and so is a key that does not apply to the chosen metric.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from enum import StrEnum
 
 from scaler.errors import ScalerError
 
-# The autoscaler's own, unless `behavior.scaleUp.tolerance` says otherwise.
+# The HPA's default, which `behavior.scaleUp.tolerance` overrides.
 DEFAULT_TOLERANCE = 0.1
-SHOWN = 100
-# Of the connection, for KEDA alone; it passes on the whole of the metadata.
+SHOWN_CHARACTERS = 100
+# Keys of the connection, which only KEDA reads; KEDA passes all of the metadata on.
 KEDA_KEYS = frozenset(
     {
         "scalerAddress", "enableTLS", "unsafeSsl",
@@ -29,13 +29,13 @@ _SERVICE = re.compile(r"[^\s/]+/[^\s/]+")
 
 
 class TriggerMetric(StrEnum):
-    """What is asked for."""
+    """What the trigger scales on."""
 
-    REPLICAS = "replicas"  # those of the plan
+    REPLICAS = "replicas"  # the replicas of the plan
     QPS = "qps"  # the demand to be ready for
 
 
-OURS = {
+KEYS = {
     "service": frozenset(TriggerMetric),
     "metric": frozenset(TriggerMetric),
     "tolerance": frozenset({TriggerMetric.REPLICAS}),
@@ -45,18 +45,18 @@ OURS = {
 
 
 class TriggerError(ScalerError):
-    """A trigger's metadata is wrong: the key, the value found and the rule."""
+    """A trigger's metadata is wrong; the message has the key, the value found and the rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """What one trigger of a ScaledObject asks for.
+    """One trigger of a ScaledObject.
 
     Attributes:
         service: ``"namespace/name"`` of the policy.
-        tolerance: of the autoscaler on a scale-up, see `metric.shown_replicas`.
-        target_qps: requests per second for each replica; None: what the policy's capacity says.
-        activation_qps: up to which the service may sleep; None: it is never said to be idle.
+        tolerance: of the HPA on a scale-up, see `metric.shown_replicas`.
+        target_qps: requests per second per replica; None derives it from the policy's capacity.
+        activation_qps: demand up to which the service may be scaled to 0; None: never.
     """
 
     service: str
@@ -67,7 +67,7 @@ class Trigger:
 
     @property
     def metric_name(self) -> str:
-        """Name in the autoscaler, without the index that KEDA puts before it.
+        """Name of the metric in the HPA, without the index that KEDA puts before it.
 
         >>> Trigger(service="prod/shop").metric_name
         'tidegate-replicas'
@@ -76,7 +76,7 @@ class Trigger:
 
 
 def read_trigger(namespace: str, name: str, metadata: Mapping[str, str]) -> Trigger:
-    """Return what the trigger of the ScaledObject ``namespace/name`` asks for.
+    """Return the trigger of the ScaledObject ``namespace/name``.
 
     Raises:
         TriggerError: a key or a value breaks a rule.
@@ -108,12 +108,12 @@ def _metric(value: str) -> TriggerMetric:
 
 
 def _check_key(key: str, value: str, metric: TriggerMetric) -> None:
-    if key not in OURS:
-        near = get_close_matches(key[:SHOWN], OURS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there is {', '.join(OURS)}"
+    if key not in KEYS:
+        near = get_close_matches(key[:SHOWN_CHARACTERS], KEYS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there is {', '.join(KEYS)}"
         raise TriggerError(f"{_shown(key)} is {_shown(value)}, but there is no such key{hint}")
-    if metric not in OURS[key]:
-        (other,) = OURS[key]
+    if metric not in KEYS[key]:
+        (other,) = KEYS[key]
         raise TriggerError(
             f"{key} is {_shown(value)}, but is only for metric {other}, and metric is {metric}"
         )
@@ -135,4 +135,4 @@ def _number(
 
 
 def _shown(value: str) -> str:
-    return repr(value if len(value) <= SHOWN else value[:SHOWN] + "...")
+    return repr(value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "...")

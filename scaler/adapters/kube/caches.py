@@ -1,4 +1,4 @@
-"""What is kept in memory of the objects that are watched: little of each, found fast."""
+"""The caches of watched objects: parsed objects by name, and pods by label."""
 
 from __future__ import annotations
 
@@ -13,148 +13,152 @@ from scaler.control.observations import Pod
 
 T = TypeVar("T")
 Object = dict[str, Any]
-Requirement = tuple[str, bool, frozenset[str] | None]  # label, wanted, among these; None: any
-_PART = re.compile(r"\s*(?:([^,()=!\s]+)\s+(in|notin)\s*\(([^)]*)\)|([^,]*))\s*(?:,|$)")
+Requirement = tuple[
+    str, bool, frozenset[str] | None
+]  # label, positive or negated, values; None: any value
+_TERM = re.compile(r"\s*(?:([^,()=!\s]+)\s+(in|notin)\s*\(([^)]*)\)|([^,]*))\s*(?:,|$)")
 
 
-def key_of(found: Mapping[str, Any]) -> str:
-    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+def key_of(resource: Mapping[str, Any]) -> str:
+    return f"{resource['metadata']['namespace']}/{resource['metadata']['name']}"
 
 
-def _version(found: Mapping[str, Any]) -> int:
-    # Comparable as whole numbers: kubernetes.io, "API Concepts", resource versions (1.35).
-    text = found["metadata"].get("resourceVersion", "")
+def _resource_version(resource: Mapping[str, Any]) -> int:
+    # They can be compared as integers: kubernetes.io, "API Concepts", resource versions (1.35).
+    text = resource["metadata"].get("resourceVersion", "")
     return int(text) if text.isdigit() else 0
 
 
 class ObjectCache(Generic[T]):
-    """What ``read`` makes of each object, by "namespace/name".
+    """Objects by "namespace/name", as parsed by ``read``.
 
-    What we have written ourselves is put at once, so an event may come that is older: it is passed
-    over.
+    Objects that this process writes are put at once, so the watch may deliver an older version
+    afterwards, which is ignored.
     """
 
     def __init__(self, read: Callable[[Object], T]) -> None:
         self._read = read
-        self._kept: dict[str, tuple[int, T]] = {}
+        self._entries: dict[str, tuple[int, T]] = {}
         self._lock = threading.Lock()
 
-    def replace(self, found: Iterable[Object]) -> None:
-        kept = {key_of(one): (_version(one), self._read(one)) for one in found}
+    def replace(self, objects: Iterable[Object]) -> None:
+        entries = {key_of(one): (_resource_version(one), self._read(one)) for one in objects}
         with self._lock:
-            self._kept = kept
+            self._entries = entries
 
-    def put(self, found: Object) -> None:
-        key, version, value = key_of(found), _version(found), self._read(found)
+    def put(self, resource: Object) -> None:
+        key, version, value = key_of(resource), _resource_version(resource), self._read(resource)
         with self._lock:
-            if key not in self._kept or self._kept[key][0] <= version:
-                self._kept[key] = (version, value)
+            if key not in self._entries or self._entries[key][0] <= version:
+                self._entries[key] = (version, value)
 
-    def renew(self, found: Object) -> None:
-        """Put what we have written; what was deleted meanwhile does not come back by it."""
-        if self.get(key_of(found)) is not None:
-            self.put(found)
+    def renew(self, resource: Object) -> None:
+        """Put an object that this process has written, unless it was deleted meanwhile."""
+        if self.get(key_of(resource)) is not None:
+            self.put(resource)
 
-    def drop(self, found: Object) -> None:
+    def drop(self, resource: Object) -> None:
         with self._lock:
-            self._kept.pop(key_of(found), None)
+            self._entries.pop(key_of(resource), None)
 
     def get(self, key: str) -> T | None:
         with self._lock:
-            entry = self._kept.get(key)
+            entry = self._entries.get(key)
         return entry[1] if entry else None
 
     def all(self) -> dict[str, T]:
         with self._lock:
-            return {key: value for key, (_, value) in self._kept.items()}
+            return {key: value for key, (_, value) in self._entries.items()}
 
 
 def requirements(selector: str) -> tuple[Requirement, ...]:
-    """Return what a selector asks for, as the scale subresource writes it.
+    """Return the requirements of a label selector, as the scale subresource writes it.
 
     >>> requirements("app=web,tier notin (a),!old")[1:]
     (('tier', False, frozenset({'a'})), ('old', False, None))
     """
-    found: list[Requirement] = []
-    for label, how, among, plain in _PART.findall(selector):
+    parsed: list[Requirement] = []
+    for label, operator, values, plain in _TERM.findall(selector):
         if label:
-            values = frozenset(one.strip() for one in among.split(","))
-            found.append((label, how == "in", values))
+            allowed = frozenset(one.strip() for one in values.split(","))
+            parsed.append((label, operator == "in", allowed))
         elif plain.strip():
-            found.append(_plain(plain.strip()))
-    return tuple(found)
+            parsed.append(_plain(plain.strip()))
+    return tuple(parsed)
 
 
 def _plain(text: str) -> Requirement:
-    for sign, wanted in (("!=", False), ("==", True), ("=", True)):
-        label, there, value = text.partition(sign)
-        if there:
-            return label.strip(), wanted, frozenset({value.strip()})
+    for sign, required in (("!=", False), ("==", True), ("=", True)):
+        label, present, value = text.partition(sign)
+        if present:
+            return label.strip(), required, frozenset({value.strip()})
     return text.removeprefix("!").strip(), not text.startswith("!"), None
 
 
-def matches(labels: Mapping[str, str], wanted: Iterable[Requirement]) -> bool:
-    for label, positive, among in wanted:
-        there = label in labels and (among is None or labels[label] in among)
-        if there != positive:
+def matches(labels: Mapping[str, str], required: Iterable[Requirement]) -> bool:
+    for label, positive, values in required:
+        present = label in labels and (values is None or labels[label] in values)
+        if present != positive:
             return False
     return True
 
 
 class PodCache:
-    """Pods by namespace and label, so that those of one workload are found among all at once."""
+    """Pods, indexed by namespace and label, so that the pods of a workload are found fast."""
 
     def __init__(self) -> None:
         self._pods: dict[str, tuple[Mapping[str, str], Pod]] = {}
         self._by_label: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._lock = threading.Lock()
 
-    def replace(self, found: Iterable[Object]) -> None:
+    def replace(self, objects: Iterable[Object]) -> None:
         fresh = PodCache()
-        for one in found:
+        for one in objects:
             fresh.put(one)
         with self._lock:
             self._pods, self._by_label = fresh._pods, fresh._by_label
 
-    def put(self, found: Object) -> None:
-        seen = pod(found)
-        if seen is None:
-            self.drop(found)
+    def put(self, resource: Object) -> None:
+        entry = pod(resource)
+        if entry is None:
+            self.drop(resource)
             return
-        labels = found["metadata"].get("labels") or {}
+        labels = resource["metadata"].get("labels") or {}
         with self._lock:
-            self._forget(key_of(found))
-            self._pods[key_of(found)] = (labels, seen)
+            self._remove(key_of(resource))
+            self._pods[key_of(resource)] = (labels, entry)
             for label, value in labels.items():
-                self._by_label[found["metadata"]["namespace"], label, value].add(key_of(found))
+                self._by_label[resource["metadata"]["namespace"], label, value].add(
+                    key_of(resource)
+                )
 
-    def drop(self, found: Object) -> None:
+    def drop(self, resource: Object) -> None:
         with self._lock:
-            self._forget(key_of(found))
+            self._remove(key_of(resource))
 
-    def _forget(self, key: str) -> None:
+    def _remove(self, key: str) -> None:
         labels, _ = self._pods.pop(key, ({}, None))
         for label, value in labels.items():
-            place = (key.partition("/")[0], label, value)
-            self._by_label[place].discard(key)
-            if not self._by_label[place]:
-                del self._by_label[place]
+            index_key = (key.partition("/")[0], label, value)
+            self._by_label[index_key].discard(key)
+            if not self._by_label[index_key]:
+                del self._by_label[index_key]
 
     def selected(self, namespace: str, selector: str) -> tuple[Pod, ...]:
         """Return the pods of a workload; an empty selector selects none, rather than all."""
-        wanted = requirements(selector)
-        if not wanted:
+        required = requirements(selector)
+        if not required:
             return ()
         with self._lock:
-            candidates = self._fewest(namespace, wanted)
-            found = [self._pods[key] for key in candidates]
-        return tuple(one for labels, one in found if matches(labels, wanted))
+            candidates = self._candidates(namespace, required)
+            pods = [self._pods[key] for key in candidates]
+        return tuple(one for labels, one in pods if matches(labels, required))
 
-    def _fewest(self, namespace: str, wanted: Iterable[Requirement]) -> Iterable[str]:
+    def _candidates(self, namespace: str, required: Iterable[Requirement]) -> Iterable[str]:
         exact = [
-            self._by_label.get((namespace, label, next(iter(among))), set())
-            for label, positive, among in wanted
-            if positive and among is not None and len(among) == 1
+            self._by_label.get((namespace, label, next(iter(values))), set())
+            for label, positive, values in required
+            if positive and values is not None and len(values) == 1
         ]
         if exact:
             return min(exact, key=len)

@@ -1,10 +1,10 @@
-"""Calls to the API server: a time limit on each, retries with back-off, errors of our own.
+"""Calls to the Kubernetes API server, with time limits, retries with back-off, and our own errors.
 
 Rules of this file:
 
-* What is retried may have been done before: a write names the version it was made for, or is the
-  same when it is done twice.
-* No exception of the client or of its HTTP library leaves it.
+* A call that is retried may already have been carried out. So every write names the version of the
+  object that it was made for, or has the same effect if it is done twice.
+* No exception of the client library or of its HTTP library leaves this file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
-from scaler.adapters.kube.objects import conflict_managers, retry_after_s, said
+from forecaster.adapters.backoff import backoff_s
+from scaler.adapters.kube.objects import conflict_managers, retry_after_s, status_message
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
@@ -44,9 +45,13 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to try: ``attempts`` within ``budget_s``, waiting ``first_s`` and then doubling it.
+    """How often and how long a call is tried, with the back-off of `backoff_s` between attempts.
 
-    ``connect_s`` and ``read_s`` bound one call.
+    Attributes:
+        attempts: the first included.
+        budget_s: no attempt begins later than this after the first.
+        first_s: upper bound of the first wait; it doubles with each failure.
+        connect_s, read_s: time limits of one attempt.
     """
 
     attempts: int = 4
@@ -55,18 +60,20 @@ class RetryPolicy:
     connect_s: float = 2.0
     read_s: float = 5.0
 
-    def wait_s(self, failed: int, asked_s: float, share: float) -> float:
-        """Return how long to wait after so many failures: jittered, and not before it was asked.
-
-        >>> RetryPolicy().wait_s(3, 0.0, share=0.5), RetryPolicy().wait_s(1, 2.0, share=0.0)
-        (0.2, 2.0)
-        """
-        return max(asked_s, self.first_s * 2.0 ** (failed - 1) * share)
+    def wait_s(self, failures: int, share: float, retry_after_s: float) -> float:
+        """Return the seconds to wait after so many failed attempts."""
+        return backoff_s(
+            failures,
+            first_s=self.first_s,
+            longest_s=self.budget_s,
+            share=share,
+            retry_after_s=retry_after_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call. ``query`` and ``body`` are sent as they are; ``what`` names it in a message."""
+    """One call; ``query`` and ``body`` are sent unchanged."""
 
     method: str
     path: str
@@ -75,7 +82,8 @@ class Request:
     content_type: str = JSON
 
     @property
-    def what(self) -> str:
+    def name(self) -> str:
+        """Its name in messages."""
         return f"{self.method} {self.path}"
 
 
@@ -84,8 +92,9 @@ class KubernetesApi:
     """One API server. Safe to use from several threads.
 
     Attributes:
-        sleep, jitter, clock: the time that is waited, the share of it that is, and what measures.
-        failures: calls that failed for good, by kind of error.
+        sleep: waits so many seconds between attempts.
+        jitter: returns a number in [0, 1), see `backoff_s`.
+        clock: monotonic seconds.
     """
 
     api: client.ApiClient
@@ -93,20 +102,35 @@ class KubernetesApi:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
-    failures: dict[str, int] = field(default_factory=dict)
 
     def call(self, request: Request) -> Object:
         """Return the answer as JSON.
 
         Raises:
-            ClusterError: of the kind that says what to do about it.
+            ClusterError: of the subclass that fits the status.
         """
-        try:
-            return self._retried(request)
-        except ClusterError as error:
-            kind = type(error).__name__
-            self.failures[kind] = self.failures.get(kind, 0) + 1
-            raise
+        began, failed = self.clock(), 0
+        while True:
+            asked_to_wait_s = 0.0
+            try:
+                answer, status = self._send(request, self.retry_policy.read_s)
+                body = self._read(request, answer)
+                if status < 300:
+                    return _decoded(request, body)
+                error: ClusterError = _error(request, status, body)
+                if status not in _RETRIED:
+                    raise error
+                asked_to_wait_s = retry_after_s(answer.headers)
+            except ClusterUnreachableError as unreachable:
+                error = unreachable
+            failed += 1
+            wait = self.retry_policy.wait_s(failed, self.jitter(), asked_to_wait_s)
+            spent = self.clock() - began
+            if failed >= self.retry_policy.attempts or spent + wait > self.retry_policy.budget_s:
+                raise ClusterUnreachableError(
+                    f"{error}; gave up after {failed} attempts"
+                ) from error
+            self.sleep(wait)
 
     def get(self, path: str, **query: str) -> Object:
         return self.call(Request("GET", path, tuple(query.items())))
@@ -133,43 +157,21 @@ class KubernetesApi:
         return self.call(Request("PUT", path, body=body))
 
     def stream(self, path: str, read_s: float, **query: str) -> HTTPResponse:
-        """Return an open answer of the HTTP library, which the caller closes; nothing is retried.
+        """Return an open response, which the caller closes; nothing is retried.
 
         Args:
             path: what to watch.
-            read_s: longest silence.
-            query: of the watch.
+            read_s: longest time without data.
+            query: parameters of the watch.
         """
         request = Request("GET", path, tuple(query.items()))
-        answer, status = self._sent(request, read_s)
+        answer, status = self._send(request, read_s)
         if status != 200:
             body = self._read(request, answer)
             raise _error(request, status, body)
         return answer
 
-    def _retried(self, request: Request) -> Object:
-        began, failed = self.clock(), 0
-        while True:
-            asked_s = 0.0
-            try:
-                answer, status = self._sent(request, self.retry_policy.read_s)
-                body = self._read(request, answer)
-                if status < 300:
-                    return _decoded(request, body)
-                error: ClusterError = _error(request, status, body)
-                if status not in _RETRIED:
-                    raise error
-                asked_s = retry_after_s(answer.headers)
-            except ClusterUnreachableError as away:
-                error = away
-            failed += 1
-            wait = self.retry_policy.wait_s(failed, asked_s, self.jitter())
-            spent = self.clock() - began
-            if failed >= self.retry_policy.attempts or spent + wait > self.retry_policy.budget_s:
-                raise ClusterUnreachableError(f"{error}; gave up after {failed} tries") from error
-            self.sleep(wait)
-
-    def _sent(self, request: Request, read_s: float) -> tuple[HTTPResponse, int]:
+    def _send(self, request: Request, read_s: float) -> tuple[HTTPResponse, int]:
         method, url, headers, body, _ = self.api.param_serialize(
             request.method,
             request.path,
@@ -182,14 +184,14 @@ class KubernetesApi:
         try:
             answer = self.api.call_api(method, url, headers, body, _request_timeout=timeout)
         except (HTTPError, HTTPException, OSError, client.ApiException) as error:
-            raise _away(request, error) from error
+            raise _unreachable(request, error) from error
         return answer.response, int(answer.status)
 
     def _read(self, request: Request, answer: HTTPResponse) -> bytes:
         try:
             return bytes(answer.data)
         except (HTTPError, HTTPException, OSError) as error:
-            raise _away(request, error) from error
+            raise _unreachable(request, error) from error
         finally:
             answer.release_conn()
 
@@ -199,7 +201,7 @@ def connected(
     context: str | None = None,
     retry_policy: RetryPolicy | None = None,
 ) -> KubernetesApi:
-    """Return the API server of a kubeconfig file; with neither, of the pod that we run in.
+    """Return the API server of a kubeconfig file and context; without both, of the pod we run in.
 
     Raises:
         ClusterError: there is no such configuration, or it cannot be used.
@@ -219,8 +221,8 @@ def connected(
         raise ClusterRefusedError(
             f"no cluster can be reached by {where}: {error}; give --kubeconfig, or --policies"
         ) from error
-    settings.retries = False  # they are ours to make
-    settings.connection_pool_maxsize = 32  # threads of one tick
+    settings.retries = False  # they are made in this file
+    settings.connection_pool_maxsize = 32  # as many as the threads of one tick
     return KubernetesApi(client.ApiClient(settings), retry_policy or RetryPolicy())
 
 
@@ -230,11 +232,11 @@ def _from_file(name: str | None, context: str | None, settings: client.Configura
     )
 
 
-def _away(request: Request, error: Exception) -> ClusterError:
+def _unreachable(request: Request, error: Exception) -> ClusterError:
     if isinstance(error, SSLError):
-        return ClusterRefusedError(f"{request.what}: {error}; is it the right CA?")
-    words = " ".join(str(error).split())
-    return ClusterUnreachableError(f"{request.what}: {type(error).__name__}: {words}")
+        return ClusterRefusedError(f"{request.name}: {error}; check the CA")
+    reason = " ".join(str(error).split())
+    return ClusterUnreachableError(f"{request.name}: {type(error).__name__}: {reason}")
 
 
 def _decoded(request: Request, body: bytes) -> Object:
@@ -243,7 +245,7 @@ def _decoded(request: Request, body: bytes) -> Object:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ClusterUnreachableError(f"{request.what}: the answer is no JSON object")
+        raise ClusterUnreachableError(f"{request.name}: the answer is no JSON object")
     return found
 
 
@@ -253,8 +255,8 @@ def _error(request: Request, status: int, body: bytes) -> ClusterError:
         decoded = json.loads(body)
         answer = decoded if isinstance(decoded, dict) else {}
     except ValueError:
-        pass  # of a proxy between, which answers in HTML
-    message = f"{request.what}: {status} {said(answer)}"
+        pass  # the answer of a proxy in between is HTML
+    message = f"{request.name}: {status} {status_message(answer)}"
     if status in (404, 410):
         return ClusterAbsentError(message)
     if status == 409:

@@ -1,7 +1,7 @@
-"""The cluster port on a real API server: what is read comes from memory, kept by watches.
+"""The cluster port on a real API server: reads come from informer caches, writes read first.
 
-A tick reads a thousand autoscalers and their pods; asked one by one they would cost thousands of
-requests, so three watches keep them. What is written is read anew first.
+A tick reads a thousand HPAs and their pods. One by one these would be thousands of requests, so
+three informers keep them in memory. An object is read anew before it is written.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from scaler.adapters.kube.events import EventRecorder
 from scaler.adapters.kube.floors import FloorWriter
 from scaler.adapters.kube.informer import Informer, Store, WatchTimes
 from scaler.adapters.kube.objects import autoscaler
-from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_path, listed
+from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_path, list_path
 from scaler.adapters.kube.policies import Finalizers, PolicyReader
 from scaler.adapters.kube.status import StatusWriter
 from scaler.adapters.kube.workloads import ScaleClient, ScaleRef, scale_ref
 from scaler.control.cluster_port import (
-    ClusterContact,
     FloorOutcome,
     Notice,
     PolicyObject,
@@ -31,7 +30,7 @@ from scaler.control.cluster_port import (
     ScaledWorkload,
 )
 from scaler.errors import ClusterAbsentError, ClusterUnreachableError
-from scaler.hpa.floor_ownership import Autoscaler, FloorWish, Target
+from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,10 @@ class ClusterSettings:
     """How a cluster is watched.
 
     Attributes:
-        namespace: the only one that is watched; None: all.
-        instance: this replica, for Events.
-        stale_s: after which what is remembered is too old to act on.
+        namespace: the only namespace that is watched; None is all.
+        instance: name of this replica, for Events.
+        stale_s: seconds without contact after which the caches are too old to act on.
+        times: of the watches.
     """
 
     namespace: str | None = None
@@ -51,7 +51,7 @@ class ClusterSettings:
 
 
 class KubernetesCluster:
-    """See `scaler.control.cluster_port.Cluster`. `start` it first and `close` it last."""
+    """See `scaler.control.cluster_port.Cluster`; call `start` first and `close` last."""
 
     def __init__(
         self,
@@ -71,16 +71,16 @@ class KubernetesCluster:
             self._informer(CORE, "pods", self._pods, clock),
         ]
         self._floors = FloorWriter(api, self._autoscalers.renew)
-        self._guards = Finalizers(api, self._policies.renew)
+        self._finalizers = Finalizers(api, self._policies.renew)
         self._statuses = StatusWriter(api, self._status, self._policies.renew)
         self._events = EventRecorder(api, settings.instance)
         self._scales = ScaleClient(api, clock)
 
     def start(self, wait_s: float = 30.0) -> None:
-        """Begin to watch, and return once everything was listed.
+        """Start the informers, and return once their caches are filled.
 
         Raises:
-            ClusterError: it cannot be listed; the first call says why.
+            ClusterError: something cannot be listed; the message says why.
         """
         began = time.monotonic()
         for group, plural in (
@@ -88,7 +88,7 @@ class KubernetesCluster:
             (AUTOSCALING, "horizontalpodautoscalers"),
             (CORE, "pods"),
         ):
-            self._permitted(group, plural)
+            self._check_access(group, plural)
         for informer in self._informers:
             informer.start()
         for informer in self._informers:
@@ -96,67 +96,62 @@ class KubernetesCluster:
                 raise ClusterUnreachableError(f"the cluster was not listed within {wait_s:g}s")
 
     def close(self) -> None:
-        """Stop watching; calls that are under way come to their end."""
+        """Stop the informers; calls that are running end by themselves."""
         for informer in self._informers:
             informer.close()
 
     def policies(self) -> Mapping[str, PolicyObject]:
         return MappingProxyType(
-            {item_id: entry.kept for item_id, entry in self._policies.all().items()}
+            {item_id: entry.policy_object for item_id, entry in self._policies.all().items()}
         )
 
     def observe(self, target: Target) -> ScaledWorkload:
         silent = self._silent_s()
         if silent > self._settings.stale_s:
             raise ClusterUnreachableError(
-                f"the API server was not heard of for {silent:.0f}s, so the pods of {target} "
+                f"no contact with the API server for {silent:.0f}s, so the pods of {target} "
                 f"are not known; at most {self._settings.stale_s:g}s are acted on"
             )
-        seen, ref = self._known(target)
+        cached, ref = self._cached(target)
         pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
-        return ScaledWorkload(
-            seen, pods, asleep=not pods and seen.replicas == 0 and seen.wants == 0
-        )
+        return ScaledWorkload(cached, pods)
 
-    def set_floor(self, wish: FloorWish) -> FloorOutcome:
-        # A thousand floors that stand, read anew at each tick, would be all that a tick does.
+    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
+        # Most floors need no write. To read all of them anew would take the whole tick.
         known = self._autoscalers.get(str(wish.target))
         if known and self._silent_s() <= self._settings.stale_s:
-            seen, _ = known
-            if self._floors.settled(wish, seen):
-                return FloorOutcome(seen.min_replicas)
+            cached, _ = known
+            if self._floors.settled(wish, cached):
+                return FloorOutcome(cached.min_replicas)
         return self._floors.set(wish)
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
         return self._floors.restore(target, policy_min)
 
     def raised(self) -> tuple[Autoscaler, ...]:
-        return tuple(seen for seen, _ in self._autoscalers.all().values() if seen.touched)
+        return tuple(cached for cached, _ in self._autoscalers.all().values() if cached.touched)
 
     def find_raised(self) -> Iterator[Autoscaler]:
-        """Yield the autoscalers that carry our annotation, asked for anew; needs no `start`."""
+        """Yield the HPAs with our annotation, read from the API server; needs no `start`."""
         return self._floors.touched(self._settings.namespace)
 
     def wake(self, target: Target, replicas: int) -> bool:
         found = self._api.get(autoscaler_path(target))
-        most = autoscaler(found).max_replicas
-        return self._scales.wake(scale_ref(found), min(replicas, most))
+        max_replicas = autoscaler(found).max_replicas
+        return self._scales.wake(scale_ref(found), min(replicas, max_replicas))
 
     def guard(self, item_id: str) -> bool:
-        return self._guards.guard(item_id)
+        return self._finalizers.guard(item_id)
 
     def release(self, item_id: str) -> bool:
-        return self._guards.release(item_id)
+        return self._finalizers.release(item_id)
 
     def publish(self, item_id: str, status: PolicyStatus, *, now: float) -> bool:
         return self._statuses.publish(item_id, status, now)
 
     def tell(self, item_id: str, notice: Notice, *, now: float) -> bool:
         entry = self._policies.get(item_id)
-        return entry is not None and self._events.tell(entry.kept, notice, now)
-
-    def contact(self) -> ClusterContact:
-        return ClusterContact(self._silent_s(), MappingProxyType(dict(self._api.failures)))
+        return entry is not None and self._events.tell(entry.policy_object, notice, now)
 
     def _silent_s(self) -> float:
         return max(informer.silent_s() for informer in self._informers)
@@ -164,19 +159,19 @@ class KubernetesCluster:
     def _informer(
         self, group: str, plural: str, store: Store, clock: Callable[[], float]
     ) -> Informer:
-        path = listed(group, plural, self._settings.namespace)
+        path = list_path(group, plural, self._settings.namespace)
         return Informer(self._api, path, store, self._settings.times, clock)
 
-    def _permitted(self, group: str, plural: str) -> None:
+    def _check_access(self, group: str, plural: str) -> None:
         try:
-            self._api.get(listed(group, plural, self._settings.namespace), limit="1")
+            self._api.get(list_path(group, plural, self._settings.namespace), limit="1")
         except ClusterAbsentError as error:
             raise ClusterAbsentError(
                 f"{error}; the cluster knows no {plural}: 'scaler crd | kubectl apply -f -' "
                 "installs them"
             ) from error
 
-    def _known(self, target: Target) -> tuple[Autoscaler, ScaleRef]:
+    def _cached(self, target: Target) -> tuple[Autoscaler, ScaleRef]:
         known = self._autoscalers.get(str(target))
         if known is None:
             raise ClusterAbsentError(

@@ -1,9 +1,9 @@
-"""The floor of an autoscaler: applied with the user's own beside it, and put back without a trace.
+"""The floors of HPAs: applied with the user's own floor in an annotation, and restored.
 
 Rules of this file:
 
-* Every write names the version that was read for it, so that nobody's change is overwritten unseen.
-* The floor and the annotation travel in one write, in both directions.
+* Every write names the resource version that was read for it, so that no other change is lost.
+* The floor and the annotation are always changed in one write.
 """
 
 from __future__ import annotations
@@ -13,79 +13,79 @@ from collections.abc import Callable, Iterator
 
 from scaler.adapters.kube.client import APPLY, KubernetesApi, Object
 from scaler.adapters.kube.objects import autoscaler
-from scaler.adapters.kube.paths import AUTOSCALING, autoscaler_path, listed
+from scaler.adapters.kube.paths import AUTOSCALING, autoscaler_path, list_path
 from scaler.control.cluster_port import FloorOutcome
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterRefusedError
 from scaler.hpa.floor_ownership import (
     MANAGER,
     ORIGINAL,
     Autoscaler,
-    FloorWish,
+    DesiredFloor,
     FloorWrite,
     Refusal,
     Target,
     contested_remedy,
+    is_applied,
     keda_remedy,
     restored_floor,
-    stands,
     write_for,
 )
 
-# Its controller writes an autoscaler's status every 15 s: a write may meet it, not five in a row.
-_MEETINGS = 5
+# The HPA controller writes the status every 15 s: that may conflict once, not five times in a row.
+_CONFLICT_TRIES = 5
 
 
 class FloorWriter:
-    """Moves floors on one API server.
+    """Writes floors on one API server.
 
-    ``keep`` is given each object that was read or written, so that a cache need not wait for it.
+    ``update_cache`` is called with each object that was written, ahead of its watch event.
     """
 
-    def __init__(self, api: KubernetesApi, keep: Callable[[Object], None]) -> None:
-        self._api, self._keep = api, keep
-        # Those that we raised: noticed even where a revert takes our annotation away as well.
-        self._held: set[Target] = set()
+    def __init__(self, api: KubernetesApi, update_cache: Callable[[Object], None]) -> None:
+        self._api, self._update_cache = api, update_cache
+        # The HPAs raised by this process: a revert is detected even if it removes our annotation.
+        self._raised: set[Target] = set()
         self._lock = threading.Lock()
 
-    def set(self, wish: FloorWish) -> FloorOutcome:
+    def set(self, wish: DesiredFloor) -> FloorOutcome:
         try:
-            return self._met(lambda: self._set(wish))
+            return self._retry_conflicts(lambda: self._set(wish))
         except ClusterAbsentError as error:
-            self._holds(wish.target, held=False)
+            self._note_raised(wish.target, raised=False)
             return FloorOutcome(None, refusal=Refusal.MISSING, message=_missing(wish.target, error))
         except ClusterRefusedError as error:
             return FloorOutcome(None, refusal=Refusal.INVALID, message=str(error))
 
     def restore(self, target: Target, policy_min: int | None) -> FloorOutcome:
         try:
-            outcome = self._met(lambda: self._restore(target, policy_min))
+            outcome = self._retry_conflicts(lambda: self._restore(target, policy_min))
         except ClusterAbsentError:
-            outcome = FloorOutcome(None)  # nothing is left of it, so nothing of ours either
-        self._holds(target, held=False)
+            outcome = FloorOutcome(None)  # the HPA is deleted, and our floor with it
+        self._note_raised(target, raised=False)
         return outcome
 
-    def settled(self, wish: FloorWish, seen: Autoscaler) -> bool:
-        """Return whether a wish needs neither a write nor a word, going by what is remembered."""
+    def settled(self, wish: DesiredFloor, current: Autoscaler) -> bool:
+        """Return whether, by the cached HPA, a wish needs no write and no refusal."""
         with self._lock:
-            held = wish.target in self._held
-        if seen.scaled_object is not None or seen.reverted_by(held=held) is not None:
+            raised = wish.target in self._raised
+        if current.scaled_object is not None or current.reverted_by(held=raised) is not None:
             return False
-        return stands(write_for(wish, seen), seen)
+        return is_applied(write_for(wish, current), current)
 
     def read(self, target: Target) -> Autoscaler:
         return autoscaler(self._read(target))
 
     def touched(self, namespace: str | None) -> Iterator[Autoscaler]:
-        """Yield the autoscalers that carry our annotation."""
-        for page in self._api.pages(listed(AUTOSCALING, "horizontalpodautoscalers", namespace)):
+        """Yield the HPAs that carry our annotation."""
+        for page in self._api.pages(list_path(AUTOSCALING, "horizontalpodautoscalers", namespace)):
             for found in page["items"]:
-                seen = autoscaler(found)
-                if seen.original is not None:
-                    yield seen
+                current = autoscaler(found)
+                if current.original_min_replicas is not None:
+                    yield current
 
-    def _met(self, attempt: Callable[[], FloorOutcome]) -> FloorOutcome:
-        """Try again while the object changes between a read and the write that follows."""
-        for _ in range(_MEETINGS - 1):
+    def _retry_conflicts(self, attempt: Callable[[], FloorOutcome]) -> FloorOutcome:
+        """Try again if the object has changed between the read and the write."""
+        for _ in range(_CONFLICT_TRIES - 1):
             try:
                 return attempt()
             except ClusterConflictError as conflict:
@@ -93,38 +93,40 @@ class FloorWriter:
                     raise
         return attempt()
 
-    def _set(self, wish: FloorWish) -> FloorOutcome:
-        seen = self.read(wish.target)
-        if seen.scaled_object is not None:
-            return FloorOutcome(seen.min_replicas, refusal=Refusal.KEDA, message=keda_remedy(seen))
+    def _set(self, wish: DesiredFloor) -> FloorOutcome:
+        current = self.read(wish.target)
+        if current.scaled_object is not None:
+            return FloorOutcome(
+                current.min_replicas, refusal=Refusal.KEDA, message=keda_remedy(current)
+            )
         with self._lock:
-            held = wish.target in self._held
-        manager = seen.reverted_by(held=held)
+            raised = wish.target in self._raised
+        manager = current.reverted_by(held=raised)
         if manager is not None and not wish.reclaim:
-            return _contested(seen, manager)
-        write = write_for(wish, seen)
-        if stands(write, seen):
-            return FloorOutcome(seen.min_replicas)
+            return _contested(current, manager)
+        write = write_for(wish, current)
+        if is_applied(write, current):
+            return FloorOutcome(current.min_replicas)
         try:
-            written = self._apply(seen, write)
+            written = self._apply(current, write)
         except ClusterConflictError as conflict:
             if not conflict.managers:
                 raise
-            return _contested(seen, ", ".join(conflict.managers))
-        self._keep(written)
-        self._holds(wish.target, held=True)
+            return _contested(current, ", ".join(conflict.managers))
+        self._update_cache(written)
+        self._note_raised(wish.target, raised=True)
         return FloorOutcome(autoscaler(written).min_replicas, moved=True)
 
-    def _apply(self, seen: Autoscaler, write: FloorWrite) -> Object:
-        target = seen.target
+    def _apply(self, current: Autoscaler, write: FloorWrite) -> Object:
+        target = current.target
         body: Object = {
             "apiVersion": "autoscaling/v2",
             "kind": "HorizontalPodAutoscaler",
             "metadata": {
                 "namespace": target.namespace,
                 "name": target.name,
-                "resourceVersion": seen.version,
-                "annotations": {ORIGINAL: str(write.original)},
+                "resourceVersion": current.version,
+                "annotations": {ORIGINAL: str(write.original_min_replicas)},
             },
             "spec": {"minReplicas": write.min_replicas},
         }
@@ -133,49 +135,55 @@ class FloorWriter:
 
     def _restore(self, target: Target, policy_min: int | None) -> FloorOutcome:
         found = self._read(target)
-        seen = autoscaler(found)
-        floor = seen.min_replicas
-        if seen.touched:
-            floor = restored_floor(seen, policy_min)
-            found = self._released(found, {"annotations": {ORIGINAL: None}}, {"minReplicas": floor})
-        if _theirs(found) is not None:  # the write that put the floor back was ours, too
-            self._released(found, {}, {})
-        return FloorOutcome(floor, moved=floor != seen.min_replicas)
+        current = autoscaler(found)
+        floor = current.min_replicas
+        if current.touched:
+            floor = restored_floor(current, policy_min)
+            found = self._write_released(
+                found, {"annotations": {ORIGINAL: None}}, {"minReplicas": floor}
+            )
+        if _foreign_entries(found) is not None:  # the write above made us an owner again
+            self._write_released(found, {}, {})
+        return FloorOutcome(floor, moved=floor != current.min_replicas)
 
-    def _released(self, found: Object, meta: Object, spec: Object) -> Object:
-        """Write a change together with our fields being nobody's any more.
+    def _write_released(self, found: Object, meta: Object, spec: Object) -> Object:
+        """Write a change and give up the ownership of our fields in the same request.
 
-        To apply nothing would remove minReplicas, which then defaults to 1: ours are struck from
-        the list instead. Source: kubernetes.io, "Server-Side Apply", clearing managedFields.
+        Applying an empty object would remove minReplicas, which then defaults to 1. So our entries
+        are removed from managedFields instead. Source: kubernetes.io, "Server-Side Apply",
+        clearing managedFields.
         """
         meta = {"resourceVersion": found["metadata"]["resourceVersion"], **meta}
-        theirs = _theirs(found)
-        if theirs is not None:
-            meta["managedFields"] = theirs
+        foreign = _foreign_entries(found)
+        if foreign is not None:
+            meta["managedFields"] = foreign
         body: Object = {"metadata": meta, "spec": spec} if spec else {"metadata": meta}
         written = self._api.patch(autoscaler_path(autoscaler(found).target), body)
-        self._keep(written)
+        self._update_cache(written)
         return written
 
     def _read(self, target: Target) -> Object:
         return self._api.get(autoscaler_path(target))
 
-    def _holds(self, target: Target, *, held: bool) -> None:
+    def _note_raised(self, target: Target, *, raised: bool) -> None:
         with self._lock:
-            (self._held.add if held else self._held.discard)(target)
+            (self._raised.add if raised else self._raised.discard)(target)
 
 
-def _theirs(found: Object) -> list[Object] | None:
-    """Return the entries of others, an empty one for none at all; None where all are of others."""
+def _foreign_entries(found: Object) -> list[Object] | None:
+    """Return the managedFields entries of other managers; None if none is ours.
+
+    If all are ours, the result is one empty entry, which clears the list.
+    """
     entries = found["metadata"].get("managedFields") or []
     others = [entry for entry in entries if entry.get("manager") != MANAGER]
     return None if len(others) == len(entries) else others or [{}]
 
 
-def _contested(seen: Autoscaler, manager: str) -> FloorOutcome:
-    message = contested_remedy(seen.target, manager)
+def _contested(current: Autoscaler, manager: str) -> FloorOutcome:
+    message = contested_remedy(current.target, manager)
     return FloorOutcome(
-        seen.min_replicas, refusal=Refusal.CONTESTED, manager=manager, message=message
+        current.min_replicas, refusal=Refusal.CONTESTED, manager=manager, message=message
     )
 
 

@@ -1,10 +1,10 @@
-"""A list and a watch that keep a store as the cluster is.
+"""The informer: a list and a watch that keep a cache up to date.
 
-The informer of kubernetes 37.0.2 is not used, for it does not hold here: it reads ``resp.items``,
-which of a custom object's list is the method of a dict; it asks again at once and for ever where a
-watch fails, so that a server that is down gets one request after the other; it sets no time limit,
-so that a cut connection is waited on for ever (as `stop` then is); and it asks for no bookmarks,
-so that a quiet watch expires. What splits a stream into lines does hold and is used.
+The informer of the Python client (kubernetes 37.0.2) is not used, for four reasons. It reads
+``resp.items``, which is a dict's method for a list of custom objects. It retries a failed watch at
+once and for ever, so a server that is down gets one request after the other. It sets no time limit,
+so it waits for ever on a broken connection, and so does `stop`. It requests no bookmarks, so a
+quiet watch expires. The client's splitting of a stream into lines is used.
 """
 
 from __future__ import annotations
@@ -26,41 +26,46 @@ from kubernetes.watch.watch import iter_resp_lines
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
+from forecaster.adapters.backoff import backoff_s
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.errors import ClusterAbsentError, ClusterError, ClusterUnreachableError
 
 _log = logging.getLogger(__name__)
-_SHORT_S = 1.0
-# What is raised by reading an answer that is not what the API promises.
+_CUT_SHORT_S = 1.0
+# Raised when a response is not what the API promises.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 
 
 class Store(Protocol):
-    """What is kept of the objects; called by one thread, read by many."""
+    """A cache of objects, written by one thread and read by many."""
 
-    def replace(self, found: Iterable[Object]) -> None:
-        """Forget all and keep these; where the iteration fails, nothing changes."""
+    def replace(self, objects: Iterable[Object]) -> None:
+        """Replace all objects; if the iteration fails, nothing changes."""
 
-    def put(self, found: Object) -> None: ...
+    def put(self, resource: Object) -> None: ...
 
-    def drop(self, found: Object) -> None: ...
+    def drop(self, resource: Object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class WatchTimes:
-    """``window_s``: the server ends a watch; after ``grace_s`` more the line counts as cut.
+    """The times of a watch.
 
-    ``first_s`` and ``most_s``: between tries, doubled and jittered.
+    Attributes:
+        window_s: after this time the server ends a watch.
+        grace_s: a connection that is silent for this much longer counts as broken.
+        first_s: the pause after the first failure; it doubles with each further one, jittered.
+        max_s: the longest pause.
     """
 
     window_s: int = 45  # shorter than the minute in which the server sends a bookmark
     grace_s: float = 5.0
     first_s: float = 0.2
-    most_s: float = 15.0
+    max_s: float = 15.0
 
 
 class Informer:
-    """Keeps ``store`` as what lies at ``path`` is, from `start` until `close`."""
+    """Keeps ``store`` equal to the objects at ``path``, from `start` until `close`."""
 
     def __init__(
         self,
@@ -71,32 +76,32 @@ class Informer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._path, self._store, self._times = api, path, store, times
-        self._clock, self._heard = clock, -math.inf
+        self._clock, self._last_contact = clock, -math.inf
         self._version: str | None = None
         self._stopped, self._synced = threading.Event(), threading.Event()
-        self._open: HTTPResponse | None = None
+        self._response: HTTPResponse | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """Return whether the store was filled once, within so many seconds."""
+        """Wait for the first list; return whether it arrived within ``seconds``."""
         return self._synced.wait(seconds)
 
     def silent_s(self) -> float:
-        """Return for how long the server was not heard of; infinite before the first list."""
-        return self._clock() - self._heard
+        """Return the seconds since the last contact; infinite before the first list."""
+        return self._clock() - self._last_contact
 
     def close(self) -> None:
         self._stopped.set()
-        answer = self._open
+        answer = self._response
         sock = getattr(getattr(answer, "connection", None), "sock", None)
         if sock is not None:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it
         if self._thread.is_alive():
-            self._thread.join(1.0)  # it is a daemon: it may end by itself
+            self._thread.join(1.0)  # a daemon thread, which may end later
 
     def _run(self) -> None:
         failed = 0
@@ -106,36 +111,43 @@ class Informer:
                     self._list()
                 began = self._clock()
                 self._watch(self._version or "0")
-                # A watch that ends as soon as it begins is cut by somebody in between.
-                failed = failed + 1 if self._clock() - began < _SHORT_S else 0
+                # A watch that ends at once was cut by a proxy, and counts as a failure.
+                failed = failed + 1 if self._clock() - began < _CUT_SHORT_S else 0
             except ClusterAbsentError as gone:  # 410: the version is too old to watch from
                 _log.info("watch=%s relisted=%s", self._path, gone)
                 failed += 1
                 self._version = None
             except ClusterError as error:
                 if self._stopped.is_set():
-                    return  # we have cut the line ourselves
+                    return  # `close` has shut the connection down
                 failed += 1
                 _log.warning("watch=%s failed=%d error=%s", self._path, failed, error)
             if failed:
-                most = min(self._times.first_s * 2.0 ** min(failed, 16), self._times.most_s)
-                self._stopped.wait(most * (0.5 + random.random() / 2))  # noqa: S311 - jitter
+                self._stopped.wait(self._backoff_s(failed))
+
+    def _backoff_s(self, failures: int) -> float:
+        return backoff_s(
+            failures,
+            first_s=self._times.first_s,
+            longest_s=self._times.max_s,
+            share=random.uniform(0.5, 1.0),  # noqa: S311 - jitter
+        )
 
     def _list(self) -> None:
         version: list[str] = []
 
-        def found() -> Iterator[Object]:
+        def objects() -> Iterator[Object]:
             for page in self._api.pages(self._path):
                 version.append(page["metadata"]["resourceVersion"])
                 yield from page["items"]
 
         try:
-            self._store.replace(found())
+            self._store.replace(objects())
         except _MALFORMED as error:
             raise ClusterUnreachableError(f"list {self._path}: malformed: {error!r}") from error
-        # A page may be newer than the first; only what came after the first is watched for sure.
+        # Later pages may be newer than the first: the watch starts from the version of the first.
         self._version = version[0]
-        self._hear()
+        self._note_contact()
         self._synced.set()
 
     def _watch(self, version: str) -> None:
@@ -148,38 +160,38 @@ class Informer:
             allowWatchBookmarks="true",
             timeoutSeconds=str(window),
         )
-        self._open = answer
+        self._response = answer
         try:
             if self._stopped.is_set():
-                return  # before there was a line that `close` could have cut
-            self._hear()
+                return  # `close` came before there was a connection to shut down
+            self._note_contact()
             for line in iter_resp_lines(answer):  # type: ignore[no-untyped-call]
                 if self._stopped.is_set():
                     return
-                self._take(line)
-            self._hear()
+                self._handle(line)
+            self._note_contact()
         except (HTTPError, HTTPException, OSError, *_MALFORMED) as error:
             raise ClusterUnreachableError(f"watch {self._path}: {error!r}") from error
         finally:
-            self._open = None
+            self._response = None
             answer.close()
 
-    def _take(self, line: str) -> None:
+    def _handle(self, line: str) -> None:
         if not line.strip():
             return
         event = json.loads(line)
-        kind, found = event["type"], event["object"]
+        kind, resource = event["type"], event["object"]
         if kind == "ERROR":
-            message = f"watch {self._path}: {found.get('code')} {found.get('message')}"
-            if found.get("code") == 410:
+            message = f"watch {self._path}: {resource.get('code')} {resource.get('message')}"
+            if resource.get("code") == 410:
                 raise ClusterAbsentError(message)
             raise ClusterUnreachableError(message)
-        self._hear()
+        self._note_contact()
         if kind in ("ADDED", "MODIFIED"):
-            self._store.put(found)
+            self._store.put(resource)
         elif kind == "DELETED":
-            self._store.drop(found)
-        self._version = found["metadata"]["resourceVersion"]
+            self._store.drop(resource)
+        self._version = resource["metadata"]["resourceVersion"]
 
-    def _hear(self) -> None:
-        self._heard = self._clock()
+    def _note_contact(self) -> None:
+        self._last_contact = self._clock()

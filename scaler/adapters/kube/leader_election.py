@@ -1,15 +1,15 @@
-"""Leader election: who of several replicas acts, held in a Lease of coordination.k8s.io.
+"""Leader election among replicas, by a Lease of coordination.k8s.io.
 
-The election of kubernetes 37.0.2 is not used, for it does not hold here: `run` cannot be stopped,
-and does not hand the Lease over; its calls have no time limit, so a leader whose line is cut goes
-on leading; it measures by the wall clock; and it drops the microseconds of a time where they are
-0, which the API server answers with 400. The rule of the election is the same as client-go's.
+The election of the Python client (kubernetes 37.0.2) is not used, for four reasons. Its `run`
+cannot be stopped and does not release the Lease. Its calls have no time limit, so a leader without
+a connection goes on leading. It measures by the wall clock. It omits the microseconds of a time if
+they are 0, which the API server refuses with 400. The rules of the election are client-go's.
 
 Rules of this file:
 
-* Nobody's clock is compared with ours: a Lease is given up when it has not changed for its
-  duration, measured here. The times in it are for people.
-* A leader stops leading (`deadline_s` after the last renewal was *sent*) before others may start.
+* Clocks of different machines are never compared. Another replica's Lease has expired if it has not
+  changed for its duration, measured by the own clock. The times in a Lease are for people.
+* A leader stops leading, `deadline_s` after it *sent* its last renewal, before others may start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 from scaler.adapters.kube.client import KubernetesApi, Object, RetryPolicy
 from scaler.adapters.kube.objects import micro_time
-from scaler.adapters.kube.paths import LEASES, listed, one
+from scaler.adapters.kube.paths import LEASES, list_path, object_path
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterError
 
 _log = logging.getLogger(__name__)
@@ -33,13 +33,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ElectionSettings:
-    """Which Lease, who we are in it, and how long it lasts.
+    """The Lease, the identity of this replica, and the times of the election.
 
     Attributes:
-        identity: that no other replica has.
+        namespace: of the Lease.
+        name: of the Lease.
+        identity: unique name of this replica.
         duration_s: whole seconds after which others may take an unchanged Lease.
-        deadline_s: after which a leader that could not renew stops.
-        retry_s: between two tries, jittered by a fifth.
+        deadline_s: seconds after which a leader that could not renew stops leading.
+        retry_s: seconds between two tries, jittered by a fifth.
     """
 
     namespace: str
@@ -60,7 +62,7 @@ class ElectionSettings:
 
     @classmethod
     def lasting(cls, namespace: str, name: str, identity: str, duration_s: int) -> ElectionSettings:
-        """Return terms whose other times are to the duration as they are by default.
+        """Return settings whose other times are in the default proportion to the duration.
 
         >>> ElectionSettings.lasting("a", "b", "c", 30).deadline_s
         20.0
@@ -69,121 +71,124 @@ class ElectionSettings:
 
 
 class Election:
-    """One replica's part in an election: a step at a time, so that tests own the clocks.
+    """One replica's part in an election, one step at a time.
 
     Args:
-        api: where the Lease lies; its calls must end before the deadline.
-        terms: of the election.
-        now: seconds since the epoch, which are written.
-        clock: seconds since any start, which decide.
+        api: the API server; its calls must end before the deadline.
+        settings: of the election.
+        now: wall clock in seconds since the epoch, which is written into the Lease.
+        clock: monotonic seconds, which decide.
     """
 
     def __init__(
         self,
         api: KubernetesApi,
-        terms: ElectionSettings,
+        settings: ElectionSettings,
         now: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._api, self._terms, self._now, self._clock = api, terms, now, clock
-        self._lock = threading.Lock()  # of a step and the hand-over
-        self._until = -math.inf  # we lead before that
-        self._seen: tuple[object, float] = (None, -math.inf)  # the Lease, and since when it is so
-        self.leader = ""  # of the latest Lease that was read
+        self._api, self._settings, self._now, self._clock = api, settings, now, clock
+        self._lock = threading.Lock()  # serialises `step` and `hand_over`
+        self._leads_until = -math.inf
+        self._observed: tuple[object, float] = (
+            None,
+            -math.inf,
+        )  # the Lease, and when it changed last
+        self.leader = ""  # holder of the Lease that was read last
 
     def leads(self) -> bool:
-        return self._clock() < self._until
+        return self._clock() < self._leads_until
 
     def step(self) -> bool:
-        """Try to take or to renew the Lease; return whether we lead."""
+        """Try to acquire or to renew the Lease; return whether this replica leads."""
         with self._lock:
             sent = self._clock()
             try:
-                if self._taken(sent):
-                    self._until = sent + self._terms.deadline_s
+                if self._try_acquire(sent):
+                    self._leads_until = sent + self._settings.deadline_s
             except ClusterConflictError:
-                self._seen = (None, -math.inf)  # somebody was faster; it is read anew
+                self._observed = (None, -math.inf)  # another replica was faster
             except ClusterError as error:
-                _log.warning("lease=%s error=%s", self._terms.name, error)
+                _log.warning("lease=%s error=%s", self._settings.name, error)
         return self.leads()
 
     def hand_over(self, wait_s: float = 2.0) -> None:
-        """Stop leading, and let another replica start at once; it is tried once.
+        """Stop leading, and release the Lease so that another replica can lead at once; one try.
 
         Args:
-            wait_s: for a step that is under way; after that the Lease runs out by itself.
+            wait_s: how long to wait for a running step; after that the Lease expires by itself.
         """
-        self._until = -math.inf
+        self._leads_until = -math.inf
         if not self._lock.acquire(timeout=wait_s):
             return
         try:
-            self._until = -math.inf
+            self._leads_until = -math.inf
             try:
                 lease = self._api.get(self._path())
                 spec = lease.get("spec") or {}
-                if spec.get("holderIdentity") == self._terms.identity:
-                    # Of a second, as client-go has it: 0 is not valid.
+                if spec.get("holderIdentity") == self._settings.identity:
+                    # One second, as client-go writes it: 0 is not valid.
                     spec.update(holderIdentity="", leaseDurationSeconds=1, renewTime=self._time())
                     self._api.put(self._path(), {**lease, "spec": spec})
             except ClusterError as error:
-                _log.warning("lease=%s runs_out_by_itself=%s", self._terms.name, error)
+                _log.warning("lease=%s expires_by_itself=%s", self._settings.name, error)
         finally:
             self._lock.release()
 
-    def _taken(self, at: float) -> bool:
+    def _try_acquire(self, sent: float) -> bool:
         try:
             lease = self._api.get(self._path())
         except ClusterAbsentError:
-            return self._created()
+            return self._create()
         spec: Object = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         self.leader = holder
         record = (holder, spec.get("renewTime"), lease["metadata"].get("resourceVersion"))
-        if self._seen[0] != record:
-            self._seen = (record, at)
-        mine = holder == self._terms.identity
-        lasts = float(spec.get("leaseDurationSeconds") or self._terms.duration_s)
-        if holder and not mine and at < self._seen[1] + lasts:
+        if self._observed[0] != record:
+            self._observed = (record, sent)
+        mine = holder == self._settings.identity
+        lasts = float(spec.get("leaseDurationSeconds") or self._settings.duration_s)
+        if holder and not mine and sent < self._observed[1] + lasts:
             return False
         body = {**lease, "spec": self._spec(spec, mine)}
-        self._api.put(self._path(), body)  # refused where it has changed since it was read
-        self.leader = self._terms.identity
+        self._api.put(self._path(), body)  # refused with 409 if it has changed since it was read
+        self.leader = self._settings.identity
         return True
 
-    def _created(self) -> bool:
+    def _create(self) -> bool:
         body: Object = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"namespace": self._terms.namespace, "name": self._terms.name},
+            "metadata": {"namespace": self._settings.namespace, "name": self._settings.name},
             "spec": self._spec({}, mine=False),
         }
-        self._api.post(listed(LEASES, "leases", self._terms.namespace), body)
-        self.leader = self._terms.identity
+        self._api.post(list_path(LEASES, "leases", self._settings.namespace), body)
+        self.leader = self._settings.identity
         return True
 
     def _spec(self, before: dict[str, Any], mine: bool) -> Object:
-        kept = {"renewTime": self._time()}
+        times = {"renewTime": self._time()}
         if not mine:
-            changes = before.get("leaseTransitions")
-            kept["acquireTime"] = kept["renewTime"]
-            before = {**before, "leaseTransitions": 0 if changes is None else changes + 1}
-        terms = {
-            "holderIdentity": self._terms.identity,
-            "leaseDurationSeconds": self._terms.duration_s,
+            transitions = before.get("leaseTransitions")
+            times["acquireTime"] = times["renewTime"]
+            before = {**before, "leaseTransitions": 0 if transitions is None else transitions + 1}
+        settings = {
+            "holderIdentity": self._settings.identity,
+            "leaseDurationSeconds": self._settings.duration_s,
         }
-        return {**before, **terms, **kept}
+        return {**before, **settings, **times}
 
     def _time(self) -> str:
         return micro_time(self._now())
 
     def _path(self) -> str:
-        return one(LEASES, "leases", self._terms.namespace, self._terms.name)
+        return object_path(LEASES, "leases", self._settings.namespace, self._settings.name)
 
 
 class LeaderElector:
-    """A replica that stands in an election in a thread of its own, until it is closed.
+    """Takes part in an election in a thread of its own, until it is closed.
 
-    ``changed`` is called with whether we lead, at each change; it must not block.
+    ``changed`` is called at each change with whether this replica leads; it must not block.
     """
 
     def __init__(
@@ -200,7 +205,7 @@ class LeaderElector:
         return self._election.leads()
 
     def close(self) -> None:
-        """Hand over; whoever acts must have stopped before."""
+        """Hand over; whatever the leader does must have stopped before."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(self._retry_s)
@@ -218,15 +223,16 @@ class LeaderElector:
             self._stopped.wait(self._retry_s * random.uniform(1.0, 1.2))  # noqa: S311 - jitter
 
 
-def candidate(
+def leader_elector(
     api: KubernetesApi,
-    terms: ElectionSettings,
+    settings: ElectionSettings,
     now: Callable[[], float],
     changed: Callable[[bool], None] | None = None,
 ) -> LeaderElector:
-    """Return a candidate, not started; its calls are short and tried once, for the next step is.
+    """Return an elector that is not started.
 
-    So it ends within seconds even where nobody answers.
+    Its calls are short and tried once, for the next step tries again. So it stops within seconds
+    even if the API server does not reply.
     """
-    hasty = replace(api, retry_policy=RetryPolicy(attempts=1, connect_s=1.0, read_s=2.0))
-    return LeaderElector(Election(hasty, terms, now), terms.retry_s, changed)
+    quick = replace(api, retry_policy=RetryPolicy(attempts=1, connect_s=1.0, read_s=2.0))
+    return LeaderElector(Election(quick, settings, now), settings.retry_s, changed)

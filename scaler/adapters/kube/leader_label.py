@@ -1,8 +1,8 @@
-"""The label by which a Service finds the leader: it is on the pod that leads, and on no other.
+"""The leader label: it is on the pod that leads, so that a Service can select that pod.
 
-Shares of a limit are handed out in one place, or two would hand out the limit twice. So gateways
-ask the Service `tidegate-limits`, which selects this label. For the moment in which two pods carry
-it, or none, the one that does not lead answers 503, and gateways go on with what they hold.
+Only one replica may hand out shares, or the limit would be handed out twice. So gateways use the
+Service `tidegate-limits`, which selects this label. While two pods carry the label, or none does, a
+pod that does not lead replies 503, and gateways keep the leases that they hold.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import threading
 
 from scaler.adapters.kube.client import KubernetesApi
-from scaler.adapters.kube.paths import CORE, listed, one
+from scaler.adapters.kube.paths import CORE, list_path, object_path
 from scaler.errors import ClusterAbsentError, ClusterError
 
 LOGGER = logging.getLogger(__name__)
@@ -19,32 +19,32 @@ LABEL = "tidegate.dev/leads"
 
 
 class LeaderLabel:
-    """Keeps the label where it belongs, in a thread of its own: an election must not wait for it.
+    """Keeps the label on the leader, in a thread of its own: the election must not wait for it.
 
     Args:
-        api: where pods are.
-        namespace: of our pods.
-        pod: this one.
-        retry_s: between two tries.
+        api: the API server.
+        namespace: of the replicas.
+        pod: name of this replica's pod.
+        retry_s: seconds between two tries.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str, pod: str, retry_s: float = 2.0) -> None:
         self._api, self._namespace, self._pod, self._retry_s = api, namespace, pod, retry_s
         self._leads = False
         self._due, self._closed = threading.Event(), threading.Event()
-        self._due.set()  # a container that is started again may have led before
+        self._due.set()  # the container may have led before a restart
         self._thread = threading.Thread(target=self._run, name="leader-label", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; what goes away with its pod needs no unlabelling."""
+        """Stop; the label is not removed, for the pod ends."""
         self._closed.set()
         self._due.set()
 
     def changed(self, leads: bool) -> None:
-        """Take in whether we lead; does not block."""
+        """Note whether this replica leads; does not block."""
         self._leads = leads
         self._due.set()
 
@@ -62,16 +62,17 @@ class LeaderLabel:
 
     def _label(self, *, leads: bool) -> None:
         if not leads:
-            self._put(self._pod, None)
+            self._set_label(self._pod, None)
             return
-        # First ours: until the other's is gone gateways find both, and one of them answers.
-        self._put(self._pod, "true")
-        path = listed(CORE, "pods", self._namespace)
+        # Label this pod first: until the other label is gone the Service selects both pods, one of
+        # which replies.
+        self._set_label(self._pod, "true")
+        path = list_path(CORE, "pods", self._namespace)
         for page in self._api.pages(path, labelSelector=f"{LABEL}=true"):
             for other in page["items"]:
                 if other["metadata"]["name"] != self._pod:
-                    self._put(other["metadata"]["name"], None)
+                    self._set_label(other["metadata"]["name"], None)
 
-    def _put(self, pod: str, value: str | None) -> None:
-        path = one(CORE, "pods", self._namespace, pod)
+    def _set_label(self, pod: str, value: str | None) -> None:
+        path = object_path(CORE, "pods", self._namespace, pod)
         self._api.patch(path, {"metadata": {"labels": {LABEL: value}}})

@@ -1,4 +1,4 @@
-"""What answers of the API server say, as values: no network, no clock.
+"""Parsers of API server responses, which return plain values; no network, no clock.
 
 Source of the shapes: kubernetes.io, "API Concepts" and the references of the kinds.
 """
@@ -17,13 +17,13 @@ _MANAGER = re.compile(r'conflict with "([^"]*)"')
 _FLOOR = ("f:spec", "f:minReplicas")
 
 
-def said(answer: Mapping[str, Any]) -> str:
-    """Return what a Status says, in one line."""
+def status_message(answer: Mapping[str, Any]) -> str:
+    """Return the message of a Status, in one line."""
     return " ".join(str(answer.get("message") or answer.get("reason") or "(no reason)").split())
 
 
 def conflict_managers(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the managers that a refused server-side apply names; none in any other conflict."""
+    """Return the managers named by a conflict of a server-side apply; none for other conflicts."""
     causes = (answer.get("details") or {}).get("causes") or []
     found = (
         _MANAGER.search(str(cause.get("message")))
@@ -34,12 +34,12 @@ def conflict_managers(answer: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Return how long an overloaded server asks to wait; the API server says whole seconds."""
+    """Return the Retry-After header in seconds; 0 without one. The API server sends integers."""
     text = headers.get("Retry-After") or "0"
     return float(text) if text.isdigit() else 0.0
 
 
-def moment(text: str | None) -> float | None:
+def parse_time(text: str | None) -> float | None:
     """Return the seconds since the epoch of a Time or MicroTime."""
     if not text:
         return None
@@ -76,7 +76,7 @@ def floor_entries(found: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
-    """Return what an `autoscaling/v2` HorizontalPodAutoscaler says."""
+    """Return an `autoscaling/v2` HorizontalPodAutoscaler as a value."""
     meta, spec, status = found["metadata"], found["spec"], found.get("status") or {}
     owners = [
         owner["name"]
@@ -84,41 +84,37 @@ def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
         if owner.get("kind") == "ScaledObject"
         and str(owner.get("apiVersion", "")).startswith("keda.sh/")
     ]
-    entries = list(floor_entries(found))
-    written = [at for entry in entries if (at := moment(entry.get("time"))) is not None]
-    # We are the manager where we applied it; an Update under our name is what a restore left.
+    # Only an Apply makes us a manager; an Update under our name is left over from a restore.
     managers = dict.fromkeys(
         entry["manager"]
-        for entry in entries
+        for entry in floor_entries(found)
         if entry["manager"] != MANAGER or entry.get("operation") == "Apply"
     )
     return Autoscaler(
         target=Target(meta["namespace"], meta["name"]),
         min_replicas=spec.get("minReplicas") or 1,
         max_replicas=spec["maxReplicas"],
-        original=_kept(meta),
+        original_min_replicas=_original_floor(meta),
         managers=tuple(managers),
-        written_at=max(written, default=None),
         scaled_object=owners[0] if owners else None,
         replicas=status.get("currentReplicas") or 0,
-        wants=status.get("desiredReplicas") or 0,
         version=meta["resourceVersion"],
     )
 
 
-def _kept(meta: Mapping[str, Any]) -> int | None:
+def _original_floor(meta: Mapping[str, Any]) -> int | None:
     text = (meta.get("annotations") or {}).get(ORIGINAL, "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) and int(text) >= 1 else None
 
 
 def pod(found: Mapping[str, Any]) -> Pod | None:
-    """Return a pod; None where it goes away or has ended."""
+    """Return a pod; None if it is being deleted or has ended."""
     meta, status = found["metadata"], found.get("status") or {}
-    created = moment(meta.get("creationTimestamp"))
+    created = parse_time(meta.get("creationTimestamp"))
     if meta.get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
         return None
     if created is None:
         return None
     ready = (one for one in status.get("conditions") or () if one.get("type") == "Ready")
-    since = [moment(one.get("lastTransitionTime")) for one in ready if one["status"] == "True"]
+    since = [parse_time(one.get("lastTransitionTime")) for one in ready if one["status"] == "True"]
     return Pod(meta["uid"], created, since[0] if since else None)

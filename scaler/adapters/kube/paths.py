@@ -1,4 +1,4 @@
-"""Where things lie on the API server; names are escaped, for they come from objects."""
+"""Paths of the API server; names are escaped, for they come from objects."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ EVENTS = "/apis/events.k8s.io/v1"
 LEASES = "/apis/coordination.k8s.io/v1"
 
 
-def listed(group: str, plural: str, namespace: str | None) -> str:
-    """Return the path of a list, of all namespaces where none is given.
+def list_path(group: str, plural: str, namespace: str | None) -> str:
+    """Return the path of a list; without a namespace, of the list of all namespaces.
 
-    >>> listed(CORE, "pods", None), listed(CORE, "pods", "shop")
+    >>> list_path(CORE, "pods", None), list_path(CORE, "pods", "shop")
     ('/api/v1/pods', '/api/v1/namespaces/shop/pods')
     """
     within = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return f"{group}{within}/{plural}"
 
 
-def one(group: str, plural: str, namespace: str, name: str, sub: str = "") -> str:
-    path = f"{listed(group, plural, namespace)}/{quote(name, safe='')}"
+def object_path(group: str, plural: str, namespace: str, name: str, sub: str = "") -> str:
+    path = f"{list_path(group, plural, namespace)}/{quote(name, safe='')}"
     return f"{path}/{sub}" if sub else path
 
 
 def autoscaler_path(target: Target) -> str:
-    return one(AUTOSCALING, "horizontalpodautoscalers", target.namespace, target.name)
+    return object_path(AUTOSCALING, "horizontalpodautoscalers", target.namespace, target.name)
 
 
 def policy_path(item_id: str, sub: str = "") -> str:
     namespace, _, name = item_id.partition("/")
-    return one(POLICIES, "demandpolicies", namespace, name, sub)
+    return object_path(POLICIES, "demandpolicies", namespace, name, sub)

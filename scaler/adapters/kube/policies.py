@@ -1,4 +1,4 @@
-"""DemandPolicies of a cluster: read by the rules of policy files, guarded by a finalizer."""
+"""DemandPolicies of a cluster: parsed by the rules of policy files, and their finalizer."""
 
 from __future__ import annotations
 
@@ -14,67 +14,67 @@ from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 from scaler.hpa.floor_ownership import FINALIZER
-from scaler.policy.faults import examined, without_unknown_keys
+from scaler.policy.faults import validated, without_unknown_keys
 from scaler.policy.policy import Policy
 from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
 from scaler.policy.yaml_documents import Document, Loc
 
 LOGGER = logging.getLogger(__name__)
-_MEETINGS = 5  # of two writers, before it is an error
+_CONFLICT_TRIES = 5  # after this many conflicts in a row it is an error
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyEntry:
-    """A policy, and its status as it stands."""
+    """A DemandPolicy, and its current status."""
 
-    kept: PolicyObject
+    policy_object: PolicyObject
     status: Mapping[str, Any]
 
 
 class PolicyReader:
-    """Reads objects as policies; one that is wrong has its faults instead, and never raises.
+    """Parses objects as policies; an invalid one gets its faults, and raises nothing.
 
-    A spec is read once for each generation: most of what changes is the status that we write. A key
-    that is not known is no fault, as in a file: the CRD knows it, so it is of a newer version.
+    A spec is parsed once per generation, for most changes are those of the status. An unknown key
+    is a warning, and no fault as in a file: the CRD knows it, so it is of a newer version.
     """
 
     def __init__(self) -> None:
-        self._read: dict[str, tuple[object, Policy | None, tuple[str, ...], tuple[str, ...]]] = {}
+        self._parsed: dict[str, tuple[object, Policy | None, tuple[str, ...], tuple[str, ...]]] = {}
 
     def __call__(self, found: Mapping[str, Any]) -> PolicyEntry:
         meta, item_id = found["metadata"], key_of(found)
         applied = (meta.get("annotations") or {}).get(LAST_APPLIED)
-        edition = (meta.get("uid"), meta.get("generation"), meta.get("labels"), applied)
-        known = self._read.get(item_id)
-        if known is None or known[0] != edition:
-            known = (edition, *_read(found))
-            self._read[item_id] = known
-            for warning in known[3]:
+        revision = (meta.get("uid"), meta.get("generation"), meta.get("labels"), applied)
+        parsed = self._parsed.get(item_id)
+        if parsed is None or parsed[0] != revision:
+            parsed = (revision, *_parse(found))
+            self._parsed[item_id] = parsed
+            for warning in parsed[3]:
                 LOGGER.warning("%s: %s", item_id, warning)
         status = found.get("status") or {}
-        kept = PolicyObject(
+        policy_object = PolicyObject(
             item_id=item_id,
             uid=meta.get("uid", ""),
             generation=meta.get("generation", 0),
-            policy=known[1],
-            faults=known[2],
-            warnings=known[3],
+            policy=parsed[1],
+            faults=parsed[2],
+            warnings=parsed[3],
             deleting="deletionTimestamp" in meta,
             guarded=FINALIZER in (meta.get("finalizers") or ()),
             published=status.get("published"),
         )
-        return PolicyEntry(kept, status)
+        return PolicyEntry(policy_object, status)
 
 
-def _read(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tuple[str, ...]]:
-    """Return the policy, None where it is wrong; what is wrong with it; and the warnings."""
-    # In a list the API server leaves out what is the same of all items.
+def _parse(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tuple[str, ...]]:
+    """Return the policy (None if it is invalid), its faults, and the warnings."""
+    # In a list the API server omits apiVersion and kind of the items.
     whole = {"apiVersion": API_VERSION, "kind": KIND, **found}
-    policy, faults = _examined(whole)
+    policy, faults = _validate(whole)
     unknown: tuple[str, ...] = ()
     if policy is None:
         known, unknown = without_unknown_keys(whole)
-        policy, faults = _examined(known)
+        policy, faults = _validate(known)
     warnings = _warnings(pruned_keys(found), [key for key in unknown if key.startswith("spec.")])
     if policy is None:
         return None, tuple(_without_line(fault) for fault in faults), warnings
@@ -84,43 +84,43 @@ def _read(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tup
         return None, (str(error),), warnings
 
 
-def _examined(data: Mapping[str, Any]) -> tuple[DemandPolicy | None, list[str]]:
-    return examined(Document(data, dict.fromkeys(_places(data, ()), 0)))
+def _validate(data: Mapping[str, Any]) -> tuple[DemandPolicy | None, list[str]]:
+    return validated(Document(data, dict.fromkeys(_locations(data, ()), 0)))
 
 
 def _warnings(pruned: Sequence[str], unknown: Sequence[str]) -> tuple[str, ...]:
-    """Return what is to be said where the CRD in the cluster is of another version than we are.
+    """Return warnings about keys that the CRD in the cluster or this version does not know.
 
     >>> _warnings(["spec.limit.jitter"], [])[0].partition(";")[0]
     'spec.limit.jitter was applied, but the CRD in the cluster does not know it'
     """
-    said = []
+    warnings = []
     if pruned:
-        said.append(
+        warnings.append(
             f"{', '.join(pruned)} was applied, but the CRD in the cluster does not know it; bring "
             "the CRD up to date by 'scaler crd | kubectl apply --server-side -f -', then apply "
             "the policy again"
         )
     if unknown:
-        said.append(
+        warnings.append(
             f"{', '.join(unknown)} is ignored, for this version of tidegate does not know it; "
             "upgrade the scaler, or remove the key"
         )
-    return tuple(said)
+    return tuple(warnings)
 
 
-def _places(data: object, loc: Loc) -> Iterator[Loc]:
+def _locations(data: object, loc: Loc) -> Iterator[Loc]:
     yield loc
     if isinstance(data, Mapping):
         for key, value in data.items():
-            yield from _places(value, (*loc, key))
+            yield from _locations(value, (*loc, key))
     elif isinstance(data, list):
-        for place, value in enumerate(data):
-            yield from _places(value, (*loc, place))
+        for index, value in enumerate(data):
+            yield from _locations(value, (*loc, index))
 
 
 def _without_line(fault: str) -> str:
-    """Return a fault without the line, for an object has none.
+    """Return a fault without its line number, for an object has no lines.
 
     >>> _without_line("spec.mode: must be Enforce (got 2, line 0); or not")
     'spec.mode: must be Enforce (got 2); or not'
@@ -131,26 +131,29 @@ def _without_line(fault: str) -> str:
 
 
 class Finalizers:
-    """Adds and removes our finalizer; ``keep`` is given each object that was written."""
+    """Adds and removes our finalizer; calls ``update_cache`` with each object that was written."""
 
-    def __init__(self, api: KubernetesApi, keep: Callable[[Object], None]) -> None:
-        self._api, self._keep = api, keep
+    def __init__(self, api: KubernetesApi, update_cache: Callable[[Object], None]) -> None:
+        self._api, self._update_cache = api, update_cache
 
     def guard(self, item_id: str) -> bool:
-        return self._met(item_id, lambda names: [*names, FINALIZER])
+        return self._retry_conflicts(item_id, lambda names: [*names, FINALIZER])
 
     def release(self, item_id: str) -> bool:
-        return self._met(item_id, lambda names: names)
+        return self._retry_conflicts(item_id, lambda names: names)
 
-    def _met(self, item_id: str, change: Callable[[list[str]], list[str]]) -> bool:
-        """Change the finalizers, given those of others; False if the policy is gone."""
-        for attempt in range(1, _MEETINGS + 1):
+    def _retry_conflicts(self, item_id: str, change: Callable[[list[str]], list[str]]) -> bool:
+        """Set the finalizers to ``change(those of others)``; return False if the policy is deleted.
+
+        It tries again if the policy has changed between the read and the write.
+        """
+        for attempt in range(1, _CONFLICT_TRIES + 1):
             try:
                 return self._change(item_id, change)
             except ClusterAbsentError:
                 return False
             except ClusterConflictError:
-                if attempt == _MEETINGS:
+                if attempt == _CONFLICT_TRIES:
                     raise
         raise AssertionError("the last attempt returned or raised")
 
@@ -160,11 +163,11 @@ class Finalizers:
         before = meta.get("finalizers") or []
         after = change([name for name in before if name != FINALIZER])
         if "deletionTimestamp" in meta and FINALIZER in after:
-            return FINALIZER in before  # nothing may be added to what is being deleted
+            return FINALIZER in before  # no finalizer may be added during deletion
         if sorted(after) != sorted(before):
             version = meta["resourceVersion"]
             body = {"metadata": {"resourceVersion": version, "finalizers": after}}
             written = self._api.patch(path, body)
             if after or "deletionTimestamp" not in meta:
-                self._keep(written)
+                self._update_cache(written)
         return True

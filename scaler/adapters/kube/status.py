@@ -1,4 +1,4 @@
-"""The status of a DemandPolicy: written when it says something new, and only then."""
+"""The status of a DemandPolicy, which is written only when it has changed."""
 
 from __future__ import annotations
 
@@ -9,32 +9,58 @@ from typing import Any
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.objects import time_text
 from scaler.adapters.kube.paths import policy_path
-from scaler.control.cluster_port import PolicyStatus
+from scaler.control.checkpoint import to_plain
+from scaler.control.cluster_port import PolicyObject, PolicyStatus
+from scaler.control.conditions import spec_incomplete
+from scaler.control.snapshot import Condition, ServiceView, with_condition
+from scaler.decision.trust import Standing
 from scaler.errors import ClusterAbsentError
 
-_DIGITS = 3  # of a rate
-# Rates and what is remembered move at every tick: they are news so often, the rest at once.
-_QUIET_S = 60.0
-_MOVING = frozenset({"demandQps", "limitQps", "published"})
+_SIGNIFICANT_DIGITS = 3  # of a rate
+# Rates and the checkpoint change at every tick. A change of only these is written at most once per
+# interval, every other change at once.
+_MIN_INTERVAL_S = 60.0
+_OFTEN_CHANGING = frozenset({"demandQps", "limitQps", "published"})
+
+
+def policy_status(
+    view: ServiceView, stored: PolicyObject, condition: Condition | None
+) -> PolicyStatus:
+    """Return the status of a policy after a tick; ``condition`` is the outcome of acting."""
+    decision, trust = view.decision, view.trust
+    return PolicyStatus(
+        generation=stored.generation,
+        floor=decision.plan.replicas if decision is not None else None,
+        demand_qps=decision.demand.qps if decision is not None else None,
+        limit_qps=decision.limit.qps if decision is not None else None,
+        trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
+        conditions=(
+            *with_condition(view.conditions, condition),
+            *spec_incomplete(stored.warnings),
+        ),
+        published=stored.published if view.checkpoint is None else to_plain(view.checkpoint),
+    )
 
 
 def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -> Object:
-    """Return a status as the CRD has it; unknown is null.
+    """Return a status in the form of the CRD; what is not known is null.
 
-    A condition keeps its time until its status changes, as Kubernetes asks for.
+    A condition keeps its lastTransitionTime until its status changes, by Kubernetes' convention.
     """
-    known = {one["type"]: one for one in before.get("conditions") or ()}
+    before_by_type = {one["type"]: one for one in before.get("conditions") or ()}
     conditions = []
     for one in status.conditions:
-        said = "True" if one.status else "False"
-        last = known.get(one.kind.value, {})
-        since = last.get("lastTransitionTime") if last.get("status") == said else None
+        status_text = "True" if one.status else "False"
+        previous = before_by_type.get(one.kind.value, {})
+        since = (
+            previous.get("lastTransitionTime") if previous.get("status") == status_text else None
+        )
         conditions.append(
             {
                 "type": one.kind.value,
-                "status": said,
+                "status": status_text,
                 "reason": one.reason,
-                "message": one.message[:32768],  # what the API server takes
+                "message": one.message[:32768],  # the longest that the API server accepts
                 "lastTransitionTime": since or time_text(now),
                 "observedGeneration": status.generation,
             }
@@ -50,72 +76,77 @@ def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -
     }
 
 
-def is_news(wanted: Mapping[str, Any], before: Mapping[str, Any], *, moving: bool = True) -> bool:
-    """Return whether a status differs; null is the same as not there.
+def differs(wanted: Mapping[str, Any], before: Mapping[str, Any], *, all_keys: bool = True) -> bool:
+    """Return whether two statuses differ; null equals a missing key.
 
     Args:
-        wanted: what it is to be; before: as it stands.
-        moving: whether what moves all the time counts.
+        wanted: the new status.
+        before: the current status.
+        all_keys: whether the keys that change at every tick count, too.
     """
-    return _plain(wanted, moving) != _plain(before, moving)
+    return _compared(wanted, all_keys) != _compared(before, all_keys)
 
 
-def _plain(status: Mapping[str, Any], moving: bool) -> Object:
+def _compared(status: Mapping[str, Any], all_keys: bool) -> Object:
     return {
         key: value
         for key, value in status.items()
-        if value is not None and (moving or key not in _MOVING)
+        if value is not None and (all_keys or key not in _OFTEN_CHANGING)
     }
 
 
 def _rate(qps: float | None) -> float | None:
-    """Return a rate in three digits.
+    """Return a rate, rounded to three significant digits; None if it is not finite.
 
     >>> _rate(1234.5678), _rate(0.012345), _rate(float("nan"))
     (1230.0, 0.0123, None)
     """
     if qps is None or not math.isfinite(qps):
         return None
-    return float(f"{qps:.{_DIGITS}g}")
+    return float(f"{qps:.{_SIGNIFICANT_DIGITS}g}")
 
 
 class StatusWriter:
-    """Writes statuses; ``last`` returns the status that stands, ``keep`` is given what is new."""
+    """Writes statuses.
+
+    ``current`` returns the current status of a policy; ``update_cache`` is called with each object
+    that was written.
+    """
 
     def __init__(
         self,
         api: KubernetesApi,
-        last: Callable[[str], Mapping[str, Any] | None],
-        keep: Callable[[Object], None],
+        current: Callable[[str], Mapping[str, Any] | None],
+        update_cache: Callable[[Object], None],
     ) -> None:
-        self._api, self._last, self._keep = api, last, keep
+        self._api, self._current, self._update_cache = api, current, update_cache
         self._written_at: dict[str, float] = {}
 
     def publish(self, item_id: str, status: PolicyStatus, now: float) -> bool:
-        before = self._last(item_id)
+        before = self._current(item_id)
         if before is None:
-            return False  # the policy is gone
+            return False  # the policy is deleted
         wanted = status_object(status, before, now)
-        quiet = now - self._written_at.get(item_id, -math.inf) < _QUIET_S
-        if not is_news(wanted, before, moving=not quiet):
+        recently_written = now - self._written_at.get(item_id, -math.inf) < _MIN_INTERVAL_S
+        if not differs(wanted, before, all_keys=not recently_written):
             return False
-        # A merge would keep what a former `published` had beside what this one has.
-        changes = {**wanted, "published": _replaced(wanted["published"], before.get("published"))}
+        # A plain merge would keep keys that `published` had before and has no longer.
+        patch = {**wanted, "published": _merge_patch(wanted["published"], before.get("published"))}
         try:
-            self._keep(self._api.patch(policy_path(item_id, "status"), {"status": changes}))
+            self._update_cache(self._api.patch(policy_path(item_id, "status"), {"status": patch}))
         except ClusterAbsentError:
             return False
         self._written_at[item_id] = now
         return True
 
 
-def _replaced(wanted: object, before: object) -> object:
+def _merge_patch(wanted: object, before: object) -> object:
     """Return the merge patch that turns one JSON value into another (RFC 7386).
 
-    >>> _replaced({"a": {"b": 1}}, {"a": {"c": 2}, "d": 3})
+    >>> _merge_patch({"a": {"b": 1}}, {"a": {"c": 2}, "d": 3})
     {'a': {'b': 1, 'c': None}, 'd': None}
     """
     if not isinstance(wanted, dict) or not isinstance(before, dict):
         return wanted
-    changed = {key: _replaced(value, before.get(key)) for key, value in wanted.items()}
-    return {**changed, **{key: None for key in before if key not in wanted}}
+    patch = {key: _merge_patch(value, before.get(key)) for key, value in wanted.items()}
+    return {**patch, **{key: None for key in before if key not in wanted}}

@@ -1,4 +1,4 @@
-"""What an autoscaler scales: its pods, and its scale subresource."""
+"""The workloads that HPAs scale, by their scale subresource."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from scaler.adapters.kube.client import KubernetesApi
-from scaler.adapters.kube.paths import one
+from scaler.adapters.kube.paths import object_path
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 
-_REREAD_S = 300.0  # a workload's selector never changes; one that is created anew may have another
+_SELECTOR_TTL_S = (
+    300.0  # a selector is immutable, but a workload may be deleted and created anew with another
+)
 _PLURALS = {
     ("apps/v1", "Deployment"): "deployments",
     ("apps/v1", "StatefulSet"): "statefulsets",
@@ -23,7 +25,7 @@ _PLURALS = {
 
 @dataclass(frozen=True, slots=True)
 class ScaleRef:
-    """What an autoscaler names as its workload."""
+    """The reference of an HPA to the workload that it scales."""
 
     api_version: str
     kind: str
@@ -32,10 +34,10 @@ class ScaleRef:
 
 
 def scale_ref(found: Mapping[str, Any]) -> ScaleRef:
-    """Return what a HorizontalPodAutoscaler names."""
-    named = found["spec"]["scaleTargetRef"]
-    version = named.get("apiVersion") or "apps/v1"
-    return ScaleRef(version, named["kind"], found["metadata"]["namespace"], named["name"])
+    """Return the scaleTargetRef of a HorizontalPodAutoscaler."""
+    target = found["spec"]["scaleTargetRef"]
+    version = target.get("apiVersion") or "apps/v1"
+    return ScaleRef(version, target["kind"], found["metadata"]["namespace"], target["name"])
 
 
 class ScaleClient:
@@ -48,11 +50,11 @@ class ScaleClient:
         self._lock = threading.Lock()
 
     def selector(self, ref: ScaleRef) -> str:
-        """Return the selector of a workload's pods, as it was at most five minutes ago."""
+        """Return the selector of a workload's pods, cached for five minutes."""
         with self._lock:
-            kept = self._selectors.get(ref)
-        if kept is not None and self._clock() - kept[0] < _REREAD_S:
-            return kept[1]
+            cached = self._selectors.get(ref)
+        if cached is not None and self._clock() - cached[0] < _SELECTOR_TTL_S:
+            return cached[1]
         scale = self._api.get(self._path(ref))
         selector = (scale.get("status") or {}).get("selector") or ""
         with self._lock:
@@ -60,7 +62,7 @@ class ScaleClient:
         return selector
 
     def wake(self, ref: ScaleRef, replicas: int) -> bool:
-        """Scale up what is at 0; what is not is left to its autoscaler."""
+        """Scale a workload up that is at 0 replicas; leave every other to its HPA."""
         path = self._path(ref)
         scale = self._api.get(path)
         if (scale.get("spec") or {}).get("replicas", 0) != 0:
@@ -70,22 +72,24 @@ class ScaleClient:
         try:
             self._api.patch(path, body)
         except ClusterConflictError:
-            return False  # somebody was faster
+            return False  # another client has changed it meanwhile
         return True
 
     def _path(self, ref: ScaleRef) -> str:
         group = f"/apis/{ref.api_version}" if "/" in ref.api_version else f"/api/{ref.api_version}"
-        return one(group, self._plural(ref, group), ref.namespace, ref.name, "scale")
+        return object_path(group, self._plural(ref, group), ref.namespace, ref.name, "scale")
 
     def _plural(self, ref: ScaleRef, group: str) -> str:
         kind = (ref.api_version, ref.kind)
         with self._lock:
-            known = self._plurals.get(kind)
-        if known is not None:
-            return known
+            plural = self._plurals.get(kind)
+        if plural is not None:
+            return plural
         for resource in self._api.get(quote(group))["resources"]:
             if resource["kind"] == ref.kind and "/" not in resource["name"]:
                 with self._lock:
                     self._plurals[kind] = resource["name"]
                 return str(resource["name"])
-        raise ClusterAbsentError(f"{ref.api_version} has no {ref.kind}, which {ref.name} is to be")
+        raise ClusterAbsentError(
+            f"{ref.api_version} has no kind {ref.kind}, which is that of {ref.name}"
+        )

@@ -1,8 +1,12 @@
-"""From plans to floors: what is seen of workloads in a cluster, and what is done to them.
+"""The workloads port on a cluster: observes replicas, and applies plans as floors of HPAs.
 
-Rules of this file: only the leader writes; in Recommend nothing of ours stands in the cluster; a
-floor that somebody reverts is left alone for a while, longer each time; a call that fails changes
-nothing but a condition; an API server that does not answer delays no tick for long.
+Rules of this file:
+
+* Only the leader writes.
+* In mode Recommend nothing of ours is left in the cluster.
+* A floor that somebody reverts is left alone for a while, longer after each revert.
+* A call that fails changes nothing but a condition.
+* An API server that does not reply does not delay a tick for long.
 """
 
 from __future__ import annotations
@@ -10,13 +14,13 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scaler.adapters.call_budget import CallBudget
-from scaler.control.checkpoint import to_plain
+from scaler.adapters.kube.budgeted_calls import BudgetExhaustedError, calling
+from scaler.adapters.kube.status import policy_status
 from scaler.control.cluster_port import (
     Cluster,
     FloorOutcome,
@@ -24,14 +28,14 @@ from scaler.control.cluster_port import (
     Notice,
     PolicyStatus,
 )
-from scaler.control.conditions import policy_invalid, spec_incomplete
+from scaler.control.conditions import not_applied, policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
-from scaler.control.snapshot import Condition, ConditionKind, ServiceView, with_condition
-from scaler.decision.trust import Standing
-from scaler.errors import ClusterError, ClusterUnreachableError
+from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.control.unfailing_log import UnfailingLogger
+from scaler.errors import ClusterError
 from scaler.hpa.floor_ownership import (
-    FloorWish,
+    DesiredFloor,
     Refusal,
     Target,
     contested_remedy,
@@ -39,36 +43,45 @@ from scaler.hpa.floor_ownership import (
 )
 from scaler.policy.policy import Mode, Policy
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
-# All that one tick may spend on looking, and on acting; what is left over is first the next time.
-SEEN_S, ACT_S = 5.0, 10.0
+# Time that one tick may spend on observing, and on acting. Services that were left out come first
+# in the next tick.
+OBSERVE_BUDGET_S, ACT_BUDGET_S = 5.0, 10.0
 
 
 def target_of(policy: Policy) -> Target:
-    """Return the autoscaler whose floor a policy moves."""
+    """Return the HPA whose floor a policy moves."""
     return Target(policy.item_id.partition("/")[0], policy.target)
 
 
 @dataclass(slots=True)
 class _FloorState:
-    """What is known of one floor of ours."""
+    """The state of one floor.
+
+    Attributes:
+        reverts: how often another writer has reverted it.
+        backoff_until: until then it is left alone.
+        manager: field manager of the last revert.
+        last_message: of the last Event, which is not repeated.
+        acted_at: when it was last acted on.
+    """
 
     reverts: int = 0
-    patient_until: float = 0.0
-    manager: str = "somebody"  # who reverted it last
-    told: str = ""
+    backoff_until: float = 0.0
+    manager: str = "somebody"
+    last_message: str = ""
     acted_at: float = -math.inf
 
 
 class ClusterWorkloads:
-    """Workloads in a cluster; see `loop.Workloads`.
+    """The workloads of a cluster; see `Workloads`.
 
     Args:
-        cluster: what is asked and written.
-        leadership: whether we may write.
-        workers: calls at once.
-        stopping: is set when the process is to end; nothing is begun after that.
+        cluster: that is read and written.
+        leadership: whether this replica may write.
+        workers: concurrent calls.
+        stopping: set when the process is to end; no call is made after that.
     """
 
     def __init__(
@@ -91,210 +104,192 @@ class ClusterWorkloads:
         watched: Sequence[WatchedPolicy],
         now: float,  # noqa: ARG002
     ) -> Mapping[str, Workload | str]:
-        """Return each service's replicas, or why they are not known."""
-        this = self._round(SEEN_S)
-        found = self._pool.map(lambda one: self._seen(one.policy, this), watched)
-        return {one.policy.item_id: was for one, was in zip(watched, found, strict=True)}
+        """Return the pods of each service, or why they are not known."""
+        budget = self._budget(OBSERVE_BUDGET_S)
+        results = self._pool.map(lambda one: self._observe(one.policy, budget), watched)
+        return {one.policy.item_id: result for one, result in zip(watched, results, strict=True)}
 
-    def _seen(self, policy: Policy, this: CallBudget) -> Workload | str:
+    def _observe(self, policy: Policy, budget: CallBudget) -> Workload | str:
         try:
-            with _asking(this):
-                seen = self._cluster.observe(target_of(policy))
+            with calling(budget):
+                scaled = self._cluster.observe(target_of(policy))
         except ClusterError as error:
             return str(error)
-        return Workload(seen.pods, seen.autoscaler.min_replicas)
+        except Exception as error:  # one service's fault leaves the others known
+            LOGGER.exception("%s: its workload could not be observed", policy.item_id)
+            return f"its workload could not be observed: {error!r}"
+        return Workload(scaled.pods, scaled.autoscaler.min_replicas)
 
     def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
-        """Let every plan stand that is to be enforced; return what became of each."""
+        """Apply every plan by its mode; return the condition of each service."""
         if not self._leadership.leads():
             return {}
-        this = self._round(ACT_S)
-        self._keep({view.item_id for view in views}, this, now)
-        self._let_go({target_of(view.policy) for view in views}, this)
+        budget = self._budget(ACT_BUDGET_S)
+        self._maintain_policies({view.item_id for view in views}, budget, now)
+        self._restore_unclaimed({target_of(view.policy) for view in views}, budget)
         raised = {one.target for one in self._cluster.raised()}
-        items = {view.item_id for view in views}
-        self._floors = {item: one for item, one in self._floors.items() if item in items}
-        turns = sorted(views, key=lambda view: self._standing(view.item_id).acted_at)
-        found = self._pool.map(lambda view: self._act(view, raised, this, now), turns)
+        item_ids = {view.item_id for view in views}
+        self._floors = {
+            item_id: one for item_id, one in self._floors.items() if item_id in item_ids
+        }
+        order = sorted(views, key=lambda view: self._floor_state(view.item_id).acted_at)
+        results = self._pool.map(lambda view: self._apply(view, raised, budget, now), order)
         return {
             view.item_id: condition
-            for view, condition in zip(turns, found, strict=True)
+            for view, condition in zip(order, results, strict=True)
             if condition is not None
         }
 
-    def _keep(self, watched: set[str], this: CallBudget, now: float) -> None:
-        """Let policies go that are deleted, and say what is wrong with others."""
-        for item_id, kept in self._cluster.policies().items():
+    def _maintain_policies(self, watched: set[str], budget: CallBudget, now: float) -> None:
+        """Restore and release deleted policies, and publish the faults of invalid ones."""
+        for item_id, stored in self._cluster.policies().items():
             try:
-                if kept.deleting and kept.guarded:
-                    with _asking(this):
-                        if kept.policy is not None:
+                if stored.deleting and stored.guarded:
+                    with calling(budget):
+                        if stored.policy is not None:
                             self._cluster.restore(
-                                target_of(kept.policy), kept.policy.scale.min_replicas
+                                target_of(stored.policy), stored.policy.scale.min_replicas
                             )
                         self._cluster.release(item_id)
-                elif kept.policy is None and item_id not in watched:
-                    status = PolicyStatus(
-                        generation=kept.generation,
-                        conditions=(policy_invalid(kept.faults), *spec_incomplete(kept.warnings)),
-                    )
-                    with _asking(this):
+                elif stored.policy is None and item_id not in watched:
+                    conditions = policy_invalid(stored.faults), *spec_incomplete(stored.warnings)
+                    status = PolicyStatus(generation=stored.generation, conditions=conditions)
+                    with calling(budget):
                         self._cluster.publish(item_id, status, now=now)
-            except ClusterError as error:
+            except Exception as error:  # noqa: BLE001 - it is logged; the others are maintained
                 _warn(item_id, error)
 
-    def _let_go(self, named: set[Target], this: CallBudget) -> None:
-        """Put back floors that no policy holds: one that was retargeted, or left by a crash."""
-        kept = self._cluster.policies().values()
-        held = named | {target_of(one.policy) for one in kept if one.policy is not None}
-        for seen in self._cluster.raised():
-            if seen.target not in held:
+    def _restore_unclaimed(self, targets: set[Target], budget: CallBudget) -> None:
+        """Restore floors that no policy claims, after a change of the target or a crash."""
+        stored = self._cluster.policies().values()
+        claimed = targets | {target_of(one.policy) for one in stored if one.policy is not None}
+        for autoscaler in self._cluster.raised():
+            if autoscaler.target not in claimed:
                 try:
-                    with _asking(this):
-                        self._cluster.restore(seen.target)
-                except ClusterError as error:  # the next tick tries again
-                    _warn(str(seen.target), error)
+                    with calling(budget):
+                        self._cluster.restore(autoscaler.target)
+                except Exception as error:  # noqa: BLE001 - logged; the next tick tries again
+                    _warn(str(autoscaler.target), error)
                 else:
-                    LOGGER.info("%s: its floor is put back, for no policy holds it", seen.target)
+                    LOGGER.info(
+                        "%s: its floor is restored, for no policy claims it", autoscaler.target
+                    )
 
-    def _act(
-        self, view: ServiceView, raised: Collection[Target], this: CallBudget, now: float
+    def _apply(
+        self, view: ServiceView, raised: Collection[Target], budget: CallBudget, now: float
     ) -> Condition | None:
-        if not self._leadership.leads():  # lost since the tick began
+        if not self._leadership.leads():  # leadership was lost during the tick
             return None
-        standing = self._standing(view.item_id)
+        state = self._floor_state(view.item_id)
         try:
-            with _asking(this):
-                condition = self._acted(view, standing, raised, now)
-                kept = self._cluster.policies().get(view.item_id)
-                if kept is not None and kept.policy is None:  # it acts as it was before
-                    condition = policy_invalid(kept.faults)
+            with calling(budget):
+                condition = self._apply_mode(view, state, raised, now)
+                stored = self._cluster.policies().get(view.item_id)
+                if (
+                    stored is not None and stored.policy is None
+                ):  # the last valid version is acted on
+                    condition = policy_invalid(stored.faults)
                 self._publish(view, condition, now)
-                standing.acted_at = now
+                state.acted_at = now
         except ClusterError as error:
             _warn(view.item_id, error)
             return Condition(ConditionKind.READY, False, "ClusterFailed", str(error))
+        except Exception as error:  # one service's fault leaves the plans of the others applied
+            LOGGER.exception("%s: its plan could not be carried out", view.item_id)
+            return not_applied(error)
         return condition
 
-    def _acted(
-        self, view: ServiceView, standing: _FloorState, raised: Collection[Target], now: float
+    def _apply_mode(
+        self, view: ServiceView, state: _FloorState, raised: Collection[Target], now: float
     ) -> Condition | None:
-        """Do what the mode says; return what came of it, None where there was nothing to do."""
-        recommends, target = view.policy.mode is Mode.RECOMMEND, target_of(view.policy)
-        if recommends and target in raised:
+        """Act by the policy's mode; return the condition, None if there was nothing to do."""
+        recommend, target = view.policy.mode is Mode.RECOMMEND, target_of(view.policy)
+        if recommend and target in raised:
             self._cluster.restore(target, view.policy.scale.min_replicas)
-        if view.decision is None:  # its own conditions say why
+        if view.decision is None:  # the conditions of the view say why
             return None
-        if recommends:
+        if recommend:
             return Condition(ConditionKind.READY, status=True, reason="Recommending")
-        if now < standing.patient_until:
-            return self._contested(view, standing)
-        return self._enforced(view, standing, now)
+        if now < state.backoff_until:
+            return self._contested_condition(view, state)
+        return self._enforce(view, state, now)
 
-    def _round(self, budget_s: float) -> CallBudget:
+    def _budget(self, budget_s: float) -> CallBudget:
         return CallBudget(self._workers, budget_s, self._stopping)
 
-    def _standing(self, item_id: str) -> _FloorState:
+    def _floor_state(self, item_id: str) -> _FloorState:
         return self._floors.setdefault(item_id, _FloorState())
 
-    def _enforced(self, view: ServiceView, standing: _FloorState, now: float) -> Condition:
+    def _enforce(self, view: ServiceView, state: _FloorState, now: float) -> Condition:
         assert view.decision is not None
         plan = view.decision.plan
         target = target_of(view.policy)
-        # First the finalizer, then the floor: a policy must not go and leave its floor behind.
-        kept = self._cluster.policies().get(view.item_id)
-        if kept is not None and not kept.guarded and not self._cluster.guard(view.item_id):
+        # The finalizer precedes the floor: a policy must not be deleted and leave its floor behind.
+        stored = self._cluster.policies().get(view.item_id)
+        if stored is not None and not stored.guarded and not self._cluster.guard(view.item_id):
             return Condition(ConditionKind.READY, False, "PolicyGone", "the policy was deleted")
         if view.replicas == 0:
             self._cluster.wake(target, plan.replicas)
-        wish = FloorWish(
-            target, plan.replicas, view.policy.scale.min_replicas, reclaim=standing.reverts > 0
+        wish = DesiredFloor(
+            target, plan.replicas, view.policy.scale.min_replicas, reclaim=state.reverts > 0
         )
         outcome = self._cluster.set_floor(wish)
         if outcome.refusal is Refusal.CONTESTED:
-            standing.reverts += 1
-            standing.patient_until = now + revert_backoff_s(standing.reverts)
-            standing.manager = outcome.manager or "somebody"
-            contested = self._contested(view, standing)
-            self._tell(view, standing, "FloorContested", contested.message, now, warning=True)
+            state.reverts += 1
+            state.backoff_until = now + revert_backoff_s(state.reverts)
+            state.manager = outcome.manager or "somebody"
+            contested = self._contested_condition(view, state)
+            self._tell(view, state, "FloorContested", contested.message, now, warning=True)
             return contested
         if outcome.refusal is not None:
-            self._tell(view, standing, outcome.refusal.value, outcome.message, now, warning=True)
+            self._tell(view, state, outcome.refusal.value, outcome.message, now, warning=True)
             return Condition(ConditionKind.READY, False, outcome.refusal.value, outcome.message)
         if outcome.moved:
-            self._moved(view, standing, outcome, now)
+            self._tell_moved(view, state, outcome, now)
         return Condition(ConditionKind.READY, status=True, reason="Enforcing")
 
-    def _moved(
-        self, view: ServiceView, standing: _FloorState, outcome: FloorOutcome, now: float
+    def _tell_moved(
+        self, view: ServiceView, state: _FloorState, outcome: FloorOutcome, now: float
     ) -> None:
         assert view.decision is not None
         why = view.decision.plan.reason.value.replace("_", " ")
         qps = view.decision.demand.qps
         message = f"floor {outcome.floor}: {why}, for {qps:,.4g} requests per second"
-        standing.told = ""
-        self._tell(view, standing, "FloorMoved", message, now)
+        state.last_message = ""
+        self._tell(view, state, "FloorMoved", message, now)
 
-    def _contested(self, view: ServiceView, standing: _FloorState) -> Condition:
-        message = contested_remedy(target_of(view.policy), standing.manager)
-        if standing.reverts > 1:
-            message = f"reverted {standing.reverts} times. {message}"
+    def _contested_condition(self, view: ServiceView, state: _FloorState) -> Condition:
+        message = contested_remedy(target_of(view.policy), state.manager)
+        if state.reverts > 1:
+            message = f"reverted {state.reverts} times. {message}"
         return Condition(ConditionKind.FLOOR_CONTESTED, True, "Reverted", message)
 
     def _tell(
         self,
         view: ServiceView,
-        standing: _FloorState,
+        state: _FloorState,
         reason: str,
         message: str,
         now: float,
         *,
         warning: bool = False,
     ) -> None:
-        if standing.told == message:
+        if state.last_message == message:
             return
-        standing.told = message
+        state.last_message = message
         self._cluster.tell(view.item_id, Notice(reason, message, warning=warning), now=now)
 
     def _publish(self, view: ServiceView, condition: Condition | None, now: float) -> None:
-        kept = self._cluster.policies().get(view.item_id)
-        if kept is None:  # a policy from a file has no status
-            return
-        decision, trust = view.decision, view.trust
-        status = PolicyStatus(
-            generation=kept.generation,
-            floor=decision.plan.replicas if decision is not None else None,
-            demand_qps=decision.demand.qps if decision is not None else None,
-            limit_qps=decision.limit.qps if decision is not None else None,
-            trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
-            conditions=(
-                *with_condition(view.conditions, condition),
-                *spec_incomplete(kept.warnings),
-            ),
-            published=to_plain(view.checkpoint) if view.checkpoint is not None else kept.published,
-        )
-        self._cluster.publish(view.item_id, status, now=now)
+        stored = self._cluster.policies().get(view.item_id)
+        if stored is not None:  # a policy from a file has no status
+            status = policy_status(view, stored, condition)
+            self._cluster.publish(view.item_id, status, now=now)
 
 
-class _NotAskedError(ClusterUnreachableError):
-    """Others had no answer: it would be in vain."""
-
-
-def _warn(whom: str, error: ClusterError) -> None:
-    # Of those that were not asked each has its condition; the log names who was.
-    level = logging.DEBUG if isinstance(error, _NotAskedError) else logging.WARNING
-    LOGGER.log(level, "%s: %s", whom, error)
-
-
-@contextmanager
-def _asking(this: CallBudget) -> Iterator[None]:
-    """Ask the API server if that is not in vain, and note whether it was."""
-    over = this.over()
-    if over is not None:
-        raise _NotAskedError(over)
-    try:
-        yield
-    except ClusterUnreachableError as error:
-        this.in_vain(str(error))
-        raise
-    this.answered()
+def _warn(subject: str, error: Exception) -> None:
+    if not isinstance(error, ClusterError):
+        LOGGER.log(logging.ERROR, "%s: a fault of our own: %r", subject, error)
+        return
+    # The log names the calls that failed. A call that was not made shows in a condition.
+    level = logging.DEBUG if isinstance(error, BudgetExhaustedError) else logging.WARNING
+    LOGGER.log(level, "%s: %s", subject, error)

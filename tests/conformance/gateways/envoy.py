@@ -25,6 +25,7 @@ def start(setup: Setup) -> Iterator[Running]:
         _decider(setup) as (decider, port, log),
         _envoy(setup, port, ("local_ratelimit",)) as (running, workers),
     ):
+        envoy.asks_tidegate(running)
         # One process decides for all workers, so there is one instance.
         yield Running(running.url, workers, (decider, running.process), log)
 
@@ -46,10 +47,7 @@ def _envoy(setup: Setup, port: int, without: Sequence[str]) -> Iterator[tuple[en
         names = {f"envoy.filters.http.{one}" for one in without}
         filters = envoy.filters(config)
         filters[:] = [one for one in filters if one["name"] not in names]
-        for one in filters:
-            if one["name"].endswith(".ratelimit"):
-                # A busy core is no reason to pass a request on undecided, in a test.
-                one["typed_config"]["timeout"] = "2s"
+        envoy.be_patient(config)
 
     with envoy.running(
         "envoy.yaml", setup.folder, origin=urlsplit(setup.origin_url).port or 0, tidegate=port,

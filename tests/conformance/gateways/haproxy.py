@@ -74,6 +74,8 @@ def _start(setup: Setup, configuration: str) -> Iterator[Running]:
         yield Running(f"http://127.0.0.1:{port}", threads_of(setup), (process,), log)
     finally:
         ended(process)
+    # HAProxy admits what Lua fails on.
+    assert "runtime error" not in log.read_text(errors="replace")
 
 
 def told(setup: Setup) -> dict[str, str]:

@@ -83,7 +83,7 @@ def test_a_history_from_the_future_is_refused(tmp_path, capsys):
     assert "future" in capsys.readouterr().out
 
 
-def test_a_window_can_be_marked(tmp_path, capsys):
+def test_a_window_can_be_masked(tmp_path, capsys):
     mask = "shop/api=2026-03-02T00:10:00Z/2026-03-02T00:20:00Z"
     assert run("--history", csv(tmp_path), "--mask", mask, "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)["findings"]

@@ -81,21 +81,19 @@ def test_a_version_can_be_named(models, history_file, capsys):
     assert "shop/checkout" in capsys.readouterr().out
 
 
-def test_who_looks_at_time_that_the_model_has_seen_is_told_so(models, history_file, capsys):
+def test_a_backtest_of_training_data_warns_of_it(models, history_file, capsys):
     assert evaluate(models, history_file, "--from", "2026-01-14T00:00:00Z") == 0
     assert re.search(
         r"--from 2026-01-14.*\(3 items, shop/checkout first\)", capsys.readouterr().err
     )
 
 
-def test_who_looks_at_later_time_is_not_warned(models, history_file, capsys):
+def test_a_backtest_of_later_data_warns_of_nothing(models, history_file, capsys):
     assert evaluate(models, history_file, "--from", "2026-01-17T06:00:00Z") == 0
     assert "these figures flatter it" not in capsys.readouterr().err
 
 
-def test_who_looks_at_strangers_is_not_warned_of_what_was_seen_of_others(
-    tmp_path, models, history, capsys
-):
+def test_a_backtest_of_other_items_warns_of_nothing(tmp_path, models, history, capsys):
     stranger = replace(history.series[0], item_id="new/comer")
     source = file_of(tmp_path / "h.parquet", stranger)
     assert evaluate(models, source, "--from", "2026-01-14T00:00:00Z") == 0
@@ -135,7 +133,7 @@ def test_a_history_that_ends_where_training_did_is_refused_with_the_fix(
     tmp_path, models, history, forecaster, capsys
 ):
     first = history.series[0]
-    seen = first.between(first.start, forecaster.service(first.item_id).trained_until)
+    seen = first.between(first.start, forecaster.item_model(first.item_id).trained_until)
     assert evaluate(models, file_of(tmp_path / "h.parquet", seen)) == 2
     assert "0 origins lie between" in (said := capsys.readouterr().err)
     assert "give it later history" in said

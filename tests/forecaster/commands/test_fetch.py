@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tests.forecaster.adapters.prometheus.server import (
     failure,
     serving,
 )
+from tests.waiting import eventually
 
 START = datetime(2026, 3, 28, tzinfo=UTC)
 QUERY = "sum by (namespace, service) (rate(requests_total[5m]))"
@@ -150,7 +150,7 @@ def test_a_raw_counter_is_refused_with_the_word_rate(
         pytest.param(["--out", "/nowhere/h.parquet"], "no folder /nowhere", id="no such folder"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_message_and_nothing_is_written(
+def test_a_fault_is_one_message_and_nothing_is_written(
     more: list[str],
     words: str,
     server: PrometheusServer,
@@ -180,7 +180,7 @@ def test_off_a_terminal_progress_is_plain_lines(
     assert lines == [f"fetched {done} of 6 chunks" for done in range(1, 7)]
 
 
-def test_a_second_fetch_says_what_it_reused_and_no_cache_asks_again(
+def test_a_second_fetch_says_what_it_reused_and_no_cache_fetches_again(
     server: PrometheusServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(arguments(server, tmp_path))
@@ -203,7 +203,7 @@ def test_killed_in_the_middle_it_resumes_and_ends_with_the_same_history(
     server.script = [None, None, None, Reply(hold=True)]
     command = [sys.executable, "-m", "forecaster.cli", *arguments(server, tmp_path)]
     with subprocess.Popen(command) as process:
-        wait_until(lambda: len(server.asked) == 4 or process.poll() is not None)
+        eventually(lambda: len(server.asked) == 4 or process.poll() is not None)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "history.parquet").exists()
@@ -217,16 +217,7 @@ def test_killed_in_the_middle_it_resumes_and_ends_with_the_same_history(
         np.testing.assert_array_equal(one.values, other.values)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Poll for up to a minute; the caller's next assertion says what was missing."""
-    pause = threading.Event()
-    for _ in range(1200):
-        if condition():
-            return
-        pause.wait(0.05)
-
-
-def test_a_span_back_from_now_is_no_option() -> None:
+def test_a_relative_moment_is_not_taken_for_an_option() -> None:
     """`--start -28d` must not be taken for an option called -28d."""
     command = ["fetch", "--prometheus", "nonsense", "--query", "q", "--out", "h.parquet"]
     assert main([*command, "--start", "-28d", "--end", "-1h30m"]) == 2
@@ -268,7 +259,7 @@ def test_moments_are_utc(text: str, stamp: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-110000w", "-999999999w"])
-def test_a_span_back_past_the_calendar_is_refused(text: str) -> None:
+def test_a_moment_before_the_year_1_is_refused(text: str) -> None:
     now = datetime(2026, 3, 29, tzinfo=UTC)
     with pytest.raises(ConfigError, match="--start"):
         moment(text, "--start", now=now, step=timedelta(minutes=1))

@@ -35,7 +35,7 @@ def test_the_same_seed_writes_the_same_values(tmp_path):
     assert [raw.values.tobytes() for raw in one] == [raw.values.tobytes() for raw in other]
 
 
-def test_it_can_end_now(tmp_path):
+def test_the_end_may_be_now(tmp_path):
     run("--out", tmp_path / "h.parquet", "--days", 2, "--start", "-2d")
     (series, *_) = read_history(tmp_path / "h.parquet").history
     assert series.end == utc("2026-04-01T00:00:00Z")

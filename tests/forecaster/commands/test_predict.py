@@ -105,7 +105,7 @@ def test_items_that_end_at_different_times_are_predicted_from_their_own_ends(
         assert begins[one.item_id] == one.end
 
 
-def test_a_marked_span_is_forgotten(tmp_path, models, history_file):
+def test_a_masked_span_counts_as_missing(tmp_path, models, history_file):
     """An incident in the last half hour: the forecast begins where it did."""
     out = tmp_path / "forecast.parquet"
     mask = "pay/api=2026-01-18T23:30:00Z/2026-01-19T00:00:00Z"
@@ -115,7 +115,7 @@ def test_a_marked_span_is_forgotten(tmp_path, models, history_file):
     assert str(begins["shop/search"]) == "2026-01-19 00:00:00+00:00"
 
 
-def test_a_finer_history_is_resampled_when_told_so(tmp_path, models, capsys):
+def test_a_finer_history_is_resampled_to_the_given_step(tmp_path, models, capsys):
     source = tmp_path / "minutes.parquet"
     write_history(source, generate_history(1, 2).history, ())
     assert predict(models, source) == 2
@@ -123,7 +123,7 @@ def test_a_finer_history_is_resampled_when_told_so(tmp_path, models, capsys):
     assert predict(models, source, "--step", "5m") == 0
 
 
-def test_a_damaged_champion_yields_to_the_one_before(
+def test_instead_of_a_damaged_champion_the_one_before_is_loaded(
     models, history_file, artifact, caplog, capsys
 ):
     from forecaster.adapters.registry.registry import Registry

@@ -47,7 +47,7 @@ REFUSED = [
     ),
     pytest.param(
         ["--history", "{traffic}", "--time-budget", "soon"],
-        r"--time-budget is 'soon', but must be a length of time: 60s",
+        r"--time-budget is 'soon', but must be a duration: 60s",
         id="no time budget",
     ),
     pytest.param(

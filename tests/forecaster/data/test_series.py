@@ -1,4 +1,4 @@
-"""The values that travel: what they refuse and what they promise."""
+"""Series, History and Forecast: what they refuse and what they guarantee."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -73,14 +73,14 @@ def test_impossible_values_are_refused(make, words):
         make()
 
 
-def test_a_zone_that_agrees_with_utc_in_winter_does_not_shift_the_summer():
+def test_a_zone_that_equals_utc_in_winter_only_does_not_shift_summer_times():
     london = datetime(2026, 3, 1, tzinfo=ZoneInfo("Europe/London"))
     item = series(np.zeros(60), start=london, step=DAY)
     assert item.end == utc("2026-04-30T00:00:00Z")
     assert item.start.tzinfo is UTC
 
 
-def test_values_cannot_be_changed_through_any_name():
+def test_the_arrays_of_a_value_are_read_only():
     mine = np.array([1.0, 2.0])
     item = series(mine)
     mine[0] = 9.0
@@ -93,7 +93,7 @@ def test_stamps_are_epoch_seconds_of_every_sample():
     assert series().stamps.tolist() == [int(START.timestamp()) + s for s in (0, 60, 120)]
 
 
-def test_an_unknown_item_is_answered_with_the_known_ones():
+def test_an_unknown_item_is_refused_with_the_known_ones():
     history = History((series(), series(item_id="b")))
     assert history["b"].item_id == "b"
     with pytest.raises(KeyError, match="shop/api, b"):
@@ -117,7 +117,7 @@ def test_between_keeps_exactly_the_stamps_in_the_half_open_span(n, first, last):
 
 
 @given(st.integers(0, 20), st.integers(0, 1_200))
-def test_two_adjacent_spans_hold_every_sample_once(n, cut):
+def test_two_adjacent_spans_contain_every_sample_once(n, cut):
     history = History((series(np.arange(n, dtype=float)),))
     at = START + timedelta(seconds=cut)
     parts = history.between(START, at), history.between(at, START + DAY)

@@ -1,4 +1,4 @@
-"""Generated traffic has what real traffic has, and the same seed gives the same traffic."""
+"""Generated traffic has the properties of real traffic; the same seed gives the same traffic."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -43,14 +43,14 @@ def test_another_seed_gives_other_traffic():
     assert not np.array_equal(one.values, other.values)
 
 
-def test_another_item_changes_none_of_the_others():
+def test_an_additional_item_changes_none_of_the_others():
     few, many = generate_history(2, 7, seed=3).history, generate_history(20, 7, seed=3).history
     assert len(set(many.item_ids)) == 20
     for item in few:
         assert item.values.tobytes() == many[item.item_id].values.tobytes()
 
 
-def test_the_quality_pass_finds_in_it_nothing_but_the_outages():
+def test_the_quality_pass_finds_only_the_outages():
     traffic = generate_history(16, 28, seed=7)
     report = inspect(RawSeries.of(series) for series in traffic.history)
     assert {found.rule for found in report.findings} == {Rule.GAP, Rule.AFTER_OUTAGE}
@@ -87,7 +87,7 @@ def test_announced_promotions_raise_demand_while_they_last():
         pytest.param({"deploys": 8.0}, Kind.DEPLOY, False, id="deploy dips"),
     ],
 )
-def test_surprises_are_listed_and_show(changes, kind, higher):
+def test_surprises_are_listed_and_change_the_demand(changes, kind, higher):
     traffic = generate((replace(CALM, **changes),), MONDAY, 7 * DAY, seed=3)
     ratio = traffic.history["shop/api"].values / values_of(CALM, 7, seed=3)
     assert {event.kind for event in traffic.surprises} == {kind}
@@ -97,14 +97,14 @@ def test_surprises_are_listed_and_show(changes, kind, higher):
         assert during.max() > 1.8 if higher else during.mean() < 0.9
 
 
-def test_noise_is_that_of_counting_requests():
+def test_the_noise_is_poisson():
     flat = replace(CALM, night=1.0)
     counts = values_of(flat) * 60
     assert counts.mean() == pytest.approx(6000, rel=0.01)  # 100 qps x 60 s
     assert counts.var() == pytest.approx(6000, rel=0.05)  # Poisson: variance = mean
 
 
-def test_day_and_week_come_back():
+def test_daily_and_weekly_seasons_repeat():
     by_day = values_of(replace(CALM, weekend=0.5)).reshape(14, 1440)
     assert np.corrcoef(by_day[0], by_day[7])[0, 1] > 0.98
     assert by_day[5:7].mean() == pytest.approx(0.5 * by_day[:5].mean(), rel=0.05)
@@ -116,7 +116,7 @@ def test_working_hours_have_sharp_edges():
     assert day[12] < 0.9 * day[10]  # lunch
 
 
-def test_scheduled_jobs_come_at_their_minute():
+def test_scheduled_jobs_start_at_their_minute():
     extra = values_of(replace(CALM, pulses=(5,), pulse=1.0), 1) - values_of(CALM, 1)
     by_minute = extra.reshape(24, 60).mean(axis=0)
     assert by_minute.argmax() == 5

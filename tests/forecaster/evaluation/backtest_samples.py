@@ -1,4 +1,4 @@
-"""A backtest made by hand: a daily wave, a forecast that is right but for noise."""
+"""A backtest with known results: a daily wave, and a forecast that is right except for noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small histories and the settings of a run that takes a second."""
+"""Small histories, and the config of a training run that takes a second."""
 
 from collections.abc import Callable
 from dataclasses import replace

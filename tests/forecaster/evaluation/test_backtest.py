@@ -1,4 +1,4 @@
-"""The backtest: figures that can be worked out by hand, over time that nothing has seen."""
+"""The backtest: scores that can be computed by hand, on time not used in training."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from forecaster.adapters.exact_json import json_bytes, plain_object
 from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.backtest import SERVED, Score, _mean_score, _score, backtest, beats_all
-from forecaster.evaluation.splits import LEAST_WINDOWS, boundaries
+from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
 from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
 from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
@@ -34,7 +34,7 @@ def score_of(actual, predicted, reference=None) -> Score:
     return _score(actual, same, loss, LEVELS)
 
 
-def test_a_score_by_hand():
+def test_a_score_equals_the_one_computed_by_hand():
     """Two origins, two steps; each quantile is off by +10, 0, -4 and unknown.
 
     Losses per level 0.1, 0.5, 0.9: 10 above costs 1, 5, 9; 4 below costs 3.6, 2, 0.4.
@@ -52,7 +52,7 @@ def test_a_score_by_hand():
     assert score.wape == pytest.approx((10 + 0 + 4) / (110 + 100 + 96))
 
 
-def test_a_perfect_forecast_errs_by_nothing():
+def test_a_perfect_forecast_has_zero_loss():
     actual = [[110.0, 100.0], [96.0, NAN]]
     score = score_of(actual, np.nan_to_num(actual, nan=5.0))
     assert (score.pinball, score.relative, score.relative_peaks, score.wape) == (0, 0, 0, 0)
@@ -60,19 +60,19 @@ def test_a_perfect_forecast_errs_by_nothing():
     assert score.coverage == (1, 1, 1)
 
 
-def test_where_nothing_happened_that_is_known_nothing_is_claimed():
+def test_without_known_samples_all_scores_are_unknown():
     unknown = score_of(np.full((2, 2), NAN), np.full((2, 2), 5.0))
     for field in fields(unknown):
         assert np.isnan(getattr(unknown, field.name)).all(), field.name
 
 
-def test_beside_a_reference_without_error_no_ratio_is_claimed():
+def test_ratios_to_a_reference_without_error_are_unknown():
     score = score_of([[5.0]], [[4.0]], np.zeros((1, 1, 3), np.float32))
     assert score.pinball > 0
     assert np.isnan([score.relative, score.relative_peaks, *score.by_level]).all()
 
 
-def test_over_items_ratios_are_averaged_geometrically_and_the_rest_plainly():
+def test_over_items_ratios_have_geometric_means_and_other_scores_arithmetic_ones():
     one, other = score_of([[100.0]], [[90.0]]), score_of([[100.0]], [[60.0]])  # 5 and 20, over 1
     unknown = score_of([[NAN]], [[60.0]])
     mean = _mean_score([one, other, unknown])
@@ -84,7 +84,7 @@ def test_over_items_ratios_are_averaged_geometrically_and_the_rest_plainly():
     assert mean.coverage == (0, 0, 0)
 
 
-def test_last_value_is_the_unit(result):
+def test_last_value_has_a_relative_loss_of_one(result):
     for item in result.items:
         unit = item.scores["last_value"]
         assert (unit.relative, unit.relative_peaks) == (1, 1)
@@ -92,7 +92,7 @@ def test_last_value_is_the_unit(result):
         assert unit.by_horizon == pytest.approx([1] * 6)
 
 
-def test_every_candidate_is_judged_on_every_item_and_the_served_one_is_among_them(result):
+def test_every_candidate_is_scored_on_every_item_and_one_of_them_is_served(result):
     for item in result.items:
         assert tuple(item.scores) == (*CANDIDATES, SERVED)
         assert item.scores[SERVED] == item.scores[item.source]
@@ -100,19 +100,19 @@ def test_every_candidate_is_judged_on_every_item_and_the_served_one_is_among_the
     assert result.predict_seconds.keys() == set(CANDIDATES)
 
 
-def test_origins_are_a_quarter_of_an_hour_apart_and_their_horizons_unseen(
+def test_origins_are_a_quarter_of_an_hour_apart_and_after_the_training_time(
     result, forecaster, history
 ):
     for item in result.items:
         assert set(np.diff(item.origins)) == {900}
         assert item.origins[0] % 900 == 0
-        until = forecaster.service(item.item_id).trained_until.timestamp()
+        until = forecaster.item_model(item.item_id).trained_until.timestamp()
         assert until <= item.origins[0] + 300 < until + 900  # the first step ahead is unseen
         end = history[item.item_id].end.timestamp()
         assert end - 900 < item.origins[-1] + 7 * 300 <= end  # a whole horizon of six steps
 
 
-def test_what_is_judged_is_what_happened(result, history):
+def test_the_targets_are_the_actual_demand(result, history):
     item = result.items[0]
     values = dict(zip(history[item.item_id].stamps.tolist(), history[item.item_id].values))  # noqa: B905
     for i in (0, 7, -1):
@@ -120,7 +120,7 @@ def test_what_is_judged_is_what_happened(result, history):
         np.testing.assert_allclose(item.actual[i], expected, rtol=1e-6)
 
 
-def test_what_is_plotted_is_what_is_served(result, forecaster, history):
+def test_the_plotted_forecast_is_the_served_one(result, forecaster, history):
     item = result.items[1]
     origin = int(item.origins[-1])
     one = history[item.item_id]
@@ -131,16 +131,16 @@ def test_what_is_plotted_is_what_is_served(result, forecaster, history):
     assert off < 0.03 * np.ptp(item.predicted[-1])
 
 
-def test_an_item_that_the_model_never_saw_is_judged_from_its_second_day_on(forecaster, history):
+def test_an_unknown_item_is_scored_from_its_second_day_on(forecaster, history):
     stranger = replace(history.series[0], item_id="new/comer")
     (item,) = backtest(forecaster, History((stranger,))).items
     first = (int(item.origins[0]) - stranger.stamps[0]) / 300
     warm_up = MODEL.timing.warm_up
     assert warm_up - 1 <= first < warm_up + 3
-    assert item.source == forecaster.others.source
+    assert item.source == forecaster.default_model.source
 
 
-def test_a_start_overrides_what_was_seen(forecaster, history):
+def test_a_given_start_overrides_the_end_of_training(forecaster, history):
     start = history.series[0].start + timedelta(days=10)
     result = backtest(forecaster, history, start=start)
     assert (
@@ -158,7 +158,7 @@ def test_a_start_before_the_first_day_waits_for_it(forecaster, history):
 def test_too_little_later_history_is_refused_with_the_fix(forecaster, history, hours):
     first = boundaries(14 * DAY, TINY)[1]
     short = History((changed(history.series[1], lambda values: values[: first + 12 * hours]),))
-    expected = rf"shop/search: {max(4 * hours - 2, 0)} origins lie between .* needs {LEAST_WINDOWS}"
+    expected = rf"shop/search: {max(4 * hours - 2, 0)} origins lie between .* needs {MIN_WINDOWS}"
     with pytest.raises(HistoryError, match=expected + "; give it later history"):
         backtest(forecaster, short)
 
@@ -174,7 +174,7 @@ def test_another_step_is_refused(forecaster, history):
         backtest(forecaster, history.resampled(2 * history.step))
 
 
-def test_unknown_moments_in_the_test_part_do_not_count(forecaster, history, result):
+def test_unknown_samples_in_the_test_part_are_left_out(forecaster, history, result):
     def blank(values):
         values[-DAY // 2 :] = NAN
 
@@ -196,12 +196,10 @@ def test_unknown_moments_in_the_test_part_do_not_count(forecaster, history, resu
         pytest.param(np.where(np.arange(14 * DAY) < 9 * DAY, 5.0, NAN), id="unknown throughout"),
     ],
 )
-def test_an_item_without_errors_neither_breaks_nor_bends_the_summary(
-    forecaster, history, result, values
-):
+def test_an_item_without_errors_does_not_affect_the_summary(forecaster, history, result, values):
     odd = series(values, "odd/one")
     odd = replace(odd, start=history.series[0].start)
-    start = forecaster.service("shop/search").trained_until
+    start = forecaster.item_model("shop/search").trained_until
     both = backtest(forecaster, History((*history.series, odd)), start=start)
     for name in (*CANDIDATES, SERVED):
         assert both.summary[name].relative == pytest.approx(result.summary[name].relative, rel=1e-6)

@@ -1,4 +1,4 @@
-"""Losses and rates: tables, and what must hold whatever the numbers."""
+"""The metrics: tables and properties."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from forecaster.evaluation.metrics import coverage, geometric_mean, peak_moments, pinball_loss, wape
+from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss, wape
 
 NAN = np.nan
 qps = st.floats(0, 1e6).map(lambda x: round(x, 3))
@@ -88,7 +88,7 @@ def test_coverage(actual, share):
     ],
 )
 def test_peak_moments_are_the_top_share(actual, share, expected):
-    found = peak_moments(actual, share)
+    found = is_peak(actual, share)
     assert found.shape == actual.shape
     assert found.sum() == expected
     assert expected == 0 or actual[found].min() >= np.nanmax(actual) - expected + 1

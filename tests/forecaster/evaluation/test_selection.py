@@ -1,4 +1,4 @@
-"""Fitting and choosing: who serves, decided without a look at the test part."""
+"""Training and choice of the candidate that serves, without use of the test part."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.selection import (
-    balanced,
+    balanced_sample,
     choose,
     hourly_losses,
     relative,
@@ -49,8 +49,8 @@ QUICK = replace(TINY, members=1, epochs=1, steps_per_epoch=2, max_windows=300)
         pytest.param(1.01 + SWING, 1 - SWING, "lstm", "within 2", id="a lead by chance"),
         pytest.param([2.0], [1.0], "lstm", "within 2", id="one hour proves nothing"),
         pytest.param([2.0, NAN, 2.1], [1.0, NAN, 1.0], "ridge", "by more", id="unknown hours"),
-        pytest.param([NAN, NAN], [NAN, NAN], "lstm", "nothing tells", id="nothing known"),
-        pytest.param([0.0, 0.0], [0.0, 0.0], "lstm", "nothing tells", id="nobody errs"),
+        pytest.param([NAN, NAN], [NAN, NAN], "lstm", "cannot be compared", id="nothing known"),
+        pytest.param([0.0, 0.0], [0.0, 0.0], "lstm", "cannot be compared", id="no candidate errs"),
         pytest.param([1.0, 1.1], [0.0, 0.0], "ridge", "100.0 % below", id="a rival never errs"),
     ],
 )
@@ -81,7 +81,7 @@ def test_losses_of_items_are_compared_in_units_of_last_value():
 
 
 @pytest.mark.parametrize("loss", [0.0, NAN])
-def test_an_item_on_which_last_value_makes_no_error_has_no_say_over_others(loss):
+def test_an_item_on_which_last_value_makes_no_error_does_not_affect_the_default(loss):
     found = relative({"last_value": np.full(2, loss), "lstm": np.array([0.0, 1.0])})
     assert np.isnan(found["lstm"]).all()
 
@@ -96,11 +96,11 @@ def test_hourly_losses_are_the_means_of_the_origins_in_each_hour(fitted):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_every_item_and_all_others_have_a_winner_and_a_shift_for_every_candidate(fitted, history):
+def test_every_item_and_the_default_have_a_winner_and_shifts_for_every_candidate(fitted, history):
     forecaster = fitted.forecaster
-    assert tuple(forecaster.services) == history.item_ids
+    assert tuple(forecaster.item_models) == history.item_ids
     shape = (MODEL.prediction_length, len(LEVELS))
-    for service in (*forecaster.services.values(), forecaster.others):
+    for service in (*forecaster.item_models.values(), forecaster.default_model):
         assert service.source in CANDIDATES
         assert {name: shifts.shape for name, shifts in service.shifts.items()} == dict.fromkeys(
             CANDIDATES, shape
@@ -110,25 +110,25 @@ def test_every_item_and_all_others_have_a_winner_and_a_shift_for_every_candidate
 def test_an_item_is_trained_until_its_test_part(fitted, history):
     for one in history:
         first_test = one.start + boundaries(len(one), TINY)[1] * one.step
-        assert fitted.forecaster.service(one.item_id).trained_until == first_test
+        assert fitted.forecaster.item_model(one.item_id).trained_until == first_test
 
 
-def test_an_unknown_item_gets_what_holds_for_all_others(forecaster):
-    assert forecaster.service("never/seen") is forecaster.others
-    assert forecaster.others.trained_until is None
+def test_an_unknown_item_has_the_default_model(forecaster):
+    assert forecaster.item_model("never/seen") is forecaster.default_model
+    assert forecaster.default_model.trained_until is None
 
 
 @given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=5), most=st.integers(1, 600))
-def test_the_learned_baselines_see_every_item_and_no_more_rows_than_asked(fitted, sizes, most):
+def test_the_trained_baselines_use_every_item_and_a_bounded_number_of_rows(fitted, sizes, most):
     train = [fitted.parts[i % 3].train for i in range(len(sizes))]
     parts = [windows.take(np.arange(n) % len(windows)) for windows, n in zip(train, sizes)]  # noqa: B905
-    drawn = [len(windows) for windows in balanced(parts, most, np.random.default_rng(0))]
+    drawn = [len(windows) for windows in balanced_sample(parts, most, np.random.default_rng(0))]
     assert all(1 <= count <= size for count, size in zip(drawn, sizes, strict=True))
     assert sum(drawn) <= max(most, len(sizes) + most)
 
 
 def test_no_window_is_drawn_twice(fitted):
-    (drawn,) = balanced([fitted.parts[0].train], 50, np.random.default_rng(0))
+    (drawn,) = balanced_sample([fitted.parts[0].train], 50, np.random.default_rng(0))
     assert len(drawn) == 50
     assert len(np.unique(drawn.context, axis=0)) == 50
 
@@ -175,11 +175,11 @@ def fit_items(*items):
     return train(History(named), QUICK).forecaster
 
 
-def test_a_week_repeated_is_served_by_whoever_knows_the_week():
+def test_a_repeated_week_is_served_by_the_weekly_baseline():
     """Noise that no one can foresee but who looks back a week."""
     noise = np.random.default_rng(3).gamma(2, 50, 7 * DAY)
     forecaster = fit_items(np.tile(noise, 3))
-    service = forecaster.service("item/0")
+    service = forecaster.item_model("item/0")
     assert service.source == "seasonal_week"
     assert "standard errors" in service.reason
     assert service.source in NAIVE
@@ -195,7 +195,7 @@ def test_a_week_repeated_is_served_by_whoever_knows_the_week():
         pytest.param(wave(7, seed=2), id="shorter"),
     ],
 )
-def test_an_odd_item_does_not_spoil_its_neighbour(odd):
+def test_an_odd_item_does_not_affect_the_others(odd):
     """The neighbour is served, its own windows calibrate it, and all stays finite."""
     forecaster = fit_items(wave(seed=1), odd)
     _, tensors = pack(forecaster, QUICK)
@@ -215,7 +215,7 @@ def test_an_odd_item_does_not_spoil_its_neighbour(odd):
         pytest.param(np.full(10 * DAY, 7.5), r"constant \(7.5 requests", id="7.5"),
     ],
 )
-def test_constant_traffic_alone_teaches_nothing(values, words):
+def test_a_history_of_constant_items_is_refused(values, words):
     with pytest.raises(HistoryError, match=rf"nothing to learn: every item is {words}.*fetch"):
         fit_items(values)
     with pytest.raises(HistoryError, match="nothing to learn"):
@@ -232,5 +232,5 @@ def test_a_history_of_another_step_is_refused(history):
         train(history.resampled(2 * history.step), TINY)
 
 
-def test_the_config_that_was_carried_out_comes_back(fitted):
+def test_the_config_that_was_used_is_returned(fitted):
     assert fitted.config == TINY

@@ -1,4 +1,4 @@
-"""The split by time: parts share no target; an item that is too short is told what it needs."""
+"""Splits by time: parts share no target; a short item is refused with the days that it needs."""
 
 import re
 from dataclasses import replace
@@ -13,15 +13,15 @@ from forecaster.data.series import History, Series, utc
 from forecaster.errors import HistoryError
 from forecaster.evaluation import splits
 from forecaster.evaluation.splits import (
-    LEAST_WINDOWS,
+    MIN_WINDOWS,
     backtest_origins,
     boundaries,
-    cut_cases,
-    off_beat,
+    cases_at,
+    item_track,
+    off_the_hour,
     prepare,
-    track_of,
 )
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 from forecaster.models.config import ModelConfig, TrainConfig
 from tests.forecaster.traffic_samples import FIVE_MINUTES, MINUTE, NAN, service
 
@@ -43,7 +43,7 @@ def spans(one: Series, config: TrainConfig):
     """Return first and last target of each part, as samples of the series."""
     horizon = config.model.prediction_length
     (parts,) = prepare(History((one,)), config)
-    track = track_of(one, config.model.timing)
+    track = item_track(one, config.model.timing)
     found = {}
     # The training windows do not carry their origins: their targets are found by value.
     train = [
@@ -55,7 +55,7 @@ def spans(one: Series, config: TrainConfig):
     found["calibration"] = origins[0] + 1, origins[-1] + horizon
     test = backtest_origins(one, boundaries(len(one), config)[1], config.model.timing)
     found["test"] = test[0] + 1, test[-1] + horizon
-    assert len(cut_cases(track, test, config.model)) == len(test)
+    assert len(cases_at(track, test, config.model)) == len(test)
     return found
 
 
@@ -81,7 +81,7 @@ def test_boundaries_are_the_shares_of_the_time(length, shares):
     assert abs((second - first) - calibration * length) <= 1
 
 
-def test_what_is_trained_and_calibrated_on_knows_nothing_of_the_test_part():
+def test_training_and_calibration_do_not_depend_on_the_test_part():
     one = days(14)
     _, test = boundaries(len(one), CONFIG)
     altered = np.array(one.values)
@@ -110,9 +110,9 @@ def test_no_more_windows_train_than_allowed(items, most):
 
 
 @given(st.integers(0, 100), st.sampled_from([1, 5, 15, 60]))
-def test_origins_off_the_beat_meet_every_minute_of_the_hour(stride, minutes):
+def test_origins_off_the_hour_fall_on_every_minute_of_it(stride, minutes):
     timing = Timing(minutes * MINUTE, 1)
-    found = off_beat(stride, timing)
+    found = off_the_hour(stride, timing)
     hour = max(timing.samples(60), 1)
     assert found >= max(stride, 1)
     assert len({origin * found % hour for origin in range(hour)}) == hour
@@ -128,7 +128,7 @@ def test_a_backtest_starts_on_the_quarter_hours_of_the_clock(offset, first):
     assert origins[0] + 1 >= first
 
 
-def test_cases_hold_what_everyone_said_at_the_same_origins():
+def test_cases_have_windows_and_naive_forecasts_of_the_same_origins():
     (parts,) = prepare(History((days(14),)), CONFIG)
     cases = parts.calibration
     assert len(cases) == len(cases.origins) == len(cases.windows)
@@ -148,7 +148,9 @@ def refusal(one: Series, config: TrainConfig = CONFIG) -> str:
 @pytest.mark.parametrize(
     ("step", "ahead"), [(1, 30), (5, 6), (15, 96), (60, 12)], ids=["1m", "5m", "15m", "1h"]
 )
-def test_the_number_of_days_asked_for_is_enough_and_one_less_is_not(step, ahead, share, late):
+def test_the_days_that_the_message_asks_for_are_enough_and_one_less_is_not(
+    step, ahead, share, late
+):
     model = ModelConfig(step=step * MINUTE, context_length=4, prediction_length=ahead)
     config = TrainConfig(model, calibration_share=share, test_share=share, max_windows=200)
     day = model.timing.day
@@ -168,7 +170,7 @@ def test_the_number_of_days_asked_for_is_enough_and_one_less_is_not(step, ahead,
 
 @settings(max_examples=25)
 @given(count=st.floats(0.1, 6), share=st.sampled_from([0.05, 0.125, 0.25]))
-def test_whatever_the_length_it_is_prepared_or_told_what_it_needs(count, share):
+def test_a_history_of_any_length_is_prepared_or_refused_with_what_it_needs(count, share):
     config = replace(CONFIG, calibration_share=share, test_share=share)
     assume(round(count * DAY) > 0)
     try:
@@ -176,14 +178,14 @@ def test_whatever_the_length_it_is_prepared_or_told_what_it_needs(count, share):
         found = min(len(parts.train), len(parts.calibration))
     except HistoryError as error:
         needed = int(re.search(r"give it (\d+) days", str(error))[1])
-        found = LEAST_WINDOWS if needed > count else 0
-    assert found >= LEAST_WINDOWS
+        found = MIN_WINDOWS if needed > count else 0
+    assert found >= MIN_WINDOWS
 
 
-def test_too_short_says_who_how_long_and_what_to_do():
+def test_a_short_item_is_refused_with_name_length_and_fix():
     message = refusal(days(1.5))
     assert message.startswith("shop/api: 432 samples (1 day, 12:00:00) leave 0 windows")
-    assert f"but {LEAST_WINDOWS} are needed" in message
+    assert f"but {MIN_WINDOWS} are needed" in message
     assert "shorter --prediction-length" in message
     assert "leave the item out" in message
 
@@ -213,7 +215,7 @@ def test_windows_without_a_known_target_are_left_out():
     assert np.isfinite(parts.train.target).any(axis=1).all()
 
 
-def test_an_item_that_appears_late_trains_from_its_own_beginning():
+def test_an_item_that_begins_late_is_trained_from_its_first_sample_on():
     values = service(FIVE_MINUTES, 20).copy()
     values[: 6 * DAY] = NAN
     (late,) = prepare(History((series(values),)), CONFIG)
@@ -247,5 +249,5 @@ def test_however_many_items_share_the_windows_each_keeps_enough():
     config = replace(CONFIG, max_windows=50)
     history = History(tuple(days(4 + i / 3, item_id=f"shop/{i}") for i in range(9)))
     found = [len(parts.train) for parts in prepare(history, config)]
-    assert min(found) >= LEAST_WINDOWS
-    assert max(found) < 2 * LEAST_WINDOWS
+    assert min(found) >= MIN_WINDOWS
+    assert max(found) < 2 * MIN_WINDOWS

@@ -1,24 +1,12 @@
-"""Anchors and their blend: weights, scale, bounds, and a tail that stands for the whole."""
+"""Anchors and their blend: weights, noise scale and bounds."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
-from forecaster.features import smoothing
-from forecaster.features.anchors import (
-    ANCHOR_COUNT,
-    DAY_PROFILES,
-    LEAST_QPS,
-    LEVEL_SPANS,
-    SCALE_FLOOR,
-    SCALED,
-    SHAPED,
-    WEEK_PROFILE,
-    Timing,
-    follow,
-)
+from forecaster.features.anchors import MIN_QPS, SCALE_FLOOR, build_track
+from forecaster.features.timing import ANCHOR_COUNT, LEVEL_SPANS, SCALED, Timing
 from tests.forecaster.traffic_samples import (
     DAY_AHEAD,
     ENORMOUS,
@@ -27,7 +15,6 @@ from tests.forecaster.traffic_samples import (
     HALF_HOUR,
     HOURLY,
     LATE,
-    MINUTE,
     NAN,
     PLAIN,
     SILENT,
@@ -45,41 +32,10 @@ TIMINGS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("step", "length", "words"),
-    [
-        pytest.param(MINUTE, 0, "at least 1", id="nothing ahead"),
-        pytest.param(MINUTE, 1441, r"most a day \(1440 steps", id="more than a day"),
-        pytest.param(timedelta(minutes=7), 5, "must divide 1 day", id="step without a day"),
-        pytest.param(timedelta(0), 5, "must divide 1 day", id="no step"),
-        pytest.param(timedelta(days=2), 1, "must divide 1 day", id="step longer than a day"),
-    ],
-)
-def test_a_timing_that_no_day_fits_is_refused(step, length, words):
-    with pytest.raises(ValueError, match=words):
-        Timing(step, length)
-
-
-@pytest.mark.parametrize(
-    ("timing", "expected"),
-    [
-        # day, hour, middle, memory (6 h or two forecasts), warm-up
-        pytest.param(HALF_HOUR, (1440, 60, 15, 360, 1800), id="1 min"),
-        pytest.param(FIVE_MINUTES, (288, 12, 3, 72, 360), id="5 min"),
-        pytest.param(DAY_AHEAD, (96, 4, 48, 192, 288), id="15 min, a day ahead"),
-        pytest.param(HOURLY, (24, 4, 6, 24, 48), id="1 h"),
-        pytest.param(Timing(MINUTE, 1), (1440, 60, 1, 360, 1800), id="one step ahead"),
-    ],
-)
-def test_all_spans_follow_from_step_and_length(timing, expected):
-    found = timing.day, timing.hour, timing.middle, timing.memory, timing.warm_up
-    assert found == expected
-
-
 @pytest.mark.parametrize(("timing", "days"), TIMINGS)
 def test_weights_sum_to_one_and_the_blend_lies_between_the_anchors(timing, days):
     values = services(timing, days)
-    track = follow(values, timing)
+    track = build_track(values, timing)
     np.testing.assert_allclose(track.weights.sum(axis=0), 1, rtol=1e-5)
     assert track.weights.min() >= 0
     for row in (PLAIN, GAPPY, LATE, STEADY, SILENT, ENORMOUS):
@@ -94,26 +50,25 @@ def test_weights_sum_to_one_and_the_blend_lies_between_the_anchors(timing, days)
 
 
 @pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_what_was_said_before_is_what_is_said_from_there(timing, days):
+def test_past_forecasts_equal_the_forecasts_from_those_origins(timing, days):
     """One line, two ways to it: by origin for forecasts, by target for errors."""
     values = services(timing, days)
-    track = follow(values, timing)
+    track = build_track(values, timing)
     rows = np.arange(len(values))
     for origin in (timing.warm_up, values.shape[1] - timing.prediction_length - 1):
         ahead = track.anchors(rows, np.full(len(rows), origin))
         blend = track.blend(rows, np.full(len(rows), origin))
         for lead in (1, timing.middle, timing.prediction_length):
-            error = track.error(lead, origin)[:, lead]
-            expected = values[:, origin + lead] - blend[:, lead - 1]
-            np.testing.assert_allclose(error, expected, rtol=1e-4, atol=1e-4 * values[0].max())
+            past = track.past_blend(lead, values.shape[1] - origin - lead)[:, 0]
+            np.testing.assert_allclose(past, blend[:, lead - 1], rtol=1e-4)
             for k in range(ANCHOR_COUNT):
-                before = track.anchor_before(k, lead)[:, origin + lead]
+                before = track.anchor_forecasts(k, lead)[:, origin + lead]
                 np.testing.assert_allclose(before, ahead[:, lead - 1, k], rtol=1e-5)
 
 
 def test_the_first_anchors_are_the_smoothed_last_samples():
     values = np.float32([[4.0, 8.0, 6.0, NAN]])
-    anchors = follow(values, HALF_HOUR).anchors(np.array([0]), np.array([3]))[0]
+    anchors = build_track(values, HALF_HOUR).anchors(np.array([0]), np.array([3]))[0]
     decay = np.exp(-1 / 3)
     mean = (6 * decay + 8 * decay**2 + 4 * decay**3) / (decay + decay**2 + decay**3)
     np.testing.assert_allclose(anchors[:, 0], 6.0)
@@ -122,12 +77,12 @@ def test_the_first_anchors_are_the_smoothed_last_samples():
     np.testing.assert_allclose(anchors[:, len(LEVEL_SPANS) :], 6.0)
 
 
-def test_shapes_carry_yesterday_to_todays_level():
+def test_scaled_anchors_bring_yesterdays_profile_to_todays_level():
     timing = Timing(timedelta(hours=1), 6)
     day = 10 + 5 * np.sin(2 * np.pi * np.arange(24) / 24)
     values = np.float32([np.concatenate([day] * 9 + [1.5 * day])[:-12]])
     origin = values.shape[1] - 1
-    anchors = follow(values, timing).anchors(np.array([0]), np.array([origin]))[0]
+    anchors = build_track(values, timing).anchors(np.array([0]), np.array([origin]))[0]
     for k, (profile, span) in enumerate(SCALED):
         if span == 3:  # longer ones still remember yesterday evening's level
             # 1.5 times, up to the floor under the ratio: 2 % of the day's mean on both sides.
@@ -137,31 +92,31 @@ def test_shapes_carry_yesterday_to_todays_level():
     np.testing.assert_allclose(shift, shift[0], rtol=1e-4)
 
 
-def test_the_blend_follows_the_anchor_that_has_been_right():
+def test_the_blend_prefers_the_anchor_with_the_smallest_error():
     timing = Timing(timedelta(hours=1), 6)
     rng = np.random.default_rng(5)
     shape = np.tile(rng.uniform(1, 100, 24), 14)  # every day alike, neighbours unlike
     wander = np.cumsum(rng.normal(0, 1, 14 * 24)) + 500  # no day, only a last value
-    track = follow(np.float32([shape, wander]), timing)
+    track = build_track(np.float32([shape, wander]), timing)
     last_day = track.weights[:, :, -24:].mean(axis=2)
     assert last_day[: len(LEVEL_SPANS), 0].sum() < 0.01
     assert last_day[: len(LEVEL_SPANS), 1].sum() > 0.5
 
 
-def test_weights_are_the_errors_to_the_power_of_minus_six():
+def test_weights_are_proportional_to_error_to_the_power_of_minus_six():
     timing = HOURLY
     values = service(timing, 12, seed=9)[None]
-    track = follow(values, timing)
+    track = build_track(values, timing)
     age = np.arange(values.shape[1] - timing.middle)[::-1]
     decay = np.exp(-age / timing.memory)
     errors = []
     for k in range(ANCHOR_COUNT):
-        error = np.abs(values - track.anchor_before(k, timing.middle))[0, timing.middle :]
+        error = np.abs(values - track.anchor_forecasts(k, timing.middle))[0, timing.middle :]
         known = np.isfinite(error)
         errors.append((error[known] @ decay[known]) / decay[known].sum())
     expected = np.array(errors) ** -6
     np.testing.assert_allclose(track.weights[:, 0, -1], expected / expected.sum(), rtol=1e-2)
-    blend = np.abs(track.error(timing.middle, timing.middle))[0]
+    blend = np.abs(track.error_middle)[0, timing.middle :]
     scale = (blend @ decay) / decay.sum()
     assert track.scale[0, -1] == pytest.approx(scale, rel=1e-4)
 
@@ -170,26 +125,26 @@ def test_weights_are_the_errors_to_the_power_of_minus_six():
     ("row", "expected"),
     [
         pytest.param(STEADY, 7.0 * SCALE_FLOOR, id="steady: a thousandth of its level"),
-        pytest.param(SILENT, LEAST_QPS, id="silent: next to nothing"),
-        pytest.param(UNKNOWN, LEAST_QPS, id="unknown: next to nothing"),
+        pytest.param(SILENT, MIN_QPS, id="silent: next to nothing"),
+        pytest.param(UNKNOWN, MIN_QPS, id="unknown: next to nothing"),
     ],
 )
 def test_a_service_without_noise_has_a_noise_scale(row, expected):
-    track = follow(services(FIVE_MINUTES, 9), FIVE_MINUTES)
+    track = build_track(services(FIVE_MINUTES, 9), FIVE_MINUTES)
     np.testing.assert_allclose(track.scale[row], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("row", "qps"), [(STEADY, 7.0), (SILENT, 0.0)])
-def test_a_service_without_noise_is_expected_to_go_on(row, qps):
-    track = follow(services(FIVE_MINUTES, 9), FIVE_MINUTES)
+def test_a_service_without_noise_is_forecast_to_continue(row, qps):
+    track = build_track(services(FIVE_MINUTES, 9), FIVE_MINUTES)
     origins = np.arange(0, track.values.shape[1], 50)
     anchors = track.anchors(np.full(len(origins), row), origins)
     np.testing.assert_allclose(anchors, qps, rtol=1e-5)
 
 
-def test_what_was_never_known_is_forecast_as_unknown_not_as_zero():
+def test_an_item_without_known_samples_is_forecast_as_unknown_not_zero():
     values = services(FIVE_MINUTES, 9)
-    track = follow(values, FIVE_MINUTES)
+    track = build_track(values, FIVE_MINUTES)
     first = int(np.isfinite(values[LATE]).argmax())
     rows = np.array([UNKNOWN, LATE, LATE])
     blend = track.blend(rows, np.array([500, first - 1, first]))
@@ -197,9 +152,9 @@ def test_what_was_never_known_is_forecast_as_unknown_not_as_zero():
     np.testing.assert_allclose(blend[2], values[LATE, first])
 
 
-def test_a_gap_is_no_zero():
+def test_a_gap_is_not_a_zero():
     values = services(FIVE_MINUTES, 9)
-    track = follow(values, FIVE_MINUTES)
+    track = build_track(values, FIVE_MINUTES)
     middle = int(0.45 * values.shape[1]) + 20
     assert np.isnan(values[GAPPY, middle])
     anchors = track.anchors(np.array([GAPPY]), np.array([middle]))
@@ -211,120 +166,33 @@ def test_a_gap_is_no_zero():
 @pytest.mark.parametrize(("timing", "days"), TIMINGS[1:])
 def test_a_service_of_another_size_has_the_same_weights_and_its_own_scale(timing, days, factor):
     values = services(timing, days)[:STEADY]
-    one, other = follow(values, timing), follow(values * np.float32(factor), timing)
+    one, other = build_track(values, timing), build_track(values * np.float32(factor), timing)
     known = np.s_[:, int(np.isfinite(values[LATE]).argmax()) :]
     np.testing.assert_allclose(other.scale[known], one.scale[known] * factor, rtol=1e-3)
     # Weights are sixth powers: they have fewer digits than the errors.
     np.testing.assert_allclose(other.weights, one.weights, rtol=1e-2, atol=1e-4)
 
 
-def test_an_enormous_neighbour_changes_nothing():
+def test_an_item_of_enormous_size_does_not_affect_the_others():
     values = services(FIVE_MINUTES, 9)
-    alone, among = follow(values[:ENORMOUS], FIVE_MINUTES), follow(values, FIVE_MINUTES)
+    alone, among = build_track(values[:ENORMOUS], FIVE_MINUTES), build_track(values, FIVE_MINUTES)
     np.testing.assert_allclose(among.scale[:ENORMOUS], alone.scale, rtol=1e-5)
     np.testing.assert_allclose(among.weights[:, :ENORMOUS], alone.weights, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("length", [1, 2, 14, 15, 16, 60, 1440, 1441])
-def test_a_short_history_is_followed_as_far_as_it_goes(length):
+def test_a_short_history_has_a_track_too(length):
     values = service(HALF_HOUR, 2)[None, :length]
-    track = follow(values, HALF_HOUR)
+    track = build_track(values, HALF_HOUR)
     blend = track.blend(np.array([0]), np.array([length - 1]))
     assert np.isfinite(blend).all()
     assert (track.scale > 0).all()
 
 
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_a_tail_stands_for_the_whole_at_the_newest_origin(timing, days):
-    days = max(days, (timing.tail + 2 * timing.day) / timing.day)
-    values = services(timing, days)
-    whole, tail = follow(values, timing), follow(values, timing, tail=timing.tail)
-    assert tail.values.shape[1] == timing.tail
-    assert tail.first + tail.values.shape[1] == values.shape[1]
-    rows, newest = np.arange(len(values)), np.full(len(values), values.shape[1] - 1)
-    one, other = whole.blend(rows, newest), tail.blend(rows, newest - tail.first)
-    known = [PLAIN, GAPPY, LATE, STEADY, SILENT, ENORMOUS]
-    scale = whole.scale[:, -1]
-    assert (np.abs(one - other)[known] <= 0.05 * scale[known, None]).all()
-    np.testing.assert_allclose(tail.scale[:, -1], scale, rtol=0.05)
-    np.testing.assert_allclose(tail.weights[:, :, -1], whole.weights[:, :, -1], atol=0.03)
-
-
-def test_a_tail_longer_than_the_history_is_the_whole():
-    values = services(FIVE_MINUTES, 3)
-    whole, tail = follow(values, FIVE_MINUTES), follow(values, FIVE_MINUTES, tail=10**6)
-    np.testing.assert_array_equal(whole.scale, tail.scale)
-    assert tail.first == 0
-
-
-def test_a_gap_at_the_start_of_the_tail_is_filled_from_before_it():
-    values = service(FIVE_MINUTES, 9)[None].copy()
-    start = values.shape[1] - FIVE_MINUTES.tail
-    values[0, start - 5 : start + 5] = NAN
-    track = follow(values, FIVE_MINUTES, tail=FIVE_MINUTES.tail)
-    np.testing.assert_allclose(track.filled[0, :5], values[0, start - 6])
-
-
-def test_whole_days_of_history_or_not_make_no_difference_to_the_shapes():
-    """Nothing hangs on midnight or on where the history begins: a day is 24 hours back."""
-    values = service(FIVE_MINUTES, 30)[None]
-    cut = 7 * 12 + 5  # begins in the middle of the seventh hour
-    whole, late = follow(values, FIVE_MINUTES), follow(values[:, cut:], FIVE_MINUTES)
-    np.testing.assert_allclose(late.scale[:, -1], whole.scale[:, -1], rtol=2e-2)
-    rows, newest = np.array([0]), np.array([values.shape[1] - 1])
-    one, other = whole.blend(rows, newest), late.blend(rows, newest - cut)
-    assert (np.abs(one - other) < 0.05 * whole.scale[:, -1]).all()
-
-
-def test_a_timing_is_a_value():
-    assert replace(HALF_HOUR, prediction_length=6) == Timing(MINUTE, 6)
-
-
-def test_each_shape_is_the_day_or_week_it_claims_to_be():
-    values = service(HOURLY, 20, seed=7)[None]
-    track = follow(values, HOURLY)
-    length, ahead = values.shape[1], HOURLY.prediction_length
-    assert track.profiles.shape == (WEEK_PROFILE + 1, 1, length + ahead)
-    reaching = np.arange(7 * 24, length + ahead)  # an hour's step is too wide to smooth over
-    np.testing.assert_array_equal(
-        track.profiles[WEEK_PROFILE, 0, reaching], values[0, reaching - 168]
-    )
-    for profile, (_, gain) in enumerate(DAY_PROFILES):
-        if gain == 1:
-            days = track.profiles[profile, 0, reaching]
-            np.testing.assert_array_equal(days, values[0, reaching - 24])
-
-
-def test_shapes_are_smoothed_over_their_own_minutes():
-    values = service(HALF_HOUR, 3, seed=8)[None]
-    place = 2 * 1440 + 700
-    yesterday = values[0, place - 1440 - 5 : place - 1440 + 6]  # five minutes to either side
-    profile = DAY_PROFILES.index((5, 1.0))
-    found = follow(values, HALF_HOUR).profiles[profile, 0, place]
-    assert found == pytest.approx(yesterday.mean(), rel=1e-5)
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_the_shapes_of_a_tail_are_those_of_the_whole(timing, days):
-    values = services(timing, days)
-    whole, tail = follow(values, timing), follow(values, timing, tail=timing.day // 2)
-    np.testing.assert_allclose(tail.profiles, whole.profiles[:, :, tail.first :], rtol=1e-6)
-
-
-def test_where_the_shape_is_what_it_was_the_level_stays_what_it_was():
-    """The floor under the ratio bends no line: it passes through the level where it was."""
-    values = service(FIVE_MINUTES, 9, seed=6)[None]
-    track = follow(values, FIVE_MINUTES)
-    for s, (profile, span) in enumerate(SHAPED):
-        expected = smoothing.ewma(track.profiles[profile][:, : values.shape[1]], span)[0, -1]
-        line = track.gains[s, 0, -1] * expected + track.shifts[len(LEVEL_SPANS) + s, 0, -1]
-        assert line == pytest.approx(smoothing.ewma(values, span)[0, -1], rel=1e-4)
-
-
 def test_after_a_very_long_gap_every_anchor_is_the_last_value():
     values = service(HALF_HOUR, 0.9)[None].copy()
     values[0, 100:] = NAN
-    track = follow(values, HALF_HOUR)
+    track = build_track(values, HALF_HOUR)
     newest = np.array([values.shape[1] - 1])
     np.testing.assert_allclose(
         track.anchors(np.array([0]), newest)[0, :, [0, 1]], values[0, 99], rtol=1e-6
@@ -333,8 +201,8 @@ def test_after_a_very_long_gap_every_anchor_is_the_last_value():
 
 
 @pytest.mark.parametrize("row", [PLAIN, STEADY, UNKNOWN])
-def test_before_any_error_is_known_the_last_value_leads(row):
-    track = follow(services(FIVE_MINUTES, 9), FIVE_MINUTES)
+def test_before_any_error_is_known_the_last_value_has_all_the_weight(row):
+    track = build_track(services(FIVE_MINUTES, 9), FIVE_MINUTES)
     weights = track.weights[:, row, : FIVE_MINUTES.middle]
     np.testing.assert_array_equal(weights[0], 1)
     np.testing.assert_array_equal(weights[1:], 0)

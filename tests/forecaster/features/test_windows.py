@@ -1,4 +1,4 @@
-"""Windows: what a model sees at an origin never depends on what came after it."""
+"""Windows: the features at an origin and the targets after it."""
 
 from dataclasses import fields
 
@@ -7,27 +7,32 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forecaster.features.anchors import ANCHOR_COUNT, Timing, follow
+from forecaster.features.anchors import build_track
+from forecaster.features.timing import ANCHOR_COUNT, Timing
 from forecaster.features.windows import (
     CLIP,
     CONTEXT_FEATURES,
     HORIZON_FEATURES,
     RECENT_FEATURES,
     Windows,
-    cut,
+    cut_windows,
     origins_between,
 )
-from forecaster.models.naive import NAIVE, naive_forecasts
+from tests.forecaster.features.window_samples import (
+    CONTEXT_LENGTH,
+    KNOWN,
+    SEEN,
+    TIMINGS,
+    at,
+    origins_of,
+)
 from tests.forecaster.traffic_samples import (
-    DAY_AHEAD,
     ENORMOUS,
     FIVE_MINUTES,
     GAPPY,
     HALF_HOUR,
     HOURLY,
-    LATE,
     MINUTE,
-    NAN,
     PLAIN,
     SILENT,
     STEADY,
@@ -35,139 +40,10 @@ from tests.forecaster.traffic_samples import (
     services,
 )
 
-# What a model may see; `target` and `peak` alone are from after the origin.
-SEEN = ("horizon", "context", "recent", "blend", "scale")
-CONTEXT_LENGTH = 24
-TIMINGS = [
-    pytest.param(HALF_HOUR, 3.3, id="1 min, half an hour ahead"),
-    pytest.param(FIVE_MINUTES, 9.3, id="5 min, half an hour ahead"),
-    pytest.param(DAY_AHEAD, 10.4, id="15 min, a day ahead"),
-    pytest.param(HOURLY, 20.0, id="1 h, half a day ahead"),
-    pytest.param(Timing(60 * MINUTE, 24), 20.0, id="1 h, a whole day ahead"),
-]
-KNOWN = (PLAIN, GAPPY, LATE, STEADY, SILENT, ENORMOUS)
-
-
-def at(values, timing, origin, *, tail=None) -> Windows:
-    """Return every item's window at one origin."""
-    track = follow(values, timing, tail=tail)
-    rows = np.arange(len(values))
-    return cut(track, rows, np.full(len(rows), origin - track.first), CONTEXT_LENGTH)
-
-
-def naive_at(values, timing, origin, *, tail=None):
-    track = follow(values, timing, tail=tail)
-    rows = np.arange(len(values))
-    return naive_forecasts(track, rows, np.full(len(rows), origin - track.first))
-
-
-def origins_of(values, timing):
-    """Some origins all over the history: on the hour and off it, at the ends, in gaps."""
-    last = values.shape[1] - 1
-    picked = np.linspace(0, last - 1, 5).astype(int)
-    on_the_hour = [timing.warm_up // timing.hour * timing.hour]
-    in_a_gap = [int(0.45 * values.shape[1]) + 2]
-    return sorted({*picked.tolist(), *on_the_hour, *in_a_gap, timing.warm_up - 1})
-
-
-# Where the same samples are known the arithmetic is the same to the last bit. Where other ones are,
-# sums may round elsewhere: a leak of numbers like these would be a million times as large.
-SAME, ROUNDING = {"rtol": 0, "atol": 0}, {"rtol": 1e-5, "atol": 5e-4}
-FUTURES = [
-    pytest.param(lambda rng, now: now * rng.uniform(0, 1e12, now.shape), SAME, id="enormous"),
-    pytest.param(lambda rng, now: now * 0, SAME, id="silent"),
-    pytest.param(lambda rng, now: rng.uniform(0, 1e12, now.shape), ROUNDING, id="without gaps"),
-    pytest.param(lambda rng, now: now * NAN, ROUNDING, id="unknown"),
-]
-
-
-def with_future(values, origin, future):
-    other = values.copy()
-    other[:, origin + 1 :] = future(np.random.default_rng(origin), values[:, origin + 1 :])
-    return other
-
-
-@pytest.mark.parametrize(("future", "equal"), FUTURES)
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_nothing_a_model_sees_changes_when_the_future_does(timing, days, future, equal):
-    values = services(timing, days)
-    track = follow(values, timing)
-    rows = np.arange(len(values))
-    for origin in origins_of(values, timing):
-        one = cut(track, rows, np.full(len(rows), origin), CONTEXT_LENGTH)
-        two = at(with_future(values, origin, future), timing, origin)
-        for name in SEEN:
-            message = f"{name} at {origin}"
-            np.testing.assert_allclose(
-                getattr(two, name), getattr(one, name), **equal, err_msg=message
-            )
-
-
-@pytest.mark.parametrize(("future", "equal"), FUTURES)
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_no_naive_forecast_changes_when_the_future_does(timing, days, future, equal):
-    values = services(timing, days)
-    for origin in origins_of(values, timing)[::2]:
-        one = naive_at(values, timing, origin)
-        two = naive_at(with_future(values, origin, future), timing, origin)
-        for name in NAIVE:
-            message = f"{name} at {origin}"
-            np.testing.assert_allclose(two[name].path, one[name].path, **equal, err_msg=message)
-            np.testing.assert_allclose(two[name].scale, one[name].scale, **equal, err_msg=message)
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_an_origin_in_the_past_looks_as_it_did_when_it_was_the_newest(timing, days):
-    """What is trained on is what is predicted from: the end of the history is no special place."""
-    values = services(timing, days)
-    for origin in origins_of(values, timing):
-        past, newest = at(values, timing, origin), at(values[:, : origin + 1], timing, origin)
-        assert np.isnan(newest.target).all()
-        assert not newest.peak.any()
-        for name in SEEN:
-            np.testing.assert_allclose(
-                getattr(newest, name),
-                getattr(past, name),
-                rtol=1e-4,
-                atol=1e-3,
-                err_msg=f"{name} at {origin}",
-            )
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_a_tail_gives_the_newest_windows_of_the_whole(timing, days):
-    days = max(days, timing.tail / timing.day + 2)
-    values = services(timing, days)
-    newest = values.shape[1] - 1
-    whole, tail = at(values, timing, newest), at(values, timing, newest, tail=timing.tail)
-    np.testing.assert_allclose(tail.scale, whole.scale, rtol=0.05)
-    known = np.array(KNOWN)
-    off = np.abs(tail.blend - whole.blend)[known] / whole.scale[known, None]
-    assert off.max() < 0.05  # of a noise scale
-    # The longest memory is that of how lively the noise has been: twice that of the scale.
-    np.testing.assert_allclose(tail.context, whole.context, atol=0.12)
-    # Everything else differs by what the scale does.
-    np.testing.assert_allclose(tail.horizon, whole.horizon, rtol=0.06, atol=0.08)
-    np.testing.assert_allclose(tail.recent, whole.recent, rtol=0.06, atol=0.08)
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS[1:4])
-def test_a_tail_gives_the_same_naive_forecasts(timing, days):
-    days = max(days, timing.tail / timing.day + 2)
-    values = services(timing, days)
-    newest = values.shape[1] - 1
-    whole, tail = (
-        naive_at(values, timing, newest),
-        naive_at(values, timing, newest, tail=timing.tail),
-    )
-    for name in NAIVE:
-        np.testing.assert_allclose(tail[name].path, whole[name].path, rtol=1e-3, err_msg=name)
-        np.testing.assert_allclose(tail[name].scale, whole[name].scale, rtol=0.06, err_msg=name)
-
 
 @pytest.mark.parametrize("factor", [1e9, 1e-3])
 @pytest.mark.parametrize(("timing", "days"), TIMINGS[1:4])
-def test_a_service_of_another_size_looks_alike(timing, days, factor):
+def test_features_do_not_depend_on_the_size_of_a_service(timing, days, factor):
     values = services(timing, days)[[PLAIN, GAPPY, STEADY, SILENT]]
     origin = values.shape[1] - timing.prediction_length - 1
     one = at(values, timing, origin)
@@ -181,20 +57,18 @@ def test_a_service_of_another_size_looks_alike(timing, days, factor):
     np.testing.assert_array_equal(other.peak, one.peak)
 
 
-def test_neighbours_do_not_matter():
+def test_features_do_not_depend_on_other_items():
     values = services(FIVE_MINUTES, 9)
     origin = values.shape[1] - 100
     together = at(values, FIVE_MINUTES, origin)
     for row in KNOWN:
         alone = at(values[row : row + 1], FIVE_MINUTES, origin)
         for name in SEEN:
-            np.testing.assert_allclose(
-                getattr(alone, name)[0], getattr(together, name)[row], rtol=1e-3, atol=1e-3
-            )
+            np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[row])
 
 
 @pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_whatever_the_item_every_feature_is_a_moderate_number(timing, days):
+def test_features_of_any_item_are_finite_and_moderate(timing, days):
     values = services(timing, days)
     for origin in origins_of(values, timing):
         windows = at(values, timing, origin)
@@ -207,7 +81,7 @@ def test_whatever_the_item_every_feature_is_a_moderate_number(timing, days):
         np.testing.assert_array_equal(np.isfinite(windows.blend).all(axis=1), known)
 
 
-def test_the_shapes_are_those_that_the_model_is_told():
+def test_the_arrays_have_the_declared_shapes():
     values = services(FIVE_MINUTES, 9)
     windows = at(values, FIVE_MINUTES, 600)
     items, steps = len(values), FIVE_MINUTES.prediction_length
@@ -226,18 +100,18 @@ def test_the_shapes_are_those_that_the_model_is_told():
 
 
 def test_no_origins_give_no_windows():
-    track = follow(services(FIVE_MINUTES, 9), FIVE_MINUTES)
+    track = build_track(services(FIVE_MINUTES, 9), FIVE_MINUTES)
     none = np.array([], dtype=np.int64)
-    windows = cut(track, none, none, CONTEXT_LENGTH)
+    windows = cut_windows(track, none, none, CONTEXT_LENGTH)
     assert len(windows) == 0
     assert windows.horizon.shape == (0, FIVE_MINUTES.prediction_length, HORIZON_FEATURES)
 
 
-def test_anchors_and_weights_stand_where_the_model_looks_for_them():
+def test_anchors_come_first_and_weights_last_among_the_features():
     values = services(FIVE_MINUTES, 9)
-    track = follow(values, FIVE_MINUTES)
+    track = build_track(values, FIVE_MINUTES)
     rows, origins = np.array([PLAIN, GAPPY]), np.array([2000, 2100])
-    windows = cut(track, rows, origins, CONTEXT_LENGTH)
+    windows = cut_windows(track, rows, origins, CONTEXT_LENGTH)
     deviation = windows.horizon[:, :, :ANCHOR_COUNT]
     size = np.sign(deviation) * np.expm1(np.abs(deviation))
     anchors = windows.blend[:, :, None] + size * windows.scale[:, None, None]
@@ -256,12 +130,12 @@ def test_targets_are_the_samples_after_the_origin_and_unknown_past_the_end():
 
 
 @pytest.mark.parametrize("row", [PLAIN, GAPPY, ENORMOUS])
-def test_peaks_are_the_top_twentieth_of_the_days_known_samples(row):
+def test_peaks_are_the_top_five_per_cent_of_a_days_known_samples(row):
     timing = FIVE_MINUTES
     values = services(timing, 9)
-    track = follow(values, timing)
+    track = build_track(values, timing)
     origins = np.arange(timing.day - 1, 9 * timing.day - 1, timing.prediction_length)
-    windows = cut(track, np.full(len(origins), row), origins, CONTEXT_LENGTH)
+    windows = cut_windows(track, np.full(len(origins), row), origins, CONTEXT_LENGTH)
     days = windows.target.reshape(8, timing.day)
     for day, flags in zip(days, windows.peak.reshape(8, timing.day), strict=True):
         known = np.sort(day[np.isfinite(day)])
@@ -270,18 +144,18 @@ def test_peaks_are_the_top_twentieth_of_the_days_known_samples(row):
         assert day[flags == 1].min() >= known[-int(expected)]
 
 
-def test_a_flat_day_has_no_peak_and_a_mostly_silent_one_only_its_requests():
+def test_a_constant_day_has_no_peak_and_a_mostly_idle_one_only_its_requests():
     day = np.zeros(288, dtype=np.float32)
     busy = day.copy()
     busy[100:103] = 5.0
     values = np.concatenate([day + 7, busy, day])[None]
     origins = np.arange(0, 800, 6)
-    track = follow(values, FIVE_MINUTES)
-    windows = cut(track, np.zeros_like(origins), origins, CONTEXT_LENGTH)
+    track = build_track(values, FIVE_MINUTES)
+    windows = cut_windows(track, np.zeros_like(origins), origins, CONTEXT_LENGTH)
     assert windows.target[windows.peak == 1].tolist() == [5.0, 5.0, 5.0]
 
 
-def test_a_scheduled_job_is_announced_by_the_hour_before():
+def test_a_scheduled_job_is_visible_in_the_surprise_of_the_hour_before():
     timing = HALF_HOUR
     rng = np.random.default_rng(3)
     values = rng.gamma(50, 2, 5 * timing.day).astype(np.float32)
@@ -293,7 +167,7 @@ def test_a_scheduled_job_is_announced_by_the_hour_before():
         assert 2 < rhythm[14, feature] < np.log1p(CLIP) + 0.1
 
 
-def test_yesterdays_surprise_stands_at_its_place():
+def test_yesterdays_surprise_is_at_the_same_time_of_day():
     timing = HALF_HOUR
     values = service(timing, 9.5, level=100)
     values[1:] = 100 + np.random.default_rng(0).normal(0, 1, len(values) - 1)
@@ -305,7 +179,7 @@ def test_yesterdays_surprise_stands_at_its_place():
     assert (seen.max(axis=0) > np.log1p(20)).all()
 
 
-def test_recent_samples_end_at_the_origin_and_tell_what_is_missing():
+def test_recent_samples_end_at_the_origin_and_mark_missing_ones():
     timing = FIVE_MINUTES
     values = services(timing, 9)[[GAPPY]]
     gap = int(0.45 * values.shape[1])
@@ -314,16 +188,16 @@ def test_recent_samples_end_at_the_origin_and_tell_what_is_missing():
     windows = at(values, timing, gap - 1)
     level = np.sign(windows.recent[0, :, 0]) * np.expm1(np.abs(windows.recent[0, :, 0]))
     last = level[-1] * windows.scale[0] + windows.blend[0, 0]
-    np.testing.assert_allclose(last, follow(values, timing).filled[0, gap - 1], rtol=1e-4)
+    np.testing.assert_allclose(last, build_track(values, timing).filled[0, gap - 1], rtol=1e-4)
 
 
-def test_a_context_that_reaches_before_the_history_repeats_its_first_sample():
+def test_a_context_longer_than_the_history_repeats_its_first_sample():
     values = services(FIVE_MINUTES, 9)[[PLAIN]]
     recent = at(values, FIVE_MINUTES, 10).recent[0]
     np.testing.assert_array_equal(recent[:13], np.repeat(recent[13:14], 13, axis=0))
 
 
-def test_restoring_the_deviation_gives_the_target_back():
+def test_restoring_the_deviation_gives_the_target():
     windows = at(services(FIVE_MINUTES, 9), FIVE_MINUTES, 2000)
     restored = windows.restore(windows.deviation[:, :, None])[:, :, 0]
     known = np.isfinite(windows.deviation)
@@ -350,7 +224,7 @@ def test_parts_join_in_order():
     phase=st.integers(0, 100),
 )
 @example(first=2, length=1, ahead=1, stride=2, phase=0)
-def test_the_whole_horizon_of_every_origin_lies_in_the_span(first, length, ahead, stride, phase):
+def test_the_whole_horizon_of_every_origin_is_within_the_span(first, length, ahead, stride, phase):
     last = first + length
     origins = origins_between(first, last, Timing(5 * MINUTE, ahead), stride, phase=phase)
     possible = range(max(first - 1, 0), max(last - ahead, 0))
@@ -362,17 +236,17 @@ def expanded(feature):
 
 
 @pytest.mark.parametrize(("channel", "lead"), [(1, 1), (2, FIVE_MINUTES.middle)])
-def test_recent_errors_are_those_of_the_blend_one_step_and_half_a_horizon_before(channel, lead):
+def test_recent_errors_are_the_blends_one_step_and_half_a_horizon_ahead(channel, lead):
     values = services(FIVE_MINUTES, 9)[[PLAIN]]
-    track = follow(values, FIVE_MINUTES)
+    track = build_track(values, FIVE_MINUTES)
     origin = np.array([2000])
-    windows = cut(track, np.array([0]), origin, CONTEXT_LENGTH)
+    windows = cut_windows(track, np.array([0]), origin, CONTEXT_LENGTH)
     said = track.blend(np.array([0]), origin - lead)[0, lead - 1]
     error = expanded(windows.recent[0, -1, channel]) * windows.scale[0]
     assert error == pytest.approx(values[0, 2000] - said, rel=1e-3)
 
 
-def test_the_context_tells_whether_the_noise_is_livelier_than_it_was():
+def test_the_context_shows_whether_noise_has_increased():
     values = service(FIVE_MINUTES, 9, seed=5)[None].copy()
     burst = values.copy()
     burst[0, -6:] *= np.random.default_rng(0).uniform(0.2, 3, 6)
@@ -385,10 +259,10 @@ def test_the_context_tells_whether_the_noise_is_livelier_than_it_was():
 def test_a_long_context_is_read_in_full():
     values = services(HOURLY, 30)[[PLAIN]]
     origin = values.shape[1] - 1
-    track = follow(values, HOURLY)
+    track = build_track(values, HOURLY)
     rows = np.array([0])
-    newest = cut(track, rows, np.array([origin]), 300)
-    before = cut(track, rows, np.array([origin - 250]), 20)
+    newest = cut_windows(track, rows, np.array([origin]), 300)
+    before = cut_windows(track, rows, np.array([origin - 250]), 20)
     mine = newest.recent[0, -251, 3] * newest.scale[0]
     assert mine == pytest.approx(before.recent[0, -1, 3] * before.scale[0], rel=1e-4)
     assert mine != 0

@@ -1,4 +1,4 @@
-"""A forecaster as plain values: it comes back as it went, or is refused by name."""
+"""The stored format of a forecaster: it is restored unchanged, or refused by name."""
 
 import copy
 import json
@@ -25,22 +25,22 @@ def tensors(artifact):
     return dict(artifact.tensors)
 
 
-def test_a_forecaster_comes_back_with_identical_forecasts(forecaster, artifact, history):
+def test_an_unpacked_forecaster_makes_identical_forecasts(forecaster, artifact, history):
     again = unpack(artifact.config, artifact.tensors)
     assert_same_forecast(again.predict(history), forecaster.predict(history))
 
 
-def test_the_stored_bytes_bring_it_back_as_well(forecaster, artifact, history):
+def test_a_forecaster_survives_the_stored_bytes(forecaster, artifact, history):
     stored = decode(encode(artifact, NOW), "here").artifact
     again = unpack(stored.config, stored.tensors)
     assert_same_forecast(again.predict(history), forecaster.predict(history))
 
 
-def test_all_that_is_known_of_the_items_comes_back(forecaster, config, tensors):
+def test_the_models_of_all_items_are_restored(forecaster, config, tensors):
     again = unpack(json.loads(json.dumps(config)), tensors)
-    assert again.services.keys() == forecaster.services.keys()
-    for item in (*forecaster.services, "never/seen"):
-        mine, yours = forecaster.service(item), again.service(item)
+    assert again.item_models.keys() == forecaster.item_models.keys()
+    for item in (*forecaster.item_models, "never/seen"):
+        mine, yours = forecaster.item_model(item), again.item_model(item)
         assert (mine.source, mine.reason, mine.trained_until) == (
             yours.source, yours.reason, yours.trained_until,
         )  # fmt: skip
@@ -49,13 +49,13 @@ def test_all_that_is_known_of_the_items_comes_back(forecaster, config, tensors):
     assert again.model == forecaster.model
 
 
-def test_the_run_that_made_it_is_told(config):
+def test_the_config_of_the_training_run_is_stored(config):
     assert config["train"]["seed"] == TINY.seed
     assert config["train"]["members"] == TINY.members
     assert config["model"]["step"] == 300.0
 
 
-def test_packing_again_gives_the_same(forecaster, artifact):
+def test_packing_an_unpacked_forecaster_gives_the_same(forecaster, artifact):
     config, tensors = pack(unpack(artifact.config, artifact.tensors), TINY)
     assert config == artifact.config
     assert tensors.keys() == artifact.tensors.keys()
@@ -63,7 +63,7 @@ def test_packing_again_gives_the_same(forecaster, artifact):
         np.testing.assert_array_equal(array, artifact.tensors[name])
 
 
-def test_every_array_is_needed(config, tensors, artifact):
+def test_every_array_is_required(config, tensors, artifact):
     for name in artifact.tensors:
         fewer = {key: array for key, array in tensors.items() if key != name}
         bare = name.rpartition("/")[2].lstrip("01.")  # a network's names its array without member
@@ -74,9 +74,7 @@ def test_every_array_is_needed(config, tensors, artifact):
 @pytest.mark.parametrize("name", ["ridge/weights", "boosting/leaf", "shifts/ridge"])
 def test_a_missing_array_is_named(config, tensors, name):
     del tensors[name]
-    with pytest.raises(
-        RegistryError, match=rf"does not hold together: KeyError: '{name}'; .*train"
-    ):
+    with pytest.raises(RegistryError, match=rf"is inconsistent: KeyError: '{name}'; .*train"):
         unpack(config, tensors)
 
 
@@ -102,7 +100,9 @@ def test_every_shape_is_checked(config, tensors, artifact):
         pytest.param(
             lambda c, t: c["model"].update(quantile_levels=[0.9, 0.5]), "ascend", id="levels"
         ),
-        pytest.param(lambda c, t: c["model"].update(hidden_size=9), "size mismatch", id="hidden"),
+        pytest.param(
+            lambda c, t: c["model"].update(hidden_size=9), r"lstm/0.* has shape", id="hidden"
+        ),
         pytest.param(lambda c, t: c["model"].update(context_length=3), "ridge", id="context"),
         pytest.param(lambda c, t: c["model"].update(prediction_length=7), "shifts/", id="horizon"),
         pytest.param(lambda c, t: c["model"].update(step="5m"), "TypeError", id="step as text"),
@@ -131,13 +131,13 @@ def test_every_shape_is_checked(config, tensors, artifact):
         ),
     ],
 )
-def test_what_does_not_hold_together_is_refused_by_name(config, tensors, change, words):
+def test_an_inconsistent_model_is_refused_by_name(config, tensors, change, words):
     change(config, tensors)
-    with pytest.raises(RegistryError, match=rf"does not hold together: .*{words}"):
+    with pytest.raises(RegistryError, match=rf"is inconsistent: .*{words}"):
         unpack(config, tensors)
 
 
-def test_the_refusal_names_who_wrote_it_and_the_fix(config, tensors):
+def test_the_refusal_names_the_version_that_wrote_it_and_the_fix(config, tensors):
     config["tidegate"] = "7.0.0"
     del config["items"]
     with pytest.raises(RegistryError, match=r"written by tidegate 7.0.0, this is .*train it again"):

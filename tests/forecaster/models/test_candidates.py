@@ -77,8 +77,10 @@ def with_toy(history):
 def served_by_toy(with_toy):
     """The forecaster whose every item the toy network serves."""
     found = with_toy.forecaster
-    services = {item: replace(one, source=TOY) for item, one in found.services.items()}
-    return replace(found, services=services, others=replace(found.others, source=TOY))
+    services = {item: replace(one, source=TOY) for item, one in found.item_models.items()}
+    return replace(
+        found, item_models=services, default_model=replace(found.default_model, source=TOY)
+    )
 
 
 def test_a_network_that_is_registered_competes_on_every_item(with_toy, history):

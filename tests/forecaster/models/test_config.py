@@ -1,4 +1,4 @@
-"""Settings are checked where they are made; each refusal says what was found and what to give."""
+"""Configs are validated on construction; a refusal names the value found and the fix."""
 
 from dataclasses import FrozenInstanceError
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from forecaster.errors import ConfigError
-from forecaster.features.anchors import Timing
+from forecaster.features.timing import Timing
 from forecaster.models.config import MEDIAN, QUANTILE_LEVELS, ModelConfig, TrainConfig
 
 NAN = float("nan")
@@ -19,7 +19,7 @@ def test_the_defaults_are_half_an_hour_ahead_in_minutes():
     assert TrainConfig().model == config
 
 
-def test_a_days_outlook_is_a_matter_of_two_options():
+def test_a_forecast_of_a_day_needs_two_options_only():
     config = ModelConfig(step=timedelta(minutes=15), prediction_length=96)
     assert config.timing.day == config.prediction_length == 96
 
@@ -47,7 +47,7 @@ def test_a_days_outlook_is_a_matter_of_two_options():
         pytest.param({"step": timedelta(0)}, "step is 0:00:00", id="no step"),
     ],
 )
-def test_a_model_that_cannot_be_is_refused(changes, words):
+def test_an_impossible_model_config_is_refused(changes, words):
     with pytest.raises(ConfigError, match=words):
         ModelConfig(**changes)
 
@@ -73,7 +73,7 @@ def test_a_model_that_cannot_be_is_refused(changes, words):
         pytest.param({"time_budget": timedelta(0)}, "time_budget is 0:00:00; give", id="no time"),
     ],
 )
-def test_a_training_that_cannot_be_is_refused(changes, words):
+def test_an_impossible_training_config_is_refused(changes, words):
     with pytest.raises(ConfigError, match=words):
         TrainConfig(**changes)
 
@@ -88,20 +88,9 @@ def test_a_training_that_cannot_be_is_refused(changes, words):
         pytest.param({"model": ModelConfig(prediction_length=1440)}, id="a whole day"),
     ],
 )
-def test_what_lies_on_the_edge_is_allowed(changes):
+def test_values_at_the_bounds_are_allowed(changes):
     config = TrainConfig(**changes)
     assert {name: getattr(config, name) for name in changes} == changes
-
-
-@pytest.mark.parametrize(
-    ("context_length", "expected"),
-    [
-        pytest.param(60, 4 * 360 + 15, id="what the anchors need"),
-        pytest.param(10_000, 10_000 + 360, id="a long context, its first sample settled"),
-    ],
-)
-def test_a_tail_holds_the_context(context_length, expected):
-    assert ModelConfig(context_length=context_length).tail == expected
 
 
 def test_a_config_is_a_value():

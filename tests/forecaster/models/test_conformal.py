@@ -1,4 +1,4 @@
-"""Calibration: a level of 0.9 lies above nine of ten moments, whoever forecast them."""
+"""Calibration: nine of ten samples lie below the level 0.9, for any forecaster."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def spread_of(centre: float, unit: float, windows: int, horizon: int = 1, levels
 
 @pytest.mark.parametrize("count", [20, 100, 400])
 @pytest.mark.parametrize("level", LEVELS)
-def test_over_exchangeable_moments_coverage_keeps_the_conformal_guarantee(level, count):
+def test_exchangeable_samples_have_the_coverage_of_the_conformal_guarantee(level, count):
     """The chance that a new moment lies below is at least the level, and at most 1/(n+1) above."""
     rng, trials = np.random.default_rng(7), 4_000
     covered = np.empty(trials)
@@ -46,7 +46,7 @@ def test_over_exchangeable_moments_coverage_keeps_the_conformal_guarantee(level,
         pytest.param(0.5, 10**6, 0.5000005, id="many: the level itself"),
     ],
 )
-def test_the_level_that_is_read_off_allows_for_the_new_moment(level, count, expected):
+def test_the_conformal_level_allows_for_the_new_sample(level, count, expected):
     assert conformal_level(level, count) == pytest.approx(expected)
 
 
@@ -61,7 +61,7 @@ def test_the_shift_is_in_units_of_the_recent_error():
     assert calibrated(new, shifts)[0, 0, 0] == pytest.approx(8 + 50 * 3, abs=1.5)
 
 
-def test_each_level_gets_a_shift_of_its_own():
+def test_each_level_has_its_own_shift():
     happened = np.arange(1_000, dtype=np.float32)[:, None]
     shifts = conformal_shifts(spread_of(0.0, 1.0, 1_000), happened, LEVELS)
     assert shifts[0] == pytest.approx(1_000 * np.array(LEVELS), abs=2)
@@ -76,7 +76,7 @@ def test_a_step_shares_the_residuals_of_its_neighbours_and_of_no_other():
     np.testing.assert_array_equal(shifts[:, 0], np.where(near, 1_000, 0))
 
 
-def test_unknown_moments_do_not_count():
+def test_unknown_samples_are_left_out():
     happened = np.random.default_rng(1).gamma(2, 50, (200, 2)).astype(np.float32)
     gappy = np.concatenate([happened, np.full((300, 2), np.nan, np.float32)])
     known = conformal_shifts(spread_of(10.0, 2.0, 200, 2), happened, LEVELS)
@@ -85,7 +85,7 @@ def test_unknown_moments_do_not_count():
     )
 
 
-def test_where_nothing_is_known_nothing_is_shifted():
+def test_a_step_without_known_samples_is_not_shifted():
     unknown = np.full((30, 2), np.nan, np.float32)
     shifts = conformal_shifts(spread_of(10.0, 2.0, 30, 2), unknown, LEVELS)
     np.testing.assert_array_equal(shifts, np.zeros((2, len(LEVELS))))

@@ -1,4 +1,4 @@
-"""The network: what it promises for any input, and what its loss counts."""
+"""The network and its loss, for any input and weights."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecaster.features.anchors import ANCHOR_COUNT
+from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, RECENT_FEATURES
 from forecaster.models.config import ModelConfig
-from forecaster.models.lstm import LARGEST_LOG, DeviationLSTM, expand, pinball
+from forecaster.models.lstm import DeviationLSTM, expand, pinball
+from forecaster.models.lstm_forward import LARGEST_LOG
 from tests.forecaster.evaluation.fitting_samples import LEVELS
 
 BATCH, HORIZON, CONTEXT = 3, 4, 5
@@ -67,7 +68,7 @@ def test_before_fitting_the_median_is_the_blend_of_the_anchors(levels):
     torch.testing.assert_close(out, blend, rtol=1e-3, atol=5e-3)  # no weight is below 1e-4
 
 
-def test_before_fitting_the_levels_are_those_of_laplace_noise_of_mean_size_one():
+def test_before_fitting_the_levels_are_those_of_laplace_noise_with_mean_size_one():
     out = network()(*some_inputs())
     spread = (out - out[..., [LEVELS.index(0.5)]])[0, 0]
     # -log(2 x 0.1) below the median, and above; -log(2 x 0.05), -log(2 x 0.01)
@@ -75,13 +76,13 @@ def test_before_fitting_the_levels_are_those_of_laplace_noise_of_mean_size_one()
     torch.testing.assert_close(spread, expected, rtol=0, atol=1e-3)
 
 
-def test_a_deviation_comes_back_from_its_compressed_form():
+def test_expanding_a_compressed_deviation_restores_it():
     deviation = torch.tensor([-300.0, -1.0, 0.0, 0.25, 300.0])
     compressed = deviation.sign() * deviation.abs().log1p()
     torch.testing.assert_close(expand(compressed), deviation)
 
 
-def test_an_anchor_without_bounds_has_a_bounded_say():
+def test_the_deviation_of_an_anchor_is_clipped():
     far = torch.tensor([1e3, -1e30, 3e38])
     largest = float(np.expm1(LARGEST_LOG))
     torch.testing.assert_close(expand(far), torch.tensor([largest, -largest, largest]))
@@ -103,7 +104,7 @@ def loss_of(predicted, target, levels, peak=None) -> float:
         pytest.param([[3.0], [float("nan")]], 0.9 * 2, id="unknown moments are not in the mean"),
     ],
 )
-def test_the_loss_is_the_pinball_loss_of_the_known_moments(target, expected):
+def test_the_loss_is_the_pinball_loss_of_the_known_samples(target, expected):
     predicted = [[[1.0]]] * len(target)
     assert loss_of(predicted, target, [0.9]) == pytest.approx(expected)
 
@@ -117,7 +118,7 @@ def test_a_peak_weighs_more_above_the_median_only():
     assert loss_of(predicted, target, [0.1, 0.5, 0.9], peak=[[0.0]]) == plain
 
 
-def test_unknown_moments_pull_at_no_weight():
+def test_unknown_samples_have_no_gradient():
     target = torch.randn(BATCH, HORIZON)
     inputs, levels = some_inputs(), torch.tensor(LEVELS)
 
@@ -133,14 +134,14 @@ def test_unknown_moments_pull_at_no_weight():
         assert torch.isfinite(one).all()
 
 
-def test_every_weight_learns():
+def test_every_weight_has_a_gradient():
     made = network(shaken=0.1)
     loss = pinball(made(*some_inputs()), torch.randn(BATCH, HORIZON) * 5, torch.tensor(LEVELS))
     loss.backward()
     assert [name for name, w in made.named_parameters() if not (w.grad != 0).any()] == []
 
 
-def test_a_window_does_not_see_the_others_of_its_batch():
+def test_a_window_does_not_depend_on_the_others_of_its_batch():
     made, inputs = network(shaken=0.5), some_inputs()
     together = made(*inputs)
     alone = torch.cat([made(*(x[[i]] for x in inputs)) for i in range(BATCH)])

@@ -1,4 +1,4 @@
-"""Fitting the networks: repeatable, resumable, within its budget."""
+"""Training of the networks is repeatable, resumable and within its budget."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ import torch
 
 from forecaster.errors import ConfigError
 from forecaster.models.lstm import pinball
-from forecaster.models.lstm_ensemble import Ensemble, network_deviation
+from forecaster.models.lstm_ensemble import Ensemble
 from forecaster.models.lstm_training import (
     EpochReport,
     FittingData,
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(data, uninterrupte
     assert_same_weights(fit_ensemble(data, TINY)[0], uninterrupted)
 
 
-def test_what_was_drawn_before_does_not_matter(data, uninterrupted):
+def test_the_weights_do_not_depend_on_the_global_random_state(data, uninterrupted):
     torch.manual_seed(99)
     torch.rand(7)
     assert_same_weights(fit_ensemble(data, TINY)[0], uninterrupted)
@@ -82,11 +82,14 @@ def test_another_seed_gives_other_weights(data, uninterrupted):
 
 
 def test_the_members_of_an_ensemble_are_not_copies(data, uninterrupted):
-    first, second = (network_deviation(n, data.train[0]) for n in uninterrupted.networks)
+    first, second = (
+        Ensemble(TINY.model, [network]).deviation(data.train[0])
+        for network in uninterrupted.networks
+    )
     assert (first != second).any()
 
 
-def test_the_members_start_from_seeds_of_their_own(data):
+def test_each_member_has_its_own_seed(data):
     frozen = replace(TINY, learning_rate=1e-30, weight_decay=0.0)
     weights = fit_ensemble(data, frozen)[0].tensors()
     assert (weights["0.lstm.weight_ih_l0"] != weights["1.lstm.weight_ih_l0"]).any()
@@ -100,7 +103,7 @@ def test_the_first_member_is_the_same_however_many_follow(data, uninterrupted):
 
 
 @pytest.mark.parametrize("lives", range(1, SAVES + 1), ids=lambda lives: f"after save {lives}")
-def test_a_killed_run_goes_on_to_the_very_weights_it_would_have_reached(data, uninterrupted, lives):
+def test_a_killed_run_that_resumes_reaches_the_same_weights(data, uninterrupted, lives):
     checkpoints = MemoryCheckpoints(lives)
     with pytest.raises(Killed):
         fit_ensemble(data, TINY, checkpoints=checkpoints)
@@ -110,7 +113,7 @@ def test_a_killed_run_goes_on_to_the_very_weights_it_would_have_reached(data, un
     assert len(reports) == SAVES - lives  # no epoch is repeated
 
 
-def test_a_run_killed_again_and_again_arrives(data, uninterrupted):
+def test_a_run_that_is_killed_after_every_epoch_finishes(data, uninterrupted):
     checkpoints = MemoryCheckpoints()
     for _ in range(SAVES):
         checkpoints.lives = 1
@@ -119,7 +122,7 @@ def test_a_run_killed_again_and_again_arrives(data, uninterrupted):
     assert_same_weights(fit_ensemble(data, TINY, checkpoints=checkpoints)[0], uninterrupted)
 
 
-def test_a_resumed_run_keeps_the_plan_it_began_with(data):
+def test_a_resumed_run_keeps_its_plan(data):
     """Measured again, on a busier machine, the budget would buy another plan."""
     config = replace(TINY, members=3, epochs=4, time_budget=timedelta(hours=1))
     checkpoints = MemoryCheckpoints(1)
@@ -156,7 +159,7 @@ def test_the_best_epoch_is_kept_and_a_run_that_gets_worse_stops(data):
 
 
 @pytest.mark.parametrize("left", [0, 1, 2, 3], ids=lambda left: f"{left} epochs before its end")
-def test_a_resumed_run_stops_as_early_as_it_would_have(data, left):
+def test_a_resumed_run_stops_at_the_same_epoch(data, left):
     rash = replace(TINY, members=1, epochs=12, patience=2, learning_rate=0.5, steps_per_epoch=4)
     whole: list[EpochReport] = []
     expected, _ = fit_ensemble(data, rash, report=whole.append)
@@ -185,7 +188,7 @@ def test_fitting_lowers_the_loss(data):
     ]
 
 
-def test_an_item_with_few_windows_is_neither_lost_nor_drowned(data):
+def test_an_item_with_few_windows_is_fitted_too(data):
     """225 and 9 windows: the chances are as 15 to 3, the roots."""
     big, small = data.train[0].take(np.arange(225)), data.train[1].take(np.arange(9))
     sampler = _Sampler([big, small], replace(TINY, batch_size=4_000), torch.device("cpu"))
@@ -206,7 +209,7 @@ def test_a_budget_is_measured_and_kept_in_the_config(data):
     assert carried_out.epochs == 1
 
 
-def test_a_budget_that_is_overrun_ends_the_run_after_the_epoch_at_hand(data):
+def test_a_run_that_exceeds_its_budget_stops_after_the_current_epoch(data):
     """A plan made when the machine was quick: three members of nine epochs each."""
     checkpoints = MemoryCheckpoints()
     checkpoints.state = {"plan": np.array([3, 9, 5]), "counters": np.full(4, -1.0)}
@@ -217,7 +220,7 @@ def test_a_budget_that_is_overrun_ends_the_run_after_the_epoch_at_hand(data):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there_is_refused_with_the_fix():
+def test_an_unavailable_device_is_refused_with_the_fix():
     with pytest.raises(ConfigError, match="sees no CUDA device; use --device cpu"):
         pick_device("cuda")
     assert pick_device("auto").type == "cpu"

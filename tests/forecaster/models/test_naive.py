@@ -1,4 +1,4 @@
-"""What could be had for free, against the definitions in the textbooks."""
+"""The naive forecasters equal their textbook definitions."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from forecaster.features.anchors import LEVEL_SPANS, SCALED, follow
+from forecaster.features.anchors import build_track
+from forecaster.features.timing import LEVEL_SPANS, SCALED
 from forecaster.models.naive import (
     DAY_SHAPE,
     HOLT_WINTERS,
@@ -40,7 +41,7 @@ WEEK = 7 * FIVE_MINUTES.day
 
 def at(values, origin, timing=FIVE_MINUTES) -> dict[str, Naive]:
     rows = np.arange(len(values))
-    return naive_forecasts(follow(values, timing), rows, np.full(len(rows), origin))
+    return naive_forecasts(build_track(values, timing), rows, np.full(len(rows), origin))
 
 
 def textbook_holt_winters(values, period):
@@ -71,7 +72,7 @@ def textbook_holt_winters(values, period):
     ),
     st.integers(1, 8),
 )
-def test_holt_winters_is_the_textbooks(values, period):
+def test_holt_winters_equals_the_textbook_recursion(values, period):
     level, season = holt_winters(values[None], period)
     expected = textbook_holt_winters(values.astype(np.float64), period)
     np.testing.assert_allclose(level[0], expected[0], rtol=1e-4, atol=1e-2)
@@ -79,14 +80,14 @@ def test_holt_winters_is_the_textbooks(values, period):
 
 
 @pytest.mark.parametrize("length", [1, 5, 23, 24])
-def test_holt_winters_says_nothing_before_a_whole_period(length):
+def test_holt_winters_is_unknown_before_a_complete_period(length):
     values = service(HOURLY, 2)[None, :length]
     level, _ = holt_winters(values, 24)
     assert np.isnan(level[:, :23]).all()
     assert np.isfinite(level[:, 23:]).all()
 
 
-def test_every_path_is_where_it_says():
+def test_every_path_has_the_samples_of_its_name():
     values = services(FIVE_MINUTES, 9)[[PLAIN]]
     origin = 8 * FIVE_MINUTES.day + 17
     naive = at(values, origin)
@@ -97,7 +98,7 @@ def test_every_path_is_where_it_says():
     level, season = holt_winters(values, FIVE_MINUTES.day)
     expected = level[0, origin] + season[0, ahead - FIVE_MINUTES.day]
     np.testing.assert_allclose(naive[HOLT_WINTERS].path[0], np.maximum(expected, 0), rtol=1e-6)
-    anchors = follow(values, FIVE_MINUTES).anchors(np.array([0]), np.array([origin]))[0]
+    anchors = build_track(values, FIVE_MINUTES).anchors(np.array([0]), np.array([origin]))[0]
     smoothed = len(LEVEL_SPANS) + SCALED.index((0, 10))  # the smoothed day at the last ten samples
     np.testing.assert_array_equal(naive[DAY_SHAPE].path[0], anchors[:, smoothed])
 
@@ -120,12 +121,12 @@ def test_the_scale_is_the_recent_mean_absolute_error(name, lag):
 
 
 @pytest.mark.parametrize("name", NAIVE)
-def test_without_a_past_every_path_is_the_last_value(name):
+def test_with_a_short_history_every_path_is_the_last_value(name):
     values = services(FIVE_MINUTES, 9)[[PLAIN]]
     naive = at(values, 20)[name]
     np.testing.assert_allclose(naive.path, values[0, 20], rtol=1e-6)
     if name not in (LAST_VALUE, DAY_SHAPE):  # these have been wrong before; the others said nothing
-        assert naive.scale[0] == follow(values, FIVE_MINUTES).scale[0, 20]
+        assert naive.scale[0] == build_track(values, FIVE_MINUTES).scale[0, 20]
 
 
 @pytest.mark.parametrize("name", NAIVE)
@@ -148,15 +149,15 @@ def test_a_gap_is_bridged_by_the_last_known_sample():
     np.testing.assert_array_equal(at(values, origin)[LAST_VALUE].path[0], before)
 
 
-def test_only_what_is_asked_for_is_computed():
-    track = follow(services(FIVE_MINUTES, 9), FIVE_MINUTES)
+def test_only_the_named_forecasts_are_computed():
+    track = build_track(services(FIVE_MINUTES, 9), FIVE_MINUTES)
     found = naive_forecasts(track, np.array([0]), np.array([900]), [HOLT_WINTERS])
     assert list(found) == [HOLT_WINTERS]
     assert naive_forecasts(track, np.array([0]), np.array([900]), ()) == {}
 
 
 @pytest.mark.parametrize("name", NAIVE)
-def test_a_service_of_another_size_is_forecast_alike(name):
+def test_naive_forecasts_scale_with_the_service(name):
     values = services(FIVE_MINUTES, 9)[[PLAIN, GAPPY]]
     origin = 8 * FIVE_MINUTES.day
     one, other = at(values, origin)[name], at(values * np.float32(1e9), origin)[name]
@@ -164,7 +165,7 @@ def test_a_service_of_another_size_is_forecast_alike(name):
     np.testing.assert_allclose(other.scale, one.scale * 1e9, rtol=1e-4)
 
 
-def test_taking_places_takes_path_and_scale():
+def test_take_selects_path_and_scale():
     naive = at(services(FIVE_MINUTES, 9), 900)[LAST_VALUE]
     taken = naive.take(np.array([GAPPY, PLAIN]))
     np.testing.assert_array_equal(taken.path, naive.path[[GAPPY, PLAIN]])

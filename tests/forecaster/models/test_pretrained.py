@@ -1,4 +1,4 @@
-"""The small model that is committed: it forecasts a service it has never seen, without training."""
+"""The small committed model forecasts an unknown service without training."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The learned baselines: our arithmetic is scikit-learn's, to the digit."""
+"""The trained baselines predict exactly what scikit-learn predicts."""
 
 import numpy as np
 import pytest
@@ -54,14 +54,14 @@ def made_up(seed: int, n: int = 600) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.99])
-def test_a_row_ends_where_scikit_learn_ends(seed, level):
+def test_a_row_reaches_the_same_leaf_as_in_scikit_learn(seed, level):
     rows, target = made_up(seed)
     theirs = forest(rows, target, level)
     unseen, _ = made_up(seed + 100, 9_000)  # more than one block
     np.testing.assert_allclose(walked(theirs, unseen), theirs.predict(unseen), rtol=0, atol=2e-5)
 
 
-def test_a_value_equal_to_a_threshold_goes_the_same_way():
+def test_a_value_equal_to_a_threshold_reaches_the_same_leaf():
     """Each row sits on a threshold, or one float32 to either side of it."""
     rows, target = made_up(7)
     theirs = forest(rows, target)
@@ -85,7 +85,7 @@ def test_a_value_equal_to_a_threshold_goes_the_same_way():
 
 
 @given(st.floats(-1e30, 1e30))
-def test_float32_rows_go_left_of_the_float32_threshold_exactly_where_they_did(threshold):
+def test_rounding_a_threshold_to_float32_does_not_change_any_comparison(threshold):
     kept = _at_most(threshold)
     above = np.nextafter(kept, np.float32(np.inf))
     assert float(kept) <= threshold < float(above)
@@ -97,7 +97,7 @@ def test_few_rows_make_trees_of_one_leaf():
     np.testing.assert_allclose(walked(theirs, rows), theirs.predict(rows), atol=1e-5)
 
 
-def test_boosting_says_what_scikit_learn_says_of_the_windows(windows, boosting):
+def test_boosting_predicts_the_same_as_scikit_learn(windows, boosting):
     rows, target = table(windows), windows.deviation
     known = np.isfinite(target)
     flat = rows.reshape(-1, rows.shape[2])
@@ -108,7 +108,7 @@ def test_boosting_says_what_scikit_learn_says_of_the_windows(windows, boosting):
     )
 
 
-def test_ridge_says_what_scikit_learn_says_of_the_windows(windows):
+def test_ridge_predicts_the_same_as_scikit_learn(windows):
     rows, target = table(windows), np.clip(windows.deviation, -CLIP, CLIP)
     expected = np.empty(target.shape)
     for step in range(target.shape[1]):
@@ -123,7 +123,7 @@ def test_ridge_says_what_scikit_learn_says_of_the_windows(windows):
     np.testing.assert_array_equal(spread.unit, windows.scale)
 
 
-def test_a_flash_crowd_bends_no_line(windows):
+def test_a_flash_crowd_does_not_distort_ridge(windows):
     """One target of 10^6 noise scales counts as 20."""
     crowded = windows.target.copy()
     crowded[0] += 1e6 * windows.scale[0]
@@ -138,7 +138,7 @@ def test_a_flash_crowd_bends_no_line(windows):
     )
 
 
-def test_unknown_targets_teach_nothing(windows):
+def test_unknown_targets_are_not_fitted(windows):
     half = len(windows) // 2
     gappy = windows.target.copy()
     gappy[half:] = np.nan
@@ -162,7 +162,7 @@ def test_the_columns_are_counted_right(windows, context_length):
 
 
 @pytest.mark.parametrize("kind", [RidgeBaseline, BoostingBaseline])
-def test_arrays_bring_back_the_same_forecasts(windows, boosting, kind):
+def test_restored_arrays_give_the_same_forecasts(windows, boosting, kind):
     made = boosting if kind is BoostingBaseline else RidgeBaseline.fit(windows, LEVELS)
     again = kind.from_tensors(MODEL, made.tensors())
     np.testing.assert_array_equal(again.predict(windows).centre, made.predict(windows).centre)

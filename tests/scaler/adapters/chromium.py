@@ -1,4 +1,4 @@
-"""A headless Chromium that is steered over its debugging protocol.
+"""A headless Chromium, controlled by its debugging protocol.
 
 Source of the protocol: the Chrome DevTools Protocol, domains Page, Runtime, Network, Emulation.
 """
@@ -17,17 +17,20 @@ from typing import Any
 
 import websocket
 
+from tests.conformance.setup import ended
+from tests.waiting import PATIENCE_S
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-START_S, ANSWER_S = 30.0, 30.0
+START_S = ANSWER_S = PATIENCE_S
 
 
 def found() -> str | None:
-    """Return the path of a browser; None where there is none."""
+    """Return the path of a browser; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Tab:
-    """One tab; events are remembered as they come."""
+    """One tab, which records its events."""
 
     def __init__(self, url: str) -> None:
         self._socket = websocket.create_connection(
@@ -39,17 +42,17 @@ class Tab:
             self.do(f"{domain}.enable")
 
     def do(self, method: str, **params: object) -> dict[str, Any]:
-        """Carry out one command and return its result."""
+        """Execute one command and return its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": params}
         self._socket.send(json.dumps(message))
         while True:
-            said = json.loads(self._socket.recv())
-            if said.get("id") == self._number:
-                if "error" in said:
-                    raise RuntimeError(f"{method}: {said['error']}")
-                return dict(said["result"])
-            self.events.append(said)
+            reply = json.loads(self._socket.recv())
+            if reply.get("id") == self._number:
+                if "error" in reply:
+                    raise RuntimeError(f"{method}: {reply['error']}")
+                return dict(reply["result"])
+            self.events.append(reply)
 
     def open(self, url: str, *, width: int = 1200, height: int = 900, dark: bool = False) -> None:
         self.do(
@@ -61,14 +64,14 @@ class Tab:
         self.do("Page.navigate", url=url)
 
     def js(self, expression: str) -> Any:
-        """Return what an expression comes to in the page."""
+        """Return the value of an expression in the page."""
         result = self.do("Runtime.evaluate", expression=expression, returnByValue=True)
         if "exceptionDetails" in result:
             raise RuntimeError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")
 
-    def until(self, expression: str, *, within_s: float = 20.0) -> Any:
-        """Return what an expression comes to as soon as that is true; it may fail until then."""
+    def until(self, expression: str, *, within_s: float = PATIENCE_S) -> Any:
+        """Return the value of an expression as soon as it is true; it may fail until then."""
         end = time.monotonic() + within_s
         while not (value := self._tried(expression)):
             if time.monotonic() > end:
@@ -80,7 +83,7 @@ class Tab:
     def _tried(self, expression: str) -> Any:
         try:
             return self.js(expression)
-        except RuntimeError:  # a page that is not there yet
+        except RuntimeError:  # the page is not loaded yet
             return None
 
     def press(self, key: str, code: int, text: str = "") -> None:
@@ -89,11 +92,11 @@ class Tab:
         self.do("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def write(self, text: str) -> None:
-        """Type into what has the focus."""
+        """Type into the focused element."""
         self.do("Input.insertText", text=text)
 
     def named(self, method: str) -> list[dict[str, Any]]:
-        """Return the parameters of all events of that name so far."""
+        """Return the parameters of all recorded events of that name."""
         self.js("1")
         return [event["params"] for event in self.events if event.get("method") == method]
 
@@ -120,29 +123,24 @@ def browsing(program: str, profile: Path) -> Iterator[Tab]:
         yield tab
         tab.close()
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        ended(process)
 
 
-def _page_socket(told: Path, process: subprocess.Popen[bytes]) -> str:
-    """Return the address of the tab's socket, once the browser has written its port down."""
+def _page_socket(port_file: Path, process: subprocess.Popen[bytes]) -> str:
+    """Return the address of the tab's socket, once the browser has written its port to a file."""
     end = time.monotonic() + START_S
-    while not (told.is_file() and len(told.read_text().splitlines()) == 2):
+    while not (port_file.is_file() and len(port_file.read_text().splitlines()) == 2):
         if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"the browser did not start: exit status {process.poll()}")
         time.sleep(0.05)
-    port, path = told.read_text().splitlines()
+    port, path = port_file.read_text().splitlines()
     browser = websocket.create_connection(
         f"ws://127.0.0.1:{port}{path}",
         timeout=ANSWER_S, suppress_origin=True, http_no_proxy=["127.0.0.1"],
     )  # fmt: skip
     browser.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
-    while (said := json.loads(browser.recv())).get("id") != 1:
+    while (reply := json.loads(browser.recv())).get("id") != 1:
         pass
     browser.close()
-    (target, *_) = (t for t in said["result"]["targetInfos"] if t["type"] == "page")
+    (target, *_) = (t for t in reply["result"]["targetInfos"] if t["type"] == "page")
     return f"ws://127.0.0.1:{port}/devtools/page/{target['targetId']}"

@@ -1,8 +1,7 @@
-"""The page in a real browser: what it shows of a tick, that it follows, and what it loads."""
+"""The page in a real browser: what it shows, how it follows ticks, and what it loads."""
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.trust import Standing
+from tests.missing import missing
 from tests.paths import ROOT
 from tests.scaler.adapters.chromium import Tab, browsing, found
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
@@ -29,16 +29,14 @@ HOSTILE = "<b>bold</b><img src=x onerror=document.title='taken'>"
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     program = found()
     if program is None:
-        if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
-            pytest.fail("CI must test the page in a real browser: apt-get install chromium")
-        pytest.skip("no Chromium is installed here: apt-get install chromium")
+        missing("no Chromium is installed here: apt-get install chromium")
     with browsing(program, tmp_path_factory.mktemp("browser") / "profile") as tab:
         yield tab
 
 
 @pytest.fixture
 def tab(browser: Tab) -> Iterator[Tab]:
-    """Return the browser's tab, with nothing remembered of the test before."""
+    """Return the browser's tab, without the events of the previous test."""
     browser.open("about:blank")
     browser.events.clear()
     yield browser
@@ -52,7 +50,7 @@ def holder() -> SnapshotHolder:
 
 def served(holder: SnapshotHolder, settings: ApiSettings | None = None, port: int = 0) -> ApiServer:
     app = create_app(holder, settings or ApiSettings(allow_anonymous=True))
-    add_page(app, *dashboard.page())
+    add_page(app, dashboard.page)
     return ApiServer(app, Address(port=port))
 
 
@@ -88,10 +86,10 @@ def troubled(service: str) -> ServiceView:
     )
 
 
-# What it shows
+# Content
 
 
-def test_each_service_is_a_line_with_demand_replicas_floor_plain_hpa_limit_and_binding(
+def test_each_service_has_a_row_with_demand_replicas_floor_plain_hpa_limit_and_binding(
     tab, holder, url
 ):
     holder.publish(snapshot(view("prod/shop"), view("prod/pay", ready=3)))
@@ -103,7 +101,7 @@ def test_each_service_is_a_line_with_demand_replicas_floor_plain_hpa_limit_and_b
     assert cells(tab, "prod/pay")[-2:] == ["capacity", "trusted"]
 
 
-def test_the_chosen_service_tells_floor_limit_binding_trust_and_savings(tab, holder, url):
+def test_the_chosen_service_shows_floor_limit_binding_trust_and_savings(tab, holder, url):
     holder.publish(snapshot())
     tab.open(url)
 
@@ -117,7 +115,7 @@ def test_the_chosen_service_tells_floor_limit_binding_trust_and_savings(tab, hol
     assert re.search(r"seconds short\s+0\s+30", tab.js(part("ledger")))
 
 
-def test_the_fan_the_observed_and_the_replicas_are_drawn(tab, holder, url):
+def test_forecast_demand_and_replicas_are_drawn(tab, holder, url):
     holder.publish(snapshot())
     tab.open(url)
 
@@ -135,7 +133,7 @@ def test_an_unknown_demand_is_a_dash_and_never_zero(tab, holder, url):
     tab.until(f"{field('observed')} === '–'")
 
 
-def test_an_error_and_what_is_not_well_stand_out_and_what_is_well_does_not(tab, holder, url):
+def test_errors_and_bad_conditions_stand_out_and_good_conditions_do_not(tab, holder, url):
     holder.publish(snapshot(troubled("prod/shop")))
     tab.open(url)
 
@@ -146,7 +144,7 @@ def test_an_error_and_what_is_not_well_stand_out_and_what_is_well_does_not(tab, 
     assert tab.js(field("floor")) == "–"
 
 
-def test_a_benched_forecast_is_said_to_be_so(tab, holder, url):
+def test_a_benched_forecast_is_shown_as_benched(tab, holder, url):
     shop = view()
     assert shop.trust is not None
     holder.publish(snapshot(replace(shop, trust=replace(shop.trust, standing=Standing.BENCHED))))
@@ -156,7 +154,7 @@ def test_a_benched_forecast_is_said_to_be_so(tab, holder, url):
     assert cells(tab, "prod/shop")[-1] == "none trusted"
 
 
-def test_events_that_run_or_come_are_told_and_those_that_are_over_are_not(tab, holder, url):
+def test_active_and_future_events_are_shown_and_past_ones_are_not(tab, holder, url):
     shop = view()
     events = (
         AnnouncedEvent("over", AT - 7200, AT - 3600, qps=1.0),
@@ -166,10 +164,10 @@ def test_events_that_run_or_come_are_told_and_those_that_are_over_are_not(tab, h
     holder.publish(snapshot(replace(shop, policy=replace(shop.policy, events=events))))
     tab.open(url)
 
-    told = tab.until(part("events"))
-    assert "live\tnow, ends in 10 min" in told
-    assert f"{HOSTILE}\tin 60 min" in told
-    assert "over\t" not in told
+    shown = tab.until(part("events"))
+    assert "live\tnow, ends in 10 min" in shown
+    assert f"{HOSTILE}\tin 60 min" in shown
+    assert "over\t" not in shown
 
 
 def test_text_from_a_policy_never_becomes_markup(tab, holder, url):
@@ -186,7 +184,7 @@ def test_text_from_a_policy_never_becomes_markup(tab, holder, url):
     assert "taken" not in tab.js("document.title").partition("·")[2]
 
 
-# How it follows
+# Following ticks
 
 
 def test_a_new_tick_changes_the_page_without_a_reload(tab, holder, url):
@@ -203,7 +201,7 @@ def test_a_new_tick_changes_the_page_without_a_reload(tab, holder, url):
     assert tab.js("window.same") is True
 
 
-def test_a_service_that_is_gone_leaves_the_page(tab, holder, url):
+def test_a_deleted_service_disappears_from_the_page(tab, holder, url):
     holder.publish(snapshot(view("prod/shop"), view("prod/pay")))
     tab.open(f"{url}/#prod%2Fshop")
     tab.until(f"{field('floor')} === '8'")
@@ -221,7 +219,7 @@ def test_before_the_first_tick_the_page_says_that_it_waits(tab, url):
     tab.until("document.body.innerText.includes('waiting for the first tick')")
 
 
-def test_a_lost_connection_is_said_and_found_again_where_a_token_is_asked_for_once(
+def test_a_lost_connection_is_shown_and_restored_and_the_token_is_asked_for_once(
     tab, holder, tmp_path
 ):
     holder.publish(snapshot())
@@ -230,7 +228,7 @@ def test_a_lost_connection_is_said_and_found_again_where_a_token_is_asked_for_on
         tab.open(first.url)
         tab.until(f"{field('floor')} === '8'")
     tab.until("document.body.innerText.includes('connection lost, retrying')")
-    assert tab.js(field("floor")) == "8"  # what was known last
+    assert tab.js(field("floor")) == "8"  # the last known value
 
     tokens = tmp_path / "tokens"
     tokens.write_text("good\n")
@@ -248,9 +246,7 @@ def test_a_lost_connection_is_said_and_found_again_where_a_token_is_asked_for_on
         assert tab.js("document.cookie + JSON.stringify(localStorage)") == "{}"
 
 
-def test_where_tokens_are_needed_the_page_opens_without_and_what_it_shows_does_not(
-    tab, holder, tmp_path
-):
+def test_the_page_itself_needs_no_token_but_its_data_does(tab, holder, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("good\n")
     holder.publish(snapshot())
@@ -265,7 +261,7 @@ def test_where_tokens_are_needed_the_page_opens_without_and_what_it_shows_does_n
         tab.until(f"{field('floor')} === '8'")  # it is not asked for again
 
 
-def test_what_was_forecast_is_kept_to_be_held_against_what_came(tab, holder, url):
+def test_past_forecasts_are_kept_for_comparison_with_the_demand(tab, holder, url):
     shop = view()
     assert shop.forecast is not None
     tab.open(url)
@@ -278,14 +274,14 @@ def test_what_was_forecast_is_kept_to_be_held_against_what_came(tab, holder, url
 
     trace = "figure.data?.find((trace) => trace.name.includes('min before'))"
     tab.until(f"window.Plotly && {trace}?.y.length === 3")
-    # Three minutes are over; what the first forecast said of them stands.
+    # Three minutes have passed; the first forecast of each is kept.
     assert tab.js(f"[...{trace}.y]") == [1000.0, 1100.0, 900.0]
 
 
 # Many services
 
 
-def test_of_many_services_one_is_found_and_chosen_with_the_keyboard_alone(tab, holder, url):
+def test_one_of_many_services_can_be_found_and_chosen_by_keyboard(tab, holder, url):
     views = [view(f"team/service-{number:03d}") for number in range(130)]
     holder.publish(snapshot(*views, troubled("team/broken")))
     tab.open(url)
@@ -295,7 +291,7 @@ def test_of_many_services_one_is_found_and_chosen_with_the_keyboard_alone(tab, h
     tab.js("document.getElementById('filter').focus()")
     tab.write("SERVICE-07")
     tab.until("document.getElementById('count').textContent === '10 of 131'")
-    for _ in range(3):  # the box of those that need attention, the table, its first line
+    for _ in range(3):  # the check box, the table, its first row
         tab.press("Tab", 9)
     assert tab.js("document.activeElement.textContent") == "team/service-070"
     tab.press("Enter", 13, "\r")
@@ -304,7 +300,7 @@ def test_of_many_services_one_is_found_and_chosen_with_the_keyboard_alone(tab, h
     assert tab.js("document.getElementById('name').textContent") == "team/service-070"
 
 
-def test_only_what_needs_attention_may_be_shown(tab, holder, url):
+def test_the_list_can_be_limited_to_services_that_need_attention(tab, holder, url):
     views = [view(f"team/service-{number:03d}") for number in range(20)]
     holder.publish(snapshot(*views, troubled("team/broken")))
     tab.open(url)
@@ -316,7 +312,7 @@ def test_only_what_needs_attention_may_be_shown(tab, holder, url):
     assert tab.js(f"{shown}.map((row) => row.dataset.service)") == ["team/broken"]
 
 
-# How it looks
+# Layout
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -340,17 +336,17 @@ def test_the_page_is_light_or_dark_as_the_reader_wants_it(tab, holder, url):
     assert seen == [("rgb(255, 255, 255)", "#1f252b"), ("rgb(20, 24, 28)", "#e3e7eb")]
 
 
-# What it loads
+# Loaded files
 
 
-def test_nothing_is_asked_of_any_other_host_and_nothing_fails(tab, holder, url):
+def test_nothing_is_loaded_from_another_host_and_nothing_fails(tab, holder, url):
     holder.publish(snapshot())
     tab.open(url)
     tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
 
     asked = [event["request"]["url"] for event in tab.named("Network.requestWillBeSent")]
     elsewhere = [a for a in asked if not a.startswith((f"{url}/", "data:", "about:", "blob:"))]
-    assert len(asked) >= 7  # the page, its look, five scripts, the stream
+    assert len(asked) >= 7  # the page, its style sheet, five scripts, the stream
     assert elsewhere == []
     answered = [event["response"] for event in tab.named("Network.responseReceived")]
     assert [a["url"] for a in answered if a["status"] not in (0, 200)] == []
@@ -358,7 +354,7 @@ def test_nothing_is_asked_of_any_other_host_and_nothing_fails(tab, holder, url):
     assert tab.named("Log.entryAdded") == []
 
 
-def test_every_file_of_the_page_is_named_by_its_content_and_is_asked_for():
+def test_every_file_of_the_page_has_a_content_hash_in_its_name_and_is_referenced():
     html, assets = dashboard.page()
 
     named = set(re.findall(r'"assets/([^"]+)"', html.decode()))

@@ -29,7 +29,7 @@ def test_the_examples_are_right(capsys):
     )
 
 
-def test_what_a_policy_leaves_open_is_said(policy, capsys):
+def test_what_a_policy_leaves_open_is_printed(policy, capsys):
     policy.write_text(bare("slo: {query: up}\nreplicas: {max: 9}\nmode: Enforce"))
 
     assert main(["check-config", str(policy)]) == 0
@@ -39,7 +39,7 @@ def test_what_a_policy_leaves_open_is_said(policy, capsys):
     )
 
 
-def test_a_wrong_policy_is_told_with_every_fault(policy, capsys):
+def test_a_wrong_policy_is_reported_with_every_fault(policy, capsys):
     policy.write_text(bare("capacity: {requestsPerReplica: -1}\nreplicas: {min: 5, max: 2}"))
 
     code, shown = main(["check-config", str(policy)]), capsys.readouterr()
@@ -53,7 +53,7 @@ def test_a_wrong_policy_is_told_with_every_fault(policy, capsys):
     )
 
 
-def test_good_policies_are_named_beside_wrong_ones(tmp_path, policy, capsys):
+def test_valid_policies_are_printed_beside_invalid_ones(tmp_path, policy, capsys):
     policy.write_text(f"{text()}---\n{text('mode: Off')}")
     missing = tmp_path / "missing.yaml"
 

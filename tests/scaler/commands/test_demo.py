@@ -7,6 +7,7 @@ import pytest
 from forecaster.adapters.tables.history_files import write_history
 from forecaster.data.synthetic import generate_history
 from scaler.cli import main
+from scaler.commands import demo as demo_command
 
 POLICY = """
 apiVersion: tidegate.dev/v1alpha1
@@ -31,7 +32,9 @@ def demo(tmp_path, history, models, *options, item=None, policy=POLICY):
     )  # fmt: skip
 
 
-def test_a_day_ends_with_its_ledger(tmp_path, history, models, capsys):
+@pytest.mark.parametrize("hours", [1, pytest.param(24, marks=pytest.mark.nightly)])
+def test_a_simulated_day_ends_with_a_table(tmp_path, history, models, capsys, monkeypatch, hours):
+    monkeypatch.setattr(demo_command, "DAY", timedelta(hours=hours))
     assert demo(tmp_path, history, models, "--once") == 0
     told = " ".join(capsys.readouterr().out.split())
     assert history.item_ids[0] in told

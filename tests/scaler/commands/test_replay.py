@@ -59,13 +59,13 @@ def test_a_replay_prints_a_table_and_writes_a_page_and_a_record(replayed, tmp_pa
     assert found["tidegate"]["replica_hours"] < found["HPA"]["replica_hours"]
 
 
-def test_without_a_model_it_says_who_forecasts(replayed):
+def test_without_a_model_it_says_which_forecast_is_used(replayed):
     code, _, err = replayed("--from", "-6h", "--no-frontier", "--workers", "1")
     assert code == 0
     assert "no model is named, so Holt-Winters forecasts" in err
 
 
-def test_the_policy_s_model_is_used_and_a_replay_of_what_it_has_seen_is_marked(
+def test_the_policy_s_model_is_used_and_a_replay_of_its_training_data_is_marked(
     models, history, tmp_path, capsys
 ):
     item = history.item_ids[0]
@@ -88,16 +88,34 @@ def test_the_policy_s_model_is_used_and_a_replay_of_what_it_has_seen_is_marked(
     assert "Holt-Winters forecasts" not in shown.err
 
 
-def test_limiters_are_compared_when_asked(replayed, tmp_path):
-    figures = tmp_path / "replay.json"
+CLASSES = """
+  limit: {classes: [{name: pay, priority: 0}, {name: browse, priority: 1}]}
+"""
+
+
+def test_the_busiest_hour_goes_through_gateways_when_asked(replayed, tmp_path):
+    page, figures = tmp_path / "replay.html", tmp_path / "replay.json"
     options = "--from", "-6h", "--no-frontier", "--workers", "1", "--rate-limits"
+    files = "--report", str(page), "--json", str(figures)
+    code, out, _ = replayed(*options, *files, policy=POLICY.rstrip() + CLASSES)
+    assert code == 0
+    found = json.loads(figures.read_text())["rate_limits"]
+    assert found["seconds"] == 3600.0
+    assert found["gateways"] == 2
+    assert set(found["classes"]) == {"pay", "browse"}
+    assert sum(one["offered"] for one in found["classes"].values()) == found["total"]["offered"]
+    assert "Rate limits: 2026-" in out
+    assert f"all {found['total']['offered']:,}" in out
+    assert "<h2>Rate limits</h2>" in page.read_text()
+
+
+def test_gateways_are_left_out_unless_asked_for(replayed, tmp_path):
+    figures = tmp_path / "replay.json"
+    options = "--from", "-6h", "--no-frontier", "--workers", "1"
     code, out, _ = replayed(*options, "--json", str(figures))
     assert code == 0
-    scenes = json.loads(figures.read_text())["rate_limits"]
-    assert len(scenes) == 4
-    for scene, limiters in scenes.items():
-        assert f"Rate limiting: {scene}" in out
-        assert {"fixed limit", "AIMD", "gradient", "DAGOR", "tidegate"} <= set(limiters)
+    assert json.loads(figures.read_text())["rate_limits"] is None
+    assert "Rate limits" not in out
 
 
 def with_gap(history):

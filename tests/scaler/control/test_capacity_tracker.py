@@ -85,7 +85,7 @@ def test_without_a_past_it_is_learned_from_what_is_seen_one_moment_a_minute():
         capacities.add("shop/web", load, latency_at(load), NOW + 15 * tick)
         capacities.learn([LEARNING], NOW + 15 * tick)
         if tick == 4 * 30:
-            assert "31 moments with load and latency" in capacities.of(LEARNING)
+            assert "31 samples with load and latency" in capacities.of(LEARNING)
     assert capacities.of(LEARNING).qps == pytest.approx(53.95, rel=0.1)
 
 

@@ -1,4 +1,4 @@
-"""What one replica sustains, learned from load and latency that were recorded."""
+"""The capacity of a replica, learned from recorded loads and latencies."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scaler.decision.capacity import CapacityReason
-from scaler.decision.capacity_learning import LEAST_MOMENTS, learned_capacity
+from scaler.decision.capacity_learning import MIN_SAMPLES, learned_capacity
 
 SERVICE_QPS = 100.0
 SLO_S = 0.1
@@ -15,13 +15,13 @@ SLO_S = 0.1
 KNEE_QPS = SERVICE_QPS - math.log(100) / SLO_S
 
 
-def recorded(moments, highest=90.0, seed=0, noise=0.15):
-    """Return loads that come and go as a day does, and the p99 of M/M/1 with measurement noise."""
+def recorded(samples, highest=90.0, seed=0, noise=0.15):
+    """Return loads with a daily cycle, and the p99 of M/M/1 with measurement noise."""
     rng = np.random.default_rng(seed)
-    daily = 0.5 + 0.45 * np.sin(np.linspace(0, 8 * np.pi, moments))
-    loads = highest * np.clip(daily + rng.normal(0, 0.05, moments), 0.02, 1.0)
+    daily = 0.5 + 0.45 * np.sin(np.linspace(0, 8 * np.pi, samples))
+    loads = highest * np.clip(daily + rng.normal(0, 0.05, samples), 0.02, 1.0)
     clean = math.log(100) / (SERVICE_QPS - loads)
-    return loads, clean * np.exp(rng.normal(0, noise, moments))
+    return loads, clean * np.exp(rng.normal(0, noise, samples))
 
 
 def learn(loads, latencies, slo_s=SLO_S, seed=1):
@@ -40,21 +40,21 @@ def test_without_noise_the_knee_is_exact():
     assert learn(*recorded(3000, noise=0.0)).qps == pytest.approx(KNEE_QPS, rel=0.002)
 
 
-def test_the_span_covers_the_truth_nine_times_in_ten_or_so():
-    spans = [learn(*recorded(600, seed=seed)) for seed in range(20)]
-    covered = sum(span.low * 0.98 <= KNEE_QPS <= span.high * 1.02 for span in spans)
+def test_the_interval_covers_the_truth_about_nine_times_in_ten():
+    intervals = [learn(*recorded(600, seed=seed)) for seed in range(20)]
+    covered = sum(interval.low * 0.98 <= KNEE_QPS <= interval.high * 1.02 for interval in intervals)
     assert covered >= 16  # of 20
 
 
-def test_fewer_moments_leave_it_less_certain():
+def test_fewer_samples_give_a_wider_interval():
     widths = []
-    for moments in (150, 4000):
-        spans = [learn(*recorded(moments, seed=seed)) for seed in range(5)]
-        widths.append(float(np.mean([span.high - span.low for span in spans])))
+    for samples in (150, 4000):
+        intervals = [learn(*recorded(samples, seed=seed)) for seed in range(5)]
+        widths.append(float(np.mean([interval.high - interval.low for interval in intervals])))
     assert widths[0] > 1.5 * widths[1]
 
 
-def test_where_the_slo_always_held_the_capacity_is_the_highest_load_seen_at_least():
+def test_where_the_slo_was_always_met_the_capacity_is_the_highest_load_observed():
     loads, latencies = recorded(2000, highest=40.0)  # the knee is at 54
     capacity = learn(loads, latencies)
     assert capacity.reason is CapacityReason.UNREACHED
@@ -67,7 +67,7 @@ def test_a_stricter_slo_never_finds_more_capacity():
     assert found == sorted(found)
 
 
-def test_moments_of_which_something_is_not_known_say_nothing():
+def test_samples_with_an_unknown_value_are_ignored():
     loads, latencies = recorded(2000)
     gaps = np.full(500, np.nan)
     known = learn(loads, latencies)
@@ -83,21 +83,21 @@ def test_the_same_draws_find_the_same_capacity():
     assert learn(loads, latencies) == learn(loads, latencies)
 
 
-def test_a_rate_of_errors_will_do_as_well():
+def test_an_error_rate_works_in_place_of_a_latency():
     loads, _ = recorded(2000)
     errors = np.where(loads > 60.0, 0.05, 0.0)
     assert learn(loads, errors, slo_s=0.01).qps == pytest.approx(60.0, rel=0.02)
 
 
-def test_too_few_moments_are_refused():
+def test_too_few_samples_are_refused():
     loads, latencies = recorded(2000)
-    few = LEAST_MOMENTS - 1
-    with pytest.raises(ValueError, match=r"59 moments .* 60 are needed .* requestsPerReplica"):
+    few = MIN_SAMPLES - 1
+    with pytest.raises(ValueError, match=r"59 samples .* 60 are needed .* requestsPerReplica"):
         learn(loads[:few], latencies[:few])
     assert learn(loads[: few + 1], latencies[: few + 1]).qps > 0
 
 
-def test_an_slo_that_never_held_is_refused():
+def test_an_slo_that_was_never_met_is_refused():
     loads, latencies = recorded(2000)
-    with pytest.raises(ValueError, match=r"SLO of 0.001 s never held .* is it in seconds"):
+    with pytest.raises(ValueError, match=r"SLO of 0.001 s was not met .* is it in seconds"):
         learn(loads, latencies, slo_s=0.001)

@@ -28,7 +28,7 @@ def forecast(items=3, horizon=30):
 
 
 def query(row=0, **changes):
-    values = {"lead_s": 120.0, "hold_s": 90.0, "level": 0.95, "theta": 0.5, "judged_level": 0.9}
+    values = {"lead_s": 120.0, "payback_s": 90.0, "level": 0.95, "theta": 0.5, "judged_level": 0.9}
     return LeadQuery(row, **(values | changes))
 
 
@@ -41,8 +41,8 @@ def test_prepared_or_not_in_blocks_or_alone_the_answer_is_the_same(block):
     reader.prepare(QUERIES, NOW)
     for one in QUERIES:
         alone, found = ForecastReader(forecast()).read(one, NOW), reader.read(one, NOW)
-        assert found.demand == alone.demand
-        assert (found.steps, found.judged_qps) == (alone.steps, alone.judged_qps)
+        assert found.lead_demand == alone.lead_demand
+        assert (found.step_range, found.judged_qps) == (alone.step_range, alone.judged_qps)
 
 
 def test_the_demand_of_the_lead_time_is_the_quantile_of_its_maximum():
@@ -50,19 +50,19 @@ def test_the_demand_of_the_lead_time_is_the_quantile_of_its_maximum():
     steps = step_range(20.0, 120.0, 60.0, 30)
     within = forecast().values[1:2, steps.first : steps.last + 1]
     peak = PeakDistribution(*(column[0].tolist() for column in peaks_of(within, LEVELS)))
-    assert found.demand.lead_qps == peak.quantile(0.95, 0.5)
+    assert found.lead_demand.lead_qps == peak.quantile(0.95, 0.5)
     assert found.judged_qps == peak.quantile(0.9, 0.5)
-    assert found.steps == steps
-    assert found.values.tolist() == within[0].tolist()
+    assert found.step_range == steps
+    assert found.step_quantiles.tolist() == within[0].tolist()
 
 
 @given(st.floats(0, 1800), st.floats(0, 3600), st.floats(0, 900))
-def test_looking_further_never_says_less(age_s, lead_s, hold_s):
-    asked = query(lead_s=lead_s, hold_s=hold_s)
-    demand = ForecastReader(forecast()).read(asked, ORIGIN.timestamp() + age_s).demand
-    assert demand.hold_qps >= demand.lead_qps >= demand.usual_qps
+def test_looking_further_never_says_less(age_s, lead_s, payback_s):
+    asked = query(lead_s=lead_s, payback_s=payback_s)
+    demand = ForecastReader(forecast()).read(asked, ORIGIN.timestamp() + age_s).lead_demand
+    assert demand.payback_qps >= demand.lead_qps >= demand.median_qps
 
 
 def test_trust_travels_with_the_demand():
     found = ForecastReader(forecast()).read(query(margin_qps=7.0, trusted=False), NOW)
-    assert (found.demand.margin_qps, found.demand.trusted) == (7.0, False)
+    assert (found.lead_demand.margin_qps, found.lead_demand.trusted) == (7.0, False)

@@ -1,4 +1,4 @@
-"""What may be admitted now follows what is Ready, and says which constraint bound it."""
+"""The limit follows the ready capacity and names the constraint that bound it."""
 
 import math
 
@@ -27,12 +27,12 @@ policies = st.builds(
         pytest.param([600, 600, 30], 260.0, id="pods add up"),  # 100 x (1 + 1 + 0.6)
     ],
 )
-def test_ready_capacity_counts_each_pod_by_its_warmth(pods, expected):
+def test_ready_capacity_counts_each_pod_by_its_ramp(pods, expected):
     assert ready_capacity(pods, 100.0, RAMP) == pytest.approx(expected)
 
 
 @given(ages, ramps)
-def test_groups_of_pods_count_as_the_pods_in_them(pods, ramp):
+def test_a_group_of_pods_counts_as_the_pods_in_it(pods, ramp):
     groups = sorted(set(pods))
     counts = [pods.count(age) for age in groups]
     assert ready_capacity(groups, 50.0, ramp, counts) == pytest.approx(
@@ -41,7 +41,7 @@ def test_groups_of_pods_count_as_the_pods_in_them(pods, ramp):
 
 
 @given(ages, ramps, st.floats(0, 60))
-def test_pods_only_warm_up(pods, ramp, later_s):
+def test_the_capacity_of_pods_only_grows_with_time(pods, ramp, later_s):
     later = ready_capacity([age + later_s for age in pods], 50.0, ramp)
     assert later >= ready_capacity(pods, 50.0, ramp) - 1e-9
 
@@ -52,71 +52,70 @@ def test_pods_only_warm_up(pods, ramp, later_s):
         pytest.param(
             1000.0,
             LimitPolicy(headroom=0.95),
-            {"latency_s": 0.1},
-            Limit(950.0, 95, 95, LimitReason.CAPACITY),  # 1000 x 0.95; x 0.1 s; x 0.1 s
+            {},
+            Limit(950.0, 95, LimitReason.CAPACITY),  # 1000 x 0.95; x 0.1 s
             id="capacity with headroom",
         ),
         pytest.param(
             1000.0,
             LimitPolicy(headroom=1.0, ceiling_qps=400.0),
             {},
-            Limit(400.0, 40, None, LimitReason.CEILING),
-            id="the policy's ceiling binds; unknown latency bounds nothing",
+            Limit(400.0, 40, LimitReason.CEILING),
+            id="the policy's ceiling binds",
         ),
         pytest.param(
             1000.0,
             LimitPolicy(headroom=1.0),
-            {"feedback": 0.7},
-            Limit(700.0, 70, None, LimitReason.OVERLOAD),
-            id="overload holds part of the capacity back",
+            {"capacity_factor": 0.7},
+            Limit(700.0, 70, LimitReason.OVERLOAD),
+            id="overload lowers the capacity",
         ),
         pytest.param(
             1000.0,
             LimitPolicy(headroom=1.0, ceiling_qps=600.0),
-            {"feedback": 0.7},
-            Limit(600.0, 60, None, LimitReason.CEILING),
+            {"capacity_factor": 0.7},
+            Limit(600.0, 60, LimitReason.CEILING),
             id="a ceiling below the overloaded capacity is the one that binds",
         ),
         pytest.param(
             0.0,
             LimitPolicy(ceiling_qps=400.0),
-            {"latency_s": 0.1},
-            Limit(0.0, 0, 0, LimitReason.NOTHING_READY),
+            {},
+            Limit(0.0, 0, LimitReason.NOTHING_READY),
             id="nothing Ready admits nothing",
         ),
         pytest.param(
             0.5,
             LimitPolicy(headroom=1.0),
-            {"latency_s": 0.1},
-            Limit(0.5, 1, 1, LimitReason.CAPACITY),
-            id="where any may pass, a whole request can",
+            {},
+            Limit(0.5, 1, LimitReason.CAPACITY),
+            id="a burst has room for at least one request",
         ),
         pytest.param(
             3.0,
             LimitPolicy(headroom=1.0, burst_s=1.1),
             {},
-            Limit(3.0, 4, None, LimitReason.CAPACITY),  # 3.3 requests need room for 4
+            Limit(3.0, 4, LimitReason.CAPACITY),  # 3.3 requests need room for 4
             id="a burst is rounded up",
         ),
     ],
 )
-def test_the_limit_says_what_bound_it(ready_qps, policy, given_, expected):
+def test_the_limit_names_the_constraint_that_bound_it(ready_qps, policy, given_, expected):
     assert limit_for(ready_qps, policy, **given_) == expected
 
 
 @given(st.floats(0, 1e6), policies, st.floats(0.01, 1))
-def test_the_limit_never_exceeds_what_is_ready_nor_the_ceiling(ready_qps, policy, feedback):
-    limit = limit_for(ready_qps, policy, feedback=feedback)
+def test_the_limit_never_exceeds_the_ready_capacity_nor_the_ceiling(ready_qps, policy, factor):
+    limit = limit_for(ready_qps, policy, capacity_factor=factor)
     assert 0 <= limit.qps <= min(ready_qps, policy.ceiling_qps)
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), policies, st.floats(0.01, 1))
-def test_more_ready_capacity_never_lowers_the_limit(ready_qps, more, policy, feedback):
-    less = limit_for(ready_qps, policy, feedback=feedback, latency_s=0.1)
-    limit = limit_for(ready_qps + more, policy, feedback=feedback, latency_s=0.1)
+def test_more_ready_capacity_never_lowers_the_limit(ready_qps, more, policy, factor):
+    less = limit_for(ready_qps, policy, capacity_factor=factor)
+    limit = limit_for(ready_qps + more, policy, capacity_factor=factor)
     assert limit.qps >= less.qps
     assert limit.burst >= less.burst
-    assert limit.max_inflight >= less.max_inflight
 
 
 @pytest.mark.parametrize(
@@ -132,8 +131,9 @@ def test_more_ready_capacity_never_lowers_the_limit(ready_qps, more, policy, fee
         pytest.param(lambda: ready_capacity([1.0], math.nan, RAMP), id="unknown capacity"),
         pytest.param(lambda: ready_capacity([1.0], 1.0, RAMP, [-1]), id="negative count"),
         pytest.param(lambda: limit_for(math.nan, LimitPolicy()), id="unknown ready capacity"),
-        pytest.param(lambda: limit_for(1.0, LimitPolicy(), feedback=0.0), id="no feedback"),
-        pytest.param(lambda: limit_for(1.0, LimitPolicy(), latency_s=-1.0), id="latency"),
+        pytest.param(
+            lambda: limit_for(1.0, LimitPolicy(), capacity_factor=0.0), id="a factor of 0"
+        ),
     ],
 )
 def test_impossible_input_is_refused(broken):

@@ -1,4 +1,4 @@
-"""How many replicas to have, and which rule said so."""
+"""How many replicas to plan, and which rule determined it."""
 
 import math
 from dataclasses import replace
@@ -16,17 +16,17 @@ from scaler.decision.replicas import (
     within_window,
 )
 
-# A replica takes 50 QPS x 0.8 = 40 QPS, so that demand in these tables is replicas x 40.
+# A replica serves 50 QPS x 0.8 = 40 QPS, so that demand in these tables is replicas x 40.
 CAPACITY = 50.0
 POLICY = ScalePolicy(min_replicas=2, max_replicas=20)
 
 
-def demand(qps, hold_qps=None):
-    return Demand(qps, qps if hold_qps is None else hold_qps, DemandReason.FORECAST)
+def demand(qps, payback_qps=None):
+    return Demand(qps, qps if payback_qps is None else payback_qps, DemandReason.FORECAST)
 
 
 @pytest.mark.parametrize(
-    ("wish", "previous", "recent", "changes", "expected"),
+    ("needed", "previous", "recent", "changes", "expected"),
     [
         pytest.param(
             demand(200.0),
@@ -34,7 +34,7 @@ def demand(qps, hold_qps=None):
             (),
             {},
             Plan(5, PlanReason.WANTED, 5),  # 200 / (50 x 0.8)
-            id="demand over what a replica takes at the target",
+            id="demand divided by what a replica serves at the target",
         ),
         pytest.param(
             demand(201.0),
@@ -42,7 +42,7 @@ def demand(qps, hold_qps=None):
             (),
             {},
             Plan(6, PlanReason.WANTED, 6),  # 201 / 40 = 5.025, rounded up
-            id="a part of a replica is one more",
+            id="a fraction of a replica is rounded up",
         ),
         pytest.param(
             demand(200.0),
@@ -90,7 +90,7 @@ def demand(qps, hold_qps=None):
             ((0.0, 8), (15.0, 6)),
             {},
             Plan(8, PlanReason.STABILIZED, 3),
-            id="the highest wish of late holds",
+            id="the highest needed of late holds",
         ),
         pytest.param(
             demand(120.0),
@@ -98,7 +98,7 @@ def demand(qps, hold_qps=None):
             ((0.0, 18),),
             {},
             Plan(10, PlanReason.STABILIZED, 3),  # 18 was never reached
-            id="but never raises what there is",
+            id="but never raises the plan",
         ),
         pytest.param(
             demand(120.0, 280.0),
@@ -106,7 +106,7 @@ def demand(qps, hold_qps=None):
             ((0.0, 6),),
             {},
             Plan(7, PlanReason.NEEDED_AGAIN, 3),
-            id="of two that hold, the higher binds",
+            id="of two rules that hold replicas, the higher binds",
         ),
         pytest.param(
             demand(120.0),
@@ -166,8 +166,8 @@ def demand(qps, hold_qps=None):
         ),
     ],
 )
-def test_a_plan_says_what_bound_it(wish, previous, recent, changes, expected):
-    assert make_plan(wish, CAPACITY, previous, recent, replace(POLICY, **changes)) == expected
+def test_a_plan_names_the_rule_that_bound_it(needed, previous, recent, changes, expected):
+    assert make_plan(needed, CAPACITY, previous, recent, replace(POLICY, **changes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_without_a_window_nothing_is_remembered():
 
 
 @pytest.mark.parametrize(
-    ("previous", "silence_s", "expected"),
+    ("previous", "without_data_s", "expected"),
     [
         # min 2, lifetime 900 s, half-life 900 s.
         pytest.param(10, 0.0, Plan(10, PlanReason.HELD, None), id="the last plan holds"),
@@ -225,8 +225,8 @@ def test_without_a_window_nothing_is_remembered():
         pytest.param(10, -30.0, Plan(10, PlanReason.HELD, None), id="a clock set back holds"),
     ],
 )
-def test_when_nothing_is_known_the_plan_holds_then_decays(previous, silence_s, expected):
-    assert plan_without_data(previous, silence_s, POLICY) == expected
+def test_when_nothing_is_known_the_plan_holds_then_decays(previous, without_data_s, expected):
+    assert plan_without_data(previous, without_data_s, POLICY) == expected
 
 
 def test_without_a_half_life_the_plan_falls_to_the_floor_at_once():

@@ -16,8 +16,8 @@ from scaler.decision.replicas import (
 )
 
 
-def demand(qps, hold_qps):
-    return Demand(qps, hold_qps, DemandReason.FORECAST)
+def demand(qps, payback_qps):
+    return Demand(qps, payback_qps, DemandReason.FORECAST)
 
 
 @st.composite
@@ -41,65 +41,65 @@ capacities = st.floats(0.1, 1e4)
 
 
 @given(demands, capacities, replicas, recents, policies())
-def test_bounds_always_hold(wish, capacity, previous, recent, policy):
-    plan = make_plan(wish, capacity, previous, recent, policy)
+def test_bounds_always_hold(needed, capacity, previous, recent, policy):
+    plan = make_plan(needed, capacity, previous, recent, policy)
     assert policy.min_replicas <= plan.replicas <= policy.max_replicas
 
 
 @given(demands, st.tuples(qps, qps), capacities, replicas, recents, policies())
-def test_more_demand_never_gives_fewer_replicas(wish, more, capacity, previous, recent, policy):
-    louder = wish.qps + more[0]
-    loud = demand(louder, max(louder, wish.hold_qps + more[1]))
-    plans = [make_plan(each, capacity, previous, recent, policy) for each in (wish, loud)]
+def test_more_demand_never_gives_fewer_replicas(needed, more, capacity, previous, recent, policy):
+    higher_qps = needed.qps + more[0]
+    higher = demand(higher_qps, max(higher_qps, needed.payback_qps + more[1]))
+    plans = [make_plan(each, capacity, previous, recent, policy) for each in (needed, higher)]
     assert plans[0].replicas <= plans[1].replicas
 
 
 @given(demands, capacities, capacities, replicas, recents, policies())
-def test_stronger_replicas_are_never_more(wish, one, other, previous, recent, policy):
+def test_stronger_replicas_are_never_more(needed, one, other, previous, recent, policy):
     weak, strong = (
-        make_plan(wish, c, previous, recent, policy).replicas for c in sorted((one, other))
+        make_plan(needed, c, previous, recent, policy).replicas for c in sorted((one, other))
     )
     assert strong <= weak
 
 
 @given(demands, capacities, replicas, recents, policies())
 def test_without_step_limits_the_same_demand_again_changes_nothing(
-    wish, capacity, previous, recent, policy
+    needed, capacity, previous, recent, policy
 ):
     policy = replace(policy, max_step_up=None, max_step_down=None)
-    once = make_plan(wish, capacity, previous, recent, policy).replicas
-    assert make_plan(wish, capacity, once, recent, policy).replicas == once
+    once = make_plan(needed, capacity, previous, recent, policy).replicas
+    assert make_plan(needed, capacity, once, recent, policy).replicas == once
 
 
 @given(demands, capacities, replicas, recents, policies())
 def test_no_replica_is_stopped_that_is_needed_before_it_would_have_paid(
-    wish, capacity, previous, recent, policy
+    needed, capacity, previous, recent, policy
 ):
-    plan = make_plan(wish, capacity, previous, recent, policy)
-    needed = replicas_for(wish.hold_qps, capacity * policy.target_utilization)
+    plan = make_plan(needed, capacity, previous, recent, policy)
+    needed = replicas_for(needed.payback_qps, capacity * policy.target_utilization)
     assert plan.replicas >= min(previous, needed, policy.max_replicas)
 
 
 @given(demands, capacities, replicas, recents, policies())
-def test_no_plan_steps_further_than_it_may_unless_a_bound_asks_for_it(
-    wish, capacity, previous, recent, policy
+def test_no_plan_exceeds_its_step_size_unless_a_bound_requires_it(
+    needed, capacity, previous, recent, policy
 ):
-    plan = make_plan(wish, capacity, previous, recent, policy)
+    plan = make_plan(needed, capacity, previous, recent, policy)
     if plan.reason not in (PlanReason.MIN_REPLICAS, PlanReason.MAX_REPLICAS):
         assert plan.replicas - previous <= (policy.max_step_up or math.inf)
         assert previous - plan.replicas <= (policy.max_step_down or math.inf)
 
 
 @given(demands, capacities, replicas, recents, policies())
-def test_down_is_never_up_and_up_is_never_down(wish, capacity, previous, recent, policy):
-    plan = make_plan(wish, capacity, previous, recent, policy)
+def test_a_plan_never_moves_away_from_what_is_wanted(needed, capacity, previous, recent, policy):
+    plan = make_plan(needed, capacity, previous, recent, policy)
     if policy.min_replicas <= previous <= policy.max_replicas:
         wanted = min(max(plan.wanted, policy.min_replicas), policy.max_replicas)
         assert min(wanted, previous) <= plan.replicas <= max(wanted, previous)
 
 
 @given(replicas, st.floats(0, 1e6), st.floats(0, 1e6), policies())
-def test_silence_only_lowers_never_below_the_floor_and_so_never_to_zero(
+def test_a_time_without_data_only_lowers_the_plan_and_never_below_the_floor(
     previous, one, other, policy
 ):
     sooner, later = (plan_without_data(previous, s, policy).replicas for s in sorted((one, other)))

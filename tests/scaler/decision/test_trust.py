@@ -1,4 +1,4 @@
-"""A forecast is believed as far as what it said has come true."""
+"""A forecast is believed as far as its predictions have come true."""
 
 import math
 from dataclasses import replace
@@ -23,15 +23,15 @@ NORMAL = NormalDist()
 RULES = TrustRules()
 
 
-def outcome(*, happened, foreseen=110.0, judged=108.0, last=100.0, surprisal=1.0, steps=3):
-    return ForecastOutcome(steps, surprisal, foreseen, judged, last, happened)
+def outcome(*, actual, predicted=110.0, judged=108.0, last=100.0, surprisal=1.0, steps=3):
+    return ForecastOutcome(steps, surprisal, predicted, judged, last, actual)
 
 
-def lived_through(happened, said, *, rules=RULES, trust=None, spread=10.0):
-    """Return the trust after each minute, the forecast being N(said, spread) at each of them."""
+def trust_over_time(actual, predicted_qps, *, rules=RULES, trust=None, spread=10.0):
+    """Return the trust after each minute; the forecast is N(predicted_qps, spread)."""
     trust = trust or initial_trust(rules, steps=3)
     result = [trust]
-    for before, now, mean in zip(happened, happened[1:], said[1:], strict=False):
+    for before, now, mean in zip(actual, actual[1:], predicted_qps[1:], strict=False):
         quantiles = (
             mean + spread * NORMAL.inv_cdf(level) for level in (trust.level, rules.judged_level)
         )
@@ -42,11 +42,11 @@ def lived_through(happened, said, *, rules=RULES, trust=None, spread=10.0):
     return result
 
 
-def misses(happened, said, trusts, spread):
+def misses(actual, predicted_qps, trusts, spread):
     """Return whether each minute exceeded the quantile read for it."""
     read = np.array([trust.level for trust in trusts[:-1]])
-    foreseen = said[1:] + spread * np.array([NORMAL.inv_cdf(level) for level in read])
-    return happened[1:] > foreseen
+    predicted = predicted_qps[1:] + spread * np.array([NORMAL.inv_cdf(level) for level in read])
+    return actual[1:] > predicted
 
 
 # How wide the truth is where the forecast says 10, and what share a fixed level 0.95 then misses.
@@ -57,13 +57,17 @@ WIDTHS = [
 
 
 @pytest.mark.parametrize(("width", "fixed_share"), WIDTHS)
-def test_the_share_of_misses_comes_to_be_the_risk_whatever_the_traffic_does(width, fixed_share):
+def test_the_share_of_misses_converges_to_the_risk_for_any_traffic(width, fixed_share):
     n = 20_000
-    happened = 100 + np.random.default_rng(5).normal(0, width, n)
-    said = np.full(n, 100.0)
+    actual = 100 + np.random.default_rng(5).normal(0, width, n)
+    predicted_qps = np.full(n, 100.0)
     fixed = TrustRules(gain=0.0)
     shares = [
-        float(misses(happened, said, lived_through(happened, said, rules=rules), 10.0).mean())
+        float(
+            misses(
+                actual, predicted_qps, trust_over_time(actual, predicted_qps, rules=rules), 10.0
+            ).mean()
+        )
         for rules in (fixed, RULES)
     ]
     assert shares[0] == pytest.approx(fixed_share, abs=0.006)  # three standard errors
@@ -72,12 +76,12 @@ def test_the_share_of_misses_comes_to_be_the_risk_whatever_the_traffic_does(widt
     assert shares[1] == pytest.approx(RULES.risk, abs=0.005)
 
 
-def test_a_shift_half_way_is_followed():
+def test_the_level_adapts_when_the_noise_changes():
     n = 20_000
     widths = np.where(np.arange(n) < n // 2, 8.0, 12.0)
-    happened = 100 + widths * np.random.default_rng(6).normal(size=n)
-    said = np.full(n, 100.0)
-    missed = misses(happened, said, lived_through(happened, said), 10.0)
+    actual = 100 + widths * np.random.default_rng(6).normal(size=n)
+    predicted_qps = np.full(n, 100.0)
+    missed = misses(actual, predicted_qps, trust_over_time(actual, predicted_qps), 10.0)
     assert [float(half.mean()) for half in np.array_split(missed, 2)] == pytest.approx(
         [RULES.risk] * 2, abs=0.004
     )
@@ -96,10 +100,10 @@ outcomes = st.builds(
     st.floats(0.001, 0.5),
     st.floats(0, 1),
 )
-def test_whatever_happens_what_is_said_of_trust_stays_in_range(lived, risk, gain):
+def test_all_values_of_trust_stay_in_range(history, risk, gain):
     rules = TrustRules(risk=risk, gain=gain)
     trust = initial_trust(rules, steps=4)
-    for one, seconds in lived:
+    for one, seconds in history:
         trust = updated_trust(trust, one, rules, seconds)
         assert max(1 - 4 * risk, 0.5) - 1e-9 <= trust.level <= 1 - risk / 4 + 1e-9
         assert -1e-9 <= trust.coverage <= 1 + 1e-9
@@ -108,14 +112,14 @@ def test_whatever_happens_what_is_said_of_trust_stays_in_range(lived, risk, gain
         assert trust.rival_loss >= 0
 
 
-@pytest.mark.parametrize("field", ["surprisal", "foreseen", "judged", "last", "happened"])
+@pytest.mark.parametrize("field", ["surprisal", "predicted", "judged", "last", "actual"])
 def test_an_unknown_outcome_changes_nothing(field):
-    trust = updated_trust(initial_trust(RULES, 3), outcome(happened=90.0), RULES, MINUTE)
-    unknown = replace(outcome(happened=120.0), **{field: math.nan})
+    trust = updated_trust(initial_trust(RULES, 3), outcome(actual=90.0), RULES, MINUTE)
+    unknown = replace(outcome(actual=120.0), **{field: math.nan})
     assert updated_trust(trust, unknown, RULES, MINUTE) == trust
 
 
-def test_a_model_that_was_not_tried_is_trusted_at_the_asked_level():
+def test_a_model_without_outcomes_is_trusted_at_the_level_asked_for():
     trust = initial_trust(TrustRules(risk=0.02), steps=4)
     assert (trust.level, trust.standing) == (0.98, Standing.TRUSTED)
     assert trust.theta == 0.5  # half way between 1 and 1/4, as powers of 4
@@ -132,17 +136,17 @@ def benched_minutes(trusts):
 
 
 def test_a_broken_model_is_benched_after_probation_and_not_before():
-    happened = walk(600)
-    trusts = lived_through(happened, happened + 200.0)
+    actual = walk(600)
+    trusts = trust_over_time(actual, actual + 200.0)
     first = benched_minutes(trusts)[0]
     assert first == RULES.probation_s / MINUTE
     assert benched_minutes(trusts) == list(range(first, 600))
 
 
-def test_a_benched_model_that_is_right_again_returns_and_stays():
-    happened = walk(4000)
-    said = happened + np.where(np.arange(4000) < 600, 60.0, 0.0)
-    standings = [trust.standing for trust in lived_through(happened, said, spread=2.0)]
+def test_a_benched_model_that_recovers_returns_and_stays():
+    actual = walk(4000)
+    predicted_qps = actual + np.where(np.arange(4000) < 600, 60.0, 0.0)
+    standings = [trust.standing for trust in trust_over_time(actual, predicted_qps, spread=2.0)]
     back = max(i for i, s in enumerate(standings) if s is Standing.BENCHED)
     assert 600 < back < 600 + 5 * RULES.memory_s / MINUTE  # what was wrong is forgotten by then
     assert changes(standings) == 2  # out and in
@@ -156,25 +160,25 @@ def changes(standings):
 
 def test_a_model_that_hovers_about_the_threshold_does_not_flap():
     rng = np.random.default_rng(2)
-    happened = walk(8000, seed=2)
+    actual = walk(8000, seed=2)
     # An error that leaves the model about twice as bad as its rival.
-    hovering = happened + rng.normal(0, 4.25, 8000)
+    hovering = actual + rng.normal(0, 4.25, 8000)
     jumpy = TrustRules(probation_s=0.0, return_at=2.0)
     calm, flapping = (
-        changes([t.standing for t in lived_through(happened, hovering, rules=r, spread=4.25)])
+        changes([t.standing for t in trust_over_time(actual, hovering, rules=r, spread=4.25)])
         for r in (RULES, jumpy)
     )
     assert flapping > 20
     assert calm <= 2
 
 
-def test_between_two_changes_of_mind_lies_a_probation():
+def test_a_probation_separates_two_changes_of_standing():
     # A short memory, and a model that breaks and mends every hour, twice within each probation.
     rules = TrustRules(memory_s=600.0)
-    happened = walk(3000, seed=4)
+    actual = walk(3000, seed=4)
     broken = (np.arange(3000) // 60) % 2 == 0
-    said = happened + np.where(broken, 300.0, 0.0)
-    trusts = lived_through(happened, said, rules=rules, spread=2.0)
+    predicted_qps = actual + np.where(broken, 300.0, 0.0)
+    trusts = trust_over_time(actual, predicted_qps, rules=rules, spread=2.0)
     benched = np.array([trust.standing is Standing.BENCHED for trust in trusts])
     turns = np.flatnonzero(np.diff(benched))
     assert len(turns) > 10
@@ -194,36 +198,36 @@ def test_between_two_changes_of_mind_lies_a_probation():
 def test_a_forecast_that_missed_too_often_is_widened_with_hysteresis(level, before, expected):
     rules = TrustRules(gain=0.0)
     trust = replace(initial_trust(rules, 3), level=level, standing=before)
-    assert updated_trust(trust, outcome(happened=100.0), rules, MINUTE).standing is expected
+    assert updated_trust(trust, outcome(actual=100.0), rules, MINUTE).standing is expected
 
 
 def test_misses_raise_the_level_fast_and_hits_lower_it_slowly():
     trust = initial_trust(RULES, 3)
-    missed = updated_trust(trust, outcome(happened=999.0), RULES, MINUTE)
-    held = updated_trust(trust, outcome(happened=1.0), RULES, MINUTE)
+    missed = updated_trust(trust, outcome(actual=999.0), RULES, MINUTE)
+    held = updated_trust(trust, outcome(actual=1.0), RULES, MINUTE)
     assert missed.level - trust.level == pytest.approx(0.005 * 0.95)  # gain x (1 - risk)
     assert held.level - trust.level == pytest.approx(-0.005 * 0.05)  # gain x risk
 
 
 def test_the_margin_without_a_forecast_keeps_the_risk_too():
-    happened = 500 + np.random.default_rng(9).normal(0, 20.0, 30_000)
-    trusts = lived_through(happened, happened)
+    actual = 500 + np.random.default_rng(9).normal(0, 20.0, 30_000)
+    trusts = trust_over_time(actual, actual)
     margins = np.array([trust.margin for trust in trusts[:-1]])
-    missed = happened[1:] > happened[:-1] + margins
+    missed = actual[1:] > actual[:-1] + margins
     assert float(missed[5000:].mean()) == pytest.approx(RULES.risk, abs=0.005)
 
 
-def test_one_absurd_outcome_does_not_tell_for_weeks_how_alike_steps_err():
+def test_one_absurd_outcome_does_not_spoil_the_extremal_index_for_weeks():
     trust = initial_trust(RULES, steps=4)
-    trust = updated_trust(trust, outcome(happened=1.0, surprisal=1e14, steps=4), RULES, MINUTE)
+    trust = updated_trust(trust, outcome(actual=1.0, surprisal=1e14, steps=4), RULES, MINUTE)
     for _ in range(24 * 60):
-        trust = updated_trust(trust, outcome(happened=100.0, surprisal=1.0, steps=4), RULES, MINUTE)
+        trust = updated_trust(trust, outcome(actual=100.0, surprisal=1.0, steps=4), RULES, MINUTE)
     assert trust.theta > 0.5
 
 
-def test_an_outcome_after_a_long_gap_counts_for_all_that_is_remembered_and_no_more():
-    trust = updated_trust(initial_trust(RULES, 3), outcome(happened=90.0), RULES, MINUTE)
-    later = updated_trust(trust, outcome(happened=999.0), RULES, 10 * RULES.memory_s)
+def test_an_outcome_after_a_long_gap_replaces_the_averages_and_weighs_no_more():
+    trust = updated_trust(initial_trust(RULES, 3), outcome(actual=90.0), RULES, MINUTE)
+    later = updated_trust(trust, outcome(actual=999.0), RULES, 10 * RULES.memory_s)
     assert later.coverage == 0.0
 
 
@@ -243,6 +247,6 @@ def test_impossible_rules_are_refused(wrong, message):
         TrustRules(**wrong)
 
 
-def test_skill_is_the_loss_relative_to_the_rivals():
+def test_skill_is_the_loss_relative_to_that_of_the_rival():
     trust = Trust(level=0.95, coverage=0.95, theta=0.5, surprisal=2.0, loss=3.0, rival_loss=2.0)
     assert trust.skill == 1.5

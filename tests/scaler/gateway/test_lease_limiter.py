@@ -1,4 +1,4 @@
-"""How a lease is acted on, by tables."""
+"""The limiter admits requests by its lease."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ AGING = {
     ("age_s", "stage", "qps"),
     [
         pytest.param(1.0, LeaseStage.FRESH, 40, id="fresh"),
-        pytest.param(6.0, LeaseStage.FRESH, 20, id="a fall is followed while fresh"),
+        pytest.param(6.0, LeaseStage.FRESH, 20, id="a decrease is followed while fresh"),
         pytest.param(15.0, LeaseStage.SCHEDULE, 20, id="the last step due"),
-        pytest.param(31.0, LeaseStage.SCHEDULE, 80, id="a rise is followed later"),
+        pytest.param(31.0, LeaseStage.SCHEDULE, 80, id="an increase is followed later"),
         pytest.param(41.0, LeaseStage.SAFE, 8, id="after the last step's lease: safe"),
         pytest.param(101.0, LeaseStage.OPEN, 100, id="then it opens"),
     ],
 )
-def test_the_limit_is_what_the_stage_says(age_s, stage, qps):
+def test_the_limit_is_that_of_the_stage(age_s, stage, qps):
     made = limiter(40.0, **AGING)
     offers = evenly(100, 3.5, age_s)
     passed = [made.admit(None, None, now) for now in offers]
@@ -44,7 +44,7 @@ def test_the_limit_is_what_the_stage_says(age_s, stage, qps):
     assert sum(one.allowed for one in passed[50:]) == pytest.approx(qps * 3, abs=2)
 
 
-def test_a_class_ends_as_it_says_itself():
+def test_each_class_opens_or_closes_by_its_own_setting_when_the_lease_expires():
     made = limiter(50.0, classes=CLASSES, valid_for_s=1.0, max_stale_s=1.0)
 
     assert admitted(made, evenly(100, 1, 5.0), "pay") == 100
@@ -55,7 +55,7 @@ def test_a_class_ends_as_it_says_itself():
 @pytest.mark.parametrize(
     ("settings", "passes"), [({}, True), ({"fail_open": False}, False)], ids=["open", "closed"]
 )
-def test_without_a_lease_it_is_as_configured(settings, passes):
+def test_without_a_lease_requests_pass_only_if_configured(settings, passes):
     made = LeaseLimiter(LimiterSettings(SHOP, "gw-1", **settings))
 
     assert made.admit("pay", "a", 0.0).allowed is passes
@@ -67,7 +67,7 @@ def test_without_a_lease_it_is_as_configured(settings, passes):
     [({"dry_run": True}, {}), ({}, {"mode": "recommend"})],
     ids=["its own", "the lease's"],
 )
-def test_a_dry_run_decides_and_counts_and_rejects_nothing(settings, changes):
+def test_a_dry_run_decides_and_counts_but_refuses_nothing(settings, changes):
     made = limiter(10.0, settings=settings, **changes)
     passed = [made.admit(None, None, now) for now in evenly(100, 1)]
     counts = made.snapshot(1.0).counts
@@ -77,7 +77,7 @@ def test_a_dry_run_decides_and_counts_and_rejects_nothing(settings, changes):
     assert counts.rejected == 0
 
 
-def test_news_change_no_bucket():
+def test_a_new_or_renewed_lease_leaves_the_content_of_the_buckets():
     made = limiter(10.0, burst=10)
     assert admitted(made, [0.0] * 20) == 10
     made.renew(0.1)
@@ -87,7 +87,7 @@ def test_news_change_no_bucket():
     assert admitted(made, [0.1] * 20) == 1  # 10 rps x 0.1 s has drained; at 5 rps as much is left
 
 
-def test_a_rise_counts_from_when_it_came_not_from_the_next_request():
+def test_a_higher_limit_applies_from_its_arrival_not_from_the_next_request():
     made = limiter(5.0, burst=30)
     admitted(made, [0.0] * 30)
     made.receive(wire(2, 500.0, burst=30), sent_at=0.0, now=0.1)
@@ -95,7 +95,7 @@ def test_a_rise_counts_from_when_it_came_not_from_the_next_request():
     assert admitted(made, [0.2] * 40) == 30  # all has drained by then, at 500 rps
 
 
-def test_a_bucket_that_shrinks_is_no_fuller_than_full():
+def test_a_bucket_that_shrinks_is_cut_to_its_new_size():
     made = limiter(5.0, burst=50)
     assert admitted(made, [0.0] * 60) == 50
     made.receive(wire(2, 5.0, burst=2), sent_at=0.1)
@@ -108,13 +108,15 @@ def test_a_bucket_that_shrinks_is_no_fuller_than_full():
     [
         pytest.param(6, "c0ff", 1.0, True, id="newer"),
         pytest.param(5, "c0ff", 1.0, True, id="the same again"),
-        pytest.param(6, "c0ff", -1.0, True, id="newer, to a question that waited longer"),
+        pytest.param(6, "c0ff", -1.0, True, id="newer, though requested earlier"),
         pytest.param(4, "c0ff", 1.0, "version 4 came after version 5", id="older is refused"),
         pytest.param(1, "beef", 1.0, True, id="another epoch counts anew"),
-        pytest.param(1, "beef", -1.0, False, id="another epoch that was overtaken: ask again"),
+        pytest.param(
+            1, "beef", -1.0, False, id="another epoch that was requested earlier: ask again"
+        ),
     ],
 )
-def test_which_lease_follows_which(version, epoch, sent_at, outcome):
+def test_a_lease_replaces_another_by_version_epoch_and_time(version, epoch, sent_at, outcome):
     made = LeaseLimiter(LimiterSettings(SHOP, "gw-1"))
     made.receive(wire(5, 50.0), sent_at=0.0)
     body = wire(version, 20.0, epoch=epoch) if version != 5 else wire(5, 50.0)
@@ -126,43 +128,64 @@ def test_which_lease_follows_which(version, epoch, sent_at, outcome):
         assert made.receive(body, sent_at) is outcome
 
 
-def test_a_lease_is_as_old_as_its_question():
+def test_the_age_of_a_lease_counts_from_its_request():
     made = LeaseLimiter(LimiterSettings(SHOP, "gw-1"))
     made.receive(wire(1, 50.0, valid_for_s=10.0, safe_rps=3.0), sent_at=2.0)
 
     assert made.snapshot(11.9).stage is LeaseStage.FRESH
     assert made.snapshot(12.0).stage is LeaseStage.SAFE
-    made.renew(1.0)  # the answer to an older question, which came late
+    made.renew(1.0)  # the late response to an older request
     assert made.snapshot(11.9).stage is LeaseStage.FRESH
     made.renew(5.0)
     assert made.snapshot(14.9).stage is LeaseStage.FRESH
 
 
-def test_a_class_has_its_own_and_rises_on_the_spare_to_its_ceiling():
+def test_a_class_has_its_own_rate_and_uses_the_spare_up_to_its_ceiling():
     made = limiter(50.0, classes=CLASSES, burst=10)
-    pay = stress = nameless = 0
+    pay = stress = no_class = 0
     for i, now in enumerate(evenly(100, 10)):
         pay += made.admit("pay", None, now).allowed if i % 4 == 0 else 0  # 25 rps of its own 30
         stress += made.admit("stress", None, now).allowed
-        nameless += made.admit(None, None, now).allowed
+        no_class += made.admit(None, None, now).allowed
 
     assert pay == 250
     assert stress <= 15 * 10 + 3
-    assert stress + nameless <= 50 * 10 + 12
+    assert stress + no_class <= 50 * 10 + 12
 
 
-def test_a_class_stays_below_its_ceiling_though_there_is_spare():
+def test_a_class_stays_below_its_ceiling_even_if_there_is_spare():
     made = limiter(50.0, classes=CLASSES, burst=1)
 
     # Its own 5 and all of the spare would be 20.
     assert admitted(made, evenly(100, 10), "stress") == pytest.approx(150, abs=3)
 
 
-def test_a_header_of_the_lease_names_a_class():
-    assert limiter(classes=CLASSES).headers == {"x-stress-test": "stress"}
+TIERS = [
+    class_part("gold", 5, 15, priority=3, match={"header": "X-Tier", "value": "Gold"}),
+    class_part("any", 5, 15, priority=1, match={"header": "x-any"}),
+]
 
 
-def test_a_refused_request_says_when_there_is_room():
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        pytest.param([("x-stress-test", "1")], "stress", id="a header, whatever it says"),
+        pytest.param([("x-tier", "Gold")], "gold", id="a header and its value"),
+        pytest.param([("x-tier", "gold")], None, id="another value"),
+        pytest.param([("x-tier", "no"), ("x-tier", "Gold")], "gold", id="one of several values"),
+        pytest.param([("x-tier", "Gold"), ("x-any", "")], "any", id="the first by priority"),
+        pytest.param([("x-other", "Gold")], None, id="another header"),
+    ],
+)
+def test_a_header_of_the_lease_names_a_class(headers, name):
+    assert limiter(classes=[*CLASSES, *TIERS]).class_by_headers(headers) == name
+
+
+def test_without_a_lease_no_header_names_a_class():
+    assert LeaseLimiter(LimiterSettings(SHOP, "gw-1")).class_by_headers([("x-a", "1")]) is None
+
+
+def test_a_refused_request_gets_the_time_after_which_it_may_pass():
     made = limiter(4.0, burst=1)
     made.admit(None, None, 0.0)
     refused = made.admit(None, None, 0.05)
@@ -173,11 +196,11 @@ def test_a_refused_request_says_when_there_is_room():
     assert made.admit(None, None, 0.05 + refused.retry_after_s).allowed
 
 
-def test_where_nothing_may_pass_the_next_lease_may_say_otherwise():
+def test_at_a_limit_of_zero_the_wait_ends_with_the_lease():
     assert limiter(0.0, burst=0, valid_for_s=10.0).admit(None, None, 0.0).retry_after_s == 10.0
 
 
-def test_an_admitted_request_says_what_is_left():
+def test_an_admitted_request_gets_the_number_that_may_still_pass():
     made = limiter(10.0, burst=10)
     first = made.admit(None, None, 0.0)
 
@@ -196,9 +219,8 @@ def test_a_request_may_count_as_several_all_or_none():
 CLIENTS = {"rps": None, "burst": 0, "abusive_above_rps": 5.0, "abusive_rps": 0.5, "reason": "abuse"}
 
 
-def test_an_abusive_client_is_held_to_its_part_and_no_other_is():
-    window = {"client_window_s": 10.0}
-    made = limiter(1000.0, settings=window, burst=1000, per_client=CLIENTS)
+def test_an_abusive_client_is_limited_and_no_other_is():
+    made = limiter(1000.0, client_window_s=10.0, burst=1000, per_client=CLIENTS)
     calm, abuse = 0, 0
     for now in evenly(40, 60):
         abuse += made.admit(None, "abuser", now).allowed
@@ -212,20 +234,20 @@ def test_an_abusive_client_is_held_to_its_part_and_no_other_is():
     assert refused.limit_rps == 0.5
 
 
-def test_a_level_holds_every_client():
+def test_a_limit_per_client_applies_to_every_client():
     level = {**CLIENTS, "rps": 2.0, "burst": 4, "abusive_above_rps": None, "abusive_rps": None}
     made = limiter(1000.0, per_client=level)
 
     assert admitted(made, evenly(10, 10), client="a") == pytest.approx(2 * 10 + 4, abs=1)
 
 
-def test_a_level_that_only_tells_abuse_refuses_no_calm_client():
+def test_a_limit_for_abusive_clients_alone_refuses_no_normal_client():
     made = limiter(1000.0, burst=100, per_client=CLIENTS)
 
     assert admitted(made, [0.0] * 20, client="a") == 20
 
 
-def test_what_its_class_refuses_is_not_taken_from_a_client():
+def test_a_request_refused_by_its_class_is_not_charged_to_its_client():
     level = {**CLIENTS, "rps": 2.0, "burst": 4, "abusive_above_rps": None, "abusive_rps": None}
     made = limiter(1.0, burst=1, per_client=level)
     admitted(made, [0.0] * 50, client="a")
@@ -234,7 +256,7 @@ def test_what_its_class_refuses_is_not_taken_from_a_client():
     assert admitted(made, [0.0] * 50, client="a") == 3  # of 4: one had passed
 
 
-def test_a_report_says_what_was_counted_since_the_one_before():
+def test_a_report_covers_the_time_since_the_one_before():
     made = limiter(20.0, burst=2, classes=CLASSES[:1])
     admitted(made, [0.0] * 10, "pay", "a")
     made.admit("unheard of", "b", 0.5)

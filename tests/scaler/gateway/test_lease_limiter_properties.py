@@ -1,11 +1,12 @@
-"""What holds whatever is offered, and whenever news come."""
+"""Properties of the limiter for any traffic and any times of renewal."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.gateway.class_parts import parts_at
+from scaler.gateway.class_parts import divide
+from scaler.gateway.client_rates import ClientRates
 from scaler.gateway.lease_document import read_lease
 from tests.conformance.leases import SHOP, class_part
 from tests.scaler.gateway.leases import limiter, wire
@@ -29,7 +30,7 @@ def _classes(drawn) -> list:
 
 
 @given(GAPS, st.floats(0.5, 50), st.integers(1, 20), CLASSES, st.data())
-def test_over_any_window_no_more_passes_than_rate_and_burst_allow(gaps, rps, burst, drawn, data):
+def test_in_any_window_no_more_passes_than_rate_and_burst_allow(gaps, rps, burst, drawn, data):
     classes = _classes(drawn)
     own = sum(one["rps"] for one in classes)
     limit = rps + own
@@ -63,25 +64,25 @@ def test_renewing_changes_no_bucket(gaps, rps, burst, data):
 
 
 @given(CLASSES, st.floats(0, 200), st.floats(0, 100))
-def test_own_parts_and_spare_are_the_limit_whatever_it_becomes(drawn, limit, spare):
+def test_the_classes_parts_and_the_spare_sum_up_to_any_limit(drawn, limit, spare):
     classes = _classes(drawn)
-    terms = read_lease(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
-    parts, left = parts_at(limit, terms)
+    document = read_lease(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
+    parts, left = divide(limit, document)
 
     assert abs(sum(part.qps for part in parts) + left - limit) <= 1e-9 * max(1.0, limit)
     assert all(0 <= part.qps <= part.ceiling_qps + 1e-9 for part in parts) or left == 0
 
 
 @given(CLASSES, st.floats(0, 100), st.floats(0, 100))
-def test_a_class_before_another_loses_nothing_while_that_one_keeps_more_than_its_guarantee(
+def test_a_class_loses_nothing_while_one_of_lower_priority_has_more_than_its_guarantee(
     drawn, limit, spare
 ):
     classes = _classes(drawn)
-    terms = read_lease(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
-    parts, _ = parts_at(limit, terms)
+    document = read_lease(wire(1, 100.0, classes=classes, spare_rps=spare), SHOP)
+    parts, _ = divide(limit, document)
 
-    for first, its in zip(terms.classes, parts, strict=True):
-        for last, others in zip(terms.classes, parts, strict=True):
+    for first, its in zip(document.classes, parts, strict=True):
+        for last, others in zip(document.classes, parts, strict=True):
             keeps_more = others.qps > min(last.guaranteed_qps, last.qps) + 1e-9
             if first.priority < last.priority and keeps_more:
                 assert its.qps >= first.qps - 1e-9
@@ -89,11 +90,10 @@ def test_a_class_before_another_loses_nothing_while_that_one_keeps_more_than_its
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 30)), max_size=60))
 def test_no_more_clients_are_remembered_than_allowed(offers):
-    made = limiter(settings={"most_clients": 5})
-    now = 0.0
+    known, now = ClientRates(5, 60.0), 0.0
     for gap, client in offers:
         now += gap
-        made.admit(None, str(client), now)
+        known.count(str(client), now, 1)
 
-    assert made.snapshot(now).clients <= 5
-    assert len(made.report(now).get("client_rates", ())) <= 5
+    assert len(known) <= 5
+    assert len(known.rates(now)) <= 5

@@ -1,4 +1,4 @@
-"""What the metric alone asks for, row by row of the controller's replica calculator."""
+"""The replicas that a metric asks for, row by row of the controller's replica calculator."""
 
 import pytest
 

@@ -44,16 +44,16 @@ def want(replicas):
     return None if replicas is None else Reading(replicas, ready=1)
 
 
-def replay(hpa, start, wishes):
+def replay(hpa, start, recommendations):
     """Return the count after each (time, replicas wanted)."""
     counts = [start]
-    for now, wish in wishes:
-        counts.append(hpa.sync(now, counts[-1], want(wish)).replicas)
+    for now, wanted in recommendations:
+        counts.append(hpa.sync(now, counts[-1], want(wanted)).replicas)
     return counts[1:]
 
 
 @pytest.mark.parametrize(
-    ("current", "wish", "floor", "expected"),
+    ("current", "wanted", "floor", "expected"),
     [
         pytest.param(5, 9, None, (9, 9, Reason.DESIRED_WITHIN_RANGE), id="as wanted"),
         pytest.param(5, 5, None, (5, 5, Reason.DESIRED_WITHIN_RANGE), id="nothing to do"),
@@ -74,8 +74,8 @@ def replay(hpa, start, wishes):
         pytest.param(0, 9, 12, (0, 0, Reason.SCALING_DISABLED), id="none: no floor either"),
     ],
 )
-def test_bounds_come_first_and_need_no_metric(current, wish, floor, expected):
-    found = hpa().sync(0, current, want(wish), floor=floor)
+def test_bounds_come_first_and_need_no_metric(current, wanted, floor, expected):
+    found = hpa().sync(0, current, want(wanted), floor=floor)
     assert found == Recommendation(*expected)
 
 
@@ -84,7 +84,7 @@ def test_a_floor_is_neither_stabilized_nor_limited():
     assert slow.sync(0, 5, want(5), floor=30).replicas == 30
 
 
-def test_a_floor_that_is_lowered_again_waits_for_a_metric():
+def test_after_a_floor_is_lowered_the_count_stays_until_there_is_a_metric():
     one = hpa()
     assert one.sync(0, 5, None, floor=12).replicas == 12
     assert one.sync(15, 12, None).replicas == 12
@@ -92,7 +92,7 @@ def test_a_floor_that_is_lowered_again_waits_for_a_metric():
 
 
 @pytest.mark.parametrize("kind", [MetricKind.PODS, MetricKind.UTILIZATION])
-def test_no_pod_with_a_sample_is_no_metric(kind):
+def test_without_a_pod_that_has_a_sample_there_is_no_metric(kind):
     one = HPA(HPASpec(2, 40, kind, 0.5))
     assert one.sync(0, 5, Reading(0, 0, unready=5)).reason is Reason.FAILED_GET_METRIC
 
@@ -132,7 +132,7 @@ def test_a_scale_down_is_limited_by_its_policies(current, down, expected):
     assert found == Recommendation(expected, 10, Reason.SCALE_DOWN_LIMIT)
 
 
-def test_by_default_all_pods_but_the_minimum_may_go_at_once():
+def test_by_default_all_pods_above_the_minimum_may_be_removed_at_once():
     down = ScalingRules(DEFAULT_SCALE_DOWN.policies, tolerance=0)
     assert hpa(down=down).sync(0, 40, want(0)).replicas == 2
 
@@ -147,7 +147,7 @@ def test_a_limit_at_the_bound_is_named_after_the_bound():
 
 
 @pytest.mark.parametrize(
-    ("up", "down", "start", "wish", "expected"),
+    ("up", "down", "start", "wanted", "expected"),
     [
         pytest.param(
             rules(pods(4)), FREE, 10, 40, [14, 14, 14, 14, 18, 18], id="four pods a minute"
@@ -166,17 +166,17 @@ def test_a_limit_at_the_bound_is_named_after_the_bound():
         ),
     ],
 )
-def test_a_period_counts_from_the_changes_within_it(up, down, start, wish, expected):
-    found = replay(hpa(up, down, high=100), start, [(15 * i, wish) for i in range(6)])
+def test_a_period_counts_from_the_changes_within_it(up, down, start, wanted, expected):
+    found = replay(hpa(up, down, high=100), start, [(15 * i, wanted) for i in range(6)])
     assert found == expected
 
 
-def test_pods_that_left_within_the_period_may_come_back():
+def test_pods_removed_within_the_period_may_be_added_again():
     one = hpa(up=rules(pods(2)))
     assert replay(one, 10, [(0, 6), (15, 40)]) == [6, 12]  # 6 + the 4 that left + 2
 
 
-def test_pods_that_came_within_the_period_may_leave_again():
+def test_pods_added_within_the_period_may_be_removed_again():
     one = hpa(down=rules(pods(2)))
     assert replay(one, 10, [(0, 16), (15, 3)]) == [16, 8]  # 16 - the 6 that came - 2
 
@@ -189,44 +189,44 @@ def test_a_jump_to_the_floor_uses_the_policies_up():
     assert one.sync(60, 12, want(40)).replicas == 16
 
 
-def test_a_change_its_own_policies_forgot_may_be_overwritten():
+def test_a_change_older_than_its_own_policies_may_be_overwritten():
     one = hpa(up=rules(pods(2, 15)), down=rules(pods(3, 600)))
     # The +2 of t=0 gives its place to the +2 of t=30: 14 - 2 - 3 = 9, not 14 - 4 - 3 = 7.
     assert replay(one, 10, [(0, 40), (30, 40), (45, 5)]) == [12, 14, 9]
 
 
-def test_a_scale_down_waits_until_the_higher_wish_is_as_old_as_the_window():
+def test_a_scale_down_waits_until_the_higher_recommendation_is_as_old_as_the_window():
     one = hpa(down=rules(percent(100), stabilization_s=300))
     found = [one.sync(15.0 * i, 10, want(5)) for i in range(21)]
-    # The count at the first sync is a wish too; at t=300 it has left the window.
+    # The count at the first sync is a recommendation too; at t=300 it has left the window.
     assert found == 20 * [Recommendation(10, 5, Reason.SCALE_DOWN_STABILIZED)] + [
         Recommendation(5, 5, Reason.DESIRED_WITHIN_RANGE)
     ]
 
 
-def test_a_scale_down_goes_to_the_highest_wish_of_its_window():
+def test_a_scale_down_goes_to_the_highest_recommendation_of_its_window():
     one = hpa(down=rules(percent(100), stabilization_s=300))
-    wishes = [(0, 10), (150, 8), (200, 3), (300, 5), (450, 4), (600, 4)]
+    recommendations = [(0, 10), (150, 8), (200, 3), (300, 5), (450, 4), (600, 4)]
     # t=300: 8 of t=150 is left; t=450: 5 of t=300; t=600: 4 of t=450 and now
-    assert replay(one, 10, wishes) == [10, 10, 10, 8, 5, 4]
+    assert replay(one, 10, recommendations) == [10, 10, 10, 8, 5, 4]
 
 
-def test_a_scale_up_waits_for_the_lowest_wish_of_its_window():
+def test_a_scale_up_waits_for_the_lowest_recommendation_of_its_window():
     one = hpa(up=rules(percent(900), stabilization_s=60))
-    wishes = [(0, 10), (30, 7), (45, 10), (60, 10), (90, 10)]
+    recommendations = [(0, 10), (30, 7), (45, 10), (60, 10), (90, 10)]
     # t=60: the count of t=0 has left, 7 of t=30 has not
-    assert replay(one, 4, wishes) == [4, 4, 4, 7, 10]
+    assert replay(one, 4, recommendations) == [4, 4, 4, 7, 10]
 
 
-def test_a_scale_up_held_back_says_so():
+def test_a_stabilized_scale_up_has_its_own_reason():
     one = hpa(up=rules(percent(900), stabilization_s=60))
     assert one.sync(0, 4, want(10)) == Recommendation(4, 10, Reason.SCALE_UP_STABILIZED)
 
 
-def test_a_sync_without_a_metric_leaves_no_wish():
+def test_a_sync_without_a_metric_adds_no_recommendation():
     one = hpa(down=rules(percent(100), stabilization_s=300))
-    wishes = [(0, None), *((15 * i, None) for i in range(1, 20)), (300, 5)]
-    assert replay(one, 10, wishes)[-2:] == [10, 5]
+    recommendations = [(0, None), *((15 * i, None) for i in range(1, 20)), (300, 5)]
+    assert replay(one, 10, recommendations)[-2:] == [10, 5]
 
 
 def test_the_limit_is_named_before_the_stabilization():

@@ -1,4 +1,4 @@
-"""What holds for the HPA whatever the rules, the readings and the history are."""
+"""Properties of the HPA for any rules, readings and history."""
 
 import copy
 
@@ -104,9 +104,9 @@ def test_a_disabled_direction_moves_by_bounds_alone(spec, start, steps):
 
 
 @given(specs, st.integers(1, 80), steps)
-def test_stabilization_is_the_scan_over_all_earlier_wishes(spec, start, steps):
-    """Against the rule told plainly: every wish is kept, and all of a window are looked through."""
-    now, wishes = 0, [(steps[0][0] if steps else 0, start)]
+def test_stabilization_equals_a_scan_over_all_earlier_recommendations(spec, start, steps):
+    """Compare with the plain rule, which scans all recommendations of a window."""
+    now, recommendations = 0, [(steps[0][0] if steps else 0, start)]
     seen = replay(spec, start, steps)[0]
     for (wait, sample, _), (_, current, found) in zip(steps, seen, strict=True):
         now += wait
@@ -116,11 +116,11 @@ def test_stabilization_is_the_scan_over_all_earlier_wishes(spec, start, steps):
         )
         if sample is None or by_bounds or found.reason is Reason.FAILED_GET_METRIC:
             continue
-        ups = [w for t, w in wishes if t > now - spec.scale_up.stabilization_s]
-        downs = [w for t, w in wishes if t > now - spec.scale_down.stabilization_s]
+        ups = [w for t, w in recommendations if t > now - spec.scale_up.stabilization_s]
+        downs = [w for t, w in recommendations if t > now - spec.scale_down.stabilization_s]
         least, most = min([found.wanted, *ups]), max([found.wanted, *downs])
         stable = min(max(current, least), most)
-        wishes.append((now, found.wanted))
+        recommendations.append((now, found.wanted))
         # Between the count and the stable one: policies and bounds only ever hold back.
         assert min(current, stable) <= found.replicas <= max(current, stable)
         if found.reason in (Reason.DESIRED_WITHIN_RANGE, Reason.SCALE_UP_STABILIZED):

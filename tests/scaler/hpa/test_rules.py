@@ -1,4 +1,4 @@
-"""What an HPA's values refuse, and which pods a CPU metric sets aside."""
+"""The HPA's values refuse impossible input; which pods count as unready for a CPU metric."""
 
 import math
 
@@ -9,13 +9,11 @@ from scaler.hpa.rules import (
     DEFAULT_SCALE_UP,
     HPASpec,
     MetricKind,
-    PodSample,
     PolicyKind,
     Reading,
     ScalingPolicy,
     ScalingRules,
     Select,
-    is_unready,
 )
 
 SPEC = HPASpec(1, 10, MetricKind.UTILIZATION, 0.6)
@@ -81,18 +79,3 @@ def test_the_default_behaviour_is_the_documented_one():
     assert (DEFAULT_SCALE_UP.stabilization_s, DEFAULT_SCALE_DOWN.stabilization_s) == (0, 300)
     assert DEFAULT_SCALE_UP.select is DEFAULT_SCALE_DOWN.select is Select.MAX
     assert DEFAULT_SCALE_UP.tolerance == DEFAULT_SCALE_DOWN.tolerance == 0.1
-
-
-@pytest.mark.parametrize(
-    ("now", "pod", "expected"),
-    [
-        pytest.param(299, PodSample(0, False, 0, 290, 15), True, id="young, not ready"),
-        pytest.param(100, PodSample(0, True, 60, 75, 15), False, id="young, a window since ready"),
-        pytest.param(100, PodSample(0, True, 60, 74, 15), True, id="young, sampled half before"),
-        pytest.param(300, PodSample(0, True, 299, 295, 15), False, id="old and ready counts"),
-        pytest.param(300, PodSample(0, False, 29, 295, 15), True, id="old, never was ready"),
-        pytest.param(300, PodSample(0, False, 30, 295, 15), False, id="old, ready once: it counts"),
-    ],
-)
-def test_a_pod_is_set_aside_until_it_was_ready_for_a_whole_sample(now, pod, expected):
-    assert is_unready(pod, SPEC, now=now) is expected

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.limits.client_limits import ClientPolicy, LevelReason, admitted_rates, client_level
+from scaler.limits.client_limits import ClientPolicy, LevelReason, client_level
 
 rates = st.lists(st.floats(0, 1e4).map(lambda qps: round(qps, 3)), max_size=60)
+
+
+def admitted_rates(level, client_rates):
+    """Return the QPS of each client that passes, as gateways apply the level."""
+    offered = np.asarray(client_rates, dtype=np.float64)
+    left = np.where(offered > level.abusive_above_qps, level.abusive_qps, offered)
+    return np.minimum(left, level.qps)
 
 
 def normal_clients(count=2000, sigma=0.5, seed=11):
@@ -51,7 +58,7 @@ def test_normal_variation_is_not_cut(sigma):
 
 
 @pytest.mark.parametrize("part", [0.001, 0.05, 0.15])
-def test_abusers_are_found_however_many_they_are(part):
+def test_abusive_clients_are_found_up_to_a_share_of_fifteen_per_cent(part):
     """Twenty times the median, hidden in a crowd of normal clients."""
     clients = normal_clients()
     abusers = np.full(int(part * len(clients)), 20.0)
@@ -62,20 +69,20 @@ def test_abusers_are_found_however_many_they_are(part):
     assert passing[len(clients) :].sum() <= 0.1 * abusers.sum()  # left with about 1 of 20
 
 
-def test_a_promotion_makes_nobody_abusive():
+def test_a_promotion_makes_no_client_abusive():
     """All clients three times as active: still as much alike."""
     before = client_level(1e6, normal_clients())
     after = client_level(1e6, 3 * normal_clients())
     assert (before.reason, after.reason) == (LevelReason.FITS, LevelReason.FITS)
 
 
-def test_counting_few_requests_by_chance_makes_nobody_abusive():
+def test_chance_in_counting_few_requests_makes_no_client_abusive():
     counted = np.random.default_rng(5).poisson(1.0, size=5000) / 10  # one in 10 s each
     level = client_level(1e6, counted, ClientPolicy(window_s=10.0))
     assert level.reason is LevelReason.FITS
 
 
-def test_a_gateway_with_one_number_has_the_lower_of_both():
+def test_a_gateway_with_a_single_limit_per_client_gets_the_lower_of_both():
     level = client_level(1000, [1] * 30 + [90])
     assert level.single_qps == level.abusive_above_qps < level.qps
 
@@ -88,7 +95,7 @@ def test_what_passes_fits_the_limit_unless_no_level_is_needed(limit, clients):
 
 
 @given(st.floats(0, 1e4), rates)
-def test_no_normal_client_is_cut_below_what_an_abusive_one_is_left(limit, clients):
+def test_no_normal_client_is_cut_below_the_rate_left_to_an_abusive_one(limit, clients):
     level = client_level(limit, clients)
     offered = np.array(clients)
     passing = admitted_rates(level, offered)
@@ -99,7 +106,7 @@ def test_no_normal_client_is_cut_below_what_an_abusive_one_is_left(limit, client
 
 
 @given(rates.filter(len), st.floats(0.5, 20))
-def test_where_all_fits_no_client_near_the_median_is_cut(clients, ratio):
+def test_where_all_clients_fit_none_near_the_median_is_cut(clients, ratio):
     offered = np.array(clients)
     active = offered[offered > 0]
     level = client_level(offered.sum() * 1.01, offered)

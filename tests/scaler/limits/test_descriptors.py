@@ -1,4 +1,4 @@
-"""What descriptors ask, and what is told: Envoy's messages as values."""
+"""Envoy's rate limit descriptors are read and answered as values."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.limits.descriptors import (
-    MOST_DESCRIPTORS,
-    MOST_HITS,
+    MAX_DESCRIPTORS,
+    MAX_HITS,
     NO_LIMIT,
     Descriptor,
     DescriptorCall,
     DescriptorQuestion,
     DescriptorStatus,
     Unit,
-    as_limit,
-    fault_of,
+    call_error,
     questions,
-    replied,
+    reply_of,
+    requests_per_unit,
 )
 
 SHOP = ("service", "prod/shop")
 
 
-def asked(*entries: tuple[str, str], hits: int | None = None, usual: int = 0, domain="tidegate"):
-    return questions(DescriptorCall(domain, (Descriptor(entries, hits),), usual))[0]
+def asked(
+    *entries: tuple[str, str], hits: int | None = None, call_hits: int = 0, domain="tidegate"
+):
+    return questions(DescriptorCall(domain, (Descriptor(entries, hits),), call_hits))[0]
 
 
 @pytest.mark.parametrize(
@@ -58,29 +60,27 @@ def asked(*entries: tuple[str, str], hits: int | None = None, usual: int = 0, do
         pytest.param(
             (SHOP, ("class", ""), ("client", "")),
             DescriptorQuestion("prod/shop"),
-            id="empty is unsaid",
+            id="an empty value counts as absent",
         ),
         pytest.param(
             (SHOP, ("service", "prod/other")),
             DescriptorQuestion("prod/shop"),
             id="the first one counts",
         ),
-        pytest.param(
-            (("class", "pay"),), DescriptorQuestion("", "pay"), id="no service: no limit is meant"
-        ),
+        pytest.param((("class", "pay"),), DescriptorQuestion("", "pay"), id="no service: no limit"),
         pytest.param((), DescriptorQuestion(""), id="no entry"),
     ],
 )
-def test_entries_say_what_is_asked(entries, question):
+def test_the_entries_of_a_descriptor_select_the_limit(entries, question):
     assert asked(*entries) == question
 
 
-def test_another_domain_means_no_limit():
+def test_another_domain_has_no_limit():
     assert asked(SHOP, domain="other") == DescriptorQuestion("")
 
 
 @pytest.mark.parametrize(
-    ("own", "usual", "hits"),
+    ("own", "call_hits", "hits"),
     [
         pytest.param(None, 0, 1, id="unset: one"),
         pytest.param(None, 3, 3, id="of the call"),
@@ -88,8 +88,8 @@ def test_another_domain_means_no_limit():
         pytest.param(0, 3, 0, id="none: nothing is counted"),
     ],
 )
-def test_hits(own, usual, hits):
-    assert asked(SHOP, hits=own, usual=usual).hits == hits
+def test_hits_are_those_of_the_descriptor_else_of_the_call_else_one(own, call_hits, hits):
+    assert asked(SHOP, hits=own, call_hits=call_hits).hits == hits
 
 
 @pytest.mark.parametrize(
@@ -98,28 +98,28 @@ def test_hits(own, usual, hits):
         pytest.param(DescriptorCall("", (Descriptor((SHOP,)),)), "domain", id="no domain"),
         pytest.param(DescriptorCall("tidegate", ()), "no descriptor", id="no descriptor"),
         pytest.param(
-            DescriptorCall("tidegate", (Descriptor((SHOP,)),) * (MOST_DESCRIPTORS + 1)),
+            DescriptorCall("tidegate", (Descriptor((SHOP,)),) * (MAX_DESCRIPTORS + 1)),
             "at most",
             id="many",
         ),
         pytest.param(
-            DescriptorCall("tidegate", (Descriptor((SHOP,)),), MOST_HITS + 1),
+            DescriptorCall("tidegate", (Descriptor((SHOP,)),), MAX_HITS + 1),
             "hits_addend",
             id="hits",
         ),
         pytest.param(
-            DescriptorCall("tidegate", (Descriptor((SHOP,), MOST_HITS + 1),)),
+            DescriptorCall("tidegate", (Descriptor((SHOP,), MAX_HITS + 1),)),
             "hits_addend",
             id="own hits",
         ),
     ],
 )
-def test_a_call_that_cannot_be_answered_is_told_why(call, word):
-    assert word in (fault_of(call) or "")
+def test_an_invalid_call_is_refused_with_the_reason(call, word):
+    assert word in (call_error(call) or "")
 
 
-def test_a_call_without_a_fault_has_none():
-    assert fault_of(DescriptorCall("tidegate", (Descriptor((SHOP,)),), 5)) is None
+def test_a_valid_call_has_no_error():
+    assert call_error(DescriptorCall("tidegate", (Descriptor((SHOP,)),), 5)) is None
 
 
 ADMITTED = DescriptorStatus(False, limit_qps=20.0, remaining=3, reset_s=0.2)
@@ -142,7 +142,7 @@ DENIED = DescriptorStatus(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry
                 "RateLimit": '"default";r=0;t=1',
                 "Retry-After": "1",
             },
-            id="the one that is over the limit tells",
+            id="the one that is over the limit is the tightest",
         ),
         pytest.param(
             (DescriptorStatus(True, 0.4, 0, 2.1, 2.1),),
@@ -170,25 +170,25 @@ DENIED = DescriptorStatus(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry
         pytest.param(
             (ADMITTED, DescriptorStatus(False, 50.0, 1, 0.0)),
             {"RateLimit-Policy": '"default";q=50;w=1', "RateLimit": '"default";r=1;t=0'},
-            id="the one with the least left tells",
+            id="the one with the fewest requests left is the tightest",
         ),
     ],
 )
-def test_fields_of_the_response(statuses, headers):
-    reply = replied(statuses)
+def test_the_response_has_the_fields_of_the_tightest_limit(statuses, headers):
+    reply = reply_of(statuses)
 
     assert dict(reply.headers) == headers
     assert reply.over == any(status.over for status in statuses)
 
 
 @given(st.floats(0, 1e9))
-def test_a_limit_is_never_more_than_it_is_and_loses_less_than_half(qps):
-    requests, unit = as_limit(qps)
-    told = requests / {Unit.SECOND: 1, Unit.MINUTE: 60, Unit.HOUR: 3600}[unit]
+def test_a_rate_in_whole_requests_is_never_rounded_up_nor_below_its_half(qps):
+    requests, unit = requests_per_unit(qps)
+    rate = requests / {Unit.SECOND: 1, Unit.MINUTE: 60, Unit.HOUR: 3600}[unit]
 
-    assert told <= qps + 1e-9
+    assert rate <= qps + 1e-9
     assert requests < 2**32
-    assert told > qps / 2 or qps < 1 / 3600
+    assert rate > qps / 2 or qps < 1 / 3600
 
 
 @given(
@@ -201,8 +201,8 @@ def test_a_limit_is_never_more_than_it_is_and_loses_less_than_half(qps):
         st.floats(0, allow_infinity=True),
     )
 )
-def test_nobody_is_told_to_come_back_before_the_window_is_over(status):
-    fields = dict(replied([status]).headers)
+def test_retry_after_is_never_shorter_than_the_window(status):
+    fields = dict(reply_of([status]).headers)
 
     assert ("Retry-After" in fields) == status.over
     if status.over and "RateLimit" in fields:

@@ -13,21 +13,21 @@ NEW = -math.inf
 gaps = st.lists(st.floats(0, 3), min_size=1, max_size=60)
 
 
-def passed(moments, interval_s, burst):
+def passed(arrivals, interval_s, burst):
     tat, times = NEW, []
-    for now in moments:
+    for now in arrivals:
         verdict = admit(tat, now, interval_s, burst)
         tat = verdict.tat
         times += [now] * verdict.allowed
     return times
 
 
-def moments_of(gaps):
-    now, moments = 0.0, []
+def arrivals_of(gaps):
+    now, arrivals = 0.0, []
     for gap in gaps:
         now += gap
-        moments.append(now)
-    return moments
+        arrivals.append(now)
+    return arrivals
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_at_rate_zero_nothing_passes_and_nothing_is_forgotten():
 
 @given(gaps, st.floats(0.01, 2), st.integers(1, 10))
 def test_any_window_admits_at_most_rate_times_window_plus_burst(gaps, interval_s, burst):
-    times = passed(moments_of(gaps), interval_s, burst)
+    times = passed(arrivals_of(gaps), interval_s, burst)
     for first in range(len(times)):
         for last in range(first, len(times)):
             window_s = times[last] - times[first]
@@ -66,14 +66,16 @@ def test_any_window_admits_at_most_rate_times_window_plus_burst(gaps, interval_s
 
 @given(gaps, st.floats(0.01, 2), st.integers(1, 10))
 def test_traffic_below_the_rate_always_passes(gaps, interval_s, burst):
-    slow = moments_of([gap + interval_s for gap in gaps])
+    slow = arrivals_of([gap + interval_s for gap in gaps])
     assert passed(slow, interval_s, burst) == slow
 
 
 @given(gaps, st.floats(0.01, 2), st.integers(1, 10), st.floats(0, 1e4))
-def test_who_waits_as_told_passes_and_not_before(gaps, interval_s, burst, brim):
-    tat = brim  # of a bucket that was perhaps larger than it is now
-    for now in moments_of(gaps):
+def test_a_request_passes_after_the_wait_that_was_returned_and_not_before(
+    gaps, interval_s, burst, initial_tat
+):
+    tat = initial_tat  # of a bucket that was perhaps larger than it is now
+    for now in arrivals_of(gaps):
         verdict = admit(tat, now, interval_s, burst)
         if not verdict.allowed:
             wait_s = verdict.retry_after_s
@@ -89,7 +91,7 @@ def test_who_waits_as_told_passes_and_not_before(gaps, interval_s, burst, brim):
         pytest.param(0.5, 0.25, 10.5, id="twice the rate drains as many requests in half the time"),
         pytest.param(0.5, 1.0, 12.0, id="half the rate in twice the time"),
         pytest.param(0.5, math.inf, 11.0, id="a rate of zero keeps the bucket"),
-        pytest.param(math.inf, 0.5, 11.0, id="and gives it back"),
+        pytest.param(math.inf, 0.5, 11.0, id="a rate after zero has the same bucket"),
     ],
 )
 def test_a_new_rate_keeps_the_requests_in_the_bucket(old_s, new_s, expected):

@@ -12,10 +12,9 @@ from scaler.limits.lease import (
     HeldLease,
     Lease,
     LeaseStage,
+    lease_for_share,
     limit_at,
-    part_of,
     received,
-    renewed,
     stage_at,
 )
 from scaler.limits.schedule import LimitStep
@@ -32,7 +31,7 @@ LEASE = Lease(
 )
 CLOSING = replace(LEASE, then=AfterSafe.CLOSED)
 BARE = replace(LEASE, schedule=())
-# A scheduled fall before the lease expires, and a rise.
+# A scheduled decrease, and an increase, before the lease expires.
 FALLING = replace(LEASE, schedule=(LimitStep(5, 900),))
 RISING = replace(LEASE, schedule=(LimitStep(5, 1300),))
 JUST_BEFORE = 1 - 1e-9
@@ -41,7 +40,7 @@ JUST_BEFORE = 1 - 1e-9
 @pytest.mark.parametrize(
     ("lease", "age_s", "stage", "qps"),
     [
-        pytest.param(LEASE, 0, LeaseStage.FRESH, 1240, id="fresh when it comes"),
+        pytest.param(LEASE, 0, LeaseStage.FRESH, 1240, id="fresh when it is received"),
         pytest.param(LEASE, 10 * JUST_BEFORE, LeaseStage.FRESH, 1240, id="fresh till it expires"),
         pytest.param(LEASE, 10, LeaseStage.SCHEDULE, 1240, id="expiry is half-open"),
         pytest.param(LEASE, 60 * JUST_BEFORE, LeaseStage.SCHEDULE, 1240, id="no step is due yet"),
@@ -51,7 +50,11 @@ JUST_BEFORE = 1 - 1e-9
         ),
         pytest.param(LEASE, 300, LeaseStage.SCHEDULE, 1500, id="the last step begins"),
         pytest.param(
-            LEASE, 310 * JUST_BEFORE, LeaseStage.SCHEDULE, 1500, id="it lives as a fresh one"
+            LEASE,
+            310 * JUST_BEFORE,
+            LeaseStage.SCHEDULE,
+            1500,
+            id="it is valid as long as a fresh limit",
         ),
         pytest.param(LEASE, 310, LeaseStage.SAFE, 310, id="safe after 300 + 10 s"),
         pytest.param(LEASE, 430 * JUST_BEFORE, LeaseStage.SAFE, 310, id="safe for 120 s"),
@@ -61,10 +64,18 @@ JUST_BEFORE = 1 - 1e-9
         pytest.param(BARE, 10, LeaseStage.SAFE, 310, id="without a schedule safe follows fresh"),
         pytest.param(BARE, 130, LeaseStage.OPEN, math.inf, id="without a schedule, 10 + 120 s"),
         pytest.param(
-            FALLING, 5, LeaseStage.FRESH, 900, id="a scheduled fall is followed while fresh"
+            FALLING, 5, LeaseStage.FRESH, 900, id="a scheduled decrease is followed while fresh"
         ),
-        pytest.param(RISING, 5, LeaseStage.FRESH, 1240, id="a scheduled rise waits for news"),
-        pytest.param(RISING, 10, LeaseStage.SCHEDULE, 1300, id="or for the lease to expire"),
+        pytest.param(
+            RISING, 5, LeaseStage.FRESH, 1240, id="a scheduled increase is not followed while fresh"
+        ),
+        pytest.param(
+            RISING,
+            10,
+            LeaseStage.SCHEDULE,
+            1300,
+            id="a scheduled increase applies when the lease is not fresh any more",
+        ),
     ],
 )
 def test_an_ageing_lease_gives_exactly_the_documented_stage(lease, age_s, stage, qps):
@@ -77,12 +88,6 @@ def test_stages_only_go_forward(age_s, more_s):
     assert order.index(stage_at(LEASE, age_s)) <= order.index(stage_at(LEASE, age_s + more_s))
 
 
-def test_a_renewal_makes_the_whole_lease_true_from_now_on():
-    held = received(None, LEASE, now_s=100.0)
-    assert renewed(held, now_s=109.0) == HeldLease(LEASE, heard_s=109.0)
-    assert stage_at(LEASE, renewed(held, 109.0).age_s(118.0)) is LeaseStage.FRESH
-
-
 @pytest.mark.parametrize(
     "offered",
     [
@@ -91,7 +96,7 @@ def test_a_renewal_makes_the_whole_lease_true_from_now_on():
         pytest.param(replace(LEASE, version=1, epoch="beef"), id="another epoch counts anew"),
     ],
 )
-def test_an_answer_that_is_no_older_replaces_the_lease(offered):
+def test_a_lease_that_is_not_older_replaces_the_one_held(offered):
     assert received(HeldLease(LEASE, 0.0), offered, 5.0) == HeldLease(offered, 5.0)
 
 
@@ -102,14 +107,14 @@ def test_a_version_that_goes_back_is_refused():
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=4))
 def test_parts_sum_up_to_the_whole_at_every_age(shares):
-    parts = [part_of(LEASE, share, len(shares)) for share in shares]
+    parts = [lease_for_share(LEASE, share, len(shares)) for share in shares]
     for age_s in (0, 60, 300, 310):
         total = sum(limit_at(part, age_s) for part in parts)
         assert total <= limit_at(LEASE, age_s) * (1 + 1e-9)
 
 
-def test_of_a_limit_of_nothing_the_future_is_divided_evenly():
-    part = part_of(replace(LEASE, qps=0.0), 0.0, instances=4)
+def test_for_a_limit_of_zero_the_schedule_is_divided_evenly():
+    part = lease_for_share(replace(LEASE, qps=0.0), 0.0, instances=4)
     assert (part.schedule[0].qps, part.safe_qps) == (345.0, 77.5)  # 1380 / 4, 310 / 4
 
 
@@ -141,7 +146,7 @@ def test_a_broken_lease_is_refused(change, rule):
 
 
 @pytest.mark.parametrize("age_s", [-1.0, math.nan])
-def test_an_age_that_cannot_be_is_refused(age_s):
+def test_an_impossible_age_is_refused(age_s):
     with pytest.raises(ValueError, match="monotonic"):
         stage_at(LEASE, age_s)
 
@@ -149,6 +154,6 @@ def test_an_age_that_cannot_be_is_refused(age_s):
 @pytest.mark.parametrize(
     ("share_qps", "instances"), [(1241.0, 1), (-1.0, 1), (math.nan, 1), (10.0, 0)]
 )
-def test_a_part_that_cannot_be_is_refused(share_qps, instances):
+def test_an_impossible_share_is_refused(share_qps, instances):
     with pytest.raises(ValueError, match="share"):
-        part_of(LEASE, share_qps, instances)
+        lease_for_share(LEASE, share_qps, instances)

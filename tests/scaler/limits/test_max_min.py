@@ -1,4 +1,4 @@
-"""Max-min fair: whoever gets less than wanted gets no less than anybody else."""
+"""Max-min fair: who gets less than wanted gets no less than any other claimant."""
 
 import math
 
@@ -27,13 +27,13 @@ claims = st.lists(st.tuples(amounts, st.floats(0.1, 10)), min_size=1, max_size=3
         pytest.param(90, [40, 100], [2, 1], [40, 50], 50, id="satisfied below a double part"),
     ],
 )
-def test_water_is_filled_up_to_one_level(capacity, wants, weights, qps, level):
+def test_claimants_are_filled_up_to_one_level(capacity, wants, weights, qps, level):
     fair = max_min_fair(capacity, wants, weights)
     assert (fair.qps.tolist(), fair.level) == (qps, level)
 
 
 @given(amounts, claims)
-def test_all_is_used_and_nobody_gets_more_than_wanted(capacity, claims):
+def test_all_capacity_is_used_and_no_claimant_gets_more_than_it_wants(capacity, claims):
     wants, weights = np.array(claims).T
     fair = max_min_fair(capacity, wants, weights)
     assert fair.qps.sum() == pytest.approx(min(capacity, wants.sum()))
@@ -42,11 +42,11 @@ def test_all_is_used_and_nobody_gets_more_than_wanted(capacity, claims):
 
 
 @given(amounts, claims)
-def test_nobody_is_below_the_level_unless_satisfied(capacity, claims):
+def test_no_claimant_is_below_the_level_unless_satisfied(capacity, claims):
     wants, weights = np.array(claims).T
     fair = max_min_fair(capacity, wants, weights)
-    thirsty = fair.qps < wants
-    assert (fair.qps[thirsty] == weights[thirsty] * fair.level).all()
+    unsatisfied = fair.qps < wants
+    assert (fair.qps[unsatisfied] == weights[unsatisfied] * fair.level).all()
     assert (fair.qps <= weights * fair.level).all()
 
 
@@ -60,7 +60,7 @@ def test_the_order_of_claimants_does_not_matter(capacity, claims, random):
 
 
 @given(amounts, amounts, claims)
-def test_more_capacity_takes_from_nobody(capacity, more, claims):
+def test_more_capacity_lowers_no_share(capacity, more, claims):
     wants, weights = np.array(claims).T
     before = max_min_fair(capacity, wants, weights).qps
     after = max_min_fair(capacity + more, wants, weights).qps

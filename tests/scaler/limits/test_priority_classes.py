@@ -85,12 +85,12 @@ def test_equal_priorities_share_fairly():
     assert [part.qps for part in division.classes] == [70, 50]
 
 
-def test_a_class_may_rise_as_far_as_there_is_spare():
+def test_a_class_may_grow_as_far_as_there_is_spare():
     division = split(400, MENU, (10, 80, 120))
     assert [part.ceiling_qps for part in division.classes] == [40, 270, 310]  # spare is 190
 
 
-def test_classes_that_rise_together_do_not_exceed_the_limit():
+def test_classes_that_grow_together_do_not_exceed_the_limit():
     division = split(400, MENU, (10, 80, 120))
     assert admitted(division, (900, 900, 900)) == (10, 80, 310)  # the first takes all 190
 
@@ -110,11 +110,11 @@ def test_whatever_is_offered_no_more_than_the_limit_passes(case, offered):
     passing = admitted(division, offered[: len(classes)])
     assert sum(passing) <= limit + 1e-6
     for c, part, qps, passes in zip(classes, division.classes, offered, passing, strict=False):
-        assert min(qps, part.qps) - 1e-9 <= passes <= min(qps, c.most_qps) + 1e-9
+        assert min(qps, part.qps) - 1e-9 <= passes <= min(qps, c.max_qps) + 1e-9
 
 
 @given(cases())
-def test_nobody_is_cut_for_a_class_that_comes_later(case):
+def test_no_class_is_cut_for_one_of_lower_priority(case):
     """A class gets less than it asks only where later ones have no more than their guarantees."""
     limit, classes, demands = case
     parts = split(limit, classes, demands).classes
@@ -127,7 +127,7 @@ def test_nobody_is_cut_for_a_class_that_comes_later(case):
 
 
 @given(cases(), st.floats(0, 500))
-def test_more_limit_takes_from_no_class(case, more):
+def test_a_higher_limit_lowers_no_class(case, more):
     limit, classes, demands = case
     before = split(limit, classes, demands).classes
     after = split(limit + more, classes, demands).classes

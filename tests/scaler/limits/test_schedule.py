@@ -1,4 +1,4 @@
-"""The schedule promises what has started and is due, never what is only planned."""
+"""The schedule promises the capacity of pods that have started, never of planned ones."""
 
 import pytest
 from hypothesis import given
@@ -56,7 +56,7 @@ def test_the_schedule_promises_what_has_started_and_is_due(fleet, plan, expected
     assert [step.qps for step in steps] == pytest.approx(expected)
 
 
-def test_a_step_says_what_bound_it():
+def test_a_step_names_the_constraint_that_bound_it():
     policy = LimitPolicy(headroom=1.0, ceiling_qps=250.0)
     fleet = Fleet((600.0, 600.0), 100.0, due_in_s=(60.0,))
     assert schedule_for(fleet, [(180, 1), (240, 0)], (30, 60, 240), policy) == (
@@ -68,13 +68,13 @@ def test_a_step_says_what_bound_it():
 
 
 def test_recovery_from_overload_is_not_promised():
-    assert schedule_for(PAIR, [], (60,), ALL, feedback=0.5) == (
+    assert schedule_for(PAIR, [], (60,), ALL, capacity_factor=0.5) == (
         LimitStep(60, 100.0, LimitReason.OVERLOAD),
     )
 
 
 @given(fleets)
-def test_now_is_the_capacity_that_is_ready(fleet):
+def test_the_capacity_expected_now_is_the_ready_capacity(fleet):
     expected = ready_capacity(fleet.ready_s, fleet.capacity_qps, fleet.ramp)
     assert expected_capacity(fleet, 0) == pytest.approx(expected)
 
@@ -104,14 +104,14 @@ def test_no_step_promises_more_than_all_pods_that_have_started(fleet, plan):
         pytest.param(8, (9, 7), 2, SafeLimit(20.0, LimitReason.FLOOR), id="the floor is least"),
     ],
 )
-def test_the_safe_limit_is_the_least_that_may_come(now, later, floor, expected):
+def test_the_safe_limit_is_the_least_of_now_the_steps_and_the_floor(now, later, floor, expected):
     limit, floor_limit = (limit_for(pods * 10.0, ALL) for pods in (now, floor))
     steps = [LimitStep(60.0 * n, pods * 10.0, LimitReason.PLANNED) for n, pods in enumerate(later)]
     assert safe_limit(limit, steps, floor_limit) == expected
 
 
-def test_the_safe_limit_without_a_schedule_is_of_now_and_the_floor():
-    now = Limit(80.0, 8, None, LimitReason.OVERLOAD)
+def test_without_a_schedule_the_safe_limit_is_the_least_of_now_and_the_floor():
+    now = Limit(80.0, 8, LimitReason.OVERLOAD)
     assert safe_limit(now, (), limit_for(90.0, ALL)) == SafeLimit(80.0, LimitReason.OVERLOAD)
 
 

@@ -1,4 +1,4 @@
-"""The sum of shares never exceeds the limit, also while they move, get lost, expire and join."""
+"""The sum of shares never exceeds the limit, also while gateways come, go and lose responses."""
 
 import math
 
@@ -9,36 +9,36 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from scaler.limits.shares import DemandReport, SharePolicy, ShareReason, Shares, assign
 
-POLICY = SharePolicy(lease_s=10.0, reserve=0.02)
+POLICY = SharePolicy(lease_s=10.0)
 FAIR, WAITS, NEWCOMER, LEARNING = ShareReason
 
 
-def pull(shares, limit, wants, now, policy=POLICY):
-    """All these gateways ask at once; each acts on what it was last handed."""
-    held = {share.instance: share for share in shares.held}
+def report(shares, limit, wants, now, policy=POLICY):
+    """Return the shares after reports of these gateways; each uses its newest grant."""
+    by_name = {share.instance: share for share in shares.shares}
     reports = [
-        DemandReport(name, qps, held[name].handed[-1].version if name in held else None)
+        DemandReport(name, qps, by_name[name].grants[-1].version if name in by_name else None)
         for name, qps in wants.items()
     ]
     return assign(shares, limit, reports, now=now, policy=policy)
 
 
 def settled(limit, wants, rounds=4):
-    """Shares after every gateway has asked some times, two seconds apart, up to second 0."""
+    """Shares after every gateway has reported several times, two seconds apart, up to second 0."""
     shares = Shares()
     for n in range(rounds):
-        shares = pull(shares, limit, wants, now=2.0 * (n + 1 - rounds))
+        shares = report(shares, limit, wants, now=2.0 * (n + 1 - rounds))
     return shares
 
 
 def qps_of(shares):
-    return {share.instance: share.qps for share in shares.held}
+    return {share.instance: share.qps for share in shares.shares}
 
 
 @pytest.mark.parametrize(
     ("limit", "wants", "expected"),
     [
-        # Room is 0.98 of the limit: the rest is for newcomers.
+        # The reserve for new gateways is 0.02 of the limit.
         pytest.param(1000, {"a": 5.0}, {"a": 980}, id="one gateway has all but the reserve"),
         pytest.param(1000, {"a": 9e3, "b": 480}, {"a": 500, "b": 480}, id="fair by what is wanted"),
         pytest.param(1000, {"a": 9e3, "b": 9e3}, {"a": 490, "b": 490}, id="equals get equal parts"),
@@ -49,91 +49,94 @@ def qps_of(shares):
             1000, {"a": 9e3, "b": 0}, {"a": 979, "b": 1}, id="an idle gateway keeps one token"
         ),
         pytest.param(
-            1000, {"a": 400, "b": None}, {"a": 490, "b": 490}, id="unknown wants are the usual"
+            1000,
+            {"a": 400, "b": None},
+            {"a": 490, "b": 490},
+            id="unknown wants are the mean of the others",
         ),
         pytest.param(20, {"a": 99, "b": 99}, {"a": 9.5, "b": 9.5}, id="the reserve is one token"),
         pytest.param(
             2, {"a": 9, "b": 9, "c": 9, "d": 9}, dict.fromkeys("abcd", 0.45), id="less than a token"
         ),  # (2 - 2 / 10) / 4, where one token each is impossible
-        pytest.param(0, {"a": 9, "b": 9}, {"a": 0, "b": 0}, id="of nothing all get nothing"),
+        pytest.param(0, {"a": 9, "b": 9}, {"a": 0, "b": 0}, id="of a limit of zero all get zero"),
     ],
 )
-def test_shares_settle_at_the_fair_ones(limit, wants, expected):
+def test_shares_converge_to_the_fair_shares(limit, wants, expected):
     shares = settled(limit, wants)
     assert qps_of(shares) == pytest.approx(expected, abs=2e-3)  # a 1024th is lost in rounding
-    assert {share.reason for share in shares.held} == {FAIR}
+    assert {share.reason for share in shares.shares} == {FAIR}
 
 
-def test_a_newcomer_has_a_share_at_once_and_its_fair_one_when_the_others_have_given():
+def test_a_new_gateway_gets_a_share_at_once_and_its_fair_share_when_the_others_have_shrunk():
     shares = settled(1000, {"a": 9e3})
     seen = []
     for n, wants in enumerate([{"b": 9e3}, {"a": 9e3}, {"a": 9e3}, {"b": 9e3}]):
-        shares = pull(shares, 1000, wants, now=1.0 + n)
+        shares = report(shares, 1000, wants, now=1.0 + n)
         seen.append((*qps_of(shares).values(), shares["b"].reason))
     assert seen == [
         (980, 10, NEWCOMER),  # half of the reserve of 20
-        (490, 10, NEWCOMER),  # told to give, a may not have heard it yet
-        (490, 10, NEWCOMER),  # now it has
+        (490, 10, NEWCOMER),  # a has been granted less, but may not have received it
+        (490, 10, NEWCOMER),  # now a has confirmed it
         (490, 490, FAIR),
     ]
 
 
-def test_newcomers_leave_something_for_the_next_one():
+def test_new_gateways_leave_part_of_the_reserve_for_the_next_one():
     shares = settled(1000, {"a": 9e3})
     for n, name in enumerate("bcdefg"):
-        shares = pull(shares, 1000, {name: 9e3}, now=1.0 + n / 10)
+        shares = report(shares, 1000, {name: 9e3}, now=1.0 + n / 10)
     newcomers = [qps for name, qps in qps_of(shares).items() if name != "a"]
     # Halves of 20 down to whole tokens, and then what is left.
     assert newcomers == [10.0, 5.0, 2.5, 1.25, 1.0, 0.25]
 
 
-def test_a_share_that_is_not_heard_of_is_free_when_its_lease_expires():
+def test_the_share_of_a_silent_gateway_is_free_when_its_lease_expires():
     shares = settled(1000, {"a": 9e3, "b": 9e3})
-    still = pull(shares, 1000, {"a": 9e3}, now=9.9)
-    free = pull(shares, 1000, {"a": 9e3}, now=10.0)
+    still = report(shares, 1000, {"a": 9e3}, now=9.9)
+    free = report(shares, 1000, {"a": 9e3}, now=10.0)
     assert (qps_of(still), qps_of(free)) == ({"a": 490, "b": 490}, {"a": 980})
 
 
-def test_what_a_gateway_may_not_have_heard_stays_booked_until_its_old_share_expires():
+def test_a_grant_that_may_have_been_lost_leaves_the_old_one_booked_until_it_expires():
     shares = settled(1000, {"a": 900, "b": 80})
-    lost = shares["a"].handed[-1].version
-    for now in (2.0, 4.0, 6.0, 8.0):  # each time a is told to give half, and never hears it
-        shares = pull(shares, 1000, {"b": 490.0}, now=now)
-        report = DemandReport("a", 490.0, lost)
-        shares = assign(shares, 1000, [report], now=now, policy=POLICY)
+    lost = shares["a"].grants[-1].version
+    for now in (2.0, 4.0, 6.0, 8.0):  # each time a is granted half, and the response is lost
+        shares = report(shares, 1000, {"b": 490.0}, now=now)
+        stale_report = DemandReport("a", 490.0, lost)
+        shares = assign(shares, 1000, [stale_report], now=now, policy=POLICY)
         assert shares["a"].qps == pytest.approx(490)
         assert shares["b"].qps < 90
-    shares = pull(shares, 1000, {"b": 490.0}, now=10.0)
+    shares = report(shares, 1000, {"b": 490.0}, now=10.0)
     assert shares["b"].qps == pytest.approx(490)
 
 
-def test_after_a_fall_of_the_limit_every_share_handed_out_fits_it():
+def test_after_a_fall_of_the_limit_every_new_grant_fits_it():
     shares = settled(1000, {"a": 9e3, "b": 9e3})
-    first = pull(shares, 500, {"a": 9e3}, now=1.0)
-    both = pull(first, 500, {"b": 9e3}, now=1.5)
+    first = report(shares, 500, {"a": 9e3}, now=1.0)
+    both = report(first, 500, {"b": 9e3}, now=1.5)
     assert (qps_of(first), qps_of(both)) == ({"a": 245, "b": 490}, {"a": 245, "b": 245})
 
 
-def test_after_a_fall_two_that_were_idle_cannot_both_keep_what_one_of_them_could():
+def test_after_a_fall_of_the_limit_two_idle_gateways_cannot_both_take_all_of_it():
     shares = settled(1000, {"a": 0.0, "b": 0.0})
-    shares = pull(shares, 100, {"a": 9e3}, now=9.0)  # alone in wanting: 97 would be fair
-    shares = pull(shares, 100, {"b": 9e3}, now=9.5)
+    shares = report(shares, 100, {"a": 9e3}, now=9.0)  # only a has demand: 97 would be fair
+    shares = report(shares, 100, {"b": 9e3}, now=9.5)
     assert qps_of(shares) == {"a": 50, "b": 49}
 
 
-def test_a_server_without_its_predecessors_state_only_renews_what_is_held():
+def test_a_server_without_its_predecessors_state_only_renews_grants():
     shares = Shares(learning_until=10.0)
     old = DemandReport("a", 9e3, version=41, holds_qps=300.0)
     shares = assign(shares, 1000, [old, DemandReport("b", 9e3)], now=1.0, policy=POLICY)
-    assert [(s.qps, s.reason) for s in shares.held] == [(300, LEARNING), (0, LEARNING)]
-    shares = pull(shares, 1000, {"a": 9e3, "b": 9e3}, now=10.0)
+    assert [(s.qps, s.reason) for s in shares.shares] == [(300, LEARNING), (0, LEARNING)]
+    shares = report(shares, 1000, {"a": 9e3, "b": 9e3}, now=10.0)
     assert shares["b"].qps > 0
 
 
-def test_a_pull_of_nobody_changes_nothing_but_what_has_expired():
+def test_without_reports_nothing_changes_but_what_has_expired():
     shares = settled(1000, {"a": 9e3})
-    assert assign(shares, 1000, [], now=1.0, policy=POLICY).held[0].qps == 980
-    assert assign(shares, 1000, [], now=10.0, policy=POLICY).held == ()
+    assert assign(shares, 1000, [], now=1.0, policy=POLICY).shares[0].qps == 980
+    assert assign(shares, 1000, [], now=10.0, policy=POLICY).shares == ()
 
 
 def test_the_same_reports_give_the_same_shares_in_any_order():
@@ -150,17 +153,16 @@ def test_the_same_reports_give_the_same_shares_in_any_order():
     ("broken", "fault"),
     [
         pytest.param(lambda: SharePolicy(lease_s=0.0), "lease_s is 0", id="no lease"),
-        pytest.param(lambda: SharePolicy(reserve=1.0), "reserve is 1", id="all in reserve"),
         pytest.param(
             lambda: DemandReport("a", math.nan), "a: nan QPS", id="wants are None if unknown"
         ),
         pytest.param(
             lambda: DemandReport("a", 1.0, 1, -1.0), "a: -1.0 QPS", id="holds less than 0"
         ),
-        pytest.param(lambda: pull(Shares(), math.nan, {}, 0.0), "limit is nan", id="limit"),
+        pytest.param(lambda: report(Shares(), math.nan, {}, 0.0), "limit is nan", id="limit"),
         pytest.param(
             lambda: assign(Shares(), 1, [DemandReport("a", 1)] * 2, now=0.0, policy=POLICY),
-            "reports once",
+            "may report only once",
             id="two reports",
         ),
         pytest.param(lambda: Shares()["a"], "no share of 'a'", id="unknown gateway"),
@@ -172,15 +174,15 @@ def test_impossible_input_is_refused(broken, fault):
 
 
 class Gateways(RuleBasedStateMachine):
-    """Gateways that act on what they last heard, whatever the server believes."""
+    """Gateways that use the last grant they received, whatever the server assumes."""
 
-    @initialize(limit=st.floats(0, 500), reserve=st.sampled_from([0.0, 0.02, 0.2]))
-    def start(self, limit, reserve):
-        self.policy = SharePolicy(lease_s=10.0, reserve=reserve)
+    @initialize(limit=st.floats(0, 500))
+    def start(self, limit):
+        self.policy = SharePolicy(lease_s=10.0)
         self.now = 0.0
         self.shares = Shares()
         self.limits = [(0.0, limit)]  # (since, limit)
-        self.acting = {}  # name: (version, qps, expires_at)
+        self.in_use = {}  # name: (version, qps, expires_at)
         self.memory_s = self.policy.lease_s
 
     @property
@@ -196,20 +198,20 @@ class Gateways(RuleBasedStateMachine):
     def ask(self, names, wants, lost, says):
         reports = []
         for name in names:
-            version, qps, expires_at = self.acting.get(name, (None, 0.0, -1.0))
+            version, qps, expires_at = self.in_use.get(name, (None, 0.0, -1.0))
             holds = qps if self.now < expires_at else 0.0
-            # Who has just lost its own state, or is a simple one, does not say what it acts on; but
-            # a server that has lost its state depends on `holds_qps`.
+            # A gateway that has lost its own state, or a simple one, does not report its version.
+            # But a server that has lost its state depends on `holds_qps`.
             reports.append(DemandReport(name, wants, version if says else None, holds))
         self.shares = assign(self.shares, self.limit, reports, now=self.now, policy=self.policy)
         for name in names:
-            last = self.shares[name].handed[-1]
+            last = self.shares[name].grants[-1]
             if not lost:
-                self.acting[name] = (last.version, last.qps, last.expires_at)
+                self.in_use[name] = (last.version, last.qps, last.expires_at)
 
     @rule(name=st.sampled_from("abcdef"))
     def die(self, name):
-        self.acting.pop(name, None)
+        self.in_use.pop(name, None)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 2.0, 5.0, 9.9, 10.0]))
     def wait(self, seconds):
@@ -221,27 +223,27 @@ class Gateways(RuleBasedStateMachine):
 
     @rule()
     def fail_over(self):
-        # What was handed out before it, and renewed while it learns: three leases.
+        # Grants from before, renewed while the server learns: three leases.
         self.memory_s = 3 * self.policy.lease_s
         self.shares = Shares(
             version=self.shares.version, learning_until=self.now + self.policy.lease_s
         )
 
     @invariant()
-    def the_sum_of_unexpired_shares_is_within_the_limits_of_the_last_lease(self):
+    def the_sum_of_valid_grants_is_within_the_limits_of_the_last_lease(self):
         if not hasattr(self, "limits"):
             return
-        total = sum(qps for _, qps, expires_at in self.acting.values() if self.now < expires_at)
+        total = sum(qps for _, qps, expires_at in self.in_use.values() if self.now < expires_at)
         begin = self.now - self.memory_s
         ends = [since for since, _ in self.limits[1:]] + [math.inf]
         recent = [limit for (_, limit), end in zip(self.limits, ends, strict=True) if end >= begin]
         assert total <= max(recent)
 
     @invariant()
-    def what_gateways_are_entitled_to_fits_the_limit_that_the_server_knows(self):
-        if hasattr(self, "limits") and self.shares.held:
-            booked = sum(share.booked_qps for share in self.shares.held)
-            entitled = sum(share.entitled_qps for share in self.shares.held)
+    def entitlements_never_exceed_what_is_booked(self):
+        if hasattr(self, "limits") and self.shares.shares:
+            booked = sum(share.booked_qps for share in self.shares.shares)
+            entitled = sum(share.entitled_qps for share in self.shares.shares)
             assert entitled <= booked
 
 

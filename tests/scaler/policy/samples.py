@@ -1,8 +1,8 @@
-"""Policy files as text: what is tested, and around it the least that a policy says."""
+"""Policy files as text: the lines under test within a minimal policy."""
 
 from __future__ import annotations
 
-from scaler.policy.faults import examined
+from scaler.policy.faults import validated
 from scaler.policy.schema import DemandPolicy
 from scaler.policy.yaml_documents import documents
 
@@ -32,12 +32,12 @@ def bare(spec: str) -> str:
 def faults(written: str) -> list[str]:
     """Return what is wrong with a document."""
     (document,) = documents(written.encode())
-    return examined(document)[1]
+    return validated(document)[1]
 
 
 def accepted(written: str) -> DemandPolicy:
     """Return a document that is to be right."""
     (document,) = documents(written.encode())
-    policy, wrong = examined(document)
+    policy, wrong = validated(document)
     assert policy is not None, wrong
     return policy

@@ -1,4 +1,4 @@
-"""The CRD: structural, the same as the model, and committed as it is printed."""
+"""The CRD is structural, agrees with the model, and is committed as it is printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import yaml
 
 from scaler.cli import main
 from scaler.policy.crd import crd, crd_yaml
-from scaler.policy.faults import examined
+from scaler.policy.faults import validated
 from scaler.policy.yaml_documents import documents
 from tests.kube.objects import policy
 from tests.kube.rules import InvalidError, Kind, _not_structural, defined, prepared
@@ -17,13 +17,13 @@ SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 EVENT = {"name": "sale", "starts": "2026-11-27T09:00:00Z", "ends": "2026-11-27T12:00:00Z"}
 
 
-def test_what_is_committed_is_what_is_printed(capsys):
+def test_the_committed_crd_is_what_the_command_prints(capsys):
     assert main(["crd"]) == 0
 
     assert capsys.readouterr().out == (ROOT / "deploy/base/crd.yaml").read_text()
 
 
-def test_it_is_yaml_of_one_definition():
+def test_the_crd_is_one_yaml_document():
     assert yaml.safe_load(crd_yaml()) == crd()
 
 
@@ -31,7 +31,7 @@ def test_the_schema_is_structural():
     assert list(_not_structural(SCHEMA, "")) == []
 
 
-def test_columns_are_those_that_an_operator_looks_for():
+def test_kubectl_prints_mode_floor_demand_limit_and_trust():
     columns = crd()["spec"]["versions"][0]["additionalPrinterColumns"]
 
     assert [one["name"] for one in columns] == [
@@ -40,7 +40,7 @@ def test_columns_are_those_that_an_operator_looks_for():
     assert crd()["spec"]["names"]["shortNames"] == ["dp"]
 
 
-def test_lengths_of_time_are_strings_with_a_pattern_and_their_default_is_told():
+def test_durations_are_strings_with_a_pattern_and_a_documented_default():
     found = SCHEMA["properties"]["spec"]["properties"]["replicas"]["properties"]["payback"]
 
     assert (found["type"], found["pattern"]) == ("string", "^([0-9]{1,5}(h|m|s|ms)){1,4}$")
@@ -64,7 +64,7 @@ def accepted_by_the_schema(found) -> bool:
 
 def accepted_by_the_model(found) -> bool:
     (document,) = documents(yaml.safe_dump(found).encode())
-    return examined(document)[0] is not None
+    return validated(document)[0] is not None
 
 
 def limit(**keys):
@@ -113,6 +113,20 @@ def classes(*guaranteed, **keys):
             limit(safeRequestsPerSecond=6, ceilingRequestsPerSecond=5), False, id="safe above"
         ),
         pytest.param(classes(3, 2, ceilingRequestsPerSecond=5), True, id="guarantees that fit"),
+        pytest.param(limit(lease={"validFor": "4s", "refresh": "2s"}), True, id="half a lease"),
+        pytest.param(limit(lease={"validFor": "4s", "refresh": "3s"}), False, id="more of it"),
+        pytest.param(limit(lease={"validFor": "1m"}), True, id="the usual refresh"),
+        pytest.param(limit(onExpiry="Ajar"), False, id="an unknown end"),
+        pytest.param(
+            limit(classes=[{"name": "a", "priority": 0, "match": {"header": "x", "value": "y"}}]),
+            True,
+            id="a header and its value",
+        ),
+        pytest.param(
+            limit(classes=[{"name": "a", "priority": 0, "match": {"value": "y"}}]),
+            False,
+            id="a value of no header",
+        ),
         pytest.param(classes(3, 3, ceilingRequestsPerSecond=5), False, id="too many guarantees"),
         pytest.param(
             limit(classes=[{"name": "a", "priority": 0, "guaranteed": 2, "ceiling": 1}]),
@@ -130,7 +144,7 @@ def test_the_schema_and_the_model_agree(spec, right):
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda f: f.name)
-def test_every_example_is_taken_by_the_schema(file):
+def test_every_example_is_valid_under_the_schema(file):
     # As kubectl reads them: moments stay text.
     for document in documents(file.read_bytes()):
         assert accepted_by_the_schema(document.data)

@@ -1,4 +1,4 @@
-"""Every refusal: path, rule, value found, line, fix."""
+"""The fault messages of policy files: path, rule, value found, line, fix."""
 
 from __future__ import annotations
 
@@ -43,8 +43,7 @@ from tests.scaler.policy.samples import bare, faults, text
         ),
         pytest.param(
             bare("capacity: {requestsPerReplica: 50}\nreplicas: {min: 1}"),
-            "spec.replicas.max: is missing (line 6); "
-            "add it: The ceiling that the plan never goes above",
+            "spec.replicas.max: is missing (line 6); add it: Upper bound of the plan",
             id="a required key is missing",
         ),
         pytest.param(
@@ -70,8 +69,8 @@ from tests.scaler.policy.samples import bare, faults, text
         ),
         pytest.param(
             text("slo: {latency: 300ms}"),
-            "spec.slo.query: is missing (line 7); add it: PromQL of the latency in seconds; "
-            "without it nobody knows whether the SLO is kept",
+            "spec.slo.query: is missing (line 7); add it: PromQL of the latency in seconds at that "
+            "quantile",
             id="an SLO without a query",
         ),
         pytest.param(
@@ -91,7 +90,7 @@ from tests.scaler.policy.samples import bare, faults, text
         ),
         pytest.param(
             bare("capacity: {requestsPerReplica: 50}\nreplicas: {max: 9, leadTime: 90}"),
-            "spec.replicas.leadTime: must be a length of time such as 90s, 15m, 1h30m or 500ms "
+            "spec.replicas.leadTime: must be a duration such as 90s, 15m, 1h30m or 500ms "
             "(got 90, line 6); write 90s for seconds, 90ms for milliseconds",
             id="a bare number as a length of time",
         ),
@@ -117,7 +116,7 @@ from tests.scaler.policy.samples import bare, faults, text
         ),
         pytest.param(
             text("simulation: {serviceTime: 500ms}"),
-            "spec.simulation.serviceTime: must be so short that an idle replica keeps the SLO, "
+            "spec.simulation.serviceTime: must be so short that an idle replica meets the SLO, "
             'which is 0.999 of the requests within 0.5s (got "500ms", line 7); a tenth of that '
             "latency is usual",
             id="a service that cannot keep its SLO even when idle",
@@ -137,15 +136,15 @@ from tests.scaler.policy.samples import bare, faults, text
             "kind: Deployment\nspec: {replicas: 3}",
             'kind: must be DemandPolicy (got "Deployment", line 1); keep other objects in other '
             "files",
-            id="another kind, and nothing else said of it",
+            id="another kind, and no other fault",
         ),
     ],
 )
-def test_a_fault_is_told_by_path_rule_value_line_and_fix(written, expected):
+def test_a_fault_names_path_rule_value_line_and_fix(written, expected):
     assert faults(written) == [expected]
 
 
-def test_all_faults_of_a_document_are_told_at_once_in_order_of_lines():
+def test_all_faults_of_a_document_are_listed_at_once_in_order_of_lines():
     written = bare(
         "mode: Off\n"
         "demand: {risk: 2}\n"

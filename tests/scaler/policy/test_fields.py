@@ -1,4 +1,4 @@
-"""Lengths of time, quantities and moments as a policy file writes them."""
+"""Durations, quantities and times as a policy file writes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scaler.policy.fields import quantity, seconds, stamp
         pytest.param("1h1m1s1ms", 3661.001, id="all units, the largest first"),
     ],
 )
-def test_a_length_of_time_is_a_sum_of_whole_numbers_with_units(written, expected):
+def test_a_duration_is_a_sum_of_whole_numbers_with_units(written, expected):
     assert seconds(written) == pytest.approx(expected, abs=1e-12)
 
 
@@ -39,13 +39,13 @@ def test_a_length_of_time_is_a_sum_of_whole_numbers_with_units(written, expected
         pytest.param("9" * 6 + "s", id="more than five digits"),
     ],
 )
-def test_anything_else_is_no_length_of_time(written):
-    with pytest.raises(ValueError, match="must be a length of time such as 90s"):
+def test_anything_else_is_no_duration(written):
+    with pytest.raises(ValueError, match="must be a duration such as 90s"):
         seconds(written)
 
 
 @given(st.integers(0, 99_999), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
-def test_a_length_of_time_is_read_as_it_was_written(hours, minutes, whole, thousandths):
+def test_a_duration_that_is_written_is_read_back(hours, minutes, whole, thousandths):
     written = f"{hours}h{minutes}m{whole}s{thousandths}ms"
 
     expected = hours * 3600 + minutes * 60 + whole + thousandths / 1000
@@ -77,9 +77,9 @@ def test_a_quantity_is_read_as_kubernetes_reads_it(written, expected):
 
 @pytest.mark.parametrize("written", ["", "5x", "k", "1 k", "1K", "1e", "NaN", True, None, 10**400])
 def test_anything_else_is_no_quantity(written):
-    with pytest.raises(ValueError, match="must be a quantity as Kubernetes writes them"):
+    with pytest.raises(ValueError, match="must be a Kubernetes quantity such as"):
         quantity(written)
 
 
-def test_a_moment_keeps_the_zone_it_was_written_in():
+def test_a_time_keeps_the_zone_in_which_it_was_written():
     assert str(stamp("2026-11-27T09:00:00+02:00").utcoffset()) == "2:00:00"

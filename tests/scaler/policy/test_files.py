@@ -1,4 +1,4 @@
-"""Policy files and directories of them."""
+"""Reading policy files and directories, and reporting all their faults."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def test_a_file_may_hold_several_policies(policy):
     assert [one.where for one in found][1] == f"{policy}, document 2"
 
 
-def test_the_only_policy_of_a_file_is_told_by_the_file(policy):
+def test_the_only_policy_of_a_file_is_named_by_the_file(policy):
     policy.write_text(f"---\n{named('a')}---\n")
 
     assert [one.where for one in read_policies(policy)] == [str(policy)]
 
 
-def test_of_a_directory_all_yaml_is_read_in_order_of_names(tmp_path):
+def test_all_yaml_files_of_a_directory_are_read_in_order_of_names(tmp_path):
     for file in ("b.yaml", "a.yml", "c.json", "README.md"):
         (tmp_path / file).write_text(named(file[0]))
 
     assert [one.policy.item_id for one in read_policies(tmp_path)] == ["shop/a", "shop/b"]
 
 
-def test_a_wrong_file_is_told_with_its_faults_beneath(policy):
+def test_the_faults_of_a_file_are_listed_below_its_name(policy):
     policy.write_text(text("mode: Off\ndemand: {risk: 2}"))
 
     assert refusal(policy) == (
@@ -58,18 +58,20 @@ def test_a_wrong_file_is_told_with_its_faults_beneath(policy):
     )
 
 
-def test_all_wrong_documents_of_all_files_are_told_at_once(tmp_path):
+def test_all_invalid_documents_of_all_files_are_reported_at_once(tmp_path):
     (tmp_path / "a.yaml").write_text(f"{named('a')}---\n{text('mode: Off')}---\n[]")
     (tmp_path / "b.yaml").write_text("a: [")
 
-    told = refusal(tmp_path)
+    message = refusal(tmp_path)
 
-    assert f"{tmp_path / 'a.yaml'}, document 2 is wrong:\n  spec.mode" in told
-    assert f"{tmp_path / 'a.yaml'}, document 3 is wrong:\n  the document: must be a mapping" in told
-    assert f"{tmp_path / 'b.yaml'} is not YAML: line 1" in told
+    assert f"{tmp_path / 'a.yaml'}, document 2 is wrong:\n  spec.mode" in message
+    assert (
+        f"{tmp_path / 'a.yaml'}, document 3 is wrong:\n  the document: must be a mapping" in message
+    )
+    assert f"{tmp_path / 'b.yaml'} is not YAML: line 1" in message
 
 
-def test_what_is_right_is_told_apart_from_what_is_wrong(tmp_path):
+def test_valid_policies_are_returned_beside_the_faults_of_the_others(tmp_path):
     (tmp_path / "a.yaml").write_text(f"{named('a')}---\n{text('mode: Off')}---\n{named('c')}")
 
     good, wrong = examine_policies([tmp_path / "a.yaml", tmp_path / "none.yaml"])

@@ -1,4 +1,4 @@
-"""A policy that contradicts itself cannot be made, wherever it comes from."""
+"""A policy that contradicts itself cannot be constructed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def made(**changes: Any) -> Policy:
         ),
     ],
 )
-def test_what_no_service_can_have_is_refused(changes, words):
+def test_a_contradictory_policy_is_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         made(**changes)
 
@@ -56,6 +56,6 @@ def test_an_objective_is_a_share_of_the_requests(objective):
 
 
 @pytest.mark.parametrize("latency_s", [0.0, -1.0, math.inf, math.nan])
-def test_a_latency_is_some_time(latency_s):
+def test_a_latency_must_be_above_zero_and_finite(latency_s):
     with pytest.raises(ValueError, match="latency_s is"):
         Slo(latency_s=latency_s)

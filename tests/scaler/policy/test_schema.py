@@ -1,4 +1,4 @@
-"""What a policy file turns into."""
+"""The values that a policy file is converted to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import AfterSafe
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.lease import AfterSafe, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.files import PolicyDocument, read_policies
 from scaler.policy.policy import Mode, Policy, Slo
@@ -31,7 +32,7 @@ def example(name: str) -> PolicyDocument:
     return document
 
 
-def test_what_a_file_leaves_out_is_what_the_core_takes_for_usual():
+def test_a_key_that_is_left_out_has_the_default_of_the_core():
     policy = accepted(text())
 
     assert policy.to_policy() == Policy(
@@ -45,13 +46,14 @@ def test_what_a_file_leaves_out_is_what_the_core_takes_for_usual():
         lead_s=None,
         payback_s=90.0,
         limit=LimitPolicy(),
+        lease=LeaseTerms(),
         clients=ClientPolicy(),
     )
     assert policy.to_settings() == ReplaySettings()
     assert policy.to_settings().service_model(Slo(), 50.0) == ServiceModel(50.0)
 
 
-def test_everything_that_a_file_says_arrives():
+def test_every_value_of_a_file_reaches_the_policy():
     policy = example("search.yaml").policy
 
     assert policy.item_id == "shop/search"
@@ -79,23 +81,25 @@ def test_everything_that_a_file_says_arrives():
     assert policy.limit == LimitPolicy(ceiling_qps=4500.0)
     assert policy.classes == (
         PriorityClass("interactive", 0, 600.0),
-        PriorityClass("crawlers", 5, 0.0, 200.0),
-        PriorityClass("stress", 9, 0.0, 40.0, AfterSafe.CLOSED),
+        PriorityClass("crawlers", 5, 0.0, 200.0, match=HeaderMatch("x-client-kind", "crawler")),
+        PriorityClass("stress", 9, 0.0, 40.0, AfterSafe.CLOSED, HeaderMatch("x-stress-test")),
     )
     hpa = example("search.yaml").replay.hpa
     assert hpa is not None
     assert (hpa.min_replicas, hpa.max_replicas, hpa.target) == (3, 40, 0.6)
 
 
-def test_every_key_of_a_section_arrives_in_its_own_place():
+def test_every_key_of_a_section_reaches_its_own_field():
     policy = accepted(
         bare(
             "slo: {latency: 1s, objective: 0.9, query: up}\n"
             "capacity: {requestsPerReplica: 100, targetUtilization: 0.7}\n"
             "replicas: {min: 2, max: 30, leadTime: 3s, payback: 4s, stabilization: 5s,"
             " maxStepUp: 6, maxStepDown: 7, lifetime: 8s, halfLife: 9s}\n"
-            "limit: {headroom: 0.6, burst: 2s, perClient: {window: 1s, deviations: 2,"
-            " leastRatio: 3, leastClients: 4, abusiveShare: 0.5}}\n"
+            "limit: {headroom: 0.6, burst: 2s, onExpiry: Closed,"
+            " lease: {validFor: 30s, refresh: 3s, maxStale: 4m},"
+            " perClient: {window: 1s, deviations: 2, leastRatio: 3, leastClients: 4,"
+            " abusiveShare: 0.5}}\n"
             "simulation: {startUp: 1s, startUpSpread: 0.2, ramp: 3s, rampInitial: 0.4,"
             " serviceTime: 50ms, concurrency: 6, timeout: 7s, retryShare: 0.8, collapse: 0.9}\n"
         )
@@ -106,6 +110,9 @@ def test_every_key_of_a_section_arrives_in_its_own_place():
     assert service.scale == ScalePolicy(2, 30, 0.7, 5.0, 6, 7, 8.0, 9.0)
     assert (service.lead_s, service.payback_s) == (3.0, 4.0)
     assert service.limit == LimitPolicy(0.6, burst_s=2.0)
+    assert service.lease == LeaseTerms(
+        valid_for_s=30.0, refresh_s=3.0, max_stale_s=240.0, then=AfterSafe.CLOSED
+    )
     assert service.clients == ClientPolicy(1.0, 2.0, 3.0, 4, 0.5)
     model = policy.to_settings().service_model(service.slo, 100.0)
     assert model == ServiceModel(
@@ -114,22 +121,26 @@ def test_every_key_of_a_section_arrives_in_its_own_place():
     )  # fmt: skip
 
 
-def test_the_full_example_shows_the_defaults_as_it_says():
+def test_the_full_example_shows_the_defaults():
     full, least = example("search.yaml"), example("checkout.yaml")
 
-    said, usual = full.policy, least.policy
-    assert (said.mode, said.trust, said.payback_s) == (usual.mode, usual.trust, usual.payback_s)
-    assert replace(said.slo, query=None) == usual.slo
-    assert said.clients == usual.clients
+    shown, default = full.policy, least.policy
+    assert (shown.mode, shown.trust, shown.payback_s) == (
+        default.mode,
+        default.trust,
+        default.payback_s,
+    )
+    assert replace(shown.slo, query=None) == default.slo
+    assert (shown.clients, shown.lease) == (default.clients, default.lease)
     given = {"min_replicas": 3, "max_replicas": 40, "max_step_up": 10, "max_step_down": 5}
-    assert said.scale == replace(usual.scale, **given)
-    assert replace(said.limit, ceiling_qps=usual.limit.ceiling_qps) == usual.limit
-    models = [one.replay.service_model(said.slo, 120.0) for one in (full, least)]
+    assert shown.scale == replace(default.scale, **given)
+    assert replace(shown.limit, ceiling_qps=default.limit.ceiling_qps) == default.limit
+    models = [one.replay.service_model(shown.slo, 120.0) for one in (full, least)]
     assert models[0] == models[1]
 
 
 @pytest.mark.parametrize("name", ["checkout.yaml", "search.yaml"])
-def test_examples_are_of_services_that_the_generated_traffic_has(name):
+def test_the_examples_name_services_of_the_generated_traffic(name):
     assert example(name).policy.item_id in {service.item_id for service in SERVICES}
 
 
@@ -139,13 +150,13 @@ def test_an_slo_query_stands_in_for_a_capacity():
     assert (policy.capacity_qps, policy.slo.query) == (None, "up")
 
 
-def test_another_autoscaler_than_the_namesake_can_be_named():
+def test_an_autoscaler_of_another_name_can_be_given():
     policy = accepted(text("targetRef: {kind: HorizontalPodAutoscaler, name: web}")).to_policy()
 
     assert policy.target == "web"
 
 
-def test_a_moment_in_any_zone_is_the_same_second():
+def test_the_same_time_in_any_zone_is_the_same_second():
     east, utc_ = (
         accepted(text(f"demand: {{events: [{{name: a, starts: {s}, ends: {e}, qps: 1}}]}}"))
         for s, e in [
@@ -157,7 +168,7 @@ def test_a_moment_in_any_zone_is_the_same_second():
     assert east.to_policy().events == utc_.to_policy().events
 
 
-def test_an_object_as_the_api_server_prints_it_is_a_policy_too():
+def test_an_object_as_the_api_server_prints_it_is_a_valid_policy():
     printed = text().replace(
         "name: checkout}",
         "name: checkout, uid: 1-2, resourceVersion: '7', generation: 1, managedFields: [],"
@@ -167,7 +178,7 @@ def test_an_object_as_the_api_server_prints_it_is_a_policy_too():
     assert accepted(printed + "status: {floor: 3}\n").to_policy() == accepted(text()).to_policy()
 
 
-def test_the_shape_can_be_told_as_a_json_schema_with_a_word_on_every_key_of_spec():
+def test_the_json_schema_describes_every_key_of_spec():
     definitions = DemandPolicy.model_json_schema()["$defs"]
     keys = definitions["Spec"]["properties"]
 
@@ -176,7 +187,7 @@ def test_the_shape_can_be_told_as_a_json_schema_with_a_word_on_every_key_of_spec
     assert definitions["ReplicasSection"]["properties"]["payback"]["type"] == "string"
 
 
-def test_a_fast_service_needs_no_word_on_its_service_time():
+def test_the_default_service_time_keeps_a_strict_slo():
     # A tenth of 20 ms; 50 ms, which is usual at 500 ms, could not keep it.
     policy = accepted(text("slo: {latency: 20ms, query: up}"))
 

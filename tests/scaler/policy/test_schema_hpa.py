@@ -1,4 +1,4 @@
-"""A pasted HorizontalPodAutoscaler becomes the rules of the replay's, or is refused by name."""
+"""The spec of a HorizontalPodAutoscaler is converted for the replay, or refused by field."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_policy_without_an_autoscaler_has_none():
     assert accepted(text()).to_settings().hpa is None
 
 
-def test_what_a_manifest_leaves_out_is_what_the_api_server_fills_in():
+def test_a_manifest_has_the_defaults_of_the_api_server():
     assert spec_of() == HPASpec(1, 60, MetricKind.UTILIZATION, 0.8)
 
 
@@ -84,7 +84,7 @@ def test_a_direction_that_is_given_in_part_keeps_the_other_defaults():
     assert spec.scale_down.stabilization_s == DEFAULT_SCALE_DOWN.stabilization_s
 
 
-def test_the_workload_that_a_manifest_names_is_of_no_weight():
+def test_the_scale_target_of_a_manifest_is_ignored():
     assert spec_of("scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}") == spec_of()
 
 
@@ -102,7 +102,7 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
         ),
         pytest.param(
             f"metrics: [{CPU}, {CPU}]",
-            "spec.hpa.metrics: must hold one metric, for a replay models no more (line 9); keep "
+            "spec.hpa.metrics: must hold one metric, as a replay models no more (line 9); keep "
             "the one that usually decides",
             id="two metrics",
         ),
@@ -143,8 +143,8 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
         ),
         pytest.param(
             f"metrics: [{PODS}{{type: AverageValue, averageValue: 5x}}}}}}]",
-            "spec.hpa.metrics[0].pods.target.averageValue: must be a quantity as Kubernetes writes "
-            'them: 55, "1500m", "1k" (got "5x", line 9)',
+            "spec.hpa.metrics[0].pods.target.averageValue: must be a Kubernetes quantity such as "
+            '55, "1500m" or "1k" (got "5x", line 9)',
             id="a malformed quantity",
         ),
         pytest.param(
@@ -173,8 +173,7 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
         ),
         pytest.param(
             "spec: {maxReplicas: 4}",
-            "spec.hpa: must be what stands under `spec:` of the manifest (line 7); leave out the "
-            "rest",
+            "spec.hpa: must be the content of `spec:` in the manifest (line 7); leave out the rest",
             id="the whole manifest",
         ),
     ],

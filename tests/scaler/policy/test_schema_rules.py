@@ -1,10 +1,11 @@
-"""Refusals of events that contradict each other, and of limits that nobody could keep."""
+"""Contradictory events, and limits that cannot be met, are refused."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.scaler.policy.samples import faults, text
+from scaler.limits.header_match import HeaderMatch
+from tests.scaler.policy.samples import accepted, faults, text
 
 SALE = "name: sale, starts: 2026-11-27T09:00:00Z, ends: 2026-11-27T12:00:00Z"
 
@@ -37,14 +38,14 @@ def events(*written: str) -> str:
         ),
         pytest.param(
             events(f"{SALE}, multiplier: 2".replace("T12:00:00Z", "T12:00:00")),
-            "spec.demand.events[0].ends: must be a moment with its zone such as "
+            "spec.demand.events[0].ends: must be a time with its zone such as "
             '2026-11-27T09:00:00Z (got "2026-11-27T12:00:00", line 9); write 2026-11-27T12:00:00Z '
             "for UTC, or its offset, e.g. 2026-11-27T12:00:00+02:00",
             id="a moment without a zone",
         ),
         pytest.param(
             events(f"{SALE}, multiplier: 2".replace("2026-11-27T09:00:00Z", "noon")),
-            "spec.demand.events[0].starts: must be a moment with its zone such as "
+            "spec.demand.events[0].starts: must be a time with its zone such as "
             '2026-11-27T09:00:00Z (got "noon", line 9)',
             id="no moment",
         ),
@@ -53,7 +54,7 @@ def events(*written: str) -> str:
                 f"{SALE}, multiplier: 2",
                 "name: sale, starts: 2026-12-27T09:00:00Z, ends: 2026-12-27T12:00:00Z, qps: 9",
             ),
-            "spec.demand.events: must have different names, but sale stands there 2 times "
+            "spec.demand.events: must have unique names, but sale occurs 2 times "
             "(line 8); rename one",
             id="two events of one name",
         ),
@@ -71,7 +72,7 @@ def events(*written: str) -> str:
         ),
     ],
 )
-def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, expected):
+def test_incomplete_redundant_or_contradictory_events_are_refused(written, expected):
     assert faults(written) == [expected]
 
 
@@ -113,7 +114,7 @@ def test_events_are_refused_that_say_too_little_too_much_or_contradict(written, 
         ),
     ],
 )
-def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
+def test_events_may_overlap_in_one_zone_or_lie_apart_in_two(written):
     assert faults(written) == []
 
 
@@ -122,13 +123,13 @@ def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
     [
         pytest.param(
             "classes: [{name: pay, priority: 0, guaranteed: 500, ceiling: 400}]",
-            "spec.limit.classes[0].ceiling: must be at least what is guaranteed, which is 500 "
+            "spec.limit.classes[0].ceiling: must be at least guaranteed, which is 500 "
             "(got 400, line 7)",
             id="a guarantee above its ceiling",
         ),
         pytest.param(
             "classes: [{name: pay, priority: 0}, {name: pay, priority: 1}]",
-            "spec.limit.classes: must have different names, but pay stands there 2 times (line 7); "
+            "spec.limit.classes: must have unique names, but pay occurs 2 times (line 7); "
             "rename one",
             id="two classes of one name",
         ),
@@ -136,9 +137,9 @@ def test_events_may_overlap_in_one_zone_or_stand_in_two(written):
             # 10 replicas x 50 requests/s x 0.95
             "headroom: 0.95, classes: [{name: pay, priority: 0, guaranteed: 400}, "
             "{name: web, priority: 1, guaranteed: 75.5}]",
-            "spec.limit.classes: must not guarantee more than is ever admitted, which is 475 "
-            "(10 replicas x 50 x headroom 0.95): pay 400 + web 75.5 = 475.5 (line 7); lower the "
-            "guarantees, or raise spec.replicas.max",
+            "spec.limit.classes: must not guarantee more than the highest possible limit, which is "
+            "475 (10 replicas x 50 x headroom 0.95): pay 400 + web 75.5 = 475.5 (line 7); lower "
+            "the guarantees, or raise spec.replicas.max",
             id="guarantees that the most replicas cannot keep",
         ),
         pytest.param(
@@ -166,7 +167,93 @@ def test_a_limit_that_cannot_be_kept_is_refused(limit, expected):
     assert faults(text(f"limit: {body}")) == [expected]
 
 
-def test_guarantees_that_just_fit_are_taken():
+def test_guarantees_that_just_fit_are_accepted():
     limit = "limit: {classes: [{name: pay, priority: 0, guaranteed: 500}]}"  # 10 x 50
 
     assert faults(text(limit)) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        pytest.param(
+            "lease: {validFor: 10s, refresh: 6s}",
+            "spec.limit.lease.refresh: must be at most half of validFor, which is 10s, for a "
+            'question may be lost (got "6s", line 7); it is 2s if not given',
+            id="a lease that one lost question ends",
+        ),
+        pytest.param(
+            "lease: {validFor: 3s}",
+            "spec.limit.lease.refresh: must be at most half of validFor, which is 3s, for a "
+            "question may be lost (line 7); it is 2s if not given",
+            id="a lease that is too short for the usual refresh",
+        ),
+        pytest.param(
+            "lease: {validFor: 900ms, refresh: 100ms}",
+            "spec.limit.lease.validFor: must be from 1s to 168h, which is a week "
+            '(got "900ms", line 7)',
+            id="a lease of less than a second",
+        ),
+        pytest.param(
+            "lease: {maxStale: 169h}",
+            "spec.limit.lease.maxStale: must be from 0s to 168h, which is a week "
+            '(got "169h", line 7)',
+            id="a safe limit for more than a week",
+        ),
+        pytest.param(
+            "lease: {refresh: 50ms}",
+            'spec.limit.lease.refresh: must be from 100ms to 5m (got "50ms", line 7)',
+            id="questions without a break",
+        ),
+        pytest.param(
+            "classes: [{name: a, priority: 0, match: {header: X-Tier, value: gold}},"
+            " {name: b, priority: 1, match: {header: x-tier, value: gold}}]",
+            "spec.limit.classes: must each match another header, but a and b both match "
+            "x-tier: gold (line 7); give one of them another value",
+            id="two classes by one header",
+        ),
+        pytest.param(
+            "classes: [{name: stress, priority: 9},"
+            " {name: load, priority: 8, match: {header: x-stress-test}}]",
+            "spec.limit.classes: must each match another header, but stress and load both match "
+            "x-stress-test (line 7); give one of them another value",
+            id="the header that stress has unasked",
+        ),
+        pytest.param(
+            "classes: [{name: a, priority: 0, match: {header: 'x tier'}}]",
+            "spec.limit.classes[0].match.header: must be letters, digits and '-', 128 "
+            'characters at most (got "x tier", line 7)',
+            id="no header",
+        ),
+        pytest.param(
+            "classes: [{name: a, priority: 0, match: {header: x-tier, value: 'gold '}}]",
+            "spec.limit.classes[0].match.value: must be printable ASCII, without blanks before or "
+            'after it, 256 characters at most (got "gold ", line 7)',
+            id="a value that no proxy lets through",
+        ),
+    ],
+)
+def test_leases_and_matches_are_refused_that_no_gateway_could_keep(limit, expected):
+    assert faults(text(f"limit: {{{limit}}}")) == [expected]
+
+
+def test_a_class_follows_the_policys_end_unless_it_has_its_own():
+    limit = (
+        "limit: {onExpiry: Closed, classes: [{name: a, priority: 0},"
+        " {name: b, priority: 1, onExpiry: Open}]}"
+    )
+    classes = accepted(text(limit)).to_policy().classes
+
+    assert [one.then.value for one in classes] == ["closed", "open"]
+
+
+def test_a_header_is_known_whatever_its_case_and_stress_by_its_own_unless_told():
+    limit = (
+        "limit: {classes: [{name: a, priority: 0, match: {header: X-Tier}},"
+        " {name: stress, priority: 9, match: {header: X-Load, value: 'Yes'}}]}"
+    )
+    classes = accepted(text(limit)).to_policy().classes
+
+    assert [one.match for one in classes] == [
+        HeaderMatch("x-tier"), HeaderMatch("x-load", "Yes"),
+    ]  # fmt: skip

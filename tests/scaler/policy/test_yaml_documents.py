@@ -1,4 +1,4 @@
-"""YAML as a policy file needs it."""
+"""Parsing of YAML documents with lines and duplicate keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read(written: str) -> object:
         pytest.param("90s", "90s", id="a length of time"),
     ],
 )
-def test_plain_scalars_are_read_as_an_operator_means_them(scalar, expected):
+def test_plain_scalars_are_read_without_surprising_conversions(scalar, expected):
     assert read(f"a: {scalar}") == {"a": expected}
 
 
@@ -45,23 +45,23 @@ def test_every_key_and_entry_has_its_line():
     }
 
 
-def test_documents_that_are_empty_are_none():
+def test_empty_documents_are_skipped():
     found = list(documents(b"# a licence\n---\na: 1\n---\n---\nb: 2\n"))
 
     assert [document.data for document in found] == [{"a": 1}, {"b": 2}]
     assert found[1].lines[("b",)] == 6
 
 
-def test_keys_given_twice_are_told_wherever_they_stand():
+def test_duplicate_keys_are_found_at_any_depth():
     (document,) = documents(b"a: {b: 1, b: 2}\nc: 3\nc: 4\n")
 
-    assert document.twice == ((("a", "b"), 1, 1), (("c",), 2, 3))
+    assert document.duplicates == ((("a", "b"), 1, 1), (("c",), 2, 3))
 
 
-def test_a_merge_may_be_overruled_and_is_not_a_key_given_twice():
+def test_a_merge_key_may_be_overridden_and_is_no_duplicate():
     (document,) = documents(b"a: &a {b: 1, c: 1}\nd: {<<: *a, b: 2}\n")
 
-    assert document.twice == ()
+    assert document.duplicates == ()
     assert document.data == {"a": {"b": 1, "c": 1}, "d": {"b": 2, "c": 1}}
 
 
@@ -87,6 +87,6 @@ def test_references_to_references_cost_no_more_than_they_are_long():
         pytest.param(b"a: " + b"9" * 5000, "4300 digits", id="an endless number"),
     ],
 )
-def test_what_is_not_yaml_says_where_and_why(content, words):
+def test_invalid_yaml_is_refused_with_place_and_reason(content, words):
     with pytest.raises(ValueError, match=words):
         list(documents(content))

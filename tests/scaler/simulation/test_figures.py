@@ -49,7 +49,7 @@ def test_the_running_total_ends_with_all_that_were_broken():
 def test_trust_is_drawn_from_the_first_tick_to_the_last():
     held = small_contest()
     drawn = traces(figures.trust(held))
-    path = held.setting.ours.trust
+    path = held.trust
     assert drawn["level read"].y[-1] == path[-1].level
     assert drawn["within what was foreseen"].y[0] == path[0].coverage
     first, last = (drawn["level read"].x[i] for i in (0, -1))

@@ -115,10 +115,9 @@ def test_the_floor_under_the_autoscaler_as_it_is_is_told_apart():
 )
 def test_trust_is_told_whether_the_model_was_benched_or_not(benched, said):
     held = small_contest()
-    one = replace(held.setting.ours.trust[0], coverage=0.93)
+    one = replace(held.trust[0], coverage=0.93)
     path = (replace(one, standing=Standing.BENCHED),) * benched + (one,) * (60 - benched)
-    setting = replace(held.setting, ours=replace(held.setting.ours, trust=path))
-    told = " ".join(sentences(replace(held, setting=setting)))
+    told = " ".join(sentences(replace(held, trust=path)))
     assert f"The forecast held for 93 % of the lead times; {said}" in told
 
 

@@ -68,7 +68,7 @@ def longer(history, days: int) -> Series:
 
 def test_by_default_what_the_model_has_not_seen_is_replayed(forecaster, history):
     series = longer(history, 2)
-    seen = forecaster.service(series.item_id).trained_until
+    seen = forecaster.item_model(series.item_id).trained_until
     found = set_up(series, ReplayPart(), forecaster=forecaster)
     assert found.scene.start == seen.timestamp() - 300
     assert found.scene.ticks == (series.end - seen) // series.step * 20
@@ -185,7 +185,7 @@ def test_a_history_that_ends_before_the_replay_is_refused():
 
 def test_a_history_that_the_model_has_seen_all_of_is_refused(forecaster, history):
     series = history.series[0]
-    seen = forecaster.service(series.item_id).trained_until
+    seen = forecaster.item_model(series.item_id).trained_until
     with pytest.raises(ReplayError, match=r"the first moment that the model has not seen.*give it"):
         set_up(series.between(series.start, seen), ReplayPart(), forecaster=forecaster)
 

@@ -29,7 +29,7 @@ def page(source):
 # The page
 
 
-def test_the_page_holds_the_verdict_and_all_that_is_said(page):
+def test_the_page_holds_the_verdict_and_all_sentences(page):
     held = small_contest()
     assert verdict(held)[1] in page.said
     for sentence in sentences(held):
@@ -104,7 +104,7 @@ def test_the_record_holds_every_figure_of_every_contender():
     assert told["frontier"][0]["family"] == held.frontier[0].family
     assert told["verdict"]["text"] == verdict(held)[1]
     assert told["reasons"] == held.reasons
-    assert told["trust"]["coverage"] == held.setting.ours.coverage
+    assert told["trust"]["coverage"] == held.coverage
 
 
 def test_a_latency_without_end_is_null():

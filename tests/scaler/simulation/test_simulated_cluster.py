@@ -10,7 +10,7 @@ from forecaster.data.series import Series, utc
 from scaler.control.ports import TrafficQuery, WatchedPolicy
 from scaler.control.snapshot import ServiceView
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
@@ -76,7 +76,7 @@ def test_a_floor_is_carried_out_after_the_start_up_time():
     simulated = world(np.full(180, 100.0))
     live(simulated, 60)
     core = DecisionSettings(given_capacity(50.0), replace(POLICY.scale, min_replicas=12))
-    decision = decide(Observation(START, 100.0, NO_FORECAST, 4.0), first_state(4, START), core)
+    decision = decide(Observation(START, 100.0, NO_FORECAST, 4.0), initial_state(4, START), core)
     limit = published_limit(decision, Fleet((600.0,) * 4, 50.0), 4, LimitPolicy())
     view = ServiceView(policy=POLICY, at=START, decision=decision, published_limit=limit)
     simulated.apply([view], START + 60)
@@ -91,7 +91,7 @@ def test_the_limit_that_was_published_is_what_gateways_admit():
     simulated = world(np.full(180, 500.0))
     live(simulated, 60)
     core = DecisionSettings(given_capacity(50.0), POLICY.scale)
-    decision = decide(Observation(START, 500.0, NO_FORECAST, 4.0), first_state(4, START), core)
+    decision = decide(Observation(START, 500.0, NO_FORECAST, 4.0), initial_state(4, START), core)
     limit = published_limit(decision, Fleet((600.0,) * 4, 50.0), 4, LimitPolicy())
     view = ServiceView(policy=POLICY, at=START, decision=decision, published_limit=limit)
     simulated.apply([view], START + 60)

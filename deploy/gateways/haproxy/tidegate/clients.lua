@@ -1,22 +1,23 @@
--- What each client offers, and what it may be admitted.
+-- The rate of each client, and whether it may pass by the limit per client.
 --
--- A client's rate is counted over a sliding window, refused requests included: what it sent in this
--- one, and as much of the one before as the window that ends now still covers. In the very first
--- window all rates are too low alike, so the few first requests of a calm client do not mislead. The
--- level that tidegate names was worked out from the same rates.
+-- A client's rate is estimated over a sliding window, refused requests included: its requests in the
+-- current window, and those of the window before in proportion to the overlap. In the very first
+-- window all rates are too low by the same factor, so that a few requests do not make a client look
+-- busy. The lease's limits per client were computed from the same rates.
 --
--- A table is never gone through while requests may add to it: lists in the order of arrival are. Who
--- was not seen for a whole window is dropped with it: memory is bounded by `most` clients a window.
+-- A table must not be iterated while requests may add to it, so lists in the order of arrival are
+-- iterated instead. A client without a request for a whole window is dropped: memory is bounded by
+-- `most` clients per window.
 
 local bucket = require("tidegate.bucket")
 
--- Of the histogram: 60 upper bounds, each a quarter more than the one before.
+-- The upper bounds of the histogram: 60 of them, each a quarter above the previous one.
 local LEAST_RPS, RATIO, BOUNDS = 0.01, 1.25, 60
 
 local Clients = {}
 Clients.__index = Clients
 
--- Args: window_s: over which clients are counted; most: clients that are told apart in it.
+-- Args: window_s: length of a window; most: clients that are counted one by one in it.
 function Clients.new(window_s, most, now)
   local made = {
     window_s = window_s, most = most, window = 0, began = now, overlooked = 0,
@@ -25,7 +26,7 @@ function Clients.new(window_s, most, now)
   return setmetatable(made, Clients)
 end
 
--- Count a request; return what is known of its client, nil where it is one too many.
+-- Count a request; return the state of its client, nil beyond `most` clients.
 function Clients:seen(name)
   local one = self.young[name]
   if not one then
@@ -34,7 +35,7 @@ function Clients:seen(name)
       self.overlooked = self.overlooked + 1
       return nil
     end
-    one = self.old[name] or { count = 0, tat = -math.huge }
+    one = self.old[name] or { count = 0, tat = -math.huge, reserved = 0 }
     one.before, one.count, one.window = one.count, 0, self.window
     self.young[name], self.young_list[number + 1] = one, one
   end
@@ -42,7 +43,7 @@ function Clients:seen(name)
   return one
 end
 
--- Return the requests per second that a client offers.
+-- Return the requests per second of a client.
 function Clients:rate(one, now)
   local rest = math.max(0, 1 - (now - self.began) / self.window_s)
   if one.window ~= self.window then
@@ -51,7 +52,7 @@ function Clients:rate(one, now)
   return (one.count + one.before * rest) / self.window_s
 end
 
--- Return seconds until this client may pass; 0: now. Call `seen` first, and `take` once it passes.
+-- Return seconds until this client may pass; 0: now. Call `seen` first, and `take` after it has passed.
 function Clients:wait(one, level, now)
   local rps, burst, above, left = level.rps, level.burst, level.abusive_above_rps, level.abusive_rps
   if above and left and self:rate(one, now) > above then
@@ -79,14 +80,14 @@ function Clients:turn(now)
   if passed < self.window_s then
     return
   end
-  -- After two windows without a turn nothing that was counted is of now.
+  -- After two windows without a turn, no count is recent any more.
   local lost = passed >= 2 * self.window_s
   self.old, self.old_list = lost and {} or self.young, lost and {} or self.young_list
   self.young, self.young_list = {}, {}
   self.window, self.began = self.window + 1, lost and now or self.began + self.window_s
 end
 
--- Return upper bounds in requests per second, and how many clients are below each; nil: nobody is.
+-- Return upper bounds in requests per second and the number of clients in each; nil without clients.
 function Clients:histogram(now)
   local bounds, counts, all = {}, {}, 0
   for i = 1, BOUNDS do

@@ -1,14 +1,14 @@
--- Says each fault once, until it is over.
+-- The log of faults: each fault is logged once, and once more when it is over.
 
 local Faults = {}
 Faults.__index = Faults
 
--- Args: service: named in each line; say: function of a text.
+-- Args: service: named in each line; say: writes a line to the log.
 function Faults.new(service, say)
   return setmetatable({ service = service, write = say, said = {}, number = 0 }, Faults)
 end
 
--- Say a fault, unless it has been said and is not over. Numbers in a text do not make it another.
+-- Log a fault, unless it is logged and not over. Texts that differ in numbers only are one fault.
 function Faults:say(kind, text)
   local known = self.said[kind] or {}
   self.said[kind] = known

@@ -1,4 +1,4 @@
--- A strict JSON reader (RFC 8259): what is cut off, or followed by anything, is an error.
+-- A strict JSON parser (RFC 8259): a truncated text, or anything after the value, is an error.
 -- HAProxy's own json_query reads single values, and does not notice a body that ends too early.
 
 local json = { null = setmetatable({}, { __tostring = function() return "null" end }) }
@@ -141,7 +141,7 @@ function value(text, at, depth)
   return found, behind_space(text, at)
 end
 
--- Return the value of the whole text; or nil, and what is wrong with it. Numbers are floats, null
+-- Return the value of the whole text; or nil and what is wrong with it. Numbers are floats, null
 -- is json.null.
 function json.read(text)
   local well, found, at = pcall(value, text, 1, 1)

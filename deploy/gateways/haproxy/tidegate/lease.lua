@@ -1,16 +1,17 @@
--- What a lease means as it ages, and which ones are refused. scaler/limits/lease.py is the law:
+-- The lease: parsed and checked, and the limit that it means at a given age, as in
+-- scaler/limits/lease.py:
 --
 --   age    0          valid_for_s          last step + valid_for_s      + max_stale_s
 --   stage  fresh      schedule             safe                         open or closed
 --   limit  rps        the last step due    safe_rps                     inf or 0
 --
--- While it is fresh a scheduled fall is followed, a scheduled rise is not.
+-- While the lease is fresh it follows the falls of the schedule, not its rises.
 
 local json = require("tidegate.json")
 
 local lease = {}
 
--- More is a mistake of units.
+-- Larger values than these are mistakes of units.
 local MOST_RPS = 1e9
 local MOST_AGE_S = 7 * 24 * 3600.0
 local MOST_VERSION = 1e15
@@ -30,18 +31,22 @@ end
 
 local function number(body, name, most, least)
   local found = field(body, name, "number")
-  -- Not the other way round: NaN is neither.
+  -- Written this way round because NaN fails every comparison.
   if not (found >= (least or 0) and found <= most) then
     refuse("%s is %g, but must be in [%g, %g]", name, found, least or 0, most)
   end
   return found
 end
 
-local function optional_rate(body, name)
+local function optional(body, name, kind)
   if body[name] == nil or body[name] == json.null then
     return nil
   end
-  return number(body, name, MOST_RPS)
+  return field(body, name, kind)
+end
+
+local function optional_number(body, name, most, least)
+  return optional(body, name, "number") and number(body, name, most, least)
 end
 
 local function one_of(body, name, this, that)
@@ -82,6 +87,7 @@ local function classes_of(body)
     }
     if type(told.match) == "table" and told.match ~= json.null then
       class.header = field(told.match, "header", "string"):lower()
+      class.value = optional(told.match, "value", "string")
     end
     classes[#classes + 1] = class
   end
@@ -98,10 +104,10 @@ local function per_client_of(body)
   end
   field(body, "per_client", "table")
   return {
-    rps = optional_rate(told, "rps"),
+    rps = optional_number(told, "rps", MOST_RPS),
     burst = math.max(1, number(told, "burst", MOST_RPS)),
-    abusive_above_rps = optional_rate(told, "abusive_above_rps"),
-    abusive_rps = optional_rate(told, "abusive_rps"),
+    abusive_above_rps = optional_number(told, "abusive_above_rps", MOST_RPS),
+    abusive_rps = optional_number(told, "abusive_rps", MOST_RPS),
   }
 end
 
@@ -129,11 +135,13 @@ local function read(text, service)
     spare_rps = number(body, "spare_rps", MOST_RPS),
     schedule = schedule_of(body),
     classes = classes_of(body),
+    -- An endpoint of version 0.1 does not say.
+    client_window_s = optional_number(body, "client_window_s", MOST_AGE_S, 0.001),
     per_client = per_client_of(body),
   }
 end
 
--- Return the lease in a body; or nil, and why it is refused: then what is held serves on.
+-- Return the lease in a body; or nil and why it is refused, so that the current one stays in use.
 function lease.received(held, text, service)
   local well, found = pcall(read, text, service)
   if not well then
@@ -146,7 +154,7 @@ function lease.received(held, text, service)
   return found
 end
 
--- Return stage and limit at an age in seconds, and the age at which that ends.
+-- Return stage and limit at an age in seconds, and the age at which either may change.
 function lease.at(held, age_s)
   local steps = held.schedule
   local scheduled, next_step_s = held.rps, math.huge
@@ -168,7 +176,8 @@ function lease.at(held, age_s)
   return held.last, held.last == "open" and math.huge or 0, math.huge
 end
 
--- Give each class what it wants, first priority first; equals lose in proportion. Return what is left.
+-- Give each class what it wants, in order of priority; equal priorities shrink in proportion. Return
+-- the rest.
 local function hand_out(classes, left, wants, given)
   local first = 1
   while first <= #classes do
@@ -186,8 +195,8 @@ local function hand_out(classes, left, wants, given)
   return left
 end
 
--- Return each class's own part of a limit, its ceiling, and the spare. Below what is owned guarantees
--- are kept first; what is more than was owned is spare. scaler/gateway/class_parts.py is the law.
+-- Return each class's own rate at a limit, its ceiling, and the spare. A limit below the sum of the
+-- rates keeps guarantees first; what exceeds the sum is spare. As in scaler/gateway/class_parts.py.
 function lease.parts(held, rps)
   local classes, kept, beyond, given, ceilings = held.classes, {}, {}, {}, {}
   for i, one in ipairs(classes) do
@@ -195,7 +204,7 @@ function lease.parts(held, rps)
   end
   local spare = hand_out(classes, hand_out(classes, rps, kept, given), beyond, given)
   for i, one in ipairs(classes) do
-    -- Rates come rounded: a ceiling that is about all there is, is none and moves with the limit.
+    -- Rates are rounded: a ceiling that is about rate and spare is no ceiling, and moves with the limit.
     local bound = one.ceiling_rps < one.rps + held.spare_rps - ROUNDED
     local most = given[i] + spare
     ceilings[i] = bound and math.min(one.ceiling_rps, most) or most

@@ -1,14 +1,13 @@
--- One service's limiter: who may pass now.
+-- The limiter of one service, which decides whether a request may pass.
 --
--- * Without classes there is one bucket, of the share.
--- * A class passes from its own bucket first, then from the common spare one, while it is below its
---   ceiling. Requests of no class pass from the spare one alone.
--- * The share's bucket counts everything. It refuses what is not a class's own, so all together
---   stay within the share and one burst.
--- * No lease changes what is in a bucket; its rate alone.
+-- * Without classes there is one bucket, that of the share.
+-- * A request of a class takes from the bucket of its class first, then from the common spare one as
+--   long as the class is below its ceiling. A request of no class takes from the spare one alone.
+-- * The bucket of the share counts every request. It refuses those beyond a class's own rate, so that
+--   all together stay within the share and one burst.
+-- * A new lease changes the rates of the buckets, not their contents.
 --
--- Every call ends without a yield, and one call runs at a time in all threads (see tidegate.lua):
--- so nothing here is locked.
+-- No call yields, and one call at a time runs in all threads (see tidegate.lua), so nothing is locked.
 
 local bucket = require("tidegate.bucket")
 local leases = require("tidegate.lease")
@@ -16,8 +15,8 @@ local Clients = require("tidegate.clients")
 
 local wait_of, take, find = bucket.wait, bucket.take, string.find
 local INF = math.huge
-local COMMA, SPACE = 44, 32
-local MOST_NAME = 200 -- bytes of a client's name that count
+local COMMA, SPACE, EQUALS = 44, 32, 61
+local MOST_NAME = 200 -- bytes of a client's name that are used
 
 local Limiter = {}
 Limiter.__index = Limiter
@@ -28,7 +27,7 @@ function Limiter.new(service, options, now)
     service = service, options = options,
     stage = "none", rps = options.first_rps, changes_at = INF, heard = now,
     total = bucket.new(options.first_rps, math.max(1, options.first_rps / 10)),
-    classes = {}, headers = {},
+    classes = {}, headers = {}, matches = {}, numbers = {}, by_number = {},
     counts = {}, rest = { name = "", admitted = 0, denied = 0 }, client_denied = 0, passes = 0,
     clients = Clients.new(options.client_window_s, options.most_clients, now),
     enforced = not options.dry_run,
@@ -36,10 +35,14 @@ function Limiter.new(service, options, now)
   return setmetatable(made, Limiter)
 end
 
--- Act on a lease, or on the news that the same one is still true, as of the moment of asking.
+-- Act on a lease that was issued or renewed; its age counts from `asked_at`.
 function Limiter:renew(lease, asked_at, now)
   self.lease, self.heard = lease, asked_at
   self.enforced = lease.enforced and not self.options.dry_run
+  local window_s = lease.client_window_s or self.options.client_window_s
+  if window_s ~= self.clients.window_s then
+    self.clients = Clients.new(window_s, self.options.most_clients, now)
+  end
   self:restage(now)
 end
 
@@ -50,6 +53,16 @@ local function class_state(self, told)
   return class or { name = told.name, counts = counts }
 end
 
+-- Return the number of a class name; it never becomes another class's.
+local function number_of(self, name)
+  local number = self.numbers[name]
+  if not number then
+    number = #self.by_number + 1
+    self.numbers[name], self.by_number[number] = number, name
+  end
+  return number
+end
+
 local function refit(one, rps, burst, now)
   if one then
     bucket.set(one, rps, burst, now)
@@ -58,7 +71,7 @@ local function refit(one, rps, burst, now)
   return bucket.new(rps, burst)
 end
 
--- Take in what the lease says at this age. The new classes replace the old ones at once.
+-- Set the rates by the age of the lease. The new classes replace the old ones at once.
 function Limiter:restage(now)
   local lease = self.lease
   if not lease then
@@ -67,7 +80,7 @@ function Limiter:restage(now)
   local stage, rps, ends_s = leases.at(lease, now - self.heard)
   local over = stage == "open" or stage == "closed"
   local parts, ceilings, spare = leases.parts(lease, rps)
-  local classes, headers, burst = {}, {}, lease.burst
+  local classes, headers, matches, burst = {}, {}, {}, lease.burst
   for i, told in ipairs(lease.classes) do
     local class = class_state(self, told)
     class.barred = over and told.last == "closed"
@@ -75,16 +88,39 @@ function Limiter:restage(now)
     class.ceiling = refit(class.ceiling, over and INF or ceilings[i], burst, now)
     classes[told.name] = class
     if told.header then
+      matches[#matches + 1] = { header = told.header, value = told.value, number = number_of(self, told.name) }
+    end
+    if told.header and not told.value then
       headers[#headers + 1] = { name = told.header, class = class }
     end
   end
   bucket.set(self.total, rps, burst, now)
   self.spare = #lease.classes > 0 and refit(self.spare, over and rps or spare, burst, now) or nil
-  self.classes, self.headers, self.stage, self.rps = classes, headers, stage, rps
+  self.classes, self.headers, self.matches = classes, headers, matches
+  self.stage, self.rps = stage, rps
   self.changes_at = self.heard + ends_s
 end
 
--- Return the class whose header is among the names of a request's headers, "a,b,c ".
+-- Whether the lease knows a class by the value of a header, which the rules do not pass to Lua.
+function Limiter:knows_values()
+  return #self.matches > #self.headers
+end
+
+-- Return the number of the class that a request has by its headers, 0 for none.
+--
+-- Args: header_of(name): its value, or nil.
+function Limiter:class_by_headers(header_of)
+  for i = 1, #self.matches do
+    local one = self.matches[i]
+    local said = header_of(one.header)
+    if said and (not one.value or said == one.value) then
+      return one.number
+    end
+  end
+  return 0
+end
+
+-- Return the class whose header is among the header names of a request, "a,b,c ".
 local function by_header(headers, names, stop)
   for i = 1, #headers do
     local wanted = headers[i].name
@@ -100,7 +136,7 @@ local function by_header(headers, names, stop)
   return nil
 end
 
--- Return seconds until it may pass and how many more would; 0: it is counted as passed.
+-- Return seconds until the request may pass; 0: now, with the buckets to take it from.
 local function pass(self, class, now)
   local total, own = self.total, class and class.own
   if own then
@@ -141,12 +177,13 @@ local function put_in(self, own, spare, ceiling, now)
   return bucket.room(own or spare or self.total, now)
 end
 
--- Decide one request: "NAMES CLASS CLIENT", names of its headers with commas between, its class or
--- nothing, and its client or nothing.
+-- Decide on one request, "NAMES CLASS CLIENT": the names of its headers, separated by commas, then its
+-- class and its client, either of which may be empty. A class is a name, or "=" and the number that
+-- `class_by_headers` has returned, which is the last word.
 --
--- Returns: 0: admitted, there is no limit; n > 0: admitted, n - 1 more would be; n < 0: refused,
--- not earlier than in -n seconds. Whole numbers: HAProxy 2.6 might still read a string of ours when
--- another thread has collected it.
+-- Returns 0 if it is admitted without a limit; n > 0 if it is admitted and n - 1 more would be; n < 0
+-- if it is refused for -n seconds. The result is a number because HAProxy 2.6 might read a string
+-- after another thread has garbage-collected it.
 function Limiter:decide(request, now)
   if now >= self.changes_at then
     self:restage(now)
@@ -154,7 +191,9 @@ function Limiter:decide(request, now)
   local first = find(request, " ", 1, true)
   local second = find(request, " ", first + 1, true)
   local class
-  if self.headers[1] then
+  if request:byte(first + 1) == EQUALS then
+    class = self.classes[self.by_number[tonumber(request:sub(first + 2, second - 1))] or ""]
+  elseif self.headers[1] then
     class = by_header(self.headers, request, first)
   end
   if not class and second > first + 1 then
@@ -185,7 +224,7 @@ function Limiter:decide(request, now)
   return self.rps < INF and 1 + math.floor(room) or 0
 end
 
--- Whether haproxy.cfg tells Lua of all headers by which the lease knows a class.
+-- Whether the rules in haproxy.cfg check all headers by which the lease recognises classes.
 function Limiter:is_told_by_rules()
   for _, one in ipairs(self.headers) do
     if not self.options.marking[one.name] then
@@ -195,7 +234,7 @@ function Limiter:is_told_by_rules()
   return true
 end
 
--- Return whole seconds; where nothing would ever pass, until there may be news.
+-- Return whole seconds; where nothing may pass, until there may be a new lease.
 function Limiter:retry_after(wait)
   if wait == INF then
     wait = self.lease and self.lease.refresh_s or 1

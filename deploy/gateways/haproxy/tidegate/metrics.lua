@@ -1,21 +1,21 @@
--- What is counted, as Prometheus reads it.
+-- The metrics, in the text format of Prometheus.
 
 local metrics = {}
 
 local STAGES = { "none", "fresh", "schedule", "safe", "open", "closed" }
 local ABOUT = {
   { "tidegate_limit_rps", "gauge", "Requests per second that may be admitted now." },
-  { "tidegate_lease_stage", "gauge", "1 at the stage of the lease; none: there is none yet." },
-  { "tidegate_lease_age_seconds", "gauge", "Since the lease was asked for or renewed." },
-  { "tidegate_lease_version", "gauge", "Of the lease that is held." },
-  { "tidegate_enforcing", "gauge", "0 in dry-run: what is denied passes." },
+  { "tidegate_lease_stage", "gauge", "1 at the stage of the lease; none: no lease yet." },
+  { "tidegate_lease_age_seconds", "gauge", "Seconds since the lease was issued or renewed." },
+  { "tidegate_lease_version", "gauge", "Version of the current lease." },
+  { "tidegate_enforcing", "gauge", "0 in dry-run, in which denied requests pass." },
   { "tidegate_requests_total", "counter", "Decisions; in dry-run those that would be made." },
-  { "tidegate_passes_total", "counter", "Admitted by a pass, without Lua." },
-  { "tidegate_client_denied_total", "counter", "Denied for their client's own level." },
-  { "tidegate_clients", "gauge", "Clients seen in the window that runs." },
-  { "tidegate_clients_overlooked_total", "counter", "Requests of clients beyond the most told apart." },
-  { "tidegate_polls_total", "counter", "Answers of the endpoint." },
-  { "tidegate_fault", "gauge", "1 while something is wrong that was logged." },
+  { "tidegate_passes_total", "counter", "Requests admitted by a pass, without Lua." },
+  { "tidegate_client_denied_total", "counter", "Requests denied by the limit per client." },
+  { "tidegate_clients", "gauge", "Clients in the current window." },
+  { "tidegate_clients_overlooked_total", "counter", "Requests of clients beyond TIDEGATE_MOST_CLIENTS." },
+  { "tidegate_polls_total", "counter", "Responses of the endpoint." },
+  { "tidegate_fault", "gauge", "1 while a logged fault is not over." },
   { "tidegate_faults_total", "counter", "Faults that were logged." },
 }
 

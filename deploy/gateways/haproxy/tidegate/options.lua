@@ -1,5 +1,5 @@
--- The options, from the environment: `setenv` and `presetenv` lines of haproxy.cfg set them.
--- A wrong one stops HAProxy before it starts.
+-- The options, from environment variables that `setenv` and `presetenv` lines of haproxy.cfg set.
+-- HAProxy does not start with an invalid one.
 
 local options = {}
 
@@ -52,7 +52,7 @@ local function read_token(path)
   local token = file:read("l") or ""
   file:close()
   if not token:find("^[%w%-._~+/]+=*$") then
-    return nil, "its first line is no bearer token"
+    return nil, "its first line is not a bearer token"
   end
   return token
 end
@@ -71,7 +71,7 @@ local function services_of(get)
   return services
 end
 
--- The headers that the rules look for before they let a request take a pass.
+-- Return the headers that the rules check before a request may take a pass.
 local function marking_of(get)
   local marking = {}
   for header in (get("TIDEGATE_BOOKS_HEADERS") or "x-stress-test"):gmatch("%S+") do
@@ -113,14 +113,14 @@ function options.from_environment(get)
     client_window_s = number(get, "TIDEGATE_CLIENT_WINDOW_S", 60, 1, 3600),
     most_clients = number(get, "TIDEGATE_MOST_CLIENTS", 50000, 1, 1e6),
     instance = function() return instance end,
-    -- HAProxy knows its name only once it runs.
+    -- HAProxy knows its node name only after the start.
     named = function(node)
       if instance == "" then
         instance = node:gsub("[^%w._:%-]", "-"):gsub("^[^%w]+", "")
       end
     end,
     token = function() return token end,
-    -- After a chroot the file is out of reach; then the token of the start is kept.
+    -- In a chroot the file cannot be read any more; the token from the start is kept then.
     renew_token = function()
       token = path ~= "" and read_token(path) or token
     end,

@@ -1,15 +1,17 @@
--- Keeps one service's lease: asks, waits, reports what was counted; all off the request path.
+-- The poller of one service: gets its lease, waits for changes and sends reports. No request waits
+-- for it.
 --
--- * The age of a lease counts from when it was asked for. So a wait must be short beside
+-- * The age of a lease counts from the request for it. So a wait must be short compared with
 --   `valid_for_s`: it is the refresh interval, and a change still arrives at once.
--- * One task does one thing after the other, so no answer overtakes another.
--- * core.httpclient may take long to fail (it tries four times, each with the time-out given). The
---   limiter looks at the clock on its own, so what is too old is noticed anyway.
+-- * One task does everything in turn, so no response overtakes another.
+-- * core.httpclient may take long to fail: it tries four times, each with the given time-out. The
+--   limiter checks the age of the lease by itself.
 
 local json = require("tidegate.json")
 local leases = require("tidegate.lease")
 
-local REFRESH_S = 2 -- until a lease says how often
+local REFRESH_S = 2 -- before the first lease, which has its own
+local LONGEST_WAIT_S = 15 -- less than `timeout server` in haproxy.cfg, whatever the lease says
 local SLACK_MS = 2000
 local MOST_BYTES = 1024 * 1024
 local LONGEST_PAUSE_S = 2
@@ -17,7 +19,7 @@ local LONGEST_PAUSE_S = 2
 local Poller = {}
 Poller.__index = Poller
 
--- Args: faults: where each is said once; clock: monotonic seconds.
+-- Args: faults: the log of faults; clock: monotonic seconds.
 function Poller.new(limiter, options, faults, clock)
   local made = {
     limiter = limiter, options = options, faults = faults, clock = clock,
@@ -42,7 +44,7 @@ local function said_by(response)
   return string.format("HTTP %d %s", response.status, detail)
 end
 
--- Return whether an answer could be acted on.
+-- Take in a response; return whether it was a lease or a renewal.
 local function take_in(self, response, asked_at)
   local limiter, polls, faults = self.limiter, self.polls, self.faults
   if response.status == 304 and limiter.lease then
@@ -58,7 +60,7 @@ local function take_in(self, response, asked_at)
     end
     if not lease then
       polls.refused = polls.refused + 1
-      faults:say("lease refused", why .. "; the last good one serves on")
+      faults:say("lease refused", why .. "; the previous one stays in use")
       return false
     end
     polls.changed = polls.changed + 1
@@ -99,7 +101,7 @@ local function ask(self, wait_s)
   return take_in(self, response, asked_at)
 end
 
--- Return what was counted since the last report, and remember it as reported.
+-- Return the requests counted since the last report, and the counters to remember once it is sent.
 local function counted(self)
   local limiter, before, classes = self.limiter, self.reported, {}
   local admitted, denied, now = 0, 0, {}
@@ -157,13 +159,13 @@ local function report(self)
     return take_in(self, response, asked_at)
   end
   self.faults:say("no report", self.url .. "/reports says " .. said_by(response))
-  return true -- whether there are leases is another matter
+  return true -- a refused report does not affect the lease
 end
 
 local function pause(self, well, refresh_s, asked_at)
   if well then
     self.failures = 0
-    -- A lease that keeps changing, or an endpoint that does not wait, is not asked without a break.
+    -- A pause, even if the lease keeps changing or the endpoint does not support `wait`.
     local left = refresh_s - (self.clock() - asked_at)
     local least = math.min(0.05, refresh_s)
     return self.changed and least or math.max(left, least)
@@ -173,16 +175,17 @@ local function pause(self, well, refresh_s, asked_at)
   return most * (0.5 + math.random() / 2)
 end
 
--- One round: ask for the lease, report, and return the seconds until the next one.
+-- One round: get the lease, report if that is due, and return the seconds until the next round.
 function Poller:round()
   local lease = self.limiter.lease
-  local refresh_s = lease and math.min(lease.refresh_s, lease.valid_for_s / 4) or REFRESH_S
+  local report_s = lease and math.min(lease.refresh_s, lease.valid_for_s / 4) or REFRESH_S
+  local refresh_s = math.min(report_s, LONGEST_WAIT_S)
   local asked_at = self.clock()
   local well = ask(self, self.failures == 0 and self.etag and refresh_s or 0)
   self.changed = self.limiter.lease ~= lease
-  if well and self.clock() - self.reported_at >= refresh_s then
+  if well and self.clock() - self.reported_at >= report_s then
     local stopping = core.get_info()["Stopping"]
-    -- Who is about to end says nothing: its successor speaks for both.
+    -- A process that is about to end does not report; its successor does.
     if not stopping or tonumber(stopping) == 0 then
       well = report(self)
     end
@@ -190,7 +193,7 @@ function Poller:round()
   return pause(self, well, refresh_s, asked_at)
 end
 
--- Asks for ever; what goes wrong in a round is said and does not end the task.
+-- Polls for ever; an error in a round is logged and does not end the task.
 function Poller:run()
   while true do
     local well, seconds = pcall(self.round, self)

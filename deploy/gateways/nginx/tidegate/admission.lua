@@ -1,7 +1,7 @@
--- Whether a request may pass, by the lease: its class's own part, then the common spare.
+-- Admission by the lease: a request draws on its class's own rate first, then on the common spare.
 --
--- All parts together are the limit, so the sum never exceeds it. Buckets live in the shared dict:
--- all workers draw from the same.
+-- The rates of all buckets add up to the limit, so the sum never exceeds it. The buckets are in the
+-- shared dict, so all workers draw on the same ones.
 
 local bucket = require "tidegate.bucket"
 local clock = require "tidegate.clock"
@@ -23,7 +23,7 @@ local function keys_of(prefix, kind, name)
     return keys
 end
 
--- The division of the limit as of now; computed anew only where the limit has changed.
+-- Returns the division of the limit among the classes; computed only when the limit has changed.
 local function parts_at(lease, limit)
     local parts = lease.parts
     if not parts or parts.limit ~= limit then
@@ -33,8 +33,8 @@ local function parts_at(lease, limit)
     return parts
 end
 
--- Has all buckets drain at their rates as of now, also those that nobody takes from: a class that
--- comes back must not find its bucket as full as it was under an older limit.
+-- Sets the rate of every bucket to the current one, also of buckets without requests: a class that
+-- has paused must not find its bucket as full as it was under an older limit.
 function _M.tune(dict, prefix, lease, age_s)
     local limit = age_s < lease.safe_ends_s and leases.limit_at(lease, age_s) or 0
     if limit <= 0 then
@@ -48,10 +48,12 @@ function _M.tune(dict, prefix, lease, age_s)
     end
 end
 
--- dict, prefix: where the buckets are.
--- lease, age_s: what is held; class: its entry there, nil: a request of no class.
--- Returns seconds to wait (0: it may pass; inf: nobody knows), how many more could pass now, and
--- the limit of all together (inf: none).
+-- Decides on one request and takes it from the buckets.
+--
+-- dict, prefix: the shared dict and the key prefix of the buckets.
+-- lease, age_s: the current lease and its age; class: the class in it, nil for a request of none.
+-- Returns seconds to wait (0: the request may pass; inf: unknown), how many more requests could
+-- pass now, and the limit of all classes together (inf: no limit).
 function _M.decide(dict, prefix, lease, age_s, class)
     if age_s >= lease.safe_ends_s then
         local last = class and class.last or lease.last

@@ -1,37 +1,39 @@
--- One leaky bucket in a shared dict, for all workers: GCRA, as scaler/limits/gcra.py.
+-- A leaky bucket in a shared dict, shared by all workers: GCRA, as in scaler/limits/gcra.py.
 --
--- A bucket is the theoretical arrival time (`tat`): the monotonic second at which it will have
--- drained. A shared dict has no compare-and-set, so between `get` and `set` another worker would be
--- overlooked, and more admitted than the rate. Therefore `tat` is only ever added to:
+-- The state of a bucket is its theoretical arrival time (`tat`): the monotonic second at which it
+-- will have drained. A shared dict has no compare-and-set, so a write by another worker between
+-- `get` and `set` would be lost, and more admitted than the rate. Therefore `tat` is only changed by
+-- atomic additions:
 --
--- * To admit is `incr(tat, interval)`. It is atomic, and its result says whether another worker
---   was quicker; if that leaves no room, `incr(tat, -interval)` takes it back.
--- * A drained bucket must be lifted to now, and one whose rate has changed be rescaled. That is an
---   addition too, but of an amount that was read before: two workers at once would add it twice. So
---   it is done by whoever gets the lock. The others wait for nothing: they add to the bucket as it
---   is, and what they add is not lost when it is lifted. A worker that dies there leaves the lock
---   for LOCK_S; one that sleeps there for longer adds twice, and the bucket is full until it drains.
+-- * To admit a request is `incr(tat, interval)`. Its result shows whether another worker was faster;
+--   if there is no room left then, `incr(tat, -interval)` undoes it.
+-- * A drained bucket must be moved forward to now, and a bucket whose rate has changed be rescaled.
+--   These are additions of an amount that was computed from an earlier read, so two workers could
+--   add it twice. Only the worker that gets the lock does it. The others do not wait: they add to
+--   the bucket as it is, and no addition is lost. A worker that dies while it holds the lock blocks
+--   it for LOCK_S. One that is suspended for longer may add twice; the bucket is then full until it
+--   has drained.
 --
--- A worker may be put to sleep anywhere, so the clock is read after the bucket, each time: by an
--- older one a bucket that others have filled meanwhile would look full, or overfull.
+-- The scheduler may suspend a worker anywhere, so the clock is read after the bucket, each time. By
+-- an older time a bucket that others have filled meanwhile would look full, or overfull.
 --
--- The dict is an argument, so is the clock: nothing here knows nginx.
+-- The dict and the clock are arguments, so this file does not depend on nginx.
 
 local max, min, floor, huge = math.max, math.min, math.floor, math.huge
 
 local _M = {}
 
 local LOCK_S = 0.1
--- Sums of intervals are not exact; a thousandth of a request more or less is not a request.
+-- Floating point sums are not exact, so a thousandth of a request is tolerated.
 local SLACK = 1e-3
 
--- The keys of a bucket; made once, for strings cost more than the arithmetic.
+-- Returns the keys of a bucket; make them once, for strings cost more than the arithmetic.
 function _M.named(name)
     return { tat = name .. ":tat", interval = name .. ":interval", lock = name .. ":lock" }
 end
 
--- Drains a bucket to now, counts it in units of this interval, and makes it no fuller than full, for
--- its burst may have shrunk.
+-- Drains a bucket up to now, rescales it to this interval, and caps it at its depth, for its burst
+-- may have become smaller.
 local function settle(dict, keys, clock, interval, depth)
     if not dict:add(keys.lock, true, LOCK_S) then
         return
@@ -41,7 +43,7 @@ local function settle(dict, keys, clock, interval, depth)
     local due = max(tat, now)
     if before ~= interval then
         if before then
-            -- As many requests are in it as before, each of them takes another time.
+            -- The number of requests in it stays the same; each of them takes another time.
             due = now + (due - now) * (interval / before)
         end
         dict:set(keys.interval, interval)
@@ -53,10 +55,10 @@ local function settle(dict, keys, clock, interval, depth)
     dict:delete(keys.lock)
 end
 
--- Takes one request's room.
+-- Takes the room of one request.
 --
 -- clock: returns monotonic seconds; rate: requests per second; burst: requests at once, at least 1.
--- Returns seconds to wait (0: it may pass; inf: never), and how many more could pass now.
+-- Returns seconds to wait (0: the request may pass; inf: never), and how many more could pass now.
 function _M.take(dict, keys, clock, rate, burst)
     if rate <= 0 then
         return huge, 0
@@ -65,7 +67,7 @@ function _M.take(dict, keys, clock, rate, burst)
     local depth = max(burst, 1) * interval
     local tat, before = dict:get(keys.tat), dict:get(keys.interval)
     local now = clock()
-    -- Two intervals more than full may be what others have added and are about to take back.
+    -- Up to two intervals above the depth may be additions that other workers will undo.
     if not tat or tat < now or tat > now + depth + 2 * interval or before ~= interval then
         settle(dict, keys, clock, interval, depth)
         tat, now = dict:get(keys.tat) or 0, clock()
@@ -81,14 +83,14 @@ function _M.take(dict, keys, clock, rate, burst)
     return max(tat + interval - depth - now, slack), 0
 end
 
--- Has a bucket drain at this rate from now on, though nobody takes from it.
+-- Sets the rate of a bucket from which no request is taken now.
 function _M.tune(dict, keys, clock, rate, burst)
     if rate > 0 then
         settle(dict, keys, clock, 1 / rate, max(burst, 1) / rate)
     end
 end
 
--- Gives back what `take` took, for a request that something else refuses.
+-- Undoes `take`, for a request that another bucket refuses.
 function _M.give_back(dict, keys, rate)
     dict:incr(keys.tat, -1 / rate)
 end

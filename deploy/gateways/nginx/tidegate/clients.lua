@@ -1,11 +1,12 @@
--- How much each client offers, and what the lease leaves to it.
+-- The rate of each client, and the limit that the lease sets for it.
 --
--- A client's rate is counted over a sliding window: what it sent in this one, and as much of the one
--- before as the window that ends now still covers. While the very first window lasts all rates are
--- too low by the same factor, so no few requests make a client look busier than the others. Windows
--- begin with this nginx, so all workers count into the same one.
+-- A client's rate is estimated over a sliding window: its requests in the current window, and those
+-- of the window before in proportion to the overlap. During the very first window all rates are too
+-- low by the same factor, so that a few requests do not make a client look busier than others.
+-- Windows start with nginx, so all workers use the same ones. Windows of another length, after a
+-- new lease, begin with no request in them.
 --
--- dict: `tidegate_clients`, whose least recently used entries make room for new clients.
+-- dict: `tidegate_clients`, which evicts its least recently used entries for new clients.
 
 local bucket = require "tidegate.bucket"
 local clock = require "tidegate.clock"
@@ -14,32 +15,34 @@ local floor, max, min = math.floor, math.max, math.min
 
 local _M = {}
 
--- Clients with one request, two, ...: up to 5, then in steps of a half. No two cells of the
--- histogram differ by less than chance does.
+-- The first count of each cell of the histogram: 1 to 5, then in steps of a half. Narrower cells
+-- would differ by chance only.
 local FIRST = { 1, 2, 3, 4, 5 }
 while FIRST[#FIRST] < 1e6 do
     FIRST[#FIRST + 1] = floor(FIRST[#FIRST] * 1.5)
 end
-local CELL = {} -- of a count that is the first of its cell
+local CELL = {} -- the cell of a count that is the first of its cell
 for cell, count in ipairs(FIRST) do
     CELL[count] = cell
 end
 
--- What is added to a client's name in a window; made once a window.
-local named = { window = nil, suffix = nil }
+-- The suffixes of a client's key in a window and in the one before; made once per window.
+local named = { window = nil, window_s = nil, suffix = nil, before = nil }
 
-local function count_key(client, window)
-    if named.window ~= window then
-        named.window, named.suffix = window, "#" .. window
+local function suffixes(window, window_s)
+    if named.window ~= window or named.window_s ~= window_s then
+        local length = "#" .. window_s .. "/"
+        named.window, named.window_s = window, window_s
+        named.suffix, named.before = length .. window, length .. window - 1
     end
-    return client .. named.suffix
+    return named.suffix, named.before
 end
 
-local function cell_key(prefix, window, cell)
-    return prefix .. "clients:" .. window .. ":" .. cell
+local function cell_key(prefix, window, window_s, cell)
+    return prefix .. "clients:" .. window_s .. "/" .. window .. ":" .. cell
 end
 
--- Returns which window it is, and how many of its seconds are over.
+-- Returns the number of the window, and the seconds since its start.
 local function window_at(elapsed_s, window_s)
     local window = floor(elapsed_s / window_s)
     return window, elapsed_s - window * window_s
@@ -47,30 +50,31 @@ end
 
 -- Counts one request, admitted or not; returns the client's count in this window.
 --
--- counts: the dict for the histogram; a client moves to the next cell when it reaches it, so nobody
--- ever has to walk through all clients.
+-- counts: the dict for the histogram. A client is moved from cell to cell as its count grows, so the
+-- histogram never needs a walk through all clients.
 function _M.count(dict, counts, prefix, client, elapsed_s, window_s)
     local window = window_at(elapsed_s, window_s)
-    local count = dict:incr(count_key(client, window), 1, 0, 2 * window_s)
+    local count = dict:incr(client .. suffixes(window, window_s), 1, 0, 2 * window_s)
     local cell = CELL[count]
     if cell then
-        counts:incr(cell_key(prefix, window, cell), 1, 0, 3 * window_s)
+        counts:incr(cell_key(prefix, window, window_s, cell), 1, 0, 3 * window_s)
         if cell > 1 then
-            counts:incr(cell_key(prefix, window, cell - 1), -1, 0, 3 * window_s)
+            counts:incr(cell_key(prefix, window, window_s, cell - 1), -1, 0, 3 * window_s)
         end
     end
     return count
 end
 
--- Returns requests per second that a client offers, which has sent `count` in this window.
+-- Returns the requests per second of a client that has sent `count` requests in this window.
 local function rate_of(dict, client, count, elapsed_s, window_s)
     local window, seconds = window_at(elapsed_s, window_s)
-    local before = dict:get(client .. "#" .. (window - 1)) or 0
+    local _, suffix = suffixes(window, window_s)
+    local before = dict:get(client .. suffix) or 0
     return (count + before * (1 - seconds / window_s)) / window_s
 end
 
--- Returns a histogram of clients by requests per second, as the endpoint takes it: of this window
--- once half of it is over, till then of the one before. nil: of none.
+-- Returns the histogram of clients by requests per second, in the form of a report; nil without
+-- clients. It is of the current window in its second half, and of the window before till then.
 function _M.histogram(counts, prefix, elapsed_s, window_s)
     local window, seconds = window_at(elapsed_s, window_s)
     if window == 0 then
@@ -80,7 +84,7 @@ function _M.histogram(counts, prefix, elapsed_s, window_s)
     end
     local bounds, clients, any = { 0.5 / seconds }, { 0 }, false
     for cell, first in ipairs(FIRST) do
-        local found = max(counts:get(cell_key(prefix, window, cell)) or 0, 0)
+        local found = max(counts:get(cell_key(prefix, window, window_s, cell)) or 0, 0)
         -- Half way to the next count, so that the middle of a cell is what its clients sent.
         bounds[cell + 1] = ((FIRST[cell + 1] or 2 * first) - 0.5) / seconds
         clients[cell + 1] = found
@@ -89,7 +93,7 @@ function _M.histogram(counts, prefix, elapsed_s, window_s)
     return any and { bounds = bounds, counts = clients } or nil
 end
 
--- Returns seconds that a client has to wait (0: none), and its bucket with its rate where it was
+-- Returns seconds that a client has to wait (0: none), and the bucket and rate that the request was
 -- taken from, for `bucket.give_back`.
 --
 -- level: `per_client` of the lease; count: see `count`.

@@ -1,5 +1,5 @@
--- Monotonic seconds, the same for all workers of this machine: `ngx.now` is the wall clock, which
--- jumps, and it stands still while a worker is busy.
+-- The monotonic clock in seconds, the same for all workers. `ngx.now` is not used: it is the wall
+-- clock, which may jump, and it is cached while a worker is busy.
 
 local ffi = require "ffi"
 

@@ -1,8 +1,8 @@
--- One service's limit in this nginx: the lease in the shared dict, and the verdict on a request.
+-- One service's limit in this nginx: the lease in the shared dict, and the decision on a request.
 --
--- All workers act on what is in the dict, so they change their minds together, and a reload or a
--- worker's death loses neither the lease nor the buckets. What a worker keeps to itself is the
--- parsed lease, for as long as the lease's serial number stays the same.
+-- All workers act on the lease in the dict, so a new lease takes effect in all of them at once, and
+-- neither the lease nor the buckets are lost by a reload or the death of a worker. Each worker caches
+-- the parsed lease until its serial number changes.
 
 local admission = require "tidegate.admission"
 local bucket = require "tidegate.bucket"
@@ -34,7 +34,7 @@ local function new(options)
     }, Gate)
 end
 
--- Returns the lease that is held and when it was last known to be true; nil: there never was one.
+-- Returns the current lease, and when it was last issued or renewed; nil before the first lease.
 function Gate:held()
     local serial = self.dict:get(self.keys.serial)
     if serial ~= self.serial then
@@ -45,15 +45,15 @@ function Gate:held()
     return self.lease, self.lease and self.dict:get(self.keys.heard)
 end
 
--- For init_worker: remembers when this nginx first counted; a reload does not begin anew.
+-- For init_worker: notes when this nginx began to count; a reload keeps that time.
 function Gate:begin()
     self.dict:add(self.keys.since, clock())
     self.since = self.dict:get(self.keys.since)
 end
 
--- Takes in a lease that was checked: every worker acts on it with its next request.
+-- Stores a valid lease; every worker acts on it from its next request on.
 function Gate:hold(body, etag, sent)
-    -- The serial last: who sees it finds all the rest.
+    -- The serial comes last: a worker that sees it finds all other keys.
     self.dict:set(self.keys.heard, sent)
     self.dict:set(self.keys.etag, etag)
     self.dict:set(self.keys.body, body)
@@ -61,7 +61,7 @@ function Gate:hold(body, etag, sent)
     self:tune()
 end
 
--- Has what nobody asks for drain as the lease says now.
+-- Sets the rates of buckets without requests to the current ones.
 function Gate:tune()
     local lease, heard = self:held()
     if lease then
@@ -69,15 +69,21 @@ function Gate:tune()
     end
 end
 
--- Returns the class of this request: by the lease's header, else as the gateway's own configuration
--- says; nil: of none.
+-- Returns the class of this request, by the header in the lease or else by the gateway's own
+-- configuration; nil for no class.
 function Gate:class(lease)
     for _, class in ipairs(lease.classes) do
-        if class.variable and ngx.var[class.variable] then
+        local said = class.variable and ngx.var[class.variable]
+        if said and (not class.value or said == class.value) then
             return class
         end
     end
     return lease.by_name[ngx.var[self.options.class_variable]]
+end
+
+-- Returns the seconds over which clients are counted, as the lease says, or else the options.
+function Gate:client_window_s()
+    return self.lease and self.lease.client_window_s or self.options.client_window_s
 end
 
 function Gate:client()
@@ -107,12 +113,12 @@ end
 
 -- Decides on this request and counts it.
 --
--- Returns seconds to wait (0: it may pass; inf: nobody knows), how many more could pass now (nil:
--- not known), and the limit in requests per second (nil: none).
+-- Returns seconds to wait (0: the request may pass; inf: unknown), how many more requests could pass
+-- now (nil: unknown), and the limit in requests per second (nil: no limit).
 function Gate:decide()
     local now = clock()
     local lease, heard = self:held()
-    local client, window_s, elapsed = self:client(), self.options.client_window_s, now - self.since
+    local client, window_s, elapsed = self:client(), self:client_window_s(), now - self.since
     local count = client
         and clients.count(self.clients, self.dict, self.prefix, client, elapsed, window_s)
     if not lease then
@@ -137,17 +143,17 @@ function Gate:decide()
     return wait, left, limit ~= math.huge and limit or nil
 end
 
--- Whether a verdict is only counted: the policy or this gateway is in dry-run.
+-- Whether decisions are only counted: the policy recommends, or this gateway is in dry-run.
 function Gate:is_dry()
     return self.options.dry_run or (self.lease ~= nil and self.lease.mode == "recommend")
 end
 
--- Seconds until there may be another limit than none.
+-- Seconds until there may be a new limit, where nothing may pass now.
 function Gate:next_word_s()
     return self.lease and self.lease.valid_for_s or 1
 end
 
--- Logs a fault once, until another one or none is there; nil: none. Survives a change of poller.
+-- Logs a fault once, and its end (nil). The state is shared, so another poller does not log it again.
 function Gate:said(fault, detail)
     local before = self.dict:get(self.keys.fault)
     if fault == before then
@@ -158,7 +164,7 @@ function Gate:said(fault, detail)
         ngx.log(ngx.ERR, "tidegate ", self.service, ": ", fault, detail and ": " .. detail or "")
     else
         self.dict:delete(self.keys.fault)
-        ngx.log(ngx.NOTICE, "tidegate ", self.service, ": all is well again, after: ", before)
+        ngx.log(ngx.NOTICE, "tidegate ", self.service, ": recovered from: ", before)
     end
 end
 

@@ -1,4 +1,4 @@
--- tidegate's rate limit in nginx. tidegate.conf beside this folder shows where each call goes.
+-- The entry points of tidegate's rate limit in nginx. ../tidegate.conf shows where each is called.
 
 local gate = require "tidegate.gate"
 local metrics = require "tidegate.metrics"
@@ -11,12 +11,12 @@ local _M = {}
 
 local gates, by_service = {}, {}
 
--- For init_by_lua: says whose limit to keep. Call it once for each service.
--- Raises: naming every wrong option, so nginx does not start.
+-- For init_by_lua: configures the limit of one service. Call it once for each service.
+-- Raises: an error that names every invalid option, so that nginx does not start.
 function _M.setup(given)
     local options = options_of(given)
     if by_service[options.service] then
-        error("tidegate.setup: " .. options.service .. " is there already", 0)
+        error("tidegate.setup: " .. options.service .. " is set up already", 0)
     end
     for _, name in ipairs({ "tidegate", "tidegate_clients" }) do
         if not ngx.shared[name] then
@@ -34,7 +34,7 @@ function _M.start()
     end
 end
 
--- The fields' texts: a number costs more to write than to look up.
+-- Cached texts of the header fields: a lookup is cheaper than formatting a number.
 local policies, remaining = { of = nil, text = nil }, {}
 local MOST_REMAINING = 1000
 
@@ -60,8 +60,8 @@ local function remaining_of(left)
     return text
 end
 
--- draft-ietf-httpapi-ratelimit-headers-10: `q` requests in each window of `w` seconds, `r` left
--- now, `t` seconds until there is more.
+-- Sets the fields of draft-ietf-httpapi-ratelimit-headers-10: `q` requests in each window of `w`
+-- seconds, `r` requests left now, `t` seconds until there are more.
 local function say(limit, left, until_s)
     ngx.header["RateLimit-Policy"] = policy_of(limit)
     ngx.header["RateLimit"] = remaining_of(left) .. until_s
@@ -69,7 +69,7 @@ end
 
 local complained = {}
 
--- Returns whose limit a call of `check` means; nil: nobody can say, which is logged once.
+-- Returns the limit that a call of `check` refers to; nil for an unknown service, logged once.
 local function gate_of(service)
     local found = by_service[service or (#gates == 1 and gates[1].service)]
     if not found and not complained[service or ""] then
@@ -82,18 +82,18 @@ end
 
 -- For access_by_lua: lets the request pass, or ends it with 429.
 --
--- service: needed where there are several.
+-- service: needed if there are several.
 function _M.check(service)
     local this = gate_of(service)
-    -- Who was checked before is not checked again: subrequests, and where a request was sent on
-    -- to (error_page, try_files, index). `rewrite` makes a request internal too, but before this.
+    -- A request that was checked before is not checked again: subrequests, and internal redirects
+    -- (error_page, try_files, index). `rewrite` makes a request internal too, but before the check.
     if not this or ngx.is_subrequest or (ngx.req.is_internal() and ngx.header["RateLimit-Policy"]) then
         return
     end
     local ok, wait, left, limit = pcall(this.decide, this)
     if not ok then
-        -- A fault of ours must not become an outage of theirs.
-        this:said("admits what it cannot decide on", tostring(wait))
+        -- An error in this code must not become an outage of the service.
+        this:said("an error in tidegate, the request is admitted", tostring(wait))
         return
     end
     if wait == 0 or this:is_dry() then

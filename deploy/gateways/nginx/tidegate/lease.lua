@@ -1,7 +1,8 @@
--- What a lease says, and what it means as it ages: as scaler/limits/lease.py and scaler/limits/priority_classes.py.
+-- The lease: parsed and checked when it arrives, and the limit that it means at a given age. As in
+-- scaler/limits/lease.py and scaler/limits/priority_classes.py.
 --
--- A lease is checked once, where it comes in. Ages are monotonic seconds since the request was sent
--- whose answer brought or renewed it. Nothing here knows nginx.
+-- The age is the monotonic seconds since the request was sent whose response brought or renewed the
+-- lease. This file does not depend on nginx.
 
 local cjson = require("cjson").new()
 local min, max, huge = math.min, math.max, math.huge
@@ -10,7 +11,7 @@ cjson.decode_invalid_numbers(false)
 
 local _M = {}
 
--- A billion requests a second through one service, or a week without news, is a mistake of units.
+-- Larger values than these are mistakes of units.
 local MAX_RPS = 1e9
 local MAX_AGE_S = 7 * 24 * 3600
 local MODES = { enforce = true, recommend = true }
@@ -46,7 +47,7 @@ local function object(value, name)
     return value
 end
 
--- A field that may be left out, or null.
+-- Returns an optional field; nil if it is missing or null.
 local function given(value)
     if value == nil or value == cjson.null then
         return nil
@@ -72,18 +73,20 @@ local function class_of(one, name)
     name = "class " .. text(one.name, name .. ".name")
     local rps = number(one.rps, name .. ": rps", MAX_RPS)
     local match = given(one.match)
+    local value = match and given(object(match, name .. ": match").value)
     return {
         name = one.name,
         priority = number(one.priority, name .. ": priority", MAX_RPS),
-        -- A guarantee is part of what a class has.
+        -- The guarantee is part of the class's rate.
         guaranteed_rps = min(rps, number(given(one.guaranteed_rps) or 0,
             name .. ": guaranteed_rps", MAX_RPS)),
         rps = rps,
         ceiling_rps = number(one.ceiling_rps, name .. ": ceiling_rps", MAX_RPS),
         last = one_of(one["then"], name .. ": then", THEN),
-        -- The nginx variable of its header.
-        variable = match and "http_" .. text(object(match, name .. ": match").header,
+        -- The nginx variable of the class's header, and the value that it must have; nil: any.
+        variable = match and "http_" .. text(match.header,
             name .. ": match.header"):lower():gsub("-", "_") or nil,
+        value = value and text(value, name .. ": match.value"),
     }
 end
 
@@ -119,6 +122,12 @@ local function clients_of(body)
     return { rps = rps, burst = rate("burst") or 1, above_rps = left and above, abusive_rps = left }
 end
 
+-- The window over which clients are counted; nil: an endpoint of version 0.1 does not say.
+local function window_of(body)
+    local window_s = given(body.client_window_s)
+    return window_s and number(window_s, "client_window_s", MAX_AGE_S, 0)
+end
+
 local function read(body, service)
     object(body, "the answer")
     if body.schema ~= 1 then
@@ -140,6 +149,7 @@ local function read(body, service)
         max_stale_s = number(expiry.max_stale_s, "on_expiry.max_stale_s", MAX_AGE_S),
         last = one_of(expiry["then"], "on_expiry.then", THEN),
         schedule = steps_of(body),
+        client_window_s = window_of(body),
         per_client = clients_of(body),
     }
     if lease.version % 1 ~= 0 then
@@ -152,7 +162,7 @@ local function read(body, service)
     return lease
 end
 
--- Returns the lease that an answer's body holds; or nil and what is wrong with it.
+-- Returns the lease in a response body; or nil and what is wrong with it.
 function _M.parse(body, service)
     local ok, decoded = pcall(cjson.decode, body)
     if not ok then
@@ -166,7 +176,7 @@ function _M.parse(body, service)
     return lease
 end
 
--- Returns why a lease may not take the place of the one that is held; nil: it may.
+-- Returns why a lease may not replace the current one; nil if it may.
 function _M.refusal(held, lease)
     if held and held.epoch == lease.epoch and lease.version < held.version then
         return "version " .. lease.version .. " came after version " .. held.version
@@ -185,7 +195,7 @@ function _M.stage_at(lease, age_s)
     return lease.last
 end
 
--- Returns the requests per second that may be admitted, of all classes together; inf: no limit.
+-- Returns the limit of all classes together in requests per second; inf: no limit.
 function _M.limit_at(lease, age_s)
     local stage = _M.stage_at(lease, age_s)
     if stage == "open" then
@@ -201,11 +211,11 @@ function _M.limit_at(lease, age_s)
             scheduled = step.rps
         end
     end
-    -- While it is fresh, what others hold has been counted against this share.
+    -- A fresh lease never exceeds its share, for the other shares were assigned beside it.
     return stage == "fresh" and min(lease.rps, scheduled) or scheduled
 end
 
--- Hands out what is left of a limit in order of priority; equals shrink in proportion.
+-- Divides the rest of a limit in order of priority; classes of the same priority shrink in proportion.
 local function in_order(classes, wants, own, left)
     local first = 1
     while classes[first] do
@@ -232,12 +242,12 @@ local function beyond(class)
     return class.rps - class.guaranteed_rps
 end
 
--- Divides a limit: `own` requests per second of each class, `spare` for all of them, and how far a
--- class may `rise` on it (nil: as far as it goes).
+-- Divides a limit: `own` is the rate of each class, `spare` the rate that all may use, and `rise` how
+-- much of the spare a class may use (nil: all of it).
 --
--- The lease does so for its own limit. At another one, which the schedule or the safe stage names,
--- the spare goes first, then the parts from the last class up, the guarantees last of all; what is
--- more is spare.
+-- The rates in the lease are for its own limit. At a lower one, of the schedule or the safe stage,
+-- first the spare is cut, then the rates by priority, and the guarantees last. At a higher one the
+-- difference is spare.
 function _M.parts(lease, limit)
     local own, rise, all = {}, {}, 0
     local left = in_order(lease.classes, guarantee, own, limit)
@@ -246,7 +256,7 @@ function _M.parts(lease, limit)
         all = all + class.rps
     end
     for _, class in ipairs(lease.classes) do
-        -- Rates are told to a thousandth. A ceiling below all that there is, is the policy's.
+        -- Rates are rounded to a thousandth. A ceiling is the policy's if it is below rate and spare.
         if class.ceiling_rps < class.rps + max(0, lease.rps - all) - 0.01 then
             rise[class.name] = max(0, class.ceiling_rps - own[class.name])
         end

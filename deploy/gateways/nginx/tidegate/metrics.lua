@@ -1,4 +1,4 @@
--- What this nginx counted and holds, for Prometheus and for a person.
+-- The metrics for Prometheus, and the status for people: counters, and the current lease.
 
 local cjson = require "cjson"
 local clock = require "tidegate.clock"
@@ -18,12 +18,12 @@ end
 -- name, type, help; the samples of a gate follow from `view`.
 local FAMILIES = {
     { "tidegate_requests_total", "counter", "Requests by class and verdict; in dry-run the denied ones passed." },
-    { "tidegate_limit_rps", "gauge", "What may be admitted now." },
-    { "tidegate_lease_age_seconds", "gauge", "Since the lease was last known to be true." },
+    { "tidegate_limit_rps", "gauge", "Limit in requests per second now." },
+    { "tidegate_lease_age_seconds", "gauge", "Seconds since the lease was issued or renewed." },
     { "tidegate_lease_stage", "gauge", "1 at the stage of the lease." },
-    { "tidegate_lease_version", "gauge", "Of the lease that is acted on." },
-    { "tidegate_enforcing", "gauge", "0 in dry-run, or where there is no lease." },
-    { "tidegate_fault", "gauge", "1 while the endpoint cannot be heard or says what is refused." },
+    { "tidegate_lease_version", "gauge", "Version of the current lease." },
+    { "tidegate_enforcing", "gauge", "0 in dry-run, or without a lease." },
+    { "tidegate_fault", "gauge", "1 while the endpoint does not answer, or its leases are refused." },
 }
 local STAGES = { "fresh", "schedule", "safe", "open", "closed" }
 

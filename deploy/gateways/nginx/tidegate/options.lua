@@ -1,4 +1,4 @@
--- What the gateway engineer may set; nginx refuses to start with anything else.
+-- The options of `setup`, checked; nginx does not start with an invalid one.
 
 local wire = require "tidegate.wire"
 
@@ -45,7 +45,7 @@ local function hostname()
     return name
 end
 
--- name, rule, default (nil: it must be given; false: none)
+-- name, rule, default (nil: required; false: none)
 local KNOWN = {
     { "endpoint", endpoint },
     { "service", service },
@@ -62,7 +62,7 @@ local KNOWN = {
 }
 
 -- Returns the options with their defaults.
--- Raises: naming every wrong one, what was found and what it must be.
+-- Raises: an error that names every invalid option, its value and the rule.
 return function(given)
     local options, faults, known = {}, {}, {}
     for _, entry in ipairs(KNOWN) do
@@ -83,7 +83,7 @@ return function(given)
     end
     for name in pairs(given) do
         if not known[name] then
-            faults[#faults + 1] = tostring(name) .. " is no option; see the table in README.md"
+            faults[#faults + 1] = tostring(name) .. " is not an option; see the table in README.md"
         end
     end
     if #faults > 0 then

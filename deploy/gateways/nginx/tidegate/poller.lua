@@ -1,11 +1,11 @@
--- Keeps the lease: one worker asks the endpoint for all of them, off every request's way.
+-- The poller: one worker gets the leases for all workers. No request ever waits for it.
 --
--- The worker that gets the lock in the shared dict polls, and keeps the lock alive by its beat. When
--- it dies the lock runs out, and another one goes on. A poll is a timer of its own (a socket lives
--- no longer than the timer that opened it, and a timer frees its memory only when it ends).
+-- The worker that gets the lock in the shared dict polls, and renews the lock every BEAT_S. If it
+-- dies the lock expires, and another worker takes over. Each poll is a timer of its own, for a socket
+-- lives no longer than the timer that opened it, and a timer frees its memory only when it ends.
 --
--- Each `refresh_s` it reports, which is answered by the lease; in between it waits for a change
--- (`wait`), so that one reaches all workers at once. A fault ends in a pause that doubles.
+-- Every `refresh_s` the poller sends a report, whose response is the lease. In between it long-polls
+-- (`wait`), so that a change reaches all workers at once. After a fault it backs off.
 
 local clock = require "tidegate.clock"
 local leases = require "tidegate.lease"
@@ -13,9 +13,10 @@ local reports = require "tidegate.reports"
 local wire = require "tidegate.wire"
 
 local BEAT_S, LOCK_S = 0.5, 2
-local ANSWER_S = 2 -- that an answer may take, beyond the wait that was asked for
+local ANSWER_S = 2 -- time that a response may take, beyond the requested wait
 local LEAST_PAUSE_S, MOST_PAUSE_S = 0.25, 2
-local NO_REPORTS_S = 60 -- after an endpoint that takes none
+local LONGEST_WAIT_S = 25
+local NO_REPORTS_S = 60 -- pause after the endpoint has refused a report
 
 local function leads(gate)
     return gate.dict:get(gate.keys.poller) == ngx.worker.pid()
@@ -25,7 +26,7 @@ local function headers_of(gate, etag)
     local headers = { ["If-None-Match"] = etag }
     local path = gate.options.token_file
     if path then
-        -- Read each time: tokens are rotated.
+        -- Read each time, for tokens may be rotated.
         local file, err = io.open(path)
         local token = file and file:read("*l")
         if file then
@@ -49,8 +50,8 @@ local function ask(gate, asked, etag, wait_s)
     return wire.request(gate.endpoint, asked, wait_s + ANSWER_S)
 end
 
--- Takes in an answer to a request that was sent then; returns whether it was any good, or a fault:
--- what is wrong, and a detail that may change while the fault stays the same.
+-- Takes in the response to a request that was sent at `sent`; returns true, or false and a fault:
+-- what is wrong, and a detail that may vary while the fault is the same.
 local function take(gate, answer, sent, etag)
     local held = gate:held()
     if answer.status == 304 and held and etag then
@@ -63,7 +64,7 @@ local function take(gate, answer, sent, etag)
     local lease, fault = leases.parse(answer.body, gate.service)
     fault = fault or leases.refusal(held, lease)
     if fault then
-        return false, { "lease refused, the one before serves on", fault }
+        return false, { "lease refused, the previous one stays in use", fault }
     end
     if held and held.epoch == lease.epoch and held.version == lease.version then
         gate.dict:set(gate.keys.heard, sent)
@@ -75,7 +76,7 @@ local function take(gate, answer, sent, etag)
     return true
 end
 
--- The endpoint takes no reports from us: a fault, but not one of the lease.
+-- The endpoint refuses reports: that is a fault, but the lease is not affected.
 local function no_reports(gate, answer, now)
     gate.no_reports_until = now + NO_REPORTS_S
     ngx.log(ngx.ERR, "tidegate ", gate.service, ": the endpoint refuses reports with ",
@@ -110,8 +111,7 @@ local function poll(gate, wait_s, etag)
     return ask(gate, { method = "GET", path = path }, etag, wait_s)
 end
 
--- Asks once. Returns seconds until it should ask again (nil: after a pause that doubles), and what
--- went wrong.
+-- Polls once. Returns seconds until the next poll (nil: back off), and the fault if there was one.
 local function exchange(gate)
     local sent, lease = clock(), gate:held()
     local etag = lease and gate.dict:get(gate.keys.etag)
@@ -127,6 +127,7 @@ local function exchange(gate)
     else
         if lease and etag then
             wait_s = reporting and gate.report_at - sent or lease.refresh_s
+            wait_s = math.min(wait_s, LONGEST_WAIT_S)
         end
         answer, err = poll(gate, wait_s, etag)
     end
@@ -140,9 +141,9 @@ local function exchange(gate)
     elseif not ok then
         return nil, fault
     elseif answer.status == 304 and clock() - sent < wait_s / 2 then
-        return wait_s - (clock() - sent) -- it knows no `wait`
+        return wait_s - (clock() - sent) -- the endpoint does not support `wait`
     elseif answer.status == 200 and not etag then
-        return reporting and 0 or lease.refresh_s -- nothing to name what is held by
+        return reporting and 0 or lease.refresh_s -- without an ETag it cannot wait for a change
     end
     return 0
 end
@@ -154,7 +155,7 @@ local function cycle(premature, gate)
     end
     local ok, pause, fault = pcall(exchange, gate)
     if not ok then
-        pause, fault = nil, { "it cannot poll", tostring(pause) }
+        pause, fault = nil, { "the poll failed", tostring(pause) }
     end
     if pause then
         gate.failures = 0
@@ -167,7 +168,7 @@ local function cycle(premature, gate)
     ngx.timer.at(pause, cycle, gate)
 end
 
--- Logs the stage of the lease when it changes; only the poller does.
+-- Logs a change of the stage of the lease; only the polling worker does.
 local function watch_stage(gate)
     local lease, heard = gate:held()
     if not lease then
@@ -185,12 +186,12 @@ local function watch_stage(gate)
     end
 end
 
--- Becomes the poller where there is none, or goes on being it.
+-- Becomes the polling worker if there is none, and renews the lock if it is.
 local function beat(premature, gate)
     local dict, key, pid = gate.dict, gate.keys.poller, ngx.worker.pid()
     if premature or ngx.worker.exiting() then
         if leads(gate) then
-            dict:delete(key) -- the workers of the new configuration need not wait for it
+            dict:delete(key) -- so that a new worker can take over at once
         end
         return
     end
@@ -207,7 +208,7 @@ local function beat(premature, gate)
     end
 end
 
--- For init_worker: starts what keeps the lease, in timers, for there are no sockets yet.
+-- For init_worker: starts the timers of the poller, for init_worker itself has no sockets.
 local function start(gate)
     math.randomseed(ngx.worker.pid() + ngx.now() * 1000)
     local said = gate.options

@@ -1,4 +1,4 @@
--- What this nginx tells the endpoint: what it counted since the report before.
+-- The report to the endpoint: the requests counted since the last report.
 
 local cjson = require "cjson"
 local clients = require "tidegate.clients"
@@ -18,7 +18,7 @@ function _M.counters(gate)
     return found
 end
 
--- Returns the report's body, and a function that marks it as sent; nil where no time has passed.
+-- Returns the body of a report, and a function that marks it as sent; nil if no time has passed.
 function _M.pending(gate, lease, now)
     local dict, sent_key = gate.dict, gate.prefix .. "sent:"
     local last = dict:get(gate.prefix .. "reported") or gate.since
@@ -46,7 +46,7 @@ function _M.pending(gate, lease, now)
         denied = totals.denied,
         classes = classes,
         client_histogram = clients.histogram(dict, gate.prefix, now - gate.since,
-            gate.options.client_window_s),
+            gate:client_window_s()),
     })
     return body, function()
         dict:set(gate.prefix .. "reported", now)

@@ -1,4 +1,4 @@
--- HTTP/1.1 over nginx's own sockets: Debian has no lua-resty-http. Never on a request's way.
+-- An HTTP/1.1 client on nginx's sockets, for Debian has no lua-resty-http. Only the poller uses it.
 
 local tcp = ngx.socket.tcp
 
@@ -9,9 +9,9 @@ local MOST_BYTES = 1024 * 1024
 local MOST_HEADERS = 100
 local IDLE_MS = 60000
 
--- Returns the parts of `http(s)://host[:port]`; nil where it is none.
+-- Returns the parts of `http(s)://host[:port]`; nil if `url` is none.
 --
--- server_name: that its certificate must bear; verify: whether it must be valid.
+-- server_name: the name that the certificate must have; verify: whether it must be valid.
 function _M.endpoint(url, server_name, verify)
     local scheme, authority = url:match("^(https?)://([^/?#@]+)/?$")
     if not scheme then
@@ -150,9 +150,9 @@ local function exchange(sock, message, read_ms)
     return { status = status, headers = headers, body = body }
 end
 
--- Sends one request, and returns its answer {status, headers, body}; or nil and what went wrong.
+-- Sends one request and returns its response {status, headers, body}; or nil and what went wrong.
 --
--- asked: {method, path, headers, body}; read_s: until each part of the answer has come.
+-- asked: {method, path, headers, body}; read_s: time limit for each part of the response.
 function _M.request(endpoint, asked, read_s)
     local lines = { asked.method .. " " .. asked.path .. " HTTP/1.1", "Host: " .. endpoint.authority }
     for name, value in pairs(asked.headers) do
@@ -178,7 +178,7 @@ function _M.request(endpoint, asked, read_s)
             return answer
         end
         sock:close()
-        -- A connection from the pool may have been closed just then; a fresh one says more.
+        -- The endpoint may just have closed a pooled connection, so a new one is tried.
         if begun or not reused or fault:find("timeout", 1, true) then
             return nil, fault
         end

@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         if reply.hold:
-            self.served.released.wait(timeout=60)
+            self.served.released.wait()
             self.close_connection = True
             return
         self.send_response(reply.status)

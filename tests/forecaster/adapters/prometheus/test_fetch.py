@@ -207,7 +207,7 @@ def whole_plan() -> list[QueryGrid]:
     return list(chunks(QUERY.grid, QUERY.chunk_points))
 
 
-def test_the_chunk_that_still_moves_is_asked_for_every_time(tmp_path: Path) -> None:
+def test_a_chunk_that_may_still_change_is_fetched_every_time(tmp_path: Path) -> None:
     cache = cache_for(tmp_path, ["http://p"], QUERY)
     for _ in range(2):
         source = two_services()
@@ -232,9 +232,7 @@ def test_a_partial_answer_is_not_kept(tmp_path: Path) -> None:
         pytest.param(lambda content: b"PAR1" + b"\0" * 40 + b"PAR1", id="nonsense"),
     ],
 )
-def test_a_damaged_chunk_is_asked_for_again(
-    damage: Callable[[bytes], bytes], tmp_path: Path
-) -> None:
+def test_a_damaged_chunk_is_fetched_again(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     cache = cache_for(tmp_path, ["http://p"], QUERY)
     whole = fetch(two_services(), QUERY, now=LATER, cache=cache)
     for path in tmp_path.glob("*/*.parquet"):
@@ -253,7 +251,7 @@ def test_a_damaged_chunk_is_asked_for_again(
         ),
     ],
 )
-def test_the_cache_never_mixes_different_questions(
+def test_the_cache_never_mixes_different_queries(
     other: tuple[list[str], RangeQuery], tmp_path: Path
 ) -> None:
     assert cache_for(tmp_path, ["http://p"], QUERY).folder != cache_for(tmp_path, *other).folder
@@ -268,7 +266,7 @@ def test_other_item_labels_reuse_the_chunks_and_name_the_items_anew(tmp_path: Pa
     assert fetched.progress.reused == 3
 
 
-def test_old_chunks_are_deleted_and_asked_for_again(tmp_path: Path) -> None:
+def test_old_chunks_are_deleted_and_fetched_again(tmp_path: Path) -> None:
     cache = ChunkCache(tmp_path, ["key"])
     fetch(two_services(), QUERY, now=LATER, cache=cache)
     written = max(path.stat().st_mtime for path in tmp_path.glob("*/*.parquet"))

@@ -26,7 +26,7 @@ def checkpoints(path: Path, run: str = "this run", *, resume: bool = True) -> Fi
     return FileCheckpoints(path / "deep" / "er" / "run.safetensors", run, resume=resume)
 
 
-def test_a_state_comes_back_as_it_went(tmp_path):
+def test_a_state_reads_back_as_it_was_saved(tmp_path):
     checkpoints(tmp_path).save(STATE)
     loaded = checkpoints(tmp_path).load()
     assert loaded.keys() == STATE.keys()
@@ -44,7 +44,7 @@ def test_the_newest_state_replaces_the_one_before_and_leaves_no_draft(tmp_path):
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_without_a_state_a_run_begins(tmp_path, resume):
+def test_without_a_state_a_run_starts_from_the_beginning(tmp_path, resume):
     assert checkpoints(tmp_path, resume=resume).load() is None
 
 
@@ -53,7 +53,7 @@ def test_a_state_is_used_only_when_asked_for(tmp_path):
     assert checkpoints(tmp_path, "any run", resume=False).load() is None
 
 
-def test_a_run_that_ended_well_is_forgotten(tmp_path):
+def test_the_state_of_a_finished_run_is_deleted(tmp_path):
     store = checkpoints(tmp_path)
     store.save(STATE)
     store.remove()
@@ -77,7 +77,7 @@ def test_a_state_of_another_run_is_refused_with_the_fix(tmp_path):
         pytest.param(lambda data: b"\xff" * 8 + data[8:], id="an impossible header"),
     ],
 )
-def test_a_torn_state_is_refused_with_the_fix(tmp_path, damage):
+def test_a_truncated_state_is_refused_with_the_fix(tmp_path, damage):
     store = checkpoints(tmp_path)
     store.save(STATE)
     store.path.write_bytes(damage(store.path.read_bytes()))

@@ -59,7 +59,7 @@ tensor_names = st.text().filter(lambda name: name != "__metadata__")
 
 
 @given(st.dictionaries(tensor_names, tensors(), max_size=4), objects, objects)
-def test_what_is_encoded_comes_back_exactly(saved: dict[str, Any], config: Any, report: Any):
+def test_what_is_encoded_is_decoded_exactly(saved: dict[str, Any], config: Any, report: Any):
     loaded = decode(encode(Artifact(config, saved, report), NOW), "models/web/v0001")
     assert loaded.artifact.config == config
     assert loaded.artifact.report == report

@@ -24,7 +24,7 @@ def root(tmp_path, artifact):
     return tmp_path
 
 
-def test_the_champion_is_loaded_without_a_word(root, forecaster, history, caplog):
+def test_the_champion_is_loaded_without_a_warning(root, forecaster, history, caplog):
     with caplog.at_level(logging.WARNING):
         loaded = load_forecaster(root, "web")
     assert_same_forecast(loaded.predict(history), forecaster.predict(history))
@@ -44,7 +44,7 @@ def test_a_version_is_loaded_by_name(root, forecaster, history):
         pytest.param("../web", None, "is no model name", id="a path"),
     ],
 )
-def test_what_is_not_there_is_refused_with_what_is(root, name, version, words):
+def test_a_missing_name_is_refused_with_those_that_exist(root, name, version, words):
     with pytest.raises(RegistryError, match=words):
         load_forecaster(root, name, version)
 
@@ -83,7 +83,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("damage", "words"), DAMAGES)
-def test_a_damaged_champion_yields_to_the_one_before_with_a_warning(
+def test_instead_of_a_damaged_champion_the_one_before_serves_with_a_warning(
     root, forecaster, history, caplog, damage, words
 ):
     damage(root / "web" / "v0002")
@@ -115,21 +115,23 @@ def test_a_damaged_version_that_was_asked_for_is_refused(root, damage, words):
         ),
     ],
 )
-def test_a_whole_champion_that_makes_no_sense_yields_as_well(root, artifact, caplog, change, words):
+def test_an_intact_champion_that_cannot_be_used_is_passed_over_as_well(
+    root, artifact, caplog, change, words
+):
     config, tensors = json.loads(json.dumps(artifact.config)), dict(artifact.tensors)
     change(config, tensors)
     registry = Registry(root)
     registry.promote("web", registry.save("web", Artifact(config, tensors, {}), now=NOW))
     with caplog.at_level(logging.WARNING):
         loaded = load_forecaster(root, "web")
-    assert [*loaded.services] == artifact.config["items"]
+    assert [*loaded.item_models] == artifact.config["items"]
     assert words in caplog.text
     assert "the champion before, v0002, serves" in caplog.text
     with pytest.raises(RegistryError, match=words):
         load_forecaster(root, "web", "v0003")
 
 
-def test_where_no_champion_can_be_read_the_reasons_are_told_for_each(root):
+def test_where_no_champion_can_be_read_the_reason_is_given_for_each(root):
     truncate(root / "web" / "v0001")
     edit(root / "web" / "v0002")
     with pytest.raises(

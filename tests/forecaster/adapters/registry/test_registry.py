@@ -133,13 +133,13 @@ def test_rollback_passes_over_a_former_champion_that_is_gone(
     assert "no version 'v0002' of model 'web'" in caplog.text
 
 
-def test_a_sound_champion_is_served_without_warning(registry: Registry):
+def test_an_intact_champion_is_served_without_a_warning(registry: Registry):
     version, served, warning = saved(registry, 2).load_champion_or_previous("web")
     assert (version, served.config["mark"], warning) == ("v0002", 2, None)
 
 
 @pytest.mark.parametrize("damaged", [("v0003",), ("v0003", "v0002")], ids=["one", "two"])
-def test_the_newest_sound_champion_serves_and_the_warning_names_what_is_wrong(
+def test_the_newest_intact_champion_serves_and_the_warning_names_the_fault(
     registry: Registry, files: Files, damaged: tuple[str, ...]
 ):
     saved(registry, 3)
@@ -151,7 +151,7 @@ def test_the_newest_sound_champion_serves_and_the_warning_names_what_is_wrong(
         assert f"{version}/config.json is truncated" in str(warning)
 
 
-def test_with_no_sound_champion_every_reason_is_given(registry: Registry, files: Files):
+def test_with_no_intact_champion_every_reason_is_given(registry: Registry, files: Files):
     saved(registry, 2)
     files.remove("web/v0001/config.json")
     files.remove("web/v0002/report.json")

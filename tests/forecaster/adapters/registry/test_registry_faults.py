@@ -95,7 +95,7 @@ def test_on_a_full_disk_a_promotion_leaves_the_champion(tmp_path: Path, room: in
     process = worker(tmp_path, "promote", room)
     _, errors = process.communicate()
     assert process.returncode == 2
-    assert "champion.json: File too large; the champion is who it was; free" in errors
+    assert "champion.json: File too large; the champion is unchanged; free" in errors
     assert registry.champion("web") == "v0001"
 
 
@@ -213,7 +213,7 @@ def test_a_claim_with_a_nonsense_stamp_does_not_hold_up_saving(
 
 
 @pytest.mark.parametrize("kind", ["directory", "objects"])
-def test_a_version_that_appears_after_the_look_is_not_overwritten(
+def test_a_version_that_appears_meanwhile_is_not_overwritten(
     tmp_path: Path, store: FailingStore, kind: str
 ):
     storage = LocalStorage(tmp_path) if kind == "directory" else ObjectStorage(store, "/models")

@@ -178,7 +178,7 @@ def test_empty_cells_are_missing_and_prometheus_words_are_understood(tmp_path):
     np.testing.assert_array_equal(raw.values[:5], [np.nan, np.nan, np.nan, np.inf, -1])
 
 
-def test_frames_go_in_as_they_came_out():
+def test_a_history_survives_a_round_trip_through_a_frame():
     assert_same(history_from_frame(history_to_frame(history())), history())
     assert_same(history_from_frame(wide().set_index("timestamp")), history())
 
@@ -215,7 +215,7 @@ def test_a_forecast_becomes_one_row_per_item_and_step():
 
 @pytest.mark.skipif(not TRACES.is_dir(), reason="the public traces are not here")
 @pytest.mark.parametrize("name", ["nasa", "nab_elb", "ms_mongo02"])
-def test_public_traces_lose_next_to_nothing(name):
+def test_public_traces_keep_almost_all_samples(name):
     (raw,) = read_raw(TRACES / f"{name}.csv.gz")
     (series,) = read_history(TRACES / f"{name}.csv.gz").history
     lost = np.isnan(series.values).sum() - np.isnan(raw.values).sum()

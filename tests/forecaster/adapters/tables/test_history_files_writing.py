@@ -38,7 +38,7 @@ def test_findings_come_back_and_an_inspected_file_is_not_inspected_again(tmp_pat
     assert Rule.SPIKE in {finding.rule for finding in again.findings}
 
 
-def test_a_file_that_was_never_inspected_is(tmp_path):
+def test_a_file_that_was_never_inspected_is_inspected(tmp_path):
     generated = generate_history(8, 14, seed=7).history
     write_history(tmp_path / "h.parquet", generated)
     rules = {finding.rule for finding in read_history(tmp_path / "h.parquet").findings}
@@ -71,7 +71,7 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path):
         read_history(tmp_path / "h.parquet")
 
 
-def test_who_reads_the_old_file_is_not_disturbed(tmp_path):
+def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path):
     path = tmp_path / "h.parquet"
     write_history(path, history())
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""What the quality pass repairs, notes and keeps."""
+"""The repairs and notes of the data-quality pass, and the samples that it keeps."""
 
 from datetime import timedelta
 
@@ -44,7 +44,7 @@ def stuck_for(n: int, at: int = 50) -> dict[int, float]:
         ),
     ],
 )
-def test_what_cannot_be_traffic_is_set_missing_and_nothing_else(values, rule, slots):
+def test_implausible_samples_are_set_missing_and_no_others(values, rule, slots):
     report = inspect([raw(values)])
     finding = only(report.findings, rule)
     assert finding.action is Action.REPAIRED
@@ -114,12 +114,12 @@ def test_real_traffic_is_kept_to_the_last_sample(values):
     np.testing.assert_array_equal(report.history["shop/api"].values, values)
 
 
-def test_three_samples_are_a_crowd_however_short_the_step():
+def test_three_high_samples_are_no_spike_at_any_step():
     values = with_values(dict.fromkeys([60, 61, 62], SPIKE))
     assert inspect([raw(values, step=15)]).findings == ()
 
 
-def test_one_lost_sample_is_no_outage_however_long_the_step():
+def test_one_missing_sample_is_no_outage_at_any_step():
     values = with_values({50: NAN, 51: 40.0})
     assert inspect([raw(values, step=300)]).history["shop/api"].values[51] == 40.0
 
@@ -178,7 +178,7 @@ def test_a_repeated_stamp_with_two_values_is_unknown():
     assert only(report.findings, Rule.CONFLICT).action is Action.REPAIRED
 
 
-def test_a_repeated_stamp_prefers_the_value_over_the_hole():
+def test_a_repeated_stamp_with_one_missing_value_has_the_other():
     item = raw(noisy(50))
     report = inspect([RawSeries("a", np.r_[item.stamps, item.stamps[3]], np.r_[item.values, NAN])])
     np.testing.assert_array_equal(report.history["a"].values, item.values)

@@ -1,4 +1,4 @@
-"""What holds for the quality pass whatever the samples are."""
+"""Properties of the data-quality pass for any samples."""
 
 import numpy as np
 from hypothesis import given
@@ -35,7 +35,7 @@ def test_a_second_pass_finds_nothing_to_repair(rows):
 
 
 @given(rows)
-def test_no_value_appears_where_no_sample_was(rows):
+def test_the_pass_makes_up_no_value(rows):
     if (series := accepted(series_of(rows))) is None:
         return
     for stamp, value in zip(series.stamps, series.values, strict=True):

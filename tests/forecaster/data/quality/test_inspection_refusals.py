@@ -1,4 +1,4 @@
-"""What the quality pass refuses: with the item, the span and the fix."""
+"""Refusals of the data-quality pass, with item, span and fix."""
 
 from datetime import datetime, timedelta
 
@@ -132,7 +132,7 @@ def test_an_hour_without_samples_on_a_weekday_is_no_clock_change():
     assert [found.rule for found in inspect([monday]).findings] == [Rule.GAP]
 
 
-def test_hours_of_two_values_are_two_series_and_no_clock_change():
+def test_hours_with_two_values_each_are_two_series_and_no_clock_change():
     item = raw(noisy(300))
     twice = RawSeries("a", np.r_[item.stamps, item.stamps], np.r_[item.values, item.values + 9])
     with pytest.raises(HistoryError, match="300 stamps") as error:

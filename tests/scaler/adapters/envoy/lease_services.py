@@ -1,4 +1,4 @@
-"""A desk with whole limits, a clock that is moved by hand, and what asks it."""
+"""A lease service with integer limits and a manual clock, and its gRPC clients."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Snapshot
+from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
@@ -34,9 +35,10 @@ def limited(
     mode: Mode = Mode.ENFORCE,
     service: str = SHOP,
     burst: int | None = None,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
 ) -> Snapshot:
-    """Return a board on which a service may admit ``qps``; None: a burst of a tenth of it."""
-    made = view(service, ready=1, each_qps=qps)
+    """Return a snapshot in which a service may admit ``qps``; burst None is a tenth of it."""
+    made = view(service, ready=1, each_qps=qps, lease=lease)
     assert made.published_limit is not None
     policy = replace(made.policy, mode=mode, classes=classes)
     limit = made.published_limit.limit
@@ -46,30 +48,32 @@ def limited(
 
 
 class Place:
-    """A desk, the gateway that lives beside it, and the time."""
+    """A lease service, the local limiters beside it, and a manual clock."""
 
-    def __init__(self, published: Snapshot | None = None, *, learning_s: float = 0.0) -> None:
+    def __init__(self, published: Snapshot | None = None, *, learns_shares: bool = False) -> None:
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
         if published is not None:
             self.holder.publish(published)
-        self.lease_service = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
-        self.resident = LocalLimiters(self.lease_service, "rls-here", self.clock)
-        self.gate = RateLimitDecider(self.resident, self.clock)
+        self.lease_service = LeaseService(
+            self.holder, ApiSettings(learns_shares=learns_shares), "c0ff"
+        )
+        self.limiters = LocalLimiters(self.lease_service, "rls-here", self.clock)
+        self.gate = RateLimitDecider(self.limiters, self.clock)
 
-    def wait(self, seconds: float, beat_s: float = 0.5) -> None:
-        """Let time pass, with ticks of the loop and beats of the gateway."""
-        posted = self.holder.latest()
-        for _ in range(round(seconds / beat_s)):
-            self.clock.now += beat_s
-            if posted is not None:
-                self.holder.publish(posted.snapshot)
-            self.resident.beat()
+    def wait(self, seconds: float, step_s: float = 0.5) -> None:
+        """Advance the clock, with ticks of the loop and renewals of the limiters."""
+        held = self.holder.latest()
+        for _ in range(round(seconds / step_s)):
+            self.clock.now += step_s
+            if held is not None:
+                self.holder.publish(held.snapshot)
+            self.limiters.renew_all()
 
 
 @dataclass
 class Serving:
-    """A served desk, in real time."""
+    """A served lease service, in real time."""
 
     holder: SnapshotHolder
     http: ApiServer
@@ -84,20 +88,21 @@ def serving(
     port: int = 0,
     tls: Tls | None = None,
 ) -> Iterator[Serving]:
-    """Serve a board over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``.
+    """Serve a snapshot over HTTP and gRPC on loopback, as `scaler run` does; gRPC on ``port``.
 
-    ``tls`` is for gRPC alone.
+    ``tls`` applies to gRPC only.
     """
     holder = SnapshotHolder()
     holder.publish(published)
-    settings = settings or ApiSettings(learning_s=0.0)
-    app = create_app(holder, settings, lease_service=LeaseService(holder, settings, "c0ff"))
-    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
-    gate = RateLimitDecider(resident, holder.clock)
+    # There are no more ticks, and yet what the last one said stays true.
+    settings = replace(settings or ApiSettings(learns_shares=False), stale_after_s=3600.0)
+    app = create_app(holder, settings, epoch="c0ff")
+    limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    gate = RateLimitDecider(limiters, holder.clock)
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
-        return holder.leads(45.0)
+        return holder.leads(settings.stale_after_s)
 
     quotas = QuotaService(app.state.lease_service, holder.clock)
     hosted = [
@@ -105,9 +110,11 @@ def serving(
         Hosted(quotas.add, leads, quotas.close),
     ]
     tokens = Tokens(settings.tokens) if settings.tokens else None
-    rpc = RpcServer(Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(45.0), tokens)
+    rpc = RpcServer(
+        Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(settings.stale_after_s), tokens
+    )
     with (
-        ApiServer(app, Address(port=0), [resident, rpc]) as http,
+        ApiServer(app, Address(port=0), [limiters, rpc]) as http,
         grpc.insecure_channel(f"127.0.0.1:{rpc.port}") as channel,
     ):
         yield Serving(holder, http, rpc, channel)

@@ -1,4 +1,4 @@
-"""The gateway in this process: a gateway as all others, within the same limit."""
+"""The local limiters: a gateway like all others, within the same limit."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.report import GatewayReport
 from scaler.limits.descriptors import NO_LIMIT, Descriptor, DescriptorCall
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.envoy.lease_services import SHOP, Place, limited
 
 PAY = PriorityClass("pay", 0, guaranteed_qps=40.0)
-STRESS = PriorityClass("stress", 9, ceiling_qps=10.0)
+STRESS = PriorityClass("stress", 9, ceiling_qps=10.0, match=HeaderMatch("x-stress-test"))
 
 
 def call(*entries: tuple[str, str], service: str = SHOP, hits: int = 0) -> DescriptorCall:
@@ -24,27 +25,27 @@ def call(*entries: tuple[str, str], service: str = SHOP, hits: int = 0) -> Descr
 
 
 def admitted(place: Place, qps: float, seconds: float, *entries: tuple[str, str]) -> int:
-    """Offer evenly, and return how many passed."""
+    """Send requests at an even rate, and return how many were admitted."""
     passed = 0
     for number in range(round(qps * seconds)):
         place.clock.now += 1 / qps
         passed += not place.gate.decide(call(*entries)).over
         if number % max(1, int(qps / 2)) == 0:
             place.holder.publish(place.holder.latest().snapshot)
-            place.resident.beat()
+            place.limiters.renew_all()
     return passed
 
 
 @pytest.mark.parametrize("limit", [20.0, 50.0, 400.0])
-def test_what_passes_is_its_share_of_the_limit(limit):
+def test_admitted_requests_are_its_share_of_the_limit(limit):
     place = Place(limited(limit))
-    admitted(place, 2 * limit, 2)  # its burst, and until the desk knows what it wants
-    share = limit - max(0.02 * limit, 1.0)  # what is left free for newcomers
+    admitted(place, 2 * limit, 2)  # its burst, and the time until its demand is known
+    share = limit - max(0.02 * limit, 1.0)  # the reserve for new gateways
 
     assert admitted(place, 2 * limit, 10) == pytest.approx(10 * share, rel=0.03)
 
 
-def test_what_is_below_the_limit_passes():
+def test_demand_below_the_limit_is_admitted():
     place = Place(limited(50.0))
 
     assert admitted(place, 40, 5) == 200
@@ -52,32 +53,32 @@ def test_what_is_below_the_limit_passes():
 
 def test_with_another_gateway_both_have_their_fair_share_and_the_sum_is_within_the_limit():
     place, theirs = Place(limited(100.0)), 0.0
-    other = LeaseRequest("gw-1", said=GatewayReport(300.0))
+    other = LeaseRequest("gw-1", report=GatewayReport(300.0))
     for _ in range(30):
-        told = place.lease_service.ask(SHOP, other, place.clock.now).told
-        other, theirs = replace(other, etag=told.etag), told.held.qps
+        lease = place.lease_service.reply(SHOP, other, place.clock.now).lease
+        other, theirs = replace(other, etag=lease.etag), lease.tag.qps
         ours = admitted(place, 100, 1)
 
-    # Both want more than half of what is left beside the reserve of 2.
+    # Both want more than half of what remains beside the reserve of 2.
     assert (ours, theirs) == (pytest.approx(49, abs=2), pytest.approx(49, abs=1))
 
 
-def test_a_change_of_the_limit_is_acted_on_at_the_next_beat():
+def test_a_change_of_the_limit_is_acted_on_at_the_next_renewal():
     place = Place(limited(100.0))
     admitted(place, 200, 3)
     place.holder.publish(limited(10.0))
-    place.resident.beat()
+    place.limiters.renew_all()
 
     assert admitted(place, 100, 5) <= 5 * 10 + 10 + 1
 
 
-def test_a_limit_that_is_recommended_rejects_nobody():
+def test_in_recommend_mode_nothing_is_rejected():
     place = Place(limited(10.0, mode=Mode.RECOMMEND))
 
     assert admitted(place, 100, 2) == 200
 
 
-def test_classes_have_their_own_part_and_stress_its_ceiling():
+def test_classes_have_their_own_rates_and_the_stress_class_its_ceiling():
     place = Place(limited(60.0, PAY, STRESS))
     for _ in range(6):
         pay = admitted(place, 39, 2, ("class", "pay"))
@@ -87,7 +88,7 @@ def test_classes_have_their_own_part_and_stress_its_ceiling():
     assert stress <= 2 * 10 + 10
 
 
-def test_a_header_that_the_lease_knows_a_class_by_comes_before_the_class_that_is_said():
+def test_the_header_of_a_class_takes_precedence_over_the_class_entry():
     place = Place(limited(60.0, PAY, STRESS))
     admitted(place, 60, 4, ("class", "pay"), ("x-stress-test", "1"))
 
@@ -97,14 +98,14 @@ def test_a_header_that_the_lease_knows_a_class_by_comes_before_the_class_that_is
 def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not():
     place = Place(limited(1000.0))
     counts = {"normal": [0, 0], "abusive": [0, 0]}  # offered and refused
-    for number in range(200 * 20):  # each kind offers 100 a second
+    for number in range(200 * 20):  # each kind sends 100 requests a second
         kind, of = (("normal", 2000), ("abusive", 20))[number % 2]
         place.clock.now += 1 / 200
         if number % 100 == 0:
             place.holder.publish(place.holder.latest().snapshot)
-            place.resident.beat()
+            place.limiters.renew_all()
         over = place.gate.decide(call(("client", f"{kind}-{number // 2 % of}"))).over
-        if number >= 200 * 6:  # it takes two reports until it is known who is abusive
+        if number >= 200 * 6:  # it takes two reports until abusive clients are known
             counts[kind][0] += 1
             counts[kind][1] += over
 
@@ -120,7 +121,7 @@ def test_hits_pass_together_or_not_at_all():
     assert place.gate.decide(call(hits=1000)).over is True
 
 
-def test_a_service_that_nobody_knows_is_not_limited_and_named_once(caplog):
+def test_an_unknown_service_is_not_limited_and_is_logged_once(caplog):
     place = Place(limited(10.0))
     with caplog.at_level(logging.WARNING):
         replies = [place.gate.decide(call(service="prod/shup")) for _ in range(30)]
@@ -132,7 +133,7 @@ def test_a_service_that_nobody_knows_is_not_limited_and_named_once(caplog):
 
 
 def test_without_a_lease_everything_passes():
-    place = Place(limited(10.0), learning_s=12.0)
+    place = Place(limited(10.0), learns_shares=True)
 
     assert place.gate.decide(call()).statuses == (NO_LIMIT,)
     place.wait(13.0)
@@ -146,7 +147,7 @@ def test_without_a_lease_everything_passes():
         pytest.param(replace(limited(10.0), leader=False), id="another replica leads"),
     ],
 )
-def test_where_no_limits_are_handed_out_it_says_so(published):
+def test_a_follower_refuses_to_decide(published):
     with pytest.raises(RequestProblem, match=r"come back|another replica"):
         Place(published).gate.decide(call())
 
@@ -156,11 +157,11 @@ def test_when_ticks_stop_the_lease_ages_to_the_safe_limit_and_opens():
     admitted(place, 200, 3)
 
     def later(seconds: float) -> int:
-        """Return how many of 100 requests within a second pass, no tick having come."""
+        """Return how many of 100 requests within a second are admitted, without a new tick."""
         for _ in range(round(seconds * 2)):
             place.clock.now += 0.5
-            place.gate.decide(call())  # it is asked about, so it stays
-            place.resident.beat()
+            place.gate.decide(call())  # it is in use, so it stays
+            place.limiters.renew_all()
         passed = 0
         for _ in range(100):
             place.clock.now += 0.01
@@ -168,27 +169,27 @@ def test_when_ticks_stop_the_lease_ages_to_the_safe_limit_and_opens():
         return passed
 
     assert later(5.0) <= 100
-    # Nothing is handed out once the schedule is over (300 s); safe for 120 s after that, then open.
+    # No lease is issued after the schedule (300 s); then safe for 120 s, then open.
     for _ in range(9):
         last = later(60.0)
     assert last == 100
 
 
-def test_what_nobody_asks_about_is_left_to_others():
+def test_an_unused_share_is_given_up():
     place = Place(limited(100.0))
     place.gate.decide(call())
     assert place.lease_service.gateways() == {SHOP: 1}
     place.wait(61.0)
     place.wait(20.0)
-    place.lease_service.sweep(place.clock.now)
+    place.lease_service.drop_empty(place.clock.now)
 
     assert place.lease_service.gateways() == {}
 
 
-def test_a_service_that_goes_is_not_limited_any_more():
+def test_a_deleted_service_is_not_limited_any_more():
     place = Place(limited(10.0))
     admitted(place, 100, 1)
     place.holder.publish(limited(10.0, service="prod/other"))
-    place.resident.beat()
+    place.limiters.renew_all()
 
     assert admitted(place, 100, 1) == 100

@@ -1,4 +1,4 @@
-"""A share among buckets that count by themselves."""
+"""The division of a share among the buckets of an Envoy that counts itself."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PAY, STRESS = QuotaPart(40.0, 100.0), QuotaPart(0.0, 15.0)
         pytest.param({}, ["", ""], {"": 90.0}, [50.0, 50.0], id="two of one kind have half each"),
         pytest.param(
             {"pay": PAY}, ["pay", ""], {"pay": 90.0, "": 20.0}, [80.0, 20.0],
-            id="own part, then the spare by what is wanted",
+            id="own rate, then the spare by demand",
         ),
         pytest.param(
             {"pay": PAY}, ["pay"], {"pay": 10.0}, [100.0],
-            id="what nobody wants goes to who is there",
+            id="unused spare is divided evenly",
         ),
         pytest.param(
-            {"pay": PAY}, [""], {"": 500.0}, [60.0], id="what a class owns is kept for it"
+            {"pay": PAY}, [""], {"": 500.0}, [60.0], id="a class keeps its own rate"
         ),
         pytest.param(
             {"stress": STRESS}, ["stress", ""], {"stress": 500.0, "": 10.0}, [15.0, 85.0],
@@ -33,7 +33,7 @@ PAY, STRESS = QuotaPart(40.0, 100.0), QuotaPart(0.0, 15.0)
         ),
         pytest.param(
             {"pay": PAY}, ["pay", "unheard-of"], {"pay": 90.0}, [94.5, 5.5],
-            id="who has not said what it wants can show it: 1, and half of the 9 that are left",
+            id="a class of unknown demand gets 1, and half of the remaining 9",
         ),
     ],
 )  # fmt: skip
@@ -56,25 +56,25 @@ def test_buckets_never_get_more_than_the_share_nor_a_class_more_than_its_ceiling
     buckets = data.draw(st.lists(st.sampled_from([*names, "unheard-of"]), min_size=1, max_size=9))
     wants = data.draw(st.dictionaries(st.sampled_from(names), qps))
 
-    told = rates(share, max(share - sum(own), 0.0), parts, buckets, wants)
+    bucket_rates = rates(share, max(share - sum(own), 0.0), parts, buckets, wants)
 
-    assert sum(told) <= share * (1 + 1e-9)
-    assert min(told) >= 0
+    assert sum(bucket_rates) <= share * (1 + 1e-9)
+    assert min(bucket_rates) >= 0
     for name, part in parts.items():
-        of_class = sum(q for q, bucket in zip(told, buckets, strict=True) if bucket == name)
+        of_class = sum(q for q, bucket in zip(bucket_rates, buckets, strict=True) if bucket == name)
         assert of_class <= part.ceiling_qps * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(
-    ("qps", "told"),
+    ("qps", "expected"),
     [
         pytest.param(0.0, Quota(0, 1, 0), id="nothing"),
-        pytest.param(0.05, Quota(0, 1, 0), id="less than a token in ten seconds is nothing"),
+        pytest.param(0.05, Quota(0, 1, 0), id="less than a token in ten seconds is no token"),
         pytest.param(12.46, Quota(124, 10, 2), id="a tenth of a request is not lost"),
-        pytest.param(99.99, Quota(999, 10, 10), id="just below the fine ones"),
+        pytest.param(99.99, Quota(999, 10, 10), id="just below the rates with a short interval"),
         pytest.param(100.9, Quota(100, 1, 10), id="whole requests a second"),
     ],
 )
-def test_a_quota_is_no_more_than_the_rate(qps, told):
-    assert quota(qps, share_qps=100.0, burst=10) == told
-    assert told.qps <= qps
+def test_a_quota_is_no_more_than_the_rate(qps, expected):
+    assert quota(qps, share_qps=100.0, burst=10) == expected
+    assert expected.qps <= qps

@@ -1,4 +1,4 @@
-"""Envoy's rate limit quota service over the wire, and what a stream decides."""
+"""Envoy's rate limit quota service over the wire, and the decisions of a stream."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 from envoy.service.rate_limit_quota.v3 import rlqs_pb2, rlqs_pb2_grpc
 
 from scaler.adapters.envoy.quotas import Quota
-from scaler.adapters.envoy.rlqs_stream import MOST_BUCKETS, Assignment, QuotaStream
+from scaler.adapters.envoy.rlqs_stream import MAX_BUCKETS, Assignment, QuotaStream
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import GatewayReport
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.envoy.lease_services import SHOP, Place, Serving, limited, serving
+from tests.waiting import PATIENCE_S
 
 BUCKET = (("service", SHOP),)
 PAY_BUCKET = (("class", "pay"), ("service", SHOP))
@@ -26,15 +27,15 @@ PAY = PriorityClass("pay", 0, guaranteed_qps=30.0)
 
 
 class Side:
-    """One Envoy, with a clock that is moved by hand."""
+    """One Envoy, with a manual clock."""
 
     def __init__(self, place: Place, name: str = "rlqs-1", *buckets) -> None:
         self.place, self.stream = place, QuotaStream(place.lease_service, name)
         self.buckets = buckets or (BUCKET,)
-        self.held: dict[object, Assignment | None] = {}
+        self.assigned: dict[object, Assignment | None] = {}
 
     def offer(self, seconds: int, *qps: float) -> list:
-        """Offer so much to each bucket, report each second; return all that was told."""
+        """Use each bucket at these rates and report every second; return all actions."""
         told = []
         for _ in range(seconds):
             self.place.wait(1.0)
@@ -42,26 +43,26 @@ class Side:
         return told
 
     def report(self, *qps: float) -> list:
-        """Report what was offered to each bucket in the last second; return what is told."""
+        """Report the usage of each bucket in the last second; return the actions."""
         for bucket, rate in zip(self.buckets, qps, strict=True):
-            self.stream.used(bucket, round(rate), self.place.clock.now)
+            self.stream.record_usage(bucket, round(rate), self.place.clock.now)
         actions = self.stream.actions(self.place.clock.now)
-        self.held.update(actions)
+        self.assigned.update(actions)
         return actions
 
     @property
     def qps(self) -> float:
-        return sum(one.quota.qps for one in self.held.values() if one and one.quota)
+        return sum(one.quota.qps for one in self.assigned.values() if one and one.quota)
 
 
-def test_a_bucket_is_assigned_the_share_for_as_long_as_a_lease_lives():
+def test_a_bucket_is_assigned_the_share_for_the_lifetime_of_a_lease():
     side = Side(Place(limited(50.0)))
     side.offer(1, 0)
 
-    assert side.held == {BUCKET: Assignment(Quota(490, 10, 5), ttl_s=10)}  # 49/s; a burst of 5
+    assert side.assigned == {BUCKET: Assignment(Quota(490, 10, 5), ttl_s=10)}  # 49/s; a burst of 5
 
 
-def test_the_same_is_assigned_again_before_it_runs_out_and_no_sooner_than_needed():
+def test_an_assignment_is_repeated_before_it_expires_and_not_sooner_than_needed():
     side = Side(Place(limited(50.0)))
     told = side.offer(30, 40)
 
@@ -69,7 +70,7 @@ def test_the_same_is_assigned_again_before_it_runs_out_and_no_sooner_than_needed
     assert 4 <= len(told) <= 15
 
 
-def test_streams_share_the_limit_by_what_is_used_and_never_exceed_it():
+def test_streams_share_the_limit_by_usage_and_never_exceed_it():
     place = Place(limited(100.0))
     big, small = Side(place, "rlqs-1"), Side(place, "rlqs-2")
     for _ in range(40):
@@ -78,68 +79,68 @@ def test_streams_share_the_limit_by_what_is_used_and_never_exceed_it():
         small.report(20)
         assert big.qps + small.qps <= 100.0
 
-    # 98 without the reserve: the small one has what it wants, and its part of what is left.
+    # 98 without the reserve: the small one gets its demand, and its part of the rest.
     assert small.qps == pytest.approx(20, abs=3)
     assert big.qps == pytest.approx(78, abs=3)
 
 
-def test_what_an_envoy_may_still_act_on_is_nobody_elses():
+def test_a_quota_that_is_still_valid_in_one_envoy_is_not_given_to_another():
     place = Place(limited(100.0))
     side = Side(place)
     side.offer(3, 100)
-    other = LeaseRequest("gw-1", said=GatewayReport(300.0))
+    other = LeaseRequest("gw-1", report=GatewayReport(300.0))
 
     def others_share() -> float:
         place.wait(0.5)
-        return place.lease_service.ask(SHOP, other, place.clock.now).told.held.qps
+        return place.lease_service.reply(SHOP, other, place.clock.now).lease.tag.qps
 
     others_share()
     assert dict(side.stream.actions(place.clock.now))[BUCKET].quota.qps == 49.0
     side.stream.actions(place.clock.now)
-    assert others_share() <= 2.0  # it was told of 49, but may act on 98 until it is heard of again
+    assert others_share() <= 2.0  # it was assigned 49, but may act on 98 until its next report
     side.report(100)
     assert others_share() == 49.0
 
 
-def test_a_class_has_its_part_and_all_together_no_more_than_the_share():
+def test_a_class_has_its_rate_and_all_together_no_more_than_the_share():
     side = Side(Place(limited(100.0, PAY)), "rlqs-1", BUCKET, PAY_BUCKET)
     side.offer(30, 200, 60)
 
-    assert side.held[PAY_BUCKET].quota.qps >= 60
+    assert side.assigned[PAY_BUCKET].quota.qps >= 60
     assert side.qps <= 98.0
 
 
-def test_a_fall_of_the_limit_is_told_without_a_report():
+def test_a_lower_limit_is_assigned_without_a_report():
     side = Side(Place(limited(100.0)))
     side.offer(5, 90)
     side.place.holder.publish(limited(10.0))
-    side.held.update(side.stream.actions(side.place.clock.now))
+    side.assigned.update(side.stream.actions(side.place.clock.now))
 
     assert side.qps <= 10.0
 
 
-def test_a_recommended_limit_lets_everything_pass():
+def test_in_recommend_mode_every_quota_is_unlimited():
     side = Side(Place(limited(50.0, mode=Mode.RECOMMEND)))
     side.offer(1, 10)
 
-    assert side.held[BUCKET] == Assignment(None, 10)
+    assert side.assigned[BUCKET] == Assignment(None, 10)
 
 
 @pytest.mark.parametrize(
     "bucket",
     [
-        pytest.param((("service", "prod/none"),), id="nobody knows the service"),
+        pytest.param((("service", "prod/none"),), id="an unknown service"),
         pytest.param((("class", "pay"),), id="no service"),
         pytest.param((), id="no entry"),
     ],
 )
-def test_a_bucket_that_means_no_limit_is_abandoned(bucket):
+def test_a_bucket_without_a_limit_is_abandoned(bucket):
     side = Side(Place(limited(50.0)), "rlqs-1", bucket)
 
     assert side.offer(1, 5) == [(bucket, None)]
 
 
-def test_a_service_that_goes_is_abandoned():
+def test_the_buckets_of_a_deleted_service_are_abandoned():
     side = Side(Place(limited(50.0)))
     side.offer(3, 20)
     side.place.holder.publish(limited(50.0, service="prod/other"))
@@ -147,17 +148,17 @@ def test_a_service_that_goes_is_abandoned():
     assert side.stream.actions(side.place.clock.now) == [(BUCKET, None)]
 
 
-def test_more_buckets_than_can_be_meant_are_abandoned():
-    buckets = [(("client", str(i)), ("service", SHOP)) for i in range(MOST_BUCKETS + 3)]
+def test_buckets_beyond_the_maximum_are_abandoned():
+    buckets = [(("client", str(i)), ("service", SHOP)) for i in range(MAX_BUCKETS + 3)]
     side = Side(Place(limited(1000.0)), "rlqs-1", *buckets)
     told = side.offer(1, *[1.0] * len(buckets))
 
-    assert [bucket for bucket, action in told if action is None] == buckets[MOST_BUCKETS:]
+    assert [bucket for bucket, action in told if action is None] == buckets[MAX_BUCKETS:]
     assert side.qps <= 1000.0
 
 
-def test_while_nothing_is_handed_out_nothing_is_told():
-    side = Side(Place(limited(50.0), learning_s=12.0))
+def test_without_a_lease_nothing_is_assigned():
+    side = Side(Place(limited(50.0), learns_shares=True))
 
     assert side.offer(10, 20) == []
     side.offer(5, 20)
@@ -169,10 +170,10 @@ def test_while_nothing_is_handed_out_nothing_is_told():
 
 @contextmanager
 def stream(here: Serving) -> Iterator[tuple[queue.Queue, Iterator]]:
-    """Open a stream; what is put into the queue is sent, None ends it."""
+    """Open a stream that sends what is put into the queue; None ends it."""
     sent: queue.Queue = queue.Queue()
     stub = rlqs_pb2_grpc.RateLimitQuotaServiceStub(here.channel)
-    call = stub.StreamRateLimitQuotas(iter(sent.get, None), timeout=20)
+    call = stub.StreamRateLimitQuotas(iter(sent.get, None), timeout=PATIENCE_S)
     try:
         yield sent, call
     finally:
@@ -200,14 +201,13 @@ def test_a_report_is_answered_by_an_assignment_and_a_change_is_pushed():
         assert bucket.fill_interval.seconds == 10
 
         here.holder.publish(limited(20.0))
-        began = time.monotonic()
+        # Nothing was reported since, and the assignment is good for ten seconds.
         (action,) = next(told).bucket_action
         assigned = action.quota_assignment_action.rate_limit_strategy
         assert assigned.token_bucket.tokens_per_fill.value == 190
-        assert time.monotonic() - began < 3
 
 
-def test_a_bucket_of_no_service_is_abandoned():
+def test_a_bucket_without_a_service_is_abandoned():
     with serving(limited(50.0)) as here, stream(here) as (sent, told):
         sent.put(report(service="prod/none"))
         assert next(told).bucket_action[0].HasField("abandon_action")
@@ -232,10 +232,10 @@ def test_two_envoys_of_one_host_are_two_gateways():
             given = next(answers).bucket_action[0].quota_assignment_action.rate_limit_strategy
             shares.append(given.token_bucket.tokens_per_fill.value / 10)
 
-    assert shares == [49.0, 1.0]  # the newcomer has of what is left free, until there is room
+    assert shares == [49.0, 1.0]  # the new one gets its share from the reserve until there is room
 
 
-def test_an_envoy_that_comes_back_has_its_share_again():
+def test_an_envoy_that_reconnects_gets_its_share_again():
     with serving(limited(50.0)) as here:
         for _ in range(3):
             with stream(here) as (sent, told):
@@ -245,14 +245,12 @@ def test_an_envoy_that_comes_back_has_its_share_again():
             time.sleep(0.2)
 
 
-def test_the_server_stops_in_time_with_open_streams():
+def test_the_server_stops_in_time_with_open_streams(caplog):
     with serving(limited(50.0)) as here, stream(here) as (sent, told):
         sent.put(report())
         next(told)
-        began = time.monotonic()
         stopping = threading.Thread(target=here.http.stop)
         stopping.start()
-        list(told)
-        stopping.join(10)
-
-        assert time.monotonic() - began < 4  # streams end by themselves, nobody waits for them
+        list(told)  # it ends by itself: to be cut off would be an error
+        stopping.join(PATIENCE_S)
+    assert "does not stop" not in caplog.text

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from scaler.adapters.envoy.rls import CHECKED, NAME
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.envoy.lease_services import SHOP, Serving, limited, serving
+from tests.waiting import PATIENCE_S
 
 OK, OVER = rls_pb2.RateLimitResponse.OK, rls_pb2.RateLimitResponse.OVER_LIMIT
 Descriptor = ratelimit_pb2.RateLimitDescriptor
 
 
 @pytest.fixture(scope="module")
-def standing():
+def endpoint():
     with serving(limited(50.0)) as here:
         yield here
 
@@ -36,15 +37,15 @@ def request(*descriptors, domain: str = "tidegate", hits: int = 0):
     return rls_pb2.RateLimitRequest(domain=domain, descriptors=shop, hits_addend=hits)
 
 
-def asked(here: Serving, what=None):
+def should_rate_limit(here: Serving, what=None):
     stub = rls_pb2_grpc.RateLimitServiceStub(here.channel)
-    return stub.ShouldRateLimit(request() if what is None else what, timeout=5)
+    return stub.ShouldRateLimit(request() if what is None else what, timeout=PATIENCE_S)
 
 
 def exhausted(here: Serving):
-    """Ask until the limit is used up."""
+    """Send calls until the limit is used up."""
     for _ in range(200):
-        answer = asked(here)
+        answer = should_rate_limit(here)
         if answer.overall_code == OVER:
             return answer
     raise AssertionError("200 requests at once passed a limit of 50 a second")
@@ -60,13 +61,13 @@ def code(called) -> grpc.StatusCode:
     return caught.value.code()
 
 
-def test_what_passes_is_told_the_limit_and_what_is_left(standing):
-    time.sleep(0.5)
-    answer = asked(standing)
+def test_an_admitted_request_gets_the_limit_and_the_remaining_requests(endpoint):
+    time.sleep(0.2)  # five of 49 a second
+    answer = should_rate_limit(endpoint)
     (status,) = answer.statuses
 
     assert (answer.overall_code, status.code) == (OK, OK)
-    assert status.current_limit.requests_per_unit == 49  # 50 less what is left for newcomers
+    assert status.current_limit.requests_per_unit == 49  # 50 less the reserve for new gateways
     assert status.current_limit.unit == rls_pb2.RateLimitResponse.RateLimit.SECOND
     assert status.limit_remaining == 4  # a burst of a tenth of a second, less this one
     assert fields(answer) == {
@@ -76,8 +77,8 @@ def test_what_passes_is_told_the_limit_and_what_is_left(standing):
     assert [(one.key, one.value) for one in answer.request_headers_to_add] == [CHECKED]
 
 
-def test_what_does_not_pass_is_told_when_to_come_back(standing):
-    answer = exhausted(standing)
+def test_a_rejected_request_gets_retry_after(endpoint):
+    answer = exhausted(endpoint)
     (status,) = answer.statuses
 
     assert status.code == OVER
@@ -86,10 +87,10 @@ def test_what_does_not_pass_is_told_when_to_come_back(standing):
     assert fields(answer)["Retry-After"] == "1"
 
 
-def test_one_status_per_descriptor_and_one_over_the_limit_is_enough(standing):
-    exhausted(standing)
-    answer = asked(
-        standing, request(descriptor(("service", "prod/none")), descriptor(("service", SHOP)))
+def test_there_is_one_status_per_descriptor_and_one_over_the_limit_rejects(endpoint):
+    exhausted(endpoint)
+    answer = should_rate_limit(
+        endpoint, request(descriptor(("service", "prod/none")), descriptor(("service", SHOP)))
     )
 
     assert [status.code for status in answer.statuses] == [OK, OVER]
@@ -99,14 +100,14 @@ def test_one_status_per_descriptor_and_one_over_the_limit_is_enough(standing):
 @pytest.mark.parametrize(
     "what",
     [
-        pytest.param(request(descriptor(("service", "prod/none"))), id="nobody knows the service"),
+        pytest.param(request(descriptor(("service", "prod/none"))), id="an unknown service"),
         pytest.param(request(descriptor(("class", "pay"))), id="no service"),
         pytest.param(request(domain="other"), id="another domain"),
         pytest.param(request(descriptor()), id="no entry"),
     ],
 )
-def test_where_no_limit_is_meant_it_passes_and_is_not_said_to_be_decided_on(standing, what):
-    answer = asked(standing, what)
+def test_a_request_without_a_known_service_passes_without_the_checked_header(endpoint, what):
+    answer = should_rate_limit(endpoint, what)
 
     assert answer.overall_code == OK
     assert [status.code for status in answer.statuses] == [OK]
@@ -125,48 +126,48 @@ def test_where_no_limit_is_meant_it_passes_and_is_not_said_to_be_decided_on(stan
         pytest.param(request(hits=2**32 - 1), id="absurd hits"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(standing, what):
-    assert code(lambda: asked(standing, what)) is grpc.StatusCode.INVALID_ARGUMENT
+def test_an_invalid_call_is_refused(endpoint, what):
+    assert code(lambda: should_rate_limit(endpoint, what)) is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_garbage_is_refused_and_nothing_else_happens(standing):
-    call = standing.channel.unary_unary(f"/{NAME}/ShouldRateLimit")
+def test_garbage_is_refused_and_nothing_else_happens(endpoint):
+    call = endpoint.channel.unary_unary(f"/{NAME}/ShouldRateLimit")
     for garbage in (b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x00" * 100):
-        assert code(lambda garbage=garbage: call(garbage, timeout=5)) in (
+        assert code(lambda garbage=garbage: call(garbage, timeout=PATIENCE_S)) in (
             grpc.StatusCode.INVALID_ARGUMENT,
             grpc.StatusCode.INTERNAL,
         )
-    assert asked(standing).overall_code in (OK, OVER)
+    assert should_rate_limit(endpoint).overall_code in (OK, OVER)
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=200))
-def test_nothing_that_is_sent_is_a_fault_of_ours(standing, data):
-    call = standing.channel.unary_unary(f"/{NAME}/ShouldRateLimit")
+def test_no_message_causes_a_server_error(endpoint, data):
+    call = endpoint.channel.unary_unary(f"/{NAME}/ShouldRateLimit")
     try:
-        rls_pb2.RateLimitResponse.FromString(call(data, timeout=5))
+        rls_pb2.RateLimitResponse.FromString(call(data, timeout=PATIENCE_S))
     except grpc.RpcError as error:
         if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
             raise
 
 
-def test_a_recommended_limit_rejects_nobody():
+def test_in_recommend_mode_no_call_is_rejected():
     with serving(limited(5.0, mode=Mode.RECOMMEND)) as here:
-        assert {asked(here).overall_code for _ in range(60)} == {OK}
+        assert {should_rate_limit(here).overall_code for _ in range(60)} == {OK}
 
 
-def test_where_another_replica_leads_it_is_unavailable():
+def test_a_follower_is_unavailable():
     with serving(limited(50.0)) as here:
         object.__setattr__(here.holder.latest().snapshot, "leader", False)
 
-        assert code(lambda: asked(here)) is grpc.StatusCode.UNAVAILABLE
+        assert code(lambda: should_rate_limit(here)) is grpc.StatusCode.UNAVAILABLE
 
 
-def test_many_callers_at_once_get_what_the_limit_says():
+def test_many_concurrent_calls_stay_within_the_limit():
     with serving(limited(50.0)) as here, ThreadPoolExecutor(8) as pool:
-        asked(here)
+        should_rate_limit(here)
         began = time.monotonic()
-        answers = list(pool.map(lambda _: asked(here), range(400)))
+        answers = list(pool.map(lambda _: should_rate_limit(here), range(200)))
         took = time.monotonic() - began
 
     passed = sum(answer.overall_code == OK for answer in answers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,12 +15,14 @@ import pytest
 from scaler.adapters.envoy.decider import RateLimitDecider
 from scaler.adapters.envoy.local_limiters import LocalLimiters
 from scaler.adapters.http.app import create_app
-from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from tests.scaler.adapters.http.snapshots import snapshot
+from scaler.limits.lease import LeaseTerms
+from tests.missing import missing
+from tests.scaler.adapters.http.snapshots import snapshot, view
+from tests.waiting import PATIENCE_S
 
 CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
 LEAF = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
@@ -44,21 +45,22 @@ def served(
     address: Address | None = None,
     *,
     ticked: bool = True,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
     **client: object,
 ) -> Iterator[Endpoint]:
-    """Serve prod/shop; ``client`` are options of the client."""
+    """Serve prod/shop; ``client`` holds options of the HTTP client."""
     holder = SnapshotHolder()
     if ticked:
-        holder.publish(snapshot())
+        holder.publish(snapshot(view(lease=lease)))
     address = address or Address(port=0)
     trusted = address.tls is not None and address.tls.client_ca is not None
-    settings = settings or ApiSettings(learning_s=0.0)
-    lease_service = LeaseService(holder, settings, "c0ff")
-    app = create_app(holder, settings, lease_service=lease_service, trusted_peers=trusted)
-    resident = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
-    add_rate_limit(app, RateLimitDecider(resident, holder.clock).decide)
-    with ApiServer(app, address, [resident]) as server:
-        options = {"timeout": 20.0, "trust_env": False, **client}
+    app = create_app(
+        holder, settings or ApiSettings(learns_shares=False), epoch="c0ff", trusted_peers=trusted
+    )
+    limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
+    add_rate_limit(app, RateLimitDecider(limiters, holder.clock).decide)
+    with ApiServer(app, address, [limiters]) as server:
+        options = {"timeout": PATIENCE_S, "trust_env": False, **client}
         with httpx.Client(base_url=server.url, **options) as asking:
             yield Endpoint(holder, server, asking)
 
@@ -70,13 +72,18 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a CA, a server's and a client's certificate, and those of a stranger."""
+def standing() -> Iterator[Endpoint]:
+    """An endpoint for many tests that leave no state in it."""
+    with served() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CA, a server and a client certificate of it, and one of another CA."""
     if shutil.which("openssl") is None:
-        if "CI" in os.environ:  # noqa: TID251 - the test set-up decides what CI may skip
-            pytest.fail("CI must test TLS: install openssl")
-        pytest.skip("no openssl here to make certificates with")
-    folder = tmp_path_factory.mktemp("papers")
+        missing("no openssl here to make certificates with")
+    folder = tmp_path_factory.mktemp("certificates")
     for name, extensions, signer in (
         ("ca", CA, ""),
         ("server", LEAF, "ca"),

@@ -1,10 +1,10 @@
-"""A desk with a clock that is moved by hand, and gateways that ask it."""
+"""A lease service with a manual clock, and gateways that use it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scaler.adapters.http.exchange import Exchange, LeaseRequest
+from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
@@ -12,38 +12,39 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
 
 SHOP = "prod/shop"
-SETTINGS = ApiSettings(learning_s=0.0)
+SETTINGS = ApiSettings(learns_shares=False)
 
 
 @dataclass
 class Gateway:
-    """One that acts on what it was told last."""
+    """A gateway that acts on the lease that it got last."""
 
     name: str
     etag: str = ""
     qps: float = 0.0
-    answers: list[Exchange] = field(default_factory=list)
+    answers: list[LeaseReply] = field(default_factory=list)
 
-    def take(self, answer: Exchange) -> Exchange:
+    def take(self, answer: LeaseReply) -> LeaseReply:
         self.answers.append(answer)
         if answer.changed:
-            self.etag, self.qps = answer.told.etag, answer.told.held.qps
+            self.etag, self.qps = answer.lease.etag, answer.lease.tag.qps
         return answer
 
 
 class Site:
-    """A desk, and what the loop does."""
+    """A lease service with a manual clock, and the snapshots of its loop, if it has ticked yet."""
 
-    def __init__(self, settings: ApiSettings = SETTINGS, ready: int = 8) -> None:
+    def __init__(self, settings: ApiSettings = SETTINGS, ready: int | None = 8) -> None:
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
         self.lease_service = LeaseService(self.holder, settings, "c0ff")
-        self.publish(ready)
+        if ready is not None:
+            self.publish(ready)
 
     def publish(self, ready: int = 8, planned: int | None = None) -> None:
         self.holder.publish(snapshot(view(ready=ready, planned=planned)))
 
-    def ask(self, gateway: Gateway, wants: float | None = None) -> Exchange:
-        said = None if wants is None else GatewayReport(wants)
-        asked = LeaseRequest(gateway.name, gateway.etag, said)
-        return gateway.take(self.lease_service.ask(SHOP, asked, self.clock.now))
+    def ask(self, gateway: Gateway, wants: float | None = None) -> LeaseReply:
+        report = None if wants is None else GatewayReport(wants)
+        request = LeaseRequest(gateway.name, gateway.etag, report)
+        return gateway.take(self.lease_service.reply(SHOP, request, self.clock.now))

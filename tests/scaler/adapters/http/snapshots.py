@@ -1,4 +1,4 @@
-"""Boards to publish: what a tick says, made up."""
+"""Snapshots to publish, made of given numbers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,28 @@ from scaler.control.snapshot import (
     Snapshot,
 )
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import LeadDemand
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules, initial_trust
-from scaler.limits.lease import AfterSafe
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.lease import AfterSafe, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.published_limit import published_limit
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Mode, Policy
+from tests.waiting import PATIENCE_S
 
 AT = 1_800_000_000.0
 PAY = PriorityClass("pay", 0, guaranteed_qps=120.0)
-STRESS = PriorityClass("stress", 9, ceiling_qps=40.0, then=AfterSafe.CLOSED)
+STRESS = PriorityClass(
+    "stress", 9, ceiling_qps=40.0, then=AfterSafe.CLOSED, match=HeaderMatch("x-stress-test")
+)
+# So short that a test sees a lease expire.
+SHORT = LeaseTerms(valid_for_s=2.0, refresh_s=0.4)
+# So long that no wait for a change ends by itself.
+PATIENT = LeaseTerms(valid_for_s=100 * PATIENCE_S)
 
 FAN = PublishedForecast(
     AT - 30.0,
@@ -42,7 +50,7 @@ FAN = PublishedForecast(
 
 
 class Clock:
-    """Monotonic seconds that stand still until moved."""
+    """A manual clock in monotonic seconds."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -57,6 +65,7 @@ def view(
     ready: int = 8,
     each_qps: float = 155.0,
     planned: int | None = None,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
 ) -> ServiceView:
     """Return a service whose ``ready`` replicas serve ``each_qps``; fewer may be planned."""
     policy = Policy(
@@ -65,6 +74,7 @@ def view(
         scale=ScalePolicy(min_replicas=1, max_replicas=100),
         capacity_qps=each_qps,
         mode=Mode.ENFORCE,
+        lease=lease,
         classes=(PAY, STRESS),
     )
     demand = ready * each_qps * 0.75
@@ -72,7 +82,7 @@ def view(
         AT, demand, LeadDemand(demand * 1.05, demand * 1.05, demand), warm=float(ready)
     )
     wanted = DecisionSettings(given_capacity(each_qps), policy.scale, LimitPolicy())
-    decision = decide(observation, first_state(max(ready, 1), AT), wanted)
+    decision = decide(observation, initial_state(max(ready, 1), AT), wanted)
     if planned is not None:
         decision = replace(decision, plan=replace(decision.plan, replicas=planned))
     fleet = Fleet((300.0,) * ready, each_qps)
@@ -96,6 +106,6 @@ def view(
 
 
 def snapshot(*views: ServiceView, tick: int = 1, seconds: float = 0.0) -> Snapshot:
-    """Return a board of these services; of none: of prod/shop."""
-    told = views or (view(),)
-    return Snapshot(tick, AT, {one.item_id: one for one in told}, seconds)
+    """Return a snapshot of these services; without any, of prod/shop."""
+    services = views or (view(),)
+    return Snapshot(tick, AT, {one.item_id: one for one in services}, seconds)

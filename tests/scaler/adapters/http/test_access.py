@@ -1,4 +1,4 @@
-"""Who is served: tokens, loopback, certificates."""
+"""Access to the endpoint: tokens, loopback, certificates."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import ssl
 import httpx
 import pytest
 
+from scaler.adapters.http.app import create_app
 from scaler.adapters.http.auth import Tokens
 from scaler.adapters.http.server import Address, ApiServer, Tls, check_access
 from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.errors import ServingError
 from tests.scaler.adapters.http.conftest import served
 from tests.scaler.adapters.http.snapshots import Clock
@@ -21,10 +23,10 @@ def bearer(token):
     return {"authorization": f"Bearer {token}"}
 
 
-def test_only_a_right_token_is_served_and_a_wrong_one_learns_nothing(tmp_path):
+def test_only_a_valid_token_is_accepted_and_a_refusal_reveals_nothing(tmp_path):
     path = tmp_path / "tokens"
     path.write_text("# gateways\nopen-sesame\n\nanother\n")
-    with served(ApiSettings(learning_s=0.0, tokens=path)) as endpoint:
+    with served(ApiSettings(learns_shares=False, tokens=path)) as endpoint:
         client = endpoint.client
         assert client.get(PATH, headers=bearer("another")).status_code == 200
         assert client.get(PATH, auth=("", "open-sesame")).status_code == 200  # a browser
@@ -55,7 +57,7 @@ def test_a_token_file_that_cannot_be_read_leaves_the_tokens_as_they_were(tmp_pat
     assert tokens.accept(b"old")
 
 
-def test_a_token_file_without_a_token_lets_nobody_in(tmp_path):
+def test_a_token_file_without_a_token_refuses_every_request(tmp_path):
     path, clock = tmp_path / "tokens", Clock()
     path.write_text("old\n")
     tokens = Tokens(path, clock)
@@ -79,7 +81,7 @@ def test_a_start_without_any_token_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("host", "settings"),
     [
-        pytest.param("0.0.0.0", ApiSettings(allow_anonymous=True), id="said explicitly"),
+        pytest.param("0.0.0.0", ApiSettings(allow_anonymous=True), id="allowed explicitly"),
         pytest.param("127.0.0.1", ApiSettings(), id="loopback"),
         pytest.param("::1", ApiSettings(), id="loopback, version 6"),
     ],
@@ -93,14 +95,14 @@ def test_anonymous_access_from_elsewhere_is_refused():
         check_access(Address("0.0.0.0"), ApiSettings())
 
 
-def test_mutual_tls_serves_who_has_a_certificate_of_ours(papers):
-    tls = Tls(papers / "server.pem", papers / "server.key", papers / "ca.pem")
-    trusting = ssl.create_default_context(cafile=papers / "ca.pem")
-    trusting.load_cert_chain(papers / "client.pem", papers / "client.key")
+def test_mutual_tls_accepts_only_certificates_of_the_ca(certificates):
+    tls = Tls(certificates / "server.pem", certificates / "server.key", certificates / "ca.pem")
+    trusting = ssl.create_default_context(cafile=certificates / "ca.pem")
+    trusting.load_cert_chain(certificates / "client.pem", certificates / "client.key")
     with served(address=Address(port=0, tls=tls), verify=trusting) as endpoint:
         assert endpoint.client.get(PATH).status_code == 200
-        for certificate in ((), (papers / "stranger.pem", papers / "stranger.key")):
-            other = ssl.create_default_context(cafile=papers / "ca.pem")
+        for certificate in ((), (certificates / "stranger.pem", certificates / "stranger.key")):
+            other = ssl.create_default_context(cafile=certificates / "ca.pem")
             if certificate:
                 other.load_cert_chain(*certificate)
             with (
@@ -110,13 +112,13 @@ def test_mutual_tls_serves_who_has_a_certificate_of_ours(papers):
                 client.get(PATH)
 
 
-def test_a_certificate_that_is_none_is_named(tmp_path):
+def test_an_invalid_certificate_file_is_named(tmp_path):
     (tmp_path / "no.pem").write_text("nothing")
     with pytest.raises(ServingError, match=r"no\.pem"):
         Tls(tmp_path / "no.pem", tmp_path / "no.pem").context()
 
 
-def test_an_address_that_is_taken_is_named(endpoint):
-    second = ApiServer(endpoint.server._app, Address(port=endpoint.port))
+def test_an_address_that_is_in_use_is_named(endpoint):
+    second = ApiServer(create_app(SnapshotHolder(), ApiSettings()), Address(port=endpoint.port))
     with pytest.raises(ServingError, match=str(endpoint.port)):
         second.start()

@@ -1,4 +1,4 @@
-"""What is told of a schedule as time goes by: never more than is true."""
+"""The aging of a published limit: a lease never states more than still holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QPS = st.floats(0, 1000).map(round).map(float)
 
 def published(now: float, *steps: tuple[float, float]) -> PublishedLimit:
     schedule = tuple(LimitStep(*step) for step in steps)
-    limit = Limit(now, 10, None, LimitReason.CAPACITY)
+    limit = Limit(now, 10, LimitReason.CAPACITY)
     return PublishedLimit(limit, schedule, SafeLimit(0.0, LimitReason.FLOOR), (), 1, 1.0)
 
 
@@ -25,21 +25,21 @@ def in_force(now: float, steps: tuple[LimitStep, ...] | list[LimitStep], at: flo
 
 
 @pytest.mark.parametrize(
-    ("age", "told"),
+    ("age", "leased"),
     [
-        pytest.param(0.0, (200.0, [(10.0, 100.0), (60.0, 300.0)]), id="a fall is told early"),
-        pytest.param(4.9, (200.0, [(10.0, 100.0), (60.0, 300.0)]), id="alike within a cell"),
-        pytest.param(5.0, (200.0, [(5.0, 100.0), (55.0, 300.0)]), id="nearer in the next one"),
+        pytest.param(0.0, (200.0, [(10.0, 100.0), (60.0, 300.0)]), id="a fall is announced early"),
+        pytest.param(4.9, (200.0, [(10.0, 100.0), (60.0, 300.0)]), id="the same within a cell"),
+        pytest.param(5.0, (200.0, [(5.0, 100.0), (55.0, 300.0)]), id="nearer in the next cell"),
         pytest.param(10.0, (100.0, [(50.0, 300.0)]), id="a fall within two cells is now"),
-        pytest.param(70.0, (200.0, []), id="the limit itself rises with a tick only"),
+        pytest.param(70.0, (200.0, []), id="the limit itself rises only with a tick"),
     ],
 )
-def test_a_schedule_slides(age, told):
+def test_a_schedule_moves_with_time(age, leased):
     now = aged(published(200.0, (15.0, 100.0), (60.0, 300.0)), cell_of(age))
-    assert (now.qps, [(step.in_s, step.qps) for step in now.steps]) == told
+    assert (now.qps, [(step.in_s, step.qps) for step in now.steps]) == leased
 
 
-def test_a_schedule_that_says_nothing_new_does_not_slide_between_ticks():
+def test_a_schedule_without_a_change_does_not_move_between_ticks():
     flat = published(200.0, (15.0, 200.0), (300.0, 200.0))
     assert [aged(flat, cell).steps[0].in_s for cell in range(4)] == [300.0] * 4
 
@@ -51,14 +51,14 @@ def test_a_schedule_that_says_nothing_new_does_not_slide_between_ticks():
     st.floats(0, 0.999),
     st.floats(0, 120),
 )
-def test_a_gateway_that_counts_from_any_moment_of_the_cell_never_admits_more_than_is_true(
+def test_a_renewal_at_any_time_of_a_cell_never_admits_more_than_the_schedule(
     limit, steps, age, within, later
 ):
-    """Told at one moment of a cell, renewed at another, acted on ``later`` after that."""
-    said = published(limit, *((float(at), qps) for at, qps in sorted(steps)))
+    """Issued at one time of a cell, renewed at another, acted on ``later`` after that."""
+    limit_published = published(limit, *((float(at), qps) for at, qps in sorted(steps)))
     cell = cell_of(age)
-    told = aged(said, cell)
+    leased = aged(limit_published, cell)
     renewed_at = (cell + within) * CELL_S
-    truth = in_force(limit, said.schedule, renewed_at + later)
-    acted_on = in_force(told.qps, told.steps, later)
+    truth = in_force(limit, limit_published.schedule, renewed_at + later)
+    acted_on = in_force(leased.qps, leased.steps, later)
     assert acted_on <= truth

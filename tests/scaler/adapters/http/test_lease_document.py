@@ -1,4 +1,4 @@
-"""The lease on the wire: what gateways are promised, and how one gateway's part is worked out."""
+"""The lease on the wire: its keys, and one gateway's part of limit and classes."""
 
 from __future__ import annotations
 
@@ -9,26 +9,35 @@ import numpy as np
 import pytest
 
 from scaler.adapters.http.exchange import LeaseRequest
-from scaler.adapters.http.report import MOST_POINTS, NO_REPORT, GatewayReport, points_of, thinned
+from scaler.adapters.http.report import (
+    MAX_RATES,
+    NO_REPORT,
+    GatewayReport,
+    histogram_rates,
+    sampled_rates,
+)
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
+from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.priority_classes import PriorityClass
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 from tests.scaler.adapters.http.snapshots import snapshot, view
 
 
-def body(site: Site | None = None, said: GatewayReport | None = None) -> dict:
+def body(site: Site | None = None, report: GatewayReport | None = None) -> dict:
     site, gateway = site or Site(), Gateway("gw-1")
     answer = site.ask(gateway)
-    if said is not None:
-        answer = site.lease_service.ask(
-            SHOP, LeaseRequest("gw-1", gateway.etag, said), site.clock.now
+    if report is not None:
+        answer = site.lease_service.reply(
+            SHOP, LeaseRequest("gw-1", gateway.etag, report), site.clock.now
         )
-    return json.loads(answer.told.body)
+    return json.loads(answer.lease.json_body)
 
 
-def test_the_body_says_all_that_the_contract_names():
-    told = body()
-    LeaseBody.model_validate(told)
-    assert set(told) == set(LEASE)
+def test_a_lease_has_all_keys_of_the_contract():
+    lease = body()
+    LeaseBody.model_validate(lease)
+    assert set(lease) == set(LEASE)
 
 
 def test_the_documented_examples_are_valid():
@@ -47,7 +56,7 @@ def test_the_documented_examples_are_valid():
         pytest.param("trusted", True, id="whether the forecast is acted on"),
     ],
 )
-def test_why_says(key, value):
+def test_the_lease_explains(key, value):
     assert body()["why"][key] == value
 
 
@@ -61,9 +70,9 @@ def test_a_new_forecast_alone_changes_no_lease():
     assert not site.ask(gateway).changed
 
 
-def test_classes_are_this_gateways_part_of_the_policys():
-    pay, stress = body(said=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))["classes"]
-    part = 1240 * 0.98 / 1240  # the only gateway has all but the reserve
+def test_class_rates_are_divided_as_the_limit_is():
+    pay, stress = body(report=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))["classes"]
+    part = 1240 * 0.98 / 1240  # the only gateway gets all but the reserve
     assert pay["guaranteed_rps"] == pytest.approx(120 * part, abs=0.2)
     assert (pay["rps"], pay["reason"]) == (500.0, "demand")
     assert stress["match"] == {"header": "x-stress-test"}
@@ -71,29 +80,29 @@ def test_classes_are_this_gateways_part_of_the_policys():
     assert stress["then"] == "closed"
 
 
-def test_own_parts_and_spare_sum_up_to_the_share():
-    told = body(said=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))
-    parts = sum(one["rps"] for one in told["classes"]) + told["spare_rps"]
-    assert parts == pytest.approx(told["share"]["rps"], abs=0.01)
+def test_class_rates_and_spare_add_up_to_the_share():
+    lease = body(report=GatewayReport(900.0, {"pay": 500.0, "stress": 400.0}))
+    parts = sum(one["rps"] for one in lease["classes"]) + lease["spare_rps"]
+    assert parts == pytest.approx(lease["share"]["rps"], abs=0.01)
 
 
-def test_a_few_abusive_clients_are_told_apart_from_normal_ones():
+def test_a_few_abusive_clients_get_a_limit_and_normal_ones_do_not():
     rates = np.concatenate([np.full(200, 2.0), np.full(3, 300.0)])
-    level = body(said=GatewayReport(1300.0, {}, rates, len(rates)))["per_client"]
+    level = body(report=GatewayReport(1300.0, {}, rates, len(rates)))["per_client"]
     assert level["reason"] == "abuse"
-    assert level["rps"] is None  # the others fit
+    assert level["rps"] is None  # the others fit into the share
     assert 2.0 < level["abusive_above_rps"] < 300.0
     assert level["abusive_rps"] == 2.0
 
 
-def test_without_reports_of_clients_there_is_no_level():
+def test_without_reports_of_clients_there_is_no_limit_per_client():
     assert body()["per_client"] is None
 
 
-def test_nothing_ready_means_a_share_of_nothing():
-    told = body(Site(ready=0))
-    assert (told["global"]["rps"], told["share"]["rps"], told["share"]["burst"]) == (0.0, 0.0, 0)
-    assert told["why"]["binding"] == "nothing_ready"
+def test_without_ready_replicas_the_share_is_zero():
+    lease = body(Site(ready=0))
+    assert (lease["global"]["rps"], lease["share"]["rps"], lease["share"]["burst"]) == (0.0, 0.0, 0)
+    assert lease["why"]["binding"] == "nothing_ready"
 
 
 def test_the_safe_limit_of_the_policy_wins_over_the_derived_one():
@@ -105,32 +114,55 @@ def test_the_safe_limit_of_the_policy_wins_over_the_derived_one():
 @pytest.mark.parametrize(
     ("report", "wants"),
     [
-        pytest.param({"offered_rps": 7.0, "admitted": 100}, 7.0, id="offered is offered"),
+        pytest.param({"offered_rps": 7.0, "admitted": 100}, 7.0, id="offered_rps takes precedence"),
         pytest.param({"admitted": 30, "denied": 10, "interval_s": 2}, 20.0, id="by the interval"),
         pytest.param(
-            {"classes": {"a": {"admitted": 3}, "b": {"denied": 5}}}, 8.0, id="of all classes"
+            {"classes": {"a": {"admitted": 3}, "b": {"denied": 5}}},
+            8.0,
+            id="the sum of all classes",
         ),
-        pytest.param({}, None, id="not known is not zero"),
+        pytest.param({}, None, id="unknown is not zero"),
     ],
 )
-def test_what_a_gateway_wants_follows_from_its_report(report, wants):
-    assert ReportBody.model_validate({"instance": "gw-1", **report}).to_said().wants_qps == wants
+def test_the_demand_of_a_gateway_follows_from_its_report(report, wants):
+    assert ReportBody.model_validate({"instance": "gw-1", **report}).to_report().wants_qps == wants
 
 
-def test_every_bucket_of_a_histogram_counts_and_a_million_clients_stay_few_points():
-    rates = points_of(np.array([2.0, 4.0, 400.0]), np.array([1e6, 1e5, 3.0]))
-    assert len(rates) <= MOST_POINTS + 3
+def test_a_histogram_of_a_million_clients_becomes_a_bounded_sample_with_every_bucket():
+    rates = histogram_rates(np.array([2.0, 4.0, 400.0]), np.array([1e6, 1e5, 3.0]))
+    assert len(rates) <= MAX_RATES + 3
     assert rates.max() == 202.0
 
 
-def test_the_highest_rate_survives_thinning():
+def test_a_sample_of_rates_keeps_the_highest_rate():
     rates = np.append(np.ones(9_999), 500.0)
-    assert len(thinned(rates)) == MOST_POINTS
-    assert thinned(rates).max() == 500.0
+    assert len(sampled_rates(rates)) == MAX_RATES
+    assert sampled_rates(rates).max() == 500.0
 
 
-def test_a_report_that_says_nothing_new_is_the_one_before():
-    before = NO_REPORT.after(GatewayReport(100.0, {"pay": 50.0}))
-    assert before.after(GatewayReport(109.0, {"pay": 50.5})) is before
-    assert before.after(GatewayReport(None)) is before
-    assert before.after(GatewayReport(120.0, {"pay": 50.0})).wants_qps == 120.0
+def test_a_report_without_a_notable_change_keeps_the_one_before():
+    before = NO_REPORT.updated_by(GatewayReport(100.0, {"pay": 50.0}))
+    assert before.updated_by(GatewayReport(109.0, {"pay": 50.5})) is before
+    assert before.updated_by(GatewayReport(None)) is before
+    assert before.updated_by(GatewayReport(120.0, {"pay": 50.0})).wants_qps == 120.0
+
+
+def test_a_class_is_matched_by_the_header_and_the_value_that_the_policy_names():
+    gold = PriorityClass("gold", 0, match=HeaderMatch("x-tier", "gold"))
+    plain, any_value = PriorityClass("plain", 1), PriorityClass("any", 2, match=HeaderMatch("x-a"))
+    site, shop = Site(), view()
+    limit = replace(shop.published_limit, classes=(gold, plain, any_value))
+    site.holder.publish(snapshot(replace(shop, published_limit=limit)))
+    matches = {one["name"]: one.get("match") for one in body(site)["classes"]}
+    assert matches == {
+        "gold": {"header": "x-tier", "value": "gold"},
+        "plain": None,
+        "any": {"header": "x-a"},
+    }
+
+
+def test_the_window_over_which_clients_are_counted_is_the_policy_s():
+    site, shop = Site(), view()
+    policy = replace(shop.policy, clients=ClientPolicy(window_s=20.0))
+    site.holder.publish(snapshot(replace(shop, policy=policy)))
+    assert body(site)["client_window_s"] == 20.0

@@ -1,4 +1,4 @@
-"""Our own series: what Prometheus reads."""
+"""The metrics that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scaler.adapters.http.metrics import Telemetry
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import Condition, ConditionKind
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 
 
@@ -35,25 +36,27 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
         ),
         pytest.param(("tidegate_limit_binding", "capacity", "prod/shop"), 1.0, id="what bound it"),
         pytest.param(("tidegate_decisions_total", "wanted"), 2.0, id="decisions by reason"),
-        pytest.param(("tidegate_api_errors_total", "409", "kubernetes"), 1.0, id="API errors"),
+        pytest.param(
+            ("tidegate_api_errors_total", "ClusterFailed", "kubernetes"), 2.0, id="API errors"
+        ),
         pytest.param(("tidegate_tick_duration_seconds_count",), 2.0, id="ticks"),
         pytest.param(("tidegate_tick_duration_seconds_sum",), 1.0, id="how long they took"),
         pytest.param(("tidegate_tick_timestamp_seconds",), AT, id="when the last one began"),
         pytest.param(("tidegate_replica_seconds_total", "hpa", "prod/shop"), 32400.0, id="ledger"),
     ],
 )
-def test_prometheus_reads(series, value):
+def test_metrics_have_the_values(series, value):
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
+    failed = Condition(ConditionKind.READY, False, "ClusterFailed", "409")
     for tick in (1, 2):
-        published = snapshot(tick=tick, seconds=0.5)
+        published = snapshot(view().told(failed), tick=tick, seconds=0.5)
         holder.publish(published)
         telemetry.observe(published)
-    telemetry.failed("kubernetes", "409")
     assert samples(telemetry)[series] == pytest.approx(value)
 
 
-def test_what_is_not_known_has_no_sample_and_what_is_gone_leaves_none():
+def test_unknown_values_and_deleted_services_have_no_samples():
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     unknown = replace(view(), observed_qps=math.nan, forecast=None, trust=None)

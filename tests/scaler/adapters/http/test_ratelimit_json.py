@@ -1,4 +1,4 @@
-"""`POST /json`: what envoyproxy/ratelimit's HTTP clients send, and what they are answered."""
+"""`POST /json`: requests of envoyproxy/ratelimit's HTTP clients, and the responses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def ask(endpoint: Endpoint, *descriptors: object, **more: object) -> httpx.Respo
 
 
 def exhausted(endpoint: Endpoint) -> httpx.Response:
-    """Ask for more than fits, until that is refused."""
+    """Send a call for more hits than fit, so that it is rejected."""
     return ask(endpoint, hitsAddend=1_000_000)
 
 
-def test_what_passes_is_answered_200(endpoint):
+def test_an_admitted_request_is_answered_200(endpoint):
     answer = ask(endpoint)
     body = answer.json()
 
@@ -37,18 +37,20 @@ def test_what_passes_is_answered_200(endpoint):
     assert answer.headers["ratelimit"] == dict(_added(body))["RateLimit"]
 
 
-def test_what_does_not_pass_is_answered_429_with_a_time_to_come_back(endpoint):
+def test_a_rejected_request_is_answered_429_with_retry_after(endpoint):
     answer = exhausted(endpoint)
     body = answer.json()
 
     assert answer.status_code == 429
     assert (body["overallCode"], body["statuses"][0]["code"]) == ("OVER_LIMIT", "OVER_LIMIT")
-    assert "limitRemaining" not in body["statuses"][0]  # zero is left out, as in all such JSON
+    assert (
+        "limitRemaining" not in body["statuses"][0]
+    )  # zeros are omitted, as in all JSON of protobuf
     assert int(answer.headers["retry-after"]) >= 1
 
 
 @pytest.mark.parametrize("asking", [ask, exhausted])
-def test_the_answer_is_envoys_message(endpoint, asking):
+def test_the_response_is_envoys_message(endpoint, asking):
     message = rls_pb2.RateLimitResponse()
     json_format.Parse(asking(endpoint).text, message)
 
@@ -62,14 +64,14 @@ def test_the_answer_is_envoys_message(endpoint, asking):
         pytest.param({"hitsAddend": 2}, id="camelCase"),
     ],
 )
-def test_names_may_be_written_either_way(endpoint, message):
+def test_names_may_be_in_camel_case_or_snake_case(endpoint, message):
     assert ask(endpoint, **message).status_code == 200
 
 
-def test_what_protobuf_itself_writes_is_understood(endpoint):
+def test_json_written_by_protobuf_is_accepted(endpoint):
     request = rls_pb2.RateLimitRequest(domain="tidegate", hits_addend=1)
     one = request.descriptors.add()
-    one.hits_addend.value = 1  # 64 bits: a text in JSON
+    one.hits_addend.value = 1  # 64 bits: a string in JSON
     one.limit.requests_per_unit = 3
     entry = one.entries.add()
     entry.key, entry.value = "service", "prod/shop"
@@ -97,14 +99,14 @@ def test_what_protobuf_itself_writes_is_understood(endpoint):
         ),
     ],
 )
-def test_what_cannot_be_meant_names_the_field(endpoint, body, field):
+def test_an_invalid_body_names_the_field(endpoint, body, field):
     content = body if isinstance(body, str) else json.dumps(body)
     answer = endpoint.client.post("/json", content=content)
 
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
-def test_where_no_limit_is_meant_it_passes(endpoint):
+def test_a_request_without_a_known_service_passes(endpoint):
     answer = ask(endpoint, {"entries": [{"key": "service", "value": "prod/none"}]})
 
     assert (answer.status_code, answer.json()) == (
@@ -118,19 +120,19 @@ def test_before_the_first_tick_it_is_unavailable():
         assert ask(endpoint).status_code == 503
 
 
-def test_a_token_is_asked_for(tmp_path):
+def test_a_token_is_required(tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("open-sesame\n")
-    with served(ApiSettings(learning_s=0.0, tokens=tokens)) as endpoint:
+    with served(ApiSettings(learns_shares=False, tokens=tokens)) as endpoint:
         assert ask(endpoint).status_code == 401
 
 
-def test_it_is_a_gateway_of_the_same_limit(endpoint):
+def test_decisions_take_a_share_of_the_same_limit(endpoint):
     endpoint.holder.publish(snapshot(view(ready=1, each_qps=40.0)))
     ask(endpoint)
-    told = endpoint.client.get("/v1/limits/prod/shop", params={"instance": "gw-1"}).json()
+    lease = endpoint.client.get("/v1/limits/prod/shop", params={"instance": "gw-1"}).json()
 
-    assert told["share"]["instances"] == 2
+    assert lease["share"]["instances"] == 2
 
 
 def _added(body) -> list[tuple[str, str]]:

@@ -234,7 +234,7 @@ class RecordedScene:
         for _ in range(int(seconds / PACE_S)):
             self._mono += PACE_S
             self.now += PACE_S
-            self.leases.sweep(self._mono)
+            self.leases.drop_empty(self._mono)
             for service in ASKED:
                 self._call(service)
         self._mono += silence
@@ -258,16 +258,16 @@ class RecordedScene:
             whim = self.rng.random()
             try:
                 if whim < 0.3:
-                    answer = self.leases.ask(service, asked, self._mono)
+                    answer = self.leases.reply(service, asked, self._mono)
                 elif whim < 0.4:
                     answer = self.leases.renew(service, asked, self._mono)
                 else:
-                    self.leases.wait(service, asked, self._mono)
+                    self.leases.may_wait(service, asked, self._mono)
                     continue
             except RequestProblem:
                 continue
             if self.rng.random() < 0.9:  # else the answer is lost
-                self._etags[service, name] = answer.told.etag
+                self._etags[service, name] = answer.lease.etag
         with suppress(RequestProblem):
             self.leases.changed(service, list(requests.values()), self._mono)
 

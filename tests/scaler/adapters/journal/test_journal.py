@@ -10,7 +10,6 @@ import threading
 
 import pytest
 
-from scaler.adapters.http.settings import LeaseTerms
 from scaler.adapters.journal.events import Dropped, JournalHead, LoopRemembers, Measured, TickEnded
 from scaler.adapters.journal.files import LEAST_BYTES, JournalFiles, journal_files
 from scaler.adapters.journal.journal import RETRY_S, Journal
@@ -19,14 +18,14 @@ from scaler.adapters.journal.reading import read_journal
 from scaler.control.memory import HistoryMemory, LoopMemory
 from scaler.control.observations import ServiceMetrics
 from scaler.errors import JournalError
-from tests.kube.waiting import eventually
 from tests.scaler.adapters.journal.recorded import RecordedScene
+from tests.waiting import eventually
 
-NOTHING = LoopMemory(0, {}, {}, HistoryMemory({}, {}), {}, {}, 0.0)
+NOTHING = LoopMemory(0, {}, HistoryMemory({}, {}, {}), {}, {}, 0.0)
 
 
 def head(first_tick=1):
-    return JournalHead(FORMAT, "0", "run", first_tick, 0.0, 60.0, 15.0, LeaseTerms(), 45.0)
+    return JournalHead(FORMAT, "0", "run", first_tick, 0.0, 60.0, 15.0, 45.0, True)
 
 
 def noise(i, length=6000):
@@ -210,7 +209,7 @@ def test_a_folder_that_holds_no_journal_is_told_as_such(tmp_path):
 
 def test_a_journal_of_another_version_is_refused(tmp_path):
     journal = Journal(JournalFiles(tmp_path, LEAST_BYTES))
-    journal.begin(JournalHead(99, "9.9", "r", 1, 0.0, 60.0, 15.0, LeaseTerms(), 45.0), NOTHING)
+    journal.begin(JournalHead(99, "9.9", "r", 1, 0.0, 60.0, 15.0, 45.0, True), NOTHING)
     journal.close()
     with pytest.raises(JournalError, match=r"tidegate 9\.9 in format 99"):
         read_journal(tmp_path)

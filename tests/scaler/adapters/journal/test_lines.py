@@ -42,7 +42,7 @@ def test_what_says_the_same_as_before_is_not_written_again():
     seen = SeenTick(3, 17.25)
     asked = LeaseRequest("gw-1", '"c0ff-1-2.000"')
     told = LeaseTold("gw-1", '"c0ff-1-2.000"', False, "abcd")
-    event = LeasesCalled("ask", "prod/shop", 20.5, seen, (asked,), (told,))
+    event = LeasesCalled("reply", "prod/shop", 20.5, seen, (asked,), (told,))
     first, second = writer.line(event), writer.line(event)
     assert len(second) < len(first) / 2
     assert b"since" not in second

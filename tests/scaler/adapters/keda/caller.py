@@ -1,4 +1,4 @@
-"""KEDA's operator as far as an external scaler sees it, and a server for it to ask.
+"""A client that behaves like KEDA's operator, and a server for it to call.
 
 It calls as `external_scaler.go` of KEDA 2.20 does: a poll is GetMetricSpec, then GetMetrics with
 the name it has for the autoscaler less its index, then IsActive; numbers are cut to thousandths.
@@ -17,9 +17,9 @@ import grpc
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
+from tests.waiting import PATIENCE_S
 
 PATH = "/externalscaler.ExternalScaler/"
-PATIENCE_S = 20.0
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def served(
     credentials: grpc.ServerCredentials | None = None,
     stale_after_s: float = 45,
 ) -> Iterator[str]:
-    """Serve on loopback from a thread of its own; yield the address."""
+    """Serve on loopback in a thread of its own; yield the address."""
     ready, place = threading.Event(), []
 
     async def serve() -> None:
@@ -61,7 +61,7 @@ def served(
 
 @dataclass(frozen=True)
 class Poll:
-    """What a poll came to: of each metric its name in the autoscaler, its target, its values."""
+    """The result of a poll: the name in the HPA, target and values of each metric."""
 
     targets: dict[str, int]
     values: dict[str, list[int]]
@@ -84,7 +84,7 @@ class Keda:
         return pb.ScaledObjectRef(name=self.name, namespace=self.namespace, scalerMetadata=metadata)
 
     def specs(self) -> dict[str, int]:
-        """Return the targets in thousandths by the metric's name in the autoscaler."""
+        """Return the targets in thousandths, by the metric's name in the HPA."""
         answer = self._call("GetMetricSpec", self.reference, pb.GetMetricSpecResponse)
         return {
             f"s{self.index}-{spec.metricName}": milli(spec.targetSizeFloat, spec.targetSize)
@@ -94,10 +94,10 @@ class Keda:
     def values(self, name: str) -> list[int]:
         prefix = f"s{self.index}-"
         assert name.startswith(prefix)
-        asked = pb.GetMetricsRequest(
+        request = pb.GetMetricsRequest(
             scaledObjectRef=self.reference, metricName=name.removeprefix(prefix)
         )
-        answer = self._call("GetMetrics", asked, pb.GetMetricsResponse)
+        answer = self._call("GetMetrics", request, pb.GetMetricsResponse)
         return [milli(one.metricValueFloat, one.metricValue) for one in answer.metricValues]
 
     def is_active(self) -> bool:
@@ -109,12 +109,12 @@ class Keda:
         return Poll(targets, values, self.is_active())
 
     def stream(self) -> grpc.Call:
-        """Open what a trigger of type external-push holds open."""
+        """Open the stream of an external-push trigger."""
         return self.channel.unary_stream(
             PATH + "StreamIsActive",
             pb.ScaledObjectRef.SerializeToString,
             pb.IsActiveResponse.FromString,
-        )(self.reference, timeout=60)
+        )(self.reference, timeout=PATIENCE_S)
 
     def _call(self, method, message, answer):
         call = self.channel.unary_unary(
@@ -124,7 +124,7 @@ class Keda:
 
 
 def milli(real: float, whole: int) -> int:
-    """Return what KEDA makes of the two fields of a number."""
+    """Return the number that KEDA reads from the two fields."""
     return int(real * 1000) if real > 0 else whole * 1000
 
 

@@ -1,5 +1,5 @@
-"""Certificates, as the endpoint's tests have them."""
+"""The certificates of the endpoint's tests."""
 
-from tests.scaler.adapters.http.conftest import papers
+from tests.scaler.adapters.http.conftest import certificates
 
-__all__ = ["papers"]
+__all__ = ["certificates"]

@@ -1,4 +1,4 @@
-"""A day of KEDA, autoscaler and tidegate together: who follows whom, and how late."""
+"""A simulated day of KEDA, HPA and tidegate: how closely the replicas follow the plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY_S = 24 * 3600
 
 
 def wave(second: int) -> int:
-    """A plan that swells to 120 replicas and back, with a promotion at noon."""
+    """A plan that rises to 120 replicas and falls again, with a promotion at noon."""
     swell = 65 - 55 * math.cos(2 * math.pi * second / DAY_S)
     return math.ceil(swell * (1.4 if DAY_S / 2 <= second < DAY_S / 2 + 1800 else 1.0))
 
@@ -34,20 +34,20 @@ def steps(second: int) -> int:
 
 
 def lived(plan: Callable[[int], int], tolerance: float, shown: float) -> list[tuple[int, int]]:
-    """Return plan and replicas at each sync; the board is half a sync older than what it shows."""
+    """Return plan and replicas at each sync; the snapshot is half a sync old."""
     up = ScalingRules(DEFAULT_SCALE_UP.policies, tolerance=tolerance)
     down = ScalingRules(DEFAULT_SCALE_DOWN.policies, stabilization_s=300, tolerance=tolerance)
     hpa = HPA(HPASpec(1, 1000, MetricKind.EXTERNAL_AVERAGE, 1.0, up, down))
-    replicas, told, day = plan(0), plan(0), []
+    replicas, value, day = plan(0), plan(0), []
     for second in range(0, DAY_S, SYNC_S):
-        replicas = hpa.sync(float(second), replicas, Reading(float(told), replicas)).replicas
+        replicas = hpa.sync(float(second), replicas, Reading(float(value), replicas)).replicas
         day.append((plan(second), replicas))
-        told = shown_replicas(plan(second + TICK_S // 2), replicas, shown)
+        value = shown_replicas(plan(second + TICK_S // 2), replicas, shown)
     return day
 
 
 def missing(day: list[tuple[int, int]]) -> list[int]:
-    """Return the replicas short of what has been planned for a tick and two syncs, at each sync."""
+    """Return the replicas missing from a plan that is a tick and two syncs old, at each sync."""
     return [
         max(min(before[0], now[0]) - now[1], 0) for before, now in zip(day, day[3:], strict=False)
     ]
@@ -62,15 +62,15 @@ PLANS = [pytest.param(plan, id=plan.__name__) for plan in (wave, steps)]
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_without_a_tolerance_replicas_are_the_plans(plan):
+def test_without_a_tolerance_the_replicas_follow_the_plan_exactly(plan):
     day = lived(plan, 0.0, 0.0)
     assert not any(missing(day))
-    # Down, the autoscaler's stabilization holds them for five minutes.
+    # On a scale-down the HPA's stabilization holds them for five minutes.
     assert beyond(day) < 1.01
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_with_one_none_are_missing_and_few_are_too_many(plan):
+def test_with_a_tolerance_no_replicas_are_missing_and_few_are_extra(plan):
     day = lived(plan, 0.1, 0.1)
     assert not any(missing(day))
     assert beyond(day) < 1.06

@@ -1,4 +1,4 @@
-"""What was generated is what its source says."""
+"""The generated gRPC code corresponds to its source."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_committed_code_is_what_the_source_generates(made, ending):
         ),
     ],
 )
-def test_messages_are_on_the_wire_what_keda_reads(message, wire):
+def test_messages_have_the_wire_format_that_keda_reads(message, wire):
     assert message.SerializeToString(deterministic=True) == wire
 
 

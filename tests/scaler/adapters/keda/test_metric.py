@@ -1,4 +1,4 @@
-"""Targets and values, and what the autoscaler makes of them."""
+"""Targets and values of the metric, and the replicas that the HPA computes from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from scaler.adapters.keda.metric import (
-    MOST,
+    MAX_MILLI,
     NotKnownError,
     is_active,
     shown_replicas,
@@ -33,17 +33,17 @@ from scaler.hpa.controller import (
     ScalingRules,
 )
 from tests.scaler.adapters.keda.caller import milli
-from tests.scaler.adapters.keda.views import CAPACITY, SHOP, demanding, in_the_dark, planned
+from tests.scaler.adapters.keda.views import CAPACITY, SHOP, demanding, planned, unknown_for
 
 REPLICAS = Trigger(service="prod/shop")
 EXACT = Trigger(service="prod/shop", tolerance=0.0)
 QPS = Trigger(service="prod/shop", metric=TriggerMetric.QPS)
-# Far steps at once, for here only the metric's arithmetic matters.
+# Without a limit of steps, for only the metric's arithmetic matters here.
 FREE = (ScalingPolicy(PolicyKind.PODS, 10**6, 15),)
 
 
 def autoscaled(trigger: Trigger, view, current: int, tolerance: float) -> int:
-    """Return what an autoscaler at ``current`` comes to with what KEDA reads of a trigger."""
+    """Return the replicas that an HPA at ``current`` wants, with the values that KEDA reads."""
     target, value = target_milli(trigger, view), value_milli(trigger, view)
     rules = ScalingRules(FREE, tolerance=tolerance)
     read = milli(wire_float(target), wire_int(target)) / 1000
@@ -66,17 +66,17 @@ def autoscaled(trigger: Trigger, view, current: int, tolerance: float) -> int:
         pytest.param(1, 1, 1, id="as it is"),
     ],
 )
-def test_an_autoscaler_as_it_comes_never_rests_below_the_plan(current, plan, comes_to):
+def test_an_hpa_with_default_tolerance_never_stays_below_the_plan(current, plan, comes_to):
     assert autoscaled(REPLICAS, planned(plan, current), current, 0.1) == comes_to
 
 
 def test_the_plan_itself_would_be_missed():
-    """What the least count outside the tolerance is for; it fails once the simulation is wrong."""
+    """Why the smallest count outside the tolerance is shown; checks the simulation, too."""
     assert autoscaled(EXACT, planned(21, 20), 20, 0.1) == 20
 
 
-def test_all_counts_up_to_300_come_to_the_plan_or_just_past_it():
-    """As `HPA` does it, written out, for ninety thousand pairs take long there."""
+def test_all_counts_up_to_300_arrive_at_the_plan_or_just_above_it():
+    """The arithmetic of `HPA`, written out, for ninety thousand pairs would take long there."""
     for current in range(1, 301):
         for plan in range(1, 301):
             ratio = shown_replicas(plan, current, 0.1) * 1000 / (1000 * current)
@@ -103,7 +103,7 @@ def test_without_a_tolerance_the_plan_is_exact(plan, current):
 @example(plan=21, current=20, tolerance=0.1)
 @example(plan=11, current=10, tolerance=0.1)
 @example(plan=101, current=100, tolerance=0.13)  # 100 * 1.13 is less than 113 in floats
-def test_with_a_tolerance_it_is_exact_but_for_what_is_documented(plan, current, tolerance):
+def test_with_a_tolerance_it_is_exact_except_for_the_documented_cases(plan, current, tolerance):
     trigger = replace(REPLICAS, tolerance=tolerance)
     after = autoscaled(trigger, planned(plan, current), current, tolerance)
     if current < plan:
@@ -112,15 +112,15 @@ def test_with_a_tolerance_it_is_exact_but_for_what_is_documented(plan, current, 
             assert after == plan
         assert after <= math.floor((plan - 1) * (1 + tolerance) + 1e-9) + 1
     else:
-        # The autoscaler's own: it stays, or it comes down to the plan.
+        # The HPA's tolerance: the replicas stay, or fall to the plan.
         assert after == (current if plan / current >= 1 - tolerance else plan)
-    # Nor does it move again while the plan is the same.
+    # It does not change again while the plan is the same.
     assert autoscaled(trigger, planned(plan, after), after, tolerance) == after
 
 
 @given(plan=COUNTS, current=COUNTS, before=st.none() | COUNTS)
-def test_a_count_that_is_old_or_unknown_never_takes_it_further(plan, current, before):
-    """The board may be a tick old, so the autoscaler may stand elsewhere by now."""
+def test_an_old_or_unknown_count_never_exceeds_the_documented_bound(plan, current, before):
+    """The snapshot may be a tick old, so the HPA may have other replicas by now."""
     after = autoscaled(REPLICAS, planned(plan, before), current, 0.1)
     assert after <= max(current, math.floor((plan - 1) * 1.1 + 1e-9) + 1, plan)
     if before is None:
@@ -134,7 +134,7 @@ def test_a_count_that_is_old_or_unknown_never_takes_it_further(plan, current, be
     current=COUNTS,
 )
 @example(qps=620.0, capacity=155.0, target=None, current=1)  # 620 / (155 x 0.8) is 5 to the dot
-def test_the_demand_comes_to_what_the_planner_wants(qps, capacity, target, current):
+def test_the_demand_leads_to_the_replicas_that_the_planner_wants(qps, capacity, target, current):
     wanted = replicas_for(qps, capacity * 0.8)
     assume(wanted < 10**5)
     trigger = replace(QPS, target_qps=target)
@@ -168,7 +168,7 @@ LEARNED = replace(
 
 
 @pytest.mark.parametrize(
-    ("trigger", "view", "error", "said"),
+    ("trigger", "view", "error", "message"),
     [
         pytest.param(
             REPLICAS, replace(SHOP, decision=None, error="no such HPA"), NotKnownError,
@@ -179,16 +179,16 @@ LEARNED = replace(
             id="no decision yet",
         ),
         pytest.param(
-            REPLICAS, in_the_dark(0.0, known_before=False), NotKnownError,
+            REPLICAS, unknown_for(0.0, known_before=False), NotKnownError,
             "no demand has been known since the start",
-            id="started in the dark: what stands in the cluster is no plan",
+            id="started without a known demand: the replicas that run are no plan",
         ),
         pytest.param(
-            REPLICAS, in_the_dark(3000.0, known_before=True), NotKnownError,
+            REPLICAS, unknown_for(3000.0, known_before=True), NotKnownError,
             "no demand has been known for longer than a plan holds", id="a plan that decays",
         ),
         pytest.param(
-            QPS, in_the_dark(60.0, known_before=True), NotKnownError, "the demand is not known",
+            QPS, unknown_for(60.0, known_before=True), NotKnownError, "the demand is not known",
             id="a plan is held, but there is no demand",
         ),
         pytest.param(QPS, demanding(math.inf), NotKnownError, "absurd: inf", id="endless demand"),
@@ -204,20 +204,20 @@ LEARNED = replace(
         ),
     ],
 )  # fmt: skip
-def test_what_is_not_known_has_no_value(trigger, view, error, said):
+def test_an_unknown_demand_has_no_value(trigger, view, error, message):
     with pytest.raises(error) as raised:
         value_milli(trigger, view)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
 def test_a_plan_holds_for_its_lifetime():
-    """Nothing is known for a minute: the autoscaler is told the plan before."""
-    held = in_the_dark(60.0, known_before=True)
+    """The demand is unknown for a minute: the HPA gets the last plan."""
+    held = unknown_for(60.0, known_before=True)
     assert held.decision.plan.reason is PlanReason.HELD
     assert value_milli(EXACT, held) == 1000 * SHOP.decision.plan.replicas
 
 
-def test_before_the_first_tick_only_a_target_that_rests_on_the_policy_is_unknown():
+def test_before_the_first_tick_only_a_target_that_depends_on_the_policy_is_unknown():
     assert target_milli(REPLICAS, None) == 1000
     assert target_milli(replace(QPS, target_qps=50.0), None) == 50_000
     with pytest.raises(NotKnownError):
@@ -240,9 +240,7 @@ CAPACITIES = st.floats(0.0, exclude_min=True, allow_infinity=False, allow_nan=Fa
     current=st.none() | st.integers(-5, 10**18),
     trigger=st.sampled_from([REPLICAS, EXACT, QPS, replace(QPS, target_qps=0.001)]),
 )
-def test_whatever_the_board_there_is_a_value_above_0_or_an_error(
-    demand, capacity, plan, current, trigger
-):
+def test_every_snapshot_gives_a_value_above_0_or_an_error(demand, capacity, plan, current, trigger):
     decision = replace(
         SHOP.decision,
         demand=Demand(demand, demand, DemandReason.FORECAST),
@@ -258,13 +256,13 @@ def test_whatever_the_board_there_is_a_value_above_0_or_an_error(
     assert 0 < real < math.inf
     assert 0 < whole < 2**63
     assert milli(real, whole) == value
-    # Read as a whole number it is never less.
+    # The integer is never less.
     assert whole * 1000 >= value
 
 
-@given(st.integers(1, MOST))
-@example(1001)  # 1.001 * 1000 is cut to 1000
-def test_keda_reads_the_thousandths_that_were_meant(value):
+@given(st.integers(1, MAX_MILLI))
+@example(1001)  # 1.001 * 1000 is truncated to 1000
+def test_keda_reads_the_intended_thousandths(value):
     assert milli(wire_float(value), wire_int(value)) == value
 
 
@@ -279,17 +277,21 @@ SLEEPER = replace(REPLICAS, activation_qps=0.5)
 @pytest.mark.parametrize(
     ("trigger", "view", "fresh", "active"),
     [
-        pytest.param(REPLICAS, demanding(0.0), True, True, id="never idle unless told when"),
-        pytest.param(REPLICAS, demanding(0.0), False, True, id="nor when stale"),
+        pytest.param(REPLICAS, demanding(0.0), True, True, id="never idle without activationQps"),
+        pytest.param(REPLICAS, demanding(0.0), False, True, id="not idle when stale"),
         pytest.param(SLEEPER, demanding(0.5), True, False, id="known and no more: idle"),
         pytest.param(SLEEPER, demanding(0.51), True, True, id="more is foreseen: awake"),
-        pytest.param(SLEEPER, demanding(0.0), False, True, id="idle by a stale board: awake"),
+        pytest.param(SLEEPER, demanding(0.0), False, True, id="idle by a stale snapshot: awake"),
         pytest.param(SLEEPER, demanding(math.nan), True, True, id="unknown: awake"),
         pytest.param(SLEEPER, replace(SHOP, decision=None), True, True, id="undecided: awake"),
         pytest.param(
-            SLEEPER, in_the_dark(3000.0, known_before=True), True, True, id="long dark: awake"
+            SLEEPER,
+            unknown_for(3000.0, known_before=True),
+            True,
+            True,
+            id="unknown for long: active",
         ),
     ],
 )
-def test_only_known_and_fresh_demand_says_that_a_service_may_sleep(trigger, view, fresh, active):
+def test_only_known_and_fresh_demand_makes_a_service_inactive(trigger, view, fresh, active):
     assert is_active(trigger, view, fresh=fresh) is active

@@ -1,4 +1,4 @@
-"""A trigger's metadata: what it may say, and what is said about what it may not."""
+"""The metadata of a trigger: the valid keys, and the messages about invalid ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(**metadata: str) -> Trigger:
         pytest.param(
             {"metric": "qps", "targetQps": "62.5"},
             Trigger(service="prod/shop", metric=TriggerMetric.QPS, target_qps=62.5),
-            id="the demand, so much for each replica",
+            id="the demand, with a target per replica",
         ),
         pytest.param(
             {"activationQps": "0.5"},
@@ -46,16 +46,16 @@ def read(**metadata: str) -> Trigger:
         pytest.param(
             {"activationQps": "0"},
             Trigger(service="prod/shop", activation_qps=0.0),
-            id="one that may sleep when nothing at all comes",
+            id="one that may sleep without any demand",
         ),
     ],
 )
-def test_metadata_say_what_is_asked_for(metadata, expected):
+def test_metadata_are_parsed(metadata, expected):
     assert read(**metadata) == expected
 
 
 @pytest.mark.parametrize(
-    ("metadata", "said"),
+    ("metadata", "message"),
     [
         pytest.param(
             {"service": "shop"},
@@ -79,7 +79,7 @@ def test_metadata_say_what_is_asked_for(metadata, expected):
         pytest.param(
             {"targetQps": "50"},
             "targetQps is '50', but is only for metric qps, and metric is replicas",
-            id="a key that the metric has no use for",
+            id="a key that does not apply to the metric",
         ),
         pytest.param(
             {"metric": "qps", "tolerance": "0"},
@@ -97,28 +97,32 @@ def test_metadata_say_what_is_asked_for(metadata, expected):
         pytest.param({"activationQps": "nan"}, "activationQps is 'nan'", id="no number"),
         pytest.param({"activationQps": "inf"}, "activationQps is 'inf'", id="no end"),
         pytest.param({"activationQps": "1e400"}, "activationQps is '1e400'", id="a float's end"),
-        pytest.param({"activationQps": "1_0"}, "activationQps is '1_0'", id="as only Python reads"),
+        pytest.param(
+            {"activationQps": "1_0"},
+            "activationQps is '1_0'",
+            id="a number that only Python accepts",
+        ),
     ],
 )
-def test_what_is_wrong_is_refused_by_name(metadata, said):
+def test_invalid_metadata_are_refused_naming_the_key(metadata, message):
     with pytest.raises(TriggerError) as error:
         read(**metadata)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_long_value_is_told_in_part():
+def test_a_long_value_is_shortened_in_the_message():
     with pytest.raises(TriggerError) as error:
         read(service="x" * 100_000)
     assert len(str(error.value)) < 300
 
 
 @pytest.mark.parametrize("key", sorted(KEDA_KEYS))
-def test_what_is_for_keda_alone_is_passed_over(key):
+def test_keys_of_keda_are_ignored(key):
     assert read(**{key: "anything"}) == Trigger(service="prod/shop")
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=6))
-def test_whatever_comes_is_read_or_refused(metadata):
+def test_any_metadata_are_parsed_or_refused(metadata):
     try:
         trigger = read_trigger("prod", "shop", metadata)
     except TriggerError:

@@ -11,7 +11,8 @@ from scaler.adapters.keda.service import ExternalScaler
 from scaler.control.snapshot import Snapshot
 from tests.scaler.adapters.http.snapshots import AT, Clock, snapshot, view
 from tests.scaler.adapters.keda.caller import PATH, Keda, Poll, asking, served
-from tests.scaler.adapters.keda.views import SHOP, demanding, in_the_dark, planned, told
+from tests.scaler.adapters.keda.views import SHOP, demanding, holding, planned, unknown_for
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -35,20 +36,20 @@ from tests.scaler.adapters.keda.views import SHOP, demanding, in_the_dark, plann
 )  # fmt: skip
 def test_a_poll(metadata, index, polled):
     demand = 1364.0  # 11 x 155 x 0.8
-    holder = told(planned(12, 4) if "metric" not in metadata else demanding(demand))
+    holder = holding(planned(12, 4) if "metric" not in metadata else demanding(demand))
     with asking(holder, metadata, index=index) as keda:
         assert keda.poll() == polled
 
 
 def refusal(keda: Keda, call: str) -> tuple[grpc.StatusCode, str]:
-    asked = {
+    request = {
         "spec": keda.specs,
         "values": lambda: keda.values(f"s{keda.index}-tidegate-replicas"),
         "active": keda.is_active,
         "stream": lambda: next(keda.stream()),
     }[call]
     with pytest.raises(grpc.RpcError) as error:
-        asked()
+        request()
     return error.value.code(), error.value.details()
 
 
@@ -56,29 +57,29 @@ CALLS = ("spec", "values", "active", "stream")
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_policy_that_is_not_there_is_not_found_and_near_ones_are_named(call):
-    with asking(told(view("prod/shop"), view("prod/shop-eu")), name="shup") as keda:
-        code, said = refusal(keda, call)
+def test_a_missing_policy_is_not_found_and_similar_names_are_listed(call):
+    with asking(holding(view("prod/shop"), view("prod/shop-eu")), name="shup") as keda:
+        code, message = refusal(keda, call)
     assert code is grpc.StatusCode.NOT_FOUND
-    assert said.startswith("no service 'prod/shup'; there is prod/shop")
+    assert message.startswith("no service 'prod/shup'; there is prod/shop")
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_wrong_metadata_are_an_invalid_argument(call):
-    with asking(told(SHOP), {"Tolerance": "0"}) as keda:
-        code, said = refusal(keda, call)
+def test_invalid_metadata_are_an_invalid_argument(call):
+    with asking(holding(SHOP), {"Tolerance": "0"}) as keda:
+        code, message = refusal(keda, call)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert said == "'Tolerance' is '0', but there is no such key; did you mean tolerance?"
+    assert message == "'Tolerance' is '0', but there is no such key; did you mean tolerance?"
 
 
 def test_a_metric_of_another_name_is_an_invalid_argument():
-    with asking(told(SHOP)) as keda, pytest.raises(grpc.RpcError) as error:
+    with asking(holding(SHOP)) as keda, pytest.raises(grpc.RpcError) as error:
         keda.values("s0-tidegate-qps")
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "metricName is 'tidegate-qps', but must be tidegate-replicas" in error.value.details()
 
 
-def test_before_the_first_tick_the_target_is_told_and_nothing_else():
+def test_before_the_first_tick_only_the_target_is_returned():
     with asking(SnapshotHolder()) as keda:
         assert keda.specs() == {"s0-tidegate-replicas": 1000}
         for call in ("values", "active"):
@@ -87,26 +88,26 @@ def test_before_the_first_tick_the_target_is_told_and_nothing_else():
             )  # fmt: skip
 
 
-def test_a_stale_board_has_no_values_but_is_no_reason_to_sleep():
+def test_a_stale_snapshot_has_no_values_but_the_service_stays_active():
     clock = Clock()
-    with asking(told(demanding(0.0), clock=clock), {"activationQps": "1"}) as keda:
+    with asking(holding(demanding(0.0), clock=clock), {"activationQps": "1"}) as keda:
         assert not keda.poll().active
         clock.now += 60.0
-        code, said = refusal(keda, "values")
+        code, message = refusal(keda, "values")
         assert code is grpc.StatusCode.UNAVAILABLE
-        assert said.startswith("the last tick was 60 s ago, but after 45 s")
+        assert message.startswith("the last tick was 60 s ago, but after 45 s")
         assert keda.is_active()
         assert keda.specs() == {"s0-tidegate-replicas": 1000}
 
 
-def test_nothing_known_is_unavailable_not_0():
-    with asking(told(in_the_dark(0.0, known_before=False))) as keda:
+def test_an_unknown_value_is_unavailable_and_not_0():
+    with asking(holding(unknown_for(0.0, known_before=False))) as keda:
         assert refusal(keda, "values")[0] is grpc.StatusCode.UNAVAILABLE
         assert keda.is_active()
 
 
-def test_each_tick_is_told_at_once():
-    holder = told(planned(3, 3))
+def test_each_tick_is_visible_at_once():
+    holder = holding(planned(3, 3))
     with asking(holder) as keda:
         for plan in (8, 30, 4):
             holder.publish(snapshot(planned(plan, 1)))
@@ -114,38 +115,38 @@ def test_each_tick_is_told_at_once():
 
 
 def test_both_fields_of_a_number_are_set():
-    """Who reads only whole numbers reads no less."""
-    with served(told(demanding(620.4))) as place, grpc.insecure_channel(place) as channel:
-        asked = pb.GetMetricsRequest(
+    """The integer field is never less than the float."""
+    with served(holding(demanding(620.4))) as place, grpc.insecure_channel(place) as channel:
+        request = pb.GetMetricsRequest(
             scaledObjectRef=Keda(channel, {"metric": "qps"}).reference, metricName="tidegate-qps"
         )
         call = channel.unary_unary(
             PATH + "GetMetrics", pb.GetMetricsRequest.SerializeToString,
             pb.GetMetricsResponse.FromString,
         )  # fmt: skip
-        (value,) = call(asked, timeout=20).metricValues
+        (value,) = call(request, timeout=PATIENCE_S).metricValues
     assert (value.metricValue, value.metricValueFloat) == (621, pytest.approx(620.4))
 
 
-def test_a_call_that_a_later_keda_makes_is_unimplemented():
-    """It then keeps to what it polls."""
-    with served(told(SHOP)) as place, grpc.insecure_channel(place) as channel:
+def test_an_unknown_call_is_unimplemented():
+    """KEDA then uses the polled calls only."""
+    with served(holding(SHOP)) as place, grpc.insecure_channel(place) as channel:
         call = channel.unary_stream(PATH + "StreamMetricSpec")
         with pytest.raises(grpc.RpcError) as error:
-            next(call(b"", timeout=20))
+            next(call(b"", timeout=PATIENCE_S))
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_nonsense_on_the_wire_harms_nobody():
-    with asking(told(SHOP)) as keda:
+def test_garbage_on_the_wire_does_no_harm():
+    with asking(holding(SHOP)) as keda:
         raw = keda.channel.unary_unary(PATH + "GetMetrics")
         for nonsense in (b"", b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f", bytes(1000)):
             with pytest.raises(grpc.RpcError):
-                raw(nonsense, timeout=20)
+                raw(nonsense, timeout=PATIENCE_S)
         assert keda.poll().active
 
 
-def test_with_no_policy_at_all_nothing_is_near():
+def test_without_any_policy_there_are_no_similar_names():
     holder = SnapshotHolder()
     holder.publish(Snapshot(1, AT, {}))
     with asking(holder) as keda:
@@ -154,18 +155,18 @@ def test_with_no_policy_at_all_nothing_is_near():
         )  # fmt: skip
 
 
-def credentials(papers, *, client_ca: bool) -> grpc.ServerCredentials:
-    pair = ((papers / "server.key").read_bytes(), (papers / "server.pem").read_bytes())
-    ca = (papers / "ca.pem").read_bytes() if client_ca else None
+def credentials(certificates, *, client_ca: bool) -> grpc.ServerCredentials:
+    pair = ((certificates / "server.key").read_bytes(), (certificates / "server.pem").read_bytes())
+    ca = (certificates / "ca.pem").read_bytes() if client_ca else None
     return grpc.ssl_server_credentials([pair], ca, require_client_auth=client_ca)
 
 
-def shown(papers, name: str | None) -> grpc.ChannelCredentials:
-    """Return what KEDA shows: caCert, and tlsClientCert with tlsClientKey where there is a name."""
-    ca = (papers / "ca.pem").read_bytes()
+def shown(certificates, name: str | None) -> grpc.ChannelCredentials:
+    """Return KEDA's credentials: caCert, and tlsClientCert with tlsClientKey if there is a name."""
+    ca = (certificates / "ca.pem").read_bytes()
     if name is None:
         return grpc.ssl_channel_credentials(ca)
-    files = [(papers / f"{name}.{ending}").read_bytes() for ending in ("key", "pem")]
+    files = [(certificates / f"{name}.{ending}").read_bytes() for ending in ("key", "pem")]
     return grpc.ssl_channel_credentials(ca, *files)
 
 
@@ -174,14 +175,14 @@ def shown(papers, name: str | None) -> grpc.ChannelCredentials:
     [
         pytest.param(False, None, True, id="caCert alone"),
         pytest.param(True, "client", True, id="a certificate that the server's CA has signed"),
-        pytest.param(True, None, False, id="none where one is asked for"),
-        pytest.param(True, "stranger", False, id="one of somebody else"),
+        pytest.param(True, None, False, id="no certificate where one is required"),
+        pytest.param(True, "stranger", False, id="a certificate of another CA"),
     ],
 )
-def test_tls_as_keda_speaks_it(papers, client_ca, name, served_it):
+def test_tls_works_as_keda_uses_it(certificates, client_ca, name, served_it):
     with (
-        served(told(planned(12, 4)), credentials(papers, client_ca=client_ca)) as place,
-        grpc.secure_channel(place, shown(papers, name)) as channel,
+        served(holding(planned(12, 4)), credentials(certificates, client_ca=client_ca)) as place,
+        grpc.secure_channel(place, shown(certificates, name)) as channel,
     ):
         keda = Keda(channel)
         if served_it:

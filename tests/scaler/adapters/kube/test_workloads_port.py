@@ -1,4 +1,4 @@
-"""What becomes of plans in a cluster: who writes, when nobody does, and what is said of it."""
+"""The workloads port on a fake cluster: who writes, when nothing is written, and the conditions."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from scaler.control.observations import Pod
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import ConditionKind, ServiceView
 from scaler.decision.capacity import given_capacity
-from scaler.decision.decide import DecisionSettings, Observation, decide, first_state
+from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ClusterError, ClusterUnreachableError
@@ -30,22 +30,29 @@ POLICY = Policy(
 
 
 class Cluster:
-    """A cluster of one autoscaler that remembers what was asked of it."""
+    """A fake cluster of one HPA that records the calls to it."""
 
     def __init__(self, floor=2, pods=()):
         self.floor, self.pods = floor, pods
-        self.original = None  # of a floor that is raised
-        self.outcome = None  # of the next floors; None: they stand
-        self.calls, self.told = [], []
+        self.original_min_replicas = None  # the floor that is raised
+        self.outcome = None  # outcomes of the next writes; None: the floor stands
+        self.calls, self.notices = [], []
         self.broken = False
 
     def policies(self):
         return {}
 
     def raised(self):
-        if self.original is None:
+        if self.original_min_replicas is None:
             return ()
-        return (Autoscaler(target=TARGET, min_replicas=9, max_replicas=60, original=self.original),)
+        return (
+            Autoscaler(
+                target=TARGET,
+                min_replicas=9,
+                max_replicas=60,
+                original_min_replicas=self.original_min_replicas,
+            ),
+        )
 
     def observe(self, target):
         if self.broken:
@@ -71,7 +78,7 @@ class Cluster:
         return True
 
     def tell(self, item_id, notice, *, now):
-        self.told.append(notice.reason)
+        self.notices.append(notice.reason)
         return True
 
 
@@ -86,7 +93,7 @@ class Leads:
 def view(qps=400.0, policy=POLICY, **changes):
     """A service that needs ten replicas at 400 QPS: 400 / (50 x 0.8)."""
     core = DecisionSettings(given_capacity(50.0), policy.scale)
-    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), first_state(2, NOW), core)
+    decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), initial_state(2, NOW), core)
     made = ServiceView(policy=policy, at=NOW, replicas=4, ready=4, decision=decision)
     return replace(made, **changes)
 
@@ -108,22 +115,22 @@ def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
     cluster = Cluster()
     condition = acting(cluster).apply([view()], NOW)["shop/web"]
     assert cluster.floor == 10
-    assert cluster.told == ["FloorMoved"]
+    assert cluster.notices == ["FloorMoved"]
     assert (condition.kind, condition.status, condition.reason) == (
         ConditionKind.READY, True, "Enforcing",
     )  # fmt: skip
 
 
-def test_in_recommend_nothing_of_ours_stands(acting):
+def test_in_recommend_mode_nothing_of_ours_is_left(acting):
     cluster = Cluster()
-    cluster.original = 3  # left by a former leader
+    cluster.original_min_replicas = 3  # left by a former leader
     policy = replace(POLICY, mode=Mode.RECOMMEND)
     condition = acting(cluster).apply([view(policy=policy)], NOW)["shop/web"]
     assert cluster.calls == [("restore", 2)]
     assert condition.reason == "Recommending"
 
 
-def test_in_recommend_nothing_is_asked_of_an_autoscaler_without_anything_of_ours(acting):
+def test_in_recommend_mode_an_hpa_without_our_annotation_is_not_called(acting):
     cluster = Cluster()
     policy = replace(POLICY, mode=Mode.RECOMMEND)
     acting(cluster).apply([view(policy=policy)], NOW)
@@ -152,7 +159,7 @@ def test_a_contested_floor_is_left_alone_for_longer_each_time(acting):
     assert [reclaim for _, _, reclaim in cluster.calls] == [False, True, True]
 
 
-def test_an_autoscaler_of_keda_is_refused_with_the_remedy_once(acting):
+def test_an_hpa_of_keda_is_refused_and_the_remedy_is_told_once(acting):
     cluster = Cluster()
     cluster.outcome = FloorOutcome(
         2, refusal=Refusal.KEDA, message="add a trigger of type external"
@@ -161,10 +168,10 @@ def test_an_autoscaler_of_keda_is_refused_with_the_remedy_once(acting):
     for now in (0, 15, 30):
         condition = clustered.apply([view()], NOW + now)["shop/web"]
     assert (condition.status, condition.reason) == (False, "OwnedByKEDA")
-    assert cluster.told == ["OwnedByKEDA"]
+    assert cluster.notices == ["OwnedByKEDA"]
 
 
-def test_a_call_that_fails_is_a_condition_and_is_tried_again(acting):
+def test_a_failed_call_becomes_a_condition_and_is_tried_again(acting):
     cluster = Cluster()
     clustered = acting(cluster)
     cluster.broken = True
@@ -175,26 +182,26 @@ def test_a_call_that_fails_is_a_condition_and_is_tried_again(acting):
     assert cluster.floor == 10
 
 
-def test_a_workload_at_no_replicas_is_woken(acting):
+def test_a_workload_at_0_replicas_is_scaled_up(acting):
     cluster = Cluster()
     acting(cluster).apply([view(replicas=0)], NOW)
     assert ("wake", 10) in cluster.calls
 
 
-def test_what_could_not_be_decided_is_not_acted_on(acting):
+def test_a_service_without_a_decision_is_not_acted_on(acting):
     cluster = Cluster()
     assert acting(cluster).apply([view(decision=None)], NOW) == {}
     assert cluster.calls == []
 
 
-def test_pods_are_seen_with_the_floor_that_stands(acting):
+def test_pods_are_observed_with_the_floor_that_stands(acting):
     pods = (Pod("a", NOW - 500, NOW - 420), Pod("b", NOW - 20, None))
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
     found = acting(Cluster(3, pods)).observe([WatchedPolicy(POLICY, hpa)], NOW)["shop/web"]
     assert (found.pods, found.floor) == (pods, 3)
 
 
-def test_a_workload_that_cannot_be_seen_is_said_so(acting):
+def test_a_workload_that_cannot_be_observed_has_the_reason(acting):
     cluster = Cluster()
     cluster.broken = True
     hpa = HPASpec(2, 60, MetricKind.PODS, 30.0)
@@ -215,16 +222,19 @@ def test_a_policy_is_guarded_before_its_floor_is_raised_and_restored_when_delete
     assert "shop/web" not in cluster.kept
 
 
-def test_a_policy_that_goes_back_to_recommend_gives_the_floor_back(acting):
+def test_a_policy_that_returns_to_recommend_restores_the_floor(acting):
     cluster = FakeCluster()
     target = cluster.put(POLICY)
     clustered = acting(cluster)
     clustered.apply([view()], NOW)
     clustered.apply([view(policy=replace(POLICY, mode=Mode.RECOMMEND))], NOW + 15)
-    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original) == (1, None)
+    assert (cluster.scaled[target].min_replicas, cluster.scaled[target].original_min_replicas) == (
+        1,
+        None,
+    )
 
 
-def test_a_floor_that_no_policy_holds_any_more_is_put_back(acting):
+def test_a_floor_that_no_policy_claims_is_restored(acting):
     cluster = FakeCluster()
     old = cluster.put(POLICY)
     clustered = acting(cluster)
@@ -235,7 +245,7 @@ def test_a_floor_that_no_policy_holds_any_more_is_put_back(acting):
     assert (cluster.scaled[old].min_replicas, cluster.scaled[new].min_replicas) == (1, 10)
 
 
-def test_what_was_decided_is_in_the_policy_s_status(acting):
+def test_the_decision_is_in_the_policy_s_status(acting):
     cluster = FakeCluster()
     cluster.put(POLICY, generation=7)
     acting(cluster).apply([view()], NOW)
@@ -244,7 +254,7 @@ def test_what_was_decided_is_in_the_policy_s_status(acting):
     assert status.demand_qps == 400.0
 
 
-def test_what_is_remembered_is_kept_in_the_status_and_outlives_what_cannot_be_decided(acting):
+def test_the_checkpoint_is_kept_in_the_status_even_without_a_decision(acting):
     cluster = FakeCluster()
     cluster.put(POLICY)
     clustered = acting(cluster)
@@ -254,7 +264,7 @@ def test_what_is_remembered_is_kept_in_the_status_and_outlives_what_cannot_be_de
 
 
 @pytest.mark.parametrize("mode", Mode)
-def test_why_nothing_could_be_decided_is_in_the_status(acting, mode):
+def test_the_reason_for_a_missing_decision_is_in_the_status(acting, mode):
     cluster = FakeCluster()
     policy = replace(POLICY, mode=mode)
     cluster.put(policy)
@@ -267,7 +277,7 @@ def test_why_nothing_could_be_decided_is_in_the_status(acting, mode):
 
 
 @pytest.mark.parametrize("decision", ["made", "none"])
-def test_keys_that_were_pruned_are_in_the_status_until_they_are_not(acting, decision):
+def test_pruned_keys_are_in_the_status_until_they_are_applied(acting, decision):
     cluster = FakeCluster()
     cluster.put(POLICY)
     whole = cluster.kept["shop/web"]
@@ -276,14 +286,14 @@ def test_keys_that_were_pruned_are_in_the_status_until_they_are_not(acting, deci
     for warnings in (("spec.budget was applied, but ...",), ()):
         cluster.kept["shop/web"] = replace(whole, warnings=warnings)
         clustered.apply(views, NOW)
-    told = [
+    messages = [
         [c.message for c in status.conditions if c.kind is ConditionKind.SPEC_COMPLETE]
         for status in cluster.statuses["shop/web"]
     ]
-    assert told == [["spec.budget was applied, but ..."], []]
+    assert messages == [["spec.budget was applied, but ..."], []]
 
 
-def test_a_wrong_policy_s_faults_are_in_its_status(acting):
+def test_the_faults_of_an_invalid_policy_are_in_its_status(acting):
     cluster = FakeCluster()
     cluster.put(POLICY)
     cluster.kept["shop/web"] = replace(
@@ -296,7 +306,7 @@ def test_a_wrong_policy_s_faults_are_in_its_status(acting):
     ]
 
 
-def test_a_policy_that_is_edited_to_something_wrong_holds_on_as_it_was(acting):
+def test_a_policy_with_an_invalid_edit_acts_as_before(acting):
     cluster = FakeCluster()
     target = cluster.put(replace(POLICY, demand_query="q"))
     clustered, policies = acting(cluster), ClusterPolicies(cluster)
@@ -310,7 +320,7 @@ def test_a_policy_that_is_edited_to_something_wrong_holds_on_as_it_was(acting):
     assert last.floor == 10
 
 
-def test_a_policy_that_is_wrong_and_cannot_be_decided_on_has_one_condition_of_a_kind(acting):
+def test_an_invalid_policy_without_a_decision_has_one_condition_of_a_kind(acting):
     cluster = FakeCluster()
     cluster.put(POLICY)
     cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], policy=None, faults=("a slip",))
@@ -320,7 +330,7 @@ def test_a_policy_that_is_wrong_and_cannot_be_decided_on_has_one_condition_of_a_
     assert [c.message for c in status.conditions] == ["a slip"]
 
 
-def test_a_wrong_policy_under_the_name_of_one_that_is_gone_does_not_act_as_that(acting):
+def test_an_invalid_policy_does_not_act_as_a_deleted_one_of_the_same_name(acting):
     cluster = FakeCluster()
     cluster.put(replace(POLICY, demand_query="q"))
     policies = ClusterPolicies(cluster)
@@ -331,23 +341,23 @@ def test_a_wrong_policy_under_the_name_of_one_that_is_gone_does_not_act_as_that(
     assert policies.current() == ()
 
 
-def test_an_api_server_that_does_not_answer_is_not_asked_a_thousand_times(acting):
+def test_an_api_server_that_does_not_reply_is_not_called_a_thousand_times(acting):
     cluster = Cluster()
-    asked = []
+    wishes = []
 
     def away(wish):
-        asked.append(wish)
+        wishes.append(wish)
         raise ClusterUnreachableError("no answer within 5 s")
 
     cluster.set_floor = away
     many = [view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(1000)]
     found = acting(cluster).apply(many, NOW)
-    assert len(asked) < 10  # as many as ask at once, and who had begun meanwhile
+    assert len(wishes) < 10  # max_failures calls, and those that had begun meanwhile
     assert {one.reason for one in found.values()} == {"ClusterFailed"}
     assert len(found) == 1000
 
 
-def test_who_was_not_asked_is_first_the_next_time(acting):
+def test_services_left_out_of_a_tick_come_first_in_the_next(acting):
     cluster, answers = Cluster(), []
     clustered = acting(cluster)
 
@@ -364,7 +374,7 @@ def test_who_was_not_asked_is_first_the_next_time(acting):
     assert len({str(wish.target) for wish in answers}) == 30
 
 
-def test_a_leader_that_loses_the_lease_in_the_middle_of_a_tick_writes_no_more(acting):
+def test_a_leader_that_loses_the_lease_during_a_tick_stops_writing(acting):
     cluster, leads = Cluster(), Leads()
     clustered = ClusterWorkloads(cluster, leads, workers=1)
     written = []

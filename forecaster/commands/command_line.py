@@ -1,0 +1,104 @@
+"""The frame of a command: its parser, its log, and what ends it with which exit code.
+
+Only argparse is loaded to answer `--help`; a subcommand's module loads what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from forecaster import __version__
+
+WRONG = 2
+# As a shell reports a process that ended by a signal: 128 and its number.
+INTERRUPTED = 128 + 2  # SIGINT
+OUTPUT_CLOSED = 128 + 13  # SIGPIPE
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command with subcommands.
+
+    Attributes:
+        prog: name of the command, and of the package whose ``commands`` hold a module for each
+            subcommand: ``add_arguments(parser)`` and ``run(args)``, which returns the exit code.
+        description: what the command is for.
+        commands: each subcommand, and what it does.
+        errors: raised where the user can act on the message.
+    """
+
+    prog: str
+    description: str
+    commands: Mapping[str, str]
+    errors: tuple[type[Exception], ...]
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Return the whole parser; the options of a subcommand are added by its module."""
+        width = max(map(len, self.commands))
+        table = "\n".join(f"  {name:{width}}  {does}" for name, does in self.commands.items())
+        parser = argparse.ArgumentParser(
+            prog=self.prog,
+            description=self.description,
+            epilog=f"commands:\n{table}\n\n"
+            f"'{self.prog} COMMAND --help' lists the options of a command.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+        parser.add_argument("--verbose", action="store_true", help="log what is done to stderr")
+        commands = parser.add_subparsers(
+            dest="command", metavar="COMMAND", required=True, help="one of those below"
+        )
+        for name, does in self.commands.items():
+            sub = commands.add_parser(name, description=f"{does[:1].upper()}{does[1:]}.")
+            self._module(name).add_arguments(sub)
+        return parser
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Run one subcommand and return the exit code.
+
+        0: done; 2: an error that the user can act on was printed; 130: interrupted; 141: whoever
+        read the output, such as ``head``, has closed it.
+        """
+        try:
+            try:
+                return self._run(self.parser().parse_args(argv))
+            finally:
+                # While a closed pipe can still be handled: at exit it would be a traceback.
+                print(end="", flush=True)
+        except BrokenPipeError:
+            _discard_output()
+            return OUTPUT_CLOSED
+
+    def _run(self, args: argparse.Namespace) -> int:
+        # Threads that wait by spinning stall each other where cores are shared or capped, as in a
+        # pod. It is read when torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251
+        logging.basicConfig(
+            level=logging.INFO if args.verbose else logging.WARNING,
+            format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        )
+        try:
+            return int(self._module(args.command).run(args))
+        except self.errors as error:
+            print(f"{self.prog} {args.command}: {error}", file=sys.stderr)
+            return WRONG
+        except KeyboardInterrupt:
+            print(f"{self.prog} {args.command}: interrupted", file=sys.stderr)
+            return INTERRUPTED
+
+    def _module(self, command: str) -> ModuleType:
+        return importlib.import_module(f"{self.prog}.commands.{command.replace('-', '_')}")
+
+
+def _discard_output() -> None:
+    """Send what is still in the buffers nowhere, so that Python's own flush at exit succeeds."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())

@@ -22,6 +22,7 @@ PARTS = {
     "endpoint": "endpoint",
     "haproxy": "haproxy",
     "gateways": "gateways",
+    "journal": "journal",
     "soak": "soak",
     "thousand": "soak",
 }

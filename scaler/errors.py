@@ -6,6 +6,7 @@
     |   +-- ClusterAbsentError       the object does not exist
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
+    +-- JournalError     a journal cannot be kept or read
     +-- PolicyError      a policy file is invalid
     +-- ReplayError      a history cannot be replayed under a policy
     +-- ServingError     the endpoint cannot be served as requested
@@ -45,6 +46,10 @@ class ClusterConflictError(ClusterError):
 
 class ClusterRefusedError(ClusterError):
     """The request is not allowed or not valid; a retry would fail too."""
+
+
+class JournalError(ScalerError):
+    """A journal cannot be kept or read."""
 
 
 class PolicyError(ScalerError):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
     from scaler.adapters.tracing import Tracing
+    from scaler.commands.run_journal import RunJournal
     from scaler.control.snapshot import Snapshot
 
 
@@ -30,6 +31,7 @@ def served(
     stack: contextlib.ExitStack,
     tracing: Tracing | None = None,
     rpc: Address | None = None,
+    journal: RunJournal | None = None,
 ) -> Callable[[Snapshot], None]:
     """Start an endpoint; return the function that publishes a snapshot to it.
 
@@ -39,6 +41,7 @@ def served(
         stack: stops it when it is closed.
         tracing: of requests.
         rpc: where gRPC is served; None: nowhere.
+        journal: records what gateways ask.
     """
     from scaler.adapters.dashboard import page
     from scaler.adapters.http.app import add_page, create_app
@@ -52,7 +55,12 @@ def served(
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
-    app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
+    lease_service = None
+    if journal is not None:
+        lease_service, telemetry.journal = journal.leases(holder, settings), journal.health
+    app = create_app(
+        holder, settings, telemetry=telemetry, lease_service=lease_service, trusted_peers=trusted
+    )
     add_page(app, page)
     if tracing is not None:
         tracing.instrument(app)

@@ -1,4 +1,7 @@
-"""`scaler replay`: what tidegate would have done on recorded traffic, beside the user's HPA."""
+"""`scaler replay`: what tidegate would have done on recorded traffic, beside the user's HPA.
+
+With ``--journal`` instead: what a recorded run decided; see `scaler.commands.replay_journal`.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     accept_relative_moments(parser)
+    _add_journal_arguments(parser)
+    parser.add_argument("--history", metavar="FILE", type=Path, help="CSV or Parquet, long or wide")
     parser.add_argument(
-        "--history", metavar="FILE", type=Path, required=True, help="CSV or Parquet, long or wide"
-    )
-    parser.add_argument(
-        "--policy", metavar="FILE.yaml", type=Path, required=True,
+        "--policy", metavar="FILE.yaml", type=Path,
         help="a DemandPolicy; its 'hpa' is the autoscaler to compare with",
     )  # fmt: skip
     add_registry_argument(parser)
@@ -64,7 +66,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_report_arguments(parser)
 
 
+def _add_journal_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  scaler replay --history traffic.parquet --policy shop.yaml --report shop.html\n"
+        "  scaler replay --journal journal/ --service prod/shop --at 03:12"
+    )
+    group = parser.add_argument_group("or, of what 'scaler run --journal' has recorded")
+    group.add_argument(
+        "--journal", metavar="DIR", type=Path,
+        help="work out again what was decided and handed out, and compare; exit 1 if it differs",
+    )  # fmt: skip
+    group.add_argument("--service", metavar="NAMESPACE/NAME", help="tell of this one alone")
+    group.add_argument(
+        "--at", metavar="TIME",
+        help="tell what was decided then, and why: ISO-8601 with zone, back from the journal's "
+        "end (-1h), or a time of its last day in UTC (03:12)",
+    )  # fmt: skip
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.journal is not None:
+        from scaler.commands.replay_journal import run_journal
+
+        return run_journal(args)
+    missing = [f"--{name}" for name in ("history", "policy") if getattr(args, name) is None]
+    if missing:
+        raise ReplayError(f"{' and '.join(missing)} must be given, or else --journal")
+    for name in ("service", "at"):
+        if getattr(args, name) is not None:
+            raise ReplayError(f"--{name} is of a --journal, which is not given")
+    return _run_history(args)
+
+
+def _run_history(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
     from scaler.commands.replay_output import counted, print_contest, print_rate_limits
     from scaler.simulation.contest import TARGETS, contest

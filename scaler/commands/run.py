@@ -13,12 +13,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from scaler.commands.endpoint import served
+from scaler.commands.run_journal import started_journal
 from scaler.commands.run_options import add_arguments, address_of, api_settings
 from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
+    from scaler.commands.run_journal import RunJournal
     from scaler.control.cluster_port import Cluster, Leadership
     from scaler.control.ports import WatchedPolicy, Workloads
     from scaler.control.snapshot import Snapshot
@@ -47,21 +49,23 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     with contextlib.ExitStack() as stack:
         if not args.once:
             stack.enter_context(stopped_by_signals(stop))
+        journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
         tracing = _tracing(args, stack)
         policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
-        publishers = [] if args.once else [_serve(args, stack, tracing), DecisionLog().write]
+        publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
+        if not args.once:
+            publishers += [_serve(args, stack, tracing, journal), DecisionLog().write]
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
-
         models = RegistryModels(args.models, args.anchors)
         stack.callback(models.close)
-        ports = World(prometheus, models, workloads)
+        ports = journal.world(World(prometheus, models, workloads))
         if tracing is not None:
             ports = tracing.instrument_ports(ports)
         loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
-            return loop.tick(policies.current(), clock())
+            return journal.tick(loop, policies.current(), clock())
 
         if args.once:
             from scaler.commands.run_output import print_snapshot
@@ -153,9 +157,12 @@ def _cluster(
 
 
 def _serve(
-    args: argparse.Namespace, stack: contextlib.ExitStack, tracing: Tracing | None
+    args: argparse.Namespace,
+    stack: contextlib.ExitStack,
+    tracing: Tracing | None,
+    journal: RunJournal,
 ) -> Callable[[Snapshot], None]:
     """Start the endpoint; return the function that publishes a snapshot to it."""
     address = address_of(args, args.listen, "--listen")
     rpc = args.grpc_listen and address_of(args, args.grpc_listen, "--grpc-listen")
-    return served(api_settings(args), address, stack, tracing, rpc or None)
+    return served(api_settings(args), address, stack, tracing, rpc or None, journal)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from forecaster.commands.sources import add_access_arguments, add_retry_arguments
 from forecaster.commands.stored_models import add_registry_argument
+from scaler.commands.run_journal import add_journal_arguments
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--otlp", metavar="URL", help="send traces to this collector (OTLP over HTTP, as JSON)"
     )
+    add_journal_arguments(parser.add_argument_group("journal"))
     _add_cluster_arguments(parser.add_argument_group("policies and cluster"))
     _add_endpoint_arguments(parser.add_argument_group("endpoint"))
     access = parser.add_argument_group("access to Prometheus")

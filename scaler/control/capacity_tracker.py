@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from forecaster.data.series import Series
 from scaler.control.demand_history import HISTORY, DemandHistory
+from scaler.control.memory import LearnedMemory
 from scaler.control.ports import TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.capacity import Capacity, given_capacity
@@ -75,6 +76,25 @@ class CapacityTracker:
     def remember(self, item: str, capacity: Capacity) -> None:
         """Start with what was learned before this process started."""
         self._of(item).capacity = capacity
+
+    def memory(self) -> dict[str, LearnedMemory]:
+        return {
+            item: LearnedMemory(
+                np.array(one.moments).reshape(-1, 2),
+                one.capacity,
+                one.why_not,
+                one.taken_at,
+                one.tried_at,
+            )
+            for item, one in self._learned.items()
+        }
+
+    def recall(self, memory: Mapping[str, LearnedMemory]) -> None:
+        for item, one in memory.items():
+            learned = self._of(item)
+            learned.moments.extend((load, latency) for load, latency in one.moments.tolist())
+            learned.capacity, learned.why_not = one.capacity, one.why_not
+            learned.taken_at, learned.tried_at = one.taken_at, one.tried_at
 
     def add(self, item: str, load: float, latency_s: float | None, now: float) -> None:
         """Take in what is seen at a tick; one moment a step counts."""

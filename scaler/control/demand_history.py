@@ -11,6 +11,7 @@ from typing import overload
 import numpy as np
 
 from forecaster.data.series import Block, Series
+from scaler.control.memory import HistoryMemory
 from scaler.control.ports import TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.policy.policy import Policy
@@ -69,6 +70,19 @@ class DemandHistory:
         for kept in (self._demand_history, self._tried, self._told):
             for gone in kept.keys() - items:
                 del kept[gone]
+
+    def memory(self) -> HistoryMemory:
+        """Return what is remembered but the values: they are read by models alone."""
+        ends = {item: past.end for item, past in self._demand_history.items()}
+        return HistoryMemory(ends, dict(self._tried), dict(self._told))
+
+    def recall(self, memory: HistoryMemory) -> None:
+        """Go on from there; values that are not known any more are NaN."""
+        count = HISTORY // self._step
+        for item, end in memory.ends.items():
+            values = np.full(count, np.nan, dtype=np.float32)
+            self._demand_history[item] = _Samples(values, end)
+        self._tried, self._told = dict(memory.tried), dict(memory.told)
 
     def take_up(self, policies: Iterable[Policy], now: float) -> list[str]:
         """Read the pasts that are not known yet; return whose were read."""

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from forecaster.data.series import Forecast
 from scaler.control.demand_history import DemandHistory
+from scaler.control.memory import ModelMemory
 from scaler.control.ports import ForecastModels
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import PublishedForecast
@@ -27,6 +29,10 @@ class _ModelForecasts:
     faults: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""  # of all its items
 
+    @property
+    def forecast(self) -> Forecast | None:
+        return None if self.reader is None else self.reader.forecast
+
 
 class Forecasts:
     """Confined to the loop's thread.
@@ -41,6 +47,26 @@ class Forecasts:
         self._by_model: dict[str, _ModelForecasts] = {}
         self._renewed_at = -math.inf
         self._unread: dict[str, str] = {}  # of each item, why its forecast was not read
+
+    def memory(self) -> tuple[dict[str, ModelMemory], float]:
+        """Return what each model said last, and of when its newest sample was."""
+        said = {
+            model: ModelMemory(one.forecast, one.rows, one.faults, one.fault)
+            for model, one in self._by_model.items()
+        }
+        return said, self._renewed_at
+
+    def recall(self, memory: Mapping[str, ModelMemory], renewed_at: float) -> None:
+        self._renewed_at = renewed_at
+        self._by_model = {
+            model: _ModelForecasts(
+                None if one.forecast is None else ForecastReader(one.forecast),
+                one.rows,
+                one.faults,
+                one.fault,
+            )
+            for model, one in memory.items()
+        }
 
     def renew(self, policies: Iterable[Policy]) -> None:
         """Forecast anew when a step is over: all items of a model in one batch."""

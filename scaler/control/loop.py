@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -30,6 +29,7 @@ from scaler.control.conditions import (
 from scaler.control.demand_history import DemandHistory
 from scaler.control.figures import Figures, Shown
 from scaler.control.forecasts import Forecasts
+from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
 from scaler.control.service_state import ServiceState
@@ -39,6 +39,7 @@ from scaler.decision.lead_demand import LeadForecast
 from scaler.hpa.controller import HPASpec
 
 LOGGER = UnfailingLogger(__name__)
+_shown = LOGGER.going_on
 
 
 @dataclass(slots=True)
@@ -87,6 +88,23 @@ class ControlLoop:
         self._capacity_tracker = CapacityTracker(world.traffic, self._demand_history, step)
         self._forecasts = Forecasts(world.models, self._demand_history)
         self._ticks = 0
+
+    def memory(self) -> LoopMemory:
+        """Return all that the next tick rests on. Call it between two ticks."""
+        services = {item: one.state.memory() for item, one in self._services.items()}
+        learned, histories = self._capacity_tracker.memory(), self._demand_history.memory()
+        return LoopMemory(self._ticks, services, histories, learned, *self._forecasts.memory())
+
+    def recall(self, memory: LoopMemory) -> None:
+        """Go on from there, before the first tick. What is only shown starts anew."""
+        self._ticks = memory.ticks
+        for item, one in memory.services.items():
+            state = ServiceState(one.policy, self._step_s, self._tick_s)
+            state.recall(one)
+            self._services[item] = _Service(state)
+        self._demand_history.recall(memory.histories)
+        self._capacity_tracker.recall(memory.learned)
+        self._forecasts.recall(memory.models, memory.renewed_at)
 
     def tick(self, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
         """Decide on every policy once; return what was published."""
@@ -277,12 +295,3 @@ class ControlLoop:
         service = self._services[view.item_id]
         service.figures = service.figures or self._figures()
         return service.figures.tick(view, Shown(hpa, observed, workload))
-
-
-@contextmanager
-def _shown(what_failed: str) -> Iterator[None]:
-    """Log what fails inside, and go on without it."""
-    try:
-        yield
-    except Exception:
-        LOGGER.exception("%s", what_failed)

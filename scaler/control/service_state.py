@@ -12,7 +12,10 @@ from collections import deque
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint
+from scaler.control.memory import PendingForecast, ServiceMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.start_ups import StartUps
 from scaler.decision.capacity import Capacity
@@ -38,16 +41,6 @@ from scaler.policy.policy import Policy
 SILENCE_S, DISTRUST_S = 120.0, 300.0
 # Samples that a forecast is judged by: more than its horizon and its age.
 MOST_SAMPLES = 240
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _PendingForecast:
-    """What a forecast said, until its lead time is over: its last step ends at ``due``."""
-
-    due: float
-    origin: float
-    lead_forecast: LeadForecast
-    last_qps: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +77,7 @@ class ServiceState:
         self._step_s, self._tick_s = step_s, tick_s
         self._trust: Trust | None = None
         self._restored = EMPTY_CHECKPOINT  # until the first decision
-        self._pending: deque[_PendingForecast] = deque()
+        self._pending: deque[PendingForecast] = deque()
         self._samples: dict[float, float] = {}  # by stamp, the latest last
         self._newest = -math.inf  # stamp of the latest sample
         self._state: DecisionState | None = None
@@ -116,6 +109,33 @@ class ServiceState:
             self._trust,
             self._start_ups.times,
         )
+
+    def memory(self) -> ServiceMemory:
+        """Return all that the next tick rests on."""
+        return ServiceMemory(
+            self.policy,
+            self._trust,
+            self._restored,
+            tuple(self._pending),
+            np.array(list(self._samples.items()), dtype=float).reshape(-1, 2),
+            self._newest,
+            self._state,
+            self._last_known,
+            self._distrusted_until,
+            self._start_ups.memory(),
+        )
+
+    def recall(self, memory: ServiceMemory) -> None:
+        """Go on as the state that this was taken from, under its policy."""
+        self._trust, self._restored = memory.trust, memory.restored
+        self._pending = deque(memory.pending)
+        self._samples = dict(memory.samples.tolist())
+        self._newest = memory.newest
+        self._state, self._last_known = memory.state, memory.last_known
+        self._distrusted_until = memory.distrusted_until
+        self._start_ups.recall(memory.start_ups)
+        self.policy = memory.policy
+        self.lead_time = self._lead_time()
 
     def lead_query(self, row: int) -> LeadQuery:
         """Return how row ``row`` of the forecast is to be read for this service."""
@@ -164,7 +184,7 @@ class ServiceState:
             return
         last = self._samples.get(self._newest, math.nan)
         due = origin + (lead_forecast.step_range.last + 1) * self._step_s
-        self._pending.append(_PendingForecast(due, origin, lead_forecast, last))
+        self._pending.append(PendingForecast(due, origin, lead_forecast, last))
 
     def decide(
         self,
@@ -215,7 +235,7 @@ class ServiceState:
             if self._trust is not None:
                 self._trust = updated_trust(self._trust, outcome, self.policy.trust, self._step_s)
 
-    def _outcome(self, pending: _PendingForecast) -> ForecastOutcome:
+    def _outcome(self, pending: PendingForecast) -> ForecastOutcome:
         forecast, steps = pending.lead_forecast, pending.lead_forecast.step_range
         stamps = [
             pending.origin + (h + 1) * self._step_s for h in range(steps.first, steps.last + 1)

@@ -14,6 +14,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from scaler.control.memory import StartUpsMemory
 from scaler.control.observations import Pod
 from scaler.decision.lead_time import MAX_LEAD_S
 
@@ -41,6 +42,15 @@ class StartUps:
     def times(self) -> tuple[float, ...]:
         """Seconds from creation to first readiness, the latest last."""
         return tuple(self._times)
+
+    def memory(self) -> StartUpsMemory:
+        starting = frozenset(self._starting)
+        return StartUpsMemory(self.times, starting, self._known, self._looked_at)
+
+    def recall(self, memory: StartUpsMemory) -> None:
+        self._times = deque(memory.times, maxlen=MOST)
+        self._starting, self._known = set(memory.starting), memory.known
+        self._looked_at, self._latest = memory.looked_at, None
 
     def observe(self, pods: Sequence[Pod], now: float) -> bool:
         """Take in the pods of a tick; return whether a start-up time has been added."""

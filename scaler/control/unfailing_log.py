@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 class UnfailingLogger:
@@ -32,3 +33,11 @@ class UnfailingLogger:
         """Log with the exception that is being handled."""
         with suppress(Exception):
             self._logger.exception(message, *args, stacklevel=2)  # noqa: LOG004 - it is called in one
+
+    @contextmanager
+    def going_on(self, what_failed: str) -> Iterator[None]:
+        """Log what fails inside, and go on without it."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - it is logged
+            self.exception("%s", what_failed)

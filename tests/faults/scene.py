@@ -161,10 +161,12 @@ class Scene:
         return self.ground.admin.get(path)["spec"]["holderIdentity"]
 
     @contextmanager
-    def scaler(self, identity: str = "one", *options: str) -> Iterator[Running]:
-        """Run `scaler run` as a process that may write no file."""
+    def scaler(
+        self, identity: str = "one", *options: str, file_bytes: int = 0
+    ) -> Iterator[Running]:
+        """Run `scaler run` as a process that may write files of this length: none by default."""
         command = [
-            *(sys.executable, "-c", UNABLE_TO_WRITE, "run"),
+            *(sys.executable, "-c", WITH_SHORT_FILES.format(file_bytes), "run"),
             *("--prometheus", self.prometheus.url, "--models", str(self.models)),
             *("--kubeconfig", str(self.kubeconfig), "--leader-elect", "--identity", identity),
             *("--listen", "127.0.0.1:0", "--tick", "1s", "--log-format", "json", *options),
@@ -181,9 +183,9 @@ class Scene:
             running.close()
 
 
-# The scaler keeps nothing on disk: a full one is nothing to it. Pipes are no files.
-UNABLE_TO_WRITE = (
-    "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+# The scaler needs no disk: a full one is nothing to it. Pipes are no files.
+WITH_SHORT_FILES = (
+    "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
     "from scaler.cli import main; sys.exit(main())"
 )
 POLICIES = "/apis/tidegate.dev/v1alpha1/namespaces/prod/demandpolicies"

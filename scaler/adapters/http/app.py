@@ -38,6 +38,7 @@ def create_app(
     *,
     telemetry: Telemetry | None = None,
     epoch: str | None = None,
+    lease_service: LeaseService | None = None,
     trusted_peers: bool = False,
 ) -> FastAPI:
     """Return the application that serves the snapshots in ``holder``.
@@ -47,10 +48,11 @@ def create_app(
         settings: how leases are issued, and who may send requests.
         telemetry: the metrics that the control loop counts in; None creates them.
         epoch: names the version numbers of this process; None draws a random name.
+        lease_service: hands out leases; None creates one.
         trusted_peers: whether the server verifies every client's certificate, so that no token
             is needed where none is configured.
     """
-    lease_service = LeaseService(holder, settings, epoch or secrets.token_hex(4))
+    lease_service = lease_service or LeaseService(holder, settings, epoch or new_epoch())
     long_poll, stream = LongPoll(lease_service, holder.clock), EventStream(holder)
     telemetry = telemetry or Telemetry(holder)
     telemetry.gateways = lease_service.gateways
@@ -68,6 +70,11 @@ def create_app(
     )
     _add_error_handlers(app)
     return app
+
+
+def new_epoch() -> str:
+    """Return a random name for the version numbers of this process."""
+    return secrets.token_hex(4)
 
 
 def _empty_app(lifespan: Lifespan[FastAPI]) -> FastAPI:

@@ -19,12 +19,15 @@ import math
 from dataclasses import dataclass, replace
 
 from scaler.decision.limit import LimitReason
-from scaler.limits.lease import MAX_QPS
+from scaler.limits.lease import MAX_QPS, LeaseTerms
 from scaler.limits.published_limit import PublishedLimit
 from scaler.limits.schedule import LimitStep
 
 CELL_S = 5.0
 END_S = 60.0
+# A gateway of the contract counts the age of its lease from its request, so its share is free when
+# the lease has expired. One that counts from the response is given this long for it to arrive.
+TRANSIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class AgedLimit:
     qps: float
     reason: LimitReason
     steps: tuple[LimitStep, ...]
+
+
+def lease_s(terms: LeaseTerms) -> float:
+    """Return how long a share is booked for a gateway that is not heard of."""
+    return terms.valid_for_s + TRANSIT_S
 
 
 def cell_of(age_s: float) -> int:

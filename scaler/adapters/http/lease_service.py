@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
-from scaler.adapters.http.lease_aging import expiry_age_s
+from scaler.adapters.http.lease_aging import expiry_age_s, lease_s
+from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.adapters.http.problems import RequestProblem, known_service
 from scaler.adapters.http.report import parse_etag
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.share_ledger import ShareLedger, lease_s
-from scaler.adapters.http.snapshot_holder import HeldSnapshot, SnapshotHolder
+from scaler.adapters.http.share_ledger import ShareLedger
+from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.snapshot import ServiceView
 
 LOGGER = logging.getLogger(__name__)
@@ -25,6 +27,15 @@ RETRY_AFTER_S = 2
 # Gateways of one service. Each has a share of at least one request per second, and every change of
 # the limit is worked out for all of them at once (benchmarks/endpoint.py).
 MAX_INSTANCES = 5000
+
+
+class LatestSnapshot(Protocol):
+    """Where the latest snapshot is found; ``clock`` is monotonic seconds."""
+
+    @property
+    def clock(self) -> Callable[[], float]: ...
+
+    def latest(self) -> HeldSnapshot | None: ...
 
 
 class LeaseService:
@@ -36,10 +47,23 @@ class LeaseService:
         epoch: names the version numbers of this process; letters and digits.
     """
 
-    def __init__(self, holder: SnapshotHolder, settings: ApiSettings, epoch: str) -> None:
+    def __init__(self, holder: LatestSnapshot, settings: ApiSettings, epoch: str) -> None:
         self._holder, self._settings, self.epoch = holder, settings, epoch
         self._ledgers: dict[str, ShareLedger] = {}
         self._leads_since = holder.clock()
+
+    def memory(self) -> LeasesMemory:
+        """Return all that the next replies rest on."""
+        ledgers = {service: ledger.memory() for service, ledger in self._ledgers.items()}
+        return LeasesMemory(self.epoch, self._leads_since, ledgers)
+
+    def recall(self, memory: LeasesMemory) -> None:
+        """Go on from there."""
+        self.epoch, self._leads_since = memory.epoch, memory.leads_since
+        self._ledgers = {}
+        for service, one in memory.ledgers.items():
+            self._ledgers[service] = ShareLedger(service, self.epoch, -math.inf)
+            self._ledgers[service].recall(one)
 
     def latest(self) -> HeldSnapshot:
         """Return the latest snapshot.
@@ -133,6 +157,11 @@ class LeaseService:
                 continue
             if not ledger.instances:
                 del self._ledgers[service]
+
+    def stamp(self, service: str) -> tuple[object, ...]:
+        """Return what differs wherever a round of waiting gateways has changed anything."""
+        ledger = self._ledgers.get(service)
+        return () if ledger is None else (ledger, *ledger.stamp)
 
     def gateways(self) -> dict[str, int]:
         """Return how many gateways hold a share, by service."""

@@ -96,6 +96,8 @@ class Telemetry:
 
     Attributes:
         gateways: returns how many gateways hold a share, by service; `create_app` sets it.
+        journal: returns whether the journal is written, and how many events it lacks; None
+            without a journal.
 
     Args:
         holder: of the snapshot that gauges are read from.
@@ -103,6 +105,7 @@ class Telemetry:
 
     def __init__(self, holder: SnapshotHolder) -> None:
         self.gateways: Callable[[], dict[str, int]] = dict
+        self.journal: Callable[[], tuple[bool, int] | None] = lambda: None
         self.registry = CollectorRegistry()
         self._decisions = Counter(
             "tidegate_decisions_total", "Plans, by what bound them.", ("reason",),
@@ -165,6 +168,7 @@ class _SnapshotCollector(Collector):
         for service, count in self._telemetry.gateways().items():
             gateways.add_metric((service,), count)
         yield gateways
+        yield from _journal(self._telemetry.journal())
         if snapshot is not None:
             yield GaugeMetricFamily(
                 "tidegate_tick_timestamp_seconds", "When the last tick began.", value=snapshot.at
@@ -172,6 +176,20 @@ class _SnapshotCollector(Collector):
             yield GaugeMetricFamily(
                 "tidegate_leader", "1 if this replica acts.", value=float(snapshot.leader)
             )
+
+
+def _journal(health: tuple[bool, int] | None) -> Iterable[Metric]:
+    if health is None:
+        return
+    written, dropped = health
+    yield GaugeMetricFamily(
+        "tidegate_journal_written",
+        "1 while the journal is written, 0 while it has a gap.",
+        value=float(written),
+    )
+    yield CounterMetricFamily(
+        "tidegate_journal_dropped_events", "Events that the journal lacks.", value=dropped
+    )
 
 
 def _family(name: str, text: str, views: list[ServiceView], value: _Value) -> Metric:

@@ -14,7 +14,7 @@ import math
 from dataclasses import replace
 
 from scaler.adapters.http.exchange import IssuedLease, LeaseReply, LeaseRequest, acknowledges
-from scaler.adapters.http.lease_aging import AgedLimit, aged, cell_of
+from scaler.adapters.http.lease_aging import AgedLimit, aged, cell_of, lease_s
 from scaler.adapters.http.lease_document import (
     LeaseContent,
     haproxy_map,
@@ -22,6 +22,7 @@ from scaler.adapters.http.lease_document import (
     terms_part,
     why_part,
 )
+from scaler.adapters.http.lease_memory import LedgerMemory, LimitKey
 from scaler.adapters.http.report import NO_REPORT, GatewayReport, LeaseTag, parse_etag
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.snapshot import ServiceView
@@ -37,14 +38,6 @@ from scaler.limits.shares import (
 )
 
 EXPIRY_CHECK_S = 1.0
-# A gateway of the contract counts the age of its lease from its request, so its share is free when
-# the lease has expired. One that counts from the response is given this long for it to arrive.
-TRANSIT_S = 2.0
-
-
-def lease_s(terms: LeaseTerms) -> float:
-    """Return how long a share is booked for a gateway that is not heard of."""
-    return terms.valid_for_s + TRANSIT_S
 
 
 class ShareLedger:
@@ -72,7 +65,7 @@ class ShareLedger:
         self._view: ServiceView | None = None
         self._cell = -1
         self._limit: AgedLimit | None = None
-        self._limit_key: tuple[object, ...] = ()
+        self._limit_key: LimitKey | None = None
         self._expiry_checked_at = -math.inf
         self._learning = learning_until > -math.inf
         self.revision = 0
@@ -87,6 +80,29 @@ class ShareLedger:
 
     def learning(self, now: float) -> bool:
         return now < self._shares.learning_until
+
+    @property
+    def stamp(self) -> tuple[object, ...]:
+        """What differs wherever `refresh` or a round of waiting gateways has changed anything."""
+        checked_at = self._expiry_checked_at
+        return self.revision, self.has_freed, self._view, self._cell, checked_at, self._shares
+
+    def memory(self) -> LedgerMemory:
+        """Return all that the next replies rest on, but the view: `refresh` brings another."""
+        return LedgerMemory(
+            self._shares, dict(self._issued), dict(self._reports), dict(self._expires_at),
+            frozenset(self._extended), self._cell, self._limit_key, self._lease_s,
+            self._expiry_checked_at, self._learning, self.revision, self.has_freed,
+        )  # fmt: skip
+
+    def recall(self, memory: LedgerMemory) -> None:
+        """Go on from there; `refresh` comes first."""
+        self._shares, self._issued = memory.shares, dict(memory.issued)
+        self._reports, self._expires_at = dict(memory.reports), dict(memory.expires_at)
+        self._extended, self._cell = set(memory.extended), memory.cell
+        self._limit_key, self._lease_s = memory.limit_key, memory.lease_s
+        self._expiry_checked_at, self._learning = memory.expiry_checked_at, memory.learning
+        self.revision, self.has_freed = memory.revision, memory.has_freed
 
     def refresh(self, held: HeldSnapshot, view: ServiceView, now: float) -> None:
         """Take in the latest snapshot and the time."""
@@ -211,15 +227,9 @@ class ShareLedger:
             json_body = lease_body(self._service, self._epoch, version, terms_json, why)
             haproxy_body = haproxy_map(version, terms)
             lease = IssuedLease(
-                tag,
-                tag.etag,
-                terms_json,
-                json_body,
-                haproxy_body,
-                self.revision,
-                self._lease_s,
+                tag, tag.etag, terms_json, json_body, haproxy_body, self.revision, self._lease_s,
                 fair,
-            )
+            )  # fmt: skip
         self._issued[request.instance] = lease
         return lease, same
 
@@ -245,14 +255,7 @@ class ShareLedger:
         """Take in the current limit; a limit that changes some lease begins a new revision."""
         assert view.published_limit is not None
         limit = aged(view.published_limit, cell)
-        key = (
-            limit.qps,
-            limit.steps,
-            view.published_limit.limit,
-            view.published_limit.safe,
-            view.published_limit.classes,
-            (view.policy.mode, view.policy.safe_qps, view.policy.lease, view.policy.clients),
-        )
+        key = LimitKey.of(view, limit)
         self._lease_s = lease_s(view.policy.lease)
         self._view, self._cell, self._limit = view, cell, limit
         if key != self._limit_key:

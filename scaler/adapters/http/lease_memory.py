@@ -1,0 +1,76 @@
+"""All that the lease service remembers between two calls, as frozen values that lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scaler.adapters.http.exchange import IssuedLease
+from scaler.adapters.http.lease_aging import AgedLimit
+from scaler.adapters.http.report import GatewayReport
+from scaler.control.snapshot import ServiceView
+from scaler.decision.limit import Limit
+from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.lease import LeaseTerms
+from scaler.limits.priority_classes import PriorityClass
+from scaler.limits.schedule import LimitStep, SafeLimit
+from scaler.limits.shares import Shares
+from scaler.policy.policy import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class LimitKey:
+    """What gateways act on of a tick: a tick that says the same leaves their leases as they are."""
+
+    qps: float
+    steps: tuple[LimitStep, ...]
+    limit: Limit
+    safe: SafeLimit
+    classes: tuple[PriorityClass, ...]
+    mode: Mode
+    safe_qps: float | None
+    lease: LeaseTerms
+    clients: ClientPolicy
+
+    @staticmethod
+    def of(view: ServiceView, limit: AgedLimit) -> LimitKey:
+        published, policy = view.published_limit, view.policy
+        assert published is not None  # without one there is nothing to hand out
+        return LimitKey(
+            limit.qps,
+            limit.steps,
+            published.limit,
+            published.safe,
+            published.classes,
+            policy.mode,
+            policy.safe_qps,
+            policy.lease,
+            policy.clients,
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LedgerMemory:
+    """Of `ShareLedger`; the names are its own."""
+
+    shares: Shares
+    issued: Mapping[str, IssuedLease]
+    reports: Mapping[str, GatewayReport]
+    expires_at: Mapping[str, float]
+    extended: frozenset[str]
+    cell: int
+    limit_key: LimitKey | None
+    lease_s: float
+    expiry_checked_at: float
+    learning: bool
+    revision: int
+    has_freed: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LeasesMemory:
+    """Of `LeaseService`, with a ledger for each service that gateways have asked about."""
+
+    epoch: str
+    leads_since: float
+    ledgers: Mapping[str, LedgerMemory]

@@ -1,0 +1,187 @@
+"""Records what the loop's ports answer, and what the loop does with it.
+
+What a port returns is what was decided on, so that a replay needs no Prometheus, no cluster and no
+model. What it raises is recorded as it would be told, and raised all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+
+from forecaster.data.series import Series
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.journal.events import (
+    Applied,
+    Forecasted,
+    HistoriesRead,
+    JournalHead,
+    Measured,
+    Observed,
+    PlansHanded,
+    TickBegan,
+    TickEnded,
+)
+from scaler.adapters.journal.journal import Journal
+from scaler.adapters.journal.lines import FORMAT
+from scaler.control.loop import ControlLoop
+from scaler.control.observations import ServiceMetrics, Workload
+from scaler.control.ports import (
+    BatchForecast,
+    ForecastModels,
+    TrafficQuery,
+    TrafficSource,
+    WatchedPolicy,
+    Workloads,
+    World,
+)
+from scaler.control.snapshot import Condition, ServiceView, Snapshot
+
+# Kilobytes that a history takes until it is written.
+HISTORY_UNITS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRun:
+    """What a journal says of the process; see `JournalHead`."""
+
+    version: str
+    name: str
+    step_s: float
+    tick_s: float
+    settings: ApiSettings
+
+    def head(self, first_tick: int, now: float) -> JournalHead:
+        # The settings of access are left out.
+        return JournalHead(
+            FORMAT, self.version, self.name, first_tick, now, self.step_s, self.tick_s,
+            self.settings.stale_after_s, self.settings.learns_shares,
+        )  # fmt: skip
+
+
+class LoopRecorder:
+    """Records a loop whose world is the one that `world` returns.
+
+    Args:
+        journal: that is kept.
+        run: what it says of this process.
+        mono: monotonic seconds.
+    """
+
+    def __init__(self, journal: Journal, run: RecordedRun, mono: Callable[[], float]) -> None:
+        self._journal, self._run, self._mono = journal, run, mono
+        self._watched: dict[str, WatchedPolicy] = {}
+        self._ticks = 0
+
+    def world(self, world: World) -> World:
+        """Return the same world; what it answers is recorded."""
+        return World(
+            _RecordedTraffic(world.traffic, self._journal, self._is_demand),
+            _RecordedModels(world.models, self._journal),
+            _RecordedWorkloads(world.workloads, self._journal),
+        )
+
+    def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
+        """Have the loop tick."""
+        if self._journal.due():
+            self._journal.begin(self._run.head(self._ticks + 1, now), loop.memory())
+        items = {}
+        for one in watched:
+            item = one.policy.item_id
+            # A checkpoint is looked at when a service is taken up, never again.
+            known = item in self._watched and one.checkpoint is not None
+            items[item] = replace(one, checkpoint=None) if known else one
+        self._watched = items
+        self._journal.put(TickBegan(now, self._mono(), items), len(items) + 1)
+        return loop.tick(watched, now)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Take in what a tick publishes, before the endpoint has it."""
+        self._ticks = snapshot.tick
+        self._journal.put(TickEnded(snapshot.tick, snapshot.leader, snapshot.seconds))
+
+    def _is_demand(self, item: str, query: str) -> bool:
+        """Return whether a query is the demand's and nothing else's."""
+        policy = self._watched[item].policy
+        return policy.demand_query == query not in (policy.replicas_query, policy.slo.query)
+
+
+class _RecordedTraffic:
+    def __init__(
+        self, inner: TrafficSource, journal: Journal, is_demand: Callable[[str, str], bool]
+    ) -> None:
+        self._inner, self._journal, self._is_demand = inner, journal, is_demand
+
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+        with _raised(self._journal, lambda error: Measured(raised=error)):
+            found = self._inner.measure(queries, now)
+            items = {query.item_id: one for query, one in zip(queries, found, strict=True)}
+        self._journal.put(Measured(items), len(items) + 1)
+        return found
+
+    def histories(
+        self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
+    ) -> list[Series | str]:
+        if not queries:
+            return self._inner.histories(queries, length, now)
+        asked = tuple(queries)
+        with _raised(self._journal, lambda error: HistoriesRead(asked, raised=error)):
+            found = self._inner.histories(queries, length, now)
+        told = [
+            _as_kept(past) if not isinstance(past, str) and self._is_demand(*query) else past
+            for query, past in zip(asked, found, strict=False)
+        ]
+        self._journal.put(HistoriesRead(asked, tuple(told)), HISTORY_UNITS * len(told))
+        return found
+
+
+class _RecordedModels:
+    def __init__(self, inner: ForecastModels, journal: Journal) -> None:
+        self._inner, self._journal = inner, journal
+
+    def reload(self, names: Sequence[str]) -> None:
+        self._inner.reload(names)
+
+    def predict(self, name: str, series: Sequence[Series]) -> BatchForecast:
+        with _raised(self._journal, lambda error: Forecasted(name, raised=error)):
+            said = self._inner.predict(name, series)
+        event = Forecasted(name, said.forecast, said.rows, said.faults)
+        self._journal.put(event, 3 * len(series) + 1)
+        return said
+
+
+class _RecordedWorkloads:
+    def __init__(self, inner: Workloads, journal: Journal) -> None:
+        self._inner, self._journal = inner, journal
+
+    def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
+        with _raised(self._journal, lambda error: Observed(raised=error)):
+            found = self._inner.observe(watched, now)
+        self._journal.put(Observed(found), len(found) + 1)
+        return found
+
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+        self._journal.put(PlansHanded(tuple(views)), len(views) + 1)
+        with _raised(self._journal, lambda error: Applied(raised=error)):
+            found = self._inner.apply(views, now)
+        self._journal.put(Applied(found), len(found) + 1)
+        return found
+
+
+def _as_kept(past: Series) -> Series:
+    """Return a past of demand with the digits that the loop keeps of it."""
+    return replace(past, values=past.values.astype(np.float32))
+
+
+@contextmanager
+def _raised(journal: Journal, event: Callable[[str], object]) -> Iterator[None]:
+    """Record what is raised inside, as it is told in conditions."""
+    try:
+        yield
+    except Exception as error:
+        journal.put(event(repr(error)))
+        raise

@@ -53,7 +53,9 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        ports = World(prometheus, RegistryModels(args.models), workloads)
+        models = RegistryModels(args.models, args.anchors)
+        stack.callback(models.close)
+        ports = World(prometheus, models, workloads)
         if tracing is not None:
             ports = tracing.instrument_ports(ports)
         loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)

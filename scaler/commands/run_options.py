@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prometheus", metavar="URL", required=True, help="base URL")
     add_registry_argument(parser)
+    parser.add_argument(
+        "--anchors",
+        metavar="DIR",
+        help="keep what forecasts are computed from there, so that a restart goes on where it was",
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"

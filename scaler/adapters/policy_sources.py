@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scaler.control.cluster_port import Cluster
+from scaler.control.cluster_port import Cluster, PolicyObject
 from scaler.control.ports import WatchedPolicy
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.errors import PolicyError
 from scaler.policy.files import examine_policies
-from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import plain_hpa
 
 LOGGER = UnfailingLogger(__name__)
@@ -71,21 +70,21 @@ class ClusterPolicies:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._last_valid: dict[str, tuple[str, Policy]] = {}  # by item, with the uid of the object
+        self._last_valid: dict[str, PolicyObject] = {}  # by item
 
     def current(self) -> tuple[WatchedPolicy, ...]:
         found: list[WatchedPolicy] = []
-        valid: dict[str, tuple[str, Policy]] = {}
-        for item, policy_object in self._cluster.policies().items():
-            uid, policy = self._last_valid.get(item, ("", None))
-            if policy_object.policy is not None:
-                policy = policy_object.policy
-            elif uid != policy_object.uid:  # the object was deleted and created anew meanwhile
-                policy = None
-            if policy_object.deleting or policy is None:
+        valid: dict[str, PolicyObject] = {}
+        for item, now in self._cluster.policies().items():
+            before = self._last_valid.get(item)
+            said = now
+            if now.policy is None and before is not None and before.uid == now.uid:
+                said = before  # of another uid it was deleted and created anew meanwhile
+            if now.deleting or said.policy is None:
                 continue
-            valid[item] = policy_object.uid, policy
+            valid[item], policy = said, said.policy
             if policy.demand_query is not None:
-                found.append(WatchedPolicy(policy, plain_hpa(policy), policy_object.published))
+                hpa = said.hpa or plain_hpa(policy)
+                found.append(WatchedPolicy(policy, hpa, now.published))
         self._last_valid = valid
         return tuple(found)

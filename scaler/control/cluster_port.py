@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from scaler.control.observations import Pod
 from scaler.control.snapshot import Condition
 from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Refusal, Target
+from scaler.hpa.rules import HPASpec
 from scaler.policy.policy import Policy
 
 
@@ -36,6 +37,7 @@ class PolicyObject:
         deleting: somebody has deleted it, and it waits until its floor is restored.
         guarded: it cannot go before that.
         published: what the leader keeps of it for who comes after it (`PolicyStatus.published`).
+        hpa: the autoscaler that it names to compare with; None where it names none.
     """
 
     item_id: str
@@ -47,6 +49,7 @@ class PolicyObject:
     deleting: bool = False
     guarded: bool = False
     published: Mapping[str, Any] | None = None
+    hpa: HPASpec | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from scaler.decision.capacity import Capacity, Feedback, corrected_factor, lowered_capacity
+from scaler.decision.capacity import Capacity, corrected_factor, lowered_capacity
 from scaler.decision.demand import (
     AnnouncedEvent,
     Demand,
@@ -43,7 +43,6 @@ class DecisionSettings:
         limit: headroom and ceiling of the limit.
         lead_s: lead time, from the request for a replica until it is warm.
         events: announced events that raise demand.
-        feedback: how a missed SLO lowers the capacity.
     """
 
     capacity: Capacity
@@ -51,7 +50,6 @@ class DecisionSettings:
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     lead_s: float = 120.0
     events: tuple[AnnouncedEvent, ...] = ()
-    feedback: Feedback = field(default_factory=Feedback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class DecisionState:
         plan: the last plan that was made from data.
         known_at: when that plan was made.
         recent: replicas wanted at each tick within the stabilization window.
-        capacity_factor: the overload factor by which the capacity is lowered; see `Feedback`.
+        capacity_factor: the overload factor that lowers the capacity; see `corrected_factor`.
         event_baselines: demand expected at the start of each event, by the event's name.
         replicas_without_data: what the plan has decayed to since the data stopped; None while
             there is data.
@@ -141,9 +139,7 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
     factor = state.capacity_factor
     if observation.over_slo is not None:
         load = observation.replica_qps / (settings.capacity.qps * factor)
-        factor = corrected_factor(
-            factor, over_slo=observation.over_slo, load=load, feedback=settings.feedback
-        )
+        factor = corrected_factor(factor, over_slo=observation.over_slo, load=load)
     capacity = lowered_capacity(settings.capacity, factor)
     plan, after = _plan(observation, state, settings.scale, demand, capacity.qps)
     after = replace(after, capacity_factor=factor, event_baselines=baselines)

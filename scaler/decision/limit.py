@@ -134,7 +134,7 @@ def limit_for(ready_qps: float, policy: LimitPolicy, *, capacity_factor: float =
         ready_qps: capacity of the ready pods, see `ready_capacity`.
         policy: headroom, ceiling and burst.
         capacity_factor: the overload factor in (0, 1]; 1 while the SLO is met. See
-            `capacity.Feedback`.
+            `capacity.corrected_factor`.
 
     >>> limit_for(8 * 155.0, LimitPolicy(headroom=1.0))
     Limit(qps=1240.0, burst=124, reason=<LimitReason.CAPACITY: 'capacity'>)

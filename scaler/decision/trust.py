@@ -10,7 +10,7 @@ the lead time is over, a `ForecastOutcome` compares that with the actual peak. F
   has come down again. Both changes have hysteresis;
 - the realised coverage is reported to the operator.
 
-The averages are exponential: an outcome that is ``memory_s`` old weighs 1/e.
+The averages are exponential: an outcome that is `MEMORY_S` old weighs 1/e.
 """
 
 from __future__ import annotations
@@ -21,6 +21,18 @@ from dataclasses import dataclass, replace
 
 from scaler.decision.quantiles import extremal_index
 
+# Step of the adaptive level per outcome: that of all experiments of Gibbs and Candes, 2021.
+GAIN = 0.005
+# Time constant of the averages. Chosen, not measured: a quarter of a day, so that the peak of a day
+# is judged by itself.
+MEMORY_S = 6 * 3600.0
+# Seconds of outcomes before a model can be benched, and between two changes to or from BENCHED.
+# Chosen, not measured: by then the averages no longer hang on a few outcomes.
+PROBATION_S = 2 * 3600.0
+# A model is benched above the first loss relative to its rival's, and returns at the second. Chosen
+# so far apart that a model of about twice the loss does not flap; test_trust.py holds them to it.
+BENCH_AT = 2.0
+RETURN_AT = 1.3
 # The adapted risk stays within a quarter and four times the risk asked for, and below one half.
 _RANGE = 4.0
 # Gain of the margins per outcome, in units of the typical change of demand.
@@ -45,20 +57,9 @@ class TrustRules:
 
     Attributes:
         risk: accepted share of lead times whose peak demand exceeds the prediction.
-        gain: step of the adaptive level per outcome; 0 keeps the level.
-        memory_s: time constant of the averages.
-        probation_s: seconds of outcomes needed before the model can be benched, and between two
-            changes to or from BENCHED.
-        bench_at: the model is benched when its loss relative to the rival's exceeds this.
-        return_at: a benched model returns when its relative loss is at most this.
     """
 
     risk: float = 0.05
-    gain: float = 0.005
-    memory_s: float = 6 * 3600.0
-    probation_s: float = 2 * 3600.0
-    bench_at: float = 2.0
-    return_at: float = 1.3
 
     @property
     def judged_level(self) -> float:
@@ -71,13 +72,6 @@ class TrustRules:
     def __post_init__(self) -> None:
         if not 0 < self.risk < 1:
             raise ValueError(f"risk is {self.risk}, but must be in (0, 1)")
-        if not 0 < self.return_at <= self.bench_at:
-            raise ValueError(
-                f"return_at is {self.return_at} and bench_at {self.bench_at}, but "
-                "0 < return_at <= bench_at must hold"
-            )
-        if not (self.memory_s > 0 and self.probation_s >= 0 and self.gain >= 0):
-            raise ValueError("memory_s must be above 0, probation_s and gain at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +155,9 @@ def updated_trust(
     actual = outcome.actual
     missed = actual > outcome.predicted
     weight = trust.weight + seconds
-    share = min(seconds / min(weight, rules.memory_s), 1.0)
+    share = min(seconds / min(weight, MEMORY_S), 1.0)
     # The correlation of errors changes slowly, so surprisals are averaged over a longer time.
-    slow_share = min(seconds / (_SURPRISAL_MEMORY * rules.memory_s), 1.0)
+    slow_share = min(seconds / (_SURPRISAL_MEMORY * MEMORY_S), 1.0)
     capped = min(outcome.surprisal, _SURPRISAL_LIMIT * outcome.steps)
     surprisal = trust.surprisal + slow_share * (capped - trust.surprisal)
     change = trust.change + share * (abs(actual - outcome.last) - trust.change)
@@ -195,7 +189,7 @@ def updated_trust(
 def _adapted_level(level: float, rules: TrustRules, *, missed: bool) -> float:
     """Return the level after an outcome, by adaptive conformal inference."""
     risk = rules.risk
-    alpha = 1 - level + rules.gain * (risk - missed)
+    alpha = 1 - level + GAIN * (risk - missed)
     return 1 - min(max(alpha, risk / _RANGE), risk * _RANGE, 0.5)
 
 
@@ -205,9 +199,9 @@ def _pinball_loss(actual: float, predicted: float, risk: float) -> float:
 
 
 def _standing(trust: Trust, rules: TrustRules) -> Standing:
-    if trust.seconds >= rules.probation_s and trust.rival_loss > 0:
+    if trust.seconds >= PROBATION_S and trust.rival_loss > 0:
         benched = trust.standing is Standing.BENCHED
-        if trust.skill > (rules.return_at if benched else rules.bench_at):
+        if trust.skill > (RETURN_AT if benched else BENCH_AT):
             return Standing.BENCHED
     elif trust.standing is Standing.BENCHED:
         return Standing.BENCHED

@@ -14,7 +14,7 @@ DEFAULT_TARGET = 0.6
 
 
 def plain_hpa(policy: Policy) -> HPASpec:
-    """Return the autoscaler to compare with where the policy file has none."""
+    """Return the autoscaler to compare with where the policy names none."""
     scale, capacity = policy.scale, policy.capacity_qps or 1.0
     target = max(DEFAULT_TARGET * capacity, 0.001)
     return HPASpec(scale.min_replicas, scale.max_replicas, MetricKind.PODS, target)

@@ -203,7 +203,7 @@ class Spec(Section):
     limit: LimitSection = LimitSection()
     """The limit that gateways enforce."""
     hpa: HPASection | None = None
-    """The autoscaler that a replay compares with: its `autoscaling/v2` spec."""
+    """The autoscaler that a replay and the page compare with: its `autoscaling/v2` spec."""
     simulation: SimulationSection = SimulationSection()
     """How a replay models the service."""
 

@@ -8,6 +8,7 @@ from scaler.adapters.kube.client import Request
 from scaler.control.cluster_port import Notice, PolicyStatus
 from scaler.control.snapshot import Condition, ConditionKind
 from scaler.hpa.floor_ownership import FINALIZER
+from scaler.hpa.rules import HPASpec, MetricKind
 from tests.kube.objects import policy
 from tests.waiting import eventually
 
@@ -52,6 +53,17 @@ def test_policies_are_added_changed_and_deleted(cluster, playground, path, item_
     assert cluster.policies()[item_id].generation == 2
     playground.admin.call(Request("DELETE", f"{path}/shop"))
     eventually(lambda: item_id not in cluster.policies())
+
+
+def test_a_policy_comes_with_the_autoscaler_that_it_names(cluster, playground, path, item_id):
+    assert cluster.policies()[item_id].hpa is None
+
+    pods = {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "40"}}
+    hpa = {"minReplicas": 2, "maxReplicas": 9, "metrics": [{"type": "Pods", "pods": pods}]}
+    playground.edit(f"{path}/shop", {"spec": {"hpa": hpa}})
+
+    named = HPASpec(2, 9, MetricKind.PODS, 40.0)
+    eventually(lambda: cluster.policies()[item_id].hpa == named)
 
 
 def test_an_invalid_policy_has_its_faults_without_line_numbers(cluster, playground, path):

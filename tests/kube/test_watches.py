@@ -96,7 +96,7 @@ def test_a_quiet_watch_resumes_from_its_bookmarks(ground, cluster, server):
 
 def test_caches_that_are_too_old_are_not_acted_on(ground, server):
     now = [0.0]
-    settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05), stale_s=90.0)
+    settings = ClusterSettings("prod", times=WatchTimes(2, 1.0, 0.01, 0.05))
     cluster = KubernetesCluster(ground.api, settings, clock=lambda: now[0])
     cluster.start(PATIENCE_S)
     server.faults.partition = True

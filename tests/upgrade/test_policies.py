@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
@@ -13,12 +14,18 @@ import pytest
 import yaml
 
 from scaler.cli import main
+from scaler.decision import trust
 from scaler.policy.crd import crd
 from scaler.policy.files import read_policies
 from tests.upgrade.old_cluster import old_crd
 from tests.upgrade.v0_1_0 import FIXTURES, read
 
 READ = read("policies.json")
+# What a policy carried, though no key set it, and a constant says now.
+CONSTANTS = {
+    "gain": trust.GAIN, "memory_s": trust.MEMORY_S, "probation_s": trust.PROBATION_S,
+    "bench_at": trust.BENCH_AT, "return_at": trust.RETURN_AT,
+}  # fmt: skip
 
 
 def test_every_policy_of_before_is_accepted_and_confirmed_in_the_same_words(capsys, monkeypatch):
@@ -48,7 +55,8 @@ def test_every_value_of_a_policy_is_read_as_it_was(item_id):
         for one in read_policies(FIXTURES / "policies")
         if one.policy.item_id == item_id
     ]  # fmt: skip
-    old = READ[item_id]
+    old = copy.deepcopy(READ[item_id])
+    assert {name: old["policy"]["trust"].pop(name) for name in CONSTANTS} == CONSTANTS
     for part, new in (("policy", asdict(found.policy)), ("replay", asdict(found.replay))):
         left = values(json.loads(json.dumps(new, default=lambda one: str(one.value))))
         for value in values(old[part]):

@@ -19,6 +19,8 @@ import numpy as np
 from forecaster.adapters.backoff import backoff_s
 from forecaster.errors import ConfigError
 
+FIRST_S = 0.5  # upper bound of the first wait; chosen: one lost request is hardly noticed
+
 
 @dataclass(frozen=True)
 class PrometheusSettings:
@@ -115,14 +117,13 @@ class Pacing:
 
     Attributes:
         jitter: returns a number in [0, 1).
-        first_s: upper bound of the first wait; it doubles up to ``longest_s``.
+        longest_s: upper bound of the last waits; it starts at `FIRST_S` and doubles up to this.
         max_retry_after_s: longest ``Retry-After`` that is honoured; a longer one ends the fetch.
     """
 
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = field(default_factory=lambda: np.random.default_rng().random)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: TID251 - only for Retry-After
-    first_s: float = 0.5
     longest_s: float = 30.0
     max_retry_after_s: float = 120.0
 
@@ -130,7 +131,7 @@ class Pacing:
         """Return the seconds to wait after so many failed attempts."""
         return backoff_s(
             failures,
-            first_s=self.first_s,
+            first_s=FIRST_S,
             longest_s=self.longest_s,
             share=self.jitter(),
             retry_after_s=retry_after_s,

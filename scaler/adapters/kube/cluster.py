@@ -32,6 +32,10 @@ from scaler.control.cluster_port import (
 from scaler.errors import ClusterAbsentError, ClusterUnreachableError
 from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Target
 
+# Seconds without contact after which the caches are too old to act on. A silent watch is renewed
+# within 50 s (`WatchTimes`); the rest is for attempts at it that fail.
+STALE_S = 90.0
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
@@ -40,13 +44,11 @@ class ClusterSettings:
     Attributes:
         namespace: the only namespace that is watched; None is all.
         instance: name of this replica, for Events.
-        stale_s: seconds without contact after which the caches are too old to act on.
         times: of the watches.
     """
 
     namespace: str | None = None
     instance: str = "tidegate"
-    stale_s: float = 90.0
     times: WatchTimes = field(default_factory=WatchTimes)
 
 
@@ -107,10 +109,10 @@ class KubernetesCluster:
 
     def observe(self, target: Target) -> ScaledWorkload:
         silent = self._silent_s()
-        if silent > self._settings.stale_s:
+        if silent > STALE_S:
             raise ClusterUnreachableError(
                 f"no contact with the API server for {silent:.0f}s, so the pods of {target} "
-                f"are not known; at most {self._settings.stale_s:g}s are acted on"
+                f"are not known; at most {STALE_S:g}s are acted on"
             )
         cached, ref = self._cached(target)
         pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
@@ -119,7 +121,7 @@ class KubernetesCluster:
     def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         # Most floors need no write. To read all of them anew would take the whole tick.
         known = self._autoscalers.get(str(wish.target))
-        if known and self._silent_s() <= self._settings.stale_s:
+        if known and self._silent_s() <= STALE_S:
             cached, _ = known
             if self._floors.settled(wish, cached):
                 return FloorOutcome(cached.min_replicas)

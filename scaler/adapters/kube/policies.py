@@ -14,6 +14,7 @@ from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 from scaler.hpa.floor_ownership import FINALIZER
+from scaler.hpa.rules import HPASpec
 from scaler.policy.faults import validated, without_unknown_keys
 from scaler.policy.policy import Policy
 from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
@@ -31,6 +32,16 @@ class PolicyEntry:
     status: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """What a spec says: a policy and the autoscaler it names, or faults; see `PolicyObject`."""
+
+    policy: Policy | None = None
+    hpa: HPASpec | None = None
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 class PolicyReader:
     """Parses objects as policies; an invalid one gets its faults, and raises nothing.
 
@@ -39,7 +50,7 @@ class PolicyReader:
     """
 
     def __init__(self) -> None:
-        self._parsed: dict[str, tuple[object, Policy | None, tuple[str, ...], tuple[str, ...]]] = {}
+        self._parsed: dict[str, tuple[object, _Parsed]] = {}
 
     def __call__(self, found: Mapping[str, Any]) -> PolicyEntry:
         meta, item_id = found["metadata"], key_of(found)
@@ -47,27 +58,26 @@ class PolicyReader:
         revision = (meta.get("uid"), meta.get("generation"), meta.get("labels"), applied)
         parsed = self._parsed.get(item_id)
         if parsed is None or parsed[0] != revision:
-            parsed = (revision, *_parse(found))
-            self._parsed[item_id] = parsed
-            for warning in parsed[3]:
+            parsed = self._parsed[item_id] = (revision, _parse(found))
+            for warning in parsed[1].warnings:
                 LOGGER.warning("%s: %s", item_id, warning)
         status = found.get("status") or {}
         policy_object = PolicyObject(
             item_id=item_id,
             uid=meta.get("uid", ""),
             generation=meta.get("generation", 0),
-            policy=parsed[1],
-            faults=parsed[2],
-            warnings=parsed[3],
+            policy=parsed[1].policy,
+            faults=parsed[1].faults,
+            warnings=parsed[1].warnings,
             deleting="deletionTimestamp" in meta,
             guarded=FINALIZER in (meta.get("finalizers") or ()),
             published=status.get("published"),
+            hpa=parsed[1].hpa,
         )
         return PolicyEntry(policy_object, status)
 
 
-def _parse(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tuple[str, ...]]:
-    """Return the policy (None if it is invalid), its faults, and the warnings."""
+def _parse(found: Mapping[str, Any]) -> _Parsed:
     # In a list the API server omits apiVersion and kind of the items.
     whole = {"apiVersion": API_VERSION, "kind": KIND, **found}
     policy, faults = _validate(whole)
@@ -77,11 +87,13 @@ def _parse(found: Mapping[str, Any]) -> tuple[Policy | None, tuple[str, ...], tu
         policy, faults = _validate(known)
     warnings = _warnings(pruned_keys(found), [key for key in unknown if key.startswith("spec.")])
     if policy is None:
-        return None, tuple(_without_line(fault) for fault in faults), warnings
+        without_lines = tuple(_without_line(fault) for fault in faults)
+        return _Parsed(faults=without_lines, warnings=warnings)
     try:
-        return policy.to_policy(), (), warnings
+        hpa = policy.spec.hpa
+        return _Parsed(policy.to_policy(), hpa.to_spec() if hpa else None, warnings=warnings)
     except ValueError as error:
-        return None, (str(error),), warnings
+        return _Parsed(faults=(str(error),), warnings=warnings)
 
 
 def _validate(data: Mapping[str, Any]) -> tuple[DemandPolicy | None, list[str]]:

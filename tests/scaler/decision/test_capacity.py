@@ -7,15 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.decision.capacity import (
+    MIN_FACTOR,
     Capacity,
     CapacityReason,
-    Feedback,
     corrected_factor,
     given_capacity,
     lowered_capacity,
 )
-
-FEEDBACK = Feedback(decrease=0.9, increase=0.01, min_factor=0.5)
 
 
 @pytest.mark.parametrize(
@@ -38,27 +36,22 @@ FEEDBACK = Feedback(decrease=0.9, increase=0.01, min_factor=0.5)
 def test_the_factor_decreases_by_a_ratio_and_increases_by_a_constant(
     factor, over_slo, load, expected
 ):
-    assert corrected_factor(
-        factor, over_slo=over_slo, load=load, feedback=FEEDBACK
-    ) == pytest.approx(expected)
+    assert corrected_factor(factor, over_slo=over_slo, load=load) == pytest.approx(expected)
 
 
-feedbacks = st.builds(Feedback, st.floats(0.01, 0.99), st.floats(0.001, 1), st.floats(0.01, 1))
-
-
-@given(feedbacks, st.lists(st.tuples(st.sampled_from([True, False, None]), st.floats(0, 3))))
-def test_the_factor_always_stays_within_its_bounds(feedback, observed):
+@given(st.lists(st.tuples(st.sampled_from([True, False, None]), st.floats(0, 3))))
+def test_the_factor_always_stays_within_its_bounds(observed):
     factor = 1.0
     for over_slo, load in observed:
-        factor = corrected_factor(factor, over_slo=over_slo, load=load, feedback=feedback)
-        assert feedback.min_factor <= factor <= 1.0
+        factor = corrected_factor(factor, over_slo=over_slo, load=load)
+        assert MIN_FACTOR <= factor <= 1.0
 
 
 def test_the_factor_falls_faster_than_it_recovers():
-    factor = corrected_factor(1.0, over_slo=True, load=0.5, feedback=FEEDBACK)
+    factor = corrected_factor(1.0, over_slo=True, load=0.5)
     ticks = 0
     while factor < 1.0:
-        factor = corrected_factor(factor, over_slo=False, load=0.5, feedback=FEEDBACK)
+        factor = corrected_factor(factor, over_slo=False, load=0.5)
         ticks += 1
     assert ticks == 10  # 0.1 / 0.01
 
@@ -87,18 +80,3 @@ def test_an_impossible_capacity_is_refused(figures, message):
     qps, low, high = figures
     with pytest.raises(ValueError, match=message):
         Capacity(qps, CapacityReason.GIVEN, low, high)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        pytest.param({"decrease": 1.0}, id="a decrease of nothing"),
-        pytest.param({"decrease": 0.0}, id="a decrease to nothing"),
-        pytest.param({"increase": 0.0}, id="no recovery"),
-        pytest.param({"min_factor": 0.0}, id="down to nothing"),
-        pytest.param({"min_factor": math.nan}, id="an unknown minimum"),
-    ],
-)
-def test_impossible_feedback_is_refused(wrong):
-    with pytest.raises(ValueError, match="must have decrease in"):
-        Feedback(**wrong)

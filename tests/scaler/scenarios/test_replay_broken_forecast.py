@@ -22,7 +22,7 @@ from tests.scaler.scenarios.services import (
     told_wrong,
 )
 
-TWO_HOURS = 120  # samples of a minute: the probation of `TrustRules`
+TWO_HOURS = 120  # samples of a minute: `trust.PROBATION_S`
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.hpa.floor_ownership import Autoscaler, Refusal, Target
 from scaler.policy.policy import Mode, Policy
+from scaler.policy.replay_settings import plain_hpa
 from tests.fakes import FakeCluster
 
 NOW = 1_000_000.0
@@ -318,6 +319,22 @@ def test_a_policy_with_an_invalid_edit_acts_as_before(acting):
     last = cluster.statuses["shop/web"][-1]
     assert [(c.reason, c.message) for c in last.conditions] == [("PolicyInvalid", "a slip")]
     assert last.floor == 10
+
+
+def test_the_page_compares_with_the_autoscaler_that_a_policy_names_and_one_of_ours_without():
+    cluster = FakeCluster()
+    cluster.put(replace(POLICY, demand_query="q"))
+    policies = ClusterPolicies(cluster)
+    (plain,) = policies.current()
+    assert plain.hpa == plain_hpa(plain.policy)
+
+    named = HPASpec(2, 9, MetricKind.PODS, 40.0)
+    cluster.kept["shop/web"] = replace(cluster.kept["shop/web"], hpa=named)
+    assert [one.hpa for one in policies.current()] == [named]
+    cluster.kept["shop/web"] = replace(
+        cluster.kept["shop/web"], policy=None, hpa=None, faults=("a slip",)
+    )
+    assert [one.hpa for one in policies.current()] == [named]
 
 
 def test_an_invalid_policy_without_a_decision_has_one_condition_of_a_kind(acting):

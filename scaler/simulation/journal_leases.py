@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from scaler.adapters.http.exchange import LeaseReply
 from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.adapters.http.lease_service import LeaseService
-from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.adapters.journal.events import JournalHead, LeasesCalled, LeaseTold
-from scaler.adapters.journal.recorded_leases import told_to
+from scaler.adapters.journal.recorded_leases import told_of, told_to
 from scaler.control.snapshot import Snapshot
 from scaler.simulation.journal_ports import Difference
 
@@ -83,8 +82,8 @@ class LeasesReplay:
             if event.call == "changed":
                 return self._service.changed(service, asked, now), None
             self._service.drop_empty(now)
-        except RequestProblem as problem:
-            return [], f"{problem.status} {problem}"
+        except Exception as error:  # noqa: BLE001 - what failed then fails again
+            return [], told_of(error)
         return [], None
 
     def _differs(

@@ -2,8 +2,9 @@
 
 Rules of this file:
 
-* `put` never blocks and never raises. What comes faster than it can be written is dropped, and so
-  is all that follows until the next file begins: a replay of a part with holes would tell lies.
+* `put` never blocks, and what fails within `recording` fails nobody else. What comes faster than it
+  can be written is dropped, and so is all that follows until the next file begins: a replay of a
+  part with holes would tell lies.
 * A disk that is full costs the journal, never a decision; it is tried again later.
 * A file begins between two ticks, with what the loop remembers then.
 """
@@ -15,7 +16,8 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scaler.adapters.journal.events import Dropped, JournalHead, LoopRemembers
@@ -86,6 +88,14 @@ class Journal:
                     self._changed.notify()
                 self._queue.append((event, units))
 
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Have what fails inside cost the journal, not the caller."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - it is told
+            self._fail(error)
+
     @property
     def waiting(self) -> int:
         """What is not written yet, in `put`'s units; 1 for the beginning of a file."""
@@ -154,14 +164,14 @@ class Journal:
                 self._dropped_ever += 1  # it came before the failure was known
         except Exception as error:  # noqa: BLE001 - decisions go on whatever becomes of it
             writer = None
-            with self._changed:
-                self._open, self.first_tick = False, None
-            self._complain(error)
+            self._fail(error)
             self._files.give_up(error)
         return writer
 
-    def _complain(self, error: Exception) -> None:
-        """Log why nothing can be written, once until something can again."""
+    def _fail(self, error: Exception) -> None:
+        """Drop what follows until the next file; log why, once until something is written again."""
+        with self._changed:
+            self._open, self.first_tick = False, None
         if not self._complained:
             trace = not isinstance(error, OSError)
             LOGGER.warning("no journal is written: %s", error, exc_info=trace)

@@ -100,21 +100,23 @@ class RecordedLeases(LeaseService):
             if not outermost:
                 yield said.append
                 return
-            self._remember(held)
+            with self._journal.recording():
+                self._remember(held)
             refused = None
             try:
                 yield said.append
-            except RequestProblem as problem:
-                refused = f"{problem.status} {problem}"
+            except Exception as error:
+                refused = told_of(error)
                 raise
             finally:
-                seen = None if held is None else SeenTick(held.snapshot.tick, held.began_at)
-                answers = said[0] if said else None
-                waits = answers if isinstance(answers, bool) else None
-                told = told_to(asked, answers) if isinstance(answers, list) else ()
-                if said or refused is not None:
-                    event = LeasesCalled(call, service, now, seen, asked, told, waits, refused)
-                    self._journal.put(event, len(asked) + 1)
+                with self._journal.recording():
+                    if said or refused is not None:
+                        seen = held if held is None else _seen(held)
+                        waits, told = _said(asked, said)
+                        self._journal.put(
+                            LeasesCalled(call, service, now, seen, asked, told, waits, refused),
+                            units=len(asked) + 1,
+                        )
 
     def _remember(self, held: HeldSnapshot | None) -> None:
         """Have a new file know what we remember, once its own ticks are seen."""
@@ -126,6 +128,20 @@ class RecordedLeases(LeaseService):
             self._journal.put(LeasesRemember(self.memory()), units=len(self.gateways()) + 1)
 
 
+def _seen(held: HeldSnapshot) -> SeenTick:
+    return SeenTick(held.snapshot.tick, held.began_at)
+
+
+def _said(
+    asked: tuple[LeaseRequest, ...], said: list[list[LeaseReply | None] | bool]
+) -> tuple[bool | None, tuple[LeaseTold, ...]]:
+    """Return whether the gateway may wait, and what those who were answered were told."""
+    (answers,) = said or [[]]
+    if isinstance(answers, bool):
+        return answers, ()
+    return None, told_to(asked, answers) if answers else ()
+
+
 def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
     """Whether two stamps say the same; an object is the same as itself alone."""
     plain = int, float
@@ -133,6 +149,13 @@ def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
     return len(one) == len(other) and all(
         a is b or (isinstance(a, plain) and a == b) for a, b in pairs
     )
+
+
+def told_of(error: Exception) -> str:
+    """Return what a call is recorded to have failed with."""
+    if isinstance(error, RequestProblem):
+        return f"{error.status} {error}"
+    return repr(error)
 
 
 def told_to(

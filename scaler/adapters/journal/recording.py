@@ -87,22 +87,28 @@ class LoopRecorder:
 
     def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
         """Have the loop tick."""
-        if self._journal.due():
-            self._journal.begin(self._run.head(self._ticks + 1, now), loop.memory())
-        items = {}
-        for one in watched:
-            item = one.policy.item_id
-            # A checkpoint is looked at when a service is taken up, never again.
-            known = item in self._watched and one.checkpoint is not None
-            items[item] = replace(one, checkpoint=None) if known else one
-        self._watched = items
-        self._journal.put(TickBegan(now, self._mono(), items), len(items) + 1)
+        with self._journal.recording():
+            if self._journal.due():
+                self._journal.begin(self._run.head(self._ticks + 1, now), loop.memory())
+            self._watched = self._told(watched)
+            event = TickBegan(now, self._mono(), self._watched)
+            self._journal.put(event, len(watched) + 1)
         return loop.tick(watched, now)
 
     def publish(self, snapshot: Snapshot) -> None:
         """Take in what a tick publishes, before the endpoint has it."""
         self._ticks = snapshot.tick
-        self._journal.put(TickEnded(snapshot.tick, snapshot.leader, snapshot.seconds))
+        with self._journal.recording():
+            self._journal.put(TickEnded(snapshot.tick, snapshot.leader, snapshot.seconds))
+
+    def _told(self, watched: Sequence[WatchedPolicy]) -> dict[str, WatchedPolicy]:
+        """Return the policies without checkpoints that are known: a service is taken up once."""
+        items = {}
+        for one in watched:
+            item = one.policy.item_id
+            known = item in self._watched and one.checkpoint is not None
+            items[item] = replace(one, checkpoint=None) if known else one
+        return items
 
     def _is_demand(self, item: str, query: str) -> bool:
         """Return whether a query is the demand's and nothing else's."""
@@ -119,8 +125,9 @@ class _RecordedTraffic:
     def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         with _raised(self._journal, lambda error: Measured(raised=error)):
             found = self._inner.measure(queries, now)
+        with self._journal.recording():
             items = {query.item_id: one for query, one in zip(queries, found, strict=True)}
-        self._journal.put(Measured(items), len(items) + 1)
+            self._journal.put(Measured(items), len(items) + 1)
         return found
 
     def histories(
@@ -131,11 +138,12 @@ class _RecordedTraffic:
         asked = tuple(queries)
         with _raised(self._journal, lambda error: HistoriesRead(asked, raised=error)):
             found = self._inner.histories(queries, length, now)
-        told = [
-            _as_kept(past) if not isinstance(past, str) and self._is_demand(*query) else past
-            for query, past in zip(asked, found, strict=False)
-        ]
-        self._journal.put(HistoriesRead(asked, tuple(told)), HISTORY_UNITS * len(told))
+        with self._journal.recording():
+            told = [
+                _as_kept(past) if not isinstance(past, str) and self._is_demand(*query) else past
+                for query, past in zip(asked, found, strict=True)
+            ]
+            self._journal.put(HistoriesRead(asked, tuple(told)), HISTORY_UNITS * len(told))
         return found
 
 
@@ -149,8 +157,9 @@ class _RecordedModels:
     def predict(self, name: str, series: Sequence[Series]) -> BatchForecast:
         with _raised(self._journal, lambda error: Forecasted(name, raised=error)):
             said = self._inner.predict(name, series)
-        event = Forecasted(name, said.forecast, said.rows, said.faults)
-        self._journal.put(event, 3 * len(series) + 1)
+        with self._journal.recording():
+            event = Forecasted(name, said.forecast, said.rows, said.faults)
+            self._journal.put(event, 3 * len(series) + 1)
         return said
 
 
@@ -161,14 +170,17 @@ class _RecordedWorkloads:
     def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         with _raised(self._journal, lambda error: Observed(raised=error)):
             found = self._inner.observe(watched, now)
-        self._journal.put(Observed(found), len(found) + 1)
+        with self._journal.recording():
+            self._journal.put(Observed(dict(found)), len(found) + 1)
         return found
 
     def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
-        self._journal.put(PlansHanded(tuple(views)), len(views) + 1)
+        with self._journal.recording():
+            self._journal.put(PlansHanded(tuple(views)), len(views) + 1)
         with _raised(self._journal, lambda error: Applied(raised=error)):
             found = self._inner.apply(views, now)
-        self._journal.put(Applied(found), len(found) + 1)
+        with self._journal.recording():
+            self._journal.put(Applied(dict(found)), len(found) + 1)
         return found
 
 
@@ -183,5 +195,6 @@ def _raised(journal: Journal, event: Callable[[str], object]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        journal.put(event(repr(error)))
+        with journal.recording():
+            journal.put(event(repr(error)))
         raise

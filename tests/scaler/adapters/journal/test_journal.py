@@ -17,6 +17,7 @@ from scaler.adapters.journal.lines import FORMAT
 from scaler.adapters.journal.reading import read_journal
 from scaler.control.memory import HistoryMemory, LoopMemory
 from scaler.control.observations import ServiceMetrics
+from scaler.control.snapshot import Condition, ConditionKind
 from scaler.errors import JournalError
 from tests.scaler.adapters.journal.recorded import RecordedScene
 from tests.waiting import eventually
@@ -213,3 +214,17 @@ def test_a_journal_of_another_version_is_refused(tmp_path):
     journal.close()
     with pytest.raises(JournalError, match=r"tidegate 9\.9 in format 99"):
         read_journal(tmp_path)
+
+
+def test_whatever_fails_in_recording_costs_the_journal_alone(tmp_path, caplog):
+    scene = RecordedScene(3, tmp_path, calm=True)
+    scene.run(2)
+    unfit = Condition(ConditionKind.READY, True, "Acted", object())
+    scene.whims.apply = lambda views, now: {view.item_id: unfit for view in views}
+    scene.run(2)  # it cannot be written
+    scene.journal.put = None  # nor recorded, by the loop or for gateways
+    snapshot = scene.tick()
+    assert any(view.decision is not None for view in snapshot.services.values())
+    scene.ask_for(15.0)
+    scene.journal.close()
+    assert caplog.text.count("no journal is written") == 1

@@ -13,6 +13,7 @@ PARTS = {
     "coarse": "accuracy",
     "unseen": "accuracy",
     "speed": "speed",
+    "carrying": "carrying",
     "replay": "replay",
     "agreement": "agreement",
     "promotion": "promotion",

@@ -225,7 +225,7 @@ def _limits(commands: Connection, services: int) -> None:
     names = [f"prod/shop-{number}" for number in range(services)]
     holder = SnapshotHolder()
     # Without learning: these gateways are all new. A tick each 15 s is not needed for so long.
-    settings = ApiSettings(learning_s=0.0, stale_after_s=3600.0)
+    settings = ApiSettings(learns_shares=False, stale_after_s=3600.0)
 
     def publish(each_qps: float) -> None:
         holder.publish(snapshot(*(view(name, ready=66, each_qps=each_qps) for name in names)))

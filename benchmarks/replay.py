@@ -59,9 +59,7 @@ from scaler.simulation.world import SimulatedService
 PEAK_REPLICAS, PEAK_UTILIZATION = 40, 0.8
 MOST_REPLICAS = 400
 ALLOWED = 0.001
-TARGETS = (
-    0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05,
-)  # fmt: skip
+TARGETS = (0.2, 0.3, 0.5, 0.6, 0.8, 0.9, 0.95, 1.0)
 STABILIZATIONS_S = (60.0, 300.0)
 RISKS = (0.2, 0.05, 0.005)
 OWN_TARGET = 0.6

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from forecaster.models.config import ModelConfig, TrainConfig
     from forecaster.models.forecaster import Forecaster
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Backtest",

@@ -87,13 +87,24 @@ MOVED = {
 # Of each old path, names that are others now; one with a module before it went there alone.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "forecaster": {"fit_forecaster": "forecaster:train"},
-    "forecaster.anchors": {"LEAST_QPS": "MIN_QPS", "Lines": "AnchorLines", "follow": "build_track"},
+    "forecaster.anchors": {
+        "Indices": "forecaster.features.track:Indices",
+        "LEAST_QPS": "MIN_QPS",
+        "Lines": "forecaster.features.track:Track",
+        "SHIFTED": "forecaster.features.timing:SHIFTED",
+        "WEEK_PROFILE": "forecaster.features.timing:WEEK_PROFILE",
+        "follow": "build_track",
+    },
     "forecaster.budget": {"FEWEST_EPOCHS": "MIN_EPOCHS", "planned": "within_budget"},
     "forecaster.dataset": {
         "LEAST_WINDOWS": "MIN_WINDOWS",
         "cut_cases": "cases_at",
         "off_beat": "off_the_hour",
         "track_of": "item_track",
+    },
+    "forecaster.ensemble": {
+        "BATCH": "forecaster.models.lstm_training:BATCH",
+        "network_deviation": "forecaster.models.lstm_training:network_deviation",
     },
     "forecaster.fitting": {"balanced": "balanced_sample", "fit_forecaster": "train"},
     "forecaster.metrics": {"peak_moments": "is_peak"},

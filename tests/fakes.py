@@ -89,9 +89,7 @@ class FakeCluster:
     def observe(self, target: Target) -> ScaledWorkload:
         self._may("observe")
         seen, pods = self._seen(target), self.pods.get(target, ())
-        return ScaledWorkload(
-            seen, pods, asleep=not pods and seen.replicas == 0 and seen.desired_replicas == 0
-        )
+        return ScaledWorkload(seen, pods)
 
     def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         self._may("set_floor")
@@ -143,10 +141,9 @@ class FakeCluster:
         self._may("wake")
         with self._lock:
             seen = self._seen(target)
-            if seen.replicas or seen.desired_replicas:
+            if seen.replicas or target in self.woken:
                 return False
             self.woken[target] = min(replicas, seen.max_replicas)
-            self.scaled[target] = replace(seen, desired_replicas=self.woken[target])
             return True
 
     def guard(self, item_id: str) -> bool:

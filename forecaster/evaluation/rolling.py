@@ -11,8 +11,9 @@ import numpy as np
 
 from forecaster.data.series import Block, Forecast, Series
 from forecaster.errors import HistoryError
-from forecaster.features.anchors import Indices, Track, build_track
+from forecaster.features.anchors import build_track
 from forecaster.features.timing import Timing
+from forecaster.features.track import Indices, Track
 from forecaster.features.windows import cut_windows
 from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts

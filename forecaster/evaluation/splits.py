@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from forecaster.data.series import History, Series
 from forecaster.errors import HistoryError
-from forecaster.features.anchors import Indices, Track, build_track
+from forecaster.features.anchors import build_track
 from forecaster.features.timing import Timing
+from forecaster.features.track import Indices, Track
 from forecaster.features.windows import Windows, cut_windows, origins_between
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.naive import Naive, naive_forecasts

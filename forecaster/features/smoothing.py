@@ -1,25 +1,45 @@
 """Causal filters over regular samples; NaN is an unknown sample, never zero.
 
 Axes: ``values`` is ``(..., time)`` in float32; each function keeps the shape. Spans and widths are
-numbers of samples. The result of a row does not depend on the other rows.
+numbers of samples. The result of a row does not depend on the other rows or on later samples, to
+the last bit. Recursions run over single samples in float64 and can be continued; see `Average`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from scipy.signal import lfilter
 
-from forecaster.data.series import Block
+from forecaster.data.series import Block, FloatArray
 
 NAN = np.float32(np.nan)
-# An average becomes unknown when its samples weigh less (they are 69 spans old): their products
-# would underflow float32.
+# An average becomes unknown when its samples weigh less (they are 69 spans old).
 MIN_WEIGHT = 1e-30
-# Samples per product with a small matrix: 4 times as fast as a recursion over single samples.
-CHUNK = 32
-# Chunks per product. Above 2**18 multiplications OpenBLAS would start threads, whose
-# synchronisation takes longer than such small matrices.
-PRODUCT = 2**18 // CHUNK**2
+# For at most this many samples a loop is faster than setting up a filter.
+FEW = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Average:
+    """A running exponentially weighted mean: the decayed sums of samples and of weights."""
+
+    total: FloatArray
+    weight: FloatArray
+
+    @classmethod
+    def empty(cls, *shape: int) -> Average:
+        """Return the average before any sample."""
+        return cls(np.zeros(shape), np.zeros(shape))
+
+    @property
+    def mean(self) -> Block:
+        """The mean so far; NaN where no sample is known."""
+        return _ratio(self.total, self.weight)
 
 
 def ewma(values: Block, span: float) -> Block:
@@ -30,49 +50,54 @@ def ewma(values: Block, span: float) -> Block:
     >>> ewma(np.float32([1, np.nan, 1]), 2.0).tolist()
     [1.0, 1.0, 1.0]
     """
-    if not values.size:
-        return values.copy()
-    flat = values.reshape(-1, values.shape[-1])
-    known = np.isfinite(flat)
-    gaps = ~known.all(axis=1)
-    if gaps.any() and (start := int(known.argmax(axis=1).min())):
-        mean = np.full_like(values, NAN)  # skips the beginning where no row has a known sample
-        mean[..., start:] = ewma(values[..., start:], span)
-        return mean
-    whole = -np.expm1(-np.arange(1, flat.shape[1] + 1) / span).astype(np.float32)
-    if not gaps.any():
-        mean = _decaying_sum(flat, span)
-        mean /= whole
-        return mean.reshape(values.shape)
-    total = _decaying_sum(np.where(known, flat, np.float32(0)), span)
-    weight = np.tile(whole, (len(flat), 1))
-    weight[gaps] = _decaying_sum(known[gaps].astype(np.float32), span)
-    mean = np.divide(total, weight, out=np.full_like(flat, NAN), where=weight > MIN_WEIGHT)
-    return mean.reshape(values.shape)
+    return ewma_from(Average.empty(*values.shape[:-1]), values, span)[0]
 
 
-def _decaying_sum(values: Block, span: float) -> Block:
-    """Return ``y[t] = decay * y[t-1] + (1 - decay) * values[t]`` of finite rows, ``(rows, time)``.
+def ewma_from(before: Average, values: Block, span: float) -> tuple[Block, Average]:
+    """Return the `ewma` of samples that continue an average, and the average after them.
 
-    Each chunk of samples is multiplied by a triangular matrix; the contribution of earlier chunks
-    is added to its first sample.
+    >>> first, kept = ewma_from(Average.empty(), np.float32([1, 2]), 2.0)
+    >>> ewma_from(kept, np.float32([3]), 2.0)[0] == ewma(np.float32([1, 2, 3]), 2.0)[2:]
+    array([ True])
     """
-    rows, length = values.shape
-    chunks = -(-length // CHUNK)
-    x = np.zeros((rows, chunks, CHUNK), dtype=np.float32)
-    x.reshape(rows, -1)[:, :length] = values
-    decay = np.exp(-1 / span)
-    age = np.arange(CHUNK) - np.arange(CHUNK)[:, None]
-    kernel = np.where(age >= 0, (1 - decay) * decay ** np.maximum(age, 0), 0).astype(np.float32)
-    ends = np.einsum("rcs,s->rc", x[:, :-1], kernel[:, -1])  # too narrow to gain from BLAS
-    left = lfilter([1.0], [1.0, -(decay**CHUNK)], ends.astype(np.float64))
-    x[:, 1:, 0] += left * (decay / (1 - decay))
-    x = x.reshape(-1, CHUNK)
-    result = np.empty_like(x)
-    for first in range(0, len(x), PRODUCT):
-        part = np.s_[first : first + PRODUCT]
-        np.matmul(x[part], kernel, out=result[part])
-    return result.reshape(rows, -1)[:, :length]
+    if not values.size:
+        return values.copy(), before
+    known = np.isfinite(values)
+    is_new = not before.weight.any()
+    start = int(known.argmax(axis=-1).min()) if is_new and not known[..., 0].any() else 0
+    if start:  # skips the beginning where no row has a known sample
+        mean = np.full_like(values, NAN)
+        mean[..., start:], after = ewma_from(before, values[..., start:], span)
+        return mean, after
+    gaps = ~known.all(axis=-1)
+    total = _decayed(before.total, np.where(known, values, 0) if gaps.any() else values, span)
+    if is_new and not gaps.all():
+        weight = np.empty(values.shape)
+        weight[...] = _decayed(np.zeros(()), np.ones(values.shape[-1]), span)
+        if gaps.any():
+            weight[gaps] = _decayed(before.weight[gaps], known[gaps], span)
+    else:
+        weight = _decayed(before.weight, known, span)
+    return _ratio(total, weight), Average(total[..., -1].copy(), weight[..., -1].copy())
+
+
+def _decayed(last: FloatArray, values: npt.NDArray[Any], span: float) -> FloatArray:
+    """Return ``y[t] = decay * y[t-1] + (1 - decay) * values[t]``, where ``y[-1]`` is ``last``."""
+    decay = float(np.exp(-1 / span))
+    samples = values.astype(np.float64)
+    if values.shape[-1] > FEW:
+        start = decay * last[..., None]
+        return np.asarray(lfilter([1 - decay], [1.0, -decay], samples, zi=start)[0])
+    for t in range(values.shape[-1]):
+        last = decay * last + (1 - decay) * samples[..., t]
+        samples[..., t] = last
+    return samples
+
+
+def _ratio(total: FloatArray, weight: FloatArray) -> Block:
+    mean = np.full(total.shape, np.nan)
+    np.divide(total, weight, out=mean, where=weight > MIN_WEIGHT)
+    return mean.astype(np.float32)
 
 
 def forward_fill(values: Block) -> Block:
@@ -88,16 +113,15 @@ def forward_fill(values: Block) -> Block:
     return np.take_along_axis(values, np.maximum.accumulate(position, axis=-1), axis=-1)
 
 
-def lagged(values: Block, count: int, *, first: int = 0) -> Block:
-    """Return the samples delayed by ``count`` steps, from sample ``first`` on; NaN at the start.
+def lagged(values: Block, count: int) -> Block:
+    """Return the samples delayed by ``count`` steps; NaN at the start.
 
     >>> lagged(np.float32([1.0, 2.0, 3.0, 4.0]), 2).tolist()
     [nan, nan, 1.0, 2.0]
     """
     length = values.shape[-1]
-    result = np.full((*values.shape[:-1], length - first), NAN)
-    begin = max(count, first)
-    result[..., begin - first :] = values[..., begin - count : max(length - count, 0)]
+    result = np.full(values.shape, NAN)
+    result[..., count:] = values[..., : max(length - count, 0)]
     return result
 
 
@@ -152,47 +176,79 @@ def centred_mean(values: Block, half_width: int) -> Block:
     return trailing_mean(padded, 2 * half_width + 1)[..., half_width:]
 
 
-def periodic_profile(values: Block, period: int, gain: float, *, first: int = 0) -> Block:
-    """Return, for each sample from ``first`` on, its slot's smoothed value in earlier periods.
+def smoothed(samples: Sequence[Block], gain: float) -> Block:
+    """Return the exponentially weighted mean of samples, oldest first, element by element.
 
-    The smoothed value of a slot is ``S_p = (1 - gain) * S_(p-1) + gain * value`` in period ``p``.
-    The result in period ``p`` is ``S_(p-1)``, which is based on earlier periods only. ``gain=1``
-    repeats the last period; NaN where the slot has no known sample before.
-    Source: simple exponential smoothing (Brown, 1956) of each slot by itself.
+    Each known sample weighs ``1 - gain`` of the known one after it; ``gain=1`` takes the last
+    known one. NaN where none is known.
+    Source: simple exponential smoothing (Brown, 1956), over a finite number of samples.
 
-    >>> periodic_profile(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 0.5).tolist()
-    [nan, nan, 1.0, 2.0, 2.0, 3.0]
+    >>> smoothed([np.float32([3.0]), np.float32([np.nan]), np.float32([9.0])], 0.5).tolist()
+    [7.0]
+    """
+    keep, one = np.float32(1 - gain), np.float32(1)
+    if all(np.isfinite(sample).all() for sample in samples):
+        total, weight = samples[0], one
+        for sample in samples[1:]:
+            total, weight = keep * total + sample, keep * weight + one
+        return np.asarray(total / weight, dtype=np.float32)
+    totals = np.zeros(samples[0].shape, dtype=np.float32)
+    weights = np.zeros_like(totals)
+    for sample in samples:
+        known = np.isfinite(sample)
+        totals = np.where(known, keep * totals + sample, totals)
+        weights = np.where(known, keep * weights + one, weights)
+    return np.divide(totals, weights, out=np.full_like(totals, NAN), where=weights > 0)
+
+
+def periodic_profile(values: Block, period: int, gain: float, periods: int) -> Block:
+    """Return, for each sample, the `smoothed` samples one period before it, two, and so on.
+
+    >>> periodic_profile(np.float32([1.0, 2.0, 4.0, 5.0, 1.0, 2.0]), 2, 0.5, periods=7).tolist()
+    [nan, nan, 1.0, 2.0, 3.0, 4.0]
     """
     length = values.shape[-1]
-    result = np.empty((*values.shape[:-1], length - first), dtype=np.float32)
-    slot = np.full((*values.shape[:-1], period), NAN, dtype=np.float32)
-    for begin in range(0, length, period):
-        block = values[..., begin : begin + period]
-        old = slot[..., : block.shape[-1]]
-        skip = min(max(first - begin, 0), block.shape[-1])
-        at = begin + skip - first
-        result[..., max(at, 0) : max(at, 0) + old.shape[-1] - skip] = old[..., skip:]
-        moved = np.asarray(np.float32(1 - gain) * old + np.float32(gain) * block)
-        unknown = np.isnan(moved)
-        if unknown.any():
-            moved = np.where(unknown, np.where(np.isnan(block), old, block), moved)
-        slot[..., : block.shape[-1]] = moved
+    result = np.full(values.shape, NAN)
+    for begin in range(period, length, period):
+        end = min(begin + period, length)
+        back = [period * age for age in range(periods, 0, -1) if period * age <= begin]
+        result[..., begin:end] = smoothed([values[..., begin - b : end - b] for b in back], gain)
     return result
 
 
 def periodic_mean(values: Block, period: int, span: float) -> Block:
     """Return, for each sample, the `ewma` over earlier periods of the samples in its slot.
 
-    ``span`` is a number of periods. Unlike `periodic_profile`, the weights of few samples are
-    equalised: a slot with a few known samples has their plain mean. It suits many short periods.
+    ``span`` is a number of periods.
 
     >>> periodic_mean(np.float32([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2, 1e9).tolist()
     [nan, nan, 1.0, 2.0, 2.0, 3.0]
     """
-    pad = -values.shape[-1] % period
-    if pad:  # the incomplete period comes first
-        unknown = np.full((*values.shape[:-1], pad), NAN)
-        values = np.concatenate([unknown, values], axis=-1, dtype=np.float32)
-    slots = values.reshape(*values.shape[:-1], -1, period).swapaxes(-1, -2)
-    means = lagged(ewma(np.ascontiguousarray(slots), span), 1).swapaxes(-1, -2)
-    return np.asarray(means.reshape(values.shape)[..., pad:])
+    return periodic_mean_from(Average.empty(*values.shape[:-1], period), values, span)[0]
+
+
+def periodic_mean_from(before: Average, values: Block, span: float) -> tuple[Block, Average]:
+    """Return the `periodic_mean` of samples that continue averages, and the averages after them.
+
+    ``before`` has one average per slot, ``(..., period)``; the first is that of the first sample.
+    """
+    period, length = before.total.shape[-1], values.shape[-1]
+    count, rest = divmod(length, period)
+    result = np.empty(values.shape, dtype=np.float32)
+    if count:
+        whole = values[..., : count * period].reshape(*values.shape[:-1], count, period)
+        means = np.empty((*values.shape[:-1], period, count + 1), dtype=np.float32)
+        means[..., 0] = before.mean
+        slots = np.ascontiguousarray(whole.swapaxes(-1, -2))
+        means[..., 1:], before = ewma_from(before, slots, span)
+        earlier = means[..., :-1].swapaxes(-1, -2)
+        result[..., : count * period] = earlier.reshape(*values.shape[:-1], count * period)
+    if rest:
+        begun = Average(before.total[..., :rest], before.weight[..., :rest])
+        result[..., count * period :] = begun.mean
+        _, begun = ewma_from(begun, values[..., count * period :, None], span)
+        before = Average(
+            np.concatenate([before.total[..., rest:], begun.total], axis=-1),
+            np.concatenate([before.weight[..., rest:], begun.weight], axis=-1),
+        )
+    return result, before

@@ -1,4 +1,4 @@
-"""Timing: the numbers of samples that follow from the step and the length of the forecast."""
+"""The anchors there are, and the numbers of samples that follow from step and forecast length."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from forecaster.data.series import DAY, steps_per
+
+# Profiles of the day: (smoothing half-width in minutes, gain per day). The last is the week before.
+DAY_PROFILES = ((5, 0.25), (0, 0.25), (5, 1.0), (15, 0.5))
+WEEK_PROFILE = len(DAY_PROFILES)
+# Days that a profile rests on: a week, so that each weekday counts once.
+PROFILE_DAYS = 7
+# Anchors, in this order: the level of the last samples; a profile scaled, and one shifted, to that
+# level. Each is (profile, span of the level in samples).
+LEVEL_SPANS = (0, 3, 10)
+SCALED = ((0, 3), (0, 10), (1, 3), (2, 3), (2, 10), (3, 30), (WEEK_PROFILE, 10))
+SHIFTED = ((0, 10),)
+SHAPED = SCALED + SHIFTED
+ANCHOR_COUNT = len(LEVEL_SPANS) + len(SHAPED)
+# Rhythms shorter than a day, such as scheduled jobs: (period in minutes, span in periods).
+RHYTHMS = ((60, 12), (60, 24), (15, 24))
 
 
 @dataclass(frozen=True)
@@ -46,14 +61,28 @@ class Timing:
         return max(self.day // 4, 2 * self.prediction_length)
 
     @property
-    def tail(self) -> int:
-        """Number of last samples that `build_track` needs for a forecast from the newest one.
-
-        Older errors weigh at most e**-4, two per cent, in the averages.
-        """
-        return 4 * self.memory + self.middle
-
-    @property
     def warm_up(self) -> int:
         """Samples needed before the first origin, which has a daily profile and recent errors."""
         return self.day + self.memory
+
+    @property
+    def lively(self) -> tuple[int, int]:
+        """Spans over which the context tells how lively the noise is."""
+        return 3 * self.middle, 2 * self.memory
+
+    @property
+    def half_widths(self) -> tuple[int, ...]:
+        """Samples on either side over which each profile is smoothed, the week's last."""
+        room = self.day - self.prediction_length  # further would look past the origin
+        widths = tuple(min(self.samples(minutes), room) for minutes, _ in DAY_PROFILES)
+        return *widths, widths[0]
+
+    @property
+    def reach(self) -> int:
+        """The widest of them."""
+        return max(self.half_widths)
+
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Samples in a period of each rhythm."""
+        return tuple(max(self.samples(minutes), 1) for minutes, _ in RHYTHMS)

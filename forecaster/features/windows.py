@@ -17,19 +17,17 @@ import numpy as np
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import ANCHOR_COUNT, Indices, Track
-from forecaster.features.timing import Timing
+from forecaster.features.anchors import CLIP
+from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
+from forecaster.features.track import Indices, Track, blended
 
-# Periods shorter than a day, such as those of scheduled jobs: (period in minutes, span in periods).
-RHYTHMS = ((60, 12), (60, 24), (15, 24))
-# How many spans before the oldest origin are used for a rhythm: all older samples weigh 5 %.
-RHYTHM_SPANS = 3
-HORIZON_FEATURES = ANCHOR_COUNT + 3 + len(RHYTHMS) + 2
+# Earlier days whose surprises at the same time of day are features.
+EARLIER_DAYS = (1, 2, 7)
+HORIZON_FEATURES = ANCHOR_COUNT + len(EARLIER_DAYS) + len(RHYTHMS) + 2
 CONTEXT_FEATURES = 3 + ANCHOR_COUNT
 RECENT_FEATURES = 5
-# Surprises are clipped to this many noise scales.
-CLIP = 10.0
-# Targets are clipped to this many noise scales, the range of the network; see `lstm.LARGEST_LOG`.
+# Targets are clipped to this many noise scales, the range of the network; see
+# `lstm_forward.LARGEST_LOG`.
 LARGEST_DEVIATION = 400.0
 
 
@@ -96,35 +94,53 @@ def origins_between(
     return np.arange(begin, last - timing.prediction_length, stride, dtype=np.int64)
 
 
-def cut_windows(track: Track, rows: Indices, origins: Indices, context_length: int) -> Windows:
+@dataclass(frozen=True, eq=False)
+class Beyond:
+    """What windows need of the samples before the beginning of a shortened track.
+
+    Attributes:
+        first: index in the track of each window's first sample; negative before its beginning.
+        earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
+    """
+
+    first: Indices
+    earlier: Block
+
+
+def cut_windows(
+    track: Track,
+    rows: Indices,
+    origins: Indices,
+    context_length: int,
+    beyond: Beyond | None = None,
+) -> Windows:
     """Return the windows of ``track`` at ``(rows[i], origins[i])``.
 
     Targets after the end of the track are NaN, so that the newest origin has a window too.
+    ``beyond`` is needed where the track was shortened at its beginning.
     """
     timing = track.timing
+    at = origins - track.values.shape[1]  # negative: all fields have the same end
     anchors = track.anchors(rows, origins)
-    weights = track.weights[:, rows, origins].T
-    blend = np.einsum("ohk,ok->oh", anchors, weights)
-    scale = track.scale[rows, origins]
+    weights = track.weights[:, rows, at]
+    blend = blended(anchors, weights)
+    scale = track.scale[rows, at]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
     # Where the context would begin before the first sample, that sample is repeated.
-    context = np.maximum(origins[:, None] + 1 - context_length + np.arange(context_length), 0)
-    oldest = int(origins.min(initial=track.values.shape[1]))
-    reach = max(context_length, *(_reach(timing, *rhythm) for rhythm in RHYTHMS))
-    since = max(oldest + 1 - reach, -track.first)
-    surprise = _surprise(track, since)
-    earlier = _earlier_surprises(track, rows, origins)
-    rhythms = _rhythms(surprise, rows, origins - since, timing)
-    past = np.concatenate([earlier, rhythms], axis=2, dtype=np.float32) / scale[:, None, None]
+    context = origins[:, None] + 1 - context_length + np.arange(context_length)
+    context = np.maximum(context, 0 if beyond is None else beyond.first[:, None])
+    earlier = _earlier(track, rows, at) if beyond is None else beyond.earlier
+    past = [_earlier_surprises(earlier, timing), _rhythms(track, rows, at)]
+    past_scaled = np.concatenate(past, axis=2, dtype=np.float32) / scale[:, None, None]
     deviation = (anchors - blend[:, :, None]) / scale[:, None, None]
-    horizon = [_known(_log_scale(deviation)), _known(_log_scale(past))]
+    horizon = [_known(_log_scale(deviation)), _known(_log_scale(past_scaled))]
     steps = np.broadcast_to((ahead - origins[:, None]) / timing.prediction_length, ahead.shape)
     horizon.append(steps[:, :, None].astype(np.float32))
     return Windows(
         horizon=np.concatenate(horizon, axis=2, dtype=np.float32),
-        context=_context(track, rows, origins, blend, weights),
-        recent=_recent(track, surprise, rows, context, blend[:, :1]),
+        context=_context(track, rows, at, blend, weights.T),
+        recent=_recent(track, rows, context - track.values.shape[1], blend[:, :1]),
         blend=blend,
         scale=scale,
         target=target,
@@ -133,7 +149,7 @@ def cut_windows(track: Track, rows: Indices, origins: Indices, context_length: i
 
 
 def _log_scale(x: Block) -> Block:
-    """Return ``sign(x) * log(1 + |x|)``, which compresses large values; see `lstm.expand`."""
+    """Return ``sign(x) * log(1 + |x|)``, which compresses large values: `lstm_forward.expand`."""
     return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float32)
 
 
@@ -160,94 +176,73 @@ def _targets(track: Track, rows: Indices, ahead: Indices) -> tuple[Block, Block]
     return target, peak.astype(np.float32)
 
 
-def _reach(timing: Timing, minutes: int, span: int) -> int:
-    """Return how many samples are used for a rhythm."""
-    return RHYTHM_SPANS * span * max(timing.samples(minutes), 1)
+def earlier_offsets(timing: Timing) -> Indices:
+    """Return the places of the samples that earlier surprises need, ``(days, time)``.
 
-
-def _surprise(track: Track, since: int) -> Block:
-    """Return the surprise of each sample from ``since`` on: its difference from the last hour, QPS.
-
-    ``since`` is an index of the track, negative before its first sample. Surprises are clipped to
-    ``CLIP`` noise scales, as a flash crowd would otherwise affect all rhythms for days. Where the
-    noise scale of a tail has not settled yet, its first settled value is used.
+    They are relative to the origin, and not after it.
     """
-    samples = track.history[:, track.first + since :]
-    surprise = samples - smoothing.trailing_mean(samples, track.timing.hour)
-    start = max(since, track.timing.memory if track.first else 0)
-    most = CLIP * np.pad(track.scale[:, start:], ((0, 0), (start - since, 0)), mode="edge")
-    np.clip(surprise, -most, most, out=surprise)
-    return surprise
-
-
-def _earlier_surprises(track: Track, rows: Indices, origins: Indices) -> Block:
-    """Return the surprises at the same time of day one, two and seven days before."""
-    timing = track.timing
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
-    found = []
-    for days in (1, 2, 7):
-        index = track.first + origins[:, None] + around - timing.day * days
-        samples = track.history[rows[:, None], np.maximum(index, 0)]
-        samples = np.where(index >= 0, samples, smoothing.NAN)
-        surprise = samples - smoothing.trailing_mean(samples, timing.hour)
-        found.append(surprise[:, timing.hour - 1 :])
-    return np.stack(found, axis=2)
+    return np.asarray(around - timing.day * np.array(EARLIER_DAYS)[:, None])
 
 
-def _rhythms(surprise: Block, rows: Indices, origins: Indices, timing: Timing) -> Block:
+def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
+    """Return the samples at `earlier_offsets`, ``(windows, days, time)``."""
+    index = at[:, None, None] + earlier_offsets(track.timing)
+    length = track.values.shape[1]
+    samples = track.values[rows[:, None, None], np.maximum(index, -length)]
+    return np.where(index >= -length, samples, smoothing.NAN)
+
+
+def _earlier_surprises(samples: Block, timing: Timing) -> Block:
+    """Return the surprises at the same time of day one, two and seven days before."""
+    surprise = samples - smoothing.trailing_mean(samples, timing.hour)
+    return surprise[:, :, timing.hour - 1 :].swapaxes(1, 2)
+
+
+def _rhythms(track: Track, rows: Indices, at: Indices) -> Block:
     """Return the mean surprises at the same minute of the hour and of the quarter hour.
 
     The last feature is the newest surprise of the same minute, which the means do not include.
     """
+    timing = track.timing
     steps = np.arange(1, timing.prediction_length + 1)
-    oldest = int(origins.min(initial=surprise.shape[1]))
 
-    def at(series: Block, period: int, first: int) -> Block:
+    def newest(series: Block, period: int) -> Block:
         """Take the newest sample of the same phase that is not after the origin."""
-        index = origins[:, None] + steps - period * -(-steps // period) - first
-        found = series[rows[:, None], np.maximum(index, 0)]
-        return np.where(index >= 0, found, smoothing.NAN)
+        index = at[:, None] + steps - period * -(-steps // period)
+        found = series[rows[:, None], np.maximum(index, -series.shape[1])]
+        return np.where(index >= -series.shape[1], found, smoothing.NAN)
 
-    found = []
-    for minutes, span in RHYTHMS:
-        first = max(oldest + 1 - _reach(timing, minutes, span), 0)
-        period = max(timing.samples(minutes), 1)
-        means = smoothing.periodic_mean(surprise[:, first:], period, span)
-        found.append(at(means, period, first))
-    found.append(at(surprise, timing.hour, 0))
+    found = [
+        newest(means, period) for means, period in zip(track.rhythms, timing.periods, strict=True)
+    ]
+    found.append(newest(track.surprise, timing.hour))
     return np.stack(found, axis=2)
 
 
-def _context(track: Track, rows: Indices, origins: Indices, blend: Block, weights: Block) -> Block:
+def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Block) -> Block:
     """Return the ratios of recent noise to the scale and of scale to level, and the weights."""
-    size = np.abs(track.error_middle)
-    scale = track.scale[rows, origins]
-    middle = track.timing.middle
-    relative = [
-        smoothing.ewma(size, span)[rows, origins] / scale
-        for span in (3 * middle, track.timing.memory * 2)
-    ]
-    ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in relative]
-    level = np.log(scale / (np.abs(_known(blend[:, middle - 1])) + scale))
+    scale = track.scale[rows, at]
+    lively = track.lively[:, rows, at] / scale
+    ratios = [np.clip(np.log(_known(ratio) + 1e-9), -4, 4) for ratio in lively]
+    level = np.log(scale / (np.abs(_known(blend[:, track.timing.middle - 1])) + scale))
     stacked = np.stack([*ratios, np.clip(level, -8, 0)], axis=1)
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
-def _recent(track: Track, surprise: Block, rows: Indices, index: Indices, level: Block) -> Block:
+def _recent(track: Track, rows: Indices, index: Indices, level: Block) -> Block:
     """Return the recent samples at ``index``, ``(windows, context_length)``, relative to ``level``.
 
     ``level`` is the forecast of the next step.
     """
     pick = rows[:, None], index
     scale = track.scale[rows, index[:, -1]][:, None]
-    first = int(index.min(initial=track.values.shape[1]))
-    error_next = track.error(1, first)[rows[:, None], index - first]
-    surprises = surprise[rows[:, None], index - track.values.shape[1]]  # both end together
     channels: list[Block] = [
         _log_scale(_known((track.filled[pick] - level) / scale)),
-        _log_scale(_known(error_next / scale)),
+        _log_scale(_known(track.error_next[pick] / scale)),
         _log_scale(_known(track.error_middle[pick] / scale)),
-        _known(np.clip(surprises / scale, -CLIP, CLIP) / 3),  # three noise scales become 1
+        # Three noise scales become 1.
+        _known(np.clip(track.surprise[pick] / scale, -CLIP, CLIP) / 3),
         np.isnan(track.values[pick]).astype(np.float32),
     ]
     return np.stack(channels, axis=2, dtype=np.float32)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecaster.features.windows import Windows
-from forecaster.models.candidate import Candidate, CandidateKind
-from forecaster.models.config import ModelConfig
+from forecaster.models.candidate import Candidate, CandidateKind, FitTask
+from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.lstm_ensemble import LSTM, Ensemble
-from forecaster.models.lstm_training import fit_lstm
 from forecaster.models.naive import NAIVE, Naive, Spread
 from forecaster.models.tabular import (
     BOOSTING,
@@ -22,11 +21,18 @@ from forecaster.models.tabular import (
     fit_ridge,
 )
 
+
+def _fit_lstm(task: FitTask) -> tuple[Candidate, TrainConfig]:
+    from forecaster.models.lstm_training import fit_lstm  # noqa: PLC0415 - torch is for training
+
+    return fit_lstm(task)
+
+
 # The trained candidates; `naive.NAIVE` are those that need no training.
 KINDS: tuple[CandidateKind, ...] = (
     CandidateKind(RIDGE, fit_ridge, RidgeBaseline.from_tensors),
     CandidateKind(BOOSTING, fit_boosting, BoostingBaseline.from_tensors),
-    CandidateKind(LSTM, fit_lstm, Ensemble.from_tensors),
+    CandidateKind(LSTM, _fit_lstm, Ensemble.from_tensors),
 )
 CANDIDATES = (*NAIVE, *(kind.name for kind in KINDS))
 

@@ -56,11 +56,6 @@ class ModelConfig:
     def timing(self) -> Timing:
         return Timing(self.step, self.prediction_length)
 
-    @property
-    def tail(self) -> int:
-        """Last samples that `anchors.build_track` needs for a window at the newest origin."""
-        return max(self.timing.tail, self.context_length + self.timing.memory)
-
 
 @dataclass(frozen=True)
 class TrainConfig:

@@ -19,8 +19,10 @@ from forecaster.models.conformal import calibrated
 from forecaster.models.naive import Naive, naive_forecasts
 
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
-ITEMS_AT_ONCE = 128
+ITEMS_AT_ONCE = 32
 THREADS = 2
+# Windows that are predicted at once, which bounds memory.
+WINDOWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,43 +80,57 @@ class Forecaster:
                 f"{self.model.step}; fetch with --step {int(self.model.step.total_seconds())}s"
             )
         series = [_until_last(s) for s in history]
-        services = [self.item_model(s.item_id) for s in series]
-        return Forecast(
-            item_ids=history.item_ids,
-            origins=tuple(s.end - s.step for s in series),
-            step=history.step,
-            quantile_levels=self.model.quantile_levels,
-            values=self._quantiles(series, services).astype(np.float64),
-            sources=tuple(service.source for service in services),
-        )
-
-    def _quantiles(self, series: Sequence[Series], services: Sequence[ItemModel]) -> Block:
-        """Return the calibrated quantiles, ``(items, horizon, levels)`` QPS."""
-        sources = np.array([service.source for service in services])
-        needed = set(self.candidates.naive) & set(sources.tolist())
+        needed = {self.item_model(s.item_id).source for s in series} & set(self.candidates.naive)
         blocks = list(_blocks(series))
         with ThreadPoolExecutor(THREADS) as pool:
             cut = pool.map(lambda block: self._newest([series[i] for i in block], needed), blocks)
             parts, naive_parts = zip(*cut, strict=True)
-        windows = Windows.join(parts)
+        order = np.argsort(np.concatenate(blocks))
         naive = {name: Naive.join([part[name] for part in naive_parts]) for name in needed}
-        place = np.concatenate(blocks)  # index of each window's item
-        result = np.empty((*windows.blend.shape, len(self.model.quantile_levels)), np.float32)
+        return self.predict_windows(
+            history.item_ids,
+            tuple(s.end - s.step for s in series),
+            Windows.join(parts).take(order),
+            {name: forecast.take(order) for name, forecast in naive.items()},
+        )
+
+    def predict_windows(
+        self,
+        item_ids: Sequence[str],
+        origins: Sequence[datetime],
+        windows: Windows,
+        naive: Mapping[str, Naive],
+    ) -> Forecast:
+        """Return the forecast from one window of each item.
+
+        ``naive`` has the naive forecasts of the same windows that serve any of the items.
+        """
+        models = [self.item_model(item_id) for item_id in item_ids]
+        sources = np.array([model.source for model in models])
+        values = np.empty((*windows.blend.shape, len(self.model.quantile_levels)), np.float64)
         for source in dict.fromkeys(sources.tolist()):
-            mine = np.flatnonzero(sources[place] == source)
-            spread = self.candidates.spread(
-                source, windows.take(mine), {name: naive[name].take(mine) for name in naive}
-            )
-            shifts = np.stack([services[i].shifts[source] for i in place[mine]])
-            result[place[mine]] = calibrated(spread, shifts)
-        return result
+            rows = np.flatnonzero(sources == source)
+            for first in range(0, len(rows), WINDOWS_AT_ONCE):
+                mine = rows[first : first + WINDOWS_AT_ONCE]
+                own = {name: forecast.take(mine) for name, forecast in naive.items()}
+                spread = self.candidates.spread(source, windows.take(mine), own)
+                shifts = np.stack([models[row].shifts[source] for row in mine])
+                values[mine] = calibrated(spread, shifts)
+        return Forecast(
+            item_ids=tuple(item_ids),
+            origins=tuple(origins),
+            step=self.model.step,
+            quantile_levels=self.model.quantile_levels,
+            values=values,
+            sources=tuple(sources.tolist()),
+        )
 
     def _newest(
         self, block: Sequence[Series], needed: Set[str]
     ) -> tuple[Windows, dict[str, Naive]]:
         """Return windows and naive forecasts at the end of items of equal length."""
         values = np.stack([series.values for series in block]).astype(np.float32)
-        track = build_track(values, self.model.timing, tail=self.model.tail)
+        track = build_track(values, self.model.timing)
         rows = np.arange(len(block))
         origins = np.full(len(block), track.values.shape[1] - 1)
         windows = cut_windows(track, rows, origins, self.model.context_length)

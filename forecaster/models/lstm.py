@@ -1,5 +1,7 @@
 """The network: an LSTM over the recent past, with a decoder of quantiles for each step ahead.
 
+It is what PyTorch trains; `lstm_forward` computes the same from the fitted weights without PyTorch.
+
 The output is ``(batch, horizon, levels)``. Quantiles cannot cross: the median is a mix of the
 anchors plus a correction, and each further level adds a positive distance. All steps are predicted
 at once (MQ-RNN: Wen et al., 2017, arXiv:1711.11053) by one decoder, whose inputs are the anchors'
@@ -16,15 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forecaster.features.anchors import ANCHOR_COUNT
+from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, RECENT_FEATURES
 from forecaster.models.config import MEDIAN, ModelConfig
-
-# Lower bound of an anchor's prior weight, so that the network may prefer an anchor that the blend
-# does not use.
-MIN_WEIGHT = 1e-4
-# Deviations of anchors are clipped to expm1(6) = 402 noise scales.
-LARGEST_LOG = 6.0
+from forecaster.models.lstm_forward import LARGEST_LOG, MIN_WEIGHT
 
 
 def expand(compressed: Tensor) -> Tensor:

@@ -6,18 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-import torch
 
 from forecaster.data.series import Block
 from forecaster.features.windows import Windows
 from forecaster.models.config import ModelConfig
-from forecaster.models.lstm import DeviationLSTM
+from forecaster.models.lstm_forward import Network, mean_deviation
 from forecaster.models.naive import Spread
 
 LSTM = "lstm"
-BATCH = 2048  # windows per forward pass, which bounds memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,22 +22,20 @@ class Ensemble:
     """Networks of one config. The mean of quantiles that do not cross does not cross either."""
 
     config: ModelConfig
-    networks: Sequence[DeviationLSTM]
+    networks: Sequence[Network]
 
     def deviation(self, windows: Windows) -> Block:
         """Return the mean prediction, ``(windows, horizon, levels)``, in noise scales."""
-        members = [network_deviation(network, windows) for network in self.networks]
-        mean: Block = np.mean(members, axis=0)
-        return mean
+        return mean_deviation(self.networks, windows)
 
     def predict(self, windows: Windows) -> Spread:
         return Spread(windows.restore(self.deviation(windows)), windows.scale)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         return {
-            f"{member}.{name}": weights.detach().cpu().numpy()
+            f"{member}.{name}": weights
             for member, network in enumerate(self.networks)
-            for name, weights in network.state_dict().items()
+            for name, weights in network.weights.items()
         }
 
     @classmethod
@@ -48,35 +43,9 @@ class Ensemble:
         """Return the ensemble with these weights.
 
         Raises:
-            KeyError, ValueError, RuntimeError: the weights do not fit ``config``.
+            KeyError, ValueError: the weights do not fit ``config``.
         """
         members = sorted({int(name.partition(".")[0]) for name in tensors})
-        networks = []
-        for member in members:
-            network = DeviationLSTM(config)
-            prefix = f"{member}."
-            network.load_state_dict(
-                {
-                    name.removeprefix(prefix): torch.from_numpy(weights)
-                    for name, weights in tensors.items()
-                    if name.startswith(prefix)
-                }
-            )
-            networks.append(network.eval())
-        if not networks:
+        if not members:
             raise ValueError("weights hold no network")
-        return cls(config, tuple(networks))
-
-
-def network_deviation(network: DeviationLSTM, windows: Windows) -> Block:
-    """Return the prediction of one network, ``(windows, horizon, levels)``, in noise scales."""
-    network.eval()
-    device = next(network.parameters()).device
-    parts = []
-    with torch.inference_mode():
-        for first in range(0, len(windows), BATCH):
-            block = slice(first, first + BATCH)
-            inputs = (windows.horizon[block], windows.context[block], windows.recent[block])
-            out = network(*(torch.from_numpy(x).to(device) for x in inputs))
-            parts.append(out.float().cpu().numpy())
-    return np.concatenate(parts)
+        return cls(config, [Network.from_tensors(config, tensors, f"{m}.") for m in members])

@@ -18,13 +18,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from forecaster.data.series import Block
 from forecaster.errors import ConfigError
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import Checkpoints, EpochReport, FitTask, FittingData
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.lstm import DeviationLSTM, pinball
 from forecaster.models.lstm_budget import within_budget
-from forecaster.models.lstm_ensemble import Ensemble, network_deviation
+from forecaster.models.lstm_ensemble import Ensemble
 
 # Weights are averaged over about the last 200 steps, which reduces their noise at no cost.
 AVERAGE_DECAY = 0.995
@@ -34,6 +35,7 @@ GRADIENT_NORM = 1.0  # gradients are clipped to this norm
 # and small ones are not repeated too often.
 BALANCE = 0.5
 TIMED_STEPS = 8  # steps for measuring the time per step
+BATCH = 2048  # calibration windows per forward pass, which bounds memory
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -192,6 +194,20 @@ def _calibration_loss(network: DeviationLSTM, data: FittingData, model: ModelCon
         predicted = torch.from_numpy(network_deviation(network, windows))
         losses.append(float(pinball(predicted, torch.from_numpy(windows.deviation), levels)))
     return float(np.mean(losses))
+
+
+def network_deviation(network: DeviationLSTM, windows: Windows) -> Block:
+    """Return the prediction of a network in training, ``(windows, horizon, levels)``."""
+    network.eval()
+    device = next(network.parameters()).device
+    parts = []
+    with torch.inference_mode():
+        for first in range(0, len(windows), BATCH):
+            block = slice(first, first + BATCH)
+            inputs = (windows.horizon[block], windows.context[block], windows.recent[block])
+            out = network(*(torch.from_numpy(x).to(device) for x in inputs))
+            parts.append(out.float().cpu().numpy())
+    return np.concatenate(parts)
 
 
 def _measure(sampler: _Sampler, config: TrainConfig, device: torch.device) -> float:

@@ -15,7 +15,7 @@ from scipy.signal import lfilter
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import Indices, Track
+from forecaster.features.track import Indices, Track
 
 LAST_VALUE = "last_value"
 SEASONAL_DAY = "seasonal_day"
@@ -66,16 +66,13 @@ class Spread:
 def naive_forecasts(
     track: Track, rows: Indices, origins: Indices, names: Collection[str] = NAIVE
 ) -> dict[str, Naive]:
-    """Return the naive forecasts with the given names at the origins ``(rows[i], origins[i])``.
-
-    All but the day shape use the track's whole history, so the track itself may be a tail.
-    """
-    past = _SampleHistory(track, rows, track.first + origins)
+    """Return the naive forecasts with the given names at the origins ``(rows[i], origins[i])``."""
+    past = _SampleHistory(track, rows, origins)
     makers: dict[str, Callable[[], Naive]] = {
         LAST_VALUE: lambda: _last_value(past),
         SEASONAL_DAY: lambda: _seasonal(past, track.timing.day),
         SEASONAL_WEEK: lambda: _seasonal(past, 7 * track.timing.day),
-        DAY_SHAPE: lambda: _day_shape(past, origins),
+        DAY_SHAPE: lambda: _day_shape(past),
         HOLT_WINTERS: lambda: _holt_winters(past),
     }
     return {name: makers[name]() for name in names}
@@ -91,7 +88,7 @@ class _SampleHistory:
 
     @property
     def values(self) -> Block:
-        return self.track.history
+        return self.track.values
 
     @cached_property
     def filled(self) -> Block:
@@ -108,8 +105,8 @@ class _SampleHistory:
         """
         last = self.filled[self.rows, self.origins][:, None]
         recent = smoothing.ewma(np.abs(error), self.track.timing.memory)
-        scale = recent[self.rows, self.origins - self.values.shape[1] + error.shape[1]]
-        pick = self.rows, self.origins - self.track.first
+        pick = self.rows, self.origins
+        scale = recent[pick]
         scale = np.where(np.isfinite(scale), scale, self.track.scale[pick])
         scale = np.fmax(scale, self.track.floor[pick])
         path = np.where(np.isfinite(path), path, last)
@@ -132,9 +129,9 @@ def _seasonal(past: _SampleHistory, period: int) -> Naive:
     return past.result(past.at(past.filled, past.target_indices - period), error)
 
 
-def _day_shape(past: _SampleHistory, origins: Indices) -> Naive:
+def _day_shape(past: _SampleHistory) -> Naive:
     track = past.track
-    shape = track.anchors(past.rows, origins)[:, :, _DAY_SHAPE_ANCHOR]
+    shape = track.anchors(past.rows, past.origins)[:, :, _DAY_SHAPE_ANCHOR]
     return past.result(
         shape, track.values - track.anchor_forecasts(_DAY_SHAPE_ANCHOR, track.timing.middle)
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from scaler.control.cluster_port import Cluster
 from scaler.control.ports import WatchedPolicy
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.errors import PolicyError
 from scaler.policy.files import examine_policies
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import plain_hpa
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
 
 class FilePolicies:
@@ -31,14 +31,14 @@ class FilePolicies:
         self._watched = self._read()
 
     def current(self) -> tuple[WatchedPolicy, ...]:
-        modified = self._modification_times()
-        if modified != self._modified:
-            self._modified = modified
-            try:
+        try:
+            modified = self._modification_times()
+            if modified != self._modified:
+                self._modified = modified
                 self._watched = self._read()
                 LOGGER.info("policies: %d are watched", len(self._watched))
-            except PolicyError as error:
-                LOGGER.warning("policies stay as they were: %s", error)
+        except (PolicyError, OSError) as error:
+            LOGGER.warning("policies stay as they were: %s", error)
         return self._watched
 
     def _modification_times(self) -> tuple[tuple[str, int], ...]:

@@ -27,6 +27,9 @@ from forecaster.errors import ForecasterError, PrometheusAwayError
 from scaler.adapters.call_budget import CallBudget
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
+from scaler.control.unfailing_log import UnfailingLogger
+
+LOGGER = UnfailingLogger(__name__)
 
 # Demand is queried on a finer grid than the forecast's, so that one query serves both.
 GRID_S = 15
@@ -96,6 +99,9 @@ class PrometheusTraffic:
             latency = self._latency(query.slo_query, last, budget)
         except (ForecasterError, ValueError) as error:
             return ServiceMetrics(float("nan"), fault=str(error))
+        except Exception as error:  # one service's fault leaves the others measured
+            LOGGER.exception("%s: its metrics could not be read", query.item_id)
+            return ServiceMetrics(float("nan"), fault=f"its metrics could not be read: {error!r}")
         stamps = grid.first + GRID_S * np.arange(grid.count)
         on_step = (stamps % self._step_s == 0) & (stamps > query.since)
         samples = tuple(
@@ -125,6 +131,9 @@ class PrometheusTraffic:
                 values.append(_only_series(answer, query) if answer.series else empty)
         except (ForecasterError, ValueError) as error:
             return str(error)
+        except Exception as error:  # one service's fault leaves the others with their history
+            LOGGER.exception("%s: its history could not be read", item_id)
+            return repr(error)
         return Series(item_id, ranged.start, ranged.step, np.concatenate(values))
 
     def _query(self, query: str, grid: QueryGrid, budget: CallBudget) -> PrometheusAnswer:

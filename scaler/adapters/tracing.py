@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from importlib.metadata import version
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from forecaster.data.series import Series
@@ -26,6 +28,7 @@ from scaler.control.ports import (
     World,
 )
 from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.errors import ServingError
 
 if TYPE_CHECKING:
@@ -42,11 +45,13 @@ try:
     )
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 except ImportError as error:  # pragma: no cover - the tests have it
     raise ServingError(
         f"--otlp needs OpenTelemetry ({error}); install it: pip install 'tidegate[otel]'"
     ) from error
+
+LOGGER = UnfailingLogger(__name__)
 
 SEND_S = 2.0  # a stop must not wait for a collector that is down
 UNTRACED = "healthz,readyz,metrics"
@@ -88,26 +93,72 @@ class Tracing:
         )
 
     def tick(self, tick: Callable[[], Snapshot]) -> Callable[[], Snapshot]:
-        @functools.wraps(tick)
-        def traced() -> Snapshot:
-            with self._tracer.start_as_current_span("tick") as span:
-                snapshot = tick()
-                span.set_attribute("tidegate.services", len(snapshot.services))
-                span.set_attribute("tidegate.leader", snapshot.leader)
-                failed = sum(view.error is not None for view in snapshot.services.values())
-                span.set_attribute("tidegate.undecided", failed)
-                return snapshot
-
-        return traced
+        return traced_tick(self._tracer, tick)
 
     def instrument_ports(self, world: World) -> World:
         """Return the same ports, with a span for each slow call."""
-        tracer = self._tracer
-        return World(
-            _Traffic(tracer, world.traffic),
-            _Models(tracer, world.models),
-            _Workloads(tracer, world.workloads),
-        )
+        return traced_ports(self._tracer, world)
+
+
+def traced_tick(tracer: Tracer, tick: Callable[[], Snapshot]) -> Callable[[], Snapshot]:
+    """Return a tick with a span of its own, whatever becomes of the span."""
+
+    @functools.wraps(tick)
+    def traced() -> Snapshot:
+        with _Span(tracer, "tick") as span:
+            snapshot = tick()
+            span.set("services", len(snapshot.services))
+            span.set("leader", snapshot.leader)
+            span.set("undecided", sum(v.error is not None for v in snapshot.services.values()))
+        return snapshot
+
+    return traced
+
+
+def traced_ports(tracer: Tracer, world: World) -> World:
+    """Return the same ports, with a span for each slow call, whatever becomes of the span."""
+    return World(
+        _Traffic(tracer, world.traffic),
+        _Models(tracer, world.models),
+        _Workloads(tracer, world.workloads),
+    )
+
+
+class _Span:
+    """A span of what is done inside. A tracer that fails loses the span and nothing else."""
+
+    def __init__(self, tracer: Tracer, name: str) -> None:
+        self._tracer, self._name = tracer, name
+        self._context: AbstractContextManager[Span] | None = None
+        self._span: Span | None = None
+
+    def __enter__(self) -> _Span:
+        try:
+            self._context = self._tracer.start_as_current_span(self._name)
+            self._span = self._context.__enter__()
+        except Exception:
+            LOGGER.exception("span %s could not be started", self._name)
+        return self
+
+    def set(self, attribute: str, value: str | float) -> None:
+        try:
+            if self._span is not None:
+                self._span.set_attribute(f"tidegate.{attribute}", value)
+        except Exception:
+            LOGGER.exception("span %s could not be given %s", self._name, attribute)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._context is not None and self._span is not None:
+                self._context.__exit__(kind, error, trace)
+        except Exception as raised:
+            if raised is not error:  # that one goes on by itself
+                LOGGER.exception("span %s could not be ended", self._name)
 
 
 class _Traffic:
@@ -115,10 +166,10 @@ class _Traffic:
         self._tracer, self._inner = tracer, inner
 
     def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
-        with self._tracer.start_as_current_span("measure") as span:
+        with _Span(self._tracer, "measure") as span:
             measured = self._inner.measure(queries, now)
-            span.set_attribute("tidegate.queries", len(queries))
-            span.set_attribute("tidegate.faults", sum(one.fault is not None for one in measured))
+            span.set("queries", len(queries))
+            span.set("faults", sum(one.fault is not None for one in measured))
             return measured
 
     def histories(
@@ -126,8 +177,8 @@ class _Traffic:
     ) -> list[Series | str]:
         if not queries:
             return []
-        with self._tracer.start_as_current_span("histories") as span:
-            span.set_attribute("tidegate.queries", len(queries))
+        with _Span(self._tracer, "histories") as span:
+            span.set("queries", len(queries))
             return self._inner.histories(queries, length, now)
 
 
@@ -139,9 +190,9 @@ class _Models:
         self._inner.reload(names)
 
     def predict(self, name: str, series: Sequence[Series]) -> BatchForecast:
-        with self._tracer.start_as_current_span("predict") as span:
-            span.set_attribute("tidegate.model", name)
-            span.set_attribute("tidegate.items", len(series))
+        with _Span(self._tracer, "predict") as span:
+            span.set("model", name)
+            span.set("items", len(series))
             return self._inner.predict(name, series)
 
 
@@ -150,9 +201,9 @@ class _Workloads:
         self._tracer, self._inner = tracer, inner
 
     def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
-        with self._tracer.start_as_current_span("observe"):
+        with _Span(self._tracer, "observe"):
             return self._inner.observe(watched, now)
 
     def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
-        with self._tracer.start_as_current_span("apply"):
+        with _Span(self._tracer, "apply"):
             return self._inner.apply(views, now)

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
     from scaler.control.snapshot import Snapshot
 
-# Reasons of conditions that mean that a call has failed, and the API that was called.
-FAILURES = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
-
 
 def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Snapshot], None]:
     """Start an endpoint without tokens; return the function that publishes a snapshot to it."""
@@ -22,7 +19,9 @@ def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Snapshot], None
     from scaler.adapters.http.settings import ApiSettings
     from scaler.commands.run_options import host_port
 
-    return served(ApiSettings(), Address(*host_port(listen, "--listen")), stack)
+    # Nothing has issued leases before: the services are simulated.
+    settings = ApiSettings(learns_shares=False)
+    return served(settings, Address(*host_port(listen, "--listen")), stack)
 
 
 def served(
@@ -47,25 +46,19 @@ def served(
     from scaler.adapters.http.server import ApiServer, check_access
     from scaler.adapters.http.snapshot_holder import SnapshotHolder
     from scaler.commands.grpc_server import background_services
+    from scaler.control.publication import in_turn
 
     check_access(address, settings)
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(holder, settings, telemetry=telemetry, trusted_peers=trusted)
-    add_page(app, *page())
+    add_page(app, page)
     if tracing is not None:
         tracing.instrument(app)
     server = stack.enter_context(
         ApiServer(app, address, background_services(app, holder, settings, rpc))
     )
     print(f"serving {server.url}", flush=True)
-
-    def publish(snapshot: Snapshot) -> None:
-        telemetry.observe(snapshot)
-        for condition in (c for view in snapshot.services.values() for c in view.conditions):
-            if condition.reason in FAILURES:
-                telemetry.count_api_error(FAILURES[condition.reason], condition.reason)
-        holder.publish(snapshot)
-
-    return publish
+    # Limits first: whatever else fails or takes its time.
+    return in_turn([holder.publish, telemetry.observe])

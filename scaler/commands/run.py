@@ -7,10 +7,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from scaler.commands.endpoint import served
@@ -40,6 +39,7 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
+    from scaler.control.publication import in_turn
 
     tick_s = span(args.tick, "--tick").total_seconds()
     set_log_format(args.log_format)
@@ -53,11 +53,12 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
 
-        world = World(prometheus, RegistryModels(args.models), workloads)
+        models = RegistryModels(args.models, args.anchors)
+        stack.callback(models.close)
+        ports = World(prometheus, models, workloads)
         if tracing is not None:
-            world = tracing.instrument_ports(world)
-        publish = partial(_publish_to_all, publishers)
-        loop = ControlLoop(world, STEP, publish, leadership.leads, tick_s)
+            ports = tracing.instrument_ports(ports)
+        loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
             return loop.tick(policies.current(), clock())
@@ -69,14 +70,6 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
             return 0
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
-
-
-def _publish_to_all(publishers: Sequence[Callable[[Snapshot], None]], snapshot: Snapshot) -> None:
-    for publish in publishers:
-        try:
-            publish(snapshot)
-        except Exception:  # a log or a page that fails must not fail the next tick
-            LOGGER.exception("a snapshot could not be published everywhere")
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prometheus", metavar="URL", required=True, help="base URL")
     add_registry_argument(parser)
+    parser.add_argument(
+        "--anchors",
+        metavar="DIR",
+        help="keep what forecasts are computed from there, so that a restart goes on where it was",
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
@@ -126,11 +131,16 @@ def api_settings(args: argparse.Namespace) -> ApiSettings:
     Raises:
         PolicyError: options exclude each other.
     """
-    from scaler.adapters.http.settings import ApiSettings
+    from forecaster.commands.spans import span
+    from scaler.adapters.http.settings import ApiSettings, stale_after_s
 
     if args.token_file is not None and args.allow_anonymous:
         raise PolicyError("--token-file and --allow-anonymous exclude each other; choose one")
-    return ApiSettings(tokens=args.token_file, allow_anonymous=args.allow_anonymous)
+    return ApiSettings(
+        stale_after_s=stale_after_s(span(args.tick, "--tick").total_seconds()),
+        tokens=args.token_file,
+        allow_anonymous=args.allow_anonymous,
+    )
 
 
 def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:

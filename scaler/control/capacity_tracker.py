@@ -7,7 +7,6 @@ the last days are there at once; else they are gathered from now on.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -19,10 +18,11 @@ import numpy as np
 from forecaster.data.series import Series
 from scaler.control.demand_history import HISTORY, DemandHistory
 from scaler.control.ports import TrafficSource
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.capacity import Capacity, given_capacity
 from scaler.policy.policy import Policy
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
 # At most a week and a day of minutes is learned from, anew each hour: replicas change by releases.
 MOST_MOMENTS = 8 * 24 * 60
@@ -93,15 +93,23 @@ class CapacityTracker:
             if policy.capacity_qps is None and policy.replicas_query and policy.slo.query
         ]
         asked = [(p.item_id, q) for p in due for q in (p.replicas_query, p.slo.query) if q]
-        found = self._traffic.histories(asked, HISTORY, now)
+        try:
+            found = self._traffic.histories(asked, HISTORY, now)
+        except Exception as error:  # what is seen from now on tells it, too
+            LOGGER.exception("ready replicas of the past could not be read")
+            found = [repr(error)] * len(asked)
         for policy, replicas, latency in zip(due, found[::2], found[1::2], strict=True):
             learned = self._of(policy.item_id)
-            if isinstance(replicas, str) or isinstance(latency, str):
-                learned.why_not = replicas if isinstance(replicas, str) else str(latency)
-                LOGGER.warning("%s: %s", policy.item_id, learned.why_not)
-                continue
-            demand = self._demand_history.series(policy.item_id)
-            learned.moments.extend(_moments(demand, replicas, latency))
+            try:
+                if isinstance(replicas, str) or isinstance(latency, str):
+                    learned.why_not = replicas if isinstance(replicas, str) else str(latency)
+                    LOGGER.warning("%s: %s", policy.item_id, learned.why_not)
+                    continue
+                demand = self._demand_history.series(policy.item_id)
+                learned.moments.extend(_moments(demand, replicas, latency))
+            except Exception as error:  # a past that fails must not fail another
+                LOGGER.exception("%s: its past tells no capacity", policy.item_id)
+                learned.why_not = f"its past could not be looked at: {error!r}"
 
     def learn(self, policies: Iterable[Policy], now: float) -> None:
         """Learn anew what has not been tried for longest: one service a tick, for it takes time."""
@@ -127,11 +135,15 @@ class CapacityTracker:
         except ValueError as error:
             learned.why_not = str(error)
             return
+        except Exception as error:  # what was learned before serves on
+            LOGGER.exception("%s: no capacity was learned", item)
+            learned.why_not = repr(error)
+            return
+        learned.capacity = found
         LOGGER.info(
             "%s: capacity=%.4g low=%.4g high=%.4g reason=%s moments=%d",
             item, found.qps, found.low, found.high, found.reason.value, len(loads),
         )  # fmt: skip
-        learned.capacity = found
 
     def _of(self, item: str) -> _Learned:
         return self._learned.setdefault(item, _Learned())

@@ -86,7 +86,7 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
             None if trust is None else _trust(trust),
             tuple(float(seconds) for seconds in plain.get("startUps", ())),
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error
 
 

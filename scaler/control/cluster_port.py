@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from scaler.control.observations import Pod
@@ -18,15 +19,10 @@ from scaler.policy.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class ScaledWorkload:
-    """What an autoscaler scales, as it stands.
-
-    Attributes:
-        asleep: it was scaled to 0, where a floor does nothing; `Cluster.wake` it.
-    """
+    """An autoscaler, and the pods of the workload that it scales."""
 
     autoscaler: Autoscaler
     pods: tuple[Pod, ...]
-    asleep: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -76,23 +72,27 @@ class PolicyStatus:
             raise ValueError(f"conditions are {kinds}, but each kind has one")
 
 
+class EventReason(StrEnum):
+    """What a Kubernetes Event is about."""
+
+    FLOOR_MOVED = "FloorMoved"
+    FLOOR_CONTESTED = "FloorContested"
+    AUTOSCALER_MISSING = "AutoscalerMissing"
+    AUTOSCALER_INVALID = "AutoscalerInvalid"
+    OWNED_BY_KEDA = "OwnedByKEDA"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A Kubernetes Event: a change of mind, for a person.
 
     Attributes:
-        reason: in CamelCase, such as FloorRaised; action: what was done, such as Raise.
         warning: something is wrong, rather than as it should be.
     """
 
-    reason: str
+    reason: EventReason
     message: str
-    action: str = "Decide"
     warning: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.reason.isalnum() or not self.reason[0].isupper():
-            raise ValueError(f"reason is {self.reason!r}, but must be one word in CamelCase")
 
 
 @dataclass(frozen=True, slots=True)

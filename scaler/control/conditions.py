@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from scaler.control.observations import ServiceMetrics
-from scaler.control.snapshot import Condition, ConditionKind
+from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.trust import Standing, Trust
 from scaler.policy.policy import Policy
@@ -15,11 +15,11 @@ from scaler.policy.policy import Policy
 def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     """Return whether the demand is known now."""
     if metrics.fault is not None:
-        return Condition(ConditionKind.DATA_FRESH, False, "QueryFailed", metrics.fault)
+        return condition_for(ConditionReason.QUERY_FAILED, metrics.fault)
     if math.isnan(metrics.observed_qps):
         query = f"the query {policy.demand_query!r} has no sample now"
-        return Condition(ConditionKind.DATA_FRESH, False, "NoSample", query)
-    return Condition(ConditionKind.DATA_FRESH, status=True, reason="Observed")
+        return condition_for(ConditionReason.NO_SAMPLE, query)
+    return condition_for(ConditionReason.OBSERVED)
 
 
 def forecast_trusted(trust: Trust, why_none: str | None) -> Condition:
@@ -30,38 +30,55 @@ def forecast_trusted(trust: Trust, why_none: str | None) -> Condition:
         why_none: why there is no forecast; None: there is one.
     """
     if why_none is not None:
-        return Condition(ConditionKind.FORECAST_TRUSTED, False, "NoForecast", why_none)
+        return condition_for(ConditionReason.NO_FORECAST, why_none)
     if trust.standing is Standing.BENCHED:
         loss = f"its loss is {trust.skill:.1f} times that of the last value"
-        return Condition(ConditionKind.FORECAST_TRUSTED, False, "Benched", loss)
-    return Condition(ConditionKind.FORECAST_TRUSTED, True, trust.standing.value.title())
+        return condition_for(ConditionReason.BENCHED, loss)
+    reason = ConditionReason(trust.standing.value.title())
+    return condition_for(reason)
 
 
 def lead_time_covered(lead_time: LeadTime) -> Condition:
     """Return whether decisions look as far ahead as pods take to start."""
-    kind = ConditionKind.LEAD_TIME_COVERED
     if lead_time.reason is LeadTimeReason.BOUNDED:
         message = (
             f"pods take {lead_time.start_up_s:.0f} s to start, but decisions look "
             f"{MAX_LEAD_S:.0f} s ahead at most; look for slow image pulls, slow readiness probes "
             "and nodes that have to be provisioned"
         )
-        return Condition(kind, False, "StartUpTooLong", message)
-    return Condition(kind, status=True, reason=lead_time.reason.value.title())
+        return condition_for(ConditionReason.START_UP_TOO_LONG, message)
+    return condition_for(ConditionReason(lead_time.reason.value.title()))
 
 
 def not_decided(error: str) -> Condition:
     """Return what is said of a policy that could not be decided on."""
-    return Condition(ConditionKind.READY, False, "NotDecided", error)
+    return condition_for(ConditionReason.NOT_DECIDED, error)
+
+
+def undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
+    """Return the view of a service that could not be decided on."""
+    return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
+
+
+def not_taken_in(error: Exception) -> Condition:
+    """Return what is said where something of ours failed over what the metrics say."""
+    message = f"its metrics could not be taken in: {error!r}"
+    return condition_for(ConditionReason.NOT_TAKEN_IN, message)
+
+
+def not_applied(error: Exception) -> Condition:
+    """Return what is said where something of ours failed over carrying a plan out."""
+    message = f"its plan could not be carried out: {error!r}"
+    return condition_for(ConditionReason.NOT_APPLIED, message)
 
 
 def policy_invalid(faults: Sequence[str]) -> Condition:
     """Return what is said of a policy that is wrong; it acts as it was before."""
-    return Condition(ConditionKind.READY, False, "PolicyInvalid", "; ".join(faults))
+    return condition_for(ConditionReason.POLICY_INVALID, "; ".join(faults))
 
 
 def spec_incomplete(warnings: Sequence[str]) -> tuple[Condition, ...]:
     """Return what is said of a policy some keys of which are not known; nothing of any other."""
     if not warnings:
         return ()
-    return (Condition(ConditionKind.SPEC_COMPLETE, False, "KeysNotKnown", "; ".join(warnings)),)
+    return (condition_for(ConditionReason.KEYS_NOT_KNOWN, "; ".join(warnings)),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ import numpy as np
 
 from forecaster.data.series import Block, Series
 from scaler.control.ports import TrafficSource
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.policy.policy import Policy
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
 HISTORY = timedelta(days=8)
 # Between two tries to read the past of a service whose past could not be read.
@@ -80,17 +80,33 @@ class DemandHistory:
             and now - self._tried.get(policy.item_id, -math.inf) >= RETRY_S
         ]
         del due[AT_ONCE:]
-        found = self._traffic.histories(due, HISTORY, now)
+        self._tried.update((item, now) for item, _ in due)
+        try:
+            found = self._traffic.histories(due, HISTORY, now)
+        except Exception as error:  # they are tried again; those that are known go on
+            LOGGER.exception("histories could not be read")
+            found = [repr(error)] * len(due)
         for (item, _), past in zip(due, found, strict=True):
-            self._tried[item] = now
-            if isinstance(past, str):
-                if self._told.get(item) != past:
-                    LOGGER.warning("%s: no history: %s", item, past)
-                self._told[item] = past
-                continue
-            last = past.end - past.step
-            self._demand_history[item] = _Samples(past.values.astype(np.float32), last.timestamp())
+            try:
+                self._take_up(item, past)
+            except Exception as error:  # a past that fails must not fail another
+                LOGGER.exception("%s: its history could not be taken up", item)
+                self._told[item] = repr(error)
         return [item for item, _ in due if item in self._demand_history]
+
+    def _take_up(self, item: str, past: Series | str) -> None:
+        if isinstance(past, str):
+            if self._told.get(item) != past:
+                LOGGER.warning("%s: no history: %s", item, past)
+            self._told[item] = past
+            return
+        last = past.end - past.step
+        self._demand_history[item] = _Samples(past.values.astype(np.float32), last.timestamp())
+
+    def why_none(self, item: str) -> str:
+        """Return why there is no past of an item."""
+        told = self._told.get(item)
+        return "its history could not be read yet" + (f": {told}" if told else "")
 
     def since(self, item: str, now: float) -> float:
         """Return when the last known sample ends; where there is none, a step ago."""

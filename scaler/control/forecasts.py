@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from scaler.control.demand_history import DemandHistory
 from scaler.control.ports import ForecastModels
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import PublishedForecast
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.lead_demand import ForecastReader, LeadForecast
 from scaler.policy.policy import Policy
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Forecasts:
         self._models, self._demand_history = models, demand_history
         self._by_model: dict[str, _ModelForecasts] = {}
         self._renewed_at = -math.inf
+        self._unread: dict[str, str] = {}  # of each item, why its forecast was not read
 
     def renew(self, policies: Iterable[Policy]) -> None:
         """Forecast anew when a step is over: all items of a model in one batch."""
@@ -58,6 +60,7 @@ class Forecasts:
 
     def read(self, states: Mapping[str, ServiceState], now: float) -> dict[str, LeadForecast]:
         """Return what the forecast says to each service that has one; each remembers it."""
+        self._unread.clear()
         found: dict[str, LeadForecast] = {}
         for model, said in self._by_model.items():
             if said.reader is None:
@@ -66,18 +69,27 @@ class Forecasts:
             for item, row in said.rows.items():
                 state = states.get(item)
                 if state is not None and state.policy.model == model:
-                    queries[item] = state.lead_query(row)
+                    with self._reading(item):
+                        queries[item] = state.lead_query(row)
             try:
                 said.reader.prepare(queries.values(), now)
             except Exception:  # each is then worked out alone
                 LOGGER.exception("model %s: forecasts could not be read at once", model)
             for item, query in queries.items():
-                try:
-                    found[item] = lead_forecast = said.reader.read(query, now)
+                with self._reading(item):
+                    lead_forecast = said.reader.read(query, now)
                     states[item].expect(lead_forecast, said.reader.origin(query.row))
-                except Exception:  # it is reactive; the others have theirs
-                    LOGGER.exception("%s: its forecast could not be read", item)
+                    found[item] = lead_forecast
         return found
+
+    @contextmanager
+    def _reading(self, item: str) -> Iterator[None]:
+        """Have an item whose forecast cannot be read be reactive; the others have theirs."""
+        try:
+            yield
+        except Exception as error:
+            LOGGER.exception("%s: its forecast could not be read", item)
+            self._unread[item] = f"its forecast could not be read: {error!r}"
 
     def published(self, policy: Policy) -> PublishedForecast | None:
         """Return the forecast of a policy's service, to be shown."""
@@ -99,9 +111,12 @@ class Forecasts:
         if policy.model is None:
             return "the policy names no model: spec.demand.model"
         if policy.item_id not in self._demand_history:
-            return "its history could not be read yet"
+            return self._demand_history.why_none(policy.item_id)
+        if policy.item_id in self._unread:
+            return self._unread[policy.item_id]
         said = self._by_model.get(policy.model)
-        return "" if said is None else said.faults.get(policy.item_id, said.fault)
+        fault = "" if said is None else said.faults.get(policy.item_id, said.fault)
+        return fault or "no forecast has been made of it yet"
 
     def _forecast(self, model: str, items: list[str]) -> _ModelForecasts:
         try:
@@ -111,4 +126,6 @@ class Forecasts:
             return _ModelForecasts(fault=f"the forecast failed: {error!r}")
         forecast = predicted.forecast
         reader = None if forecast is None else ForecastReader(forecast)
-        return _ModelForecasts(reader, predicted.rows, predicted.faults)
+        unsaid = dict.fromkeys(items, "its history could not be made into a series")
+        faults = {item: why for item, why in unsaid.items() if item not in predicted.rows}
+        return _ModelForecasts(reader, predicted.rows, {**faults, **predicted.faults})

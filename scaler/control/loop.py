@@ -10,12 +10,11 @@ Rules of this file:
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from scaler.control.capacity_tracker import CapacityTracker
@@ -24,25 +23,22 @@ from scaler.control.conditions import (
     data_fresh,
     forecast_trusted,
     lead_time_covered,
-    not_decided,
+    not_applied,
+    not_taken_in,
+    undecided,
 )
-from scaler.control.counterfactual import Counterfactual
 from scaler.control.demand_history import DemandHistory
+from scaler.control.figures import Figures, Shown
 from scaler.control.forecasts import Forecasts
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
-from scaler.control.service_state import ServiceState, TickResult
-from scaler.control.snapshot import (
-    Condition,
-    ServiceView,
-    Snapshot,
-    with_condition,
-)
-from scaler.control.tick_history import TickHistory
+from scaler.control.service_state import ServiceState
+from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.lead_demand import LeadForecast
-from scaler.policy.policy import Policy
+from scaler.hpa.controller import HPASpec
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -50,17 +46,16 @@ class _Service:
     """What is remembered of one service: what decides, and what is only shown."""
 
     state: ServiceState
-    counterfactual: Counterfactual
-    history: TickHistory = field(default_factory=TickHistory)
+    figures: Figures | None = None  # made when they are first needed
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is known of one service at a tick."""
+    """What the metrics say of one service at a tick; ``fresh`` whether that is its demand now."""
 
-    metrics: ServiceMetrics
+    fresh: Condition
+    latency_s: float | None
     observed: float
-    workload: Workload | str
 
 
 class ControlLoop:
@@ -72,6 +67,7 @@ class ControlLoop:
         publish: takes each tick's snapshot.
         leads: whether this replica acts; said in the snapshot.
         tick_s: between two ticks.
+        figures: makes what a service's figures are worked out by.
     """
 
     def __init__(
@@ -81,8 +77,10 @@ class ControlLoop:
         publish: Callable[[Snapshot], None],
         leads: Callable[[], bool] = lambda: True,
         tick_s: float = 15.0,
+        figures: Callable[[], Figures] = Figures,
     ) -> None:
         self._world, self._publish, self._leads = world, publish, leads
+        self._figures = figures
         self._step_s, self._tick_s = step.total_seconds(), tick_s
         self._services: dict[str, _Service] = {}
         self._demand_history = DemandHistory(world.traffic, step)
@@ -96,30 +94,38 @@ class ControlLoop:
         failed = self._enrol(watched, now)
         alive = [one for one in watched if one.policy.item_id not in failed]
         metrics = self._measure(alive, now)
-        observed = self._take_in(metrics, now)
+        seen = self._take_in(alive, metrics, now)
         self._forecasts.renew([one.policy for one in alive])
         workloads = self._observe(alive, now)
         ahead = self._forecasts.read({item: s.state for item, s in self._services.items()}, now)
         views = [
-            _undecided(one.policy, failed[item], now)
+            undecided(one.policy, failed[item], now)
             for one in watched
             if (item := one.policy.item_id) in failed
         ]
         for one in alive:
             item = one.policy.item_id
             try:
-                seen = _Seen(metrics[item], observed.get(item, math.nan), workloads[item])
-                view = self._view(one, seen, ahead.get(item), now)
+                view = self._view(one, seen[item], workloads[item], ahead.get(item), now)
             except Exception as error:  # a policy that fails must not fail another
                 LOGGER.exception("%s: the decision failed", item)
-                view = _undecided(one.policy, f"the decision failed: {error!r}", now)
+                view = undecided(one.policy, f"the decision failed: {error!r}", now)
             views.append(view)
         applied = self._apply(views, now)
+        services = {view.item_id: view.told(applied.get(view.item_id)) for view in views}
+        for one in alive:
+            item = one.policy.item_id
+            with _shown(f"{item}: its forecast is not shown"):
+                services[item] = self._with_forecast(services[item], item in ahead)
+            with _shown(f"{item}: its figures were not kept"):
+                services[item] = self._with_figures(
+                    services[item], one.hpa, seen[item].observed, workloads[item]
+                )
         self._ticks += 1
-        services = {view.item_id: _with(view, applied.get(view.item_id)) for view in views}
         seconds = time.perf_counter() - begun
         snapshot = Snapshot(self._ticks, now, services, seconds, self._leads())
-        self._publish(snapshot)
+        with _shown("a snapshot could not be published"):
+            self._publish(snapshot)
         return snapshot
 
     def _enrol(self, watched: Sequence[WatchedPolicy], now: float) -> dict[str, str]:
@@ -147,7 +153,6 @@ class ControlLoop:
                     self._services[item] = self._service(one)
                 else:
                     service.state.follow_policy(one.policy)
-                    service.counterfactual.follow_spec(one.hpa)
             except Exception as error:  # a policy that fails must not fail another
                 LOGGER.exception("%s: it could not be taken up", item)
                 failed[item] = f"it could not be taken up: {error!r}"
@@ -164,12 +169,12 @@ class ControlLoop:
             state.restore(checkpoint)
             if checkpoint.capacity is not None and one.policy.capacity_qps is None:
                 self._capacity_tracker.remember(one.policy.item_id, checkpoint.capacity)
-        return _Service(state, Counterfactual(one.hpa))
+        return _Service(state)
 
     def _measure(
         self, watched: Sequence[WatchedPolicy], now: float
     ) -> Mapping[str, ServiceMetrics]:
-        """Return what the metrics say of each service; its new samples join its history."""
+        """Return what the metrics say of each service."""
         queries = []
         for one in watched:
             policy = one.policy
@@ -179,21 +184,29 @@ class ControlLoop:
             )
         try:
             measured = self._world.traffic.measure(queries, now)
-            found = {q.item_id: one for q, one in zip(queries, measured, strict=True)}
+            return {q.item_id: one for q, one in zip(queries, measured, strict=True)}
         except Exception as error:  # what is not known lowers nothing
             LOGGER.exception("demand could not be measured")
             fault = f"demand could not be measured: {error!r}"
-            found = {q.item_id: ServiceMetrics(math.nan, fault=fault) for q in queries}
-        return found
+            return {q.item_id: ServiceMetrics(math.nan, fault=fault) for q in queries}
 
-    def _take_in(self, metrics: Mapping[str, ServiceMetrics], now: float) -> dict[str, float]:
-        """Return the observed demand that may be acted on; new samples join the history."""
-        observed = {}
-        for item, one in metrics.items():
-            with _shown(f"{item}: its metrics could not be taken in"):
-                self._demand_history.add(item, one.samples)
-                observed[item] = self._services[item].state.take_in(one, now)
-        return observed
+    def _take_in(
+        self, watched: Sequence[WatchedPolicy], metrics: Mapping[str, ServiceMetrics], now: float
+    ) -> dict[str, _Seen]:
+        """Return what may be acted on of what was measured; new samples join the history."""
+        seen = {}
+        for one in watched:
+            item, policy = one.policy.item_id, one.policy
+            measured, observed = metrics[item], math.nan
+            try:
+                observed = self._services[item].state.take_in(measured, now)
+                self._demand_history.add(item, measured.samples)
+                fresh = data_fresh(policy, measured)
+            except Exception as error:  # it goes on by what was known; the others by what is
+                LOGGER.exception("%s: its metrics could not be taken in", item)
+                fresh = not_taken_in(error)
+            seen[item] = _Seen(fresh, measured.latency_s, observed)
+        return seen
 
     def _observe(
         self, watched: Sequence[WatchedPolicy], now: float
@@ -208,56 +221,62 @@ class ControlLoop:
     def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
         try:
             return self._world.workloads.apply(views, now)
-        except Exception:  # limits are published all the same
+        except Exception as error:  # limits are published all the same
             LOGGER.exception("plans could not be carried out")
-            return {}
+            return {view.item_id: not_applied(error) for view in views if view.decision is not None}
 
     def _view(
         self,
         one: WatchedPolicy,
         seen: _Seen,
+        workload: Workload | str,
         lead_forecast: LeadForecast | None,
         now: float,
     ) -> ServiceView:
-        policy, service = one.policy, self._services[one.policy.item_id]
-        metrics, observed, workload = seen.metrics, seen.observed, seen.workload
-        fresh = data_fresh(policy, metrics)
+        policy, state = one.policy, self._services[one.policy.item_id].state
         if isinstance(workload, str):
-            return _undecided(policy, workload, now, fresh)
+            return undecided(policy, workload, now, seen.fresh)
         ready = sum(pod.ready_at is not None for pod in workload.pods)
         if policy.capacity_qps is None:
-            load = observed / ready if ready else math.nan
-            self._capacity_tracker.add(policy.item_id, load, metrics.latency_s, now)
+            load = seen.observed / ready if ready else math.nan
+            self._capacity_tracker.add(policy.item_id, load, seen.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
-            return _undecided(policy, capacity, now, fresh)
-        result = service.state.decide(
-            now, observed, metrics.latency_s, workload, capacity, lead_forecast
-        )
-        forecast = self._forecasts.published(policy) if lead_forecast is not None else None
+            return undecided(policy, capacity, now, seen.fresh)
+        result = state.decide(now, seen.observed, seen.latency_s, workload, capacity, lead_forecast)
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
         learned = capacity if policy.capacity_qps is None else None
-        view = ServiceView(
+        return ServiceView(
             policy=policy,
             at=now,
             replicas=workload.replicas,
             ready=ready,
-            observed_qps=None if math.isnan(observed) else observed,
+            observed_qps=None if math.isnan(seen.observed) else seen.observed,
             decision=result.decision,
             published_limit=result.published_limit,
-            forecast=forecast,
             trust=result.trust,
             lead_time=result.lead_time,
             conditions=(
-                fresh,
+                seen.fresh,
                 forecast_trusted(result.trust, why_none),
                 lead_time_covered(result.lead_time),
             ),
-            checkpoint=service.state.checkpoint(learned),
+            checkpoint=state.checkpoint(learned),
         )
-        with _shown(f"{policy.item_id}: its figures were not kept"):
-            return _with_figures(view, service, observed, workload, result)
-        return view
+
+    def _with_forecast(self, view: ServiceView, was_read: bool) -> ServiceView:
+        if view.decision is None or not was_read:
+            return view
+        return replace(view, forecast=self._forecasts.published(view.policy))
+
+    def _with_figures(
+        self, view: ServiceView, hpa: HPASpec, observed: float, workload: Workload | str
+    ) -> ServiceView:
+        if view.decision is None or isinstance(workload, str):
+            return view
+        service = self._services[view.item_id]
+        service.figures = service.figures or self._figures()
+        return service.figures.tick(view, Shown(hpa, observed, workload))
 
 
 @contextmanager
@@ -267,25 +286,3 @@ def _shown(what_failed: str) -> Iterator[None]:
         yield
     except Exception:
         LOGGER.exception("%s", what_failed)
-
-
-def _with_figures(
-    view: ServiceView, service: _Service, observed: float, workload: Workload, result: TickResult
-) -> ServiceView:
-    """Return the view with what is shown beside the decision, and remember it for the page."""
-    capacity_qps = result.decision.capacity.qps
-    hpa, ledger = service.counterfactual.tick(view.at, observed, capacity_qps, workload)
-    plan, limit = result.decision.plan, result.published_limit.limit
-    service.history.append(view.at, (observed, workload.replicas, plan.replicas, hpa, limit.qps))
-    return replace(view, hpa_replicas=hpa, ledger=ledger, recent=service.history.shown())
-
-
-def _undecided(policy: Policy, error: str, now: float, *known: Condition) -> ServiceView:
-    return ServiceView(policy=policy, at=now, error=error, conditions=(*known, not_decided(error)))
-
-
-def _with(view: ServiceView, applied: Condition | None) -> ServiceView:
-    """Return the view with what carrying its plan out came to."""
-    if applied is None:
-        return view
-    return replace(view, conditions=with_condition(view.conditions, applied))

@@ -6,7 +6,7 @@ Moments are seconds since the epoch; demand is in requests per second (QPS); unk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from forecaster.data.series import Block, FloatArray
@@ -29,14 +29,88 @@ class ConditionKind(StrEnum):
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
 
 
+class ConditionReason(StrEnum):
+    """Why a condition has its status; each reason belongs to one kind and one status."""
+
+    # Ready
+    ENFORCING = "Enforcing"
+    RECOMMENDING = "Recommending"
+    NOT_DECIDED = "NotDecided"  # the message says why
+    NOT_APPLIED = "NotApplied"  # something of ours failed over carrying the plan out
+    POLICY_INVALID = "PolicyInvalid"  # it acts as it was before
+    POLICY_GONE = "PolicyGone"
+    CLUSTER_FAILED = "ClusterFailed"  # a call to the API server failed
+    AUTOSCALER_MISSING = "AutoscalerMissing"
+    AUTOSCALER_INVALID = "AutoscalerInvalid"
+    OWNED_BY_KEDA = "OwnedByKEDA"
+    # ForecastTrusted
+    TRUSTED = "Trusted"
+    WIDENED = "Widened"
+    BENCHED = "Benched"
+    NO_FORECAST = "NoForecast"
+    # FloorContested
+    REVERTED = "Reverted"
+    # DataFresh
+    OBSERVED = "Observed"
+    QUERY_FAILED = "QueryFailed"
+    NO_SAMPLE = "NoSample"
+    NOT_TAKEN_IN = "NotTakenIn"  # something of ours failed over what the metrics say
+    # LeadTimeCovered
+    GIVEN = "Given"
+    DEFAULT = "Default"
+    LEARNED = "Learned"
+    START_UP_TOO_LONG = "StartUpTooLong"
+    # SpecComplete
+    KEYS_NOT_KNOWN = "KeysNotKnown"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition, as Kubernetes has them: ``reason`` in CamelCase, ``message`` for a person."""
+    """One condition, as Kubernetes has them; ``message`` is for a person."""
 
     kind: ConditionKind
     status: bool
-    reason: str
+    reason: ConditionReason
     message: str = ""
+
+
+_READY, _FORECAST, _DATA, _LEAD_TIME = (
+    ConditionKind.READY,
+    ConditionKind.FORECAST_TRUSTED,
+    ConditionKind.DATA_FRESH,
+    ConditionKind.LEAD_TIME_COVERED,
+)
+_MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
+    ConditionReason.ENFORCING: (_READY, True),
+    ConditionReason.RECOMMENDING: (_READY, True),
+    ConditionReason.NOT_DECIDED: (_READY, False),
+    ConditionReason.NOT_APPLIED: (_READY, False),
+    ConditionReason.POLICY_INVALID: (_READY, False),
+    ConditionReason.POLICY_GONE: (_READY, False),
+    ConditionReason.CLUSTER_FAILED: (_READY, False),
+    ConditionReason.AUTOSCALER_MISSING: (_READY, False),
+    ConditionReason.AUTOSCALER_INVALID: (_READY, False),
+    ConditionReason.OWNED_BY_KEDA: (_READY, False),
+    ConditionReason.TRUSTED: (_FORECAST, True),
+    ConditionReason.WIDENED: (_FORECAST, True),
+    ConditionReason.BENCHED: (_FORECAST, False),
+    ConditionReason.NO_FORECAST: (_FORECAST, False),
+    ConditionReason.REVERTED: (ConditionKind.FLOOR_CONTESTED, True),
+    ConditionReason.OBSERVED: (_DATA, True),
+    ConditionReason.QUERY_FAILED: (_DATA, False),
+    ConditionReason.NO_SAMPLE: (_DATA, False),
+    ConditionReason.NOT_TAKEN_IN: (_DATA, False),
+    ConditionReason.GIVEN: (_LEAD_TIME, True),
+    ConditionReason.DEFAULT: (_LEAD_TIME, True),
+    ConditionReason.LEARNED: (_LEAD_TIME, True),
+    ConditionReason.START_UP_TOO_LONG: (_LEAD_TIME, False),
+    ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
+}
+
+
+def condition_for(reason: ConditionReason, message: str = "") -> Condition:
+    """Return the condition that a reason belongs to."""
+    return Condition(*_MEANS[reason], reason, message)
 
 
 def with_condition(
@@ -124,6 +198,12 @@ class ServiceView:
     @property
     def item_id(self) -> str:
         return self.policy.item_id
+
+    def told(self, condition: Condition | None) -> ServiceView:
+        """Return the view with a newer condition; None: there is none."""
+        if condition is None:
+            return self
+        return replace(self, conditions=with_condition(self.conditions, condition))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

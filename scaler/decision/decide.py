@@ -64,7 +64,6 @@ class Observation:
         warm: ready replicas; one that is still warming up counts as the share that it can serve.
         over_slo: whether latency or errors have exceeded the SLO recently; None where unknown.
         replica_qps: demand per warm replica over the same time.
-        latency_s: mean time of a request in service; None where unknown.
     """
 
     now: float
@@ -73,7 +72,6 @@ class Observation:
     warm: float
     over_slo: bool | None = None
     replica_qps: float = 0.0
-    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +149,7 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
     after = replace(after, capacity_factor=factor, event_baselines=baselines)
     # The limit counts ready replicas, not planned ones: a replica that is starting serves nothing.
     ready_qps = settings.capacity.qps * observation.warm
-    limit = limit_for(
-        ready_qps, settings.limit, capacity_factor=factor, latency_s=observation.latency_s
-    )
+    limit = limit_for(ready_qps, settings.limit, capacity_factor=factor)
     return Decision(plan, limit, demand, capacity, after)
 
 

@@ -119,23 +119,15 @@ class Limit:
     Attributes:
         qps: requests per second; 0 where none may pass.
         burst: requests that may arrive at once; at least 1 unless ``qps`` is 0.
-        max_inflight: requests in service at the same time; None where the latency is not known.
         reason: which constraint bound ``qps``.
     """
 
     qps: float
     burst: int
-    max_inflight: int | None
     reason: LimitReason
 
 
-def limit_for(
-    ready_qps: float,
-    policy: LimitPolicy,
-    *,
-    capacity_factor: float = 1.0,
-    latency_s: float | None = None,
-) -> Limit:
+def limit_for(ready_qps: float, policy: LimitPolicy, *, capacity_factor: float = 1.0) -> Limit:
     """Return what may be admitted where ``ready_qps`` can be served.
 
     Args:
@@ -143,20 +135,14 @@ def limit_for(
         policy: headroom, ceiling and burst.
         capacity_factor: the overload factor in (0, 1]; 1 while the SLO is met. See
             `capacity.Feedback`.
-        latency_s: mean seconds that a request is in service, for ``max_inflight``.
 
-    Source of ``max_inflight = qps x latency``: J. D. C. Little, "A Proof for the Queuing Formula
-    L = lambda W", Operations Research 9 (1961).
-
-    >>> limit_for(8 * 155.0, LimitPolicy(headroom=1.0), latency_s=0.077)
-    Limit(qps=1240.0, burst=124, max_inflight=96, reason=<LimitReason.CAPACITY: 'capacity'>)
+    >>> limit_for(8 * 155.0, LimitPolicy(headroom=1.0))
+    Limit(qps=1240.0, burst=124, reason=<LimitReason.CAPACITY: 'capacity'>)
     """
     if not 0 <= ready_qps < math.inf:
         raise ValueError(f"ready capacity is {ready_qps} QPS, but it must be finite and >= 0")
     if not 0 < capacity_factor <= 1:
         raise ValueError(f"capacity_factor is {capacity_factor}, but it must be in (0, 1]")
-    if latency_s is not None and not 0 <= latency_s < math.inf:
-        raise ValueError(f"latency is {latency_s} s, but it must be finite and >= 0")
     qps, reason = ready_qps * policy.headroom * capacity_factor, LimitReason.CAPACITY
     if ready_qps == 0:
         reason = LimitReason.NOTHING_READY
@@ -164,8 +150,7 @@ def limit_for(
         qps, reason = policy.ceiling_qps, LimitReason.CEILING
     elif capacity_factor < 1:
         reason = LimitReason.OVERLOAD
-    inflight = None if latency_s is None else _whole_requests(qps, latency_s)
-    return Limit(qps, _whole_requests(qps, policy.burst_s), inflight, reason)
+    return Limit(qps, _whole_requests(qps, policy.burst_s), reason)
 
 
 def _whole_requests(qps: float, seconds: float) -> int:

@@ -44,7 +44,7 @@ class ClientRates:
     """
 
     def __init__(self, max_clients: int, window_s: float) -> None:
-        self._max_clients, self._window_s = max_clients, window_s
+        self._max_clients, self.window_s = max_clients, window_s
         # Names may be long, so clients are known by their hash. On a collision two share a bucket.
         self._known: dict[int, ClientRate] = {}
         self._started_at: float | None = None
@@ -76,7 +76,7 @@ class ClientRates:
         count, before = client_rate.count, client_rate.before
         if client_rate.window == window - 1:
             count, before = 0, client_rate.count
-        return (count + before * (1 - part)) / self._window_s
+        return (count + before * (1 - part)) / self.window_s
 
     def rates(self, now: float) -> list[float]:
         """Return the rates above 0 of all clients that are remembered."""
@@ -86,7 +86,7 @@ class ClientRates:
     def _window(self, now: float) -> tuple[int, float]:
         """Return the number of the current window, and the share of it that has passed."""
         elapsed_s = max(0.0, now - (self._started_at if self._started_at is not None else now))
-        part, window = math.modf(elapsed_s / self._window_s)
+        part, window = math.modf(elapsed_s / self.window_s)
         return int(window), part
 
 

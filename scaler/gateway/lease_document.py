@@ -10,12 +10,15 @@ import json
 from dataclasses import dataclass
 from typing import NoReturn
 
-from scaler.limits.lease import MAX_QPS, AfterSafe, Lease
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.lease import MAX_AGE_S, MAX_QPS, AfterSafe, Lease
 from scaler.limits.schedule import LimitStep
 
 SCHEMA = 1
 MAX_BYTES = 1 << 20  # a larger response is refused
 MAX_CLASSES = 64
+# Over which clients are counted until a lease says.
+CLIENT_WINDOW_S = 60.0
 
 
 class LeaseRefusedError(ValueError):
@@ -27,8 +30,8 @@ class ClassTerms:
     """One priority class's part of the gateway's share.
 
     Attributes:
-        header: a request with this header (lower case) is of this class; None: the gateway
-            classifies requests itself.
+        match: by which header a request is of this class; None: the gateway classifies requests
+            itself.
         guaranteed_qps: the part of ``qps`` that does not depend on other classes.
         qps: the class's own rate.
         ceiling_qps: upper bound of own rate and common spare together.
@@ -36,7 +39,7 @@ class ClassTerms:
     """
 
     name: str
-    header: str | None
+    match: HeaderMatch | None
     priority: int
     guaranteed_qps: float
     qps: float
@@ -73,6 +76,7 @@ class LeaseDocument:
         spare_qps: the rate that any class may use.
         classes: the priority classes' parts.
         clients: the limits per client; None: there are none.
+        client_window_s: window over which the rate of a client is counted.
     """
 
     lease: Lease
@@ -82,6 +86,7 @@ class LeaseDocument:
     spare_qps: float
     classes: tuple[ClassTerms, ...]
     clients: ClientTerms | None
+    client_window_s: float
 
 
 def read_lease(body: bytes, service: str) -> LeaseDocument:
@@ -139,20 +144,37 @@ def _document(fields: _JsonFields, service: str) -> LeaseDocument:
         spare_qps=fields.number("spare_rps"),
         classes=classes,
         clients=_clients(fields),
+        client_window_s=_client_window_s(fields),
     )
 
 
 def _class(fields: _JsonFields) -> ClassTerms:
-    has_match = fields.get("match") is not None
     return ClassTerms(
         name=fields.text("name"),
-        header=fields.section("match").text("header").lower() if has_match else None,
+        match=_match(fields),
         priority=fields.whole("priority"),
         guaranteed_qps=fields.number("guaranteed_rps"),
         qps=fields.number("rps"),
         ceiling_qps=fields.number("ceiling_rps"),
         then=AfterSafe(fields.text("then")),
     )
+
+
+def _match(fields: _JsonFields) -> HeaderMatch | None:
+    if fields.get("match") is None:
+        return None
+    section = fields.section("match")
+    value = None if section.get("value") is None else section.text("value")
+    return HeaderMatch(section.text("header").lower(), value)
+
+
+def _client_window_s(fields: _JsonFields) -> float:
+    window_s = fields.optional_number("client_window_s")
+    if window_s is None:  # as of an endpoint of version 0.1
+        return CLIENT_WINDOW_S
+    if not 0 < window_s <= MAX_AGE_S:
+        raise LeaseRefusedError(f"client_window_s is {window_s}, not in (0, {MAX_AGE_S}]")
+    return window_s
 
 
 def _clients(fields: _JsonFields) -> ClientTerms | None:

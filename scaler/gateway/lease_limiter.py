@@ -22,14 +22,23 @@ from dataclasses import dataclass, replace
 
 from scaler.gateway.buckets import Bucket
 from scaler.gateway.class_buckets import ClassBuckets
+from scaler.gateway.class_matches import ClassMatches
 from scaler.gateway.client_rates import ClientRate, ClientRates, report_fields
 from scaler.gateway.counts import RequestCounts
-from scaler.gateway.lease_document import ClientTerms, LeaseDocument, LeaseRefusedError, read_lease
+from scaler.gateway.lease_document import (
+    CLIENT_WINDOW_S,
+    ClientTerms,
+    LeaseDocument,
+    LeaseRefusedError,
+    read_lease,
+)
 from scaler.limits.lease import HeldLease, Lease, LeaseStage, limit_at, received, stage_at
 
 NO_CLASS = ""
 # Bounds of a report's ``interval_s``, the time over which its requests were counted.
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600.0
+# Clients that are distinguished: some 3 MB.
+MAX_CLIENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +50,12 @@ class LimiterSettings:
         instance: name of the gateway.
         fail_open: whether everything is admitted until the first lease arrives.
         dry_run: decide and count, but refuse nothing, whatever the lease says.
-        max_clients: how many clients are distinguished.
-        client_window_s: window over which their rates are counted.
     """
 
     service: str
     instance: str
     fail_open: bool = True
     dry_run: bool = False
-    max_clients: int = 10_000
-    client_window_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        if self.max_clients < 1:
-            raise ValueError(f"max_clients is {self.max_clients}, but it must be >= 1")
-        if not 0 < self.client_window_s < math.inf:
-            raise ValueError(f"client_window_s is {self.client_window_s}, but must be > 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,9 @@ class LeaseLimiter:
         self._document: LeaseDocument | None = None
         self._held: HeldLease | None = None
         self._class_buckets = ClassBuckets()
+        self._matches = ClassMatches()
         self._rates_valid_until = -math.inf
-        self._client_rates = ClientRates(settings.max_clients, settings.client_window_s)
+        self._client_rates = ClientRates(MAX_CLIENTS, CLIENT_WINDOW_S)
         self._recent, self._total = RequestCounts(), RequestCounts()
         self._reported_at: float | None = None
 
@@ -115,11 +115,9 @@ class LeaseLimiter:
         """Interval at which to report, from the lease; None: there is no lease yet."""
         return self._document.refresh_s if self._document else None
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Class names by the header (lower case) that marks a request as of that class."""
-        classes = self._document.classes if self._document else ()
-        return {one.header: one.name for one in classes if one.header}
+    def class_by_headers(self, headers: Iterable[tuple[str, str]]) -> str | None:
+        """Return the class of a request by its headers, whose names are in lower case."""
+        return self._matches.class_of(headers)
 
     def receive(self, body: bytes, sent_at: float, now: float | None = None) -> bool:
         """Take over a lease from a response.
@@ -152,6 +150,9 @@ class LeaseLimiter:
             return False
         self._held, self._document = held, document
         self._class_buckets.set_classes(one.name for one in document.classes)
+        self._matches = ClassMatches(document.classes)
+        if document.client_window_s != self._client_rates.window_s:
+            self._client_rates = ClientRates(MAX_CLIENTS, document.client_window_s)
         self._rates_valid_until = -math.inf
         # Now, not with the next request: the buckets must drain at the new rate from now on.
         self._update_rates(sent_at if now is None else now)

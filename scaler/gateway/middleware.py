@@ -75,7 +75,7 @@ class TidegateLimit:
         instance: name of this gateway; None: the host name. The process id is appended, as each
             worker process has a share of its own.
         classify: returns the priority class of a request, None for no class. A header that the
-            lease names for a class (``match.header``) takes precedence.
+            lease names for a class (``match``) takes precedence.
         client_key: returns the client that sent a request. Without it, or where it returns None, no
             limit per client applies.
         dry_run: decide and count, but refuse nothing.
@@ -141,13 +141,11 @@ class TidegateLimit:
         return limiter.admit(self._class_of(scope, limiter), client, time.monotonic())
 
     def _class_of(self, scope: Scope, limiter: LeaseLimiter) -> str | None:
-        by_header_name = limiter.headers
-        if by_header_name:
-            for name, _ in scope["headers"]:
-                found = by_header_name.get(name.decode("latin-1"))
-                if found is not None:
-                    return found
-        return self._classify(scope) if self._classify else None
+        headers = (
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        )
+        found = limiter.class_by_headers(headers)
+        return found or (self._classify(scope) if self._classify else None)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Poll during the lifespan of the application."""

@@ -50,10 +50,8 @@ class Autoscaler:
         min_replicas, max_replicas: as in its spec.
         original_min_replicas: the user's own floor, from our annotation; None: without one.
         managers: the field managers that own ``minReplicas``; empty where it was defaulted.
-        written_at: when the latest of them wrote it, seconds since the epoch.
         scaled_object: name of the KEDA ScaledObject that owns the object; None: none does.
         replicas: ``status.currentReplicas``.
-        desired_replicas: ``status.desiredReplicas``.
         version: ``metadata.resourceVersion``, opaque.
     """
 
@@ -62,10 +60,8 @@ class Autoscaler:
     max_replicas: int
     original_min_replicas: int | None = None
     managers: tuple[str, ...] = ()
-    written_at: float | None = None
     scaled_object: str | None = None
     replicas: int = 0
-    desired_replicas: int = 0
     version: str = ""
 
     @property

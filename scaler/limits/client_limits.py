@@ -31,9 +31,8 @@ MAX_RATIO = 1e6
 
 
 class LevelReason(StrEnum):
-    """Why clients are limited, or not."""
+    """Why clients are limited."""
 
-    FITS = "fits"  # no client is abusive, and together they fit the limit
     ABUSE = "abuse"  # only abusive clients are cut; the others fit the limit
     LIMIT = "limit"  # the normal clients alone exceed the limit
 
@@ -79,18 +78,13 @@ class ClientLevel:
         qps: no client is admitted more; inf: no such limit.
         abusive_above_qps: a client that offers more is abusive; inf: none is.
         abusive_qps: the limit of an abusive client, while it is abusive.
-        reason: why clients are limited.
+        reason: why clients are limited; None: none is.
     """
 
     qps: float
     abusive_above_qps: float
     abusive_qps: float
-    reason: LevelReason
-
-    @property
-    def single_qps(self) -> float:
-        """The level for a gateway that supports only one limit for all clients."""
-        return min(self.qps, self.abusive_above_qps)
+    reason: LevelReason | None
 
 
 def client_level(
@@ -119,7 +113,7 @@ def client_level(
     fair = max_min_fair(limit_qps, np.where(abusive, left, rates))
     if fair.level < math.inf:
         return ClientLevel(fair.level, above, left, LevelReason.LIMIT)
-    reason = LevelReason.ABUSE if abusive.any() else LevelReason.FITS
+    reason = LevelReason.ABUSE if abusive.any() else None
     return ClientLevel(math.inf, above, left, reason)
 
 

@@ -20,6 +20,7 @@ Rules of this file:
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -28,6 +29,11 @@ from scaler.limits.schedule import LimitStep
 # A billion requests per second, or a lease of more than a week, is a mistake of units.
 MAX_QPS = 1e9
 MAX_AGE_S = 7 * 24 * 3600.0
+# A map of HAProxy has whole seconds, so a lease is valid for at least one of them.
+LEAST_VALID_S = 1.0
+# Ten questions a second from each gateway are the most that is ever of use; a wait for news is cut
+# short by whatever stands between a gateway and the endpoint.
+LEAST_REFRESH_S, MAX_REFRESH_S = 0.1, 300.0
 
 
 class LeaseStage(StrEnum):
@@ -45,6 +51,51 @@ class AfterSafe(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTerms:
+    """What the policy says of a service's leases.
+
+    Attributes:
+        valid_for_s: how long a lease is fresh, and so how long the share of a gateway that is gone
+            is kept for it.
+        refresh_s: how often a gateway reports, and asks where it does not wait for news. At most
+            half of ``valid_for_s``: a question that is lost must not end the lease.
+        max_stale_s: how long the safe limit holds.
+        then: what comes after it.
+    """
+
+    valid_for_s: float = 10.0
+    refresh_s: float = 2.0
+    max_stale_s: float = 120.0
+    then: AfterSafe = AfterSafe.OPEN
+
+    def __post_init__(self) -> None:
+        if not LEAST_VALID_S <= self.valid_for_s <= MAX_AGE_S:
+            raise ValueError(
+                f"valid_for_s is {self.valid_for_s}, but must be in [{LEAST_VALID_S}, {MAX_AGE_S}]"
+            )
+        if not LEAST_REFRESH_S <= self.refresh_s <= min(self.valid_for_s / 2, MAX_REFRESH_S):
+            raise ValueError(
+                f"refresh_s is {self.refresh_s} and valid_for_s {self.valid_for_s}, but refresh_s "
+                f"must be in [{LEAST_REFRESH_S}, {MAX_REFRESH_S}] and at most half of valid_for_s"
+            )
+        if not 0 <= self.max_stale_s <= MAX_AGE_S:
+            raise ValueError(f"max_stale_s is {self.max_stale_s}, but must be in [0, {MAX_AGE_S}]")
+
+    @property
+    def longest_wait_s(self) -> float:
+        """A wait for news ends while the lease of who waits is still fresh."""
+        return self.valid_for_s - self.refresh_s
+
+    def refresh_of(self, instance: str) -> float:
+        """Return one gateway's ``refresh_s``: a tenth more or less, so that not all ask at once.
+
+        It is always the same, for another one would be a change of its lease.
+        """
+        jitter = zlib.crc32(instance.encode()) / 2**32
+        return round(self.refresh_s * (0.9 + 0.2 * jitter), 2)
 
 
 @dataclass(frozen=True, slots=True)

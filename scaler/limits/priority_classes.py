@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import AfterSafe
 from scaler.limits.max_min import max_min_fair
 
@@ -42,6 +43,7 @@ class PriorityClass:
         guaranteed_qps: reserved for the class even while it is idle.
         ceiling_qps: upper bound of the class; None: the whole limit.
         then: what a gateway does with the class when its lease has expired.
+        match: how gateways recognise a request of the class; None: by rules of their own.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PriorityClass:
     guaranteed_qps: float = 0.0
     ceiling_qps: float | None = None
     then: AfterSafe = AfterSafe.OPEN
+    match: HeaderMatch | None = None
 
     def __post_init__(self) -> None:
         if self.priority < 0:

@@ -29,6 +29,10 @@ from scaler.limits.max_min import max_min_fair
 
 # Shares are multiples of 1/1024 request per second, so that their sums are exact.
 GRAIN = 2.0**-10
+# Part of the limit that is left free for newcomers: each takes half of what is left of it, so six
+# come at once before less than a thousandth is left. At least one request per second where that is
+# no more than a tenth of the limit.
+RESERVE = 0.02
 
 
 class ShareReason(StrEnum):
@@ -46,18 +50,13 @@ class SharePolicy:
 
     Attributes:
         lease_s: seconds for which a grant is valid.
-        reserve: share of the limit that is left free for new gateways, in [0, 1). Unless it is 0,
-            it amounts to at least one request per second, or a tenth of the limit if that is less.
     """
 
     lease_s: float = 10.0
-    reserve: float = 0.02
 
     def __post_init__(self) -> None:
         if not 0 < self.lease_s < math.inf:
             raise ValueError(f"lease_s is {self.lease_s}, but it must be finite and > 0")
-        if not 0 <= self.reserve < 1:
-            raise ValueError(f"reserve is {self.reserve}, but a share is in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def assign(
         limit_qps: limit of all gateways together, finite and >= 0.
         reports: of the gateways that ask now; the others keep their grants until they expire.
         now: monotonic seconds.
-        policy: lease and reserve.
+        policy: how long a lease is.
 
     >>> one = assign(Shares(), 100.0, [DemandReport("a", 30.0)], now=0.0, policy=SharePolicy())
     >>> two = assign(one, 100.0, [DemandReport("b", 10.0)], now=1.0, policy=SharePolicy())
@@ -178,7 +177,7 @@ def assign(
         before = known.get(report.instance)
         known[report.instance] = _after_report(before, report, learning, now, policy)
     known = _with_entitlements(known, limit)
-    available = _rounded_down(limit - _reserve(limit, policy))
+    available = _rounded_down(limit - _reserve(limit))
     targets = _targets(known, available)
     booked = sum(share.booked_qps for share in known.values())
     # Shares that shrink come first, so that the others can use what becomes free.
@@ -209,9 +208,9 @@ def _rounded_down(qps: float) -> float:
     return math.floor(qps / GRAIN) * GRAIN
 
 
-def _reserve(limit: float, policy: SharePolicy) -> float:
-    """Return the QPS left free for new gateways; 0 where the policy has no reserve."""
-    return max(policy.reserve * limit, min(1.0, limit / 10)) if policy.reserve else 0.0
+def _reserve(limit: float) -> float:
+    """Return the QPS left free for new gateways."""
+    return max(RESERVE * limit, min(1.0, limit / 10))
 
 
 def _unexpired(shares: Shares, now: float) -> list[Share]:

@@ -49,6 +49,15 @@ RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
             "classes must not guarantee more than ceilingRequestsPerSecond",
         ),
     ],
+    ("spec", "limit", "lease"): [
+        (
+            (
+                "!has(self.refresh) || !has(self.validFor) || "
+                "duration(self.refresh) + duration(self.refresh) <= duration(self.validFor)"
+            ),
+            "refresh must be at most half of validFor",
+        ),
+    ],
     ("spec", "limit", "classes", "[]"): [
         (
             "!has(self.ceiling) || !has(self.guaranteed) || self.guaranteed <= self.ceiling",

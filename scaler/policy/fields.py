@@ -223,6 +223,17 @@ ModelName = Annotated[
     ),
     _schema("string", maxLength=100),
 ]
+# RFC 9110, 5.1 and 5.5, allows more in a name, and in a value; proxies drop or change that.
+HeaderName = Annotated[
+    str,
+    _label(128, "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?", "letters, digits and '-'"),
+    _schema("string", minLength=1, maxLength=128),
+]
+HeaderValue = Annotated[
+    str,
+    _label(256, r"[!-~]([ -~]*[!-~])?", "printable ASCII, without blanks before or after it"),
+    _schema("string", minLength=1, maxLength=256),
+]
 Above = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]

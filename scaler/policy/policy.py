@@ -14,6 +14,7 @@ from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 
 
@@ -69,6 +70,7 @@ class Policy:
         payback_s: time after that within which a new replica pays for its start.
         limit: headroom and ceiling of the limit.
         safe_qps: limit of gateways that cannot reach tidegate for long; None: it is derived.
+        lease: how long gateways act on a limit, and how often they report.
         classes: priority classes of requests.
         clients: when a client counts as abusive.
     """
@@ -89,6 +91,7 @@ class Policy:
     payback_s: float = 90.0
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     safe_qps: float | None = None
+    lease: LeaseTerms = field(default_factory=LeaseTerms)
     classes: tuple[PriorityClass, ...] = ()
     clients: ClientPolicy = field(default_factory=ClientPolicy)
 

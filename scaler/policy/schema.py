@@ -275,7 +275,8 @@ class DemandPolicy(Section):
             payback_s=spec.replicas.payback,
             limit=spec.limit.to_policy(),
             safe_qps=spec.limit.safe_requests_per_second,
-            classes=tuple(one.to_class() for one in spec.limit.classes),
+            lease=spec.limit.to_terms(),
+            classes=spec.limit.to_classes(),
             clients=spec.limit.per_client.to_policy(),
         )
 

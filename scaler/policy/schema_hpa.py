@@ -103,12 +103,21 @@ class NamedMetric(Section):
 
 class MetricSpec(Section):
     type: Annotated[str, AfterValidator(_modelled)]
-    # Refused by `type`; declared so that they are not reported as unknown keys as well.
+    # Of no type that is modelled; declared so that they are not reported as unknown keys as well.
     object: dict[str, Any] | None = None
     container_resource: dict[str, Any] | None = None
     resource: Annotated[ResourceMetric | None, _VALIDATE_IF_ABSENT] = None
     pods: Annotated[NamedMetric | None, _VALIDATE_IF_ABSENT] = None
     external: Annotated[NamedMetric | None, _VALIDATE_IF_ABSENT] = None
+
+    @field_validator("object", "container_resource")
+    @classmethod
+    def _not_modelled(
+        cls, value: dict[str, Any] | None, info: ValidationInfo
+    ) -> dict[str, Any] | None:
+        if "type" in info.data:
+            _only_where(value, given=False, kind=info.data["type"])
+        return value
 
     @field_validator("resource", "pods", "external")
     @classmethod

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from scaler.decision.limit import LimitPolicy
 from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import AfterSafe
+from scaler.limits.header_match import STRESS, STRESS_MATCH, HeaderMatch
+from scaler.limits.lease import (
+    LEAST_REFRESH_S,
+    LEAST_VALID_S,
+    MAX_AGE_S,
+    MAX_REFRESH_S,
+    AfterSafe,
+    LeaseTerms,
+)
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.fields import (
     Above,
     AtLeastOne,
     AtLeastZero,
     Duration,
+    HeaderName,
+    HeaderValue,
     Label,
     PositiveDuration,
     PositiveShare,
@@ -24,7 +35,17 @@ from scaler.policy.fields import (
     refuse,
 )
 
-_LIMIT, _CLIENTS = LimitPolicy(), ClientPolicy()
+_LIMIT, _CLIENTS, _LEASE = LimitPolicy(), ClientPolicy(), LeaseTerms()
+
+
+class MatchSection(Section):
+    header: HeaderName
+    """Request header that a request of this class has; only what clients cannot set themselves."""
+    value: HeaderValue | None = None
+    """What that header says, to the letter; any value if not given."""
+
+    def to_match(self) -> HeaderMatch:
+        return HeaderMatch(self.header.lower(), self.value)
 
 
 class ClassSection(Section):
@@ -36,8 +57,12 @@ class ClassSection(Section):
     """Requests per second that are reserved for the class, even while it is idle."""
     ceiling: AtLeastZero | None = None
     """Upper bound of the class in requests per second."""
-    on_expiry: Literal["Open", "Closed"] = "Open"
-    """Whether a gateway admits all or none of the class when its lease has expired."""
+    match: MatchSection | None = None
+    """How gateways recognise the class: the header x-stress-test for a class named stress, else
+    rules of their own, if not given."""
+    on_expiry: Literal["Open", "Closed"] | None = None
+    """Whether a gateway admits all or none of the class when its lease has expired; that of the
+    limit if not given."""
 
     @field_validator("ceiling")
     @classmethod
@@ -47,9 +72,16 @@ class ClassSection(Section):
             raise ValueError(f"must be at least guaranteed, which is {guaranteed:g}")
         return value
 
-    def to_class(self) -> PriorityClass:
-        then = AfterSafe(self.on_expiry.lower())
-        return PriorityClass(self.name, self.priority, self.guaranteed, self.ceiling, then)
+    def to_match(self) -> HeaderMatch | None:
+        if self.match is not None:
+            return self.match.to_match()
+        return STRESS_MATCH if self.name == STRESS else None
+
+    def to_class(self, usual: AfterSafe) -> PriorityClass:
+        then = AfterSafe(self.on_expiry.lower()) if self.on_expiry else usual
+        return PriorityClass(
+            self.name, self.priority, self.guaranteed, self.ceiling, then, self.to_match()
+        )
 
 
 class PerClientSection(Section):
@@ -70,6 +102,32 @@ class PerClientSection(Section):
         )
 
 
+class LeaseSection(Section):
+    valid_for: Duration = _LEASE.valid_for_s
+    """How long a gateway acts on a limit without news; that long a lost one's share is kept."""
+    refresh: Duration = _LEASE.refresh_s
+    """How often a gateway reports and asks; at most half of validFor."""
+    max_stale: Duration = _LEASE.max_stale_s
+    """How long it admits the safe limit after that."""
+
+    @field_validator("valid_for", "max_stale")
+    @classmethod
+    def _within_a_week(cls, value: float, info: ValidationInfo) -> float:
+        least = LEAST_VALID_S if info.field_name == "valid_for" else 0.0
+        if not least <= value <= MAX_AGE_S:
+            raise ValueError(f"must be from {least:g}s to {MAX_AGE_S / 3600:g}h, which is a week")
+        return value
+
+    @field_validator("refresh")
+    @classmethod
+    def _often_enough(cls, value: float) -> float:
+        if not LEAST_REFRESH_S <= value <= MAX_REFRESH_S:
+            raise ValueError(
+                f"must be from {LEAST_REFRESH_S * 1000:g}ms to {MAX_REFRESH_S / 60:g}m"
+            )
+        return value
+
+
 class LimitSection(Section):
     headroom: PositiveShare = _LIMIT.headroom
     """Share of the ready capacity that gateways may admit."""
@@ -79,10 +137,25 @@ class LimitSection(Section):
     """Limit of gateways that cannot reach tidegate for long; derived if not given."""
     burst: Duration = _LIMIT.burst_s
     """Size of a burst, as a length of time at the limit."""
+    lease: LeaseSection = LeaseSection()
+    """How long gateways act on a limit."""
+    on_expiry: Literal["Open", "Closed"] = "Open"
+    """Whether a gateway admits all or no requests when its lease has expired."""
     classes: list[ClassSection] = Field(default=[])
     """Priority classes of requests."""
     per_client: PerClientSection = PerClientSection()
     """When a client counts as abusive."""
+
+    @field_validator("lease")
+    @classmethod
+    def _outlives_a_lost_question(cls, value: LeaseSection) -> LeaseSection:
+        if value.refresh > value.valid_for / 2:
+            rule = (
+                f"must be at most half of validFor, which is {value.valid_for:g}s, for a question "
+                f"may be lost; it is {_LEASE.refresh_s:g}s if not given"
+            )
+            refuse([rule], at=("refresh",))
+        return value
 
     @field_validator("safe_requests_per_second")
     @classmethod
@@ -104,6 +177,7 @@ class LimitSection(Section):
                 f"must not guarantee more than ceilingRequestsPerSecond, which is {ceiling:g}: "
                 f"{_sum(classes)}; lower the guarantees"
             )
+        rules += same_matches(classes)
         refuse(rules)
         return classes
 
@@ -118,11 +192,40 @@ class LimitSection(Section):
             )
             refuse([rule], at=("classes",))
 
+    def to_terms(self) -> LeaseTerms:
+        lease = self.lease
+        return LeaseTerms(
+            valid_for_s=lease.valid_for,
+            refresh_s=lease.refresh,
+            max_stale_s=lease.max_stale,
+            then=self._then,
+        )
+
+    def to_classes(self) -> tuple[PriorityClass, ...]:
+        return tuple(one.to_class(self._then) for one in self.classes)
+
+    @property
+    def _then(self) -> AfterSafe:
+        return AfterSafe(self.on_expiry.lower())
+
     def to_policy(self) -> LimitPolicy:
         ceiling = self.ceiling_requests_per_second
         if ceiling is None:
             return LimitPolicy(self.headroom, burst_s=self.burst)
         return LimitPolicy(self.headroom, ceiling, self.burst)
+
+
+def same_matches(classes: list[ClassSection]) -> Iterator[str]:
+    """Yield what is wrong where a request would be of two classes by one header."""
+    known: dict[HeaderMatch, str] = {}
+    for one in classes:
+        match = one.to_match()
+        if match is not None and known.setdefault(match, one.name) != one.name:
+            header = match.header if match.value is None else f"{match.header}: {match.value}"
+            yield (
+                f"must each match another header, but {known[match]} and {one.name} both match "
+                f"{header}; give one of them another value"
+            )
 
 
 def _guaranteed(classes: list[ClassSection]) -> float:

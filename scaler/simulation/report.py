@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -56,9 +56,9 @@ def _rate_limits(found: GatewayOutcome) -> dict[str, Any]:
     }
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> PageTable:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> PageTable:
     head, *others = columns
-    return PageTable([Column(head, words=True), *map(Column, others)], list(rows))
+    return PageTable([Column(head, words=True), *map(Column, others)], rows)
 
 
 def extent(contest: Contest) -> str:

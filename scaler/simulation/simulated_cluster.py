@@ -12,7 +12,7 @@ from datetime import timedelta
 from forecaster.data.series import Series
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy
-from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
 from scaler.hpa.controller import HPASpec
 from scaler.simulation.world import Scene, SimulatedService
 
@@ -68,7 +68,7 @@ class SimulatedCluster:
             if view.decision is not None and view.published_limit is not None:
                 self._services[view.item_id].floor = view.decision.plan.replicas
                 self._limits[view.item_id] = view.published_limit.limit.qps
-                enforced[view.item_id] = Condition(ConditionKind.READY, True, "Enforcing")
+                enforced[view.item_id] = condition_for(ConditionReason.ENFORCING)
         return enforced
 
     def _live_until(self, now: float) -> None:

@@ -26,11 +26,12 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Snapshot
 from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSettings
 
-# After news a poller asks again so soon: `scaler.gateway.poller.SETTLING_S`, which needs httpx.
-SETTLING_S = 0.05
+# After news a poller asks again so soon, and until a lease says how often, it reports so often: as
+# in `scaler.gateway.poller`, which needs httpx.
+SETTLING_S, REFRESH_S = 0.05, 1.0
 EPOCH = "virtual"
 # The endpoint has run for long: it need not learn first what gateways hold.
-SETTINGS = ApiSettings(learning_s=0.0)
+SETTINGS = ApiSettings(learns_shares=False)
 
 
 @dataclass(slots=True)
@@ -98,7 +99,6 @@ class VirtualGateways:
         self._service, self._rng, self._now = service, rng, start
         self._holder = SnapshotHolder(lambda: self._now)
         self._lease_service = LeaseService(self._holder, settings, EPOCH)
-        self._wait_s, self._refresh_s = settings.terms.longest_wait_s, settings.terms.refresh_s
         self._gateways = [
             _Gateway(LeaseLimiter(LimiterSettings(service, f"gw-{i}")), start, self._report_at())
             for i in range(count)
@@ -156,7 +156,8 @@ class VirtualGateways:
         asked = LeaseRequest(gateway.limiter.settings.instance, gateway.etag)
         try:
             if gateway.etag and self._lease_service.may_wait(self._service, asked, now):
-                gateway.wait(asked, now, self._wait_s)
+                lease = self._lease_service.view(self._service).policy.lease
+                gateway.wait(asked, now, lease.longest_wait_s)
                 if self._lease_service.may_change(self._service, asked):
                     self._tell(now)
                 return
@@ -165,7 +166,8 @@ class VirtualGateways:
             gateway.ask_again(now + (problem.retry_after_s or RETRY_AFTER_S))
             return
         gateway.take(reply, asked, now, now)
-        gateway.ask_again(now + (SETTLING_S if reply.changed else self._refresh_s))
+        pause_s = gateway.limiter.refresh_s or REFRESH_S
+        gateway.ask_again(now + (SETTLING_S if reply.changed else pause_s))
         if self._lease_service.has_freed(self._service):
             self._tell(now)
 
@@ -192,7 +194,7 @@ class VirtualGateways:
         self._tell(now)
 
     def _report_at(self, refresh_s: float | None = None) -> float:
-        return self._now + (refresh_s or self._refresh_s) * self._rng.uniform(0.9, 1.1)
+        return self._now + (refresh_s or REFRESH_S) * self._rng.uniform(0.9, 1.1)
 
     def _tell(self, now: float) -> None:
         """Answer those that wait whose lease has changed, until nobody's change frees more."""

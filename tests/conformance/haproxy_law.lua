@@ -6,10 +6,12 @@
 --   rate RPS BURST NOW    -> ok, the same one from now on
 --   reserve REQUESTS      -> ok, so much of its room is kept; below 0: is free again
 --   ask NOW               -> seconds to wait; 0: it has passed
+--   class NAME=VALUE ...  -> the class of a request with these headers, by the lease before; or none
 
 package.path = arg[1] .. "/?.lua;" .. package.path
 local leases = require("tidegate.lease")
 local bucket = require("tidegate.bucket")
+local Limiter = require("tidegate.limiter")
 
 local held, one
 local does = {
@@ -39,6 +41,15 @@ local does = {
     local rps, burst, now = text:match("(%S+) (%S+) (%S+)")
     bucket.set(one, tonumber(rps), tonumber(burst), tonumber(now))
     return "ok"
+  end,
+  class = function(text)
+    local limiter, headers = Limiter.new("prod/shop", { client_window_s = 60, most_clients = 10, first_rps = 1 }, 0), {}
+    for name, value in text:gmatch("(%S+)=(%S*)") do
+      headers[name] = value
+    end
+    limiter:renew(held, 0, 0)
+    local number = limiter:class_by_headers(function(name) return headers[name] end)
+    return string.format("%s %g", limiter.by_number[number] or "none", limiter.clients.window_s)
   end,
   reserve = function(text)
     bucket.reserve(one, tonumber(text))

@@ -30,11 +30,12 @@ def lease(version: int, rps: float, **changes: object) -> Json:
         "valid_for_s": 30.0,
         "refresh_s": 0.4,
         "on_expiry": {"action": "safe", "safe_rps": rps, "max_stale_s": 60.0, "then": "open"},
-        "global": {"rps": rps, "burst": max(1, math.ceil(rps / 10)), "max_inflight": None},
+        "global": {"rps": rps, "burst": max(1, math.ceil(rps / 10))},
         "share": {
             "policy": "fair_demand", "rps": rps, "burst": max(1, math.ceil(rps / 10)),
             "instances": 1, "reason": "fair",
         },
+        "client_window_s": None,
         "per_client": None,
         "spare_rps": max(spare, 0.0),
         "classes": [],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.server import Address, ApiServer
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.conformance.gateways import Gateway
 from tests.conformance.leases import SHOP
@@ -17,9 +17,7 @@ from tests.conformance.origin import Origin
 from tests.conformance.setup import Running, Setup
 from tests.conformance.site import started
 from tests.scaler.adapters.envoy.lease_services import limited
-
-# So short that a test sees a gateway's share expire.
-TERMS = LeaseTerms(valid_for_s=2.0, refresh_s=0.4, transit_s=0.5)
+from tests.scaler.adapters.http.snapshots import SHORT
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,9 @@ class RealSite:
 @contextmanager
 def real_site(qps: float) -> Iterator[RealSite]:
     """Serve a limit of about so much, and half a second's burst; the site says what it is."""
-    published, holder = limited(qps, burst=round(qps / 2)), SnapshotHolder()
+    published, holder = limited(qps, burst=round(qps / 2), lease=SHORT), SnapshotHolder()
     holder.publish(published)
-    settings = ApiSettings(terms=TERMS, learning_s=0.0, stale_after_s=3600.0)
+    settings = ApiSettings(learns_shares=False, stale_after_s=3600.0)
     told = published.services[SHOP].published_limit
     assert told is not None
     with ExitStack() as stack:

@@ -99,3 +99,29 @@ def test_a_class_unknown_to_the_lease_has_but_the_spare(measured):
     assert excess(measured.answers, Bucket(10, 40)) <= NEARLY
     assert room(measured.answers, Bucket(10, 10)) <= NEARLY
     assert 429 in measured.statuses()
+
+
+SOAK_PART = class_part(
+    "soak", 60, 60, priority=0, match={"header": "x-stress-test", "value": "soak"}
+)
+
+
+def a_class_by_the_value_of_a_header(here: Site) -> tuple[Sequence[ReportBody], Offered]:
+    before = len(here.endpoint.reports)
+    here.hand_out(90.0, burst=45, classes=[SOAK_PART])
+    loads = [
+        offering(here.url, 10, 2, headers={"x-stress-test": value}) for value in ("soak", "Soak")
+    ]
+    offered = [load.result(PATIENCE_S) for load in loads]
+    done = len(here.endpoint.reports)
+    eventually(lambda: len(here.endpoint.reports) >= done + 2)  # the first may have begun before
+    return reported(here.endpoint, before), offered[0]
+
+
+@pytest.mark.needs(Capability.CLASSES, Capability.MATCH_VALUE, Capability.REPORTS)
+@pytest.mark.measures(by=a_class_by_the_value_of_a_header)
+def test_a_class_is_known_by_the_value_of_its_header(measured):
+    told, meant = measured
+    counted = sum(one.classes["soak"].admitted for one in told if "soak" in one.classes)
+
+    assert counted == pytest.approx(meant.count(200), abs=2)

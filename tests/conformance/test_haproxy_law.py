@@ -209,3 +209,40 @@ def test_what_a_newer_minor_contract_adds_is_no_fault(said):
     text = changed(greeting={"new": [True, False, None, "\u00e9\ud83d\ude00", -1.5e-3]})
 
     assert said([f"lease {text}"]) == ["ok"]
+
+
+def matched(said: Said, headers: str, **changes: object) -> list[str]:
+    """Return the class that a request with these headers has, and the window of clients."""
+    lines = [
+        f"lease {json.dumps({**lease(1, 20, classes=CLASSES), **changes})}",
+        f"class {headers}",
+    ]
+    taken, told = said(lines)
+    assert taken == "ok"
+    return told.split()
+
+
+CLASSES = [
+    class_part("gold", 1, 2, priority=3, match={"header": "X-Tier", "value": "Gold"}),
+    class_part("any", 1, 2, priority=1, match={"header": "x-any"}),
+    class_part("pay", 1, 2),
+]
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        pytest.param("x-tier=Gold", "gold", id="the header with its value"),
+        pytest.param("x-tier=gold", "none", id="another value"),
+        pytest.param("x-any=", "any", id="any value, be it none"),
+        pytest.param("x-tier=Gold x-any=1", "any", id="the first by priority"),
+        pytest.param("x-other=Gold", "none", id="another header"),
+    ],
+)
+def test_a_class_is_known_by_a_header_and_its_value(said, headers, name):
+    assert matched(said, headers)[0] == name
+
+
+@pytest.mark.parametrize(("changes", "window"), [({}, "60"), ({"client_window_s": 20}, "20")])
+def test_the_window_of_clients_is_what_the_lease_says_if_it_does(said, changes, window):
+    assert matched(said, "a=b", **changes)[1] == window

@@ -106,7 +106,7 @@ def test_the_example_changes_what_a_user_changes():
     assert values["prometheus"] == "http://prometheus-k8s.observability.svc:9090"
     assert values["models"] == "/models"  # what it leaves out is the base's
     images = {container_of(objects, kind)["image"] for kind in ("Deployment", "CronJob")}
-    assert images == {"registry.example/tidegate:0.1.0"}
+    assert images == {"registry.example/tidegate:0.2.0"}
 
 
 @pytest.mark.parametrize("folder", [MONITORING, EXAMPLE], ids=lambda path: path.name)

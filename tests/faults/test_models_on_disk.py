@@ -122,10 +122,10 @@ def test_nothing_is_read_anew_while_the_champion_is_the_same(registry, caplog):
     assert serves(models) == "v0001"
 
 
-def test_a_forecast_that_fails_is_a_fault_of_its_items_and_no_end(registry):
+def test_a_forecast_that_fails_is_a_fault_of_its_item_alone(registry):
     models = RegistryModels(registry)
     models.reload(["tiny"])
     other_step = Series("prod/web", PAST.start, timedelta(minutes=5), PAST.values)
     predicted = models.predict("tiny", [PAST, other_step])
-    assert predicted.forecast is None
-    assert set(predicted.faults) == {"prod/shop", "prod/web"}
+    assert set(predicted.rows) == {"prod/shop"}
+    assert set(predicted.faults) == {"prod/web"}

@@ -25,6 +25,18 @@ function ask.parts(asked)
     return lease and leases.parts(lease, asked.limit) or { fault = fault }
 end
 
+function ask.said(asked)
+    local lease, fault = leases.parse(asked.body, "prod/shop")
+    if not lease then
+        return { fault = fault }
+    end
+    local matches = {}
+    for i, class in ipairs(lease.classes) do
+        matches[i] = { class.name, class.variable or "", class.value or "" }
+    end
+    return { window_s = lease.client_window_s or 0, matches = matches }
+end
+
 -- A shared dict as nginx has it, for one worker.
 local function dict()
     local kept = {}

@@ -17,7 +17,7 @@ from scaler.limits.lease import AfterSafe, Lease, limit_at, stage_at
 from scaler.limits.priority_classes import PriorityClass, split
 from scaler.limits.schedule import LimitStep
 from tests.conformance.gateways.nginx import SHIPPED
-from tests.conformance.leases import lease
+from tests.conformance.leases import class_part, lease
 
 Ask = Callable[..., dict]
 PER_RUN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -155,9 +155,27 @@ def test_a_higher_limit_is_spare_but_a_policys_ceiling_stays(ask):
     assert told["rise"] == {"stress": 0}  # has its ceiling already; the others may rise
 
 
+GOLD = class_part("gold", 1, 2, priority=3, match={"header": "X-Tier", "value": "Gold"})
+ANY = class_part("any", 1, 2, priority=1, match={"header": "x-any"})
+
+
+def test_classes_are_matched_in_order_of_priority_by_header_and_value(ask):
+    told = ask("said", body=json.dumps(lease(1, 20, classes=[GOLD, class_part("pay", 1, 2), ANY])))
+
+    assert told["matches"] == [
+        ["pay", "", ""], ["any", "http_x_any", ""], ["gold", "http_x_tier", "Gold"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "window_s"), [({}, 0), ({"client_window_s": 20}, 20)])
+def test_the_window_of_clients_is_what_the_lease_says_if_it_does(ask, said, window_s):
+    assert ask("said", body=json.dumps({**lease(1, 20), **said}))["window_s"] == window_s
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        ({"client_window_s": 0}, "client_window_s is 0"),
         ({"schema": 2}, "schema is 2"),
         ({"service": "prod/other"}, "prod/shop was asked for"),
         ({"mode": "of its own"}, "mode is of its own"),

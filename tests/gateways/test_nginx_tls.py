@@ -36,7 +36,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
 @pytest.mark.parametrize(("name", "is_believed"), [("tidegate.test", True), ("other.test", False)])
 def test_over_tls_it_believes_only_who_bears_the_name(nginx_parts, tmp_path, name, is_believed):
     tls = Tls(*certificate(tmp_path, name))
-    settings = ApiSettings(learning_s=0.0, allow_anonymous=True)
+    settings = ApiSettings(learns_shares=False, allow_anonymous=True)
     (tmp_path / "gw").mkdir()
     with served(settings, Address(port=0, tls=tls), verify=False) as endpoint:
         options = {"ca": tls.certificate, "tls_server_name": "tidegate.test"}

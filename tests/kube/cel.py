@@ -9,6 +9,8 @@ import re
 from datetime import datetime
 from types import SimpleNamespace
 
+from scaler.policy.fields import seconds
+
 _SUM = re.compile(r"([\w.]+)\.map\((\w+), (.+?) \? (.+?) : (.+?)\)\.sum\(\)")
 
 
@@ -22,7 +24,8 @@ def holds(rule: str, found) -> bool:
     text = re.sub(r"has\(([\w]+)((?:\.\w+)*)\.(\w+)\)", r'hasattr(\1\2, "\3")', text)
     text = text.replace("&&", " and ").replace("||", " or ")
     text = re.sub(r"!(?!=)", " not ", text)
-    return bool(eval(text, {"hasattr": hasattr, "sum": sum, "self": _value(found)}))
+    known = {"hasattr": hasattr, "sum": sum, "duration": seconds, "self": _value(found)}
+    return bool(eval(text, known))
 
 
 def _value(found):

@@ -222,12 +222,10 @@ def test_an_hpa_is_observed_with_the_pods_of_its_workload(cluster, playground, t
     assert (seen.autoscaler.min_replicas, seen.autoscaler.max_replicas) == (3, 20)
 
 
-def test_a_workload_at_0_is_asleep_and_is_scaled_up_by_its_scale_subresource(
-    cluster, playground, target
-):
+def test_a_workload_at_0_is_scaled_up_by_its_scale_subresource(cluster, playground, target):
     path = playground.listing("deployments", "/apis/apps/v1")
     playground.put(path, deployment(replicas=0))
-    eventually(lambda: cluster.observe(target).asleep)
+    eventually(lambda: not cluster.observe(target).pods)
 
     assert cluster.wake(target, 4)
 

@@ -172,7 +172,7 @@ def test_the_status_of_a_deleted_policy_is_not_written(cluster, playground):
 
 
 def test_a_notice_is_written_as_an_event(cluster, playground, item_id):
-    assert cluster.tell(item_id, Notice("FloorRaised", "3 -> 8", "Raise"), now=NOW)
+    assert cluster.tell(item_id, Notice("FloorRaised", "3 -> 8"), now=NOW)
 
     (event,) = told(playground)
     assert (event["reason"], event["note"], event["type"]) == ("FloorRaised", "3 -> 8", "Normal")

@@ -25,14 +25,13 @@ def test_exactly_the_granted_permissions_are_used(server, tmp_path):
         found = hpa(plural)
         found["spec"]["scaleTargetRef"]["kind"] = kind
         ground.put(ground.listing("horizontalpodautoscalers"), found)
-        asleep = deployment(plural, replicas=0) | {"kind": kind}
-        ground.put(ground.listing(plural, "/apis/apps/v1"), asleep)
+        at_zero = deployment(plural, replicas=0) | {"kind": kind}
+        ground.put(ground.listing(plural, "/apis/apps/v1"), at_zero)
     ground.put(ground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1"), policy())
     cluster = KubernetesCluster(api, ClusterSettings())
     cluster.start(PATIENCE_S)
 
     for plural in KINDS.values():
-        assert cluster.observe(Target("prod", plural)).asleep
         assert cluster.wake(Target("prod", plural), 2)
     assert cluster.guard("prod/shop")
     assert cluster.set_floor(DesiredFloor(Target("prod", "deployments"), 8)).moved

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from scaler.adapters.http.server import Tls
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
 from scaler.limits.priority_classes import PriorityClass
 from tests.conformance.bucket_law import Bucket, excess, room
 from tests.conformance.load import Answer, Underway, offer, underway
@@ -27,6 +27,7 @@ from tests.missing import missing
 from tests.peers import envoy
 from tests.scaler.adapters.envoy.lease_services import limited, serving
 from tests.scaler.adapters.http.conftest import certificates  # noqa: F401 - a fixture
+from tests.scaler.adapters.http.snapshots import SHORT
 from tests.waiting import PATIENCE_S, eventually
 
 # Of a limit of 50 or 20, less what is left free for newcomers.
@@ -136,18 +137,17 @@ def test_while_the_scaler_is_away_the_second_limit_holds_and_then_there_is_no_bu
 
 def test_an_envoy_that_counts_by_itself_goes_on_and_then_keeps_to_the_safe_limit(tmp_path):
     # So short that an assignment is seen to expire.
-    terms = LeaseTerms(valid_for_s=2.0, refresh_s=0.5)
-    settings = ApiSettings(learning_s=0.0, terms=terms)
+    published = limited(50.0, burst=BURST, lease=SHORT)
     port = free_port()
     with ExitStack() as stack:
-        with serving(limited(50.0, burst=BURST), settings, port):
+        with serving(published, port=port):
             running, _ = stack.enter_context(gateway("envoy-rlqs.yaml", tmp_path, port))
             load = stack.enter_context(underway(running.url, 200))
             assert comes_to_obey(load, SHARE_50)
         stopped = time.monotonic()
         assert comes_to_obey(load, AWAY, AWAY_BURST)
         returning = time.monotonic()
-        with serving(limited(50.0, burst=BURST), settings, port):
+        with serving(published, port=port):
             assert comes_to_obey(load, SHARE_50)
 
     # Each change of what Envoy counts by fills its bucket.
@@ -182,7 +182,7 @@ def test_a_token_goes_over_mutual_tls_and_responses_have_both_kinds_of_fields(
         found = re.sub(r"(\w+)\.(pem|key)", rf"{certificates}/\1.\2", socket)
         config["static_resources"]["clusters"][1].update(yaml.safe_load(found))
 
-    settings = ApiSettings(learning_s=0.0, tokens=tokens)
+    settings = ApiSettings(learns_shares=False, tokens=tokens)
     tls = Tls(certificates / "server.pem", certificates / "server.key", certificates / "ca.pem")
     with (
         serving(limited(10.0), settings, tls=tls) as here,

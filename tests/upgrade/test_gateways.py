@@ -10,7 +10,7 @@ import pytest
 
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.server import Address, ApiServer
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.conformance import gateways
 from tests.conformance.leases import SHOP
@@ -18,7 +18,7 @@ from tests.conformance.origin import Origin
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.conformance.setup import CLASS_HEADER, CLIENT_HEADER, Setup
 from tests.conformance.site import started
-from tests.scaler.adapters.http.snapshots import snapshot, view
+from tests.scaler.adapters.http.snapshots import SHORT, snapshot, view
 from tests.upgrade.v0_1_0 import read, unpacked
 from tests.waiting import eventually
 
@@ -51,8 +51,7 @@ def test_the_files_of_before_keep_today_s_limit_and_report_to_it(name, tmp_path)
     shipped = unpacked("gateways", tmp_path / "old") / "gateways" / name
     holder, gateway = SnapshotHolder(), gateways.known()[name]
     holder.publish(snapshot(limited(SCARCE)))
-    terms = LeaseTerms(valid_for_s=2.0, refresh_s=0.4, transit_s=0.5)
-    app = Watched(create_app(holder, ApiSettings(terms=terms, learning_s=0.0), epoch="c0ff"))
+    app = Watched(create_app(holder, ApiSettings(learns_shares=False), epoch="c0ff"))
     (tmp_path / "new").mkdir()
     with ApiServer(app, Address(port=0)) as server, Origin() as origin:
         options = {"shipped": shipped}
@@ -100,7 +99,7 @@ def held(endpoint: ScriptedEndpoint, body: dict) -> bool:
 
 def limited(qps: float):
     """Return prod/shop with so much for all."""
-    shop = view(ready=1, each_qps=qps)
+    shop = view(ready=1, each_qps=qps, lease=SHORT)
     limit = replace(shop.published_limit.limit, burst=1 if qps == SCARCE else 1000)
     return replace(shop, published_limit=replace(shop.published_limit, limit=limit))
 

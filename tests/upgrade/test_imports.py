@@ -17,13 +17,15 @@ from tests.upgrade.v0_1_0 import FIXTURES
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
 # What nobody outside the package can have used.
 GONE = {
+    "forecaster.smoothing": {"CHUNK", "PRODUCT"},
+    "forecaster.windows": {"RHYTHM_SPANS"},
     "scaler.clients": {"admitted_rates"},
-    "scaler.lease": {"renewed"},
-    "scaler.simulation.hpa_rules": {"PodSample", "is_unready"},
     "scaler.demand": {"unforeseeable"},
+    "scaler.lease": {"renewed"},
     "scaler.planner": {"lead_time_s", "remembered"},
     "scaler.quantiles": {"maximum_of", "surprisals"},
     "scaler.simulation.contest": {"contender"},
+    "scaler.simulation.hpa_rules": {"PodSample", "is_unready"},
     "scaler.simulation.staging": {"LATE", "TICK_S", "lead_of"},
 }
 # `from forecaster import ...`, as the notebooks had it.

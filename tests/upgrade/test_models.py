@@ -20,7 +20,11 @@ from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusSe
 from tests.upgrade.v0_1_0 import FIXTURES, read, unpacked
 
 HISTORY = str(FIXTURES / "history.parquet")
-SAME = {"rtol": 1e-5, "atol": 1e-9}
+# 0.1.0 cut its averages of recent errors off after a day, and let the first day weigh most: a
+# forecast moved by up to 3.4 % when that was put right. A wrong array would move it far more.
+NEAR = {"rtol": 0.04, "atol": 1e-9}
+# Scores of 87 origins, of which five are peaks.
+AS_GOOD = {"rtol": 0.15, "atol": 0.1}
 # As `made_by/models.sh` trained, and as the checkpoint's run was called.
 TRAINED = (
     *("--members", "1", "--epochs", "2", "--context-length", "12", "--prediction-length", "6"),
@@ -49,14 +53,14 @@ def predicted(models: Path, folder: Path, *options: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("version", ["v0001", "v0002"])
-def test_each_stored_version_predicts_the_numbers_that_it_did(stored, tmp_path, version):
+def test_each_stored_version_predicts_what_it_did(stored, tmp_path, version):
     expected = read(f"forecast-{version}.json")
     found = predicted(stored / "registry", tmp_path, "--version", version)
     assert [list(row) for row in found] == [list(row) for row in expected]
     for name in expected[0]:
         mine, theirs = ([row[name] for row in rows] for rows in (found, expected))
         if isinstance(theirs[0], float):
-            np.testing.assert_allclose(mine, theirs, **SAME)
+            np.testing.assert_allclose(mine, theirs, **NEAR)
         else:
             assert mine == theirs
 
@@ -71,22 +75,23 @@ def test_every_candidate_of_a_stored_model_is_as_good_as_it_was(stored, tmp_path
     out = tmp_path / "evaluation.json"
     asked = ("evaluate", "--models", str(stored / "registry"), "--name", "web")
     assert main([*asked, "--history", HISTORY, "--json", str(out)]) == 0
-    assert_same(json.loads(out.read_text()), json.loads((stored / "evaluation.json").read_text()))
+    found, expected = (json.loads(p.read_text()) for p in (out, stored / "evaluation.json"))
+    assert_same(found, expected, **AS_GOOD)
 
 
-def assert_same(found, expected, path="") -> None:
+def assert_same(found, expected, path="", *, rtol=1e-3, atol=5e-3) -> None:
     """Compare JSON but for what was timed; there may be more than there was."""
+    within = {"rtol": rtol, "atol": atol}
     if isinstance(expected, dict):
         for key in expected.keys() - set(TIMED):
             assert key in found, f"{path}.{key}"
-            assert_same(found[key], expected[key], f"{path}.{key}")
+            assert_same(found[key], expected[key], f"{path}.{key}", **within)
     elif isinstance(expected, list):
         assert len(found) == len(expected), path
         for place, value in enumerate(expected):
-            assert_same(found[place], value, f"{path}[{place}]")
+            assert_same(found[place], value, f"{path}[{place}]", **within)
     elif isinstance(expected, float):
-        # A moment that lies on a quantile may be covered by another processor, and not by this one.
-        np.testing.assert_allclose(found, expected, err_msg=path, rtol=1e-3, atol=5e-3)
+        np.testing.assert_allclose(found, expected, err_msg=path, **within)
     else:
         assert found == expected, path
 
@@ -168,7 +173,7 @@ def test_the_scaler_serves_an_old_model(stored):
     series = list(read_history(Path(HISTORY)).history)
     forecast = models.predict("web", series).forecast
     expected = [row["q0.5"] for row in read("forecast-v0002.json")]
-    np.testing.assert_allclose(forecast.quantile(0.5).ravel(), expected, **SAME)
+    np.testing.assert_allclose(forecast.quantile(0.5).ravel(), expected, **NEAR)
     assert models.version("web") == "v0002"
 
 

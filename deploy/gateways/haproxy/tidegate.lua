@@ -65,6 +65,14 @@ core.register_converters("tidegate", function(request, service)
   return 0
 end)
 
+-- lua.tidegate_class(SERVICE): the number of the class that a request has by its headers; 0: of none.
+core.register_fetches("tidegate_class", function(txn, service)
+  local limiter = limiters[service]
+  return limiter and limiter:class_by_headers(function(name)
+    return txn.f:req_fhdr(name)
+  end) or 0
+end)
+
 -- str(SERVICE),lua.tidegate_quota: the limit of the service in whole requests per second.
 core.register_converters("tidegate_quota", function(service)
   return limiters[service] and limiters[service]:quota() or 0

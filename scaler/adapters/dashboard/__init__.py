@@ -17,8 +17,6 @@ import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 
-from plotly.offline import get_plotlyjs
-
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 OURS = ("page.css", "follow.js", "figure.js", "service.js", "page.js")
 PLOTLY = "plotly.js"
@@ -31,6 +29,8 @@ def page() -> tuple[bytes, Assets]:
 
     A name holds a digest of the content, so that a browser's cache never mixes versions.
     """
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - for whoever looks at the page, only
+
     folder = files(__name__)
     html = folder.joinpath("page.html").read_text("utf-8")
     assets: dict[str, tuple[str, bytes]] = {}

@@ -59,9 +59,7 @@ class RateLimitDecider:
         if limiter is None:
             self._warn(question.service)
             return NO_LIMIT
-        known = limiter.headers
-        by_header = (known[header] for header in question.headers if header in known)
-        name = next(by_header, question.class_name)
+        name = limiter.class_by_headers(question.headers.items()) or question.class_name
         return _admission_status(limiter.admit(name, question.client, now, question.hits))
 
     def _warn(self, service: str) -> None:

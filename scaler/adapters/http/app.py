@@ -7,11 +7,12 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Lifespan
@@ -57,7 +58,7 @@ def create_app(
     app = _empty_app(_lifespan(holder, long_poll, stream))
     app.state.close = partial(_close, long_poll, stream)
     app.state.lease_service = lease_service  # for what runs on the same event loop
-    limits = LeaseRoutes(lease_service, long_poll, settings.terms.longest_wait_s, holder.clock)
+    limits = LeaseRoutes(lease_service, long_poll, holder.clock)
     add_lease_routes(app, limits)
     add_view_routes(app, lease_service, stream)
     add_process_routes(app, holder, telemetry, settings.stale_after_s)
@@ -86,7 +87,7 @@ def _access_rules(
 ) -> AccessRules:
     tokens = Tokens(settings.tokens, clock) if settings.tokens else None
     anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
-    return AccessRules(tokens, anonymous, settings.body_bytes, settings.body_s)
+    return AccessRules(tokens, anonymous)
 
 
 def _lifespan(
@@ -117,14 +118,18 @@ def _close(long_poll: LongPoll, stream: EventStream) -> None:
     stream.close()
 
 
-def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]]) -> None:
+def add_page(
+    app: FastAPI, load: Callable[[], tuple[bytes, Mapping[str, tuple[str, bytes]]]]
+) -> None:
     """Serve the page at ``/`` and its files at ``/assets/{name}``.
 
     Args:
         app: made by `create_app`.
-        html: the page; its policy lets it load nothing but what is served here.
-        assets: content type and content of each file, by name.
+        load: is called once, when the page is first asked for; returns the page, whose policy lets
+            it load nothing but what is served here, and by name the content type and content of
+            each of its files.
     """
+    loaded = cache(load)
     headers = {
         **NO_SNIFFING,
         "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -133,9 +138,11 @@ def add_page(app: FastAPI, html: bytes, assets: Mapping[str, tuple[str, bytes]])
     }
 
     async def page(_: Request) -> Response:
+        html, _files = await run_in_threadpool(loaded)
         return Response(html, headers=headers, media_type="text/html")
 
     async def asset(request: Request) -> Response:
+        _html, assets = await run_in_threadpool(loaded)
         shown_asset = assets.get(request.path_params["name"])
         if shown_asset is None:
             return Response(status_code=404)

@@ -37,6 +37,8 @@ class IssuedLease:
         json_body: the whole response body as JSON.
         haproxy_body: the same lease as a HAProxy map.
         revision: of the ledger, when the lease was last found to be current.
+        lease_s: for how long the share is booked from the moment that the lease is issued or
+            renewed.
         fair: whether the share is the fair one, which cannot grow before ``revision`` changes.
         acknowledged: whether the gateway has shown that it acts on this lease, so on no older one.
     """
@@ -47,6 +49,7 @@ class IssuedLease:
     json_body: bytes
     haproxy_body: bytes
     revision: int
+    lease_s: float
     fair: bool
     acknowledged: bool = False
 

@@ -45,7 +45,7 @@ def aged(published: PublishedLimit, cell: int) -> AgedLimit:
 
     >>> from scaler.decision.limit import Limit
     >>> from scaler.limits.schedule import SafeLimit
-    >>> now = Limit(200.0, 20, None, LimitReason.CAPACITY)
+    >>> now = Limit(200.0, 20, LimitReason.CAPACITY)
     >>> steps = (LimitStep(15.0, 100.0), LimitStep(60.0, 300.0))
     >>> published = PublishedLimit(now, steps, SafeLimit(100.0, LimitReason.CAPACITY), (), 2, 100.0)
     >>> [[(step.in_s, step.qps) for step in aged(published, cell).steps] for cell in (0, 1)]

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from scaler.adapters.http.lease_aging import AgedLimit
 from scaler.adapters.http.report import GatewayReport
-from scaler.adapters.http.settings import LeaseTerms
 from scaler.control.snapshot import ServiceView
+from scaler.decision.lead_time import lead_time
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
 from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
-from scaler.limits.priority_classes import ClassSplit, PriorityClass, split
+from scaler.limits.priority_classes import ClassSplit, split
 from scaler.limits.shares import Share
 
 SCHEMA = 1
@@ -37,7 +38,6 @@ class LeaseContent:
         share: this gateway's share of it.
         instances: number of gateways that hold a share.
         report: what this gateway has reported.
-        settings: the terms that are the same for every gateway.
     """
 
     view: ServiceView
@@ -45,7 +45,6 @@ class LeaseContent:
     share: Share
     instances: int
     report: GatewayReport
-    settings: LeaseTerms
 
 
 def terms_part(content: LeaseContent) -> Json:
@@ -53,19 +52,19 @@ def terms_part(content: LeaseContent) -> Json:
     published, policy = content.view.published_limit, content.view.policy
     assert published is not None  # the lease service has seen to that
     safe_qps = min(published.safe.qps if policy.safe_qps is None else policy.safe_qps, MAX_QPS)
+    lease = policy.lease
     whole = Lease(
-        0, content.limit.qps, content.settings.valid_for_s, content.limit.steps, safe_qps,
-        content.settings.max_stale_s, content.settings.then,
+        0, content.limit.qps, lease.valid_for_s, content.limit.steps, safe_qps,
+        lease.max_stale_s, lease.then,
     )  # fmt: skip
     own = lease_for_share(whole, content.share.qps, content.instances)
     part = own.qps / whole.qps if whole.qps else 0.0
     limit = published.limit
     cut = whole.qps / limit.qps if limit.qps else 1.0
-    inflight = None if limit.max_inflight is None else math.ceil(limit.max_inflight * cut)
     return {
         "mode": policy.mode.value.lower(),
         "valid_for_s": whole.valid_for_s,
-        "refresh_s": content.settings.refresh_of(content.share.instance),
+        "refresh_s": lease.refresh_of(content.share.instance),
         "on_expiry": {
             "action": "safe",
             "safe_rps": _rounded_down(own.safe_qps),
@@ -75,7 +74,6 @@ def terms_part(content: LeaseContent) -> Json:
         "global": {
             "rps": _rounded_down(whole.qps),
             "burst": math.ceil(limit.burst * cut),
-            "max_inflight": inflight,
         },
         "share": {
             "policy": "fair_demand",
@@ -84,6 +82,7 @@ def terms_part(content: LeaseContent) -> Json:
             "instances": content.instances,
             "reason": content.share.reason.value,
         },
+        "client_window_s": policy.clients.window_s,
         "per_client": _per_client(own.qps, content.report, policy.clients),
         **_classes(own.qps, part, content),
         "schedule": [{"in_s": step.in_s, "rps": _rounded_down(step.qps)} for step in own.schedule],
@@ -157,23 +156,21 @@ def _classes(share_qps: float, part: float, content: LeaseContent) -> Json:
     assert content.view.published_limit is not None
     classes = content.view.published_limit.classes
     own = [
-        PriorityClass(
-            c.name, c.priority, c.guaranteed_qps * part,
-            None if c.ceiling_qps is None else c.ceiling_qps * part, c.then,
+        replace(
+            c,
+            guaranteed_qps=c.guaranteed_qps * part,
+            ceiling_qps=None if c.ceiling_qps is None else c.ceiling_qps * part,
         )
         for c in classes
-    ]  # fmt: skip
+    ]
     demands = [content.report.classes.get(c.name, math.nan) for c in own]
     divided = split(share_qps, own, demands) if own else ClassSplit((), share_qps)
     entries = []
     for c, given in zip(own, divided.classes, strict=True):
-        entry: Json = {"name": c.name}
-        header = content.settings.headers.get(c.name)
-        if header:
-            entry["match"] = {"header": header}
         entries.append(
             {
-                **entry,
+                "name": c.name,
+                **_match(c.match),
                 "priority": c.priority,
                 "guaranteed_rps": _rounded_down(given.guaranteed_qps),
                 "rps": _rounded_down(given.qps),
@@ -183,6 +180,13 @@ def _classes(share_qps: float, part: float, content: LeaseContent) -> Json:
             }
         )
     return {"spare_rps": _rounded_down(divided.spare_qps), "classes": entries}
+
+
+def _match(match: HeaderMatch | None) -> Json:
+    if match is None:
+        return {}
+    value: Json = {} if match.value is None else {"value": match.value}
+    return {"match": {"header": match.header, **value}}
 
 
 def _per_client(share_qps: float, report: GatewayReport, policy: ClientPolicy) -> Json | None:
@@ -196,7 +200,7 @@ def _per_client(share_qps: float, report: GatewayReport, policy: ClientPolicy) -
     # The rates may be a sample of the clients: the limit is then scaled down with them.
     limit = share_qps * len(rates) / max(report.clients, len(rates))
     level: ClientLevel = client_level(limit, rates, policy)
-    if math.isinf(level.single_qps):
+    if level.reason is None:
         return None
     # Where only abusive clients are limited, the others have no limit: a bucket at the upper end of
     # the normal rate would refuse two requests of a calm client that happen to come together.
@@ -215,12 +219,12 @@ def _forecast_peak(view: ServiceView) -> tuple[float | None, float | None]:
     forecast = view.forecast
     if forecast is None or not len(forecast.values) or len(forecast.levels) < 2:
         return None, None
-    lead = 120.0 if view.policy.lead_s is None else view.policy.lead_s
+    lead_s = (view.lead_time or lead_time(())).seconds
     first = min(
         max(math.floor((view.at - forecast.origin) / forecast.step_s), 0),
         len(forecast.values) - 1,
     )
-    last = math.floor((view.at + lead - forecast.origin) / forecast.step_s)
+    last = math.floor((view.at + lead_s - forecast.origin) / forecast.step_s)
     steps = forecast.values[first : max(last, first) + 1]
     if not np.isfinite(steps).all():
         return None, None

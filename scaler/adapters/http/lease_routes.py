@@ -73,19 +73,13 @@ class LeaseRoutes:
     Args:
         lease_service: issues the leases.
         long_poll: holds the gateways that wait for a change.
-        longest_wait_s: a wait ends after this time at the latest.
         clock: the clock of ``lease_service``.
     """
 
     def __init__(
-        self,
-        lease_service: LeaseService,
-        long_poll: LongPoll,
-        longest_wait_s: float,
-        clock: Callable[[], float],
+        self, lease_service: LeaseService, long_poll: LongPoll, clock: Callable[[], float]
     ) -> None:
         self._lease_service, self._long_poll, self._clock = lease_service, long_poll, clock
-        self._longest_wait_s = longest_wait_s
 
     async def get(self, service: str, scope: Message, receive: Receive) -> PlainResponse:
         try:
@@ -93,7 +87,8 @@ class LeaseRoutes:
             lease_request = LeaseRequest(query.instance, _etag(scope["headers"]))
             now = self._clock()
             if query.wait_s > 0 and self._lease_service.may_wait(service, lease_request, now):
-                wait_s = min(query.wait_s, self._longest_wait_s)
+                longest_wait_s = self._lease_service.view(service).policy.lease.longest_wait_s
+                wait_s = min(query.wait_s, longest_wait_s)
                 changed = await self._long_poll.wait(service, lease_request, wait_s)
                 if changed is not None:
                     return _response(changed, haproxy=query.haproxy)

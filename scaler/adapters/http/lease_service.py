@@ -6,6 +6,8 @@ reaches it only through a `SnapshotHolder`.
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterable
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
@@ -13,11 +15,16 @@ from scaler.adapters.http.lease_aging import expiry_age_s
 from scaler.adapters.http.problems import RequestProblem, known_service
 from scaler.adapters.http.report import parse_etag
 from scaler.adapters.http.settings import ApiSettings
-from scaler.adapters.http.share_ledger import ShareLedger
+from scaler.adapters.http.share_ledger import ShareLedger, lease_s
 from scaler.adapters.http.snapshot_holder import HeldSnapshot, SnapshotHolder
 from scaler.control.snapshot import ServiceView
 
+LOGGER = logging.getLogger(__name__)
+
 RETRY_AFTER_S = 2
+# Gateways of one service. Each has a share of at least one request per second, and every change of
+# the limit is worked out for all of them at once (benchmarks/endpoint.py).
+MAX_INSTANCES = 5000
 
 
 class LeaseService:
@@ -32,9 +39,7 @@ class LeaseService:
     def __init__(self, holder: SnapshotHolder, settings: ApiSettings, epoch: str) -> None:
         self._holder, self._settings, self.epoch = holder, settings, epoch
         self._ledgers: dict[str, ShareLedger] = {}
-        lease_s = settings.terms.shares.lease_s
-        self._learning_s = lease_s if settings.learning_s is None else settings.learning_s
-        self._learning_until = holder.clock() + self._learning_s
+        self._leads_since = holder.clock()
 
     def latest(self) -> HeldSnapshot:
         """Return the latest snapshot.
@@ -121,7 +126,11 @@ class LeaseService:
             view = held.snapshot.services.get(service) if held else None
             if held is None or view is None or view.published_limit is None:
                 continue
-            ledger.refresh(held, view, now)
+            try:
+                ledger.refresh(held, view, now)
+            except Exception:  # one service's fault leaves the leases of the others checked
+                LOGGER.exception("%s: its leases could not be checked", service)
+                continue
             if not ledger.instances:
                 del self._ledgers[service]
 
@@ -144,7 +153,7 @@ class LeaseService:
             raise RequestProblem(503, f"{service}: {detail}", RETRY_AFTER_S)
         ledger = self._ledgers.get(service)
         if ledger is None:
-            ledger = ShareLedger(service, self.epoch, self._settings.terms, self._learning_until)
+            ledger = ShareLedger(service, self.epoch, self._learning_until(view))
             self._ledgers[service] = ledger
         ledger.refresh(held, view, now)
         return ledger
@@ -156,13 +165,19 @@ class LeaseService:
         """
         if not held.snapshot.leader:
             self._ledgers.clear()
-            self._learning_until = now + self._learning_s
+            self._leads_since = now
+
+    def _learning_until(self, view: ServiceView) -> float:
+        """Return until when gateways may act on leases that another process has issued."""
+        if not self._settings.learns_shares:
+            return -math.inf
+        return self._leads_since + lease_s(view.policy.lease)
 
     def _check_admission(self, ledger: ShareLedger, request: LeaseRequest, now: float) -> None:
         """Refuse a gateway that cannot be given a share now."""
-        most = self._settings.terms.most_instances
-        if ledger.instances >= most:
-            raise RequestProblem(429, f"{most} gateways hold a share already", RETRY_AFTER_S)
+        if ledger.instances >= MAX_INSTANCES:
+            detail = f"{MAX_INSTANCES} gateways hold a share already"
+            raise RequestProblem(429, detail, RETRY_AFTER_S)
         holds = request.holds_qps > 0 or parse_etag(request.etag) is not None
         if ledger.learning(now) and not holds:
             # A share of 0 would stop the gateway; without a lease it keeps its configured limit.

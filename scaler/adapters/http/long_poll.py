@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.problems import RequestProblem
+
+LOGGER = logging.getLogger(__name__)
 
 # How often to check whether a scheduled step has come nearer or a lease has expired.
 CHECK_S = 1.0
@@ -74,8 +77,11 @@ class LongPoll:
         """Check all leases every `CHECK_S` seconds until cancelled."""
         while True:
             await asyncio.sleep(CHECK_S)
-            self._lease_service.drop_empty(self._clock())
-            self.schedule_all()
+            try:
+                self._lease_service.drop_empty(self._clock())
+                self.schedule_all()
+            except Exception:  # the next check may succeed; without it no lease would ever expire
+                LOGGER.exception("leases could not be checked")
 
     def close(self) -> None:
         """Reply to every waiting gateway at once; from now on none may wait."""

@@ -87,6 +87,9 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ),
 )
 
+# Reasons of conditions that tell of a failed call, and which API failed.
+_FAILED_CALLS = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
+
 
 class Telemetry:
     """All metrics of one process.
@@ -128,10 +131,9 @@ class Telemetry:
         for view in snapshot.services.values():
             if view.decision is not None:
                 self._decisions.labels(view.decision.plan.reason.value).inc()
-
-    def count_api_error(self, api: str, reason: str) -> None:
-        """Count a failed call; ``api`` is kubernetes or prometheus."""
-        self._errors.labels(api, reason).inc()
+            for condition in view.conditions:
+                if condition.reason in _FAILED_CALLS:
+                    self._errors.labels(_FAILED_CALLS[condition.reason], condition.reason).inc()
 
     def count_response(self, code: int) -> None:
         """Count a response of the endpoint, by its status."""

@@ -27,6 +27,10 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
 OPEN_PREFIX = "/assets/"
 DIRECT_PREFIX = "/v1/limits/"
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+# A report has at most 10,000 rates of some 20 characters, and 64 classes.
+MAX_BODY_BYTES = 256 * 1024
+# A gateway gives its report up after about 3 s.
+BODY_S = 5.0
 JSON_TYPE = (b"content-type", b"application/json")
 
 
@@ -64,19 +68,15 @@ def as_response(reply: PlainResponse) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """Who may send requests, and how large a body may be.
+    """Who may send requests.
 
     Attributes:
         tokens: one of which each request must carry; None: only loopback is served.
         anonymous: serve everybody, without a token.
-        body_bytes: maximum length of a body.
-        body_s: time within which the body must arrive.
     """
 
     tokens: Tokens | None
     anonymous: bool
-    body_bytes: int
-    body_s: float
 
 
 class AccessMiddleware:
@@ -148,22 +148,23 @@ class AccessMiddleware:
         Raises:
             RequestProblem: 413 if the body is too long, 408 if it does not arrive in time.
         """
-        max_bytes = self._rules.body_bytes
-        too_large = RequestProblem(413, f"the body is longer than {max_bytes} bytes")
+        too_large = RequestProblem(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
         for name, value in scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or int(value[:19]) > max_bytes):
+            if name == b"content-length" and (
+                not value.isdigit() or int(value[:19]) > MAX_BODY_BYTES
+            ):
                 raise too_large
         chunks: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(self._rules.body_s):
+            async with asyncio.timeout(BODY_S):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         break
                     chunks.append(message.get("body", b""))
                     size += len(chunks[-1])
-                    if size > max_bytes:
+                    if size > MAX_BODY_BYTES:
                         raise too_large
                     if not message.get("more_body"):
                         break

@@ -29,8 +29,9 @@ LEASE: dict[str, JsonValue] = {
     "schema": 1, "service": "prod/shop", "epoch": "c0ff", "version": 812, "mode": "enforce",
     "valid_for_s": 10, "refresh_s": 2,
     "on_expiry": {"action": "safe", "safe_rps": 310, "max_stale_s": 120, "then": "open"},
-    "global": {"rps": 1240, "burst": 124, "max_inflight": 96},
+    "global": {"rps": 1240, "burst": 124},
     "share": {"policy": "fair_demand", "rps": 335, "burst": 34, "instances": 4, "reason": "fair"},
+    "client_window_s": 60,
     "per_client": {
         "rps": 12, "burst": 24, "abusive_above_rps": 40, "abusive_rps": 1, "reason": "limit",
     },
@@ -138,7 +139,6 @@ class OnExpiryBody(BaseModel):
 class GlobalBody(BaseModel):
     rps: float
     burst: int
-    max_inflight: int | None
 
 
 class ShareBody(BaseModel):
@@ -154,11 +154,13 @@ class PerClientBody(BaseModel):
     burst: int
     abusive_above_rps: float | None
     abusive_rps: float | None
-    reason: Literal["fits", "abuse", "limit"]
+    reason: Literal["abuse", "limit"]
 
 
 class MatchBody(BaseModel):
     header: str
+    value: str | None = None
+    """What the header says, to the letter; left out: any value."""
 
 
 class ClassBody(BaseModel):
@@ -201,6 +203,8 @@ class LeaseBody(BaseModel):
     on_expiry: OnExpiryBody
     global_: Annotated[GlobalBody, Field(alias="global")]
     share: ShareBody
+    client_window_s: float
+    """Over which a gateway counts the rate of each client."""
     per_client: PerClientBody | None
     spare_rps: float
     classes: list[ClassBody]

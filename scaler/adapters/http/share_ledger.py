@@ -23,12 +23,28 @@ from scaler.adapters.http.lease_document import (
     why_part,
 )
 from scaler.adapters.http.report import NO_REPORT, GatewayReport, LeaseTag, parse_etag
-from scaler.adapters.http.settings import LeaseTerms
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.snapshot import ServiceView
-from scaler.limits.shares import DemandReport, Grant, Share, ShareReason, Shares, assign
+from scaler.limits.lease import LeaseTerms
+from scaler.limits.shares import (
+    DemandReport,
+    Grant,
+    Share,
+    SharePolicy,
+    ShareReason,
+    Shares,
+    assign,
+)
 
 EXPIRY_CHECK_S = 1.0
+# A gateway of the contract counts the age of its lease from its request, so its share is free when
+# the lease has expired. One that counts from the response is given this long for it to arrive.
+TRANSIT_S = 2.0
+
+
+def lease_s(terms: LeaseTerms) -> float:
+    """Return how long a share is booked for a gateway that is not heard of."""
+    return terms.valid_for_s + TRANSIT_S
 
 
 class ShareLedger:
@@ -42,15 +58,12 @@ class ShareLedger:
     Args:
         service: ``"namespace/name"``.
         epoch: names the version numbers of this process.
-        settings: the terms that are the same for every gateway.
         learning_until: until then a gateway gets no more than it says that it holds already.
     """
 
-    def __init__(
-        self, service: str, epoch: str, settings: LeaseTerms, learning_until: float
-    ) -> None:
-        self._service, self._epoch, self._settings = service, epoch, settings
-        self._policy = settings.shares
+    def __init__(self, service: str, epoch: str, learning_until: float) -> None:
+        self._service, self._epoch = service, epoch
+        self._lease_s = lease_s(LeaseTerms())
         self._shares = Shares(learning_until=learning_until)
         self._issued: dict[str, IssuedLease] = {}
         self._reports: dict[str, GatewayReport] = {}
@@ -129,16 +142,16 @@ class ShareLedger:
             self._take_report(one)
         before = {share.instance: share.booked_qps for share in self._shares.shares}
         reports = [self._demand_report(one) for one in requests]
-        after = assign(self._shares, self._limit.qps, reports, now=now, policy=self._policy)
+        policy = SharePolicy(self._lease_s)
+        after = assign(self._shares, self._limit.qps, reports, now=now, policy=policy)
         if any(one.instance not in before for one in requests):
             self.revision += 1  # every fair share depends on the number of gateways
         shares = {share.instance: share for share in after.shares}
-        expires_at = now + self._policy.lease_s
         replies = []
         for one in requests:
             share = shares[one.instance]
             lease, same = self._issue(one, share, len(shares), after.version)
-            self._expires_at[one.instance] = expires_at
+            self._expires_at[one.instance] = now + lease.lease_s
             if same:
                 # The new version is not issued: the booking of the version that is held goes on.
                 shares[one.instance] = self._with_expiry(replace(share, grants=share.grants[:-1]))
@@ -173,7 +186,8 @@ class ShareLedger:
         return before.updated_by(request.report) is not before
 
     def _extend(self, instance: str, now: float) -> None:
-        self._expires_at[instance] = now + self._policy.lease_s
+        # Of the lease that the gateway holds: the policy may have changed meanwhile.
+        self._expires_at[instance] = now + self._issued[instance].lease_s
         self._extended.add(instance)
 
     def _issue(
@@ -183,9 +197,7 @@ class ShareLedger:
         assert self._view is not None
         assert self._limit is not None
         report = self._reports.get(request.instance, NO_REPORT)
-        terms = terms_part(
-            LeaseContent(self._view, self._limit, share, instances, report, self._settings)
-        )
+        terms = terms_part(LeaseContent(self._view, self._limit, share, instances, report))
         terms_json = json.dumps(terms)
         fair = share.reason is ShareReason.FAIR
         before = self._issued.get(request.instance)
@@ -199,7 +211,14 @@ class ShareLedger:
             json_body = lease_body(self._service, self._epoch, version, terms_json, why)
             haproxy_body = haproxy_map(version, terms)
             lease = IssuedLease(
-                tag, tag.etag, terms_json, json_body, haproxy_body, self.revision, fair
+                tag,
+                tag.etag,
+                terms_json,
+                json_body,
+                haproxy_body,
+                self.revision,
+                self._lease_s,
+                fair,
             )
         self._issued[request.instance] = lease
         return lease, same
@@ -232,8 +251,9 @@ class ShareLedger:
             view.published_limit.limit,
             view.published_limit.safe,
             view.published_limit.classes,
-            (view.policy.mode, view.policy.safe_qps, view.policy.clients),
+            (view.policy.mode, view.policy.safe_qps, view.policy.lease, view.policy.clients),
         )
+        self._lease_s = lease_s(view.policy.lease)
         self._view, self._cell, self._limit = view, cell, limit
         if key != self._limit_key:
             self._limit_key = key

@@ -46,8 +46,6 @@ _LIMIT_REASONS = {
     "overload": "the SLO is broken, so part of the capacity is held back",
     "ceiling": "the policy's ceiling",
     "nothing_ready": "no replica is ready",
-    "planned": "fewer replicas are planned than run",
-    "floor": "the replicas that remain sustain that much",
 }
 
 
@@ -216,7 +214,6 @@ def _published_limit(published: PublishedLimit) -> Json:
     return {
         "qps": number(published.limit.qps),
         "burst": published.limit.burst,
-        "max_inflight": published.limit.max_inflight,
         "reason": published.limit.reason.value,
         "ready_replicas": published.ready_replicas,
         "replica_qps": number(published.replica_qps),
@@ -232,6 +229,9 @@ def _published_limit(published: PublishedLimit) -> Json:
                 "priority": c.priority,
                 "guaranteed_qps": c.guaranteed_qps,
                 "ceiling_qps": c.ceiling_qps,
+                "match": None
+                if c.match is None
+                else {"header": c.match.header, "value": c.match.value},
                 "then": c.then.value,
             }
             for c in published.classes

@@ -114,9 +114,7 @@ class KubernetesCluster:
             )
         cached, ref = self._cached(target)
         pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
-        return ScaledWorkload(
-            cached, pods, asleep=not pods and cached.replicas == 0 and cached.desired_replicas == 0
-        )
+        return ScaledWorkload(cached, pods)
 
     def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
         # Most floors need no write. To read all of them anew would take the whole tick.

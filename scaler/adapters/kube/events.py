@@ -18,6 +18,7 @@ from scaler.policy.schema import API_VERSION, KIND
 
 _log = logging.getLogger(__name__)
 _SERIES_S = 360.0  # client-go, tools/events: repetitions within six minutes are a series
+ACTION = "Decide"  # what the controller did, which an Event must say
 _MAX_NOTE = 1024  # characters of a note that the API server accepts
 _MAX_REMEMBERED = 4096  # notices that are kept to find repetitions
 
@@ -86,7 +87,7 @@ class EventRecorder:
             "eventTime": micro_time(now),
             "reportingController": f"{MANAGER}.dev/scaler",
             "reportingInstance": self._instance[:128],
-            "action": notice.action,
+            "action": ACTION,
             "reason": notice.reason,
             "type": "Warning" if notice.warning else "Normal",
             "note": notice.message[:_MAX_NOTE],

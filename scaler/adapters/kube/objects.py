@@ -84,12 +84,10 @@ def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
         if owner.get("kind") == "ScaledObject"
         and str(owner.get("apiVersion", "")).startswith("keda.sh/")
     ]
-    entries = list(floor_entries(found))
-    written_at = [at for entry in entries if (at := parse_time(entry.get("time"))) is not None]
     # Only an Apply makes us a manager; an Update under our name is left over from a restore.
     managers = dict.fromkeys(
         entry["manager"]
-        for entry in entries
+        for entry in floor_entries(found)
         if entry["manager"] != MANAGER or entry.get("operation") == "Apply"
     )
     return Autoscaler(
@@ -98,10 +96,8 @@ def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
         max_replicas=spec["maxReplicas"],
         original_min_replicas=_original_floor(meta),
         managers=tuple(managers),
-        written_at=max(written_at, default=None),
         scaled_object=owners[0] if owners else None,
         replicas=status.get("currentReplicas") or 0,
-        desired_replicas=status.get("desiredReplicas") or 0,
         version=meta["resourceVersion"],
     )
 

@@ -23,15 +23,17 @@ from scaler.adapters.kube.budgeted_calls import BudgetExhaustedError, calling
 from scaler.adapters.kube.status import policy_status
 from scaler.control.cluster_port import (
     Cluster,
+    EventReason,
     FloorOutcome,
     Leadership,
     Notice,
     PolicyStatus,
 )
-from scaler.control.conditions import policy_invalid, spec_incomplete
+from scaler.control.conditions import not_applied, policy_invalid, spec_incomplete
 from scaler.control.observations import Workload
 from scaler.control.ports import WatchedPolicy
-from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
+from scaler.control.unfailing_log import UnfailingLogger
 from scaler.errors import ClusterError
 from scaler.hpa.floor_ownership import (
     DesiredFloor,
@@ -42,7 +44,7 @@ from scaler.hpa.floor_ownership import (
 )
 from scaler.policy.policy import Mode, Policy
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = UnfailingLogger(__name__)
 
 # Time that one tick may spend on observing, and on acting. Services that were left out come first
 # in the next tick.
@@ -114,6 +116,9 @@ class ClusterWorkloads:
                 scaled = self._cluster.observe(target_of(policy))
         except ClusterError as error:
             return str(error)
+        except Exception as error:  # one service's fault leaves the others known
+            LOGGER.exception("%s: its workload could not be observed", policy.item_id)
+            return f"its workload could not be observed: {error!r}"
         return Workload(scaled.pods, scaled.autoscaler.min_replicas)
 
     def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
@@ -152,7 +157,7 @@ class ClusterWorkloads:
                     status = PolicyStatus(generation=stored.generation, conditions=conditions)
                     with calling(budget):
                         self._cluster.publish(item_id, status, now=now)
-            except ClusterError as error:
+            except Exception as error:  # noqa: BLE001 - it is logged; the others are maintained
                 _warn(item_id, error)
 
     def _restore_unclaimed(self, targets: set[Target], budget: CallBudget) -> None:
@@ -164,7 +169,7 @@ class ClusterWorkloads:
                 try:
                     with calling(budget):
                         self._cluster.restore(autoscaler.target)
-                except ClusterError as error:  # the next tick tries again
+                except Exception as error:  # noqa: BLE001 - logged; the next tick tries again
                     _warn(str(autoscaler.target), error)
                 else:
                     LOGGER.info(
@@ -189,7 +194,10 @@ class ClusterWorkloads:
                 state.acted_at = now
         except ClusterError as error:
             _warn(view.item_id, error)
-            return Condition(ConditionKind.READY, False, "ClusterFailed", str(error))
+            return condition_for(ConditionReason.CLUSTER_FAILED, str(error))
+        except Exception as error:  # one service's fault leaves the plans of the others applied
+            LOGGER.exception("%s: its plan could not be carried out", view.item_id)
+            return not_applied(error)
         return condition
 
     def _apply_mode(
@@ -202,7 +210,7 @@ class ClusterWorkloads:
         if view.decision is None:  # the conditions of the view say why
             return None
         if recommend:
-            return Condition(ConditionKind.READY, status=True, reason="Recommending")
+            return condition_for(ConditionReason.RECOMMENDING)
         if now < state.backoff_until:
             return self._contested_condition(view, state)
         return self._enforce(view, state, now)
@@ -220,7 +228,7 @@ class ClusterWorkloads:
         # The finalizer precedes the floor: a policy must not be deleted and leave its floor behind.
         stored = self._cluster.policies().get(view.item_id)
         if stored is not None and not stored.guarded and not self._cluster.guard(view.item_id):
-            return Condition(ConditionKind.READY, False, "PolicyGone", "the policy was deleted")
+            return condition_for(ConditionReason.POLICY_GONE, "the policy was deleted")
         if view.replicas == 0:
             self._cluster.wake(target, plan.replicas)
         wish = DesiredFloor(
@@ -232,14 +240,18 @@ class ClusterWorkloads:
             state.backoff_until = now + revert_backoff_s(state.reverts)
             state.manager = outcome.manager or "somebody"
             contested = self._contested_condition(view, state)
-            self._tell(view, state, "FloorContested", contested.message, now, warning=True)
+            self._tell(
+                view, state, EventReason.FLOOR_CONTESTED, contested.message, now, warning=True
+            )
             return contested
         if outcome.refusal is not None:
-            self._tell(view, state, outcome.refusal.value, outcome.message, now, warning=True)
-            return Condition(ConditionKind.READY, False, outcome.refusal.value, outcome.message)
+            told = EventReason(outcome.refusal.value)
+            self._tell(view, state, told, outcome.message, now, warning=True)
+            reason = ConditionReason(outcome.refusal.value)
+            return condition_for(reason, outcome.message)
         if outcome.moved:
             self._tell_moved(view, state, outcome, now)
-        return Condition(ConditionKind.READY, status=True, reason="Enforcing")
+        return condition_for(ConditionReason.ENFORCING)
 
     def _tell_moved(
         self, view: ServiceView, state: _FloorState, outcome: FloorOutcome, now: float
@@ -249,19 +261,19 @@ class ClusterWorkloads:
         qps = view.decision.demand.qps
         message = f"floor {outcome.floor}: {why}, for {qps:,.4g} requests per second"
         state.last_message = ""
-        self._tell(view, state, "FloorMoved", message, now)
+        self._tell(view, state, EventReason.FLOOR_MOVED, message, now)
 
     def _contested_condition(self, view: ServiceView, state: _FloorState) -> Condition:
         message = contested_remedy(target_of(view.policy), state.manager)
         if state.reverts > 1:
             message = f"reverted {state.reverts} times. {message}"
-        return Condition(ConditionKind.FLOOR_CONTESTED, True, "Reverted", message)
+        return condition_for(ConditionReason.REVERTED, message)
 
     def _tell(
         self,
         view: ServiceView,
         state: _FloorState,
-        reason: str,
+        reason: EventReason,
         message: str,
         now: float,
         *,
@@ -279,7 +291,10 @@ class ClusterWorkloads:
             self._cluster.publish(view.item_id, status, now=now)
 
 
-def _warn(subject: str, error: ClusterError) -> None:
+def _warn(subject: str, error: Exception) -> None:
+    if not isinstance(error, ClusterError):
+        LOGGER.log(logging.ERROR, "%s: a fault of our own: %r", subject, error)
+        return
     # The log names the calls that failed. A call that was not made shows in a condition.
     level = logging.DEBUG if isinstance(error, BudgetExhaustedError) else logging.WARNING
     LOGGER.log(level, "%s: %s", subject, error)

@@ -4,20 +4,14 @@ import numpy as np
 import pytest
 
 from forecaster.features import smoothing
-from forecaster.features.anchors import (
-    DAY_PROFILES,
-    LEVEL_SPANS,
-    SHAPED,
-    WEEK_PROFILE,
-    build_track,
-)
+from forecaster.features.anchors import build_track
+from forecaster.features.timing import DAY_PROFILES, LEVEL_SPANS, SHAPED, WEEK_PROFILE
 from tests.forecaster.traffic_samples import (
     DAY_AHEAD,
     FIVE_MINUTES,
     HALF_HOUR,
     HOURLY,
     service,
-    services,
 )
 
 TIMINGS = [
@@ -64,13 +58,6 @@ def test_profiles_are_smoothed_over_their_own_minutes():
     profile = DAY_PROFILES.index((5, 1.0))
     found = build_track(values, HALF_HOUR).profiles[profile, 0, place]
     assert found == pytest.approx(yesterday.mean(), rel=1e-5)
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_the_profiles_of_a_tail_are_those_of_the_whole(timing, days):
-    values = services(timing, days)
-    whole, tail = build_track(values, timing), build_track(values, timing, tail=timing.day // 2)
-    np.testing.assert_allclose(tail.profiles, whole.profiles[:, :, tail.first :], rtol=1e-6)
 
 
 def test_a_constant_profile_keeps_the_level():

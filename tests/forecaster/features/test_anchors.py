@@ -1,19 +1,12 @@
-"""Anchors and their blend: weights, noise scale, bounds, and tails."""
+"""Anchors and their blend: weights, noise scale and bounds."""
 
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
-from forecaster.features.anchors import (
-    ANCHOR_COUNT,
-    LEVEL_SPANS,
-    MIN_QPS,
-    SCALE_FLOOR,
-    SCALED,
-    build_track,
-)
-from forecaster.features.timing import Timing
+from forecaster.features.anchors import MIN_QPS, SCALE_FLOOR, build_track
+from forecaster.features.timing import ANCHOR_COUNT, LEVEL_SPANS, SCALED, Timing
 from tests.forecaster.traffic_samples import (
     DAY_AHEAD,
     ENORMOUS,
@@ -66,9 +59,8 @@ def test_past_forecasts_equal_the_forecasts_from_those_origins(timing, days):
         ahead = track.anchors(rows, np.full(len(rows), origin))
         blend = track.blend(rows, np.full(len(rows), origin))
         for lead in (1, timing.middle, timing.prediction_length):
-            error = track.error(lead, origin)[:, lead]
-            expected = values[:, origin + lead] - blend[:, lead - 1]
-            np.testing.assert_allclose(error, expected, rtol=1e-4, atol=1e-4 * values[0].max())
+            past = track.past_blend(lead, values.shape[1] - origin - lead)[:, 0]
+            np.testing.assert_allclose(past, blend[:, lead - 1], rtol=1e-4)
             for k in range(ANCHOR_COUNT):
                 before = track.anchor_forecasts(k, lead)[:, origin + lead]
                 np.testing.assert_allclose(before, ahead[:, lead - 1, k], rtol=1e-5)
@@ -124,7 +116,7 @@ def test_weights_are_proportional_to_error_to_the_power_of_minus_six():
         errors.append((error[known] @ decay[known]) / decay[known].sum())
     expected = np.array(errors) ** -6
     np.testing.assert_allclose(track.weights[:, 0, -1], expected / expected.sum(), rtol=1e-2)
-    blend = np.abs(track.error(timing.middle, timing.middle))[0]
+    blend = np.abs(track.error_middle)[0, timing.middle :]
     scale = (blend @ decay) / decay.sum()
     assert track.scale[0, -1] == pytest.approx(scale, rel=1e-4)
 
@@ -195,37 +187,6 @@ def test_a_short_history_has_a_track_too(length):
     blend = track.blend(np.array([0]), np.array([length - 1]))
     assert np.isfinite(blend).all()
     assert (track.scale > 0).all()
-
-
-@pytest.mark.parametrize(("timing", "days"), TIMINGS)
-def test_a_tail_gives_the_same_forecast_as_the_whole_at_the_newest_origin(timing, days):
-    days = max(days, (timing.tail + 2 * timing.day) / timing.day)
-    values = services(timing, days)
-    whole, tail = build_track(values, timing), build_track(values, timing, tail=timing.tail)
-    assert tail.values.shape[1] == timing.tail
-    assert tail.first + tail.values.shape[1] == values.shape[1]
-    rows, newest = np.arange(len(values)), np.full(len(values), values.shape[1] - 1)
-    one, other = whole.blend(rows, newest), tail.blend(rows, newest - tail.first)
-    known = [PLAIN, GAPPY, LATE, STEADY, SILENT, ENORMOUS]
-    scale = whole.scale[:, -1]
-    assert (np.abs(one - other)[known] <= 0.05 * scale[known, None]).all()
-    np.testing.assert_allclose(tail.scale[:, -1], scale, rtol=0.05)
-    np.testing.assert_allclose(tail.weights[:, :, -1], whole.weights[:, :, -1], atol=0.03)
-
-
-def test_a_tail_longer_than_the_history_is_the_whole():
-    values = services(FIVE_MINUTES, 3)
-    whole, tail = build_track(values, FIVE_MINUTES), build_track(values, FIVE_MINUTES, tail=10**6)
-    np.testing.assert_array_equal(whole.scale, tail.scale)
-    assert tail.first == 0
-
-
-def test_a_gap_at_the_start_of_the_tail_is_filled_from_before_it():
-    values = service(FIVE_MINUTES, 9)[None].copy()
-    start = values.shape[1] - FIVE_MINUTES.tail
-    values[0, start - 5 : start + 5] = NAN
-    track = build_track(values, FIVE_MINUTES, tail=FIVE_MINUTES.tail)
-    np.testing.assert_allclose(track.filled[0, :5], values[0, start - 6])
 
 
 def test_after_a_very_long_gap_every_anchor_is_the_last_value():

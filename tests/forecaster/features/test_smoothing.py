@@ -29,13 +29,13 @@ def naive_ewma(values, span):
     return np.array(result)
 
 
-def naive_profile(values, period, gain):
-    slots, result = {}, []
-    for t, value in enumerate(values):
-        seen = slots.get(t % period, NAN)
-        result.append(seen)
-        if not np.isnan(value):
-            slots[t % period] = value if np.isnan(seen) else (1 - gain) * seen + gain * value
+def naive_profile(values, period, gain, periods):
+    result = []
+    for t in range(len(values)):
+        past = values[max(t - period * periods, t % period) : t : period]
+        past = past[~np.isnan(past)]
+        weights = (1 - gain) ** np.arange(len(past))[::-1]
+        result.append((past @ weights) / weights.sum() if len(past) else NAN)
     return np.array(result)
 
 
@@ -101,26 +101,42 @@ def test_centred_mean_is_the_mean_of_the_known_samples_around(values, half):
     close(smoothing.centred_mean(values, half), expected, values)
 
 
-@given(samples, periods, st.sampled_from([0.25, 0.5, 1.0]))
-def test_periodic_profile_is_exponential_smoothing_slot_by_slot(values, period, gain):
-    expected = naive_profile(values.astype(np.float64), period, gain)
-    close(smoothing.periodic_profile(values, period, gain), expected, values)
+@given(samples, periods, st.sampled_from([0.25, 0.5, 1.0]), st.integers(1, 9))
+def test_periodic_profile_is_a_weighted_mean_of_each_slots_last_periods(
+    values, period, gain, count
+):
+    expected = naive_profile(values.astype(np.float64), period, gain, count)
+    close(smoothing.periodic_profile(values, period, gain, count), expected, values)
+
+
+@given(samples, spans, st.data())
+def test_a_continued_ewma_equals_that_of_all_samples(values, span, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=3)))
+    average, parts = smoothing.Average.empty(), []
+    for part in np.split(values, cuts):
+        found, average = smoothing.ewma_from(average, part, span)
+        parts.append(found)
+    np.testing.assert_array_equal(np.concatenate(parts), smoothing.ewma(values, span))
+    np.testing.assert_array_equal(average.mean, smoothing.ewma(values, span)[-1])
 
 
 @given(samples, periods, st.data())
-def test_a_profile_computed_from_a_later_sample_on_is_the_end_of_the_whole(values, period, data):
-    first = data.draw(st.integers(0, len(values)))
-    whole = smoothing.periodic_profile(values, period, 0.25)
-    part = smoothing.periodic_profile(values, period, 0.25, first=first)
-    np.testing.assert_array_equal(part, whole[first:])
+def test_a_continued_periodic_mean_equals_that_of_all_samples(values, period, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=3)))
+    average, parts = smoothing.Average.empty(period), []
+    for part in np.split(values, cuts):
+        found, average = smoothing.periodic_mean_from(average, part, 24.0)
+        parts.append(found)
+    expected = smoothing.periodic_mean(values, period, 24.0)
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
 @given(samples, periods, st.integers(1, 60))
 def test_a_profile_does_not_depend_on_where_the_history_begins_in_the_day(values, period, begin):
     assume(begin < len(values) - period)
     assume(np.isfinite(values).all())
-    whole = smoothing.periodic_profile(values, period, 1.0)
-    late = smoothing.periodic_profile(values[begin:], period, 1.0)
+    whole = smoothing.periodic_profile(values, period, 1.0, 9)
+    late = smoothing.periodic_profile(values[begin:], period, 1.0, 9)
     np.testing.assert_array_equal(late[period:], whole[begin + period :])
 
 
@@ -137,7 +153,7 @@ FILTERS = [
     pytest.param(smoothing.forward_fill, id="forward_fill"),
     pytest.param(lambda x: smoothing.trailing_mean(x, 12), id="trailing_mean"),
     pytest.param(lambda x: smoothing.centred_mean(x, 5), id="centred_mean"),
-    pytest.param(lambda x: smoothing.periodic_profile(x, 24, 0.25), id="periodic_profile"),
+    pytest.param(lambda x: smoothing.periodic_profile(x, 24, 0.25, 7), id="periodic_profile"),
     pytest.param(lambda x: smoothing.periodic_mean(x, 24, 12.0), id="periodic_mean"),
 ]
 CAUSAL = [case for case in FILTERS if case.id != "centred_mean"]
@@ -152,7 +168,7 @@ def test_rows_do_not_affect_each_other(apply):
     rows[3] = NAN
     together = apply(rows)
     for row, found in zip(rows, together, strict=True):
-        np.testing.assert_allclose(found, apply(row), rtol=1e-5)
+        np.testing.assert_array_equal(found, apply(row))
 
 
 @pytest.mark.parametrize("apply", CAUSAL)
@@ -167,7 +183,7 @@ def test_no_filter_uses_a_later_sample(apply, future):
         altered = values.copy()
         altered[:, now + 1 :] = future
         found, expected = apply(altered)[:, : now + 1], apply(values)[:, : now + 1]
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("apply", FILTERS)

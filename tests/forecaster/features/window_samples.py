@@ -43,17 +43,17 @@ TIMINGS = [
 KNOWN = (PLAIN, GAPPY, LATE, STEADY, SILENT, ENORMOUS)
 
 
-def at(values, timing, origin, *, tail=None) -> Windows:
+def at(values, timing, origin) -> Windows:
     """Return every item's window at one origin."""
-    track = build_track(values, timing, tail=tail)
+    track = build_track(values, timing)
     rows = np.arange(len(values))
-    return cut_windows(track, rows, np.full(len(rows), origin - track.first), CONTEXT_LENGTH)
+    return cut_windows(track, rows, np.full(len(rows), origin), CONTEXT_LENGTH)
 
 
-def naive_at(values, timing, origin, *, tail=None):
-    track = build_track(values, timing, tail=tail)
+def naive_at(values, timing, origin):
+    track = build_track(values, timing)
     rows = np.arange(len(values))
-    return naive_forecasts(track, rows, np.full(len(rows), origin - track.first))
+    return naive_forecasts(track, rows, np.full(len(rows), origin))
 
 
 def origins_of(values, timing):

@@ -93,17 +93,6 @@ def test_values_at_the_bounds_are_allowed(changes):
     assert {name: getattr(config, name) for name in changes} == changes
 
 
-@pytest.mark.parametrize(
-    ("context_length", "expected"),
-    [
-        pytest.param(60, 4 * 360 + 15, id="what the anchors need"),
-        pytest.param(10_000, 10_000 + 360, id="a long context, its first sample settled"),
-    ],
-)
-def test_a_tail_holds_the_context(context_length, expected):
-    assert ModelConfig(context_length=context_length).tail == expected
-
-
 def test_a_config_is_a_value():
     assert TrainConfig(seed=3) == TrainConfig(seed=3) != TrainConfig(seed=4)
     with pytest.raises(FrozenInstanceError):

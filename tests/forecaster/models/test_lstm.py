@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecaster.features.anchors import ANCHOR_COUNT
+from forecaster.features.timing import ANCHOR_COUNT
 from forecaster.features.windows import CONTEXT_FEATURES, HORIZON_FEATURES, RECENT_FEATURES
 from forecaster.models.config import ModelConfig
-from forecaster.models.lstm import LARGEST_LOG, DeviationLSTM, expand, pinball
+from forecaster.models.lstm import DeviationLSTM, expand, pinball
+from forecaster.models.lstm_forward import LARGEST_LOG
 from tests.forecaster.evaluation.fitting_samples import LEVELS
 
 BATCH, HORIZON, CONTEXT = 3, 4, 5

@@ -9,7 +9,7 @@ import torch
 
 from forecaster.errors import ConfigError
 from forecaster.models.lstm import pinball
-from forecaster.models.lstm_ensemble import Ensemble, network_deviation
+from forecaster.models.lstm_ensemble import Ensemble
 from forecaster.models.lstm_training import (
     EpochReport,
     FittingData,
@@ -82,7 +82,10 @@ def test_another_seed_gives_other_weights(data, uninterrupted):
 
 
 def test_the_members_of_an_ensemble_are_not_copies(data, uninterrupted):
-    first, second = (network_deviation(n, data.train[0]) for n in uninterrupted.networks)
+    first, second = (
+        Ensemble(TINY.model, [network]).deviation(data.train[0])
+        for network in uninterrupted.networks
+    )
     assert (first != second).any()
 
 

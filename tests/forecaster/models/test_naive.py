@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from forecaster.features.anchors import LEVEL_SPANS, SCALED, build_track
+from forecaster.features.anchors import build_track
+from forecaster.features.timing import LEVEL_SPANS, SCALED
 from forecaster.models.naive import (
     DAY_SHAPE,
     HOLT_WINTERS,

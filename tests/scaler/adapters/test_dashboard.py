@@ -50,7 +50,7 @@ def holder() -> SnapshotHolder:
 
 def served(holder: SnapshotHolder, settings: ApiSettings | None = None, port: int = 0) -> ApiServer:
     app = create_app(holder, settings or ApiSettings(allow_anonymous=True))
-    add_page(app, *dashboard.page())
+    add_page(app, dashboard.page)
     return ApiServer(app, Address(port=port))
 
 

@@ -101,7 +101,7 @@ def test_a_request_joins_the_trace_of_its_client():
     holder.publish(snapshot())
     with collecting() as (url, collector):
         tracing = Tracing(url)
-        app = create_app(holder, ApiSettings(learning_s=0.0), epoch="c0ff")
+        app = create_app(holder, ApiSettings(learns_shares=False), epoch="c0ff")
         tracing.instrument(app)
         headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
         with ApiServer(app, Address(port=0)) as server:

@@ -59,9 +59,7 @@ def floor(decision):
 
 
 def test_a_decision_follows_demand_capacity_plan_and_limit():
-    decision = decide(
-        observation(0.0, 700.0, forecast(880.0), latency_s=0.1), initial_state(10, now=0.0), POLICY
-    )
+    decision = decide(observation(0.0, 700.0, forecast(880.0)), initial_state(10, now=0.0), POLICY)
     assert decision.why() == {
         "demand": "forecast",
         "demand_qps": 880.0,

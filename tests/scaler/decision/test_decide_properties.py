@@ -68,7 +68,6 @@ def histories(draw):
                 draw(warm),
                 draw(st.sampled_from([True, False, None])),
                 draw(qps),
-                draw(st.none() | st.floats(0, 10)),
             )
         )
     return observations

@@ -52,50 +52,50 @@ def test_the_capacity_of_pods_only_grows_with_time(pods, ramp, later_s):
         pytest.param(
             1000.0,
             LimitPolicy(headroom=0.95),
-            {"latency_s": 0.1},
-            Limit(950.0, 95, 95, LimitReason.CAPACITY),  # 1000 x 0.95; x 0.1 s; x 0.1 s
+            {},
+            Limit(950.0, 95, LimitReason.CAPACITY),  # 1000 x 0.95; x 0.1 s
             id="capacity with headroom",
         ),
         pytest.param(
             1000.0,
             LimitPolicy(headroom=1.0, ceiling_qps=400.0),
             {},
-            Limit(400.0, 40, None, LimitReason.CEILING),
-            id="the policy's ceiling binds; unknown latency bounds nothing",
+            Limit(400.0, 40, LimitReason.CEILING),
+            id="the policy's ceiling binds",
         ),
         pytest.param(
             1000.0,
             LimitPolicy(headroom=1.0),
             {"capacity_factor": 0.7},
-            Limit(700.0, 70, None, LimitReason.OVERLOAD),
+            Limit(700.0, 70, LimitReason.OVERLOAD),
             id="overload lowers the capacity",
         ),
         pytest.param(
             1000.0,
             LimitPolicy(headroom=1.0, ceiling_qps=600.0),
             {"capacity_factor": 0.7},
-            Limit(600.0, 60, None, LimitReason.CEILING),
+            Limit(600.0, 60, LimitReason.CEILING),
             id="a ceiling below the overloaded capacity is the one that binds",
         ),
         pytest.param(
             0.0,
             LimitPolicy(ceiling_qps=400.0),
-            {"latency_s": 0.1},
-            Limit(0.0, 0, 0, LimitReason.NOTHING_READY),
+            {},
+            Limit(0.0, 0, LimitReason.NOTHING_READY),
             id="nothing Ready admits nothing",
         ),
         pytest.param(
             0.5,
             LimitPolicy(headroom=1.0),
-            {"latency_s": 0.1},
-            Limit(0.5, 1, 1, LimitReason.CAPACITY),
+            {},
+            Limit(0.5, 1, LimitReason.CAPACITY),
             id="a burst has room for at least one request",
         ),
         pytest.param(
             3.0,
             LimitPolicy(headroom=1.0, burst_s=1.1),
             {},
-            Limit(3.0, 4, None, LimitReason.CAPACITY),  # 3.3 requests need room for 4
+            Limit(3.0, 4, LimitReason.CAPACITY),  # 3.3 requests need room for 4
             id="a burst is rounded up",
         ),
     ],
@@ -112,11 +112,10 @@ def test_the_limit_never_exceeds_the_ready_capacity_nor_the_ceiling(ready_qps, p
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), policies, st.floats(0.01, 1))
 def test_more_ready_capacity_never_lowers_the_limit(ready_qps, more, policy, factor):
-    less = limit_for(ready_qps, policy, capacity_factor=factor, latency_s=0.1)
-    limit = limit_for(ready_qps + more, policy, capacity_factor=factor, latency_s=0.1)
+    less = limit_for(ready_qps, policy, capacity_factor=factor)
+    limit = limit_for(ready_qps + more, policy, capacity_factor=factor)
     assert limit.qps >= less.qps
     assert limit.burst >= less.burst
-    assert limit.max_inflight >= less.max_inflight
 
 
 @pytest.mark.parametrize(
@@ -135,7 +134,6 @@ def test_more_ready_capacity_never_lowers_the_limit(ready_qps, more, policy, fac
         pytest.param(
             lambda: limit_for(1.0, LimitPolicy(), capacity_factor=0.0), id="a factor of 0"
         ),
-        pytest.param(lambda: limit_for(1.0, LimitPolicy(), latency_s=-1.0), id="latency"),
     ],
 )
 def test_impossible_input_is_refused(broken):

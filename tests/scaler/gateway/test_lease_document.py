@@ -26,7 +26,7 @@ def test_the_documented_lease_is_read_whole():
         175,
         True,
     )
-    assert [(one.name, one.header, one.then) for one in document.classes] == [
+    assert [(one.name, one.match and one.match.header, one.then) for one in document.classes] == [
         ("pay", None, AfterSafe.OPEN),
         ("stress", "x-stress-test", AfterSafe.CLOSED),
     ]
@@ -86,6 +86,8 @@ def _with(path: str, value: object) -> bytes:
         pytest.param(_with("classes.0.rps", -1), r"rps of classes\[0\]", id="negative class"),
         pytest.param(_with("classes.1.name", "pay"), "unique", id="two classes of one name"),
         pytest.param(_with("classes.1.match", {"header": 7}), "text", id="header that is none"),
+        pytest.param(_with("classes.1.match.value", 7), "text", id="value that is none"),
+        pytest.param(_with("client_window_s", 0), "client_window_s is 0", id="no window"),
         pytest.param(_with("per_client.rps", -3), "per_client", id="negative client"),
         pytest.param(_with("spare_rps", None), "spare_rps", id="no spare"),
     ],
@@ -128,4 +130,4 @@ def test_a_truncated_lease_changes_nothing(at, rest):
 def test_a_class_may_have_no_header():
     body = lease(1, 50, classes=[class_part("pay", 10, 50)])
 
-    assert read_lease(json.dumps(body).encode(), SHOP).classes[0].header is None
+    assert read_lease(json.dumps(body).encode(), SHOP).classes[0].match is None

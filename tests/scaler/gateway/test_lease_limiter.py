@@ -160,8 +160,29 @@ def test_a_class_stays_below_its_ceiling_even_if_there_is_spare():
     assert admitted(made, evenly(100, 10), "stress") == pytest.approx(150, abs=3)
 
 
-def test_a_header_of_the_lease_names_a_class():
-    assert limiter(classes=CLASSES).headers == {"x-stress-test": "stress"}
+TIERS = [
+    class_part("gold", 5, 15, priority=3, match={"header": "X-Tier", "value": "Gold"}),
+    class_part("any", 5, 15, priority=1, match={"header": "x-any"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        pytest.param([("x-stress-test", "1")], "stress", id="a header, whatever it says"),
+        pytest.param([("x-tier", "Gold")], "gold", id="a header and its value"),
+        pytest.param([("x-tier", "gold")], None, id="another value"),
+        pytest.param([("x-tier", "no"), ("x-tier", "Gold")], "gold", id="one of several values"),
+        pytest.param([("x-tier", "Gold"), ("x-any", "")], "any", id="the first by priority"),
+        pytest.param([("x-other", "Gold")], None, id="another header"),
+    ],
+)
+def test_a_header_of_the_lease_names_a_class(headers, name):
+    assert limiter(classes=[*CLASSES, *TIERS]).class_by_headers(headers) == name
+
+
+def test_without_a_lease_no_header_names_a_class():
+    assert LeaseLimiter(LimiterSettings(SHOP, "gw-1")).class_by_headers([("x-a", "1")]) is None
 
 
 def test_a_refused_request_gets_the_time_after_which_it_may_pass():
@@ -199,8 +220,7 @@ CLIENTS = {"rps": None, "burst": 0, "abusive_above_rps": 5.0, "abusive_rps": 0.5
 
 
 def test_an_abusive_client_is_limited_and_no_other_is():
-    window = {"client_window_s": 10.0}
-    made = limiter(1000.0, settings=window, burst=1000, per_client=CLIENTS)
+    made = limiter(1000.0, client_window_s=10.0, burst=1000, per_client=CLIENTS)
     calm, abuse = 0, 0
     for now in evenly(40, 60):
         abuse += made.admit(None, "abuser", now).allowed

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaler.gateway.class_parts import divide
+from scaler.gateway.client_rates import ClientRates
 from scaler.gateway.lease_document import read_lease
 from tests.conformance.leases import SHOP, class_part
 from tests.scaler.gateway.leases import limiter, wire
@@ -89,11 +90,10 @@ def test_a_class_loses_nothing_while_one_of_lower_priority_has_more_than_its_gua
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 30)), max_size=60))
 def test_no_more_clients_are_remembered_than_allowed(offers):
-    made = limiter(settings={"max_clients": 5})
-    now = 0.0
+    known, now = ClientRates(5, 60.0), 0.0
     for gap, client in offers:
         now += gap
-        made.admit(None, str(client), now)
+        known.count(str(client), now, 1)
 
-    assert made.snapshot(now).clients <= 5
-    assert len(made.report(now).get("client_rates", ())) <= 5
+    assert len(known) <= 5
+    assert len(known.rates(now)) <= 5

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 from scaler.gateway.poller import Poller
-from scaler.limits.lease import LeaseStage
+from scaler.limits.lease import LeaseStage, LeaseTerms
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.scaler.adapters.http.conftest import served
@@ -63,8 +62,7 @@ def test_the_lease_of_a_real_endpoint_is_held_and_kept_fresh():
             return now.limit_rps, now.stage, now.counts.admitted["pay"]
 
     # Fresh for long enough that a busy machine does not let it age.
-    terms = LeaseTerms(valid_for_s=120.0, refresh_s=0.5)
-    with served(ApiSettings(learning_s=0.0, terms=terms)) as endpoint:
+    with served(lease=LeaseTerms(valid_for_s=120.0, refresh_s=0.5)) as endpoint:
         limit_rps, stage, admitted = asyncio.run(scenario(endpoint.server.url))
         told = endpoint.client.get("/v1/limits/prod/shop", params={"instance": "gw-1"}).json()
 

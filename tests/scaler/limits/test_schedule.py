@@ -111,7 +111,7 @@ def test_the_safe_limit_is_the_least_of_now_the_steps_and_the_floor(now, later, 
 
 
 def test_without_a_schedule_the_safe_limit_is_the_least_of_now_and_the_floor():
-    now = Limit(80.0, 8, None, LimitReason.OVERLOAD)
+    now = Limit(80.0, 8, LimitReason.OVERLOAD)
     assert safe_limit(now, (), limit_for(90.0, ALL)) == SafeLimit(80.0, LimitReason.OVERLOAD)
 
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from scaler.limits.shares import DemandReport, SharePolicy, ShareReason, Shares, assign
 
-POLICY = SharePolicy(lease_s=10.0, reserve=0.02)
+POLICY = SharePolicy(lease_s=10.0)
 FAIR, WAITS, NEWCOMER, LEARNING = ShareReason
 
 
@@ -153,7 +153,6 @@ def test_the_same_reports_give_the_same_shares_in_any_order():
     ("broken", "fault"),
     [
         pytest.param(lambda: SharePolicy(lease_s=0.0), "lease_s is 0", id="no lease"),
-        pytest.param(lambda: SharePolicy(reserve=1.0), "reserve is 1", id="all in reserve"),
         pytest.param(
             lambda: DemandReport("a", math.nan), "a: nan QPS", id="wants are None if unknown"
         ),
@@ -177,9 +176,9 @@ def test_impossible_input_is_refused(broken, fault):
 class Gateways(RuleBasedStateMachine):
     """Gateways that use the last grant they received, whatever the server assumes."""
 
-    @initialize(limit=st.floats(0, 500), reserve=st.sampled_from([0.0, 0.02, 0.2]))
-    def start(self, limit, reserve):
-        self.policy = SharePolicy(lease_s=10.0, reserve=reserve)
+    @initialize(limit=st.floats(0, 500))
+    def start(self, limit):
+        self.policy = SharePolicy(lease_s=10.0)
         self.now = 0.0
         self.shares = Shares()
         self.limits = [(0.0, limit)]  # (since, limit)

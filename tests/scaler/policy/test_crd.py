@@ -113,6 +113,20 @@ def classes(*guaranteed, **keys):
             limit(safeRequestsPerSecond=6, ceilingRequestsPerSecond=5), False, id="safe above"
         ),
         pytest.param(classes(3, 2, ceilingRequestsPerSecond=5), True, id="guarantees that fit"),
+        pytest.param(limit(lease={"validFor": "4s", "refresh": "2s"}), True, id="half a lease"),
+        pytest.param(limit(lease={"validFor": "4s", "refresh": "3s"}), False, id="more of it"),
+        pytest.param(limit(lease={"validFor": "1m"}), True, id="the usual refresh"),
+        pytest.param(limit(onExpiry="Ajar"), False, id="an unknown end"),
+        pytest.param(
+            limit(classes=[{"name": "a", "priority": 0, "match": {"header": "x", "value": "y"}}]),
+            True,
+            id="a header and its value",
+        ),
+        pytest.param(
+            limit(classes=[{"name": "a", "priority": 0, "match": {"value": "y"}}]),
+            False,
+            id="a value of no header",
+        ),
         pytest.param(classes(3, 3, ceilingRequestsPerSecond=5), False, id="too many guarantees"),
         pytest.param(
             limit(classes=[{"name": "a", "priority": 0, "guaranteed": 2, "ceiling": 1}]),

@@ -13,7 +13,8 @@ from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import AfterSafe
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.lease import AfterSafe, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.files import PolicyDocument, read_policies
 from scaler.policy.policy import Mode, Policy, Slo
@@ -45,6 +46,7 @@ def test_a_key_that_is_left_out_has_the_default_of_the_core():
         lead_s=None,
         payback_s=90.0,
         limit=LimitPolicy(),
+        lease=LeaseTerms(),
         clients=ClientPolicy(),
     )
     assert policy.to_settings() == ReplaySettings()
@@ -79,8 +81,8 @@ def test_every_value_of_a_file_reaches_the_policy():
     assert policy.limit == LimitPolicy(ceiling_qps=4500.0)
     assert policy.classes == (
         PriorityClass("interactive", 0, 600.0),
-        PriorityClass("crawlers", 5, 0.0, 200.0),
-        PriorityClass("stress", 9, 0.0, 40.0, AfterSafe.CLOSED),
+        PriorityClass("crawlers", 5, 0.0, 200.0, match=HeaderMatch("x-client-kind", "crawler")),
+        PriorityClass("stress", 9, 0.0, 40.0, AfterSafe.CLOSED, HeaderMatch("x-stress-test")),
     )
     hpa = example("search.yaml").replay.hpa
     assert hpa is not None
@@ -94,8 +96,10 @@ def test_every_key_of_a_section_reaches_its_own_field():
             "capacity: {requestsPerReplica: 100, targetUtilization: 0.7}\n"
             "replicas: {min: 2, max: 30, leadTime: 3s, payback: 4s, stabilization: 5s,"
             " maxStepUp: 6, maxStepDown: 7, lifetime: 8s, halfLife: 9s}\n"
-            "limit: {headroom: 0.6, burst: 2s, perClient: {window: 1s, deviations: 2,"
-            " leastRatio: 3, leastClients: 4, abusiveShare: 0.5}}\n"
+            "limit: {headroom: 0.6, burst: 2s, onExpiry: Closed,"
+            " lease: {validFor: 30s, refresh: 3s, maxStale: 4m},"
+            " perClient: {window: 1s, deviations: 2, leastRatio: 3, leastClients: 4,"
+            " abusiveShare: 0.5}}\n"
             "simulation: {startUp: 1s, startUpSpread: 0.2, ramp: 3s, rampInitial: 0.4,"
             " serviceTime: 50ms, concurrency: 6, timeout: 7s, retryShare: 0.8, collapse: 0.9}\n"
         )
@@ -106,6 +110,9 @@ def test_every_key_of_a_section_reaches_its_own_field():
     assert service.scale == ScalePolicy(2, 30, 0.7, 5.0, 6, 7, 8.0, 9.0)
     assert (service.lead_s, service.payback_s) == (3.0, 4.0)
     assert service.limit == LimitPolicy(0.6, burst_s=2.0)
+    assert service.lease == LeaseTerms(
+        valid_for_s=30.0, refresh_s=3.0, max_stale_s=240.0, then=AfterSafe.CLOSED
+    )
     assert service.clients == ClientPolicy(1.0, 2.0, 3.0, 4, 0.5)
     model = policy.to_settings().service_model(service.slo, 100.0)
     assert model == ServiceModel(
@@ -124,7 +131,7 @@ def test_the_full_example_shows_the_defaults():
         default.payback_s,
     )
     assert replace(shown.slo, query=None) == default.slo
-    assert shown.clients == default.clients
+    assert (shown.clients, shown.lease) == (default.clients, default.lease)
     given = {"min_replicas": 3, "max_replicas": 40, "max_step_up": 10, "max_step_down": 5}
     assert shown.scale == replace(default.scale, **given)
     assert replace(shown.limit, ceiling_qps=default.limit.ceiling_qps) == default.limit

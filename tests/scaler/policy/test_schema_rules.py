@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scaler.policy.samples import faults, text
+from scaler.limits.header_match import HeaderMatch
+from tests.scaler.policy.samples import accepted, faults, text
 
 SALE = "name: sale, starts: 2026-11-27T09:00:00Z, ends: 2026-11-27T12:00:00Z"
 
@@ -170,3 +171,89 @@ def test_guarantees_that_just_fit_are_accepted():
     limit = "limit: {classes: [{name: pay, priority: 0, guaranteed: 500}]}"  # 10 x 50
 
     assert faults(text(limit)) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        pytest.param(
+            "lease: {validFor: 10s, refresh: 6s}",
+            "spec.limit.lease.refresh: must be at most half of validFor, which is 10s, for a "
+            'question may be lost (got "6s", line 7); it is 2s if not given',
+            id="a lease that one lost question ends",
+        ),
+        pytest.param(
+            "lease: {validFor: 3s}",
+            "spec.limit.lease.refresh: must be at most half of validFor, which is 3s, for a "
+            "question may be lost (line 7); it is 2s if not given",
+            id="a lease that is too short for the usual refresh",
+        ),
+        pytest.param(
+            "lease: {validFor: 900ms, refresh: 100ms}",
+            "spec.limit.lease.validFor: must be from 1s to 168h, which is a week "
+            '(got "900ms", line 7)',
+            id="a lease of less than a second",
+        ),
+        pytest.param(
+            "lease: {maxStale: 169h}",
+            "spec.limit.lease.maxStale: must be from 0s to 168h, which is a week "
+            '(got "169h", line 7)',
+            id="a safe limit for more than a week",
+        ),
+        pytest.param(
+            "lease: {refresh: 50ms}",
+            'spec.limit.lease.refresh: must be from 100ms to 5m (got "50ms", line 7)',
+            id="questions without a break",
+        ),
+        pytest.param(
+            "classes: [{name: a, priority: 0, match: {header: X-Tier, value: gold}},"
+            " {name: b, priority: 1, match: {header: x-tier, value: gold}}]",
+            "spec.limit.classes: must each match another header, but a and b both match "
+            "x-tier: gold (line 7); give one of them another value",
+            id="two classes by one header",
+        ),
+        pytest.param(
+            "classes: [{name: stress, priority: 9},"
+            " {name: load, priority: 8, match: {header: x-stress-test}}]",
+            "spec.limit.classes: must each match another header, but stress and load both match "
+            "x-stress-test (line 7); give one of them another value",
+            id="the header that stress has unasked",
+        ),
+        pytest.param(
+            "classes: [{name: a, priority: 0, match: {header: 'x tier'}}]",
+            "spec.limit.classes[0].match.header: must be letters, digits and '-', 128 "
+            'characters at most (got "x tier", line 7)',
+            id="no header",
+        ),
+        pytest.param(
+            "classes: [{name: a, priority: 0, match: {header: x-tier, value: 'gold '}}]",
+            "spec.limit.classes[0].match.value: must be printable ASCII, without blanks before or "
+            'after it, 256 characters at most (got "gold ", line 7)',
+            id="a value that no proxy lets through",
+        ),
+    ],
+)
+def test_leases_and_matches_are_refused_that_no_gateway_could_keep(limit, expected):
+    assert faults(text(f"limit: {{{limit}}}")) == [expected]
+
+
+def test_a_class_follows_the_policys_end_unless_it_has_its_own():
+    limit = (
+        "limit: {onExpiry: Closed, classes: [{name: a, priority: 0},"
+        " {name: b, priority: 1, onExpiry: Open}]}"
+    )
+    classes = accepted(text(limit)).to_policy().classes
+
+    assert [one.then.value for one in classes] == ["closed", "open"]
+
+
+def test_a_header_is_known_whatever_its_case_and_stress_by_its_own_unless_told():
+    limit = (
+        "limit: {classes: [{name: a, priority: 0, match: {header: X-Tier}},"
+        " {name: stress, priority: 9, match: {header: X-Load, value: 'Yes'}}]}"
+    )
+    classes = accepted(text(limit)).to_policy().classes
+
+    assert [one.match for one in classes] == [
+        HeaderMatch("x-tier"), HeaderMatch("x-load", "Yes"),
+    ]  # fmt: skip

@@ -5,17 +5,19 @@ import itertools
 import numpy as np
 import pytest
 
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
+from scaler.limits.lease import LeaseTerms
 from scaler.simulation.virtual_gateways import VirtualGateways
 from tests.scaler.adapters.http.snapshots import snapshot, view
 
 SHOP = "prod/shop"
+USUAL = LeaseTerms()
 
 
-def site(count, *, start=0.0, ready=8, **options):
+def site(count, *, start=0.0, ready=8, lease=USUAL, **options):
     """Return gateways of a service whose replicas sustain 155 QPS each."""
     gateways = VirtualGateways(SHOP, count, start, np.random.default_rng(0), **options)
-    gateways.publish(snapshot(view(ready=ready)), start)
+    gateways.publish(snapshot(view(ready=ready, lease=lease)), start)
     return gateways
 
 
@@ -91,14 +93,13 @@ def test_a_lease_is_renewed_for_as_long_as_ticks_come():
 
 
 def test_while_no_tick_comes_the_lease_ages():
-    gateways = site(1, settings=ApiSettings(learning_s=0.0, stale_after_s=45.0))
+    gateways = site(1, settings=ApiSettings(learns_shares=False, stale_after_s=45.0))
     gateways.run(1000.0)
     assert gateways.limits_qps() == [np.inf]  # safe, then open
 
 
 def test_reports_are_made_each_refresh():
-    terms = LeaseTerms(valid_for_s=20.0, refresh_s=5.0)
-    gateways = site(1, settings=ApiSettings(terms=terms, learning_s=0.0))
+    gateways = site(1, lease=LeaseTerms(valid_for_s=20.0, refresh_s=5.0))
     moments = []
     for now in itertools.takewhile(lambda t: t < 60, itertools.count(0.0, 0.25)):
         gateways.run(now)

@@ -8,6 +8,7 @@
 -- So the limit is the same as without books, with a delay of one tick.
 --
 --   map      "SERVICE CLASS" -> NUMBER * PASSES + passes; a number is never used again
+--            "SERVICE =" -> 1 while a class is known by the value of a header, which Lua must look at
 --   table    keyed by that value, gpc0: requests that took a pass, or found none left
 
 local bucket = require("tidegate.bucket")
@@ -85,6 +86,11 @@ function Books:tick(now)
   local limiter, used = self.limiter, {}
   for key, book in pairs(self.open) do
     used[key] = close(self, key, book, now)
+  end
+  local values = limiter:knows_values() and 1 or 0
+  if values ~= (self.values or 0) then
+    self.write(limiter.service .. " =", values)
+    self.values = values
   end
   local function lay_out(name, class, counts)
     local key = limiter.service .. " " .. name

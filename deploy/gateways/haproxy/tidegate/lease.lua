@@ -38,11 +38,15 @@ local function number(body, name, most, least)
   return found
 end
 
-local function optional_rate(body, name)
+local function optional(body, name, kind)
   if body[name] == nil or body[name] == json.null then
     return nil
   end
-  return number(body, name, MOST_RPS)
+  return field(body, name, kind)
+end
+
+local function optional_number(body, name, most, least)
+  return optional(body, name, "number") and number(body, name, most, least)
 end
 
 local function one_of(body, name, this, that)
@@ -83,6 +87,7 @@ local function classes_of(body)
     }
     if type(told.match) == "table" and told.match ~= json.null then
       class.header = field(told.match, "header", "string"):lower()
+      class.value = optional(told.match, "value", "string")
     end
     classes[#classes + 1] = class
   end
@@ -99,10 +104,10 @@ local function per_client_of(body)
   end
   field(body, "per_client", "table")
   return {
-    rps = optional_rate(told, "rps"),
+    rps = optional_number(told, "rps", MOST_RPS),
     burst = math.max(1, number(told, "burst", MOST_RPS)),
-    abusive_above_rps = optional_rate(told, "abusive_above_rps"),
-    abusive_rps = optional_rate(told, "abusive_rps"),
+    abusive_above_rps = optional_number(told, "abusive_above_rps", MOST_RPS),
+    abusive_rps = optional_number(told, "abusive_rps", MOST_RPS),
   }
 end
 
@@ -130,6 +135,8 @@ local function read(text, service)
     spare_rps = number(body, "spare_rps", MOST_RPS),
     schedule = schedule_of(body),
     classes = classes_of(body),
+    -- An endpoint of version 0.1 does not say.
+    client_window_s = optional_number(body, "client_window_s", MOST_AGE_S, 0.001),
     per_client = per_client_of(body),
   }
 end

@@ -15,7 +15,7 @@ local Clients = require("tidegate.clients")
 
 local wait_of, take, find = bucket.wait, bucket.take, string.find
 local INF = math.huge
-local COMMA, SPACE = 44, 32
+local COMMA, SPACE, EQUALS = 44, 32, 61
 local MOST_NAME = 200 -- bytes of a client's name that are used
 
 local Limiter = {}
@@ -27,7 +27,7 @@ function Limiter.new(service, options, now)
     service = service, options = options,
     stage = "none", rps = options.first_rps, changes_at = INF, heard = now,
     total = bucket.new(options.first_rps, math.max(1, options.first_rps / 10)),
-    classes = {}, headers = {},
+    classes = {}, headers = {}, matches = {}, numbers = {}, by_number = {},
     counts = {}, rest = { name = "", admitted = 0, denied = 0 }, client_denied = 0, passes = 0,
     clients = Clients.new(options.client_window_s, options.most_clients, now),
     enforced = not options.dry_run,
@@ -39,6 +39,10 @@ end
 function Limiter:renew(lease, asked_at, now)
   self.lease, self.heard = lease, asked_at
   self.enforced = lease.enforced and not self.options.dry_run
+  local window_s = lease.client_window_s or self.options.client_window_s
+  if window_s ~= self.clients.window_s then
+    self.clients = Clients.new(window_s, self.options.most_clients, now)
+  end
   self:restage(now)
 end
 
@@ -47,6 +51,16 @@ local function class_state(self, told)
   self.counts[told.name] = counts
   local class = self.classes[told.name]
   return class or { name = told.name, counts = counts }
+end
+
+-- Return the number of a class name; it never becomes another class's.
+local function number_of(self, name)
+  local number = self.numbers[name]
+  if not number then
+    number = #self.by_number + 1
+    self.numbers[name], self.by_number[number] = number, name
+  end
+  return number
 end
 
 local function refit(one, rps, burst, now)
@@ -66,7 +80,7 @@ function Limiter:restage(now)
   local stage, rps, ends_s = leases.at(lease, now - self.heard)
   local over = stage == "open" or stage == "closed"
   local parts, ceilings, spare = leases.parts(lease, rps)
-  local classes, headers, burst = {}, {}, lease.burst
+  local classes, headers, matches, burst = {}, {}, {}, lease.burst
   for i, told in ipairs(lease.classes) do
     local class = class_state(self, told)
     class.barred = over and told.last == "closed"
@@ -74,13 +88,36 @@ function Limiter:restage(now)
     class.ceiling = refit(class.ceiling, over and INF or ceilings[i], burst, now)
     classes[told.name] = class
     if told.header then
+      matches[#matches + 1] = { header = told.header, value = told.value, number = number_of(self, told.name) }
+    end
+    if told.header and not told.value then
       headers[#headers + 1] = { name = told.header, class = class }
     end
   end
   bucket.set(self.total, rps, burst, now)
   self.spare = #lease.classes > 0 and refit(self.spare, over and rps or spare, burst, now) or nil
-  self.classes, self.headers, self.stage, self.rps = classes, headers, stage, rps
+  self.classes, self.headers, self.matches = classes, headers, matches
+  self.stage, self.rps = stage, rps
   self.changes_at = self.heard + ends_s
+end
+
+-- Whether the lease knows a class by the value of a header, which the rules do not pass to Lua.
+function Limiter:knows_values()
+  return #self.matches > #self.headers
+end
+
+-- Return the number of the class that a request has by its headers, 0 for none.
+--
+-- Args: header_of(name): its value, or nil.
+function Limiter:class_by_headers(header_of)
+  for i = 1, #self.matches do
+    local one = self.matches[i]
+    local said = header_of(one.header)
+    if said and (not one.value or said == one.value) then
+      return one.number
+    end
+  end
+  return 0
 end
 
 -- Return the class whose header is among the header names of a request, "a,b,c ".
@@ -141,7 +178,8 @@ local function put_in(self, own, spare, ceiling, now)
 end
 
 -- Decide on one request, "NAMES CLASS CLIENT": the names of its headers, separated by commas, then its
--- class and its client, either of which may be empty.
+-- class and its client, either of which may be empty. A class is a name, or "=" and the number that
+-- `class_by_headers` has returned, which is the last word.
 --
 -- Returns 0 if it is admitted without a limit; n > 0 if it is admitted and n - 1 more would be; n < 0
 -- if it is refused for -n seconds. The result is a number because HAProxy 2.6 might read a string
@@ -153,7 +191,9 @@ function Limiter:decide(request, now)
   local first = find(request, " ", 1, true)
   local second = find(request, " ", first + 1, true)
   local class
-  if self.headers[1] then
+  if request:byte(first + 1) == EQUALS then
+    class = self.classes[self.by_number[tonumber(request:sub(first + 2, second - 1))] or ""]
+  elseif self.headers[1] then
     class = by_header(self.headers, request, first)
   end
   if not class and second > first + 1 then

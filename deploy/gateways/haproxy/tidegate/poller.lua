@@ -11,6 +11,7 @@ local json = require("tidegate.json")
 local leases = require("tidegate.lease")
 
 local REFRESH_S = 2 -- before the first lease, which has its own
+local LONGEST_WAIT_S = 15 -- less than `timeout server` in haproxy.cfg, whatever the lease says
 local SLACK_MS = 2000
 local MOST_BYTES = 1024 * 1024
 local LONGEST_PAUSE_S = 2
@@ -177,11 +178,12 @@ end
 -- One round: get the lease, report if that is due, and return the seconds until the next round.
 function Poller:round()
   local lease = self.limiter.lease
-  local refresh_s = lease and math.min(lease.refresh_s, lease.valid_for_s / 4) or REFRESH_S
+  local report_s = lease and math.min(lease.refresh_s, lease.valid_for_s / 4) or REFRESH_S
+  local refresh_s = math.min(report_s, LONGEST_WAIT_S)
   local asked_at = self.clock()
   local well = ask(self, self.failures == 0 and self.etag and refresh_s or 0)
   self.changed = self.limiter.lease ~= lease
-  if well and self.clock() - self.reported_at >= refresh_s then
+  if well and self.clock() - self.reported_at >= report_s then
     local stopping = core.get_info()["Stopping"]
     -- A process that is about to end does not report; its successor does.
     if not stopping or tonumber(stopping) == 0 then

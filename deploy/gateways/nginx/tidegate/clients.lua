@@ -3,7 +3,8 @@
 -- A client's rate is estimated over a sliding window: its requests in the current window, and those
 -- of the window before in proportion to the overlap. During the very first window all rates are too
 -- low by the same factor, so that a few requests do not make a client look busier than others.
--- Windows start with nginx, so all workers use the same ones.
+-- Windows start with nginx, so all workers use the same ones. Windows of another length, after a
+-- new lease, begin with no request in them.
 --
 -- dict: `tidegate_clients`, which evicts its least recently used entries for new clients.
 
@@ -25,18 +26,20 @@ for cell, count in ipairs(FIRST) do
     CELL[count] = cell
 end
 
--- The suffix of a client's key in a window; made once per window.
-local named = { window = nil, suffix = nil }
+-- The suffixes of a client's key in a window and in the one before; made once per window.
+local named = { window = nil, window_s = nil, suffix = nil, before = nil }
 
-local function count_key(client, window)
-    if named.window ~= window then
-        named.window, named.suffix = window, "#" .. window
+local function suffixes(window, window_s)
+    if named.window ~= window or named.window_s ~= window_s then
+        local length = "#" .. window_s .. "/"
+        named.window, named.window_s = window, window_s
+        named.suffix, named.before = length .. window, length .. window - 1
     end
-    return client .. named.suffix
+    return named.suffix, named.before
 end
 
-local function cell_key(prefix, window, cell)
-    return prefix .. "clients:" .. window .. ":" .. cell
+local function cell_key(prefix, window, window_s, cell)
+    return prefix .. "clients:" .. window_s .. "/" .. window .. ":" .. cell
 end
 
 -- Returns the number of the window, and the seconds since its start.
@@ -51,12 +54,12 @@ end
 -- histogram never needs a walk through all clients.
 function _M.count(dict, counts, prefix, client, elapsed_s, window_s)
     local window = window_at(elapsed_s, window_s)
-    local count = dict:incr(count_key(client, window), 1, 0, 2 * window_s)
+    local count = dict:incr(client .. suffixes(window, window_s), 1, 0, 2 * window_s)
     local cell = CELL[count]
     if cell then
-        counts:incr(cell_key(prefix, window, cell), 1, 0, 3 * window_s)
+        counts:incr(cell_key(prefix, window, window_s, cell), 1, 0, 3 * window_s)
         if cell > 1 then
-            counts:incr(cell_key(prefix, window, cell - 1), -1, 0, 3 * window_s)
+            counts:incr(cell_key(prefix, window, window_s, cell - 1), -1, 0, 3 * window_s)
         end
     end
     return count
@@ -65,7 +68,8 @@ end
 -- Returns the requests per second of a client that has sent `count` requests in this window.
 local function rate_of(dict, client, count, elapsed_s, window_s)
     local window, seconds = window_at(elapsed_s, window_s)
-    local before = dict:get(client .. "#" .. (window - 1)) or 0
+    local _, suffix = suffixes(window, window_s)
+    local before = dict:get(client .. suffix) or 0
     return (count + before * (1 - seconds / window_s)) / window_s
 end
 
@@ -80,7 +84,7 @@ function _M.histogram(counts, prefix, elapsed_s, window_s)
     end
     local bounds, clients, any = { 0.5 / seconds }, { 0 }, false
     for cell, first in ipairs(FIRST) do
-        local found = max(counts:get(cell_key(prefix, window, cell)) or 0, 0)
+        local found = max(counts:get(cell_key(prefix, window, window_s, cell)) or 0, 0)
         -- Half way to the next count, so that the middle of a cell is what its clients sent.
         bounds[cell + 1] = ((FIRST[cell + 1] or 2 * first) - 0.5) / seconds
         clients[cell + 1] = found

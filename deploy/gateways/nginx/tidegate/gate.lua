@@ -73,11 +73,17 @@ end
 -- configuration; nil for no class.
 function Gate:class(lease)
     for _, class in ipairs(lease.classes) do
-        if class.variable and ngx.var[class.variable] then
+        local said = class.variable and ngx.var[class.variable]
+        if said and (not class.value or said == class.value) then
             return class
         end
     end
     return lease.by_name[ngx.var[self.options.class_variable]]
+end
+
+-- Returns the seconds over which clients are counted, as the lease says, or else the options.
+function Gate:client_window_s()
+    return self.lease and self.lease.client_window_s or self.options.client_window_s
 end
 
 function Gate:client()
@@ -112,7 +118,7 @@ end
 function Gate:decide()
     local now = clock()
     local lease, heard = self:held()
-    local client, window_s, elapsed = self:client(), self.options.client_window_s, now - self.since
+    local client, window_s, elapsed = self:client(), self:client_window_s(), now - self.since
     local count = client
         and clients.count(self.clients, self.dict, self.prefix, client, elapsed, window_s)
     if not lease then

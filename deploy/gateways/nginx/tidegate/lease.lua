@@ -73,6 +73,7 @@ local function class_of(one, name)
     name = "class " .. text(one.name, name .. ".name")
     local rps = number(one.rps, name .. ": rps", MAX_RPS)
     local match = given(one.match)
+    local value = match and given(object(match, name .. ": match").value)
     return {
         name = one.name,
         priority = number(one.priority, name .. ": priority", MAX_RPS),
@@ -82,9 +83,10 @@ local function class_of(one, name)
         rps = rps,
         ceiling_rps = number(one.ceiling_rps, name .. ": ceiling_rps", MAX_RPS),
         last = one_of(one["then"], name .. ": then", THEN),
-        -- The nginx variable of the class's header.
-        variable = match and "http_" .. text(object(match, name .. ": match").header,
+        -- The nginx variable of the class's header, and the value that it must have; nil: any.
+        variable = match and "http_" .. text(match.header,
             name .. ": match.header"):lower():gsub("-", "_") or nil,
+        value = value and text(value, name .. ": match.value"),
     }
 end
 
@@ -120,6 +122,12 @@ local function clients_of(body)
     return { rps = rps, burst = rate("burst") or 1, above_rps = left and above, abusive_rps = left }
 end
 
+-- The window over which clients are counted; nil: an endpoint of version 0.1 does not say.
+local function window_of(body)
+    local window_s = given(body.client_window_s)
+    return window_s and number(window_s, "client_window_s", MAX_AGE_S, 0)
+end
+
 local function read(body, service)
     object(body, "the answer")
     if body.schema ~= 1 then
@@ -141,6 +149,7 @@ local function read(body, service)
         max_stale_s = number(expiry.max_stale_s, "on_expiry.max_stale_s", MAX_AGE_S),
         last = one_of(expiry["then"], "on_expiry.then", THEN),
         schedule = steps_of(body),
+        client_window_s = window_of(body),
         per_client = clients_of(body),
     }
     if lease.version % 1 ~= 0 then

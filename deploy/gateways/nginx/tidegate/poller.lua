@@ -15,6 +15,7 @@ local wire = require "tidegate.wire"
 local BEAT_S, LOCK_S = 0.5, 2
 local ANSWER_S = 2 -- time that a response may take, beyond the requested wait
 local LEAST_PAUSE_S, MOST_PAUSE_S = 0.25, 2
+local LONGEST_WAIT_S = 25
 local NO_REPORTS_S = 60 -- pause after the endpoint has refused a report
 
 local function leads(gate)
@@ -126,6 +127,7 @@ local function exchange(gate)
     else
         if lease and etag then
             wait_s = reporting and gate.report_at - sent or lease.refresh_s
+            wait_s = math.min(wait_s, LONGEST_WAIT_S)
         end
         answer, err = poll(gate, wait_s, etag)
     end

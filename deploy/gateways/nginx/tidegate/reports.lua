@@ -46,7 +46,7 @@ function _M.pending(gate, lease, now)
         denied = totals.denied,
         classes = classes,
         client_histogram = clients.histogram(dict, gate.prefix, now - gate.since,
-            gate.options.client_window_s),
+            gate:client_window_s()),
     })
     return body, function()
         dict:set(gate.prefix .. "reported", now)

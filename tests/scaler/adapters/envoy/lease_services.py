@@ -21,6 +21,7 @@ from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Snapshot
+from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
@@ -34,9 +35,10 @@ def limited(
     mode: Mode = Mode.ENFORCE,
     service: str = SHOP,
     burst: int | None = None,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
 ) -> Snapshot:
     """Return a snapshot in which a service may admit ``qps``; burst None is a tenth of it."""
-    made = view(service, ready=1, each_qps=qps)
+    made = view(service, ready=1, each_qps=qps, lease=lease)
     assert made.published_limit is not None
     policy = replace(made.policy, mode=mode, classes=classes)
     limit = made.published_limit.limit
@@ -48,12 +50,14 @@ def limited(
 class Place:
     """A lease service, the local limiters beside it, and a manual clock."""
 
-    def __init__(self, published: Snapshot | None = None, *, learning_s: float = 0.0) -> None:
+    def __init__(self, published: Snapshot | None = None, *, learns_shares: bool = False) -> None:
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
         if published is not None:
             self.holder.publish(published)
-        self.lease_service = LeaseService(self.holder, ApiSettings(learning_s=learning_s), "c0ff")
+        self.lease_service = LeaseService(
+            self.holder, ApiSettings(learns_shares=learns_shares), "c0ff"
+        )
         self.limiters = LocalLimiters(self.lease_service, "rls-here", self.clock)
         self.gate = RateLimitDecider(self.limiters, self.clock)
 
@@ -91,7 +95,7 @@ def serving(
     holder = SnapshotHolder()
     holder.publish(published)
     # There are no more ticks, and yet what the last one said stays true.
-    settings = replace(settings or ApiSettings(learning_s=0.0), stale_after_s=3600.0)
+    settings = replace(settings or ApiSettings(learns_shares=False), stale_after_s=3600.0)
     app = create_app(holder, settings, epoch="c0ff")
     limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     gate = RateLimitDecider(limiters, holder.clock)

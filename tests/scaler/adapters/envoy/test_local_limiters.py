@@ -11,12 +11,13 @@ from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.report import GatewayReport
 from scaler.limits.descriptors import NO_LIMIT, Descriptor, DescriptorCall
+from scaler.limits.header_match import HeaderMatch
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.envoy.lease_services import SHOP, Place, limited
 
 PAY = PriorityClass("pay", 0, guaranteed_qps=40.0)
-STRESS = PriorityClass("stress", 9, ceiling_qps=10.0)
+STRESS = PriorityClass("stress", 9, ceiling_qps=10.0, match=HeaderMatch("x-stress-test"))
 
 
 def call(*entries: tuple[str, str], service: str = SHOP, hits: int = 0) -> DescriptorCall:
@@ -132,7 +133,7 @@ def test_an_unknown_service_is_not_limited_and_is_logged_once(caplog):
 
 
 def test_without_a_lease_everything_passes():
-    place = Place(limited(10.0), learning_s=12.0)
+    place = Place(limited(10.0), learns_shares=True)
 
     assert place.gate.decide(call()).statuses == (NO_LIMIT,)
     place.wait(13.0)

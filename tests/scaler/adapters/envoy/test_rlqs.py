@@ -158,7 +158,7 @@ def test_buckets_beyond_the_maximum_are_abandoned():
 
 
 def test_without_a_lease_nothing_is_assigned():
-    side = Side(Place(limited(50.0), learning_s=12.0))
+    side = Side(Place(limited(50.0), learns_shares=True))
 
     assert side.offer(10, 20) == []
     side.offer(5, 20)

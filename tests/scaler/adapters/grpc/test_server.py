@@ -85,7 +85,7 @@ def hosting(
         lambda: holder.is_fresh(45.0),
         Tokens(tokens) if tokens else None,
     )
-    app = create_app(holder, ApiSettings(learning_s=0.0), trusted_peers=True)
+    app = create_app(holder, ApiSettings(learns_shares=False), trusted_peers=True)
     with ApiServer(app, address, [rpc]) as http:
         place = f"127.0.0.1:{rpc.port}"
         channel = (

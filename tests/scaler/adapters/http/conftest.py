@@ -19,8 +19,9 @@ from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.limits.lease import LeaseTerms
 from tests.missing import missing
-from tests.scaler.adapters.http.snapshots import snapshot
+from tests.scaler.adapters.http.snapshots import snapshot, view
 from tests.waiting import PATIENCE_S
 
 CA = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
@@ -44,16 +45,17 @@ def served(
     address: Address | None = None,
     *,
     ticked: bool = True,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
     **client: object,
 ) -> Iterator[Endpoint]:
     """Serve prod/shop; ``client`` holds options of the HTTP client."""
     holder = SnapshotHolder()
     if ticked:
-        holder.publish(snapshot())
+        holder.publish(snapshot(view(lease=lease)))
     address = address or Address(port=0)
     trusted = address.tls is not None and address.tls.client_ca is not None
     app = create_app(
-        holder, settings or ApiSettings(learning_s=0.0), epoch="c0ff", trusted_peers=trusted
+        holder, settings or ApiSettings(learns_shares=False), epoch="c0ff", trusted_peers=trusted
     )
     limiters = LocalLimiters(app.state.lease_service, "rls-here", holder.clock)
     add_rate_limit(app, RateLimitDecider(limiters, holder.clock).decide)

@@ -12,7 +12,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.scaler.adapters.http.snapshots import Clock, snapshot, view
 
 SHOP = "prod/shop"
-SETTINGS = ApiSettings(learning_s=0.0)
+SETTINGS = ApiSettings(learns_shares=False)
 
 
 @dataclass

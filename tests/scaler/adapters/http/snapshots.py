@@ -22,15 +22,23 @@ from scaler.decision.demand import LeadDemand
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules, initial_trust
-from scaler.limits.lease import AfterSafe
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.lease import AfterSafe, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.published_limit import published_limit
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Mode, Policy
+from tests.waiting import PATIENCE_S
 
 AT = 1_800_000_000.0
 PAY = PriorityClass("pay", 0, guaranteed_qps=120.0)
-STRESS = PriorityClass("stress", 9, ceiling_qps=40.0, then=AfterSafe.CLOSED)
+STRESS = PriorityClass(
+    "stress", 9, ceiling_qps=40.0, then=AfterSafe.CLOSED, match=HeaderMatch("x-stress-test")
+)
+# So short that a test sees a lease expire.
+SHORT = LeaseTerms(valid_for_s=2.0, refresh_s=0.4)
+# So long that no wait for a change ends by itself.
+PATIENT = LeaseTerms(valid_for_s=100 * PATIENCE_S)
 
 FAN = PublishedForecast(
     AT - 30.0,
@@ -57,6 +65,7 @@ def view(
     ready: int = 8,
     each_qps: float = 155.0,
     planned: int | None = None,
+    lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
 ) -> ServiceView:
     """Return a service whose ``ready`` replicas serve ``each_qps``; fewer may be planned."""
     policy = Policy(
@@ -65,6 +74,7 @@ def view(
         scale=ScalePolicy(min_replicas=1, max_replicas=100),
         capacity_qps=each_qps,
         mode=Mode.ENFORCE,
+        lease=lease,
         classes=(PAY, STRESS),
     )
     demand = ready * each_qps * 0.75

@@ -26,7 +26,7 @@ def bearer(token):
 def test_only_a_valid_token_is_accepted_and_a_refusal_reveals_nothing(tmp_path):
     path = tmp_path / "tokens"
     path.write_text("# gateways\nopen-sesame\n\nanother\n")
-    with served(ApiSettings(learning_s=0.0, tokens=path)) as endpoint:
+    with served(ApiSettings(learns_shares=False, tokens=path)) as endpoint:
         client = endpoint.client
         assert client.get(PATH, headers=bearer("another")).status_code == 200
         assert client.get(PATH, auth=("", "open-sesame")).status_code == 200  # a browser

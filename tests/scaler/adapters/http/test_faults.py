@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from scaler.adapters.http import header_timeout
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http import header_timeout, middleware
 from tests.scaler.adapters.http.conftest import served
+from tests.scaler.adapters.http.snapshots import PATIENT
 from tests.waiting import PATIENCE_S, eventually
 
 LIMITS = "/v1/limits/prod/shop"
@@ -135,10 +135,11 @@ def test_a_client_that_sends_headers_slowly_is_disconnected(monkeypatch, drops):
             pass  # disconnected: a time-out would be another error
 
 
-def test_a_body_that_does_not_arrive_in_time_is_refused():
+def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch):
+    monkeypatch.setattr(middleware, "BODY_S", 0.2)
     head = b"POST /v1/limits/prod/shop/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
     with (
-        served(ApiSettings(learning_s=0.0, body_s=0.2)) as endpoint,
+        served() as endpoint,
         socket.create_connection(("127.0.0.1", endpoint.port), timeout=PATIENCE_S) as slow,
     ):
         slow.sendall(head)
@@ -155,7 +156,6 @@ def test_slow_clients_do_not_delay_others(endpoint):
 
 
 def test_a_stop_answers_all_long_polls(caplog):
-    terms = LeaseTerms(valid_for_s=100 * PATIENCE_S)
     answers: list[int] = []
 
     def hold(number: int) -> int:
@@ -177,8 +177,7 @@ def test_a_stop_answers_all_long_polls(caplog):
         time.sleep(1.0)
         return len(answers) == before >= GATEWAYS
 
-    settings = ApiSettings(learning_s=0.0, terms=terms)
-    with served(settings) as endpoint, ThreadPoolExecutor(GATEWAYS) as pool:
+    with served(lease=PATIENT) as endpoint, ThreadPoolExecutor(GATEWAYS) as pool:
         client = endpoint.client
         waiting = [pool.submit(hold, number) for number in range(GATEWAYS)]
         eventually(is_quiet)

@@ -16,7 +16,7 @@ QPS = st.floats(0, 1000).map(round).map(float)
 
 def published(now: float, *steps: tuple[float, float]) -> PublishedLimit:
     schedule = tuple(LimitStep(*step) for step in steps)
-    limit = Limit(now, 10, None, LimitReason.CAPACITY)
+    limit = Limit(now, 10, LimitReason.CAPACITY)
     return PublishedLimit(limit, schedule, SafeLimit(0.0, LimitReason.FLOOR), (), 1, 1.0)
 
 

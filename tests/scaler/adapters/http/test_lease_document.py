@@ -17,6 +17,9 @@ from scaler.adapters.http.report import (
     sampled_rates,
 )
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
+from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.header_match import HeaderMatch
+from scaler.limits.priority_classes import PriorityClass
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 from tests.scaler.adapters.http.snapshots import snapshot, view
 
@@ -142,3 +145,24 @@ def test_a_report_without_a_notable_change_keeps_the_one_before():
     assert before.updated_by(GatewayReport(109.0, {"pay": 50.5})) is before
     assert before.updated_by(GatewayReport(None)) is before
     assert before.updated_by(GatewayReport(120.0, {"pay": 50.0})).wants_qps == 120.0
+
+
+def test_a_class_is_matched_by_the_header_and_the_value_that_the_policy_names():
+    gold = PriorityClass("gold", 0, match=HeaderMatch("x-tier", "gold"))
+    plain, any_value = PriorityClass("plain", 1), PriorityClass("any", 2, match=HeaderMatch("x-a"))
+    site, shop = Site(), view()
+    limit = replace(shop.published_limit, classes=(gold, plain, any_value))
+    site.holder.publish(snapshot(replace(shop, published_limit=limit)))
+    matches = {one["name"]: one.get("match") for one in body(site)["classes"]}
+    assert matches == {
+        "gold": {"header": "x-tier", "value": "gold"},
+        "plain": None,
+        "any": {"header": "x-a"},
+    }
+
+
+def test_the_window_over_which_clients_are_counted_is_the_policy_s():
+    site, shop = Site(), view()
+    policy = replace(shop.policy, clients=ClientPolicy(window_s=20.0))
+    site.holder.publish(snapshot(replace(shop, policy=policy)))
+    assert body(site)["client_window_s"] == 20.0

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaler.adapters.http import lease_service
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.report import GatewayReport
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
+from scaler.limits.lease import AfterSafe, LeaseTerms
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
 from tests.scaler.adapters.http.snapshots import snapshot, view
 
@@ -135,7 +137,7 @@ def test_all_valid_leases_together_never_exceed_a_constant_limit(events):
 
 
 def test_a_server_that_has_just_started_grants_only_what_gateways_already_hold():
-    site = Site(ApiSettings(learning_s=12.0))
+    site = Site(ApiSettings(learns_shares=True))
     holder, stranger = Gateway("gw-1", etag='"dead-7-335.000"'), Gateway("gw-2")
     site.ask(holder)
     assert holder.qps == 335.0
@@ -178,8 +180,9 @@ def test_before_the_first_tick_no_lease_is_issued():
     assert refused.value.status == 503
 
 
-def test_no_more_gateways_than_allowed_hold_a_share():
-    site = Site(ApiSettings(learning_s=0.0, terms=LeaseTerms(most_instances=1)))
+def test_no_more_gateways_than_allowed_hold_a_share(monkeypatch):
+    monkeypatch.setattr(lease_service, "MAX_INSTANCES", 1)
+    site = Site()
     site.ask(Gateway("gw-1"))
     with pytest.raises(RequestProblem) as refused:
         site.ask(Gateway("gw-2"))
@@ -232,7 +235,7 @@ def test_a_wait_that_ends_after_a_new_limit_is_not_a_renewal():
 
 
 def test_a_follower_issues_no_lease_and_a_new_leader_learns_first():
-    site = Site(ApiSettings(learning_s=12.0))
+    site = Site(ApiSettings(learns_shares=True))
     site.clock.now += 20.0  # long after its own start
     site.holder.publish(replace(snapshot(view()), leader=False))
     with pytest.raises(RequestProblem) as following:
@@ -247,10 +250,67 @@ def test_a_follower_issues_no_lease_and_a_new_leader_learns_first():
 
 
 def test_a_new_leader_that_got_no_requests_as_a_follower_learns_too():
-    site = Site(ApiSettings(learning_s=12.0))
+    site = Site(ApiSettings(learns_shares=True))
     site.clock.now += 20.0
     site.holder.publish(replace(snapshot(view()), leader=False))
     site.lease_service.drop_empty(site.clock.now)
     site.publish()
     with pytest.raises(RequestProblem, match="learning"):
         site.ask(Gateway("gw-1"))
+
+
+class Leased(Site):
+    """A site whose policy has other lease terms."""
+
+    def lease(self, terms: LeaseTerms) -> None:
+        self.holder.publish(snapshot(view(lease=terms)))
+
+
+def test_the_terms_of_a_lease_are_those_of_the_policy_and_a_change_is_a_new_lease():
+    site, gateway = Leased(), Gateway("gw-1")
+    site.ask(gateway)
+    site.lease(LeaseTerms(valid_for_s=30.0, refresh_s=5.0, max_stale_s=60.0, then=AfterSafe.CLOSED))
+    answer = site.ask(gateway)
+    assert answer.changed
+    lease = json.loads(answer.lease.json_body)
+    assert lease["valid_for_s"] == 30.0
+    assert lease["refresh_s"] == pytest.approx(5.0, rel=0.1)  # a tenth more or less for each
+    assert (lease["on_expiry"]["max_stale_s"], lease["on_expiry"]["then"]) == (60.0, "closed")
+
+
+def test_a_share_is_booked_for_as_long_as_its_lease_is_valid():
+    site, one, two = Leased(), Gateway("gw-1"), Gateway("gw-2")
+    site.lease(LeaseTerms(valid_for_s=30.0, refresh_s=5.0))
+    for _ in range(2):
+        site.ask(one, wants=1000.0)
+    site.clock.now += 31.0  # 30 s, and 2 s for a response on its way
+    site.lease(LeaseTerms(valid_for_s=30.0, refresh_s=5.0))
+    assert site.ask(two, wants=1000.0).lease.tag.qps + one.qps <= 8 * 155.0
+    site.clock.now += 1.0
+    assert site.ask(two).lease.tag.qps > 1000.0
+
+
+def test_a_gateway_that_waits_with_a_longer_lease_keeps_its_share_for_that_long():
+    """The policy has shortened leases, but it does not know yet."""
+    site, one, two = Leased(), Gateway("gw-1"), Gateway("gw-2")
+    long = LeaseTerms(valid_for_s=60.0, refresh_s=5.0)
+    site.lease(long)
+    for _ in range(2):
+        site.ask(one, wants=1000.0)
+    site.lease(LeaseTerms(valid_for_s=10.0))
+    waiting = LeaseRequest(one.name, one.etag)
+    assert site.lease_service.may_wait(SHOP, waiting, site.clock.now)
+    site.clock.now += 40.0
+    site.lease(LeaseTerms(valid_for_s=10.0))
+    assert site.ask(two, wants=1000.0).lease.tag.qps + one.qps <= 8 * 155.0
+
+
+def test_after_a_change_of_leader_a_lease_is_learned_for_as_long_as_the_policy_says():
+    site = Leased(ApiSettings())
+    site.lease(LeaseTerms(valid_for_s=30.0, refresh_s=5.0))
+    site.clock.now += 31.0
+    site.lease(LeaseTerms(valid_for_s=30.0, refresh_s=5.0))
+    with pytest.raises(RequestProblem, match="learning"):
+        site.ask(Gateway("gw-1"))
+    site.clock.now += 1.0
+    assert site.ask(Gateway("gw-1")).changed

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scaler.adapters.http.metrics import Telemetry
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.snapshot import Condition, ConditionKind
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 
 
@@ -35,7 +36,9 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
         ),
         pytest.param(("tidegate_limit_binding", "capacity", "prod/shop"), 1.0, id="what bound it"),
         pytest.param(("tidegate_decisions_total", "wanted"), 2.0, id="decisions by reason"),
-        pytest.param(("tidegate_api_errors_total", "409", "kubernetes"), 1.0, id="API errors"),
+        pytest.param(
+            ("tidegate_api_errors_total", "ClusterFailed", "kubernetes"), 2.0, id="API errors"
+        ),
         pytest.param(("tidegate_tick_duration_seconds_count",), 2.0, id="ticks"),
         pytest.param(("tidegate_tick_duration_seconds_sum",), 1.0, id="how long they took"),
         pytest.param(("tidegate_tick_timestamp_seconds",), AT, id="when the last one began"),
@@ -45,11 +48,11 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
 def test_metrics_have_the_values(series, value):
     holder = SnapshotHolder()
     telemetry = Telemetry(holder)
+    failed = Condition(ConditionKind.READY, False, "ClusterFailed", "409")
     for tick in (1, 2):
-        published = snapshot(tick=tick, seconds=0.5)
+        published = snapshot(view().told(failed), tick=tick, seconds=0.5)
         holder.publish(published)
         telemetry.observe(published)
-    telemetry.count_api_error("kubernetes", "409")
     assert samples(telemetry)[series] == pytest.approx(value)
 
 

@@ -123,7 +123,7 @@ def test_before_the_first_tick_it_is_unavailable():
 def test_a_token_is_required(tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("open-sesame\n")
-    with served(ApiSettings(learning_s=0.0, tokens=tokens)) as endpoint:
+    with served(ApiSettings(learns_shares=False, tokens=tokens)) as endpoint:
         assert ask(endpoint).status_code == 401
 
 

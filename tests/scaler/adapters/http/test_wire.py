@@ -11,11 +11,11 @@ import pytest
 
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.server import Address, ApiServer
-from scaler.adapters.http.settings import ApiSettings, LeaseTerms
+from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from tests.scaler.adapters.http.conftest import Endpoint, served
-from tests.scaler.adapters.http.snapshots import snapshot, view
-from tests.waiting import PATIENCE_S, eventually
+from tests.scaler.adapters.http.snapshots import PATIENT, snapshot, view
+from tests.waiting import eventually
 
 LIMITS = "/v1/limits/prod/shop"
 REPORTS = f"{LIMITS}/reports"
@@ -41,8 +41,7 @@ def test_responses_are_not_stored_by_caches(endpoint):
 @pytest.fixture
 def patient() -> Iterator[Endpoint]:
     """An endpoint at which a wait may take longer than any test."""
-    terms = LeaseTerms(valid_for_s=100 * PATIENCE_S)
-    with served(ApiSettings(learning_s=0.0, terms=terms)) as endpoint:
+    with served(lease=PATIENT) as endpoint:
         yield endpoint
 
 

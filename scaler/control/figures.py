@@ -1,0 +1,57 @@
+"""What is shown of a service beside its decision, and never decided on.
+
+It is worked out once plans are carried out. Whatever fails here costs the page its figures, and no
+service its floor or its limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from scaler.control.counterfactual import Counterfactual
+from scaler.control.observations import Workload
+from scaler.control.snapshot import ServiceView
+from scaler.control.tick_history import TickHistory
+from scaler.hpa.controller import HPASpec
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a tick's figures rest on: the autoscaler, demand observed, and the pods."""
+
+    hpa: HPASpec
+    observed: float
+    workload: Workload
+
+
+class Figures:
+    """Of one service. Confined to the loop's thread.
+
+    Args:
+        counterfactual: makes the autoscaler beside us.
+        history: of its ticks.
+    """
+
+    def __init__(
+        self,
+        counterfactual: Callable[[HPASpec], Counterfactual] = Counterfactual,
+        history: TickHistory | None = None,
+    ) -> None:
+        self._counterfactual: Counterfactual | None = None
+        self._made, self._history = counterfactual, history or TickHistory()
+
+    def tick(self, view: ServiceView, shown: Shown) -> ServiceView:
+        """Return the view of a decision with what is shown beside it, and remember it."""
+        assert view.decision is not None, "there is nothing to show beside"
+        assert view.published_limit is not None
+        if self._counterfactual is None:
+            self._counterfactual = self._made(shown.hpa)
+        self._counterfactual.follow_spec(shown.hpa)
+        plan, limit = view.decision.plan, view.published_limit.limit
+        hpa, ledger = self._counterfactual.tick(
+            view.at, shown.observed, view.decision.capacity.qps, shown.workload
+        )
+        row = (shown.observed, shown.workload.replicas, plan.replicas, hpa, limit.qps)
+        self._history.append(view.at, row)
+        return replace(view, hpa_replicas=hpa, ledger=ledger, recent=self._history.shown())

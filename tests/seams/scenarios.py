@@ -1,0 +1,216 @@
+"""Small scripted scenarios that between them reach whatever can be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+
+import httpx
+import numpy as np
+
+from scaler.adapters.http.app import create_app
+from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.report import GatewayReport
+from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.kube.floors import FloorWriter
+from scaler.control.checkpoint import ServiceCheckpoint, to_plain
+from scaler.control.observations import Pod, ServiceMetrics
+from scaler.errors import ClusterError, ClusterRefusedError
+from tests.kube.objects import hpa
+from tests.seams.faulty import OddError
+from tests.seams.policy_rows import BLIND, EVENT, LEARNS, MISSING
+from tests.seams.reached import Reached, Scenario
+from tests.seams.scene import CLIENT_RATES, SETTINGS, ScriptedCluster, ScriptedTraffic, Stage
+
+_CLASSES = {
+    "spec.limit.classes": [
+        {"name": "pay", "priority": 0, "guaranteed": 190},
+        {"name": "gold", "priority": 1},
+        {"name": "stress", "priority": 9, "ceiling": 40},
+    ]
+}
+CROWD = GatewayReport(5000.0, {}, np.full(400, 2.0), 400)
+QUIET = GatewayReport(10.0, {"pay": 5.0}, np.array([1.0, 2.0]), 2)
+
+
+def asks(stage: Stage, tick: int, reached: Reached) -> None:
+    if tick % 8 == 3:
+        reached.lease(stage.lease())
+
+
+def several_gateways(stage: Stage, tick: int, reached: Reached) -> None:
+    """The second joins later and wants as much; the first has said nothing of what it holds."""
+    reached.lease(stage.lease("gw-1", GatewayReport(1000.0)))
+    if tick >= 2:
+        reached.lease(stage.lease("gw-2", CROWD))
+        reached.lease(stage.lease("gw-2", CROWD))
+    if tick >= 4:
+        reached.lease(stage.lease("gw-3", QUIET))
+        reached.lease(stage.lease("gw-4", GatewayReport()))
+
+
+def after_another(stage: Stage, tick: int, reached: Reached) -> None:
+    """A gateway that still holds what another process has given it."""
+    if tick == 0:
+        request = LeaseRequest("gw-1", '"beef-7-20.000"')
+        stage.leases.reply(stage.policy.item_id, request, stage.clock.now)
+        reached.lease(stage.lease("gw-1", GatewayReport(1000.0), '"beef-7-20.000"'))
+
+
+def served(stage: Stage) -> None:
+    """A gateway asks the endpoint itself."""
+    app = create_app(stage.holder, SETTINGS, telemetry=stage.telemetry)
+    path = f"http://tidegate/v1/limits/{stage.policy.item_id}?instance=gw-1"
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(app, client=("127.0.0.1", 4711))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return (await client.get(path)).status_code
+
+    assert asyncio.run(ask()) == 200
+
+
+class Elastic(ScriptedCluster):
+    """An autoscaler that has more pods than its floor."""
+
+    def sync(self, now: float) -> None:
+        for target in self.scaled:
+            self.pods.setdefault(target, self._old_pods(target, now))
+
+
+class NothingReady(ScriptedCluster):
+    """Pods never get ready."""
+
+    def _started(self, pod: Pod, now: float) -> Pod:
+        return replace(pod, ready_at=None)
+
+
+class Failing(ScriptedCluster):
+    """An API server that answers no write."""
+
+    def set_floor(self, wish):
+        raise ClusterError("the API server did not answer within 5 s")
+
+
+class Odd(ScriptedCluster):
+    """One over which something of ours fails."""
+
+    def set_floor(self, wish):
+        raise OddError("odd")
+
+
+class Vanishing(ScriptedCluster):
+    """An autoscaler that is deleted after it was observed."""
+
+    def set_floor(self, wish):
+        del self.scaled[wish.target]
+        return super().set_floor(wish)
+
+
+class Refusing(ScriptedCluster):
+    """An API server that refuses the write, for an admission webhook says no."""
+
+    class Api:
+        def get(self, path):
+            return hpa("checkout", "shop", resourceVersion="1")
+
+        def patch(self, path, body, *how, **options):
+            raise ClusterRefusedError("denied by the webhook")
+
+    def set_floor(self, wish):
+        return FloorWriter(self.Api(), lambda found: None).set(wish)
+
+
+class Deleted(ScriptedCluster):
+    """A policy that is deleted after it was read."""
+
+    def guard(self, item_id):
+        del self.kept[item_id]
+        return super().guard(item_id)
+
+
+class Blank(ScriptedTraffic):
+    """A query that has no sample, and says nothing of why."""
+
+    def _measured(self, ask, seconds):
+        return ServiceMetrics(math.nan)
+
+
+class Garbled(ScriptedTraffic):
+    """Samples that are none."""
+
+    def _measured(self, ask, seconds):
+        return ServiceMetrics(200.0, (("noon", None),))
+
+
+class Noisy(ScriptedTraffic):
+    """Demand that rises and falls for hours, so that a forecast can be judged."""
+
+    def _measured(self, ask, seconds):
+        def qps(at: float) -> float:
+            return 300.0 + 100.0 * math.sin(at / 600)
+
+        first = int((ask.since - 1_772_442_000.0) // 60 + 1)
+        stamps = [minute * 60.0 for minute in range(first, int(seconds // 60) + 1)]
+        samples = tuple((1_772_442_000.0 + stamp, qps(stamp)) for stamp in stamps)
+        return ServiceMetrics(qps(seconds), samples)
+
+
+def contest(stage: Stage, tick: int) -> None:
+    if tick == 30:
+        stage.cluster.edit(stage.target, 1)
+
+
+def owned_by_keda(stage: Stage, tick: int) -> None:
+    if tick == 2:
+        seen = stage.cluster.scaled[stage.target]
+        stage.cluster.scaled[stage.target] = replace(seen, scaled_object="checkout")
+
+
+def misspelt(stage: Stage, tick: int) -> None:
+    """The policy is edited to something wrong, some of which only a newer CRD knows."""
+    if tick == 2:
+        kept = stage.cluster.kept[stage.policy.item_id]
+        stage.cluster.kept[stage.policy.item_id] = replace(
+            kept, policy=None, faults=("spec.mode: must be Enforce",), warnings=("spec.limit.x",)
+        )
+
+
+SLOW_START = to_plain(ServiceCheckpoint(start_ups=(1000.0,) * 20))
+SCENARIOS: dict[str, Scenario] = {
+    "as usual": Scenario(_CLASSES, ask=asks, last=served),
+    "small steps": Scenario({"spec.replicas.maxStepUp": 1, "spec.replicas.maxStepDown": 1}),
+    "narrow bounds": Scenario({"spec.replicas.min": 6, "spec.replicas.max": 10}),
+    "blind": Scenario({**BLIND, "spec.replicas.lifetime": "1m", "spec.replicas.halfLife": "1m"}),
+    "an event": Scenario(EVENT),
+    "a capacity to be learned": Scenario({**LEARNS, "spec.capacity.replicasQuery": "ready"}),
+    "one that is never reached": Scenario(
+        {**LEARNS, "spec.capacity.replicasQuery": "ready", "spec.slo.query": "p999 of another"}
+    ),
+    "a ceiling": Scenario({"spec.limit.ceilingRequestsPerSecond": 60}, ask=several_gateways),
+    "nothing is ready": Scenario(stage=lambda: {"cluster": NothingReady()}, ticks=20),
+    "a given lead time": Scenario({"spec.replicas.leadTime": "60s"}, ticks=8),
+    "pods that start slowly": Scenario(stage=lambda: {"checkpoint": SLOW_START}, ticks=8),
+    "many gateways": Scenario(_CLASSES, ask=several_gateways, ticks=20),
+    "a new leader": Scenario(stage=lambda: {"settings": ApiSettings()}, ask=after_another, ticks=3),
+    "recommend": Scenario(
+        {"spec.mode": "Recommend"}, stage=lambda: {"cluster": Elastic()}, ticks=8
+    ),
+    "a contested floor": Scenario(each=contest),
+    "KEDA": Scenario(each=owned_by_keda, ticks=8),
+    "no answer": Scenario(stage=lambda: {"cluster": Failing()}, ticks=4),
+    "a fault of ours": Scenario(stage=lambda: {"cluster": Odd()}, ticks=4),
+    "no autoscaler": Scenario(stage=lambda: {"cluster": Vanishing()}, ticks=4),
+    "a webhook": Scenario(stage=lambda: {"cluster": Refusing()}, ticks=4),
+    "a policy that goes": Scenario(stage=lambda: {"cluster": Deleted()}, ticks=4),
+    "a wrong edit": Scenario(each=misspelt, ticks=8),
+    "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
+    "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
+    "a broken model": Scenario(
+        {"spec.demand.model": "third", "spec.slo": MISSING},
+        stage=lambda: {"traffic": Noisy()},
+        ticks=900,
+    ),
+}
+assert len(CLIENT_RATES) >= 20  # fewer say nothing of who is abusive

@@ -15,6 +15,7 @@ PARTS = {
     "speed": "speed",
     "carrying": "carrying",
     "replay": "replay",
+    "default_policy": "replay",
     "agreement": "agreement",
     "promotion": "promotion",
     "replay_speed": "promotion",

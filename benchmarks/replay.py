@@ -13,7 +13,7 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.accuracy import CONFIG
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
-from forecaster.data.series import FloatArray, Forecast, Series
+from forecaster.data.series import FloatArray, Forecast, History, Series
 from forecaster.evaluation.metrics import geometric_mean
 from forecaster.evaluation.rolling import rolling_forecast
 from forecaster.evaluation.selection import train
@@ -93,14 +93,29 @@ class TraceResult:
 def replay(traces: Path) -> None:
     """Ten one-minute traces under the HPA and tidegate, each tuned in hindsight."""
     history = load(traces, ONE_MINUTE)
-    forecaster = train(history, CONFIG).forecaster
-    stages = [Stage(series, forecaster) for series in history]
+    stages = _stages(history)
     _print_maxima(stages)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        results = list(pool.map(judge, [stage.task() for stage in stages]))
+    results = _judged(judge, stages)
     print_results(results)
     print_defaults(results)
+
+
+def default_policy(traces: Path) -> None:
+    """The default policy alone, beside an HPA with its usual target: a part of `replay`."""
+    print_defaults(_judged(judge_default, _stages(load(traces, ONE_MINUTE))))
+
+
+def _stages(history: History) -> list[Stage]:
+    forecaster = train(history, CONFIG).forecaster
+    return [Stage(series, forecaster) for series in history]
+
+
+def _judged(
+    one: Callable[[tuple[str, float, ContestSetting]], TraceResult], stages: list[Stage]
+) -> list[TraceResult]:
+    """Return what each trace comes to, two at a time."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(one, [stage.task() for stage in stages]))
 
 
 class Stage:
@@ -151,14 +166,10 @@ def judge(task: tuple[str, float, ContestSetting]) -> TraceResult:
     name, season, setting = task
     begun = time.perf_counter()
     floor = outcome(setting.scene, carried_out(setting, ContestJob(CLAIRVOYANT, 1.0))[0])
-    hpa = []
-    for target, stabilization in itertools.product(TARGETS, STABILIZATIONS_S):
-        down = replace(setting.hpa.scale_down, stabilization_s=stabilization)
-        tuned = replace(setting, hpa=replace(setting.hpa, scale_down=down))
-        found = outcome(setting.scene, carried_out(tuned, ContestJob(HPA, target))[0])
-        hpa.append(
-            Tried(f"{target:g}, {stabilization:.0f} s", found.violations, found.replica_hours)
-        )
+    hpa = [
+        tried_hpa(setting, target, stabilization)
+        for target, stabilization in itertools.product(TARGETS, STABILIZATIONS_S)
+    ]
     # Distributions are worked out once for all of the grid.
     reader = ForecastReader(setting.ours, block=ROWS_AT_ONCE)
     ours = []
@@ -173,14 +184,39 @@ def judge(task: tuple[str, float, ContestSetting]) -> TraceResult:
         found = outcome(setting.scene, done)
         settings = f"risk {risk:g}, {target:g}, {stabilization:.0f} s"
         ours.append(Tried(settings, found.violations, found.replica_hours))
-    own = setting.policy.scale.target_utilization
-    default = outcome(setting.scene, carried_out(setting, ContestJob(TIDEGATE, own))[0])
+    default, refused = tried_default(setting)
     seconds = time.perf_counter() - begun
     print(f"{name}: {len(hpa) + len(ours)} replays in {seconds:.0f} s", file=sys.stderr, flush=True)
     return TraceResult(
         name, season, floor.replica_hours, 1 - _idle(setting), hpa, ours,
-        Tried("default", default.violations, default.replica_hours), default.refused,
+        default, refused,
     )  # fmt: skip
+
+
+def judge_default(task: tuple[str, float, ContestSetting]) -> TraceResult:
+    """Return the default policy and the HPA with its usual target on one trace."""
+    name, season, setting = task
+    floor = outcome(setting.scene, carried_out(setting, ContestJob(CLAIRVOYANT, 1.0))[0])
+    hpa = [tried_hpa(setting, OWN_TARGET, 300.0)]
+    default, refused = tried_default(setting)
+    return TraceResult(
+        name, season, floor.replica_hours, 1 - _idle(setting), hpa, [], default, refused
+    )
+
+
+def tried_hpa(setting: ContestSetting, target: float, stabilization_s: float) -> Tried:
+    """Return what the HPA comes to with this target and stabilization window."""
+    down = replace(setting.hpa.scale_down, stabilization_s=stabilization_s)
+    tuned = replace(setting, hpa=replace(setting.hpa, scale_down=down))
+    found = outcome(setting.scene, carried_out(tuned, ContestJob(HPA, target))[0])
+    return Tried(f"{target:g}, {stabilization_s:.0f} s", found.violations, found.replica_hours)
+
+
+def tried_default(setting: ContestSetting) -> tuple[Tried, float]:
+    """Return what the default policy comes to, and the share that it refused."""
+    own = setting.policy.scale.target_utilization
+    found = outcome(setting.scene, carried_out(setting, ContestJob(TIDEGATE, own))[0])
+    return Tried("default", found.violations, found.replica_hours), found.refused
 
 
 def _idle(setting: ContestSetting) -> float:

@@ -222,6 +222,7 @@ def test_whatever_fails_in_recording_costs_the_journal_alone(tmp_path, caplog):
     unfit = Condition(ConditionKind.READY, True, "Acted", object())
     scene.whims.apply = lambda views, now: {view.item_id: unfit for view in views}
     scene.run(2)  # it cannot be written
+    eventually(lambda: not scene.journal.waiting)
     scene.journal.put = None  # nor recorded, by the loop or for gateways
     snapshot = scene.tick()
     assert any(view.decision is not None for view in snapshot.services.values())

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from scaler.cli import COMMAND_LINE, main
 from scaler.commands.grpc_server import background_services
 from scaler.commands.run import _serve
+from scaler.commands.run_journal import RunJournal
 from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
@@ -46,7 +47,7 @@ def test_grpc_is_served_beside_http_by_the_same_rules(tmp_path, capsys):
         ]
     )
     with contextlib.ExitStack() as stack:
-        publish = _serve(args, stack, None)
+        publish = _serve(args, stack, None, RunJournal())
         publish(snapshot())
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             with pytest.raises(grpc.RpcError) as caught:
@@ -91,7 +92,7 @@ def test_an_address_that_is_open_to_all_is_refused():
         contextlib.ExitStack() as stack,
         pytest.raises(ServingError, match="neither a token file nor a client CA"),
     ):
-        _serve(args, stack, None)
+        _serve(args, stack, None, RunJournal())
 
 
 def test_an_address_that_is_none_is_named(capsys):
@@ -145,8 +146,9 @@ def test_without_grpc_installed_http_decides_all_the_same():
         "import contextlib\n"
         "from scaler.cli import COMMAND_LINE\n"
         "from scaler.commands.run import _serve\n"
+        "from scaler.commands.run_journal import RunJournal\n"
         f"args = COMMAND_LINE.parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
-        "with contextlib.ExitStack() as stack: _serve(args, stack, None)\n"
+        "with contextlib.ExitStack() as stack: _serve(args, stack, None, RunJournal())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True,

@@ -228,4 +228,5 @@ def test_whatever_fails_in_recording_costs_the_journal_alone(tmp_path, caplog):
     assert any(view.decision is not None for view in snapshot.services.values())
     scene.ask_for(15.0)
     scene.journal.close()
-    assert caplog.text.count("no journal is written") == 1
+    # Once, or once more where the writer began a waiting file between two failures.
+    assert caplog.text.count("no journal is written") in (1, 2)

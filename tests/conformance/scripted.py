@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.conformance.leases import SHOP
@@ -43,7 +43,7 @@ class ScriptedEndpoint:
         token: that every request must bear; None: none need.
 
     Attributes:
-        asked: each GET that was answered; reports: bodies of each POST, with ``came_at``.
+        asked: each GET that was answered; reports: bodies of each POST.
     """
 
     def __init__(self, token: str | None = None) -> None:
@@ -58,6 +58,9 @@ class ScriptedEndpoint:
         self._hanging = False
         self._told: dict[str, float] = {}
         self._held: dict[str, str] = {}
+        # Of each method and instance, when each question that was answered by a lease came, and
+        # when it was answered.
+        self._answered: dict[tuple[str, str], list[tuple[float, float]]] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -112,13 +115,15 @@ class ScriptedEndpoint:
         """
         eventually(lambda: list(self._held.values()).count(self._etag) >= instances, within_s)
 
-    def heard_at(self) -> float:
-        """Return when the last question came that was answered by a lease, or by its renewal.
+    def last_true(self) -> tuple[float, float]:
+        """Return between which moments the last question was sent that a lease, or its renewal,
+        answered: from then on the gateway's lease ages.
 
-        The gateway has sent it just before: its lease is as old.
+        A gateway asks one question of a kind at a time: the last was sent after the one before it
+        was answered, and before it came here, which on a busy machine is long after.
         """
-        questions = [one.came_at for one in self.asked if one.status in (200, 304)]
-        return max([*questions, *(cast("float", one["came_at"]) for one in self.reports)])
+        asked = self._answered.values()
+        return max(one[-2][1] for one in asked if len(one) > 1), max(one[-1][0] for one in asked)
 
     def _say(self, status: int, body: bytes, etag: str, named: tuple[str, int] | None) -> None:
         async def change() -> None:
@@ -171,10 +176,11 @@ class ScriptedEndpoint:
             return _message(401, b'{"detail": "a bearer token is needed"}')
         if (method, url.path) == ("POST", f"/v1/limits/{SHOP}/reports"):
             report = json.loads(body)
-            self.reports.append({"came_at": came_at, **report})
+            self.reports.append(report)
             if (report.get("epoch"), report.get("version")) == self._named:
                 self._held[str(report["instance"])] = self._etag
             self._told.setdefault(str(report["instance"]), time.monotonic())
+            self._note(method, str(report["instance"]), came_at)
             return _message(self._status, self._body, self._etag)
         if (method, url.path) != ("GET", f"/v1/limits/{SHOP}"):
             return _message(404, b'{"detail": "no such path"}')
@@ -189,11 +195,18 @@ class ScriptedEndpoint:
         status, at = 304 if renewed else self._status, time.monotonic()
         instance = query.get("instance", "")
         self._told.setdefault(instance, at)
+        self._note(method, instance, came_at)
         version = self._named[1] if self._named else None
         self.asked.append(
             Asked(came_at, at, instance, etag, wait_s, authorization, status, version)
         )
         return _message(status, b"" if renewed else self._body, self._etag)
+
+    def _note(self, method: str, instance: str, came_at: float) -> None:
+        """Note a question that is answered now."""
+        if self._status == 200:
+            questions = self._answered.setdefault((method, instance), [])
+            questions.append((came_at, time.monotonic()))
 
 
 def _message(status: int, body: bytes, etag: str = "") -> bytes:

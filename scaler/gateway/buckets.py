@@ -38,12 +38,16 @@ class Bucket:
         if self.interval_s < math.inf:
             self.tat = min(self.tat, now + self.burst * self.interval_s)
 
-    def check(self, now: float, hits: int) -> Verdict:
-        """Return whether ``hits`` requests may pass, all or none; the bucket does not change."""
-        if hits > self.burst:
+    def check(self, now: float, hits: int, part: float = 1.0) -> Verdict:
+        """Return whether ``hits`` requests may pass, all or none; the bucket does not change.
+
+        ``part`` is how much of the bucket they may fill; one request always finds an empty bucket.
+        """
+        burst = max(self.burst * part, min(self.burst, hits))
+        if hits > burst:
             return Verdict(False, self.tat, math.inf)
         # ``hits`` requests are one request of that length; the size in seconds is the same.
-        return admit(self.tat, now, self.interval_s * hits, self.burst / hits)
+        return admit(self.tat, now, self.interval_s * hits, burst / hits)
 
     def charge(self, now: float, hits: int) -> None:
         """Add requests that pass in any case; the bucket gets no fuller than its size."""

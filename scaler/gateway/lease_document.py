@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from scaler.limits.header_match import HeaderMatch
-from scaler.limits.lease import MAX_AGE_S, MAX_QPS, AfterSafe, Lease
+from scaler.limits.lease import CLIENT_WINDOW_S, MAX_AGE_S, MAX_QPS, AfterSafe, Lease
 from scaler.limits.schedule import LimitStep
 
 SCHEMA = 1
 MAX_BYTES = 1 << 20  # a larger response is refused
 MAX_CLASSES = 64
-# Over which clients are counted until a lease says.
-CLIENT_WINDOW_S = 60.0
 
 
 class LeaseRefusedError(ValueError):
@@ -48,23 +46,6 @@ class ClassTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientTerms:
-    """The limits per client.
-
-    Attributes:
-        qps: limit of each client; None: no such limit.
-        burst: requests of a client that may pass at once.
-        abusive_above_qps: a client that offers more is abusive; None: none is.
-        abusive_qps: limit of an abusive client.
-    """
-
-    qps: float | None
-    burst: float
-    abusive_above_qps: float | None
-    abusive_qps: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class LeaseDocument:
     """All of a lease that a gateway needs.
 
@@ -75,7 +56,6 @@ class LeaseDocument:
         refresh_s: interval at which the gateway reports.
         spare_qps: the rate that any class may use.
         classes: the priority classes' parts.
-        clients: the limits per client; None: there are none.
         client_window_s: window over which the rate of a client is counted.
     """
 
@@ -85,7 +65,6 @@ class LeaseDocument:
     refresh_s: float
     spare_qps: float
     classes: tuple[ClassTerms, ...]
-    clients: ClientTerms | None
     client_window_s: float
 
 
@@ -143,7 +122,6 @@ def _document(fields: _JsonFields, service: str) -> LeaseDocument:
         refresh_s=fields.number("refresh_s"),
         spare_qps=fields.number("spare_rps"),
         classes=classes,
-        clients=_clients(fields),
         client_window_s=_client_window_s(fields),
     )
 
@@ -175,18 +153,6 @@ def _client_window_s(fields: _JsonFields) -> float:
     if not 0 < window_s <= MAX_AGE_S:
         raise LeaseRefusedError(f"client_window_s is {window_s}, not in (0, {MAX_AGE_S}]")
     return window_s
-
-
-def _clients(fields: _JsonFields) -> ClientTerms | None:
-    if fields.get("per_client") is None:
-        return None
-    section = fields.section("per_client")
-    return ClientTerms(
-        qps=section.optional_number("rps"),
-        burst=section.number("burst"),
-        abusive_above_qps=section.optional_number("abusive_above_rps"),
-        abusive_qps=section.optional_number("abusive_rps"),
-    )
 
 
 def _refuse_constant(name: str) -> NoReturn:

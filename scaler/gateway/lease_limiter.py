@@ -9,8 +9,10 @@ Rules of this file:
 
 * It is pure: the time is passed in, in seconds of one monotonic clock. It belongs to one thread.
 * The age of a lease counts from when its request was sent, not from when the response arrived.
-* A refused request is charged to no bucket. An admitted one is charged to its client's bucket, to
-  its class's own bucket or else the common spare, and to the ceiling of its class.
+* A refused request is charged to no bucket. An admitted one is charged to its class's own bucket or
+  else the common spare, to the ceiling of its class, and to its client's fair part if it is in it.
+* Clients are compared only where not all fit: a request beyond its client's fair part is served
+  last. Requests beyond a part are no demand of their class, or a flood would take from others.
 * A new limit changes how fast buckets drain, not what they hold.
 """
 
@@ -20,19 +22,20 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from scaler.gateway.buckets import Bucket
 from scaler.gateway.class_buckets import ClassBuckets
 from scaler.gateway.class_matches import ClassMatches
-from scaler.gateway.client_rates import ClientRate, ClientRates, report_fields
+from scaler.gateway.client_fairness import LITTLE, ClassCapacity, ClientFairness
 from scaler.gateway.counts import RequestCounts
-from scaler.gateway.lease_document import (
+from scaler.gateway.lease_document import LeaseDocument, LeaseRefusedError, read_lease
+from scaler.limits.lease import (
     CLIENT_WINDOW_S,
-    ClientTerms,
-    LeaseDocument,
-    LeaseRefusedError,
-    read_lease,
+    HeldLease,
+    Lease,
+    LeaseStage,
+    limit_at,
+    received,
+    stage_at,
 )
-from scaler.limits.lease import HeldLease, Lease, LeaseStage, limit_at, received, stage_at
 
 NO_CLASS = ""
 # Bounds of a report's ``interval_s``, the time over which its requests were counted.
@@ -70,7 +73,7 @@ class Admission:
         remaining: requests that may still pass at once.
         reset_s: seconds until the whole burst may pass again.
         stage: stage of the lease; None: there is no lease yet.
-        by_client: whether it was denied by the limit per client.
+        beyond: whether it is beyond its client's fair part, and so served last or not at all.
     """
 
     allowed: bool
@@ -80,7 +83,7 @@ class Admission:
     remaining: float = math.inf
     reset_s: float = 0.0
     stage: LeaseStage | None = None
-    by_client: bool = False
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class LeaseLimiter:
         self._class_buckets = ClassBuckets()
         self._matches = ClassMatches()
         self._rates_valid_until = -math.inf
-        self._client_rates = ClientRates(MAX_CLIENTS, CLIENT_WINDOW_S)
+        self._fairness = ClientFairness(MAX_CLIENTS, CLIENT_WINDOW_S)
         self._recent, self._total = RequestCounts(), RequestCounts()
         self._reported_at: float | None = None
 
@@ -151,8 +154,8 @@ class LeaseLimiter:
         self._held, self._document = held, document
         self._class_buckets.set_classes(one.name for one in document.classes)
         self._matches = ClassMatches(document.classes)
-        if document.client_window_s != self._client_rates.window_s:
-            self._client_rates = ClientRates(MAX_CLIENTS, document.client_window_s)
+        if document.client_window_s != self._fairness.window_s:
+            self._fairness = ClientFairness(MAX_CLIENTS, document.client_window_s)
         self._rates_valid_until = -math.inf
         # Now, not with the next request: the buckets must drain at the new rate from now on.
         self._update_rates(sent_at if now is None else now)
@@ -181,6 +184,11 @@ class LeaseLimiter:
         admission = self._decide(name, client, now, hits)
         counts = self._recent.denied if admission.would_deny else self._recent.admitted
         counts[name] += hits
+        if admission.beyond:
+            beyond = (
+                self._recent.denied_beyond if admission.would_deny else self._recent.admitted_beyond
+            )
+            beyond[name] += hits
         self._recent.rejected += 0 if admission.allowed else hits
         return admission
 
@@ -199,7 +207,6 @@ class LeaseLimiter:
             **held,
             "interval_s": min(max(now - since, MIN_INTERVAL_S), MAX_INTERVAL_S),
             **counted.report_fields(),
-            **report_fields(self._client_rates.rates(now)),
         }
 
     def snapshot(self, now: float) -> LimiterSnapshot:
@@ -208,15 +215,14 @@ class LeaseLimiter:
         counts.add(self._recent)
         if self._held is None:
             limit = math.inf if self.settings.fail_open else 0.0
-            return LimiterSnapshot(None, None, None, limit, None, len(self._client_rates), counts)
+            return LimiterSnapshot(None, None, None, limit, None, len(self._fairness), counts)
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
         return LimiterSnapshot(
             lease.epoch, lease.version, stage_at(lease, age_s), limit_at(lease, age_s), age_s,
-            len(self._client_rates), counts,
+            len(self._fairness), counts,
         )  # fmt: skip
 
     def _decide(self, name: str, client: str | None, now: float, hits: int) -> Admission:
-        client_rate = None if client is None else self._client_rates.count(client, now, hits)
         if self._held is None:
             unlimited = Admission(True)
             return unlimited if self.settings.fail_open else self._denied(math.inf, 0.0, None)
@@ -224,30 +230,21 @@ class LeaseLimiter:
         if stage in (LeaseStage.OPEN, LeaseStage.CLOSED):
             return self._expired(name)
         self._update_rates(now)
-        bucket = None if client_rate is None else self._client_bucket(client_rate, now)
-        if bucket is not None:
-            by_client = bucket.check(now, hits)
-            if not by_client.allowed:
-                denied = self._denied(by_client.retry_after_s, 1 / bucket.interval_s, stage)
-                return replace(denied, by_client=True)
-        by_class = self._class_buckets.admit(name, now, hits)
+        sender = None if client is None else self._fairness.count(name, client, now, hits)
+        used = 0.0 if sender is None else self._fairness.used(name, sender, now, hits)
+        by_class = self._class_buckets.admit(name, now, hits, used)
         if by_class.wait_s > 0:
-            return self._denied(by_class.wait_s, by_class.qps, stage)
-        if bucket is not None:
-            bucket.tat = by_client.tat
+            denied = self._denied(by_class.wait_s, by_class.qps, stage)
+            if sender is None or used < LITTLE:
+                self._fairness.overflow(now, hits)
+                return denied
+            level_qps = self._fairness.level_qps(name, sender)
+            return replace(denied, limit_rps=level_qps, beyond=True)
+        beyond = used >= 1.0
+        if sender is not None and not beyond:
+            self._fairness.charge(name, sender, now, hits)
         remaining, reset_s = by_class.remaining, by_class.reset_s
-        return Admission(True, False, 0.0, by_class.qps, remaining, reset_s, stage)
-
-    def _client_bucket(self, client_rate: ClientRate, now: float) -> Bucket | None:
-        """Return a client's bucket, set to its limit; None: no limit applies to the client."""
-        terms = self._document.clients if self._document else None
-        if terms is None:
-            return None
-        qps, burst = _client_limit(terms, self._client_rates.rate(client_rate, now))
-        if math.isinf(qps):
-            return None
-        client_rate.bucket.set_rate(qps, burst, now)
-        return client_rate.bucket
+        return Admission(True, False, 0.0, by_class.qps, remaining, reset_s, stage, beyond)
 
     def _expired(self, name: str) -> Admission:
         """Return the decision on a request of a class when even the safe limit has expired."""
@@ -271,7 +268,12 @@ class LeaseLimiter:
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
         limit = limit_at(lease, age_s)
         if math.isfinite(limit):
-            self._class_buckets.set_limit(self._document, limit, now)
+            parts, spare = self._class_buckets.set_limit(self._document, limit, now)
+            classes = sorted(
+                zip(self._document.classes, parts, strict=True), key=lambda one: one[0].priority
+            )
+            capacities = [ClassCapacity(c.name, p.qps, p.ceiling_qps) for c, p in classes]
+            self._fairness.set_limit(limit, spare, capacities, now)
         changes = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
         self._rates_valid_until = self._held.confirmed_s + min(
             (change_s for change_s in changes if change_s > age_s), default=math.inf
@@ -281,12 +283,3 @@ class LeaseLimiter:
 def _ends(lease: Lease) -> Iterable[float]:
     yield lease.schedule_ends_s
     yield lease.schedule_ends_s + lease.max_stale_s
-
-
-def _client_limit(terms: ClientTerms, offered_qps: float) -> tuple[float, float]:
-    """Return the rate and burst of a client that offers ``offered_qps``; inf: it is not limited."""
-    above, abusive_qps = terms.abusive_above_qps, terms.abusive_qps
-    level = math.inf if terms.qps is None else terms.qps
-    if above is not None and abusive_qps is not None and offered_qps > above:
-        return min(abusive_qps, level), 1.0
-    return level, terms.burst

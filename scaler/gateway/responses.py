@@ -44,14 +44,12 @@ def policy_field(admission: Admission) -> Headers:
 def refusal(admission: Admission) -> tuple[Headers, bytes]:
     """Return the header fields and the body of a 429 response."""
     wait_s = 1 if math.isinf(admission.retry_after_s) else math.ceil(admission.retry_after_s)
-    kind, title = (
-        ("abnormal-usage-detected", "Request not satisfied due to detection of abnormal usage")
-        if admission.by_client
-        else ("quota-exceeded", "Request cannot be satisfied as assigned quota has been exceeded")
-    )
     problem = {
-        "type": f"{TYPES}#{kind}", "title": title, "status": 429, "violated-policies": [POLICY],
-    }  # fmt: skip
+        "type": f"{TYPES}#quota-exceeded",
+        "title": "Request cannot be satisfied as assigned quota has been exceeded",
+        "status": 429,
+        "violated-policies": [POLICY],
+    }
     body = json.dumps(problem).encode()
     headers = [
         (b"content-type", b"application/problem+json"),

@@ -6,6 +6,7 @@ import re
 from enum import Enum
 
 import pytest
+from scaler.limits.client_limits import LevelReason
 
 from scaler.adapters.http import views
 from scaler.control.cluster_port import EventReason
@@ -15,7 +16,6 @@ from scaler.decision.demand import DemandReason
 from scaler.decision.lead_time import LeadTimeReason
 from scaler.decision.limit import LimitReason
 from scaler.decision.replicas import PlanReason
-from scaler.limits.client_limits import LevelReason
 from scaler.limits.priority_classes import ClassReason
 from scaler.limits.shares import ShareReason
 from tests.deploy.manifests import MONITORING, documents

@@ -10,7 +10,6 @@ from scaler.adapters.http.lease_aging import AgedLimit
 from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.limit import Limit
-from scaler.limits.client_limits import ClientPolicy
 from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.schedule import LimitStep, SafeLimit
@@ -30,7 +29,7 @@ class LimitKey:
     mode: Mode
     safe_qps: float | None
     lease: LeaseTerms
-    clients: ClientPolicy
+    client_window_s: float
 
     @staticmethod
     def of(view: ServiceView, limit: AgedLimit) -> LimitKey:
@@ -45,7 +44,7 @@ class LimitKey:
             policy.mode,
             policy.safe_qps,
             policy.lease,
-            policy.clients,
+            policy.client_window_s,
         )
 
 

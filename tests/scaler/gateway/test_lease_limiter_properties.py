@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from scaler.gateway.client_rates import ClientRates
 
 from scaler.gateway.class_parts import divide
-from scaler.gateway.client_rates import ClientRates
 from scaler.gateway.lease_document import read_lease
 from tests.conformance.leases import SHOP, class_part
 from tests.scaler.gateway.leases import limiter, wire

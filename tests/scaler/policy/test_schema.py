@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from scaler.limits.client_limits import ClientPolicy
 
 from forecaster.data.series import utc
 from forecaster.data.synthetic import SERVICES
@@ -12,7 +13,6 @@ from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
-from scaler.limits.client_limits import ClientPolicy
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import AfterSafe, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass

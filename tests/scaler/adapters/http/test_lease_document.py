@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scaler.limits.client_limits import ClientPolicy
 
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import (
@@ -17,7 +18,6 @@ from scaler.adapters.http.report import (
     sampled_rates,
 )
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
-from scaler.limits.client_limits import ClientPolicy
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.priority_classes import PriorityClass
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site

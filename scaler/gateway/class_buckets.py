@@ -3,8 +3,9 @@
 Every request needs room in the share's bucket, so all classes together never exceed the share. How
 much of that bucket a request may fill says who comes first where not all fit:
 
-* all of it: a request within its class's own rate, and any if there are no classes;
-* `ABOVE_OWN`: one above that rate, or of no class;
+* all of it: a request within the own rate of a class of the first priority, and any if there are no
+  classes; the less, the later the priority of its class;
+* `ABOVE_OWN`: one above its class's own rate, or of no class;
 * less, the more of its fair part its client has used, of whatever class: down to `BEYOND_PART`.
 
 So what others leave is used, and is not there for them to miss. A refused request is charged to no
@@ -45,6 +46,7 @@ class _ClassBucket:
     own: Bucket = field(default_factory=Bucket)
     ceiling: Bucket = field(default_factory=Bucket)
     ceiling_qps: float = 0.0
+    part: float = 1.0
 
 
 class ClassBuckets:
@@ -71,8 +73,11 @@ class ClassBuckets:
         depth_s = document.burst / limit_qps if limit_qps else 0.0
         self._share_qps = limit_qps
         self._share.set_rate(limit_qps, document.burst, now)
+        priorities = sorted({terms.priority for terms in document.classes})
         for terms, part in zip(document.classes, parts, strict=True):
             buckets = self._classes[terms.name]
+            later = priorities.index(terms.priority) / len(priorities)
+            buckets.part = 1.0 - (1.0 - ABOVE_OWN) * later
             buckets.own.set_rate(part.qps, part.qps * depth_s, now)
             buckets.ceiling.set_rate(part.ceiling_qps, part.ceiling_qps * depth_s, now)
             buckets.ceiling_qps = part.ceiling_qps
@@ -88,9 +93,10 @@ class ClassBuckets:
             used: how much of its fair part the client has used; 1: they are beyond it.
         """
         buckets, share = self._classes.get(name), self._share
-        own = buckets.own.check(now, hits) if buckets is not None else None
-        within_own = own.allowed if own is not None else not self._classes
-        part = min(1.0 if within_own else ABOVE_OWN, 1.0 - (1.0 - BEYOND_PART) * used)
+        part = 1.0 if not self._classes else ABOVE_OWN
+        if buckets is not None and buckets.own.check(now, hits).allowed:
+            part = buckets.part
+        part = min(part, 1.0 - (1.0 - BEYOND_PART) * used)
         common = share.check(now, hits, part)
         wait_s, qps = common.retry_after_s, self._share_qps
         if buckets is not None:

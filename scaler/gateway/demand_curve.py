@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable
 
 # Highest ordinal of each cell: 1 to 16, then in steps of an eighth. Within a cell the requests are
 # taken as evenly spread.
@@ -47,10 +48,6 @@ class DemandCurve:
             self._counts[cell] += part * times
             ordinal, hits = ordinal - part, hits - part
 
-    def merge(self, other: DemandCurve) -> None:
-        self._counts = [a + b for a, b in zip(self._counts, other._counts, strict=True)]
-        self.total += other.total
-
     def within(self, level: float) -> float:
         """Return how many requests are admitted where each client has ``level`` of them."""
         if level == math.inf:
@@ -75,3 +72,12 @@ class DemandCurve:
                 return below + (top - below) * left / count
             left, below = left - count, top
         return float(below)
+
+    @classmethod
+    def merged(cls, curves: Iterable[DemandCurve]) -> DemandCurve:
+        """Return the curve of the clients of all these."""
+        found = cls()
+        for one in curves:
+            found._counts = [a + b for a, b in zip(found._counts, one._counts, strict=True)]
+            found.total += one.total
+        return found

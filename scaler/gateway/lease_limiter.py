@@ -24,8 +24,9 @@ from dataclasses import dataclass, replace
 
 from scaler.gateway.class_buckets import ClassBuckets
 from scaler.gateway.class_matches import ClassMatches
-from scaler.gateway.client_fairness import LITTLE, ClassCapacity, ClientFairness
+from scaler.gateway.client_fairness import LITTLE, ClientFairness
 from scaler.gateway.counts import RequestCounts
+from scaler.gateway.fair_levels import ClassCapacity, ShareCapacity
 from scaler.gateway.lease_document import LeaseDocument, LeaseRefusedError, read_lease
 from scaler.limits.lease import (
     CLIENT_WINDOW_S,
@@ -273,7 +274,7 @@ class LeaseLimiter:
                 zip(self._document.classes, parts, strict=True), key=lambda one: one[0].priority
             )
             capacities = [ClassCapacity(c.name, p.qps, p.ceiling_qps) for c, p in classes]
-            self._fairness.set_limit(limit, spare, capacities, now)
+            self._fairness.set_share(ShareCapacity(limit, spare, capacities), now)
         changes = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
         self._rates_valid_until = self._held.confirmed_s + min(
             (change_s for change_s in changes if change_s > age_s), default=math.inf

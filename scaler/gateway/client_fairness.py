@@ -131,7 +131,9 @@ class ClientFairness:
             used = max(0.0, client.tag - self._time(pool, now))
             if used + hits > pool.burst:
                 return 1.0
-            if not client.known and not pools.bucket.check(now, hits).allowed:
+            # As with the share itself: who has used more of its part leaves room for the others.
+            part = 1.0 - used / pool.burst / 2
+            if not client.known and not pools.bucket.check(now, hits, part).allowed:
                 return 1.0
         return used / pool.burst if used else 0.0
 

@@ -6,7 +6,6 @@ import re
 from enum import Enum
 
 import pytest
-from scaler.limits.client_limits import LevelReason
 
 from scaler.adapters.http import views
 from scaler.control.cluster_port import EventReason
@@ -46,9 +45,7 @@ def test_each_reason_of_a_decision_is_reached(reached, kind: type[Enum]):
     assert {one for one in reached.reasons if isinstance(one, kind)} == set(kind)
 
 
-@pytest.mark.parametrize(
-    ("part", "kind"), [("share", ShareReason), ("class", ClassReason), ("client", LevelReason)]
-)
+@pytest.mark.parametrize(("part", "kind"), [("share", ShareReason), ("class", ClassReason)])
 def test_each_reason_in_a_lease_is_reached(reached, part, kind: type[Enum]):
     found = {one.partition(".")[2] for one in reached.leases if one.startswith(f"{part}.")}
     assert found == {one.value for one in kind}

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from scaler import TidegateLimit
-from scaler.gateway.middleware import by_address, by_header
+from scaler.gateway.middleware import by_address
 from tests.conformance.leases import SHOP, class_part, lease
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.test_packaging import FRAMEWORKS, loaded_after
@@ -87,18 +87,6 @@ def test_the_header_that_the_lease_names_takes_precedence_over_classify(endpoint
 
     assert [one.status_code for one in answers] == [200, 429]
     assert app.stats().counts.denied == {"stress": 1}
-
-
-def test_an_abusive_client_is_answered_with_its_own_problem_type(endpoint):
-    level = {"rps": None, "burst": 0, "abusive_above_rps": 0.1, "abusive_rps": 0.01}
-    app = starlette_app(endpoint, client_key=by_header("x-client"))
-    with limited(app, endpoint, 500.0, per_client=level) as client:
-        answers = [client.get("/", headers={"x-client": "a"}) for _ in range(12)]
-        other = client.get("/", headers={"x-client": "b"})
-
-    assert answers[-1].status_code == 429
-    assert answers[-1].json()["type"].endswith("#abnormal-usage-detected")
-    assert other.status_code == 200
 
 
 def test_without_lifespan_events_polling_starts_with_the_first_request(endpoint):

@@ -95,22 +95,22 @@ def test_the_header_of_a_class_takes_precedence_over_the_class_entry():
     assert admitted(place, 60, 4, ("class", "pay"), ("x-stress-test", "1")) <= 4 * 10 + 10
 
 
-def test_twenty_abusive_clients_are_refused_and_two_thousand_normal_ones_are_not():
-    place = Place(limited(1000.0))
-    counts = {"normal": [0, 0], "abusive": [0, 0]}  # offered and refused
-    for number in range(200 * 20):  # each kind sends 100 requests a second
-        kind, of = (("normal", 2000), ("abusive", 20))[number % 2]
+def test_twenty_heavy_clients_are_refused_what_two_thousand_light_ones_need():
+    place = Place(limited(150.0))
+    counts = {"light": [0, 0], "heavy": [0, 0]}  # offered and refused
+    for number in range(200 * 130):  # each kind sends 100 requests a second
+        kind, of = (("light", 2000), ("heavy", 20))[number % 2]
         place.clock.now += 1 / 200
         if number % 100 == 0:
             place.holder.publish(place.holder.latest().snapshot)
             place.limiters.renew_all()
         over = place.gate.decide(call(("client", f"{kind}-{number // 2 % of}"))).over
-        if number >= 200 * 6:  # it takes two reports until abusive clients are known
+        if number >= 200 * 110:  # by then all of them are known
             counts[kind][0] += 1
             counts[kind][1] += over
 
-    assert counts["abusive"][1] >= 0.95 * counts["abusive"][0]
-    assert counts["normal"][1] <= 0.01 * counts["normal"][0]
+    assert counts["heavy"][1] >= 0.35 * counts["heavy"][0]
+    assert counts["light"][1] <= 0.01 * counts["light"][0]
 
 
 def test_hits_pass_together_or_not_at_all():

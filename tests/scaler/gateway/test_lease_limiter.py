@@ -232,14 +232,14 @@ def heavy_beside_light(made: LeaseLimiter, heavy_rps: float) -> dict[str, list]:
 
 
 def test_where_all_fit_no_client_is_refused_however_much_it_sends():
-    found = heavy_beside_light(limiter(100.0, burst=10), 70.0)
+    found = heavy_beside_light(limiter(100.0, burst=10, valid_for_s=1e3), 70.0)
 
     assert all(one.allowed for of_kind in found.values() for one in of_kind)
     assert not any(one.beyond for of_kind in found.values() for one in of_kind)
 
 
 def test_where_not_all_fit_the_heaviest_is_refused_what_others_need():
-    found = heavy_beside_light(limiter(50.0, burst=10), 200.0)
+    found = heavy_beside_light(limiter(50.0, burst=10, valid_for_s=1e3), 200.0)
 
     assert sum(one.allowed for one in found["light"]) >= 0.98 * len(found["light"])
     # What the others leave is used: the limit is, as a whole.

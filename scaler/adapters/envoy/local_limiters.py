@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from scaler.adapters.http.exchange import LeaseRequest
-from scaler.adapters.http.lease_service import RETRY_AFTER_S, LeaseService
-from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem
 from scaler.adapters.http.schemas import ReportBody
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 

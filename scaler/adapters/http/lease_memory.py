@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scaler.adapters.http.exchange import IssuedLease
 from scaler.adapters.http.lease_aging import AgedLimit
@@ -74,3 +74,4 @@ class LeasesMemory:
     epoch: str
     leads_since: float
     ledgers: Mapping[str, LedgerMemory]
+    owners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # service, gateway

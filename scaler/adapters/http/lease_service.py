@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
+from scaler.adapters.http.instance_owners import InstanceOwners
 from scaler.adapters.http.lease_aging import expiry_age_s, lease_s
 from scaler.adapters.http.lease_memory import LeasesMemory
-from scaler.adapters.http.problems import RequestProblem, known_service
+from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem, known_service
 from scaler.adapters.http.report import parse_etag
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.share_ledger import ShareLedger
@@ -23,7 +24,6 @@ from scaler.control.snapshot import ServiceView
 
 LOGGER = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 2
 # Gateways of one service. Each has a share of at least one request per second, and every change of
 # the limit is worked out for all of them at once (benchmarks/endpoint.py).
 MAX_INSTANCES = 5000
@@ -50,12 +50,14 @@ class LeaseService:
     def __init__(self, holder: LatestSnapshot, settings: ApiSettings, epoch: str) -> None:
         self._holder, self._settings, self.epoch = holder, settings, epoch
         self._ledgers: dict[str, ShareLedger] = {}
+        self._owners: dict[str, InstanceOwners] = {}  # of the ledgers' gateways
         self._leads_since = holder.clock()
 
     def memory(self) -> LeasesMemory:
         """Return all that the next replies rest on."""
         ledgers = {service: ledger.memory() for service, ledger in self._ledgers.items()}
-        return LeasesMemory(self.epoch, self._leads_since, ledgers)
+        owners = {service: one.memory() for service, one in self._owners.items()}
+        return LeasesMemory(self.epoch, self._leads_since, ledgers, owners)
 
     def recall(self, memory: LeasesMemory) -> None:
         """Go on from there."""
@@ -64,6 +66,9 @@ class LeaseService:
         for service, one in memory.ledgers.items():
             self._ledgers[service] = ShareLedger(service, self.epoch, -math.inf)
             self._ledgers[service].recall(one)
+        self._owners = {
+            service: InstanceOwners(memory.owners.get(service)) for service in self._ledgers
+        }
 
     def latest(self) -> HeldSnapshot:
         """Return the latest snapshot.
@@ -88,12 +93,15 @@ class LeaseService:
         """Return the reply to one gateway.
 
         Raises:
-            RequestProblem: 404 if there is no such service, 429 if there are too many gateways,
-                503 if no limit can be handed out now.
+            RequestProblem: 404 if there is no such service, 409 if the gateway is somebody else's,
+                429 if there are too many gateways, 503 if no limit can be handed out now.
         """
-        ledger = self._ledger(service, now)
-        if not ledger.knows(request.instance):
-            self._check_admission(ledger, request, now)
+        ledger, owners = self._ledger(service, now), self._owners[service]
+        if ledger.knows(request.instance):
+            owners.check(request)
+        else:
+            self._check_admission(ledger, owners, request, now)
+        owners.claim(request)
         return ledger.reply(request, now)
 
     def may_wait(self, service: str, request: LeaseRequest, now: float) -> bool:
@@ -102,7 +110,8 @@ class LeaseService:
         Raises:
             RequestProblem: as `reply` does.
         """
-        return self._ledger(service, now).may_wait(request, now)
+        ledger = self._ledger(service, now)
+        return self._owners[service].owns(request) and ledger.may_wait(request, now)
 
     def renew(self, service: str, request: LeaseRequest, now: float) -> LeaseReply:
         """Return the reply to a gateway that has waited without a change.
@@ -110,7 +119,9 @@ class LeaseService:
         Raises:
             RequestProblem: as `reply` does.
         """
-        renewed = self._ledger(service, now).renew(request, now)
+        ledger, renewed = self._ledger(service, now), None
+        if self._owners[service].owns(request):
+            renewed = ledger.renew(request, now)
         return renewed or self.reply(service, request, now)
 
     def changed(
@@ -122,11 +133,13 @@ class LeaseService:
             RequestProblem: as `reply` does.
         """
         ledger = self._ledger(service, now)
-        waiting = list(requests)
-        due = [one for one in waiting if ledger.may_change(one)]
+        waiting, owners = list(requests), self._owners[service]
+        due = [one for one in waiting if owners.owns(one) and ledger.may_change(one)]
         ledger.has_freed = False
         if not due:
             return [None] * len(waiting)
+        for one in due:
+            owners.claim(one)
         replies = dict(zip((one.instance for one in due), ledger.reply_all(due, now), strict=True))
         found = (replies.get(one.instance) for one in waiting)
         return [reply if reply is not None and reply.changed else None for reply in found]
@@ -155,8 +168,9 @@ class LeaseService:
             except Exception:  # one service's fault leaves the leases of the others checked
                 LOGGER.exception("%s: its leases could not be checked", service)
                 continue
+            self._owners[service].keep(ledger.knows)
             if not ledger.instances:
-                del self._ledgers[service]
+                del self._ledgers[service], self._owners[service]
 
     def stamp(self, service: str) -> tuple[object, ...]:
         """Return what differs wherever a round of waiting gateways has changed anything."""
@@ -183,7 +197,7 @@ class LeaseService:
         ledger = self._ledgers.get(service)
         if ledger is None:
             ledger = ShareLedger(service, self.epoch, self._learning_until(view))
-            self._ledgers[service] = ledger
+            self._ledgers[service], self._owners[service] = ledger, InstanceOwners()
         ledger.refresh(held, view, now)
         return ledger
 
@@ -194,6 +208,7 @@ class LeaseService:
         """
         if not held.snapshot.leader:
             self._ledgers.clear()
+            self._owners.clear()
             self._leads_since = now
 
     def _learning_until(self, view: ServiceView) -> float:
@@ -202,8 +217,12 @@ class LeaseService:
             return -math.inf
         return self._leads_since + lease_s(view.policy.lease)
 
-    def _check_admission(self, ledger: ShareLedger, request: LeaseRequest, now: float) -> None:
+    def _check_admission(
+        self, ledger: ShareLedger, owners: InstanceOwners, request: LeaseRequest, now: float
+    ) -> None:
         """Refuse a gateway that cannot be given a share now."""
+        owners.keep(ledger.knows)
+        owners.check_room(request)
         if ledger.instances >= MAX_INSTANCES:
             detail = f"{MAX_INSTANCES} gateways hold a share already"
             raise RequestProblem(429, detail, RETRY_AFTER_S)

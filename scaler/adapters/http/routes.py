@@ -9,6 +9,7 @@ from fastapi import FastAPI, Path, Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from scaler.adapters.http.access import grant_of
 from scaler.adapters.http.events import EventStream
 from scaler.adapters.http.lease_routes import LeaseRoutes
 from scaler.adapters.http.lease_service import LeaseService
@@ -57,7 +58,7 @@ def add_lease_routes(app: FastAPI, limits: LeaseRoutes) -> None:
         report_counts,
         methods=["POST"],
         response_model=None,
-        responses={**LEASE, **problems(400, 401, 404, 408, 413, 422, 429, 503)},
+        responses={**LEASE, **problems(400, 401, 403, 404, 408, 409, 413, 422, 429, 503)},
         tags=["limits"],
     )
 
@@ -73,7 +74,7 @@ def add_lease_routes(app: FastAPI, limits: LeaseRoutes) -> None:
             read_limit,
             methods=["GET"],
             response_model=None,
-            responses={**LEASE, **RENEWED, **problems(400, 401, 404, 422, 429, 503)},
+            responses={**LEASE, **RENEWED, **problems(400, 401, 403, 404, 409, 422, 429, 503)},
             openapi_extra=ASKING,
             tags=["limits"],
         )
@@ -82,7 +83,7 @@ def add_lease_routes(app: FastAPI, limits: LeaseRoutes) -> None:
 
 def add_view_routes(app: FastAPI, lease_service: LeaseService, stream: EventStream) -> None:
     """Add the routes that people and the page read."""
-    refusals = problems(401, 404, 422, 503)
+    refusals = problems(401, 403, 404, 422, 503)
 
     def add(path: str, name: str, text: str, render: Callable[[ServiceView], Json]) -> None:
         async def read(service: ServiceName) -> Response:
@@ -99,26 +100,28 @@ def add_view_routes(app: FastAPI, lease_service: LeaseService, stream: EventStre
     add("/v1/explain", "explain", "Why the decision is as it is.", explanation_view)
     add("/v1/services", "read_service", "All that the page shows.", service_view)
 
-    async def list_services() -> Response:
-        """Return a summary of each service."""
-        return JSONResponse(snapshot_view(lease_service.latest().snapshot))
+    async def list_services(request: Request) -> Response:
+        """Return a summary of each service that the token reaches."""
+        snapshot = lease_service.latest().snapshot
+        return JSONResponse(snapshot_view(snapshot, grant_of(request.scope).reaches))
 
     app.add_api_route(
         "/v1/services", list_services, response_model=None,
-        responses={200: {"model": dict[str, Any]}, **problems(401, 503)}, tags=["services"],
+        responses={200: {"model": dict[str, Any]}, **problems(401, 403, 503)}, tags=["services"],
     )  # fmt: skip
 
     async def follow(
+        request: Request,
         service: Annotated[str | None, Query(description="also send all of this one")] = None,
     ) -> Response:
         """Follow every tick as server-sent events: `board`, and `service` where one is named."""
-        events = stream.events(service)
+        events = stream.events(service, grant_of(request.scope))
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
     app.add_api_route(
         "/v1/stream", follow, response_model=None, tags=["services"],
-        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 422)},
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 403, 422)},
     )  # fmt: skip
 
 
@@ -148,7 +151,7 @@ def add_process_routes(
     for path, endpoint, responses in (
         ("/healthz", healthz, ok),
         ("/readyz", readyz, {**ok, **problems(503)}),
-        ("/metrics", metrics, {200: {"content": {"text/plain": {}}}, **problems(401)}),
+        ("/metrics", metrics, {200: {"content": {"text/plain": {}}}, **problems(401, 403)}),
     ):
         handler = cast("Callable[..., Awaitable[Response]]", endpoint)
         app.add_api_route(

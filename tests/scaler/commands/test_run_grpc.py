@@ -95,6 +95,17 @@ def test_an_address_that_is_open_to_all_is_refused():
         _serve(args, stack, None, RunJournal())
 
 
+def test_a_line_of_the_token_file_that_is_wrong_is_named_and_its_token_is_not(tmp_path, capsys):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("# gateways\nopen-sesame rol=gateway\n")
+    policies = str(ROOT / "examples" / "policies")
+    listen = ("--listen", "127.0.0.1:0", "--token-file", str(tokens))
+    assert main([*RUN, "--policies", policies, "--no-cluster", *listen]) == 2
+    told = capsys.readouterr().err
+    assert f"{tokens}, line 2: word 2 must be one of role=" in told
+    assert "open-sesame" not in told
+
+
 def test_an_address_that_is_none_is_named(capsys):
     policies = str(ROOT / "examples" / "policies")
     assert main([*RUN, "--policies", policies, "--no-cluster", "--grpc-listen", "nowhere"]) == 2

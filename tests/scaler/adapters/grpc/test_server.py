@@ -87,11 +87,7 @@ def hosting(
     refused: list[RefusalReason] = []
     rpc = RpcServer(
         address,
-        [
-            Hosted(
-                add_echo, lambda: holder.leads(45.0), rule=CallRule(by_certificate=by_certificate)
-            )
-        ],
+        [Hosted(add_echo, lambda: holder.leads(45.0), rule=rule)],
         lambda: holder.is_fresh(45.0),
         CallAccess(
             Tokens(tokens, peers_verified=verified) if tokens else None,

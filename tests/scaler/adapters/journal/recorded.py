@@ -193,6 +193,7 @@ class RecordedScene:
 
     def __init__(self, seed: int, folder: Path, *, calm: bool = False) -> None:
         self.rng, self._calm = np.random.default_rng(seed), calm
+        self._owner_rng = np.random.default_rng([seed, 1])
         self.now, self._mono, self._leads = START, 1000.0, True
         files = JournalFiles(folder, 100 * LEAST_BYTES, LEAST_BYTES // 4)
         self.journal = Journal(files, lambda: self._mono)
@@ -278,4 +279,7 @@ class RecordedScene:
             classes = {"pay": float(self.rng.uniform(0.0, 60.0))}
             said = GatewayReport(float(self.rng.gamma(3.0, 40.0)), classes, rates, 50)
         etag = self._etags.get((service, name), "")
-        return LeaseRequest(name, etag, said)
+        # Now and then somebody else speaks in its name, who may have one gateway.
+        if self._owner_rng.random() < 0.05:
+            return LeaseRequest(name, etag, said, owner="rival", owner_instances=1)
+        return LeaseRequest(name, etag, said, owner="shop")

@@ -91,7 +91,7 @@ def _rpc_server(
         return holder.is_fresh(stale_after_s)
 
     def leads() -> bool:
-        return holder.leads(stale_after_s)
+        return holder.hands_out_limits(stale_after_s)
 
     access = CallAccess(
         app.state.access.tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -75,3 +76,4 @@ class LeasesMemory:
     leads_since: float
     ledgers: Mapping[str, LedgerMemory]
     owners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # service, gateway
+    others_until: float = -math.inf

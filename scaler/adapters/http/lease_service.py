@@ -20,6 +20,7 @@ from scaler.adapters.http.report import parse_etag
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.share_ledger import ShareLedger
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
+from scaler.control.reign import Tenure
 from scaler.control.snapshot import ServiceView
 
 LOGGER = logging.getLogger(__name__)
@@ -27,6 +28,11 @@ LOGGER = logging.getLogger(__name__)
 # Gateways of one service. Each has a share of at least one request per second, and every change of
 # the limit is worked out for all of them at once (benchmarks/endpoint.py).
 MAX_INSTANCES = 5000
+
+_NOT_HANDED_OUT = {
+    Tenure.FOLLOWS: "another replica hands out limits; ask again",
+    Tenure.LAPSED: "led last, but cannot reach the API server: another replica may hand out limits",
+}
 
 
 class LatestSnapshot(Protocol):
@@ -52,16 +58,18 @@ class LeaseService:
         self._ledgers: dict[str, ShareLedger] = {}
         self._owners: dict[str, InstanceOwners] = {}  # of the ledgers' gateways
         self._leads_since = holder.clock()
+        self._others_until = -math.inf  # of the reign under which the ledgers were kept
 
     def memory(self) -> LeasesMemory:
         """Return all that the next replies rest on."""
         ledgers = {service: ledger.memory() for service, ledger in self._ledgers.items()}
         owners = {service: one.memory() for service, one in self._owners.items()}
-        return LeasesMemory(self.epoch, self._leads_since, ledgers, owners)
+        return LeasesMemory(self.epoch, self._leads_since, ledgers, owners, self._others_until)
 
     def recall(self, memory: LeasesMemory) -> None:
         """Go on from there."""
         self.epoch, self._leads_since = memory.epoch, memory.leads_since
+        self._others_until = memory.others_until
         self._ledgers = {}
         for service, one in memory.ledgers.items():
             self._ledgers[service] = ShareLedger(service, self.epoch, -math.inf)
@@ -97,6 +105,9 @@ class LeaseService:
                 429 if there are too many gateways, 503 if no limit can be handed out now.
         """
         ledger, owners = self._ledger(service, now), self._owners[service]
+        if ledger.caretakes and not (ledger.holds(request.instance, now) or ledger.learning(now)):
+            detail = "no leader is known, so no gateway gets a share that it does not hold here"
+            raise RequestProblem(503, detail, RETRY_AFTER_S)
         if ledger.knows(request.instance):
             owners.check(request)
         else:
@@ -158,7 +169,7 @@ class LeaseService:
         """Expire old leases, and drop the ledgers in which no gateway holds a share any more."""
         held = self._holder.latest()
         if held is not None:
-            self._follow_leader(held, now)
+            self._follow_election(held, now)
         for service, ledger in list(self._ledgers.items()):
             view = held.snapshot.services.get(service) if held else None
             if held is None or view is None or view.published_limit is None:
@@ -183,9 +194,9 @@ class LeaseService:
 
     def _ledger(self, service: str, now: float) -> ShareLedger:
         held = self.latest()
-        self._follow_leader(held, now)
-        if not held.snapshot.leader:
-            raise RequestProblem(503, "another replica hands out limits; ask again", RETRY_AFTER_S)
+        self._follow_election(held, now)
+        if not held.tenure.hands_out:
+            raise RequestProblem(503, _NOT_HANDED_OUT[held.tenure], RETRY_AFTER_S)
         view = known_service(held.snapshot, service)
         if view.published_limit is None:
             detail = view.error or "its limit is not known yet"
@@ -201,15 +212,23 @@ class LeaseService:
         ledger.refresh(held, view, now)
         return ledger
 
-    def _follow_leader(self, held: HeldSnapshot, now: float) -> None:
+    def _follow_election(self, held: HeldSnapshot, now: float) -> None:
         """While another replica leads, forget all shares: two replicas would divide one limit.
 
-        After this replica has become the leader it learns first which shares gateways hold.
+        After this replica has become the leader it learns first which shares gateways hold: until
+        those have expired that a leader before it handed out last, as a caretaker.
         """
-        if not held.snapshot.leader:
-            self._ledgers.clear()
-            self._owners.clear()
+        reign = held.reign
+        if held.tenure is Tenure.FOLLOWS:
+            self._forget()
             self._leads_since = now
+        elif reign is not None and reign.others_until != self._others_until:
+            self._forget()
+            self._leads_since = self._others_until = reign.others_until
+
+    def _forget(self) -> None:
+        self._ledgers.clear()
+        self._owners.clear()
 
     def _learning_until(self, view: ServiceView) -> float:
         """Return until when gateways may act on leases that another process has issued."""
@@ -226,8 +245,8 @@ class LeaseService:
         if ledger.instances >= MAX_INSTANCES:
             detail = f"{MAX_INSTANCES} gateways hold a share already"
             raise RequestProblem(429, detail, RETRY_AFTER_S)
-        holds = request.holds_qps > 0 or parse_etag(request.etag) is not None
-        if ledger.learning(now) and not holds:
+        claims = request.holds_qps > 0 or parse_etag(request.etag) is not None
+        if ledger.learning(now) and not claims:
             # A share of 0 would stop the gateway; without a lease it keeps its configured limit.
             raise RequestProblem(
                 503, "just started, learning what gateways hold; come back soon", RETRY_AFTER_S

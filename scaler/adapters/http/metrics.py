@@ -190,6 +190,12 @@ class _SnapshotCollector(Collector):
             yield GaugeMetricFamily(
                 "tidegate_leader", "1 if this replica acts.", value=float(snapshot.leader)
             )
+        if held is not None:
+            yield GaugeMetricFamily(
+                "tidegate_hands_out_limits",
+                "1 if this replica hands out limits: as the leader, or for now as who led last.",
+                value=float(held.tenure.hands_out),
+            )
 
 
 def _journal(health: tuple[bool, int] | None) -> Iterable[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, cast
 
@@ -27,8 +28,15 @@ from scaler.adapters.http.views import (
     service_view,
     snapshot_view,
 )
+from scaler.control.reign import Tenure
 from scaler.control.snapshot import ServiceView
 
+LIMITS_BY_TENURE = {
+    Tenure.LEADS: "handed out",
+    Tenure.CARETAKES: "handed out, but not raised: no leader is known",
+    Tenure.LAPSED: "limits are not handed out: the API server has been away for too long",
+    Tenure.FOLLOWS: "handed out by the leader, not here",
+}
 ServiceName = Annotated[
     str, Path(description="namespace/name; the slash is part of it", examples=["prod/shop"])
 ]
@@ -135,13 +143,20 @@ def add_process_routes(
         return JSONResponse({"status": "ok"})
 
     async def readyz() -> Response:
-        """Whether a recent tick has been published."""
+        """Whether a recent tick has been published, and whether limits are handed out here.
+
+        A follower is ready: it serves all but limits. Who led last is not once it hands out none.
+        """
         held = holder.latest()
-        age = held.age_s(holder.clock()) if held else None
-        if age is None or age >= stale_after_s:
-            detail = "no tick yet" if age is None else f"the last tick was {age:.0f} s ago"
-            return JSONResponse({"detail": detail}, 503, {"retry-after": "2"})
-        return JSONResponse({"status": "ok", "tick_age_s": number(age)})
+        age_s = held.age_s(holder.clock()) if held else math.inf
+        fault = "no tick yet" if held is None else f"the last tick was {age_s:.0f} s ago"
+        if held is not None and age_s < stale_after_s:
+            if held.tenure is not Tenure.LAPSED:
+                limits = LIMITS_BY_TENURE[held.tenure]
+                ready = {"status": "ok", "tick_age_s": number(age_s), "limits": limits}
+                return JSONResponse(ready)
+            fault = LIMITS_BY_TENURE[held.tenure]
+        return JSONResponse({"detail": fault}, 503, {"retry-after": "2"})
 
     async def metrics() -> Response:
         """The metrics of this process, in the text format of Prometheus."""

@@ -16,7 +16,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from scaler.cli import COMMAND_LINE, main
 from scaler.commands.grpc_server import background_services
 from scaler.commands.run import _serve
-from scaler.commands.run_journal import RunJournal
 from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
@@ -47,7 +46,7 @@ def test_grpc_is_served_beside_http_by_the_same_rules(tmp_path, capsys):
         ]
     )
     with contextlib.ExitStack() as stack:
-        publish = _serve(args, stack, None, RunJournal())
+        publish = _serve(args, stack)
         publish(snapshot())
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             with pytest.raises(grpc.RpcError) as caught:
@@ -92,7 +91,7 @@ def test_an_address_that_is_open_to_all_is_refused():
         contextlib.ExitStack() as stack,
         pytest.raises(ServingError, match="neither a token file nor a client CA"),
     ):
-        _serve(args, stack, None, RunJournal())
+        _serve(args, stack)
 
 
 def test_a_line_of_the_token_file_that_is_wrong_is_named_and_its_token_is_not(tmp_path, capsys):
@@ -157,9 +156,8 @@ def test_without_grpc_installed_http_decides_all_the_same():
         "import contextlib\n"
         "from scaler.cli import COMMAND_LINE\n"
         "from scaler.commands.run import _serve\n"
-        "from scaler.commands.run_journal import RunJournal\n"
         f"args = COMMAND_LINE.parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
-        "with contextlib.ExitStack() as stack: _serve(args, stack, None, RunJournal())\n"
+        "with contextlib.ExitStack() as stack: _serve(args, stack)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True,

@@ -103,7 +103,7 @@ def serving(
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
-        return holder.leads(settings.stale_after_s)
+        return holder.hands_out_limits(settings.stale_after_s)
 
     access = CallAccess(app.state.access.tokens)
     by_limits = partial(access.grant_of, rule=LIMITS_RULE)

@@ -87,7 +87,7 @@ def hosting(
     refused: list[RefusalReason] = []
     rpc = RpcServer(
         address,
-        [Hosted(add_echo, lambda: holder.leads(45.0), rule=rule)],
+        [Hosted(add_echo, lambda: holder.hands_out_limits(45.0), rule=rule)],
         lambda: holder.is_fresh(45.0),
         CallAccess(
             Tokens(tokens, peers_verified=verified) if tokens else None,

@@ -87,7 +87,7 @@ class CallAccess:
     def needs_token(self, rule: CallRule) -> bool:
         """Whether no certificate could do in place of a token."""
         assert self._tokens is not None
-        return not (self._verified and (rule.by_certificate or self._tokens.names_certificates))
+        return not (self._verified and (rule.by_certificate or self._tokens.names_certificates()))
 
     def grant_of(self, context: Any, rule: CallRule) -> AccessGrant:  # noqa: ANN401 - the library's own
         by_token = self.by_token(context.invocation_metadata())

@@ -64,8 +64,9 @@ class Tokens:
         self._refresh()
         return self._grants.of_certificate(names)
 
-    @property
     def names_certificates(self) -> bool:
+        """Whether a line is of a certificate."""
+        self._refresh()
         return bool(self._grants.certificates)
 
     def _refresh(self) -> None:

@@ -13,8 +13,9 @@ import pytest
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from scaler.adapters.http.report import INSTANCE
 from scaler.cli import COMMAND_LINE, main
-from scaler.commands.grpc_server import background_services
+from scaler.commands.grpc_server import background_services, instance_name
 from scaler.commands.run import _serve
 from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
@@ -103,6 +104,11 @@ def test_a_line_of_the_token_file_that_is_wrong_is_named_and_its_token_is_not(tm
     told = capsys.readouterr().err
     assert f"{tokens}, line 2: word 2 must be one of role=" in told
     assert "open-sesame" not in told
+
+
+@pytest.mark.parametrize("host", ["tidegate-0", "my host.local"])
+def test_no_gateway_can_have_the_name_of_this_process(host):
+    assert not INSTANCE.fullmatch(instance_name(host))
 
 
 def test_an_address_that_is_none_is_named(capsys):

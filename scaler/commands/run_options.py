@@ -87,8 +87,8 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--lease-duration", metavar="SPAN", default="15s",
-        help="another replica takes over from a silent one after this; while the API server is away, "
-        "who led last hands out limits for twice as long (default %(default)s)",
+        help="another replica takes over from a silent one after this; while the API server is "
+        "away, who led last hands out limits for twice as long (default %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--lease-namespace",

@@ -62,5 +62,5 @@ class Bucket:
         return max(0.0, self.burst - max(0.0, self.tat - now) / self.interval_s)
 
     def reset_s(self, now: float) -> float:
-        """Return the seconds until the bucket is empty, so that a whole burst may pass."""
-        return max(0.0, self.tat - now)
+        """Return the seconds until a whole burst may pass; 0 where nothing ever may."""
+        return max(0.0, self.tat - now) if self.interval_s < math.inf else 0.0

@@ -41,6 +41,8 @@ from scaler.limits.lease import (
 NO_CLASS = ""
 # Bounds of a report's ``interval_s``, the time over which its requests were counted.
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600.0
+# Within which a gateway without a lease may have one.
+FIRST_LEASE_S = 1.0
 # Clients that are distinguished: some 3 MB.
 MAX_CLIENTS = 10_000
 
@@ -257,9 +259,9 @@ class LeaseLimiter:
 
     def _denied(self, wait_s: float, limit_rps: float, stage: LeaseStage | None) -> Admission:
         enforce = not self.settings.dry_run and (self._document is None or self._document.enforce)
-        if wait_s == math.inf and self._held:
+        if wait_s == math.inf:
             # It never passes at this limit, but the limit may be another one after that time.
-            wait_s = self._held.lease.valid_for_s
+            wait_s = self._held.lease.valid_for_s if self._held else FIRST_LEASE_S
         return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage)
 
     def _update_rates(self, now: float) -> None:

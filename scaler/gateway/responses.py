@@ -37,13 +37,12 @@ def policy_field(admission: Admission) -> Headers:
     if math.isinf(admission.limit_rps):
         return []
     # The field holds whole numbers only, so a lower quota than one per second is given as 1.
-    quota = max(1, math.floor(admission.limit_rps))
+    quota = max(1, math.floor(admission.limit_rps)) if admission.limit_rps else 0
     return [(b"ratelimit-policy", f'"{POLICY}";q={quota};w=1'.encode())]
 
 
 def refusal(admission: Admission) -> tuple[Headers, bytes]:
     """Return the header fields and the body of a 429 response."""
-    wait_s = 1 if math.isinf(admission.retry_after_s) else math.ceil(admission.retry_after_s)
     problem = {
         "type": f"{TYPES}#quota-exceeded",
         "title": "Request cannot be satisfied as assigned quota has been exceeded",
@@ -54,7 +53,7 @@ def refusal(admission: Admission) -> tuple[Headers, bytes]:
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
-        (b"retry-after", str(max(1, wait_s)).encode()),
+        (b"retry-after", str(max(1, math.ceil(admission.retry_after_s))).encode()),
         *policy_field(admission),
         *limit_field(admission),
     ]

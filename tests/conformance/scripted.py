@@ -113,7 +113,11 @@ class ScriptedEndpoint:
         They say so themselves: by the ETag of their next question, or in a report. By then they act
         on it.
         """
-        eventually(lambda: list(self._held.values()).count(self._etag) >= instances, within_s)
+        eventually(lambda: self.is_held(instances), within_s)
+
+    def is_held(self, instances: int = 1) -> bool:
+        """Return whether so many instances have said that they hold what is handed out now."""
+        return list(self._held.values()).count(self._etag) >= instances
 
     def last_true(self) -> tuple[float, float]:
         """Return between which moments the last question was sent that a lease, or its renewal,

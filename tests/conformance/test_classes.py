@@ -76,6 +76,14 @@ def test_stress_is_shed_first(measured):
     assert excess(everything, Bucket(50, 25)) <= NEARLY
 
 
+@pytest.mark.needs(Capability.CLASSES, Capability.STRESS, Capability.RETRY_AFTER)
+@pytest.mark.measures(by=stress_beside_others)
+def test_who_is_refused_is_told_the_limit_of_its_class(measured):
+    offered, _ = measured
+
+    assert {one.policy_rps for one in offered["stress"].answers if one.status == 429} == {15}
+
+
 @pytest.mark.needs(Capability.CLASSES, Capability.STRESS, Capability.REPORTS)
 @pytest.mark.measures(by=stress_beside_others)
 @pytest.mark.parametrize("name", ["pay", "stress"])

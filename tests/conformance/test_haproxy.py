@@ -167,7 +167,7 @@ def test_a_wrong_option_is_named_before_it_starts(here, tmp_path, name, value, w
     setup = Setup("http://127.0.0.1:9", "http://127.0.0.1:9", SHOP, "gw", tmp_path)
     options = {
         **haproxy.told(setup),
-        "TIDEGATE_LUA": str(haproxy.SHIPPED / "tidegate.lua"),
+        "TIDEGATE_LUA": str(haproxy.installed(tmp_path)),
         name: value,
     }
     checked = subprocess.run(

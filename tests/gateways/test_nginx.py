@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -198,7 +199,7 @@ http {{
         result[:] = map(int, answer.text.split())
         return result[0] == WORKERS
 
-    with nginx.process_of(parts, folder, port, (nginx.SHIPPED, Path(__file__).parent)):
+    with nginx.process_of(parts, folder, port, (*nginx.LUA, Path(__file__).parent)):
         eventually(done)
     return result
 
@@ -206,7 +207,9 @@ http {{
 def test_the_shipped_files_work_as_they_are(nginx_parts, tmp_path):
     front, metrics = free_port(), free_port()
     _write_shipped(nginx_parts, tmp_path, {"8081": str(front), "9145": str(metrics)})
-    with nginx.process_of(nginx_parts, tmp_path, front):
+    for source in nginx.LUA:  # into one folder, as its README says
+        shutil.copytree(source / "tidegate", tmp_path / "lua" / "tidegate", dirs_exist_ok=True)
+    with nginx.process_of(nginx_parts, tmp_path, front, [tmp_path / "lua"]):
         told = status(f"http://127.0.0.1:{metrics}")
 
     assert told["dry_run"] is True
@@ -242,7 +245,7 @@ def test_it_limits_several_services_each_by_its_own_lease(nginx_parts, tmp_path)
 def test_with_a_wrong_setup_it_does_not_start_and_names_all_that_is_wrong(nginx_parts, tmp_path):
     _write_shipped(nginx_parts, tmp_path, {'"prod/shop"': '"shop"', "dry_run": "dryrun"})
     done = subprocess.run(
-        nginx.command(nginx_parts, tmp_path), env=nginx_parts.environment(nginx.SHIPPED),
+        nginx.command(nginx_parts, tmp_path), env=nginx_parts.environment(*nginx.LUA),
         check=False, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     said = (tmp_path / "error.log").read_text()

@@ -6,6 +6,7 @@ Option of its own: ``shipped``, a folder with the files of another version.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from tests.peers.install import NotOfferedError
 UNSUPPORTED: dict[Capability, str] = {}
 
 SHIPPED = ROOT / "deploy" / "gateways" / "haproxy"
+CORE = SHIPPED.parent / "lua"
 
 
 def start(setup: Setup) -> AbstractContextManager[Running]:
@@ -58,7 +60,7 @@ def _start(setup: Setup, configuration: str) -> Iterator[Running]:
         "SHOP_BIND": f"127.0.0.1:{port}",
         "SHOP_SERVER": urlsplit(setup.origin_url).netloc,
         "TIDEGATE_METRICS_BIND": f"unix@{setup.folder / 'metrics.sock'}",
-        "TIDEGATE_LUA": str(_shipped(setup) / "tidegate.lua"),
+        "TIDEGATE_LUA": str(_lua(setup)),
         "TIDEGATE_SERVER": urlsplit(setup.endpoint_url).netloc,
         **told(setup),
     })  # fmt: skip
@@ -100,6 +102,23 @@ def told(setup: Setup) -> dict[str, str]:
 
 def _shipped(setup: Setup) -> Path:
     return Path(str(setup.options.get("shipped", SHIPPED)))
+
+
+def installed(folder: Path) -> Path:
+    """Copy the Lua files to a folder, as its README says; return the one to load."""
+    shutil.copy(SHIPPED / "tidegate.lua", folder)
+    for source in (SHIPPED, CORE):
+        shutil.copytree(source / "tidegate", folder / "tidegate", dirs_exist_ok=True)
+    return folder / "tidegate.lua"
+
+
+def _lua(setup: Setup) -> Path:
+    """Return the Lua file to load: that of another version has all that it needs beside it."""
+    if "shipped" in setup.options:
+        return _shipped(setup) / "tidegate.lua"
+    folder = setup.folder / "lua"
+    folder.mkdir()
+    return installed(folder)
 
 
 def threads_of(setup: Setup) -> int:

@@ -33,6 +33,8 @@ CHECKED = """
         location = /tidegate/status { content_by_lua_block { require("tidegate").status() } }
 """
 SHIPPED = ROOT / "deploy" / "gateways" / "nginx"
+# Where Lua finds the shipped modules: these of nginx, and the core.
+LUA = (SHIPPED, SHIPPED.parent / "lua")
 
 
 @contextmanager
@@ -61,7 +63,9 @@ def _running(parts: Nginx, setup: Setup, locations: str) -> Iterator[Running]:
         f"{preamble(parts, setup.folder, workers)}"
         f"http {{\n{_http(setup, port, locations)}\n{temporary_paths(setup.folder)}\n}}\n"
     )
-    with process_of(parts, setup.folder, port, (_shipped(setup),)) as process:
+    # The files of another version have all that they need.
+    lua = (_shipped(setup),) if "shipped" in setup.options else LUA
+    with process_of(parts, setup.folder, port, lua) as process:
         log = setup.folder / "error.log"
         yield Running(f"http://127.0.0.1:{port}", workers, (process,), log)
 
@@ -73,7 +77,7 @@ def reload(running: Running) -> None:
 
 @contextmanager
 def process_of(
-    parts: Nginx, folder: Path, port: int, lua: Sequence[Path] = (SHIPPED,)
+    parts: Nginx, folder: Path, port: int, lua: Sequence[Path] = LUA
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``nginx.conf`` of that folder until it is no longer needed."""
     log = folder / "error.log"

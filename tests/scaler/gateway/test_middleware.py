@@ -89,6 +89,20 @@ def test_the_header_that_the_lease_names_takes_precedence_over_classify(endpoint
     assert app.stats().counts.denied == {"stress": 1}
 
 
+def test_without_a_lease_all_are_refused_if_so_configured(endpoint):
+    endpoint.failing()
+    app = starlette_app(endpoint, fail_open=False)
+
+    async def scenario() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(scenario())
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert answer.headers["ratelimit-policy"] == '"default";q=0;w=1'
+
+
 def test_without_lifespan_events_polling_starts_with_the_first_request(endpoint):
     endpoint.set(lease(1, 2.0))
     app = starlette_app(endpoint)

@@ -9,21 +9,30 @@
 -- iterated instead. A client without a request for a whole window is dropped: memory is bounded by
 -- `most` clients per window.
 
-local bucket = require("tidegate.bucket")
+local json = require("tidegate.core.json")
 
+local INF = math.huge
+-- Floating point sums are not exact, so a millionth of a request is tolerated.
+local SLACK = 1e-6
 -- The upper bounds of the histogram: 60 of them, each a quarter above the previous one.
 local LEAST_RPS, RATIO, BOUNDS = 0.01, 1.25, 60
 
 local Clients = {}
 Clients.__index = Clients
 
--- Args: window_s: length of a window; most: clients that are counted one by one in it.
-function Clients.new(window_s, most, now)
-  local made = {
-    window_s = window_s, most = most, window = 0, began = now, overlooked = 0,
-    young = {}, old = {}, young_list = {}, old_list = {},
-  }
-  return setmetatable(made, Clients)
+-- Args: first_window_s: length of a window until a lease says; most: clients that are counted one by
+-- one in it; clock: monotonic seconds.
+function Clients.new(first_window_s, most, clock)
+  local made = { first_window_s = first_window_s, most = most, clock = clock, overlooked = 0, denied = 0 }
+  setmetatable(made, Clients)
+  made:begin(first_window_s)
+  return made
+end
+
+-- Begin to count anew, over windows of this length.
+function Clients:begin(window_s)
+  self.window_s, self.window, self.began = window_s, 0, self.clock()
+  self.young, self.old, self.young_list, self.old_list = {}, {}, {}, {}
 end
 
 -- Count a request; return the state of its client, nil beyond `most` clients.
@@ -35,7 +44,7 @@ function Clients:seen(name)
       self.overlooked = self.overlooked + 1
       return nil
     end
-    one = self.old[name] or { count = 0, tat = -math.huge, reserved = 0 }
+    one = self.old[name] or { count = 0, tat = -INF }
     one.before, one.count, one.window = one.count, 0, self.window
     self.young[name], self.young_list[number + 1] = one, one
   end
@@ -52,30 +61,58 @@ function Clients:rate(one, now)
   return (one.count + one.before * rest) / self.window_s
 end
 
--- Return seconds until this client may pass; 0: now. Call `seen` first, and `take` after it has passed.
-function Clients:wait(one, level, now)
-  local rps, burst, above, left = level.rps, level.burst, level.abusive_above_rps, level.abusive_rps
+-- Change rate and depth of a client's bucket; the number of requests in it stays the same, unless it is
+-- smaller now.
+local function set(one, rps, burst, now)
+  local old, new = one.interval, 1 / rps
+  if one.tat > now and old and old ~= new and old > 0 and old < INF and new > 0 and new < INF then
+    one.tat = now + (one.tat - now) * (new / old)
+  end
+  one.interval, one.burst = new, burst
+  one.depth = new > 0 and new < INF and burst * new or 0
+  if one.depth > 0 then
+    one.tat = math.min(one.tat, now + one.depth)
+  end
+end
+
+-- Count a request of a client, and take it from the client's bucket. See `Limiter.new` of the core.
+--
+-- Return seconds until it may pass (0: now), the client's rate, and what to give back if the request is
+-- refused for another reason; nil: nothing was taken.
+function Clients:take(name, lease, level)
+  local now, window_s = self.clock(), lease and lease.client_window_s or self.first_window_s
+  if window_s ~= self.window_s then
+    self:begin(window_s)
+  end
+  local one = self:seen(name)
+  if not one or not level then
+    return 0
+  end
+  local rps, burst, above, left = level.rps, math.max(1, level.burst), level.abusive_above_rps, level.abusive_rps
   if above and left and self:rate(one, now) > above then
     rps, burst = math.min(left, rps or left), 1
   end
   if not rps then
-    one.interval = nil
     return 0
+  elseif one.interval ~= 1 / rps or one.burst ~= burst then
+    set(one, rps, burst, now)
   end
-  if one.interval ~= 1 / rps or one.burst ~= burst then
-    bucket.set(one, rps, burst, now)
+  local wait = math.max(one.tat, now) + one.interval - one.depth - now
+  if one.interval == INF or wait > SLACK * one.interval then
+    self.denied = self.denied + 1
+    return one.interval == INF and INF or wait, rps
   end
-  return bucket.wait(one, now)
+  one.tat = math.max(one.tat, now) + one.interval
+  return 0, rps, one
 end
 
-function Clients.take(one, now)
-  if one.interval then
-    bucket.take(one, now)
-  end
+function Clients:give_back(one)
+  one.tat = one.tat - one.interval
 end
 
 -- Begin the next window if this one is over.
-function Clients:turn(now)
+function Clients:turn()
+  local now = self.clock()
   local passed = now - self.began
   if passed < self.window_s then
     return
@@ -87,9 +124,9 @@ function Clients:turn(now)
   self.window, self.began = self.window + 1, lost and now or self.began + self.window_s
 end
 
--- Return upper bounds in requests per second and the number of clients in each; nil without clients.
-function Clients:histogram(now)
-  local bounds, counts, all = {}, {}, 0
+-- Return the histogram of clients by requests per second, in the form of a report.
+function Clients:report_fields()
+  local bounds, counts, all, now = {}, {}, 0, self.clock()
   for i = 1, BOUNDS do
     bounds[i], counts[i] = LEAST_RPS * RATIO ^ (i - 1), 0
   end
@@ -110,10 +147,7 @@ function Clients:histogram(now)
       add(old[i])
     end
   end
-  if all == 0 then
-    return nil
-  end
-  return bounds, counts
+  return all > 0 and { client_histogram = { bounds = json.list(bounds), counts = json.list(counts) } } or {}
 end
 
 return Clients

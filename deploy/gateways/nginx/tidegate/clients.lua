@@ -8,12 +8,11 @@
 --
 -- dict: `tidegate_clients`, which evicts its least recently used entries for new clients.
 
-local bucket = require "tidegate.bucket"
+local bucket = require "tidegate.core.bucket"
 local clock = require "tidegate.clock"
+local json = require "tidegate.core.json"
 
 local floor, max, min = math.floor, math.max, math.min
-
-local _M = {}
 
 -- The first count of each cell of the histogram: 1 to 5, then in steps of a half. Narrower cells
 -- would differ by chance only.
@@ -52,7 +51,7 @@ end
 --
 -- counts: the dict for the histogram. A client is moved from cell to cell as its count grows, so the
 -- histogram never needs a walk through all clients.
-function _M.count(dict, counts, prefix, client, elapsed_s, window_s)
+local function counted(dict, counts, prefix, client, elapsed_s, window_s)
     local window = window_at(elapsed_s, window_s)
     local count = dict:incr(client .. suffixes(window, window_s), 1, 0, 2 * window_s)
     local cell = CELL[count]
@@ -75,7 +74,7 @@ end
 
 -- Returns the histogram of clients by requests per second, in the form of a report; nil without
 -- clients. It is of the current window in its second half, and of the window before till then.
-function _M.histogram(counts, prefix, elapsed_s, window_s)
+local function histogram(counts, prefix, elapsed_s, window_s)
     local window, seconds = window_at(elapsed_s, window_s)
     if window == 0 then
         seconds = window_s
@@ -90,23 +89,51 @@ function _M.histogram(counts, prefix, elapsed_s, window_s)
         clients[cell + 1] = found
         any = any or found > 0
     end
-    return any and { bounds = bounds, counts = clients } or nil
+    return any and { bounds = json.list(bounds), counts = json.list(clients) } or nil
 end
 
--- Returns seconds that a client has to wait (0: none), and the bucket and rate that the request was
--- taken from, for `bucket.give_back`.
+local Clients = {}
+Clients.__index = Clients
+
+-- dict: for the clients; counts: for the histogram; window_s: until a lease says.
+function Clients.new(dict, counts, prefix, window_s)
+    return setmetatable({
+        dict = dict, counts = counts, prefix = prefix, window_s = window_s, first_window_s = window_s,
+    }, Clients)
+end
+
+-- Counts a request of a client, and takes it from the client's bucket.
 --
--- level: `per_client` of the lease; count: see `count`.
-function _M.decide(dict, level, client, count, elapsed_s, window_s)
+-- lease: nil before the first one; level: its `per_client`, nil if no limit applies now.
+-- Returns seconds that the client has to wait (0: none), its rate, and what to give back if the request
+-- is refused for another reason; nil: nothing was taken.
+function Clients:take(client, lease, level)
+    local dict, elapsed_s = self.dict, clock() - self.counts:get(self.prefix .. "since")
+    self.window_s = lease and lease.client_window_s or self.first_window_s
+    local count = counted(dict, self.counts, self.prefix, client, elapsed_s, self.window_s)
+    if not level then
+        return 0
+    end
     local rate, burst = level.rps, level.burst
-    if level.above_rps and rate_of(dict, client, count, elapsed_s, window_s) > level.above_rps then
-        rate, burst = min(level.abusive_rps, rate or level.abusive_rps), 1
+    local above, left = level.abusive_above_rps, level.abusive_rps
+    if above and left and rate_of(dict, client, count, elapsed_s, self.window_s) > above then
+        rate, burst = min(left, rate or left), 1
     end
     if not rate then
         return 0
     end
     local keys = bucket.named(client)
-    return bucket.take(dict, keys, clock, rate, burst), keys, rate
+    local wait = bucket.take(dict, keys, clock, rate, burst)
+    return wait, rate, wait == 0 and { keys = keys, rate = rate } or nil
 end
 
-return _M
+function Clients:give_back(taken)
+    bucket.give_back(self.dict, taken.keys, taken.rate)
+end
+
+function Clients:report_fields()
+    local elapsed_s = clock() - self.counts:get(self.prefix .. "since")
+    return { client_histogram = histogram(self.counts, self.prefix, elapsed_s, self.window_s) }
+end
+
+return Clients

@@ -8,8 +8,7 @@
 -- (`wait`), so that a change reaches all workers at once. After a fault it backs off.
 
 local clock = require "tidegate.clock"
-local leases = require "tidegate.lease"
-local reports = require "tidegate.reports"
+local json = require "tidegate.core.json"
 local wire = require "tidegate.wire"
 
 local BEAT_S, LOCK_S = 0.5, 2
@@ -53,26 +52,24 @@ end
 -- Takes in the response to a request that was sent at `sent`; returns true, or false and a fault:
 -- what is wrong, and a detail that may vary while the fault is the same.
 local function take(gate, answer, sent, etag)
-    local held = gate:held()
-    if answer.status == 304 and held and etag then
-        gate.dict:set(gate.keys.heard, sent)
+    local limiter = gate.limiter
+    if answer.status == 304 and etag then
+        limiter:renew(sent, etag)
         return true
     elseif answer.status ~= 200 then
         local detail = answer.body:sub(1, 200):gsub("%c", " ")
         return false, { "the endpoint answers " .. answer.status, detail }
     end
-    local lease, fault = leases.parse(answer.body, gate.service)
-    fault = fault or leases.refusal(held, lease)
-    if fault then
-        return false, { "lease refused, the previous one stays in use", fault }
+    local before = limiter:held()
+    local held, why = limiter:receive(answer.body, answer.headers.etag, sent)
+    if why then
+        return false, { "lease refused, the previous one stays in use", why }
     end
-    if held and held.epoch == lease.epoch and held.version == lease.version then
-        gate.dict:set(gate.keys.heard, sent)
-        return true
+    local lease = limiter:held()
+    if held and lease ~= before then
+        ngx.log(ngx.NOTICE, "tidegate ", gate.service, ": limit ", lease.rps, " rps, version ",
+            lease.epoch, "/", lease.version, ", ", lease.enforced and "enforce" or "recommend")
     end
-    gate:hold(answer.body, answer.headers.etag, sent)
-    ngx.log(ngx.NOTICE, "tidegate ", gate.service, ": limit ", lease.rps, " rps, version ",
-        lease.epoch, "/", lease.version, ", ", lease.mode)
     return true
 end
 
@@ -87,18 +84,18 @@ local function refused_report(status)
     return status >= 400 and status < 500 and status ~= 401 and status ~= 408 and status ~= 429
 end
 
-local function report(gate, lease, now)
-    local body, mark = reports.pending(gate, lease, now)
+local function report(gate, now)
+    local fields, arrived = gate.limiter:report(gate.options.instance)
     local answer, err = ask(gate, {
         method = "POST",
         path = "/v1/limits/" .. gate.service .. "/reports",
-        body = body,
+        body = json.encode(fields),
     }, nil, 0)
     if answer and refused_report(answer.status) then
         no_reports(gate, answer, now)
         return true
     elseif answer and answer.status == 200 then
-        mark()
+        arrived()
     end
     return answer, err
 end
@@ -113,13 +110,12 @@ end
 
 -- Polls once. Returns seconds until the next poll (nil: back off), and the fault if there was one.
 local function exchange(gate)
-    local sent, lease = clock(), gate:held()
-    local etag = lease and gate.dict:get(gate.keys.etag)
+    local sent, lease, etag = clock(), gate.limiter:held(), gate.limiter:etag()
     local reporting = lease and sent >= (gate.no_reports_until or 0)
     local wait_s = 0
     local answer, err
     if reporting and sent >= (gate.report_at or 0) then
-        answer, err = report(gate, lease, sent)
+        answer, err = report(gate, sent)
         gate.report_at = sent + lease.refresh_s
         if answer == true then
             return 0
@@ -135,7 +131,7 @@ local function exchange(gate)
         return nil, { "the endpoint does not answer", err }
     end
     local ok, fault = take(gate, answer, sent, etag)
-    lease = gate:held()
+    lease = gate.limiter:held()
     if not ok and answer.status == 200 then
         return (lease and lease.refresh_s or 1) * (0.9 + 0.2 * math.random()), fault
     elseif not ok then
@@ -170,18 +166,13 @@ end
 
 -- Logs a change of the stage of the lease; only the polling worker does.
 local function watch_stage(gate)
-    local lease, heard = gate:held()
-    if not lease then
-        return
-    end
-    local stage = leases.stage_at(lease, clock() - heard)
+    local stage, limit = gate.limiter:standing()
     local before = gate.dict:get(gate.keys.stage)
-    if stage ~= before then
+    if stage and stage ~= before then
         gate.dict:set(gate.keys.stage, stage)
         if before then
             ngx.log(stage == "fresh" and ngx.NOTICE or ngx.ERR, "tidegate ", gate.service,
-                ": the lease is at stage ", stage, " after ", before, ", limit ",
-                leases.limit_at(lease, clock() - heard), " rps")
+                ": the lease is at stage ", stage, " after ", before, ", limit ", limit, " rps")
         end
     end
 end
@@ -200,7 +191,7 @@ local function beat(premature, gate)
     elseif not dict:add(key, pid, LOCK_S) then
         return
     end
-    gate:tune()
+    gate.limiter:tune()
     watch_stage(gate)
     if not gate.polling then
         gate.polling = true
@@ -213,7 +204,7 @@ local function start(gate)
     math.randomseed(ngx.worker.pid() + ngx.now() * 1000)
     local said = gate.options
     gate.endpoint = wire.endpoint(said.endpoint, said.tls_server_name or nil, said.tls_verify)
-    gate:begin()
+    gate.limiter:begin()
     ngx.timer.at(0, beat, gate)
     ngx.timer.every(BEAT_S, beat, gate)
 end

@@ -143,7 +143,7 @@ class LuaPlayer:
         limit = admission.limit_rps
         fields = {
             "ratelimit-policy": self._answers.policy(limit),
-            "ratelimit": self._answers.limit(limit, admission.remaining, admission.reset_s),
+            "ratelimit": self._answers.limit(limit, admission.remaining, admission.retry_after_s),
             "retry-after": f"{self._answers.retry_after(admission.retry_after_s):.0f}",
         }
         return {name: value for name, value in fields.items() if value is not None}

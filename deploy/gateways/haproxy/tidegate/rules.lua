@@ -99,8 +99,9 @@ end
 
 -- Decide on one request, as `read` has it.
 --
--- Returns 0 if it is admitted without a limit; n > 0 if it is admitted and n - 1 more would be; n < 0
--- if it is refused for -n seconds. The result is a number because HAProxy 2.6 might read a string
+-- Returns n > 0 if it is admitted, n - 1 more would be, and a second later one more still; n < 0 if it
+-- is refused for -n seconds; 0 if it is admitted otherwise: without a limit, or with one below one a
+-- second. The result is a number because HAProxy 2.6 might read a string
 -- after another thread has garbage-collected it.
 function Rules:decide(request)
   local limiter = self.limiter
@@ -109,7 +110,7 @@ function Rules:decide(request)
   if wait > 0 then
     return limiter:is_dry() and 0 or -answers.retry_after(wait)
   end
-  return limit < INF and 1 + answers.whole(left) or 0
+  return limit >= 1 and limit < INF and 1 + answers.whole(left) or 0
 end
 
 -- Return the limit of a request as a whole number, for RateLimit-Policy: its class's, or that of the

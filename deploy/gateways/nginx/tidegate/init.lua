@@ -34,9 +34,9 @@ function _M.start()
 end
 
 -- Sets the RateLimit fields, unless there is no limit.
-local function say(limit, left, reset_s)
+local function say(limit, left, wait)
     ngx.header["RateLimit-Policy"] = answers.policy(limit)
-    ngx.header["RateLimit"] = answers.limit(limit, left, reset_s)
+    ngx.header["RateLimit"] = answers.limit(limit, left, wait)
 end
 
 local complained = {}
@@ -62,7 +62,7 @@ function _M.check(service)
     if not this or ngx.is_subrequest or (ngx.req.is_internal() and ngx.header["RateLimit-Policy"]) then
         return
     end
-    local ok, wait, left, limit, reset_s = pcall(this.decide, this)
+    local ok, wait, left, limit = pcall(this.decide, this)
     if not ok then
         -- An error in this code must not become an outage of the service.
         this:said("an error in tidegate, the request is admitted", tostring(wait))
@@ -70,11 +70,11 @@ function _M.check(service)
     end
     if wait == 0 or this.limiter:is_dry() then
         if this.options.ratelimit_fields then
-            say(limit, left, reset_s)
+            say(limit, left, wait)
         end
         return
     end
-    say(limit, left, reset_s)
+    say(limit, left, wait)
     ngx.header["Retry-After"] = answers.retry_after(wait)
     return ngx.exit(429)
 end

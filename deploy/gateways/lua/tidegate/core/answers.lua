@@ -1,8 +1,11 @@
 -- The header fields by which a client is told of its limit. As in scaler/gateway/responses.py.
 --
--- Source: draft-ietf-httpapi-ratelimit-headers-10; RFC 9110, 10.2.3 for Retry-After.
+-- Source: draft-ietf-httpapi-ratelimit-headers-11, and 10 as well; RFC 9110, 10.2.3 for Retry-After.
 
 local ceil, floor, format, huge, max = math.ceil, math.floor, string.format, math.huge, math.max
+
+-- So much may be missing from a whole request, as the rest of a bucket is a difference of sums.
+local TOLERANCE = 1e-3
 
 local answers = {}
 
@@ -43,19 +46,22 @@ function answers.policy(limit)
     return limit < huge and remembered(policies, limit, policy_text) or nil
 end
 
--- Returns a number of requests as a whole one. It is a difference of sums: a request that lacks a
--- thousandth is a whole one.
+-- Returns how many whole requests the rest of a bucket is.
 function answers.whole(left)
-    return floor(left + 1e-3)
+    return floor(left + TOLERANCE)
 end
 
--- Returns RateLimit: requests that would pass now, and seconds until the whole burst would; nil where
+-- Returns RateLimit: requests that would pass now, and seconds within which no more would; nil where
 -- there is no limit.
-function answers.limit(limit, left, reset_s)
+--
+-- wait: seconds until this request may pass; 0: it has passed.
+function answers.limit(limit, left, wait)
     if limit == huge then
         return nil
     end
-    return remembered(limits, answers.whole(left), limit_text) .. format("%.0f", ceil(reset_s))
+    local whole = answers.whole(left)
+    local window = wait > 0 and wait or (whole + 1 - TOLERANCE - left) / limit
+    return remembered(limits, whole, limit_text) .. format("%.0f", ceil(window))
 end
 
 -- Returns Retry-After: whole seconds, at least 1.

@@ -196,8 +196,8 @@ def test_a_refused_request_is_told_when_to_come_back(measured):
     headers = measured.first(429).headers
 
     assert read(POLICY, headers[POLICY]) == {"default": {"q": 2, "w": 1}}
-    assert read(LIMIT, headers[LIMIT]) == {"default": {"r": 0, "t": 1}}
-    assert int(headers["retry-after"]) >= 1
+    assert read(LIMIT, headers[LIMIT])["default"]["r"] == 0
+    assert int(headers["retry-after"]) >= read(LIMIT, headers[LIMIT])["default"]["t"] >= 1
 
 
 def admitted(here: Site) -> Offered:

@@ -1,4 +1,4 @@
-"""No poller of nginx falls asleep, though timers or connections run out that others have used up."""
+"""No poller of nginx falls asleep, though others have used up timers or connections."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.waiting import PATIENCE_S, eventually
 
 FAULT = 'tidegate_fault{service="prod/shop"}'
 STILL = "polling stands still"
-# Other Lua of the same nginx, say, a log shipper: it has so many timers wait, or work, that there is
-# no room for one more.
+# Other Lua of the same nginx, say, a log shipper: it has so many timers wait, or work, that there
+# is no room for one more.
 WAIT = "for _ = 1, 2000 do ngx.timer.at(1, function() end) end"
 LOCATIONS = f"""
 location = /wait {{ content_by_lua_block {{ {WAIT} ngx.say("ok") }} }}

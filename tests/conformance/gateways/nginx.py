@@ -1,8 +1,8 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
 Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate, and
-``tls_server_name``, which is in it; ``locations``, more of them for the server; ``init_worker``, Lua
-that runs before tidegate's; ``shipped``, a folder with the files of another version.
+``tls_server_name``, which is in it; ``locations``, more of them for the server; ``init_worker``,
+Lua that runs before tidegate's; ``shipped``, a folder with the files of another version.
 """
 
 from __future__ import annotations

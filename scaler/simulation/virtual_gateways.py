@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
-from scaler.adapters.http.lease_service import RETRY_AFTER_S, LeaseService
+from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.long_poll import CHECK_S
-from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem
 from scaler.adapters.http.schemas import ReportBody
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder

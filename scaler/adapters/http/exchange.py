@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scaler.adapters.http.report import GatewayReport, LeaseTag
+from scaler.adapters.http.report import GatewayReport, LeaseTag, parse_etag
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class LeaseRequest:
         report: the demand that it reports; None if the request carries no report.
         version: version of the lease that the gateway acts on, where it sends no ETag.
         holds_qps: share of the lease that the gateway acts on, where it sends no ETag.
+        owner: who sends it, by the name of a token or certificate; "": nobody in particular.
+        owner_instances: gateways of one service that the owner may have; None: as many as any.
     """
 
     instance: str
@@ -24,6 +26,8 @@ class LeaseRequest:
     report: GatewayReport | None = None
     version: int | None = None
     holds_qps: float = 0.0
+    owner: str = ""
+    owner_instances: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,17 @@ class LeaseReply:
 
     lease: IssuedLease
     changed: bool
+
+
+def claim_of(request: LeaseRequest, epoch: str) -> tuple[int | None, float]:
+    """Return version and QPS of the lease that a gateway says it acts on.
+
+    The version is None if it says none, or if the lease is of another epoch.
+    """
+    tag = parse_etag(request.etag)
+    if tag is None:
+        return request.version, request.holds_qps
+    return (tag.version if tag.epoch == epoch else None), tag.qps
 
 
 def acknowledges(request: LeaseRequest, lease: IssuedLease) -> bool:

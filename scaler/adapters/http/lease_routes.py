@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
+from scaler.adapters.http.access import grant_of
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.long_poll import LongPoll
@@ -19,7 +20,7 @@ from scaler.adapters.http.middleware import (
     Message,
     PlainResponse,
     Receive,
-    refusal,
+    refused,
 )
 from scaler.adapters.http.problems import RequestProblem, bad_field
 from scaler.adapters.http.report import INSTANCE
@@ -84,7 +85,13 @@ class LeaseRoutes:
     async def get(self, service: str, scope: Message, receive: Receive) -> PlainResponse:
         try:
             query = parse_query(scope["query_string"])
-            lease_request = LeaseRequest(query.instance, _etag(scope["headers"]))
+            grant = grant_of(scope)
+            lease_request = LeaseRequest(
+                query.instance,
+                _etag(scope["headers"]),
+                owner=grant.owner,
+                owner_instances=grant.instances,
+            )
             now = self._clock()
             if query.wait_s > 0 and self._lease_service.may_wait(service, lease_request, now):
                 longest_wait_s = self._lease_service.view(service).policy.lease.longest_wait_s
@@ -99,15 +106,21 @@ class LeaseRoutes:
             else:
                 reply = self._lease(service, lease_request)
         except RequestProblem as problem:
-            return refusal(problem)
+            return refused(scope, problem)
         return _response(reply, haproxy=query.haproxy)
 
     async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
         try:
             query = parse_query(request.scope["query_string"], instance_needed=False)
-            reply = self._lease(service, report.to_request(self._lease_service.epoch))
+            grant = grant_of(request.scope)
+            lease_request = replace(
+                report.to_request(self._lease_service.epoch),
+                owner=grant.owner,
+                owner_instances=grant.instances,
+            )
+            reply = self._lease(service, lease_request)
         except RequestProblem as problem:
-            return refusal(problem)
+            return refused(request.scope, problem)
         return _response(LeaseReply(reply.lease, changed=True), haproxy=query.haproxy)
 
     def _lease(self, service: str, lease_request: LeaseRequest) -> LeaseReply:

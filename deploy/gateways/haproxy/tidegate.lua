@@ -29,6 +29,7 @@ local Store = require("tidegate.core.store")
 local metrics = require("tidegate.metrics")
 
 local TICK_MS = 100
+local WATCH_S = 5 -- without a tick
 
 local epoch_s = core.now().sec
 
@@ -70,12 +71,25 @@ for _, service in ipairs(options.services) do
   }
 end
 
+-- Reads the clock for a call, and begins to tick anew if that has ended; see `tick_on`.
+local ticked, tick_on = latest, nil
+
+local function begin_call()
+  if clock() - ticked <= WATCH_S then
+    return
+  end
+  for _, gate in pairs(gates) do
+    gate.faults:say("ticks stand still", string.format("none for %.1f s, they begin anew", latest - ticked))
+  end
+  tick_on()
+end
+
 -- str,lua.tidegate(SERVICE): see Rules:decide for its input and result.
 local unknown = {}
 core.register_converters("tidegate", function(request, service)
   local gate = gates[service]
   if gate then
-    clock()
+    begin_call()
     return gate.rules:decide(request)
   elseif not unknown[service] then
     unknown[service] = true
@@ -108,27 +122,19 @@ core.register_converters("tidegate_quota", function(said, service)
   if not gate then
     return 0
   end
-  clock()
+  begin_call()
   return gate.rules:quota(service and said)
 end)
 
 core.register_service("tidegate_metrics", "http", function(applet)
-  local text = (clock() and metrics.exposition(options.services, gates))
+  begin_call()
+  local text = metrics.exposition(options.services, gates)
   applet:set_status(200)
   applet:add_header("content-type", "text/plain; version=0.0.4; charset=utf-8")
   applet:add_header("content-length", tostring(#text))
   applet:start_response()
   applet:send(text)
 end)
-
-for _, gate in pairs(gates) do
-  core.register_task(function()
-    local node = tostring(core.get_info().node or core.get_info().Node or "haproxy")
-    options.named(node)
-    math.randomseed(core.now().usec + #node)
-    gate.poller:run()
-  end)
-end
 
 -- Passes: in the stick table `tidegate_books` of haproxy.cfg, and the map that TIDEGATE_BOOKS names.
 for _, gate in pairs(options.books and gates or {}) do
@@ -153,25 +159,51 @@ local function watch_stage(gate)
 end
 
 local function tick(gate)
+  gate.poller:watch()
   gate.limiter:tune()
   watch_stage(gate)
   gate.clients:turn()
   if gate.books then
     local well, why = pcall(gate.books.tick, gate.books)
     if not well then
+      gate.books:abandon()
       gate.books = nil
       gate.faults:say("no passes", tostring(why))
     end
   end
 end
 
--- Updates stages and windows also without requests, and while a poll hangs.
-core.register_task(function()
-  while true do
-    clock()
-    for _, gate in pairs(gates) do
-      tick(gate)
+-- Updates stages and windows also without requests, and while a poll hangs; and watches the pollers. A
+-- task ends for good where Lua fails outside of a `pcall`, or a limit of HAProxy ends it: a request that
+-- finds no tick for WATCH_S begins another one.
+local tasks = 0
+
+function tick_on()
+  tasks, ticked = tasks + 1, clock()
+  local number = tasks
+  core.register_task(function()
+    while tasks == number do
+      ticked = clock()
+      for _, gate in pairs(gates) do
+        local well, why = pcall(tick, gate)
+        gate.faults:over("ticks stand still")
+        if well then
+          gate.faults:over("tick failed")
+        else
+          gate.faults:say("tick failed", tostring(why))
+        end
+      end
+      core.msleep(TICK_MS)
     end
-    core.msleep(TICK_MS)
-  end
+  end)
+end
+
+-- HAProxy knows its node name only when tasks run.
+core.register_task(function()
+  pcall(function()
+    local node = tostring(core.get_info().node or core.get_info().Node or "haproxy")
+    options.named(node)
+    math.randomseed(core.now().usec + #node)
+  end)
+  tick_on()
 end)

@@ -1,8 +1,8 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
 Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate, and
-``tls_server_name``, which is in it; ``locations``, more of them for the server; ``shipped``, a
-folder with the files of another version.
+``tls_server_name``, which is in it; ``locations``, more of them for the server; ``init_worker``,
+Lua that runs before tidegate's; ``shipped``, a folder with the files of another version.
 """
 
 from __future__ import annotations
@@ -164,6 +164,8 @@ def _snippet(setup: Setup) -> str:
     )
     text, servers = re.subn(r"\nserver \{.*\n\}\n", "\n", text, flags=re.DOTALL)
     assert (settings, servers) == (1, 1), "tidegate.conf has another shape than expected here"
+    begun = "init_worker_by_lua_block {"
+    text = text.replace(begun, f"{begun} {setup.options.get('init_worker', '')}")
     if "ca" in setup.options:
         trusted = f"lua_ssl_trusted_certificate {setup.options['ca']};"
         text = re.sub(r"# lua_ssl_trusted_certificate .*;", trusted, text)

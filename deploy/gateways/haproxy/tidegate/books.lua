@@ -99,6 +99,17 @@ local function lay_out(self, name, used)
   end
 end
 
+-- Free all passes that are not used; there will be no more.
+function Books:abandon()
+  for name, book in pairs(self.open) do
+    if book.buckets then
+      self.limiter.share:keep(book.buckets, -book.passes)
+    end
+    pcall(self.write, self.limiter.service .. " " .. name, 0)
+  end
+  self.open = {}
+end
+
 -- Replace the books by those of the next tick. Call it from a task.
 function Books:tick()
   local used = {}

@@ -13,7 +13,7 @@ local OWN = {
 }
 
 local function samples(add, gate)
-  metrics.of_limiter(add, gate.limiter, next(gate.faults.said) ~= nil)
+  metrics.of_limiter(add, gate.limiter, next(gate.faults.said) ~= nil or gate.poller:is_overdue())
   add("tidegate_passes_total", gate.books and gate.books.passes or 0)
   add("tidegate_client_denied_total", gate.clients.denied)
   add("tidegate_clients", #gate.clients.young_list)

@@ -6,6 +6,9 @@
 -- * One task does everything in turn, so no response overtakes another.
 -- * core.httpclient may take long to fail: it tries four times, each with the given time-out. The
 --   limiter checks the age of the lease by itself.
+-- * A task ends for good and without a word where Lua fails outside of a `pcall`, or a limit of HAProxy
+--   (`tune.lua.task-timeout`, `tune.lua.maxmem`) ends it. So the poller says by when its next word is
+--   due, and `watch` begins anew in another task where it is overdue.
 
 local json = require("tidegate.core.json")
 
@@ -13,6 +16,8 @@ local REFRESH_S = 2 -- before the first lease, which has its own
 local LONGEST_WAIT_S = 15 -- less than `timeout server` in haproxy.cfg, whatever the lease says
 local SLACK_MS = 2000
 local LONGEST_PAUSE_S = 2
+local TRIES = 4 -- of core.httpclient
+local GRACE_S = 3 -- that a word may be late
 
 local Poller = {}
 Poller.__index = Poller
@@ -22,7 +27,7 @@ function Poller.new(limiter, options, faults, clock)
   local made = {
     limiter = limiter, options = options, faults = faults, clock = clock,
     url = options.endpoint .. "/v1/limits/" .. limiter.service,
-    failures = 0, reported_at = clock(),
+    failures = 0, reported_at = clock(), number = 0,
     polls = { renewed = 0, changed = 0, refused = 0, failed = 0 },
   }
   return setmetatable(made, Poller)
@@ -73,6 +78,7 @@ end
 
 local function exchange(self, method, request)
   request.dst = self.options.via
+  self.due = self.clock() + TRIES * request.timeout / 1000 + GRACE_S
   local client = core.httpclient()
   local response = client[method](client, request)
   if not response or not response.status or response.status == 0 then
@@ -140,16 +146,42 @@ function Poller:round()
   return pause(self, well, refresh_s, asked_at)
 end
 
--- Polls for ever; an error in a round is logged and does not end the task.
-function Poller:run()
-  while true do
+-- Polls until another task does; an error in a round is logged and does not end the task.
+local function run(self, number)
+  while self.number == number do
     local well, seconds = pcall(self.round, self)
-    if not well then
+    if self.number ~= number then
+      return
+    elseif well then
+      self.faults:over("poll failed")
+      self.faults:over("polling stands still")
+    else
       self.faults:say("poll failed", tostring(seconds))
       seconds = REFRESH_S
     end
+    self.due = self.clock() + seconds + GRACE_S
     core.msleep(math.max(1, math.floor(seconds * 1000)))
   end
+end
+
+-- Whether nothing was heard of the task for longer than that may take.
+function Poller:is_overdue()
+  return self.due ~= nil and self.clock() > self.due
+end
+
+-- Begin to poll; and begin anew in another task, if nothing is heard of this one. Call it now and then.
+function Poller:watch()
+  if self.due and not self:is_overdue() then
+    return
+  elseif self.due then
+    local late_s = self.clock() - self.due
+    self.faults:say("polling stands still", string.format("overdue by %.1f s, it begins anew", late_s))
+  end
+  self.number, self.due = self.number + 1, self.clock() + GRACE_S
+  local number = self.number
+  core.register_task(function()
+    run(self, number)
+  end)
 end
 
 return Poller

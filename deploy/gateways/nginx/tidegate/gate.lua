@@ -37,7 +37,10 @@ local function new(options)
         limiter = limiter,
         prefix = prefix,
         dict = ngx.shared.tidegate,
-        keys = { fault = prefix .. "fault", stage = prefix .. "stage", poller = prefix .. "poller" },
+        keys = {
+            fault = prefix .. "fault", stage = prefix .. "stage",
+            poller = prefix .. "poller", beaten = prefix .. "beaten",
+        },
     }, Gate)
 end
 

@@ -52,6 +52,11 @@ local function gate_of(service)
     return found
 end
 
+local function decide(this)
+    poller.watch(this)
+    return this:decide()
+end
+
 -- For access_by_lua: lets the request pass, or ends it with 429.
 --
 -- service: needed if there are several.
@@ -62,7 +67,7 @@ function _M.check(service)
     if not this or ngx.is_subrequest or (ngx.req.is_internal() and ngx.header["RateLimit-Policy"]) then
         return
     end
-    local ok, wait, left, limit = pcall(this.decide, this)
+    local ok, wait, left, limit = pcall(decide, this)
     if not ok then
         -- An error in this code must not become an outage of the service.
         this:said("an error in tidegate, the request is admitted", tostring(wait))
@@ -79,13 +84,21 @@ function _M.check(service)
     return ngx.exit(429)
 end
 
+local function watch_all()
+    for _, one in ipairs(gates) do
+        poller.watch(one)
+    end
+end
+
 -- For content_by_lua.
 function _M.metrics()
+    watch_all()
     ngx.header["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
     ngx.print(metrics.exposition(gates))
 end
 
 function _M.status()
+    watch_all()
     ngx.header["Content-Type"] = "application/json"
     ngx.print(metrics.status(gates))
 end

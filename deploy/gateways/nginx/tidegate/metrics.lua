@@ -2,6 +2,7 @@
 
 local json = require "tidegate.core.json"
 local metrics = require "tidegate.core.metrics"
+local poller = require "tidegate.poller"
 
 local _M = {}
 
@@ -12,7 +13,7 @@ function _M.exposition(gates)
     end
     return metrics.exposition({}, services, function(add, service)
         local gate = by_service[service]
-        metrics.of_limiter(add, gate.limiter, gate.dict:get(gate.keys.fault))
+        metrics.of_limiter(add, gate.limiter, poller.fault_of(gate))
     end)
 end
 
@@ -24,7 +25,7 @@ function _M.status(gates)
             instance = gate.options.instance,
             dry_run = limiter:is_dry() or false,
             poller_pid = gate.dict:get(gate.keys.poller),
-            fault = gate.dict:get(gate.keys.fault),
+            fault = poller.fault_of(gate),
         }
         local stage, limit, age_s = limiter:standing()
         if stage then

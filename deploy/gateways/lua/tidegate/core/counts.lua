@@ -7,11 +7,6 @@ Counts.__index = Counts
 
 local VERDICTS = { "admitted", "denied" }
 
--- store: see bucket.lua; prefix: of the keys.
-function Counts.new(store, prefix)
-    return setmetatable({ store = store, prefix = prefix, keys = {} }, Counts)
-end
-
 local function keys_of(self, name)
     local keys = self.keys[name]
     if not keys then
@@ -30,6 +25,13 @@ local function keys_of(self, name)
         end
     end
     return keys
+end
+
+-- store: see bucket.lua; prefix: of the keys.
+function Counts.new(store, prefix)
+    local made = setmetatable({ store = store, prefix = prefix, keys = {} }, Counts)
+    keys_of(made, "") -- is counted from the start
+    return made
 end
 
 -- Counts requests of a class.

@@ -273,7 +273,8 @@ class LeaseLimiter:
         if math.isfinite(limit):
             parts, spare = self._class_buckets.set_limit(self._document, limit, now)
             classes = sorted(
-                zip(self._document.classes, parts, strict=True), key=lambda one: one[0].priority
+                zip(self._document.classes, parts, strict=True),
+                key=lambda one: (one[0].priority, one[0].name),
             )
             capacities = [ClassCapacity(c.name, p.qps, p.ceiling_qps) for c, p in classes]
             self._fairness.set_share(ShareCapacity(limit, spare, capacities), now)

@@ -234,7 +234,7 @@ def test_any_traffic_under_any_leases_is_decided_alike(dialect, first, events):
         now += ticks / 64
         if new is not None:
             assert received(lua, new, now) == received(python, new, now)
-        ours, theirs = lua.admit(name, {}, now), python.admit(name, None, now)
+        ours, theirs = lua.admit(name, None, {}, now), python.admit(name, None, now)
         if abs(theirs.retry_after_s) > 2e-3 or not theirs.would_deny:
             # A refusal for want of less than a thousandth of a request may be none.
             assert (ours.allowed, ours.would_deny) == (theirs.allowed, theirs.would_deny)

@@ -60,7 +60,7 @@ def validated(document: Document) -> tuple[DemandPolicy | None, list[str]]:
         faults += [_fault(error, document) for error in wrong_kind or errors]
     if policy is not None:
         for key in policy.spec.limit.per_client.without_effect():
-            LOGGER.warning("spec.limit.perClient.%s has no effect since 0.3; remove it", key)
+            LOGGER.warning("spec.limit.perClient.%s has no effect since 0.2; remove it", key)
     faults.sort(key=lambda fault: fault[0])
     return (None if faults else policy), [message for _, message in faults]
 

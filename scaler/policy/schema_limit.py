@@ -89,13 +89,13 @@ class PerClientSection(Section):
     window: PositiveDuration = CLIENT_WINDOW_S
     """Window over which a gateway compares what its clients send, where not all of it fits."""
     deviations: Annotated[float, Field(gt=0, le=10)] | None = None
-    """Without effect since 0.3; remove it."""
+    """Without effect since 0.2; remove it."""
     least_ratio: Annotated[float, Field(ge=1)] | None = None
-    """Without effect since 0.3; remove it."""
+    """Without effect since 0.2; remove it."""
     least_clients: AtLeastOne | None = None
-    """Without effect since 0.3; remove it."""
+    """Without effect since 0.2; remove it."""
     abusive_share: Share | None = None
-    """Without effect since 0.3; remove it."""
+    """Without effect since 0.2; remove it."""
 
     def without_effect(self) -> Iterator[str]:
         """Yield the keys that are given but no longer obeyed: no client is called abusive now."""

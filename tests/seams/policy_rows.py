@@ -93,7 +93,7 @@ LEARNS = {"spec.capacity.requestsPerReplica": MISSING}
 BLIND = {"spec.demand.model": MISSING}  # so that nothing is known where nothing is observed
 WARMS = {"spec.capacity.warmUp": "3m"}
 
-_GONE = Carried("of before 0.3; whoever gives it is told that it has no effect")
+_GONE = Carried("of before 0.2; whoever gives it is told that it has no effect")
 _LIMIT, _CLASS, _CLIENT = "spec.limit.", "spec.limit.classes[].", "spec.limit.perClient."
 ROWS: dict[str, Row | Refused | Carried] = {
     "metadata.namespace": Row("shop", "store", "lease.service"),

@@ -82,7 +82,7 @@ def terms_part(content: LeaseContent) -> Json:
             "reason": content.share.reason.value,
         },
         "client_window_s": policy.client_window_s,
-        "per_client": None,  # gateways of before 0.3 look for it
+        "per_client": None,  # gateways of before 0.2 look for it
         **_classes(own.qps, part, content),
         "schedule": [{"in_s": step.in_s, "rps": _rounded_down(step.qps)} for step in own.schedule],
     }

@@ -72,9 +72,9 @@ class ReportBody(_RequestBody):
     denied: Count | None = None
     classes: Annotated[dict[Name, ClassCounts], Field(max_length=64)] = {}
     client_rates: JsonValue = None
-    """As gateways of before 0.3 report; not used."""
+    """As gateways of before 0.2 report; not used."""
     client_histogram: JsonValue = None
-    """As gateways of before 0.3 report; not used."""
+    """As gateways of before 0.2 report; not used."""
 
     def to_request(self, epoch: str) -> LeaseRequest:
         """Return the request for a lease that the report makes to a server of this epoch."""
@@ -163,7 +163,7 @@ class LeaseBody(BaseModel):
     client_window_s: float
     """Over which a gateway compares what its clients send."""
     per_client: None = None
-    """For gateways of before 0.3, which look for it."""
+    """For gateways of before 0.2, which look for it."""
     spare_rps: float
     classes: list[ClassBody]
     schedule: list[StepBody]

@@ -241,7 +241,7 @@ def test_where_all_fit_no_client_is_refused_however_much_it_sends():
 def test_where_not_all_fit_the_heaviest_is_refused_what_others_need():
     found = heavy_beside_light(limiter(50.0, burst=10, valid_for_s=1e3), 200.0)
 
-    assert sum(one.allowed for one in found["light"]) >= 0.98 * len(found["light"])
+    assert sum(one.allowed for one in found["light"]) >= 0.95 * len(found["light"])  # all but of the first seconds
     # What the others leave is used: the limit is, as a whole.
     heavy = sum(one.allowed for one in found["heavy"])
     assert heavy == pytest.approx((50.0 - 20.0) * 60.0, rel=0.05)

@@ -206,8 +206,11 @@ def played(player: Player, name: str, events: Sequence[Json]) -> Iterator[Outcom
 
 def _requests(player: Player, event: Json, now: float) -> Outcome:
     headers = [(name, value) for name, value in event.get("headers", ())]
-    sent = Sent(event.get("class"), event.get("client"), headers)
-    answers = [player.request(sent, now) for _ in range(event["requests"])]
+    answers = []
+    for number in range(event["requests"]):
+        # With `clients` each request is of another one.
+        client = f"{event['clients']}-{number}" if "clients" in event else event.get("client")
+        answers.append(player.request(Sent(event.get("class"), client, headers), now))
     stage, limit = player.standing(now)
     found = {"stage": stage, "limit": limit, **player.told(answers[-1])}
     wanted = {name: event[name] for name in ("stage", "limit") if name in event}

@@ -222,7 +222,6 @@ local function read(text, service)
         burst = share:number("burst", MAX_RPS),
         enforced = body:one_of("mode", "enforce", "recommend") == "enforce",
         refresh_s = body:number("refresh_s", valid_for_s, true),
-        spare_rps = body:number("spare_rps", MAX_RPS),
         client_window_s = body:optional_number("client_window_s", MAX_AGE_S, true) or CLIENT_WINDOW_S,
     }
     made.classes, made.by_name, made.matches = classes_of(body)

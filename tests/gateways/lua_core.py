@@ -27,8 +27,9 @@ local Store = require "tidegate.core.store"
 return function(service, without_lease, dry_run)
     local now = 0
     local function clock() return now end
+    local store = Store.new(clock)
     local limiter = Limiter.new {
-        service = service, store = Store.new(clock), clock = clock,
+        service = service, store = store, curves = store, clock = clock,
         without_lease = without_lease, dry_run = dry_run,
         clients = Lru.new(40000), newcomers = Lru.new(40000),
     }

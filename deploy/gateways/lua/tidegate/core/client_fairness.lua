@@ -51,14 +51,14 @@ local FIRST = {
 }
 
 -- of: store, clock: see bucket.lua; prefix: of the keys; clients, newcomers: stores that forget what was
---     used longest ago; window_s: over which the requests of each client are numbered.
+--     used longest ago; curves: a store for the demand; window_s: over which the requests of each client are numbered.
 function ClientFairness.new(of)
     local keys = {}
     for name in pairs(FIRST) do
         keys[name] = of.prefix .. name
     end
     return setmetatable({
-        store = of.store, clock = of.clock, prefix = of.prefix, curve_store = of.clients,
+        store = of.store, clock = of.clock, prefix = of.prefix, curve_store = of.curves,
         window_s = of.window_s, names = Names.new(of.store, of.prefix .. "class-"),
         clients = KnownClients.new(of.clients, of.newcomers, of.prefix),
         usual = UsualShares.new(of.store, of.prefix .. "usual-"),

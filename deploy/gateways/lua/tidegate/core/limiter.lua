@@ -26,7 +26,8 @@ local MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600
 -- of: service: "namespace/name"; store: see bucket.lua; clock: returns monotonic seconds.
 --     without_lease: requests per second before the first lease; inf: no limit; 0: nothing passes.
 --     dry_run: decide and count, whatever the lease says.
---     clients, newcomers: stores for what is known of clients, which forget what was used longest ago.
+--     clients, newcomers: stores for what is known of clients, which forget what was used longest ago;
+--     curves: for what they ask for, some hundred numbers for each class.
 function Limiter.new(of)
     local prefix = of.service .. "|"
     local function key(name)
@@ -35,7 +36,7 @@ function Limiter.new(of)
     return setmetatable({
         service = of.service, store = of.store, clock = of.clock, prefix = prefix,
         without_lease = of.without_lease or huge, dry_run = of.dry_run,
-        clients = of.clients, newcomers = of.newcomers,
+        clients = of.clients, newcomers = of.newcomers, curves = of.curves,
         counts = Counts.new(of.store, prefix .. "count-"),
         share = Share.new(of.store, prefix, of.clock),
         keys = {
@@ -69,7 +70,8 @@ function Limiter:follow_window()
         self.windows = number
         self.fairness = ClientFairness.new {
             store = self.store, clock = self.clock, prefix = self.prefix .. "clients-" .. number .. ":",
-            clients = self.clients, newcomers = self.newcomers, window_s = self.lease.client_window_s,
+            clients = self.clients, newcomers = self.newcomers, curves = self.curves,
+            window_s = self.lease.client_window_s,
         }
         if self.share.capacity then
             self.fairness:set_share(self.share.capacity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaler.limits.gcra import Verdict, admit, rescaled
 
@@ -47,7 +47,12 @@ class Bucket:
         if hits > burst:
             return Verdict(False, self.tat, math.inf)
         # ``hits`` requests are one request of that length; the size in seconds is the same.
-        return admit(self.tat, now, self.interval_s * hits, burst / hits)
+        verdict = admit(self.tat, now, self.interval_s * hits, burst / hits)
+        if verdict.allowed or self.interval_s == math.inf:
+            return verdict
+        # What is beyond a part of the bucket is in it nevertheless, and has to drain.
+        beyond_s = self.tat - now - burst * self.interval_s
+        return replace(verdict, retry_after_s=verdict.retry_after_s + max(0.0, beyond_s))
 
     def charge(self, now: float, hits: int) -> None:
         """Add requests that pass in any case; the bucket gets no fuller than its size."""

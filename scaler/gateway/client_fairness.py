@@ -24,6 +24,7 @@ from scaler.gateway.demand_curve import DemandCurve
 from scaler.gateway.fair_levels import PoolCurves, ShareCapacity, fair_levels
 from scaler.gateway.known_clients import Client, KnownClients
 from scaler.gateway.usual_shares import UsualShares
+from scaler.limits.gcra import SLACK
 
 # Part of the limit that fair parts add up to at most, and at least. What is beyond them fills the
 # rest; were it all, the buckets of the limit would be full by chance.
@@ -98,8 +99,9 @@ class ClientFairness:
         return len(self._clients)
 
     def set_share(self, share: ShareCapacity, now: float) -> None:
-        """Take over what the gateway may admit."""
-        self._share, self._levels_at = share, now
+        """Take over what the gateway may admit; levels for another share are found at once."""
+        if share != self._share:
+            self._share, self._levels_at = share, now
 
     def count(self, class_name: str, client: str, now: float, hits: int) -> Client:
         """Count ``hits`` requests of a client, admitted or not, and return it."""
@@ -129,7 +131,7 @@ class ClientFairness:
         pool = pools.of(client)
         if pool.level_qps < math.inf:
             used = max(0.0, client.tag - self._time(pool, now))
-            if used + hits > pool.burst:
+            if used + hits > pool.burst + SLACK:
                 return 1.0
             # As with the share itself: who has used more of its part leaves room for the others.
             part = 1.0 - used / pool.burst / 2

@@ -40,7 +40,7 @@ class ClassTerms:
             itself.
         guaranteed_qps: the part of ``qps`` that does not depend on other classes.
         qps: the class's own rate.
-        ceiling_qps: upper bound of own rate and common spare together.
+        ceiling_qps: upper bound of its own rate and what it uses of others' together.
         then: what applies to the class when the lease has expired.
     """
 
@@ -62,16 +62,14 @@ class LeaseDocument:
         burst: requests that may pass at once.
         enforce: whether requests over the limit are refused, not only counted.
         refresh_s: interval at which the gateway reports.
-        spare_qps: the rate that any class may use.
         classes: the priority classes' parts.
-        client_window_s: window over which the rate of a client is counted.
+        client_window_s: window over which the requests of each client are numbered.
     """
 
     lease: Lease
     burst: float
     enforce: bool
     refresh_s: float
-    spare_qps: float
     classes: tuple[ClassTerms, ...]
     client_window_s: float
 
@@ -114,7 +112,6 @@ def _document(fields: _JsonFields, service: str) -> LeaseDocument:
         burst=share.number("burst"),
         enforce=fields.one_of("mode", "enforce", "recommend") == "enforce",
         refresh_s=fields.number("refresh_s", valid_for_s, above_0=True),
-        spare_qps=fields.number("spare_rps"),
         classes=_classes(fields),
         client_window_s=_client_window_s(fields),
     )

@@ -32,8 +32,8 @@ BY_DAY = {
 # All that these judge comes at the moment in which the lease does, to classes by a header.
 AT_ONCE = (
     "a burst passes at once, then as many as drain",
-    "a class has its own rate, and rises on the spare to its ceiling",
-    "a class that the lease does not know has but the spare",
+    "a class has its own rate, and above it what others leave, to its ceiling",
+    "a class that the lease does not know has what the others leave",
 )
 # By so many requests a gateway may be off: its workers read their clocks at different moments.
 NEARLY = 2.0

@@ -21,14 +21,17 @@ DIALECTS = ("luajit21", "lua53", "lua54")
 _MAKE = """
 local json = require "tidegate.core.json"
 local Limiter = require "tidegate.core.limiter"
+local Lru = require "tidegate.core.lru"
 local Store = require "tidegate.core.store"
 
 return function(service, without_lease, dry_run)
     local now = 0
     local function clock() return now end
+    local store = Store.new(clock)
     local limiter = Limiter.new {
-        service = service, store = Store.new(clock), clock = clock,
+        service = service, store = store, curves = store, clock = clock,
         without_lease = without_lease, dry_run = dry_run,
+        clients = Lru.new(40000), newcomers = Lru.new(40000),
     }
     limiter:begin()
     return {
@@ -38,8 +41,8 @@ return function(service, without_lease, dry_run)
             return held, why
         end,
         renew = function(sent) limiter:renew(sent) end,
-        decide = function(class, headers)
-            return limiter:decide(class, nil, headers and function(name) return headers[name] end)
+        decide = function(class, client, headers)
+            return limiter:decide(class, client, headers and function(name) return headers[name] end)
         end,
         standing = function() return limiter:standing() end,
         is_dry = function() return limiter:is_dry() end,
@@ -95,17 +98,22 @@ class LuaLimiter:
         self._limiter.renew(sent_at)
 
     def admit(
-        self, request_class: str | None, headers: Mapping[str, list[str]], now: float
+        self,
+        request_class: str | None,
+        client: str | None,
+        headers: Mapping[str, list[str]],
+        now: float,
     ) -> Admission:
         self._limiter.at(now)
         lists = {name: self._lua.table(*values) for name, values in headers.items()}
         table = self._lua.table_from(lists) if headers else None
-        wait, left, limit, reset = self._limiter.decide(request_class, table)
+        wait, left, limit, reset, beyond = self._limiter.decide(request_class, client, table)
         stage, _ = self.standing(now)
         allowed = wait == 0 or bool(self._limiter.is_dry())
         return Admission(
-            allowed, wait > 0, wait, limit, left, reset, LeaseStage(stage) if stage else None
-        )
+            allowed, wait > 0, wait, limit, left, reset, LeaseStage(stage) if stage else None,
+            bool(beyond),
+        )  # fmt: skip
 
     def standing(self, now: float) -> tuple[str | None, float]:
         """Return stage and limit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,7 +191,8 @@ def classed_leases(draw: st.DrawFn) -> dict[str, object]:
         for name in draw(st.sets(st.sampled_from("abc")))
     ]  # fmt: skip
     return lease(
-        draw(st.integers(1, 3)), draw(eighths), classes=classes, spare_rps=draw(eighths),
+        draw(st.integers(1, 3)), draw(eighths), classes=classes,
+        client_window_s=draw(st.sampled_from([None, 1.0, 10.0])),
         burst=draw(st.integers(0, 20)), valid_for_s=draw(st.sampled_from([1.0, 2.0, 30.0])),
         safe_rps=draw(eighths), max_stale_s=draw(st.sampled_from([0.0, 1.0, 60.0])),
         epoch=draw(st.sampled_from(["c0ff", "beef"])),
@@ -217,8 +219,9 @@ def test_classes_divide_a_limit_alike(dialect, body, limit):
 
 events = st.lists(
     st.tuples(
-        st.integers(0, 40),
+        st.integers(0, 40) | st.integers(0, 4000),
         st.sampled_from([None, "a", "b", "c", "other"]),
+        st.sampled_from([None, "one", "two", "three"]),
         st.none() | st.none() | st.none() | classed_leases(),
     ),
     min_size=1, max_size=60,
@@ -230,21 +233,64 @@ events = st.lists(
 @given(classed_leases(), events)
 def test_any_traffic_under_any_leases_is_decided_alike(dialect, first, events):
     lua, python, now = LuaLimiter(dialect, SETTINGS), LeaseLimiter(SETTINGS), 0.0
-    for ticks, name, new in [(0, None, first), *events]:
+    for ticks, name, client, new in [(0, None, None, first), *events]:
         now += ticks / 64
         if new is not None:
             assert received(lua, new, now) == received(python, new, now)
-        ours, theirs = lua.admit(name, {}, now), python.admit(name, None, now)
-        if abs(theirs.retry_after_s) > 2e-3 or not theirs.would_deny:
-            # A refusal for want of less than a thousandth of a request may be none.
-            assert (ours.allowed, ours.would_deny) == (theirs.allowed, theirs.would_deny)
+        ours, theirs = lua.admit(name, client, {}, now), python.admit(name, client, now)
+        assert (ours.allowed, ours.would_deny) == (theirs.allowed, theirs.would_deny)
+        assert ours.beyond is theirs.beyond
         assert ours.retry_after_s == pytest.approx(theirs.retry_after_s, rel=1e-6, abs=1e-6)
         assert ours.limit_rps == pytest.approx(theirs.limit_rps, rel=1e-9, abs=1e-9)
         assert ours.remaining == pytest.approx(theirs.remaining, rel=1e-6, abs=1e-6)
         assert ours.reset_s == pytest.approx(theirs.reset_s, rel=1e-6, abs=1e-6)
-    mine, other = lua.report(now + 1), python.report(now + 1)
-    for field in ("epoch", "version", "holds_rps", "admitted", "denied", "classes"):
-        assert mine.get(field) == other.get(field)
+    assert counted(lua, now + 1) == counted(python, now + 1)
+
+
+def counted(limiter, now: float) -> dict[str, object]:
+    """Return a report, but for its interval: the one before the first report is another."""
+    return {name: one for name, one in limiter.report(now).items() if name != "interval_s"}
+
+
+def crowd(rng: np.random.Generator) -> list[tuple[float, str | None, str]]:
+    """Return the requests of two minutes: when, of which class, and whose.
+
+    Thirty clients come and go; then one sends more than the limit; then each request has a new name.
+    """
+    found = []
+    for number in range(30):
+        name = rng.choice(["pay", "browse", ""])
+        begins, ends, rps = rng.uniform(0, 40), rng.uniform(60, 120), rng.lognormal()
+        times = rng.uniform(begins, ends, int(rps * (ends - begins)))
+        found += [(now, name or None, f"client-{number}") for now in times]
+    found += [(now, "pay", "heavy") for now in rng.uniform(70, 100, 2400)]
+    found += [(now, "pay", f"new-{i}") for i, now in enumerate(rng.uniform(90, 120, 1800))]
+    return sorted(found, key=lambda one: one[0])
+
+
+@each_dialect
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crowd_of_clients_is_decided_alike_request_by_request(dialect, seed):
+    rng = np.random.default_rng(seed)
+    classes = [class_part("pay", 20, 40), class_part("browse", 10, 40, priority=int(seed > 0))]
+    body = lease(
+        1, 40, classes=classes, burst=int(rng.choice([4, 10, 40])), valid_for_s=1e3,
+        client_window_s=float(rng.choice([5, 10])),
+    )  # fmt: skip
+    lua, python = LuaLimiter(dialect, SETTINGS), LeaseLimiter(SETTINGS)
+    assert received(lua, body, 0.0) is received(python, body, 0.0) is True
+    requests = crowd(rng)
+
+    ours = [lua.admit(name, client, {}, now) for now, name, client in requests]
+    theirs = [python.admit(name, client, now) for now, name, client in requests]
+
+    assert [(one.allowed, one.beyond) for one in ours] == [
+        (one.allowed, one.beyond) for one in theirs
+    ]
+    limits = [one.limit_rps for one in theirs]
+    assert [one.limit_rps for one in ours] == pytest.approx(limits, rel=1e-9)
+    assert sum(one.beyond for one in theirs) > 1000
+    assert counted(lua, 121.0) == counted(python, 121.0)
 
 
 def received(limiter, body, now: float) -> bool | str:
@@ -295,6 +341,28 @@ def test_what_passes_in_any_case_fills_a_bucket_no_more_than_to_its_brim(dialect
 
     assert bucket.charge(1, 100) == pytest.approx(0.5)
     assert bucket.take(1) == pytest.approx(0.1)
+
+
+LRU = """
+local store = require("tidegate.core.lru").new(2)
+local found = {}
+local function note(value) found[#found + 1] = tostring(value) end
+note(store:add("a", 1)); note(store:add("a", 2)); note(store:incr("a", 4)); note(store:incr("b", 1))
+store:set("b", 2)
+note(store:get("a")) -- so b is the one used longest ago
+store:set("c", 3)
+note(store:get("b")); note(store:get("a")); note(store:get("c")); note(store.size)
+store:delete("a"); store:delete("a")
+note(store:incr("d", 1, 6)); note(store:get("c")); note(store:get("a")); note(store.size)
+return table.concat(found, " ")
+"""
+
+
+@each_dialect
+def test_a_bounded_store_forgets_what_was_used_longest_ago(dialect):
+    said = runtime(dialect).execute(LRU)
+
+    assert said == "true false 5 nil 5 nil 5 3 2 7 3 nil 2"
 
 
 STORE = """

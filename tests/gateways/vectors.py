@@ -59,6 +59,15 @@ def _at(part: Any, path: str) -> tuple[Any, Any]:
     return part, int(field) if isinstance(part, list) else field
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A request: its class by the gateway's own rules, its client, and its headers."""
+
+    own_class: str | None = None
+    client: str | None = None
+    headers: Sequence[tuple[str, str]] = ()
+
+
 class Player(Protocol):
     """A gateway in virtual time."""
 
@@ -68,9 +77,7 @@ class Player(Protocol):
 
     def renew(self, asked_at: float) -> None: ...
 
-    def request(
-        self, own_class: str | None, headers: Sequence[tuple[str, str]], now: float
-    ) -> Admission: ...
+    def request(self, sent: Sent, now: float) -> Admission: ...
 
     def told(self, admission: Admission) -> dict[str, str]:
         """Return the header fields that the client is told of its limit."""
@@ -96,11 +103,9 @@ class PythonPlayer:
     def renew(self, asked_at: float) -> None:
         self._limiter.renew(asked_at)
 
-    def request(
-        self, own_class: str | None, headers: Sequence[tuple[str, str]], now: float
-    ) -> Admission:
-        found = self._limiter.class_by_headers(headers) or own_class
-        return self._limiter.admit(found, None, now)
+    def request(self, sent: Sent, now: float) -> Admission:
+        found = self._limiter.class_by_headers(sent.headers) or sent.own_class
+        return self._limiter.admit(found, sent.client, now)
 
     def told(self, admission: Admission) -> dict[str, str]:
         if admission.allowed:
@@ -131,13 +136,11 @@ class LuaPlayer:
     def renew(self, asked_at: float) -> None:
         self._limiter.renew(asked_at)
 
-    def request(
-        self, own_class: str | None, headers: Sequence[tuple[str, str]], now: float
-    ) -> Admission:
+    def request(self, sent: Sent, now: float) -> Admission:
         values: dict[str, list[str]] = {}
-        for name, value in headers:
+        for name, value in sent.headers:
             values.setdefault(name, []).append(value)
-        return self._limiter.admit(own_class, values, now)
+        return self._limiter.admit(sent.own_class, sent.client, values, now)
 
     def told(self, admission: Admission) -> dict[str, str]:
         limit = admission.limit_rps
@@ -203,7 +206,11 @@ def played(player: Player, name: str, events: Sequence[Json]) -> Iterator[Outcom
 
 def _requests(player: Player, event: Json, now: float) -> Outcome:
     headers = [(name, value) for name, value in event.get("headers", ())]
-    answers = [player.request(event.get("class"), headers, now) for _ in range(event["requests"])]
+    answers = []
+    for number in range(event["requests"]):
+        # With `clients` each request is of another one.
+        client = f"{event['clients']}-{number}" if "clients" in event else event.get("client")
+        answers.append(player.request(Sent(event.get("class"), client, headers), now))
     stage, limit = player.standing(now)
     found = {"stage": stage, "limit": limit, **player.told(answers[-1])}
     wanted = {name: event[name] for name in ("stage", "limit") if name in event}

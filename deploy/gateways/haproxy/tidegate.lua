@@ -20,9 +20,9 @@ package.path = here .. "/?.lua;" .. package.path
 
 local options = require("tidegate.options").from_environment(os.getenv)
 local Books = require("tidegate.books")
-local Clients = require("tidegate.clients")
 local Faults = require("tidegate.faults")
 local Limiter = require("tidegate.core.limiter")
+local Lru = require("tidegate.core.lru")
 local Poller = require("tidegate.poller")
 local Rules = require("tidegate.rules")
 local Store = require("tidegate.core.store")
@@ -58,15 +58,17 @@ end
 clock()
 local gates = {}
 for _, service in ipairs(options.services) do
-  local clients = Clients.new(options.client_window_s, options.most_clients, call_time)
+  local store = Store.new(call_time)
   local limiter = Limiter.new({
-    service = service, store = Store.new(call_time), clock = call_time,
-    without_lease = options.first_rps, dry_run = options.dry_run, clients = clients,
+    service = service, store = store, curves = store, clock = call_time,
+    without_lease = options.first_rps, dry_run = options.dry_run,
+    -- Of a known client two values are kept, of a newcomer three.
+    clients = Lru.new(2 * options.most_clients), newcomers = Lru.new(3 * options.most_clients),
   })
   limiter:begin()
   local faults = Faults.new(service, warn)
   gates[service] = {
-    limiter = limiter, clients = clients, faults = faults,
+    limiter = limiter, faults = faults,
     rules = Rules.new(limiter, options.marking), poller = Poller.new(limiter, options, faults, clock),
   }
 end
@@ -162,7 +164,6 @@ local function tick(gate)
   gate.poller:watch()
   gate.limiter:tune()
   watch_stage(gate)
-  gate.clients:turn()
   if gate.books then
     local well, why = pcall(gate.books.tick, gate.books)
     if not well then

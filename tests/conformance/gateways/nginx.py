@@ -1,8 +1,8 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
-Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate, and
-``tls_server_name``, which is in it; ``locations``, more of them for the server; ``init_worker``,
-Lua that runs before tidegate's; ``shipped``, a folder with the files of another version.
+Options of its own: ``ca``, which signed the endpoint's certificate, and ``tls_server_name``, which
+is in it; ``locations``, more of them for the server; ``init_worker``, Lua that runs before
+tidegate's; ``shipped``, a folder with the files of another version.
 """
 
 from __future__ import annotations
@@ -151,9 +151,8 @@ def _snippet(setup: Setup) -> str:
         "client_variable": "http_x_client",
         "dry_run": bool(setup.options.get("dry_run", False)),
     }
-    for name in ("client_window_s", "tls_server_name"):
-        if name in setup.options:
-            options[name] = setup.options[name]
+    if "tls_server_name" in setup.options:
+        options["tls_server_name"] = setup.options["tls_server_name"]
     if setup.token is not None:
         file = setup.folder / "token"
         file.write_text(setup.token + "\n")

@@ -23,12 +23,7 @@ WHOLE = json.dumps(LEASE).encode()
 def test_the_documented_lease_is_read_whole():
     document = read_lease(WHOLE, SHOP)
 
-    assert (document.lease.qps, document.burst, document.spare_qps, document.enforce) == (
-        335,
-        34,
-        175,
-        True,
-    )
+    assert (document.lease.qps, document.burst, document.enforce) == (335, 34, True)
     assert [(one.name, one.match and one.match.header, one.then) for one in document.classes] == [
         ("pay", None, AfterSafe.OPEN),
         ("stress", "x-stress-test", AfterSafe.CLOSED),

@@ -42,8 +42,8 @@ local function room_of(self, name)
   elseif limit == 0 then
     return 0
   end
-  local buckets = limiter.share:buckets_of(name ~= "" and name or nil)
-  return math.min(limiter.share:room(buckets) * PART, PASSES - 1), buckets
+  local class, share = name ~= "" and name or nil, limiter.share
+  return math.min(share:room(class) * PART, PASSES - 1), share:buckets_of(class)
 end
 
 -- Close a book: count the passes that were used, and free the others.

@@ -5,9 +5,6 @@ local metrics = require("tidegate.core.metrics")
 -- name, type, help.
 local OWN = {
   { "tidegate_passes_total", "counter", "Requests admitted by a pass, without Lua." },
-  { "tidegate_client_denied_total", "counter", "Requests denied by the limit per client." },
-  { "tidegate_clients", "gauge", "Clients in the current window." },
-  { "tidegate_clients_overlooked_total", "counter", "Requests of clients beyond TIDEGATE_MOST_CLIENTS." },
   { "tidegate_polls_total", "counter", "Responses of the endpoint." },
   { "tidegate_faults_total", "counter", "Faults that were logged." },
 }
@@ -15,9 +12,6 @@ local OWN = {
 local function samples(add, gate)
   metrics.of_limiter(add, gate.limiter, next(gate.faults.said) ~= nil or gate.poller:is_overdue())
   add("tidegate_passes_total", gate.books and gate.books.passes or 0)
-  add("tidegate_client_denied_total", gate.clients.denied)
-  add("tidegate_clients", #gate.clients.young_list)
-  add("tidegate_clients_overlooked_total", gate.clients.overlooked)
   for result, number in pairs(gate.poller.polls) do
     add("tidegate_polls_total", number, "result", result)
   end

@@ -113,15 +113,14 @@ function Rules:decide(request)
   return limit >= 1 and limit < INF and 1 + answers.whole(left) or 0
 end
 
--- Return the limit of a request as a whole number, for RateLimit-Policy: its class's, or that of the
--- service where the rules do not say which request.
+-- Return the limit of a request as a whole number, for RateLimit-Policy: its client's or its class's, or
+-- that of the service where the rules do not say which request.
 function Rules:quota(request)
-  local limiter = self.limiter
-  local _, limit = limiter:standing()
-  limit = limit or limiter.without_lease
-  if request and limit > 0 and limit < INF then
-    limit = limiter.share:limit_of((read(self, request)))
+  local class, client
+  if request then
+    class, client = read(self, request)
   end
+  local limit = self.limiter:limit_told(class, client)
   return limit < INF and floor(answers.quota(limit)) or 0
 end
 

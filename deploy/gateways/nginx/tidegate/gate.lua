@@ -4,7 +4,6 @@
 -- neither the lease nor the buckets are lost by a reload or the death of a worker.
 
 local Limiter = require "tidegate.core.limiter"
-local clients = require "tidegate.clients"
 local clock = require "tidegate.clock"
 
 local LONGEST_CLIENT = 64
@@ -28,14 +27,14 @@ local function new(options)
     local limiter = Limiter.new {
         service = options.service, store = ngx.shared.tidegate, clock = clock,
         without_lease = options.without_lease == "closed" and 0 or nil, dry_run = options.dry_run,
-        clients = clients.new(ngx.shared.tidegate_clients, ngx.shared.tidegate, prefix,
-            options.client_window_s),
+        clients = ngx.shared.tidegate_clients, newcomers = ngx.shared.tidegate_newcomers,
+        -- Not with the lease, which must not be evicted for many classes; all that is used is kept there.
+        curves = ngx.shared.tidegate_clients,
     }
     return setmetatable({
         options = options,
         service = options.service,
         limiter = limiter,
-        prefix = prefix,
         dict = ngx.shared.tidegate,
         keys = {
             fault = prefix .. "fault", stage = prefix .. "stage",
@@ -53,7 +52,7 @@ function Gate:client()
     if #client > LONGEST_CLIENT then
         client = ngx.md5_bin(client)
     end
-    return self.prefix .. client
+    return client
 end
 
 -- Decides on this request and counts it; see `Limiter:decide`.

@@ -17,7 +17,7 @@ function _M.setup(given)
     if by_service[options.service] then
         error("tidegate.setup: " .. options.service .. " is set up already", 0)
     end
-    for _, name in ipairs({ "tidegate", "tidegate_clients" }) do
+    for _, name in ipairs({ "tidegate", "tidegate_clients", "tidegate_newcomers" }) do
         if not ngx.shared[name] then
             error("tidegate.setup: nginx.conf has no `lua_shared_dict " .. name .. "`", 0)
         end

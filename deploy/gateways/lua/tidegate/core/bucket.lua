@@ -19,7 +19,8 @@
 --
 -- In all functions: store: get, set, add, incr and delete, as a shared dict of nginx has them, or
 -- store.lua; keys: see `named`; clock: returns monotonic seconds; rate: requests per second; burst:
--- requests at once, at least 1.
+-- requests at once, at least 1; part: how much of the burst a request may fill (nil: all of it), but one
+-- request always finds room in an empty bucket.
 
 local max, min, huge = math.max, math.min, math.huge
 
@@ -28,6 +29,7 @@ local bucket = {}
 local LOCK_S = 0.1
 -- Floating point sums are not exact, so a thousandth of a request is tolerated.
 local SLACK = 1e-3
+bucket.SLACK = SLACK
 -- A lower rate (one request in thirty years) counts as 0.
 local MIN_RPS = 1e-9
 
@@ -81,21 +83,21 @@ local function read(store, keys, clock, interval, burst)
 end
 
 -- Returns seconds until a request would pass (0: it would now; inf: never).
-function bucket.wait(store, keys, clock, rate, burst)
+function bucket.wait(store, keys, clock, rate, burst, part)
     local interval = interval_of(rate)
     if interval == huge then
         return huge
     end
     burst = max(burst, 1)
     local tat, now = read(store, keys, clock, interval, burst)
-    local wait = tat - now - (burst - keys.kept - 1) * interval
+    local wait = tat - now - (max(burst * (part or 1), 1) - keys.kept - 1) * interval
     return wait > SLACK * interval and wait or 0
 end
 
 -- Takes the room of one request.
 --
 -- Returns seconds to wait (0: the request may pass; inf: never), and seconds until the bucket is empty.
-function bucket.take(store, keys, clock, rate, burst)
+function bucket.take(store, keys, clock, rate, burst, part)
     local interval = interval_of(rate)
     if interval == huge then
         return huge, 0
@@ -103,7 +105,7 @@ function bucket.take(store, keys, clock, rate, burst)
     burst = max(burst, 1)
     local tat, now = read(store, keys, clock, interval, burst)
     local slack = SLACK * interval
-    local most = (burst - keys.kept) * interval + slack
+    local most = (max(burst * (part or 1), 1) - keys.kept) * interval + slack
     if tat + interval <= now + most then
         tat, now = store:incr(keys.tat, interval, now), clock()
         if tat <= now + most then
@@ -142,12 +144,12 @@ function bucket.tune(store, keys, clock, rate, burst)
 end
 
 -- Returns how many requests would pass at once, of a bucket that is empty in so many seconds.
-function bucket.room(keys, rate, burst, empty_in_s)
+function bucket.room(keys, rate, burst, empty_in_s, part)
     local interval = interval_of(rate)
     if interval == huge then
         return 0
     end
-    return max(0, max(burst, 1) - empty_in_s / interval - keys.kept)
+    return max(0, max(burst * (part or 1), 1) - empty_in_s / interval - keys.kept)
 end
 
 -- Returns seconds until a bucket is empty.

@@ -50,7 +50,7 @@ local function hand_out(all, left, wants, given)
     return left
 end
 
--- A lease rounds rates to thousandths: a ceiling this close to rate and spare is no ceiling.
+-- A lease rounds rates to thousandths: a ceiling this close to its share is no ceiling.
 local ROUNDING_RPS = 0.01
 
 -- Divides a finite limit: returns the own rate of each class and its ceiling, in the order of
@@ -65,9 +65,8 @@ function classes.parts(lease, limit)
     end
     local spare = hand_out(all, hand_out(all, limit, kept, own), beyond, own)
     for i, class in ipairs(all) do
-        local most = own[i] + spare
-        local has_ceiling = class.ceiling_rps < class.rps + lease.spare_rps - ROUNDING_RPS
-        ceilings[i] = has_ceiling and min(class.ceiling_rps, most) or most
+        local has_ceiling = class.ceiling_rps < lease.rps - ROUNDING_RPS
+        ceilings[i] = has_ceiling and min(class.ceiling_rps, limit) or limit
     end
     return own, ceilings, spare
 end

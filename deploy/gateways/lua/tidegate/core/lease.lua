@@ -16,6 +16,8 @@ local MAX_WHOLE = 1e15
 local MAX_BYTES = 1024 * 1024
 local MAX_CLASSES = 64
 local MAX_CLASS_NAME = 63
+-- Where a lease does not say: one of version 0.1 does not.
+local CLIENT_WINDOW_S = 10
 local SHOWN = 80
 
 local function shown(value)
@@ -191,19 +193,6 @@ local function classes_of(body)
     return classes, by_name, matches
 end
 
-local function per_client_of(body)
-    if body:optional("per_client") == nil then
-        return nil
-    end
-    local level = body:section("per_client")
-    return {
-        rps = level:optional_number("rps", MAX_RPS),
-        burst = level:number("burst", MAX_RPS),
-        abusive_above_rps = level:optional_number("abusive_above_rps", MAX_RPS),
-        abusive_rps = level:optional_number("abusive_rps", MAX_RPS),
-    }
-end
-
 local function read(text, service)
     if #text > MAX_BYTES then
         refuse("it has %d bytes, but a lease has %d at most", #text, MAX_BYTES)
@@ -233,10 +222,7 @@ local function read(text, service)
         burst = share:number("burst", MAX_RPS),
         enforced = body:one_of("mode", "enforce", "recommend") == "enforce",
         refresh_s = body:number("refresh_s", valid_for_s, true),
-        spare_rps = body:number("spare_rps", MAX_RPS),
-        per_client = per_client_of(body),
-        -- An endpoint of version 0.1 does not say.
-        client_window_s = body:optional_number("client_window_s", MAX_AGE_S, true),
+        client_window_s = body:optional_number("client_window_s", MAX_AGE_S, true) or CLIENT_WINDOW_S,
     }
     made.classes, made.by_name, made.matches = classes_of(body)
     local last = made.schedule[#made.schedule]

@@ -5,6 +5,7 @@
 -- counts; each process has a limiter of its own on it, and caches the parsed lease until its serial
 -- number changes. So a new lease takes effect in all processes at once.
 
+local ClientFairness = require "tidegate.core.client_fairness"
 local Counts = require "tidegate.core.counts"
 local Share = require "tidegate.core.share"
 local aging = require "tidegate.core.aging"
@@ -25,7 +26,8 @@ local MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600
 -- of: service: "namespace/name"; store: see bucket.lua; clock: returns monotonic seconds.
 --     without_lease: requests per second before the first lease; inf: no limit; 0: nothing passes.
 --     dry_run: decide and count, whatever the lease says.
---     clients: the limit per client, with `take`, `give_back` and `report_fields`; nil: there is none.
+--     clients, newcomers: stores for what is known of clients, which forget what was used longest ago;
+--     curves: for what they ask for, some hundred numbers for each class.
 function Limiter.new(of)
     local prefix = of.service .. "|"
     local function key(name)
@@ -33,12 +35,13 @@ function Limiter.new(of)
     end
     return setmetatable({
         service = of.service, store = of.store, clock = of.clock, prefix = prefix,
-        without_lease = of.without_lease or huge, dry_run = of.dry_run, clients = of.clients,
+        without_lease = of.without_lease or huge, dry_run = of.dry_run,
+        clients = of.clients, newcomers = of.newcomers, curves = of.curves,
         counts = Counts.new(of.store, prefix .. "count-"),
         share = Share.new(of.store, prefix, of.clock),
         keys = {
             body = key("body"), serial = key("serial"), heard = key("heard"), etag = key("etag"),
-            since = key("since"), reported = key("reported"),
+            since = key("since"), reported = key("reported"), windows = key("windows"),
         },
     }, Limiter)
 end
@@ -55,8 +58,25 @@ function Limiter:held()
         local body = self.store:get(self.keys.body)
         self.lease = body and leases.read(body, self.service)
         self.serial = serial
+        self:follow_window()
     end
     return self.lease, self.lease and self.store:get(self.keys.heard)
+end
+
+-- Has windows of clients as long as the lease says; where that has changed counting begins anew.
+function Limiter:follow_window()
+    local number = self.store:get(self.keys.windows) or 0
+    if self.lease and number ~= self.windows then
+        self.windows = number
+        self.fairness = ClientFairness.new {
+            store = self.store, clock = self.clock, prefix = self.prefix .. "clients-" .. number .. ":",
+            clients = self.clients, newcomers = self.newcomers, curves = self.curves,
+            window_s = self.lease.client_window_s,
+        }
+        if self.share.capacity then
+            self.fairness:set_share(self.share.capacity)
+        end
+    end
 end
 
 -- Returns stage, limit (inf: none) and age of the lease; nil before the first one.
@@ -98,6 +118,9 @@ function Limiter:receive(body, etag, sent)
     self.store:set(self.keys.heard, sent)
     self.store:set(self.keys.etag, etag)
     self.store:set(self.keys.body, body)
+    if held and held.client_window_s ~= lease.client_window_s then
+        self.store:incr(self.keys.windows, 1, 0)
+    end
     self.store:incr(self.keys.serial, 1, 0)
     -- Now, not with the next request: the buckets must drain at the new rate from now on.
     self:tune()
@@ -124,8 +147,13 @@ end
 function Limiter:tune()
     local _, limit = self:standing()
     if limit and limit < huge then
-        self.share:set_limit(self.lease, limit)
+        self:set_limit(self.lease, limit)
     end
+end
+
+function Limiter:set_limit(lease, limit)
+    self.share:set_limit(lease, limit)
+    self.fairness:set_share(self.share.capacity)
 end
 
 -- Whether decisions are only counted: the policy recommends, or this gateway is in dry-run.
@@ -138,7 +166,7 @@ local function decide_without_lease(self)
     if rate == huge then
         return 0, huge, huge, 0
     end
-    local keys = self.share:keys_of("spare", "")
+    local keys = self.share:keys_of("share", "")
     local wait, empty_s = bucket.take(self.store, keys, self.clock, rate, rate / 10)
     if wait > 0 then
         return wait, 0, rate, wait
@@ -146,61 +174,81 @@ local function decide_without_lease(self)
     return 0, bucket.room(keys, rate, rate / 10, empty_s), rate, empty_s
 end
 
-local function decide_by_share(self, lease, class, age_s)
+-- Decides on a request by the lease, before it has expired.
+local function decide_by_share(self, class_name, client, now)
+    local fairness, sender, used = self.fairness, nil, 0
+    if client then
+        sender = fairness:count(class_name or "", client, now)
+        used = fairness:used(sender, now)
+    end
+    local wait, left, limit, reset = self.share:admit(class_name, used)
+    if wait > 0 and used < ClientFairness.LITTLE then
+        fairness:overflow(now)
+        return wait, left, limit, reset, false
+    elseif wait > 0 then
+        return wait, left, sender.pool.level, reset, true
+    elseif sender and used < 1 then
+        fairness:charge(sender, now)
+    end
+    return wait, left, limit, reset, used >= 1
+end
+
+local function decide(self, lease, heard, class, client)
+    if not lease then
+        return decide_without_lease(self)
+    end
+    local now = self.clock()
+    local age_s = max(0, now - heard)
     if age_s >= lease.safe_ends_s then
-        local last = class and class.last or lease.last
-        if last == "open" then
+        if (class or lease).last == "open" then
             return 0, huge, huge, 0
         end
         return huge, 0, 0, huge
     end
     local limit = aging.limit_at(lease, age_s)
     if not self.share:is_at(lease, limit) then
-        self.share:set_limit(lease, limit)
+        self:set_limit(lease, limit)
     end
-    return self.share:admit(class and class.name)
-end
-
-local function decide(self, lease, heard, class, client)
-    local age_s = lease and max(0, self.clock() - heard)
-    local taken
-    if client and self.clients then
-        local level = lease and age_s < lease.safe_ends_s and lease.per_client or nil
-        local wait, rate
-        wait, rate, taken = self.clients:take(client, lease, level)
-        if wait > 0 then
-            return wait, 0, rate, wait
-        end
-    end
-    if not lease then
-        return decide_without_lease(self)
-    end
-    local wait, left, limit, reset = decide_by_share(self, lease, class, age_s)
-    if wait > 0 and taken then
-        self.clients:give_back(taken)
-    end
-    return wait, left, limit, reset
+    return decide_by_share(self, class and class.name, client, now)
 end
 
 -- Decides on one request and counts it.
 --
 -- own_class: its class by the gateway's own rules; nil or an unknown name: none.
--- client: a name of the client that sent it; nil: no limit per client applies.
+-- client: a name of the client that sent it; nil: it is compared with no other.
 -- values_of: finds headers, see `classes.by_headers`; nil: none is looked at.
 -- Returns seconds to wait (0: it may pass), how many more requests would pass now, the rate that
--- applies (inf: no limit), and seconds until the whole burst would pass.
+-- applies (inf: no limit), seconds until the whole burst would pass, and whether it is beyond its client's
+-- fair part.
 function Limiter:decide(own_class, client, values_of)
     local lease, heard = self:held()
     local class = lease and (values_of and classes.by_headers(lease, values_of)
         or lease.by_name[own_class or ""])
-    local wait, left, limit, reset = decide(self, lease, heard, class, client)
+    local wait, left, limit, reset, is_beyond = decide(self, lease, heard, class, client)
     if wait == huge then
         -- It never passes at this limit, but the limit may be another one after that time.
         wait = lease and lease.valid_for_s or FIRST_LEASE_S
         reset = wait
     end
-    self.counts:add(class and class.name or "", wait == 0, 1)
-    return wait, left, limit, reset
+    self.counts:add(class and class.name or "", wait == 0, 1, is_beyond)
+    return wait, left, limit, reset, is_beyond
+end
+
+-- Returns the limit that a request that was refused is told of; class_name, client: nil, or its own.
+function Limiter:limit_told(class_name, client)
+    local _, limit = self:standing()
+    limit = limit or self.without_lease
+    if not self.lease or limit == 0 or limit == huge then
+        return limit
+    end
+    if client then
+        local class = self.lease.by_name[class_name or ""]
+        local sender = self.fairness:find(class and class.name or "", client)
+        if self.fairness:used(sender, self.clock()) >= ClientFairness.LITTLE then
+            return sender.pool.level
+        end
+    end
+    return self.share:limit_of(class_name)
 end
 
 -- Returns the fields of the report that is due, and a function to call once it has arrived.
@@ -212,9 +260,6 @@ function Limiter:report(instance)
     fields.interval_s = min(max(now - last, MIN_INTERVAL_S), MAX_INTERVAL_S)
     if lease then
         fields.epoch, fields.version, fields.holds_rps = lease.epoch, lease.version, lease.rps
-    end
-    for name, value in pairs(self.clients and self.clients:report_fields() or {}) do
-        fields[name] = value
     end
     return fields, function()
         arrived()

@@ -5,6 +5,7 @@ local metrics = {}
 -- name, type, help.
 local FAMILIES = {
     { "tidegate_requests_total", "counter", "Requests by class and verdict; in dry-run the denied ones passed." },
+    { "tidegate_requests_beyond_total", "counter", "Those of them beyond the fair part of their client." },
     { "tidegate_limit_rps", "gauge", "Limit in requests per second now." },
     { "tidegate_lease_age_seconds", "gauge", "Seconds since the lease was issued or renewed." },
     { "tidegate_lease_stage", "gauge", "1 at the stage of the lease; none: no lease yet." },
@@ -27,6 +28,8 @@ function metrics.of_limiter(add, limiter, is_faulty)
     for _, one in ipairs(limiter.counts:totals()) do
         for _, verdict in ipairs({ "admitted", "denied" }) do
             add("tidegate_requests_total", one[verdict], "class", one.name, "verdict", verdict)
+            local beyond = one[verdict .. "_beyond"]
+            add("tidegate_requests_beyond_total", beyond, "class", one.name, "verdict", verdict)
         end
     end
     local stage, limit, age_s = limiter:standing()

@@ -60,11 +60,12 @@ class Bucket:
             full = now + self.burst * self.interval_s
             self.tat = min(max(self.tat, now) + hits * self.interval_s, full)
 
-    def remaining(self, now: float) -> float:
-        """Return the number of requests that may pass at once now."""
+    def remaining(self, now: float, part: float = 1.0) -> float:
+        """Return the number of requests that may pass at once now, by this part of the bucket."""
         if self.interval_s == math.inf:
             return 0.0
-        return max(0.0, self.burst - max(0.0, self.tat - now) / self.interval_s)
+        burst = max(self.burst * part, 1.0)
+        return max(0.0, burst - max(0.0, self.tat - now) / self.interval_s)
 
     def reset_s(self, now: float) -> float:
         """Return the seconds until a whole burst may pass; 0 where nothing ever may."""

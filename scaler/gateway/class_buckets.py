@@ -105,7 +105,7 @@ class ClassBuckets:
         if wait_s > 0:
             return ClassAdmission(wait_s, qps)
         share.tat = common.tat
-        remaining, reset_s = share.remaining(now), share.reset_s(now)
+        remaining, reset_s = share.remaining(now, part), share.reset_s(now)
         if buckets is not None:
             buckets.own.charge(now, hits)
             buckets.ceiling.charge(now, hits)

@@ -14,7 +14,7 @@ from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSetting
 from scaler.limits.descriptors import Descriptor, DescriptorCall
 from tests.conformance.leases import SHOP
 from tests.conformance.ratelimit_fields import LIMIT, POLICY, read
-from tests.gateways.vectors import changed, players
+from tests.gateways.vectors import Sent, changed, players
 
 SETTINGS = LimiterSettings(SHOP, "gw-1")
 
@@ -48,7 +48,7 @@ class Played:
         self.receive = player.receive
 
     def ask(self, now: float) -> tuple[bool, Mapping[str, str]]:
-        admission: Admission = self._player.request(None, (), now)
+        admission: Admission = self._player.request(Sent(), now)
         return admission.allowed, self._player.told(admission)
 
 

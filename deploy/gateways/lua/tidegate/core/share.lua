@@ -166,7 +166,7 @@ local function take(self, part)
     if wait > 0 then
         return wait, 0, wait
     end
-    return 0, bucket.room(keys, self.qps, burst, empty_s), empty_s
+    return 0, bucket.room(keys, self.qps, burst, empty_s, part), empty_s
 end
 
 -- Decides on a request of a class of the lease.

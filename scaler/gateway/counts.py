@@ -1,9 +1,17 @@
-"""The requests that a gateway has counted, by priority class."""
+"""The requests that a gateway has counted, by priority class, and what it has said of them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from scaler.limits.chance import NOTABLE, differ
+
+# Bounds of a report's ``interval_s``, the time over which its requests were counted.
+MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600.0
+# Standard deviations of a count from which on demand has moved: by chance once in hours.
+MOVED = 4.0
 
 
 @dataclass(slots=True)
@@ -25,14 +33,73 @@ class RequestCounts:
         self.denied += other.denied
         self.rejected += other.rejected
 
+    def offered(self) -> dict[str, int]:
+        """Return the requests of each class, admitted or not."""
+        return {name: self.admitted[name] + self.denied[name] for name in self.names()}
+
+    def names(self) -> set[str]:
+        return set(self.admitted) | set(self.denied)
+
     def report_fields(self) -> dict[str, object]:
         """Return the counts as fields of a report."""
-        names = sorted((set(self.admitted) | set(self.denied)) - {""})
         return {
             "admitted": self.admitted.total(),
             "denied": self.denied.total(),
             "classes": {
                 name: {"admitted": self.admitted[name], "denied": self.denied[name]}
-                for name in names
+                for name in sorted(self.names() - {""})
             },
         }
+
+
+class CountedTraffic:
+    """Counts requests from one report to the next.
+
+    Attributes:
+        recent: since the last report.
+    """
+
+    def __init__(self) -> None:
+        self.recent, self._before = RequestCounts(), RequestCounts()
+        self._since: float | None = None
+        self._said_qps: Mapping[str, float] = {}
+        self._said_denied: frozenset[str] = frozenset()
+
+    def begin(self, now: float) -> None:
+        """Count from now on, unless that has begun already."""
+        if self._since is None:
+            self._since = now
+
+    def total(self) -> RequestCounts:
+        counts = RequestCounts()
+        counts.add(self._before)
+        counts.add(self.recent)
+        return counts
+
+    def moved(self, now: float) -> bool:
+        """Whether demand is no longer what was said of it.
+
+        It is not if requests of a class are refused of which none had been, or if more or fewer
+        come than chance can explain.
+        """
+        if frozenset(self.recent.denied) - self._said_denied:
+            return True
+        offered, seconds = self.recent.offered(), self._seconds(now)
+        for name in offered.keys() | self._said_qps.keys():
+            count, expected = offered.get(name, 0), self._said_qps.get(name, 0.0) * seconds
+            if abs(count - expected) > NOTABLE * expected and differ(count, expected, MOVED):
+                return True
+        return False
+
+    def report_fields(self, now: float) -> dict[str, object]:
+        """Return what was counted since the last report as fields of the next, which begins now."""
+        counted, seconds = self.recent, self._seconds(now)
+        self._since, self.recent = now, RequestCounts()
+        self._before.add(counted)
+        self._said_qps = {name: count / seconds for name, count in counted.offered().items()}
+        self._said_denied = frozenset(counted.denied)
+        return {"interval_s": seconds, **counted.report_fields()}
+
+    def _seconds(self, now: float) -> float:
+        since = self._since if self._since is not None else now - 1.0
+        return min(max(now - since, MIN_INTERVAL_S), MAX_INTERVAL_S)

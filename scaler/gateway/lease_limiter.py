@@ -24,7 +24,7 @@ from scaler.gateway.buckets import Bucket
 from scaler.gateway.class_buckets import ClassBuckets
 from scaler.gateway.class_matches import ClassMatches
 from scaler.gateway.client_rates import ClientRate, ClientRates, report_fields
-from scaler.gateway.counts import RequestCounts
+from scaler.gateway.counts import CountedTraffic, RequestCounts
 from scaler.gateway.lease_document import (
     CLIENT_WINDOW_S,
     ClientTerms,
@@ -35,8 +35,6 @@ from scaler.gateway.lease_document import (
 from scaler.limits.lease import HeldLease, Lease, LeaseStage, limit_at, received, stage_at
 
 NO_CLASS = ""
-# Bounds of a report's ``interval_s``, the time over which its requests were counted.
-MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600.0
 # Clients that are distinguished: some 3 MB.
 MAX_CLIENTS = 10_000
 
@@ -107,8 +105,7 @@ class LeaseLimiter:
         self._matches = ClassMatches()
         self._rates_valid_until = -math.inf
         self._client_rates = ClientRates(MAX_CLIENTS, CLIENT_WINDOW_S)
-        self._recent, self._total = RequestCounts(), RequestCounts()
-        self._reported_at: float | None = None
+        self._traffic = CountedTraffic()
 
     @property
     def refresh_s(self) -> float | None:
@@ -179,17 +176,22 @@ class LeaseLimiter:
             raise ValueError(f"hits is {hits}, but a request counts as at least one")
         name = request_class if request_class and request_class in self._class_buckets else NO_CLASS
         admission = self._decide(name, client, now, hits)
-        counts = self._recent.denied if admission.would_deny else self._recent.admitted
+        recent = self._traffic.recent
+        counts = recent.denied if admission.would_deny else recent.admitted
         counts[name] += hits
-        self._recent.rejected += 0 if admission.allowed else hits
+        recent.rejected += 0 if admission.allowed else hits
         return admission
+
+    def begin(self, now: float) -> None:
+        """Count for the first report from now on; without that it is over the last second."""
+        self._traffic.begin(now)
+
+    def demand_moved(self, now: float) -> bool:
+        """Whether demand has moved since the last report, so that the next should not wait."""
+        return self._traffic.moved(now)
 
     def report(self, now: float) -> dict[str, object]:
         """Return the report on the time since the last one, as JSON values to POST."""
-        since = self._reported_at if self._reported_at is not None else now - 1.0
-        self._reported_at = now
-        counted, self._recent = self._recent, RequestCounts()
-        self._total.add(counted)
         held: dict[str, object] = {}
         if self._held:
             lease = self._held.lease
@@ -197,15 +199,12 @@ class LeaseLimiter:
         return {
             "instance": self.settings.instance,
             **held,
-            "interval_s": min(max(now - since, MIN_INTERVAL_S), MAX_INTERVAL_S),
-            **counted.report_fields(),
+            **self._traffic.report_fields(now),
             **report_fields(self._client_rates.rates(now)),
         }
 
     def snapshot(self, now: float) -> LimiterSnapshot:
-        counts = RequestCounts()
-        counts.add(self._total)
-        counts.add(self._recent)
+        counts = self._traffic.total()
         if self._held is None:
             limit = math.inf if self.settings.fail_open else 0.0
             return LimiterSnapshot(None, None, None, limit, None, len(self._client_rates), counts)

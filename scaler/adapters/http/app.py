@@ -60,7 +60,7 @@ def create_app(
     app = _empty_app(_lifespan(holder, long_poll, stream))
     app.state.close = partial(_close, long_poll, stream)
     app.state.lease_service = lease_service  # for what runs on the same event loop
-    limits = LeaseRoutes(lease_service, long_poll, holder.clock)
+    limits = LeaseRoutes(long_poll, lease_service.epoch)
     add_lease_routes(app, limits)
     add_view_routes(app, lease_service, stream)
     add_process_routes(app, holder, telemetry, settings.stale_after_s)

@@ -17,6 +17,8 @@ class LeaseRequest:
         report: the demand that it reports; None if the request carries no report.
         version: version of the lease that the gateway acts on, where it sends no ETag.
         holds_qps: share of the lease that the gateway acts on, where it sends no ETag.
+        owner: who sends it, by the name of a token or certificate; "": nobody in particular.
+        owner_instances: gateways of one service that the owner may have; None: as many as any.
     """
 
     instance: str
@@ -24,6 +26,8 @@ class LeaseRequest:
     report: GatewayReport | None = None
     version: int | None = None
     holds_qps: float = 0.0
+    owner: str = ""
+    owner_instances: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

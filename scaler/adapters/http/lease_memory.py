@@ -11,6 +11,7 @@ from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.limit import Limit
 from scaler.limits.client_limits import ClientPolicy
+from scaler.limits.demand_claims import DemandClaim
 from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.schedule import LimitStep, SafeLimit
@@ -56,6 +57,7 @@ class LedgerMemory:
     shares: Shares
     issued: Mapping[str, IssuedLease]
     reports: Mapping[str, GatewayReport]
+    claims: Mapping[str, DemandClaim]
     expires_at: Mapping[str, float]
     extended: frozenset[str]
     cell: int

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
+from forecaster.data.series import FloatArray
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import GatewayReport, histogram_rates, sampled_rates
 from scaler.limits.lease import MAX_QPS
@@ -109,24 +110,34 @@ class ReportBody(_RequestBody):
 
     def to_report(self) -> GatewayReport:
         classes = {
-            name: min((counts.admitted + counts.denied) / self.interval_s, MAX_QPS)
+            name: self._rate(counts.admitted + counts.denied)
             for name, counts in self.classes.items()
         }
         wants = self.offered_rps
         if wants is None and (self.admitted is not None or self.denied is not None):
-            wants = min(((self.admitted or 0) + (self.denied or 0)) / self.interval_s, MAX_QPS)
+            wants = self._rate((self.admitted or 0) + (self.denied or 0))
         if wants is None and classes:
             wants = min(sum(classes.values()), MAX_QPS)
+        passed = {name: self._rate(counts.admitted) for name, counts in self.classes.items()}
+        admits = None if self.admitted is None else self._rate(self.admitted)
+        if admits is None and classes and self.offered_rps is None and self.denied is None:
+            admits = min(sum(passed.values()), MAX_QPS)
+        rates, clients = self._clients()
+        return GatewayReport(wants, classes, rates, clients, admits, passed, self.interval_s)
+
+    def _rate(self, count: float) -> float:
+        return min(count / self.interval_s, MAX_QPS)
+
+    def _clients(self) -> tuple[FloatArray | None, int]:
+        """Return the rates of clients, or of a sample of them, and how many clients there are."""
         if self.client_rates:
             rates = np.array(self.client_rates)
-            return GatewayReport(wants, classes, sampled_rates(rates), len(rates))
+            return sampled_rates(rates), len(rates)
         if self.client_histogram is not None:
             counts = np.array(self.client_histogram.counts)
             rates = histogram_rates(np.array(self.client_histogram.bounds), counts)
-            return GatewayReport(
-                wants, classes, rates, max(int(min(counts.sum(), 1e12)), len(rates))
-            )
-        return GatewayReport(wants, classes)
+            return rates, max(int(min(counts.sum(), 1e12)), len(rates))
+        return None, 0
 
 
 class OnExpiryBody(BaseModel):

@@ -192,16 +192,23 @@ class LeaseLimiter:
 
     def report(self, now: float) -> dict[str, object]:
         """Return the report on the time since the last one, as JSON values to POST."""
-        held: dict[str, object] = {}
+        clients = report_fields(self._client_rates.rates(now))
+        return {**self._held_fields(), **self._traffic.report_fields(now), **clients}
+
+    def report_before_move(self) -> dict[str, object] | None:
+        """Return a report on the time before demand moved, to be sent first; None: there is none.
+
+        Call it where `demand_moved`: `report` then is on the time since.
+        """
+        earlier = self._traffic.earlier_fields()
+        return None if earlier is None else {**self._held_fields(), **earlier}
+
+    def _held_fields(self) -> dict[str, object]:
+        held: dict[str, object] = {"instance": self.settings.instance}
         if self._held:
             lease = self._held.lease
-            held = {"epoch": lease.epoch, "version": lease.version, "holds_rps": lease.qps}
-        return {
-            "instance": self.settings.instance,
-            **held,
-            **self._traffic.report_fields(now),
-            **report_fields(self._client_rates.rates(now)),
-        }
+            held |= {"epoch": lease.epoch, "version": lease.version, "holds_rps": lease.qps}
+        return held
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         counts = self._traffic.total()

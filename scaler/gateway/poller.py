@@ -90,20 +90,29 @@ class Poller:
     async def _send_reports(self) -> None:
         """Send a report each ``refresh_s``, or earlier, forever; one that fails is lost."""
         self._limiter.begin(self._clock())
-        due = self._report_due()
+        due = self._clock() + self._jittered(self._refresh_s())
         while True:
-            look_s = LOOK_S * self._rng.uniform(0.9, 1.1)
-            await asyncio.sleep(max(0.0, min(look_s, due - self._clock())))
-            sent_at = self._clock()
-            if sent_at < due and not self._limiter.demand_moved(sent_at):
+            look_s = min(self._jittered(LOOK_S), due - self._clock())
+            await asyncio.sleep(max(0.0, look_s))
+            now = self._clock()
+            moved = self._limiter.demand_moved(now)
+            if now < due and not moved:
                 continue
-            answer = await self._answer(self._endpoint.report(self._limiter.report(sent_at)))
-            if answer is not None:
-                self._apply(answer, "", sent_at)
-            due = self._report_due()
+            before = self._limiter.report_before_move() if moved else None
+            for report in (before, self._limiter.report(now)):
+                if report is not None:
+                    await self._report(report)
+            # What has moved may still be on the move.
+            due = self._clock() + self._jittered(LOOK_S if moved else self._refresh_s())
 
-    def _report_due(self) -> float:
-        return self._clock() + self._refresh_s() * self._rng.uniform(0.9, 1.1)
+    async def _report(self, report: dict[str, object]) -> None:
+        etag, sent_at = self._etag, self._clock()
+        answer = await self._answer(self._endpoint.report(report))
+        if answer is not None:
+            self._apply(answer, etag, sent_at)
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * self._rng.uniform(0.9, 1.1)
 
     async def _answer(self, asking: Awaitable[LimitsAnswer]) -> LimitsAnswer | None:
         """Return the answer; None: there is none."""
@@ -127,6 +136,8 @@ class Poller:
                 if self._limiter.receive(answer.body, sent_at, self._clock()):
                     self._etag = answer.etag
             except LeaseRefusedError as error:
+                if etag != self._etag:  # a newer lease has overtaken it
+                    return True
                 self._log_refusal(str(error))
                 return False
         else:

@@ -26,8 +26,8 @@ MORE_THAN_CHANCE = 3.0
 # Reports of so many seconds make up a mean. It stands while it moved by less than a hundredth, or
 # by half a standard deviation.
 MEMORY_S, STEADY, STEADY_DEVIATIONS = 10.0, 0.01, 0.5
-# Who used less than this part of what it had, had room: it is credited with a quarter more.
-USED, GROWTH = 0.8, 1.25
+# Who used less than this part of what it had, had room: it is credited with half as much again.
+USED, GROWTH = 0.8, 1.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,5 @@ class IssuedLeases:
 def _made_of(content: LeaseContent, in_force: LimitInForce) -> tuple[object, ...]:
     """Return all that the terms of a lease depend on."""
     share = content.share
-    # Rates of clients are the same only where they are the same array.
-    clients = id(content.report.client_rates), content.report.clients
-    return in_force.key, content.instances, share.qps, share.reason, share.parts, clients
+    shared = share.qps, share.reason, share.parts
+    return in_force.key, content.instances, *shared, content.report

@@ -32,7 +32,7 @@ from scaler.gateway.lease_document import (
     LeaseRefusedError,
     read_lease,
 )
-from scaler.limits.lease import HeldLease, Lease, LeaseStage, limit_at, received, stage_at
+from scaler.limits.lease import HeldLease, LeaseStage, limit_at, received, stage_at
 
 NO_CLASS = ""
 # Clients that are distinguished: some 3 MB.
@@ -112,6 +112,10 @@ class LeaseLimiter:
         """Interval at which to report, from the lease; None: there is no lease yet."""
         return self._document.refresh_s if self._document else None
 
+    def is_fresh(self, now: float) -> bool:
+        """Whether there is a lease and it is fresh: after that its share may be another's."""
+        return self._held is not None and self._held.age_s(now) < self._held.lease.valid_for_s
+
     def class_by_headers(self, headers: Iterable[tuple[str, str]]) -> str | None:
         """Return the class of a request by its headers, whose names are in lower case."""
         return self._matches.class_of(headers)
@@ -187,28 +191,28 @@ class LeaseLimiter:
         self._traffic.begin(now)
 
     def demand_moved(self, now: float) -> bool:
-        """Whether demand has moved since the last report, so that the next should not wait."""
+        """Look whether demand has moved since the last report, so that the next cannot wait."""
         return self._traffic.moved(now)
 
     def report(self, now: float) -> dict[str, object]:
         """Return the report on the time since the last one, as JSON values to POST."""
-        clients = report_fields(self._client_rates.rates(now))
-        return {**self._held_fields(), **self._traffic.report_fields(now), **clients}
+        counted = self._traffic.report_fields(now) | report_fields(self._client_rates.rates(now))
+        return self._held_fields(now) | counted
 
-    def report_before_move(self) -> dict[str, object] | None:
+    def report_before_move(self, now: float) -> dict[str, object] | None:
         """Return a report on the time before demand moved, to be sent first; None: there is none.
 
         Call it where `demand_moved`: `report` then is on the time since.
         """
         earlier = self._traffic.earlier_fields()
-        return None if earlier is None else {**self._held_fields(), **earlier}
+        return None if earlier is None else self._held_fields(now) | earlier
 
-    def _held_fields(self) -> dict[str, object]:
-        held: dict[str, object] = {"instance": self.settings.instance}
-        if self._held:
+    def _held_fields(self, now: float) -> dict[str, object]:
+        fields: dict[str, object] = {"instance": self.settings.instance}
+        if self._held and self.is_fresh(now):
             lease = self._held.lease
-            held |= {"epoch": lease.epoch, "version": lease.version, "holds_rps": lease.qps}
-        return held
+            fields |= {"epoch": lease.epoch, "version": lease.version, "holds_rps": lease.qps}
+        return fields
 
     def snapshot(self, now: float) -> LimiterSnapshot:
         counts = self._traffic.total()
@@ -278,15 +282,12 @@ class LeaseLimiter:
         limit = limit_at(lease, age_s)
         if math.isfinite(limit):
             self._class_buckets.set_limit(self._document, limit, now)
-        changes = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
+        ends_s = lease.schedule_ends_s
+        steps = (step.in_s for step in lease.schedule)
+        changes = (lease.valid_for_s, *steps, ends_s, ends_s + lease.max_stale_s)
         self._rates_valid_until = self._held.confirmed_s + min(
             (change_s for change_s in changes if change_s > age_s), default=math.inf
         )
-
-
-def _ends(lease: Lease) -> Iterable[float]:
-    yield lease.schedule_ends_s
-    yield lease.schedule_ends_s + lease.max_stale_s
 
 
 def _client_limit(terms: ClientTerms, offered_qps: float) -> tuple[float, float]:

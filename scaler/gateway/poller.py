@@ -74,7 +74,8 @@ class Poller:
         """Request the lease and wait for its changes, forever."""
         failures = 0
         while True:
-            etag, sent_at = self._etag, self._clock()
+            sent_at = self._clock()
+            etag = self._etag if self._limiter.is_fresh(sent_at) else ""
             answer = await self._answer(self._endpoint.ask(etag, MAX_WAIT_S if etag else 0.0))
             if answer is None or not self._apply(answer, etag, sent_at):
                 failures += 1
@@ -98,7 +99,7 @@ class Poller:
             moved = self._limiter.demand_moved(now)
             if now < due and not moved:
                 continue
-            before = self._limiter.report_before_move() if moved else None
+            before = self._limiter.report_before_move(now) if moved else None
             for report in (before, self._limiter.report(now)):
                 if report is not None:
                     await self._report(report)

@@ -6,8 +6,8 @@ Rules of this file:
   has its guarantee wherever its requests arrive.
 * Each class's part is divided by max-min fairness, first among the owners of gateways and then
   among each owner's gateways. What is wanted of no class shares the spare in the same way.
-* What is left of a guarantee, and of the spare, is headroom: half of it in equal parts, for demand
-  moves from gateway to gateway, and half in proportion to what each gets, for demand grows.
+* What is left of a guarantee, and of the spare, is headroom: half of it in proportion to what each
+  gets, for demand grows, up to twice of that; the rest in equal parts, for demand moves.
 * Before all that each gateway gets a request per second, for its buckets hold whole ones; all
   together no more than `MOST_IDLE` of the limit.
 * Where there are many gateways, parts are rounded down: a report of one gateway should not change
@@ -34,8 +34,9 @@ from scaler.limits.priority_classes import (
 )
 
 LEAST_QPS, MOST_IDLE = 1.0, 0.05
-# With more gateways than that, headroom has two digits and all else four.
-FEW, HEADROOM_DIGITS, DIGITS = 16, 2, 4
+# With more gateways than that, headroom has two digits, all else three, and crumbs are left.
+FEW, HEADROOM_DIGITS, DIGITS, CRUMBS = 16, 2, 3, 1e-3
+MOST_GROWTH = 1.0
 TINY_QPS = 1e-6  # nothing can be divided in proportion to less
 
 
@@ -120,9 +121,10 @@ def fair_parts(available: float, classes: Sequence[PriorityClass], claims: Claim
     shape = len(claims), len(classes)
     qps = np.reshape(np.transpose(by_class), shape) if classes else np.zeros(shape)
     spare = floors + _with_headroom(whole.spare_qps, spare, owners, everything)
+    kept = np.array([one.guaranteed_qps / one.qps if one.qps else 0.0 for one in whole.classes])
     return FairParts(
         qps,
-        qps * [one.guaranteed_qps / one.qps if one.qps else 0.0 for one in whole.classes],
+        qps * (_rounded_down(kept, DIGITS) if len(claims) > FEW else kept),
         _ceilings(classes, whole, by_class, spare, owners),
         spare,
         claims.classes,
@@ -156,9 +158,10 @@ def _with_headroom(
     many = len(taken) > FEW
     taken = _rounded_down(taken, DIGITS) if many else taken
     left = max(qps - taken.sum(), 0.0)
-    weights = taken if taken.sum() > TINY_QPS else everything
+    left = 0.0 if many and left < CRUMBS * qps else left
+    weights = taken if taken.sum() > 0 else everything
     total = weights.sum()
-    ratio = left / 2 / total if total > TINY_QPS else 0.0
+    ratio = min(left / 2 / total, MOST_GROWTH) if total > TINY_QPS else 0.0
     even = (left - ratio * total) * _even(owners)
     if many:
         ratio, even = (_rounded_down(np.asarray(x), HEADROOM_DIGITS) for x in (ratio, even))

@@ -23,9 +23,9 @@ from scaler.limits.priority_classes import ClassSplit
 NO_CLASS = ""
 # Standard deviations of a count that are not chance.
 MORE_THAN_CHANCE = 3.0
-# Reports of so many seconds make up a mean. It stands while it moved by less than a hundredth, or
-# by half a standard deviation.
-MEMORY_S, STEADY, STEADY_DEVIATIONS = 10.0, 0.01, 0.5
+# Reports of so many seconds make up a mean. It stands while it moved by less than a hundredth, by
+# half a standard deviation, or by so few requests per second.
+MEMORY_S, STEADY, STEADY_DEVIATIONS, STEADY_QPS = 10.0, 0.01, 0.5, 0.05
 # Who used less than this part of what it had, had room: it is credited with half as much again.
 USED, GROWTH = 0.8, 1.5
 
@@ -62,11 +62,16 @@ class DemandEstimate:
     @property
     def margin_qps(self) -> float:
         """How far the mean may be from what counts."""
-        return max(STEADY * self.qps, STEADY_DEVIATIONS * math.sqrt(self.mean_qps / self.seconds))
+        return max(_off_by(self.qps, MEMORY_S), _off_by(self.mean_qps, self.seconds), STEADY_QPS)
 
     @property
     def claim_qps(self) -> float:
-        return self.qps + max(STEADY * self.qps, STEADY_DEVIATIONS * math.sqrt(self.qps / MEMORY_S))
+        return self.qps + _off_by(self.qps, MEMORY_S)
+
+
+def _off_by(qps: float, seconds: float) -> float:
+    """Return how far a rate that was counted for so long may well be from what it is."""
+    return max(STEADY * qps, STEADY_DEVIATIONS * math.sqrt(qps / seconds))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

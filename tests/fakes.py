@@ -204,5 +204,8 @@ class FakeLeadership:
     def leads(self) -> bool:
         return self.leading and not self.closed
 
+    def reign(self) -> None:
+        return None
+
     def close(self) -> None:
         self.closed = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,28 @@ if TYPE_CHECKING:
     from scaler.adapters.http.settings import ApiSettings
     from scaler.adapters.tracing import Tracing
     from scaler.commands.run_journal import RunJournal
+    from scaler.control.reign import Reign
     from scaler.control.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointParts:
+    """What an endpoint may have beside HTTP.
+
+    Attributes:
+        tracing: of requests.
+        rpc: where gRPC is served; None: nowhere.
+        journal: records what gateways ask.
+        reign: whether this replica may hand out limits at this instant; None: as the tick says.
+    """
+
+    tracing: Tracing | None = None
+    rpc: Address | None = None
+    journal: RunJournal | None = None
+    reign: Callable[[], Reign | None] = lambda: None
+
+
+ALONE = EndpointParts()
 
 
 def serve(listen: str, stack: contextlib.ExitStack) -> Callable[[Snapshot], None]:
@@ -29,9 +51,7 @@ def served(
     settings: ApiSettings,
     address: Address,
     stack: contextlib.ExitStack,
-    tracing: Tracing | None = None,
-    rpc: Address | None = None,
-    journal: RunJournal | None = None,
+    parts: EndpointParts = ALONE,
 ) -> Callable[[Snapshot], None]:
     """Start an endpoint; return the function that publishes a snapshot to it.
 
@@ -39,9 +59,7 @@ def served(
         settings: of its behaviour and access.
         address: where HTTP is served.
         stack: stops it when it is closed.
-        tracing: of requests.
-        rpc: where gRPC is served; None: nowhere.
-        journal: records what gateways ask.
+        parts: what it has beside that.
     """
     from scaler.adapters.dashboard import page
     from scaler.adapters.http.app import add_page, create_app
@@ -52,20 +70,21 @@ def served(
     from scaler.control.publication import in_turn
 
     check_access(address, settings)
-    holder = SnapshotHolder()
+    holder = SnapshotHolder(reign=parts.reign)
     telemetry = Telemetry(holder)
     trusted = address.tls is not None and address.tls.client_ca is not None
     lease_service = None
-    if journal is not None:
-        lease_service, telemetry.journal = journal.leases(holder, settings), journal.health
+    if parts.journal is not None:
+        lease_service = parts.journal.leases(holder, settings)
+        telemetry.journal = parts.journal.health
     app = create_app(
         holder, settings, telemetry=telemetry, lease_service=lease_service, trusted_peers=trusted
     )
     add_page(app, page)
-    if tracing is not None:
-        tracing.instrument(app)
+    if parts.tracing is not None:
+        parts.tracing.instrument(app)
     server = stack.enter_context(
-        ApiServer(app, address, background_services(app, holder, settings, rpc))
+        ApiServer(app, address, background_services(app, holder, settings, parts.rpc))
     )
     print(f"serving {server.url}", flush=True)
     # Limits first: whatever else fails or takes its time.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scaler.errors import PolicyError
@@ -53,11 +54,13 @@ def background_services(
 def instance_name(host: str) -> str:
     """Return the name under which this process takes its own share, as one of the gateways.
 
+    No gateway can have it: their names begin with a letter or digit.
+
     >>> instance_name("tidegate-0"), instance_name("my host.local")
-    ('rls-tidegate-0', 'rls-my-host.local')
+    ('@rls-tidegate-0', '@rls-my-host.local')
     """
     name = "".join(c if c.isascii() and (c.isalnum() or c in ".-_") else "-" for c in host)
-    return f"rls-{name[:100]}"
+    return f"@rls-{name[:100]}"
 
 
 def _rpc_server(
@@ -67,12 +70,13 @@ def _rpc_server(
     address: Address,
     decide: Callable[[DescriptorCall], DescriptorReply],
 ) -> RpcServer:
-    from scaler.adapters.http.auth import Tokens
+    from scaler.adapters.http.grants import AccessRole
     from scaler.adapters.http.server import check_access
 
     try:
         from scaler.adapters.envoy.rlqs import QuotaService
         from scaler.adapters.envoy.rls import add_rate_limit_service
+        from scaler.adapters.grpc.access import LIMITS_RULE, CallAccess, CallRule
         from scaler.adapters.grpc.server import Hosted, RpcServer
         from scaler.adapters.keda.service import ExternalScaler
     except ModuleNotFoundError as error:
@@ -87,16 +91,21 @@ def _rpc_server(
         return holder.is_fresh(stale_after_s)
 
     def leads() -> bool:
-        return holder.leads(stale_after_s)
+        return holder.hands_out_limits(stale_after_s)
 
-    clock = holder.clock
-    quotas = QuotaService(app.state.lease_service, clock)
-    keda = ExternalScaler(holder, stale_after_s)
+    access = CallAccess(
+        app.state.access.tokens,
+        verified=address.tls is not None and address.tls.client_ca is not None,
+        count_refusal=app.state.count_refusal,
+    )
+    # KEDA can present a certificate, but no token.
+    plans_rule = CallRule(AccessRole.READ, by_certificate=True)
+    by_limits = partial(access.grant_of, rule=LIMITS_RULE)
+    quotas = QuotaService(app.state.lease_service, holder.clock, by_limits)
+    keda = ExternalScaler(holder, stale_after_s, partial(access.grant_of, rule=plans_rule))
     hosted = [
-        Hosted(lambda server: add_rate_limit_service(server, decide), leads),
+        Hosted(lambda server: add_rate_limit_service(server, decide, by_limits), leads),
         Hosted(quotas.add, leads, quotas.close),
-        # KEDA can present a certificate, but no token.
-        Hosted(keda.add, fresh, keda.close, by_certificate=True),
+        Hosted(keda.add, fresh, keda.close, plans_rule),
     ]
-    tokens = Tokens(settings.tokens, clock) if settings.tokens else None
-    return RpcServer(address, hosted, fresh, tokens)
+    return RpcServer(address, hosted, fresh, access)

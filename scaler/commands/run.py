@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from scaler.commands.endpoint import served
+from scaler.commands.endpoint import ALONE, EndpointParts, served
 from scaler.commands.run_journal import started_journal
 from scaler.commands.run_options import add_arguments, address_of, api_settings
 from scaler.commands.signals import pause, stopped_by_signals
@@ -20,7 +20,6 @@ from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
-    from scaler.commands.run_journal import RunJournal
     from scaler.control.cluster_port import Cluster, Leadership
     from scaler.control.ports import WatchedPolicy, Workloads
     from scaler.control.snapshot import Snapshot
@@ -54,14 +53,14 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
         policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
         publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
         if not args.once:
-            publishers += [_serve(args, stack, tracing, journal), DecisionLog().write]
+            parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
+            publishers += [_serve(args, stack, parts), DecisionLog().write]
         prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
         stack.callback(prometheus.close)
         models = RegistryModels(args.models, args.anchors)
         stack.callback(models.close)
         ports = journal.world(World(prometheus, models, workloads))
-        if tracing is not None:
-            ports = tracing.instrument_ports(ports)
+        ports = ports if tracing is None else tracing.instrument_ports(ports)
         loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
         def tick() -> Snapshot:
@@ -157,12 +156,10 @@ def _cluster(
 
 
 def _serve(
-    args: argparse.Namespace,
-    stack: contextlib.ExitStack,
-    tracing: Tracing | None,
-    journal: RunJournal,
+    args: argparse.Namespace, stack: contextlib.ExitStack, parts: EndpointParts = ALONE
 ) -> Callable[[Snapshot], None]:
     """Start the endpoint; return the function that publishes a snapshot to it."""
     address = address_of(args, args.listen, "--listen")
-    rpc = args.grpc_listen and address_of(args, args.grpc_listen, "--grpc-listen")
-    return served(api_settings(args), address, stack, tracing, rpc or None, journal)
+    if args.grpc_listen:
+        parts = replace(parts, rpc=address_of(args, args.grpc_listen, "--grpc-listen"))
+    return served(api_settings(args), address, stack, parts)

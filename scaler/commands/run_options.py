@@ -87,7 +87,8 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--lease-duration", metavar="SPAN", default="15s",
-        help="another replica takes over from a silent one after this (default %(default)s)",
+        help="another replica takes over from a silent one after this; while the API server is "
+        "away, who led last hands out limits for twice as long (default %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--lease-namespace",
@@ -110,8 +111,11 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
         "(needs tidegate[grpc]; with the same tokens and TLS)",
     )  # fmt: skip
     group.add_argument(
-        "--token-file", metavar="FILE", type=Path, help="bearer tokens, one per line"
-    )
+        "--token-file", metavar="FILE", type=Path,
+        help="who may ask for what, read again when it changes; a line is: TOKEN "
+        "[role=gateway|read|metrics] [namespaces=a,b|*] [name=NAME] [instances=N], or cert:NAME "
+        "role=... for a certificate of --client-ca",
+    )  # fmt: skip
     group.add_argument(
         "--allow-anonymous",
         action="store_true",
@@ -123,7 +127,8 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
         "--client-ca",
         metavar="FILE",
         type=Path,
-        help="clients must present a certificate of this CA",
+        help="clients must present a certificate of this CA; with --token-file also a token, "
+        "unless a line names the certificate",
     )
 
 

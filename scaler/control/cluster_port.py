@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from scaler.control.observations import Pod
+from scaler.control.reign import Reign
 from scaler.control.snapshot import Condition
 from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Refusal, Target
 from scaler.hpa.rules import HPASpec
@@ -172,6 +173,9 @@ class Leadership(Protocol):
     def leads(self) -> bool:
         """Return whether we may act at this instant; makes no call."""
 
+    def reign(self) -> Reign | None:
+        """Return whether we may hand out limits at this instant; None: whenever we lead."""
+
     def close(self) -> None:
         """Hand over at once and stop."""
 
@@ -181,6 +185,9 @@ class AlwaysLeading:
 
     def leads(self) -> bool:
         return True
+
+    def reign(self) -> Reign | None:
+        return None
 
     def close(self) -> None:
         pass

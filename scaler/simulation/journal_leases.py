@@ -49,8 +49,10 @@ class LeasesReplay:
         seen = event.seen
         if seen is not None and seen.tick not in self._snapshots:
             return None
-        self._seen = seen if seen is None else HeldSnapshot(self._snapshots[seen.tick], seen.since)
-        tick = seen.tick if seen is not None else 0
+        self._seen, tick = None, 0
+        if seen is not None:
+            tick = seen.tick
+            self._seen = HeldSnapshot(self._snapshots[tick], seen.since, seen.reign)
         found, refused = self._answered(event)
         answers = [] if isinstance(found, bool) else found
         told = told_to(event.asked, answers) if answers else ()

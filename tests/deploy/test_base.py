@@ -7,7 +7,7 @@ import re
 import pytest
 
 from forecaster.cli import COMMAND_LINE as FORECASTER
-from scaler.adapters.http.middleware import OPEN_PATHS
+from scaler.adapters.http.access import OPEN_PATHS
 from scaler.cli import COMMAND_LINE
 from tests.deploy.manifests import (
     BASE,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 
+from scaler.adapters.http.grants import read_grants
 from tests.deploy.manifests import (
     BASE,
     DEPLOY,
@@ -107,6 +110,17 @@ def test_the_example_changes_what_a_user_changes():
     assert values["models"] == "/models"  # what it leaves out is the base's
     images = {container_of(objects, kind)["image"] for kind in ("Deployment", "CronJob")}
     assert images == {"registry.example/tidegate:0.2.0"}
+
+
+def test_the_tokens_to_fill_in_are_each_for_one_thing():
+    text = (EXAMPLE / "tokens.example").read_text()
+    grants = read_grants(text, "tokens.example")
+    assert grants.open_lines == ()
+    found = {grant.owner: set(grant.roles) for grant in grants.tokens.values()}
+    assert found == {"gateways": {"gateway"}, "people": {"read"}, "prometheus": {"metrics"}}
+    for placeholder in ("GATEWAYS", "PEOPLE", "METRICS"):
+        assert f"s/{placeholder}/" in (DEPLOY / "README.md").read_text()
+        assert len(re.findall(rf"^{placeholder}\b", text, re.MULTILINE)) == 1
 
 
 @pytest.mark.parametrize("folder", [MONITORING, EXAMPLE], ids=lambda path: path.name)

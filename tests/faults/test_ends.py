@@ -5,12 +5,15 @@ Both scalers are processes of their own, which are killed and stopped as a kerne
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from scaler.adapters.kube.leader_label import LABEL
 from tests.faults.scene import OWN_FLOOR
 from tests.forecaster.adapters.prometheus.server import Reply
 from tests.kube.faults import Fault, Harm
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 RUSH = 900.0  # 23 replicas of 50 x 0.8
 # Who does not answer here does not until the test is over; a kubelet waits for 30 s. What is
@@ -95,3 +98,45 @@ def test_a_stop_before_the_first_tick_ends_as_well(scene):
     with scene.scaler("one") as one:
         stopped = one.stop()
         assert (stopped.code, stopped.seconds < STOP_S) == (0, True)
+
+
+def limits(running) -> str:
+    """Return what /readyz says of limits, or why the scaler is not ready."""
+    body = json.loads(running.ask("/readyz")[1])
+    return body.get("limits") or body["detail"]
+
+
+@pytest.mark.nightly
+def test_while_the_api_server_is_away_the_leader_goes_on_handing_out_limits(scene):
+    """Past the deadline of its Lease, and then it leads again; its pod stays in the Service."""
+    lease = ("--lease-duration", "12s")
+    scene.add("shop", lambda _: RUSH)
+    scene.ask_for("shop")
+    with scene.scaler("one", *lease) as one, scene.scaler("two", *lease) as two:
+        eventually(lambda: (limits(one), limits(two)) == (LEADS, FOLLOWS), PATIENCE_S)
+        eventually(lambda: one.lease("shop"))
+        eventually(lambda: labelled(scene, "one")[-1])
+        before = len(labelled(scene, "one"))
+        scene.server.faults.partition = True
+        eventually(lambda: limits(one) == CARETAKES and one.lease("shop"))
+        assert two.lease("shop") is None
+        scene.server.faults.end()
+        eventually(lambda: LEADS in (limits(one), limits(two)))
+        if limits(one) == LEADS:  # a busy machine may have let the other be faster
+            assert all(labelled(scene, "one")[before - 1 :])
+            assert one.lease("shop") is not None
+
+
+LEADS = "handed out"
+CARETAKES = "handed out, but not raised: no leader is known"
+FOLLOWS = "handed out by the leader, not here"
+
+
+def labelled(scene, name: str) -> list[bool]:
+    """Return whether a pod carried the label, at each change of it."""
+    with scene.server.store.locked():
+        return [
+            LABEL in change.found["metadata"].get("labels", {})
+            for change in scene.server.store.history
+            if change.kind.plural == "pods" and change.found["metadata"]["name"] == name
+        ]

@@ -12,6 +12,11 @@ What else may fail is proved where the part is that it befalls:
 | the API server: each call alone, retries, Retry-After, lost answers | kube/test_faults.py |
 | a watch expires, breaks, goes quiet | kube/test_watches.py |
 | the line of a leader is cut | kube/test_faults::test_leaders_never_overlap_* |
+| the API server is away for 10 to 30 s, and longer | kube/test_caretaker.py, faults/test_ends.py |
+| the leader alone is cut off, and gateways reach both sides | kube/test_caretaker.py |
+| a follower is cut off | kube/test_contract_lease::test_a_follower_that_was_cut_off_* |
+| taking the leader label away has to wait | kube/test_caretaker::test_after_an_outage_the_* |
+| the Lease is deleted by hand | kube/test_contract_lease::test_a_new_leader_knows_until_* |
 | two leaders' clocks are a minute apart | kube/test_contract_lease::test_clocks_apart_* |
 | a leader is killed in the middle of a write; a stop during a tick | faults/test_ends.py |
 | a policy is edited every second | below; kube/test_watches::test_a_policy_that_is_edited_* |
@@ -19,6 +24,8 @@ What else may fail is proved where the part is that it befalls:
 | the disk is full: of a scaler | every scaler of faults/scene.py may write no byte to any file |
 | the disk is full: of a training | adapters/test_registry_faults::test_on_a_full_disk_* |
 | 10,000 bad requests, no HTTP, slow clients | api/test_faults.py, api/test_openapi.py |
+| a token for something else, made-up gateways, another's name | seams/test_who_may_ask.py |
+| a line of the token file is wrong | http/test_roles::test_a_wrong_line_* |
 | a token is rotated | api/test_access::test_tokens_are_rotated_*, test_prometheus_access.py |
 """
 

@@ -38,6 +38,7 @@ class Faults:
         self._lock = threading.Lock()
         self.released = threading.Event()
         self.partition = False  # no request gets a reply, and open watches are closed
+        self.cut_off: set[str] = set()  # tokens of clients whose requests get none
 
     def add(self, fault: Fault) -> None:
         with self._lock:
@@ -48,11 +49,12 @@ class Faults:
         with self._lock:
             self._left.clear()
             self.partition = False
+            self.cut_off.clear()
         self.released.set()
 
-    def next(self, what: str) -> Fault | None:
+    def next(self, what: str, token: str = "") -> Fault | None:
         with self._lock:
-            if self.partition:
+            if self.partition or token in self.cut_off:
                 return Fault("", Harm.DROP)
             for fault in self._left:
                 if fault.times > 0 and re.search(fault.pattern, what):

@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         what = f"{self.command} {self.path}"
         server.requests.append(what)
-        fault = server.faults.next(what)
+        fault = server.faults.next(what, self._token())
         if fault is not None and fault.harm is Harm.HOLD:
             server.faults.released.wait()
         if fault is not None and fault.harm in (Harm.HOLD, Harm.DROP):
@@ -124,8 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(reply, {})
 
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+
     def _permitted(self, server: ApiServer, call):
-        token = self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        token = self._token()
         if not token or token == "wrong":
             return answering.status(401, "Unauthorized", "Unauthorized")
         if not isinstance(call, ApiCall) or token == "admin":

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from scaler.adapters.kube.client import Request
 from scaler.adapters.kube.leader_election import Election, ElectionSettings, leader_elector
+from scaler.control.reign import Reign, Tenure
 from scaler.errors import ClusterAbsentError
 from tests.waiting import eventually
 
@@ -132,6 +134,105 @@ def test_a_restarted_leader_goes_on_with_its_own_lease(elect):
     elect("a", clocks).step()
 
     assert elect("a", clocks).step()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tenure"),
+    [
+        pytest.param(0.0, Tenure.LEADS, id="it has just renewed"),
+        pytest.param(9.9, Tenure.LEADS, id="before the deadline"),
+        pytest.param(10.0, Tenure.CARETAKES, id="from the deadline on it hands out limits alone"),
+        pytest.param(29.9, Tenure.CARETAKES, id="for two durations of the Lease"),
+        pytest.param(30.0, Tenure.LAPSED, id="no longer"),
+    ],
+)
+def test_who_led_last_hands_out_limits_for_a_stated_time(elect, seconds, tenure):
+    clocks = Clocks()
+    first = elect("a", clocks)
+    first.step()
+    clocks.passed = seconds
+    assert (first.reign().tenure, first.leads()) == (tenure, tenure is Tenure.LEADS)
+
+
+def test_who_knows_of_another_leader_hands_out_no_limits_at_once(elect):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    first.step()
+    second.step()
+    clocks.passed = 15.0
+    second.step()
+    clocks.passed = 16.0
+    assert first.reign().tenure is Tenure.CARETAKES  # it does not know
+    first.step()
+    assert first.reign() == Reign(Tenure.FOLLOWS)
+
+
+BEGAN = Clocks().measured()
+
+
+def taken_over(elect, playground, how, passed):
+    """Return the reign of one that takes over from another after so many seconds."""
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    first.step()
+    clocks.passed = 4.0
+    second.step()  # sees the Lease of 0 s
+    how(first, playground)
+    clocks.passed = passed
+    assert second.step()
+    return second.reign().others_until - BEGAN
+
+
+def gone(_, playground):
+    path = playground.listing("leases", "/apis/coordination.k8s.io/v1")
+    playground.admin.call(Request("DELETE", f"{path}/tidegate"))
+
+
+@pytest.mark.parametrize(
+    ("how", "passed", "others_until"),
+    [
+        pytest.param(lambda *_: None, 19.0, 4 + 30.0, id="silent: it may go on"),
+        pytest.param(lambda first, _: first.hand_over(), 5.0, 5.0, id="released: it has stopped"),
+        pytest.param(gone, 5.0, 5 + 30.0, id="deleted by hand: it may not know yet"),
+    ],
+)
+def test_a_new_leader_knows_until_when_another_may_hand_out_limits(
+    elect, playground, how, passed, others_until
+):
+    assert taken_over(elect, playground, how, passed) == others_until
+
+
+def test_a_reign_goes_on_while_the_lease_is_renewed_and_not_beyond(elect):
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    reigns = []
+    for clocks.passed, step in (
+        (0.0, first.step), (5.0, first.step), (40.0, first.step),  # nobody has taken it meanwhile
+        (41.0, first.hand_over), (42.0, second.step), (43.0, second.hand_over), (44.0, first.step),
+    ):  # fmt: skip
+        step()
+        reigns.append(first.reign().others_until)
+    assert reigns[:3] == [BEGAN] * 3
+    assert reigns[-1] == BEGAN + 44.0
+
+
+def test_a_follower_that_was_cut_off_gives_the_leader_time_to_renew(elect, playground):
+    if playground.server is None:
+        pytest.skip("a real API server is not taken away")
+    clocks = Clocks()
+    first, second = elect("a", clocks), elect("b", clocks)
+    first.step()
+    second.step()
+    playground.server.faults.partition = True
+    for clocks.passed in (10.0, 20.0):
+        second.step()
+    playground.server.faults.end()
+    clocks.passed = 21.0
+    assert not second.step()  # the Lease has expired, but its holder could not renew it either
+    clocks.passed = 25.9
+    assert not second.step()
+    clocks.passed = 26.0  # the five seconds between the deadline and the duration
+    assert second.step()
 
 
 def test_an_elector_leads_in_the_background_and_hands_over_when_closed(playground):

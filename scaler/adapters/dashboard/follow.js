@@ -53,6 +53,7 @@ const Follow = (() => {
     try {
       const answer = await fetch(url, { ...requestOptions(token), signal: silent.signal });
       if (answer.status === 401) return "refused";
+      if (answer.status === 403) return "forbidden";
       if (!answer.ok) return "lost";
       onData();
       on.open();
@@ -65,7 +66,7 @@ const Follow = (() => {
   }
 
   /* Follow `url` until the returned function is called.
-   * on.open(), on.event(name, data), on.lost(ms until the next try), on.refused(): needs a token. */
+   * on.open(), on.event(name, data), on.lost(ms until the next try), on.refused(how): needs a token. */
   function follow(url, token, on) {
     const all = new AbortController();
     (async () => {
@@ -79,7 +80,7 @@ const Follow = (() => {
           if (!all.signal.aborted) console.warn(String(error));
         }
         if (all.signal.aborted) return;
-        if (how === "refused") { on.refused(); return; }
+        if (how === "refused" || how === "forbidden") { on.refused(how); return; }
         on.lost(wait);
         await pause(wait, all.signal);
         wait = Math.min(2 * wait, LAST_MS);

@@ -156,9 +156,12 @@
       show();
     },
     lost(ms) { showLink("lost", `connection lost, retrying in ${Math.round(ms / 1000)} s`); },
-    refused() {
+    refused(how) {
+      const why = how === "forbidden"
+        ? "This token is for something else: the page needs role=read."
+        : "This token is not accepted.";
       showLink("lost", "a token is needed");
-      setText(by("refused"), token ? "This token is not accepted." : "");
+      setText(by("refused"), token ? why : "");
       storeToken(null);
       by("asking").hidden = false;
       by("token").focus();

@@ -6,7 +6,7 @@ Rules of this file:
   when there was none for a while. So all shares together stay within the limit.
 * It stays within its share, with the same limiter as every other gateway. If ticks stop, its lease
   ages as everywhere: first the schedule, then the safe limit, then open or closed.
-* Only the leader hands out limits, so only the leader decides; another replica replies 503.
+* Only who hands out limits decides; another replica replies 503.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from scaler.adapters.http.exchange import LeaseRequest
-from scaler.adapters.http.lease_service import RETRY_AFTER_S, LeaseService
-from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.lease_service import LeaseService
+from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem
 from scaler.adapters.http.schemas import ReportBody
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 
@@ -83,7 +83,7 @@ class LocalLimiters:
         Raises:
             RequestProblem: 503 if another replica hands out limits, or there is no snapshot yet.
         """
-        if not self._lease_service.latest().snapshot.leader:
+        if not self._lease_service.latest().tenure.hands_out:
             self._shares.clear()
             detail = "another replica hands out limits; ask that one"
             raise RequestProblem(503, detail, RETRY_AFTER_S)

@@ -18,6 +18,7 @@ from envoy.type.v3 import ratelimit_strategy_pb2, token_bucket_pb2
 from scaler.adapters.envoy.messages import read_by
 from scaler.adapters.envoy.quotas import Quota
 from scaler.adapters.envoy.rlqs_stream import Action, Assignment, BucketId, QuotaStream
+from scaler.adapters.http.grants import EVERYTHING, AccessGrant
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.limits.descriptors import DOMAIN
 
@@ -36,10 +37,16 @@ class QuotaService:
     Args:
         lease_service: issues the leases; streams are served on its event loop.
         clock: the clock of ``lease_service``.
+        grant_of: what a caller may do, by the context of its call.
     """
 
-    def __init__(self, lease_service: LeaseService, clock: Callable[[], float]) -> None:
-        self._lease_service, self._clock = lease_service, clock
+    def __init__(
+        self,
+        lease_service: LeaseService,
+        clock: Callable[[], float],
+        grant_of: Callable[[Any], AccessGrant] = lambda _: EVERYTHING,
+    ) -> None:
+        self._lease_service, self._clock, self._grant_of = lease_service, clock, grant_of
         self._instances: set[str] = set()
         self._closed = asyncio.Event()
 
@@ -67,9 +74,10 @@ class QuotaService:
         if len(self._instances) >= MAX_STREAMS:
             full = f"{MAX_STREAMS} streams are open already; come back later"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
-        instance = self._instance(context.peer())
+        grant = self._grant_of(context)
+        instance = self._instance(context.peer(), grant.owner)
         self._instances.add(instance)
-        stream, arrived = QuotaStream(self._lease_service, instance), asyncio.Event()
+        stream, arrived = QuotaStream(self._lease_service, instance, grant), asyncio.Event()
         reading = asyncio.create_task(self._read(reports, stream, arrived))
         closing = asyncio.create_task(self._closed.wait())
         try:
@@ -110,10 +118,14 @@ class QuotaService:
             arrived.set()
         return None
 
-    def _instance(self, peer: str) -> str:
-        """Return the name of a gateway: an Envoy that reconnects gets its name and share again."""
+    def _instance(self, peer: str, owner: str) -> str:
+        """Return the name of a gateway: an Envoy that reconnects gets its name and share again.
+
+        No gateway that names itself can have it: such names begin with a letter or digit.
+        """
         host = unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]") or "local"
-        name = "rlqs-" + "".join(c if c.isalnum() or c in ".:" else "-" for c in host)[:100]
+        shown = "".join(c if c.isalnum() or c in ".:" else "-" for c in host)[:100]
+        name = "-".join(("@rlqs", *([owner] if owner else []), shown))
         return next(
             n for i in range(MAX_STREAMS + 1) if (n := f"{name}-{i}") not in self._instances
         )

@@ -6,16 +6,19 @@ Confined to the event loop of the lease service; time is monotonic seconds, pass
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scaler.adapters.envoy.quotas import Quota, QuotaPart, quota, rates
 from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.grants import EVERYTHING, AccessGrant
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.report import NO_REPORT, GatewayReport
 from scaler.limits.descriptors import CLASS, SERVICE
 
+LOG = logging.getLogger(__name__)
 BucketId = tuple[tuple[str, str], ...]
 MAX_BUCKETS = 256
 # Weight of the newest measurement in the smoothed rate; reports come every second or two.
@@ -76,12 +79,16 @@ class QuotaStream:
     Args:
         lease_service: issues the leases.
         instance: name of the gateway.
+        grant: what it may do; of other services it is assigned nothing.
     """
 
-    def __init__(self, lease_service: LeaseService, instance: str) -> None:
-        self._lease_service, self._instance = lease_service, instance
+    def __init__(
+        self, lease_service: LeaseService, instance: str, grant: AccessGrant = EVERYTHING
+    ) -> None:
+        self._lease_service, self._instance, self._grant = lease_service, instance, grant
         self._services: dict[str, _ServiceBuckets] = {}
         self._abandoned: list[BucketId] = []
+        self._warned = False
 
     def record_usage(self, bucket: BucketId, requests: int, now: float) -> None:
         """Record the requests of a bucket since its last report, admitted or not.
@@ -89,6 +96,10 @@ class QuotaStream:
         Envoy truncates the elapsed time in its report to whole seconds, so ``now`` is used.
         """
         name = dict(bucket).get(SERVICE, "")
+        if not self._grant.reaches(name):
+            self._warn(name)
+            self._abandoned.append(bucket)
+            return
         service = self._services.get(name) or _ServiceBuckets()
         known = service.buckets.get(bucket)
         if known is None:
@@ -127,12 +138,25 @@ class QuotaStream:
         report = service.report.updated_by(_report(service))
         changed, service.report = report is not service.report, report
         # The older lease stays booked until Envoy has shown that it acts on a newer one.
-        request = LeaseRequest(self._instance, service.acknowledged, report)
+        request = LeaseRequest(
+            self._instance,
+            service.acknowledged,
+            report,
+            owner=self._grant.owner,
+            owner_instances=self._grant.instances,
+        )
         lease = self._lease_service.reply(name, request, now).lease
         if lease.etag != service.etag:
             service.etag, service.lease = lease.etag, json.loads(lease.json_body)
             return True
         return changed or service.incomplete
+
+    def _warn(self, service: str) -> None:
+        if not self._warned:
+            self._warned = True
+            LOG.warning(
+                "not its service gateway=%s service=%s", self._instance, ascii(service[:200])
+            )
 
 
 def class_of(bucket: BucketId) -> str:

@@ -11,6 +11,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.ratelimit.v3 import rls_pb2
 
 from scaler.adapters.envoy.messages import read_by
+from scaler.adapters.http.grants import EVERYTHING, AccessGrant
 from scaler.adapters.http.problems import RequestProblem
 from scaler.limits.descriptors import (
     Descriptor,
@@ -18,6 +19,7 @@ from scaler.limits.descriptors import (
     DescriptorReply,
     DescriptorStatus,
     call_error,
+    questions,
     requests_per_unit,
 )
 
@@ -26,18 +28,21 @@ NAME = "envoy.service.ratelimit.v3.RateLimitService"
 # or knows no limit: a second, local limit in Envoy can apply to just those requests.
 CHECKED = ("x-tidegate", "checked")
 
+GrantOf = Callable[[Any], AccessGrant]
 _Response = rls_pb2.RateLimitResponse
 
 
 def add_rate_limit_service(
     server: Any,  # noqa: ANN401 - the library has no types
     decide: Callable[[DescriptorCall], DescriptorReply],
+    grant_of: GrantOf = lambda _: EVERYTHING,
 ) -> str:
     """Add the service to a `grpc.aio.Server`; return its full name.
 
     Args:
         server: calls ``decide`` on its event loop.
         decide: raises `RequestProblem` if it cannot decide.
+        grant_of: what a caller may do, by the context of its call.
     """
 
     async def should_rate_limit(request: Any, context: Any) -> Any:  # noqa: ANN401 - as above
@@ -48,10 +53,12 @@ def add_rate_limit_service(
         if fault is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, fault)
         try:
+            grant_of(context).check_services(one.service for one in questions(call))
             return _response(decide(call))
         except RequestProblem as problem:
             # Envoy applies its failure mode; its health check finds the replica that can decide.
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(problem))
+            denied, away = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE
+            await context.abort(denied if problem.status == 403 else away, str(problem))
 
     method = grpc.unary_unary_rpc_method_handler(
         should_rate_limit,

@@ -12,8 +12,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from scaler.adapters.grpc.access import TokenCheck
-from scaler.adapters.http.auth import Tokens
+from scaler.adapters.grpc.access import LIMITS_RULE, AccessCheck, CallAccess, CallRule
 from scaler.adapters.http.server import Address, Tls
 from scaler.errors import ServingError
 
@@ -42,14 +41,13 @@ class Hosted:
         add: adds the service to a `grpc.aio.Server` and returns its full name with the package.
         serves: whether it can reply now; the health service reports this under that name.
         close: called when the server stops, so that streams can end in order.
-        by_certificate: whether a verified client certificate suffices, for clients that cannot
-            send a token.
+        rule: what it asks of its callers.
     """
 
     add: Callable[[Any], str]
     serves: Callable[[], bool]
     close: Callable[[], None] = lambda: None
-    by_certificate: bool = False
+    rule: CallRule = LIMITS_RULE
 
 
 class RpcServer:
@@ -59,7 +57,7 @@ class RpcServer:
         address: where to listen.
         hosted: the services.
         fresh: whether the snapshot is fresh, which is the health of the server as a whole.
-        tokens: one of which each call must carry; None demands no token.
+        access: says what a caller may do; None: everything.
     """
 
     def __init__(
@@ -67,9 +65,10 @@ class RpcServer:
         address: Address,
         hosted: Sequence[Hosted],
         fresh: Callable[[], bool],
-        tokens: Tokens | None = None,
+        access: CallAccess | None = None,
     ) -> None:
-        self._address, self._hosted, self._tokens = address, tuple(hosted), tokens
+        self._address, self._hosted = address, tuple(hosted)
+        self._access = access or CallAccess(None)
         self._serves: dict[str, Callable[[], bool]] = {"": fresh}
         self._health = health.aio.HealthServicer()
         self._server: Any = None
@@ -77,19 +76,16 @@ class RpcServer:
         self.port = address.port
 
     async def __aenter__(self) -> RpcServer:
-        check = TokenCheck(self._tokens) if self._tokens is not None else None
+        rules: dict[str, CallRule] = {}
         self._server = grpc.aio.server(
-            interceptors=[check] if check else [],
+            interceptors=[AccessCheck(self._access, rules)],
             options=OPTIONS,
             maximum_concurrent_rpcs=MAX_CALLS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        verified = self._address.tls is not None and self._address.tls.client_ca is not None
         for one in self._hosted:
             name = one.add(self._server)
-            self._serves[name] = one.serves
-            if check is not None and verified and one.by_certificate:
-                check.exempt(name)
+            self._serves[name], rules[name] = one.serves, one.rule
         self.port = self._bind()
         await self._update_health()
         await self._server.start()

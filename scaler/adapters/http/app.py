@@ -17,13 +17,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Lifespan
 
+from scaler.adapters.http.access import AccessRules
 from scaler.adapters.http.auth import Tokens
 from scaler.adapters.http.events import EventStream
 from scaler.adapters.http.lease_routes import LeaseRoutes
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.long_poll import LongPoll
 from scaler.adapters.http.metrics import Telemetry
-from scaler.adapters.http.middleware import AccessMiddleware, AccessRules, as_response, refusal
+from scaler.adapters.http.middleware import AccessMiddleware, as_response, refusal, refused
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.routes import add_lease_routes, add_process_routes, add_view_routes
 from scaler.adapters.http.settings import ApiSettings
@@ -50,7 +51,7 @@ def create_app(
         epoch: names the version numbers of this process; None draws a random name.
         lease_service: hands out leases; None creates one.
         trusted_peers: whether the server verifies every client's certificate, so that no token
-            is needed where none is configured.
+            is needed where none is configured, or where a line of the file names the certificate.
     """
     lease_service = lease_service or LeaseService(holder, settings, epoch or new_epoch())
     long_poll, stream = LongPoll(lease_service, holder.clock), EventStream(holder)
@@ -59,12 +60,14 @@ def create_app(
 
     app = _empty_app(_lifespan(holder, long_poll, stream))
     app.state.close = partial(_close, long_poll, stream)
-    app.state.lease_service = lease_service  # for what runs on the same event loop
+    # For what runs on the same event loop.
+    app.state.lease_service = lease_service
+    rules = app.state.access = _access_rules(settings, holder.clock, trusted_peers=trusted_peers)
+    app.state.count_refusal = telemetry.count_refusal
     limits = LeaseRoutes(long_poll, lease_service.epoch)
     add_lease_routes(app, limits)
     add_view_routes(app, lease_service, stream)
     add_process_routes(app, holder, telemetry, settings.stale_after_s)
-    rules = _access_rules(settings, holder.clock, trusted_peers=trusted_peers)
     app.add_middleware(
         AccessMiddleware, rules=rules, count_response=telemetry.count_response, direct=limits.get
     )
@@ -92,7 +95,9 @@ def _empty_app(lifespan: Lifespan[FastAPI]) -> FastAPI:
 def _access_rules(
     settings: ApiSettings, clock: Callable[[], float], *, trusted_peers: bool
 ) -> AccessRules:
-    tokens = Tokens(settings.tokens, clock) if settings.tokens else None
+    tokens = None
+    if settings.tokens is not None:
+        tokens = Tokens(settings.tokens, clock, peers_verified=trusted_peers)
     anonymous = settings.allow_anonymous or (trusted_peers and tokens is None)
     return AccessRules(tokens, anonymous)
 
@@ -161,9 +166,9 @@ def add_page(
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    async def problem(_: Request, error: Exception) -> Response:
+    async def problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestProblem)
-        return as_response(refusal(error))
+        return as_response(refused(request.scope, error))
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -1,54 +1,73 @@
-"""Bearer tokens from a file, which is read again when it changes."""
+"""Tokens and certificates of clients, by a file that is read again when it changes."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import ipaddress
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from scaler.adapters.http.grants import AccessGrant, AccessGrants, read_grants
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
 CHECK_S = 1.0
 _Stamp = tuple[int, int, int]
+# Names by which a certificate is looked up, the most telling first.
+_NAME_KINDS = ("URI", "DNS", "email", "commonName", "IP Address")
 
 
 class Tokens:
-    """The tokens in a file, one per line; blank lines and lines that begin with # are skipped.
+    """The grants in a file; `grants` says what its lines mean.
 
-    If the file cannot be read any more, the tokens stay as they were. If it holds no token any
-    more, every request is refused.
+    If the file cannot be read any more, or a line of it is wrong, the grants stay as they were. If
+    it holds none any more, every request is refused.
+
+    Args:
+        path: of the file.
+        clock: monotonic seconds.
+        peers_verified: whether clients show certificates, which lines can then name.
 
     Raises:
-        ServingError: the file cannot be read at the start, or holds no token.
+        ServingError: the file cannot be read at the start, a line is wrong, or it holds no token.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._clock = path, clock
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        peers_verified: bool = False,
+    ) -> None:
+        self._path, self._clock, self._peers_verified = path, clock, peers_verified
         self._checked_at = clock()
         try:
             self._stamp = self._stat()
-            self._digests = self._read()
+            self._grants = self._read()
         except (OSError, UnicodeDecodeError) as error:
             raise ServingError(f"tokens cannot be read from {path}: {error}") from error
-        if not self._digests:
+        if not self._grants:
             raise ServingError(f"{path} holds no token; write one per line")
 
-    def accept(self, token: bytes) -> bool:
-        """Whether this is one of the tokens; compared in constant time."""
+    def of_token(self, token: bytes) -> AccessGrant | None:
+        """Return what a token may do; None: it is none of these."""
         self._refresh()
-        digest = hashlib.sha256(token).digest()
-        found = False
-        for known in self._digests:
-            found |= hmac.compare_digest(known, digest)
-        return found
+        return self._grants.of_token(token)
+
+    def of_certificate(self, names: Iterable[str]) -> AccessGrant | None:
+        """Return what a verified certificate with these names may do; None: no line names it."""
+        self._refresh()
+        return self._grants.of_certificate(names)
+
+    def names_certificates(self) -> bool:
+        """Whether a line is of a certificate."""
+        self._refresh()
+        return bool(self._grants.certificates)
 
     def _refresh(self) -> None:
         now = self._clock()
@@ -58,19 +77,42 @@ class Tokens:
         try:
             stamp = self._stat()
             if stamp != self._stamp:
-                self._digests, self._stamp = self._read(), stamp
-                LOG.info("tokens read again path=%s tokens=%d", self._path, len(self._digests))
-        except (OSError, UnicodeDecodeError) as error:
+                self._stamp = stamp  # a line that is wrong is told once
+                self._grants = self._read()
+                LOG.info("tokens read again path=%s tokens=%d", self._path, len(self._grants))
+        except (OSError, UnicodeDecodeError, ServingError) as error:
             LOG.warning("tokens kept as they were path=%s error=%s", self._path, error)
 
     def _stat(self) -> _Stamp:
         found = self._path.stat()
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    def _read(self) -> tuple[bytes, ...]:
-        lines = map(str.strip, self._path.read_text("utf-8").splitlines())
-        tokens = (line for line in lines if line and not line.startswith("#"))
-        return tuple(hashlib.sha256(token.encode()).digest() for token in tokens)
+    def _read(self) -> AccessGrants:
+        text = self._path.read_text("utf-8")
+        grants = read_grants(text, str(self._path), peers_verified=self._peers_verified)
+        if grants.open_lines:
+            LOG.warning(
+                "tokens without a role path=%s lines=%s: each may take shares of every service's "
+                "limit and report in the name of every gateway that others of them have, read "
+                "everything, and scrape the metrics; write what it is for behind it, such as "
+                "'TOKEN role=gateway namespaces=shop name=shop-gateways' or 'TOKEN role=metrics'",
+                self._path,
+                ",".join(map(str, grants.open_lines)),
+            )
+        return grants
+
+
+def certificate_names(certificate: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a verified certificate, as `ssl.SSLSocket.getpeercert` tells it.
+
+    >>> certificate_names(
+    ...     {"subject": ((("commonName", "gw"),),), "subjectAltName": (("DNS", "gw.shop"),)}
+    ... )
+    ('gw.shop', 'gw')
+    """
+    subject = [pair for part in certificate.get("subject", ()) for pair in part]
+    pairs = [*certificate.get("subjectAltName", ()), *subject]
+    return tuple(name for kind in _NAME_KINDS for known, name in pairs if known == kind)
 
 
 def token_of(authorization: bytes) -> bytes:

@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+from scaler.adapters.http.grants import EVERYTHING, AccessGrant
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.http.views import service_view, snapshot_view
 from scaler.control.snapshot import Snapshot
@@ -40,8 +41,12 @@ class EventStream:
         self._closed = True
         self._ticked.set()
 
-    async def events(self, service: str | None) -> AsyncIterator[bytes]:
-        """Yield the events of one stream, the latest tick at once."""
+    async def events(
+        self, service: str | None, grant: AccessGrant = EVERYTHING
+    ) -> AsyncIterator[bytes]:
+        """Yield the events of one stream, the latest tick at once: of what the grant reaches."""
+        if service is not None and not grant.reaches(service):
+            service = None
         sent: Snapshot | None = None
         self.open_streams += 1
         try:
@@ -50,7 +55,7 @@ class EventStream:
                 ticked, held = self._ticked, self._holder.latest()
                 if held is not None and held.snapshot is not sent:
                     sent = held.snapshot
-                    yield self._board_event(sent)
+                    yield self._board_event(sent, grant)
                     view = sent.services.get(service) if service else None
                     if view is not None:
                         yield _event("service", sent.tick, json.dumps(service_view(view)))
@@ -63,7 +68,10 @@ class EventStream:
         finally:
             self.open_streams -= 1
 
-    def _board_event(self, snapshot: Snapshot) -> bytes:
+    def _board_event(self, snapshot: Snapshot, grant: AccessGrant) -> bytes:
+        if grant.namespaces is not None:
+            board = snapshot_view(snapshot, grant.reaches)
+            return _event("board", snapshot.tick, json.dumps(board))
         if self._rendered is None or self._rendered[0] is not snapshot:
             event = _event("board", snapshot.tick, json.dumps(snapshot_view(snapshot)))
             self._rendered = snapshot, event

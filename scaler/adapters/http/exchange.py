@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scaler.adapters.http.report import GatewayReport, LeaseTag
+from scaler.adapters.http.report import GatewayReport, LeaseTag, parse_etag
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,17 @@ class LeaseReply:
 
     lease: IssuedLease
     changed: bool
+
+
+def claim_of(request: LeaseRequest, epoch: str) -> tuple[int | None, float]:
+    """Return version and QPS of the lease that a gateway says it acts on.
+
+    The version is None if it says none, or if the lease is of another epoch.
+    """
+    tag = parse_etag(request.etag)
+    if tag is None:
+        return request.version, request.holds_qps
+    return (tag.version if tag.epoch == epoch else None), tag.qps
 
 
 def acknowledges(request: LeaseRequest, lease: IssuedLease) -> bool:

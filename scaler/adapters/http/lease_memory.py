@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scaler.adapters.http.exchange import IssuedLease
 from scaler.adapters.http.lease_aging import AgedLimit
@@ -76,3 +77,5 @@ class LeasesMemory:
     epoch: str
     leads_since: float
     ledgers: Mapping[str, LedgerMemory]
+    owners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # service, gateway
+    others_until: float = -math.inf

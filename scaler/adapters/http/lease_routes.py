@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
+from scaler.adapters.http.access import grant_of
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.long_poll import LongPoll
 from scaler.adapters.http.middleware import (
@@ -17,7 +18,7 @@ from scaler.adapters.http.middleware import (
     Message,
     PlainResponse,
     Receive,
-    refusal,
+    refused,
 )
 from scaler.adapters.http.problems import RequestProblem, bad_field
 from scaler.adapters.http.report import INSTANCE
@@ -79,11 +80,17 @@ class LeaseRoutes:
     async def get(self, service: str, scope: Message, receive: Receive) -> PlainResponse:
         try:
             query = parse_query(scope["query_string"])
-            lease_request = LeaseRequest(query.instance, _etag(scope["headers"]))
+            grant = grant_of(scope)
+            lease_request = LeaseRequest(
+                query.instance,
+                _etag(scope["headers"]),
+                owner=grant.owner,
+                owner_instances=grant.instances,
+            )
             is_gone = Request(scope, receive).is_disconnected
             reply = await self._long_poll.reply(service, lease_request, query.wait_s, is_gone)
         except RequestProblem as problem:
-            return refusal(problem)
+            return refused(scope, problem)
         if reply is None:
             return _CLIENT_CLOSED
         return _response(reply, haproxy=query.haproxy)
@@ -91,10 +98,15 @@ class LeaseRoutes:
     async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
         try:
             query = parse_query(request.scope["query_string"], instance_needed=False)
-            lease_request = report.to_request(self._epoch)
+            grant = grant_of(request.scope)
+            lease_request = replace(
+                report.to_request(self._epoch),
+                owner=grant.owner,
+                owner_instances=grant.instances,
+            )
             reply = self._long_poll.reply_at_once(service, lease_request)
         except RequestProblem as problem:
-            return refusal(problem)
+            return refused(request.scope, problem)
         return _response(LeaseReply(reply.lease, changed=True), haproxy=query.haproxy)
 
 

@@ -12,21 +12,27 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
+from scaler.adapters.http.instance_owners import InstanceOwners
 from scaler.adapters.http.lease_aging import expiry_age_s, lease_s
 from scaler.adapters.http.lease_memory import LeasesMemory
-from scaler.adapters.http.problems import RequestProblem, known_service
+from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem, known_service
 from scaler.adapters.http.report import parse_etag
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.share_ledger import ShareLedger
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
+from scaler.control.reign import Tenure
 from scaler.control.snapshot import ServiceView
 
 LOGGER = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 2
 # Gateways of one service. Each has a share of at least one request per second, and every change of
 # the limit is worked out for all of them at once (benchmarks/endpoint.py).
 MAX_INSTANCES = 5000
+
+_NOT_HANDED_OUT = {
+    Tenure.FOLLOWS: "another replica hands out limits; ask again",
+    Tenure.LAPSED: "led last, but cannot reach the API server: another replica may hand out limits",
+}
 
 
 class LatestSnapshot(Protocol):
@@ -50,20 +56,27 @@ class LeaseService:
     def __init__(self, holder: LatestSnapshot, settings: ApiSettings, epoch: str) -> None:
         self._holder, self._settings, self.epoch = holder, settings, epoch
         self._ledgers: dict[str, ShareLedger] = {}
+        self._owners: dict[str, InstanceOwners] = {}  # of the ledgers' gateways
         self._leads_since = holder.clock()
+        self._others_until = -math.inf  # of the reign under which the ledgers were kept
 
     def memory(self) -> LeasesMemory:
         """Return all that the next replies rest on."""
         ledgers = {service: ledger.memory() for service, ledger in self._ledgers.items()}
-        return LeasesMemory(self.epoch, self._leads_since, ledgers)
+        owners = {service: one.memory() for service, one in self._owners.items()}
+        return LeasesMemory(self.epoch, self._leads_since, ledgers, owners, self._others_until)
 
     def recall(self, memory: LeasesMemory) -> None:
         """Go on from there."""
         self.epoch, self._leads_since = memory.epoch, memory.leads_since
+        self._others_until = memory.others_until
         self._ledgers = {}
         for service, one in memory.ledgers.items():
             self._ledgers[service] = ShareLedger(service, self.epoch, -math.inf)
             self._ledgers[service].recall(one)
+        self._owners = {
+            service: InstanceOwners(memory.owners.get(service)) for service in self._ledgers
+        }
 
     def latest(self) -> HeldSnapshot:
         """Return the latest snapshot.
@@ -88,12 +101,18 @@ class LeaseService:
         """Return the reply to one gateway.
 
         Raises:
-            RequestProblem: 404 if there is no such service, 429 if there are too many gateways,
-                503 if no limit can be handed out now.
+            RequestProblem: 404 if there is no such service, 409 if the gateway is somebody else's,
+                429 if there are too many gateways, 503 if no limit can be handed out now.
         """
-        ledger = self._ledger(service, now)
-        if not ledger.knows(request.instance):
-            self._check_admission(ledger, request, now)
+        ledger, owners = self._ledger(service, now), self._owners[service]
+        if ledger.caretakes and not (ledger.holds(request.instance, now) or ledger.learning(now)):
+            detail = "no leader is known, so no gateway gets a share that it does not hold here"
+            raise RequestProblem(503, detail, RETRY_AFTER_S)
+        if ledger.knows(request.instance):
+            owners.check(request)
+        else:
+            self._check_admission(ledger, owners, request, now)
+        owners.claim(request)
         return ledger.reply(request, now)
 
     def may_wait(self, service: str, request: LeaseRequest, now: float) -> bool:
@@ -102,7 +121,8 @@ class LeaseService:
         Raises:
             RequestProblem: as `reply` does.
         """
-        return self._ledger(service, now).may_wait(request, now)
+        ledger = self._ledger(service, now)
+        return self._owners[service].owns(request) and ledger.may_wait(request, now)
 
     def renew(self, service: str, request: LeaseRequest, now: float) -> LeaseReply:
         """Return the reply to a gateway that has waited without a change.
@@ -110,7 +130,9 @@ class LeaseService:
         Raises:
             RequestProblem: as `reply` does.
         """
-        renewed = self._ledger(service, now).renew(request, now)
+        ledger, renewed = self._ledger(service, now), None
+        if self._owners[service].owns(request):
+            renewed = ledger.renew(request, now)
         return renewed or self.reply(service, request, now)
 
     def changed(
@@ -122,11 +144,13 @@ class LeaseService:
             RequestProblem: as `reply` does.
         """
         ledger = self._ledger(service, now)
-        waiting = list(requests)
-        due = [one for one in waiting if ledger.may_change(one)]
+        waiting, owners = list(requests), self._owners[service]
+        due = [one for one in waiting if owners.owns(one) and ledger.may_change(one)]
         ledger.has_freed = False
         if not due:
             return [None] * len(waiting)
+        for one in due:
+            owners.claim(one)
         replies = dict(zip((one.instance for one in due), ledger.reply_all(due, now), strict=True))
         found = (replies.get(one.instance) for one in waiting)
         return [reply if reply is not None and reply.changed else None for reply in found]
@@ -145,7 +169,7 @@ class LeaseService:
         """Expire old leases, and drop the ledgers in which no gateway holds a share any more."""
         held = self._holder.latest()
         if held is not None:
-            self._follow_leader(held, now)
+            self._follow_election(held, now)
         for service, ledger in list(self._ledgers.items()):
             view = held.snapshot.services.get(service) if held else None
             if held is None or view is None or view.published_limit is None:
@@ -155,8 +179,9 @@ class LeaseService:
             except Exception:  # one service's fault leaves the leases of the others checked
                 LOGGER.exception("%s: its leases could not be checked", service)
                 continue
+            self._owners[service].keep(ledger.knows)
             if not ledger.instances:
-                del self._ledgers[service]
+                del self._ledgers[service], self._owners[service]
 
     def stamp(self, service: str) -> tuple[object, ...]:
         """Return what differs wherever a round of waiting gateways has changed anything."""
@@ -169,9 +194,9 @@ class LeaseService:
 
     def _ledger(self, service: str, now: float) -> ShareLedger:
         held = self.latest()
-        self._follow_leader(held, now)
-        if not held.snapshot.leader:
-            raise RequestProblem(503, "another replica hands out limits; ask again", RETRY_AFTER_S)
+        self._follow_election(held, now)
+        if not held.tenure.hands_out:
+            raise RequestProblem(503, _NOT_HANDED_OUT[held.tenure], RETRY_AFTER_S)
         view = known_service(held.snapshot, service)
         if view.published_limit is None:
             detail = view.error or "its limit is not known yet"
@@ -183,18 +208,27 @@ class LeaseService:
         ledger = self._ledgers.get(service)
         if ledger is None:
             ledger = ShareLedger(service, self.epoch, self._learning_until(view))
-            self._ledgers[service] = ledger
+            self._ledgers[service], self._owners[service] = ledger, InstanceOwners()
         ledger.refresh(held, view, now)
         return ledger
 
-    def _follow_leader(self, held: HeldSnapshot, now: float) -> None:
+    def _follow_election(self, held: HeldSnapshot, now: float) -> None:
         """While another replica leads, forget all shares: two replicas would divide one limit.
 
-        After this replica has become the leader it learns first which shares gateways hold.
+        After this replica has become the leader it learns first which shares gateways hold: until
+        those have expired that a leader before it handed out last, as a caretaker.
         """
-        if not held.snapshot.leader:
-            self._ledgers.clear()
+        reign = held.reign
+        if held.tenure is Tenure.FOLLOWS:
+            self._forget()
             self._leads_since = now
+        elif reign is not None and reign.others_until != self._others_until:
+            self._forget()
+            self._leads_since = self._others_until = reign.others_until
+
+    def _forget(self) -> None:
+        self._ledgers.clear()
+        self._owners.clear()
 
     def _learning_until(self, view: ServiceView) -> float:
         """Return until when gateways may act on leases that another process has issued."""
@@ -202,13 +236,17 @@ class LeaseService:
             return -math.inf
         return self._leads_since + lease_s(view.policy.lease)
 
-    def _check_admission(self, ledger: ShareLedger, request: LeaseRequest, now: float) -> None:
+    def _check_admission(
+        self, ledger: ShareLedger, owners: InstanceOwners, request: LeaseRequest, now: float
+    ) -> None:
         """Refuse a gateway that cannot be given a share now."""
+        owners.keep(ledger.knows)
+        owners.check_room(request)
         if ledger.instances >= MAX_INSTANCES:
             detail = f"{MAX_INSTANCES} gateways hold a share already"
             raise RequestProblem(429, detail, RETRY_AFTER_S)
-        holds = request.holds_qps > 0 or parse_etag(request.etag) is not None
-        if ledger.learning(now) and not holds:
+        claims = request.holds_qps > 0 or parse_etag(request.etag) is not None
+        if ledger.learning(now) and not claims:
             # A share of 0 would stop the gateway; without a lease it keeps its configured limit.
             raise RequestProblem(
                 503, "just started, learning what gateways hold; come back soon", RETRY_AFTER_S

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from scaler.adapters.http.lease_document import is_trusted
+from scaler.adapters.http.problems import RefusalReason
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import ConditionKind, ServiceView, Snapshot
 from scaler.decision.trust import Standing
@@ -121,6 +122,14 @@ class Telemetry:
             "tidegate_http_requests_total", "Requests answered, by status.", ("code",),
             registry=self.registry,
         )  # fmt: skip
+        self._refused = Counter(
+            "tidegate_refused_requests_total",
+            "Requests that were refused for who sent them, by why.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for reason in RefusalReason:
+            self._refused.labels(reason.value)
         self._ticks = Histogram(
             "tidegate_tick_duration_seconds", "How long ticks took.", registry=self.registry,
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60),
@@ -138,12 +147,17 @@ class Telemetry:
                 if condition.reason in _FAILED_CALLS:
                     self._errors.labels(_FAILED_CALLS[condition.reason], condition.reason).inc()
 
-    def count_response(self, code: int) -> None:
-        """Count a response of the endpoint, by its status."""
+    def count_response(self, code: int, reason: RefusalReason | None = None) -> None:
+        """Count a response of the endpoint by its status, and by why who asks is refused."""
+        if reason is not None:
+            self.count_refusal(reason)
         counter = self._codes.get(code)
         if counter is None:
             counter = self._codes[code] = self._requests.labels(str(code))
         counter.inc()
+
+    def count_refusal(self, reason: RefusalReason) -> None:
+        self._refused.labels(reason.value).inc()
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
@@ -175,6 +189,12 @@ class _SnapshotCollector(Collector):
             )
             yield GaugeMetricFamily(
                 "tidegate_leader", "1 if this replica acts.", value=float(snapshot.leader)
+            )
+        if held is not None:
+            yield GaugeMetricFamily(
+                "tidegate_hands_out_limits",
+                "1 if this replica hands out limits: as the leader, or for now as who led last.",
+                value=float(held.tenure.hands_out),
             )
 
 

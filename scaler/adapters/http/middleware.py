@@ -1,4 +1,4 @@
-"""The access middleware: checks the token of every request and limits the size of its body.
+"""The access middleware: checks who sends every request, and limits the size of its body.
 
 It is plain ASGI, for every renewal passes through it.
 """
@@ -13,8 +13,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-from scaler.adapters.http.auth import Tokens, is_loopback, token_of
-from scaler.adapters.http.problems import RequestProblem
+from scaler.adapters.http.access import (
+    LIMITS_PREFIX,
+    REFUSED,
+    AccessRules,
+    grant_of,
+    refusal_reason,
+)
+from scaler.adapters.http.problems import RefusalReason, RequestProblem
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,10 +28,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-# Probes have no token. The page itself is public; it asks for a token to read data with.
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
-OPEN_PREFIX = "/assets/"
-DIRECT_PREFIX = "/v1/limits/"
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 # A report has at most 10,000 rates of some 20 characters, and 64 classes.
 MAX_BODY_BYTES = 256 * 1024
@@ -52,6 +54,7 @@ class PlainResponse:
 
 
 Direct = Callable[[str, Message, Receive], Awaitable[PlainResponse]]
+CountResponse = Callable[[int, RefusalReason | None], None]
 
 
 def refusal(problem: RequestProblem) -> PlainResponse:
@@ -61,22 +64,15 @@ def refusal(problem: RequestProblem) -> PlainResponse:
     return PlainResponse(problem.status, headers, json.dumps(problem.body).encode())
 
 
+def refused(scope: Message, problem: RequestProblem) -> PlainResponse:
+    """Return the refusal of an admitted request, as its sender may see it."""
+    scope["state"][REFUSED] = problem.reason
+    return refusal(problem.seen_by(grant_of(scope).reaches))
+
+
 def as_response(reply: PlainResponse) -> Response:
     headers = {name.decode(): value.decode() for name, value in reply.headers}
     return Response(reply.body, reply.status, headers)
-
-
-@dataclass(frozen=True, slots=True)
-class AccessRules:
-    """Who may send requests.
-
-    Attributes:
-        tokens: one of which each request must carry; None: only loopback is served.
-        anonymous: serve everybody, without a token.
-    """
-
-    tokens: Tokens | None
-    anonymous: bool
 
 
 class AccessMiddleware:
@@ -85,41 +81,40 @@ class AccessMiddleware:
     Args:
         app: the application.
         rules: who may send requests.
-        count_response: called with the status of each response.
-        direct: handles GET below `DIRECT_PREFIX`, given the rest of the path. It bypasses routing,
+        count_response: called with the status of each response, and why it is refused for who asks.
+        direct: handles GET below `LIMITS_PREFIX`, given the rest of the path. It bypasses routing,
             which costs more than a renewal itself.
     """
 
     def __init__(
-        self, app: App, rules: AccessRules, count_response: Callable[[int], None], direct: Direct
+        self, app: App, rules: AccessRules, count_response: CountResponse, direct: Direct
     ) -> None:
-        self._app, self._rules, self._count_response, self._direct = (
-            app,
-            rules,
-            count_response,
-            direct,
-        )
+        self._app, self._rules, self._direct = app, rules, direct
+        self._count_response = count_response
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
-        if not is_open and not self._is_allowed(scope):
-            reply = _UNAUTHORIZED
-        elif scope["method"] == "GET" and path.startswith(DIRECT_PREFIX):
-            reply = await self._direct(path[len(DIRECT_PREFIX) :], scope, receive)
+        try:
+            self._rules.admit(scope)
+        except RequestProblem as problem:
+            reason = problem.reason or RefusalReason.TOKEN
+            reply = _UNAUTHORIZED if problem.status == 401 else refusal(problem)
+            self._count_response(reply.status, reason)
         else:
-            await self._by_routing(scope, receive, send)
-            return
-        self._count_response(reply.status)
+            if scope["method"] != "GET" or not path.startswith(LIMITS_PREFIX):
+                await self._by_routing(scope, receive, send)
+                return
+            reply = await self._direct(path[len(LIMITS_PREFIX) :], scope, receive)
+            self._count_response(reply.status, refusal_reason(scope))
         await reply(scope, receive, send)
 
     async def _by_routing(self, scope: Message, receive: Receive, send: Send) -> None:
         async def counting_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._count_response(message["status"])
+                self._count_response(message["status"], refusal_reason(scope))
             await send(message)
 
         if scope["method"] in BODY_METHODS:
@@ -129,18 +124,6 @@ class AccessMiddleware:
                 await refusal(problem)(scope, receive, counting_send)
                 return
         await self._app(scope, receive, counting_send)
-
-    def _is_allowed(self, scope: Message) -> bool:
-        rules = self._rules
-        if rules.anonymous:
-            return True
-        if rules.tokens is None:
-            client = scope.get("client")
-            return client is None or is_loopback(client[0])
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                return rules.tokens.accept(token_of(value))
-        return False
 
     async def _with_whole_body(self, scope: Message, receive: Receive) -> Receive:
         """Return a ``receive`` that gives the whole body at once; it has arrived completely.

@@ -12,11 +12,13 @@ Responses = dict[int | str, dict[str, Any]]
 _DESCRIPTIONS = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong.",
+    403: "The token is for something else: `may` and `asked` say for what, and what this needs.",
     404: "There is no such service; `near` lists similar names.",
     408: "The body did not arrive in time.",
+    409: "The gateway's name belongs to another token or certificate.",
     413: "The body is too long.",
     422: "`field` is wrong; `detail` says what it must be.",
-    429: "The maximum number of gateways hold a share already.",
+    429: "The maximum number of gateways, in all or of this token, hold a share already.",
     503: "No limit is known now: try again after `Retry-After`.",
 }
 _HAPROXY = "version 812\nenforce 1\nshare 335\nburst 34\nsafe 310\nvalid_for 10\nmax_stale 120\n"

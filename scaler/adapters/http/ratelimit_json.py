@@ -9,12 +9,13 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from scaler.adapters.http.access import grant_of
 from scaler.adapters.http.middleware import as_response, refusal
 from scaler.adapters.http.openapi import Responses, problems
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.ratelimit_schemas import RateLimitRequestBody, RateLimitResponseBody
 from scaler.adapters.http.schemas import Problem
-from scaler.limits.descriptors import DescriptorCall, DescriptorReply, call_error
+from scaler.limits.descriptors import DescriptorCall, DescriptorReply, call_error, questions
 
 _DECIDED: Responses = {
     200: {"model": RateLimitResponseBody, "description": "The request may pass."},
@@ -47,19 +48,20 @@ def add_rate_limit(app: FastAPI, decide: Callable[[DescriptorCall], DescriptorRe
         decide: called on the server's event loop; raises `RequestProblem` if it cannot decide.
     """
 
-    async def should_rate_limit(request: RateLimitRequestBody) -> Response:
+    async def should_rate_limit(request: Request, body: RateLimitRequestBody) -> Response:
         """Decide whether a request may pass, and count it if so; as envoyproxy/ratelimit does."""
-        call = request.to_call()
+        call, grant = body.to_call(), grant_of(request.scope)
         fault = call_error(call)
         if fault is not None:
             return as_response(refusal(RequestProblem(422, fault, field="body")))
+        grant.check_services(one.service for one in questions(call))
         reply = decide(call)
-        body = RateLimitResponseBody.of(reply).model_dump_json(by_alias=True, exclude_none=True)
+        text = RateLimitResponseBody.of(reply).model_dump_json(by_alias=True, exclude_none=True)
         headers = dict(reply.headers)
-        return Response(body, 429 if reply.over else 200, headers, "application/json")
+        return Response(text, 429 if reply.over else 200, headers, "application/json")
 
     app.router.add_api_route(
         "/json", should_rate_limit, methods=["POST"], response_model=None,
-        responses={**_DECIDED, **problems(400, 401, 408, 413, 422, 503)}, tags=["limits"],
+        responses={**_DECIDED, **problems(400, 401, 403, 408, 413, 422, 503)}, tags=["limits"],
         route_class_override=_ReadAsJson,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, cast
 
@@ -9,6 +10,7 @@ from fastapi import FastAPI, Path, Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from scaler.adapters.http.access import grant_of
 from scaler.adapters.http.events import EventStream
 from scaler.adapters.http.lease_routes import LeaseRoutes
 from scaler.adapters.http.lease_service import LeaseService
@@ -26,8 +28,15 @@ from scaler.adapters.http.views import (
     service_view,
     snapshot_view,
 )
+from scaler.control.reign import Tenure
 from scaler.control.snapshot import ServiceView
 
+LIMITS_BY_TENURE = {
+    Tenure.LEADS: "handed out",
+    Tenure.CARETAKES: "handed out, but not raised: no leader is known",
+    Tenure.LAPSED: "limits are not handed out: the API server has been away for too long",
+    Tenure.FOLLOWS: "handed out by the leader, not here",
+}
 ServiceName = Annotated[
     str, Path(description="namespace/name; the slash is part of it", examples=["prod/shop"])
 ]
@@ -57,7 +66,7 @@ def add_lease_routes(app: FastAPI, limits: LeaseRoutes) -> None:
         report_counts,
         methods=["POST"],
         response_model=None,
-        responses={**LEASE, **problems(400, 401, 404, 408, 413, 422, 429, 503)},
+        responses={**LEASE, **problems(400, 401, 403, 404, 408, 409, 413, 422, 429, 503)},
         tags=["limits"],
     )
 
@@ -73,7 +82,7 @@ def add_lease_routes(app: FastAPI, limits: LeaseRoutes) -> None:
             read_limit,
             methods=["GET"],
             response_model=None,
-            responses={**LEASE, **RENEWED, **problems(400, 401, 404, 422, 429, 503)},
+            responses={**LEASE, **RENEWED, **problems(400, 401, 403, 404, 409, 422, 429, 503)},
             openapi_extra=ASKING,
             tags=["limits"],
         )
@@ -82,7 +91,7 @@ def add_lease_routes(app: FastAPI, limits: LeaseRoutes) -> None:
 
 def add_view_routes(app: FastAPI, lease_service: LeaseService, stream: EventStream) -> None:
     """Add the routes that people and the page read."""
-    refusals = problems(401, 404, 422, 503)
+    refusals = problems(401, 403, 404, 422, 503)
 
     def add(path: str, name: str, text: str, render: Callable[[ServiceView], Json]) -> None:
         async def read(service: ServiceName) -> Response:
@@ -99,26 +108,28 @@ def add_view_routes(app: FastAPI, lease_service: LeaseService, stream: EventStre
     add("/v1/explain", "explain", "Why the decision is as it is.", explanation_view)
     add("/v1/services", "read_service", "All that the page shows.", service_view)
 
-    async def list_services() -> Response:
-        """Return a summary of each service."""
-        return JSONResponse(snapshot_view(lease_service.latest().snapshot))
+    async def list_services(request: Request) -> Response:
+        """Return a summary of each service that the token reaches."""
+        snapshot = lease_service.latest().snapshot
+        return JSONResponse(snapshot_view(snapshot, grant_of(request.scope).reaches))
 
     app.add_api_route(
         "/v1/services", list_services, response_model=None,
-        responses={200: {"model": dict[str, Any]}, **problems(401, 503)}, tags=["services"],
+        responses={200: {"model": dict[str, Any]}, **problems(401, 403, 503)}, tags=["services"],
     )  # fmt: skip
 
     async def follow(
+        request: Request,
         service: Annotated[str | None, Query(description="also send all of this one")] = None,
     ) -> Response:
         """Follow every tick as server-sent events: `board`, and `service` where one is named."""
-        events = stream.events(service)
+        events = stream.events(service, grant_of(request.scope))
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
     app.add_api_route(
         "/v1/stream", follow, response_model=None, tags=["services"],
-        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 422)},
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 403, 422)},
     )  # fmt: skip
 
 
@@ -132,13 +143,20 @@ def add_process_routes(
         return JSONResponse({"status": "ok"})
 
     async def readyz() -> Response:
-        """Whether a recent tick has been published."""
+        """Whether a recent tick has been published, and whether limits are handed out here.
+
+        A follower is ready: it serves all but limits. Who led last is not once it hands out none.
+        """
         held = holder.latest()
-        age = held.age_s(holder.clock()) if held else None
-        if age is None or age >= stale_after_s:
-            detail = "no tick yet" if age is None else f"the last tick was {age:.0f} s ago"
-            return JSONResponse({"detail": detail}, 503, {"retry-after": "2"})
-        return JSONResponse({"status": "ok", "tick_age_s": number(age)})
+        age_s = held.age_s(holder.clock()) if held else math.inf
+        fault = "no tick yet" if held is None else f"the last tick was {age_s:.0f} s ago"
+        if held is not None and age_s < stale_after_s:
+            if held.tenure is not Tenure.LAPSED:
+                limits = LIMITS_BY_TENURE[held.tenure]
+                ready = {"status": "ok", "tick_age_s": number(age_s), "limits": limits}
+                return JSONResponse(ready)
+            fault = LIMITS_BY_TENURE[held.tenure]
+        return JSONResponse({"detail": fault}, 503, {"retry-after": "2"})
 
     async def metrics() -> Response:
         """The metrics of this process, in the text format of Prometheus."""
@@ -148,7 +166,7 @@ def add_process_routes(
     for path, endpoint, responses in (
         ("/healthz", healthz, ok),
         ("/readyz", readyz, {**ok, **problems(503)}),
-        ("/metrics", metrics, {200: {"content": {"text/plain": {}}}, **problems(401)}),
+        ("/metrics", metrics, {200: {"content": {"text/plain": {}}}, **problems(401, 403)}),
     ):
         handler = cast("Callable[..., Awaitable[Response]]", endpoint)
         app.add_api_route(

@@ -238,3 +238,9 @@ class Problem(BaseModel):
     detail: str
     field: str | None = None
     near: list[str] | None = None
+    reason: str | None = None
+    """Why it is refused for who asks."""
+    may: dict[str, list[str]] | None = None
+    """Roles and namespaces of the token or certificate."""
+    asked: dict[str, JsonValue] | None = None
+    """What the request needs."""

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from scaler.adapters.http.auth import is_loopback
-from scaler.adapters.http.header_timeout import HeaderTimeoutProtocol
+from scaler.adapters.http.peer_names import PeerNamesProtocol
 from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
 
@@ -113,7 +113,7 @@ class ApiServer:
             proxy_headers=False,
             lifespan="on",
             loop="asyncio",
-            http=HeaderTimeoutProtocol,
+            http=PeerNamesProtocol,
             ws="none",
             # A gateway sends a request about every two seconds and should keep its connection.
             timeout_keep_alive=75,

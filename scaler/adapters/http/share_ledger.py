@@ -13,13 +13,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from scaler.adapters.http.exchange import IssuedLease, LeaseReply, LeaseRequest, acknowledges
+from scaler.adapters.http.exchange import (
+    IssuedLease,
+    LeaseReply,
+    LeaseRequest,
+    acknowledges,
+    claim_of,
+)
 from scaler.adapters.http.issued_leases import IssuedLeases, LimitInForce
 from scaler.adapters.http.lease_aging import AgedLimit, aged, cell_of, lease_s
 from scaler.adapters.http.lease_document import LeaseContent
 from scaler.adapters.http.lease_memory import LedgerMemory, LimitKey
-from scaler.adapters.http.report import NO_REPORT, GatewayReport, parse_etag
+from scaler.adapters.http.report import NO_REPORT, GatewayReport
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
+from scaler.control.reign import Tenure
 from scaler.control.snapshot import ServiceView
 from scaler.limits.assignment import assign
 from scaler.limits.demand_claims import NO_CLAIM, DemandClaim
@@ -37,6 +44,7 @@ class ShareLedger:
             gateways, another demand.
         has_freed: whether others may get more, or less: a gateway has given up part of its booking,
             or has come.
+        caretakes: whether no share may grow, for another replica may lead.
 
     Args:
         service: ``"namespace/name"``.
@@ -60,7 +68,7 @@ class ShareLedger:
         self._expiry_checked_at = -math.inf
         self._learning = learning_until > -math.inf
         self.revision = 0
-        self.has_freed = False
+        self.has_freed = self.caretakes = False
 
     @property
     def instances(self) -> int:
@@ -69,14 +77,17 @@ class ShareLedger:
     def knows(self, instance: str) -> bool:
         return instance in self._issued
 
+    def holds(self, instance: str, now: float) -> bool:
+        return now < self._expires_at.get(instance, -math.inf)
+
     def learning(self, now: float) -> bool:
         return now < self._shares.learning_until
 
     @property
     def stamp(self) -> tuple[object, ...]:
         """What differs wherever `refresh` or a round of waiting gateways has changed anything."""
-        checked_at = self._expiry_checked_at
-        return self.revision, self.has_freed, self._view, self._cell, checked_at, self._shares
+        known = self.revision, self.has_freed, self._learning, self._cell, self._expiry_checked_at
+        return *known, self._view, self._shares
 
     def memory(self) -> LedgerMemory:
         """Return all that the next replies rest on, but the view: `refresh` brings another."""
@@ -105,9 +116,9 @@ class ShareLedger:
         if now - self._expiry_checked_at >= EXPIRY_CHECK_S:
             self._expiry_checked_at = now
             self._expire(now)
-        if self._learning and not self.learning(now):
-            self._learning = False
-            self.revision += 1
+        self.caretakes = held.tenure is Tenure.CARETAKES
+        learns = self.caretakes or self.learning(now)
+        self.revision, self._learning = self.revision + (self._learning and not learns), learns
 
     def may_wait(self, request: LeaseRequest, now: float) -> bool:
         """Whether a gateway may wait for a change: it must hold the lease that was issued last.
@@ -115,7 +126,7 @@ class ShareLedger:
         The booking is then extended, for the gateway acts on its lease while it waits.
         """
         lease = self._issued.get(request.instance)
-        if lease is None or lease.etag != request.etag or now >= self._expires_at[request.instance]:
+        if lease is None or lease.etag != request.etag or not self.holds(request.instance, now):
             return False
         self._extend(request.instance, now)
         return True
@@ -149,7 +160,9 @@ class ShareLedger:
         before = {share.instance: share for share in self._shares.shares}
         reports = [self._demand_report(one, known=one.instance in before) for one in requests]
         classes, policy = self._view.published_limit.classes, SharePolicy(self._lease_s)
-        after = assign(self._shares, self._limit.qps, reports, classes, now=now, policy=policy)
+        until = self._shares.learning_until
+        held = replace(self._shares, learning_until=math.inf if self.caretakes else until)
+        after = assign(held, self._limit.qps, reports, classes, now=now, policy=policy)
         come = any(one.instance not in before for one in requests)
         self.revision += come  # every fair share depends on the number of gateways
         shares = {share.instance: share for share in after.shares}
@@ -165,7 +178,7 @@ class ShareLedger:
                 # The new version is not issued: the booking of the version that is held goes on.
                 shares[one.instance] = self._with_expiry(replace(share, grants=share.grants[:-1]))
             replies.append(LeaseReply(lease, changed=lease.etag != one.etag))
-        self._shares = replace(after, shares=tuple(shares.values()))
+        self._shares = replace(after, shares=tuple(shares.values()), learning_until=until)
         self.has_freed |= come or _frees(before, shares)
         return replies
 
@@ -195,11 +208,8 @@ class ShareLedger:
 
     def _is_current(self, lease: IssuedLease, request: LeaseRequest, now: float) -> bool:
         """Whether a new lease would be the same, and the share is still booked."""
-        current = (
-            lease.revision == self.revision
-            and lease.fair
-            and now < self._expires_at[request.instance]
-        )
+        same = lease.revision == self.revision and lease.fair
+        current = same and self.holds(request.instance, now)
         # The first acknowledgement frees what older leases had booked: `reply_all` does that.
         return current and (lease.acknowledged or not acknowledges(request, lease))
 
@@ -220,11 +230,7 @@ class ShareLedger:
         return of_clients or moved
 
     def _demand_report(self, request: LeaseRequest, *, known: bool) -> DemandReport:
-        version, holds_qps = request.version, request.holds_qps
-        tag = parse_etag(request.etag)
-        if tag is not None:
-            version = tag.version if tag.epoch == self._epoch else None
-            holds_qps = tag.qps
+        version, holds_qps = claim_of(request, self._epoch)
         assert self._limit is not None
         holds_qps = min(holds_qps, self._limit.qps)
         claim = self._claims.get(request.instance, NO_CLAIM)
@@ -256,11 +262,9 @@ class ShareLedger:
         """Write the expiry of the leases that were extended since into the shares."""
         if not self._extended:
             return
-        held = (
-            self._with_expiry(share) if share.instance in self._extended else share
-            for share in self._shares.shares
-        )  # fmt: skip
-        self._shares = replace(self._shares, shares=tuple(held))
+        extended, shares = self._extended, self._shares.shares
+        held = tuple(self._with_expiry(s) if s.instance in extended else s for s in shares)
+        self._shares = replace(self._shares, shares=held)
         self._extended.clear()
 
     def _with_expiry(self, share: Share) -> Share:
@@ -273,11 +277,7 @@ class ShareLedger:
     def _expire(self, now: float) -> None:
         """Forget the gateways whose leases have expired; others may get their shares."""
         self._book_extensions()
-        held = tuple(
-            share
-            for share in self._shares.shares
-            if any(grant.expires_at > now for grant in share.grants)
-        )
+        held = tuple(s for s in self._shares.shares if any(g.expires_at > now for g in s.grants))
         if len(held) < len(self._shares.shares):
             self._shares = replace(self._shares, shares=held)
         alive = {share.instance for share in held}

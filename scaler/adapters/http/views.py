@@ -7,7 +7,7 @@ second.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scaler.adapters.http.lease_document import is_trusted
 from scaler.control.snapshot import (
@@ -129,14 +129,15 @@ def service_view(view: ServiceView) -> Json:
     }
 
 
-def snapshot_view(snapshot: Snapshot) -> Json:
-    """Return a snapshot, with the summary of each service."""
+def snapshot_view(snapshot: Snapshot, shows: Callable[[str], bool] = lambda _: True) -> Json:
+    """Return a snapshot, with the summary of each service that it shows."""
+    names = [name for name in sorted(snapshot.services) if shows(name)]
     return {
         "tick": snapshot.tick,
         "at": number(snapshot.at),
         "seconds": number(snapshot.seconds),
         "leader": snapshot.leader,
-        "services": [summary(snapshot.services[name]) for name in sorted(snapshot.services)],
+        "services": [summary(snapshot.services[name]) for name in names],
     }
 
 

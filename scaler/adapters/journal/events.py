@@ -19,6 +19,7 @@ from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy
+from scaler.control.reign import Reign
 from scaler.control.snapshot import Condition, ServiceView
 
 
@@ -132,10 +133,14 @@ class LeasesRemember:
 
 @dataclass(frozen=True, slots=True)
 class SeenTick:
-    """The tick that a call was answered by, and since when that was true in monotonic seconds."""
+    """The tick that a call was answered by, and since when that was true in monotonic seconds.
+
+    ``reign`` is None without an election: then the tick says who leads.
+    """
 
     tick: int
     since: float
+    reign: Reign | None = None
 
 
 @dataclass(frozen=True, slots=True)

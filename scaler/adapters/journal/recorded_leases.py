@@ -129,7 +129,7 @@ class RecordedLeases(LeaseService):
 
 
 def _seen(held: HeldSnapshot) -> SeenTick:
-    return SeenTick(held.snapshot.tick, held.began_at)
+    return SeenTick(held.snapshot.tick, held.began_at, held.reign)
 
 
 def _said(

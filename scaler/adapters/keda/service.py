@@ -4,7 +4,7 @@ KEDA reads NaN as 0, and a response without values as "nothing to do". So a valu
 is an error, on which KEDA keeps the replicas or uses its fallback:
 
 * INVALID_ARGUMENT: the trigger's metadata is wrong. NOT_FOUND: there is no such policy.
-* UNAVAILABLE: the value is not known now; try again.
+* PERMISSION_DENIED: the caller may not read it. UNAVAILABLE: the value is not known now; try again.
 
 Confined to the server's event loop.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 
+from scaler.adapters.http.grants import EVERYTHING, AccessGrant
 from scaler.adapters.http.problems import RequestProblem, known_service
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
@@ -58,10 +59,16 @@ class ExternalScaler:
     Args:
         holder: of the snapshots.
         stale_after_s: age from which on the values of a snapshot are not passed on.
+        grant_of: what a caller may do, by the context of its call.
     """
 
-    def __init__(self, holder: SnapshotHolder, stale_after_s: float = STALE_AFTER_S) -> None:
-        self._holder, self._stale_after_s = holder, stale_after_s
+    def __init__(
+        self,
+        holder: SnapshotHolder,
+        stale_after_s: float = STALE_AFTER_S,
+        grant_of: Callable[[Any], AccessGrant] = lambda _: EVERYTHING,
+    ) -> None:
+        self._holder, self._stale_after_s, self._grant_of = holder, stale_after_s, grant_of
         self._streams: set[asyncio.Event] = set()
         self._closed = False
 
@@ -86,9 +93,9 @@ class ExternalScaler:
         for ticked in self._streams:
             ticked.set()
 
-    async def is_active(self, request: pb.ScaledObjectRef, _: object) -> pb.IsActiveResponse:
-        trigger = _trigger(request)
-        current = self._current(trigger)
+    async def is_active(self, request: pb.ScaledObjectRef, context: object) -> pb.IsActiveResponse:
+        trigger = self._trigger(request, context)
+        current = self._current(trigger, context)
         if current is None:
             raise NotKnownError(NO_TICK)
         return pb.IsActiveResponse(result=self._active(trigger, current))
@@ -104,10 +111,10 @@ class ExternalScaler:
         self._streams.add(ticked)
         self._holder.subscribe(ticked.set)
         try:
-            trigger, sent = _trigger(request), None
+            trigger, sent = self._trigger(request, context), None
             while not self._closed:
                 ticked.clear()
-                current = self._current(trigger)
+                current = self._current(trigger, context)
                 if current is not None and (now := self._active(trigger, current)) is not sent:
                     sent = now
                     yield pb.IsActiveResponse(result=now)
@@ -120,13 +127,15 @@ class ExternalScaler:
             self._streams.discard(ticked)
             self._holder.unsubscribe(ticked.set)
 
-    async def metric_spec(self, request: pb.ScaledObjectRef, _: object) -> pb.GetMetricSpecResponse:
+    async def metric_spec(
+        self, request: pb.ScaledObjectRef, context: object
+    ) -> pb.GetMetricSpecResponse:
         """Return the target; before the first tick too, if it does not depend on the policy.
 
         KEDA leaves a trigger out of the HPA if it cannot get the target when it writes the HPA.
         """
-        trigger = _trigger(request)
-        current = self._current(trigger)
+        trigger = self._trigger(request, context)
+        current = self._current(trigger, context)
         target = target_milli(trigger, None if current is None else current.view)
         spec = pb.MetricSpec(
             metricName=trigger.metric_name,
@@ -135,14 +144,16 @@ class ExternalScaler:
         )
         return pb.GetMetricSpecResponse(metricSpecs=[spec])
 
-    async def metrics(self, request: pb.GetMetricsRequest, _: object) -> pb.GetMetricsResponse:
-        trigger = _trigger(request.scaledObjectRef)
+    async def metrics(
+        self, request: pb.GetMetricsRequest, context: object
+    ) -> pb.GetMetricsResponse:
+        trigger = self._trigger(request.scaledObjectRef, context)
         if request.metricName != trigger.metric_name:
             raise TriggerError(
                 f"metricName is {request.metricName[:100]!r}, but must be {trigger.metric_name}, "
                 "as the trigger's metric says"
             )
-        current = self._current(trigger)
+        current = self._current(trigger, context)
         if current is None:
             raise NotKnownError(NO_TICK)
         if current.age_s >= self._stale_after_s:
@@ -158,7 +169,17 @@ class ExternalScaler:
         )
         return pb.GetMetricsResponse(metricValues=[metric_value])
 
-    def _current(self, trigger: Trigger) -> _ServiceAt | None:
+    def _trigger(self, request: pb.ScaledObjectRef, context: object) -> Trigger:
+        """Return the trigger of a call.
+
+        Raises:
+            RequestProblem: the caller may not read its service.
+        """
+        trigger = read_trigger(request.namespace, request.name, request.scalerMetadata)
+        self._grant_of(context).check_service(trigger.service)
+        return trigger
+
+    def _current(self, trigger: Trigger, context: object) -> _ServiceAt | None:
         """Return the service as of the latest tick; None before the first tick.
 
         Raises:
@@ -167,15 +188,14 @@ class ExternalScaler:
         held = self._holder.latest()
         if held is None:
             return None
-        view = known_service(held.snapshot, trigger.service)
+        try:
+            view = known_service(held.snapshot, trigger.service)
+        except RequestProblem as problem:
+            raise problem.seen_by(self._grant_of(context).reaches) from None
         return _ServiceAt(view, held.age_s(self._holder.clock()))
 
     def _active(self, trigger: Trigger, current: _ServiceAt) -> bool:
         return is_active(trigger, current.view, fresh=current.age_s < self._stale_after_s)
-
-
-def _trigger(request: pb.ScaledObjectRef) -> Trigger:
-    return read_trigger(request.namespace, request.name, request.scalerMetadata)
 
 
 def _unary(call: Call, request: type[Any]) -> grpc.RpcMethodHandler:
@@ -198,5 +218,7 @@ def _status(error: Exception) -> tuple[grpc.StatusCode, str]:
     if isinstance(error, TriggerError):
         return grpc.StatusCode.INVALID_ARGUMENT, str(error)
     if isinstance(error, RequestProblem):
-        return grpc.StatusCode.NOT_FOUND, str(error)
+        denied = error.status == 403
+        code = grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.NOT_FOUND
+        return code, str(error)
     return grpc.StatusCode.UNAVAILABLE, str(error)

@@ -3,12 +3,20 @@
 Only one replica may hand out shares, or the limit would be handed out twice. So gateways use the
 Service `tidegate-limits`, which selects this label. While two pods carry the label, or none does, a
 pod that does not lead replies 503, and gateways keep the leases that they hold.
+
+Rules of this file:
+
+* The label is taken from a pod once another is known to lead, never for want of news: a Service
+  without a pod serves nobody, and who led last may go on.
+* What is written is what holds when it is written. So a call is tried once, and the next try looks
+  again: a change that had to wait may be out of date.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.paths import CORE, list_path, object_path
@@ -29,7 +37,8 @@ class LeaderLabel:
     """
 
     def __init__(self, api: KubernetesApi, namespace: str, pod: str, retry_s: float = 2.0) -> None:
-        self._api, self._namespace, self._pod, self._retry_s = api, namespace, pod, retry_s
+        self._api = replace(api, retry_policy=replace(api.retry_policy, attempts=1))
+        self._namespace, self._pod, self._retry_s = namespace, pod, retry_s
         self._leads = False
         self._due, self._closed = threading.Event(), threading.Event()
         self._due.set()  # the container may have led before a restart
@@ -44,7 +53,7 @@ class LeaderLabel:
         self._due.set()
 
     def changed(self, leads: bool) -> None:
-        """Note whether this replica leads; does not block."""
+        """Note that this replica leads, or that another is known to; does not block."""
         self._leads = leads
         self._due.set()
 

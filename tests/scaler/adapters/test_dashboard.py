@@ -231,15 +231,19 @@ def test_a_lost_connection_is_shown_and_restored_and_the_token_is_asked_for_once
     assert tab.js(field("floor")) == "8"  # the last known value
 
     tokens = tmp_path / "tokens"
-    tokens.write_text("good\n")
+    tokens.write_text("good role=read\nscrape role=metrics\n")
     with served(holder, ApiSettings(tokens=tokens), port):
         tab.until("!document.getElementById('asking').hidden")
-        for token in ("bad", "good"):
+        for token, words in (
+            ("bad", "is not accepted"),
+            ("scrape", "needs role=read"),
+            ("good", ""),
+        ):
             tab.until("document.activeElement.id === 'token'")
             tab.write(token)
             tab.press("Enter", 13, "\r")
-            refused = "document.body.innerText.includes('not accepted')"
-            tab.until(refused if token == "bad" else f"!{refused}")
+            shown = f"document.body.innerText.includes('{words or 'needs role=read'}')"
+            tab.until(shown if words else f"!{shown}")
         holder.publish(snapshot(view(ready=5), tick=2))
         tab.until(f"{field('floor')} === '5'")
         assert tab.js("sessionStorage.getItem('tidegate-token')") == "good"

@@ -13,10 +13,10 @@ import pytest
 from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from scaler.adapters.http.report import INSTANCE
 from scaler.cli import COMMAND_LINE, main
-from scaler.commands.grpc_server import background_services
+from scaler.commands.grpc_server import background_services, instance_name
 from scaler.commands.run import _serve
-from scaler.commands.run_journal import RunJournal
 from scaler.errors import ServingError
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
@@ -47,7 +47,7 @@ def test_grpc_is_served_beside_http_by_the_same_rules(tmp_path, capsys):
         ]
     )
     with contextlib.ExitStack() as stack:
-        publish = _serve(args, stack, None, RunJournal())
+        publish = _serve(args, stack)
         publish(snapshot())
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             with pytest.raises(grpc.RpcError) as caught:
@@ -92,7 +92,23 @@ def test_an_address_that_is_open_to_all_is_refused():
         contextlib.ExitStack() as stack,
         pytest.raises(ServingError, match="neither a token file nor a client CA"),
     ):
-        _serve(args, stack, None, RunJournal())
+        _serve(args, stack)
+
+
+def test_a_line_of_the_token_file_that_is_wrong_is_named_and_its_token_is_not(tmp_path, capsys):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("# gateways\nopen-sesame rol=gateway\n")
+    policies = str(ROOT / "examples" / "policies")
+    listen = ("--listen", "127.0.0.1:0", "--token-file", str(tokens))
+    assert main([*RUN, "--policies", policies, "--no-cluster", *listen]) == 2
+    told = capsys.readouterr().err
+    assert f"{tokens}, line 2: word 2 must be one of role=" in told
+    assert "open-sesame" not in told
+
+
+@pytest.mark.parametrize("host", ["tidegate-0", "my host.local"])
+def test_no_gateway_can_have_the_name_of_this_process(host):
+    assert not INSTANCE.fullmatch(instance_name(host))
 
 
 def test_an_address_that_is_none_is_named(capsys):
@@ -146,9 +162,8 @@ def test_without_grpc_installed_http_decides_all_the_same():
         "import contextlib\n"
         "from scaler.cli import COMMAND_LINE\n"
         "from scaler.commands.run import _serve\n"
-        "from scaler.commands.run_journal import RunJournal\n"
         f"args = COMMAND_LINE.parser().parse_args({RUN!r} + ['--listen', '127.0.0.1:0'])\n"
-        "with contextlib.ExitStack() as stack: _serve(args, stack, None, RunJournal())\n"
+        "with contextlib.ExitStack() as stack: _serve(args, stack)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True,

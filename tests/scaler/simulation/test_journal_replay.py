@@ -20,8 +20,8 @@ from tests.scaler.adapters.journal.recorded import RecordedScene
 TICKS = 60
 
 
-def recorded(folder, seed, ticks=TICKS):
-    scene = RecordedScene(seed, folder)
+def recorded(folder, seed, ticks=TICKS, *, elects=False):
+    scene = RecordedScene(seed, folder, elects=elects)
     scene.run(ticks)
     scene.journal.close()
     return scene
@@ -31,11 +31,12 @@ def told(findings):
     return [str(one) for one in findings.differences]
 
 
-@settings(max_examples=4, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("elects", [False, True], ids=["alone", "in an election"])
+@settings(max_examples=2, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1))
-def test_whatever_happens_comes_out_again(seed, tmp_path_factory):
+def test_whatever_happens_comes_out_again(seed, elects, tmp_path_factory):
     folder = tmp_path_factory.mktemp("journal")
-    recorded(folder, seed)
+    recorded(folder, seed, elects=elects)
     files = read_journal(folder)
     whole = replayed(files)
     assert told(whole) == []

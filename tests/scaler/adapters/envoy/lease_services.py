@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import grpc
 
@@ -12,9 +13,9 @@ from scaler.adapters.envoy.decider import RateLimitDecider
 from scaler.adapters.envoy.local_limiters import LocalLimiters
 from scaler.adapters.envoy.rlqs import QuotaService
 from scaler.adapters.envoy.rls import add_rate_limit_service
+from scaler.adapters.grpc.access import LIMITS_RULE, CallAccess
 from scaler.adapters.grpc.server import Hosted, RpcServer
 from scaler.adapters.http.app import create_app
-from scaler.adapters.http.auth import Tokens
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer, Tls
@@ -102,16 +103,17 @@ def serving(
     add_rate_limit(app, gate.decide)
 
     def leads() -> bool:
-        return holder.leads(settings.stale_after_s)
+        return holder.hands_out_limits(settings.stale_after_s)
 
-    quotas = QuotaService(app.state.lease_service, holder.clock)
+    access = CallAccess(app.state.access.tokens)
+    by_limits = partial(access.grant_of, rule=LIMITS_RULE)
+    quotas = QuotaService(app.state.lease_service, holder.clock, by_limits)
     hosted = [
-        Hosted(lambda server: add_rate_limit_service(server, gate.decide), leads),
+        Hosted(lambda server: add_rate_limit_service(server, gate.decide, by_limits), leads),
         Hosted(quotas.add, leads, quotas.close),
     ]
-    tokens = Tokens(settings.tokens) if settings.tokens else None
     rpc = RpcServer(
-        Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(settings.stale_after_s), tokens
+        Address(port=port, tls=tls), hosted, lambda: holder.is_fresh(settings.stale_after_s), access
     )
     with (
         ApiServer(app, Address(port=0), [limiters, rpc]) as http,

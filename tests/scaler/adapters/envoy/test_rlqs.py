@@ -15,6 +15,7 @@ from envoy.service.rate_limit_quota.v3 import rlqs_pb2, rlqs_pb2_grpc
 from scaler.adapters.envoy.quotas import Quota
 from scaler.adapters.envoy.rlqs_stream import MAX_BUCKETS, Assignment, QuotaStream
 from scaler.adapters.http.exchange import LeaseRequest
+from scaler.adapters.http.grants import EVERYTHING, AccessGrant, AccessRole
 from scaler.adapters.http.report import GatewayReport
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Mode
@@ -29,8 +30,10 @@ PAY = PriorityClass("pay", 0, guaranteed_qps=30.0)
 class Side:
     """One Envoy, with a manual clock."""
 
-    def __init__(self, place: Place, name: str = "rlqs-1", *buckets) -> None:
-        self.place, self.stream = place, QuotaStream(place.lease_service, name)
+    def __init__(
+        self, place: Place, name: str = "rlqs-1", *buckets, grant: AccessGrant = EVERYTHING
+    ) -> None:
+        self.place, self.stream = place, QuotaStream(place.lease_service, name, grant)
         self.buckets = buckets or (BUCKET,)
         self.assigned: dict[object, Assignment | None] = {}
 
@@ -138,6 +141,25 @@ def test_a_bucket_without_a_limit_is_abandoned(bucket):
     side = Side(Place(limited(50.0)), "rlqs-1", bucket)
 
     assert side.offer(1, 5) == [(bucket, None)]
+
+
+def test_a_bucket_of_another_namespace_is_abandoned_and_told_once(caplog):
+    grant = AccessGrant("mesh", frozenset({AccessRole.GATEWAY}), frozenset({"prod"}))
+    theirs = (("service", "pay/api"),)
+    side = Side(Place(limited(50.0)), "rlqs-1", BUCKET, theirs, grant=grant)
+    told = side.offer(3, 5, 5)
+
+    assert told.count((theirs, None)) == 3
+    assert side.assigned[BUCKET] is not None
+    assert caplog.text.count("not its service gateway=rlqs-1 service='pay/api'") == 1
+
+
+def test_the_streams_of_somebody_are_bounded_as_all_gateways_are():
+    place = Place(limited(50.0))
+    grant = AccessGrant("mesh", frozenset({AccessRole.GATEWAY}), None, 1)
+    first, second = Side(place, "rlqs-1", grant=grant), Side(place, "rlqs-2", grant=grant)
+    assert first.offer(1, 5)
+    assert second.offer(1, 5) == []
 
 
 def test_the_buckets_of_a_deleted_service_are_abandoned():

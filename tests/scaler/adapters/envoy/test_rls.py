@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaler.adapters.envoy.rls import CHECKED, NAME
+from scaler.adapters.http.settings import ApiSettings
 from scaler.policy.policy import Mode
 from tests.scaler.adapters.envoy.lease_services import SHOP, Serving, limited, serving
 from tests.waiting import PATIENCE_S
@@ -37,9 +38,11 @@ def request(*descriptors, domain: str = "tidegate", hits: int = 0):
     return rls_pb2.RateLimitRequest(domain=domain, descriptors=shop, hits_addend=hits)
 
 
-def should_rate_limit(here: Serving, what=None):
+def should_rate_limit(here: Serving, what=None, token: str = ""):
     stub = rls_pb2_grpc.RateLimitServiceStub(here.channel)
-    return stub.ShouldRateLimit(request() if what is None else what, timeout=PATIENCE_S)
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    asked = request() if what is None else what
+    return stub.ShouldRateLimit(asked, timeout=PATIENCE_S, metadata=metadata)
 
 
 def exhausted(here: Serving):
@@ -128,6 +131,18 @@ def test_a_request_without_a_known_service_passes_without_the_checked_header(end
 )
 def test_an_invalid_call_is_refused(endpoint, what):
     assert code(lambda: should_rate_limit(endpoint, what)) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_call_about_another_namespace_is_denied(tmp_path):
+    (tmp_path / "tokens").write_text("gw role=gateway namespaces=prod\n")
+    access = ApiSettings(learns_shares=False, tokens=tmp_path / "tokens")
+    with serving(limited(50.0), access) as here:
+        assert should_rate_limit(here, token="gw").overall_code == OK
+        both = request(descriptor(("service", SHOP)), descriptor(("service", "pay/api")))
+        denied = code(lambda: should_rate_limit(here, both, token="gw"))
+        assert denied is grpc.StatusCode.PERMISSION_DENIED
+        none = request(descriptor(("class", "pay")))
+        assert should_rate_limit(here, none, token="gw").overall_code == OK
 
 
 def test_garbage_is_refused_and_nothing_else_happens(endpoint):

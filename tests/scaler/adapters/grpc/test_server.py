@@ -12,9 +12,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from scaler.adapters.grpc.access import CallAccess, CallRule
 from scaler.adapters.grpc.server import Hosted, RpcServer
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.auth import Tokens
+from scaler.adapters.http.problems import RefusalReason
 from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
@@ -55,6 +57,7 @@ class Hosting:
     http: ApiServer
     rpc: RpcServer
     channel: grpc.Channel
+    refused: list[RefusalReason]
 
     def say(self, what: bytes = b"hello", *metadata: tuple[str, str]) -> bytes:
         call = self.channel.unary_unary(f"/{ECHO}/Say")
@@ -79,11 +82,18 @@ def hosting(
     if ticked:
         holder.publish(snapshot())
     address = Address(port=0, tls=tls)
+    verified = tls is not None and tls.client_ca is not None
+    rule = CallRule(by_certificate=by_certificate)
+    refused: list[RefusalReason] = []
     rpc = RpcServer(
         address,
-        [Hosted(add_echo, lambda: holder.leads(45.0), by_certificate=by_certificate)],
+        [Hosted(add_echo, lambda: holder.hands_out_limits(45.0), rule=rule)],
         lambda: holder.is_fresh(45.0),
-        Tokens(tokens) if tokens else None,
+        CallAccess(
+            Tokens(tokens, peers_verified=verified) if tokens else None,
+            verified=verified,
+            count_refusal=refused.append,
+        ),
     )
     app = create_app(holder, ApiSettings(learns_shares=False), trusted_peers=True)
     with ApiServer(app, address, [rpc]) as http:
@@ -92,7 +102,7 @@ def hosting(
             grpc.secure_channel(place, credentials) if credentials else grpc.insecure_channel(place)
         )
         with channel:
-            yield Hosting(holder, clock, http, rpc, channel)
+            yield Hosting(holder, clock, http, rpc, channel, refused)
 
 
 def code(called) -> grpc.StatusCode:
@@ -174,6 +184,50 @@ def test_a_certificate_replaces_the_token_for_services_that_allow_it(
             assert here.say() == b"hello"
         else:
             assert code(here.say) is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    ("line", "code_of_call"),
+    [
+        pytest.param("cert:client role=gateway", None, id="the name of its subject"),
+        pytest.param("cert:127.0.0.1 role=gateway", None, id="an alternative name"),
+        pytest.param("cert:client role=read", grpc.StatusCode.PERMISSION_DENIED, id="another role"),
+        pytest.param("cert:else role=gateway", grpc.StatusCode.UNAUTHENTICATED, id="another name"),
+    ],
+)
+@pytest.mark.parametrize("streams", [False, True], ids=["one message", "a stream"])
+def test_a_certificate_may_do_what_a_line_says_of_it(
+    certificates,  # noqa: F811
+    tmp_path,
+    line,
+    code_of_call,
+    streams,
+):
+    (tmp_path / "tokens").write_text(f"{line}\n")
+    tls = Tls(certificates / "server.pem", certificates / "server.key", certificates / "ca.pem")
+    credentials = showing(certificates, "client")
+    with hosting(tls=tls, tokens=tmp_path / "tokens", credentials=credentials) as here:
+
+        def call():
+            if not streams:
+                return here.say()
+            stay = here.channel.stream_stream(f"/{ECHO}/Stay")
+            return next(stay(iter([b"hello"]), timeout=PATIENCE_S))
+
+        if code_of_call is None:
+            assert call() == b"hello"
+        else:
+            assert code(call) is code_of_call
+
+
+def test_a_token_is_refused_what_it_is_not_for_and_that_is_counted(tmp_path):
+    (tmp_path / "tokens").write_text("scrape role=metrics\ngw role=gateway\n")
+    with hosting(tokens=tmp_path / "tokens") as here:
+        assert here.say(b"hello", ("authorization", "Bearer gw")) == b"hello"
+        denied = code(lambda: here.say(b"hello", ("authorization", "Bearer scrape")))
+        assert denied is grpc.StatusCode.PERMISSION_DENIED
+        assert code(here.say) is grpc.StatusCode.UNAUTHENTICATED
+        assert here.refused == [RefusalReason.ROLE, RefusalReason.TOKEN]
 
 
 def test_an_invalid_certificate_file_is_named(tmp_path):

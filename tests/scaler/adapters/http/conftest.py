@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from scaler.adapters.http.ratelimit_json import add_rate_limit
 from scaler.adapters.http.server import Address, ApiServer
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.reign import Reign
 from scaler.limits.lease import LeaseTerms
 from tests.missing import missing
 from tests.scaler.adapters.http.snapshots import snapshot, view
@@ -46,10 +47,11 @@ def served(
     *,
     ticked: bool = True,
     lease: LeaseTerms = LeaseTerms(),  # noqa: B008 - it is frozen
+    reign: Callable[[], Reign | None] = lambda: None,
     **client: object,
 ) -> Iterator[Endpoint]:
     """Serve prod/shop; ``client`` holds options of the HTTP client."""
-    holder = SnapshotHolder()
+    holder = SnapshotHolder(reign=reign)
     if ticked:
         holder.publish(snapshot(view(lease=lease)))
     address = address or Address(port=0)

@@ -9,6 +9,7 @@ import pytest
 
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.auth import Tokens
+from scaler.adapters.http.grants import EVERYTHING
 from scaler.adapters.http.server import Address, ApiServer, Tls, check_access
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
@@ -45,7 +46,7 @@ def test_tokens_are_rotated_while_serving(tmp_path):
     (tmp_path / "next").write_text("new\n")
     (tmp_path / "next").replace(path)
     clock.now += 1.0
-    assert (tokens.accept(b"new"), tokens.accept(b"old")) == (True, False)
+    assert (tokens.of_token(b"new"), tokens.of_token(b"old")) == (EVERYTHING, None)
 
 
 def test_a_token_file_that_cannot_be_read_leaves_the_tokens_as_they_were(tmp_path):
@@ -54,7 +55,7 @@ def test_a_token_file_that_cannot_be_read_leaves_the_tokens_as_they_were(tmp_pat
     tokens = Tokens(path, clock)
     path.unlink()
     clock.now += 1.0
-    assert tokens.accept(b"old")
+    assert tokens.of_token(b"old") == EVERYTHING
 
 
 def test_a_token_file_without_a_token_refuses_every_request(tmp_path):
@@ -63,8 +64,8 @@ def test_a_token_file_without_a_token_refuses_every_request(tmp_path):
     tokens = Tokens(path, clock)
     path.write_text("# none any more\n")
     clock.now += 1.0
-    assert not tokens.accept(b"old")
-    assert not tokens.accept(b"")
+    assert tokens.of_token(b"old") is None
+    assert tokens.of_token(b"") is None
 
 
 @pytest.mark.parametrize(

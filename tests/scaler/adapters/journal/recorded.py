@@ -26,6 +26,7 @@ from scaler.adapters.journal.recording import LoopRecorder, RecordedRun
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
+from scaler.control.reign import Reign, Tenure
 from scaler.control.snapshot import Condition, ConditionKind, Snapshot
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import Ramp
@@ -185,14 +186,22 @@ class Said:
         self.forecast, self.rows, self.faults = forecast, rows, faults
 
 
+REIGNS = (Tenure.LEADS, Tenure.CARETAKES, Tenure.LAPSED, Tenure.FOLLOWS)
+
+
 class RecordedScene:
     """A loop over `Whims` with gateways, recorded into a folder; close its journal to read it.
 
-    In a ``calm`` one nothing fails as a whole, no policy is edited and the leader stays.
+    In a ``calm`` one nothing fails as a whole, no policy is edited and the leader stays. In one
+    that ``elects`` an election says at each instant who hands out limits.
     """
 
-    def __init__(self, seed: int, folder: Path, *, calm: bool = False) -> None:
+    def __init__(
+        self, seed: int, folder: Path, *, calm: bool = False, elects: bool = False
+    ) -> None:
         self.rng, self._calm = np.random.default_rng(seed), calm
+        self._owner_rng = np.random.default_rng([seed, 1])
+        self._elects, self._reign = elects, Reign(Tenure.LEADS) if elects else None
         self.now, self._mono, self._leads = START, 1000.0, True
         files = JournalFiles(folder, 100 * LEAST_BYTES, LEAST_BYTES // 4)
         self.journal = Journal(files, lambda: self._mono)
@@ -201,7 +210,7 @@ class RecordedScene:
             version="0", name=f"run-{seed}", step_s=60.0, tick_s=TICK_S, settings=settings
         )
         self.recorder = LoopRecorder(self.journal, run, lambda: self._mono)
-        holder = SnapshotHolder(lambda: self._mono)
+        holder = SnapshotHolder(lambda: self._mono, lambda: self._reign)
         self.leases = RecordedLeases(holder, settings, "c0ff", self.journal)
         self.whims = Whims(self.rng, calm=calm)
         world = World(self.whims, self.whims, self.whims)
@@ -235,10 +244,19 @@ class RecordedScene:
             self._mono += PACE_S
             self.now += PACE_S
             self.leases.drop_empty(self._mono)
+            self._go_on_electing()
             for service in ASKED:
                 self._call(service)
         self._mono += silence
         self.now += silence
+
+    def _go_on_electing(self) -> None:
+        if self._reign is None or self._owner_rng.random() < 0.9:
+            return
+        others_until = self._reign.others_until
+        if self._owner_rng.random() < 0.2:
+            others_until = self._mono + float(self._owner_rng.uniform(-20.0, 20.0))
+        self._reign = Reign(REIGNS[self._owner_rng.choice(4, p=[0.6, 0.2, 0.1, 0.1])], others_until)
 
     def _change_policies(self) -> None:
         whim = self.rng.random()
@@ -278,4 +296,7 @@ class RecordedScene:
             classes = {"pay": float(self.rng.uniform(0.0, 60.0))}
             said = GatewayReport(float(self.rng.gamma(3.0, 40.0)), classes, rates, 50)
         etag = self._etags.get((service, name), "")
-        return LeaseRequest(name, etag, said)
+        # Now and then somebody else speaks in its name, who may have one gateway.
+        if self._owner_rng.random() < 0.05:
+            return LeaseRequest(name, etag, said, owner="rival", owner_instances=1)
+        return LeaseRequest(name, etag, said, owner="shop")

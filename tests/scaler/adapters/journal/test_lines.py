@@ -50,6 +50,16 @@ def test_what_says_the_same_as_before_is_not_written_again():
         assert same(reader.event(line), event)
 
 
+def test_who_asks_is_recorded_and_a_line_of_before_has_nobody_in_particular():
+    asked = LeaseRequest("gw-1", owner="shop-gateways", owner_instances=20)
+    event = LeasesCalled("reply", "prod/shop", 20.5, SeenTick(3, 17.25), (asked,))
+    line = LineWriter().line(event)
+    assert LineReader().event(line).asked == (asked,)
+    plain = json.loads(line)
+    del plain["asked"][0]["owner"], plain["asked"][0]["owner_instances"]
+    assert LineReader().event(json.dumps(plain).encode()).asked == (LeaseRequest("gw-1"),)
+
+
 def test_a_service_that_goes_on_as_before_takes_no_room():
     writer, reader = LineWriter(), LineReader()
     one = Measured({"prod/a": ServiceMetrics(12.5), "prod/b": ServiceMetrics(math.nan)})

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from scaler.adapters.http.grants import EVERYTHING, AccessGrant
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
@@ -27,13 +28,14 @@ def served(
     holder: SnapshotHolder,
     credentials: grpc.ServerCredentials | None = None,
     stale_after_s: float = 45,
+    grant: AccessGrant = EVERYTHING,
 ) -> Iterator[str]:
     """Serve on loopback in a thread of its own; yield the address."""
     ready, place = threading.Event(), []
 
     async def serve() -> None:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        scaler = ExternalScaler(holder, stale_after_s)
+        scaler = ExternalScaler(holder, stale_after_s, lambda _: grant)
         scaler.add(server)
         if credentials is None:
             port = server.add_insecure_port("127.0.0.1:0")
@@ -130,7 +132,10 @@ def milli(real: float, whole: int) -> int:
 
 @contextmanager
 def asking(
-    holder: SnapshotHolder, metadata: dict[str, str] | None = None, **more
+    holder: SnapshotHolder,
+    metadata: dict[str, str] | None = None,
+    grant: AccessGrant = EVERYTHING,
+    **more,
 ) -> Iterator[Keda]:
-    with served(holder) as place, grpc.insecure_channel(place) as channel:
+    with served(holder, grant=grant) as place, grpc.insecure_channel(place) as channel:
         yield Keda(channel, metadata or {}, **more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
+from scaler.adapters.http.grants import AccessGrant, AccessRole
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.keda import externalscaler_pb2 as pb
 from scaler.adapters.keda.service import ExternalScaler
@@ -62,6 +63,16 @@ def test_a_missing_policy_is_not_found_and_similar_names_are_listed(call):
         code, message = refusal(keda, call)
     assert code is grpc.StatusCode.NOT_FOUND
     assert message.startswith("no service 'prod/shup'; there is prod/shop")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_service_of_another_namespace_is_denied_and_none_of_it_is_listed(call):
+    grant = AccessGrant("keda", frozenset({AccessRole.READ}), frozenset({"prod"}))
+    here = holding(view("prod/shop"), view("pay/shop"))
+    with asking(here, grant=grant, namespace="pay") as keda:
+        assert refusal(keda, call)[0] is grpc.StatusCode.PERMISSION_DENIED
+    with asking(here, grant=grant, name="shup") as keda:
+        assert refusal(keda, call)[1] == "no service 'prod/shup'; there is prod/shop"
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -21,6 +21,7 @@ PARTS = {
     "replay_speed": "promotion",
     "shedding": "shedding",
     "hostile": "hostile",
+    "fairness": "fairness",
     "endpoint": "endpoint",
     "haproxy": "haproxy",
     "gateways": "gateways",

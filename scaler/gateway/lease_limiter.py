@@ -25,13 +25,12 @@ from dataclasses import dataclass, replace
 from scaler.gateway.class_buckets import ClassBuckets
 from scaler.gateway.class_matches import ClassMatches
 from scaler.gateway.client_fairness import LITTLE, ClientFairness
-from scaler.gateway.counts import RequestCounts
+from scaler.gateway.counts import CountedTraffic, RequestCounts
 from scaler.gateway.fair_levels import ClassCapacity, ShareCapacity
 from scaler.gateway.lease_document import LeaseDocument, LeaseRefusedError, read_lease
 from scaler.limits.lease import (
     CLIENT_WINDOW_S,
     HeldLease,
-    Lease,
     LeaseStage,
     limit_at,
     received,
@@ -39,8 +38,6 @@ from scaler.limits.lease import (
 )
 
 NO_CLASS = ""
-# Bounds of a report's ``interval_s``, the time over which its requests were counted.
-MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600.0
 # Within which a gateway without a lease may have one.
 FIRST_LEASE_S = 1.0
 # Clients that are distinguished: some 3 MB.
@@ -113,13 +110,16 @@ class LeaseLimiter:
         self._matches = ClassMatches()
         self._rates_valid_until = -math.inf
         self._fairness = ClientFairness(MAX_CLIENTS, CLIENT_WINDOW_S)
-        self._recent, self._total = RequestCounts(), RequestCounts()
-        self._reported_at: float | None = None
+        self._traffic = CountedTraffic()
 
     @property
     def refresh_s(self) -> float | None:
         """Interval at which to report, from the lease; None: there is no lease yet."""
         return self._document.refresh_s if self._document else None
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether there is a lease and it is fresh: after that its share may be another's."""
+        return self._held is not None and self._held.age_s(now) < self._held.lease.valid_for_s
 
     def class_by_headers(self, headers: Iterable[tuple[str, str]]) -> str | None:
         """Return the class of a request by its headers, whose names are in lower case."""
@@ -185,37 +185,44 @@ class LeaseLimiter:
             raise ValueError(f"hits is {hits}, but a request counts as at least one")
         name = request_class if request_class and request_class in self._class_buckets else NO_CLASS
         admission = self._decide(name, client, now, hits)
-        counts = self._recent.denied if admission.would_deny else self._recent.admitted
+        recent = self._traffic.recent
+        counts = recent.denied if admission.would_deny else recent.admitted
         counts[name] += hits
         if admission.beyond:
-            beyond = (
-                self._recent.denied_beyond if admission.would_deny else self._recent.admitted_beyond
-            )
+            beyond = recent.denied_beyond if admission.would_deny else recent.admitted_beyond
             beyond[name] += hits
-        self._recent.rejected += 0 if admission.allowed else hits
+        recent.rejected += 0 if admission.allowed else hits
         return admission
+
+    def begin(self, now: float) -> None:
+        """Count for the first report from now on; without that it is over the last second."""
+        self._traffic.begin(now)
+
+    def demand_moved(self, now: float) -> bool:
+        """Look whether demand has moved since the last report, so that the next cannot wait."""
+        return self._traffic.moved(now)
 
     def report(self, now: float) -> dict[str, object]:
         """Return the report on the time since the last one, as JSON values to POST."""
-        since = self._reported_at if self._reported_at is not None else now - 1.0
-        self._reported_at = now
-        counted, self._recent = self._recent, RequestCounts()
-        self._total.add(counted)
-        held: dict[str, object] = {}
-        if self._held:
+        return self._held_fields(now) | self._traffic.report_fields(now)
+
+    def report_before_move(self, now: float) -> dict[str, object] | None:
+        """Return a report on the time before demand moved, to be sent first; None: there is none.
+
+        Call it where `demand_moved`: `report` then is on the time since.
+        """
+        earlier = self._traffic.earlier_fields()
+        return None if earlier is None else self._held_fields(now) | earlier
+
+    def _held_fields(self, now: float) -> dict[str, object]:
+        fields: dict[str, object] = {"instance": self.settings.instance}
+        if self._held and self.is_fresh(now):
             lease = self._held.lease
-            held = {"epoch": lease.epoch, "version": lease.version, "holds_rps": lease.qps}
-        return {
-            "instance": self.settings.instance,
-            **held,
-            "interval_s": min(max(now - since, MIN_INTERVAL_S), MAX_INTERVAL_S),
-            **counted.report_fields(),
-        }
+            fields |= {"epoch": lease.epoch, "version": lease.version, "holds_rps": lease.qps}
+        return fields
 
     def snapshot(self, now: float) -> LimiterSnapshot:
-        counts = RequestCounts()
-        counts.add(self._total)
-        counts.add(self._recent)
+        counts = self._traffic.total()
         if self._held is None:
             limit = math.inf if self.settings.fail_open else 0.0
             return LimiterSnapshot(None, None, None, limit, None, len(self._fairness), counts)
@@ -278,12 +285,9 @@ class LeaseLimiter:
             )
             capacities = [ClassCapacity(c.name, p.qps, p.ceiling_qps) for c, p in classes]
             self._fairness.set_share(ShareCapacity(limit, spare, capacities), now)
-        changes = (lease.valid_for_s, *(step.in_s for step in lease.schedule), *_ends(lease))
+        ends_s = lease.schedule_ends_s
+        steps = (step.in_s for step in lease.schedule)
+        changes = (lease.valid_for_s, *steps, ends_s, ends_s + lease.max_stale_s)
         self._rates_valid_until = self._held.confirmed_s + min(
             (change_s for change_s in changes if change_s > age_s), default=math.inf
         )
-
-
-def _ends(lease: Lease) -> Iterable[float]:
-    yield lease.schedule_ends_s
-    yield lease.schedule_ends_s + lease.max_stale_s

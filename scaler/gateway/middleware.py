@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scaler.gateway.http_endpoint import HttpEndpoint
 from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSettings, LimiterSnapshot
 from scaler.gateway.poller import Poller
 from scaler.gateway.responses import limit_field, refusal
@@ -177,13 +178,12 @@ class TidegateLimit:
     def _keep_polling(self) -> None:
         """Start the poller if it does not run: not every server sends lifespan events."""
         if self._polling is None or self._polling.done():
-            poller = Poller(
-                self._limiter,
-                self._endpoint,
-                token_file=self._token_file,
-                clock=time.monotonic,
-                rng=random.Random(),  # noqa: S311 - jitter
+            settings = self._limiter.settings
+            endpoint = HttpEndpoint(
+                self._endpoint, settings.service, settings.instance, self._token_file
             )
+            rng = random.Random()  # noqa: S311 - jitter
+            poller = Poller(self._limiter, endpoint, clock=time.monotonic, rng=rng)
             self._polling = asyncio.get_running_loop().create_task(poller.run())
 
     async def _stop_polling(self) -> None:

@@ -26,7 +26,7 @@ from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 LOG = logging.getLogger(__name__)
 # A changed limit is acted on after this time at the latest.
 RENEW_EVERY_S = 0.5
-# Demand is reported this often; a shorter interval would measure chance rather than demand.
+# Demand is reported this often, and when it has moved; a shorter interval would measure chance.
 REPORT_EVERY_S = 2.0
 IDLE_S = 60.0
 
@@ -92,6 +92,7 @@ class LocalLimiters:
         if share is None:
             settings = LimiterSettings(service, self._instance)
             share = _HeldShare(LeaseLimiter(settings), now, now)
+            share.limiter.begin(now)
             if not self._renew(service, share, now):
                 return None
             self._shares[service] = share
@@ -108,7 +109,7 @@ class LocalLimiters:
     def _renew(self, service: str, share: _HeldShare, now: float) -> bool:
         """Ask for the lease, with a report if one is due; return whether the service exists."""
         report = None
-        if now - share.reported_at >= REPORT_EVERY_S:
+        if now - share.reported_at >= REPORT_EVERY_S or share.limiter.demand_moved(now):
             share.reported_at = now
             report = ReportBody.model_validate(share.limiter.report(now)).to_report()
         try:

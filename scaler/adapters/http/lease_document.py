@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from scaler.adapters.http.lease_aging import AgedLimit
-from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.lead_time import lead_time
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
-from scaler.limits.priority_classes import ClassSplit, split
+from scaler.limits.priority_classes import ClassSplit, PriorityClass
 from scaler.limits.shares import Share
 
 SCHEMA = 1
@@ -36,14 +36,13 @@ class LeaseContent:
         limit: the limit of all gateways together, now.
         share: this gateway's share of it.
         instances: number of gateways that hold a share.
-        report: what this gateway has reported.
+        report: what this gateway has reported of its clients.
     """
 
     view: ServiceView
     limit: AgedLimit
     share: Share
     instances: int
-    report: GatewayReport
 
 
 def terms_part(content: LeaseContent) -> Json:
@@ -83,7 +82,7 @@ def terms_part(content: LeaseContent) -> Json:
         },
         "client_window_s": policy.client_window_s,
         "per_client": None,  # gateways of before 0.2 look for it
-        **_classes(own.qps, part, content),
+        **_classes(content.share, published.classes),
         "schedule": [{"in_s": step.in_s, "rps": _rounded_down(step.qps)} for step in own.schedule],
     }
 
@@ -140,39 +139,23 @@ def haproxy_map(version: int, terms: Json) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _classes(share_qps: float, part: float, content: LeaseContent) -> Json:
-    """Return the classes within this gateway's share.
-
-    Guarantees and ceilings are divided as the limit is, so the sum over all gateways never exceeds
-    the policy's.
-    """
-    assert content.view.published_limit is not None
-    classes = content.view.published_limit.classes
-    own = [
-        replace(
-            c,
-            guaranteed_qps=c.guaranteed_qps * part,
-            ceiling_qps=None if c.ceiling_qps is None else c.ceiling_qps * part,
-        )
-        for c in classes
+def _classes(share: Share, classes: Sequence[PriorityClass]) -> Json:
+    """Return the classes within this gateway's share."""
+    parts = share.parts or ClassSplit((), share.qps)
+    entries = [
+        {
+            "name": c.name,
+            **_match(c.match),
+            "priority": c.priority,
+            "guaranteed_rps": _rounded_down(given.guaranteed_qps),
+            "rps": _rounded_down(given.qps),
+            "ceiling_rps": _rounded_down(given.ceiling_qps),
+            "reason": given.reason.value,
+            "then": c.then.value,
+        }
+        for c, given in zip(classes, parts.classes, strict=True)
     ]
-    demands = [content.report.classes.get(c.name, math.nan) for c in own]
-    divided = split(share_qps, own, demands) if own else ClassSplit((), share_qps)
-    entries = []
-    for c, given in zip(own, divided.classes, strict=True):
-        entries.append(
-            {
-                "name": c.name,
-                **_match(c.match),
-                "priority": c.priority,
-                "guaranteed_rps": _rounded_down(given.guaranteed_qps),
-                "rps": _rounded_down(given.qps),
-                "ceiling_rps": _rounded_down(given.ceiling_qps),
-                "reason": given.reason.value,
-                "then": c.then.value,
-            }
-        )
-    return {"spare_rps": _rounded_down(divided.spare_qps), "classes": entries}
+    return {"spare_rps": _rounded_down(parts.spare_qps), "classes": entries}
 
 
 def _match(match: HeaderMatch | None) -> Json:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from scaler.adapters.http.exchange import IssuedLease
 from scaler.adapters.http.lease_aging import AgedLimit
-from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.limit import Limit
+from scaler.limits.demand_claims import DemandClaim
 from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 from scaler.limits.schedule import LimitStep, SafeLimit
@@ -55,7 +55,7 @@ class LedgerMemory:
 
     shares: Shares
     issued: Mapping[str, IssuedLease]
-    reports: Mapping[str, GatewayReport]
+    claims: Mapping[str, DemandClaim]
     expires_at: Mapping[str, float]
     extended: frozenset[str]
     cell: int

@@ -1,14 +1,12 @@
-"""What a gateway sends: the report of its demand, and the ETag of the lease that it holds.
-
-A rate that moved by less than a tenth counts as the same rate. Otherwise no two leases would be
-alike, and no lease could be renewed without a body.
-"""
+"""What a gateway sends: the report of its demand, and the ETag of the lease that it holds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from scaler.limits.demand_claims import NO_CLASS, OfferedDemand
 
 INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
 SAME_RATIO = 0.1
@@ -47,13 +45,32 @@ class GatewayReport:
     Attributes:
         wants_qps: demand offered to the gateway, admitted or not.
         classes: demand of each class in QPS, by name.
+        admits_qps: the part of ``wants_qps`` that was admitted.
+        admitted: the part of ``classes`` that was, where ``admits_qps`` is known.
+        interval_s: seconds over which requests were counted.
     """
 
     wants_qps: float | None = None
     classes: Mapping[str, float] = field(default_factory=dict)
+    admits_qps: float | None = None
+    admitted: Mapping[str, float] = field(default_factory=dict)
+    interval_s: float = 1.0
+
+    def demand(self) -> OfferedDemand | None:
+        """Return what it says of demand; None: nothing."""
+        if self.wants_qps is None:
+            return None
+        offered = _with_the_rest(self.wants_qps, self.classes)
+        admitted = (
+            None if self.admits_qps is None else _with_the_rest(self.admits_qps, self.admitted)
+        )
+        return OfferedDemand(self.interval_s, offered, admitted, by_class=bool(self.classes))
 
     def updated_by(self, newer: GatewayReport) -> GatewayReport:
-        """Return what is known after a newer report; ``self`` if nothing has changed notably."""
+        """Return what is known after a newer report; ``self`` if nothing has changed notably.
+
+        A rate that moved by less than a tenth counts as the same rate.
+        """
         wants = _updated(self.wants_qps, newer.wants_qps)
         classes = {
             name: _updated(self.classes.get(name), qps) or 0.0
@@ -67,6 +84,12 @@ class GatewayReport:
 
 
 NO_REPORT = GatewayReport()
+
+
+def _with_the_rest(total_qps: float, classes: Mapping[str, float]) -> dict[str, float]:
+    """Return the rates of all classes, and as `NO_CLASS` what of the total is of none."""
+    rest = max(total_qps - sum(classes.values()), 0.0)
+    return {**classes, NO_CLASS: rest + classes.get(NO_CLASS, 0.0)}
 
 
 def _updated(before: float | None, after: float | None) -> float | None:

@@ -83,15 +83,22 @@ class ReportBody(_RequestBody):
 
     def to_report(self) -> GatewayReport:
         classes = {
-            name: min((counts.admitted + counts.denied) / self.interval_s, MAX_QPS)
+            name: self._rate(counts.admitted + counts.denied)
             for name, counts in self.classes.items()
         }
         wants = self.offered_rps
         if wants is None and (self.admitted is not None or self.denied is not None):
-            wants = min(((self.admitted or 0) + (self.denied or 0)) / self.interval_s, MAX_QPS)
+            wants = self._rate((self.admitted or 0) + (self.denied or 0))
         if wants is None and classes:
             wants = min(sum(classes.values()), MAX_QPS)
-        return GatewayReport(wants, classes)
+        passed = {name: self._rate(counts.admitted) for name, counts in self.classes.items()}
+        admits = None if self.admitted is None else self._rate(self.admitted)
+        if admits is None and classes and self.offered_rps is None and self.denied is None:
+            admits = min(sum(passed.values()), MAX_QPS)
+        return GatewayReport(wants, classes, admits, passed, self.interval_s)
+
+    def _rate(self, count: float) -> float:
+        return min(count / self.interval_s, MAX_QPS)
 
 
 class OnExpiryBody(BaseModel):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scaler.gateway.http_endpoint import HttpEndpoint
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 from scaler.gateway.poller import Poller
 from scaler.limits.lease import LeaseStage, LeaseTerms
@@ -25,7 +26,8 @@ from tests.waiting import PATIENCE_S
 @contextlib.asynccontextmanager
 async def polled(url: str, token_file: Path | None = None) -> AsyncIterator[LeaseLimiter]:
     limiter = LeaseLimiter(LimiterSettings(SHOP, "gw-1"))
-    poller = Poller(limiter, url, token_file=token_file, clock=time.monotonic, rng=random.Random(7))
+    endpoint = HttpEndpoint(url, SHOP, "gw-1", token_file)
+    poller = Poller(limiter, endpoint, clock=time.monotonic, rng=random.Random(7))
     task = asyncio.create_task(poller.run())
     try:
         yield limiter

@@ -9,8 +9,8 @@ Rules of this file:
 
 * It is pure: the time is passed in, in seconds of one monotonic clock. It belongs to one thread.
 * The age of a lease counts from when its request was sent, not from when the response arrived.
-* A refused request is charged to no bucket. An admitted one is charged to the share's bucket, to both
-  of its class, and to its client's fair part if it is in it.
+* A refused request is charged to no bucket. An admitted one is charged to the share's bucket, to
+  both of its class, and to its client's fair part if it is in it.
 * Clients are compared only where not all fit: a request beyond its client's fair part is served
   last. Requests beyond a part are no demand of their class, or a flood would take from others.
 * A new limit changes how fast buckets drain, not what they hold.

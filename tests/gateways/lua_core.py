@@ -42,7 +42,8 @@ return function(service, without_lease, dry_run)
         end,
         renew = function(sent) limiter:renew(sent) end,
         decide = function(class, client, headers)
-            return limiter:decide(class, client, headers and function(name) return headers[name] end)
+            local function values_of(name) return headers[name] end
+            return limiter:decide(class, client, headers and values_of)
         end,
         standing = function() return limiter:standing() end,
         is_dry = function() return limiter:is_dry() end,

@@ -100,11 +100,10 @@ def _both(name: str, start: Start, bare: Start) -> Iterator[tuple[Side, Side]]:
         class_part("pay", ROOMY / 2, ROOMY),
         class_part("stress", 1, 10, priority=9, match={"header": "x-stress-test"}),
     ]
-    level = {"rps": ROOMY, "burst": 1000, "abusive_above_rps": ROOMY, "abusive_rps": 1.0}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         endpoint, origin = stack.enter_context(ScriptedEndpoint()), stack.enter_context(Origin())
-        endpoint.set(lease(1, ROOMY, classes=classes, per_client=level, refresh_s=2.0))
+        endpoint.set(lease(1, ROOMY, classes=classes, refresh_s=2.0))
         sides = []
         for kind, starts in (("bare", bare), ("checked", start)):
             (folder / kind).mkdir()

@@ -255,7 +255,8 @@ def counted(limiter, now: float) -> dict[str, object]:
 def crowd(rng: np.random.Generator) -> list[tuple[float, str | None, str]]:
     """Return the requests of two minutes: when, of which class, and whose.
 
-    Thirty clients come and go; then one sends more than the limit; then each has a new name.
+    Thirty clients come and go; one then sends more than the limit; then each request has a name
+    of its own.
     """
     found = []
     for number in range(30):

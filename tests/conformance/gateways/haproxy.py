@@ -134,11 +134,15 @@ def configured(setup: Setup) -> str:
     text = (_shipped(setup) / "haproxy.cfg").read_text()
     rule = "    http-request set-var(txn.tidegate_client) "
     named = f"{rule}req.hdr({CLIENT_HEADER}) if {{ req.hdr({CLIENT_HEADER}) -m found }}\n"
-    # Passes are for requests whose client is not named.
-    client = "" if setup.options.get("books", False) else f"{rule}src\n{named}"
+    # Passes are for requests whose client is not named; without `books` no request takes one.
+    taken = "{ var(txn.tidegate_client) -m found }"
     for shipped, ours in (
         ("nbthread 2", f"nbthread {threads_of(setup)}"),
-        (f"{rule}src\n", client),
+        (f"{rule}src\n", named),
+        (
+            f"unless {taken} ||",
+            f"unless {taken if setup.options.get('books') else '{ always_true }'} ||",
+        ),
         (
             "(txn.tidegate_class) str(pay) if { path_beg /pay/ }",
             f"(txn.tidegate_class) req.hdr({CLASS_HEADER})",

@@ -51,7 +51,8 @@ local FIRST = {
 }
 
 -- of: store, clock: see bucket.lua; prefix: of the keys; clients, newcomers: stores that forget what was
---     used longest ago; curves: a store for the demand; window_s: over which the requests of each client are numbered.
+--     used longest ago; curves: a store for the demand; window_s: over which the requests of each client
+--     are numbered.
 function ClientFairness.new(of)
     local keys = {}
     for name in pairs(FIRST) do

@@ -175,8 +175,12 @@ class TidegateLimit:
         )
 
     def _keep_polling(self) -> None:
-        """Start the poller if it does not run: not every server sends lifespan events."""
-        if self._polling is None or self._polling.done():
+        """Start the poller if it does not run: not every server sends lifespan events.
+
+        Nor does it run on an event loop that another one has replaced.
+        """
+        loop, polling = asyncio.get_running_loop(), self._polling
+        if polling is None or polling.done() or polling.get_loop() is not loop:
             poller = Poller(
                 self._limiter,
                 self._endpoint,
@@ -184,7 +188,7 @@ class TidegateLimit:
                 clock=time.monotonic,
                 rng=random.Random(),  # noqa: S311 - jitter
             )
-            self._polling = asyncio.get_running_loop().create_task(poller.run())
+            self._polling = loop.create_task(poller.run())
 
     async def _stop_polling(self) -> None:
         polling, self._polling = self._polling, None

@@ -137,9 +137,15 @@ function Limiter:renew(sent, etag)
     end
 end
 
+-- Whether the lease is renewed: what it holds may be another's later on.
+function Limiter:is_fresh()
+    local lease, heard = self:held()
+    return lease ~= nil and self.clock() - heard < lease.valid_for_s
+end
+
 -- Returns the ETag to ask with; nil: without one.
 function Limiter:etag()
-    return self:held() and self.store:get(self.keys.etag)
+    return self:is_fresh() and self.store:get(self.keys.etag) or nil
 end
 
 -- Sets the rates of all buckets to the current ones, also of those without requests. Call it now and
@@ -258,7 +264,7 @@ function Limiter:report(instance)
     local fields, arrived = self.counts:pending()
     fields.instance = instance
     fields.interval_s = min(max(now - last, MIN_INTERVAL_S), MAX_INTERVAL_S)
-    if lease then
+    if self:is_fresh() then
         fields.epoch, fields.version, fields.holds_rps = lease.epoch, lease.version, lease.rps
     end
     return fields, function()

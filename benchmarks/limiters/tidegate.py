@@ -65,6 +65,10 @@ class Tidegate:
     def floor(self) -> int:
         return self._world.floor
 
+    def end(self) -> None:
+        """Stop the gateways."""
+        self._gateways.end()
+
     def tick(self, sight: Sight) -> None:
         """Let the loop look at the scene."""
         self._world.sight = sight

@@ -252,13 +252,15 @@ function Limiter:limit_told(class_name, client)
 end
 
 -- Returns the fields of the report that is due, and a function to call once it has arrived.
+--
+-- A lease that is not fresh is not named: its share may be another's.
 function Limiter:report(instance)
-    local lease, now = self:held(), self.clock()
+    local now, lease, heard = self.clock(), self:held()
     local last = self.store:get(self.keys.reported) or self.store:get(self.keys.since) or now
     local fields, arrived = self.counts:pending()
     fields.instance = instance
     fields.interval_s = min(max(now - last, MIN_INTERVAL_S), MAX_INTERVAL_S)
-    if lease then
+    if lease and now - heard < lease.valid_for_s then
         fields.epoch, fields.version, fields.holds_rps = lease.epoch, lease.version, lease.rps
     end
     return fields, function()

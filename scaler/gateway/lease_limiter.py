@@ -177,7 +177,7 @@ class LeaseLimiter:
 
         Args:
             request_class: its priority class; None or a name that is not in the lease: no class.
-            client: any name of the client that sent it; None: no limit per client applies.
+            client: any name of the client that sent it; None: no client is compared.
             now: monotonic seconds.
             hits: how many requests it counts as; all of them pass or none.
         """

@@ -35,9 +35,9 @@ from scaler.limits.priority_classes import (
 
 LEAST_QPS, MOST_IDLE = 1.0, 0.05
 # With more gateways than that, headroom has two digits, all else three, and crumbs are left.
-FEW, HEADROOM_DIGITS, DIGITS, CRUMBS = 16, 2, 3, 1e-3
+FEW, HEADROOM_DIGITS, DIGITS, CRUMBS = 16, 2, 3, 0.01
 MOST_GROWTH = 1.0
-TINY_QPS = 1e-6  # nothing can be divided in proportion to less
+TINY_QPS = 1e-6  # less is nothing
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -162,10 +162,10 @@ def _with_headroom(
     weights = taken if taken.sum() > 0 else everything
     total = weights.sum()
     ratio = min(left / 2 / total, MOST_GROWTH) if total > TINY_QPS else 0.0
-    even = (left - ratio * total) * _even(owners)
+    even = left - ratio * total
     if many:
-        ratio, even = (_rounded_down(np.asarray(x), HEADROOM_DIGITS) for x in (ratio, even))
-    return np.asarray(taken + ratio * weights + even)
+        ratio, even = (float(_rounded_down(np.array(x), HEADROOM_DIGITS)) for x in (ratio, even))
+    return np.asarray(taken + ratio * weights + even * _even(owners))
 
 
 def _even(owners: npt.NDArray[np.intp]) -> FloatArray:
@@ -196,9 +196,8 @@ def _ceilings(
 
 def _rounded_down(qps: FloatArray, digits: int) -> FloatArray:
     """Return rates with so many significant digits, none of them larger than before."""
-    with np.errstate(divide="ignore"):
-        steps = 10.0 ** (np.floor(np.log10(qps)) - digits + 1)
-    return np.where(qps > 0, np.floor(qps / np.where(steps > 0, steps, 1.0)) * steps, 0.0)
+    steps = 10.0 ** (np.floor(np.log10(np.maximum(qps, TINY_QPS))) - digits + 1)
+    return np.asarray(np.floor(qps / steps) * steps)
 
 
 def of_gateway(parts: FairParts, row: int, classes: Sequence[PriorityClass]) -> ClassSplit:

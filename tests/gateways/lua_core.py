@@ -24,10 +24,11 @@ local Limiter = require "tidegate.core.limiter"
 local Lru = require "tidegate.core.lru"
 local Store = require "tidegate.core.store"
 
-return function(service, without_lease, dry_run)
+return function(service, without_lease, dry_run, is_private)
     local now = 0
     local function clock() return now end
     local store = Store.new(clock)
+    store.is_private = is_private
     local limiter = Limiter.new {
         service = service, store = store, curves = store, clock = clock,
         without_lease = without_lease, dry_run = dry_run,
@@ -85,7 +86,10 @@ class LuaLimiter:
     def __init__(self, dialect: str, settings: LimiterSettings) -> None:
         self._lua, self._settings = runtime(dialect), settings
         without_lease = math.inf if settings.fail_open else 0
-        self._limiter = _maker(dialect)(settings.service, without_lease, settings.dry_run)
+        # The workers of nginx share a store, as if others could add to it at any time.
+        is_private = dialect != "luajit21"
+        make = _maker(dialect)
+        self._limiter = make(settings.service, without_lease, settings.dry_run, is_private)
 
     def receive(self, body: bytes, sent_at: float, now: float | None = None) -> bool:
         """Take over a lease; raise ValueError if it is refused."""

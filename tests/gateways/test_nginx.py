@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,25 @@ def test_a_reload_keeps_lease_buckets_and_counters_though_the_endpoint_is_gone(c
     ] >= counted + again.count(429)
     crew.hand_out(100.0)
     assert status(crew.url)["stage"] == "fresh"
+
+
+def test_a_reload_fails_no_request_and_a_killed_worker_none_but_those_in_its_hands(crew):
+    crew.hand_out(1000.0, burst=500)
+    with underway(crew.url, 100, fresh=True) as load:
+        before = workers_of(crew.log)
+        nginx.reload(crew.running)
+        eventually(lambda: workers_of(crew.log) >= before + WORKERS)
+        eventually(lambda: len(load.answers) >= 100)
+        reloaded, so_far = {one.status for one in load.answers}, len(load.answers)
+        os.kill(status(crew.url)["poller_pid"], signal.SIGKILL)
+        eventually(lambda: workers_of(crew.log) >= before + WORKERS + 1)
+        crew.hand_out(900.0, burst=500)
+        eventually(lambda: len(load.answers) >= so_far + 100)
+
+    assert reloaded == {200}
+    statuses = Counter(one.status for one in load.answers)
+    assert set(statuses) <= {200, 0}
+    assert statuses[0] <= 2
 
 
 def test_a_request_that_is_sent_on_counts_once_and_a_rewritten_one_counts(crew):

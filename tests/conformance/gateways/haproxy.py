@@ -2,7 +2,7 @@
 and for where a request's client and class are found.
 
 Options of its own: ``shipped``, a folder with the files of another version; ``lua``, other Lua that
-is loaded after it.
+is loaded after it; ``resolver``, the port of a name server.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ UNSUPPORTED: dict[Capability, str] = {}
 
 SHIPPED = ROOT / "deploy" / "gateways" / "haproxy"
 CORE = SHIPPED.parent / "lua"
+RESOLVERS = """
+resolvers dns
+    nameserver one 127.0.0.1:{port}
+    hold valid 1s
+    timeout resolve 1s
+"""
 
 
 def start(setup: Setup) -> AbstractContextManager[Running]:
@@ -150,6 +156,10 @@ def configured(setup: Setup) -> str:
     ):
         assert text.count(shipped) == 1
         text = text.replace(shipped, ours)
+    if "resolver" in setup.options:
+        server = 'server tidegate "${TIDEGATE_SERVER-127.0.0.1:8080}"'
+        text = text.replace(server, f"{server} resolvers dns init-addr none")
+        text += RESOLVERS.format(port=setup.options["resolver"])
     if "lua" in setup.options:
         other = setup.folder / "other.lua"
         other.write_text(str(setup.options["lua"]))

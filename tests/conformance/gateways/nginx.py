@@ -1,8 +1,9 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
-Options of its own: ``ca``, which signed the endpoint's certificate, and ``tls_server_name``, which
-is in it; ``locations``, more of them for the server; ``init_worker``, Lua that runs before
-tidegate's; ``shipped``, a folder with the files of another version.
+Options of its own: ``ca``, which signed the endpoint's certificate, and
+``tls_server_name``, which is in it; ``locations``, more of them for the server; ``init_worker``,
+Lua that runs before tidegate's; ``resolver``, the port of a name server; ``shipped``, a folder with
+the files of another version.
 """
 
 from __future__ import annotations
@@ -163,6 +164,9 @@ def _snippet(setup: Setup) -> str:
     )
     text, servers = re.subn(r"\nserver \{.*\n\}\n", "\n", text, flags=re.DOTALL)
     assert (settings, servers) == (1, 1), "tidegate.conf has another shape than expected here"
+    if "resolver" in setup.options:
+        asked = f"resolver 127.0.0.1:{setup.options['resolver']} valid=1s;"
+        text = text.replace("# resolver 127.0.0.53 valid=10s;", asked)
     begun = "init_worker_by_lua_block {"
     text = text.replace(begun, f"{begun} {setup.options.get('init_worker', '')}")
     if "ca" in setup.options:

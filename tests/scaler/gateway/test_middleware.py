@@ -119,6 +119,30 @@ def test_without_lifespan_events_polling_starts_with_the_first_request(endpoint)
     assert 429 in asyncio.run(scenario())
 
 
+def test_on_another_event_loop_it_polls_anew(endpoint):
+    endpoint.set(lease(1, 50.0))
+    app = starlette_app(endpoint)
+
+    async def asked() -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            await client.get("/")
+            await asyncio.to_thread(endpoint.held)
+
+    # As where a server for functions or for WSGI runs a loop for each request.
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    first.run_until_complete(asked())
+    endpoint.set(lease(2, 20.0))
+    second.run_until_complete(asked())
+
+    assert app.stats().limit_rps == 20
+    for loop in (first, second):
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.1))
+        loop.close()
+
+
 def test_each_process_has_its_own_valid_instance_name(endpoint):
     with limited(starlette_app(endpoint, instance="shop/web 1" + "x" * 200), endpoint):
         pass

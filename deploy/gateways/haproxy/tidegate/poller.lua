@@ -35,6 +35,10 @@ end
 
 local function headers_of(self)
   local headers = { ["accept"] = { "application/json" } }
+  if self.failures > 0 then
+    -- A connection that is kept would stay with an address that has moved.
+    headers["connection"] = { "close" }
+  end
   local token = self.options.token()
   if token then
     headers["authorization"] = { "Bearer " .. token }

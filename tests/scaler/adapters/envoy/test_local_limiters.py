@@ -10,6 +10,7 @@ import pytest
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.problems import RequestProblem
 from scaler.adapters.http.report import GatewayReport
+from scaler.control.snapshot import Snapshot
 from scaler.limits.descriptors import NO_LIMIT, Descriptor, DescriptorCall
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.priority_classes import PriorityClass
@@ -173,6 +174,38 @@ def test_when_ticks_stop_the_lease_ages_to_the_safe_limit_and_opens():
     for _ in range(9):
         last = later(60.0)
     assert last == 100
+
+
+def both(shop_qps: float, cart_qps: float, *of_cart: PriorityClass) -> Snapshot:
+    shop, cart = limited(shop_qps), limited(cart_qps, *of_cart, service="prod/cart")
+    return replace(shop, services={**cart.services, **shop.services})
+
+
+def test_a_service_whose_lease_is_refused_holds_up_no_other(caplog):
+    place = Place(both(100.0, 100.0))
+    for service in ("prod/cart", SHOP):
+        place.gate.decide(call(service=service))
+    # No gateway takes a lease with such a priority.
+    place.holder.publish(both(10.0, 10.0, PriorityClass("pay", 10**16)))
+    place.wait(3.0)
+
+    assert place.limiters.limiter(SHOP).snapshot(place.clock.now).limit_rps < 10
+    assert place.limiters.limiter("prod/cart").snapshot(place.clock.now).limit_rps > 90
+    assert "lease refused service=prod/cart" in caplog.text
+
+
+def test_a_service_that_cannot_be_renewed_holds_up_no_other(caplog):
+    place = Place(both(100.0, 100.0))
+    for service in ("prod/cart", SHOP):
+        place.gate.decide(call(service=service))
+    wrong = both(10.0, 10.0)
+    # What nobody has thought of: a service without what each has.
+    broken = replace(wrong.services["prod/cart"], policy=None)
+    place.holder.publish(replace(wrong, services={**wrong.services, "prod/cart": broken}))
+    place.wait(3.0)
+
+    assert place.limiters.limiter(SHOP).snapshot(place.clock.now).limit_rps < 10
+    assert "could not be renewed service=prod/cart" in caplog.text
 
 
 def test_an_unused_share_is_given_up():

@@ -18,9 +18,9 @@
 -- time a bucket that others have filled meanwhile would look full, or overfull.
 --
 -- In all functions: store: get, set, add, incr and delete, as a shared dict of nginx has them, or
--- store.lua; keys: see `named`; clock: returns monotonic seconds; rate: requests per second; burst:
--- requests at once, at least 1; part: how much of the burst a request may fill (nil: all of it), but one
--- request always finds room in an empty bucket.
+-- store.lua, whose `is_private` says that no other process adds; keys: see `named`; clock: returns
+-- monotonic seconds; rate: requests per second; burst: requests at once, at least 1; part: how much of
+-- the burst a request may fill (nil: all of it), but one request always finds room in an empty bucket.
 
 local max, min, huge = math.max, math.min, math.huge
 
@@ -48,7 +48,7 @@ end
 -- Drains a bucket up to now, rescales it to this interval, and caps it at its depth, for its burst
 -- may have become smaller.
 local function settle(store, keys, clock, interval, burst)
-    if not store:add(keys.lock, true, LOCK_S) then
+    if not store.is_private and not store:add(keys.lock, true, LOCK_S) then
         return
     end
     local tat, before = store:get(keys.tat) or 0, store:get(keys.interval)
@@ -67,7 +67,9 @@ local function settle(store, keys, clock, interval, burst)
     if due ~= tat then
         store:incr(keys.tat, due - tat, 0)
     end
-    store:delete(keys.lock)
+    if not store.is_private then
+        store:delete(keys.lock)
+    end
 end
 
 -- Returns the bucket, settled if need be, and the time.
@@ -75,7 +77,11 @@ local function read(store, keys, clock, interval, burst)
     local tat, before = store:get(keys.tat), store:get(keys.interval)
     local now = clock()
     -- Up to two intervals above the depth may be additions that others will undo.
-    if not tat or tat < now or tat > now + (burst + 2) * interval or before ~= interval then
+    local is_settled = tat and tat <= now + (burst + 2) * interval and before == interval
+    if is_settled and tat < now and store.is_private then
+        store:set(keys.tat, now)
+        return now, now
+    elseif not is_settled or tat < now then
         settle(store, keys, clock, interval, burst)
         tat, now = store:get(keys.tat) or 0, clock()
     end

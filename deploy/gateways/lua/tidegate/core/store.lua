@@ -2,7 +2,7 @@
 --
 -- A value that was stored with a time to live is gone after it.
 
-local Store = {}
+local Store = { is_private = true }
 Store.__index = Store
 
 -- clock: returns monotonic seconds.

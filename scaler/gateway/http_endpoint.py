@@ -1,7 +1,7 @@
 """The endpoint over HTTP.
 
-A response is bounded, whatever the other side sends: the time-outs of httpx are for each part of one,
-of which there may be ever another, and it may be as long as memory lasts.
+A response is bounded, whatever the other side sends: the time-outs of httpx are for each part of
+one, of which there may be ever another, and it may be as long as memory lasts.
 """
 
 from __future__ import annotations

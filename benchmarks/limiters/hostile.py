@@ -160,7 +160,13 @@ def hostile_scenes(part: float = 1.0, seed: int = 0) -> tuple[HostileScene, ...]
 def fairness(scene: HostileScene) -> FairnessFigures:
     """Return the figures of one scene."""
     rng = np.random.default_rng(scene.seed)
-    gateways = VirtualGateways(SERVICE, 1, 0.0, rng)
+    with VirtualGateways(SERVICE, 1, 0.0, rng) as gateways:
+        return _fairness(scene, gateways, rng)
+
+
+def _fairness(
+    scene: HostileScene, gateways: VirtualGateways, rng: np.random.Generator
+) -> FairnessFigures:
     (admit,) = gateways.admit
     offered: Counter[str] = Counter()
     refused: Counter[str] = Counter()

@@ -1,14 +1,18 @@
-"""The endpoint over HTTP."""
+"""The endpoint over HTTP.
+
+A response is bounded, whatever the other side sends: the time-outs of httpx are for each part of
+one, of which there may be ever another, and it may be as long as memory lasts.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 
-from scaler.gateway.bounded_http import bounded_request
 from scaler.gateway.lease_document import MAX_BYTES
 from scaler.gateway.limits_endpoint import NOT_MODIFIED, OK, LimitsAnswer, NoAnswerError
 
@@ -96,3 +100,29 @@ class HttpEndpoint:
             logger.warning("no lease from %s: %s", self._url, fault)
         self._token_fault = fault
         return {"authorization": f"Bearer {token[0]}"} if token else {}
+
+
+async def bounded_request(
+    client: httpx.AsyncClient, request: httpx.Request, within_s: float, max_bytes: int
+) -> LimitsAnswer:
+    """Send a request, and return its whole response.
+
+    Raises:
+        httpx.HTTPError: there is none.
+        TimeoutError: it takes longer than ``within_s``.
+        ValueError: it has more than ``max_bytes``.
+    """
+    async with asyncio.timeout(within_s):
+        response = await client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > max_bytes:
+                    raise ValueError(f"the response has more than {max_bytes} bytes")
+        finally:
+            await response.aclose()
+    header = response.headers.get("retry-after", "")
+    retry_after_s = float(header) if header.isdecimal() else 0.0
+    etag = response.headers.get("etag", "")
+    return LimitsAnswer(response.status_code, etag, bytes(body), retry_after_s)

@@ -271,8 +271,8 @@ def test_a_gateway_that_returns_after_its_lease_has_expired_is_booked_again():
     site.clock.now += (
         0.6  # gw-1's 12 s are over, and the last expiry check is less than a second ago
     )
-    of_a_class = GatewayReport(None, {"pay": 1.0})  # changes nothing for others
-    site.lease_service.reply(SHOP, LeaseRequest("gw-2", two.etag, of_a_class), site.clock.now)
+    report = GatewayReport(700.0)
+    site.lease_service.reply(SHOP, LeaseRequest("gw-2", two.etag, report), site.clock.now)
     assert site.lease_service.gateways() == {SHOP: 1}
     site.ask(one)
     assert site.lease_service.gateways() == {SHOP: 2}

@@ -37,7 +37,7 @@ AT_ONCE = (
 )
 # By so many requests a gateway may be off: its workers read their clocks at different moments.
 NEARLY = 2.0
-# HAProxy may keep room for so many requests that take a pass, until it has seen that none here does.
+# HAProxy may keep room for so many that take a pass, until it has seen that none here does.
 KEPT = 4
 
 

@@ -17,7 +17,7 @@ from tests.conformance.load import Answer, Offered, offer, underway
 from tests.conformance.ratelimit_fields import LIMIT, POLICY, read
 from tests.conformance.reported import reported
 from tests.conformance.site import Site, site
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 # By so many requests a gateway may be off: its workers read their clocks at different moments.
 NEARLY = 2.0
@@ -118,6 +118,21 @@ def test_it_reports_what_it_admitted_and_denied(measured):
     assert sum(one.admitted or 0 for one in told) == pytest.approx(offered.count(200), abs=2)
     assert sum(one.denied or 0 for one in told) == pytest.approx(offered.count(429), abs=2)
     assert {(one.epoch, one.version, one.holds_rps) for one in told} >= {("c0ff", held, 20.0)}
+
+
+def demand_that_moves(here: Site) -> Sequence[ReportBody]:
+    # The report that is due comes later than anybody waits for here.
+    here.hand_out(1000.0, burst=500, refresh_s=10 * PATIENCE_S, valid_for_s=100 * PATIENCE_S)
+    before = len(here.endpoint.reports)
+    with underway(here.url, 60):
+        eventually(lambda: any(one.admitted for one in reported(here.endpoint, before)))
+    return reported(here.endpoint, before)
+
+
+@pytest.mark.needs(Capability.REPORTS, Capability.EARLY_REPORTS)
+@pytest.mark.measures(by=demand_that_moves)
+def test_it_reports_at_once_where_demand_moves(measured):
+    assert sum(one.admitted or 0 for one in measured) > 0
 
 
 def news_of_a_drained_bucket(here: Site) -> tuple[Offered, Offered]:

@@ -29,6 +29,7 @@ class Capability(StrEnum):
     MATCH_VALUE = "match-value"  # and by its match.value
     PER_CLIENT = "per-client"  # fair parts of clients, by the client header
     REPORTS = "reports"  # counts of admitted and denied, per class
+    EARLY_REPORTS = "early-reports"  # at once where demand moves
     SCHEDULE = "schedule"  # is followed while the endpoint is gone
     RATELIMIT_WHEN_ADMITTED = "ratelimit-when-admitted"  # the fields on admitted requests too
     RETRY_AFTER = "retry-after"  # and RateLimit fields on refused ones

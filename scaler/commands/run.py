@@ -33,6 +33,19 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        if not args.once:
+            stack.enter_context(stopped_by_signals(stop))  # first: the rest takes seconds to load
+        return _run(args, clock, stack, stop)
+
+
+def _run(
+    args: argparse.Namespace,
+    clock: Callable[[], float],
+    stack: contextlib.ExitStack,
+    stop: threading.Event,
+) -> int:
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
     from scaler.adapters.logs import DecisionLog, set_log_format
@@ -44,33 +57,29 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
 
     tick_s = span(args.tick, "--tick").total_seconds()
     set_log_format(args.log_format)
-    stop = threading.Event()
-    with contextlib.ExitStack() as stack:
-        if not args.once:
-            stack.enter_context(stopped_by_signals(stop))
-        journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
-        tracing = _tracing(args, stack)
-        policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
-        publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
-        if not args.once:
-            parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
-            publishers += [_serve(args, stack, parts), DecisionLog().write]
-        prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
-        stack.callback(prometheus.close)
-        models = RegistryModels(args.models, args.anchors)
-        stack.callback(models.close)
-        ports = journal.world(World(prometheus, models, workloads))
-        ports = ports if tracing is None else tracing.instrument_ports(ports)
-        loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
+    journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
+    tracing = _tracing(args, stack)
+    policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
+    publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
+    if not args.once:
+        parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
+        publishers += [_serve(args, stack, parts), DecisionLog().write]
+    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
+    stack.callback(prometheus.close)
+    models = RegistryModels(args.models, args.anchors)
+    stack.callback(models.close)
+    ports = journal.world(World(prometheus, models, workloads))
+    ports = ports if tracing is None else tracing.instrument_ports(ports)
+    loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
-        def tick() -> Snapshot:
-            return journal.tick(loop, policies.current(), clock())
+    def tick() -> Snapshot:
+        return journal.tick(loop, policies.current(), clock())
 
-        if args.once:
-            from scaler.commands.run_output import print_snapshot
+    if args.once:
+        from scaler.commands.run_output import print_snapshot
 
-            print_snapshot(tick())
-            return 0
+        print_snapshot(tick())
+    else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from scaler.clocks.steady import steady_seconds
 from scaler.commands.endpoint import ALONE, EndpointParts, served
 from scaler.commands.run_journal import started_journal
 from scaler.commands.run_options import add_arguments, address_of, api_settings
@@ -54,6 +55,7 @@ def _run(
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
     from scaler.control.publication import in_turn
+    from scaler.control.timekeeper import Timekeeper
 
     tick_s = span(args.tick, "--tick").total_seconds()
     set_log_format(args.log_format)
@@ -72,8 +74,10 @@ def _run(
     ports = ports if tracing is None else tracing.instrument_ports(ports)
     loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
+    times = Timekeeper(clock, steady_seconds)
+
     def tick() -> Snapshot:
-        return journal.tick(loop, policies.current(), clock())
+        return journal.tick(loop, policies.current(), times.read())
 
     if args.once:
         from scaler.commands.run_output import print_snapshot
@@ -96,15 +100,15 @@ def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing |
 
 def _tick_regularly(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
     """Tick at regular intervals until the stop is asked for; a tick that has begun is finished."""
-    due = time.monotonic()
+    due = steady_seconds()
     while not stop.is_set():
         try:
             tick()
         except Exception:  # the next one may succeed; until then gateways follow their schedules
             LOGGER.exception("a tick failed")
         # A tick that was missed is skipped: two ticks at once observe the same.
-        due = max(due + tick_s, time.monotonic())
-        stop.wait(due - time.monotonic())
+        due = max(due + tick_s, steady_seconds())
+        stop.wait(due - steady_seconds())
 
 
 class Policies(Protocol):

@@ -26,6 +26,7 @@ from scaler.decision.decide import (
     Observation,
     decide,
     initial_state,
+    rebased_state,
 )
 from scaler.decision.demand import NO_FORECAST, is_unforeseeable
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
@@ -136,6 +137,19 @@ class ServiceState:
         self._start_ups.recall(memory.start_ups)
         self.policy = memory.policy
         self.lead_time = self._lead_time()
+
+    def rebase(self, set_by_s: float, now: float) -> None:
+        """Go on under a wall clock that has been set: what is remembered is as old as before."""
+        if self._state is not None:
+            self._state = rebased_state(self._state, set_by_s)
+        if self._last_known is not None:
+            at, observed = self._last_known
+            self._last_known = at + set_by_s, observed
+        self._distrusted_until += set_by_s
+        self._start_ups.rebase(set_by_s)
+        # What was stamped later than now is measured again.
+        self._samples = {at: qps for at, qps in self._samples.items() if at <= now}
+        self._newest = max(self._samples, default=-math.inf)
 
     def lead_query(self, row: int) -> LeadQuery:
         """Return how row ``row`` of the forecast is to be read for this service."""

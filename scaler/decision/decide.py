@@ -126,6 +126,12 @@ def initial_state(replicas: int, now: float) -> DecisionState:
     return DecisionState(Plan(replicas, PlanReason.HELD, None), now)
 
 
+def rebased_state(state: DecisionState, set_by_s: float) -> DecisionState:
+    """Return the state as old as it was, by a wall clock that has been set by so much."""
+    recent = tuple((at + set_by_s, wanted) for at, wanted in state.recent)
+    return replace(state, known_at=state.known_at + set_by_s, recent=recent)
+
+
 def decide(observation: Observation, state: DecisionState, settings: DecisionSettings) -> Decision:
     """Return the decision that follows from the observation and the state before it."""
     now, observed = observation.now, observation.observed_qps
@@ -167,11 +173,7 @@ def _plan(
     recent = within_window(state.recent, observation.now, scale)
     plan = make_plan(demand, capacity_qps, previous, recent, scale)
     wanted = plan.wanted if plan.wanted is not None else plan.replicas
-    # Where nothing but an announced event is known, the event may raise the plan, not lower it.
-    if (
-        wanted < fallback.replicas
-        and math.isnan(observation.observed_qps)
-        and not observation.lead_demand.is_usable
-    ):
+    # Where the demand is not observed, a forecast or an event may raise the plan, not lower it.
+    if wanted <= fallback.replicas and math.isnan(observation.observed_qps):
         return without_data
     return plan, DecisionState(plan, observation.now, (*recent, (observation.now, wanted)))

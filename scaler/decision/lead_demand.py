@@ -112,6 +112,11 @@ class ForecastReader:
         self._origins = [origin.timestamp() for origin in forecast.origins]
         self._peaks: dict[StepRange, _Peaks] = {}
 
+    @property
+    def reach_s(self) -> float:
+        """Seconds from its origin of which the forecast says anything."""
+        return self.forecast.prediction_length * self._step_s
+
     def origin(self, row: int) -> float:
         """Return the origin of a row, in seconds since the epoch."""
         return self._origins[row]

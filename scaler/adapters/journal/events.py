@@ -25,11 +25,17 @@ from scaler.control.snapshot import Condition, ServiceView
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TickBegan:
-    """``now`` is seconds since the epoch, ``mono`` the same moment in monotonic seconds."""
+    """A tick's time and policies.
+
+    Attributes:
+        now: seconds since the epoch; mono: the same moment in monotonic seconds.
+        set_by_s: how far the wall clock has been set since the tick before.
+    """
 
     now: float
     mono: float
     items: Mapping[str, WatchedPolicy]
+    set_by_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -6,7 +6,6 @@ three informers keep them in memory. An object is read anew before it is written
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_p
 from scaler.adapters.kube.policies import Finalizers, PolicyReader
 from scaler.adapters.kube.status import StatusWriter
 from scaler.adapters.kube.workloads import ScaleClient, ScaleRef, scale_ref
+from scaler.clocks.steady import steady_seconds
 from scaler.control.cluster_port import (
     FloorOutcome,
     Notice,
@@ -59,7 +59,7 @@ class KubernetesCluster:
         self,
         api: KubernetesApi,
         settings: ClusterSettings,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self._api, self._settings = api, settings
         self._policies = ObjectCache(PolicyReader())
@@ -84,7 +84,7 @@ class KubernetesCluster:
         Raises:
             ClusterError: something cannot be listed; the message says why.
         """
-        began = time.monotonic()
+        began = steady_seconds()
         for group, plural in (
             (POLICIES, "demandpolicies"),
             (AUTOSCALING, "horizontalpodautoscalers"),
@@ -94,7 +94,7 @@ class KubernetesCluster:
         for informer in self._informers:
             informer.start()
         for informer in self._informers:
-            if not informer.wait(max(wait_s - (time.monotonic() - began), 0.0)):
+            if not informer.wait(max(wait_s - (steady_seconds() - began), 0.0)):
                 raise ClusterUnreachableError(f"the cluster was not listed within {wait_s:g}s")
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import quote
 
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.paths import object_path
+from scaler.clocks.steady import steady_seconds
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 
 _SELECTOR_TTL_S = (
@@ -43,7 +43,7 @@ def scale_ref(found: Mapping[str, Any]) -> ScaleRef:
 class ScaleClient:
     """The scale subresources of one API server."""
 
-    def __init__(self, api: KubernetesApi, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api: KubernetesApi, clock: Callable[[], float] = steady_seconds) -> None:
         self._api, self._clock = api, clock
         self._plurals: dict[tuple[str, str], str] = dict(_PLURALS)
         self._selectors: dict[ScaleRef, tuple[float, str]] = {}

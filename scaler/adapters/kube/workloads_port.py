@@ -12,7 +12,6 @@ Rules of this file:
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,17 +61,17 @@ class _FloorState:
 
     Attributes:
         reverts: how often another writer has reverted it.
-        backoff_until: until then it is left alone.
+        backoff: from when until when it is left alone; a clock that was set back is before it.
         manager: field manager of the last revert.
         last_message: of the last Event, which is not repeated.
-        acted_at: when it was last acted on.
+        acted_in: the round in which it was last acted on.
     """
 
     reverts: int = 0
-    backoff_until: float = 0.0
+    backoff: tuple[float, float] = (0.0, 0.0)
     manager: str = "somebody"
     last_message: str = ""
-    acted_at: float = -math.inf
+    acted_in: int = 0
 
 
 class ClusterWorkloads:
@@ -96,6 +95,7 @@ class ClusterWorkloads:
         self._workers, self._stopping = workers, stopping or threading.Event()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="cluster")
         self._floors: dict[str, _FloorState] = {}
+        self._rounds = 0  # of applying plans
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -126,6 +126,7 @@ class ClusterWorkloads:
         if not self._leadership.leads():
             return {}
         budget = self._budget(ACT_BUDGET_S)
+        self._rounds += 1
         self._maintain_policies({view.item_id for view in views}, budget, now)
         self._restore_unclaimed({target_of(view.policy) for view in views}, budget)
         raised = {one.target for one in self._cluster.raised()}
@@ -133,7 +134,7 @@ class ClusterWorkloads:
         self._floors = {
             item_id: one for item_id, one in self._floors.items() if item_id in item_ids
         }
-        order = sorted(views, key=lambda view: self._floor_state(view.item_id).acted_at)
+        order = sorted(views, key=lambda view: self._floor_state(view.item_id).acted_in)
         results = self._pool.map(lambda view: self._apply(view, raised, budget, now), order)
         return {
             view.item_id: condition
@@ -186,12 +187,10 @@ class ClusterWorkloads:
             with calling(budget):
                 condition = self._apply_mode(view, state, raised, now)
                 stored = self._cluster.policies().get(view.item_id)
-                if (
-                    stored is not None and stored.policy is None
-                ):  # the last valid version is acted on
+                if stored is not None and stored.policy is None:  # the last valid one acts
                     condition = policy_invalid(stored.faults)
                 self._publish(view, condition, now)
-                state.acted_at = now
+                state.acted_in = self._rounds
         except ClusterError as error:
             _warn(view.item_id, error)
             return condition_for(ConditionReason.CLUSTER_FAILED, str(error))
@@ -211,7 +210,7 @@ class ClusterWorkloads:
             return None
         if recommend:
             return condition_for(ConditionReason.RECOMMENDING)
-        if now < state.backoff_until:
+        if state.backoff[0] <= now < state.backoff[1]:
             return self._contested_condition(view, state)
         return self._enforce(view, state, now)
 
@@ -237,7 +236,7 @@ class ClusterWorkloads:
         outcome = self._cluster.set_floor(wish)
         if outcome.refusal is Refusal.CONTESTED:
             state.reverts += 1
-            state.backoff_until = now + revert_backoff_s(state.reverts)
+            state.backoff = now, now + revert_backoff_s(state.reverts)
             state.manager = outcome.manager or "somebody"
             contested = self._contested_condition(view, state)
             self._tell(

@@ -115,13 +115,12 @@ class Forecasts:
 
     def _reaches(self, item: str, reader: ForecastReader, row: int, now: float) -> bool:
         """Return whether a forecast reaches to now from what it was made of; say why not."""
-        known = min(reader.origin(row), self._demand_history.known_until(item))
-        if now - known < reader.reach_s:
+        known = self._demand_history.known_until(item)
+        if reader.reaches(row, known, now):
             return True
-        self._unread[item] = (
-            f"the demand was last known {(now - known) / 60:.0f} minutes ago, and a forecast "
-            f"reaches {reader.reach_s / 60:.0f}"
-        )
+        ago = f"{(now - known) / 60:.0f} minutes ago" if known > -math.inf else "never"
+        reach = f"{reader.reach_s / 60:.0f} minutes"
+        self._unread[item] = f"demand was last known {ago}; a forecast reaches {reach} from then"
         return False
 
     @contextmanager

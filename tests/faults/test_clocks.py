@@ -268,7 +268,7 @@ def test_in_an_outage_the_plan_holds_and_then_decays_whatever_the_forecast_said(
     assert reasons[int(lifetime / 2)] is PlanReason.HELD
     ended = told[int(reach) + 1]
     assert (ended.status, ended.reason) == (False, "NoForecast")
-    assert "a forecast reaches 30" in ended.message
+    assert "a forecast reaches 30 minutes" in ended.message
     assert floors == sorted(floors, reverse=True)
     assert (floors[-1], reasons[-1]) == (2, PlanReason.DECAYED)
 

@@ -190,7 +190,7 @@ class HPASection(Section):
     """The content of `spec:` in the manifest."""
 
     scale_target_ref: ScaleTargetRef | None = None
-    min_replicas: AtLeastOne = 1
+    min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: AtLeastOne
     metrics: Annotated[list[MetricSpec], AfterValidator(_one_metric)] = Field(default=[])
     behavior: Behavior = Behavior()

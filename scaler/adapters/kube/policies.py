@@ -9,6 +9,7 @@ from typing import Any
 
 from scaler.adapters.kube.caches import key_of
 from scaler.adapters.kube.client import KubernetesApi, Object
+from scaler.adapters.kube.objects import parse_time
 from scaler.adapters.kube.paths import policy_path
 from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from scaler.control.cluster_port import PolicyObject
@@ -65,6 +66,7 @@ class PolicyReader:
         policy_object = PolicyObject(
             item_id=item_id,
             uid=meta.get("uid", ""),
+            created=parse_time(meta.get("creationTimestamp")) or 0.0,
             generation=meta.get("generation", 0),
             policy=parsed[1].policy,
             faults=parsed[1].faults,

@@ -50,6 +50,7 @@ class PolicyObject:
         warnings: what it was to say, and does not say to us.
         deleting: somebody has deleted it, and it waits until its floor is restored.
         guarded: it cannot go before that.
+        left_until: until then its floor is left alone, for somebody has asked for that.
         published: what the leader keeps of it for who comes after it (`PolicyStatus.published`).
         hpa: the autoscaler that it names to compare with; None where it names none.
     """
@@ -63,6 +64,7 @@ class PolicyObject:
     warnings: tuple[str, ...] = ()
     deleting: bool = False
     guarded: bool = False
+    left_until: float = 0.0
     published: Mapping[str, Any] | None = None
     hpa: HPASpec | None = None
 

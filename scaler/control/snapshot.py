@@ -26,6 +26,7 @@ class ConditionKind(StrEnum):
     FLOOR_CONTESTED = "FloorContested"
     DATA_FRESH = "DataFresh"
     LEAD_TIME_COVERED = "LeadTimeCovered"
+    PLAN_FITS = "PlanFits"  # told only where it is False
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
 
 
@@ -46,6 +47,7 @@ class ConditionReason(StrEnum):
     TARGET_TAKEN = "TargetTaken"  # another policy owns the floor
     SCALED_TO_ZERO_BY_USER = "ScaledToZeroByUser"  # so it stays there
     CONTESTED = "FloorContested"  # somebody else's floor stands
+    RESTORED_BY_USER = "RestoredByUser"  # and left alone for a while
     # ForecastTrusted
     TRUSTED = "Trusted"
     WIDENED = "Widened"
@@ -63,6 +65,8 @@ class ConditionReason(StrEnum):
     DEFAULT = "Default"
     LEARNED = "Learned"
     START_UP_TOO_LONG = "StartUpTooLong"
+    # PlanFits
+    ABOVE_MAX_REPLICAS = "AboveMaxReplicas"
     # SpecComplete
     KEYS_NOT_KNOWN = "KeysNotKnown"
 
@@ -97,6 +101,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.TARGET_TAKEN: (_READY, False),
     ConditionReason.SCALED_TO_ZERO_BY_USER: (_READY, False),
     ConditionReason.CONTESTED: (_READY, False),
+    ConditionReason.RESTORED_BY_USER: (_READY, False),
     ConditionReason.TRUSTED: (_FORECAST, True),
     ConditionReason.WIDENED: (_FORECAST, True),
     ConditionReason.BENCHED: (_FORECAST, False),
@@ -110,6 +115,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.DEFAULT: (_LEAD_TIME, True),
     ConditionReason.LEARNED: (_LEAD_TIME, True),
     ConditionReason.START_UP_TOO_LONG: (_LEAD_TIME, False),
+    ConditionReason.ABOVE_MAX_REPLICAS: (ConditionKind.PLAN_FITS, False),
     ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
 }
 

@@ -17,6 +17,7 @@ MANAGER = "tidegate"
 ORIGINAL = "tidegate.dev/original-min-replicas"
 RAISED = "tidegate.dev/raised-floor"  # UID of the HPA and floor, as `uid/floor`
 FINALIZER = "tidegate.dev/restore-floor"
+LEFT_UNTIL = "tidegate.dev/left-alone-until"  # of a policy: when its floor may be raised again
 # How long a floor is left alone after a revert; it doubles with each revert in a row.
 _REVERT_BACKOFF_S, _MAX_REVERT_BACKOFF_S = 300.0, 43_200.0
 
@@ -213,6 +214,25 @@ def contested_remedy(target: Target, manager: str) -> str:
         f"{manager} writes over the floor of HorizontalPodAutoscaler {target}; let it leave "
         f"minReplicas out, or set the policy's mode to Recommend. For Argo CD, add to the "
         f"Application:\n{argo_snippet(target)}"
+    )
+
+
+def standing_message(seen: Autoscaler, item_id: str) -> str:
+    """Return what is to be known while a floor of ours stands; empty where none does."""
+    if not seen.ours or seen.min_replicas == seen.original_min_replicas:
+        return ""
+    return (
+        f"minReplicas is {seen.min_replicas}, its user's own {seen.original_min_replicas}; the API "
+        f"server refuses a maxReplicas below {seen.min_replicas} meanwhile: to lower it, lower "
+        f"spec.replicas.max of this policy first, or run 'scaler restore {item_id}'"
+    )
+
+
+def above_max_message(seen: Autoscaler, wanted: int) -> str:
+    """Return what is said where more replicas are asked for than an autoscaler allows."""
+    return (
+        f"{wanted} replicas are asked for, but maxReplicas of HorizontalPodAutoscaler "
+        f"{seen.target} is {seen.max_replicas}; raise it, or lower spec.replicas.max"
     )
 
 

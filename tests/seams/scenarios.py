@@ -82,6 +82,15 @@ class Elastic(ScriptedCluster):
             self.pods.setdefault(target, self._old_pods(target, now))
 
 
+class Narrow(ScriptedCluster):
+    """An autoscaler that allows few replicas."""
+
+    def sync(self, now: float) -> None:
+        for target, seen in self.scaled.items():
+            self.scaled[target] = replace(seen, max_replicas=5)
+        super().sync(now)
+
+
 class NothingReady(ScriptedCluster):
     """Pods never get ready."""
 
@@ -186,6 +195,13 @@ def stopped_by_hand(stage: Stage, tick: int) -> None:
         stage.cluster.at_zero[stage.target] = AtZero.STOPPED
 
 
+def left_alone(stage: Stage, tick: int) -> None:
+    """Somebody has `scaler restore` put the floor back."""
+    if tick == 3:
+        kept = stage.cluster.kept[stage.policy.item_id]
+        stage.cluster.kept[stage.policy.item_id] = replace(kept, left_until=4e9)
+
+
 def misspelt(stage: Stage, tick: int) -> None:
     """The policy is edited to something wrong, some of which only a newer CRD knows."""
     if tick == 2:
@@ -217,6 +233,8 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "a contested floor": Scenario(each=contest),
     "two policies": Scenario(each=asked_for_twice, ticks=8),
+    "a floor that was put back": Scenario(each=left_alone, ticks=8),
+    "a low ceiling of the autoscaler": Scenario(stage=lambda: {"cluster": Narrow()}, ticks=40),
     "a stopped workload": Scenario(each=stopped_by_hand, ticks=8),
     "KEDA": Scenario(each=owned_by_keda, ticks=8),
     "no answer": Scenario(stage=lambda: {"cluster": Failing()}, ticks=4),

@@ -153,6 +153,19 @@ class KubernetesCluster:
         """Yield the HPAs with our annotation, read from the API server; needs no `start`."""
         return self._floors.touched(self._settings.namespace)
 
+    def find_policies(self) -> Iterator[PolicyObject]:
+        """Yield the DemandPolicies, read from the API server; needs no `start`."""
+        read = PolicyReader()
+        for page in self._api.pages(
+            list_path(POLICIES, "demandpolicies", self._settings.namespace)
+        ):
+            for found in page["items"]:
+                yield read(found).policy_object
+
+    def leave(self, item_id: str, until: float) -> None:
+        """Have whoever leads restore the floor of a policy, and leave it alone until then."""
+        self._finalizers.leave(item_id, until)
+
     def wake(self, target: Target, replicas: int) -> bool:
         found = self._api.get(autoscaler_path(target))
         max_replicas = autoscaler(found).max_replicas

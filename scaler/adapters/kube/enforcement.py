@@ -12,12 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from scaler.adapters.kube.claims import taken_message, target_of
 from scaler.adapters.kube.floor_states import REFUSED_PAUSE_S, FloorState
 from scaler.control.cluster_port import AtZero, Cluster, EventReason, FloorOutcome, Notice
 from scaler.control.snapshot import ConditionReason, PlanOutcome, ServiceView, condition_for
-from scaler.hpa.floor_ownership import DesiredFloor, Refusal, Target, contested_remedy
+from scaler.hpa.floor_ownership import (
+    DesiredFloor,
+    Refusal,
+    Target,
+    above_max_message,
+    contested_remedy,
+    standing_message,
+)
 from scaler.policy.policy import Mode
 
 
@@ -59,9 +67,14 @@ class FloorEnforcer:
             message = taken_message(target, owner)
             self._tell(view, state, Notice(EventReason.TARGET_TAKEN, message, warning=True), turn)
             return self._told(target, ConditionReason.TARGET_TAKEN, message)
+        stored = self._cluster.policies().get(view.item_id)
+        left_until = 0.0 if stored is None else stored.left_until
+        if turn.now < left_until:
+            return self._leave_alone(view, state, left_until)
+        state.left_alone = False
         if view.decision is None:  # the conditions of the view say why
             return None
-        return self._enforce_unless_left_alone(view, state, turn)
+        return self._with_fit(view, self._enforce_if_awake(view, state, turn))
 
     def _recommend(self, view: ServiceView, turn: Turn) -> PlanOutcome | None:
         target = target_of(view.policy)
@@ -74,9 +87,28 @@ class FloorEnforcer:
         told = self._told(target, ConditionReason.RECOMMENDING)
         return told if floor is None else PlanOutcome(told.conditions, floor)
 
-    def _enforce_unless_left_alone(
-        self, view: ServiceView, state: FloorState, turn: Turn
-    ) -> PlanOutcome:
+    def _leave_alone(self, view: ServiceView, state: FloorState, until: float) -> PlanOutcome:
+        """Put the user's own floor back once, and say until when it stays."""
+        target = target_of(view.policy)
+        if not state.left_alone:
+            self._cluster.restore(target, view.policy.scale.min_replicas)
+            self._release(view.item_id)
+            state.left_alone = True
+        moment = datetime.fromtimestamp(until, UTC).isoformat()
+        message = f"somebody has put its floor back, so it is left alone until {moment}"
+        return self._told(target, ConditionReason.RESTORED_BY_USER, message)
+
+    def _with_fit(self, view: ServiceView, outcome: PlanOutcome) -> PlanOutcome:
+        """Return an outcome that also says where the autoscaler allows less than is asked for."""
+        assert view.decision is not None
+        seen, wanted = self._cluster.autoscaler(target_of(view.policy)), view.decision.plan.replicas
+        if seen is None or wanted <= seen.max_replicas:
+            return outcome
+        message = above_max_message(seen, wanted)
+        told = condition_for(ConditionReason.ABOVE_MAX_REPLICAS, message)
+        return PlanOutcome((*outcome.conditions, told), outcome.floor)
+
+    def _enforce_if_awake(self, view: ServiceView, state: FloorState, turn: Turn) -> PlanOutcome:
         target = target_of(view.policy)
         at_zero = turn.at_zero.get(view.item_id)
         if at_zero is AtZero.STOPPED and not view.policy.wake:
@@ -111,7 +143,9 @@ class FloorEnforcer:
             return self._refused(view, state, outcome, turn)
         if outcome.moved:
             self._tell_moved(view, state, outcome, turn)
-        return PlanOutcome((condition_for(ConditionReason.ENFORCING),), outcome.floor)
+        seen = self._cluster.autoscaler(target)
+        message = "" if seen is None else standing_message(seen, view.item_id)
+        return PlanOutcome((condition_for(ConditionReason.ENFORCING, message),), outcome.floor)
 
     def _refused(
         self, view: ServiceView, state: FloorState, outcome: FloorOutcome, turn: Turn

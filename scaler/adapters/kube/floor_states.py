@@ -29,6 +29,7 @@ class FloorState:
         backoff_until: until then it is left alone.
         manager: field manager of the last revert.
         refused_until, refusal: until then a write that was refused is not tried again, and why.
+        left_alone: whether it was restored because somebody has asked to leave it alone.
         last_message: of the last Event, which is not repeated.
         acted_at: when it was last acted on.
     """
@@ -39,6 +40,7 @@ class FloorState:
     manager: str = "somebody"
     refused_until: float = -math.inf
     refusal: str = ""
+    left_alone: bool = False
     last_message: str = ""
     acted_at: float = -math.inf
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scaler.adapters.kube.claims import taken_message, target_of
-from scaler.adapters.kube.floor_states import REFUSED_PAUSE_S, FloorState
+from scaler.adapters.kube.floor_states import FloorState
 from scaler.control.cluster_port import AtZero, Cluster, EventReason, FloorOutcome, Notice
 from scaler.control.snapshot import ConditionReason, PlanOutcome, ServiceView, condition_for
 from scaler.hpa.floor_ownership import (
@@ -115,9 +115,9 @@ class FloorEnforcer:
             message = stopped_message(target)
             self._tell(view, state, Notice(EventReason.SCALED_TO_ZERO_BY_USER, message), turn)
             return self._told(target, ConditionReason.SCALED_TO_ZERO_BY_USER, message)
-        if turn.now < state.backoff_until:
+        if state.backs_off(turn.now):
             return self._contested(view, state, None)
-        if turn.now < state.refused_until:
+        if state.pauses(turn.now):
             return self._told(target, ConditionReason.AUTOSCALER_INVALID, state.refusal)
         if at_zero is not None:
             assert view.decision is not None
@@ -153,8 +153,7 @@ class FloorEnforcer:
         assert outcome.refusal is not None
         target = target_of(view.policy)
         if outcome.refusal is Refusal.INVALID and not self._stands(target):
-            state.refused_until = turn.now + REFUSED_PAUSE_S
-            state.refusal = outcome.message
+            state.was_refused(outcome.message, turn.now)
         told = EventReason(outcome.refusal.value)
         self._tell(view, state, Notice(told, outcome.message, warning=True), turn)
         condition = condition_for(ConditionReason(outcome.refusal.value), outcome.message)

@@ -127,7 +127,9 @@ class StatusWriter:
         if before is None:
             return False  # the policy is deleted
         wanted = status_object(status, before, now)
-        recently_written = now - self._written_at.get(item_id, -math.inf) < _MIN_INTERVAL_S
+        # A wall clock that was set back has not written later than now.
+        since_s = now - self._written_at.get(item_id, -math.inf)
+        recently_written = 0 <= since_s < _MIN_INTERVAL_S
         if not differs(wanted, before, all_keys=not recently_written):
             return False
         # A plain merge would keep keys that `published` had before and has no longer.

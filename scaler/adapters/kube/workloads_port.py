@@ -66,6 +66,7 @@ class ClusterWorkloads:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="cluster")
         self._enforcer = FloorEnforcer(cluster)
         self._floors: dict[str, FloorState] = {}
+        self._rounds = 0
         self._at_zero: dict[str, AtZero] = {}
 
     def close(self) -> None:
@@ -110,7 +111,8 @@ class ClusterWorkloads:
         self._restore_unclaimed(policies, budget)
         turn = Turn(now, floor_owners(policies, stored), self._raised(), self._at_zero)
         self._maintain_policies({view.item_id for view in views}, turn, budget)
-        order = sorted(views, key=lambda view: self._floors[view.item_id].acted_at)
+        self._rounds += 1
+        order = sorted(views, key=lambda view: self._floors[view.item_id].acted_in)
         results = self._pool.map(lambda view: self._apply(view, turn, budget), order)
         return {
             view.item_id: outcome
@@ -169,7 +171,7 @@ class ClusterWorkloads:
                         outcome = _also(outcome, policy_invalid(stored.faults))
                     status = policy_status(view.told(outcome), stored, state)
                     self._cluster.publish(view.item_id, status, now=turn.now)
-                state.acted_at = turn.now
+                state.acted_in = self._rounds
         except ClusterError as error:
             _warn(view.item_id, error)
             return _also(outcome, condition_for(ConditionReason.CLUSTER_FAILED, str(error)))

@@ -120,7 +120,7 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
         ),
         pytest.param(
             "targetCPUUtilizationPercentage: 80",
-            "spec.hpa: is of autoscaling/v1, as targetCPUUtilizationPercentage shows (line 6); "
+            "spec.hpa: is of autoscaling/v1, as targetCPUUtilizationPercentage shows (line 7); "
             "print that of autoscaling/v2 by `kubectl get hpa.v2.autoscaling NAME --output yaml`",
             id="the version before",
         ),

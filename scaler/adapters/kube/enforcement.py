@@ -73,7 +73,7 @@ class FloorEnforcer:
             return self._leave_alone(view, state, left_until)
         state.left_alone = False
         if view.decision is None:  # the conditions of the view say why
-            return None
+            return self._standing(target)
         return self._with_fit(view, self._enforce_if_awake(view, state, turn))
 
     def _recommend(self, view: ServiceView, turn: Turn) -> PlanOutcome | None:
@@ -83,7 +83,7 @@ class FloorEnforcer:
             floor = self._cluster.restore(target, view.policy.scale.min_replicas).floor
             self._release(view.item_id)
         if view.decision is None:
-            return None if floor is None else PlanOutcome(floor=floor)
+            return self._standing(target) if floor is None else PlanOutcome(floor=floor)
         told = self._told(target, ConditionReason.RECOMMENDING)
         return told if floor is None else PlanOutcome(told.conditions, floor)
 
@@ -184,6 +184,10 @@ class FloorEnforcer:
         stored = self._cluster.policies().get(item_id)
         if stored is not None and stored.guarded:
             self._cluster.release(item_id)
+
+    def _standing(self, target: Target) -> PlanOutcome | None:
+        seen = self._cluster.autoscaler(target)
+        return None if seen is None else PlanOutcome(floor=seen.min_replicas)
 
     def _told(self, target: Target, reason: ConditionReason, message: str = "") -> PlanOutcome:
         seen = self._cluster.autoscaler(target)

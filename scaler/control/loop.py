@@ -33,7 +33,7 @@ from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
 from scaler.control.service_state import ServiceState
-from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.snapshot import Condition, PlanOutcome, ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.lead_demand import LeadForecast
 from scaler.hpa.controller import HPASpec
@@ -236,12 +236,13 @@ class ControlLoop:
             fault = f"its workload could not be observed: {error!r}"
             return {one.policy.item_id: fault for one in watched}
 
-    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
         try:
             return self._world.workloads.apply(views, now)
         except Exception as error:  # limits are published all the same
             LOGGER.exception("plans could not be carried out")
-            return {view.item_id: not_applied(error) for view in views if view.decision is not None}
+            failed = PlanOutcome((not_applied(error),))
+            return {view.item_id: failed for view in views if view.decision is not None}
 
     def _view(
         self,
@@ -268,6 +269,7 @@ class ControlLoop:
             policy=policy,
             at=now,
             replicas=workload.replicas,
+            floor=workload.floor,
             ready=ready,
             observed_qps=None if math.isnan(seen.observed) else seen.observed,
             decision=result.decision,

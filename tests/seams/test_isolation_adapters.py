@@ -147,10 +147,10 @@ class OddCluster(FakeCluster):
             raise OddError("odd")
         return super()._seen(target)
 
-    def set_floor(self, wish):
+    def set_floor(self, wish, guard):
         if self._call == "set_floor" and wish.target.name == "api":
             raise OddError("odd")
-        return super().set_floor(wish)
+        return super().set_floor(wish, guard)
 
     def publish(self, item_id, status, *, now):
         if self._call == "publish" and item_id == API:

@@ -27,7 +27,7 @@ from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
 from scaler.control.reign import Reign, Tenure
-from scaler.control.snapshot import Condition, ConditionKind, Snapshot
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome, Snapshot
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import Ramp
 from scaler.decision.replicas import ScalePolicy
@@ -175,7 +175,7 @@ class Whims:
             if view.decision is not None:
                 self._floors[view.item_id] = view.decision.plan.replicas
         return {
-            view.item_id: Condition(ConditionKind.READY, True, "Enforcing")
+            view.item_id: PlanOutcome((Condition(ConditionKind.READY, True, "Enforcing"),))
             for view in views
             if self._rng.random() < 0.9
         }

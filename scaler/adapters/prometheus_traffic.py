@@ -4,12 +4,13 @@ Rules of this file:
 
 * A slow or failing query of one service neither delays nor fails that of another.
 * A server that does not reply does not delay a tick for long.
-* What is not known is NaN.
+* What is not known is NaN. Of a partial answer only what is offered at least is known.
 * A query must return exactly one series.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,27 +96,37 @@ class PrometheusTraffic:
         first = max(int(query.since // GRID_S + 1) * GRID_S, last - MAX_CATCH_UP_S)
         grid = QueryGrid(min(first, last), GRID_S, (last - min(first, last)) // GRID_S + 1)
         try:
-            values = _only_series(self._query(query.demand_query, grid, budget), query.demand_query)
-            latency = self._latency(query.slo_query, last, budget)
+            answer = self._query(query.demand_query, grid, budget)
+            values = _only_series(answer, query.demand_query, grid)
+            latency, partial = self._latency(query.slo_query, last, budget)
         except (ForecasterError, ValueError) as error:
-            return ServiceMetrics(float("nan"), fault=str(error))
+            return ServiceMetrics(math.nan, fault=str(error))
         except Exception as error:  # one service's fault leaves the others measured
             LOGGER.exception("%s: its metrics could not be read", query.item_id)
-            return ServiceMetrics(float("nan"), fault=f"its metrics could not be read: {error!r}")
+            return ServiceMetrics(math.nan, fault=f"its metrics could not be read: {error!r}")
+        if answer.partial:
+            said = ", ".join(answer.partial)
+            least_qps = float(values[-1])
+            return ServiceMetrics(math.nan, (), latency, partial=said, least_qps=least_qps)
         stamps = grid.first + GRID_S * np.arange(grid.count)
         on_step = (stamps % self._step_s == 0) & (stamps > query.since)
         samples = tuple(
             zip(stamps[on_step].astype(float).tolist(), values[on_step].tolist(), strict=True)
         )
-        return ServiceMetrics(float(values[-1]), samples, latency)
+        return ServiceMetrics(float(values[-1]), samples, latency, partial=partial)
 
-    def _latency(self, query: str | None, stamp: int, budget: CallBudget) -> float | None:
+    def _latency(
+        self, query: str | None, stamp: int, budget: CallBudget
+    ) -> tuple[float | None, str | None]:
+        """Return the latency, and how the server says that the answer is partial."""
         if query is None:
-            return None
-        value = float(
-            _only_series(self._query(query, QueryGrid(stamp, GRID_S, 1), budget), query)[0]
-        )
-        return value if np.isfinite(value) else None
+            return None, None
+        grid = QueryGrid(stamp, GRID_S, 1)
+        answer = self._query(query, grid, budget)
+        value = float(_only_series(answer, query, grid)[0])
+        if answer.partial:
+            return None, ", ".join(answer.partial)
+        return (value if np.isfinite(value) else None), None
 
     def _history(
         self, item_id: str, query: str, *, length: timedelta, now: float, budget: CallBudget
@@ -126,9 +137,11 @@ class PrometheusTraffic:
         try:
             for grid in chunks(ranged.grid, ranged.chunk_points):
                 answer = self._query(query, grid, budget)
+                if answer.partial:
+                    return f"data is missing from the answer: {', '.join(answer.partial)}"
                 # Before the service existed there is no series, which is no error.
                 empty = np.full(grid.count, np.nan)
-                values.append(_only_series(answer, query) if answer.series else empty)
+                values.append(_only_series(answer, query, grid) if answer.series else empty)
         except (ForecasterError, ValueError) as error:
             return str(error)
         except Exception as error:  # one service's fault leaves the others with their history
@@ -166,8 +179,13 @@ class PrometheusTraffic:
         return source
 
 
-def _only_series(answer: PrometheusAnswer, query: str) -> FloatArray:
-    """Return the values of the only series; infinite and negative values are NaN."""
+def _only_series(answer: PrometheusAnswer, query: str, grid: QueryGrid) -> FloatArray:
+    """Return the values of the only series; infinite and negative values are NaN.
+
+    Of a partial answer the only series may be what is missing: then nothing is known.
+    """
+    if answer.partial and not answer.series:
+        return np.full(grid.count, np.nan)
     if len(answer.series) != 1:
         count = len(answer.series)
         fix = "sum it, e.g. sum(...)" if count else "check the metric name and the labels"

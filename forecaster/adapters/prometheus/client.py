@@ -31,12 +31,20 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import MaxRetryError, ProtocolError
 from urllib3.util.retry import Retry
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, on_grid, one_line
+from forecaster.adapters.prometheus.answers import (
+    PrometheusAnswer,
+    QueryGrid,
+    on_grid,
+    one_line,
+    remarks,
+)
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
 
 LOGGER = logging.getLogger(__name__)
 
+# A cheap look before an answer is read once more for its remarks: labels may have these names, too.
+REMARKED = re.compile(rb'"warnings"|"isPartial"\s*:\s*true')
 FIXES = {
     400: "correct the PromQL",
     401: "check --bearer-token-file, or --username and --password-file",
@@ -57,7 +65,7 @@ class PrometheusSource:
     def __init__(self, settings: PrometheusSettings, pacing: Pacing | None = None) -> None:
         self.settings = settings
         self._pacing = pacing or Pacing()
-        self._warnings: tuple[str, ...] = ()
+        self._remarks: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
         session = _Session()
         session.hooks["response"] = [self._check_response]
         session.verify = str(settings.ca_file) if settings.ca_file else True
@@ -119,7 +127,7 @@ class PrometheusSource:
         )
 
     def _ask(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
-        self._warnings = ()
+        self._remarks = (), ()
         limit = f"{self.settings.timeout.total_seconds() * 1000:.0f}ms"
         try:
             results = self._client.custom_query_range(
@@ -141,7 +149,7 @@ class PrometheusSource:
                 f"{self.settings.url} answered the query {promql!r} with something that is not a "
                 f"Prometheus range result ({one_line(str(error))}); give Prometheus's base URL"
             ) from error
-        return PrometheusAnswer(series, self._warnings)
+        return PrometheusAnswer(series, *self._remarks)
 
     def _check_response(self, response: requests.Response, **_: object) -> None:
         """Raise unless it is an answer; later, PrometheusConnect drops its status and headers."""
@@ -159,8 +167,8 @@ class PrometheusSource:
                 f"the answer is not JSON but {one_line(response.text)!r}; "
                 "is this a login page instead of Prometheus's base URL?"
             )
-        elif b'"warnings"' in response.content:
-            self._warnings = tuple(map(str, response.json().get("warnings") or ()))
+        elif REMARKED.search(response.content):
+            self._remarks = remarks(response.json())
 
 
 class _RetryableError(Exception):

@@ -5,6 +5,8 @@ Rules of this file:
     * Chunks begin at multiples of their own length since the epoch, not at ``start``; so a later
       fetch with a moved start or end finds the same chunks in the cache.
     * The result does not depend on where chunks begin, nor on which of them came from the cache.
+    * What a partial answer says is neither kept nor returned: it is asked for once more, and is
+      missing then.
 """
 
 from __future__ import annotations
@@ -78,11 +80,15 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Fetched:
-    """One raw series per item, in order of ``item_id``, and the server's warnings."""
+    """One raw series per item, in order of ``item_id``, and the server's warnings.
+
+    ``left_out`` are the chunks whose answer was partial; they are missing.
+    """
 
     series: tuple[RawSeries, ...]
     progress: Progress
     warnings: tuple[str, ...] = ()
+    left_out: tuple[QueryGrid, ...] = ()
 
 
 class RangeSource(Protocol):
@@ -128,10 +134,11 @@ def fetch(
 
     Raises:
         PrometheusError: the server refuses the query or cannot be reached, nothing matches, or
-            two series would be the same item.
+            two series would be the same item, or every answer is partial.
     """
-    grid, items, warnings, reused = query.grid, _Items(query), dict[str, None](), 0
-    plan = list(chunks(grid, query.chunk_points))
+    items, warnings, reused = _Items(query), dict[str, None](), 0
+    left_out: list[QueryGrid] = []
+    plan = list(chunks(query.grid, query.chunk_points))
     if cache:
         cache.prune(now)
     settled = int((now - SETTLED_AFTER).timestamp())
@@ -140,17 +147,31 @@ def fetch(
         kept = cache if chunk.last < settled else None
         series = kept.load(chunk) if kept else None
         if series is None:
-            answer = source.query_range(query.promql, chunk)
-            series = answer.series
+            answer = _asked(source, query, chunk)
             warnings |= dict.fromkeys(answer.warnings)
-            if kept and not answer.warnings:  # a partial answer may be whole next time
+            if answer.partial:
+                left_out.append(chunk)
+                continue
+            series = answer.series
+            if kept:
                 kept.save(chunk, series)
         else:
             reused += 1
         items.add(chunk, series)
     progress = Progress(len(plan), reused, len(plan))
     on_progress(progress)
-    return Fetched(items.raw_series(), progress, tuple(warnings))
+    if len(left_out) == len(plan):
+        raise PrometheusError(
+            f"every answer to the query {query.promql!r} is partial ({', '.join(warnings)}); "
+            "nothing is taken from it; repair the store that is named"
+        )
+    return Fetched(items.raw_series(), progress, tuple(warnings), tuple(left_out))
+
+
+def _asked(source: RangeSource, query: RangeQuery, chunk: QueryGrid) -> PrometheusAnswer:
+    """Return the answer for one chunk; a partial one may be whole the second time."""
+    answer = source.query_range(query.promql, chunk)
+    return source.query_range(query.promql, chunk) if answer.partial else answer
 
 
 class _Items:

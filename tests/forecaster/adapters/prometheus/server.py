@@ -84,14 +84,17 @@ class PrometheusServer:
         return matrix(self.answers.get(query, ()), range(start, end + 1, step))
 
 
-def matrix(series: Sequence[FakeSeries], stamps: Sequence[int]) -> Reply:
-    """Return a success as Prometheus writes it: a series without a sample is left out."""
+def matrix(series: Sequence[FakeSeries], stamps: Sequence[int], **beside: object) -> Reply:
+    """Return a success as Prometheus writes it: a series without a sample is left out.
+
+    ``beside`` the data stands what else is in the answer, e.g. warnings.
+    """
     result = []
     for one in series:
         values = [[stamp, text] for stamp in stamps if (text := one.value(stamp)) is not None]
         if values:
             result.append({"metric": dict(one.labels), "values": values})
-    return success({"resultType": "matrix", "result": result})
+    return success({"resultType": "matrix", "result": result}, **beside)
 
 
 def success(data: object, **more: object) -> Reply:

@@ -1,0 +1,86 @@
+"""What is taken from the answers of Prometheus, and what is not."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from forecaster.adapters.prometheus.settings import PrometheusSettings
+from scaler.adapters.prometheus_traffic import PrometheusTraffic
+from scaler.control.ports import TrafficQuery
+from tests.forecaster.adapters.prometheus.server import (
+    FakeSeries,
+    PrometheusServer,
+    matrix,
+    serving,
+)
+
+NOW = 1_770_000_000.0
+STEP = timedelta(minutes=1)
+AWAY = "store-2 is away"
+THANOS, VICTORIA = {"warnings": [AWAY]}, {"isPartial": True}
+HARMLESS = {"warnings": ["PromQL info: metric might not be a counter"], "infos": ["PromQL info"]}
+
+
+class Store(PrometheusServer):
+    """Answers each query with its number; ``beside`` stands what it remarks on a query."""
+
+    def __init__(self, **beside):
+        super().__init__()
+        self.beside = beside
+
+    def _answer(self, asked):
+        start, end, step = (int(asked.params[name]) for name in ("start", "end", "step"))
+        query = asked.params["query"]
+        count = 0 if query == "nothing" else 1
+        beside = self.beside.get(query, {})
+        series = [FakeSeries({}, lambda _: "7")] * count
+        return matrix(series, range(start, end + 1, step), **beside)
+
+
+def source(server):
+    settings = PrometheusSettings(server.url, timeout=timedelta(seconds=10), retries=0)
+    return PrometheusTraffic(settings, STEP, workers=2)
+
+
+def measured(store, demand="demand", latency="latency"):
+    with serving(store) as server:
+        asked = source(server)
+        (metrics,) = asked.measure([TrafficQuery("a/b", demand, latency, NOW - 120)], NOW)
+        asked.close()
+    return metrics
+
+
+@pytest.mark.parametrize("beside", [THANOS, VICTORIA], ids=["Thanos", "VictoriaMetrics"])
+def test_of_a_partial_answer_only_what_is_offered_at_least_is_taken(beside):
+    metrics = measured(Store(demand=beside))
+    assert math.isnan(metrics.observed_qps)
+    assert (metrics.samples, metrics.least_qps, metrics.latency_s) == ((), 7.0, 7.0)
+    assert metrics.partial in (AWAY, "isPartial")
+
+
+def test_a_partial_answer_of_nothing_says_nothing_and_names_no_other_fault():
+    metrics = measured(Store(nothing=THANOS), demand="nothing")
+    assert (metrics.partial, metrics.fault) == (AWAY, None)
+    assert math.isnan(metrics.observed_qps)
+    assert math.isnan(metrics.least_qps)
+
+
+def test_a_partial_latency_is_unknown_and_the_demand_is_known():
+    metrics = measured(Store(latency=THANOS))
+    assert (metrics.observed_qps, metrics.latency_s, metrics.partial) == (7.0, None, AWAY)
+
+
+def test_remarks_on_the_query_are_no_matter():
+    metrics = measured(Store(demand=HARMLESS, latency=HARMLESS))
+    assert (metrics.observed_qps, metrics.latency_s, metrics.partial) == (7.0, 7.0, None)
+
+
+def test_a_partial_history_is_none():
+    with serving(Store(demand=THANOS)) as server:
+        asked = source(server)
+        (history,) = asked.histories([("a/b", "demand")], timedelta(hours=1), NOW)
+        asked.close()
+    assert history == f"data is missing from the answer: {AWAY}"

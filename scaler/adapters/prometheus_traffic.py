@@ -5,7 +5,8 @@ Rules of this file:
 * A slow or failing query of one service neither delays nor fails that of another.
 * A server that does not reply does not delay a tick for long.
 * What is not known is NaN. Of a partial answer only what is offered at least is known.
-* A query must return exactly one series.
+* A query must return exactly one series. A past is asked for at one moment first, and no more of an
+  answer is read than one series takes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from functools import partial
 import numpy as np
 
 from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
+from forecaster.adapters.prometheus.bodies import AnswerBounds
 from forecaster.adapters.prometheus.client import PrometheusSource
 from forecaster.adapters.prometheus.fetch import RangeQuery, chunks
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
@@ -40,6 +42,9 @@ MAX_CATCH_UP_S = 600
 METRICS_BUDGET_S, HISTORIES_BUDGET_S = 10.0, 10.0
 # If a server asks for a longer pause than this, the query is left to the next tick.
 MAX_RETRY_AFTER_S = 1.0
+
+# Bytes of an answer: of labels, warnings and the like, and of a sample such as [1770000000,"0.1"].
+BESIDE_BYTES, SAMPLE_BYTES = 1 << 16, 64
 
 
 class PrometheusTraffic:
@@ -134,7 +139,12 @@ class PrometheusTraffic:
         end = datetime.fromtimestamp(int(now // self._step_s + 1) * self._step_s, UTC)
         ranged = RangeQuery(query, end - length, end, timedelta(seconds=self._step_s))
         values: list[FloatArray] = []
+        last = int(now // self._step_s) * self._step_s
         try:
+            at_once = QueryGrid(last, self._step_s, 1)
+            answer = self._query(query, at_once, budget)
+            if answer.series:
+                _only_series(answer, query, at_once)
             for grid in chunks(ranged.grid, ranged.chunk_points):
                 answer = self._query(query, grid, budget)
                 if answer.partial:
@@ -154,7 +164,8 @@ class PrometheusTraffic:
         if exhausted is not None:
             raise PrometheusAwayError(exhausted)
         try:
-            answer = self._source().query_range(query, grid)
+            bounds = AnswerBounds(BESIDE_BYTES + SAMPLE_BYTES * grid.count)
+            answer = self._source().query_range(query, grid, bounds)
         except PrometheusAwayError as error:
             budget.unanswered(str(error))
             raise

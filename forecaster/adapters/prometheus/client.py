@@ -10,6 +10,7 @@ Rules of this file:
     * 429, 408, 5xx, time-outs, broken connections and half bodies are retried; nothing else is.
     * A redirect is followed within the same scheme, host and port only. Elsewhere it is refused,
       since credentials would travel along.
+    * A body is read up to a bound of bytes, and of time where there is one; see `bodies`.
     * Secrets are read from files at every request (they rotate) and never reach a message.
 """
 
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -28,7 +31,7 @@ import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import MaxRetryError, ProtocolError
+from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from forecaster.adapters.prometheus.answers import (
@@ -38,6 +41,12 @@ from forecaster.adapters.prometheus.answers import (
     one_line,
     remarks,
 )
+from forecaster.adapters.prometheus.bodies import (
+    AnswerBounds,
+    LateBodyError,
+    LongBodyError,
+    read_body,
+)
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
 
@@ -45,6 +54,8 @@ LOGGER = logging.getLogger(__name__)
 
 # A cheap look before an answer is read once more for its remarks: labels may have these names, too.
 REMARKED = re.compile(rb'"warnings"|"isPartial"\s*:\s*true')
+MIN_TIMEOUT_S = 0.01  # of an attempt, where the time for an answer is all but spent
+
 FIXES = {
     400: "correct the PromQL",
     401: "check --bearer-token-file, or --username and --password-file",
@@ -66,8 +77,10 @@ class PrometheusSource:
         self.settings = settings
         self._pacing = pacing or Pacing()
         self._remarks: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
+        self._max_bytes, self._until = 0, math.inf  # of the answer that is being asked for
         session = _Session()
-        session.hooks["response"] = [self._check_response]
+        session.stream = True  # bodies are read in `_read`
+        session.hooks["response"] = [self._read, self._check_response]
         session.verify = str(settings.ca_file) if settings.ca_file else True
         if settings.client_cert:
             key = settings.client_key
@@ -92,21 +105,28 @@ class PrometheusSource:
     def close(self) -> None:
         self._client.close()
 
-    def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
+    def query_range(
+        self, promql: str, grid: QueryGrid, bounds: AnswerBounds | None = None
+    ) -> PrometheusAnswer:
         """Return every series of the query on the grid, by one request that is retried if it fails.
 
         Raises:
-            PrometheusError: the server refuses the query, cannot be reached, or answers nonsense.
+            PrometheusError: the server refuses the query, cannot be reached, answers nonsense, or
+                its answer is over the bounds.
         """
+        bounds = bounds or AnswerBounds()
         attempts = self.settings.retries + 1
+        self._max_bytes = bounds.max_bytes
+        self._until = math.inf if bounds.within_s is None else time.monotonic() + bounds.within_s
         for attempt in range(1, attempts + 1):
             try:
                 return self._ask(promql, grid)
             except _RetryableError as failure:
                 left = attempts - attempt
-                if not left or failure.retry_after_s > self._pacing.max_retry_after_s:
-                    raise PrometheusAwayError(self._gave_up(failure, attempt)) from failure
                 wait_s = self._pacing.wait_s(attempt, failure.retry_after_s)
+                too_long = failure.retry_after_s > self._pacing.max_retry_after_s
+                if not left or too_long or time.monotonic() + wait_s >= self._until:
+                    raise PrometheusAwayError(self._gave_up(failure, attempt)) from failure
                 LOGGER.warning(
                     "%s: %s; retrying in %.1f s (%d attempts left)",
                     *(self.settings.url, failure, wait_s, left),
@@ -128,28 +148,48 @@ class PrometheusSource:
 
     def _ask(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
         self._remarks = (), ()
-        limit = f"{self.settings.timeout.total_seconds() * 1000:.0f}ms"
+        left_s = max(self._until - time.monotonic(), MIN_TIMEOUT_S)
+        timeout_s = min(self.settings.timeout.total_seconds(), left_s)
         try:
             results = self._client.custom_query_range(
                 query=promql,
                 start_time=datetime.fromtimestamp(grid.first, UTC),
                 end_time=datetime.fromtimestamp(grid.last, UTC),
                 step=str(grid.step),
-                params={"timeout": limit},
+                params={"timeout": f"{timeout_s * 1000:.0f}ms"},
+                timeout=timeout_s,  # type: ignore[arg-type] # it takes any number
             )
             series = tuple(on_grid(result, grid) for result in results)
         except _RefusedError as refused:
             raise PrometheusError(
                 f"{self.settings.url} refused the query {promql!r}: {refused}"
             ) from refused
+        except LongBodyError as error:
+            raise PrometheusError(
+                f"{self.settings.url}: the answer to the query {promql!r} {error}; sum it by fewer "
+                "labels, e.g. sum(...), or ask for fewer samples at once (--chunk-points)"
+            ) from error
         except requests.RequestException as error:
-            raise _translated(error, self.settings) from error
+            raise _translated(error, timeout_s, self.settings.url) from error
         except (PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
             raise PrometheusError(
                 f"{self.settings.url} answered the query {promql!r} with something that is not a "
                 f"Prometheus range result ({one_line(str(error))}); give Prometheus's base URL"
             ) from error
         return PrometheusAnswer(series, *self._remarks)
+
+    def _read(self, response: requests.Response, **_: object) -> None:
+        try:
+            body = read_body(response.raw, self._max_bytes, self._until)
+        except (HTTPError, LongBodyError, LateBodyError) as error:
+            response.close()  # the rest of it would stand before the next answer
+            if isinstance(error, ReadTimeoutError | LateBodyError):
+                raise _RetryableError(f"the answer did not end in time: {error}") from error
+            if isinstance(error, HTTPError):
+                raise _RetryableError("the answer broke off in the middle") from error
+            raise
+        response._content = body
+        response._content_consumed = True  # type: ignore[attr-defined]
 
     def _check_response(self, response: requests.Response, **_: object) -> None:
         """Raise unless it is an answer; later, PrometheusConnect drops its status and headers."""
@@ -233,23 +273,23 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _translated(error: requests.RequestException, settings: PrometheusSettings) -> Exception:
+def _translated(error: requests.RequestException, timeout_s: float, url: str) -> Exception:
     if isinstance(error, requests.exceptions.SSLError):
         if "EOF" in _reason(error):  # the server restarts, or ends the handshake without a reason
             return _RetryableError(
                 "the TLS connection broke off; the server may want --client-cert"
             )
         return PrometheusError(
-            f"{settings.url}: no trusted TLS connection ({_reason(error)}); "
+            f"{url}: no trusted TLS connection ({_reason(error)}); "
             "check --ca-file, --client-cert and --client-key"
         )
     if isinstance(error, requests.Timeout):
-        return _RetryableError(f"no answer within {settings.timeout.total_seconds():g} s")
+        return _RetryableError(f"no answer within {timeout_s:.3g} s")
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return _RetryableError("the answer broke off in the middle")
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return _RetryableError(_reason(error))
-    return PrometheusError(f"{settings.url}: {_reason(error)}; check the URL and the headers")
+    return PrometheusError(f"{url}: {_reason(error)}; check the URL and the headers")
 
 
 def _reason(error: Exception) -> str:

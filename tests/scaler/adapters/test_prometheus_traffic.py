@@ -22,6 +22,7 @@ STEP = timedelta(minutes=1)
 AWAY = "store-2 is away"
 THANOS, VICTORIA = {"warnings": [AWAY]}, {"isPartial": True}
 HARMLESS = {"warnings": ["PromQL info: metric might not be a counter"], "infos": ["PromQL info"]}
+MANY = [FakeSeries({"pod": f"shop-{n}", "zone": "a" * 100}, lambda _: "0.1") for n in range(300)]
 
 
 class Store(PrometheusServer):
@@ -84,3 +85,33 @@ def test_a_partial_history_is_none():
         (history,) = asked.histories([("a/b", "demand")], timedelta(hours=1), NOW)
         asked.close()
     assert history == f"data is missing from the answer: {AWAY}"
+
+
+def histories(server):
+    with serving(server):
+        asked = source(server)
+        (history,) = asked.histories([("a/b", "demand")], timedelta(days=8), NOW)
+        asked.close()
+    return history
+
+
+def test_a_forgotten_sum_is_told_by_one_moment():
+    server = PrometheusServer({"demand": MANY})
+    assert "returns 300 series, but must return one; sum it" in histories(server)
+    assert [one.points for one in server.asked] == [1]
+
+
+def test_of_series_that_were_only_in_the_past_no_more_is_read_than_one_takes():
+    """Each pod has its series, and there is one pod now."""
+    gone = [
+        FakeSeries(one.labels, lambda stamp: "0.1" if stamp < NOW - 3600 else None) for one in MANY
+    ]
+    server = PrometheusServer({"demand": [FakeSeries({"pod": "new"}, lambda _: "7"), *gone]})
+    assert "is longer than" in histories(server)
+    assert "sum it" in histories(server)
+
+
+def test_a_past_of_one_series_with_long_labels_and_all_digits_is_within_the_bounds():
+    one = FakeSeries({"job": "x" * 60_000}, lambda stamp: repr(stamp / 7e9))
+    history = histories(PrometheusServer({"demand": [one]}))
+    assert len(history) == 8 * 1440

@@ -16,14 +16,11 @@ Rules of this file:
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -31,7 +28,7 @@ import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from forecaster.adapters.prometheus.answers import (
@@ -46,6 +43,13 @@ from forecaster.adapters.prometheus.bodies import (
     LateBodyError,
     LongBodyError,
     read_body,
+)
+from forecaster.adapters.prometheus.failures import (
+    RefusedError,
+    RetryableError,
+    explanation,
+    retry_after_s,
+    translated,
 )
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
@@ -121,7 +125,7 @@ class PrometheusSource:
         for attempt in range(1, attempts + 1):
             try:
                 return self._ask(promql, grid)
-            except _RetryableError as failure:
+            except RetryableError as failure:
                 left = attempts - attempt
                 wait_s = self._pacing.wait_s(attempt, failure.retry_after_s)
                 too_long = failure.retry_after_s > self._pacing.max_retry_after_s
@@ -134,7 +138,7 @@ class PrometheusSource:
                 self._pacing.sleep(wait_s)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _gave_up(self, failure: _RetryableError, attempts: int) -> str:
+    def _gave_up(self, failure: RetryableError, attempts: int) -> str:
         if failure.retry_after_s > self._pacing.max_retry_after_s:
             return (
                 f"{self.settings.url}: {failure}; it asks to come back in "
@@ -160,7 +164,7 @@ class PrometheusSource:
                 timeout=timeout_s,  # type: ignore[arg-type] # it takes any number
             )
             series = tuple(on_grid(result, grid) for result in results)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             raise PrometheusError(
                 f"{self.settings.url} refused the query {promql!r}: {refused}"
             ) from refused
@@ -170,7 +174,7 @@ class PrometheusSource:
                 "labels, e.g. sum(...), or ask for fewer samples at once (--chunk-points)"
             ) from error
         except requests.RequestException as error:
-            raise _translated(error, timeout_s, self.settings.url) from error
+            raise translated(error, timeout_s, self.settings.url) from error
         except (PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
             raise PrometheusError(
                 f"{self.settings.url} answered the query {promql!r} with something that is not a "
@@ -184,9 +188,9 @@ class PrometheusSource:
         except (HTTPError, LongBodyError, LateBodyError) as error:
             response.close()  # the rest of it would stand before the next answer
             if isinstance(error, ReadTimeoutError | LateBodyError):
-                raise _RetryableError(f"the answer did not end in time: {error}") from error
+                raise RetryableError(f"the answer did not end in time: {error}") from error
             if isinstance(error, HTTPError):
-                raise _RetryableError("the answer broke off in the middle") from error
+                raise RetryableError("the answer broke off in the middle") from error
             raise
         response._content = body
         response._content_consumed = True  # type: ignore[attr-defined]
@@ -196,31 +200,17 @@ class PrometheusSource:
         if response.is_redirect:
             _refuse_other_server(response)
         elif response.status_code in {408, 429} or response.status_code >= 500:
-            raise _RetryableError(
-                _explanation(response), _retry_after_s(response, self._pacing.now())
-            )
+            raise RetryableError(explanation(response), retry_after_s(response, self._pacing.now()))
         elif response.status_code != 200:
             fix = FIXES.get(response.status_code, "ask who runs the server")
-            raise _RefusedError(f"{_explanation(response)}; {fix}")
+            raise RefusedError(f"{explanation(response)}; {fix}")
         elif not response.content.lstrip().startswith(b"{"):
-            raise _RefusedError(
+            raise RefusedError(
                 f"the answer is not JSON but {one_line(response.text)!r}; "
                 "is this a login page instead of Prometheus's base URL?"
             )
         elif REMARKED.search(response.content):
             self._remarks = remarks(response.json())
-
-
-class _RetryableError(Exception):
-    """The same request may succeed later."""
-
-    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
-
-
-class _RefusedError(Exception):
-    """The same request would be refused again."""
 
 
 class _Session(requests.Session):
@@ -262,7 +252,7 @@ def _refuse_other_server(response: requests.Response) -> None:
     if _origin(target) != _origin(response.url):
         scheme, host, port = _origin(target)
         response.close()
-        raise _RefusedError(
+        raise RefusedError(
             f"it redirects to another server, {scheme}://{host}:{port}, which gets no credentials; "
             "if that is the Prometheus you mean, give it as --prometheus"
         )
@@ -271,51 +261,3 @@ def _refuse_other_server(response: requests.Response) -> None:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _translated(error: requests.RequestException, timeout_s: float, url: str) -> Exception:
-    if isinstance(error, requests.exceptions.SSLError):
-        if "EOF" in _reason(error):  # the server restarts, or ends the handshake without a reason
-            return _RetryableError(
-                "the TLS connection broke off; the server may want --client-cert"
-            )
-        return PrometheusError(
-            f"{url}: no trusted TLS connection ({_reason(error)}); "
-            "check --ca-file, --client-cert and --client-key"
-        )
-    if isinstance(error, requests.Timeout):
-        return _RetryableError(f"no answer within {timeout_s:.3g} s")
-    if isinstance(error, requests.exceptions.JSONDecodeError):
-        return _RetryableError("the answer broke off in the middle")
-    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return _RetryableError(_reason(error))
-    return PrometheusError(f"{url}: {_reason(error)}; check the URL and the headers")
-
-
-def _reason(error: Exception) -> str:
-    """Return the innermost cause; requests wraps it in two layers of object representations."""
-    inner = error.args[0] if error.args else error
-    if isinstance(inner, MaxRetryError) and inner.reason is not None:
-        inner = inner.reason
-    if isinstance(inner, ProtocolError):
-        inner = inner.args[-1]
-    return one_line(re.sub(r".*: (?:[A-Z_]+\] )?", "", str(inner)))
-
-
-def _explanation(response: requests.Response) -> str:
-    """Return the status, and the server's message about it."""
-    text = response.text
-    with suppress(ValueError, LookupError, TypeError):  # a proxy answers in plain text or HTML
-        text = str(json.loads(text)["error"])
-    return f"{response.status_code} {response.reason}: {one_line(text) or 'no explanation'}"
-
-
-def _retry_after_s(response: requests.Response, now: datetime) -> float:
-    """Return the seconds that ``Retry-After`` asks for: a number or an HTTP date (RFC 9110)."""
-    field = response.headers.get("Retry-After", "").strip()
-    if field.isdecimal():
-        return float(field)
-    try:
-        return max((parsedate_to_datetime(field) - now).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return 0.0

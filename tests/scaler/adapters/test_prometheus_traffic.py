@@ -13,6 +13,7 @@ from scaler.control.ports import TrafficQuery
 from tests.forecaster.adapters.prometheus.server import (
     FakeSeries,
     PrometheusServer,
+    Reply,
     matrix,
     serving,
 )
@@ -115,3 +116,34 @@ def test_a_past_of_one_series_with_long_labels_and_all_digits_is_within_the_boun
     one = FakeSeries({"job": "x" * 60_000}, lambda stamp: repr(stamp / 7e9))
     history = histories(PrometheusServer({"demand": [one]}))
     assert len(history) == 8 * 1440
+
+
+def test_a_latency_that_cannot_be_read_leaves_the_demand_known():
+    metrics = measured(PrometheusServer({"demand": [MANY[0]], "latency": MANY}))
+    assert (metrics.observed_qps, metrics.latency_s) == (0.1, None)
+    assert "returns 300 series" in metrics.fault
+
+
+class Hanging(PrometheusServer):
+    """Says nothing to queries that begin so."""
+
+    def _answer(self, asked):
+        if asked.params["query"].startswith("hangs"):
+            return Reply(hold=True)
+        return matrix([FakeSeries({}, lambda _: "7")], (int(asked.params["end"]),))
+
+
+@pytest.mark.parametrize("odd", [1, 16, 40])
+def test_queries_that_hang_leave_the_others_known_in_each_tick(odd):
+    queries = [TrafficQuery(f"a/odd-{n}", f"hangs-{n}", None, NOW) for n in range(odd)]
+    queries += [TrafficQuery(f"a/well-{n}", f"well-{n}", None, NOW) for n in range(20)]
+    with serving(Hanging()) as server:
+        settings = PrometheusSettings(server.url, timeout=timedelta(seconds=0.5), retries=0)
+        asked = PrometheusTraffic(settings, STEP, workers=4)
+        ticks = [asked.measure(queries, NOW + 15 * tick) for tick in range(3)]
+        server.released.set()
+        asked.close()
+    for metrics in ticks:
+        assert all(one.fault is not None for one in metrics[:odd])
+        # A busy machine may be late for one or the other.
+        assert sum(one.observed_qps == 7.0 for one in metrics[odd:]) >= 18

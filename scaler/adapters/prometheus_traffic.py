@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, shown
 from forecaster.adapters.prometheus.bodies import AnswerBounds
 from forecaster.adapters.prometheus.client import PrometheusSource
 from forecaster.adapters.prometheus.fetch import RangeQuery, chunks
@@ -216,6 +216,8 @@ def _only_series(answer: PrometheusAnswer, query: str, grid: QueryGrid) -> Float
     if len(answer.series) != 1:
         count = len(answer.series)
         fix = "sum it, e.g. sum(...)" if count else "check the metric name and the labels"
-        raise ValueError(f"the query {query!r} returns {count} series, but must return one; {fix}")
+        raise ValueError(
+            f"the query {shown(query)} returns {count} series, but must return one; {fix}"
+        )
     values = answer.series[0].values
     return np.where(np.isfinite(values) & (values >= 0), values, np.nan)

@@ -17,6 +17,7 @@ from forecaster.data.series import FloatArray
 from forecaster.errors import PrometheusError
 
 TEXT_SHOWN = 300  # characters of a server's answer that a message quotes
+QUERY_SHOWN = 150  # characters of a query
 STAMP_TOLERANCE = 0.001  # seconds; Prometheus writes stamps with milliseconds
 # PromQL's annotations are about the query, not about the data. Before Prometheus 3 those of both
 # kinds stood among the warnings.
@@ -103,6 +104,13 @@ def on_grid(result: Mapping[str, Any], grid: QueryGrid) -> RawRange:
     values = np.full(grid.count, np.nan)
     values[indices] = numbers
     return RawRange(labels, values)
+
+
+def shown(promql: str) -> str:
+    """Return a query for a message: a long one by its beginning and its length."""
+    if len(promql) <= QUERY_SHOWN:
+        return repr(promql)
+    return f"{promql[:QUERY_SHOWN]!r}... ({len(promql)} characters)"
 
 
 def one_line(text: str) -> str:

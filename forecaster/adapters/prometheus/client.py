@@ -3,8 +3,8 @@
 Requests go through `prometheus_api_client.PrometheusConnect`, with a session of our own. With its
 default session it would wait for ever (no timeout), retry silently and without jitter, follow a
 redirect to another host with the tenant header and the client certificate, prefer ``~/.netrc`` to
-the given token, and drop status, headers and warnings of an answer. Requests are GETs, because its
-POST puts the query into the URL as well.
+the given token, and drop status, headers and warnings of an answer. Its POST puts the query into
+the URL as well, so it is told to GET, and our session makes a POST of what is too long for a URL.
 
 Rules of this file:
     * 429, 408, 5xx, time-outs, broken connections and half bodies are retried; nothing else is.
@@ -22,7 +22,8 @@ import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
@@ -37,6 +38,7 @@ from forecaster.adapters.prometheus.answers import (
     on_grid,
     one_line,
     remarks,
+    shown,
 )
 from forecaster.adapters.prometheus.bodies import (
     AnswerBounds,
@@ -60,13 +62,24 @@ LOGGER = logging.getLogger(__name__)
 REMARKED = re.compile(rb'"warnings"|"isPartial"\s*:\s*true')
 MIN_TIMEOUT_S = 0.01  # of an attempt, where the time for an answer is all but spent
 
+# Proxies take request lines of 4 kB and more.
+LONGEST_URL = 2000
+
 FIXES = {
     400: "correct the PromQL",
     401: "check --bearer-token-file, or --username and --password-file",
     403: "check that this user or tenant (--header) may read the series",
     404: "give the base URL, without /api/v1",
+    405: "let the proxy pass POST to /api/v1/query_range, or shorten the query",
+    414: "shorten the query, or let the proxy pass longer ones",
     422: "if it loads too many samples, lower --chunk-points or sum by fewer labels",
 }
+# Azure Monitor and others refuse a range that is too long by 400, as if it were bad PromQL.
+RANGE_LIMIT = re.compile(r"(?i)time range|resolution|query length|too (long|large|many)|exceed")
+FEWER = "lower --chunk-points, so that each request covers a shorter range"
+# Some servers and caches tell an error with the status 200.
+ERROR = re.compile(rb'^\s*{\s*"status"\s*:\s*"error"')
+ERROR_WITHIN = 100
 
 
 class PrometheusSource:
@@ -166,19 +179,20 @@ class PrometheusSource:
             series = tuple(on_grid(result, grid) for result in results)
         except RefusedError as refused:
             raise PrometheusError(
-                f"{self.settings.url} refused the query {promql!r}: {refused}"
+                f"{self.settings.url} refused the query {shown(promql)}: {refused}"
             ) from refused
         except LongBodyError as error:
             raise PrometheusError(
-                f"{self.settings.url}: the answer to the query {promql!r} {error}; sum it by fewer "
-                "labels, e.g. sum(...), or ask for fewer samples at once (--chunk-points)"
+                f"{self.settings.url}: the answer to the query {shown(promql)} {error}; sum it by "
+                "fewer labels, e.g. sum(...), or ask for fewer samples at once (--chunk-points)"
             ) from error
         except requests.RequestException as error:
             raise translated(error, timeout_s, self.settings.url) from error
         except (PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
             raise PrometheusError(
-                f"{self.settings.url} answered the query {promql!r} with something that is not a "
-                f"Prometheus range result ({one_line(str(error))}); give Prometheus's base URL"
+                f"{self.settings.url} answered the query {shown(promql)} with something that is "
+                f"not a Prometheus range result ({one_line(str(error))}); "
+                "give Prometheus's base URL"
             ) from error
         return PrometheusAnswer(series, *self._remarks)
 
@@ -202,18 +216,38 @@ class PrometheusSource:
         elif response.status_code in {408, 429} or response.status_code >= 500:
             raise RetryableError(explanation(response), retry_after_s(response, self._pacing.now()))
         elif response.status_code != 200:
+            said = explanation(response)
             fix = FIXES.get(response.status_code, "ask who runs the server")
-            raise RefusedError(f"{explanation(response)}; {fix}")
+            if response.status_code == 400 and RANGE_LIMIT.search(said):
+                fix = FEWER
+            raise RefusedError(f"{said}; {fix}")
         elif not response.content.lstrip().startswith(b"{"):
             raise RefusedError(
                 f"the answer is not JSON but {one_line(response.text)!r}; "
                 "is this a login page instead of Prometheus's base URL?"
             )
+        elif ERROR.search(response.content[:ERROR_WITHIN]):
+            said = explanation(response)
+            if response.json().get("errorType") == "bad_data":
+                raise RefusedError(f"{said}; {FIXES[400]}")
+            raise RetryableError(said)
         elif REMARKED.search(response.content):
             self._remarks = remarks(response.json())
 
 
 class _Session(requests.Session):
+    def request(  # type: ignore[override] # PrometheusConnect gives no more by position
+        self,
+        method: str,
+        url: str,
+        params: dict[str, str] | None = None,
+        **more: Any,  # noqa: ANN401 - theirs
+    ) -> requests.Response:
+        """Send what is too long for a URL in the body."""
+        if len(urlencode(params or {})) > LONGEST_URL:
+            return super().request("POST", url, data=params, **more)
+        return super().request(method, url, params=params, **more)
+
     def rebuild_auth(self, *_: object) -> None:
         """Keep the credentials: `_check_response` has refused every redirect to another server."""
 

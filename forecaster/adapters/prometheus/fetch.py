@@ -19,7 +19,13 @@ from typing import Protocol
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, RawRange
+from forecaster.adapters.prometheus.answers import (
+    QUERY_SHOWN,
+    PrometheusAnswer,
+    QueryGrid,
+    RawRange,
+    shown,
+)
 from forecaster.adapters.prometheus.cache import ChunkCache
 from forecaster.data.quality import RawSeries
 from forecaster.data.series import FloatArray
@@ -162,7 +168,7 @@ def fetch(
     on_progress(progress)
     if len(left_out) == len(plan):
         raise PrometheusError(
-            f"every answer to the query {query.promql!r} is partial ({', '.join(warnings)}); "
+            f"every answer to the query {shown(query.promql)} is partial ({', '.join(warnings)}); "
             "nothing is taken from it; repair the store that is named"
         )
     return Fetched(items.raw_series(), progress, tuple(warnings), tuple(left_out))
@@ -199,7 +205,7 @@ class _Items:
     def raw_series(self) -> tuple[RawSeries, ...]:
         if not self._values:
             raise PrometheusError(
-                f"the query {self._query.promql!r} matches no series from "
+                f"the query {shown(self._query.promql)} matches no series from "
                 f"{self._query.start.isoformat()} to {self._query.end.isoformat()}; check the "
                 "metric name, the labels, the tenant (--header) and how long samples are retained"
             )
@@ -215,8 +221,8 @@ def item_id_of(labels: Mapping[str, str], query: RangeQuery) -> str:
     missing = [name for name in query.item_labels if not labels.get(name)]
     if missing:
         raise PrometheusError(
-            f"the query {query.promql!r} returns a series {_selector(labels)} without the label "
-            f"{', '.join(missing)} that --item-label names; "
+            f"the query {shown(query.promql)} returns a series {_selector(labels)} without the "
+            f"label {', '.join(missing)} that --item-label names; "
             f"{_aggregate_by(query.item_labels, query.promql)}"
         )
     return "/".join(labels[name] for name in query.item_labels)
@@ -229,14 +235,15 @@ def _duplicate_item(
         name for name in one.keys() & other.keys() if name != "__name__"
     )
     return (
-        f"the query {query.promql!r} returns two series for the item {item_id!r}: {_selector(one)} "
-        f"and {_selector(other)}; {_aggregate_by(names, query.promql)}, or name more labels with "
-        "--item-label"
+        f"the query {shown(query.promql)} returns two series for the item {item_id!r}: "
+        f"{_selector(one)} and {_selector(other)}; "
+        f"{_aggregate_by(names, query.promql)}, or name more labels with --item-label"
     )
 
 
 def _aggregate_by(names: Sequence[str], promql: str) -> str:
-    return f"write e.g. sum by ({', '.join(names)}) ({promql})"
+    inner = promql if len(promql) <= QUERY_SHOWN else "..."
+    return f"write e.g. sum by ({', '.join(names)}) ({inner})"
 
 
 def _selector(labels: Mapping[str, str]) -> str:

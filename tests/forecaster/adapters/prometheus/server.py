@@ -43,6 +43,7 @@ class Asked:
     path: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
+    length: int = 0  # of the URL
 
     @property
     def points(self) -> int:
@@ -112,8 +113,15 @@ class _Handler(BaseHTTPRequestHandler):
     served: PrometheusServer
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
+        self._reply_to(urlsplit(self.path).query)
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        self._reply_to(self.rfile.read(length).decode())
+
+    def _reply_to(self, params: str) -> None:
+        path = urlsplit(self.path).path
+        asked = Asked(path, dict(parse_qsl(params)), dict(self.headers), len(self.path))
         reply = self.served.reply_to(asked)
         with suppress(ConnectionError):  # the client has given up, or was killed
             self._send(reply)

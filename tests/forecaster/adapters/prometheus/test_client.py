@@ -265,3 +265,42 @@ def test_a_redirect_loop_ends() -> None:
 
 def _parameters() -> str:
     return f"query={QUERY}&start={GRID.first}&end={GRID.last}&step=60".replace(" ", "%20")
+
+
+LONG = 'sum(rate(requests_total{pod=~"' + "|".join(f"shop-{n:06d}" for n in range(800)) + '"}[5m]))'
+
+
+def test_a_query_that_is_too_long_for_a_url_is_asked_in_the_body() -> None:
+    server = PrometheusServer({LONG: [SHOP]})
+    with serving(server), source(server.url) as prometheus:
+        assert len(prometheus.query_range(LONG, GRID).series) == 1
+    (asked,) = server.asked
+    assert (asked.length < 100, asked.params["query"]) == (True, LONG)
+
+
+@pytest.mark.parametrize("status", [405, 414])
+def test_a_long_query_that_is_refused_is_named_by_its_length(status: int) -> None:
+    server = PrometheusServer(script=[Reply(status, b"<html>no</html>")])
+    words = rf"\({len(LONG)} characters\).*query"
+    with (
+        serving(server),
+        source(server.url) as prometheus,
+        pytest.raises(PrometheusError, match=words) as caught,
+    ):
+        prometheus.query_range(LONG, GRID)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_range_that_is_too_long_is_not_blamed_on_the_promql() -> None:
+    with pytest.raises(PrometheusError, match=r"32 days; lower --chunk-points"):
+        ask([failure(400, "Bad Request", "time range cannot exceed 32 days")])
+
+
+def test_an_error_with_the_status_200_is_told_in_the_servers_words_and_retried() -> None:
+    said = Reply(200, b'{"status": "error", "errorType": "timeout", "error": "query timed out"}')
+    assert ask([said, None])[1] == 2
+    with pytest.raises(PrometheusError, match="query timed out"):
+        ask([said] * 3)
+    refused = b'{"status": "error", "errorType": "bad_data", "error": "1:2: parse error"}'
+    with pytest.raises(PrometheusError, match="parse error; correct the PromQL"):
+        ask([Reply(200, refused)])

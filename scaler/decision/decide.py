@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from scaler.decision.capacity import Capacity, corrected_factor, lowered_capacity
 from scaler.decision.demand import (
+    UNKNOWN_DEMAND,
     AnnouncedEvent,
     Demand,
     DemandReason,
@@ -146,6 +147,8 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
         factor = corrected_factor(factor, over_slo=observation.over_slo, load=load)
     capacity = lowered_capacity(settings.capacity, factor)
     plan, after = _plan(observation, state, settings.scale, demand, capacity.qps)
+    if after.replicas_without_data is not None and demand.reason is not DemandReason.EVENT:
+        demand = UNKNOWN_DEMAND  # what is known of it asks for less than is held
     after = replace(after, capacity_factor=factor, event_baselines=baselines)
     # The limit counts ready replicas, not planned ones: a replica that is starting serves nothing.
     ready_qps = settings.capacity.qps * observation.warm

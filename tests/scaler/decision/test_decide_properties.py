@@ -135,6 +135,9 @@ def test_a_part_of_the_demand_may_raise_a_plan_and_never_lowers_one(
         part = decide(replace(unknown, least_qps=least), state, policy)
         assert part.plan.replicas >= without.plan.replicas
         assert part.limit == without.limit
+        # What is told on, e.g. to an HPA by way of KEDA, lowers nothing either.
+        known = part.demand.reason not in {DemandReason.UNKNOWN, DemandReason.EVENT}
+        assert not (known and part.plan.reason in {PlanReason.HELD, PlanReason.DECAYED})
 
 
 @given(histories(), policies(), replicas, qps)

@@ -55,7 +55,7 @@ class _Seen:
     """What the metrics say of one service at a tick; ``fresh`` whether that is its demand now."""
 
     fresh: Condition
-    latency_s: float | None
+    metrics: ServiceMetrics
     observed: float
 
 
@@ -223,7 +223,7 @@ class ControlLoop:
             except Exception as error:  # it goes on by what was known; the others by what is
                 LOGGER.exception("%s: its metrics could not be taken in", item)
                 fresh = not_taken_in(error)
-            seen[item] = _Seen(fresh, measured.latency_s, observed)
+            seen[item] = _Seen(fresh, measured, observed)
         return seen
 
     def _observe(
@@ -258,11 +258,11 @@ class ControlLoop:
         ready = sum(pod.ready_at is not None for pod in workload.pods)
         if policy.capacity_qps is None:
             load = seen.observed / ready if ready else math.nan
-            self._capacity_tracker.add(policy.item_id, load, seen.latency_s, now)
+            self._capacity_tracker.add(policy.item_id, load, seen.metrics.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
             return undecided(policy, capacity, now, seen.fresh)
-        result = state.decide(now, seen.observed, seen.latency_s, workload, capacity, lead_forecast)
+        result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
         learned = capacity if policy.capacity_qps is None else None
         return ServiceView(

@@ -59,6 +59,7 @@ class ConditionReason(StrEnum):
     OBSERVED = "Observed"
     QUERY_FAILED = "QueryFailed"
     NO_SAMPLE = "NoSample"
+    PARTIAL_ANSWER = "PartialAnswer"  # the server says that data is missing from its answer
     NOT_TAKEN_IN = "NotTakenIn"  # something of ours failed over what the metrics say
     # LeadTimeCovered
     GIVEN = "Given"
@@ -110,6 +111,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.OBSERVED: (_DATA, True),
     ConditionReason.QUERY_FAILED: (_DATA, False),
     ConditionReason.NO_SAMPLE: (_DATA, False),
+    ConditionReason.PARTIAL_ANSWER: (_DATA, False),
     ConditionReason.NOT_TAKEN_IN: (_DATA, False),
     ConditionReason.GIVEN: (_LEAD_TIME, True),
     ConditionReason.DEFAULT: (_LEAD_TIME, True),

@@ -148,6 +148,13 @@ class Blank(ScriptedTraffic):
         return ServiceMetrics(math.nan)
 
 
+class Partial(ScriptedTraffic):
+    """A store of which a part is away."""
+
+    def _measured(self, ask, seconds):
+        return ServiceMetrics(math.nan, partial="store-2 is away", least_qps=100.0)
+
+
 class Garbled(ScriptedTraffic):
     """Samples that are none."""
 
@@ -243,6 +250,7 @@ SCENARIOS: dict[str, Scenario] = {
     "a policy that goes": Scenario(stage=lambda: {"cluster": Deleted()}, ticks=4),
     "a wrong edit": Scenario(each=misspelt, ticks=8),
     "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
+    "half of it": Scenario(stage=lambda: {"traffic": Partial()}, ticks=4),
     "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
     "a broken model": Scenario(
         {"spec.demand.model": "third", "spec.slo": MISSING},

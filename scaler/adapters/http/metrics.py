@@ -94,7 +94,11 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
 )
 
 # Reasons of conditions that tell of a failed call, and which API failed.
-_FAILED_CALLS = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
+_FAILED_CALLS = {
+    "QueryFailed": "prometheus",
+    "PartialAnswer": "prometheus",
+    "ClusterFailed": "kubernetes",
+}
 
 
 class Telemetry:

@@ -118,11 +118,13 @@ class Rival:
         limiter: what passes.
         autoscaler: the replicas.
         tick: what else looks at the scene each `SYNC_S`, once before it begins.
+        end: what is left to be done when the scene is over.
     """
 
     limiter: Limiter
     autoscaler: Autoscaler
     tick: Callable[[Sight], None] = lambda _: None
+    end: Callable[[], None] = lambda: None
 
 
 def shed(scenario: Scenario, traffic: ClientTraffic, rival: Rival) -> Shedding:
@@ -152,6 +154,7 @@ def shed(scenario: Scenario, traffic: ClientTraffic, rival: Rival) -> Shedding:
         limiter.learn(responses.report(now, served, slow, cluster.ready, warm))
         state = (served.lost, responses.wait, responses.load, slow, warm * model.capacity_qps)
         rows.append((*flow, *state, cluster.replicas, limit))
+    rival.end()
     return Shedding(limiter.name, *np.array(rows, dtype=np.float64).T)
 
 

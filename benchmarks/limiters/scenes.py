@@ -163,7 +163,7 @@ def _tidegate(name: str, scenario: Scenario, *, raises_floor: bool) -> Rival:
     limiter = Tidegate(name, scenario, _hpa(scenario))
     floor = (lambda: limiter.floor) if raises_floor else None
     autoscaler = PlainHPA(_hpa(scenario), scenario.model.capacity_qps, floor)
-    return Rival(limiter, autoscaler, limiter.tick)
+    return Rival(limiter, autoscaler, limiter.tick, limiter.end)
 
 
 def _hpa(scenario: Scenario) -> HPASpec:

@@ -114,6 +114,8 @@ class DemandHistory:
             and policy.demand_query is not None
             and now - self._tried.get(policy.item_id, -math.inf) >= RETRY_S
         ]
+        # Those that were not tried for longest: what fails is not always tried before the others.
+        due.sort(key=lambda one: self._tried.get(one[0], -math.inf))
         del due[AT_ONCE:]
         self._tried.update((item, now) for item, _ in due)
         try:

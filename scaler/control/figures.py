@@ -6,6 +6,7 @@ service its floor or its limit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -59,6 +60,7 @@ class Figures:
         hpa, ledger = self._counterfactual.tick(
             view.at - self._set_by_s, shown.observed, view.decision.capacity.qps, shown.workload
         )
-        row = (shown.observed, shown.workload.replicas, plan.replicas, hpa, limit.qps)
+        floor = math.nan if view.floor is None else view.floor
+        row = (shown.observed, shown.workload.replicas, floor, plan.replicas, hpa, limit.qps)
         self._history.append(view.at, row)
         return replace(view, hpa_replicas=hpa, ledger=ledger, recent=self._history.shown())

@@ -34,7 +34,7 @@ from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
 from scaler.control.served import ServedService
 from scaler.control.service_state import ServiceState
-from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.snapshot import Condition, PlanOutcome, ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.lead_demand import LeadForecast
 
@@ -47,7 +47,7 @@ class _Seen:
     """What the metrics say of one service at a tick; ``fresh`` whether that is its demand now."""
 
     fresh: Condition
-    latency_s: float | None
+    metrics: ServiceMetrics
     observed: float
 
 
@@ -232,7 +232,7 @@ class ControlLoop:
             except Exception as error:  # it goes on by what was known; the others by what is
                 LOGGER.exception("%s: its metrics could not be taken in", item)
                 fresh = not_taken_in(error)
-            seen[item] = _Seen(fresh, measured.latency_s, observed)
+            seen[item] = _Seen(fresh, measured, observed)
         return seen
 
     def _observe(
@@ -245,12 +245,13 @@ class ControlLoop:
             fault = f"its workload could not be observed: {error!r}"
             return {one.policy.item_id: fault for one in watched}
 
-    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
         try:
             return self._world.workloads.apply(views, now)
         except Exception as error:  # limits are published all the same
             LOGGER.exception("plans could not be carried out")
-            return {view.item_id: not_applied(error) for view in views if view.decision is not None}
+            failed = PlanOutcome((not_applied(error),))
+            return {view.item_id: failed for view in views if view.decision is not None}
 
     def _view(
         self,
@@ -266,17 +267,18 @@ class ControlLoop:
         ready = sum(pod.ready_at is not None for pod in workload.pods)
         if policy.capacity_qps is None:
             load = seen.observed / ready if ready else math.nan
-            self._capacity_tracker.add(policy.item_id, load, seen.latency_s, now)
+            self._capacity_tracker.add(policy.item_id, load, seen.metrics.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
             return undecided(policy, capacity, now, seen.fresh)
-        result = state.decide(now, seen.observed, seen.latency_s, workload, capacity, lead_forecast)
+        result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
         learned = capacity if policy.capacity_qps is None else None
         return ServiceView(
             policy=policy,
             at=now,
             replicas=workload.replicas,
+            floor=workload.floor,
             ready=ready,
             observed_qps=None if math.isnan(seen.observed) else seen.observed,
             decision=result.decision,

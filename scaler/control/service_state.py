@@ -204,7 +204,7 @@ class ServiceState:
         self,
         now: float,
         observed: float,
-        latency_s: float | None,
+        metrics: ServiceMetrics,
         workload: Workload,
         capacity: Capacity,
         lead_forecast: LeadForecast | None,
@@ -214,7 +214,7 @@ class ServiceState:
         Args:
             now: seconds since the epoch.
             observed: what `take_in` returned.
-            latency_s: of the SLO's query; None: unknown.
+            metrics: what else was measured: latency, and what is offered at least.
             workload: the pods, and the floor that stands.
             capacity: of one warm replica.
             lead_forecast: what the forecast says; None: there is none.
@@ -232,8 +232,9 @@ class ServiceState:
             observed,
             NO_FORECAST if lead_forecast is None else lead_forecast.lead_demand,
             warm,
-            None if latency_s is None else latency_s > policy.slo.latency_s,
+            None if metrics.latency_s is None else metrics.latency_s > policy.slo.latency_s,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
+            metrics.least_qps,
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state

@@ -1,6 +1,6 @@
 """The gateway for services in Python: admits requests by the leases of tidegate.
 
 Imports scaler.limits, and forecaster's back-off, which needs nothing; the home of httpx. Used by
-services in Python (`from scaler import TidegateLimit`), and by the Envoy adapter. The pure core
-(`lease_limiter`) needs no HTTP client.
+services in Python (`from scaler import TidegateLimit`), by the Envoy adapter and by the simulation.
+The pure core (`lease_limiter`) needs no HTTP client, and neither does the `poller`.
 """

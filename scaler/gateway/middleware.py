@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaler.clocks.steady import steady_seconds
+from scaler.gateway.http_endpoint import HttpEndpoint
 from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSettings, LimiterSnapshot
 from scaler.gateway.poller import Poller
 from scaler.gateway.responses import limit_field, refusal
@@ -77,7 +78,7 @@ class TidegateLimit:
         classify: returns the priority class of a request, None for no class. A header that the
             lease names for a class (``match``) takes precedence.
         client_key: returns the client that sent a request. Without it, or where it returns None, no
-            limit per client applies.
+            client is compared.
         dry_run: decide and count, but refuse nothing.
         fail_open: admit everything until the first lease arrives.
         token_file: file with the bearer token for the endpoint.
@@ -175,16 +176,19 @@ class TidegateLimit:
         )
 
     def _keep_polling(self) -> None:
-        """Start the poller if it does not run: not every server sends lifespan events."""
-        if self._polling is None or self._polling.done():
-            poller = Poller(
-                self._limiter,
-                self._endpoint,
-                token_file=self._token_file,
-                clock=steady_seconds,
-                rng=random.Random(),  # noqa: S311 - jitter
+        """Start the poller if it does not run: not every server sends lifespan events.
+
+        Nor does it run on an event loop that another one has replaced.
+        """
+        loop, polling = asyncio.get_running_loop(), self._polling
+        if polling is None or polling.done() or polling.get_loop() is not loop:
+            settings = self._limiter.settings
+            endpoint = HttpEndpoint(
+                self._endpoint, settings.service, settings.instance, self._token_file
             )
-            self._polling = asyncio.get_running_loop().create_task(poller.run())
+            rng = random.Random()  # noqa: S311 - jitter
+            poller = Poller(self._limiter, endpoint, clock=steady_seconds, rng=rng)
+            self._polling = loop.create_task(poller.run())
 
     async def _stop_polling(self) -> None:
         polling, self._polling = self._polling, None

@@ -1,33 +1,44 @@
 """The poller: keeps a limiter's lease current and sends its reports.
 
 There are two tasks, neither of which delays requests. One long-polls the endpoint, so that a change
-of the lease arrives at once. The other sends a report each ``refresh_s``; the response is a lease
-too, and so renews it while the first task waits.
+of the lease arrives at once. The other sends a report each ``refresh_s``, or at once where demand
+has moved; the response is a lease too, and so renews it while the first task waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-
-import httpx
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Protocol
 
 from forecaster.adapters.backoff import backoff_s
 from scaler.gateway.lease_document import LeaseRefusedError
 from scaler.gateway.lease_limiter import LeaseLimiter
+from scaler.gateway.limits_endpoint import (
+    NOT_MODIFIED,
+    OK,
+    LimitsAnswer,
+    LimitsEndpoint,
+    NoAnswerError,
+)
 
 logger = logging.getLogger(__name__)
 
-RESPONSE_TIMEOUT_S = 3.0  # beyond the wait of a long poll
 MAX_WAIT_S = 25.0  # of a long poll; the server may answer earlier
 DEFAULT_REFRESH_S = 1.0  # until a lease arrives, which has its own
+# How often to look whether demand has moved; reports are never closer together.
+LOOK_S = 0.2
 # Pause after a change: more changes often follow at once, and one request covers them all.
 SETTLE_S = 0.05
 FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.2, 2.0
 MAX_RETRY_AFTER_S = 10.0
+
+
+class Jitter(Protocol):
+    """A source of chance, as `random.Random` is."""
+
+    def uniform(self, a: float, b: float, /) -> float: ...
 
 
 class Poller:
@@ -35,8 +46,7 @@ class Poller:
 
     Args:
         limiter: receives the leases and makes the reports.
-        endpoint: URL without the path.
-        token_file: file with the bearer token; it is read for each request, so it may change.
+        endpoint: that is asked.
         clock: the limiter's clock, monotonic seconds.
         rng: draws the jitter of waiting times.
     """
@@ -44,100 +54,109 @@ class Poller:
     def __init__(
         self,
         limiter: LeaseLimiter,
-        endpoint: str,
+        endpoint: LimitsEndpoint,
         *,
-        token_file: Path | None,
         clock: Callable[[], float],
-        rng: random.Random,
+        rng: Jitter,
     ) -> None:
-        self._limiter, self._clock, self._rng = limiter, clock, rng
-        self._url = f"{endpoint.rstrip('/')}/v1/limits/{limiter.settings.service}"
-        self._token_file = token_file
+        self._limiter, self._endpoint = limiter, endpoint
+        self._clock, self._rng = clock, rng
         self._etag = ""
         self._refusal = self._fault = ""  # as logged last; empty after a success
 
     async def run(self) -> None:
-        """Poll until cancelled. No fault of the endpoint or the network ends it."""
-        # The endpoint is in the cluster, so proxies from the environment do not apply.
-        limits = httpx.Limits(max_connections=4)
-        async with (
-            httpx.AsyncClient(trust_env=False, limits=limits) as client,
-            asyncio.TaskGroup() as tasks,
-        ):
-            tasks.create_task(self._long_poll(client))
-            tasks.create_task(self._send_reports(client))
+        """Poll until cancelled. No fault ends it, be it one that nobody has thought of."""
+        while True:
+            try:
+                await self._run()
+            except Exception as error:
+                # Without this the lease would never be renewed again, and nobody would know.
+                logger.exception("polling failed, and begins anew")
+                self._fault = repr(error)
+            await asyncio.sleep(MAX_BACKOFF_S)
 
-    async def _long_poll(self, client: httpx.AsyncClient) -> None:
+    async def _run(self) -> None:
+        """Poll until cancelled, or until a task fails."""
+        async with self._endpoint, asyncio.TaskGroup() as tasks:
+            tasks.create_task(_unending(self._long_poll))
+            tasks.create_task(_unending(self._send_reports))
+
+    async def _long_poll(self) -> None:
         """Request the lease and wait for its changes, forever."""
         failures = 0
         while True:
-            etag, sent_at = self._etag, self._clock()
-            wait_s = MAX_WAIT_S if etag else 0.0
-            response = await self._response(
-                client.get(
-                    self._url,
-                    params={"instance": self._limiter.settings.instance, "wait": f"{wait_s:g}"},
-                    headers={**self._authorization(), **({"if-none-match": etag} if etag else {})},
-                    timeout=httpx.Timeout(RESPONSE_TIMEOUT_S, read=wait_s + RESPONSE_TIMEOUT_S),
-                )
-            )
-            if response is None or not self._apply(response, etag, sent_at):
+            sent_at = self._clock()
+            etag = self._etag if self._limiter.is_fresh(sent_at) else ""
+            answer = await self._answer(self._endpoint.ask(etag, MAX_WAIT_S if etag else 0.0))
+            if answer is None or not self._apply(answer, etag, sent_at):
                 failures += 1
-                await asyncio.sleep(self._backoff_s(failures, response))
+                await asyncio.sleep(self._backoff_s(failures, answer))
                 continue
             failures = 0
             took = self._clock() - sent_at
-            is_ok = response.status_code == httpx.codes.OK
-            changed = is_ok and response.headers.get("etag") != etag
+            changed = answer.status == OK and answer.etag != etag
             # An endpoint that answers without a wait is polled each ``refresh_s``.
             pause = SETTLE_S if changed else max(0.0, self._refresh_s() - took)
             await asyncio.sleep(pause)
 
-    async def _send_reports(self, client: httpx.AsyncClient) -> None:
-        """Send a report each ``refresh_s``, forever; one that cannot be sent is lost."""
+    async def _send_reports(self) -> None:
+        """Send a report each ``refresh_s``, or earlier, forever; one that fails is lost."""
+        self._limiter.begin(self._clock())
+        due = self._clock() + self._jittered(self._refresh_s())
         while True:
-            await asyncio.sleep(self._refresh_s() * self._rng.uniform(0.9, 1.1))
-            sent_at = self._clock()
-            response = await self._response(
-                client.post(
-                    f"{self._url}/reports",
-                    json=self._limiter.report(sent_at),
-                    headers=self._authorization(),
-                    timeout=RESPONSE_TIMEOUT_S,
-                )
-            )
-            if response is not None:
-                self._apply(response, "", sent_at)
+            look_s = min(self._jittered(LOOK_S), due - self._clock())
+            await asyncio.sleep(max(0.0, look_s))
+            now = self._clock()
+            moved = self._limiter.demand_moved(now)
+            if now < due and not moved:
+                continue
+            before = self._limiter.report_before_move(now) if moved else None
+            for report in (before, self._limiter.report(now)):
+                if report is not None:
+                    await self._report(report)
+            # What has moved may still be on the move.
+            due = self._clock() + self._jittered(LOOK_S if moved else self._refresh_s())
 
-    async def _response(self, request: Awaitable[httpx.Response]) -> httpx.Response | None:
-        """Return the response to a request; None: there is none."""
+    async def _report(self, report: dict[str, object]) -> None:
+        etag, sent_at = self._etag, self._clock()
+        answer = await self._answer(self._endpoint.report(report))
+        if answer is not None:
+            self._apply(answer, etag, sent_at)
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * self._rng.uniform(0.9, 1.1)
+
+    async def _answer(self, asking: Awaitable[LimitsAnswer]) -> LimitsAnswer | None:
+        """Return the answer; None: there is none."""
         try:
-            return await request
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            self._log_fault(f"{type(error).__name__}: {error}")
+            return await asking
+        except NoAnswerError as error:
+            self._log_fault(str(error))
             return None
 
-    def _apply(self, response: httpx.Response, etag: str, sent_at: float) -> bool:
-        """Hand a response to the limiter; return whether it was a lease or a renewal.
+    def _apply(self, answer: LimitsAnswer, etag: str, sent_at: float) -> bool:
+        """Hand an answer to the limiter; return whether it was a lease or a renewal.
 
         ``etag`` is the lease held when the request was sent.
         """
-        if response.status_code == httpx.codes.NOT_MODIFIED:
+        if answer.status == NOT_MODIFIED:
             # If another response arrived meanwhile, this one is not about the lease held now.
             if etag == self._etag:
                 self._limiter.renew(sent_at)
-        elif response.status_code == httpx.codes.OK:
+        elif answer.status == OK:
             try:
-                if self._limiter.receive(response.content, sent_at, self._clock()):
-                    self._etag = response.headers.get("etag", "")
+                if self._limiter.receive(answer.body, sent_at, self._clock()):
+                    self._etag = answer.etag
             except LeaseRefusedError as error:
+                if etag != self._etag:  # a newer lease has overtaken it
+                    return True
                 self._log_refusal(str(error))
                 return False
         else:
-            self._log_fault(f"{response.status_code} {response.text[:200]}")
+            self._log_fault(f"{answer.status} {answer.body.decode(errors='replace')[:200]}")
             return False
         if self._fault:
-            logger.info("limits endpoint is back: %s", self._url)
+            logger.info("limits endpoint is back: %s", self._endpoint)
         self._fault = self._refusal = ""
         return True
 
@@ -148,31 +167,34 @@ class Poller:
 
     def _log_fault(self, fault: str) -> None:
         if not self._fault:
-            logger.warning("no lease from %s: %s", self._url, fault)
+            logger.warning("no lease from %s: %s", self._endpoint, fault)
         self._fault = fault
 
     def _refresh_s(self) -> float:
         return self._limiter.refresh_s or DEFAULT_REFRESH_S
 
-    def _backoff_s(self, failures: int, response: httpx.Response | None) -> float:
-        if response is not None and response.status_code == httpx.codes.OK:
+    def _backoff_s(self, failures: int, answer: LimitsAnswer | None) -> float:
+        if answer is not None and answer.status == OK:
             # The endpoint works, but its lease was refused: retry at the usual interval.
             return self._refresh_s()
-        header = response.headers.get("retry-after", "") if response is not None else ""
         return backoff_s(
             failures,
             first_s=FIRST_BACKOFF_S,
             longest_s=MAX_BACKOFF_S,
             share=self._rng.uniform(0.5, 1.0),
-            retry_after_s=min(float(header), MAX_RETRY_AFTER_S) if header.isdecimal() else 0.0,
+            retry_after_s=min(answer.retry_after_s if answer else 0.0, MAX_RETRY_AFTER_S),
         )
 
-    def _authorization(self) -> dict[str, str]:
-        if self._token_file is None:
-            return {}
-        try:
-            token = self._token_file.read_text("utf-8").split()
-        except (OSError, ValueError) as error:
-            self._log_fault(f"no token: {error}")
-            return {}
-        return {"authorization": f"Bearer {token[0]}"} if token else {}
+
+async def _unending(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Do work that only an error or a cancellation from outside ends.
+
+    A task that is cancelled by what it awaits would end without a word, and without its group.
+    """
+    try:
+        await work()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError("a task of the poller was cancelled by nobody") from None

@@ -58,6 +58,50 @@ def max_min_fair(
     return FairShares(np.minimum(wanted, weight * level), level)
 
 
+def max_min_by_owner(
+    capacity: float, wants: npt.ArrayLike, owners: npt.NDArray[np.intp]
+) -> FloatArray:
+    """Divide a capacity among owners, and what each gets among its claimants; max-min both times.
+
+    So an owner of many claimants, or of absurd ones, gets no more than its fair part.
+
+    Args:
+        capacity: the amount to divide, finite and >= 0.
+        wants: what each claimant wants, finite and >= 0, shape ``(n,)``.
+        owners: number of each claimant's owner, from 0, shape ``(n,)``.
+
+    Returns:
+        What each claimant gets, shape ``(n,)``.
+
+    >>> max_min_by_owner(120, [1000, 1000, 50, 30], np.array([0, 0, 0, 1])).tolist()
+    [30.0, 30.0, 30.0, 30.0]
+    """
+    # More than there is counts as all there is: absurd wants would cost the sums their digits.
+    wanted = np.minimum(np.asarray(wants, dtype=np.float64), capacity)
+    if not owners.any():
+        return max_min_fair(capacity, wanted).qps
+    each = max_min_fair(capacity, np.bincount(owners, weights=wanted)).qps
+    return np.minimum(wanted, _levels(each, wanted, owners)[owners])
+
+
+def _levels(capacities: FloatArray, wants: FloatArray, owners: npt.NDArray[np.intp]) -> FloatArray:
+    """Return the level within each owner's capacity; inf where the owner's wants fit it."""
+    order = np.lexsort((wants, owners))
+    wants, owners = wants[order], owners[order]
+    counts = np.bincount(owners, minlength=len(capacities))
+    ends = np.cumsum(counts)
+    begins = ends - counts
+    before = np.concatenate(([0.0], np.cumsum(wants)))
+    satisfied = before[:-1] - before[begins][owners]  # what the owner's lesser claimants get
+    remaining = ends[owners] - np.arange(len(wants))
+    over = satisfied + remaining * wants > capacities[owners]
+    levels = np.full(len(capacities), math.inf)
+    # From the last to the first, so that of each owner the first remains.
+    at = np.flatnonzero(over)[::-1]
+    levels[owners[at]] = np.maximum(capacities[owners[at]] - satisfied[at], 0.0) / remaining[at]
+    return levels
+
+
 def _level(capacity: float, wants: FloatArray, weights: FloatArray) -> float:
     """Return the level at which ``capacity`` is used up; the sum of wants exceeds it."""
     order = np.argsort(wants / weights, kind="stable")

@@ -13,8 +13,7 @@ from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
-from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import LeaseTerms
+from scaler.limits.lease import CLIENT_WINDOW_S, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 
 
@@ -67,12 +66,13 @@ class Policy:
         slo: the service level objective.
         ramp: how a pod warms up once it is Ready.
         lead_s: lead time, from the request for a replica until it is warm; None: it is learned.
+        wake: whether a workload that somebody has scaled to 0 is scaled up.
         payback_s: time after that within which a new replica pays for its start.
         limit: headroom and ceiling of the limit.
         safe_qps: limit of gateways that cannot reach tidegate for long; None: it is derived.
         lease: how long gateways act on a limit, and how often they report.
         classes: priority classes of requests.
-        clients: when a client counts as abusive.
+        client_window_s: seconds over which gateways compare what their clients send.
     """
 
     item_id: str
@@ -89,11 +89,12 @@ class Policy:
     ramp: Ramp = WARM_AT_ONCE
     lead_s: float | None = None
     payback_s: float = 90.0
+    wake: bool = False
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     safe_qps: float | None = None
     lease: LeaseTerms = field(default_factory=LeaseTerms)
     classes: tuple[PriorityClass, ...] = ()
-    clients: ClientPolicy = field(default_factory=ClientPolicy)
+    client_window_s: float = CLIENT_WINDOW_S
 
     def __post_init__(self) -> None:
         if not all(self.item_id.partition("/")):

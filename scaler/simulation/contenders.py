@@ -95,7 +95,7 @@ class TidegateContender:
             lead_forecast = self._reader.read(state.lead_query(row), now)
             state.expect(lead_forecast, self._reader.origin(row))
         result = self.latest = state.decide(
-            now, observed, metrics.latency_s, service.workload(), self._capacity, lead_forecast
+            now, observed, metrics, service.workload(), self._capacity, lead_forecast
         )
         service.floor = result.decision.plan.replicas
         self.reasons[result.decision.plan.reason.value] += 1

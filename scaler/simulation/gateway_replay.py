@@ -155,22 +155,22 @@ def gateway_replay(
         raise ValueError(f"shares are of {sorted(unknown)}, which {policy.item_id} does not name")
     rng = np.random.default_rng(seed)
     warm_up = math.ceil(WARM_UP_S / traffic.tick_s)
-    site = VirtualGateways(policy.item_id, gateways, -warm_up * traffic.tick_s, rng)
     enforced = replace(policy, mode=Mode.ENFORCE)
     counted = _Counts(traffic)
-    for tick in range(-warm_up, len(traffic.demand)):
-        place = max(tick, 0)
-        limit, begins = published(place), tick * traffic.tick_s
-        view = ServiceView(
-            policy=enforced, at=traffic.start + begins, ready=limit.ready_replicas,
-            published_limit=limit,
-        )  # fmt: skip
-        site.publish(Snapshot(tick, view.at, {policy.item_id: view}), begins)
-        requests = _drawn(traffic, place, gateways, rng)
-        passed = _decided(site, requests, list(traffic.shares), begins)
-        if tick >= 0:
-            counted.add(requests, passed, within(limit, traffic, tick))
-            counted.compare(requests.times[passed], limit.limit.qps)
+    with VirtualGateways(policy.item_id, gateways, -warm_up * traffic.tick_s, rng) as site:
+        for tick in range(-warm_up, len(traffic.demand)):
+            place = max(tick, 0)
+            limit, begins = published(place), tick * traffic.tick_s
+            view = ServiceView(
+                policy=enforced, at=traffic.start + begins, ready=limit.ready_replicas,
+                published_limit=limit,
+            )  # fmt: skip
+            site.publish(Snapshot(tick, view.at, {policy.item_id: view}), begins)
+            requests = _drawn(traffic, place, gateways, rng)
+            passed = _decided(site, requests, list(traffic.shares), begins)
+            if tick >= 0:
+                counted.add(requests, passed, within(limit, traffic, tick))
+                counted.compare(requests.times[passed], limit.limit.qps)
     return counted.outcome(gateways)
 
 

@@ -25,7 +25,7 @@ from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.kube.workloads_port import ClusterWorkloads
-from scaler.control.cluster_port import PolicyStatus
+from scaler.control.cluster_port import AtZero, PolicyStatus
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics
 from scaler.control.ports import WatchedPolicy, World
@@ -42,7 +42,6 @@ TICK_S, TICKS = 15.0, 120
 START_UP_S = 60.0
 MINUTE = 60.0
 # Of 40 clients 36 are normal and differ by a factor of four; the others offer up to a hundredfold.
-CLIENT_RATES = np.concatenate([np.geomspace(1.0, 4.0, 36), [6.0, 12.0, 40.0, 200.0]])
 
 
 def offered(seconds: float) -> float:
@@ -58,10 +57,8 @@ def slow(seconds: float) -> float:
     return 0.6 if 8 * MINUTE <= seconds < 12 * MINUTE else 0.1
 
 
-# What a gateway says: that it is offered three classes, by 40 clients.
-SAID = GatewayReport(
-    300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0}, CLIENT_RATES, len(CLIENT_RATES)
-)
+# What a gateway says: that it is offered three classes.
+SAID = GatewayReport(300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0})
 SETTINGS = ApiSettings(learns_shares=False)
 
 # What each query answers, by its text: there is no PromQL here.
@@ -177,8 +174,10 @@ class Stage:
         self.policy, self.cluster = document.policy, cluster or ScriptedCluster()
         self._hpa = document.replay.hpa or plain_hpa(document.policy)
         self._checkpoint = checkpoint
-        for name in ("web", "other"):
-            self.cluster.put(replace(self.policy, target=name))
+        for name in ("web", "other", "stopped"):
+            stopped = self.cluster.put(replace(self.policy, target=name))
+        self.cluster.at_zero[stopped] = AtZero.STOPPED
+        self.others: list[WatchedPolicy] = []  # that are watched beside it
         self.target = self.cluster.put(self.policy)
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
@@ -196,7 +195,7 @@ class Stage:
         self.cluster.sync(now)
         watched = WatchedPolicy(self.policy, self._hpa, self._checkpoint)
         self._ticks += 1
-        return self.loop.tick([watched], now).services[self.policy.item_id]
+        return self.loop.tick([watched, *self.others], now).services[self.policy.item_id]
 
     def lease(self, instance: str = "gw-1", report: GatewayReport = SAID, etag: str = "") -> dict:
         """Return the lease of a gateway that says this."""
@@ -241,6 +240,7 @@ def status_of(cluster: FakeCluster, item_id: str) -> dict:
     status: PolicyStatus = cluster.statuses[item_id][-1]
     return {
         **asdict(replace(status, published=None)),
+        "conditions": [asdict(one) for one in status.conditions],
         "published": json.loads(json.dumps(status.published)),
         "floors": {str(t): seen.min_replicas for t, seen in cluster.scaled.items()},
         "raised": sorted(str(seen.target) for seen in cluster.raised()),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from scaler.gateway.http_endpoint import HttpEndpoint
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 from scaler.gateway.poller import Poller
 
@@ -31,7 +32,12 @@ class PolledLimiters:
     ) -> None:
         self._limiters = {one.service: LeaseLimiter(one) for one in services}
         self._pollers = [
-            Poller(one, endpoint, token_file=token_file, clock=clock, rng=random.Random())  # noqa: S311 - jitter
+            Poller(
+                one,
+                HttpEndpoint(endpoint, one.settings.service, one.settings.instance, token_file),
+                clock=clock,
+                rng=random.Random(),  # noqa: S311 - jitter
+            )
             for one in self._limiters.values()
         ]
         self._tasks: list[asyncio.Task[None]] = []

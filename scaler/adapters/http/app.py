@@ -64,7 +64,7 @@ def create_app(
     app.state.lease_service = lease_service
     rules = app.state.access = _access_rules(settings, holder.clock, trusted_peers=trusted_peers)
     app.state.count_refusal = telemetry.count_refusal
-    limits = LeaseRoutes(lease_service, long_poll, holder.clock)
+    limits = LeaseRoutes(long_poll, lease_service.epoch)
     add_lease_routes(app, limits)
     add_view_routes(app, lease_service, stream)
     add_process_routes(app, holder, telemetry, settings.stale_after_s)

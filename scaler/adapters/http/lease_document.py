@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from scaler.adapters.http.lease_aging import AgedLimit
-from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.lead_time import lead_time
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
-from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
-from scaler.limits.priority_classes import ClassSplit, split
+from scaler.limits.priority_classes import ClassSplit, PriorityClass
 from scaler.limits.shares import Share
 
 SCHEMA = 1
@@ -37,14 +36,13 @@ class LeaseContent:
         limit: the limit of all gateways together, now.
         share: this gateway's share of it.
         instances: number of gateways that hold a share.
-        report: what this gateway has reported.
+        report: what this gateway has reported of its clients.
     """
 
     view: ServiceView
     limit: AgedLimit
     share: Share
     instances: int
-    report: GatewayReport
 
 
 def terms_part(content: LeaseContent) -> Json:
@@ -82,9 +80,9 @@ def terms_part(content: LeaseContent) -> Json:
             "instances": content.instances,
             "reason": content.share.reason.value,
         },
-        "client_window_s": policy.clients.window_s,
-        "per_client": _per_client(own.qps, content.report, policy.clients),
-        **_classes(own.qps, part, content),
+        "client_window_s": policy.client_window_s,
+        "per_client": None,  # gateways of before 0.2 look for it
+        **_classes(content.share, published.classes),
         "schedule": [{"in_s": step.in_s, "rps": _rounded_down(step.qps)} for step in own.schedule],
     }
 
@@ -132,12 +130,6 @@ def haproxy_map(version: int, terms: Json) -> bytes:
         ("valid_for", terms["valid_for_s"]),
         ("max_stale", safe["max_stale_s"]),
     ]
-    per_client = terms["per_client"]
-    if isinstance(per_client, dict):
-        pairs += [(f"per_client.{key}", per_client[key]) for key in ("rps", "burst")]
-        pairs += [
-            (f"per_client.{key}", per_client[key]) for key in ("abusive_above_rps", "abusive_rps")
-        ]
     classes = terms["classes"]
     assert isinstance(classes, list)
     for one in classes:
@@ -147,39 +139,23 @@ def haproxy_map(version: int, terms: Json) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _classes(share_qps: float, part: float, content: LeaseContent) -> Json:
-    """Return the classes within this gateway's share.
-
-    Guarantees and ceilings are divided as the limit is, so the sum over all gateways never exceeds
-    the policy's.
-    """
-    assert content.view.published_limit is not None
-    classes = content.view.published_limit.classes
-    own = [
-        replace(
-            c,
-            guaranteed_qps=c.guaranteed_qps * part,
-            ceiling_qps=None if c.ceiling_qps is None else c.ceiling_qps * part,
-        )
-        for c in classes
+def _classes(share: Share, classes: Sequence[PriorityClass]) -> Json:
+    """Return the classes within this gateway's share."""
+    parts = share.parts or ClassSplit((), share.qps)
+    entries = [
+        {
+            "name": c.name,
+            **_match(c.match),
+            "priority": c.priority,
+            "guaranteed_rps": _rounded_down(given.guaranteed_qps),
+            "rps": _rounded_down(given.qps),
+            "ceiling_rps": _rounded_down(given.ceiling_qps),
+            "reason": given.reason.value,
+            "then": c.then.value,
+        }
+        for c, given in zip(classes, parts.classes, strict=True)
     ]
-    demands = [content.report.classes.get(c.name, math.nan) for c in own]
-    divided = split(share_qps, own, demands) if own else ClassSplit((), share_qps)
-    entries = []
-    for c, given in zip(own, divided.classes, strict=True):
-        entries.append(
-            {
-                "name": c.name,
-                **_match(c.match),
-                "priority": c.priority,
-                "guaranteed_rps": _rounded_down(given.guaranteed_qps),
-                "rps": _rounded_down(given.qps),
-                "ceiling_rps": _rounded_down(given.ceiling_qps),
-                "reason": given.reason.value,
-                "then": c.then.value,
-            }
-        )
-    return {"spare_rps": _rounded_down(divided.spare_qps), "classes": entries}
+    return {"spare_rps": _rounded_down(parts.spare_qps), "classes": entries}
 
 
 def _match(match: HeaderMatch | None) -> Json:
@@ -187,31 +163,6 @@ def _match(match: HeaderMatch | None) -> Json:
         return {}
     value: Json = {} if match.value is None else {"value": match.value}
     return {"match": {"header": match.header, **value}}
-
-
-def _per_client(share_qps: float, report: GatewayReport, policy: ClientPolicy) -> Json | None:
-    """Return the limit per client within this gateway's share; None if no client is limited.
-
-    Rates are rounded to two digits, so that a small movement is not a new lease.
-    """
-    rates = report.client_rates
-    if rates is None or not len(rates):
-        return None
-    # The rates may be a sample of the clients: the limit is then scaled down with them.
-    limit = share_qps * len(rates) / max(report.clients, len(rates))
-    level: ClientLevel = client_level(limit, rates, policy)
-    if level.reason is None:
-        return None
-    # Where only abusive clients are limited, the others have no limit: a bucket at the upper end of
-    # the normal rate would refuse two requests of a calm client that happen to come together.
-    rps = _two_digits(level.qps)
-    return {
-        "rps": rps,
-        "burst": max(1, math.ceil(2 * rps)) if rps is not None else 0,
-        "abusive_above_rps": _two_digits(level.abusive_above_qps),
-        "abusive_rps": _two_digits(level.abusive_qps),
-        "reason": level.reason.value,
-    }
 
 
 def _forecast_peak(view: ServiceView) -> tuple[float | None, float | None]:
@@ -239,7 +190,3 @@ def _rounded_down(qps: float) -> float:
 
 def _rounded(qps: float) -> float | None:
     return round(qps, 3) if math.isfinite(qps) else None
-
-
-def _two_digits(qps: float) -> float | None:
-    return float(f"{qps:.2g}") if math.isfinite(qps) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import parse_qsl
@@ -12,7 +11,6 @@ from starlette.requests import Request
 
 from scaler.adapters.http.access import grant_of
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
-from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.long_poll import LongPoll
 from scaler.adapters.http.middleware import (
     JSON_TYPE,
@@ -72,15 +70,12 @@ class LeaseRoutes:
     """Serves leases to gateways.
 
     Args:
-        lease_service: issues the leases.
-        long_poll: holds the gateways that wait for a change.
-        clock: the clock of ``lease_service``.
+        long_poll: answers the gateways.
+        epoch: of the leases that it issues.
     """
 
-    def __init__(
-        self, lease_service: LeaseService, long_poll: LongPoll, clock: Callable[[], float]
-    ) -> None:
-        self._lease_service, self._long_poll, self._clock = lease_service, long_poll, clock
+    def __init__(self, long_poll: LongPoll, epoch: str) -> None:
+        self._long_poll, self._epoch = long_poll, epoch
 
     async def get(self, service: str, scope: Message, receive: Receive) -> PlainResponse:
         try:
@@ -92,21 +87,12 @@ class LeaseRoutes:
                 owner=grant.owner,
                 owner_instances=grant.instances,
             )
-            now = self._clock()
-            if query.wait_s > 0 and self._lease_service.may_wait(service, lease_request, now):
-                longest_wait_s = self._lease_service.view(service).policy.lease.longest_wait_s
-                wait_s = min(query.wait_s, longest_wait_s)
-                changed = await self._long_poll.wait(service, lease_request, wait_s)
-                if changed is not None:
-                    return _response(changed, haproxy=query.haproxy)
-                if await Request(scope, receive).is_disconnected():
-                    return _CLIENT_CLOSED
-                # The gateway is still connected, so its lease is renewed.
-                reply = self._lease_service.renew(service, lease_request, self._clock())
-            else:
-                reply = self._lease(service, lease_request)
+            is_gone = Request(scope, receive).is_disconnected
+            reply = await self._long_poll.reply(service, lease_request, query.wait_s, is_gone)
         except RequestProblem as problem:
             return refused(scope, problem)
+        if reply is None:
+            return _CLIENT_CLOSED
         return _response(reply, haproxy=query.haproxy)
 
     async def post(self, request: Request, service: str, report: ReportBody) -> PlainResponse:
@@ -114,20 +100,14 @@ class LeaseRoutes:
             query = parse_query(request.scope["query_string"], instance_needed=False)
             grant = grant_of(request.scope)
             lease_request = replace(
-                report.to_request(self._lease_service.epoch),
+                report.to_request(self._epoch),
                 owner=grant.owner,
                 owner_instances=grant.instances,
             )
-            reply = self._lease(service, lease_request)
+            reply = self._long_poll.reply_at_once(service, lease_request)
         except RequestProblem as problem:
             return refused(request.scope, problem)
         return _response(LeaseReply(reply.lease, changed=True), haproxy=query.haproxy)
-
-    def _lease(self, service: str, lease_request: LeaseRequest) -> LeaseReply:
-        reply = self._lease_service.reply(service, lease_request, self._clock())
-        if lease_request.report is not None or self._lease_service.has_freed(service):
-            self._long_poll.schedule(service)
-        return reply
 
 
 def _response(reply: LeaseReply, *, haproxy: bool) -> PlainResponse:

@@ -1,11 +1,14 @@
-"""Long polls: gateways that wait until their lease changes. Confined to the server's event loop."""
+"""Replies to gateways, which may wait until their lease changes: long polls.
+
+Confined to the server's event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from scaler.adapters.http.exchange import LeaseReply, LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
@@ -36,6 +39,46 @@ class LongPoll:
         self._rounds: dict[str, asyncio.TimerHandle] = {}
         self._next_round_at = 0.0
         self._closed = False
+
+    async def reply(
+        self,
+        service: str,
+        request: LeaseRequest,
+        wait_s: float,
+        is_gone: Callable[[], Awaitable[bool]],
+    ) -> LeaseReply | None:
+        """Return the reply to a gateway, which may wait; None if it has gone meanwhile.
+
+        Args:
+            service: whose limit it asks for.
+            request: of the gateway.
+            wait_s: for how long it waits for a change of its lease at most.
+            is_gone: whether it still waits.
+
+        Raises:
+            RequestProblem: as `LeaseService.reply` does.
+        """
+        if wait_s <= 0 or not self._lease_service.may_wait(service, request, self._clock()):
+            return self.reply_at_once(service, request)
+        longest_wait_s = self._lease_service.view(service).policy.lease.longest_wait_s
+        changed = await self.wait(service, request, min(wait_s, longest_wait_s))
+        if changed is not None:
+            return changed
+        if await is_gone():
+            return None
+        # The gateway is still connected, so its lease is renewed.
+        return self._lease_service.renew(service, request, self._clock())
+
+    def reply_at_once(self, service: str, request: LeaseRequest) -> LeaseReply:
+        """Return the reply to a gateway, and have others told what changes for them.
+
+        Raises:
+            RequestProblem: as `LeaseService.reply` does.
+        """
+        reply = self._lease_service.reply(service, request, self._clock())
+        if request.report is not None or self._lease_service.has_freed(service):
+            self.schedule(service)
+        return reply
 
     async def wait(self, service: str, request: LeaseRequest, seconds: float) -> LeaseReply | None:
         """Return the reply as soon as the lease changes; None if it does not change in time."""

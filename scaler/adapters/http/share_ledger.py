@@ -9,8 +9,8 @@ Rules of this file:
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from scaler.adapters.http.exchange import (
@@ -20,29 +20,17 @@ from scaler.adapters.http.exchange import (
     acknowledges,
     claim_of,
 )
+from scaler.adapters.http.issued_leases import IssuedLeases, LimitInForce
 from scaler.adapters.http.lease_aging import AgedLimit, aged, cell_of, lease_s
-from scaler.adapters.http.lease_document import (
-    LeaseContent,
-    haproxy_map,
-    lease_body,
-    terms_part,
-    why_part,
-)
+from scaler.adapters.http.lease_document import LeaseContent
 from scaler.adapters.http.lease_memory import LedgerMemory, LimitKey
-from scaler.adapters.http.report import NO_REPORT, GatewayReport, LeaseTag
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.reign import Tenure
 from scaler.control.snapshot import ServiceView
+from scaler.limits.assignment import assign
+from scaler.limits.demand_claims import NO_CLAIM, DemandClaim
 from scaler.limits.lease import LeaseTerms
-from scaler.limits.shares import (
-    DemandReport,
-    Grant,
-    Share,
-    SharePolicy,
-    ShareReason,
-    Shares,
-    assign,
-)
+from scaler.limits.shares import DemandReport, Grant, Share, SharePolicy, Shares
 
 EXPIRY_CHECK_S = 1.0
 
@@ -53,7 +41,8 @@ class ShareLedger:
     Attributes:
         revision: grows whenever a change may alter a lease: a new limit, another number of
             gateways, another demand.
-        has_freed: whether a gateway has given up part of its booking, so that others may get more.
+        has_freed: whether others may get more, or less: a gateway has given up part of its booking,
+            or has come.
         caretakes: whether no share may grow, for another replica may lead.
 
     Args:
@@ -63,11 +52,11 @@ class ShareLedger:
     """
 
     def __init__(self, service: str, epoch: str, learning_until: float) -> None:
-        self._service, self._epoch = service, epoch
+        self._epoch = epoch
         self._lease_s = lease_s(LeaseTerms())
         self._shares = Shares(learning_until=learning_until)
-        self._issued: dict[str, IssuedLease] = {}
-        self._reports: dict[str, GatewayReport] = {}
+        self._issued = IssuedLeases(service, epoch)
+        self._claims: dict[str, DemandClaim] = {}
         self._expires_at: dict[str, float] = {}
         self._extended: set[str] = set()  # gateways whose new expiry `_shares` does not have yet
         self._view: ServiceView | None = None
@@ -101,18 +90,20 @@ class ShareLedger:
     def memory(self) -> LedgerMemory:
         """Return all that the next replies rest on, but the view: `refresh` brings another."""
         return LedgerMemory(
-            self._shares, dict(self._issued), dict(self._reports), dict(self._expires_at),
-            frozenset(self._extended), self._cell, self._limit_key, self._lease_s,
-            self._expiry_checked_at, self._learning, self.revision, self.has_freed,
+            self._shares, self._issued.memory(), dict(self._claims),
+            dict(self._expires_at), frozenset(self._extended), self._cell, self._limit_key,
+            self._lease_s, self._expiry_checked_at, self._learning, self.revision, self.has_freed,
         )  # fmt: skip
 
     def recall(self, memory: LedgerMemory) -> None:
         """Go on from there; `refresh` comes first."""
-        self._shares, self._issued = memory.shares, dict(memory.issued)
-        self._reports, self._expires_at = dict(memory.reports), dict(memory.expires_at)
-        self._extended, self._cell = set(memory.extended), memory.cell
-        self._limit_key, self._lease_s = memory.limit_key, memory.lease_s
-        self._expiry_checked_at, self._learning = memory.expiry_checked_at, memory.learning
+        self._shares = memory.shares
+        self._issued.recall(memory.issued)
+        self._claims = dict(memory.claims)
+        self._expires_at, self._extended = dict(memory.expires_at), set(memory.extended)
+        self._cell, self._limit_key = memory.cell, memory.limit_key
+        self._lease_s, self._learning = memory.lease_s, memory.learning
+        self._expiry_checked_at = memory.expiry_checked_at
         self.revision, self.has_freed = memory.revision, memory.has_freed
 
     def refresh(self, held: HeldSnapshot, view: ServiceView, now: float) -> None:
@@ -151,44 +142,42 @@ class ShareLedger:
 
     def reply(self, request: LeaseRequest, now: float) -> LeaseReply:
         """Return the reply to one gateway; call `refresh` first."""
-        lease = self._issued.get(request.instance)
-        if (
-            lease is not None
-            and not self._reports_change(request)
-            and self._is_current(lease, request, now)
-        ):
+        lease, news = self._issued.get(request.instance), self._take_report(request)
+        if lease is not None and not news and self._is_current(lease, request, now):
             self._extend(request.instance, now)
             return LeaseReply(lease, changed=lease.etag != request.etag)
         return self.reply_all([request], now)[0]
 
     def reply_all(self, requests: list[LeaseRequest], now: float) -> list[LeaseReply]:
         """Return the replies to several gateways, in order; no gateway may be named twice."""
-        assert self._limit is not None  # refresh() comes first
+        assert self._view is not None
+        assert self._view.published_limit is not None
+        assert self._limit is not None
+        assert self._limit_key is not None  # refresh() comes first
         self._book_extensions()
-        for one in requests:
-            self._take_report(one)
-        before = {share.instance: share.booked_qps for share in self._shares.shares}
-        reports = [self._demand_report(one) for one in requests]
-        policy = SharePolicy(self._lease_s)
+        before = {share.instance: share for share in self._shares.shares}
+        reports = [self._demand_report(one, known=one.instance in before) for one in requests]
+        classes, policy = self._view.published_limit.classes, SharePolicy(self._lease_s)
         until = self._shares.learning_until
         held = replace(self._shares, learning_until=math.inf if self.caretakes else until)
-        after = assign(held, self._limit.qps, reports, now=now, policy=policy)
-        if any(one.instance not in before for one in requests):
-            self.revision += 1  # every fair share depends on the number of gateways
+        after = assign(held, self._limit.qps, reports, classes, now=now, policy=policy)
+        come = any(one.instance not in before for one in requests)
+        self.revision += come  # every fair share depends on the number of gateways
         shares = {share.instance: share for share in after.shares}
+        in_force = LimitInForce(
+            self._view, self._limit, self._limit_key, self._lease_s, self.revision
+        )
         replies = []
         for one in requests:
             share = shares[one.instance]
-            lease, same = self._issue(one, share, len(shares), after.version)
+            lease, same = self._issue(one, share, len(shares), in_force, after.version)
             self._expires_at[one.instance] = now + lease.lease_s
             if same:
                 # The new version is not issued: the booking of the version that is held goes on.
                 shares[one.instance] = self._with_expiry(replace(share, grants=share.grants[:-1]))
             replies.append(LeaseReply(lease, changed=lease.etag != one.etag))
         self._shares = replace(after, shares=tuple(shares.values()), learning_until=until)
-        self.has_freed |= any(
-            share.booked_qps < before.get(name, 0.0) for name, share in shares.items()
-        )
+        self.has_freed |= come or _frees(before, shares)
         return replies
 
     def may_change(self, request: LeaseRequest) -> bool:
@@ -198,6 +187,22 @@ class ShareLedger:
             return True
         return not lease.acknowledged and acknowledges(request, lease)
 
+    def _issue(
+        self,
+        request: LeaseRequest,
+        share: Share,
+        instances: int,
+        in_force: LimitInForce,
+        version: int,
+    ) -> tuple[IssuedLease, bool]:
+        """Return a gateway's lease, and whether it is the one that was issued before."""
+        content = LeaseContent(in_force.view, in_force.limit, share, instances)
+        lease, same = self._issued.issue(request, content, in_force, version)
+        if not same and share.parts is not None:
+            claim = self._claims.get(request.instance, NO_CLAIM)
+            self._claims[request.instance] = claim.leased(share.parts)
+        return lease, same
+
     def _is_current(self, lease: IssuedLease, request: LeaseRequest, now: float) -> bool:
         """Whether a new lease would be the same, and the share is still booked."""
         same = lease.revision == self.revision and lease.fair
@@ -205,57 +210,36 @@ class ShareLedger:
         # The first acknowledgement frees what older leases had booked: `reply_all` does that.
         return current and (lease.acknowledged or not acknowledges(request, lease))
 
-    def _reports_change(self, request: LeaseRequest) -> bool:
+    def _take_report(self, request: LeaseRequest) -> bool:
+        """Take in what a gateway reports; return whether its lease may be another one now."""
         if request.report is None:
             return False
-        before = self._reports.get(request.instance, NO_REPORT)
-        return before.updated_by(request.report) is not before
+        demand = request.report.demand()
+        if demand is None:
+            return False
+        before = self._claims.get(request.instance, NO_CLAIM)
+        after = self._claims[request.instance] = before.reported(demand)
+        moved = not after.same_rates(before)
+        self.revision += moved  # every fair share depends on the demand of each gateway
+        return moved
+
+    def _demand_report(self, request: LeaseRequest, *, known: bool) -> DemandReport:
+        version, holds_qps = claim_of(request, self._epoch)
+        assert self._limit is not None
+        holds_qps = min(holds_qps, self._limit.qps)
+        claim = self._claims.get(request.instance, NO_CLAIM)
+        if not claim.rates or (known and request.report is None):  # as it was before
+            return DemandReport(request.instance, None, version, holds_qps, owner=request.owner)
+        claims = claim.claims()
+        return DemandReport(
+            request.instance, sum(claims.values()), version, holds_qps,
+            claims if claim.by_class else None, request.owner,
+        )  # fmt: skip
 
     def _extend(self, instance: str, now: float) -> None:
         # Of the lease that the gateway holds: the policy may have changed meanwhile.
         self._expires_at[instance] = now + self._issued[instance].lease_s
         self._extended.add(instance)
-
-    def _issue(
-        self, request: LeaseRequest, share: Share, instances: int, version: int
-    ) -> tuple[IssuedLease, bool]:
-        """Return a gateway's lease, and whether it is the one that was issued before."""
-        assert self._view is not None
-        assert self._limit is not None
-        report = self._reports.get(request.instance, NO_REPORT)
-        terms = terms_part(LeaseContent(self._view, self._limit, share, instances, report))
-        terms_json = json.dumps(terms)
-        fair = share.reason is ShareReason.FAIR
-        before = self._issued.get(request.instance)
-        same = before is not None and before.terms_json == terms_json
-        if before is not None and same:
-            acknowledged = before.acknowledged or acknowledges(request, before)
-            lease = replace(before, revision=self.revision, fair=fair, acknowledged=acknowledged)
-        else:
-            why = json.dumps(why_part(self._view, self._limit))
-            tag = LeaseTag(self._epoch, version, share.qps)
-            json_body = lease_body(self._service, self._epoch, version, terms_json, why)
-            haproxy_body = haproxy_map(version, terms)
-            lease = IssuedLease(
-                tag, tag.etag, terms_json, json_body, haproxy_body, self.revision, self._lease_s,
-                fair,
-            )  # fmt: skip
-        self._issued[request.instance] = lease
-        return lease, same
-
-    def _take_report(self, request: LeaseRequest) -> None:
-        if request.report is None:
-            return
-        before = self._reports.get(request.instance, NO_REPORT)
-        after = self._reports[request.instance] = before.updated_by(request.report)
-        if after.wants_qps != before.wants_qps:
-            self.revision += 1  # every fair share depends on the demand of each gateway
-
-    def _demand_report(self, request: LeaseRequest) -> DemandReport:
-        version, holds_qps = claim_of(request, self._epoch)
-        wants_qps = self._reports.get(request.instance, NO_REPORT).wants_qps
-        assert self._limit is not None
-        return DemandReport(request.instance, wants_qps, version, min(holds_qps, self._limit.qps))
 
     def _take_limit(self, view: ServiceView, cell: int) -> None:
         """Take in the current limit; a limit that changes some lease begins a new revision."""
@@ -291,10 +275,18 @@ class ShareLedger:
         if len(held) < len(self._shares.shares):
             self._shares = replace(self._shares, shares=held)
         alive = {share.instance for share in held}
-        expired = (self._reports.keys() | self._issued.keys()) - alive
+        expired = (self._claims.keys() | self._issued.names()) - alive
         for instance in expired:
-            self._issued.pop(instance, None)
-            self._reports.pop(instance, None)
-            self._expires_at.pop(instance, None)
-        if expired:
-            self.revision += 1
+            self._issued.forget(instance)
+            for known in (self._claims, self._expires_at):
+                known.pop(instance, None)
+        self.revision += bool(expired)
+
+
+def _frees(before: Mapping[str, Share], after: Mapping[str, Share]) -> bool:
+    """Whether a gateway has given up part of its booking."""
+    return any(
+        share.booked_qps < old.booked_qps
+        for name, share in after.items()
+        if (old := before.get(name)) is not None and old is not share
+    )

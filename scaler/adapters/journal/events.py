@@ -20,7 +20,7 @@ from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.reign import Reign
-from scaler.control.snapshot import Condition, ServiceView
+from scaler.control.snapshot import PlanOutcome, ServiceView
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,7 +86,7 @@ class PlansHanded:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Applied:
-    items: Mapping[str, Condition] = field(default_factory=dict)
+    items: Mapping[str, PlanOutcome] = field(default_factory=dict)
     raised: str | None = None
 
 

@@ -39,7 +39,7 @@ from scaler.control.ports import (
     Workloads,
     World,
 )
-from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.snapshot import PlanOutcome, ServiceView, Snapshot
 from scaler.control.timekeeper import TickTime
 
 # Kilobytes that a history takes until it is written.
@@ -176,7 +176,7 @@ class _RecordedWorkloads:
             self._journal.put(Observed(dict(found)), len(found) + 1)
         return found
 
-    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
         with self._journal.recording():
             self._journal.put(PlansHanded(tuple(views)), len(views) + 1)
         with _raised(self._journal, lambda error: Applied(raised=error)):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.limits.max_min import max_min_fair
+from scaler.limits.max_min import max_min_by_owner, max_min_fair
 
 amounts = st.floats(0, 1e6).map(lambda qps: round(qps, 3))
 claims = st.lists(st.tuples(amounts, st.floats(0.1, 10)), min_size=1, max_size=30)
@@ -65,6 +65,36 @@ def test_more_capacity_lowers_no_share(capacity, more, claims):
     before = max_min_fair(capacity, wants, weights).qps
     after = max_min_fair(capacity + more, wants, weights).qps
     assert (after >= before - 1e-6).all()
+
+
+owned = st.lists(st.tuples(amounts, st.integers(0, 4)), min_size=1, max_size=30)
+
+
+def by_owner(capacity, owned):
+    wants, owners = np.array(owned).T
+    _, owners = np.unique(owners, return_inverse=True)
+    return wants, owners, max_min_by_owner(capacity, wants, owners)
+
+
+@given(amounts, owned)
+def test_each_owner_gets_what_it_would_as_one_claimant(capacity, owned):
+    wants, owners, qps = by_owner(capacity, owned)
+    each = max_min_fair(capacity, np.bincount(owners, weights=wants)).qps
+    np.testing.assert_allclose(np.bincount(owners, weights=qps), each, rtol=1e-9, atol=1e-6)
+
+
+@given(amounts, owned)
+def test_an_owner_s_part_is_divided_by_max_min_too(capacity, owned):
+    wants, owners, qps = by_owner(capacity, owned)
+    for owner in set(owners):
+        mine = owners == owner
+        fair = max_min_fair(qps[mine].sum(), wants[mine]).qps
+        np.testing.assert_allclose(qps[mine], fair, rtol=1e-6, atol=1e-3)
+
+
+def test_absurd_wants_cost_the_others_no_digits():
+    qps = max_min_by_owner(100.0, [1e300, 1e300, 30.0, 20.0], np.array([0, 0, 1, 1]))
+    assert qps.tolist() == pytest.approx([25.0, 25.0, 30.0, 20.0])
 
 
 def test_ten_thousand_clients_are_divided_at_once():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +82,61 @@ def test_a_small_change_of_demand_changes_no_lease():
     assert not site.ask(one, wants=105.0).changed
     assert not site.ask(two, wants=51.0).changed
     assert site.ask(one, wants=200.0).changed
+
+
+def reported(name, offered, admitted, owner=""):
+    return LeaseRequest(
+        name, report=GatewayReport(offered, admits_qps=admitted, interval_s=2.0), owner=owner
+    )
+
+
+def said(site, request):
+    """Return the share that a report is answered, once all that wait have been told."""
+    site.clock.now += 1.0
+    reply = site.lease_service.reply(SHOP, request, site.clock.now)
+    return replace(request, etag=reply.lease.etag), reply.lease.tag.qps
+
+
+def test_a_greedy_report_takes_nothing_that_others_use():
+    site = Site()
+    honest, greedy = reported("gw-1", 700.0, 700.0), reported("gw-2", 1e9, 5.0)
+    for _ in range(8):
+        honest, share = said(site, honest)
+        greedy, _ = said(site, greedy)
+    assert share >= 700.0
+
+
+def test_a_gateway_that_is_short_and_uses_what_it_has_gets_its_fair_part():
+    site = Site()
+    first, second = reported("gw-1", 2000.0, 1e9), reported("gw-2", 800.0, 0.0)
+    for _ in range(8):
+        first, _ = said(site, first)
+        second, share = said(site, second)
+        second = replace(second, report=replace(second.report, admits_qps=min(share, 800.0)))
+    # Of the spare: what pay is guaranteed, 120, is kept for it.
+    assert share == pytest.approx(1240 * 0.98 / 2, rel=0.01)
+
+
+def test_made_up_gateways_of_one_owner_take_no_more_than_its_fair_part():
+    site = Site()
+    theirs = reported("gw-1", 500.0, 500.0, owner="shop")
+    made_up = [reported(f"gw-x-{i}", 1e9, 1e9, owner="rival") for i in range(50)]
+    for _ in range(6):
+        site.clock.now += 1.0
+        theirs, share = said(site, theirs)
+        made_up = [said(site, one)[0] for one in made_up[:5]] + made_up[5:]
+        for one in made_up[5:]:
+            site.lease_service.reply(SHOP, one, site.clock.now)
+    assert share >= 500.0
+
+
+def test_that_a_gateway_has_come_is_a_reason_to_tell_those_that_wait():
+    site = Site()
+    site.ask(Gateway("gw-1"))
+    site.lease_service.changed(SHOP, [], site.clock.now)
+    assert not site.lease_service.has_freed(SHOP)
+    site.ask(Gateway("gw-2"))
+    assert site.lease_service.has_freed(SHOP)
 
 
 def test_versions_never_decrease():
@@ -217,8 +271,8 @@ def test_a_gateway_that_returns_after_its_lease_has_expired_is_booked_again():
     site.clock.now += (
         0.6  # gw-1's 12 s are over, and the last expiry check is less than a second ago
     )
-    clients = GatewayReport(None, {}, np.ones(30), 30)  # changes nothing for others
-    site.lease_service.reply(SHOP, LeaseRequest("gw-2", two.etag, clients), site.clock.now)
+    report = GatewayReport(700.0)
+    site.lease_service.reply(SHOP, LeaseRequest("gw-2", two.etag, report), site.clock.now)
     assert site.lease_service.gateways() == {SHOP: 1}
     site.ask(one)
     assert site.lease_service.gateways() == {SHOP: 2}

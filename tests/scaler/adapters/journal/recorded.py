@@ -27,7 +27,7 @@ from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
 from scaler.control.reign import Reign, Tenure
-from scaler.control.snapshot import Condition, ConditionKind, Snapshot
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome, Snapshot
 from scaler.control.timekeeper import TickTime
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import Ramp
@@ -176,7 +176,7 @@ class Whims:
             if view.decision is not None:
                 self._floors[view.item_id] = view.decision.plan.replicas
         return {
-            view.item_id: Condition(ConditionKind.READY, True, "Enforcing")
+            view.item_id: PlanOutcome((Condition(ConditionKind.READY, True, "Enforcing"),))
             for view in views
             if self._rng.random() < 0.9
         }
@@ -298,9 +298,8 @@ class RecordedScene:
     def _request(self, service: str, name: str) -> LeaseRequest:
         said = None
         if self.rng.random() < 0.3:
-            rates = self.rng.gamma(1.5, 2.0, 50) if self.rng.random() < 0.5 else None
             classes = {"pay": float(self.rng.uniform(0.0, 60.0))}
-            said = GatewayReport(float(self.rng.gamma(3.0, 40.0)), classes, rates, 50)
+            said = GatewayReport(float(self.rng.gamma(3.0, 40.0)), classes)
         etag = self._etags.get((service, name), "")
         # Now and then somebody else speaks in its name, who may have one gateway.
         if self._owner_rng.random() < 0.05:

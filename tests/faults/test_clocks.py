@@ -17,7 +17,7 @@ from forecaster.data.series import Forecast, Series, utc
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
-from scaler.control.snapshot import Condition, ConditionKind, ServiceView
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome, ServiceView
 from scaler.control.timekeeper import Timekeeper
 from scaler.decision.replicas import PlanReason, ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
@@ -119,7 +119,8 @@ class Site:
         for view in views:
             assert view.decision is not None, view.error
             self.floor = view.decision.plan.replicas
-        return {ITEM: Condition(ConditionKind.READY, True, "Enforcing")}
+        ready = Condition(ConditionKind.READY, True, "Enforcing")
+        return {ITEM: PlanOutcome((ready,), self.floor)}
 
 
 @dataclass

@@ -20,6 +20,7 @@ PARTS = {
     "promotion": "promotion",
     "replay_speed": "promotion",
     "shedding": "shedding",
+    "hostile": "hostile",
     "fairness": "fairness",
     "endpoint": "endpoint",
     "haproxy": "haproxy",

@@ -19,6 +19,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from benchmarks.tables import markdown
+from scaler.limits.priority_classes import PriorityClass
 from tests.conformance import gateways as every
 from tests.conformance.leases import SHOP, class_part, lease
 from tests.conformance.load import offer
@@ -26,6 +27,8 @@ from tests.conformance.loopback import loopback, read_message
 from tests.conformance.origin import Origin
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.conformance.setup import CLASS_HEADER, CLIENT_HEADER, PartMissingError, Running, Setup
+from tests.peers import envoy
+from tests.scaler.adapters.envoy.lease_services import limited, serving
 
 CONNECTIONS = 8
 ROUNDS = 7
@@ -58,13 +61,16 @@ def gateways() -> None:
     """Print throughput, CPU and latency of every gateway that can be started both ways."""
     print("\n## Gateways: the check beside the same gateway without it\n")
     rows: list[tuple[object, ...]] = []
-    for name, gateway in every.known().items():
-        bare = cast("Start | None", getattr(gateway, "start_bare", None))
+    starts = {name: gateway.start for name, gateway in every.known().items()}
+    bares = {name: getattr(gateway, "start_bare", None) for name, gateway in every.known().items()}
+    starts["envoy by quotas"], bares["envoy by quotas"] = _start_by_quotas, bares.get("envoy")
+    for name, start in starts.items():
+        bare = cast("Start | None", bares[name])
         if bare is None:
             print(f"{name}: has no way to start without the check\n")
             continue
         try:
-            rows += _measured(name, gateway.start, bare)
+            rows += _measured(name, start, bare)
         except PartMissingError as missing:
             print(f"{name}: {missing}\n")
     columns = (
@@ -94,18 +100,33 @@ def _both(name: str, start: Start, bare: Start) -> Iterator[tuple[Side, Side]]:
         class_part("pay", ROOMY / 2, ROOMY),
         class_part("stress", 1, 10, priority=9, match={"header": "x-stress-test"}),
     ]
-    level = {"rps": ROOMY, "burst": 1000, "abusive_above_rps": ROOMY, "abusive_rps": 1.0}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         endpoint, origin = stack.enter_context(ScriptedEndpoint()), stack.enter_context(Origin())
-        endpoint.set(lease(1, ROOMY, classes=classes, per_client=level, refresh_s=2.0))
+        endpoint.set(lease(1, ROOMY, classes=classes, refresh_s=2.0))
         sides = []
         for kind, starts in (("bare", bare), ("checked", start)):
             (folder / kind).mkdir()
             setup = Setup(endpoint.url, origin.url, SHOP, f"{name}-{kind}", folder / kind)
             sides.append(Side(stack.enter_context(starts(setup))))
-        endpoint.held()
+        if start is not _start_by_quotas:
+            endpoint.held()
         yield sides[0], sides[1]
+
+
+@contextmanager
+def _start_by_quotas(setup: Setup) -> Iterator[Running]:
+    """Start an Envoy that counts by itself; its lease service runs in this process."""
+    pay = PriorityClass("pay", 0, guaranteed_qps=ROOMY / 2)
+    stress = PriorityClass("stress", 9, ceiling_qps=10.0)
+    origin = urlsplit(setup.origin_url).port or 0
+    with (
+        serving(limited(ROOMY, pay, stress)) as here,
+        envoy.running(
+            "envoy-rlqs.yaml", setup.folder, origin=origin, tidegate=here.rpc.port
+        ) as running,
+    ):
+        yield Running(running.url, 2, (running.process,), running.log)
 
 
 def _round(side: Side) -> None:

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.tables import markdown
-from tests.conformance.gateways.haproxy import SHIPPED
+from tests.conformance.gateways.haproxy import SHIPPED, installed
 from tests.conformance.leases import SHOP, lease
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.conformance.setup import free_port
@@ -103,7 +103,7 @@ def _running(folder: Path, endpoint_url: str) -> Iterator[tuple[int, list[int]]]
     (folder / "gateway.cfg").write_text(
         f"global\n nbthread 2\n setenv TIDEGATE_ENDPOINT {endpoint_url}\n"
         f" setenv TIDEGATE_SERVICES {SHOP}\n setenv TIDEGATE_BOOKS books.map\n"
-        f" lua-load {SHIPPED / 'tidegate.lua'}\n{DEFAULTS}"
+        f" lua-load {installed(folder)}\n{DEFAULTS}"
         f"{fronts}backend counts\n stick-table type integer size 10 store gpc0,gpc0_rate(1s)\n"
         "backend tidegate_books\n stick-table type string len 24 size 10k expire 10s store gpc0\n"
         f"backend origin\n server origin 127.0.0.1:{origin}\n"

@@ -53,7 +53,6 @@ MOVED = {
     "scaler.client": "scaler.gateway",
     "scaler.client.answers": "scaler.gateway.responses",
     "scaler.client.buckets": "scaler.gateway.buckets",
-    "scaler.client.callers": "scaler.gateway.client_rates",
     "scaler.client.gates": "scaler.gateway.class_buckets",
     "scaler.client.limiter": "scaler.gateway.lease_limiter",
     "scaler.client.middleware": "scaler.gateway.middleware",
@@ -61,7 +60,6 @@ MOVED = {
     "scaler.client.poller": "scaler.gateway.poller",
     "scaler.client.tally": "scaler.gateway.counts",
     "scaler.client.terms": "scaler.gateway.lease_document",
-    "scaler.clients": "scaler.limits.client_limits",
     "scaler.config": "scaler.policy.files",
     "scaler.decide": "scaler.decision.decide",
     "scaler.demand": "scaler.decision.demand",
@@ -131,12 +129,6 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "scaler.classes": {"Split": "ClassSplit"},
     "scaler.client": {"TidegateLimit": "scaler:TidegateLimit"},
     "scaler.client.buckets": {"LEAST_QPS": "MIN_QPS"},
-    "scaler.client.callers": {
-        "Caller": "ClientRate",
-        "Callers": "ClientRates",
-        "MOST_RATES": "MAX_RATES",
-        "reported": "report_fields",
-    },
     "scaler.client.gates": {"Gates": "ClassBuckets", "Passage": "ClassAdmission"},
     "scaler.client.limiter": {
         "LEAST_INTERVAL_S": "scaler.gateway.counts:MIN_INTERVAL_S",
@@ -161,7 +153,6 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
         "Terms": "LeaseDocument",
         "terms_of": "read_lease",
     },
-    "scaler.clients": {"Level": "ClientLevel", "MOST_RATIO": "MAX_RATIO"},
     "scaler.decide": {
         "Policy": "DecisionSettings",
         "Sight": "Observation",

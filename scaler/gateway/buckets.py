@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaler.limits.gcra import Verdict, admit, rescaled
 
@@ -38,12 +38,21 @@ class Bucket:
         if self.interval_s < math.inf:
             self.tat = min(self.tat, now + self.burst * self.interval_s)
 
-    def check(self, now: float, hits: int) -> Verdict:
-        """Return whether ``hits`` requests may pass, all or none; the bucket does not change."""
-        if hits > self.burst:
+    def check(self, now: float, hits: int, part: float = 1.0) -> Verdict:
+        """Return whether ``hits`` requests may pass, all or none; the bucket does not change.
+
+        ``part`` is how much of the bucket they may fill; one request always finds an empty bucket.
+        """
+        burst = max(self.burst * part, min(self.burst, hits))
+        if hits > burst:
             return Verdict(False, self.tat, math.inf)
         # ``hits`` requests are one request of that length; the size in seconds is the same.
-        return admit(self.tat, now, self.interval_s * hits, self.burst / hits)
+        verdict = admit(self.tat, now, self.interval_s * hits, burst / hits)
+        if verdict.allowed or self.interval_s == math.inf:
+            return verdict
+        # What is beyond a part of the bucket is in it nevertheless, and has to drain.
+        beyond_s = self.tat - now - burst * self.interval_s
+        return replace(verdict, retry_after_s=verdict.retry_after_s + max(0.0, beyond_s))
 
     def charge(self, now: float, hits: int) -> None:
         """Add requests that pass in any case; the bucket gets no fuller than its size."""
@@ -51,12 +60,13 @@ class Bucket:
             full = now + self.burst * self.interval_s
             self.tat = min(max(self.tat, now) + hits * self.interval_s, full)
 
-    def remaining(self, now: float) -> float:
-        """Return the number of requests that may pass at once now."""
+    def remaining(self, now: float, part: float = 1.0) -> float:
+        """Return the number of requests that may pass at once now, by this part of the bucket."""
         if self.interval_s == math.inf:
             return 0.0
-        return max(0.0, self.burst - max(0.0, self.tat - now) / self.interval_s)
+        burst = max(self.burst * part, 1.0)
+        return max(0.0, burst - max(0.0, self.tat - now) / self.interval_s)
 
     def reset_s(self, now: float) -> float:
-        """Return the seconds until the bucket is empty, so that a whole burst may pass."""
-        return max(0.0, self.tat - now)
+        """Return the seconds until a whole burst may pass; 0 where nothing ever may."""
+        return max(0.0, self.tat - now) if self.interval_s < math.inf else 0.0

@@ -1,6 +1,15 @@
-"""The buckets of a gateway's share: two for each priority class, and one for the common spare.
+"""The buckets of a gateway's share: one for all requests, and two for each priority class.
 
-The buckets of a class bound its own rate and its ceiling. A refused request is charged to none.
+Every request needs room in the share's bucket, so all classes together never exceed the share. How
+much of that bucket a request may fill says who comes first where not all fit:
+
+* all of it: a request within the own rate of a class of the first priority, and any if there are no
+  classes; the less, the later the priority of its class;
+* `ABOVE_OWN`: one above its class's own rate, or of no class;
+* less, the more of its fair part its client has used, of whatever class: down to `BEYOND_PART`.
+
+So what others leave is used, and is not there for them to miss. A refused request is charged to no
+bucket.
 """
 
 from __future__ import annotations
@@ -9,8 +18,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scaler.gateway.buckets import Bucket
-from scaler.gateway.class_parts import divide
+from scaler.gateway.class_parts import ClassPart, divide
 from scaler.gateway.lease_document import LeaseDocument
+
+ABOVE_OWN, BEYOND_PART = 0.75, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +30,7 @@ class ClassAdmission:
 
     Attributes:
         wait_s: seconds until it may pass; 0: it passed.
-        qps: the rate that applies to it, the ceiling of its class.
+        qps: the rate that applies to it: the ceiling of its class, or the share.
         remaining: requests that may still pass at once.
         reset_s: seconds until the whole burst may pass again.
     """
@@ -35,6 +46,7 @@ class _ClassBucket:
     own: Bucket = field(default_factory=Bucket)
     ceiling: Bucket = field(default_factory=Bucket)
     ceiling_qps: float = 0.0
+    part: float = 1.0
 
 
 class ClassBuckets:
@@ -42,8 +54,8 @@ class ClassBuckets:
 
     def __init__(self) -> None:
         self._classes: dict[str, _ClassBucket] = {}
-        self._spare = Bucket()
-        self._spare_qps = 0.0
+        self._share = Bucket()
+        self._share_qps = 0.0
 
     def __contains__(self, name: object) -> bool:
         return name in self._classes
@@ -52,42 +64,51 @@ class ClassBuckets:
         """Have buckets for exactly these classes; those that exist keep their requests."""
         self._classes = {name: self._classes.get(name) or _ClassBucket() for name in names}
 
-    def set_limit(self, document: LeaseDocument, limit_qps: float, now: float) -> None:
-        """Set the rates of all buckets to their parts of ``limit_qps``."""
-        parts, self._spare_qps = divide(limit_qps, document)
+    def set_limit(
+        self, document: LeaseDocument, limit_qps: float, now: float
+    ) -> tuple[tuple[ClassPart, ...], float]:
+        """Set the rates of all buckets to their parts of the limit; return these and the spare."""
+        parts, spare_qps = divide(limit_qps, document)
         # Each bucket gets its part of the burst, but holds at least one request.
         depth_s = document.burst / limit_qps if limit_qps else 0.0
-        self._spare.set_rate(self._spare_qps, self._spare_qps * depth_s, now)
+        self._share_qps = limit_qps
+        self._share.set_rate(limit_qps, document.burst, now)
+        priorities = sorted({terms.priority for terms in document.classes})
         for terms, part in zip(document.classes, parts, strict=True):
             buckets = self._classes[terms.name]
+            later = priorities.index(terms.priority) / len(priorities)
+            buckets.part = 1.0 - (1.0 - ABOVE_OWN) * later
             buckets.own.set_rate(part.qps, part.qps * depth_s, now)
             buckets.ceiling.set_rate(part.ceiling_qps, part.ceiling_qps * depth_s, now)
             buckets.ceiling_qps = part.ceiling_qps
+        return parts, spare_qps
 
-    def admit(self, name: str, now: float, hits: int) -> ClassAdmission:
+    def admit(self, name: str, now: float, hits: int, used: float = 0.0) -> ClassAdmission:
         """Admit ``hits`` requests of a class if its buckets have room; all or none.
 
-        A request of an unknown class may use the spare alone.
+        Args:
+            name: of the class; of no class if it is not known.
+            now: monotonic seconds.
+            hits: how many requests it counts as.
+            used: how much of its fair part the client has used; 1: they are beyond it.
         """
-        buckets, spare = self._classes.get(name), self._spare
-        if buckets is None:
-            common = spare.check(now, hits)
-            if not common.allowed:
-                return ClassAdmission(common.retry_after_s, self._spare_qps)
-            spare.tat = common.tat
-            return ClassAdmission(0.0, self._spare_qps, spare.remaining(now), spare.reset_s(now))
-        own = buckets.own.check(now, hits)
-        if own.allowed:
-            buckets.own.tat = own.tat
-        else:
-            common = spare.check(now, hits)
-            ceiling_s = buckets.ceiling.check(now, hits).retry_after_s
-            above_own_s = max(ceiling_s, common.retry_after_s)
-            if above_own_s > 0:
-                return ClassAdmission(min(own.retry_after_s, above_own_s), buckets.ceiling_qps)
-            spare.tat = common.tat
-        buckets.ceiling.charge(now, hits)
-        remaining = buckets.own.remaining(now)
-        with_spare = min(remaining + spare.remaining(now), buckets.ceiling.remaining(now))
-        reset_s = max(buckets.own.reset_s(now), buckets.ceiling.reset_s(now))
-        return ClassAdmission(0.0, buckets.ceiling_qps, max(remaining, with_spare), reset_s)
+        buckets, share = self._classes.get(name), self._share
+        part = 1.0 if not self._classes else ABOVE_OWN
+        if buckets is not None and buckets.own.check(now, hits).allowed:
+            part = buckets.part
+        part = min(part, 1.0 - (1.0 - BEYOND_PART) * used)
+        common = share.check(now, hits, part)
+        wait_s, qps = common.retry_after_s, self._share_qps
+        if buckets is not None:
+            qps = buckets.ceiling_qps
+            wait_s = max(wait_s, buckets.ceiling.check(now, hits).retry_after_s)
+        if wait_s > 0:
+            return ClassAdmission(wait_s, qps)
+        share.tat = common.tat
+        remaining, reset_s = share.remaining(now, part), share.reset_s(now)
+        if buckets is not None:
+            buckets.own.charge(now, hits)
+            buckets.ceiling.charge(now, hits)
+            remaining = min(remaining, buckets.ceiling.remaining(now))
+            reset_s = max(reset_s, buckets.ceiling.reset_s(now))
+        return ClassAdmission(0.0, qps, remaining, reset_s)

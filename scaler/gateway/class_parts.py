@@ -15,13 +15,13 @@ from itertools import groupby
 
 from scaler.gateway.lease_document import ClassTerms, LeaseDocument
 
-# A lease rounds rates to thousandths: a ceiling this close to the whole limit is no ceiling.
+# A lease rounds rates to thousandths: a ceiling this close to its share is no ceiling.
 ROUNDING_QPS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPart:
-    """What a class may be admitted now: its own rate, and its ceiling with the spare."""
+    """What a class may be admitted now: its own rate, and at most."""
 
     qps: float
     ceiling_qps: float
@@ -38,9 +38,8 @@ def divide(limit_qps: float, document: LeaseDocument) -> tuple[tuple[ClassPart, 
     extras, spare = _in_order(left, classes, beyond)
     parts = []
     for one, guaranteed, extra in zip(classes, guarantees, extras, strict=True):
-        with_spare = guaranteed + extra + spare
-        has_ceiling = one.ceiling_qps < one.qps + document.spare_qps - ROUNDING_QPS
-        ceiling = min(one.ceiling_qps, with_spare) if has_ceiling else with_spare
+        has_ceiling = one.ceiling_qps < document.lease.qps - ROUNDING_QPS
+        ceiling = min(one.ceiling_qps, limit_qps) if has_ceiling else limit_qps
         parts.append(ClassPart(guaranteed + extra, ceiling))
     return tuple(parts), spare
 

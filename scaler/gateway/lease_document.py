@@ -2,23 +2,29 @@
 
 Only the fields that a gateway needs are read. Unknown fields are ignored, so that a newer server
 may send more. Each field that is read must be present and valid, or the whole lease is refused.
+What is valid is the same for all gateways: `deploy/gateways/lease.schema.json`, the rules that
+`deploy/gateways/CONTRACT.md` adds, and the vectors beside them that all readers are held to.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+from scaler.gateway.strict_json import read_json
 from scaler.limits.header_match import HeaderMatch
-from scaler.limits.lease import MAX_AGE_S, MAX_QPS, AfterSafe, Lease
+from scaler.limits.lease import CLIENT_WINDOW_S, MAX_AGE_S, MAX_QPS, AfterSafe, Lease
 from scaler.limits.schedule import LimitStep
 
 SCHEMA = 1
 MAX_BYTES = 1 << 20  # a larger response is refused
 MAX_CLASSES = 64
-# Over which clients are counted until a lease says.
-CLIENT_WINDOW_S = 60.0
+MAX_CLASS_NAME = 63  # characters
+MAX_WHOLE = 1e15  # a double counts to 9e15 without a gap
+# A header's name (RFC 9110, 5.1), and a value that no reader reads in another encoding.
+HEADER, HEADER_VALUE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"), re.compile("[ -~]*")
 
 
 class LeaseRefusedError(ValueError):
@@ -34,7 +40,7 @@ class ClassTerms:
             itself.
         guaranteed_qps: the part of ``qps`` that does not depend on other classes.
         qps: the class's own rate.
-        ceiling_qps: upper bound of own rate and common spare together.
+        ceiling_qps: upper bound of its own rate and what it uses of others' together.
         then: what applies to the class when the lease has expired.
     """
 
@@ -48,23 +54,6 @@ class ClassTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientTerms:
-    """The limits per client.
-
-    Attributes:
-        qps: limit of each client; None: no such limit.
-        burst: requests of a client that may pass at once.
-        abusive_above_qps: a client that offers more is abusive; None: none is.
-        abusive_qps: limit of an abusive client.
-    """
-
-    qps: float | None
-    burst: float
-    abusive_above_qps: float | None
-    abusive_qps: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class LeaseDocument:
     """All of a lease that a gateway needs.
 
@@ -73,19 +62,15 @@ class LeaseDocument:
         burst: requests that may pass at once.
         enforce: whether requests over the limit are refused, not only counted.
         refresh_s: interval at which the gateway reports.
-        spare_qps: the rate that any class may use.
         classes: the priority classes' parts.
-        clients: the limits per client; None: there are none.
-        client_window_s: window over which the rate of a client is counted.
+        client_window_s: window over which the requests of each client are numbered.
     """
 
     lease: Lease
     burst: float
     enforce: bool
     refresh_s: float
-    spare_qps: float
     classes: tuple[ClassTerms, ...]
-    clients: ClientTerms | None
     client_window_s: float
 
 
@@ -99,64 +84,76 @@ def read_lease(body: bytes, service: str) -> LeaseDocument:
     if len(body) > MAX_BYTES:
         raise LeaseRefusedError(f"it has {len(body)} bytes, but a lease has {MAX_BYTES} at most")
     try:
-        parsed = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        parsed = read_json(body)
+    except ValueError as error:
         raise LeaseRefusedError(f"it is not JSON: {error}") from None
-    try:
-        return _document(_JsonFields(parsed, "the lease"), service)
-    except LeaseRefusedError:
-        raise
-    except ValueError as error:  # raised by the dataclasses, which check their own values
-        raise LeaseRefusedError(str(error)) from None
+    return _document(_JsonFields(parsed, "the lease"), service)
 
 
 def _document(fields: _JsonFields, service: str) -> LeaseDocument:
-    if fields.whole("schema") != SCHEMA:
-        raise LeaseRefusedError(f"schema is {fields.get('schema')}, but must be {SCHEMA}")
+    if fields.number("schema") != SCHEMA:
+        fields.refuse("schema", f"must be {SCHEMA}")
     if fields.text("service") != service:
-        found = fields.text("service")
-        raise LeaseRefusedError(f"service is {found!r}, but {service!r} was asked for")
-    if fields.text("mode") not in ("enforce", "recommend"):
-        raise LeaseRefusedError(f"mode is {fields.get('mode')!r}, not enforce or recommend")
+        fields.refuse("service", f"{_shown(service)} was asked for")
+    valid_for_s = fields.number("valid_for_s", MAX_AGE_S, above_0=True)
     share, expiry = fields.section("share"), fields.section("on_expiry")
-    steps = fields.sections("schedule")
     lease = Lease(
         version=fields.whole("version"),
         qps=share.number("rps"),
-        valid_for_s=fields.number("valid_for_s"),
-        schedule=tuple(LimitStep(step.number("in_s"), step.number("rps")) for step in steps),
+        valid_for_s=valid_for_s,
+        schedule=_schedule(fields),
         safe_qps=expiry.number("safe_rps"),
-        max_stale_s=expiry.number("max_stale_s"),
-        then=AfterSafe(expiry.text("then")),
+        max_stale_s=expiry.number("max_stale_s", MAX_AGE_S),
+        then=AfterSafe(expiry.one_of("then", *AfterSafe)),
         epoch=fields.text("epoch"),
     )
-    classes = tuple(_class(one) for one in fields.sections("classes"))
-    if len({one.name for one in classes}) != len(classes) or len(classes) > MAX_CLASSES:
-        names = [one.name for one in classes]
-        raise LeaseRefusedError(f"classes are {names}, but must be unique, {MAX_CLASSES} at most")
-    if not 0 < fields.number("refresh_s") <= lease.valid_for_s:
-        raise LeaseRefusedError(f"refresh_s is {fields.get('refresh_s')}, not in (0, valid_for_s]")
     return LeaseDocument(
         lease=lease,
         burst=share.number("burst"),
-        enforce=fields.text("mode") == "enforce",
-        refresh_s=fields.number("refresh_s"),
-        spare_qps=fields.number("spare_rps"),
-        classes=classes,
-        clients=_clients(fields),
+        enforce=fields.one_of("mode", "enforce", "recommend") == "enforce",
+        refresh_s=fields.number("refresh_s", valid_for_s, above_0=True),
+        classes=_classes(fields),
         client_window_s=_client_window_s(fields),
     )
 
 
+def _schedule(fields: _JsonFields) -> tuple[LimitStep, ...]:
+    steps, before_s = [], 0.0
+    for step in fields.sections("schedule"):
+        in_s = step.number("in_s", MAX_AGE_S)
+        if in_s <= before_s:
+            step.refuse("in_s", f"must be above {before_s:g}, for steps ascend")
+        steps.append(LimitStep(in_s, step.number("rps")))
+        before_s = in_s
+    return tuple(steps)
+
+
+def _classes(fields: _JsonFields) -> tuple[ClassTerms, ...]:
+    sections, known = fields.sections("classes"), set[str]()
+    if len(sections) > MAX_CLASSES:
+        raise LeaseRefusedError(f"it has {len(sections)} classes, but {MAX_CLASSES} at most")
+    classes = []
+    for section in sections:
+        one = _class(section)
+        if one.name in known:
+            section.refuse("name", "another class has it")
+        known.add(one.name)
+        classes.append(one)
+    return tuple(classes)
+
+
 def _class(fields: _JsonFields) -> ClassTerms:
+    name = fields.text("name")
+    if not 1 <= len(name) <= MAX_CLASS_NAME:
+        fields.refuse("name", f"must have 1 to {MAX_CLASS_NAME} characters")
     return ClassTerms(
-        name=fields.text("name"),
+        name=name,
         match=_match(fields),
         priority=fields.whole("priority"),
         guaranteed_qps=fields.number("guaranteed_rps"),
         qps=fields.number("rps"),
         ceiling_qps=fields.number("ceiling_rps"),
-        then=AfterSafe(fields.text("then")),
+        then=AfterSafe(fields.one_of("then", *AfterSafe)),
     )
 
 
@@ -164,33 +161,19 @@ def _match(fields: _JsonFields) -> HeaderMatch | None:
     if fields.get("match") is None:
         return None
     section = fields.section("match")
+    header = section.text("header")
+    if not HEADER.fullmatch(header):
+        section.refuse("header", "must be the name of a header")
     value = None if section.get("value") is None else section.text("value")
-    return HeaderMatch(section.text("header").lower(), value)
+    if value is not None and not HEADER_VALUE.fullmatch(value):
+        section.refuse("value", "must be printable ASCII")
+    return HeaderMatch(header.lower(), value)
 
 
 def _client_window_s(fields: _JsonFields) -> float:
-    window_s = fields.optional_number("client_window_s")
-    if window_s is None:  # as of an endpoint of version 0.1
-        return CLIENT_WINDOW_S
-    if not 0 < window_s <= MAX_AGE_S:
-        raise LeaseRefusedError(f"client_window_s is {window_s}, not in (0, {MAX_AGE_S}]")
-    return window_s
-
-
-def _clients(fields: _JsonFields) -> ClientTerms | None:
-    if fields.get("per_client") is None:
-        return None
-    section = fields.section("per_client")
-    return ClientTerms(
-        qps=section.optional_number("rps"),
-        burst=section.number("burst"),
-        abusive_above_qps=section.optional_number("abusive_above_rps"),
-        abusive_qps=section.optional_number("abusive_rps"),
-    )
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise LeaseRefusedError(f"it has {name} for a number")
+    window_s = fields.optional_number("client_window_s", MAX_AGE_S, above_0=True)
+    # An endpoint of version 0.1 does not say.
+    return CLIENT_WINDOW_S if window_s is None else window_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,46 +184,66 @@ class _JsonFields:
     name: str
 
     def get(self, field: str) -> object:
-        if not isinstance(self.value, dict):
-            raise LeaseRefusedError(f"{self.name} is {_shown(self.value)}, but must be an object")
-        return self.value.get(field)
+        return self._object().get(field)
 
-    def number(self, field: str) -> float:
-        """Return a number in [0, `MAX_QPS`], which bounds everything that a lease counts."""
+    def number(self, field: str, most: float = MAX_QPS, *, above_0: bool = False) -> float:
+        """Return a number in [0, most], or (0, most]."""
         value = self.get(field)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise LeaseRefusedError(self._wrong(field, "a number"))
-        if not 0 <= value <= MAX_QPS:
-            raise LeaseRefusedError(self._wrong(field, f"in [0, {MAX_QPS:g}]"))
-        return float(value)
+        if not isinstance(value, float):
+            self.refuse(field, "must be a number")
+        if not 0 <= value <= most or (above_0 and value == 0):
+            self.refuse(field, f"must be in {'(' if above_0 else '['}0, {most:g}]")
+        return value
 
-    def optional_number(self, field: str) -> float | None:
-        return None if self.get(field) is None else self.number(field)
+    def optional_number(
+        self, field: str, most: float = MAX_QPS, *, above_0: bool = False
+    ) -> float | None:
+        return None if self.get(field) is None else self.number(field, most, above_0=above_0)
 
     def whole(self, field: str) -> int:
-        value = self.get(field)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise LeaseRefusedError(self._wrong(field, "a whole number >= 0"))
-        return value
+        value = self.number(field, MAX_WHOLE)
+        if not value.is_integer():
+            self.refuse(field, "must be a whole number")
+        return int(value)
 
     def text(self, field: str) -> str:
         value = self.get(field)
         if not isinstance(value, str):
-            raise LeaseRefusedError(self._wrong(field, "a text"))
+            self.refuse(field, "must be a text")
+        return value
+
+    def one_of(self, field: str, *known: str) -> str:
+        value = self.text(field)
+        if value not in known:
+            self.refuse(field, f"must be {' or '.join(known)}")
         return value
 
     def section(self, field: str) -> _JsonFields:
+        if not isinstance(self.get(field), dict):
+            self.refuse(field, "must be an object")
         return _JsonFields(self.get(field), f"{field} of {self.name}")
 
     def sections(self, field: str) -> list[_JsonFields]:
         value = self.get(field)
         if not isinstance(value, list):
-            raise LeaseRefusedError(self._wrong(field, "a list"))
+            self.refuse(field, "must be a list")
         return [_JsonFields(one, f"{field}[{i}] of {self.name}") for i, one in enumerate(value)]
 
-    def _wrong(self, field: str, rule: str) -> str:
-        return f"{field} of {self.name} is {_shown(self.get(field))}, but must be {rule}"
+    def refuse(self, field: str, rule: str) -> NoReturn:
+        found = self._object()
+        shown = _shown(found[field]) if field in found else "missing"
+        raise LeaseRefusedError(f"{field} of {self.name} is {shown}, but {rule}")
+
+    def _object(self) -> dict[str, object]:
+        if not isinstance(self.value, dict):
+            raise LeaseRefusedError(f"{self.name} is {_shown(self.value)}, but must be an object")
+        return self.value
 
 
 def _shown(value: object) -> str:
-    return repr(value)[:80]
+    """Return a JSON value in few words."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return json.dumps(value, ensure_ascii=False)[:80]

@@ -9,8 +9,10 @@ Rules of this file:
 
 * It is pure: the time is passed in, in seconds of one monotonic clock. It belongs to one thread.
 * The age of a lease counts from when its request was sent, not from when the response arrived.
-* A refused request is charged to no bucket. An admitted one is charged to its client's bucket, to
-  its class's own bucket or else the common spare, and to the ceiling of its class.
+* A refused request is charged to no bucket. An admitted one is charged to the share's bucket, to
+  both of its class, and to its client's fair part if it is in it.
+* Clients are compared only where not all fit: a request beyond its client's fair part is served
+  last. Requests beyond a part are no demand of their class, or a flood would take from others.
 * A new limit changes how fast buckets drain, not what they hold.
 """
 
@@ -20,21 +22,24 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from scaler.gateway.buckets import Bucket
 from scaler.gateway.class_buckets import ClassBuckets
 from scaler.gateway.class_matches import ClassMatches
-from scaler.gateway.client_rates import ClientRate, ClientRates, report_fields
+from scaler.gateway.client_fairness import LITTLE, ClientFairness
 from scaler.gateway.counts import CountedTraffic, RequestCounts
-from scaler.gateway.lease_document import (
+from scaler.gateway.fair_levels import ClassCapacity, ShareCapacity
+from scaler.gateway.lease_document import LeaseDocument, LeaseRefusedError, read_lease
+from scaler.limits.lease import (
     CLIENT_WINDOW_S,
-    ClientTerms,
-    LeaseDocument,
-    LeaseRefusedError,
-    read_lease,
+    HeldLease,
+    LeaseStage,
+    limit_at,
+    received,
+    stage_at,
 )
-from scaler.limits.lease import HeldLease, LeaseStage, limit_at, received, stage_at
 
 NO_CLASS = ""
+# Within which a gateway without a lease may have one.
+FIRST_LEASE_S = 1.0
 # Clients that are distinguished: some 3 MB.
 MAX_CLIENTS = 10_000
 
@@ -68,7 +73,7 @@ class Admission:
         remaining: requests that may still pass at once.
         reset_s: seconds until the whole burst may pass again.
         stage: stage of the lease; None: there is no lease yet.
-        by_client: whether it was denied by the limit per client.
+        beyond: whether it is beyond its client's fair part, and so served last or not at all.
     """
 
     allowed: bool
@@ -78,7 +83,7 @@ class Admission:
     remaining: float = math.inf
     reset_s: float = 0.0
     stage: LeaseStage | None = None
-    by_client: bool = False
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class LeaseLimiter:
         self._class_buckets = ClassBuckets()
         self._matches = ClassMatches()
         self._rates_valid_until = -math.inf
-        self._client_rates = ClientRates(MAX_CLIENTS, CLIENT_WINDOW_S)
+        self._fairness = ClientFairness(MAX_CLIENTS, CLIENT_WINDOW_S)
         self._traffic = CountedTraffic()
 
     @property
@@ -152,8 +157,8 @@ class LeaseLimiter:
         self._held, self._document = held, document
         self._class_buckets.set_classes(one.name for one in document.classes)
         self._matches = ClassMatches(document.classes)
-        if document.client_window_s != self._client_rates.window_s:
-            self._client_rates = ClientRates(MAX_CLIENTS, document.client_window_s)
+        if document.client_window_s != self._fairness.window_s:
+            self._fairness = ClientFairness(MAX_CLIENTS, document.client_window_s)
         self._rates_valid_until = -math.inf
         # Now, not with the next request: the buckets must drain at the new rate from now on.
         self._update_rates(sent_at if now is None else now)
@@ -172,7 +177,7 @@ class LeaseLimiter:
 
         Args:
             request_class: its priority class; None or a name that is not in the lease: no class.
-            client: any name of the client that sent it; None: no limit per client applies.
+            client: any name of the client that sent it; None: no client is compared.
             now: monotonic seconds.
             hits: how many requests it counts as; all of them pass or none.
         """
@@ -183,6 +188,9 @@ class LeaseLimiter:
         recent = self._traffic.recent
         counts = recent.denied if admission.would_deny else recent.admitted
         counts[name] += hits
+        if admission.beyond:
+            beyond = recent.denied_beyond if admission.would_deny else recent.admitted_beyond
+            beyond[name] += hits
         recent.rejected += 0 if admission.allowed else hits
         return admission
 
@@ -196,8 +204,7 @@ class LeaseLimiter:
 
     def report(self, now: float) -> dict[str, object]:
         """Return the report on the time since the last one, as JSON values to POST."""
-        counted = self._traffic.report_fields(now) | report_fields(self._client_rates.rates(now))
-        return self._held_fields(now) | counted
+        return self._held_fields(now) | self._traffic.report_fields(now)
 
     def report_before_move(self, now: float) -> dict[str, object] | None:
         """Return a report on the time before demand moved, to be sent first; None: there is none.
@@ -218,15 +225,14 @@ class LeaseLimiter:
         counts = self._traffic.total()
         if self._held is None:
             limit = math.inf if self.settings.fail_open else 0.0
-            return LimiterSnapshot(None, None, None, limit, None, len(self._client_rates), counts)
+            return LimiterSnapshot(None, None, None, limit, None, len(self._fairness), counts)
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
         return LimiterSnapshot(
             lease.epoch, lease.version, stage_at(lease, age_s), limit_at(lease, age_s), age_s,
-            len(self._client_rates), counts,
+            len(self._fairness), counts,
         )  # fmt: skip
 
     def _decide(self, name: str, client: str | None, now: float, hits: int) -> Admission:
-        client_rate = None if client is None else self._client_rates.count(client, now, hits)
         if self._held is None:
             unlimited = Admission(True)
             return unlimited if self.settings.fail_open else self._denied(math.inf, 0.0, None)
@@ -234,30 +240,21 @@ class LeaseLimiter:
         if stage in (LeaseStage.OPEN, LeaseStage.CLOSED):
             return self._expired(name)
         self._update_rates(now)
-        bucket = None if client_rate is None else self._client_bucket(client_rate, now)
-        if bucket is not None:
-            by_client = bucket.check(now, hits)
-            if not by_client.allowed:
-                denied = self._denied(by_client.retry_after_s, 1 / bucket.interval_s, stage)
-                return replace(denied, by_client=True)
-        by_class = self._class_buckets.admit(name, now, hits)
+        sender = None if client is None else self._fairness.count(name, client, now, hits)
+        used = 0.0 if sender is None else self._fairness.used(name, sender, now, hits)
+        by_class = self._class_buckets.admit(name, now, hits, used)
         if by_class.wait_s > 0:
-            return self._denied(by_class.wait_s, by_class.qps, stage)
-        if bucket is not None:
-            bucket.tat = by_client.tat
+            denied = self._denied(by_class.wait_s, by_class.qps, stage)
+            if sender is None or used < LITTLE:
+                self._fairness.overflow(now, hits)
+                return denied
+            level_qps = self._fairness.level_qps(name, sender)
+            return replace(denied, limit_rps=level_qps, beyond=True)
+        beyond = used >= 1.0
+        if sender is not None and not beyond:
+            self._fairness.charge(name, sender, now, hits)
         remaining, reset_s = by_class.remaining, by_class.reset_s
-        return Admission(True, False, 0.0, by_class.qps, remaining, reset_s, stage)
-
-    def _client_bucket(self, client_rate: ClientRate, now: float) -> Bucket | None:
-        """Return a client's bucket, set to its limit; None: no limit applies to the client."""
-        terms = self._document.clients if self._document else None
-        if terms is None:
-            return None
-        qps, burst = _client_limit(terms, self._client_rates.rate(client_rate, now))
-        if math.isinf(qps):
-            return None
-        client_rate.bucket.set_rate(qps, burst, now)
-        return client_rate.bucket
+        return Admission(True, False, 0.0, by_class.qps, remaining, reset_s, stage, beyond)
 
     def _expired(self, name: str) -> Admission:
         """Return the decision on a request of a class when even the safe limit has expired."""
@@ -269,9 +266,9 @@ class LeaseLimiter:
 
     def _denied(self, wait_s: float, limit_rps: float, stage: LeaseStage | None) -> Admission:
         enforce = not self.settings.dry_run and (self._document is None or self._document.enforce)
-        if wait_s == math.inf and self._held:
+        if wait_s == math.inf:
             # It never passes at this limit, but the limit may be another one after that time.
-            wait_s = self._held.lease.valid_for_s
+            wait_s = self._held.lease.valid_for_s if self._held else FIRST_LEASE_S
         return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage)
 
     def _update_rates(self, now: float) -> None:
@@ -281,19 +278,16 @@ class LeaseLimiter:
         lease, age_s = self._held.lease, max(0.0, self._held.age_s(now))
         limit = limit_at(lease, age_s)
         if math.isfinite(limit):
-            self._class_buckets.set_limit(self._document, limit, now)
+            parts, spare = self._class_buckets.set_limit(self._document, limit, now)
+            classes = sorted(
+                zip(self._document.classes, parts, strict=True),
+                key=lambda one: (one[0].priority, one[0].name),
+            )
+            capacities = [ClassCapacity(c.name, p.qps, p.ceiling_qps) for c, p in classes]
+            self._fairness.set_share(ShareCapacity(limit, spare, capacities), now)
         ends_s = lease.schedule_ends_s
         steps = (step.in_s for step in lease.schedule)
         changes = (lease.valid_for_s, *steps, ends_s, ends_s + lease.max_stale_s)
         self._rates_valid_until = self._held.confirmed_s + min(
             (change_s for change_s in changes if change_s > age_s), default=math.inf
         )
-
-
-def _client_limit(terms: ClientTerms, offered_qps: float) -> tuple[float, float]:
-    """Return the rate and burst of a client that offers ``offered_qps``; inf: it is not limited."""
-    above, abusive_qps = terms.abusive_above_qps, terms.abusive_qps
-    level = math.inf if terms.qps is None else terms.qps
-    if above is not None and abusive_qps is not None and offered_qps > above:
-        return min(abusive_qps, level), 1.0
-    return level, terms.burst

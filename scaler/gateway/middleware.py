@@ -78,7 +78,7 @@ class TidegateLimit:
         classify: returns the priority class of a request, None for no class. A header that the
             lease names for a class (``match``) takes precedence.
         client_key: returns the client that sent a request. Without it, or where it returns None, no
-            limit per client applies.
+            client is compared.
         dry_run: decide and count, but refuse nothing.
         fail_open: admit everything until the first lease arrives.
         token_file: file with the bearer token for the endpoint.
@@ -176,15 +176,19 @@ class TidegateLimit:
         )
 
     def _keep_polling(self) -> None:
-        """Start the poller if it does not run: not every server sends lifespan events."""
-        if self._polling is None or self._polling.done():
+        """Start the poller if it does not run: not every server sends lifespan events.
+
+        Nor does it run on an event loop that another one has replaced.
+        """
+        loop, polling = asyncio.get_running_loop(), self._polling
+        if polling is None or polling.done() or polling.get_loop() is not loop:
             settings = self._limiter.settings
             endpoint = HttpEndpoint(
                 self._endpoint, settings.service, settings.instance, self._token_file
             )
             rng = random.Random()  # noqa: S311 - jitter
             poller = Poller(self._limiter, endpoint, clock=time.monotonic, rng=rng)
-            self._polling = asyncio.get_running_loop().create_task(poller.run())
+            self._polling = loop.create_task(poller.run())
 
     async def _stop_polling(self) -> None:
         polling, self._polling = self._polling, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from forecaster.adapters.backoff import backoff_s
@@ -65,10 +65,21 @@ class Poller:
         self._refusal = self._fault = ""  # as logged last; empty after a success
 
     async def run(self) -> None:
-        """Poll until cancelled. No fault of the endpoint or the network ends it."""
+        """Poll until cancelled. No fault ends it, be it one that nobody has thought of."""
+        while True:
+            try:
+                await self._run()
+            except Exception as error:
+                # Without this the lease would never be renewed again, and nobody would know.
+                logger.exception("polling failed, and begins anew")
+                self._fault = repr(error)
+            await asyncio.sleep(MAX_BACKOFF_S)
+
+    async def _run(self) -> None:
+        """Poll until cancelled, or until a task fails."""
         async with self._endpoint, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._long_poll())
-            tasks.create_task(self._send_reports())
+            tasks.create_task(_unending(self._long_poll))
+            tasks.create_task(_unending(self._send_reports))
 
     async def _long_poll(self) -> None:
         """Request the lease and wait for its changes, forever."""
@@ -173,3 +184,17 @@ class Poller:
             share=self._rng.uniform(0.5, 1.0),
             retry_after_s=min(answer.retry_after_s if answer else 0.0, MAX_RETRY_AFTER_S),
         )
+
+
+async def _unending(work: Callable[[], Coroutine[object, object, None]]) -> None:
+    """Do work that only an error or a cancellation from outside ends.
+
+    A task that is cancelled by what it awaits would end without a word, and without its group.
+    """
+    try:
+        await work()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError("a task of the poller was cancelled by nobody") from None

@@ -181,15 +181,16 @@ def _ceilings(
     spare: FloatArray,
     owners: npt.NDArray[np.intp],
 ) -> FloatArray:
-    """Return the ceilings: own rate and spare, of which a class has no more than its ceiling."""
+    """Return the ceilings: of a class without one, all that the gateway has."""
     ceilings = np.empty((len(spare), len(classes)))
+    everything = spare + sum(by_class, np.zeros(len(spare)))
     for column, (one, limit, qps) in enumerate(zip(classes, whole.classes, by_class, strict=True)):
         if one.ceiling_qps is None:
-            ceilings[:, column] = qps + spare
+            ceilings[:, column] = everything
         else:
             room = max(one.ceiling_qps - limit.qps, 0.0)
             above = _with_headroom(room, np.zeros(len(spare)), owners, qps)
-            ceilings[:, column] = qps + np.minimum(above, spare)
+            ceilings[:, column] = np.minimum(qps + above, everything)
     return ceilings
 
 

@@ -15,7 +15,7 @@ Rules of this file:
   is OK without a limit, as envoyproxy/ratelimit answers where no rule matches: a typo must not stop
   traffic. The status UNKNOWN would count as an error in Envoy.
 * There is one status per descriptor, in order. The call is over the limit where one of them is.
-* The ``RateLimit`` fields follow draft-ietf-httpapi-ratelimit-headers-10.
+* The ``RateLimit`` fields follow draft-ietf-httpapi-ratelimit-headers-11, and 10 as well.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class DescriptorStatus:
         remaining: requests that may pass right after it.
         reset_s: seconds until the whole burst may pass again.
         retry_s: seconds until the same request may pass.
+        window_s: seconds until one more than ``remaining`` may pass.
     """
 
     over: bool = False
@@ -97,6 +98,7 @@ class DescriptorStatus:
     remaining: int = 0
     reset_s: float = 0.0
     retry_s: float = 0.0
+    window_s: float = 0.0
 
 
 NO_LIMIT = DescriptorStatus()
@@ -183,7 +185,7 @@ def reply_of(statuses: Sequence[DescriptorStatus]) -> DescriptorReply:
 
 
 def _fields(status: DescriptorStatus) -> Iterator[tuple[str, str]]:
-    seconds = math.ceil(min(status.retry_s if status.over else status.reset_s, MAX_RESET_S))
+    seconds = math.ceil(min(status.retry_s if status.over else status.window_s, MAX_RESET_S))
     if status.limit_qps is not None:
         quota, window_s = _policy(status.limit_qps)
         yield "RateLimit-Policy", f'"default";q={quota};w={window_s}'

@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# Sums of intervals are inexact, so a millionth of a request is tolerated.
-SLACK = 1e-6
+# Sums of intervals are inexact, so a thousandth of a request is tolerated.
+SLACK = 1e-3
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ from scaler.limits.schedule import LimitStep
 # A billion requests per second, or a lease of more than a week, is a mistake of units.
 MAX_QPS = 1e9
 MAX_AGE_S = 7 * 24 * 3600.0
+# Over which a gateway compares its clients, unless the policy says otherwise.
+CLIENT_WINDOW_S = 10.0
 # A map of HAProxy has whole seconds, so a lease is valid for at least one of them.
 LEAST_VALID_S = 1.0
 # Ten questions a second from each gateway are the most that is ever of use; a wait for news is cut

@@ -132,7 +132,7 @@ def split(
             priority=c.priority,
             guaranteed_qps=grant,
             qps=grant + extra,
-            ceiling_qps=min(c.max_qps, grant + extra + spare),
+            ceiling_qps=min(c.max_qps, limit_qps),
             reason=_reason(c, demand, grant, wanted=grant + ask, qps=grant + extra),
         )
         for c, demand, grant, ask, extra in zip(classes, demands, granted, asked, more, strict=True)

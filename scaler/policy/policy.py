@@ -13,8 +13,7 @@ from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
-from scaler.limits.client_limits import ClientPolicy
-from scaler.limits.lease import LeaseTerms
+from scaler.limits.lease import CLIENT_WINDOW_S, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
 
 
@@ -72,7 +71,7 @@ class Policy:
         safe_qps: limit of gateways that cannot reach tidegate for long; None: it is derived.
         lease: how long gateways act on a limit, and how often they report.
         classes: priority classes of requests.
-        clients: when a client counts as abusive.
+        client_window_s: seconds over which gateways compare what their clients send.
     """
 
     item_id: str
@@ -93,7 +92,7 @@ class Policy:
     safe_qps: float | None = None
     lease: LeaseTerms = field(default_factory=LeaseTerms)
     classes: tuple[PriorityClass, ...] = ()
-    clients: ClientPolicy = field(default_factory=ClientPolicy)
+    client_window_s: float = CLIENT_WINDOW_S
 
     def __post_init__(self) -> None:
         if not all(self.item_id.partition("/")):

@@ -277,7 +277,7 @@ class DemandPolicy(Section):
             safe_qps=spec.limit.safe_requests_per_second,
             lease=spec.limit.to_terms(),
             classes=spec.limit.to_classes(),
-            clients=spec.limit.per_client.to_policy(),
+            client_window_s=spec.limit.per_client.window,
         )
 
     def to_settings(self) -> ReplaySettings:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
 
 from scaler.decision.limit import LimitPolicy
-from scaler.limits.client_limits import ClientPolicy
 from scaler.limits.header_match import STRESS, STRESS_MATCH, HeaderMatch
 from scaler.limits.lease import (
+    CLIENT_WINDOW_S,
     LEAST_REFRESH_S,
     LEAST_VALID_S,
     MAX_AGE_S,
@@ -35,7 +36,7 @@ from scaler.policy.fields import (
     refuse,
 )
 
-_LIMIT, _CLIENTS, _LEASE = LimitPolicy(), ClientPolicy(), LeaseTerms()
+_LIMIT, _LEASE = LimitPolicy(), LeaseTerms()
 
 
 class MatchSection(Section):
@@ -85,21 +86,22 @@ class ClassSection(Section):
 
 
 class PerClientSection(Section):
-    window: PositiveDuration = _CLIENTS.window_s
-    """Window over which the rate of each client is counted."""
-    deviations: Annotated[float, Field(gt=0, le=10)] = _CLIENTS.deviations
-    """Standard deviations above the median client, on a log scale, that are still normal."""
-    least_ratio: Annotated[float, Field(ge=1)] = _CLIENTS.least_ratio
-    """A rate up to this many times the median client's is always normal."""
-    least_clients: AtLeastOne = _CLIENTS.least_clients
-    """With fewer active clients, none counts as abusive."""
-    abusive_share: Share = _CLIENTS.abusive_share
-    """Rate left to an abusive client, as a share of the median client's rate."""
+    window: PositiveDuration = CLIENT_WINDOW_S
+    """Window over which a gateway compares what its clients send, where not all of it fits."""
+    deviations: Annotated[float, Field(gt=0, le=10)] | None = None
+    """Without effect since 0.2; remove it."""
+    least_ratio: Annotated[float, Field(ge=1)] | None = None
+    """Without effect since 0.2; remove it."""
+    least_clients: AtLeastOne | None = None
+    """Without effect since 0.2; remove it."""
+    abusive_share: Share | None = None
+    """Without effect since 0.2; remove it."""
 
-    def to_policy(self) -> ClientPolicy:
-        return ClientPolicy(
-            self.window, self.deviations, self.least_ratio, self.least_clients, self.abusive_share
-        )
+    def without_effect(self) -> Iterator[str]:
+        """Yield the keys that are given but no longer obeyed: no client is called abusive now."""
+        for name in ("deviations", "least_ratio", "least_clients", "abusive_share"):
+            if getattr(self, name) is not None:
+                yield to_camel(name)
 
 
 class LeaseSection(Section):
@@ -144,7 +146,7 @@ class LimitSection(Section):
     classes: list[ClassSection] = Field(default=[])
     """Priority classes of requests."""
     per_client: PerClientSection = PerClientSection()
-    """When a client counts as abusive."""
+    """How the clients of a gateway are compared."""
 
     @field_validator("lease")
     @classmethod

@@ -41,21 +41,25 @@ class ScriptedEndpoint:
 
     Args:
         token: that every request must bear; None: none need.
+        host, port: where it listens; 0: on any free port.
 
     Attributes:
         asked: each GET that was answered; reports: bodies of each POST.
+        garbled: questions that were answered by `wire`.
     """
 
-    def __init__(self, token: str | None = None) -> None:
+    def __init__(self, token: str | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.asked: list[Asked] = []
         self.reports: list[dict[str, object]] = []
         self.token = token
-        self.port = 0
+        self.garbled = 0
+        self.host, self.port = host, port
         self._body, self._etag, self._status = b"", "", 503
         self._named: tuple[str, int] | None = None  # epoch and version of the lease
         self._garbage = 0
         self._longest_wait_s = 0.0
         self._hanging = False
+        self._wire: tuple[bytes, bytes] | None = None
         self._told: dict[str, float] = {}
         self._held: dict[str, str] = {}
         # Of each method and instance, when each question that was answered by a lease came, and
@@ -74,7 +78,7 @@ class ScriptedEndpoint:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def set(self, lease: Mapping[str, Any]) -> None:
         """Hand out this lease from now on; who waits is told at once."""
@@ -96,6 +100,14 @@ class ScriptedEndpoint:
         """Take requests, and answer none of them."""
         self._hanging = hanging
 
+    def wire(self, first: bytes, then: bytes = b"") -> None:
+        """Answer these bytes instead of HTTP, and ``then`` again and again, until `set`.
+
+        Who has been answered so is not let go: ``then`` goes on for as long as anybody listens.
+        """
+        self._say(0, b"", "", None)
+        self._wire = first, then
+
     def down(self) -> None:
         """Be gone: connections are cut, new ones refused."""
         loopback().run(self._down())
@@ -113,7 +125,11 @@ class ScriptedEndpoint:
         They say so themselves: by the ETag of their next question, or in a report. By then they act
         on it.
         """
-        eventually(lambda: list(self._held.values()).count(self._etag) >= instances, within_s)
+        eventually(lambda: self.is_held(instances), within_s)
+
+    def is_held(self, instances: int = 1) -> bool:
+        """Return whether so many instances have said that they hold what is handed out now."""
+        return list(self._held.values()).count(self._etag) >= instances
 
     def last_true(self) -> tuple[float, float]:
         """Return between which moments the last question was sent that a lease, or its renewal,
@@ -127,6 +143,7 @@ class ScriptedEndpoint:
 
     def _say(self, status: int, body: bytes, etag: str, named: tuple[str, int] | None) -> None:
         async def change() -> None:
+            self._wire = None
             self._status, self._body, self._etag, self._named = status, body, etag, named
             self._told.clear()
             self._changed.set()
@@ -135,7 +152,7 @@ class ScriptedEndpoint:
         loopback().run(change())
 
     async def _up(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, backlog=512)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _down(self) -> None:
@@ -155,7 +172,13 @@ class ScriptedEndpoint:
             while True:
                 first, headers, body = await read_message(reader)
                 await self._while_hanging()
-                writer.write(await self._answer(first, headers, body))
+                answer = None
+                if self._wire is None:
+                    answer = await self._answer(first, headers, body)
+                if answer is None and self._wire is not None:
+                    await self._garbage_to(writer, *self._wire)
+                    return
+                writer.write(answer or b"")
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -163,11 +186,21 @@ class ScriptedEndpoint:
             # What was answered still arrives, or nobody could say how old the gateway's lease is.
             writer.close()
 
+    async def _garbage_to(self, writer: asyncio.StreamWriter, first: bytes, then: bytes) -> None:
+        self.garbled += 1
+        writer.write(first)
+        while not writer.is_closing() and then:
+            await asyncio.sleep(0.05)
+            writer.write(then)
+            await writer.drain()
+        await asyncio.sleep(0.05)
+
     async def _while_hanging(self) -> None:
         while self._hanging:
             await asyncio.sleep(0.05)
 
-    async def _answer(self, first: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    async def _answer(self, first: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
+        """Return the answer to a question; None: it was not answered before `wire`."""
         came_at = time.monotonic()
         method, target, _ = first.split(" ", 2)
         url = urlsplit(target)
@@ -191,6 +224,8 @@ class ScriptedEndpoint:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(wait_s, self._longest_wait_s))
         await self._while_hanging()
+        if self._wire is not None:
+            return None
         renewed = self._status == 200 and etag == self._etag
         status, at = 304 if renewed else self._status, time.monotonic()
         instance = query.get("instance", "")

@@ -1,4 +1,4 @@
-"""Priority classes: each has its own part, and may rise on what is spare up to its ceiling."""
+"""Priority classes: each has its own part, and may use what others leave up to its ceiling."""
 
 from __future__ import annotations
 
@@ -76,6 +76,14 @@ def test_stress_is_shed_first(measured):
     assert excess(everything, Bucket(50, 25)) <= NEARLY
 
 
+@pytest.mark.needs(Capability.CLASSES, Capability.STRESS, Capability.RETRY_AFTER)
+@pytest.mark.measures(by=stress_beside_others)
+def test_who_is_refused_is_told_the_limit_of_its_class(measured):
+    offered, _ = measured
+
+    assert {one.policy_rps for one in offered["stress"].answers if one.status == 429} == {15}
+
+
 @pytest.mark.needs(Capability.CLASSES, Capability.STRESS, Capability.REPORTS)
 @pytest.mark.measures(by=stress_beside_others)
 @pytest.mark.parametrize("name", ["pay", "stress"])
@@ -89,15 +97,16 @@ def test_what_became_of_each_class_is_reported(measured, name):
 
 def a_class_nobody_knows(here: Site) -> Offered:
     here.hand_out(40.0, burst=40, classes=[class_part("pay", 30, 40)])
-    unknown = offering(here.url, 60, 2.5, headers={CLASS_HEADER: "nobody-knows"})
+    unknown = offering(here.url, 80, 2.5, headers={CLASS_HEADER: "nobody-knows"})
     return unknown.result(PATIENCE_S)
 
 
 @pytest.mark.needs(Capability.CLASSES)
 @pytest.mark.measures(by=a_class_nobody_knows)
-def test_a_class_unknown_to_the_lease_has_but_the_spare(measured):
-    assert excess(measured.answers, Bucket(10, 40)) <= NEARLY
-    assert room(measured.answers, Bucket(10, 10)) <= NEARLY
+def test_a_class_unknown_to_the_lease_has_what_the_others_leave(measured):
+    # It is all of the rate, as nobody else is there, but a quarter of the burst is kept for others.
+    assert excess(measured.answers, Bucket(40, 30)) <= NEARLY
+    assert room(measured.answers, Bucket(40, 30)) <= NEARLY
     assert 429 in measured.statuses()
 
 

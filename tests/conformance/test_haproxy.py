@@ -16,6 +16,7 @@ from tests.conformance.bucket_law import Bucket, excess, room
 from tests.conformance.gateways import haproxy
 from tests.conformance.leases import SHOP, class_part
 from tests.conformance.load import offer, offering, underway
+from tests.conformance.ratelimit_fields import LIMIT, read
 from tests.conformance.setup import CLASS_HEADER, Running, Setup
 from tests.conformance.site import Site, site
 from tests.peers.haproxy import HAProxy
@@ -65,6 +66,17 @@ def test_a_request_without_any_header_is_limited_too(here):
             statuses.append(raw.recv(4096).split(b" ", 2)[1])
 
     assert statuses.count(b"429") >= 3
+
+
+def test_an_admitted_request_is_told_nothing_where_one_more_takes_longer_than_a_second(here):
+    here.hand_out(0.5, burst=3)
+    slow = offer(here.url, 50, 0.2)
+    here.hand_out(50.0, burst=20)
+    fast = offer(here.url, 50, 0.2)
+
+    assert "ratelimit" not in slow.first(200).headers
+    assert slow.first(429).headers["ratelimit"] == '"default";r=0;t=2'
+    assert read(LIMIT, fast.first(200).headers[LIMIT])["default"]["t"] == 1
 
 
 def test_a_header_that_only_contains_the_name_is_another(here):
@@ -167,7 +179,7 @@ def test_a_wrong_option_is_named_before_it_starts(here, tmp_path, name, value, w
     setup = Setup("http://127.0.0.1:9", "http://127.0.0.1:9", SHOP, "gw", tmp_path)
     options = {
         **haproxy.told(setup),
-        "TIDEGATE_LUA": str(haproxy.SHIPPED / "tidegate.lua"),
+        "TIDEGATE_LUA": str(haproxy.installed(tmp_path)),
         name: value,
     }
     checked = subprocess.run(

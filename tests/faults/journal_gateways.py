@@ -50,13 +50,11 @@ def _reporting(
     rng = random.Random(service)
     held: dict[str, object] = {}
     while not stop.wait(0.3):
-        rates = [rng.uniform(0.5, 3.0) for _ in range(40)]
         body = {
             "instance": "gw-reports",
             "interval_s": 0.3,
             "offered_rps": rng.uniform(50.0, 500.0),
             "classes": {"pay": {"admitted": rng.uniform(0.0, 40.0)}},
-            "client_rates": rates,
             **held,
         }
         asked = urllib.request.Request(

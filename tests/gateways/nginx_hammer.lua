@@ -3,7 +3,7 @@
 -- Bucket "over" is asked for more than it has all the time, at a rate that changes; "under" for half
 -- of its burst by all workers at once, then left alone until it has drained: who lifts it?
 
-local bucket = require "tidegate.bucket"
+local bucket = require "tidegate.core.bucket"
 local clock = require "tidegate.clock"
 
 local SECONDS = 2

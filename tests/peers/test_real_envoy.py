@@ -5,6 +5,8 @@ What any gateway promises is in tests/conformance, where Envoy asks `scaler rls`
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import subprocess
 import time
@@ -25,13 +27,14 @@ from tests.conformance.origin import Origin
 from tests.conformance.setup import PartMissingError, free_port
 from tests.missing import missing
 from tests.peers import envoy
-from tests.scaler.adapters.envoy.lease_services import limited, serving
+from tests.scaler.adapters.envoy.lease_services import joined, limited, serving
 from tests.scaler.adapters.http.conftest import certificates  # noqa: F401 - a fixture
 from tests.scaler.adapters.http.snapshots import SHORT
 from tests.waiting import PATIENCE_S, eventually
 
 # Of a limit of 50 or 20, less what is left free for newcomers.
 SHARE_50, SHARE_20 = 49.0, 19.0
+SHOP, SEARCH = "prod/shop", "prod/search"
 BURST = 10
 # The second limit, as deployed, and its burst as `patient` has it.
 AWAY, AWAY_BURST = 100.0, 50
@@ -219,6 +222,63 @@ def test_stress_traffic_counted_by_envoy_itself_is_shed_first(tmp_path):
 
     assert room(paying.answers, Bucket(30.0, 15)) <= NEARLY
     assert excess(stressing.since(known), shed) <= NEARLY
+
+
+def of_two_services(config: envoy.Json) -> None:
+    """Nest the buckets of the deployed file below those of services, as the README shows."""
+    patient(config)
+    quotas = envoy.filters(config)[0]["typed_config"]
+    buckets = json.dumps(quotas["bucket_matchers"])
+    readme = (envoy.DEPLOYED / "README.md").read_text()
+    shown = re.search(r"\n( +bucket_matchers:\n.*?)\n(?! )", readme, re.DOTALL)[1]
+    for service in (SHOP, SEARCH):
+        shown = shown.replace(f"<buckets of {service}>", buckets.replace(SHOP, service))
+    quotas.update(yaml.safe_load(shown))
+
+
+def test_two_envoys_share_the_limit_of_a_service_and_of_each_of_its_classes(tmp_path):
+    pay = PriorityClass("pay", 0, guaranteed_qps=30.0, ceiling_qps=30.0)
+    published = joined(limited(60.0, pay, burst=BURST), limited(20.0, service=SEARCH, burst=BURST))
+    # Both are offered as much as a limit allows, so together the double of it.
+    limits = {"pay": 30.0, "other": 30.0, "search": 20.0}
+    with ExitStack() as stack:
+        scaler = stack.enter_context(serving(published))
+        loads: dict[str, list[Underway]] = {name: [] for name in limits}
+        for folder in ("one", "two"):
+            start = gateway("envoy-rlqs.yaml", tmp_path / folder, scaler.rpc.port, of_two_services)
+            url = stack.enter_context(start)[0].url
+            paying = underway(f"{url}/shop", 30, headers={"x-tidegate-class": "pay"})
+            loads["pay"].append(stack.enter_context(paying))
+            loads["other"].append(stack.enter_context(underway(f"{url}/shop", 30)))
+            loads["search"].append(stack.enter_context(underway(f"{url}/search", 20)))
+
+        def sent(*names: str, since: float = -math.inf) -> list[Answer]:
+            answers = [one for name in names for load in loads[name] for one in load.since(since)]
+            return sorted(answers, key=lambda one: one.sent_at)
+
+        def used_up(answers: Sequence[Answer], qps: float) -> bool:
+            """Return whether nobody was refused while both admitted less than nine tenths."""
+            return room(answers, Bucket(0.9 * qps, 1)) <= NEARLY
+
+        def is_shared() -> bool:
+            latest = {name: sent(name)[-200:] for name in limits}
+            return all(
+                len(latest[name]) == 200
+                and excess(latest[name], Bucket(qps, BURST)) <= NEARLY
+                and used_up(latest[name], qps)
+                for name, qps in limits.items()
+            )
+
+        eventually(is_shared)
+        known = time.monotonic()
+        eventually(lambda: all(len(sent(name, since=known)) >= 200 for name in limits))
+
+    for name, qps in limits.items():
+        assert excess(sent(name, since=known), Bucket(qps, BURST)) <= NEARLY, name
+        assert used_up(sent(name, since=known), qps), name
+    assert excess(sent("pay", "other", since=known), Bucket(60.0, 2 * BURST)) <= NEARLY
+    each = [sum(one.status == 200 for one in load.since(known)) for load in loads["pay"]]
+    assert min(each) >= 0.8 * max(each)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -93,6 +93,7 @@ LEARNS = {"spec.capacity.requestsPerReplica": MISSING}
 BLIND = {"spec.demand.model": MISSING}  # so that nothing is known where nothing is observed
 WARMS = {"spec.capacity.warmUp": "3m"}
 
+_GONE = Carried("of before 0.2; whoever gives it is told that it has no effect")
 _LIMIT, _CLASS, _CLIENT = "spec.limit.", "spec.limit.classes[].", "spec.limit.perClient."
 ROWS: dict[str, Row | Refused | Carried] = {
     "metadata.namespace": Row("shop", "store", "lease.service"),
@@ -147,11 +148,11 @@ ROWS: dict[str, Row | Refused | Carried] = {
         "gold", "silver", "lease.classes.match.value", {**CLASS, _CLASS + "match.header": "X-Tier"}
     ),
     _CLASS + "onExpiry": Row("Open", "Closed", "lease.classes.then", CLASS),
-    _CLIENT + "window": Row("60s", "10s", "lease.client_window_s"),
-    _CLIENT + "deviations": Row(4.0, 2.0, "lease.per_client.abusive_above_rps"),
-    _CLIENT + "leastRatio": Row(3.0, 20.0, "lease.per_client.abusive_above_rps"),
-    _CLIENT + "leastClients": Row(20, 100, "lease.per_client.abusive_above_rps"),
-    _CLIENT + "abusiveShare": Row(1.0, 0.5, "lease.per_client.abusive_rps"),
+    _CLIENT + "window": Row("10s", "60s", "lease.client_window_s"),
+    _CLIENT + "deviations": _GONE,
+    _CLIENT + "leastRatio": _GONE,
+    _CLIENT + "leastClients": _GONE,
+    _CLIENT + "abusiveShare": _GONE,
 }
 
 _SIM = "spec.simulation."

@@ -38,8 +38,6 @@ class Reached:
     def lease(self, lease: Mapping) -> None:
         self.leases.add(f"share.{lease['share']['reason']}")
         self.leases |= {f"class.{one['reason']}" for one in lease["classes"]}
-        if lease["per_client"] is not None:
-            self.leases.add(f"client.{lease['per_client']['reason']}")
 
     def stage(self, stage: Stage) -> None:
         """Take in what stands in the cluster."""

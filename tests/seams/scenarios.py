@@ -7,7 +7,6 @@ import math
 from dataclasses import replace
 
 import httpx
-import numpy as np
 
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.exchange import LeaseRequest
@@ -21,7 +20,7 @@ from tests.kube.objects import hpa
 from tests.seams.faulty import OddError
 from tests.seams.policy_rows import BLIND, EVENT, LEARNS, MISSING
 from tests.seams.reached import Reached, Scenario
-from tests.seams.scene import CLIENT_RATES, SETTINGS, ScriptedCluster, ScriptedTraffic, Stage
+from tests.seams.scene import SETTINGS, ScriptedCluster, ScriptedTraffic, Stage
 
 _CLASSES = {
     "spec.limit.classes": [
@@ -30,8 +29,8 @@ _CLASSES = {
         {"name": "stress", "priority": 9, "ceiling": 40},
     ]
 }
-CROWD = GatewayReport(5000.0, {}, np.full(400, 2.0), 400)
-QUIET = GatewayReport(10.0, {"pay": 5.0}, np.array([1.0, 2.0]), 2)
+CROWD = GatewayReport(5000.0)
+QUIET = GatewayReport(10.0, {"pay": 5.0})
 
 
 def asks(stage: Stage, tick: int, reached: Reached) -> None:
@@ -213,4 +212,3 @@ SCENARIOS: dict[str, Scenario] = {
         ticks=900,
     ),
 }
-assert len(CLIENT_RATES) >= 20  # fewer say nothing of who is abusive

@@ -42,7 +42,6 @@ TICK_S, TICKS = 15.0, 120
 START_UP_S = 60.0
 MINUTE = 60.0
 # Of 40 clients 36 are normal and differ by a factor of four; the others offer up to a hundredfold.
-CLIENT_RATES = np.concatenate([np.geomspace(1.0, 4.0, 36), [6.0, 12.0, 40.0, 200.0]])
 
 
 def offered(seconds: float) -> float:
@@ -58,10 +57,8 @@ def slow(seconds: float) -> float:
     return 0.6 if 8 * MINUTE <= seconds < 12 * MINUTE else 0.1
 
 
-# What a gateway says: that it is offered three classes, by 40 clients.
-SAID = GatewayReport(
-    300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0}, CLIENT_RATES, len(CLIENT_RATES)
-)
+# What a gateway says: that it is offered three classes.
+SAID = GatewayReport(300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0})
 SETTINGS = ApiSettings(learns_shares=False)
 
 # What each query answers, by its text: there is no PromQL here.

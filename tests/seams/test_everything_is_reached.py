@@ -15,7 +15,6 @@ from scaler.decision.demand import DemandReason
 from scaler.decision.lead_time import LeadTimeReason
 from scaler.decision.limit import LimitReason
 from scaler.decision.replicas import PlanReason
-from scaler.limits.client_limits import LevelReason
 from scaler.limits.priority_classes import ClassReason
 from scaler.limits.shares import ShareReason
 from tests.deploy.manifests import MONITORING, documents
@@ -46,9 +45,7 @@ def test_each_reason_of_a_decision_is_reached(reached, kind: type[Enum]):
     assert {one for one in reached.reasons if isinstance(one, kind)} == set(kind)
 
 
-@pytest.mark.parametrize(
-    ("part", "kind"), [("share", ShareReason), ("class", ClassReason), ("client", LevelReason)]
-)
+@pytest.mark.parametrize(("part", "kind"), [("share", ShareReason), ("class", ClassReason)])
 def test_each_reason_in_a_lease_is_reached(reached, part, kind: type[Enum]):
     found = {one.partition(".")[2] for one in reached.leases if one.startswith(f"{part}.")}
     assert found == {one.value for one in kind}

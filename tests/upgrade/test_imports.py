@@ -20,7 +20,7 @@ GONE = {
     "forecaster.smoothing": {"CHUNK", "PRODUCT"},
     "forecaster.windows": {"RHYTHM_SPANS"},
     "scaler.capacity": {"Feedback"},
-    "scaler.clients": {"admitted_rates"},
+    "scaler.client.terms": {"ClientTerms", "CLIENT_WINDOW_S"},
     "scaler.demand": {"unforeseeable"},
     "scaler.lease": {"renewed"},
     "scaler.planner": {"lead_time_s", "remembered"},

@@ -26,6 +26,8 @@ CONSTANTS = {
     "gain": trust.GAIN, "memory_s": trust.MEMORY_S, "probation_s": trust.PROBATION_S,
     "bench_at": trust.BENCH_AT, "return_at": trust.RETURN_AT,
 }  # fmt: skip
+# Of which clients count as abusive: none do any more, whatever a policy says.
+NO_LONGER_OBEYED = {"abusive_share", "deviations", "least_clients", "least_ratio"}
 
 
 def test_every_policy_of_before_is_accepted_and_confirmed_in_the_same_words(capsys, monkeypatch):
@@ -57,6 +59,7 @@ def test_every_value_of_a_policy_is_read_as_it_was(item_id):
     ]  # fmt: skip
     old = copy.deepcopy(READ[item_id])
     assert {name: old["policy"]["trust"].pop(name) for name in CONSTANTS} == CONSTANTS
+    assert old["policy"].pop("clients").keys() == {"window_s", *NO_LONGER_OBEYED}
     for part, new in (("policy", asdict(found.policy)), ("replay", asdict(found.replay))):
         left = values(json.loads(json.dumps(new, default=lambda one: str(one.value))))
         for value in values(old[part]):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from scaler.gateway.lease_limiter import Admission, LeaseLimiter
+from scaler.gateway.responses import whole_requests, window_s
 from scaler.limits.descriptors import (
     NO_LIMIT,
     DescriptorCall,
@@ -77,8 +78,8 @@ def _admission_status(admission: Admission) -> DescriptorStatus:
     return DescriptorStatus(
         over=not admission.allowed,
         limit_qps=admission.limit_rps,
-        # The rest is a difference of sums: a request that lacks a millionth is a whole one.
-        remaining=math.floor(min(admission.remaining, 2**31) + 1e-6),
+        remaining=whole_requests(min(admission.remaining, 2**31)),
         reset_s=admission.reset_s,
         retry_s=admission.retry_after_s,
+        window_s=window_s(admission),
     )

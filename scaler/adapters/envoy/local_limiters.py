@@ -21,6 +21,7 @@ from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem
 from scaler.adapters.http.schemas import ReportBody
+from scaler.gateway.lease_document import LeaseRefusedError
 from scaler.gateway.lease_limiter import LeaseLimiter, LimiterSettings
 
 LOG = logging.getLogger(__name__)
@@ -103,7 +104,13 @@ class LocalLimiters:
         """Renew all leases, report demand, and give up the shares that are not used."""
         now = self._clock()
         for service, share in list(self._shares.items()):
-            if now - share.used_at >= IDLE_S or not self._renew(service, share, now):
+            try:
+                keep = now - share.used_at < IDLE_S and self._renew(service, share, now)
+            except Exception:
+                # The others must be renewed: without it none of their leases would ever be again.
+                LOG.exception("the lease could not be renewed service=%s", service)
+                continue
+            if not keep:
                 self._shares.pop(service, None)
 
     def _renew(self, service: str, share: _HeldShare, now: float) -> bool:
@@ -120,8 +127,11 @@ class LocalLimiters:
             # Every other problem may be temporary; the lease that is held ages meanwhile.
             return problem.status != 404
         if reply.changed:
-            if share.limiter.receive(reply.lease.json_body, now):
-                share.etag = reply.lease.etag
+            try:
+                if share.limiter.receive(reply.lease.json_body, now):
+                    share.etag = reply.lease.etag
+            except LeaseRefusedError as error:
+                LOG.warning("lease refused service=%s: %s", service, error)
         else:
             share.limiter.renew(now)
         return True
@@ -129,8 +139,4 @@ class LocalLimiters:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
-            try:
-                self.renew_all()
-            except Exception:
-                # The loop must go on: without it no lease would ever be renewed again.
-                LOG.exception("the leases of the local limiters could not be renewed")
+            self.renew_all()

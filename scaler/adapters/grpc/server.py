@@ -129,7 +129,11 @@ class RpcServer:
     async def _keep_health(self) -> None:
         while True:
             await asyncio.sleep(HEALTH_S)
-            await self._update_health()
+            try:
+                await self._update_health()
+            except Exception:
+                # The loop must go on: without it a server would seem to serve, or not, for ever.
+                LOG.exception("the health of the gRPC services could not be updated")
 
     async def _update_health(self) -> None:
         states = health_pb2.HealthCheckResponse

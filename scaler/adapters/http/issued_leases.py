@@ -119,5 +119,4 @@ class IssuedLeases:
 def _made_of(content: LeaseContent, in_force: LimitInForce) -> tuple[object, ...]:
     """Return all that the terms of a lease depend on."""
     share = content.share
-    shared = share.qps, share.reason, share.parts
-    return in_force.key, content.instances, *shared, content.report
+    return in_force.key, content.instances, share.qps, share.reason, share.parts

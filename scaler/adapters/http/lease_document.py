@@ -14,12 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaler.adapters.http.lease_aging import AgedLimit
-from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.lead_time import lead_time
 from scaler.decision.quantiles import quantile_at
 from scaler.decision.trust import Standing
-from scaler.limits.client_limits import ClientLevel, ClientPolicy, client_level
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import MAX_QPS, Lease, lease_for_share
 from scaler.limits.priority_classes import ClassSplit, PriorityClass
@@ -45,7 +43,6 @@ class LeaseContent:
     limit: AgedLimit
     share: Share
     instances: int
-    report: GatewayReport
 
 
 def terms_part(content: LeaseContent) -> Json:
@@ -83,8 +80,8 @@ def terms_part(content: LeaseContent) -> Json:
             "instances": content.instances,
             "reason": content.share.reason.value,
         },
-        "client_window_s": policy.clients.window_s,
-        "per_client": _per_client(own.qps, content.report, policy.clients),
+        "client_window_s": policy.client_window_s,
+        "per_client": None,  # gateways of before 0.2 look for it
         **_classes(content.share, published.classes),
         "schedule": [{"in_s": step.in_s, "rps": _rounded_down(step.qps)} for step in own.schedule],
     }
@@ -133,12 +130,6 @@ def haproxy_map(version: int, terms: Json) -> bytes:
         ("valid_for", terms["valid_for_s"]),
         ("max_stale", safe["max_stale_s"]),
     ]
-    per_client = terms["per_client"]
-    if isinstance(per_client, dict):
-        pairs += [(f"per_client.{key}", per_client[key]) for key in ("rps", "burst")]
-        pairs += [
-            (f"per_client.{key}", per_client[key]) for key in ("abusive_above_rps", "abusive_rps")
-        ]
     classes = terms["classes"]
     assert isinstance(classes, list)
     for one in classes:
@@ -174,31 +165,6 @@ def _match(match: HeaderMatch | None) -> Json:
     return {"match": {"header": match.header, **value}}
 
 
-def _per_client(share_qps: float, report: GatewayReport, policy: ClientPolicy) -> Json | None:
-    """Return the limit per client within this gateway's share; None if no client is limited.
-
-    Rates are rounded to two digits, so that a small movement is not a new lease.
-    """
-    rates = report.client_rates
-    if rates is None or not len(rates):
-        return None
-    # The rates may be a sample of the clients: the limit is then scaled down with them.
-    limit = share_qps * len(rates) / max(report.clients, len(rates))
-    level: ClientLevel = client_level(limit, rates, policy)
-    if level.reason is None:
-        return None
-    # Where only abusive clients are limited, the others have no limit: a bucket at the upper end of
-    # the normal rate would refuse two requests of a calm client that happen to come together.
-    rps = _two_digits(level.qps)
-    return {
-        "rps": rps,
-        "burst": max(1, math.ceil(2 * rps)) if rps is not None else 0,
-        "abusive_above_rps": _two_digits(level.abusive_above_qps),
-        "abusive_rps": _two_digits(level.abusive_qps),
-        "reason": level.reason.value,
-    }
-
-
 def _forecast_peak(view: ServiceView) -> tuple[float | None, float | None]:
     """Return the 0.5 and the 0.9 quantile of the forecast's highest step within the lead time."""
     forecast = view.forecast
@@ -224,7 +190,3 @@ def _rounded_down(qps: float) -> float:
 
 def _rounded(qps: float) -> float | None:
     return round(qps, 3) if math.isfinite(qps) else None
-
-
-def _two_digits(qps: float) -> float | None:
-    return float(f"{qps:.2g}") if math.isfinite(qps) else None

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 
 from scaler.adapters.http.exchange import IssuedLease
 from scaler.adapters.http.lease_aging import AgedLimit
-from scaler.adapters.http.report import GatewayReport
 from scaler.control.snapshot import ServiceView
 from scaler.decision.limit import Limit
-from scaler.limits.client_limits import ClientPolicy
 from scaler.limits.demand_claims import DemandClaim
 from scaler.limits.lease import LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
@@ -32,7 +30,7 @@ class LimitKey:
     mode: Mode
     safe_qps: float | None
     lease: LeaseTerms
-    clients: ClientPolicy
+    client_window_s: float
 
     @staticmethod
     def of(view: ServiceView, limit: AgedLimit) -> LimitKey:
@@ -47,7 +45,7 @@ class LimitKey:
             policy.mode,
             policy.safe_qps,
             policy.lease,
-            policy.clients,
+            policy.client_window_s,
         )
 
 
@@ -57,7 +55,6 @@ class LedgerMemory:
 
     shares: Shares
     issued: Mapping[str, IssuedLease]
-    reports: Mapping[str, GatewayReport]
     claims: Mapping[str, DemandClaim]
     expires_at: Mapping[str, float]
     extended: frozenset[str]

@@ -6,15 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from forecaster.data.series import FloatArray
 from scaler.limits.demand_claims import NO_CLASS, OfferedDemand
 
 INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
 SAME_RATIO = 0.1
-# Rates kept of one gateway's clients; a bucket of a histogram always keeps at least one.
-MAX_RATES = 1000
 _ETAG = re.compile(r'(?:W/)?"([0-9a-z]{1,32})-([0-9]{1,15})-([0-9]{1,10}(?:\.[0-9]{1,3})?)"')
 
 
@@ -50,8 +45,6 @@ class GatewayReport:
     Attributes:
         wants_qps: demand offered to the gateway, admitted or not.
         classes: demand of each class in QPS, by name.
-        client_rates: QPS of its clients or of a sample of them, shape ``(n,)``.
-        clients: number of clients that ``client_rates`` stands for.
         admits_qps: the part of ``wants_qps`` that was admitted.
         admitted: the part of ``classes`` that was, where ``admits_qps`` is known.
         interval_s: seconds over which requests were counted.
@@ -59,8 +52,6 @@ class GatewayReport:
 
     wants_qps: float | None = None
     classes: Mapping[str, float] = field(default_factory=dict)
-    client_rates: FloatArray | None = None
-    clients: int = 0
     admits_qps: float | None = None
     admitted: Mapping[str, float] = field(default_factory=dict)
     interval_s: float = 1.0
@@ -87,10 +78,9 @@ class GatewayReport:
         }
         if not newer.classes:
             classes = dict(self.classes)
-        latest = self if newer.client_rates is None else newer
-        if (wants, classes) == (self.wants_qps, self.classes) and latest is self:
+        if (wants, classes) == (self.wants_qps, self.classes):
             return self
-        return GatewayReport(wants, classes, latest.client_rates, latest.clients)
+        return GatewayReport(wants, classes)
 
 
 NO_REPORT = GatewayReport()
@@ -107,27 +97,3 @@ def _updated(before: float | None, after: float | None) -> float | None:
         return before if after is None else after
     # One request per second more or less is no change either.
     return before if abs(after - before) <= max(SAME_RATIO * before, 1.0) else after
-
-
-def histogram_rates(bounds: FloatArray, counts: FloatArray) -> FloatArray:
-    """Return a sample of client rates (QPS) that has the histogram's distribution.
-
-    Args:
-        bounds: QPS, upper bounds of the buckets, ascending.
-        counts: clients in each bucket, not cumulated; each has the rate of its bucket's middle.
-
-    >>> histogram_rates(np.array([2.0, 4.0]), np.array([2.0, 1.0])).tolist()
-    [1.0, 1.0, 3.0]
-    """
-    middles = (bounds + np.concatenate(([0.0], bounds[:-1]))) / 2
-    scale = min(1.0, MAX_RATES / max(counts.sum(), 1.0))
-    repeats = np.where(counts > 0, np.maximum(np.round(counts * scale), 1), 0).astype(int)
-    return np.repeat(middles, repeats)
-
-
-def sampled_rates(rates: FloatArray) -> FloatArray:
-    """Return at most `MAX_RATES` of the rates, evenly over their ranks, with the highest."""
-    if len(rates) <= MAX_RATES:
-        return rates
-    ranks = np.linspace(0, len(rates) - 1, MAX_RATES).round().astype(int)
-    return np.asarray(np.sort(rates)[ranks])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
-from forecaster.data.series import FloatArray
 from scaler.adapters.http.exchange import LeaseRequest
-from scaler.adapters.http.report import GatewayReport, histogram_rates, sampled_rates
+from scaler.adapters.http.report import GatewayReport
 from scaler.limits.lease import MAX_QPS
 
 Count = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
@@ -24,7 +22,6 @@ REPORT: dict[str, JsonValue] = {
     "holds_rps": 335,
     "interval_s": 2,
     "classes": {"pay": {"admitted": 231, "denied": 0}, "stress": {"admitted": 80, "denied": 920}},
-    "client_histogram": {"bounds": [1, 2, 4, 8, 400], "counts": [310, 120, 14, 0, 2]},
 }
 LEASE: dict[str, JsonValue] = {
     "schema": 1, "service": "prod/shop", "epoch": "c0ff", "version": 812, "mode": "enforce",
@@ -32,10 +29,7 @@ LEASE: dict[str, JsonValue] = {
     "on_expiry": {"action": "safe", "safe_rps": 310, "max_stale_s": 120, "then": "open"},
     "global": {"rps": 1240, "burst": 124},
     "share": {"policy": "fair_demand", "rps": 335, "burst": 34, "instances": 4, "reason": "fair"},
-    "client_window_s": 60,
-    "per_client": {
-        "rps": 12, "burst": 24, "abusive_above_rps": 40, "abusive_rps": 1, "reason": "limit",
-    },
+    "client_window_s": 10, "per_client": None,
     "spare_rps": 175,
     "classes": [
         {"name": "pay", "priority": 0, "guaranteed_rps": 32.4, "rps": 120, "ceiling_rps": 295,
@@ -58,21 +52,6 @@ class ClassCounts(_RequestBody):
     denied: Count = 0
 
 
-class ClientHistogram(_RequestBody):
-    bounds: Annotated[list[Rate], Field(min_length=1, max_length=64)]
-    """Upper bounds of the buckets in requests per second, ascending."""
-    counts: Annotated[list[Count], Field(min_length=1, max_length=64)]
-    """Clients in each bucket, not cumulated."""
-
-    @model_validator(mode="after")
-    def _check_buckets(self) -> ClientHistogram:
-        if len(self.bounds) != len(self.counts):
-            raise ValueError(f"{len(self.bounds)} bounds and {len(self.counts)} counts")
-        if any(low >= high for low, high in zip(self.bounds, self.bounds[1:], strict=False)):
-            raise ValueError("bounds must ascend")
-        return self
-
-
 class ReportBody(_RequestBody):
     """What a gateway counted since its last report."""
 
@@ -92,16 +71,10 @@ class ReportBody(_RequestBody):
     admitted: Count | None = None
     denied: Count | None = None
     classes: Annotated[dict[Name, ClassCounts], Field(max_length=64)] = {}
-    client_rates: Annotated[list[Rate], Field(max_length=10_000)] | None = None
-    """Requests per second of each client. Give either this or ``client_histogram``."""
-    client_histogram: ClientHistogram | None = None
-    """Number of clients by rate."""
-
-    @model_validator(mode="after")
-    def _check_clients(self) -> ReportBody:
-        if self.client_rates is not None and self.client_histogram is not None:
-            raise ValueError("give either client_rates or client_histogram")
-        return self
+    client_rates: JsonValue = None
+    """As gateways of before 0.2 report; not used."""
+    client_histogram: JsonValue = None
+    """As gateways of before 0.2 report; not used."""
 
     def to_request(self, epoch: str) -> LeaseRequest:
         """Return the request for a lease that the report makes to a server of this epoch."""
@@ -122,22 +95,10 @@ class ReportBody(_RequestBody):
         admits = None if self.admitted is None else self._rate(self.admitted)
         if admits is None and classes and self.offered_rps is None and self.denied is None:
             admits = min(sum(passed.values()), MAX_QPS)
-        rates, clients = self._clients()
-        return GatewayReport(wants, classes, rates, clients, admits, passed, self.interval_s)
+        return GatewayReport(wants, classes, admits, passed, self.interval_s)
 
     def _rate(self, count: float) -> float:
         return min(count / self.interval_s, MAX_QPS)
-
-    def _clients(self) -> tuple[FloatArray | None, int]:
-        """Return the rates of clients, or of a sample of them, and how many clients there are."""
-        if self.client_rates:
-            rates = np.array(self.client_rates)
-            return sampled_rates(rates), len(rates)
-        if self.client_histogram is not None:
-            counts = np.array(self.client_histogram.counts)
-            rates = histogram_rates(np.array(self.client_histogram.bounds), counts)
-            return rates, max(int(min(counts.sum(), 1e12)), len(rates))
-        return None, 0
 
 
 class OnExpiryBody(BaseModel):
@@ -158,14 +119,6 @@ class ShareBody(BaseModel):
     burst: int
     instances: int
     reason: Literal["fair", "waits", "newcomer", "learning"]
-
-
-class PerClientBody(BaseModel):
-    rps: float | None
-    burst: int
-    abusive_above_rps: float | None
-    abusive_rps: float | None
-    reason: Literal["abuse", "limit"]
 
 
 class MatchBody(BaseModel):
@@ -215,8 +168,9 @@ class LeaseBody(BaseModel):
     global_: Annotated[GlobalBody, Field(alias="global")]
     share: ShareBody
     client_window_s: float
-    """Over which a gateway counts the rate of each client."""
-    per_client: PerClientBody | None
+    """Over which a gateway compares what its clients send."""
+    per_client: None = None
+    """For gateways of before 0.2, which look for it."""
     spare_rps: float
     classes: list[ClassBody]
     schedule: list[StepBody]

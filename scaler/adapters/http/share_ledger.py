@@ -24,7 +24,6 @@ from scaler.adapters.http.issued_leases import IssuedLeases, LimitInForce
 from scaler.adapters.http.lease_aging import AgedLimit, aged, cell_of, lease_s
 from scaler.adapters.http.lease_document import LeaseContent
 from scaler.adapters.http.lease_memory import LedgerMemory, LimitKey
-from scaler.adapters.http.report import NO_REPORT, GatewayReport
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
 from scaler.control.reign import Tenure
 from scaler.control.snapshot import ServiceView
@@ -57,7 +56,6 @@ class ShareLedger:
         self._lease_s = lease_s(LeaseTerms())
         self._shares = Shares(learning_until=learning_until)
         self._issued = IssuedLeases(service, epoch)
-        self._reports: dict[str, GatewayReport] = {}  # the last one of clients' rates
         self._claims: dict[str, DemandClaim] = {}
         self._expires_at: dict[str, float] = {}
         self._extended: set[str] = set()  # gateways whose new expiry `_shares` does not have yet
@@ -92,7 +90,7 @@ class ShareLedger:
     def memory(self) -> LedgerMemory:
         """Return all that the next replies rest on, but the view: `refresh` brings another."""
         return LedgerMemory(
-            self._shares, self._issued.memory(), dict(self._reports), dict(self._claims),
+            self._shares, self._issued.memory(), dict(self._claims),
             dict(self._expires_at), frozenset(self._extended), self._cell, self._limit_key,
             self._lease_s, self._expiry_checked_at, self._learning, self.revision, self.has_freed,
         )  # fmt: skip
@@ -101,7 +99,7 @@ class ShareLedger:
         """Go on from there; `refresh` comes first."""
         self._shares = memory.shares
         self._issued.recall(memory.issued)
-        self._reports, self._claims = dict(memory.reports), dict(memory.claims)
+        self._claims = dict(memory.claims)
         self._expires_at, self._extended = dict(memory.expires_at), set(memory.extended)
         self._cell, self._limit_key = memory.cell, memory.limit_key
         self._lease_s, self._learning = memory.lease_s, memory.learning
@@ -198,8 +196,7 @@ class ShareLedger:
         version: int,
     ) -> tuple[IssuedLease, bool]:
         """Return a gateway's lease, and whether it is the one that was issued before."""
-        report = self._reports.get(request.instance, NO_REPORT)
-        content = LeaseContent(in_force.view, in_force.limit, share, instances, report)
+        content = LeaseContent(in_force.view, in_force.limit, share, instances)
         lease, same = self._issued.issue(request, content, in_force, version)
         if not same and share.parts is not None:
             claim = self._claims.get(request.instance, NO_CLAIM)
@@ -217,17 +214,14 @@ class ShareLedger:
         """Take in what a gateway reports; return whether its lease may be another one now."""
         if request.report is None:
             return False
-        of_clients = request.report.client_rates is not None
-        if of_clients:
-            self._reports[request.instance] = request.report
         demand = request.report.demand()
         if demand is None:
-            return of_clients
+            return False
         before = self._claims.get(request.instance, NO_CLAIM)
         after = self._claims[request.instance] = before.reported(demand)
         moved = not after.same_rates(before)
         self.revision += moved  # every fair share depends on the demand of each gateway
-        return of_clients or moved
+        return moved
 
     def _demand_report(self, request: LeaseRequest, *, known: bool) -> DemandReport:
         version, holds_qps = claim_of(request, self._epoch)
@@ -281,10 +275,10 @@ class ShareLedger:
         if len(held) < len(self._shares.shares):
             self._shares = replace(self._shares, shares=held)
         alive = {share.instance for share in held}
-        expired = (self._reports.keys() | self._claims.keys() | self._issued.names()) - alive
+        expired = (self._claims.keys() | self._issued.names()) - alive
         for instance in expired:
             self._issued.forget(instance)
-            for known in (self._reports, self._claims, self._expires_at):
+            for known in (self._claims, self._expires_at):
                 known.pop(instance, None)
         self.revision += bool(expired)
 

@@ -27,7 +27,7 @@ class Capability(StrEnum):
     CLASSES = "classes"  # own parts and ceilings of classes, by the class header
     STRESS = "stress"  # a class known by the lease's match.header
     MATCH_VALUE = "match-value"  # and by its match.value
-    PER_CLIENT = "per-client"  # a level for each client, and reports of what each one offers
+    PER_CLIENT = "per-client"  # fair parts of clients, by the client header
     REPORTS = "reports"  # counts of admitted and denied, per class
     SCHEDULE = "schedule"  # is followed while the endpoint is gone
     RATELIMIT_WHEN_ADMITTED = "ratelimit-when-admitted"  # the fields on admitted requests too

@@ -1,11 +1,13 @@
 """HAProxy with `deploy/gateways/haproxy`: its configuration as it is shipped, but for threads,
 and for where a request's client and class are found.
 
-Option of its own: ``shipped``, a folder with the files of another version.
+Options of its own: ``shipped``, a folder with the files of another version; ``lua``, other Lua that
+is loaded after it; ``resolver``, the port of a name server.
 """
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -31,6 +33,13 @@ from tests.peers.install import NotOfferedError
 UNSUPPORTED: dict[Capability, str] = {}
 
 SHIPPED = ROOT / "deploy" / "gateways" / "haproxy"
+CORE = SHIPPED.parent / "lua"
+RESOLVERS = """
+resolvers dns
+    nameserver one 127.0.0.1:{port}
+    hold valid 1s
+    timeout resolve 1s
+"""
 
 
 def start(setup: Setup) -> AbstractContextManager[Running]:
@@ -58,7 +67,7 @@ def _start(setup: Setup, configuration: str) -> Iterator[Running]:
         "SHOP_BIND": f"127.0.0.1:{port}",
         "SHOP_SERVER": urlsplit(setup.origin_url).netloc,
         "TIDEGATE_METRICS_BIND": f"unix@{setup.folder / 'metrics.sock'}",
-        "TIDEGATE_LUA": str(_shipped(setup) / "tidegate.lua"),
+        "TIDEGATE_LUA": str(_lua(setup)),
         "TIDEGATE_SERVER": urlsplit(setup.endpoint_url).netloc,
         **told(setup),
     })  # fmt: skip
@@ -74,8 +83,11 @@ def _start(setup: Setup, configuration: str) -> Iterator[Running]:
         yield Running(f"http://127.0.0.1:{port}", threads_of(setup), (process,), log)
     finally:
         ended(process)
-    # HAProxy admits what Lua fails on.
-    assert "runtime error" not in log.read_text(errors="replace")
+    # HAProxy admits what Lua fails on. Its tasks may be made to fail by a test.
+    failed = [
+        line for line in log.read_text(errors="replace").splitlines() if "runtime err" in line
+    ]
+    assert [line for line in failed if "lua" not in setup.options or "Lua task" not in line] == []
 
 
 def told(setup: Setup) -> dict[str, str]:
@@ -102,6 +114,23 @@ def _shipped(setup: Setup) -> Path:
     return Path(str(setup.options.get("shipped", SHIPPED)))
 
 
+def installed(folder: Path) -> Path:
+    """Copy the Lua files to a folder, as its README says; return the one to load."""
+    shutil.copy(SHIPPED / "tidegate.lua", folder)
+    for source in (SHIPPED, CORE):
+        shutil.copytree(source / "tidegate", folder / "tidegate", dirs_exist_ok=True)
+    return folder / "tidegate.lua"
+
+
+def _lua(setup: Setup) -> Path:
+    """Return the Lua file to load: that of another version has all that it needs beside it."""
+    if "shipped" in setup.options:
+        return _shipped(setup) / "tidegate.lua"
+    folder = setup.folder / "lua"
+    folder.mkdir()
+    return installed(folder)
+
+
 def threads_of(setup: Setup) -> int:
     return int(str(setup.options.get("workers", 2)))
 
@@ -111,11 +140,15 @@ def configured(setup: Setup) -> str:
     text = (_shipped(setup) / "haproxy.cfg").read_text()
     rule = "    http-request set-var(txn.tidegate_client) "
     named = f"{rule}req.hdr({CLIENT_HEADER}) if {{ req.hdr({CLIENT_HEADER}) -m found }}\n"
-    # Passes are for requests whose client is not named.
-    client = "" if setup.options.get("books", False) else f"{rule}src\n{named}"
+    # Passes are for requests whose client is not named; without `books` no request takes one.
+    taken = "{ var(txn.tidegate_client) -m found }"
     for shipped, ours in (
         ("nbthread 2", f"nbthread {threads_of(setup)}"),
-        (f"{rule}src\n", client),
+        (f"{rule}src\n", named),
+        (
+            f"unless {taken} ||",
+            f"unless {taken if setup.options.get('books') else '{ always_true }'} ||",
+        ),
         (
             "(txn.tidegate_class) str(pay) if { path_beg /pay/ }",
             f"(txn.tidegate_class) req.hdr({CLASS_HEADER})",
@@ -123,6 +156,14 @@ def configured(setup: Setup) -> str:
     ):
         assert text.count(shipped) == 1
         text = text.replace(shipped, ours)
+    if "resolver" in setup.options:
+        server = 'server tidegate "${TIDEGATE_SERVER-127.0.0.1:8080}"'
+        text = text.replace(server, f"{server} resolvers dns init-addr none")
+        text += RESOLVERS.format(port=setup.options["resolver"])
+    if "lua" in setup.options:
+        other = setup.folder / "other.lua"
+        other.write_text(str(setup.options["lua"]))
+        text = text.replace("    # <<< tidegate\n", f"    lua-load {other}\n", 1)
     return text.replace("prod/shop", setup.service)
 
 

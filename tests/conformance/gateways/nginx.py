@@ -1,8 +1,9 @@
 """nginx with `deploy/gateways/nginx`: its files as they are shipped, but for what differs here.
 
-Options of its own: ``client_window_s``; ``ca``, which signed the endpoint's certificate, and
-``tls_server_name``, which is in it; ``locations``, more of them for the server; ``shipped``, a
-folder with the files of another version.
+Options of its own: ``ca``, which signed the endpoint's certificate, and
+``tls_server_name``, which is in it; ``locations``, more of them for the server; ``init_worker``,
+Lua that runs before tidegate's; ``resolver``, the port of a name server; ``shipped``, a folder with
+the files of another version.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ CHECKED = """
         location = /tidegate/status { content_by_lua_block { require("tidegate").status() } }
 """
 SHIPPED = ROOT / "deploy" / "gateways" / "nginx"
+# Where Lua finds the shipped modules: these of nginx, and the core.
+LUA = (SHIPPED, SHIPPED.parent / "lua")
 
 
 @contextmanager
@@ -61,7 +64,9 @@ def _running(parts: Nginx, setup: Setup, locations: str) -> Iterator[Running]:
         f"{preamble(parts, setup.folder, workers)}"
         f"http {{\n{_http(setup, port, locations)}\n{temporary_paths(setup.folder)}\n}}\n"
     )
-    with process_of(parts, setup.folder, port, (_shipped(setup),)) as process:
+    # The files of another version have all that they need.
+    lua = (_shipped(setup),) if "shipped" in setup.options else LUA
+    with process_of(parts, setup.folder, port, lua) as process:
         log = setup.folder / "error.log"
         yield Running(f"http://127.0.0.1:{port}", workers, (process,), log)
 
@@ -73,7 +78,7 @@ def reload(running: Running) -> None:
 
 @contextmanager
 def process_of(
-    parts: Nginx, folder: Path, port: int, lua: Sequence[Path] = (SHIPPED,)
+    parts: Nginx, folder: Path, port: int, lua: Sequence[Path] = LUA
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``nginx.conf`` of that folder until it is no longer needed."""
     log = folder / "error.log"
@@ -147,9 +152,8 @@ def _snippet(setup: Setup) -> str:
         "client_variable": "http_x_client",
         "dry_run": bool(setup.options.get("dry_run", False)),
     }
-    for name in ("client_window_s", "tls_server_name"):
-        if name in setup.options:
-            options[name] = setup.options[name]
+    if "tls_server_name" in setup.options:
+        options["tls_server_name"] = setup.options["tls_server_name"]
     if setup.token is not None:
         file = setup.folder / "token"
         file.write_text(setup.token + "\n")
@@ -160,6 +164,11 @@ def _snippet(setup: Setup) -> str:
     )
     text, servers = re.subn(r"\nserver \{.*\n\}\n", "\n", text, flags=re.DOTALL)
     assert (settings, servers) == (1, 1), "tidegate.conf has another shape than expected here"
+    if "resolver" in setup.options:
+        asked = f"resolver 127.0.0.1:{setup.options['resolver']} valid=1s;"
+        text = text.replace("# resolver 127.0.0.53 valid=10s;", asked)
+    begun = "init_worker_by_lua_block {"
+    text = text.replace(begun, f"{begun} {setup.options.get('init_worker', '')}")
     if "ca" in setup.options:
         trusted = f"lua_ssl_trusted_certificate {setup.options['ca']};"
         text = re.sub(r"# lua_ssl_trusted_certificate .*;", trusted, text)

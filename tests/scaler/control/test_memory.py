@@ -60,7 +60,7 @@ MADE = [
     ),
     pytest.param(
         ShareLedger("prod/shop", "c0ff", -math.inf), LedgerMemory,
-        {"service", "epoch", "view", "limit", "caretakes"},
+        {"epoch", "view", "limit", "caretakes"},
         id="a ledger",
     ),
     pytest.param(

@@ -1,4 +1,7 @@
-"""Which lease documents are accepted, and which are refused."""
+"""Lease documents are read whole, or not at all.
+
+Which are accepted and which are refused is said by deploy/gateways/vectors, see tests/gateways.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,11 @@ WHOLE = json.dumps(LEASE).encode()
 def test_the_documented_lease_is_read_whole():
     document = read_lease(WHOLE, SHOP)
 
-    assert (document.lease.qps, document.burst, document.spare_qps, document.enforce) == (
-        335,
-        34,
-        175,
-        True,
-    )
+    assert (document.lease.qps, document.burst, document.enforce) == (335, 34, True)
     assert [(one.name, one.match and one.match.header, one.then) for one in document.classes] == [
         ("pay", None, AfterSafe.OPEN),
         ("stress", "x-stress-test", AfterSafe.CLOSED),
     ]
-    assert document.clients is not None
-    assert (document.clients.abusive_above_qps, document.clients.abusive_qps) == (40, 1)
     assert [(step.in_s, step.qps) for step in document.lease.schedule] == [(60, 372), (300, 405)]
 
 
@@ -41,58 +37,15 @@ def test_unknown_fields_are_ignored():
     )
 
 
-def _with(path: str, value: object) -> bytes:
-    body = json.loads(WHOLE)
-    *parents, field = path.split(".")
-    part = body
-    for parent in parents:
-        part = part[int(parent) if parent.isdecimal() else parent]
-    part[field] = value
-    return json.dumps(body).encode()
-
-
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
         pytest.param(WHOLE[:-40], "not JSON", id="truncated"),
-        pytest.param(b"", "not JSON", id="nothing"),
-        pytest.param(b"\xff\xfe", "not JSON", id="no text"),
-        pytest.param(b"[" * 100_000, "not JSON", id="nested without end"),
-        pytest.param(b"{}" + b" " * (1 << 20), "bytes", id="too long"),
-        pytest.param(b"[]", r"is \[\], but must be an object", id="no object"),
-        pytest.param(_with("schema", 2), "schema is 2, but must be 1", id="schema 2"),
-        pytest.param(_with("schema", True), "schema .* is True", id="true is not 1"),
-        pytest.param(_with("service", "prod/other"), "'prod/other'", id="another service"),
-        pytest.param(_with("mode", "perhaps"), "mode is 'perhaps'", id="no such mode"),
-        pytest.param(_with("version", -1), "version .* whole number", id="negative version"),
-        pytest.param(_with("version", 1.5), "version .* whole number", id="half a version"),
-        pytest.param(_with("share.rps", -1), "rps of share .* is -1", id="negative"),
-        pytest.param(_with("share.rps", 2e9), r"must be in \[0, 1e\+09\]", id="absurd"),
-        pytest.param(_with("share.rps", float("nan")), "NaN for a number", id="NaN"),
-        pytest.param(_with("share.rps", float("inf")), "Infinity for a number", id="infinity"),
-        pytest.param(WHOLE.replace(b"335", b"1e999"), "is inf", id="infinity, spelled out"),
-        pytest.param(_with("share.rps", "335"), "must be a number", id="a text for a number"),
-        pytest.param(_with("share.rps", True), "must be a number", id="true for a number"),
-        pytest.param(_with("share.rps", None), "must be a number", id="missing"),
-        pytest.param(_with("share", None), "must be an object", id="no share"),
-        pytest.param(_with("on_expiry.safe_rps", -0.1), "safe_rps", id="negative safe limit"),
-        pytest.param(_with("on_expiry.then", "maybe"), "maybe", id="neither open nor closed"),
-        pytest.param(_with("valid_for_s", 0), "valid_for_s", id="never valid"),
-        pytest.param(_with("valid_for_s", 1e8), "valid_for_s", id="valid for years"),
-        pytest.param(_with("refresh_s", 0), "refresh_s", id="no pause between reports"),
-        pytest.param(_with("refresh_s", 11), "refresh_s", id="reported after it has expired"),
-        pytest.param(_with("schedule.1.in_s", 60), "ascend", id="schedule that does not ascend"),
-        pytest.param(_with("schedule", {}), "must be a list", id="schedule that is no list"),
-        pytest.param(_with("classes.0.rps", -1), r"rps of classes\[0\]", id="negative class"),
-        pytest.param(_with("classes.1.name", "pay"), "unique", id="two classes of one name"),
-        pytest.param(_with("classes.1.match", {"header": 7}), "text", id="header that is none"),
-        pytest.param(_with("classes.1.match.value", 7), "text", id="value that is none"),
-        pytest.param(_with("client_window_s", 0), "client_window_s is 0", id="no window"),
-        pytest.param(_with("per_client.rps", -3), "per_client", id="negative client"),
-        pytest.param(_with("spare_rps", None), "spare_rps", id="no spare"),
+        pytest.param(b"[" * 100_000, "not JSON: it is nested", id="nested without end"),
+        pytest.param(b"{}" + b" " * (1 << 20), "it has 1048578 bytes", id="too long"),
     ],
 )
-def test_an_invalid_lease_is_refused_with_the_reason(body, reason):
+def test_a_lease_that_no_vector_can_show_is_refused_with_the_reason(body, reason):
     with pytest.raises(LeaseRefusedError, match=reason):
         read_lease(body, SHOP)
 

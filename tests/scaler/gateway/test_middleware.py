@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from scaler import TidegateLimit
-from scaler.gateway.middleware import by_address, by_header
+from scaler.gateway.middleware import by_address
 from tests.conformance.leases import SHOP, class_part, lease
 from tests.conformance.scripted import ScriptedEndpoint
 from tests.test_packaging import FRAMEWORKS, loaded_after
@@ -89,16 +89,18 @@ def test_the_header_that_the_lease_names_takes_precedence_over_classify(endpoint
     assert app.stats().counts.denied == {"stress": 1}
 
 
-def test_an_abusive_client_is_answered_with_its_own_problem_type(endpoint):
-    level = {"rps": None, "burst": 0, "abusive_above_rps": 0.1, "abusive_rps": 0.01}
-    app = starlette_app(endpoint, client_key=by_header("x-client"))
-    with limited(app, endpoint, 500.0, per_client=level) as client:
-        answers = [client.get("/", headers={"x-client": "a"}) for _ in range(12)]
-        other = client.get("/", headers={"x-client": "b"})
+def test_without_a_lease_all_are_refused_if_so_configured(endpoint):
+    endpoint.failing()
+    app = starlette_app(endpoint, fail_open=False)
 
-    assert answers[-1].status_code == 429
-    assert answers[-1].json()["type"].endswith("#abnormal-usage-detected")
-    assert other.status_code == 200
+    async def scenario() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(scenario())
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert answer.headers["ratelimit-policy"] == '"default";q=0;w=1'
 
 
 def test_without_lifespan_events_polling_starts_with_the_first_request(endpoint):
@@ -115,6 +117,30 @@ def test_without_lifespan_events_polling_starts_with_the_first_request(endpoint)
             return later
 
     assert 429 in asyncio.run(scenario())
+
+
+def test_on_another_event_loop_it_polls_anew(endpoint):
+    endpoint.set(lease(1, 50.0))
+    app = starlette_app(endpoint)
+
+    async def asked() -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            await client.get("/")
+            await asyncio.to_thread(endpoint.held)
+
+    # As where a server for functions or for WSGI runs a loop for each request.
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    first.run_until_complete(asked())
+    endpoint.set(lease(2, 20.0))
+    second.run_until_complete(asked())
+
+    assert app.stats().limit_rps == 20
+    for loop in (first, second):
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.1))
+        loop.close()
 
 
 def test_each_process_has_its_own_valid_instance_name(endpoint):

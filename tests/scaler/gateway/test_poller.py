@@ -24,10 +24,12 @@ from tests.waiting import PATIENCE_S
 
 
 @contextlib.asynccontextmanager
-async def polled(url: str, token_file: Path | None = None) -> AsyncIterator[LeaseLimiter]:
+async def polled(
+    url: str, token_file: Path | None = None, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[LeaseLimiter]:
     limiter = LeaseLimiter(LimiterSettings(SHOP, "gw-1"))
     endpoint = HttpEndpoint(url, SHOP, "gw-1", token_file)
-    poller = Poller(limiter, endpoint, clock=time.monotonic, rng=random.Random(7))
+    poller = Poller(limiter, endpoint, clock=clock, rng=random.Random(7))
     task = asyncio.create_task(poller.run())
     try:
         yield limiter
@@ -128,6 +130,32 @@ def test_a_fault_is_logged_once_and_so_is_its_end(caplog):
     ours = [one.message for one in caplog.records if one.name == "scaler.gateway.poller"]
     logged = [message.split(":")[0].split(" from ")[0] for message in ours]
     assert logged == ["no lease", "limits endpoint is back", "lease refused"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+def test_an_error_that_nobody_has_thought_of_does_not_end_polling(error, caplog):
+    failing = False
+
+    def clock() -> float:
+        if failing:
+            raise error
+        return time.monotonic()
+
+    async def scenario(endpoint: ScriptedEndpoint) -> None:
+        nonlocal failing
+        async with polled(endpoint.url, clock=clock) as limiter:
+            await until(lambda: limit(limiter) == 50)
+            failing = True
+            await until(lambda: "polling failed, and begins anew" in caplog.text)
+            failing = False
+            await asyncio.to_thread(endpoint.set, lease(2, 20.0))
+            await until(lambda: limit(limiter) == 20)
+            reports = len(endpoint.reports)
+            await until(lambda: len(endpoint.reports) >= reports + 2)
+
+    with ScriptedEndpoint() as endpoint:
+        endpoint.set(lease(1, 50.0))
+        asyncio.run(scenario(endpoint))
 
 
 def test_the_token_is_read_for_each_request(tmp_path):

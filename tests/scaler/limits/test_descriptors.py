@@ -122,7 +122,7 @@ def test_a_valid_call_has_no_error():
     assert call_error(DescriptorCall("tidegate", (Descriptor((SHOP,)),), 5)) is None
 
 
-ADMITTED = DescriptorStatus(False, limit_qps=20.0, remaining=3, reset_s=0.2)
+ADMITTED = DescriptorStatus(False, limit_qps=20.0, remaining=3, reset_s=2.2, window_s=0.05)
 DENIED = DescriptorStatus(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry_s=0.05)
 
 
@@ -168,8 +168,8 @@ DENIED = DescriptorStatus(True, limit_qps=20.7, remaining=0, reset_s=0.05, retry
             id="closed without a limit",
         ),
         pytest.param(
-            (ADMITTED, DescriptorStatus(False, 50.0, 1, 0.0)),
-            {"RateLimit-Policy": '"default";q=50;w=1', "RateLimit": '"default";r=1;t=0'},
+            (ADMITTED, DescriptorStatus(False, 50.0, 1, window_s=0.02)),
+            {"RateLimit-Policy": '"default";q=50;w=1', "RateLimit": '"default";r=1;t=1'},
             id="the one with the fewest requests left is the tightest",
         ),
     ],

@@ -85,9 +85,9 @@ def test_equal_priorities_share_fairly():
     assert [part.qps for part in division.classes] == [70, 50]
 
 
-def test_a_class_may_grow_as_far_as_there_is_spare():
+def test_a_class_may_grow_to_its_ceiling_or_the_limit():
     division = split(400, MENU, (10, 80, 120))
-    assert [part.ceiling_qps for part in division.classes] == [40, 270, 310]  # spare is 190
+    assert [part.ceiling_qps for part in division.classes] == [40, 400, 400]
 
 
 def test_classes_that_grow_together_do_not_exceed_the_limit():

@@ -12,7 +12,6 @@ from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import LimitPolicy
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
-from scaler.limits.client_limits import ClientPolicy
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.lease import AfterSafe, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
@@ -47,7 +46,7 @@ def test_a_key_that_is_left_out_has_the_default_of_the_core():
         payback_s=90.0,
         limit=LimitPolicy(),
         lease=LeaseTerms(),
-        clients=ClientPolicy(),
+        client_window_s=10.0,
     )
     assert policy.to_settings() == ReplaySettings()
     assert policy.to_settings().service_model(Slo(), 50.0) == ServiceModel(50.0)
@@ -113,7 +112,7 @@ def test_every_key_of_a_section_reaches_its_own_field():
     assert service.lease == LeaseTerms(
         valid_for_s=30.0, refresh_s=3.0, max_stale_s=240.0, then=AfterSafe.CLOSED
     )
-    assert service.clients == ClientPolicy(1.0, 2.0, 3.0, 4, 0.5)
+    assert service.client_window_s == 1.0
     model = policy.to_settings().service_model(service.slo, 100.0)
     assert model == ServiceModel(
         100.0, 1.0, 0.9, 0.05, 6, 7.0, 0.8, 0.9, start_up_s=1.0, start_up_spread=0.2, ramp_s=3.0,
@@ -131,7 +130,7 @@ def test_the_full_example_shows_the_defaults():
         default.payback_s,
     )
     assert replace(shown.slo, query=None) == default.slo
-    assert (shown.clients, shown.lease) == (default.clients, default.lease)
+    assert (shown.client_window_s, shown.lease) == (default.client_window_s, default.lease)
     given = {"min_replicas": 3, "max_replicas": 40, "max_step_up": 10, "max_step_down": 5}
     assert shown.scale == replace(default.scale, **given)
     assert replace(shown.limit, ceiling_qps=default.limit.ceiling_qps) == default.limit

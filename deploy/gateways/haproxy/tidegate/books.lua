@@ -4,114 +4,132 @@
 -- reserves a few tokens of its buckets and puts them into a book, which HAProxy's own rules use up: an
 -- entry of a map holds the number of the book and of its passes, and a stick table counts the passes
 -- that are used. In the next tick the used passes of a book are put into the buckets, and the others
--- are free again. If a bucket is nearly full there is no book, and each request is decided by itself.
+-- are free again. If a bucket is nearly full there is no book, and each request is decided by itself; so
+-- is it for some seconds after requests came that took no pass.
 -- So the limit is the same as without books, with a delay of one tick.
 --
 --   map      "SERVICE CLASS" -> NUMBER * PASSES + passes; a number is never used again
 --            "SERVICE =" -> 1 while a class is known by the value of a header, which Lua must look at
 --   table    keyed by that value, gpc0: requests that took a pass, or found none left
 
-local bucket = require("tidegate.bucket")
-
 local PASSES = 10000000 -- as in haproxy.cfg
 local PART = 0.75 -- of the room; the rest is for requests that find no pass left
 local LEAST = 4
+local REST_TICKS = 50 -- without passes, after requests came that took none: they name a client
 
 local Books = {}
 Books.__index = Books
 
--- Args: limiter: source of the tokens; write(key, value): sets a map entry; taken(book): reads the
--- stick table.
-function Books.new(limiter, write, taken)
-  local made = { limiter = limiter, write = write, taken = taken, open = {}, unused = {}, admitted = {}, number = 0 }
+-- Args: rules: of the service; write(key, value): sets a map entry; taken(book): reads the stick table.
+function Books.new(rules, write, taken)
+  local made = {
+    rules = rules, limiter = rules.limiter, write = write, taken = taken,
+    open = {}, unused = {}, admitted = {}, resting = {}, number = 0, passes = 0,
+  }
   return setmetatable(made, Books)
 end
 
--- Return the buckets of a request of this class: its own or the spare one, and those that count it.
-local function buckets_of(limiter, class)
-  if not class then
-    return { limiter.total, limiter.spare }
-  elseif class.barred then
-    return nil
-  end
-  return { class.own, limiter.total, class.ceiling }
-end
-
-local function room_of(limiter, buckets, now)
-  if not buckets then
+-- Return how many requests of a class ("": of none) may pass in advance, and the buckets to take them
+-- from; nil: nothing limits them.
+local function room_of(self, name)
+  local limiter = self.limiter
+  local stage, limit = limiter:standing()
+  if stage == "open" or stage == "closed" then
+    local class = limiter.lease.by_name[name]
+    return (class or limiter.lease).last == "open" and PASSES - 1 or 0
+  elseif not stage then
+    return limiter.without_lease == math.huge and PASSES - 1 or 0
+  elseif limit == 0 then
     return 0
-  elseif limiter.rps == math.huge then
-    return PASSES - 1
   end
-  local room = math.huge
-  for _, one in pairs(buckets) do
-    room = math.min(room, bucket.room(one, now))
-  end
-  return math.floor(math.min(room * PART, PASSES - 1))
+  local class, share = name ~= "" and name or nil, limiter.share
+  return math.min(share:room(class) * PART, PASSES - 1), share:buckets_of(class)
 end
 
 -- Close a book: count the passes that were used, and free the others.
-local function close(self, key, book, now)
+local function close(self, name, book)
   local used = math.min(self.taken(book.value), book.passes)
-  book.counts.admitted = book.counts.admitted + used
-  self.limiter.passes = self.limiter.passes + used
-  for _, one in pairs(book.buckets) do
-    bucket.reserve(one, -book.passes)
-    if used > 0 then
-      bucket.take(one, now, used)
-    end
+  if used > 0 then
+    self.limiter.counts:add(name, true, used)
+    self.passes = self.passes + used
   end
-  self.open[key], self.unused[key] = nil, used == 0 and book or nil
+  if book.buckets then
+    local share = self.limiter.share
+    share:keep(book.buckets, -book.passes)
+    -- Their rates may be others by now, and the class may have gone.
+    share:charge(share:buckets_of(name ~= "" and name or nil), used)
+  end
+  self.open[name], self.unused[name] = nil, used == 0 and book or nil
   return used
 end
 
-local function open(self, key, counts, buckets, passes)
-  local unused = self.unused[key]
-  local book = { passes = passes, counts = counts, buckets = buckets }
+local function open(self, name, buckets, passes)
+  local unused = self.unused[name]
+  local book = { passes = passes, buckets = buckets }
   if unused and unused.passes == passes then
     book.value = unused.value
   else
     self.number = self.number + 1
     book.value = self.number * PASSES + passes
-    self.write(key, book.value)
+    self.write(self.limiter.service .. " " .. name, book.value)
   end
-  for _, one in pairs(buckets) do
-    bucket.reserve(one, passes)
+  if buckets then
+    self.limiter.share:keep(buckets, passes)
   end
-  self.open[key] = book
+  self.open[name] = book
+end
+
+-- Replace the book of a class. Args: used: passes of its last book; nil: it had none.
+local function lay_out(self, name, used)
+  -- Enough passes if requests grow by half until the next tick.
+  local admitted = self.limiter.counts:admitted(name)
+  local came = admitted - (self.admitted[name] or admitted)
+  self.admitted[name] = admitted
+  local resting = used == 0 and came > 0 and REST_TICKS or (self.resting[name] or 0) - 1
+  self.resting[name] = resting
+  local room, buckets = 0, nil
+  if resting <= 0 and self.rules:check_all() then
+    room, buckets = room_of(self, name)
+  end
+  local passes = math.floor(math.min(room, math.ceil(came * 1.5) + LEAST))
+  if passes >= LEAST then
+    open(self, name, buckets, passes)
+  elseif used then
+    self.write(self.limiter.service .. " " .. name, 0)
+  end
+end
+
+-- Free all passes that are not used; there will be no more.
+function Books:abandon()
+  for name, book in pairs(self.open) do
+    if book.buckets then
+      self.limiter.share:keep(book.buckets, -book.passes)
+    end
+    pcall(self.write, self.limiter.service .. " " .. name, 0)
+  end
+  self.open = {}
 end
 
 -- Replace the books by those of the next tick. Call it from a task.
-function Books:tick(now)
-  local limiter, used = self.limiter, {}
-  for key, book in pairs(self.open) do
-    used[key] = close(self, key, book, now)
+function Books:tick()
+  local used = {}
+  for name, book in pairs(self.open) do
+    used[name] = close(self, name, book)
   end
-  local values = limiter:knows_values() and 1 or 0
+  local values = self.rules:knows_values() and 1 or 0
   if values ~= (self.values or 0) then
-    self.write(limiter.service .. " =", values)
+    self.write(self.limiter.service .. " =", values)
     self.values = values
   end
-  local function lay_out(name, class, counts)
-    local key = limiter.service .. " " .. name
-    local buckets = limiter:is_told_by_rules() and buckets_of(limiter, class) or nil
-    -- Enough passes if requests grow by half until the next tick.
-    local came = counts.admitted - (self.admitted[key] or counts.admitted)
-    self.admitted[key] = counts.admitted
-    local passes = math.min(room_of(limiter, buckets, now), math.ceil(came * 1.5) + LEAST)
-    if passes >= LEAST then
-      open(self, key, counts, buckets, passes)
-    elseif used[key] then
-      self.write(key, 0)
-    end
-    used[key] = nil
+  lay_out(self, "", used[""])
+  used[""] = nil
+  local lease = self.limiter:held()
+  for _, class in ipairs(lease and lease.classes or {}) do
+    lay_out(self, class.name, used[class.name])
+    used[class.name] = nil
   end
-  lay_out("", nil, limiter.rest)
-  for name, class in pairs(limiter.classes) do
-    lay_out(name, class, class.counts)
-  end
-  for key in pairs(used) do -- of classes that are not in the lease any more
-    self.write(key, 0)
+  for name in pairs(used) do -- of classes that are not in the lease any more
+    self.write(self.limiter.service .. " " .. name, 0)
   end
 end
 

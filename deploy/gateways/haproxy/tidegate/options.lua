@@ -110,8 +110,7 @@ function options.from_environment(get)
     marking = marking_of(get),
     dry_run = switch(get, "TIDEGATE_DRY_RUN"),
     first_rps = first_rps(get),
-    client_window_s = number(get, "TIDEGATE_CLIENT_WINDOW_S", 60, 1, 3600),
-    most_clients = number(get, "TIDEGATE_MOST_CLIENTS", 50000, 1, 1e6),
+    most_clients = number(get, "TIDEGATE_MOST_CLIENTS", 20000, 1, 1e6),
     instance = function() return instance end,
     -- HAProxy knows its node name only after the start.
     named = function(node)

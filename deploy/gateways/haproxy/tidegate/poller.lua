@@ -6,15 +6,18 @@
 -- * One task does everything in turn, so no response overtakes another.
 -- * core.httpclient may take long to fail: it tries four times, each with the given time-out. The
 --   limiter checks the age of the lease by itself.
+-- * A task ends for good and without a word where Lua fails outside of a `pcall`, or a limit of HAProxy
+--   (`tune.lua.task-timeout`, `tune.lua.maxmem`) ends it. So the poller says by when its next word is
+--   due, and `watch` begins anew in another task where it is overdue.
 
-local json = require("tidegate.json")
-local leases = require("tidegate.lease")
+local json = require("tidegate.core.json")
 
 local REFRESH_S = 2 -- before the first lease, which has its own
 local LONGEST_WAIT_S = 15 -- less than `timeout server` in haproxy.cfg, whatever the lease says
 local SLACK_MS = 2000
-local MOST_BYTES = 1024 * 1024
 local LONGEST_PAUSE_S = 2
+local TRIES = 4 -- of core.httpclient
+local GRACE_S = 3 -- that a word may be late
 
 local Poller = {}
 Poller.__index = Poller
@@ -24,7 +27,7 @@ function Poller.new(limiter, options, faults, clock)
   local made = {
     limiter = limiter, options = options, faults = faults, clock = clock,
     url = options.endpoint .. "/v1/limits/" .. limiter.service,
-    etag = nil, failures = 0, reported_at = clock(), reported = {},
+    failures = 0, reported_at = clock(), number = 0,
     polls = { renewed = 0, changed = 0, refused = 0, failed = 0 },
   }
   return setmetatable(made, Poller)
@@ -32,6 +35,10 @@ end
 
 local function headers_of(self)
   local headers = { ["accept"] = { "application/json" } }
+  if self.failures > 0 then
+    -- A connection that is kept would stay with an address that has moved.
+    headers["connection"] = { "close" }
+  end
   local token = self.options.token()
   if token then
     headers["authorization"] = { "Bearer " .. token }
@@ -44,28 +51,22 @@ local function said_by(response)
   return string.format("HTTP %d %s", response.status, detail)
 end
 
--- Take in a response; return whether it was a lease or a renewal.
-local function take_in(self, response, asked_at)
+-- Take in the response to a request that asked with this ETag; return whether it was a lease or a
+-- renewal.
+local function take_in(self, response, asked_at, etag)
   local limiter, polls, faults = self.limiter, self.polls, self.faults
-  if response.status == 304 and limiter.lease then
+  if response.status == 304 and etag then
     polls.renewed = polls.renewed + 1
-    limiter:renew(limiter.lease, asked_at, self.clock())
+    limiter:renew(asked_at, etag)
   elseif response.status == 200 then
-    local body = response.body or ""
-    local lease, why
-    if #body > MOST_BYTES then
-      why = string.format("it has %d bytes", #body)
-    else
-      lease, why = leases.received(limiter.lease, body, limiter.service)
-    end
-    if not lease then
+    local new_etag = response.headers and response.headers["etag"] and response.headers["etag"][0]
+    local _, why = limiter:receive(response.body or "", new_etag, asked_at)
+    if why then
       polls.refused = polls.refused + 1
       faults:say("lease refused", why .. "; the previous one stays in use")
       return false
     end
     polls.changed = polls.changed + 1
-    self.etag = response.headers and response.headers["etag"] and response.headers["etag"][0]
-    limiter:renew(lease, asked_at, self.clock())
   else
     polls.failed = polls.failed + 1
     faults:say("no lease", self.url .. " says " .. said_by(response))
@@ -81,6 +82,7 @@ end
 
 local function exchange(self, method, request)
   request.dst = self.options.via
+  self.due = self.clock() + TRIES * request.timeout / 1000 + GRACE_S
   local client = core.httpclient()
   local response = client[method](client, request)
   if not response or not response.status or response.status == 0 then
@@ -89,72 +91,27 @@ local function exchange(self, method, request)
   return response
 end
 
-local function ask(self, wait_s)
+local function ask(self, etag, wait_s)
   local headers = headers_of(self)
-  if self.etag and self.limiter.lease then
-    headers["if-none-match"] = { self.etag }
-  end
+  headers["if-none-match"] = etag and { etag } or nil
   local asked_at = self.clock()
   local url = string.format("%s?instance=%s&wait=%.3g", self.url, self.options.instance(), wait_s)
   local timeout = math.floor(wait_s * 1000) + SLACK_MS
   local response = exchange(self, "get", { url = url, headers = headers, timeout = timeout })
-  return take_in(self, response, asked_at)
-end
-
--- Return the requests counted since the last report, and the counters to remember once it is sent.
-local function counted(self)
-  local limiter, before, classes = self.limiter, self.reported, {}
-  local admitted, denied, now = 0, 0, {}
-  local function add(name, counts)
-    local last = before[name] or { 0, 0 }
-    now[name] = { counts.admitted, counts.denied }
-    local passed, refused = counts.admitted - last[1], counts.denied - last[2]
-    admitted, denied = admitted + passed, denied + refused
-    return passed, refused
-  end
-  add("", limiter.rest)
-  for name, counts in pairs(limiter.counts) do
-    local passed, refused = add(name, counts)
-    if limiter.classes[name] then
-      local text = '%s:{"admitted":%d,"denied":%d}'
-      classes[#classes + 1] = text:format(json.quoted(name), passed, refused)
-    end
-  end
-  return admitted, denied, classes, now
-end
-
-local function histogram_of(clients, now)
-  local bounds, counts = clients:histogram(now)
-  if not bounds then
-    return ""
-  end
-  for i = 1, #bounds do
-    bounds[i] = string.format("%.6g", bounds[i])
-  end
-  local text = ',"client_histogram":{"bounds":[%s],"counts":[%s]}'
-  return text:format(table.concat(bounds, ","), table.concat(counts, ","))
+  return take_in(self, response, asked_at, etag)
 end
 
 local function report(self)
   local asked_at = self.clock()
-  local interval_s = math.min(math.max(asked_at - self.reported_at, 0.001), 3600)
-  local limiter, lease = self.limiter, self.limiter.lease
-  local admitted, denied, classes, now = counted(self)
-  local clients = histogram_of(limiter.clients, asked_at)
-  local held = ',"version":%d,"epoch":%s,"holds_rps":%.3f'
-  local body = string.format(
-    '{"instance":%s,"interval_s":%.3f,"admitted":%d,"denied":%d,"classes":{%s}%s%s}',
-    json.quoted(self.options.instance()), interval_s, admitted, denied,
-    table.concat(classes, ","), clients,
-    lease and held:format(lease.version, json.quoted(lease.epoch), lease.rps) or ""
-  )
+  local fields, arrived = self.limiter:report(self.options.instance())
   local headers = headers_of(self)
   headers["content-type"] = { "application/json" }
   local response = exchange(self, "post", {
-    url = self.url .. "/reports", headers = headers, body = body, timeout = SLACK_MS,
+    url = self.url .. "/reports", headers = headers, body = json.encode(fields), timeout = SLACK_MS,
   })
   if response.status == 200 then
-    self.reported, self.reported_at = now, asked_at
+    arrived()
+    self.reported_at = asked_at
     self.faults:over("no report")
     return take_in(self, response, asked_at)
   end
@@ -177,12 +134,12 @@ end
 
 -- One round: get the lease, report if that is due, and return the seconds until the next round.
 function Poller:round()
-  local lease = self.limiter.lease
+  local lease, etag = self.limiter:held(), self.limiter:etag()
   local report_s = lease and math.min(lease.refresh_s, lease.valid_for_s / 4) or REFRESH_S
   local refresh_s = math.min(report_s, LONGEST_WAIT_S)
   local asked_at = self.clock()
-  local well = ask(self, self.failures == 0 and self.etag and refresh_s or 0)
-  self.changed = self.limiter.lease ~= lease
+  local well = ask(self, etag, self.failures == 0 and etag and refresh_s or 0)
+  self.changed = self.limiter:held() ~= lease
   if well and self.clock() - self.reported_at >= report_s then
     local stopping = core.get_info()["Stopping"]
     -- A process that is about to end does not report; its successor does.
@@ -193,16 +150,42 @@ function Poller:round()
   return pause(self, well, refresh_s, asked_at)
 end
 
--- Polls for ever; an error in a round is logged and does not end the task.
-function Poller:run()
-  while true do
+-- Polls until another task does; an error in a round is logged and does not end the task.
+local function run(self, number)
+  while self.number == number do
     local well, seconds = pcall(self.round, self)
-    if not well then
+    if self.number ~= number then
+      return
+    elseif well then
+      self.faults:over("poll failed")
+      self.faults:over("polling stands still")
+    else
       self.faults:say("poll failed", tostring(seconds))
       seconds = REFRESH_S
     end
+    self.due = self.clock() + seconds + GRACE_S
     core.msleep(math.max(1, math.floor(seconds * 1000)))
   end
+end
+
+-- Whether nothing was heard of the task for longer than that may take.
+function Poller:is_overdue()
+  return self.due ~= nil and self.clock() > self.due
+end
+
+-- Begin to poll; and begin anew in another task, if nothing is heard of this one. Call it now and then.
+function Poller:watch()
+  if self.due and not self:is_overdue() then
+    return
+  elseif self.due then
+    local late_s = self.clock() - self.due
+    self.faults:say("polling stands still", string.format("overdue by %.1f s, it begins anew", late_s))
+  end
+  self.number, self.due = self.number + 1, self.clock() + GRACE_S
+  local number = self.number
+  core.register_task(function()
+    run(self, number)
+  end)
 end
 
 return Poller

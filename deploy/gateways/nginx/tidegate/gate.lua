@@ -1,89 +1,46 @@
--- One service's limit in this nginx: the lease in the shared dict, and the decision on a request.
+-- One service's limit in this nginx: its limiter on the shared dict, and what a request is to it.
 --
 -- All workers act on the lease in the dict, so a new lease takes effect in all of them at once, and
--- neither the lease nor the buckets are lost by a reload or the death of a worker. Each worker caches
--- the parsed lease until its serial number changes.
+-- neither the lease nor the buckets are lost by a reload or the death of a worker.
 
-local admission = require "tidegate.admission"
-local bucket = require "tidegate.bucket"
-local clients = require "tidegate.clients"
+local Limiter = require "tidegate.core.limiter"
 local clock = require "tidegate.clock"
-local leases = require "tidegate.lease"
 
 local LONGEST_CLIENT = 64
 
 local Gate = {}
 Gate.__index = Gate
 
+-- The variables of nginx that hold the headers of a request; made once, for strings cost.
+local variables = setmetatable({}, { __index = function(names, header)
+    names[header] = "http_" .. header:gsub("-", "_")
+    return names[header]
+end })
+
+-- See `classes.by_headers`. Where the value matters, a header that is there twice has both.
+local function values_of(header, value)
+    return ngx.var[variables[header]] and (value == nil or ngx.req.get_headers()[header])
+end
+
 local function new(options)
     local prefix = options.service .. "|"
-    local function key(name)
-        return prefix .. name
-    end
+    local limiter = Limiter.new {
+        service = options.service, store = ngx.shared.tidegate, clock = clock,
+        without_lease = options.without_lease == "closed" and 0 or nil, dry_run = options.dry_run,
+        clients = ngx.shared.tidegate_clients, newcomers = ngx.shared.tidegate_newcomers,
+        -- Not with the lease, which must not be evicted for many classes; all that is used is kept there.
+        curves = ngx.shared.tidegate_clients,
+    }
     return setmetatable({
         options = options,
         service = options.service,
-        prefix = prefix,
+        limiter = limiter,
         dict = ngx.shared.tidegate,
-        clients = ngx.shared.tidegate_clients,
         keys = {
-            body = key("body"), serial = key("serial"), heard = key("heard"), etag = key("etag"),
-            fault = key("fault"), stage = key("stage"), poller = key("poller"), since = key("since"),
+            fault = prefix .. "fault", stage = prefix .. "stage",
+            poller = prefix .. "poller", beaten = prefix .. "beaten",
         },
-        count_keys = {},
     }, Gate)
-end
-
--- Returns the current lease, and when it was last issued or renewed; nil before the first lease.
-function Gate:held()
-    local serial = self.dict:get(self.keys.serial)
-    if serial ~= self.serial then
-        local body = self.dict:get(self.keys.body)
-        self.lease = body and leases.parse(body, self.service)
-        self.serial = serial
-    end
-    return self.lease, self.lease and self.dict:get(self.keys.heard)
-end
-
--- For init_worker: notes when this nginx began to count; a reload keeps that time.
-function Gate:begin()
-    self.dict:add(self.keys.since, clock())
-    self.since = self.dict:get(self.keys.since)
-end
-
--- Stores a valid lease; every worker acts on it from its next request on.
-function Gate:hold(body, etag, sent)
-    -- The serial comes last: a worker that sees it finds all other keys.
-    self.dict:set(self.keys.heard, sent)
-    self.dict:set(self.keys.etag, etag)
-    self.dict:set(self.keys.body, body)
-    self.dict:incr(self.keys.serial, 1, 0)
-    self:tune()
-end
-
--- Sets the rates of buckets without requests to the current ones.
-function Gate:tune()
-    local lease, heard = self:held()
-    if lease then
-        admission.tune(self.dict, self.prefix, lease, clock() - heard)
-    end
-end
-
--- Returns the class of this request, by the header in the lease or else by the gateway's own
--- configuration; nil for no class.
-function Gate:class(lease)
-    for _, class in ipairs(lease.classes) do
-        local said = class.variable and ngx.var[class.variable]
-        if said and (not class.value or said == class.value) then
-            return class
-        end
-    end
-    return lease.by_name[ngx.var[self.options.class_variable]]
-end
-
--- Returns the seconds over which clients are counted, as the lease says, or else the options.
-function Gate:client_window_s()
-    return self.lease and self.lease.client_window_s or self.options.client_window_s
 end
 
 function Gate:client()
@@ -95,62 +52,12 @@ function Gate:client()
     if #client > LONGEST_CLIENT then
         client = ngx.md5_bin(client)
     end
-    return self.prefix .. client
+    return client
 end
 
-function Gate:count(class, admitted)
-    local name = class and class.name or ""
-    local keys = self.count_keys[name]
-    if not keys then
-        local function key(decision)
-            return self.prefix .. "count:" .. decision .. ":" .. name
-        end
-        keys = { [true] = key("admitted"), [false] = key("denied") }
-        self.count_keys[name] = keys
-    end
-    self.dict:incr(keys[admitted], 1, 0)
-end
-
--- Decides on this request and counts it.
---
--- Returns seconds to wait (0: the request may pass; inf: unknown), how many more requests could pass
--- now (nil: unknown), and the limit in requests per second (nil: no limit).
+-- Decides on this request and counts it; see `Limiter:decide`.
 function Gate:decide()
-    local now = clock()
-    local lease, heard = self:held()
-    local client, window_s, elapsed = self:client(), self:client_window_s(), now - self.since
-    local count = client
-        and clients.count(self.clients, self.dict, self.prefix, client, elapsed, window_s)
-    if not lease then
-        local open = self.options.without_lease == "open"
-        self:count(nil, open)
-        return open and 0 or math.huge
-    end
-    local age, class, level = now - heard, self:class(lease), lease.per_client
-    local wait, left, limit, keys, rate = 0, nil, nil, nil, nil
-    if client and level and age < lease.safe_ends_s then
-        wait, keys, rate = clients.decide(self.clients, level, client, count, elapsed, window_s)
-    end
-    if wait > 0 then
-        left, limit = 0, rate
-    else
-        wait, left, limit = admission.decide(self.dict, self.prefix, lease, age, class)
-        if wait > 0 and keys then
-            bucket.give_back(self.clients, keys, rate)
-        end
-    end
-    self:count(class, wait == 0)
-    return wait, left, limit ~= math.huge and limit or nil
-end
-
--- Whether decisions are only counted: the policy recommends, or this gateway is in dry-run.
-function Gate:is_dry()
-    return self.options.dry_run or (self.lease ~= nil and self.lease.mode == "recommend")
-end
-
--- Seconds until there may be a new limit, where nothing may pass now.
-function Gate:next_word_s()
-    return self.lease and self.lease.valid_for_s or 1
+    return self.limiter:decide(ngx.var[self.options.class_variable], self:client(), values_of)
 end
 
 -- Logs a fault once, and its end (nil). The state is shared, so another poller does not log it again.

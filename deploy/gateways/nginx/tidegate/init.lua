@@ -1,11 +1,10 @@
 -- The entry points of tidegate's rate limit in nginx. ../tidegate.conf shows where each is called.
 
+local answers = require "tidegate.core.answers"
 local gate = require "tidegate.gate"
 local metrics = require "tidegate.metrics"
 local options_of = require "tidegate.options"
 local poller = require "tidegate.poller"
-
-local ceil, floor, max = math.ceil, math.floor, math.max
 
 local _M = {}
 
@@ -18,7 +17,7 @@ function _M.setup(given)
     if by_service[options.service] then
         error("tidegate.setup: " .. options.service .. " is set up already", 0)
     end
-    for _, name in ipairs({ "tidegate", "tidegate_clients" }) do
+    for _, name in ipairs({ "tidegate", "tidegate_clients", "tidegate_newcomers" }) do
         if not ngx.shared[name] then
             error("tidegate.setup: nginx.conf has no `lua_shared_dict " .. name .. "`", 0)
         end
@@ -34,37 +33,10 @@ function _M.start()
     end
 end
 
--- Cached texts of the header fields: a lookup is cheaper than formatting a number.
-local policies, remaining = { of = nil, text = nil }, {}
-local MOST_REMAINING = 1000
-
-local function policy_of(limit)
-    if policies.of ~= limit then
-        local quota, window = floor(limit), 1
-        if limit > 0 and limit < 1 then
-            quota, window = 1, ceil(1 / limit)
-        end
-        policies.of, policies.text = limit, '"default";q=' .. quota .. ";w=" .. window
-    end
-    return policies.text
-end
-
-local function remaining_of(left)
-    local text = remaining[left]
-    if not text then
-        text = '"default";r=' .. left .. ";t="
-        if left <= MOST_REMAINING then
-            remaining[left] = text
-        end
-    end
-    return text
-end
-
--- Sets the fields of draft-ietf-httpapi-ratelimit-headers-10: `q` requests in each window of `w`
--- seconds, `r` requests left now, `t` seconds until there are more.
-local function say(limit, left, until_s)
-    ngx.header["RateLimit-Policy"] = policy_of(limit)
-    ngx.header["RateLimit"] = remaining_of(left) .. until_s
+-- Sets the RateLimit fields, unless there is no limit.
+local function say(limit, left, wait)
+    ngx.header["RateLimit-Policy"] = answers.policy(limit)
+    ngx.header["RateLimit"] = answers.limit(limit, left, wait)
 end
 
 local complained = {}
@@ -80,6 +52,11 @@ local function gate_of(service)
     return found
 end
 
+local function decide(this)
+    poller.watch(this)
+    return this:decide()
+end
+
 -- For access_by_lua: lets the request pass, or ends it with 429.
 --
 -- service: needed if there are several.
@@ -90,31 +67,38 @@ function _M.check(service)
     if not this or ngx.is_subrequest or (ngx.req.is_internal() and ngx.header["RateLimit-Policy"]) then
         return
     end
-    local ok, wait, left, limit = pcall(this.decide, this)
+    local ok, wait, left, limit = pcall(decide, this)
     if not ok then
         -- An error in this code must not become an outage of the service.
         this:said("an error in tidegate, the request is admitted", tostring(wait))
         return
     end
-    if wait == 0 or this:is_dry() then
-        if limit and left and this.options.ratelimit_fields then
-            say(limit, left, 1)
+    if wait == 0 or this.limiter:is_dry() then
+        if this.options.ratelimit_fields then
+            say(limit, left, wait)
         end
         return
     end
-    local retry_after = max(1, ceil(wait < math.huge and wait or this:next_word_s()))
-    say(limit or 0, 0, retry_after)
-    ngx.header["Retry-After"] = retry_after
+    say(limit, left, wait)
+    ngx.header["Retry-After"] = answers.retry_after(wait)
     return ngx.exit(429)
+end
+
+local function watch_all()
+    for _, one in ipairs(gates) do
+        poller.watch(one)
+    end
 end
 
 -- For content_by_lua.
 function _M.metrics()
+    watch_all()
     ngx.header["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
     ngx.print(metrics.exposition(gates))
 end
 
 function _M.status()
+    watch_all()
     ngx.header["Content-Type"] = "application/json"
     ngx.print(metrics.status(gates))
 end

@@ -15,10 +15,6 @@ local function variable(value)
         "the name of an nginx variable, without the $"
 end
 
-local function seconds(value)
-    return type(value) == "number" and value >= 1 and value <= 3600, "seconds from 1 to 3600"
-end
-
 local function endpoint(value)
     return type(value) == "string" and wire.endpoint(value) ~= nil, "http(s)://host or http(s)://host:port"
 end
@@ -57,7 +53,6 @@ local KNOWN = {
     { "without_lease", without_lease, "open" },
     { "class_variable", variable, "tidegate_class" },
     { "client_variable", variable, "binary_remote_addr" },
-    { "client_window_s", seconds, 60 },
     { "ratelimit_fields", yes_no, true },
 }
 

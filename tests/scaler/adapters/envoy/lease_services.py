@@ -48,6 +48,11 @@ def limited(
     return snapshot(replace(made, policy=policy, published_limit=published_limit))
 
 
+def joined(*published: Snapshot) -> Snapshot:
+    """Return a snapshot of the services of all these."""
+    return snapshot(*(view for one in published for view in one.services.values()))
+
+
 class Place:
     """A lease service, the local limiters beside it, and a manual clock."""
 

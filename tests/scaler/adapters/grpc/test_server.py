@@ -252,6 +252,15 @@ def test_health_follows_the_snapshot_and_a_follower_serves_no_limits():
         eventually(lambda: here.health(ECHO) == SERVING)
 
 
+def test_health_that_could_not_be_told_once_is_told_again(caplog):
+    with hosting() as here:
+        now, here.clock.now = here.clock.now, None  # what nobody has thought of
+        eventually(lambda: "could not be updated" in caplog.text)
+        here.clock.now = now
+        here.holder.publish(replace(snapshot(), leader=False))
+        eventually(lambda: here.health(ECHO) == NOT_SERVING)
+
+
 def test_before_the_first_tick_it_does_not_serve():
     with hosting(ticked=False) as here:
         assert (here.health(), here.health(ECHO)) == (NOT_SERVING, NOT_SERVING)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import (
-    MAX_RATES,
     NO_REPORT,
     GatewayReport,
-    histogram_rates,
-    sampled_rates,
 )
 from scaler.adapters.http.schemas import LEASE, REPORT, LeaseBody, ReportBody
-from scaler.limits.client_limits import ClientPolicy
 from scaler.limits.header_match import HeaderMatch
 from scaler.limits.priority_classes import PriorityClass
 from tests.scaler.adapters.http.gateways import SHOP, Gateway, Site
@@ -86,19 +81,6 @@ def test_class_rates_and_spare_add_up_to_the_share():
     assert parts == pytest.approx(lease["share"]["rps"], abs=0.01)
 
 
-def test_a_few_abusive_clients_get_a_limit_and_normal_ones_do_not():
-    rates = np.concatenate([np.full(200, 2.0), np.full(3, 300.0)])
-    level = body(report=GatewayReport(1300.0, {}, rates, len(rates)))["per_client"]
-    assert level["reason"] == "abuse"
-    assert level["rps"] is None  # the others fit into the share
-    assert 2.0 < level["abusive_above_rps"] < 300.0
-    assert level["abusive_rps"] == 2.0
-
-
-def test_without_reports_of_clients_there_is_no_limit_per_client():
-    assert body()["per_client"] is None
-
-
 def test_without_ready_replicas_the_share_is_zero():
     lease = body(Site(ready=0))
     assert (lease["global"]["rps"], lease["share"]["rps"], lease["share"]["burst"]) == (0.0, 0.0, 0)
@@ -128,18 +110,6 @@ def test_the_demand_of_a_gateway_follows_from_its_report(report, wants):
     assert ReportBody.model_validate({"instance": "gw-1", **report}).to_report().wants_qps == wants
 
 
-def test_a_histogram_of_a_million_clients_becomes_a_bounded_sample_with_every_bucket():
-    rates = histogram_rates(np.array([2.0, 4.0, 400.0]), np.array([1e6, 1e5, 3.0]))
-    assert len(rates) <= MAX_RATES + 3
-    assert rates.max() == 202.0
-
-
-def test_a_sample_of_rates_keeps_the_highest_rate():
-    rates = np.append(np.ones(9_999), 500.0)
-    assert len(sampled_rates(rates)) == MAX_RATES
-    assert sampled_rates(rates).max() == 500.0
-
-
 def test_a_report_without_a_notable_change_keeps_the_one_before():
     before = NO_REPORT.updated_by(GatewayReport(100.0, {"pay": 50.0}))
     assert before.updated_by(GatewayReport(109.0, {"pay": 50.5})) is before
@@ -161,8 +131,8 @@ def test_a_class_is_matched_by_the_header_and_the_value_that_the_policy_names():
     }
 
 
-def test_the_window_over_which_clients_are_counted_is_the_policy_s():
+def test_the_window_over_which_clients_are_compared_is_the_policy_s():
     site, shop = Site(), view()
-    policy = replace(shop.policy, clients=ClientPolicy(window_s=20.0))
+    policy = replace(shop.policy, client_window_s=20.0)
     site.holder.publish(snapshot(replace(shop, policy=policy)))
     assert body(site)["client_window_s"] == 20.0

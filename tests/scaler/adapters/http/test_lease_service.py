@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -272,8 +271,8 @@ def test_a_gateway_that_returns_after_its_lease_has_expired_is_booked_again():
     site.clock.now += (
         0.6  # gw-1's 12 s are over, and the last expiry check is less than a second ago
     )
-    clients = GatewayReport(None, {}, np.ones(30), 30)  # changes nothing for others
-    site.lease_service.reply(SHOP, LeaseRequest("gw-2", two.etag, clients), site.clock.now)
+    report = GatewayReport(700.0)
+    site.lease_service.reply(SHOP, LeaseRequest("gw-2", two.etag, report), site.clock.now)
     assert site.lease_service.gateways() == {SHOP: 1}
     site.ask(one)
     assert site.lease_service.gateways() == {SHOP: 2}

@@ -116,11 +116,6 @@ def test_a_report_is_answered_with_the_lease(endpoint):
             "classes.pay.admitted",
             id="a number in quotes",
         ),
-        pytest.param(
-            {"instance": "a", "client_histogram": {"bounds": [2, 1], "counts": [1, 1]}},
-            "client_histogram",
-            id="bounds that do not ascend",
-        ),
         pytest.param([], "body", id="no object"),
     ],
 )

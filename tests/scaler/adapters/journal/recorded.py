@@ -292,9 +292,8 @@ class RecordedScene:
     def _request(self, service: str, name: str) -> LeaseRequest:
         said = None
         if self.rng.random() < 0.3:
-            rates = self.rng.gamma(1.5, 2.0, 50) if self.rng.random() < 0.5 else None
             classes = {"pay": float(self.rng.uniform(0.0, 60.0))}
-            said = GatewayReport(float(self.rng.gamma(3.0, 40.0)), classes, rates, 50)
+            said = GatewayReport(float(self.rng.gamma(3.0, 40.0)), classes)
         etag = self._etags.get((service, name), "")
         # Now and then somebody else speaks in its name, who may have one gateway.
         if self._owner_rng.random() < 0.05:

@@ -145,8 +145,11 @@ def test_a_reload_keeps_the_limit_and_ends_the_old_worker(tmp_path):
         first = _workers(one.running)
         with underway(one.url, 60) as load:
             eventually(lambda: len(load.answers) >= 60)
+            asked = len(one.endpoint.asked)
             haproxy.reload(one.running)
             eventually(lambda: len(last := _workers(one.running)) == 1 and last != first)
+            # A new worker has no lease to name; the old one held this already.
+            eventually(lambda: "" in {it.etag for it in one.endpoint.asked[asked:]})
             one.endpoint.held()
             alone = time.monotonic()
             eventually(lambda: len(load.since(alone)) >= 120)

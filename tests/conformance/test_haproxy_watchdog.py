@@ -58,7 +58,7 @@ def test_where_only_the_poll_ended_a_tick_begins_it_anew(tmp_path):
     with site(haproxy, tmp_path / "poll", options=options) as here:
         here.hand_out(50.0)
         (tmp_path / "broken").touch()
-        eventually(lambda: "polling stands still" in here.log)
+        eventually(lambda: "poll stands still" in here.log)
         eventually(lambda: metric(here.running, FAULT) == 1)
         (tmp_path / "broken").unlink()
         here.hand_out(7.0)

@@ -49,10 +49,13 @@ return function(service, without_lease, dry_run, is_private)
         standing = function() return limiter:standing() end,
         is_dry = function() return limiter:is_dry() end,
         report = function(instance)
-            local fields, arrived = limiter:report(instance)
-            arrived()
-            return json.encode(fields)
+            return json.encode(limiter:report(instance))
         end,
+        report_before_move = function(instance)
+            local fields = limiter:report_before_move(instance)
+            return fields and json.encode(fields)
+        end,
+        demand_moved = function() return limiter:demand_moved() end,
     }
 end
 """
@@ -129,3 +132,12 @@ class LuaLimiter:
     def report(self, now: float) -> dict[str, Any]:
         self._limiter.at(now)
         return json.loads(self._limiter.report(self._settings.instance))
+
+    def demand_moved(self, now: float) -> bool:
+        self._limiter.at(now)
+        return bool(self._limiter.demand_moved())
+
+    def report_before_move(self, now: float) -> dict[str, Any] | None:
+        self._limiter.at(now)
+        found = self._limiter.report_before_move(self._settings.instance)
+        return None if found is None else json.loads(found)

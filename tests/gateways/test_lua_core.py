@@ -222,6 +222,7 @@ events = st.lists(
         st.integers(0, 40) | st.integers(0, 4000),
         st.sampled_from([None, "a", "b", "c", "other"]),
         st.sampled_from([None, "one", "two", "three"]),
+        st.sampled_from([None, None, "look", "report"]),
         st.none() | st.none() | st.none() | classed_leases(),
     ),
     min_size=1, max_size=60,
@@ -233,7 +234,8 @@ events = st.lists(
 @given(classed_leases(), events)
 def test_any_traffic_under_any_leases_is_decided_alike(dialect, first, events):
     lua, python, now = LuaLimiter(dialect, SETTINGS), LeaseLimiter(SETTINGS), 0.0
-    for ticks, name, client, new in [(0, None, None, first), *events]:
+    python.begin(now)
+    for ticks, name, client, tells, new in [(0, None, None, None, first), *events]:
         now += ticks / 64
         if new is not None:
             assert received(lua, new, now) == received(python, new, now)
@@ -244,7 +246,20 @@ def test_any_traffic_under_any_leases_is_decided_alike(dialect, first, events):
         assert ours.limit_rps == pytest.approx(theirs.limit_rps, rel=1e-9, abs=1e-9)
         assert ours.remaining == pytest.approx(theirs.remaining, rel=1e-6, abs=1e-6)
         assert ours.reset_s == pytest.approx(theirs.reset_s, rel=1e-6, abs=1e-6)
+        if tells is not None:
+            assert told(lua, now, tells) == told(python, now, tells)
     assert counted(lua, now + 1) == counted(python, now + 1)
+
+
+def told(limiter, now: float, what: str) -> list[object]:
+    """Return what a gateway tells if it looks or reports now."""
+    moved = what == "look" and limiter.demand_moved(now)
+    before = limiter.report_before_move(now) if moved else None
+    report = limiter.report(now) if moved or what == "report" else None
+    return [
+        moved,
+        *({**one, "interval_s": round(one["interval_s"], 9)} for one in (before, report) if one),
+    ]
 
 
 def counted(limiter, now: float) -> dict[str, object]:

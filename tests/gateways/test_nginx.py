@@ -34,6 +34,23 @@ location /sent-on { try_files /nothing /sent-to;
                     access_by_lua_block { require("tidegate").check() } }
 location /sent-to { access_by_lua_block { require("tidegate").check() }
                     content_by_lua_block { ngx.say("here") } }
+location /crowd {
+    content_by_lua_block {
+        -- As many clients as have no room in the dicts, each with a request to this limiter.
+        local limiter = require("tidegate.core.limiter").new {
+            service = "prod/shop", clock = require "tidegate.clock", store = ngx.shared.tidegate,
+            clients = ngx.shared.tidegate_clients, newcomers = ngx.shared.tidegate_newcomers,
+            curves = ngx.shared.tidegate_clients,
+        }
+        local passed = 0
+        for number = 1, 100000 do
+            if limiter:decide(nil, "client-" .. number) == 0 then
+                passed = passed + 1
+            end
+        end
+        ngx.say(passed)
+    }
+}
 location /paying { set $tidegate_class pay; proxy_pass http://origin;
                    access_by_lua_block { require("tidegate").check() } }
 """
@@ -130,6 +147,22 @@ def test_a_request_that_is_sent_on_counts_once_and_a_rewritten_one_counts(crew):
     assert sent_on.count(200) >= 8  # were each counted twice it were 5
     assert excess(sent_on.answers, Bucket(1.0, 10)) <= NEARLY
     assert excess(rewritten.answers, Bucket(2.0, 1)) <= NEARLY
+
+
+def test_a_hundred_thousand_clients_fail_no_request_and_leave_the_lease_where_it_is(crew):
+    crew.hand_out(1_000_000.0, burst=1_000_000)
+    with underway(crew.url, 40, fresh=True, clients=20) as load:
+        eventually(lambda: len(load.answers) >= 20)
+        passed = httpx.get(f"{crew.url}/crowd", trust_env=False, timeout=PATIENCE_S).text
+        came = time.monotonic()
+        eventually(lambda: len(load.since(came)) >= 40)
+
+    assert int(passed) == 100_000
+    assert {one.status for one in load.answers} == {200}
+    assert status(crew.url)["limit_rps"] == 1_000_000
+    name = 'tidegate_requests_total{service="prod/shop",class="",verdict="admitted"}'
+    assert samples(crew.url)[name] >= 100_000
+    assert "no memory" not in crew.log
 
 
 def test_a_class_may_be_set_by_the_gateways_own_configuration(crew):

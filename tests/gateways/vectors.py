@@ -89,10 +89,15 @@ class Player(Protocol):
 
     def report(self, now: float) -> dict[str, Any]: ...
 
+    def demand_moved(self, now: float) -> bool: ...
+
+    def report_before_move(self, now: float) -> dict[str, Any] | None: ...
+
 
 class PythonPlayer:
     def __init__(self, settings: LimiterSettings) -> None:
         self._limiter = LeaseLimiter(settings)
+        self._limiter.begin(0.0)
 
     def receive(self, body: bytes, asked_at: float, now: float) -> str:
         try:
@@ -120,6 +125,12 @@ class PythonPlayer:
 
     def report(self, now: float) -> dict[str, Any]:
         return self._limiter.report(now)
+
+    def demand_moved(self, now: float) -> bool:
+        return self._limiter.demand_moved(now)
+
+    def report_before_move(self, now: float) -> dict[str, Any] | None:
+        return self._limiter.report_before_move(now)
 
 
 class LuaPlayer:
@@ -156,6 +167,12 @@ class LuaPlayer:
 
     def report(self, now: float) -> dict[str, Any]:
         return self._limiter.report(now)
+
+    def demand_moved(self, now: float) -> bool:
+        return self._limiter.demand_moved(now)
+
+    def report_before_move(self, now: float) -> dict[str, Any] | None:
+        return self._limiter.report_before_move(now)
 
 
 def players() -> dict[str, Callable[[LimiterSettings], Player]]:
@@ -197,8 +214,13 @@ def played(player: Player, name: str, events: Sequence[Json]) -> Iterator[Outcom
             player.renew(float(event["renewal"]["asked_at"]))
             yield Outcome(None)
         elif "report" in event:
-            report = player.report(now)
-            yield Outcome(None, tuple(_differing(event["report"], report)))
+            yield Outcome(None, tuple(_differing(event["report"], player.report(now))))
+        elif "look" in event:
+            yield Outcome(
+                None, tuple(_differing(event["look"], {"moved": player.demand_moved(now)}))
+            )
+        elif "report_before" in event:
+            yield Outcome(None, tuple(_before(event["report_before"], player, now)))
         else:
             body = changed(name, {"set": event["lease"]})
             yield Outcome(player.receive(body, float(event.get("asked_at", now)), now))
@@ -216,6 +238,14 @@ def _requests(player: Player, event: Json, now: float) -> Outcome:
     wanted = {name: event[name] for name in ("stage", "limit") if name in event}
     mismatches = _differing({**wanted, **event.get("told", {})}, found)
     return Outcome(sum(one.allowed for one in answers), tuple(mismatches))
+
+
+def _before(wanted: Json | None, player: Player, now: float) -> Iterator[str]:
+    found = player.report_before_move(now)
+    if wanted is None or found is None:
+        yield from () if wanted is found else (f"it is {found}, but {wanted} is expected",)
+    else:
+        yield from _differing(wanted, found)
 
 
 def _differing(wanted: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:

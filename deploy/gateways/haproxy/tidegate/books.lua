@@ -15,7 +15,9 @@
 local PASSES = 10000000 -- as in haproxy.cfg
 local PART = 0.75 -- of the room; the rest is for requests that find no pass left
 local LEAST = 4
-local REST_TICKS = 50 -- without passes, after requests came that took none: they name a client
+-- Without passes, after requests came that took none, as they do that name a client; each time twice as
+-- long, until one is taken.
+local REST_TICKS, LONGEST_REST_TICKS = 50, 3000
 
 local Books = {}
 Books.__index = Books
@@ -24,7 +26,7 @@ Books.__index = Books
 function Books.new(rules, write, taken)
   local made = {
     rules = rules, limiter = rules.limiter, write = write, taken = taken,
-    open = {}, unused = {}, admitted = {}, resting = {}, number = 0, passes = 0,
+    open = {}, unused = {}, admitted = {}, resting = {}, rest = {}, number = 0, passes = 0,
   }
   return setmetatable(made, Books)
 end
@@ -85,7 +87,13 @@ local function lay_out(self, name, used)
   local admitted = self.limiter.counts:admitted(name)
   local came = admitted - (self.admitted[name] or admitted)
   self.admitted[name] = admitted
-  local resting = used == 0 and came > 0 and REST_TICKS or (self.resting[name] or 0) - 1
+  local resting = (self.resting[name] or 0) - 1
+  if used == 0 and came > 0 then
+    self.rest[name] = math.min(2 * (self.rest[name] or REST_TICKS / 2), LONGEST_REST_TICKS)
+    resting = self.rest[name]
+  elseif used and used > 0 then
+    self.rest[name] = nil
+  end
   self.resting[name] = resting
   local room, buckets = 0, nil
   if resting <= 0 and self.rules:check_all() then

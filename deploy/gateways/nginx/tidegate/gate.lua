@@ -37,7 +37,7 @@ local function new(options)
         limiter = limiter,
         dict = ngx.shared.tidegate,
         keys = {
-            fault = prefix .. "fault", stage = prefix .. "stage",
+            fault = prefix .. "fault-", stage = prefix .. "stage",
             poller = prefix .. "poller", beaten = prefix .. "beaten",
         },
     }, Gate)
@@ -60,17 +60,23 @@ function Gate:decide()
     return self.limiter:decide(ngx.var[self.options.class_variable], self:client(), values_of)
 end
 
--- Logs a fault once, and its end (nil). The state is shared, so another poller does not log it again.
-function Gate:said(fault, detail)
-    local before = self.dict:get(self.keys.fault)
+-- Returns the fault of a kind: of a `poll`, a `lease`, a `report` or a `request`; nil: there is none.
+function Gate:fault(kind)
+    return self.dict:get(self.keys.fault .. kind)
+end
+
+-- Logs a fault of a kind once, and its end (nil). The state is shared, so another poller does not log it
+-- again.
+function Gate:said(kind, fault, detail)
+    local before = self:fault(kind)
     if fault == before then
         return
     end
     if fault then
-        self.dict:set(self.keys.fault, fault)
+        self.dict:set(self.keys.fault .. kind, fault)
         ngx.log(ngx.ERR, "tidegate ", self.service, ": ", fault, detail and ": " .. detail or "")
     else
-        self.dict:delete(self.keys.fault)
+        self.dict:delete(self.keys.fault .. kind)
         ngx.log(ngx.NOTICE, "tidegate ", self.service, ": recovered from: ", before)
     end
 end

@@ -70,7 +70,7 @@ function _M.check(service)
     local ok, wait, left, limit = pcall(decide, this)
     if not ok then
         -- An error in this code must not become an outage of the service.
-        this:said("an error in tidegate, the request is admitted", tostring(wait))
+        this:said("request", "an error in tidegate, the request is admitted", tostring(wait))
         return
     end
     if wait == 0 or this.limiter:is_dry() then

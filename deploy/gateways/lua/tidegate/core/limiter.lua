@@ -13,15 +13,13 @@ local bucket = require "tidegate.core.bucket"
 local classes = require "tidegate.core.classes"
 local leases = require "tidegate.core.lease"
 
-local huge, max, min = math.huge, math.max, math.min
+local huge, max = math.huge, math.max
 
 local Limiter = {}
 Limiter.__index = Limiter
 
 -- Within which a gateway without a lease may have one.
 local FIRST_LEASE_S = 1
--- Bounds of a report's interval.
-local MIN_INTERVAL_S, MAX_INTERVAL_S = 0.001, 3600
 
 -- of: service: "namespace/name"; store: see bucket.lua; clock: returns monotonic seconds.
 --     without_lease: requests per second before the first lease; inf: no limit; 0: nothing passes.
@@ -41,14 +39,14 @@ function Limiter.new(of)
         share = Share.new(of.store, prefix, of.clock),
         keys = {
             body = key("body"), serial = key("serial"), heard = key("heard"), etag = key("etag"),
-            since = key("since"), reported = key("reported"), windows = key("windows"),
+            windows = key("windows"),
         },
     }, Limiter)
 end
 
 -- Notes when counting began; call it once before the first request, in each process.
 function Limiter:begin()
-    self.store:add(self.keys.since, self.clock())
+    self.counts:begin(self.clock())
 end
 
 -- Returns the current lease, and when it was last issued or renewed; nil before the first one.
@@ -137,10 +135,9 @@ function Limiter:renew(sent, etag)
     end
 end
 
--- Whether the lease is renewed: what it holds may be another's later on.
+-- Whether there is a lease and it is fresh: after that its share may be another's.
 function Limiter:is_fresh()
-    local lease, heard = self:held()
-    return lease ~= nil and self.clock() - heard < lease.valid_for_s
+    return self:standing() == "fresh"
 end
 
 -- Returns the ETag to ask with; nil: without one.
@@ -257,20 +254,30 @@ function Limiter:limit_told(class_name, client)
     return self.share:limit_of(class_name)
 end
 
--- Returns the fields of the report that is due, and a function to call once it has arrived.
-function Limiter:report(instance)
-    local lease, now = self:held(), self.clock()
-    local last = self.store:get(self.keys.reported) or self.store:get(self.keys.since) or now
-    local fields, arrived = self.counts:pending()
+-- Looks whether demand has moved since the last report, so that the next cannot wait. Call it now and
+-- then, and `report_before_move` and `report` where it has.
+function Limiter:demand_moved()
+    return self.counts:moved(self.clock())
+end
+
+local function with_lease(self, fields, instance)
     fields.instance = instance
-    fields.interval_s = min(max(now - last, MIN_INTERVAL_S), MAX_INTERVAL_S)
     if self:is_fresh() then
+        local lease = self.lease
         fields.epoch, fields.version, fields.holds_rps = lease.epoch, lease.version, lease.rps
     end
-    return fields, function()
-        arrived()
-        self.store:set(self.keys.reported, now)
-    end
+    return fields
+end
+
+-- Returns the report on the time since the last one.
+function Limiter:report(instance)
+    return with_lease(self, self.counts:report_fields(self.clock()), instance)
+end
+
+-- Returns a report on the time before demand moved, to be sent first; nil: there is none.
+function Limiter:report_before_move(instance)
+    local earlier = self.counts:earlier_fields()
+    return earlier and with_lease(self, earlier, instance)
 end
 
 return Limiter

@@ -38,6 +38,7 @@ from scaler.adapters.registry_models import RegistryModels
 from scaler.control.loop import ControlLoop
 from scaler.control.ports import WatchedPolicy, World
 from scaler.control.snapshot import Snapshot
+from scaler.control.timekeeper import TickTime
 from scaler.decision.replicas import ScalePolicy
 from scaler.policy.policy import Mode, Policy
 from scaler.policy.replay_settings import ReplaySettings, plain_hpa
@@ -183,7 +184,7 @@ def looped(history: History, clock: Clock, folder: Path | None) -> Loop:
 
     loop = ControlLoop(recorder.world(world), history.step, publish)
     leases = RecordedLeases(holder, settings, "c0ff", kept)
-    return Loop(lambda now: recorder.tick(loop, watched, now), leases, kept)
+    return Loop(lambda now: recorder.tick(loop, watched, TickTime(now)), leases, kept)
 
 
 def asked(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from scaler.control.cluster_port import (
+    AtZero,
     FloorOutcome,
     Notice,
     PolicyObject,
@@ -47,13 +48,14 @@ class FakeCluster:
         self.notices: dict[str, list[Notice]] = {}
         self.woken: dict[Target, int] = {}
         self.fails = fails
-        self._held: set[Target] = set()
+        self.at_zero: dict[Target, AtZero] = {}
+        self._held: dict[Target, str] = {}  # with the UID
         self._lock = threading.RLock()
 
     # What a user does.
 
     def put(self, policy: Policy, generation: int = 1) -> Target:
-        """Add a policy and, where there is none, its autoscaler with a floor of 1."""
+        """Add or change a policy and, where there is none, its autoscaler with a floor of 1."""
         namespace = policy.item_id.partition("/")[0]
         target = Target(namespace, policy.target)
         with self._lock:
@@ -61,7 +63,10 @@ class FakeCluster:
             kept = PolicyObject(
                 item_id=policy.item_id, uid="1", generation=generation, policy=policy
             )
-            self.kept[policy.item_id] = replace(kept, guarded=before is not None and before.guarded)
+            if before is not None:
+                known = {"uid": before.uid, "created": before.created, "guarded": before.guarded}
+                kept = replace(kept, **known, published=before.published)
+            self.kept[policy.item_id] = kept
             self.scaled.setdefault(
                 target, Autoscaler(target=target, min_replicas=1, max_replicas=100)
             )
@@ -73,6 +78,14 @@ class FakeCluster:
                 self.kept[item_id] = replace(self.kept[item_id], deleting=True)
             else:
                 del self.kept[item_id]
+
+    def recreate(self, target: Target, uid: str, min_replicas: int) -> None:
+        """Delete an autoscaler and create another one of the same name."""
+        with self._lock:
+            most = self.scaled[target].max_replicas
+            self.scaled[target] = Autoscaler(
+                target=target, min_replicas=min_replicas, max_replicas=most, uid=uid
+            )
 
     def edit(self, target: Target, min_replicas: int, manager: str = "kubectl-edit") -> None:
         with self._lock:
@@ -89,9 +102,15 @@ class FakeCluster:
     def observe(self, target: Target) -> ScaledWorkload:
         self._may("observe")
         seen, pods = self._seen(target), self.pods.get(target, ())
-        return ScaledWorkload(seen, pods)
+        return ScaledWorkload(seen, pods, self.at_zero.get(target))
 
-    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
+    def autoscaler(self, target: Target) -> Autoscaler | None:
+        with self._lock:
+            return self.scaled.get(target)
+
+    def set_floor(
+        self, wish: DesiredFloor, guard: Callable[[], bool] = lambda: True
+    ) -> FloorOutcome:
         self._may("set_floor")
         with self._lock:
             try:
@@ -101,7 +120,7 @@ class FakeCluster:
             if seen.scaled_object is not None:
                 said = keda_remedy(seen)
                 return FloorOutcome(seen.min_replicas, refusal=Refusal.KEDA, message=said)
-            manager = seen.reverted_by(held=wish.target in self._held)
+            manager = seen.reverted_by(held=self._held.get(wish.target) == seen.uid)
             if manager is not None and not wish.reclaim:
                 said = contested_remedy(wish.target, manager)
                 return FloorOutcome(
@@ -110,26 +129,33 @@ class FakeCluster:
             write = write_for(wish, seen)
             if is_applied(write, seen):
                 return FloorOutcome(seen.min_replicas)
+            if not guard():
+                return FloorOutcome(seen.min_replicas, refusal=Refusal.GONE)
             self.scaled[wish.target] = replace(
                 seen,
                 min_replicas=write.min_replicas,
                 original_min_replicas=write.original_min_replicas,
+                raised_floor=None,
                 managers=(MANAGER,),
             )
-            self._held.add(wish.target)
+            self._held[wish.target] = seen.uid
             return FloorOutcome(write.min_replicas, moved=True)
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
         self._may("restore")
         with self._lock:
-            self._held.discard(target)
+            self._held.pop(target, None)
             seen = self.scaled.get(target)
             if seen is None:
                 return FloorOutcome(None)
             floor = restored_floor(seen, policy_min) if seen.touched else seen.min_replicas
             left = tuple(one for one in seen.managers if one != MANAGER)
             self.scaled[target] = replace(
-                seen, min_replicas=floor, original_min_replicas=None, managers=left
+                seen,
+                min_replicas=floor,
+                original_min_replicas=None,
+                raised_floor=None,
+                managers=left,
             )
             return FloorOutcome(floor, moved=floor != seen.min_replicas)
 
@@ -141,8 +167,9 @@ class FakeCluster:
         self._may("wake")
         with self._lock:
             seen = self._seen(target)
-            if seen.replicas or target in self.woken:
+            if target not in self.at_zero:
                 return False
+            del self.at_zero[target]
             self.woken[target] = min(replicas, seen.max_replicas)
             return True
 

@@ -82,3 +82,10 @@ def test_a_function_can_be_read_at_a_glance():
     ]
 
     assert long == []
+
+
+def test_ages_are_measured_by_a_clock_that_a_suspend_does_not_stop():
+    found = [named(path) for path in SOURCES if "time.monotonic" in path.read_text("utf-8")]
+
+    # The forecaster measures by it how long a request takes, and no ages.
+    assert [one for one in found if one.startswith("scaler/")] == ["scaler/clocks/steady.py"]

@@ -25,7 +25,7 @@ from forecaster.data.series import FloatArray, Series
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
-from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.snapshot import PlanOutcome, ServiceView, Snapshot
 from scaler.decision.limit import Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec
@@ -145,7 +145,7 @@ class _SceneWorld:
         assert self.sight is not None
         return {SERVICE: Workload(self.sight.cluster.pods(now), self.floor)}
 
-    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:  # noqa: ARG002
         for view in views:
             if view.decision is not None:
                 self.floor = view.decision.plan.replicas

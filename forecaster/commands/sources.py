@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,6 +168,12 @@ def fetch_from(args: argparse.Namespace, *, now: datetime) -> Fetched:
         fetched = fetch(source, query, now=now, cache=cache, on_progress=show)
     for warning in fetched.warnings:
         print(f"Prometheus warns: {warning}", file=sys.stderr)
+    for chunk in fetched.left_out:
+        first, last = (datetime.fromtimestamp(at, UTC) for at in (chunk.first, chunk.last))
+        print(
+            f"left out, for the answer is partial: {first.isoformat()} to {last.isoformat()}",
+            file=sys.stderr,
+        )
     if cache and fetched.progress.reused:
         reused, total = fetched.progress.reused, fetched.progress.total
         print(

@@ -7,8 +7,9 @@ that is minutes: ticks would not end, limits would not be renewed, and a stop wo
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+
+from scaler.clocks.steady import steady_seconds
 
 
 class CallBudget:
@@ -26,7 +27,7 @@ class CallBudget:
         max_failures: int,
         budget_s: float,
         stopping: threading.Event,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self._max_failures, self._budget_s, self._stopping = max_failures, budget_s, stopping
         self._clock, self._began = clock, clock()

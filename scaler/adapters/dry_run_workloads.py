@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from scaler.control.observations import Pod, Workload
 from scaler.control.ports import WatchedPolicy
-from scaler.control.snapshot import Condition, ServiceView
+from scaler.control.snapshot import PlanOutcome, ServiceView
 
 
 class DryRunWorkloads:
@@ -27,11 +27,12 @@ class DryRunWorkloads:
             found[one.policy.item_id] = Workload(_pods(replicas), floor=replicas)
         return found
 
-    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
-        for view in views:
-            if view.decision is not None:
-                self._planned[view.item_id] = view.decision.plan.replicas
-        return {}
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:  # noqa: ARG002
+        planned = {
+            view.item_id: view.decision.plan.replicas for view in views if view.decision is not None
+        }
+        self._planned |= planned
+        return {item_id: PlanOutcome(floor=floor) for item_id, floor in planned.items()}
 
 
 def _pods(replicas: int) -> tuple[Pod, ...]:

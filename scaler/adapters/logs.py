@@ -37,8 +37,9 @@ class DecisionLog:
                 fields: dict[str, object] = {"service": item_id, "error": view.error}
             else:
                 why = view.decision.why()
-                key = (why["replicas"], why["plan"], why["demand"], why["limit"])
-                fields = {"service": item_id, "mode": view.policy.mode.value, **why}
+                key = (view.floor, why["replicas"], why["plan"], why["demand"], why["limit"])
+                mode = view.policy.mode.value
+                fields = {"service": item_id, "mode": mode, "floor": view.floor, **why}
             if self._last.get(item_id) != key:
                 self._last[item_id] = key
                 text = " ".join(f"{name}={value}" for name, value in fields.items())

@@ -2,34 +2,35 @@
 
 Rules of this file:
 
-* A slow or failing query of one service neither delays nor fails that of another.
-* A server that does not reply does not delay a tick for long.
-* What is not known is NaN.
-* A query must return exactly one series.
+* A query that hangs, is slow or fails neither delays nor fails another: see `patient_calls`.
+* What is not known is NaN. Of a partial answer only what is offered at least is known.
+* A query must return exactly one series. A past is asked for at one moment first, and no more of an
+  answer is read than one series takes.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, shown
+from forecaster.adapters.prometheus.bodies import AnswerBounds
 from forecaster.adapters.prometheus.client import PrometheusSource
 from forecaster.adapters.prometheus.fetch import RangeQuery, chunks
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.data.series import FloatArray, Series
 from forecaster.errors import ForecasterError, PrometheusAwayError
-from scaler.adapters.call_budget import CallBudget
+from scaler.adapters.fair_turns import Call
+from scaler.adapters.patient_calls import CallTimes, PatientCalls
+from scaler.clocks.steady import steady_seconds
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
-from scaler.control.unfailing_log import UnfailingLogger
-
-LOGGER = UnfailingLogger(__name__)
 
 # Demand is queried on a finer grid than the forecast's, so that one query serves both.
 GRID_S = 15
@@ -37,8 +38,22 @@ GRID_S = 15
 MAX_CATCH_UP_S = 600
 # Time that one tick may spend on the current metrics, and on the history of new services.
 METRICS_BUDGET_S, HISTORIES_BUDGET_S = 10.0, 10.0
+# A history takes so many times as long as a query of the moment may.
+HISTORY_TIMES = 2
 # If a server asks for a longer pause than this, the query is left to the next tick.
 MAX_RETRY_AFTER_S = 1.0
+
+# Bytes of an answer: of labels, warnings and the like, and of a sample such as [1770000000,"0.1"].
+BESIDE_BYTES, SAMPLE_BYTES = 1 << 16, 64
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Found:
+    """The only series of an answer, on the grid that was asked for."""
+
+    grid: QueryGrid
+    values: FloatArray
+    partial: str | None
 
 
 class PrometheusTraffic:
@@ -47,7 +62,7 @@ class PrometheusTraffic:
     Args:
         settings: URL and credentials, with a short time-out and few retries.
         step: of the forecast's samples; a multiple of 15 s.
-        workers: concurrent queries.
+        workers: concurrent queries; those that hang have a quarter as many beside them.
         stopping: set when the process is to end; no query is sent after that.
     """
 
@@ -59,97 +74,111 @@ class PrometheusTraffic:
         stopping: threading.Event | None = None,
     ) -> None:
         self._settings, self._step_s = settings, int(step.total_seconds())
-        self._workers, self._stopping = workers, stopping or threading.Event()
+        self._stopping = stopping or threading.Event()
         if self._step_s % GRID_S:
             raise ValueError(f"the forecast's step is {step}, but must be a multiple of {GRID_S} s")
         # One source per thread, for a source keeps the warnings of its last answer.
         self._local = threading.local()
         self._sources: list[PrometheusSource] = []
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="prometheus")
+        self._now = math.nan  # of the latest tick
+        longest_s = settings.timeout.total_seconds()
+        times = CallTimes(METRICS_BUDGET_S, longest_s)
+        self._metrics_calls = PatientCalls[_Found](workers, times, self._stopping)
+        times = CallTimes(HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s)
+        self._history_calls = PatientCalls[Series](workers, times, self._stopping)
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        for calls in (self._metrics_calls, self._history_calls):
+            calls.close()
         for source in self._sources:
             source.close()
 
     def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         """Return the current metrics of each service, in order."""
-        budget = CallBudget(self._workers, METRICS_BUDGET_S, self._stopping)
-        # The service whose last sample is the oldest goes first, so that every service has its turn
-        # even where the time budget does not suffice for all.
-        order = sorted(range(len(queries)), key=lambda i: queries[i].since)
-        metrics = self._pool.map(lambda i: self._metrics(queries[i], now, budget), order)
-        by_index = dict(zip(order, metrics, strict=True))
-        return [by_index[i] for i in range(len(queries))]
+        self._now = now
+        calls = [self._call(q.item_id, q.demand_query, q.since) for q in queries]
+        calls += [self._call(q.item_id, q.slo_query) for q in queries if q.slo_query is not None]
+        found = self._metrics_calls.make(calls)
+        latencies = iter(found[len(queries) :])
+        return [
+            self._metrics(query, demand, next(latencies) if query.slo_query is not None else None)
+            for query, demand in zip(queries, found, strict=False)
+        ]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
     ) -> list[Series | str]:
         """Return the history of each ``(item_id, PromQL)`` or why there is none, in order."""
-        budget = CallBudget(self._workers, HISTORIES_BUDGET_S, self._stopping)
-        history = partial(self._history, length=length, now=now, budget=budget)
-        return list(self._pool.map(history, *zip(*queries, strict=True))) if queries else []
+        self._now = now
+        calls = [
+            Call((item, query), _namespace(item), partial(self._history, item, query, length))
+            for item, query in queries
+        ]
+        found = self._history_calls.make(calls)
+        return [_told(one) if isinstance(one, Exception) else one for one in found]
 
-    def _metrics(self, query: TrafficQuery, now: float, budget: CallBudget) -> ServiceMetrics:
-        last = int(now // GRID_S) * GRID_S
-        first = max(int(query.since // GRID_S + 1) * GRID_S, last - MAX_CATCH_UP_S)
-        grid = QueryGrid(min(first, last), GRID_S, (last - min(first, last)) // GRID_S + 1)
-        try:
-            values = _only_series(self._query(query.demand_query, grid, budget), query.demand_query)
-            latency = self._latency(query.slo_query, last, budget)
-        except (ForecasterError, ValueError) as error:
-            return ServiceMetrics(float("nan"), fault=str(error))
-        except Exception as error:  # one service's fault leaves the others measured
-            LOGGER.exception("%s: its metrics could not be read", query.item_id)
-            return ServiceMetrics(float("nan"), fault=f"its metrics could not be read: {error!r}")
-        stamps = grid.first + GRID_S * np.arange(grid.count)
-        on_step = (stamps % self._step_s == 0) & (stamps > query.since)
-        samples = tuple(
-            zip(stamps[on_step].astype(float).tolist(), values[on_step].tolist(), strict=True)
-        )
-        return ServiceMetrics(float(values[-1]), samples, latency)
+    def _call(self, item_id: str, promql: str, since: float | None = None) -> Call[_Found]:
+        """Return the call of a query: at all moments since then, or at the latest one."""
+        ask = partial(self._latest, promql, since)
+        return Call((item_id, since is None, promql), _namespace(item_id), ask)
 
-    def _latency(self, query: str | None, stamp: int, budget: CallBudget) -> float | None:
-        if query is None:
-            return None
-        value = float(
-            _only_series(self._query(query, QueryGrid(stamp, GRID_S, 1), budget), query)[0]
-        )
-        return value if np.isfinite(value) else None
+    def _latest(self, promql: str, since: float | None, within_s: float) -> _Found:
+        # The slow lane may come to it later: by then there are newer samples.
+        last = int(self._now // GRID_S) * GRID_S
+        first = last
+        if since is not None:
+            first = min(max(int(since // GRID_S + 1) * GRID_S, last - MAX_CATCH_UP_S), last)
+        grid = QueryGrid(first, GRID_S, (last - first) // GRID_S + 1)
+        answer = self._query(promql, grid, within_s)
+        said = ", ".join(answer.partial) or None
+        return _Found(grid, _only_series(answer, promql, grid), said)
 
-    def _history(
-        self, item_id: str, query: str, *, length: timedelta, now: float, budget: CallBudget
-    ) -> Series | str:
-        end = datetime.fromtimestamp(int(now // self._step_s + 1) * self._step_s, UTC)
+    def _metrics(
+        self,
+        query: TrafficQuery,
+        demand: _Found | Exception,
+        latency: _Found | Exception | None,
+    ) -> ServiceMetrics:
+        faults = [_told(e) for e in (demand, latency) if isinstance(e, Exception)]
+        fault = faults[0] if faults else None
+        known = [one for one in (demand, latency) if isinstance(one, _Found)]
+        said = next((one.partial for one in known if one.partial), None)
+        latency_s = None
+        if isinstance(latency, _Found) and not latency.partial and np.isfinite(latency.values[0]):
+            latency_s = float(latency.values[0])
+        if not isinstance(demand, _Found):
+            return ServiceMetrics(math.nan, (), latency_s, fault, said)
+        qps = float(demand.values[-1])
+        if demand.partial:
+            return ServiceMetrics(math.nan, (), latency_s, fault, said, qps)
+        samples = self._samples(demand, query.since)
+        return ServiceMetrics(qps, samples, latency_s, fault, said)
+
+    def _samples(self, demand: _Found, since: float) -> tuple[tuple[float, float], ...]:
+        stamps = demand.grid.first + GRID_S * np.arange(demand.grid.count)
+        new = (stamps % self._step_s == 0) & (stamps > since)
+        pairs = zip(stamps[new].astype(float).tolist(), demand.values[new].tolist(), strict=True)
+        return tuple(pairs)
+
+    def _history(self, item_id: str, query: str, length: timedelta, within_s: float) -> Series:
+        until = steady_seconds() + within_s
+        last = int(self._now // self._step_s) * self._step_s
+        end = datetime.fromtimestamp(last + self._step_s, UTC)
         ranged = RangeQuery(query, end - length, end, timedelta(seconds=self._step_s))
         values: list[FloatArray] = []
-        try:
-            for grid in chunks(ranged.grid, ranged.chunk_points):
-                answer = self._query(query, grid, budget)
-                # Before the service existed there is no series, which is no error.
-                empty = np.full(grid.count, np.nan)
-                values.append(_only_series(answer, query) if answer.series else empty)
-        except (ForecasterError, ValueError) as error:
-            return str(error)
-        except Exception as error:  # one service's fault leaves the others with their history
-            LOGGER.exception("%s: its history could not be read", item_id)
-            return repr(error)
-        return Series(item_id, ranged.start, ranged.step, np.concatenate(values))
+        for grid in (QueryGrid(last, self._step_s, 1), *chunks(ranged.grid, ranged.chunk_points)):
+            answer = self._query(query, grid, until - steady_seconds())
+            if answer.partial:
+                said = ", ".join(answer.partial)
+                raise ValueError(f"data is missing from the answer: {said}")
+            # Before the service existed there is no series, which is no error.
+            empty = np.full(grid.count, np.nan)
+            values.append(_only_series(answer, query, grid) if answer.series else empty)
+        return Series(item_id, ranged.start, ranged.step, np.concatenate(values[1:]))
 
-    def _query(self, query: str, grid: QueryGrid, budget: CallBudget) -> PrometheusAnswer:
-        exhausted = budget.exhausted()
-        if exhausted is not None:
-            raise PrometheusAwayError(exhausted)
-        try:
-            answer = self._source().query_range(query, grid)
-        except PrometheusAwayError as error:
-            budget.unanswered(str(error))
-            raise
-        except ForecasterError:
-            budget.replied()
-            raise
-        budget.replied()
-        return answer
+    def _query(self, query: str, grid: QueryGrid, within_s: float) -> PrometheusAnswer:
+        bounds = AnswerBounds(BESIDE_BYTES + SAMPLE_BYTES * grid.count, within_s)
+        return self._source().query_range(query, grid, bounds)
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
@@ -166,11 +195,29 @@ class PrometheusTraffic:
         return source
 
 
-def _only_series(answer: PrometheusAnswer, query: str) -> FloatArray:
-    """Return the values of the only series; infinite and negative values are NaN."""
+def _namespace(item_id: str) -> str:
+    return item_id.partition("/")[0]
+
+
+def _told(error: Exception) -> str:
+    """Return what is said of a query that failed."""
+    if isinstance(error, ForecasterError | ValueError):
+        return str(error)
+    return f"its metrics could not be read: {error!r}"
+
+
+def _only_series(answer: PrometheusAnswer, query: str, grid: QueryGrid) -> FloatArray:
+    """Return the values of the only series; infinite and negative values are NaN.
+
+    Of a partial answer the only series may be what is missing: then nothing is known.
+    """
+    if answer.partial and not answer.series:
+        return np.full(grid.count, np.nan)
     if len(answer.series) != 1:
         count = len(answer.series)
         fix = "sum it, e.g. sum(...)" if count else "check the metric name and the labels"
-        raise ValueError(f"the query {query!r} returns {count} series, but must return one; {fix}")
+        raise ValueError(
+            f"the query {shown(query)} returns {count} series, but must return one; {fix}"
+        )
     values = answer.series[0].values
     return np.where(np.isfinite(values) & (values >= 0), values, np.nan)

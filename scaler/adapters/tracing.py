@@ -27,7 +27,7 @@ from scaler.control.ports import (
     Workloads,
     World,
 )
-from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.snapshot import PlanOutcome, ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.errors import ServingError
 
@@ -204,6 +204,6 @@ class _Workloads:
         with _Span(self._tracer, "observe"):
             return self._inner.observe(watched, now)
 
-    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
         with _Span(self._tracer, "apply"):
             return self._inner.apply(views, now)

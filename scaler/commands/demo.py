@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import threading
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from forecaster.commands.stored_models import add_registry_argument
+from scaler.clocks.steady import steady_seconds
 from scaler.commands.signals import stopped_by_signals
 from scaler.errors import ReplayError
 
@@ -76,10 +76,10 @@ def run(args: argparse.Namespace) -> int:
         ports = World(cluster, RegistryModels(args.models), cluster)
         loop = ControlLoop(ports, history.step, publish)
         for tick in range(round(DAY.total_seconds() / TICK_S)):
-            begun = time.monotonic()
+            begun = steady_seconds()
             loop.tick([one.watched for one in services], start + tick * TICK_S)
             del snapshots[:-1]
-            if stop.wait(max(pause_s - (time.monotonic() - begun), 0.0)):
+            if stop.wait(max(pause_s - (steady_seconds() - begun), 0.0)):
                 return 0
         if args.once:
             print_ledger(snapshots[-1])

@@ -7,10 +7,10 @@ import asyncio
 import re
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaler.clocks.steady import steady_seconds
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     services = [
         LimiterSettings(one, instance, dry_run=args.dry_run) for one in dict.fromkeys(args.service)
     ]
-    limiters = PolledLimiters(services, args.endpoint, args.token_file, time.monotonic)
+    limiters = PolledLimiters(services, args.endpoint, args.token_file, steady_seconds)
     asyncio.run(_serve(limiters, address))
     return 0
 
@@ -90,7 +90,7 @@ async def _serve(limiters: PolledLimiters, address: Address) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    decider = RateLimitDecider(limiters, time.monotonic)
+    decider = RateLimitDecider(limiters, steady_seconds)
     # Always ready: without a lease it admits everything, as any gateway does.
     hosted = Hosted(lambda server: add_rate_limit_service(server, decider.decide), lambda: True)
     async with limiters, RpcServer(address, [hosted], lambda: True) as server:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from scaler.clocks.steady import steady_seconds
 from scaler.commands.endpoint import ALONE, EndpointParts, served
 from scaler.commands.run_journal import started_journal
 from scaler.commands.run_options import add_arguments, address_of, api_settings
@@ -33,6 +34,19 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        if not args.once:
+            stack.enter_context(stopped_by_signals(stop))  # first: the rest takes seconds to load
+        return _run(args, clock, stack, stop)
+
+
+def _run(
+    args: argparse.Namespace,
+    clock: Callable[[], float],
+    stack: contextlib.ExitStack,
+    stop: threading.Event,
+) -> int:
     from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
     from scaler.adapters.logs import DecisionLog, set_log_format
@@ -41,36 +55,35 @@ def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> 
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
     from scaler.control.publication import in_turn
+    from scaler.control.timekeeper import Timekeeper
 
     tick_s = span(args.tick, "--tick").total_seconds()
     set_log_format(args.log_format)
-    stop = threading.Event()
-    with contextlib.ExitStack() as stack:
-        if not args.once:
-            stack.enter_context(stopped_by_signals(stop))
-        journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
-        tracing = _tracing(args, stack)
-        policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
-        publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
-        if not args.once:
-            parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
-            publishers += [_serve(args, stack, parts), DecisionLog().write]
-        prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
-        stack.callback(prometheus.close)
-        models = RegistryModels(args.models, args.anchors)
-        stack.callback(models.close)
-        ports = journal.world(World(prometheus, models, workloads))
-        ports = ports if tracing is None else tracing.instrument_ports(ports)
-        loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
+    journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
+    tracing = _tracing(args, stack)
+    policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
+    publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
+    if not args.once:
+        parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
+        publishers += [_serve(args, stack, parts), DecisionLog().write]
+    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
+    stack.callback(prometheus.close)
+    models = RegistryModels(args.models, args.anchors)
+    stack.callback(models.close)
+    ports = journal.world(World(prometheus, models, workloads))
+    ports = ports if tracing is None else tracing.instrument_ports(ports)
+    loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
-        def tick() -> Snapshot:
-            return journal.tick(loop, policies.current(), clock())
+    times = Timekeeper(clock, steady_seconds)
 
-        if args.once:
-            from scaler.commands.run_output import print_snapshot
+    def tick() -> Snapshot:
+        return journal.tick(loop, policies.current(), times.read())
 
-            print_snapshot(tick())
-            return 0
+    if args.once:
+        from scaler.commands.run_output import print_snapshot
+
+        print_snapshot(tick())
+    else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
 
@@ -87,15 +100,15 @@ def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing |
 
 def _tick_regularly(tick: Callable[[], object], tick_s: float, stop: threading.Event) -> None:
     """Tick at regular intervals until the stop is asked for; a tick that has begun is finished."""
-    due = time.monotonic()
+    due = steady_seconds()
     while not stop.is_set():
         try:
             tick()
         except Exception:  # the next one may succeed; until then gateways follow their schedules
             LOGGER.exception("a tick failed")
         # A tick that was missed is skipped: two ticks at once observe the same.
-        due = max(due + tick_s, time.monotonic())
-        stop.wait(due - time.monotonic())
+        due = max(due + tick_s, steady_seconds())
+        stop.wait(due - steady_seconds())
 
 
 class Policies(Protocol):

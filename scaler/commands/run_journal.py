@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import re
 import secrets
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaler.clocks.steady import steady_seconds
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import WatchedPolicy, World
     from scaler.control.snapshot import Snapshot
+    from scaler.control.timekeeper import TickTime
 
 SIZE = re.compile(r"(\d+)\s*([KMG]B)", re.IGNORECASE)
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -50,10 +51,10 @@ class RunJournal:
     def world(self, world: World) -> World:
         return world if self._loop is None else self._loop.world(world)
 
-    def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
+    def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], when: TickTime) -> Snapshot:
         if self._loop is None:
-            return loop.tick(watched, now)
-        return self._loop.tick(loop, watched, now)
+            return loop.tick(watched, when.now, when.set_by_s)
+        return self._loop.tick(loop, watched, when)
 
     def publish(self, snapshot: Snapshot) -> None:
         if self._loop is not None:
@@ -107,7 +108,7 @@ def started_journal(
         tick_s=beat[1],
         settings=settings,
     )
-    return RunJournal(journal, LoopRecorder(journal, run, time.monotonic))
+    return RunJournal(journal, LoopRecorder(journal, run, steady_seconds))
 
 
 def size_of(text: str, option: str) -> int:

@@ -8,7 +8,7 @@ from rich.text import Text
 from forecaster.commands.terminal import Terminal, table_of
 from scaler.control.snapshot import ServiceView, Snapshot
 
-HEADS = ("service", "mode", "observed", "demand", "floor", "why", "limit", "trust")
+HEADS = ("service", "mode", "observed", "demand", "plan", "why", "floor", "limit", "trust")
 
 
 def print_snapshot(snapshot: Snapshot, console: Console | None = None) -> None:
@@ -28,7 +28,7 @@ def print_snapshot(snapshot: Snapshot, console: Console | None = None) -> None:
 def _row(view: ServiceView) -> tuple[str, ...]:
     decision = view.decision
     if decision is None:
-        return view.item_id, view.policy.mode.value, "", "", "", "", "", ""
+        return view.item_id, view.policy.mode.value, *[""] * (len(HEADS) - 2)
     observed = "" if view.observed_qps is None else f"{view.observed_qps:,.4g}"
     return (
         view.item_id,
@@ -37,6 +37,7 @@ def _row(view: ServiceView) -> tuple[str, ...]:
         f"{decision.demand.qps:,.4g} ({decision.demand.reason.value})",
         str(decision.plan.replicas),
         decision.plan.reason.value.replace("_", " "),
+        "" if view.floor is None else str(view.floor),
         f"{decision.limit.qps:,.4g}",
         view.trust.standing.value
         if view.trust is not None and view.forecast is not None

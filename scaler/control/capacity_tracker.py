@@ -96,6 +96,12 @@ class CapacityTracker:
             learned.capacity, learned.why_not = one.capacity, one.why_not
             learned.taken_at, learned.tried_at = one.taken_at, one.tried_at
 
+    def rebase(self, set_by_s: float) -> None:
+        """Go on under a wall clock that has been set by so much."""
+        for learned in self._learned.values():
+            learned.taken_at += set_by_s
+            learned.tried_at += set_by_s
+
     def add(self, item: str, load: float, latency_s: float | None, now: float) -> None:
         """Take in what is seen at a tick; one moment a step counts."""
         learned = self._of(item)

@@ -6,7 +6,7 @@ what is not known is None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -19,12 +19,24 @@ from scaler.hpa.rules import HPASpec
 from scaler.policy.policy import Policy
 
 
+class AtZero(StrEnum):
+    """Why a workload is at 0 replicas."""
+
+    ASLEEP = "asleep"  # its autoscaler has put it there, by its own condition ScaledToZero
+    STOPPED = "stopped"  # somebody else has
+
+
 @dataclass(frozen=True, slots=True)
 class ScaledWorkload:
-    """An autoscaler, and the pods of the workload that it scales."""
+    """An autoscaler, and the pods of the workload that it scales.
+
+    Attributes:
+        at_zero: why 0 replicas are asked for; None: they are not.
+    """
 
     autoscaler: Autoscaler
     pods: tuple[Pod, ...]
+    at_zero: AtZero | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -33,10 +45,12 @@ class PolicyObject:
 
     Attributes:
         uid: of the object; another one of the same name has another.
+        created: when; 0 where that is not known.
         policy: None where the object is wrong; ``faults`` says how.
         warnings: what it was to say, and does not say to us.
         deleting: somebody has deleted it, and it waits until its floor is restored.
         guarded: it cannot go before that.
+        left_until: until then its floor is left alone, for somebody has asked for that.
         published: what the leader keeps of it for who comes after it (`PolicyStatus.published`).
         hpa: the autoscaler that it names to compare with; None where it names none.
     """
@@ -45,10 +59,12 @@ class PolicyObject:
     uid: str
     generation: int
     policy: Policy | None
+    created: float = 0.0
     faults: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     deleting: bool = False
     guarded: bool = False
+    left_until: float = 0.0
     published: Mapping[str, Any] | None = None
     hpa: HPASpec | None = None
 
@@ -59,11 +75,13 @@ class PolicyStatus:
 
     Attributes:
         generation: of the policy that this was decided on.
+        floor: that stands; plan: that is asked for.
         published: what outlives the leader, as plain JSON values; see `checkpoint`.
     """
 
     generation: int
     floor: int | None = None
+    plan: int | None = None
     demand_qps: float | None = None
     limit_qps: float | None = None
     trusted: bool | None = None
@@ -84,6 +102,8 @@ class EventReason(StrEnum):
     AUTOSCALER_MISSING = "AutoscalerMissing"
     AUTOSCALER_INVALID = "AutoscalerInvalid"
     OWNED_BY_KEDA = "OwnedByKEDA"
+    TARGET_TAKEN = "TargetTaken"
+    SCALED_TO_ZERO_BY_USER = "ScaledToZeroByUser"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +149,21 @@ class Cluster(Protocol):
         Raises:
             ClusterAbsentError: there is no such autoscaler, or nothing that it scales.
             ClusterUnreachableError: what is remembered is too old to act on.
+            ClusterError: no pods are found, but the autoscaler counts some.
         """
 
-    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
-        """Let a floor stand, with the user's own kept beside it in the same write."""
+    def autoscaler(self, target: Target) -> Autoscaler | None:
+        """Return an autoscaler from memory, None where none is known; makes no call."""
+
+    def set_floor(
+        self, wish: DesiredFloor, guard: Callable[[], bool] = lambda: True
+    ) -> FloorOutcome:
+        """Let a floor stand, with the user's own kept beside it in the same write.
+
+        Args:
+            wish: the floor.
+            guard: called just before a write; False: the policy is gone, so nothing is written.
+        """
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
         """Put the user's own floor back and leave nothing of ours; done twice, it does nothing.

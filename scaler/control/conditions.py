@@ -16,6 +16,9 @@ def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     """Return whether the demand is known now."""
     if metrics.fault is not None:
         return condition_for(ConditionReason.QUERY_FAILED, metrics.fault)
+    if metrics.partial is not None:
+        message = f"data is missing from the answer: {metrics.partial}; it lowers nothing"
+        return condition_for(ConditionReason.PARTIAL_ANSWER, message)
     if math.isnan(metrics.observed_qps):
         query = f"the query {policy.demand_query!r} has no sample now"
         return condition_for(ConditionReason.NO_SAMPLE, query)

@@ -13,7 +13,7 @@ class Counterfactual:
     """The user's autoscaler without us, and the ledger of both. Confined to the loop's thread."""
 
     def __init__(self, spec: HPASpec) -> None:
-        self._hpa, self._replicas = HPA(spec), 0
+        self._hpa, self._replicas = HPA(spec), max(spec.min_replicas, 1)
         self._ledger = CostLedger()
         self._ticked_at: float | None = None
 
@@ -43,7 +43,7 @@ class Counterfactual:
         return hpa, self._ledger
 
     def _synced(self, now: float, observed: float, capacity_qps: float) -> int:
-        current = self._replicas or self._hpa.spec.min_replicas
+        current = self._replicas
         reading = None
         if not math.isnan(observed):
             utilization = self._hpa.spec.metric is MetricKind.UTILIZATION

@@ -27,10 +27,11 @@ AT_ONCE = 100
 
 @dataclass(slots=True)
 class _Samples:
-    """The samples of one item; the last one ends at ``end``."""
+    """The samples of one item; the last one ends at ``end``, the last known one at ``known``."""
 
     values: Block  # of a thousand items, the memory counts
     end: float
+    known: float
 
     def add(self, samples: Sequence[tuple[float, float]], step_s: float) -> None:
         for stamp, value in samples:
@@ -41,6 +42,17 @@ class _Samples:
                 self.values[-gap:] = np.nan
                 self.end = stamp
                 self.values[-1] = value
+                if not math.isnan(value):
+                    self.known = stamp
+
+    def end_by(self, now: float, step_s: float) -> None:
+        """Forget what ends later than ``now``: it is measured again when it has happened."""
+        ahead = min(max(math.ceil((self.end - now) / step_s), 0), len(self.values))
+        if ahead:
+            self.values[ahead:] = self.values[:-ahead].copy()
+            self.values[:ahead] = np.nan
+            self.end -= ahead * step_s
+            self.known = min(self.known, self.end)
 
 
 class DemandHistory:
@@ -74,15 +86,24 @@ class DemandHistory:
     def memory(self) -> HistoryMemory:
         """Return what is remembered but the values: they are read by models alone."""
         ends = {item: past.end for item, past in self._demand_history.items()}
-        return HistoryMemory(ends, dict(self._tried), dict(self._told))
+        known = {i: past.known for i, past in self._demand_history.items() if past.known < past.end}
+        return HistoryMemory(ends, dict(self._tried), dict(self._told), known)
 
     def recall(self, memory: HistoryMemory) -> None:
         """Go on from there; values that are not known any more are NaN."""
         count = HISTORY // self._step
         for item, end in memory.ends.items():
             values = np.full(count, np.nan, dtype=np.float32)
-            self._demand_history[item] = _Samples(values, end)
+            self._demand_history[item] = _Samples(values, end, memory.known.get(item, end))
         self._tried, self._told = dict(memory.tried), dict(memory.told)
+
+    def rebase(self, set_by_s: float, now: float) -> None:
+        """Go on under a wall clock that has been set by so much, to ``now``."""
+        self._tried = {item: at + set_by_s for item, at in self._tried.items()}
+        for item, past in list(self._demand_history.items()):
+            past.end_by(now, self._step_s)
+            if past.end > now:  # further than it reaches back: it is read anew
+                del self._demand_history[item]
 
     def take_up(self, policies: Iterable[Policy], now: float) -> list[str]:
         """Read the pasts that are not known yet; return whose were read."""
@@ -93,6 +114,8 @@ class DemandHistory:
             and policy.demand_query is not None
             and now - self._tried.get(policy.item_id, -math.inf) >= RETRY_S
         ]
+        # Those that were not tried for longest: what fails is not always tried before the others.
+        due.sort(key=lambda one: self._tried.get(one[0], -math.inf))
         del due[AT_ONCE:]
         self._tried.update((item, now) for item, _ in due)
         try:
@@ -114,8 +137,11 @@ class DemandHistory:
                 LOGGER.warning("%s: no history: %s", item, past)
             self._told[item] = past
             return
-        last = past.end - past.step
-        self._demand_history[item] = _Samples(past.values.astype(np.float32), last.timestamp())
+        end = (past.end - past.step).timestamp()
+        (known,) = np.nonzero(np.isfinite(past.values))
+        ago = len(past.values) - 1 - known[-1] if len(known) else len(past.values)
+        values = past.values.astype(np.float32)
+        self._demand_history[item] = _Samples(values, end, end - float(ago) * self._step_s)
 
     def why_none(self, item: str) -> str:
         """Return why there is no past of an item."""
@@ -126,6 +152,11 @@ class DemandHistory:
         """Return when the last known sample ends; where there is none, a step ago."""
         past = self._demand_history.get(item)
         return past.end if past is not None else now - self._step_s
+
+    def known_until(self, item: str) -> float:
+        """Return when the last sample ends that has a value; -inf where there is none."""
+        past = self._demand_history.get(item)
+        return -math.inf if past is None else past.known
 
     def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
         if item in self._demand_history:

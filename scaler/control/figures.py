@@ -6,6 +6,7 @@ service its floor or its limit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -40,6 +41,12 @@ class Figures:
     ) -> None:
         self._counterfactual: Counterfactual | None = None
         self._made, self._history = counterfactual, history or TickHistory()
+        self._set_by_s = 0.0  # since the first tick
+
+    def rebase(self, set_by_s: float) -> None:
+        """Go on under a wall clock that has been set by so much."""
+        self._set_by_s += set_by_s
+        self._history.rebase(set_by_s)
 
     def tick(self, view: ServiceView, shown: Shown) -> ServiceView:
         """Return the view of a decision with what is shown beside it, and remember it."""
@@ -49,9 +56,11 @@ class Figures:
             self._counterfactual = self._made(shown.hpa)
         self._counterfactual.follow_spec(shown.hpa)
         plan, limit = view.decision.plan, view.published_limit.limit
+        # It has a clock of its own, which is never set.
         hpa, ledger = self._counterfactual.tick(
-            view.at, shown.observed, view.decision.capacity.qps, shown.workload
+            view.at - self._set_by_s, shown.observed, view.decision.capacity.qps, shown.workload
         )
-        row = (shown.observed, shown.workload.replicas, plan.replicas, hpa, limit.qps)
+        floor = math.nan if view.floor is None else view.floor
+        row = (shown.observed, shown.workload.replicas, floor, plan.replicas, hpa, limit.qps)
         self._history.append(view.at, row)
         return replace(view, hpa_replicas=hpa, ledger=ledger, recent=self._history.shown())

@@ -68,6 +68,10 @@ class Forecasts:
             for model, one in memory.items()
         }
 
+    def rebase(self) -> None:
+        """Forecast anew from what is known by a wall clock that has been set."""
+        self._renewed_at = -math.inf
+
     def renew(self, policies: Iterable[Policy]) -> None:
         """Forecast anew when a step is over: all items of a model in one batch."""
         newest = self._demand_history.newest
@@ -96,7 +100,8 @@ class Forecasts:
                 state = states.get(item)
                 if state is not None and state.policy.model == model:
                     with self._reading(item):
-                        queries[item] = state.lead_query(row)
+                        if self._reaches(item, said.reader, row, now):
+                            queries[item] = state.lead_query(row)
             try:
                 said.reader.prepare(queries.values(), now)
             except Exception:  # each is then worked out alone
@@ -107,6 +112,16 @@ class Forecasts:
                     states[item].expect(lead_forecast, said.reader.origin(query.row))
                     found[item] = lead_forecast
         return found
+
+    def _reaches(self, item: str, reader: ForecastReader, row: int, now: float) -> bool:
+        """Return whether a forecast reaches to now from what it was made of; say why not."""
+        known = self._demand_history.known_until(item)
+        if reader.reaches(row, known, now):
+            return True
+        ago = f"{(now - known) / 60:.0f} minutes ago" if known > -math.inf else "never"
+        reach = f"{reader.reach_s / 60:.0f} minutes"
+        self._unread[item] = f"demand was last known {ago}; a forecast reaches {reach} from then"
+        return False
 
     @contextmanager
     def _reading(self, item: str) -> Iterator[None]:

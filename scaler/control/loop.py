@@ -32,22 +32,14 @@ from scaler.control.forecasts import Forecasts
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
+from scaler.control.served import ServedService
 from scaler.control.service_state import ServiceState
-from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.snapshot import Condition, PlanOutcome, ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.lead_demand import LeadForecast
-from scaler.hpa.controller import HPASpec
 
 LOGGER = UnfailingLogger(__name__)
 _shown = LOGGER.going_on
-
-
-@dataclass(slots=True)
-class _Service:
-    """What is remembered of one service: what decides, and what is only shown."""
-
-    state: ServiceState
-    figures: Figures | None = None  # made when they are first needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,7 @@ class _Seen:
     """What the metrics say of one service at a tick; ``fresh`` whether that is its demand now."""
 
     fresh: Condition
-    latency_s: float | None
+    metrics: ServiceMetrics
     observed: float
 
 
@@ -83,7 +75,7 @@ class ControlLoop:
         self._world, self._publish, self._leads = world, publish, leads
         self._figures = figures
         self._step_s, self._tick_s = step.total_seconds(), tick_s
-        self._services: dict[str, _Service] = {}
+        self._services: dict[str, ServedService] = {}
         self._demand_history = DemandHistory(world.traffic, step)
         self._capacity_tracker = CapacityTracker(world.traffic, self._demand_history, step)
         self._forecasts = Forecasts(world.models, self._demand_history)
@@ -101,14 +93,22 @@ class ControlLoop:
         for item, one in memory.services.items():
             state = ServiceState(one.policy, self._step_s, self._tick_s)
             state.recall(one)
-            self._services[item] = _Service(state)
+            self._services[item] = ServedService(state, self._figures)
         self._demand_history.recall(memory.histories)
         self._capacity_tracker.recall(memory.learned)
         self._forecasts.recall(memory.models, memory.renewed_at)
 
-    def tick(self, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
-        """Decide on every policy once; return what was published."""
+    def tick(self, watched: Sequence[WatchedPolicy], now: float, set_by_s: float = 0.0) -> Snapshot:
+        """Decide on every policy once; return what was published.
+
+        Args:
+            watched: the policies.
+            now: seconds since the epoch.
+            set_by_s: how far the wall clock has been set since the tick before.
+        """
         begun = time.perf_counter()
+        if set_by_s:
+            self._rebase(set_by_s, now)
         failed = self._enrol(watched, now)
         alive = [one for one in watched if one.policy.item_id not in failed]
         metrics = self._measure(alive, now)
@@ -136,15 +136,24 @@ class ControlLoop:
             with _shown(f"{item}: its forecast is not shown"):
                 services[item] = self._with_forecast(services[item], item in ahead)
             with _shown(f"{item}: its figures were not kept"):
-                services[item] = self._with_figures(
-                    services[item], one.hpa, seen[item].observed, workloads[item]
-                )
+                if isinstance(workload := workloads[item], Workload):
+                    shown = Shown(one.hpa, seen[item].observed, workload)
+                    services[item] = self._services[item].shown(services[item], shown)
         self._ticks += 1
         seconds = time.perf_counter() - begun
         snapshot = Snapshot(self._ticks, now, services, seconds, self._leads())
         with _shown("a snapshot could not be published"):
             self._publish(snapshot)
         return snapshot
+
+    def _rebase(self, set_by_s: float, now: float) -> None:
+        """Go on under a wall clock that has been set: no hold ends by that, and none is longer."""
+        LOGGER.warning("the wall clock was set by %+.1f s; holds go on as before", set_by_s)
+        for service in self._services.values():
+            service.rebase(set_by_s, now)
+        self._demand_history.rebase(set_by_s, now)
+        self._capacity_tracker.rebase(set_by_s)
+        self._forecasts.rebase()
 
     def _enrol(self, watched: Sequence[WatchedPolicy], now: float) -> dict[str, str]:
         """Take up new policies with their past, changed ones without forgetting, drop old ones.
@@ -176,7 +185,7 @@ class ControlLoop:
                 failed[item] = f"it could not be taken up: {error!r}"
         return failed
 
-    def _service(self, one: WatchedPolicy) -> _Service:
+    def _service(self, one: WatchedPolicy) -> ServedService:
         """Return a service that goes on where the last process has stopped."""
         state = ServiceState(one.policy, self._step_s, self._tick_s)
         try:
@@ -187,7 +196,7 @@ class ControlLoop:
             state.restore(checkpoint)
             if checkpoint.capacity is not None and one.policy.capacity_qps is None:
                 self._capacity_tracker.remember(one.policy.item_id, checkpoint.capacity)
-        return _Service(state)
+        return ServedService(state, self._figures)
 
     def _measure(
         self, watched: Sequence[WatchedPolicy], now: float
@@ -223,7 +232,7 @@ class ControlLoop:
             except Exception as error:  # it goes on by what was known; the others by what is
                 LOGGER.exception("%s: its metrics could not be taken in", item)
                 fresh = not_taken_in(error)
-            seen[item] = _Seen(fresh, measured.latency_s, observed)
+            seen[item] = _Seen(fresh, measured, observed)
         return seen
 
     def _observe(
@@ -236,12 +245,13 @@ class ControlLoop:
             fault = f"its workload could not be observed: {error!r}"
             return {one.policy.item_id: fault for one in watched}
 
-    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
         try:
             return self._world.workloads.apply(views, now)
         except Exception as error:  # limits are published all the same
             LOGGER.exception("plans could not be carried out")
-            return {view.item_id: not_applied(error) for view in views if view.decision is not None}
+            failed = PlanOutcome((not_applied(error),))
+            return {view.item_id: failed for view in views if view.decision is not None}
 
     def _view(
         self,
@@ -257,17 +267,18 @@ class ControlLoop:
         ready = sum(pod.ready_at is not None for pod in workload.pods)
         if policy.capacity_qps is None:
             load = seen.observed / ready if ready else math.nan
-            self._capacity_tracker.add(policy.item_id, load, seen.latency_s, now)
+            self._capacity_tracker.add(policy.item_id, load, seen.metrics.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
             return undecided(policy, capacity, now, seen.fresh)
-        result = state.decide(now, seen.observed, seen.latency_s, workload, capacity, lead_forecast)
+        result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
         learned = capacity if policy.capacity_qps is None else None
         return ServiceView(
             policy=policy,
             at=now,
             replicas=workload.replicas,
+            floor=workload.floor,
             ready=ready,
             observed_qps=None if math.isnan(seen.observed) else seen.observed,
             decision=result.decision,
@@ -286,12 +297,3 @@ class ControlLoop:
         if view.decision is None or not was_read:
             return view
         return replace(view, forecast=self._forecasts.published(view.policy))
-
-    def _with_figures(
-        self, view: ServiceView, hpa: HPASpec, observed: float, workload: Workload | str
-    ) -> ServiceView:
-        if view.decision is None or isinstance(workload, str):
-            return view
-        service = self._services[view.item_id]
-        service.figures = service.figures or self._figures()
-        return service.figures.tick(view, Shown(hpa, observed, workload))

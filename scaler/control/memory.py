@@ -9,7 +9,7 @@ histories: they are read by models alone, and what models say is here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from forecaster.data.series import FloatArray, Forecast
 from scaler.control.checkpoint import ServiceCheckpoint
@@ -58,11 +58,15 @@ class ServiceMemory:
 
 @dataclass(frozen=True, slots=True)
 class HistoryMemory:
-    """Of `DemandHistory`: when the last sample of each item ends, and what came of asking."""
+    """Of `DemandHistory`: when the last sample of each item ends, and what came of asking.
+
+    ``known`` says the same of the last sample that has a value, where that is another.
+    """
 
     ends: Mapping[str, float]
     tried: Mapping[str, float]
     told: Mapping[str, str]
+    known: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,6 +5,7 @@ Moments are seconds since the epoch; demand is in requests per second (QPS); unk
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -16,13 +17,17 @@ class ServiceMetrics:
         observed_qps: offered now; NaN where unknown.
         samples: new ones on the forecast's grid since the tick before, ``(stamp, QPS)``.
         latency_s: of the SLO's query; None where there is none, or it is unknown.
-        fault: why nothing could be read, in words; None if something was.
+        fault: why something could not be read, in words; None if all was.
+        partial: how the server says that data is missing from its answer; None if it does not.
+        least_qps: of a partial answer: at least so much is offered now; NaN where unknown.
     """
 
     observed_qps: float
     samples: tuple[tuple[float, float], ...] = ()
     latency_s: float | None = None
     fault: str | None = None
+    partial: str | None = None
+    least_qps: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

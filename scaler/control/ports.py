@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from forecaster.data.series import Forecast, Series
 from scaler.control.observations import ServiceMetrics, Workload
-from scaler.control.snapshot import Condition, ServiceView
+from scaler.control.snapshot import PlanOutcome, ServiceView
 from scaler.hpa.controller import HPASpec
 from scaler.policy.policy import Policy
 
@@ -79,7 +79,7 @@ class Workloads(Protocol):
     def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         """Return the pods of each service by item_id, or why they are not known."""
 
-    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
         """Carry the plans out; return what came of each, by item_id."""
 
 

@@ -26,6 +26,7 @@ from scaler.decision.decide import (
     Observation,
     decide,
     initial_state,
+    rebased_state,
 )
 from scaler.decision.demand import NO_FORECAST, is_unforeseeable
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
@@ -137,6 +138,19 @@ class ServiceState:
         self.policy = memory.policy
         self.lead_time = self._lead_time()
 
+    def rebase(self, set_by_s: float, now: float) -> None:
+        """Go on under a wall clock that has been set: what is remembered is as old as before."""
+        if self._state is not None:
+            self._state = rebased_state(self._state, set_by_s)
+        if self._last_known is not None:
+            at, observed = self._last_known
+            self._last_known = at + set_by_s, observed
+        self._distrusted_until += set_by_s
+        self._start_ups.rebase(set_by_s)
+        # What was stamped later than now is measured again.
+        self._samples = {at: qps for at, qps in self._samples.items() if at <= now}
+        self._newest = max(self._samples, default=-math.inf)
+
     def lead_query(self, row: int) -> LeadQuery:
         """Return how row ``row`` of the forecast is to be read for this service."""
         rules, trust, lead_s = self.policy.trust, self._trust, self.lead_time.seconds
@@ -190,7 +204,7 @@ class ServiceState:
         self,
         now: float,
         observed: float,
-        latency_s: float | None,
+        metrics: ServiceMetrics,
         workload: Workload,
         capacity: Capacity,
         lead_forecast: LeadForecast | None,
@@ -200,7 +214,7 @@ class ServiceState:
         Args:
             now: seconds since the epoch.
             observed: what `take_in` returned.
-            latency_s: of the SLO's query; None: unknown.
+            metrics: what else was measured: latency, and what is offered at least.
             workload: the pods, and the floor that stands.
             capacity: of one warm replica.
             lead_forecast: what the forecast says; None: there is none.
@@ -218,8 +232,9 @@ class ServiceState:
             observed,
             NO_FORECAST if lead_forecast is None else lead_forecast.lead_demand,
             warm,
-            None if latency_s is None else latency_s > policy.slo.latency_s,
+            None if metrics.latency_s is None else metrics.latency_s > policy.slo.latency_s,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
+            metrics.least_qps,
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state

@@ -26,6 +26,7 @@ class ConditionKind(StrEnum):
     FLOOR_CONTESTED = "FloorContested"
     DATA_FRESH = "DataFresh"
     LEAD_TIME_COVERED = "LeadTimeCovered"
+    PLAN_FITS = "PlanFits"  # told only where it is False
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
 
 
@@ -43,6 +44,10 @@ class ConditionReason(StrEnum):
     AUTOSCALER_MISSING = "AutoscalerMissing"
     AUTOSCALER_INVALID = "AutoscalerInvalid"
     OWNED_BY_KEDA = "OwnedByKEDA"
+    TARGET_TAKEN = "TargetTaken"  # another policy owns the floor
+    SCALED_TO_ZERO_BY_USER = "ScaledToZeroByUser"  # so it stays there
+    CONTESTED = "FloorContested"  # somebody else's floor stands
+    RESTORED_BY_USER = "RestoredByUser"  # and left alone for a while
     # ForecastTrusted
     TRUSTED = "Trusted"
     WIDENED = "Widened"
@@ -54,12 +59,15 @@ class ConditionReason(StrEnum):
     OBSERVED = "Observed"
     QUERY_FAILED = "QueryFailed"
     NO_SAMPLE = "NoSample"
+    PARTIAL_ANSWER = "PartialAnswer"  # the server says that data is missing from its answer
     NOT_TAKEN_IN = "NotTakenIn"  # something of ours failed over what the metrics say
     # LeadTimeCovered
     GIVEN = "Given"
     DEFAULT = "Default"
     LEARNED = "Learned"
     START_UP_TOO_LONG = "StartUpTooLong"
+    # PlanFits
+    ABOVE_MAX_REPLICAS = "AboveMaxReplicas"
     # SpecComplete
     KEYS_NOT_KNOWN = "KeysNotKnown"
 
@@ -91,6 +99,10 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.AUTOSCALER_MISSING: (_READY, False),
     ConditionReason.AUTOSCALER_INVALID: (_READY, False),
     ConditionReason.OWNED_BY_KEDA: (_READY, False),
+    ConditionReason.TARGET_TAKEN: (_READY, False),
+    ConditionReason.SCALED_TO_ZERO_BY_USER: (_READY, False),
+    ConditionReason.CONTESTED: (_READY, False),
+    ConditionReason.RESTORED_BY_USER: (_READY, False),
     ConditionReason.TRUSTED: (_FORECAST, True),
     ConditionReason.WIDENED: (_FORECAST, True),
     ConditionReason.BENCHED: (_FORECAST, False),
@@ -99,11 +111,13 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.OBSERVED: (_DATA, True),
     ConditionReason.QUERY_FAILED: (_DATA, False),
     ConditionReason.NO_SAMPLE: (_DATA, False),
+    ConditionReason.PARTIAL_ANSWER: (_DATA, False),
     ConditionReason.NOT_TAKEN_IN: (_DATA, False),
     ConditionReason.GIVEN: (_LEAD_TIME, True),
     ConditionReason.DEFAULT: (_LEAD_TIME, True),
     ConditionReason.LEARNED: (_LEAD_TIME, True),
     ConditionReason.START_UP_TOO_LONG: (_LEAD_TIME, False),
+    ConditionReason.ABOVE_MAX_REPLICAS: (ConditionKind.PLAN_FITS, False),
     ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
 }
 
@@ -113,13 +127,22 @@ def condition_for(reason: ConditionReason, message: str = "") -> Condition:
     return Condition(*_MEANS[reason], reason, message)
 
 
-def with_condition(
-    conditions: tuple[Condition, ...], newer: Condition | None
-) -> tuple[Condition, ...]:
+def with_condition(conditions: tuple[Condition, ...], newer: Condition) -> tuple[Condition, ...]:
     """Return conditions with a newer one in the place of the one of its kind: each has but one."""
-    if newer is None:
-        return conditions
     return (*(one for one in conditions if one.kind is not newer.kind), newer)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutcome:
+    """What came of carrying one plan out.
+
+    Attributes:
+        conditions: that say so.
+        floor: that stands in the cluster now; None: what was observed still holds.
+    """
+
+    conditions: tuple[Condition, ...] = ()
+    floor: int | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -140,13 +163,15 @@ class PublishedForecast:
 class RecentTicks:
     """What was observed of late: ``stamps`` (seconds) ascending, ``qps``, ``replicas``, ``floor``.
 
-    All have the same length; NaN where unknown. ``hpa`` is what a plain HPA would have had.
+    All have the same length; NaN where unknown. ``floor`` is what stood, ``plan`` what was asked
+    for, ``hpa`` what a plain HPA would have had.
     """
 
     stamps: FloatArray = field(repr=False)
     qps: Block = field(repr=False)
     replicas: Block = field(repr=False)
     floor: Block = field(repr=False)
+    plan: Block = field(repr=False)
     hpa: Block = field(repr=False)
     limit: Block = field(repr=False)
 
@@ -174,13 +199,15 @@ class CostLedger:
 class ServiceView:
     """One service after a tick; a part that could not be worked out is None.
 
-    ``error`` says why a policy could not be decided on, None if it was; ``checkpoint`` is what
-    outlives this process.
+    ``floor`` is the autoscaler's that stands, whoever has written it, where the plan is what is
+    asked for. ``error`` says why a policy could not be decided on, None if it was; ``checkpoint``
+    is what outlives this process.
     """
 
     policy: Policy
     at: float
     replicas: int | None = None
+    floor: int | None = None
     ready: int | None = None
     observed_qps: float | None = None
     hpa_replicas: int | None = None
@@ -199,11 +226,15 @@ class ServiceView:
     def item_id(self) -> str:
         return self.policy.item_id
 
-    def told(self, condition: Condition | None) -> ServiceView:
-        """Return the view with a newer condition; None: there is none."""
-        if condition is None:
+    def told(self, outcome: PlanOutcome | None) -> ServiceView:
+        """Return the view with what came of its plan; None: nothing was done."""
+        if outcome is None:
             return self
-        return replace(self, conditions=with_condition(self.conditions, condition))
+        conditions = self.conditions
+        for one in outcome.conditions:
+            conditions = with_condition(conditions, one)
+        floor = self.floor if outcome.floor is None else outcome.floor
+        return replace(self, conditions=conditions, floor=floor)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

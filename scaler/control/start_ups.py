@@ -52,6 +52,10 @@ class StartUps:
         self._starting, self._known = set(memory.starting), memory.known
         self._looked_at, self._latest = memory.looked_at, None
 
+    def rebase(self, set_by_s: float) -> None:
+        """Go on under a wall clock that has been set by so much."""
+        self._looked_at += set_by_s
+
     def observe(self, pods: Sequence[Pod], now: float) -> bool:
         """Take in the pods of a tick; return whether a start-up time has been added."""
         silent = now - self._looked_at > SILENCE_S

@@ -35,6 +35,10 @@ class TickHistory:
         self._rows[self._end] = row
         self._end += 1
 
+    def rebase(self, set_by_s: float) -> None:
+        """Show the ticks as long ago as they were, by a wall clock that has been set."""
+        self._stamps = self._stamps + set_by_s  # anew: what was shown is looked at still
+
     def shown(self) -> RecentTicks:
         """Return the last ticks."""
         last = slice(max(self._end - REMEMBERED, 0), self._end)

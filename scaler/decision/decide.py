@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from scaler.decision.capacity import Capacity, corrected_factor, lowered_capacity
 from scaler.decision.demand import (
+    UNKNOWN_DEMAND,
     AnnouncedEvent,
     Demand,
     DemandReason,
@@ -62,6 +63,8 @@ class Observation:
         warm: ready replicas; one that is still warming up counts as the share that it can serve.
         over_slo: whether latency or errors have exceeded the SLO recently; None where unknown.
         replica_qps: demand per warm replica over the same time.
+        least_qps: where ``observed_qps`` is unknown: at least so much is offered; NaN if nothing
+            is known at all. It may raise a plan, never lower one.
     """
 
     now: float
@@ -70,6 +73,7 @@ class Observation:
     warm: float
     over_slo: bool | None = None
     replica_qps: float = 0.0
+    least_qps: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,12 @@ def initial_state(replicas: int, now: float) -> DecisionState:
     return DecisionState(Plan(replicas, PlanReason.HELD, None), now)
 
 
+def rebased_state(state: DecisionState, set_by_s: float) -> DecisionState:
+    """Return the state as old as it was, by a wall clock that has been set by so much."""
+    recent = tuple((at + set_by_s, wanted) for at, wanted in state.recent)
+    return replace(state, known_at=state.known_at + set_by_s, recent=recent)
+
+
 def decide(observation: Observation, state: DecisionState, settings: DecisionSettings) -> Decision:
     """Return the decision that follows from the observation and the state before it."""
     now, observed = observation.now, observation.observed_qps
@@ -135,13 +145,16 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
             settings.events, dict(baselines), observation.lead_demand, observed, now
         )
         event = event_demand(settings.events, baselines, now, now + settings.lead_s)
-    demand = expected_demand(observation.lead_demand, observed, event)
+    offered = observation.least_qps if math.isnan(observed) else observed
+    demand = expected_demand(observation.lead_demand, offered, event)
     factor = state.capacity_factor
     if observation.over_slo is not None:
         load = observation.replica_qps / (settings.capacity.qps * factor)
         factor = corrected_factor(factor, over_slo=observation.over_slo, load=load)
     capacity = lowered_capacity(settings.capacity, factor)
     plan, after = _plan(observation, state, settings.scale, demand, capacity.qps)
+    if after.replicas_without_data is not None and demand.reason is not DemandReason.EVENT:
+        demand = UNKNOWN_DEMAND  # what is known of it asks for less than is held
     after = replace(after, capacity_factor=factor, event_baselines=baselines)
     # The limit counts ready replicas, not planned ones: a replica that is starting serves nothing.
     ready_qps = settings.capacity.qps * observation.warm
@@ -167,11 +180,8 @@ def _plan(
     recent = within_window(state.recent, observation.now, scale)
     plan = make_plan(demand, capacity_qps, previous, recent, scale)
     wanted = plan.wanted if plan.wanted is not None else plan.replicas
-    # Where nothing but an announced event is known, the event may raise the plan, not lower it.
-    if (
-        wanted < fallback.replicas
-        and math.isnan(observation.observed_qps)
-        and not observation.lead_demand.is_usable
-    ):
+    # Where the demand is not observed, a forecast, an event or a part of the demand may raise the
+    # plan, not lower it.
+    if wanted <= fallback.replicas and math.isnan(observation.observed_qps):
         return without_data
     return plan, DecisionState(plan, observation.now, (*recent, (observation.now, wanted)))

@@ -100,6 +100,9 @@ class Demand:
     event: str | None = None
 
 
+UNKNOWN_DEMAND = Demand(math.nan, math.nan, DemandReason.UNKNOWN)
+
+
 def expected_demand(
     lead_demand: LeadDemand, observed_qps: float, event: tuple[str, float] | None
 ) -> Demand:
@@ -129,7 +132,7 @@ def expected_demand(
     if event is not None and event[1] > qps:
         (name, qps), reason = event, DemandReason.EVENT
     if reason is DemandReason.UNKNOWN:
-        return Demand(math.nan, math.nan, reason)
+        return UNKNOWN_DEMAND
     return Demand(qps, max(qps, payback), reason, name)
 
 

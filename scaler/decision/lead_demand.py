@@ -112,6 +112,21 @@ class ForecastReader:
         self._origins = [origin.timestamp() for origin in forecast.origins]
         self._peaks: dict[StepRange, _Peaks] = {}
 
+    @property
+    def reach_s(self) -> float:
+        """Seconds after the last known sample of which the forecast says anything."""
+        return self.forecast.prediction_length * self._step_s
+
+    def reaches(self, row: int, known_until: float, now: float) -> bool:
+        """Return whether the forecast of a row says anything of ``now`` and later.
+
+        Args:
+            row: of the forecast.
+            known_until: when the last sample ended that has a value.
+            now: seconds since the epoch.
+        """
+        return now - min(self._origins[row], known_until) < self.reach_s
+
     def origin(self, row: int) -> float:
         """Return the origin of a row, in seconds since the epoch."""
         return self._origins[row]

@@ -7,12 +7,12 @@ import os
 import random
 import re
 import socket
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scaler.clocks.steady import steady_seconds
 from scaler.gateway.http_endpoint import HttpEndpoint
 from scaler.gateway.lease_limiter import Admission, LeaseLimiter, LimiterSettings, LimiterSnapshot
 from scaler.gateway.poller import Poller
@@ -109,7 +109,7 @@ class TidegateLimit:
 
     def stats(self) -> LimiterSnapshot:
         """Return the counts of requests and the limit that applies now."""
-        return self._limiter.snapshot(time.monotonic())
+        return self._limiter.snapshot(steady_seconds())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -139,7 +139,7 @@ class TidegateLimit:
         self._keep_polling()
         limiter = self._limiter
         client = self._client_key(scope) if self._client_key else None
-        return limiter.admit(self._class_of(scope, limiter), client, time.monotonic())
+        return limiter.admit(self._class_of(scope, limiter), client, steady_seconds())
 
     def _class_of(self, scope: Scope, limiter: LeaseLimiter) -> str | None:
         headers = (
@@ -187,7 +187,7 @@ class TidegateLimit:
                 self._endpoint, settings.service, settings.instance, self._token_file
             )
             rng = random.Random()  # noqa: S311 - jitter
-            poller = Poller(self._limiter, endpoint, clock=time.monotonic, rng=rng)
+            poller = Poller(self._limiter, endpoint, clock=steady_seconds, rng=rng)
             self._polling = loop.create_task(poller.run())
 
     async def _stop_polling(self) -> None:

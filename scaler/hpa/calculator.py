@@ -83,7 +83,7 @@ def _by_external_average(gauge: Gauge, current: int, reading: Reading) -> int:
     `status.replicas`.
     """
     total = int(reading.total * 1000.0 + 0.5)
-    if gauge.low <= total / (gauge.target * current) <= gauge.high:
+    if current and gauge.low <= total / (gauge.target * current) <= gauge.high:
         return current
     return math.ceil(total / gauge.target)
 
@@ -91,9 +91,12 @@ def _by_external_average(gauge: Gauge, current: int, reading: Reading) -> int:
 def _by_external_value(gauge: Gauge, current: int, reading: Reading) -> int:
     """Return ready pods * total / target, unless that ratio is within the tolerance.
 
-    Source: `GetExternalMetricReplicas` in replica_calculator.go.
+    At 0 replicas it is the ratio itself. Source: `GetExternalMetricReplicas` and
+    `getUsageRatioReplicaCount` in replica_calculator.go.
     """
     ratio = int(reading.total * 1000.0 + 0.5) / gauge.target
+    if not current:
+        return math.ceil(ratio)
     return current if gauge.low <= ratio <= gauge.high else math.ceil(ratio * reading.ready)
 
 

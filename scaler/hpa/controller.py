@@ -74,8 +74,9 @@ class HPA:
         """Return the count to set now, and record it as set.
 
         A count outside the bounds is set to the bound at once, without metric, stabilization or
-        policies. A count within them stays if there is no metric. A count of 0 stays 0: the
-        workload is switched off. Source: `reconcileAutoscaler` in horizontal.go.
+        policies. A count within them stays if there is no metric. A count of 0 stays 0 unless that
+        is within the bounds: the workload is switched off. Source: `reconcileAutoscaler` in
+        horizontal.go.
 
         Args:
             now: seconds; never earlier than at the previous sync.
@@ -90,7 +91,7 @@ class HPA:
             self._lowest.append((now, current))
             self._highest.append((now, current))
         self._now = now
-        low, high = spec.min_replicas, spec.max_replicas
+        low, high = spec.lowest, spec.max_replicas
         if floor is not None and floor > low:
             low = min(floor, high)
         if not low <= current <= high:

@@ -15,7 +15,9 @@ from enum import StrEnum
 
 MANAGER = "tidegate"
 ORIGINAL = "tidegate.dev/original-min-replicas"
+RAISED = "tidegate.dev/raised-floor"  # UID of the HPA and floor, as `uid/floor`
 FINALIZER = "tidegate.dev/restore-floor"
+LEFT_UNTIL = "tidegate.dev/left-alone-until"  # of a policy: when its floor may be raised again
 # How long a floor is left alone after a revert; it doubles with each revert in a row.
 _REVERT_BACKOFF_S, _MAX_REVERT_BACKOFF_S = 300.0, 43_200.0
 
@@ -49,9 +51,13 @@ class Autoscaler:
         target: which object.
         min_replicas, max_replicas: as in its spec.
         original_min_replicas: the user's own floor, from our annotation; None: without one.
+        raised_floor: that tidegate raised in the object of which this is a copy, such as a restored
+            backup; None: it is no copy.
         managers: the field managers that own ``minReplicas``; empty where it was defaulted.
         scaled_object: name of the KEDA ScaledObject that owns the object; None: none does.
         replicas: ``status.currentReplicas``.
+        slept: whether it says that it has scaled its workload to 0 (its condition ScaledToZero).
+        uid: of the object; another one of the same name has another.
         version: ``metadata.resourceVersion``, opaque.
     """
 
@@ -59,9 +65,12 @@ class Autoscaler:
     min_replicas: int
     max_replicas: int
     original_min_replicas: int | None = None
+    raised_floor: int | None = None
     managers: tuple[str, ...] = ()
     scaled_object: str | None = None
     replicas: int = 0
+    slept: bool = False
+    uid: str = ""
     version: str = ""
 
     @property
@@ -77,7 +86,8 @@ class Autoscaler:
     @property
     def own_floor(self) -> int | None:
         """The user's own floor; None where tidegate raised it and the annotation is lost."""
-        return self.original_min_replicas if self.ours else self.min_replicas
+        copied = self.raised_floor is not None and self.raised_floor == self.min_replicas
+        return self.original_min_replicas if self.ours or copied else self.min_replicas
 
     def reverted_by(self, *, held: bool) -> str | None:
         """Return the field managers that wrote over a raised floor; None: none did.
@@ -86,6 +96,8 @@ class Autoscaler:
             held: whether tidegate is known to have raised the floor, even without an annotation.
         """
         if self.ours or not (held or self.original_min_replicas is not None):
+            return None
+        if self.raised_floor is not None:  # nobody has reverted a floor of this object
             return None
         return ", ".join(self.managers) or "an unknown manager"
 
@@ -97,6 +109,7 @@ class Refusal(StrEnum):
     KEDA = "OwnedByKEDA"
     CONTESTED = "FloorContested"
     INVALID = "AutoscalerInvalid"
+    GONE = "PolicyGone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +162,7 @@ def write_for(desired: DesiredFloor, seen: Autoscaler) -> FloorWrite:
     own = seen.own_floor
     if own is None:  # the raised floor must not be taken for the user's own
         own = min(desired.policy_min, seen.min_replicas)
-    floor = min(max(desired.replicas, own, 1), max(seen.max_replicas, 1))
+    floor = min(max(desired.replicas, own), max(seen.max_replicas, 1))
     # A manager that shares the field at the user's own floor does not contest a raised one.
     return FloorWrite(
         floor, own, force=not seen.ours or seen.min_replicas == seen.original_min_replicas
@@ -171,7 +184,7 @@ def restored_floor(seen: Autoscaler, policy_min: int | None) -> int:
     own = seen.own_floor
     if own is None:
         own = seen.min_replicas if policy_min is None else policy_min
-    return min(max(own, 1), max(seen.max_replicas, 1))
+    return min(own, max(seen.max_replicas, 1))
 
 
 def revert_backoff_s(reverts: int) -> float:
@@ -201,6 +214,25 @@ def contested_remedy(target: Target, manager: str) -> str:
         f"{manager} writes over the floor of HorizontalPodAutoscaler {target}; let it leave "
         f"minReplicas out, or set the policy's mode to Recommend. For Argo CD, add to the "
         f"Application:\n{argo_snippet(target)}"
+    )
+
+
+def standing_message(seen: Autoscaler, item_id: str) -> str:
+    """Return what is to be known while a floor of ours stands; empty where none does."""
+    if not seen.ours or seen.min_replicas == seen.original_min_replicas:
+        return ""
+    return (
+        f"minReplicas is {seen.min_replicas}, its user's own {seen.original_min_replicas}; the API "
+        f"server refuses a maxReplicas below {seen.min_replicas} meanwhile: to lower it, lower "
+        f"spec.replicas.max of this policy first, or run 'scaler restore {item_id}'"
+    )
+
+
+def above_max_message(seen: Autoscaler, wanted: int) -> str:
+    """Return what is said where more replicas are asked for than an autoscaler allows."""
+    return (
+        f"{wanted} replicas are asked for, but maxReplicas of HorizontalPodAutoscaler "
+        f"{seen.target} is {seen.max_replicas}; raise it, or lower spec.replicas.max"
     )
 
 

@@ -110,6 +110,7 @@ class HPASpec:
     """A HorizontalPodAutoscaler, and the flags of the controller that affect it.
 
     Attributes:
+        min_replicas: 0 lets it scale to 0 by an external metric; a metric of pods has none then.
         target: for UTILIZATION a share of the request in whole per cent (0.6 is
             `averageUtilization: 60`), else in the reading's unit; the API stores thousandths.
         sync_s: time between two syncs; used by the caller only.
@@ -134,9 +135,15 @@ class HPASpec:
     cpu_initialization_s: float = 300.0
     initial_readiness_delay_s: float = 30.0
 
+    @property
+    def lowest(self) -> int:
+        """Return the lowest count: 0 only by a metric that does not come from its pods."""
+        external = self.metric in (MetricKind.EXTERNAL_AVERAGE, MetricKind.EXTERNAL_VALUE)
+        return self.min_replicas if external else max(self.min_replicas, 1)
+
     def __post_init__(self) -> None:
-        if self.min_replicas < 1:
-            raise ValueError(f"min_replicas is {self.min_replicas}, but it must be >= 1")
+        if self.min_replicas < 0:
+            raise ValueError(f"min_replicas is {self.min_replicas}, but it must be >= 0")
         if self.max_replicas < self.min_replicas:
             raise ValueError(
                 f"max_replicas is {self.max_replicas}, below min_replicas {self.min_replicas}"

@@ -6,15 +6,15 @@ Rules of this file:
   begins it anew, so that demand that moves is known at once.
 * A mean moves with every report, but a lease should not. So the rate that counts stays while the
   mean is near it, and a claim covers that difference.
-* A request is refused where its bucket is full. So who has demand that is refused also uses what
-  it has. Where a gateway used less of its share, what it says was refused does not count.
+* A request is refused where its bucket is full. So who has demand that is refused for a while also
+  uses what it has. Where a gateway used less, what it says was refused does not count.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaler.limits.chance import NOTABLE, differ
 from scaler.limits.priority_classes import ClassSplit
@@ -26,8 +26,9 @@ MORE_THAN_CHANCE = 3.0
 # Reports of so many seconds make up a mean. It stands while it moved by less than a hundredth, by
 # half a standard deviation, or by so few requests per second.
 MEMORY_S, STEADY, STEADY_DEVIATIONS, STEADY_QPS = 10.0, 0.01, 0.5, 0.05
-# Who used less than this part of what it had, had room: it is credited with half as much again.
-USED, GROWTH = 0.8, 1.5
+# Who used less than this part of what it had, had room: it is credited with half as much again. A
+# bucket of a smaller rate holds few requests, and so refuses some of any that come by chance.
+USED, GROWTH, LEAST_JUDGED_QPS = 0.8, 1.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,15 @@ class OfferedDemand:
     admitted: Mapping[str, float] | None = None
     by_class: bool = True
 
+    def refused(self) -> frozenset[str]:
+        """Return the classes of which notably many requests were refused."""
+        passed = self.offered if self.admitted is None else self.admitted
+        return frozenset(
+            name
+            for name, qps in self.offered.items()
+            if qps - passed.get(name, 0.0) > NOTABLE * qps
+        )
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DemandClaim:
@@ -101,24 +111,33 @@ class DemandClaim:
         has: what its newest lease gives it, by class in QPS; `NO_CLASS` is the spare. None: it has
             no lease of this server.
         had: the least of that since its last report.
+        refused: the classes of which the last report had many refused. Where demand has come just
+            before a report, most of what the gateway had until then could not be used.
+        doubted: the classes of which it did not count, and does not until what it has is used.
     """
 
     rates: Mapping[str, DemandEstimate] = field(default_factory=dict)
     by_class: bool = False
     has: Mapping[str, float] | None = None
     had: Mapping[str, float] | None = None
+    refused: frozenset[str] = frozenset()
+    doubted: frozenset[str] = frozenset()
 
     def reported(self, said: OfferedDemand) -> DemandClaim:
         """Return the claim after a report."""
         rates = {}
+        doubted = frozenset(name for name in said.offered if self._doubts(name, said))
         for name in sorted(self.rates.keys() | said.offered.keys()):
-            qps = min(said.offered.get(name, 0.0), self._creditable_qps(name, said))
+            qps = said.offered.get(name, 0.0)
+            if name in doubted and said.admitted is not None:
+                qps = min(qps, GROWTH * said.admitted.get(name, 0.0) + 1.0)
             before = self.rates.get(name)
-            if before is not None:
-                rates[name] = before.updated_by(qps, said.seconds)
-            else:
-                rates[name] = DemandEstimate.first(qps, said.seconds)
-        return DemandClaim(rates, self.by_class or said.by_class, self.has, self.has)
+            rate = DemandEstimate.first(qps, said.seconds)
+            rate = rate if before is None else before.updated_by(qps, said.seconds)
+            if name in said.offered or rate.mean_qps > STEADY_QPS:  # names may be made up
+                rates[name] = rate
+        by_class = self.by_class or said.by_class
+        return DemandClaim(rates, by_class, self.has, self.has, said.refused(), doubted)
 
     def leased(self, parts: ClassSplit) -> DemandClaim:
         """Return the claim of a gateway that may hold this lease from now on."""
@@ -127,7 +146,7 @@ class DemandClaim:
         had = has
         if self.had is not None:
             had = {name: min(qps, self.had.get(name, 0.0)) for name, qps in has.items()}
-        return DemandClaim(self.rates, self.by_class, has, had)
+        return replace(self, has=has, had=had)
 
     def same_rates(self, other: DemandClaim) -> bool:
         """Whether shares come out the same by another claim."""
@@ -137,20 +156,18 @@ class DemandClaim:
         """Return the QPS that it claims, by class; empty: not known."""
         return {name: rate.claim_qps for name, rate in self.rates.items()}
 
-    def _creditable_qps(self, name: str, said: OfferedDemand) -> float:
-        """Return how much demand of a class is believed; inf: any."""
-        if said.admitted is None or self.had is None:
-            return math.inf
-        used = said.admitted.get(name, 0.0)
+    def _doubts(self, name: str, said: OfferedDemand) -> bool:
+        """Whether the gateway had room for what it says that it refused of a class."""
+        if said.admitted is None or self.had is None or name not in self.refused:
+            return False
         had_qps = self.had.get(name, self.had.get(NO_CLASS, 0.0))
-        in_use = used
+        in_use = said.admitted.get(name, 0.0)
         if name not in self.had or name == NO_CLASS:
             # The spare serves every class beyond its own rate.
-            in_use = sum(
-                max(qps - (self.had.get(one, 0.0) if one != NO_CLASS else 0.0), 0.0)
-                for one, qps in said.admitted.items()
-            )
-        return math.inf if in_use >= USED * had_qps else GROWTH * used + 1.0
+            own = {one: qps for one, qps in self.had.items() if one != NO_CLASS}
+            in_use = sum(max(qps - own.get(one, 0.0), 0.0) for one, qps in said.admitted.items())
+        worth = had_qps >= LEAST_JUDGED_QPS or name in self.doubted
+        return worth and in_use < USED * had_qps
 
 
 NO_CLAIM = DemandClaim()

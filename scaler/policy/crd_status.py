@@ -10,7 +10,13 @@ COLUMNS = [
         "name": "FLOOR",
         "type": "integer",
         "jsonPath": ".status.floor",
-        "description": "Replicas that the autoscaler never goes below.",
+        "description": "The autoscaler's minReplicas, as it stands.",
+    },
+    {
+        "name": "PLAN",
+        "type": "integer",
+        "jsonPath": ".status.plan",
+        "description": "Replicas that are asked for at least.",
     },
     {
         "name": "DEMAND",
@@ -64,8 +70,13 @@ STATUS: dict[str, Any] = {
         "floor": {
             "type": "integer",
             "format": "int32",
-            "description": "Replicas that the autoscaler never goes below; in mode Recommend, "
-            "should never go below.",
+            "description": "The autoscaler's minReplicas, as it stands.",
+        },
+        "plan": {
+            "type": "integer",
+            "format": "int32",
+            "description": "Replicas that are asked for at least. In mode Enforce the floor "
+            "follows, unless a condition says why not.",
         },
         "demandQps": {
             "type": "number",

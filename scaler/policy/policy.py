@@ -66,6 +66,7 @@ class Policy:
         slo: the service level objective.
         ramp: how a pod warms up once it is Ready.
         lead_s: lead time, from the request for a replica until it is warm; None: it is learned.
+        wake: whether a workload that somebody has scaled to 0 is scaled up.
         payback_s: time after that within which a new replica pays for its start.
         limit: headroom and ceiling of the limit.
         safe_qps: limit of gateways that cannot reach tidegate for long; None: it is derived.
@@ -88,6 +89,7 @@ class Policy:
     ramp: Ramp = WARM_AT_ONCE
     lead_s: float | None = None
     payback_s: float = 90.0
+    wake: bool = False
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     safe_qps: float | None = None
     lease: LeaseTerms = field(default_factory=LeaseTerms)

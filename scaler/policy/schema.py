@@ -98,6 +98,9 @@ class ReplicasSection(Section):
     """How long the last plan holds while the demand is unknown."""
     half_life: Duration = _SCALE.half_life_s
     """After that, time in which the plan's excess over min halves."""
+    wake: bool = False
+    """Whether a workload that somebody has scaled to 0 replicas is scaled up again; one that its
+    autoscaler has put to sleep always is."""
 
     @field_validator("max")
     @classmethod
@@ -273,6 +276,7 @@ class DemandPolicy(Section):
             ramp=capacity.to_ramp(),
             lead_s=spec.replicas.lead_time,
             payback_s=spec.replicas.payback,
+            wake=spec.replicas.wake,
             limit=spec.limit.to_policy(),
             safe_qps=spec.limit.safe_requests_per_second,
             lease=spec.limit.to_terms(),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from itertools import combinations
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -63,16 +62,24 @@ def _events_agree(events: list[EventSection]) -> list[EventSection]:
 
 
 def _different_zones(events: list[EventSection]) -> Iterator[str]:
-    for one, other in combinations(events, 2):
-        overlap = one.starts < other.ends and other.starts < one.ends
-        zones = [{event.starts.utcoffset(), event.ends.utcoffset()} for event in (one, other)]
+    """Yield a message for each event that begins while one in another zone is on.
+
+    Of all that are written in the same zones only the one that ends last is looked at.
+    """
+    last: dict[frozenset[timedelta | None], EventSection] = {}
+    for other in sorted(events, key=lambda event: event.starts):
         # A clock change may lie within an event, but events that share no zone hint at a mistake.
-        if overlap and zones[0].isdisjoint(zones[1]):
+        zones = frozenset({other.starts.utcoffset(), other.ends.utcoffset()})
+        last = {of: one for of, one in last.items() if one.ends > other.starts}
+        one = next((one for of, one in last.items() if of.isdisjoint(zones)), None)
+        if one is not None:
             yield (
                 f"must be written in one zone where they overlap: {one.name} starts at "
                 f"{one.starts.isoformat()}, {other.name} at {other.starts.isoformat()}; "
                 "is one of them off by hours?"
             )
+        if zones not in last or last[zones].ends < other.ends:
+            last[zones] = other
 
 
 class DemandSection(Section):

@@ -23,6 +23,7 @@ from scaler.hpa.rules import (
 )
 from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance
 
+_V1_KEY = "targetCPUUtilizationPercentage"
 _DEFAULT_CPU_PERCENT = 80  # where a manifest names no metric
 _VALUE_KEYS = {
     "Utilization": "average_utilization",
@@ -186,11 +187,18 @@ def _one_metric(metrics: list[MetricSpec]) -> list[MetricSpec]:
     return metrics
 
 
+def _without_null(data: object) -> object:
+    """Return a manifest without the keys that are null, as the API server reads it."""
+    if isinstance(data, dict):
+        return {key: _without_null(one) for key, one in data.items() if one is not None}
+    return [_without_null(one) for one in data] if isinstance(data, list) else data
+
+
 class HPASection(Section):
     """The content of `spec:` in the manifest."""
 
     scale_target_ref: ScaleTargetRef | None = None
-    min_replicas: AtLeastOne = 1
+    min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: AtLeastOne
     metrics: Annotated[list[MetricSpec], AfterValidator(_one_metric)] = Field(default=[])
     behavior: Behavior = Behavior()
@@ -200,7 +208,12 @@ class HPASection(Section):
     def _only_its_spec(cls, data: object) -> object:
         if isinstance(data, dict) and "spec" in data:
             raise ValueError("must be the content of `spec:` in the manifest; leave out the rest")
-        return data
+        if isinstance(data, dict) and _V1_KEY in data:
+            raise ValueError(
+                f"is of autoscaling/v1, as {_V1_KEY} shows; print that of autoscaling/v2 by "
+                "`kubectl get hpa.v2.autoscaling NAME --output yaml`"
+            )
+        return _without_null(data)
 
     @field_validator("max_replicas")
     @classmethod

@@ -91,11 +91,11 @@ class TidegateContender:
         observed = state.take_in(metrics, now)
         lead_forecast = None
         row = self._samples.newest_row(tick)
-        if row >= 0:
+        if row >= 0 and self._reader.reaches(row, self._samples.known_until(tick), now):
             lead_forecast = self._reader.read(state.lead_query(row), now)
             state.expect(lead_forecast, self._reader.origin(row))
         result = self.latest = state.decide(
-            now, observed, metrics.latency_s, service.workload(), self._capacity, lead_forecast
+            now, observed, metrics, service.workload(), self._capacity, lead_forecast
         )
         service.floor = result.decision.plan.replicas
         self.reasons[result.decision.plan.reason.value] += 1

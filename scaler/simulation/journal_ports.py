@@ -19,7 +19,7 @@ from scaler.adapters.journal.events import (
 from scaler.adapters.journal.facts import differing, facts_of
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import BatchForecast, TrafficQuery, WatchedPolicy
-from scaler.control.snapshot import Condition, ServiceView
+from scaler.control.snapshot import PlanOutcome, ServiceView
 
 Event = TypeVar("Event")
 
@@ -133,7 +133,7 @@ class JournalPorts:
         self,
         views: Sequence[ServiceView],
         now: float,  # noqa: ARG002
-    ) -> Mapping[str, Condition]:
+    ) -> Mapping[str, PlanOutcome]:
         recorded = dict(self._take(Decided).items)
         for view in views:
             known, facts = recorded.pop(view.item_id, {}), facts_of(view)

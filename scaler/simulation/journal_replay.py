@@ -121,7 +121,7 @@ class _Session:
     def tick(self, began: TickBegan, answers: Sequence[Any], ended: TickEnded) -> ReplayedTick:
         self._began, self._leader = began, ended.leader
         self._ports.begin(ended.tick, answers)
-        snapshot = self._loop.tick(tuple(began.items.values()), began.now)
+        snapshot = self._loop.tick(tuple(began.items.values()), began.now, began.set_by_s)
         self._ports.end()
         self.ticks = snapshot.tick
         self._snapshots[snapshot.tick] = snapshot

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from forecaster.data.series import Series
 from scaler.simulation.world import Scene
 
@@ -22,6 +24,8 @@ class RecordedSamples:
         self._first_row = first_row
         self._stamps: list[float] = series.stamps.tolist()
         self._values: list[float] = series.values.tolist()
+        known = np.where(np.isfinite(series.values), series.stamps, -math.inf)
+        self._known: list[float] = np.maximum.accumulate(known).tolist()
         delay_s, start = scene.timing.query_delay_s, self._stamps[0]
         # Of each tick, the newest sample that queries can see.
         self._newest: list[int] = [
@@ -32,6 +36,10 @@ class RecordedSamples:
     def newest_row(self, tick: int) -> int:
         """Return the row whose origin is the newest sample that is known at a tick."""
         return self._newest[tick] - self._first_row
+
+    def known_until(self, tick: int) -> float:
+        """Return when the last sample ends that has a value and is known at a tick; else -inf."""
+        return self._known[self._newest[tick]]
 
     def since_last_tick(self, tick: int) -> tuple[tuple[float, float], ...]:
         """Return the samples that have become known since the tick before, ``(stamp, QPS)``."""

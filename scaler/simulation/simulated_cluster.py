@@ -12,7 +12,7 @@ from datetime import timedelta
 from forecaster.data.series import Series
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy
-from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
+from scaler.control.snapshot import ConditionReason, PlanOutcome, ServiceView, condition_for
 from scaler.hpa.controller import HPASpec
 from scaler.simulation.world import Scene, SimulatedService
 
@@ -61,14 +61,15 @@ class SimulatedCluster:
             one.policy.item_id: self._services[one.policy.item_id].workload() for one in watched
         }
 
-    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:  # noqa: ARG002
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:  # noqa: ARG002
         """Carry plans out; the autoscaler beside them acts on them at its next sync."""
         enforced = {}
         for view in views:
             if view.decision is not None and view.published_limit is not None:
-                self._services[view.item_id].floor = view.decision.plan.replicas
+                floor = self._services[view.item_id].floor = view.decision.plan.replicas
                 self._limits[view.item_id] = view.published_limit.limit.qps
-                enforced[view.item_id] = condition_for(ConditionReason.ENFORCING)
+                enforcing = condition_for(ConditionReason.ENFORCING)
+                enforced[view.item_id] = PlanOutcome((enforcing,), floor)
         return enforced
 
     def _live_until(self, now: float) -> None:

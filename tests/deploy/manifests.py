@@ -19,7 +19,8 @@ MONITORING = DEPLOY / "overlays" / "monitoring"
 EXAMPLE = DEPLOY / "overlays" / "example"
 OBJECT_STORE = DEPLOY / "components" / "object-store"
 GRPC = DEPLOY / "components" / "grpc"
-FOLDERS = (DEPLOY, BASE, MONITORING, EXAMPLE, OBJECT_STORE, GRPC)
+UNINSTALL = DEPLOY / "uninstall"
+FOLDERS = (DEPLOY, BASE, MONITORING, EXAMPLE, OBJECT_STORE, GRPC, UNINSTALL)
 
 Object = dict[str, Any]
 

@@ -171,6 +171,12 @@ def test_prometheus_accepts_every_query_of_the_dashboard(promtool, tmp_path):
             id="a floor that is reverted",
         ),
         pytest.param(
+            "TidegatePlanAboveMax",
+            LEADS | of_shop("tidegate_condition", "0x60", ',kind="PlanFits"'),
+            15,
+            id="more is asked for than the autoscaler allows",
+        ),
+        pytest.param(
             "TidegateLimitedByOverload",
             LEADS | of_shop("tidegate_limit_binding", "1x60", ',reason="overload"'),
             15,

@@ -11,7 +11,7 @@ import pytest
 
 from scaler.adapters.http.metrics import Telemetry
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from scaler.control.snapshot import Condition, ConditionKind, Snapshot
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome, Snapshot
 from scaler.decision.limit import LimitReason
 from scaler.decision.trust import Standing
 from tests.deploy.manifests import DEPLOY, MONITORING, Object, documents, one, resources
@@ -46,7 +46,7 @@ def exposed() -> dict[str, set[str]]:
     assert seen.trust is not None
     judged = replace(seen.trust, coverage=0.96, loss=1.0, rival_loss=2.0)
     silent = Condition(ConditionKind.DATA_FRESH, False, "QueryFailed", "no answer within 5 s")
-    seen = replace(seen, trust=judged).told(silent)
+    seen = replace(seen, trust=judged).told(PlanOutcome((silent,)))
     snapshot = Snapshot(1, AT, {"prod/shop": seen}, seconds=0.1)
     holder.publish(snapshot)
     telemetry.observe(snapshot)

@@ -38,12 +38,14 @@ class Prometheus(PrometheusServer):
     Attributes:
         demand: QPS at a stamp by service, None where there is no sample.
         mood: the answer instead of the truth, or None for the truth.
+        partial: what stands beside an answer that lacks half of the truth; {}: it is whole.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.demand: dict[str, Callable[[int], float | None]] = {}
         self.mood: Callable[[str], Reply | None] = lambda _: None
+        self.partial: Callable[[str], dict[str, object]] = lambda _: {}
 
     def _answer(self, asked):
         query = asked.params["query"]
@@ -51,13 +53,13 @@ class Prometheus(PrometheusServer):
         if reply is not None:
             return reply
         start, end, step = (int(asked.params[name]) for name in ("start", "end", "step"))
-        demand = self.demand[query]
+        demand, beside = self.demand[query], self.partial(query)
 
         def text(stamp: int) -> str | None:
             value = demand(stamp)
-            return None if value is None else str(value)
+            return None if value is None else str(value / 2 if beside else value)
 
-        return matrix([FakeSeries({}, text)], range(start, end + 1, step))
+        return matrix([FakeSeries({}, text)], range(start, end + 1, step), **beside)
 
 
 class Scene:

@@ -148,6 +148,15 @@ def prometheus(reply: Reply) -> Row:
     return Row(breaks)
 
 
+def partial(**beside: object) -> Row:
+    """A store that lacks half of shop's demand, and says so in this way."""
+
+    def breaks(world: World) -> None:
+        world.scene.prometheus.partial = lambda query: beside if "shop" in query else {}
+
+    return Row(breaks, says=(False, "PartialAnswer"))
+
+
 def all_of_prometheus(reply: Reply) -> Row:
     return Row(lambda world: setattr(world.scene.prometheus, "mood", lambda _: reply))
 
@@ -195,6 +204,8 @@ MATRIX = [
     pytest.param(prometheus(matrix([], ())), id="Prometheus is empty"),
     pytest.param(prometheus(matrix(TWO, (NOW,))), id="the query has two series"),
     pytest.param(prometheus(success({"resultType": "matrix"})), id="Prometheus answers nonsense"),
+    pytest.param(partial(warnings=["store 2: deadline exceeded"]), id="Thanos lacks a store"),
+    pytest.param(partial(isPartial=True), id="VictoriaMetrics lacks a storage node"),
     pytest.param(Row(stale), id="Prometheus has nothing new for ten minutes"),
     pytest.param(api(Fault(FLOORS, status=409, times=3)), id="the autoscaler changes meanwhile"),
     pytest.param(
@@ -244,7 +255,7 @@ def test_nothing_is_lost_while(world, row):
     assert scene.floor("calm") == UNTOUCHED
     assert all(view.published_limit is not None for view in world.tick().services.values())
 
-    scene.prometheus.mood = lambda _: None
+    scene.prometheus.mood, scene.prometheus.partial = lambda _: None, lambda _: {}
     scene.prometheus.released.set()
     world.known_until = float("inf")
     scene.server.faults.end()

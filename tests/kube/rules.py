@@ -108,10 +108,17 @@ def _autoscaler(found, before) -> None:
         wrong.append(("spec.scaleTargetRef.kind", "Required value"))
     if not spec.get("scaleTargetRef", {}).get("name"):
         wrong.append(("spec.scaleTargetRef.name", "Required value"))
-    if least < 1:
+    if least < 0:
         wrong.append(
-            ("spec.minReplicas", f"Invalid value: {least}: must be greater than or equal to 1")
+            ("spec.minReplicas", f"Invalid value: {least}: must be greater than or equal to 0")
         )
+    kinds = {one.get("type") for one in spec.get("metrics") or ()}
+    if least == 0 and not kinds & {"Object", "External"}:
+        message_text = (
+            "Forbidden: must specify at least one Object or External metric to support scaling to "
+            "zero replicas"
+        )
+        wrong.append(("spec.metrics", message_text))
     if most < 1:
         wrong.append(("spec.maxReplicas", f"Invalid value: {most}: must be greater than 0"))
     if most < least:

@@ -96,7 +96,8 @@ def test_a_write_for_an_older_version_is_a_conflict_without_a_manager(api, hpas,
     ("least", "message"),
     [
         pytest.param(21, "minReplicas", id="min above max is 422"),
-        pytest.param(0, "minReplicas", id="min 0 is 422"),
+        pytest.param(-1, "minReplicas", id="min below 0 is 422"),
+        pytest.param(0, "Object or External", id="min 0 without a metric of others is 422"),
     ],
 )
 def test_an_invalid_floor_is_refused(api, hpas, playground, least, message):

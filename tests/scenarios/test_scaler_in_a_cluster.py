@@ -85,7 +85,8 @@ def test_a_gateway_is_told_what_the_ready_replicas_take(scene, scaler):
 
 def test_in_recommend_everything_is_told_and_nothing_is_written(scene, scaler):
     eventually(lambda: scene.conditions("watched").get("Ready") == ("True", "Recommending"))
-    assert scene.policy("watched")["status"]["floor"] >= 12
+    status = scene.policy("watched")["status"]
+    assert (status["floor"], status["plan"] >= 12) == (OWN_FLOOR, True)
     assert scene.floor("watched") == (OWN_FLOOR, None)
     assert scene.owners("watched") == set()
     assert not scene.guarded("watched")

@@ -126,6 +126,9 @@ ROWS: dict[str, Row | Refused | Carried] = {
     "spec.replicas.halfLife": Row(
         "1m", "30m", "plan.replicas", {**BLIND, "spec.replicas.lifetime": "1m"}
     ),
+    "spec.replicas.wake": Row(
+        False, True, "status.conditions.reason", {"spec.targetRef.name": "stopped"}
+    ),
     "spec.capacity.requestsPerReplica": Row(50, 80, "plan.replicas"),
     "spec.capacity.replicasQuery": Row("ready", "ready elsewhere", "plan.capacity_qps", LEARNS),
     "spec.capacity.targetUtilization": Row(0.8, 0.5, "plan.replicas"),

@@ -14,8 +14,11 @@ from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.kube.floors import FloorWriter
 from scaler.control.checkpoint import ServiceCheckpoint, to_plain
+from scaler.control.cluster_port import AtZero
 from scaler.control.observations import Pod, ServiceMetrics
+from scaler.control.ports import WatchedPolicy
 from scaler.errors import ClusterError, ClusterRefusedError
+from scaler.policy.replay_settings import plain_hpa
 from tests.kube.objects import hpa
 from tests.seams.faulty import OddError
 from tests.seams.policy_rows import BLIND, EVENT, LEARNS, MISSING
@@ -78,6 +81,15 @@ class Elastic(ScriptedCluster):
             self.pods.setdefault(target, self._old_pods(target, now))
 
 
+class Narrow(ScriptedCluster):
+    """An autoscaler that allows few replicas."""
+
+    def sync(self, now: float) -> None:
+        for target, seen in self.scaled.items():
+            self.scaled[target] = replace(seen, max_replicas=5)
+        super().sync(now)
+
+
 class NothingReady(ScriptedCluster):
     """Pods never get ready."""
 
@@ -88,23 +100,23 @@ class NothingReady(ScriptedCluster):
 class Failing(ScriptedCluster):
     """An API server that answers no write."""
 
-    def set_floor(self, wish):
+    def set_floor(self, wish, guard):
         raise ClusterError("the API server did not answer within 5 s")
 
 
 class Odd(ScriptedCluster):
     """One over which something of ours fails."""
 
-    def set_floor(self, wish):
+    def set_floor(self, wish, guard):
         raise OddError("odd")
 
 
 class Vanishing(ScriptedCluster):
     """An autoscaler that is deleted after it was observed."""
 
-    def set_floor(self, wish):
+    def set_floor(self, wish, guard):
         del self.scaled[wish.target]
-        return super().set_floor(wish)
+        return super().set_floor(wish, guard)
 
 
 class Refusing(ScriptedCluster):
@@ -117,8 +129,8 @@ class Refusing(ScriptedCluster):
         def patch(self, path, body, *how, **options):
             raise ClusterRefusedError("denied by the webhook")
 
-    def set_floor(self, wish):
-        return FloorWriter(self.Api(), lambda found: None).set(wish)
+    def set_floor(self, wish, guard):
+        return FloorWriter(self.Api(), lambda found: None).set(wish, guard)
 
 
 class Deleted(ScriptedCluster):
@@ -134,6 +146,13 @@ class Blank(ScriptedTraffic):
 
     def _measured(self, ask, seconds):
         return ServiceMetrics(math.nan)
+
+
+class Partial(ScriptedTraffic):
+    """A store of which a part is away."""
+
+    def _measured(self, ask, seconds):
+        return ServiceMetrics(math.nan, partial="store-2 is away", least_qps=100.0)
 
 
 class Garbled(ScriptedTraffic):
@@ -167,6 +186,28 @@ def owned_by_keda(stage: Stage, tick: int) -> None:
         stage.cluster.scaled[stage.target] = replace(seen, scaled_object="checkout")
 
 
+def asked_for_twice(stage: Stage, tick: int) -> None:
+    """An older policy asks for the floor of the same autoscaler."""
+    if tick == 2:
+        older = replace(stage.policy, item_id="shop/older", target=stage.policy.target)
+        stage.cluster.put(older)
+        mine = stage.cluster.kept[stage.policy.item_id]
+        stage.cluster.kept[stage.policy.item_id] = replace(mine, created=9.0)
+        stage.others = [WatchedPolicy(older, plain_hpa(older))]
+
+
+def stopped_by_hand(stage: Stage, tick: int) -> None:
+    if tick == 2:
+        stage.cluster.at_zero[stage.target] = AtZero.STOPPED
+
+
+def left_alone(stage: Stage, tick: int) -> None:
+    """Somebody has `scaler restore` put the floor back."""
+    if tick == 3:
+        kept = stage.cluster.kept[stage.policy.item_id]
+        stage.cluster.kept[stage.policy.item_id] = replace(kept, left_until=4e9)
+
+
 def misspelt(stage: Stage, tick: int) -> None:
     """The policy is edited to something wrong, some of which only a newer CRD knows."""
     if tick == 2:
@@ -197,6 +238,10 @@ SCENARIOS: dict[str, Scenario] = {
         {"spec.mode": "Recommend"}, stage=lambda: {"cluster": Elastic()}, ticks=8
     ),
     "a contested floor": Scenario(each=contest),
+    "two policies": Scenario(each=asked_for_twice, ticks=8),
+    "a floor that was put back": Scenario(each=left_alone, ticks=8),
+    "a low ceiling of the autoscaler": Scenario(stage=lambda: {"cluster": Narrow()}, ticks=40),
+    "a stopped workload": Scenario(each=stopped_by_hand, ticks=8),
     "KEDA": Scenario(each=owned_by_keda, ticks=8),
     "no answer": Scenario(stage=lambda: {"cluster": Failing()}, ticks=4),
     "a fault of ours": Scenario(stage=lambda: {"cluster": Odd()}, ticks=4),
@@ -205,6 +250,7 @@ SCENARIOS: dict[str, Scenario] = {
     "a policy that goes": Scenario(stage=lambda: {"cluster": Deleted()}, ticks=4),
     "a wrong edit": Scenario(each=misspelt, ticks=8),
     "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
+    "half of it": Scenario(stage=lambda: {"traffic": Partial()}, ticks=4),
     "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
     "a broken model": Scenario(
         {"spec.demand.model": "third", "spec.slo": MISSING},

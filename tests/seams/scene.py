@@ -25,7 +25,7 @@ from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.kube.workloads_port import ClusterWorkloads
-from scaler.control.cluster_port import PolicyStatus
+from scaler.control.cluster_port import AtZero, PolicyStatus
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics
 from scaler.control.ports import WatchedPolicy, World
@@ -174,8 +174,10 @@ class Stage:
         self.policy, self.cluster = document.policy, cluster or ScriptedCluster()
         self._hpa = document.replay.hpa or plain_hpa(document.policy)
         self._checkpoint = checkpoint
-        for name in ("web", "other"):
-            self.cluster.put(replace(self.policy, target=name))
+        for name in ("web", "other", "stopped"):
+            stopped = self.cluster.put(replace(self.policy, target=name))
+        self.cluster.at_zero[stopped] = AtZero.STOPPED
+        self.others: list[WatchedPolicy] = []  # that are watched beside it
         self.target = self.cluster.put(self.policy)
         self.clock = Clock()
         self.holder = SnapshotHolder(self.clock)
@@ -193,7 +195,7 @@ class Stage:
         self.cluster.sync(now)
         watched = WatchedPolicy(self.policy, self._hpa, self._checkpoint)
         self._ticks += 1
-        return self.loop.tick([watched], now).services[self.policy.item_id]
+        return self.loop.tick([watched, *self.others], now).services[self.policy.item_id]
 
     def lease(self, instance: str = "gw-1", report: GatewayReport = SAID, etag: str = "") -> dict:
         """Return the lease of a gateway that says this."""
@@ -238,6 +240,7 @@ def status_of(cluster: FakeCluster, item_id: str) -> dict:
     status: PolicyStatus = cluster.statuses[item_id][-1]
     return {
         **asdict(replace(status, published=None)),
+        "conditions": [asdict(one) for one in status.conditions],
         "published": json.loads(json.dumps(status.published)),
         "floors": {str(t): seen.min_replicas for t, seen in cluster.scaled.items()},
         "raised": sorted(str(seen.target) for seen in cluster.raised()),

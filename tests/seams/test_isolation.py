@@ -88,8 +88,9 @@ def cannot_be_carried_out(site: Site) -> None:
 
 def failing_condition():
     from scaler.control.conditions import not_applied  # noqa: PLC0415
+    from scaler.control.snapshot import PlanOutcome  # noqa: PLC0415
 
-    return not_applied(OddError("odd"))
+    return PlanOutcome((not_applied(OddError("odd")),))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, RawRange
+from forecaster.adapters.prometheus.settings import PrometheusSettings
 from forecaster.data.series import Forecast
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.long_poll import LongPoll
@@ -35,16 +37,15 @@ from tests.seams.faulty import API, WEB, OddError
 class OddTraffic(PrometheusTraffic):
     """One whose server answers anything but what a server answers, where ``odd`` is asked for."""
 
-    def _query(self, query, grid, budget):
+    def _query(self, query, grid, within_s):
         if query == "odd":
             raise OddError("odd")
-        series = [SimpleNamespace(values=np.full(grid.count, 200.0))]
-        return SimpleNamespace(series=series)
+        return PrometheusAnswer((RawRange({}, np.full(grid.count, 200.0)),))
 
 
 @pytest.fixture
 def traffic() -> Iterator[OddTraffic]:
-    made = OddTraffic(None, STEP, workers=2)
+    made = OddTraffic(PrometheusSettings("http://prometheus.invalid"), STEP, workers=2)
     yield made
     made.close()
 
@@ -147,10 +148,10 @@ class OddCluster(FakeCluster):
             raise OddError("odd")
         return super()._seen(target)
 
-    def set_floor(self, wish):
+    def set_floor(self, wish, guard):
         if self._call == "set_floor" and wish.target.name == "api":
             raise OddError("odd")
-        return super().set_floor(wish)
+        return super().set_floor(wish, guard)
 
     def publish(self, item_id, status, *, now):
         if self._call == "publish" and item_id == API:

@@ -1,7 +1,8 @@
 """The answer of Prometheus to a range query, placed on the grid of the query.
 
 Rules of this file: a sample is placed by its stamp, not by its position in the answer; a stamp
-without a sample is NaN; infinities are kept, for the quality checks to count.
+without a sample is NaN; infinities are kept, for the quality checks to count; a remark of the
+server counts as one on missing data unless it is known to be harmless.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from forecaster.data.series import FloatArray
 from forecaster.errors import PrometheusError
 
 TEXT_SHOWN = 300  # characters of a server's answer that a message quotes
+QUERY_SHOWN = 150  # characters of a query
 STAMP_TOLERANCE = 0.001  # seconds; Prometheus writes stamps with milliseconds
+# PromQL's annotations are about the query, not about the data. Before Prometheus 3 those of both
+# kinds stood among the warnings.
+ANNOTATIONS = ("PromQL info", "PromQL warning")
+# The one kind of annotation that says that series were left out of the result.
+LEFT_OUT = "PromQL warning: encountered a mix of"
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,34 @@ class QueryGrid:
 
 @dataclass(frozen=True)
 class PrometheusAnswer:
-    """The series of one range query, and the server's warnings, e.g. of a partial answer."""
+    """The series of one range query, and what the server remarks about them.
+
+    Attributes:
+        warnings: all remarks, for a person.
+        partial: those that say that data is missing: what is there is less than all, or as much.
+    """
 
     series: tuple[RawRange, ...]
     warnings: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+
+
+def remarks(body: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the warnings in an answer, and which of them say that data is missing.
+
+    Thanos, Cortex, promxy and Prometheus with remote reads warn of each store that did not answer;
+    VictoriaMetrics says ``isPartial``. Info-level annotations (``infos``) are never about data.
+
+    >>> remarks({"warnings": ["PromQL info: metric might not be a counter", "store-2 is away"]})
+    (('PromQL info: metric might not be a counter', 'store-2 is away'), ('store-2 is away',))
+    """
+    said = body.get("warnings") or ()
+    texts = (said,) if isinstance(said, str) else tuple(map(str, said))
+    warnings = tuple(map(one_line, texts))
+    if body.get("isPartial"):
+        warnings = (*warnings, "isPartial")
+    partial = (one for one in warnings if not one.startswith(ANNOTATIONS) or LEFT_OUT in one)
+    return warnings, tuple(partial)
 
 
 def on_grid(result: Mapping[str, Any], grid: QueryGrid) -> RawRange:
@@ -73,6 +104,13 @@ def on_grid(result: Mapping[str, Any], grid: QueryGrid) -> RawRange:
     values = np.full(grid.count, np.nan)
     values[indices] = numbers
     return RawRange(labels, values)
+
+
+def shown(promql: str) -> str:
+    """Return a query for a message: a long one by its beginning and its length."""
+    if len(promql) <= QUERY_SHOWN:
+        return repr(promql)
+    return f"{promql[:QUERY_SHOWN]!r}... ({len(promql)} characters)"
 
 
 def one_line(text: str) -> str:

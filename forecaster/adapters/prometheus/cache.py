@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOGGER = logging.getLogger(__name__)
-FORMAT = "1"
+FORMAT = "2"  # before it, what VictoriaMetrics called partial was kept
 
 
 class ChunkCache:

@@ -3,47 +3,83 @@
 Requests go through `prometheus_api_client.PrometheusConnect`, with a session of our own. With its
 default session it would wait for ever (no timeout), retry silently and without jitter, follow a
 redirect to another host with the tenant header and the client certificate, prefer ``~/.netrc`` to
-the given token, and drop status, headers and warnings of an answer. Requests are GETs, because its
-POST puts the query into the URL as well.
+the given token, and drop status, headers and warnings of an answer. Its POST puts the query into
+the URL as well, so it is told to GET, and our session makes a POST of what is too long for a URL.
 
 Rules of this file:
     * 429, 408, 5xx, time-outs, broken connections and half bodies are retried; nothing else is.
     * A redirect is followed within the same scheme, host and port only. Elsewhere it is refused,
       since credentials would travel along.
+    * A body is read up to a bound of bytes, and of time where there is one; see `bodies`.
     * Secrets are read from files at every request (they rotate) and never reach a message.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import re
-from contextlib import suppress
+import time
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3.exceptions import MaxRetryError, ProtocolError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, on_grid, one_line
+from forecaster.adapters.prometheus.answers import (
+    PrometheusAnswer,
+    QueryGrid,
+    on_grid,
+    one_line,
+    remarks,
+    shown,
+)
+from forecaster.adapters.prometheus.bodies import (
+    AnswerBounds,
+    LateBodyError,
+    LongBodyError,
+    read_body,
+)
+from forecaster.adapters.prometheus.failures import (
+    RefusedError,
+    RetryableError,
+    explanation,
+    retry_after_s,
+    translated,
+)
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
 
 LOGGER = logging.getLogger(__name__)
+
+# A cheap look before an answer is read once more for its remarks: labels may have these names, too.
+REMARKED = re.compile(rb'"warnings"|"isPartial"\s*:\s*true')
+MIN_TIMEOUT_S = 0.01  # of an attempt, where the time for an answer is all but spent
+
+# Proxies take request lines of 4 kB and more.
+LONGEST_URL = 2000
 
 FIXES = {
     400: "correct the PromQL",
     401: "check --bearer-token-file, or --username and --password-file",
     403: "check that this user or tenant (--header) may read the series",
     404: "give the base URL, without /api/v1",
+    405: "let the proxy pass POST to /api/v1/query_range, or shorten the query",
+    414: "shorten the query, or let the proxy pass longer ones",
     422: "if it loads too many samples, lower --chunk-points or sum by fewer labels",
 }
+# Azure Monitor and others refuse a range that is too long by 400, as if it were bad PromQL.
+RANGE_LIMIT = re.compile(r"(?i)time range|resolution|query length|too (long|large|many)|exceed")
+FEWER = "lower --chunk-points, so that each request covers a shorter range"
+# Some servers and caches tell an error with the status 200.
+ERROR = re.compile(rb'^\s*{\s*"status"\s*:\s*"error"')
+ERROR_WITHIN = 100
 
 
 class PrometheusSource:
@@ -57,9 +93,11 @@ class PrometheusSource:
     def __init__(self, settings: PrometheusSettings, pacing: Pacing | None = None) -> None:
         self.settings = settings
         self._pacing = pacing or Pacing()
-        self._warnings: tuple[str, ...] = ()
+        self._remarks: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
+        self._max_bytes, self._until = 0, math.inf  # of the answer that is being asked for
         session = _Session()
-        session.hooks["response"] = [self._check_response]
+        session.stream = True  # bodies are read in `_read`
+        session.hooks["response"] = [self._read, self._check_response]
         session.verify = str(settings.ca_file) if settings.ca_file else True
         if settings.client_cert:
             key = settings.client_key
@@ -84,21 +122,28 @@ class PrometheusSource:
     def close(self) -> None:
         self._client.close()
 
-    def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
+    def query_range(
+        self, promql: str, grid: QueryGrid, bounds: AnswerBounds | None = None
+    ) -> PrometheusAnswer:
         """Return every series of the query on the grid, by one request that is retried if it fails.
 
         Raises:
-            PrometheusError: the server refuses the query, cannot be reached, or answers nonsense.
+            PrometheusError: the server refuses the query, cannot be reached, answers nonsense, or
+                its answer is over the bounds.
         """
+        bounds = bounds or AnswerBounds()
         attempts = self.settings.retries + 1
+        self._max_bytes = bounds.max_bytes
+        self._until = math.inf if bounds.within_s is None else time.monotonic() + bounds.within_s
         for attempt in range(1, attempts + 1):
             try:
                 return self._ask(promql, grid)
-            except _RetryableError as failure:
+            except RetryableError as failure:
                 left = attempts - attempt
-                if not left or failure.retry_after_s > self._pacing.max_retry_after_s:
-                    raise PrometheusAwayError(self._gave_up(failure, attempt)) from failure
                 wait_s = self._pacing.wait_s(attempt, failure.retry_after_s)
+                too_long = failure.retry_after_s > self._pacing.max_retry_after_s
+                if not left or too_long or time.monotonic() + wait_s >= self._until:
+                    raise PrometheusAwayError(self._gave_up(failure, attempt)) from failure
                 LOGGER.warning(
                     "%s: %s; retrying in %.1f s (%d attempts left)",
                     *(self.settings.url, failure, wait_s, left),
@@ -106,7 +151,7 @@ class PrometheusSource:
                 self._pacing.sleep(wait_s)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _gave_up(self, failure: _RetryableError, attempts: int) -> str:
+    def _gave_up(self, failure: RetryableError, attempts: int) -> str:
         if failure.retry_after_s > self._pacing.max_retry_after_s:
             return (
                 f"{self.settings.url}: {failure}; it asks to come back in "
@@ -119,63 +164,90 @@ class PrometheusSource:
         )
 
     def _ask(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
-        self._warnings = ()
-        limit = f"{self.settings.timeout.total_seconds() * 1000:.0f}ms"
+        self._remarks = (), ()
+        left_s = max(self._until - time.monotonic(), MIN_TIMEOUT_S)
+        timeout_s = min(self.settings.timeout.total_seconds(), left_s)
         try:
             results = self._client.custom_query_range(
                 query=promql,
                 start_time=datetime.fromtimestamp(grid.first, UTC),
                 end_time=datetime.fromtimestamp(grid.last, UTC),
                 step=str(grid.step),
-                params={"timeout": limit},
+                params={"timeout": f"{timeout_s * 1000:.0f}ms"},
+                timeout=timeout_s,  # type: ignore[arg-type] # it takes any number
             )
             series = tuple(on_grid(result, grid) for result in results)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             raise PrometheusError(
-                f"{self.settings.url} refused the query {promql!r}: {refused}"
+                f"{self.settings.url} refused the query {shown(promql)}: {refused}"
             ) from refused
+        except LongBodyError as error:
+            raise PrometheusError(
+                f"{self.settings.url}: the answer to the query {shown(promql)} {error}; sum it by "
+                "fewer labels, e.g. sum(...), or ask for fewer samples at once (--chunk-points)"
+            ) from error
         except requests.RequestException as error:
-            raise _translated(error, self.settings) from error
+            raise translated(error, timeout_s, self.settings.url) from error
         except (PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
             raise PrometheusError(
-                f"{self.settings.url} answered the query {promql!r} with something that is not a "
-                f"Prometheus range result ({one_line(str(error))}); give Prometheus's base URL"
+                f"{self.settings.url} answered the query {shown(promql)} with something that is "
+                f"not a Prometheus range result ({one_line(str(error))}); "
+                "give Prometheus's base URL"
             ) from error
-        return PrometheusAnswer(series, self._warnings)
+        return PrometheusAnswer(series, *self._remarks)
+
+    def _read(self, response: requests.Response, **_: object) -> None:
+        try:
+            body = read_body(response.raw, self._max_bytes, self._until)
+        except (HTTPError, LongBodyError, LateBodyError) as error:
+            response.close()  # the rest of it would stand before the next answer
+            if isinstance(error, ReadTimeoutError | LateBodyError):
+                raise RetryableError(f"the answer did not end in time: {error}") from error
+            if isinstance(error, HTTPError):
+                raise RetryableError("the answer broke off in the middle") from error
+            raise
+        response._content = body
+        response._content_consumed = True  # type: ignore[attr-defined]
 
     def _check_response(self, response: requests.Response, **_: object) -> None:
         """Raise unless it is an answer; later, PrometheusConnect drops its status and headers."""
         if response.is_redirect:
             _refuse_other_server(response)
         elif response.status_code in {408, 429} or response.status_code >= 500:
-            raise _RetryableError(
-                _explanation(response), _retry_after_s(response, self._pacing.now())
-            )
+            raise RetryableError(explanation(response), retry_after_s(response, self._pacing.now()))
         elif response.status_code != 200:
+            said = explanation(response)
             fix = FIXES.get(response.status_code, "ask who runs the server")
-            raise _RefusedError(f"{_explanation(response)}; {fix}")
+            if response.status_code == 400 and RANGE_LIMIT.search(said):
+                fix = FEWER
+            raise RefusedError(f"{said}; {fix}")
         elif not response.content.lstrip().startswith(b"{"):
-            raise _RefusedError(
+            raise RefusedError(
                 f"the answer is not JSON but {one_line(response.text)!r}; "
                 "is this a login page instead of Prometheus's base URL?"
             )
-        elif b'"warnings"' in response.content:
-            self._warnings = tuple(map(str, response.json().get("warnings") or ()))
-
-
-class _RetryableError(Exception):
-    """The same request may succeed later."""
-
-    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
-
-
-class _RefusedError(Exception):
-    """The same request would be refused again."""
+        elif ERROR.search(response.content[:ERROR_WITHIN]):
+            said = explanation(response)
+            if response.json().get("errorType") == "bad_data":
+                raise RefusedError(f"{said}; {FIXES[400]}")
+            raise RetryableError(said)
+        elif REMARKED.search(response.content):
+            self._remarks = remarks(response.json())
 
 
 class _Session(requests.Session):
+    def request(  # type: ignore[override] # PrometheusConnect gives no more by position
+        self,
+        method: str,
+        url: str,
+        params: dict[str, str] | None = None,
+        **more: Any,  # noqa: ANN401 - theirs
+    ) -> requests.Response:
+        """Send what is too long for a URL in the body."""
+        if len(urlencode(params or {})) > LONGEST_URL:
+            return super().request("POST", url, data=params, **more)
+        return super().request(method, url, params=params, **more)
+
     def rebuild_auth(self, *_: object) -> None:
         """Keep the credentials: `_check_response` has refused every redirect to another server."""
 
@@ -214,7 +286,7 @@ def _refuse_other_server(response: requests.Response) -> None:
     if _origin(target) != _origin(response.url):
         scheme, host, port = _origin(target)
         response.close()
-        raise _RefusedError(
+        raise RefusedError(
             f"it redirects to another server, {scheme}://{host}:{port}, which gets no credentials; "
             "if that is the Prometheus you mean, give it as --prometheus"
         )
@@ -223,51 +295,3 @@ def _refuse_other_server(response: requests.Response) -> None:
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _translated(error: requests.RequestException, settings: PrometheusSettings) -> Exception:
-    if isinstance(error, requests.exceptions.SSLError):
-        if "EOF" in _reason(error):  # the server restarts, or ends the handshake without a reason
-            return _RetryableError(
-                "the TLS connection broke off; the server may want --client-cert"
-            )
-        return PrometheusError(
-            f"{settings.url}: no trusted TLS connection ({_reason(error)}); "
-            "check --ca-file, --client-cert and --client-key"
-        )
-    if isinstance(error, requests.Timeout):
-        return _RetryableError(f"no answer within {settings.timeout.total_seconds():g} s")
-    if isinstance(error, requests.exceptions.JSONDecodeError):
-        return _RetryableError("the answer broke off in the middle")
-    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return _RetryableError(_reason(error))
-    return PrometheusError(f"{settings.url}: {_reason(error)}; check the URL and the headers")
-
-
-def _reason(error: Exception) -> str:
-    """Return the innermost cause; requests wraps it in two layers of object representations."""
-    inner = error.args[0] if error.args else error
-    if isinstance(inner, MaxRetryError) and inner.reason is not None:
-        inner = inner.reason
-    if isinstance(inner, ProtocolError):
-        inner = inner.args[-1]
-    return one_line(re.sub(r".*: (?:[A-Z_]+\] )?", "", str(inner)))
-
-
-def _explanation(response: requests.Response) -> str:
-    """Return the status, and the server's message about it."""
-    text = response.text
-    with suppress(ValueError, LookupError, TypeError):  # a proxy answers in plain text or HTML
-        text = str(json.loads(text)["error"])
-    return f"{response.status_code} {response.reason}: {one_line(text) or 'no explanation'}"
-
-
-def _retry_after_s(response: requests.Response, now: datetime) -> float:
-    """Return the seconds that ``Retry-After`` asks for: a number or an HTTP date (RFC 9110)."""
-    field = response.headers.get("Retry-After", "").strip()
-    if field.isdecimal():
-        return float(field)
-    try:
-        return max((parsedate_to_datetime(field) - now).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return 0.0

@@ -5,6 +5,8 @@ Rules of this file:
     * Chunks begin at multiples of their own length since the epoch, not at ``start``; so a later
       fetch with a moved start or end finds the same chunks in the cache.
     * The result does not depend on where chunks begin, nor on which of them came from the cache.
+    * What a partial answer says is neither kept nor returned: it is asked for once more, and is
+      missing then.
 """
 
 from __future__ import annotations
@@ -17,7 +19,13 @@ from typing import Protocol
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, RawRange
+from forecaster.adapters.prometheus.answers import (
+    QUERY_SHOWN,
+    PrometheusAnswer,
+    QueryGrid,
+    RawRange,
+    shown,
+)
 from forecaster.adapters.prometheus.cache import ChunkCache
 from forecaster.data.quality import RawSeries
 from forecaster.data.series import FloatArray
@@ -78,11 +86,15 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Fetched:
-    """One raw series per item, in order of ``item_id``, and the server's warnings."""
+    """One raw series per item, in order of ``item_id``, and the server's warnings.
+
+    ``left_out`` are the chunks whose answer was partial; they are missing.
+    """
 
     series: tuple[RawSeries, ...]
     progress: Progress
     warnings: tuple[str, ...] = ()
+    left_out: tuple[QueryGrid, ...] = ()
 
 
 class RangeSource(Protocol):
@@ -128,10 +140,11 @@ def fetch(
 
     Raises:
         PrometheusError: the server refuses the query or cannot be reached, nothing matches, or
-            two series would be the same item.
+            two series would be the same item, or every answer is partial.
     """
-    grid, items, warnings, reused = query.grid, _Items(query), dict[str, None](), 0
-    plan = list(chunks(grid, query.chunk_points))
+    items, warnings, reused = _Items(query), dict[str, None](), 0
+    left_out: list[QueryGrid] = []
+    plan = list(chunks(query.grid, query.chunk_points))
     if cache:
         cache.prune(now)
     settled = int((now - SETTLED_AFTER).timestamp())
@@ -140,17 +153,31 @@ def fetch(
         kept = cache if chunk.last < settled else None
         series = kept.load(chunk) if kept else None
         if series is None:
-            answer = source.query_range(query.promql, chunk)
-            series = answer.series
+            answer = _asked(source, query, chunk)
             warnings |= dict.fromkeys(answer.warnings)
-            if kept and not answer.warnings:  # a partial answer may be whole next time
+            if answer.partial:
+                left_out.append(chunk)
+                continue
+            series = answer.series
+            if kept:
                 kept.save(chunk, series)
         else:
             reused += 1
         items.add(chunk, series)
     progress = Progress(len(plan), reused, len(plan))
     on_progress(progress)
-    return Fetched(items.raw_series(), progress, tuple(warnings))
+    if len(left_out) == len(plan):
+        raise PrometheusError(
+            f"every answer to the query {shown(query.promql)} is partial ({', '.join(warnings)}); "
+            "nothing is taken from it; repair the store that is named"
+        )
+    return Fetched(items.raw_series(), progress, tuple(warnings), tuple(left_out))
+
+
+def _asked(source: RangeSource, query: RangeQuery, chunk: QueryGrid) -> PrometheusAnswer:
+    """Return the answer for one chunk; a partial one may be whole the second time."""
+    answer = source.query_range(query.promql, chunk)
+    return source.query_range(query.promql, chunk) if answer.partial else answer
 
 
 class _Items:
@@ -178,7 +205,7 @@ class _Items:
     def raw_series(self) -> tuple[RawSeries, ...]:
         if not self._values:
             raise PrometheusError(
-                f"the query {self._query.promql!r} matches no series from "
+                f"the query {shown(self._query.promql)} matches no series from "
                 f"{self._query.start.isoformat()} to {self._query.end.isoformat()}; check the "
                 "metric name, the labels, the tenant (--header) and how long samples are retained"
             )
@@ -194,8 +221,8 @@ def item_id_of(labels: Mapping[str, str], query: RangeQuery) -> str:
     missing = [name for name in query.item_labels if not labels.get(name)]
     if missing:
         raise PrometheusError(
-            f"the query {query.promql!r} returns a series {_selector(labels)} without the label "
-            f"{', '.join(missing)} that --item-label names; "
+            f"the query {shown(query.promql)} returns a series {_selector(labels)} without the "
+            f"label {', '.join(missing)} that --item-label names; "
             f"{_aggregate_by(query.item_labels, query.promql)}"
         )
     return "/".join(labels[name] for name in query.item_labels)
@@ -208,14 +235,15 @@ def _duplicate_item(
         name for name in one.keys() & other.keys() if name != "__name__"
     )
     return (
-        f"the query {query.promql!r} returns two series for the item {item_id!r}: {_selector(one)} "
-        f"and {_selector(other)}; {_aggregate_by(names, query.promql)}, or name more labels with "
-        "--item-label"
+        f"the query {shown(query.promql)} returns two series for the item {item_id!r}: "
+        f"{_selector(one)} and {_selector(other)}; "
+        f"{_aggregate_by(names, query.promql)}, or name more labels with --item-label"
     )
 
 
 def _aggregate_by(names: Sequence[str], promql: str) -> str:
-    return f"write e.g. sum by ({', '.join(names)}) ({promql})"
+    inner = promql if len(promql) <= QUERY_SHOWN else "..."
+    return f"write e.g. sum by ({', '.join(names)}) ({inner})"
 
 
 def _selector(labels: Mapping[str, str]) -> str:

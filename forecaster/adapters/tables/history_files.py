@@ -22,6 +22,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from forecaster.adapters.atomic_write import write_atomically
+from forecaster.adapters.tables.expansion import check_gzip, check_parquet, table_of
 from forecaster.adapters.tables.layouts import TableSource, raw_series
 from forecaster.data.quality import (
     Finding,
@@ -225,6 +226,8 @@ def _read(path: Path, timezone: str | None) -> _Table:
 def _read_csv(path: Path) -> pd.DataFrame:
     """Return the cells as text; the index counts the lines after the header."""
     try:
+        if path.name.lower().endswith(".gz"):
+            check_gzip(path)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
@@ -243,7 +246,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
-        table = pa.parquet.read_table(path)
+        check_parquet(path)
+        table = table_of(path)
         stored = json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error

@@ -113,6 +113,7 @@ const Figure = (() => {
     return [
       line(x, recent.hpa, "plain HPA would have", c.quiet, { ...below, dash: "dot" }),
       line(x, recent.replicas, "replicas", c.green, { ...below, width: 1.5 }),
+      line(x, recent.plan, "plan", c.purple, { ...below, dash: "dot", width: 1.5 }),
       line(x, recent.floor, "floor", c.purple, { ...below, width: 2.2 }),
     ];
   }

@@ -35,11 +35,11 @@
   const needsAttention = (line) => line.error !== null || !line.trusted;
   function cells(line) {
     const forecast = line.error ? "no decision" : line.trusted ? "trusted" : "none trusted";
-    return [qps(line.observed_qps), qps(line.demand_qps), count(line.ready), count(line.floor),
+    return [qps(line.observed_qps), qps(line.demand_qps), count(line.ready), count(line.floor), count(line.plan),
       count(line.hpa_replicas), qps(line.limit_qps), (line.binding ?? "–").replaceAll("_", " "), forecast];
   }
   function newRow(name) {
-    const wide = [1, 2, 4, 6, 7], words = [6, 7];
+    const wide = [1, 2, 4, 5, 7, 8], words = [7, 8];
     const link = node("a", { href: `#${encodeURIComponent(name)}` }, name);
     const mark = node("span", { class: "bad" });
     const tds = cells({}).map((_, i) => node("td",

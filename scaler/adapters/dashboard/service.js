@@ -85,8 +85,9 @@ const Service = (() => {
 
   function floorTile(view) {
     const bound = view.why ? PLAN[view.why.plan] ?? view.why.plan : null;
-    return tile(view.mode === "Enforce" ? "floor, replicas" : "floor, recommended", "floor",
-      count(view.floor), bound ?? "not decided",
+    const plan = view.mode === "Enforce" ? "plan" : "recommended";
+    return tile("floor, replicas", "floor", count(view.floor),
+      bound === null ? "not decided" : `${plan} ${count(view.plan)}: ${bound}`,
       `${count(view.replicas)} there, ${count(view.ready)} ready; a plain HPA would have `
       + `${count(view.hpa_replicas)}`);
   }
@@ -186,7 +187,7 @@ const Service = (() => {
 
   /* A text alternative to the chart. */
   const described = (view) => `Demand ${qps(view.observed_qps)} requests per second, `
-    + `be ready for ${qps(view.demand_qps)}; floor ${count(view.floor)}, replicas ${count(view.replicas)}, `
+    + `be ready for ${qps(view.demand_qps)}; floor ${count(view.floor)}, plan ${count(view.plan)}, replicas ${count(view.replicas)}, `
     + `plain HPA ${count(view.hpa_replicas)}. The forecast is in numbers below.`;
 
   return { top, bottom, described, node, qps, count, moment, duration, BINDING };

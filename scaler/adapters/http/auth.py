@@ -6,13 +6,13 @@ import base64
 import binascii
 import ipaddress
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from scaler.adapters.http.grants import AccessGrant, AccessGrants, read_grants
+from scaler.clocks.steady import steady_seconds
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Tokens:
     def __init__(
         self,
         path: Path,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
         *,
         peers_verified: bool = False,
     ) -> None:

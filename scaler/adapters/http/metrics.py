@@ -56,7 +56,12 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ),
     (
         "tidegate_floor_replicas",
-        "The floor that was decided.",
+        "The autoscaler's minReplicas, as it stands.",
+        lambda view: view.floor,
+    ),
+    (
+        "tidegate_plan_replicas",
+        "Replicas that are asked for at least; under Enforce the floor follows.",
         lambda view: view.decision.plan.replicas if view.decision else None,
     ),
     (
@@ -89,7 +94,11 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
 )
 
 # Reasons of conditions that tell of a failed call, and which API failed.
-_FAILED_CALLS = {"QueryFailed": "prometheus", "ClusterFailed": "kubernetes"}
+_FAILED_CALLS = {
+    "QueryFailed": "prometheus",
+    "PartialAnswer": "prometheus",
+    "ClusterFailed": "kubernetes",
+}
 
 
 class Telemetry:
@@ -226,7 +235,7 @@ def _labelled(views: list[ServiceView]) -> Iterable[Metric]:
         "tidegate_limit_binding", "1 for what bound the limit.", labels=("item", "reason")
     )
     plans = GaugeMetricFamily(
-        "tidegate_floor_binding", "1 for what bound the floor.", labels=("item", "reason")
+        "tidegate_floor_binding", "1 for what bound the plan.", labels=("item", "reason")
     )
     standing = GaugeMetricFamily(
         "tidegate_forecast_standing", "1 for what the forecast is worth.",

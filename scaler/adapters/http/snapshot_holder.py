@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from scaler.clocks.steady import steady_seconds
 from scaler.control.reign import Reign, Tenure
 from scaler.control.snapshot import Snapshot
 
@@ -47,7 +47,7 @@ class SnapshotHolder:
 
     def __init__(
         self,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
         reign: Callable[[], Reign | None] = lambda: None,
     ) -> None:
         self.clock, self._reign = clock, reign

@@ -60,7 +60,8 @@ def summary(view: ServiceView) -> Json:
         "demand_qps": number(decision.demand.qps) if decision else None,
         "replicas": view.replicas,
         "ready": view.ready,
-        "floor": decision.plan.replicas if decision else None,
+        "floor": view.floor,
+        "plan": decision.plan.replicas if decision else None,
         "hpa_replicas": view.hpa_replicas,
         "limit_qps": number(published.limit.qps) if published else None,
         "binding": published.limit.reason.value if published else None,
@@ -152,6 +153,8 @@ def _sentences(view: ServiceView) -> Iterable[str]:
     decision = view.decision
     if decision is not None:
         yield from _decision_sentences(decision)
+    if view.floor is not None:
+        yield f"The floor that stands is {view.floor} replicas."
     if view.published_limit is not None:
         reason = view.published_limit.limit.reason.value
         yield (
@@ -188,7 +191,7 @@ def _decision_sentences(decision: Decision) -> Iterable[str]:
     )
     wanted = "" if plan.wanted in (None, plan.replicas) else f", {plan.wanted} wanted"
     why = _PLAN_REASONS.get(plan.reason.value, plan.reason.value)
-    yield f"The floor is {plan.replicas} replicas{wanted}: {why}."
+    yield f"The plan is {plan.replicas} replicas{wanted}: {why}."
 
 
 def _forecast(forecast: PublishedForecast) -> Json:
@@ -241,7 +244,7 @@ def _published_limit(published: PublishedLimit) -> Json:
 
 
 def _recent(recent: RecentTicks) -> Json:
-    names = ("stamps", "qps", "replicas", "floor", "hpa", "limit")
+    names = ("stamps", "qps", "replicas", "floor", "plan", "hpa", "limit")
     return {name: [number(x) for x in getattr(recent, name).tolist()] for name in names}
 
 

@@ -20,16 +20,22 @@ from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy
 from scaler.control.reign import Reign
-from scaler.control.snapshot import Condition, ServiceView
+from scaler.control.snapshot import PlanOutcome, ServiceView
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TickBegan:
-    """``now`` is seconds since the epoch, ``mono`` the same moment in monotonic seconds."""
+    """A tick's time and policies.
+
+    Attributes:
+        now: seconds since the epoch; mono: the same moment in monotonic seconds.
+        set_by_s: how far the wall clock has been set since the tick before.
+    """
 
     now: float
     mono: float
     items: Mapping[str, WatchedPolicy]
+    set_by_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -80,7 +86,7 @@ class PlansHanded:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Applied:
-    items: Mapping[str, Condition] = field(default_factory=dict)
+    items: Mapping[str, PlanOutcome] = field(default_factory=dict)
     raised: str | None = None
 
 

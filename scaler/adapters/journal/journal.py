@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from scaler.adapters.journal.events import Dropped, JournalHead, LoopRemembers
 from scaler.adapters.journal.files import JournalFiles
 from scaler.adapters.journal.lines import LineWriter
+from scaler.clocks.steady import steady_seconds
 from scaler.control.memory import LoopMemory
 
 LOGGER = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Journal:
     def __init__(
         self,
         files: JournalFiles,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
         most_waiting: int = MOST_WAITING,
         rest_s: float = REST_S,
     ) -> None:

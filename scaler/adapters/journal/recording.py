@@ -39,7 +39,8 @@ from scaler.control.ports import (
     Workloads,
     World,
 )
-from scaler.control.snapshot import Condition, ServiceView, Snapshot
+from scaler.control.snapshot import PlanOutcome, ServiceView, Snapshot
+from scaler.control.timekeeper import TickTime
 
 # Kilobytes that a history takes until it is written.
 HISTORY_UNITS = 100
@@ -85,15 +86,16 @@ class LoopRecorder:
             _RecordedWorkloads(world.workloads, self._journal),
         )
 
-    def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], now: float) -> Snapshot:
+    def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], when: TickTime) -> Snapshot:
         """Have the loop tick."""
+        now = when.now
         with self._journal.recording():
             if self._journal.due():
                 self._journal.begin(self._run.head(self._ticks + 1, now), loop.memory())
             self._watched = self._told(watched)
-            event = TickBegan(now, self._mono(), self._watched)
+            event = TickBegan(now, self._mono(), self._watched, when.set_by_s)
             self._journal.put(event, len(watched) + 1)
-        return loop.tick(watched, now)
+        return loop.tick(watched, now, when.set_by_s)
 
     def publish(self, snapshot: Snapshot) -> None:
         """Take in what a tick publishes, before the endpoint has it."""
@@ -174,7 +176,7 @@ class _RecordedWorkloads:
             self._journal.put(Observed(dict(found)), len(found) + 1)
         return found
 
-    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, Condition]:
+    def apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
         with self._journal.recording():
             self._journal.put(PlansHanded(tuple(views)), len(views) + 1)
         with _raised(self._journal, lambda error: Applied(raised=error)):

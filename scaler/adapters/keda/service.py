@@ -130,13 +130,22 @@ class ExternalScaler:
     async def metric_spec(
         self, request: pb.ScaledObjectRef, context: object
     ) -> pb.GetMetricSpecResponse:
-        """Return the target; before the first tick too, if it does not depend on the policy.
+        """Return the target; for a policy that is not known too, if it does not depend on that.
 
-        KEDA leaves a trigger out of the HPA if it cannot get the target when it writes the HPA.
+        KEDA leaves a trigger out of the HPA if it cannot get the target when it writes the HPA, and
+        never comes to the trigger's fallback. Source: `GetMetricSpecForScaling` in kedacore/keda,
+        `pkg/scalers/external_scaler.go`, and issue 8056.
         """
         trigger = self._trigger(request, context)
-        current = self._current(trigger, context)
-        target = target_milli(trigger, None if current is None else current.view)
+        try:
+            current = self._current(trigger, context)
+        except RequestProblem as missing:
+            try:
+                target = target_milli(trigger, None)
+            except NotKnownError:
+                raise missing from None
+        else:
+            target = target_milli(trigger, None if current is None else current.view)
         spec = pb.MetricSpec(
             metricName=trigger.metric_name,
             targetSize=wire_int(target),

@@ -25,6 +25,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from forecaster.adapters.backoff import backoff_s
 from scaler.adapters.kube.objects import conflict_managers, retry_after_s, status_message
+from scaler.clocks.steady import steady_seconds
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
@@ -101,7 +102,7 @@ class KubernetesApi:
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = steady_seconds
 
     def call(self, request: Request) -> Object:
         """Return the answer as JSON.

@@ -6,7 +6,6 @@ three informers keep them in memory. An object is read anew before it is written
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,14 +21,16 @@ from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_p
 from scaler.adapters.kube.policies import Finalizers, PolicyReader
 from scaler.adapters.kube.status import StatusWriter
 from scaler.adapters.kube.workloads import ScaleClient, ScaleRef, scale_ref
+from scaler.clocks.steady import steady_seconds
 from scaler.control.cluster_port import (
+    AtZero,
     FloorOutcome,
     Notice,
     PolicyObject,
     PolicyStatus,
     ScaledWorkload,
 )
-from scaler.errors import ClusterAbsentError, ClusterUnreachableError
+from scaler.errors import ClusterAbsentError, ClusterError, ClusterUnreachableError
 from scaler.hpa.floor_ownership import Autoscaler, DesiredFloor, Target
 
 # Seconds without contact after which the caches are too old to act on. A silent watch is renewed
@@ -59,7 +60,7 @@ class KubernetesCluster:
         self,
         api: KubernetesApi,
         settings: ClusterSettings,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self._api, self._settings = api, settings
         self._policies = ObjectCache(PolicyReader())
@@ -76,7 +77,7 @@ class KubernetesCluster:
         self._finalizers = Finalizers(api, self._policies.renew)
         self._statuses = StatusWriter(api, self._status, self._policies.renew)
         self._events = EventRecorder(api, settings.instance)
-        self._scales = ScaleClient(api, clock)
+        self._scales = ScaleClient(api, self._pods.selected, clock)
 
     def start(self, wait_s: float = 30.0) -> None:
         """Start the informers, and return once their caches are filled.
@@ -84,7 +85,7 @@ class KubernetesCluster:
         Raises:
             ClusterError: something cannot be listed; the message says why.
         """
-        began = time.monotonic()
+        began = steady_seconds()
         for group, plural in (
             (POLICIES, "demandpolicies"),
             (AUTOSCALING, "horizontalpodautoscalers"),
@@ -94,7 +95,7 @@ class KubernetesCluster:
         for informer in self._informers:
             informer.start()
         for informer in self._informers:
-            if not informer.wait(max(wait_s - (time.monotonic() - began), 0.0)):
+            if not informer.wait(max(wait_s - (steady_seconds() - began), 0.0)):
                 raise ClusterUnreachableError(f"the cluster was not listed within {wait_s:g}s")
 
     def close(self) -> None:
@@ -115,17 +116,32 @@ class KubernetesCluster:
                 f"are not known; at most {STALE_S:g}s are acted on"
             )
         cached, ref = self._cached(target)
-        pods = self._pods.selected(ref.namespace, self._scales.selector(ref))
-        return ScaledWorkload(cached, pods)
+        found = self._scales.selected(ref, cached.replicas)
+        if found.fresh and found.wanted == 0:
+            return ScaledWorkload(cached, found.pods, _at_zero(cached))
+        counted = max(cached.replicas, found.counted)
+        if not found.pods and counted:
+            raise ClusterError(
+                f"no pods of {target} are found, but {counted} are counted, so they are not known; "
+                f"look whether the selector in the scale of {ref.kind} {ref.name} is that of its "
+                "pods"
+            )
+        return ScaledWorkload(cached, found.pods)
 
-    def set_floor(self, wish: DesiredFloor) -> FloorOutcome:
+    def autoscaler(self, target: Target) -> Autoscaler | None:
+        known = self._autoscalers.get(str(target))
+        return known[0] if known else None
+
+    def set_floor(
+        self, wish: DesiredFloor, guard: Callable[[], bool] = lambda: True
+    ) -> FloorOutcome:
         # Most floors need no write. To read all of them anew would take the whole tick.
         known = self._autoscalers.get(str(wish.target))
         if known and self._silent_s() <= STALE_S:
             cached, _ = known
             if self._floors.settled(wish, cached):
                 return FloorOutcome(cached.min_replicas)
-        return self._floors.set(wish)
+        return self._floors.set(wish, guard)
 
     def restore(self, target: Target, policy_min: int | None = None) -> FloorOutcome:
         return self._floors.restore(target, policy_min)
@@ -136,6 +152,19 @@ class KubernetesCluster:
     def find_raised(self) -> Iterator[Autoscaler]:
         """Yield the HPAs with our annotation, read from the API server; needs no `start`."""
         return self._floors.touched(self._settings.namespace)
+
+    def find_policies(self) -> Iterator[PolicyObject]:
+        """Yield the DemandPolicies, read from the API server; needs no `start`."""
+        read = PolicyReader()
+        for page in self._api.pages(
+            list_path(POLICIES, "demandpolicies", self._settings.namespace)
+        ):
+            for found in page["items"]:
+                yield read(found).policy_object
+
+    def leave(self, item_id: str, until: float) -> None:
+        """Have whoever leads restore the floor of a policy, and leave it alone until then."""
+        self._finalizers.leave(item_id, until)
 
     def wake(self, target: Target, replicas: int) -> bool:
         found = self._api.get(autoscaler_path(target))
@@ -185,3 +214,7 @@ class KubernetesCluster:
     def _status(self, item_id: str) -> Mapping[str, Any] | None:
         entry = self._policies.get(item_id)
         return entry.status if entry else None
+
+
+def _at_zero(seen: Autoscaler) -> AtZero:
+    return AtZero.ASLEEP if seen.slept else AtZero.STOPPED

@@ -49,7 +49,7 @@ class EventRecorder:
         try:
             if (
                 recent is not None
-                and now - recent.at < _SERIES_S
+                and 0 <= now - recent.at < _SERIES_S
                 and self._count_again(about, recent, now)
             ):
                 recent.at, recent.count = now, recent.count + 1

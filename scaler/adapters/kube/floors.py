@@ -19,6 +19,7 @@ from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterRefus
 from scaler.hpa.floor_ownership import (
     MANAGER,
     ORIGINAL,
+    RAISED,
     Autoscaler,
     DesiredFloor,
     FloorWrite,
@@ -44,14 +45,14 @@ class FloorWriter:
     def __init__(self, api: KubernetesApi, update_cache: Callable[[Object], None]) -> None:
         self._api, self._update_cache = api, update_cache
         # The HPAs raised by this process: a revert is detected even if it removes our annotation.
-        self._raised: set[Target] = set()
+        self._raised: dict[Target, str] = {}  # with the UID
         self._lock = threading.Lock()
 
-    def set(self, wish: DesiredFloor) -> FloorOutcome:
+    def set(self, wish: DesiredFloor, guard: Callable[[], bool] = lambda: True) -> FloorOutcome:
         try:
-            return self._retry_conflicts(lambda: self._set(wish))
+            return self._retry_conflicts(lambda: self._set(wish, guard))
         except ClusterAbsentError as error:
-            self._note_raised(wish.target, raised=False)
+            self._forget(wish.target)
             return FloorOutcome(None, refusal=Refusal.MISSING, message=_missing(wish.target, error))
         except ClusterRefusedError as error:
             return FloorOutcome(None, refusal=Refusal.INVALID, message=str(error))
@@ -61,14 +62,12 @@ class FloorWriter:
             outcome = self._retry_conflicts(lambda: self._restore(target, policy_min))
         except ClusterAbsentError:
             outcome = FloorOutcome(None)  # the HPA is deleted, and our floor with it
-        self._note_raised(target, raised=False)
+        self._forget(target)
         return outcome
 
     def settled(self, wish: DesiredFloor, current: Autoscaler) -> bool:
         """Return whether, by the cached HPA, a wish needs no write and no refusal."""
-        with self._lock:
-            raised = wish.target in self._raised
-        if current.scaled_object is not None or current.reverted_by(held=raised) is not None:
+        if current.scaled_object is not None or self._reverted_by(current) is not None:
             return False
         return is_applied(write_for(wish, current), current)
 
@@ -93,20 +92,20 @@ class FloorWriter:
                     raise
         return attempt()
 
-    def _set(self, wish: DesiredFloor) -> FloorOutcome:
+    def _set(self, wish: DesiredFloor, guard: Callable[[], bool]) -> FloorOutcome:
         current = self.read(wish.target)
         if current.scaled_object is not None:
             return FloorOutcome(
                 current.min_replicas, refusal=Refusal.KEDA, message=keda_remedy(current)
             )
-        with self._lock:
-            raised = wish.target in self._raised
-        manager = current.reverted_by(held=raised)
+        manager = self._reverted_by(current)
         if manager is not None and not wish.reclaim:
             return _contested(current, manager)
         write = write_for(wish, current)
         if is_applied(write, current):
             return FloorOutcome(current.min_replicas)
+        if not guard():
+            return FloorOutcome(current.min_replicas, refusal=Refusal.GONE)
         try:
             written = self._apply(current, write)
         except ClusterConflictError as conflict:
@@ -114,7 +113,8 @@ class FloorWriter:
                 raise
             return _contested(current, ", ".join(conflict.managers))
         self._update_cache(written)
-        self._note_raised(wish.target, raised=True)
+        with self._lock:
+            self._raised[wish.target] = current.uid
         return FloorOutcome(autoscaler(written).min_replicas, moved=True)
 
     def _apply(self, current: Autoscaler, write: FloorWrite) -> Object:
@@ -126,7 +126,10 @@ class FloorWriter:
                 "namespace": target.namespace,
                 "name": target.name,
                 "resourceVersion": current.version,
-                "annotations": {ORIGINAL: str(write.original_min_replicas)},
+                "annotations": {
+                    ORIGINAL: str(write.original_min_replicas),
+                    RAISED: f"{current.uid}/{write.min_replicas}",
+                },
             },
             "spec": {"minReplicas": write.min_replicas},
         }
@@ -140,7 +143,9 @@ class FloorWriter:
         if current.touched:
             floor = restored_floor(current, policy_min)
             found = self._write_released(
-                found, {"annotations": {ORIGINAL: None}}, {"minReplicas": floor}
+                found,
+                {"annotations": {ORIGINAL: None, RAISED: None}},
+                {"minReplicas": floor},
             )
         if _foreign_entries(found) is not None:  # the write above made us an owner again
             self._write_released(found, {}, {})
@@ -165,9 +170,15 @@ class FloorWriter:
     def _read(self, target: Target) -> Object:
         return self._api.get(autoscaler_path(target))
 
-    def _note_raised(self, target: Target, *, raised: bool) -> None:
+    def _reverted_by(self, current: Autoscaler) -> str | None:
+        """Return who has written over our floor; another HPA of the same name never had one."""
         with self._lock:
-            (self._raised.add if raised else self._raised.discard)(target)
+            held = self._raised.get(current.target) == current.uid
+        return current.reverted_by(held=held)
+
+    def _forget(self, target: Target) -> None:
+        with self._lock:
+            self._raised.pop(target, None)
 
 
 def _foreign_entries(found: Object) -> list[Object] | None:

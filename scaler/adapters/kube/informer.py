@@ -15,7 +15,6 @@ import math
 import random
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from forecaster.adapters.backoff import backoff_s
 from scaler.adapters.kube.client import KubernetesApi, Object
+from scaler.clocks.steady import steady_seconds
 from scaler.errors import ClusterAbsentError, ClusterError, ClusterUnreachableError
 
 _log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Informer:
         path: str,
         store: Store,
         times: WatchTimes = WatchTimes(),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self._api, self._path, self._store, self._times = api, path, store, times
         self._clock, self._last_contact = clock, -math.inf

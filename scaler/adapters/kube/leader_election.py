@@ -7,6 +7,8 @@ they are 0, which the API server refuses with 400. The rules of the election are
 
 Rules of this file:
 
+* The clock is one that is never set and goes on while the machine sleeps: who wakes up knows that
+  its Lease is over.
 * Clocks of different machines are never compared. Another replica's Lease has expired if it has not
   changed for its duration, measured by the own clock. The times in a Lease are for people.
 * A leader stops leading, `deadline_s` after it *sent* its last renewal, before others may start.
@@ -21,7 +23,6 @@ import logging
 import math
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +30,7 @@ from typing import Any
 from scaler.adapters.kube.client import KubernetesApi, Object, RetryPolicy
 from scaler.adapters.kube.objects import micro_time
 from scaler.adapters.kube.paths import LEASES, list_path, object_path
+from scaler.clocks.steady import steady_seconds
 from scaler.control.reign import Reign, Tenure
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterError
 
@@ -104,7 +106,7 @@ class Election:
         api: KubernetesApi,
         settings: ElectionSettings,
         now: Callable[[], float],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self._api, self._settings, self._now, self._clock = api, settings, now, clock
         self._lock = threading.Lock()  # serialises `step` and `hand_over`

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scaler.control.observations import Pod
-from scaler.hpa.floor_ownership import MANAGER, ORIGINAL, Autoscaler, Target
+from scaler.hpa.floor_ownership import MANAGER, ORIGINAL, RAISED, Autoscaler, Target
 
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
 _FLOOR = ("f:spec", "f:minReplicas")
@@ -92,19 +92,33 @@ def autoscaler(found: Mapping[str, Any]) -> Autoscaler:
     )
     return Autoscaler(
         target=Target(meta["namespace"], meta["name"]),
-        min_replicas=spec.get("minReplicas") or 1,
+        min_replicas=1 if spec.get("minReplicas") is None else spec["minReplicas"],
         max_replicas=spec["maxReplicas"],
         original_min_replicas=_original_floor(meta),
+        raised_floor=_copied_floor(meta),
         managers=tuple(managers),
         scaled_object=owners[0] if owners else None,
         replicas=status.get("currentReplicas") or 0,
+        slept=any(
+            one.get("type") == "ScaledToZero" and one.get("status") == "True"
+            for one in status.get("conditions") or ()
+        ),
+        uid=meta.get("uid", ""),
         version=meta["resourceVersion"],
     )
 
 
 def _original_floor(meta: Mapping[str, Any]) -> int | None:
     text = (meta.get("annotations") or {}).get(ORIGINAL, "")
-    return int(text) if re.fullmatch("[0-9]{1,9}", text) and int(text) >= 1 else None
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
+
+
+def _copied_floor(meta: Mapping[str, Any]) -> int | None:
+    """Return the floor that we raised in the object of which this is a copy; None: it is none."""
+    uid, _, floor = (meta.get("annotations") or {}).get(RAISED, "").rpartition("/")
+    if uid in ("", meta.get("uid")) or not re.fullmatch("[0-9]{1,9}", floor):
+        return None
+    return int(floor)
 
 
 def pod(found: Mapping[str, Any]) -> Pod | None:

@@ -9,11 +9,12 @@ from typing import Any
 
 from scaler.adapters.kube.caches import key_of
 from scaler.adapters.kube.client import KubernetesApi, Object
+from scaler.adapters.kube.objects import parse_time, time_text
 from scaler.adapters.kube.paths import policy_path
 from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
-from scaler.hpa.floor_ownership import FINALIZER
+from scaler.hpa.floor_ownership import FINALIZER, LEFT_UNTIL
 from scaler.hpa.rules import HPASpec
 from scaler.policy.faults import validated, without_unknown_keys
 from scaler.policy.policy import Policy
@@ -65,12 +66,14 @@ class PolicyReader:
         policy_object = PolicyObject(
             item_id=item_id,
             uid=meta.get("uid", ""),
+            created=parse_time(meta.get("creationTimestamp")) or 0.0,
             generation=meta.get("generation", 0),
             policy=parsed[1].policy,
             faults=parsed[1].faults,
             warnings=parsed[1].warnings,
             deleting="deletionTimestamp" in meta,
             guarded=FINALIZER in (meta.get("finalizers") or ()),
+            left_until=parse_time((meta.get("annotations") or {}).get(LEFT_UNTIL)) or 0.0,
             published=status.get("published"),
             hpa=parsed[1].hpa,
         )
@@ -153,6 +156,11 @@ class Finalizers:
 
     def release(self, item_id: str) -> bool:
         return self._retry_conflicts(item_id, lambda names: names)
+
+    def leave(self, item_id: str, until: float) -> None:
+        """Have whoever leads restore the floor of a policy, and leave it alone until then."""
+        body = {"metadata": {"annotations": {LEFT_UNTIL: time_text(until)}}}
+        self._api.patch(policy_path(item_id), body)
 
     def _retry_conflicts(self, item_id: str, change: Callable[[list[str]], list[str]]) -> bool:
         """Set the finalizers to ``change(those of others)``; return False if the policy is deleted.

@@ -7,38 +7,37 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scaler.adapters.kube.client import KubernetesApi, Object
+from scaler.adapters.kube.floor_states import FloorState, with_contest
 from scaler.adapters.kube.objects import time_text
 from scaler.adapters.kube.paths import policy_path
 from scaler.control.checkpoint import to_plain
 from scaler.control.cluster_port import PolicyObject, PolicyStatus
 from scaler.control.conditions import spec_incomplete
-from scaler.control.snapshot import Condition, ServiceView, with_condition
+from scaler.control.snapshot import ServiceView
 from scaler.decision.trust import Standing
 from scaler.errors import ClusterAbsentError
 
 _SIGNIFICANT_DIGITS = 3  # of a rate
-# Rates and the checkpoint change at every tick. A change of only these is written at most once per
-# interval, every other change at once.
+# The plan, rates and the checkpoint change at every tick. A change of only these is written at most
+# once per interval, every other change at once.
 _MIN_INTERVAL_S = 60.0
-_OFTEN_CHANGING = frozenset({"demandQps", "limitQps", "published"})
+_OFTEN_CHANGING = frozenset({"plan", "demandQps", "limitQps", "published"})
 
 
-def policy_status(
-    view: ServiceView, stored: PolicyObject, condition: Condition | None
-) -> PolicyStatus:
-    """Return the status of a policy after a tick; ``condition`` is the outcome of acting."""
+def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) -> PolicyStatus:
+    """Return the status of a policy after its plan was carried out."""
     decision, trust = view.decision, view.trust
     return PolicyStatus(
         generation=stored.generation,
-        floor=decision.plan.replicas if decision is not None else None,
+        floor=view.floor,
+        plan=decision.plan.replicas if decision is not None else None,
         demand_qps=decision.demand.qps if decision is not None else None,
         limit_qps=decision.limit.qps if decision is not None else None,
         trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
-        conditions=(
-            *with_condition(view.conditions, condition),
-            *spec_incomplete(stored.warnings),
+        conditions=(*view.conditions, *spec_incomplete(stored.warnings)),
+        published=with_contest(
+            stored.published if view.checkpoint is None else to_plain(view.checkpoint), state
         ),
-        published=stored.published if view.checkpoint is None else to_plain(view.checkpoint),
     )
 
 
@@ -68,6 +67,7 @@ def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -
     return {
         "observedGeneration": status.generation,
         "floor": status.floor,
+        "plan": status.plan,
         "demandQps": _rate(status.demand_qps),
         "limitQps": _rate(status.limit_qps),
         "trusted": status.trusted,
@@ -127,7 +127,9 @@ class StatusWriter:
         if before is None:
             return False  # the policy is deleted
         wanted = status_object(status, before, now)
-        recently_written = now - self._written_at.get(item_id, -math.inf) < _MIN_INTERVAL_S
+        # A wall clock that was set back has not written later than now.
+        since_s = now - self._written_at.get(item_id, -math.inf)
+        recently_written = 0 <= since_s < _MIN_INTERVAL_S
         if not differs(wanted, before, all_keys=not recently_written):
             return False
         # A plain merge would keep keys that `published` had before and has no longer.

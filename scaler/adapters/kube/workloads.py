@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.paths import object_path
-from scaler.errors import ClusterAbsentError, ClusterConflictError
+from scaler.clocks.steady import steady_seconds
+from scaler.control.observations import Pod
+from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterUnreachableError
 
-_SELECTOR_TTL_S = (
-    300.0  # a selector is immutable, but a workload may be deleted and created anew with another
-)
+# A selector of these is immutable; one that is deleted and created anew with another shows by its
+# pods. Other kinds may change theirs at any time (an Argo Rollout does at each blue-green
+# promotion), so they are read at each look.
+_SELECTOR_TTL_S = 60.0
+# While the API server is away, what it said last counts for this long.
+_REMEMBERED_S = 90.0
 _PLURALS = {
     ("apps/v1", "Deployment"): "deployments",
     ("apps/v1", "StatefulSet"): "statefulsets",
@@ -40,26 +44,95 @@ def scale_ref(found: Mapping[str, Any]) -> ScaleRef:
     return ScaleRef(version, target["kind"], found["metadata"]["namespace"], target["name"])
 
 
-class ScaleClient:
-    """The scale subresources of one API server."""
+@dataclass(frozen=True, slots=True)
+class SelectedPods:
+    """What a scale subresource says, and the pods that its selector selects.
 
-    def __init__(self, api: KubernetesApi, clock: Callable[[], float] = time.monotonic) -> None:
-        self._api, self._clock = api, clock
+    Attributes:
+        wanted: replicas that are asked for, ``spec.replicas``; counted: ``status.replicas``.
+        fresh: whether that was read at this look, rather than remembered.
+    """
+
+    pods: tuple[Pod, ...]
+    wanted: int
+    counted: int
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    read_at: float
+    selector: str
+    selected: SelectedPods
+
+    @property
+    def uids(self) -> frozenset[str]:
+        return frozenset(one.uid for one in self.selected.pods)
+
+
+class ScaleClient:
+    """The scale subresources of one API server.
+
+    Args:
+        api: of the server.
+        select: returns the pods of a namespace that a label selector selects, from memory.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        select: Callable[[str, str], tuple[Pod, ...]],
+        clock: Callable[[], float] = steady_seconds,
+    ) -> None:
+        self._api, self._select, self._clock = api, select, clock
         self._plurals: dict[tuple[str, str], str] = dict(_PLURALS)
-        self._selectors: dict[ScaleRef, tuple[float, str]] = {}
+        self._remembered: dict[ScaleRef, _Remembered] = {}
         self._lock = threading.Lock()
 
-    def selector(self, ref: ScaleRef) -> str:
-        """Return the selector of a workload's pods, cached for five minutes."""
+    def selected(self, ref: ScaleRef, counted: int) -> SelectedPods:
+        """Return the pods of a workload.
+
+        Args:
+            ref: of the workload.
+            counted: replicas that its autoscaler counts; 0 where it says nothing.
+
+        Raises:
+            ClusterError: what the workload selects is not known.
+        """
         with self._lock:
-            cached = self._selectors.get(ref)
-        if cached is not None and self._clock() - cached[0] < _SELECTOR_TTL_S:
-            return cached[1]
-        scale = self._api.get(self._path(ref))
-        selector = (scale.get("status") or {}).get("selector") or ""
+            before = self._remembered.get(ref)
+        pods = () if before is None else self._select(ref.namespace, before.selector)
+        if before is not None and not self._in_doubt(ref, before, pods, counted):
+            return replace(before.selected, pods=pods, fresh=False)
+        try:
+            scale = self._api.get(self._path(ref))
+        except ClusterUnreachableError:
+            if not pods or before is None or self._clock() - before.read_at > _REMEMBERED_S:
+                raise
+            return replace(before.selected, pods=pods, fresh=False)
+        spec, status = scale.get("spec") or {}, scale.get("status") or {}
+        selector = status.get("selector") or ""
+        found = SelectedPods(
+            self._select(ref.namespace, selector),
+            spec.get("replicas") or 0,
+            status.get("replicas") or 0,
+        )
         with self._lock:
-            self._selectors[ref] = (self._clock(), selector)
-        return selector
+            self._remembered[ref] = _Remembered(self._clock(), selector, found)
+        return found
+
+    def _in_doubt(
+        self, ref: ScaleRef, before: _Remembered, pods: tuple[Pod, ...], counted: int
+    ) -> bool:
+        """Return whether a selector that is remembered may not be the workload's any more."""
+        if (ref.api_version, ref.kind) not in _PLURALS:
+            return True
+        if self._clock() - before.read_at >= _SELECTOR_TTL_S:
+            return True
+        if not pods or counted not in (0, len(pods)):
+            return True
+        return before.uids != frozenset(one.uid for one in pods)
 
     def wake(self, ref: ScaleRef, replicas: int) -> bool:
         """Scale a workload up that is at 0 replicas; leave every other to its HPA."""

@@ -52,7 +52,7 @@ def test_why_it_did_that_at_a_time_is_told_in_words(folder, capsys):
     assert code == 0
     assert "Tick" in out
     assert "Pods:" in out
-    assert "The floor is" in out
+    assert "The plan is" in out
     assert "Gateways may admit" in out
     assert "gw-2" in out  # the leases of that half minute
     assert "0 differences" in out

@@ -13,7 +13,7 @@ from scaler.control.demand_history import AT_ONCE
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
-from scaler.control.snapshot import Condition, ConditionKind
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome
 from scaler.decision.replicas import PlanReason, ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy, Slo
@@ -101,7 +101,8 @@ class Replicas:
         decided = [view for view in views if view.decision is not None]
         for view in decided:
             self.floors[view.item_id] = view.decision.plan.replicas
-        return {v.item_id: Condition(ConditionKind.READY, True, "Acted") for v in decided}
+        acted = PlanOutcome((Condition(ConditionKind.READY, True, "Acted"),))
+        return {v.item_id: acted for v in decided}
 
 
 def watched(name="shop/web", **changes):

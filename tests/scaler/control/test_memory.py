@@ -71,7 +71,7 @@ MADE = [
 ]  # fmt: skip
 # Names in a memory of what is made of other parts.
 PARTS = {
-    "ends", "histories", "learned", "models", "renewed_at", "restored",
+    "ends", "histories", "known", "learned", "models", "renewed_at", "restored",
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def pods(count, ready_at=-600.0):
 def tick(state, now, qps=100.0, workload=None):
     metrics = ServiceMetrics(qps)
     observed = state.take_in(metrics, now)
-    return state.decide(now, observed, None, workload or pods(4), given_capacity(50.0), None)
+    return state.decide(now, observed, metrics, workload or pods(4), given_capacity(50.0), None)
 
 
 def test_a_rate_that_reaches_back_into_an_outage_is_not_acted_on_below_the_demand_before_it():
@@ -48,6 +48,19 @@ def test_a_rate_that_reaches_back_into_an_outage_is_not_acted_on_below_the_deman
     for now in range(345, 600, 15):
         state.take_in(ServiceMetrics(60.0), float(now))
     assert state.take_in(ServiceMetrics(60.0), 600.0) == 60.0  # 300 s after it came back
+
+
+def test_of_a_partial_answer_only_the_least_counts_and_what_follows_it_is_distrusted():
+    state = service()
+    assert tick(state, 0.0, 1000.0).decision.plan.replicas == 25  # 1000 / (50 x 0.8)
+    half = ServiceMetrics(math.nan, partial="store-2 is away", least_qps=500.0)
+    more = replace(half, least_qps=1200.0)
+    for now, metrics, expected in ((15.0, half, 25), (600.0, half, 25), (615.0, more, 30)):
+        observed = state.take_in(metrics, now)
+        assert math.isnan(observed)
+        result = state.decide(now, observed, metrics, pods(25), given_capacity(50.0), None)
+        assert result.decision.plan.replicas == expected
+    assert state.take_in(ServiceMetrics(400.0), 630.0) == 1000.0
 
 
 def started(count, took_s):

@@ -126,6 +126,21 @@ def test_a_higher_observed_rate_never_gives_fewer_replicas(observations, policy,
 
 
 @given(histories(), policies(), replicas, qps)
+def test_a_part_of_the_demand_may_raise_a_plan_and_never_lowers_one(
+    observations, policy, start, least
+):
+    for observation, state, _ in decisions_on(observations, policy, start):
+        unknown = replace(observation, observed_qps=math.nan)
+        without = decide(unknown, state, policy)
+        part = decide(replace(unknown, least_qps=least), state, policy)
+        assert part.plan.replicas >= without.plan.replicas
+        assert part.limit == without.limit
+        # What is told on, e.g. to an HPA by way of KEDA, lowers nothing either.
+        known = part.demand.reason not in {DemandReason.UNKNOWN, DemandReason.EVENT}
+        assert not (known and part.plan.reason in {PlanReason.HELD, PlanReason.DECAYED})
+
+
+@given(histories(), policies(), replicas, qps)
 def test_a_higher_forecast_never_gives_fewer_replicas(observations, policy, start, more):
     for observation, state, decision in decisions_on(observations, policy, start):
         lead_demand = observation.lead_demand

@@ -246,3 +246,18 @@ def test_time_does_not_run_backwards():
 def test_a_negative_count_is_refused():
     with pytest.raises(ValueError, match="current is -1"):
         hpa().sync(0, -1, want(5))
+
+
+@pytest.mark.parametrize(
+    ("metric", "current", "wanted", "expected"),
+    [
+        pytest.param(MetricKind.EXTERNAL_AVERAGE, 1, 0, 0, id="it goes to sleep"),
+        pytest.param(MetricKind.EXTERNAL_AVERAGE, 0, 0, 0, id="and sleeps on"),
+        pytest.param(MetricKind.EXTERNAL_AVERAGE, 0, 3, 3, id="and is woken by its metric"),
+        pytest.param(MetricKind.EXTERNAL_VALUE, 0, 2.5, 3, id="a value as a whole: its ratio"),
+        pytest.param(MetricKind.PODS, 1, 0, 1, id="without pods, their metric would say nothing"),
+    ],
+)
+def test_a_minimum_of_0_is_reached_by_a_metric_of_others(metric, current, wanted, expected):
+    sleeper = HPA(HPASpec(0, 40, metric, 1, DEFAULT_SCALE_UP, FREE))
+    assert sleeper.sync(0.0, current, Reading(wanted, ready=current)).replicas == expected

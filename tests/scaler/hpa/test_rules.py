@@ -22,7 +22,7 @@ SPEC = HPASpec(1, 10, MetricKind.UTILIZATION, 0.6)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(lambda: HPASpec(0, 5, MetricKind.PODS, 1), "min_replicas is 0", id="min 0"),
+        pytest.param(lambda: HPASpec(-1, 5, MetricKind.PODS, 1), "min_replicas is -1", id="min -1"),
         pytest.param(lambda: HPASpec(6, 5, MetricKind.PODS, 1), "max_replicas is 5", id="min>max"),
         pytest.param(lambda: HPASpec(1, 5, MetricKind.PODS, 0), "target is 0", id="target 0"),
         pytest.param(

@@ -63,7 +63,14 @@ def test_a_claim_covers_what_the_mean_may_be_off(qps, noise):
 
 def test_a_class_that_is_not_named_any_more_is_not_wanted_any_more():
     claim = after(said(10.0, pay=(50.0, 0.0)), said(10.0))
-    assert (claim.rates["pay"].qps, claim.by_class) == (0.0, True)
+    assert (claim.rates.keys(), claim.by_class) == ({NO_CLASS}, True)
+
+
+def test_made_up_names_of_classes_are_forgotten():
+    claim = NO_CLAIM
+    for i in range(200):
+        claim = claim.reported(OfferedDemand(2.0, {NO_CLASS: 1.0, f"made-up-{i}": 0.5 + i * 1e3}))
+    assert len(claim.rates) < 30
 
 
 @pytest.mark.parametrize(
@@ -88,15 +95,25 @@ def test_a_class_that_is_not_named_any_more_is_not_wanted_any_more():
         pytest.param(None, said(1.0, 1e6), NO_CLASS, 1e6 + 1, id="nobody knows what it has"),
     ],
 )  # fmt: skip
-def test_what_was_refused_counts_for_who_used_what_it_had(parts, report, name, qps):
-    assert after(report, parts=parts).rates[name].qps == pytest.approx(qps)
+def test_what_is_refused_for_long_counts_for_who_uses_what_it_has(parts, report, name, qps):
+    assert after(report, report, parts=parts).rates[name].qps == pytest.approx(qps)
+
+
+def test_what_is_refused_for_the_first_time_counts_for_demand_may_just_have_come():
+    assert after(said(20.0, 400.0), parts=leased(100.0)).rates[NO_CLASS].qps == 420.0
+
+
+def test_small_buckets_refuse_some_of_any_traffic_and_are_not_judged():
+    few = said(2.0, 3.0)
+    assert after(few, few, parts=leased(9.0)).rates[NO_CLASS].qps == pytest.approx(5.0)
 
 
 def test_a_gateway_is_held_to_the_least_that_it_had_since_its_last_report():
-    small = NO_CLAIM.leased(leased(10.0)).leased(leased(500.0))
-    assert small.reported(said(12.0, 300.0)).rates[NO_CLASS].qps == 312.0
+    short = said(12.0, 300.0)
+    grown = after(short, parts=leased(12.0)).leased(leased(500.0)).reported(short)
+    assert grown.rates[NO_CLASS].qps == pytest.approx(312.0)
     # From then on it has 500, and uses little of it.
-    assert small.reported(said(12.0)).reported(said(12.0, 300.0)).rates[NO_CLASS].qps < 20.0
+    assert grown.reported(short).rates[NO_CLASS].qps < 20.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(0.01, 10)), max_size=20))

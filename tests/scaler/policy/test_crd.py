@@ -31,11 +31,11 @@ def test_the_schema_is_structural():
     assert list(_not_structural(SCHEMA, "")) == []
 
 
-def test_kubectl_prints_mode_floor_demand_limit_and_trust():
+def test_kubectl_prints_mode_floor_plan_demand_limit_and_trust():
     columns = crd()["spec"]["versions"][0]["additionalPrinterColumns"]
 
     assert [one["name"] for one in columns] == [
-        *("MODE", "FLOOR", "DEMAND", "LIMIT", "TRUSTED", "AGE")
+        *("MODE", "FLOOR", "PLAN", "DEMAND", "LIMIT", "TRUSTED", "AGE")
     ]
     assert crd()["spec"]["names"]["shortNames"] == ["dp"]
 

@@ -84,6 +84,24 @@ def test_a_direction_that_is_given_in_part_keeps_the_other_defaults():
     assert spec.scale_down.stabilization_s == DEFAULT_SCALE_DOWN.stabilization_s
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["metrics: null"], id="no metrics"),
+        pytest.param(["behavior: null"], id="no behavior"),
+        pytest.param(["behavior: {scaleDown: null, scaleUp: {policies: null}}"], id="below it"),
+        pytest.param(["minReplicas: null"], id="a number"),
+        pytest.param(["scaleTargetRef: {apiVersion: null, kind: a, name: b}"], id="a name"),
+    ],
+)
+def test_null_is_taken_for_absent_as_by_the_api_server(lines):
+    assert spec_of(*lines) == spec_of()
+
+
+def test_an_autoscaler_that_may_sleep_is_taken():
+    assert spec_of("minReplicas: 0").min_replicas == 0
+
+
 def test_the_scale_target_of_a_manifest_is_ignored():
     assert spec_of("scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}") == spec_of()
 
@@ -99,6 +117,12 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
             "spec.hpa.maxReplicas: must be at least minReplicas, which is 61 (got 60, line 8); "
             "swap the two?",
             id="min above max",
+        ),
+        pytest.param(
+            "targetCPUUtilizationPercentage: 80",
+            "spec.hpa: is of autoscaling/v1, as targetCPUUtilizationPercentage shows (line 7); "
+            "print that of autoscaling/v2 by `kubectl get hpa.v2.autoscaling NAME --output yaml`",
+            id="the version before",
         ),
         pytest.param(
             f"metrics: [{CPU}, {CPU}]",

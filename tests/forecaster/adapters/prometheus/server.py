@@ -43,6 +43,7 @@ class Asked:
     path: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
+    length: int = 0  # of the URL
 
     @property
     def points(self) -> int:
@@ -84,14 +85,17 @@ class PrometheusServer:
         return matrix(self.answers.get(query, ()), range(start, end + 1, step))
 
 
-def matrix(series: Sequence[FakeSeries], stamps: Sequence[int]) -> Reply:
-    """Return a success as Prometheus writes it: a series without a sample is left out."""
+def matrix(series: Sequence[FakeSeries], stamps: Sequence[int], **beside: object) -> Reply:
+    """Return a success as Prometheus writes it: a series without a sample is left out.
+
+    ``beside`` the data stands what else is in the answer, e.g. warnings.
+    """
     result = []
     for one in series:
         values = [[stamp, text] for stamp in stamps if (text := one.value(stamp)) is not None]
         if values:
             result.append({"metric": dict(one.labels), "values": values})
-    return success({"resultType": "matrix", "result": result})
+    return success({"resultType": "matrix", "result": result}, **beside)
 
 
 def success(data: object, **more: object) -> Reply:
@@ -109,8 +113,15 @@ class _Handler(BaseHTTPRequestHandler):
     served: PrometheusServer
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
+        self._reply_to(urlsplit(self.path).query)
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        self._reply_to(self.rfile.read(length).decode())
+
+    def _reply_to(self, params: str) -> None:
+        path = urlsplit(self.path).path
+        asked = Asked(path, dict(parse_qsl(params)), dict(self.headers), len(self.path))
         reply = self.served.reply_to(asked)
         with suppress(ConnectionError):  # the client has given up, or was killed
             self._send(reply)

@@ -200,9 +200,42 @@ def test_samples_are_placed_by_their_stamp_and_missing_ones_are_nan() -> None:
     np.testing.assert_array_equal(series.values, [np.nan, np.nan, np.inf, np.nan, 25.0])
 
 
-def test_warnings_of_a_partial_answer_are_kept() -> None:
-    reply = success({"resultType": "matrix", "result": []}, warnings=["store-2 is away"])
-    assert ask([reply])[0].warnings == ("store-2 is away",)
+AWAY = "receive series from Addr: 10.0.0.9:10901: context deadline exceeded"
+NO_COUNTER = 'PromQL info: metric might not be a counter, name does not end in _total: "qps"'
+QUANTILE = "PromQL warning: quantile value should be between 0 and 1, got 95 (1:20)"
+MIXED = 'PromQL warning: encountered a mix of histograms and floats for metric name "qps"'
+CORTEX = "Query result may contain partial data."
+REMOTE_READ = "remote_read: remote server http://other/api/v1/read returned HTTP status 503"
+
+
+@pytest.mark.parametrize(
+    ("beside", "warnings", "partial"),
+    [
+        pytest.param({}, (), (), id="nothing"),
+        pytest.param({"warnings": None, "isPartial": False}, (), (), id="nothing, at length"),
+        pytest.param({"warnings": [AWAY]}, (AWAY,), (AWAY,), id="Thanos: a store is away"),
+        pytest.param({"warnings": [CORTEX]}, (CORTEX,), (CORTEX,), id="Cortex"),
+        pytest.param({"warnings": [REMOTE_READ]}, (REMOTE_READ,), (REMOTE_READ,), id="remote read"),
+        pytest.param({"warnings": AWAY}, (AWAY,), (AWAY,), id="one that is no list"),
+        pytest.param({"isPartial": True}, ("isPartial",), ("isPartial",), id="VictoriaMetrics"),
+        pytest.param({"infos": [NO_COUNTER]}, (), (), id="an info of Prometheus 3"),
+        pytest.param({"warnings": [NO_COUNTER]}, (NO_COUNTER,), (), id="an info of Prometheus 2"),
+        pytest.param({"warnings": [QUANTILE]}, (QUANTILE,), (), id="a warning about the query"),
+        pytest.param({"warnings": [MIXED]}, (MIXED,), (MIXED,), id="one that series are left out"),
+        pytest.param(
+            {"warnings": [NO_COUNTER, AWAY]}, (NO_COUNTER, AWAY), (AWAY,), id="one of each"
+        ),
+    ],
+)
+def test_a_partial_answer_is_told_from_remarks_on_the_query(beside, warnings, partial) -> None:
+    answer, _ = ask([success({"resultType": "matrix", "result": []}, **beside)])
+    assert (answer.warnings, answer.partial) == (warnings, partial)
+
+
+def test_a_label_with_the_name_of_a_remark_is_none() -> None:
+    found = [{"metric": {"warnings": "x", "isPartial": "true"}, "values": [[GRID.first, "1"]]}]
+    answer, _ = ask([success({"resultType": "matrix", "result": found})])
+    assert (len(answer.series), answer.warnings, answer.partial) == (1, (), ())
 
 
 def test_a_redirect_on_the_same_server_is_followed_with_credentials(tmp_path: Path) -> None:
@@ -232,3 +265,42 @@ def test_a_redirect_loop_ends() -> None:
 
 def _parameters() -> str:
     return f"query={QUERY}&start={GRID.first}&end={GRID.last}&step=60".replace(" ", "%20")
+
+
+LONG = 'sum(rate(requests_total{pod=~"' + "|".join(f"shop-{n:06d}" for n in range(800)) + '"}[5m]))'
+
+
+def test_a_query_that_is_too_long_for_a_url_is_asked_in_the_body() -> None:
+    server = PrometheusServer({LONG: [SHOP]})
+    with serving(server), source(server.url) as prometheus:
+        assert len(prometheus.query_range(LONG, GRID).series) == 1
+    (asked,) = server.asked
+    assert (asked.length < 100, asked.params["query"]) == (True, LONG)
+
+
+@pytest.mark.parametrize("status", [405, 414])
+def test_a_long_query_that_is_refused_is_named_by_its_length(status: int) -> None:
+    server = PrometheusServer(script=[Reply(status, b"<html>no</html>")])
+    words = rf"\({len(LONG)} characters\).*query"
+    with (
+        serving(server),
+        source(server.url) as prometheus,
+        pytest.raises(PrometheusError, match=words) as caught,
+    ):
+        prometheus.query_range(LONG, GRID)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_range_that_is_too_long_is_not_blamed_on_the_promql() -> None:
+    with pytest.raises(PrometheusError, match=r"32 days; lower --chunk-points"):
+        ask([failure(400, "Bad Request", "time range cannot exceed 32 days")])
+
+
+def test_an_error_with_the_status_200_is_told_in_the_servers_words_and_retried() -> None:
+    said = Reply(200, b'{"status": "error", "errorType": "timeout", "error": "query timed out"}')
+    assert ask([said, None])[1] == 2
+    with pytest.raises(PrometheusError, match="query timed out"):
+        ask([said] * 3)
+    refused = b'{"status": "error", "errorType": "bad_data", "error": "1:2: parse error"}'
+    with pytest.raises(PrometheusError, match="parse error; correct the PromQL"):
+        ask([Reply(200, refused)])

@@ -51,6 +51,7 @@ class MemorySource:
     series: list[tuple[Mapping[str, str], Callable[[int], float]]]
     fails_at: int | None = None
     warnings: tuple[str, ...] = ()
+    partial: Callable[[int], bool] = lambda asked: False  # of the so-manieth question
     asked: list[QueryGrid] = field(default_factory=list)
 
     def query_range(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
@@ -63,7 +64,10 @@ class MemorySource:
             for labels, value in self.series
         ]
         found = [one for one in found if not np.isnan(one.values).all()]
-        return PrometheusAnswer(tuple(found), self.warnings)
+        if not self.partial(len(self.asked)):
+            return PrometheusAnswer(tuple(found), self.warnings)
+        halves = tuple(RawRange(one.labels, one.values / 2) for one in found)
+        return PrometheusAnswer(halves, (*self.warnings, "store-2 is away"), ("store-2 is away",))
 
 
 def two_services() -> MemorySource:
@@ -215,13 +219,44 @@ def test_a_chunk_that_may_still_change_is_fetched_every_time(tmp_path: Path) -> 
     assert source.asked == whole_plan()[-1:]
 
 
-def test_a_partial_answer_is_not_kept(tmp_path: Path) -> None:
+def test_a_partial_answer_is_missing_and_not_kept(tmp_path: Path) -> None:
     cache = cache_for(tmp_path, ["http://p"], QUERY)
+    whole = fetch(two_services(), QUERY, now=LATER)
     source = two_services()
-    source.warnings = ("store-2 is away",)
+    source.partial = lambda asked: asked <= 2  # the first chunk, twice
     fetched = fetch(source, QUERY, now=LATER, cache=cache)
     assert fetched.warnings == ("store-2 is away",)
-    assert fetch(source, QUERY, now=LATER, cache=cache).progress.reused == 0
+    assert fetched.left_out == (whole_plan()[0],)
+    for one, other in zip(fetched.series, whole.series, strict=True):
+        assert np.isnan(one.values[:20]).all()
+        np.testing.assert_array_equal(one.values[20:], other.values[20:])
+    again = fetch(two_services(), QUERY, now=LATER, cache=cache)
+    assert again.progress.reused == len(whole_plan()) - 1
+    assert same(again, whole)
+
+
+def test_a_partial_answer_that_is_whole_the_second_time_is_whole(tmp_path: Path) -> None:
+    source = two_services()
+    source.partial = lambda asked: asked == 1
+    fetched = fetch(source, QUERY, now=LATER)
+    assert same(fetched, fetch(two_services(), QUERY, now=LATER))
+    assert fetched.left_out == ()
+
+
+def test_where_every_answer_is_partial_nothing_is_taken_from_them() -> None:
+    source = two_services()
+    source.partial = lambda asked: True
+    with pytest.raises(PrometheusError, match=r"every answer .* is partial \(store-2 is away\)"):
+        fetch(source, QUERY, now=LATER)
+
+
+def test_a_remark_on_the_query_blocks_nothing(tmp_path: Path) -> None:
+    cache = cache_for(tmp_path, ["http://p"], QUERY)
+    source = two_services()
+    source.warnings = ("PromQL info: metric might not be a counter",)
+    assert fetch(source, QUERY, now=LATER, cache=cache).warnings == source.warnings
+    reused = fetch(source, QUERY, now=LATER, cache=cache).progress.reused
+    assert reused == len(whole_plan())
 
 
 @pytest.mark.parametrize(

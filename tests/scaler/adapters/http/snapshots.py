@@ -90,6 +90,7 @@ def view(
         policy=policy,
         at=AT,
         replicas=ready,
+        floor=ready,
         ready=ready,
         observed_qps=demand,
         hpa_replicas=ready + 1,
@@ -98,7 +99,7 @@ def view(
         forecast=FAN,
         trust=initial_trust(TrustRules(), 2),
         recent=RecentTicks(
-            *(np.array([AT - 15.0, AT]) for _ in range(5)), np.array([math.nan, 1240.0])
+            *(np.array([AT - 15.0, AT]) for _ in range(6)), np.array([math.nan, 1240.0])
         ),
         ledger=CostLedger(3600.0, 8.0, 9.0, 0.0, 30.0),
         conditions=(Condition(ConditionKind.READY, True, "Deciding", "all is well"),),

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scaler.adapters.http.metrics import Telemetry
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
-from scaler.control.snapshot import Condition, ConditionKind
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 
 
@@ -29,7 +29,8 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
         pytest.param(("tidegate_forecast_age_seconds", "prod/shop"), 30.0, id="forecast age"),
         pytest.param(("tidegate_forecast_coverage_ratio", "prod/shop"), 0.95, id="coverage"),
         pytest.param(("tidegate_forecast_trusted", "prod/shop"), 1.0, id="trust"),
-        pytest.param(("tidegate_floor_replicas", "prod/shop"), 8.0, id="floor"),
+        pytest.param(("tidegate_floor_replicas", "prod/shop"), 7.0, id="floor that stands"),
+        pytest.param(("tidegate_plan_replicas", "prod/shop"), 8.0, id="plan"),
         pytest.param(("tidegate_limit_requests_per_second", "prod/shop"), 1240.0, id="limit"),
         pytest.param(
             ("tidegate_replica_capacity_requests_per_second", "prod/shop"), 155.0, id="capacity"
@@ -50,7 +51,7 @@ def test_metrics_have_the_values(series, value):
     telemetry = Telemetry(holder)
     failed = Condition(ConditionKind.READY, False, "ClusterFailed", "409")
     for tick in (1, 2):
-        published = snapshot(view().told(failed), tick=tick, seconds=0.5)
+        published = snapshot(view().told(PlanOutcome((failed,), floor=7)), tick=tick, seconds=0.5)
         holder.publish(published)
         telemetry.observe(published)
     assert samples(telemetry)[series] == pytest.approx(value)

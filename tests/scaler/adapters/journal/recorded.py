@@ -27,7 +27,8 @@ from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
 from scaler.control.reign import Reign, Tenure
-from scaler.control.snapshot import Condition, ConditionKind, Snapshot
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome, Snapshot
+from scaler.control.timekeeper import TickTime
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import Ramp
 from scaler.decision.replicas import ScalePolicy
@@ -175,7 +176,7 @@ class Whims:
             if view.decision is not None:
                 self._floors[view.item_id] = view.decision.plan.replicas
         return {
-            view.item_id: Condition(ConditionKind.READY, True, "Enforcing")
+            view.item_id: PlanOutcome((Condition(ConditionKind.READY, True, "Enforcing"),))
             for view in views
             if self._rng.random() < 0.9
         }
@@ -201,6 +202,7 @@ class RecordedScene:
     ) -> None:
         self.rng, self._calm = np.random.default_rng(seed), calm
         self._owner_rng = np.random.default_rng([seed, 1])
+        self._clock_rng = np.random.default_rng([seed, 2])
         self._elects, self._reign = elects, Reign(Tenure.LEADS) if elects else None
         self.now, self._mono, self._leads = START, 1000.0, True
         files = JournalFiles(folder, 100 * LEAST_BYTES, LEAST_BYTES // 4)
@@ -235,7 +237,11 @@ class RecordedScene:
             self._change_policies()
             if self.rng.random() < 0.03:
                 self._leads = not self._leads
-        return self.recorder.tick(self.loop, tuple(self.policies), self.now)
+        set_by_s = 0.0
+        if not self._calm and self._clock_rng.random() < 0.05:
+            set_by_s = float(self._clock_rng.choice([-3600.0, -20.0, 7.0, 3600.0]))
+        self.now += set_by_s
+        return self.recorder.tick(self.loop, tuple(self.policies), TickTime(self.now, set_by_s))
 
     def ask_for(self, seconds: float) -> None:
         """Let time pass in which gateways ask, wait and report."""

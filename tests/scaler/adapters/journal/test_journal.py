@@ -17,7 +17,7 @@ from scaler.adapters.journal.lines import FORMAT
 from scaler.adapters.journal.reading import read_journal
 from scaler.control.memory import HistoryMemory, LoopMemory
 from scaler.control.observations import ServiceMetrics
-from scaler.control.snapshot import Condition, ConditionKind
+from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome
 from scaler.errors import JournalError
 from tests.scaler.adapters.journal.recorded import RecordedScene
 from tests.waiting import eventually
@@ -220,7 +220,7 @@ def test_whatever_fails_in_recording_costs_the_journal_alone(tmp_path, caplog):
     scene = RecordedScene(3, tmp_path, calm=True)
     scene.run(2)
     unfit = Condition(ConditionKind.READY, True, "Acted", object())
-    scene.whims.apply = lambda views, now: {view.item_id: unfit for view in views}
+    scene.whims.apply = lambda views, now: {view.item_id: PlanOutcome((unfit,)) for view in views}
     scene.run(2)  # it cannot be written
     eventually(lambda: not scene.journal.waiting)
     scene.journal.put = None  # nor recorded, by the loop or for gateways

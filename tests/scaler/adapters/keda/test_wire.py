@@ -57,7 +57,18 @@ def refusal(keda: Keda, call: str) -> tuple[grpc.StatusCode, str]:
 CALLS = ("spec", "values", "active", "stream")
 
 
-@pytest.mark.parametrize("call", CALLS)
+def test_the_target_of_a_missing_policy_is_returned_so_that_a_fallback_can_come():
+    with asking(holding(view("prod/shop")), name="shup") as keda:
+        assert keda.specs() == {"s0-tidegate-replicas": 1000}
+    with asking(
+        holding(view("prod/shop")), {"metric": "qps", "targetQps": "40"}, name="shup"
+    ) as keda:
+        assert keda.specs() == {"s0-tidegate-qps": 40_000}
+    with asking(holding(view("prod/shop")), {"metric": "qps"}, name="shup") as keda:
+        assert refusal(keda, "spec")[0] is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("call", [one for one in CALLS if one != "spec"])
 def test_a_missing_policy_is_not_found_and_similar_names_are_listed(call):
     with asking(holding(view("prod/shop"), view("prod/shop-eu")), name="shup") as keda:
         code, message = refusal(keda, call)
@@ -72,7 +83,8 @@ def test_a_service_of_another_namespace_is_denied_and_none_of_it_is_listed(call)
     with asking(here, grant=grant, namespace="pay") as keda:
         assert refusal(keda, call)[0] is grpc.StatusCode.PERMISSION_DENIED
     with asking(here, grant=grant, name="shup") as keda:
-        assert refusal(keda, call)[1] == "no service 'prod/shup'; there is prod/shop"
+        if call != "spec":  # its target does not depend on the policy
+            assert refusal(keda, call)[1] == "no service 'prod/shup'; there is prod/shop"
 
 
 @pytest.mark.parametrize("call", CALLS)

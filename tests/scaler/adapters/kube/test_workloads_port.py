@@ -7,11 +7,11 @@ import pytest
 from scaler.adapters.kube.workloads_port import ClusterWorkloads
 from scaler.adapters.policy_sources import ClusterPolicies
 from scaler.control.checkpoint import ServiceCheckpoint
-from scaler.control.cluster_port import FloorOutcome, ScaledWorkload
+from scaler.control.cluster_port import AtZero, FloorOutcome, ScaledWorkload
 from scaler.control.conditions import not_decided
 from scaler.control.observations import Pod
 from scaler.control.ports import WatchedPolicy
-from scaler.control.snapshot import ConditionKind, ServiceView
+from scaler.control.snapshot import ConditionKind, PlanOutcome, ServiceView
 from scaler.decision.capacity import given_capacity
 from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
@@ -37,11 +37,15 @@ class Cluster:
         self.floor, self.pods = floor, pods
         self.original_min_replicas = None  # the floor that is raised
         self.outcome = None  # outcomes of the next writes; None: the floor stands
+        self.at_zero = None
         self.calls, self.notices = [], []
         self.broken = False
 
     def policies(self):
         return {}
+
+    def autoscaler(self, target):
+        return Autoscaler(target=target, min_replicas=self.floor, max_replicas=60)
 
     def raised(self):
         if self.original_min_replicas is None:
@@ -58,10 +62,9 @@ class Cluster:
     def observe(self, target):
         if self.broken:
             raise ClusterError("the API server did not answer within 5 s")
-        seen = Autoscaler(target=target, min_replicas=self.floor, max_replicas=60)
-        return ScaledWorkload(seen, self.pods)
+        return ScaledWorkload(self.autoscaler(target), self.pods, self.at_zero)
 
-    def set_floor(self, wish):
+    def set_floor(self, wish, guard):
         if self.broken:
             raise ClusterError("the API server did not answer within 5 s")
         self.calls.append(("floor", wish.replicas, wish.reclaim))
@@ -81,6 +84,12 @@ class Cluster:
     def tell(self, item_id, notice, *, now):
         self.notices.append(notice.reason)
         return True
+
+
+def said(outcome, kind=ConditionKind.READY):
+    """Return the one condition of a kind."""
+    (found,) = [one for one in outcome.conditions if one.kind is kind]
+    return found
 
 
 class Leads:
@@ -114,7 +123,7 @@ def acting():
 
 def test_an_enforced_plan_becomes_the_floor_and_an_event(acting):
     cluster = Cluster()
-    condition = acting(cluster).apply([view()], NOW)["shop/web"]
+    condition = said(acting(cluster).apply([view()], NOW)["shop/web"])
     assert cluster.floor == 10
     assert cluster.notices == ["FloorMoved"]
     assert (condition.kind, condition.status, condition.reason) == (
@@ -126,7 +135,7 @@ def test_in_recommend_mode_nothing_of_ours_is_left(acting):
     cluster = Cluster()
     cluster.original_min_replicas = 3  # left by a former leader
     policy = replace(POLICY, mode=Mode.RECOMMEND)
-    condition = acting(cluster).apply([view(policy=policy)], NOW)["shop/web"]
+    condition = said(acting(cluster).apply([view(policy=policy)], NOW)["shop/web"])
     assert cluster.calls == [("restore", 2)]
     assert condition.reason == "Recommending"
 
@@ -151,8 +160,10 @@ def test_a_contested_floor_is_left_alone_for_longer_each_time(acting):
     tried = []
     for now in range(0, 2000, 15):
         before = len(cluster.calls)
-        condition = clustered.apply([view()], NOW + now)["shop/web"]
-        assert (condition.kind, condition.status) == (ConditionKind.FLOOR_CONTESTED, True)
+        outcome = clustered.apply([view()], NOW + now)["shop/web"]
+        condition = said(outcome, ConditionKind.FLOOR_CONTESTED)
+        assert condition.status
+        assert (said(outcome).status, said(outcome).reason) == (False, "FloorContested")
         if len(cluster.calls) > before:
             tried.append(now)
     assert tried == [0, 300, 900]  # five minutes, ten, twenty
@@ -167,7 +178,7 @@ def test_an_hpa_of_keda_is_refused_and_the_remedy_is_told_once(acting):
     )
     clustered = acting(cluster)
     for now in (0, 15, 30):
-        condition = clustered.apply([view()], NOW + now)["shop/web"]
+        condition = said(clustered.apply([view()], NOW + now)["shop/web"])
     assert (condition.status, condition.reason) == (False, "OwnedByKEDA")
     assert cluster.notices == ["OwnedByKEDA"]
 
@@ -176,22 +187,45 @@ def test_a_failed_call_becomes_a_condition_and_is_tried_again(acting):
     cluster = Cluster()
     clustered = acting(cluster)
     cluster.broken = True
-    failed = clustered.apply([view()], NOW)["shop/web"]
+    failed = said(clustered.apply([view()], NOW)["shop/web"])
     assert (failed.status, failed.reason) == (False, "ClusterFailed")
     cluster.broken = False
-    assert clustered.apply([view()], NOW + 15)["shop/web"].status
+    assert said(clustered.apply([view()], NOW + 15)["shop/web"]).status
     assert cluster.floor == 10
 
 
-def test_a_workload_at_0_replicas_is_scaled_up(acting):
+@pytest.mark.parametrize(
+    ("at_zero", "wake", "reason", "calls"),
+    [
+        pytest.param(
+            AtZero.STOPPED, False, "ScaledToZeroByUser", [], id="somebody has stopped it: it stays"
+        ),
+        pytest.param(
+            AtZero.STOPPED, True, "Enforcing", ["wake", "floor"], id="the policy asks to wake it"
+        ),
+        pytest.param(
+            AtZero.ASLEEP, False, "Enforcing", ["wake", "floor"], id="its autoscaler slept"
+        ),
+        pytest.param(None, True, "Enforcing", ["floor"], id="no pods, though some are asked for"),
+    ],
+)
+def test_a_workload_at_0_replicas_is_woken_only_if_that_is_right(
+    acting, at_zero, wake, reason, calls
+):
     cluster = Cluster()
-    acting(cluster).apply([view(replicas=0)], NOW)
-    assert ("wake", 10) in cluster.calls
+    cluster.at_zero = at_zero
+    policy = replace(POLICY, wake=wake)
+    clustered = acting(cluster)
+    clustered.observe([WatchedPolicy(policy, plain_hpa(policy))], NOW)
+    outcome = clustered.apply([view(policy=policy, replicas=0)], NOW)["shop/web"]
+    assert (said(outcome).reason, [call[0] for call in cluster.calls]) == (reason, calls)
+    assert outcome.floor == cluster.floor
 
 
 def test_a_service_without_a_decision_is_not_acted_on(acting):
     cluster = Cluster()
-    assert acting(cluster).apply([view(decision=None)], NOW) == {}
+    outcome = acting(cluster).apply([view(decision=None)], NOW)["shop/web"]
+    assert outcome == PlanOutcome(floor=2)  # what stands is told all the same
     assert cluster.calls == []
 
 
@@ -270,7 +304,7 @@ def test_the_reason_for_a_missing_decision_is_in_the_status(acting, mode):
     policy = replace(POLICY, mode=mode)
     cluster.put(policy)
     undecided = view(policy=policy, decision=None, conditions=(not_decided("no capacity yet"),))
-    assert acting(cluster).apply([undecided], NOW) == {}
+    assert not acting(cluster).apply([undecided], NOW)["shop/web"].conditions
     (status,) = cluster.statuses["shop/web"]
     assert [(c.kind, c.status, c.message) for c in status.conditions] == [
         (ConditionKind.READY, False, "no capacity yet")
@@ -362,15 +396,17 @@ def test_an_api_server_that_does_not_reply_is_not_called_a_thousand_times(acting
     cluster = Cluster()
     wishes = []
 
-    def away(wish):
+    def away(wish, guard):
         wishes.append(wish)
         raise ClusterUnreachableError("no answer within 5 s")
 
     cluster.set_floor = away
-    many = [view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(1000)]
+    many = [
+        view(policy=replace(POLICY, item_id=f"shop/{n}", target=f"web-{n}")) for n in range(1000)
+    ]
     found = acting(cluster).apply(many, NOW)
     assert len(wishes) < 10  # max_failures calls, and those that had begun meanwhile
-    assert {one.reason for one in found.values()} == {"ClusterFailed"}
+    assert {said(one).reason for one in found.values()} == {"ClusterFailed"}
     assert len(found) == 1000
 
 
@@ -378,7 +414,7 @@ def test_services_left_out_of_a_tick_come_first_in_the_next(acting):
     cluster, answers = Cluster(), []
     clustered = acting(cluster)
 
-    def few(wish):
+    def few(wish, guard):
         answers.append(wish)
         if len(answers) % 20 > 10:
             raise ClusterUnreachableError("no answer within 5 s")
@@ -396,12 +432,13 @@ def test_a_leader_that_loses_the_lease_during_a_tick_stops_writing(acting):
     clustered = ClusterWorkloads(cluster, leads, workers=1)
     written = []
 
-    def last(wish):
+    def last(wish, guard):
         written.append(wish)
         leads.leading = False
         return FloorOutcome(wish.replicas, moved=True)
 
     cluster.set_floor = last
-    clustered.apply([view(policy=replace(POLICY, item_id=f"shop/{n}")) for n in range(5)], NOW)
+    five = [view(policy=replace(POLICY, item_id=f"shop/{n}", target=f"web-{n}")) for n in range(5)]
+    clustered.apply(five, NOW)
     clustered.close()
     assert len(written) == 1

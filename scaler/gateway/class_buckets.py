@@ -75,7 +75,7 @@ class ClassBuckets:
         self._share.set_rate(limit_qps, document.burst, now)
         priorities = sorted({terms.priority for terms in document.classes})
         for terms, part in zip(document.classes, parts, strict=True):
-            buckets = self._classes[terms.name]
+            buckets = self._classes[part.name]
             later = priorities.index(terms.priority) / len(priorities)
             buckets.part = 1.0 - (1.0 - ABOVE_OWN) * later
             buckets.own.set_rate(part.qps, part.qps * depth_s, now)

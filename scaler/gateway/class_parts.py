@@ -21,8 +21,15 @@ ROUNDING_QPS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class ClassPart:
-    """What a class may be admitted now: its own rate, and at most."""
+    """What a class may be admitted of a limit.
 
+    Attributes:
+        name: of the class.
+        qps: its own rate.
+        ceiling_qps: the most that it may be admitted.
+    """
+
+    name: str
     qps: float
     ceiling_qps: float
 
@@ -40,7 +47,7 @@ def divide(limit_qps: float, document: LeaseDocument) -> tuple[tuple[ClassPart, 
     for one, guaranteed, extra in zip(classes, guarantees, extras, strict=True):
         has_ceiling = one.ceiling_qps < document.lease.qps - ROUNDING_QPS
         ceiling = min(one.ceiling_qps, limit_qps) if has_ceiling else limit_qps
-        parts.append(ClassPart(guaranteed + extra, ceiling))
+        parts.append(ClassPart(one.name, guaranteed + extra, ceiling))
     return tuple(parts), spare
 
 

@@ -74,6 +74,14 @@ class _ClassPools:
     def both(self) -> tuple[_Pool, _Pool]:
         return self.known, self.newcomers
 
+    @property
+    def curves(self) -> PoolCurves:
+        return PoolCurves(self.known.curve, self.newcomers.curve)
+
+    @property
+    def before(self) -> PoolCurves:
+        return PoolCurves(self.known.before, self.newcomers.before)
+
 
 class ClientFairness:
     """The fair parts of a gateway's clients, in each class. Time is monotonic seconds.
@@ -186,10 +194,7 @@ class ClientFairness:
         self._find_levels(now)
         if not self._is_limited:
             newcomers = sum(one.newcomers.curve.total for one in self._pools.values())
-            classes = {
-                name: sum(pool.curve.total for pool in one.both)
-                for name, one in self._pools.items()
-            }
+            classes = {name: one.curves.total for name, one in self._pools.items()}
             self._usual.learn(newcomers, classes, now)
         seconds = began_at - self._began_at
         self._before_s = seconds if seconds <= self.window_s else 0.0
@@ -209,17 +214,11 @@ class ClientFairness:
             self._correct_fill(passed_s)
         seconds = now - self._began_at
         if seconds >= part_s:
-            curves = {
-                name: PoolCurves(one.known.curve, one.newcomers.curve)
-                for name, one in self._pools.items()
-            }
+            curves = {name: one.curves for name, one in self._pools.items()}
             self._set_levels(curves, min(seconds, self.window_s), now)
         elif self._before_s:
-            curves = {
-                name: PoolCurves(one.known.before, one.newcomers.before)
-                for name, one in self._pools.items()
-            }
-            self._set_levels(curves, self._before_s, now)
+            before = {name: one.before for name, one in self._pools.items()}
+            self._set_levels(before, self._before_s, now)
 
     def _correct_fill(self, passed_s: float) -> None:
         """Take in whether more or less was within parts than these add up to.

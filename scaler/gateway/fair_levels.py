@@ -16,25 +16,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scaler.gateway.class_parts import ClassPart
 from scaler.gateway.demand_curve import DemandCurve
 
 # A class keeps its usual share of all requests, up to so many times the limit.
 USUAL_UP_TO = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class ClassCapacity:
-    """What a class can have of a gateway's share.
-
-    Attributes:
-        name: of the class.
-        qps: its own rate.
-        ceiling_qps: the most that it may be admitted.
-    """
-
-    name: str
-    qps: float
-    ceiling_qps: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +35,7 @@ class ShareCapacity:
 
     qps: float
     spare_qps: float
-    classes: Sequence[ClassCapacity] = ()
+    classes: Sequence[ClassPart] = ()
 
 
 @dataclass(frozen=True, slots=True)

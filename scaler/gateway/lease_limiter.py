@@ -26,7 +26,7 @@ from scaler.gateway.class_buckets import ClassBuckets
 from scaler.gateway.class_matches import ClassMatches
 from scaler.gateway.client_fairness import LITTLE, ClientFairness
 from scaler.gateway.counts import CountedTraffic, RequestCounts
-from scaler.gateway.fair_levels import ClassCapacity, ShareCapacity
+from scaler.gateway.fair_levels import ShareCapacity
 from scaler.gateway.lease_document import LeaseDocument, LeaseRefusedError, read_lease
 from scaler.limits.lease import (
     CLIENT_WINDOW_S,
@@ -279,12 +279,9 @@ class LeaseLimiter:
         limit = limit_at(lease, age_s)
         if math.isfinite(limit):
             parts, spare = self._class_buckets.set_limit(self._document, limit, now)
-            classes = sorted(
-                zip(self._document.classes, parts, strict=True),
-                key=lambda one: (one[0].priority, one[0].name),
-            )
-            capacities = [ClassCapacity(c.name, p.qps, p.ceiling_qps) for c, p in classes]
-            self._fairness.set_share(ShareCapacity(limit, spare, capacities), now)
+            priorities = {one.name: one.priority for one in self._document.classes}
+            in_order = sorted(parts, key=lambda one: (priorities[one.name], one.name))
+            self._fairness.set_share(ShareCapacity(limit, spare, in_order), now)
         ends_s = lease.schedule_ends_s
         steps = (step.in_s for step in lease.schedule)
         changes = (lease.valid_for_s, *steps, ends_s, ends_s + lease.max_stale_s)

@@ -1,11 +1,13 @@
 """The division of a limit among priority classes.
 
-A gateway enforces a `ClassSplit` by these rules; `admitted` computes their effect:
+A gateway enforces a `ClassSplit` by these rules:
 
 * A class may always be admitted its own ``qps``.
-* Above that, its requests may use the common ``spare_qps``, as long as the class stays below its
-  ``ceiling_qps``. So a class can grow between two ticks without taking from another.
+* Above that, its requests may use what others leave of the limit, as long as the class stays below
+  its ``ceiling_qps``. So a class can grow between two ticks without taking from another.
 * The classes' ``qps`` and ``spare_qps`` sum up to the limit.
+
+`admitted` is what that comes to at least: by it, no class uses what another leaves of its own rate.
 
 Stress-test traffic is an ordinary class with the last priority and a ceiling.
 """
@@ -82,7 +84,7 @@ class ClassLimit:
         priority: of the class.
         guaranteed_qps: the part of ``qps`` that does not depend on the other classes' demand.
         qps: the class's own rate.
-        ceiling_qps: upper bound of own rate and common spare together.
+        ceiling_qps: the most that it may be admitted.
         reason: what determined ``qps``.
     """
 
@@ -96,7 +98,7 @@ class ClassLimit:
 
 @dataclass(frozen=True, slots=True)
 class ClassSplit:
-    """The divided limit: the limit of each class, and the spare that any of them may use."""
+    """The divided limit: the limit of each class, and the spare, which is nobody's own."""
 
     classes: tuple[ClassLimit, ...]
     spare_qps: float

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaler.gateway.class_parts import ClassPart
 from scaler.gateway.demand_curve import DemandCurve
 from scaler.gateway.fair_levels import (
-    ClassCapacity,
     PoolCurves,
     ShareCapacity,
     Usual,
@@ -59,7 +59,7 @@ def test_the_usual_share_of_newcomers_is_not_kept_free_where_they_are_fewer():
 
 
 SHARE = ShareCapacity(
-    100.0, 20.0, (ClassCapacity("pay", 40.0, 100.0), ClassCapacity("browse", 40.0, 100.0))
+    100.0, 20.0, (ClassPart("pay", 40.0, 100.0), ClassPart("browse", 40.0, 100.0))
 )
 
 
@@ -89,7 +89,7 @@ def test_the_class_that_comes_first_has_the_spare_first():
 
 
 def test_a_class_stays_below_its_ceiling():
-    share = ShareCapacity(100.0, 60.0, (ClassCapacity("pay", 40.0, 50.0),))
+    share = ShareCapacity(100.0, 60.0, (ClassPart("pay", 40.0, 50.0),))
 
     assert levels_of({"pay": curves([1] * 90)}, share)["pay"].known == pytest.approx(50 / 90)
 
@@ -99,7 +99,7 @@ def test_what_is_within_levels_fits_the_limit(known, new, others, other_new, lim
     asked = {"pay": curves(known, new), "bulk": curves(others, other_new)}
     own = min(asked["pay"].total, limit)
     share = ShareCapacity(
-        limit, limit - own, (ClassCapacity("pay", own, limit), ClassCapacity("bulk", 0.0, limit))
+        limit, limit - own, (ClassPart("pay", own, limit), ClassPart("bulk", 0.0, limit))
     )
     found = levels_of(asked, share)
 

@@ -175,10 +175,7 @@ class PatientCalls(Generic[Answer]):
                 call = None if self._ends(tick) else tick.turns.take(within_s)
             if call is None:
                 return
-            began = self._clock()
-            asked = _asked(call, within_s)
-            answer, replied = asked
-            took_s = self._clock() - began
+            answer, replied, took_s = self._timed(call, within_s)
             with self._changed:
                 tick.turns.ended(call, within_s, took_s)
                 tick.answers[call.key] = answer
@@ -187,6 +184,12 @@ class PatientCalls(Generic[Answer]):
                     tick.slowest_s = max(tick.slowest_s, took_s)
                 elif isinstance(answer, Exception):
                     tick.unanswered[call.key] = answer
+
+    def _timed(self, call: Call[Answer], within_s: float) -> tuple[Answer | Exception, bool, float]:
+        """Make a call; return its answer, whether that was a reply, and the seconds it took."""
+        began = self._clock()
+        asked = _asked(call, within_s)
+        return *asked, self._clock() - began
 
     def _patience_s(self, tick: _Tick[Answer]) -> float:
         left_s = tick.began + self._times.budget_s - self._clock()
@@ -242,10 +245,7 @@ class PatientCalls(Generic[Answer]):
                 if call is None:
                     self._slow_threads -= 1
                     return
-            began = self._clock()
-            asked = _asked(call, within_s)
-            answer, replied = asked
-            took_s = self._clock() - began
+            answer, replied, took_s = self._timed(call, within_s)
             with self._changed:
                 self._slow_turns.ended(call, within_s, took_s)
                 self._probed(self._suspects.get(call.key), answer, took_s, replied=replied)

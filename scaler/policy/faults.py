@@ -6,7 +6,6 @@ For example: ``spec.replicas.max: must be at least min, which is 5 (got 2, line 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -18,8 +17,6 @@ from pydantic_core import ErrorDetails
 
 from scaler.policy.schema import KIND, DemandPolicy
 from scaler.policy.yaml_documents import Document, Loc
-
-LOGGER = logging.getLogger(__name__)
 
 _MAX_VALUE_LENGTH = 60  # characters of a value that a message repeats
 
@@ -58,11 +55,16 @@ def validated(document: Document) -> tuple[DemandPolicy | None, list[str]]:
         wrong_kind = [e for e in errors if e["loc"] == ("kind",) and e["type"] == "literal_error"]
         # In an object of another kind, every other key would be a fault too.
         faults += [_fault(error, document) for error in wrong_kind or errors]
-    if policy is not None:
-        for key in policy.spec.limit.per_client.without_effect():
-            LOGGER.warning("spec.limit.perClient.%s has no effect since 0.2; remove it", key)
     faults.sort(key=lambda fault: fault[0])
     return (None if faults else policy), [message for _, message in faults]
+
+
+def without_effect(policy: DemandPolicy) -> tuple[str, ...]:
+    """Return a message for each key that is given, and that nothing obeys any more."""
+    return tuple(
+        f"spec.limit.perClient.{key} has no effect since 0.2; remove it"
+        for key in policy.spec.limit.per_client.without_effect()
+    )
 
 
 def without_unknown_keys(

@@ -8,17 +8,19 @@ For example::
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaler.errors import PolicyError
-from scaler.policy.faults import validated
+from scaler.policy.faults import validated, without_effect
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings
 from scaler.policy.schema import KIND
 from scaler.policy.yaml_documents import Document, documents
 
+LOGGER = logging.getLogger(__name__)
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -62,6 +64,8 @@ def examine_policies(
             where = f"{file}, document {number}" if len(found) > 1 else str(file)
             policy, faults = validated(document)
             if policy is not None:
+                for message in without_effect(policy):
+                    LOGGER.warning("%s: %s", where, message)
                 read = PolicyDocument(where, policy.to_policy(), policy.to_settings())
                 item_id = read.policy.item_id
                 if places.setdefault(item_id, where) == where:

@@ -134,3 +134,12 @@ def test_keys_pruned_by_the_api_server_are_detected_on_the_wire(cluster, playgro
         Request("PATCH", f"{path}/shop", (), change, "application/merge-patch+json")
     )
     eventually(lambda: cluster.policies()[name].warnings == ())
+
+
+def test_a_key_that_nothing_obeys_any_more_is_told_once_with_its_policy(caplog):
+    reader, made = PolicyReader(), policy(limit={"perClient": {"deviations": 4}})
+    stored = reader(made).policy_object
+    reader(made)
+    assert (stored.policy is not None, stored.warnings) == (True, ())  # it is complete without
+    told = "prod/shop: spec.limit.perClient.deviations has no effect since 0.2; remove it"
+    assert caplog.text.count(told) == 1

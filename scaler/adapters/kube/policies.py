@@ -16,7 +16,7 @@ from scaler.control.cluster_port import PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError
 from scaler.hpa.floor_ownership import FINALIZER, LEFT_UNTIL
 from scaler.hpa.rules import HPASpec
-from scaler.policy.faults import validated, without_unknown_keys
+from scaler.policy.faults import validated, without_effect, without_unknown_keys
 from scaler.policy.policy import Policy
 from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
 from scaler.policy.yaml_documents import Document, Loc
@@ -35,12 +35,16 @@ class PolicyEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """What a spec says: a policy and the autoscaler it names, or faults; see `PolicyObject`."""
+    """What a spec says: a policy and the autoscaler it names, or faults; see `PolicyObject`.
+
+    ``without_effect`` tells of keys that nothing obeys any more.
+    """
 
     policy: Policy | None = None
     hpa: HPASpec | None = None
     faults: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
 
 
 class PolicyReader:
@@ -60,7 +64,7 @@ class PolicyReader:
         parsed = self._parsed.get(item_id)
         if parsed is None or parsed[0] != revision:
             parsed = self._parsed[item_id] = (revision, _parse(found))
-            for warning in parsed[1].warnings:
+            for warning in (*parsed[1].warnings, *parsed[1].without_effect):
                 LOGGER.warning("%s: %s", item_id, warning)
         status = found.get("status") or {}
         policy_object = PolicyObject(
@@ -94,7 +98,10 @@ def _parse(found: Mapping[str, Any]) -> _Parsed:
         return _Parsed(faults=without_lines, warnings=warnings)
     try:
         hpa = policy.spec.hpa
-        return _Parsed(policy.to_policy(), hpa.to_spec() if hpa else None, warnings=warnings)
+        return _Parsed(
+            policy.to_policy(), hpa.to_spec() if hpa else None, warnings=warnings,
+            without_effect=without_effect(policy),
+        )  # fmt: skip
     except ValueError as error:
         return _Parsed(faults=(str(error),), warnings=warnings)
 

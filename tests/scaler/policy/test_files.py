@@ -133,3 +133,15 @@ def test_a_file_may_begin_with_a_byte_order_mark(policy):
     policy.write_bytes(b"\xef\xbb\xbf" + text().encode())
 
     assert len(read_policies(policy)) == 1
+
+
+def test_a_key_that_nothing_obeys_any_more_is_told_with_its_place(policy, caplog):
+    policy.write_text(text("limit: {perClient: {window: 5s, deviations: 4, leastClients: 20}}"))
+
+    (found,) = read_policies(policy)
+
+    assert found.policy.client_window_s == 5.0
+    assert [one.getMessage() for one in caplog.records] == [
+        f"{policy}: spec.limit.perClient.{key} has no effect since 0.2; remove it"
+        for key in ("deviations", "leastClients")
+    ]

@@ -20,21 +20,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.limiters.still_limit import SERVICE, still_view
 from forecaster.data.series import FloatArray
-from scaler.control.snapshot import ServiceView, Snapshot
-from scaler.decision.limit import Limit, LimitReason
-from scaler.decision.replicas import ScalePolicy
+from scaler.control.snapshot import Snapshot
 from scaler.limits.max_min import max_min_fair
 from scaler.limits.priority_classes import PriorityClass
-from scaler.limits.published_limit import PublishedLimit
-from scaler.limits.schedule import SafeLimit
-from scaler.policy.policy import Mode, Policy
 from scaler.simulation.virtual_gateways import VirtualGateways
 
-SERVICE = "scene/shop"
 # Trouble begins within a window of the limiter, not with it.
 CALM_S, TROUBLE_S, SLICE_S = 187.7, 120.0, 10.0
-TICK_S, BURST_S = 15.0, 0.1
+TICK_S = 15.0
 NORMAL, NORMAL_QPS, LIMIT_QPS = 2000, 935.0, 1440.0
 OVERLOAD, FITTING = 1.5, 0.9
 PAY, BROWSE, BULK = "pay", "browse", "bulk"
@@ -167,6 +162,8 @@ def fairness(scene: HostileScene) -> FairnessFigures:
 def _fairness(
     scene: HostileScene, gateways: VirtualGateways, rng: np.random.Generator
 ) -> FairnessFigures:
+    classes = tuple(PriorityClass(name, i) for i, name in enumerate(MIX) if scene.has_classes)
+    view = still_view(scene.limit_qps, classes)
     (admit,) = gateways.admit
     offered: Counter[str] = Counter()
     refused: Counter[str] = Counter()
@@ -175,7 +172,7 @@ def _fairness(
     again: list[Request] = []
     for request in _with_retries(_sent(scene, rng), again):
         while tick_at <= request.at:
-            gateways.publish(_tick(scene, tick_at), tick_at)
+            gateways.publish(Snapshot(0, tick_at, {SERVICE: view}), tick_at)
             tick_at += TICK_S
         if gateways.due <= request.at:
             gateways.run(request.at)
@@ -215,27 +212,6 @@ def _against_max_min(
         taken += float(got[~is_normal].sum())
         fair_for_others += float(fair[~is_normal].sum())
     return missed / wanted_by_normal, taken / fair_for_others if fair_for_others else math.nan
-
-
-def _tick(scene: HostileScene, now: float) -> Snapshot:
-    """Return what the control loop would publish: a limit that does not move."""
-    limit = Limit(scene.limit_qps, max(1, round(scene.limit_qps * BURST_S)), LimitReason.CAPACITY)
-    classes = tuple(PriorityClass(name, i) for i, name in enumerate(MIX) if scene.has_classes)
-    policy = Policy(
-        item_id=SERVICE, target="shop", scale=ScalePolicy(2, 20),
-        capacity_qps=scene.limit_qps / 10, mode=Mode.ENFORCE, classes=classes,
-    )  # fmt: skip
-    published = PublishedLimit(
-        limit,
-        (),
-        SafeLimit(scene.limit_qps, LimitReason.CAPACITY),
-        classes,
-        10,
-        scene.limit_qps / 10,
-    )
-    return Snapshot(
-        0, now, {SERVICE: ServiceView(policy=policy, at=now, published_limit=published)}
-    )
 
 
 def _weights(rng: np.random.Generator, clients: int) -> FloatArray:

@@ -13,21 +13,16 @@ from typing import Protocol
 
 import numpy as np
 
+from benchmarks.limiters.still_limit import BURST_S, SERVICE, still_view
 from forecaster.data.series import FloatArray
-from scaler.control.snapshot import ServiceView, Snapshot
-from scaler.decision.limit import Limit, LimitReason
-from scaler.decision.replicas import ScalePolicy
+from scaler.control.snapshot import Snapshot
 from scaler.gateway.buckets import Bucket
 from scaler.limits.max_min import max_min_fair
 from scaler.limits.priority_classes import PriorityClass
-from scaler.limits.published_limit import PublishedLimit
-from scaler.limits.schedule import SafeLimit
-from scaler.policy.policy import Mode, Policy
 from scaler.simulation.virtual_gateways import VirtualGateways
 
-SERVICE = "scene/shop"
 # What the gateways share, and a tenth of a second's requests may come at once.
-LIMIT_QPS, BURST_S = 1000.0, 0.1
+LIMIT_QPS = 1000.0
 TICK_S, DELAY_S = 15.0, 0.002
 # Shares have settled by then.
 WARM_UP_S = 20.0
@@ -134,7 +129,7 @@ class SharedLimit:
     def __init__(
         self, gateways: int, classes: tuple[PriorityClass, ...] = (), limit_qps: float = LIMIT_QPS
     ) -> None:
-        self._view, self._limit_qps = _view(limit_qps, classes), limit_qps
+        self._view, self._limit_qps = still_view(limit_qps, classes), limit_qps
         rng = np.random.default_rng(0)
         self._site = VirtualGateways(SERVICE, gateways, 0.0, rng, delay_s=DELAY_S)
         self._admit = self._site.admit
@@ -200,21 +195,6 @@ class Doorman:
             self._has[one] = qps = max(min(fair, free), 0.0)
             self._buckets[one].set_rate(qps, qps * BURST_S, self._asks_at[one])
             self._asks_at[one] += DOORMAN_REFRESH_S
-
-
-def _view(limit_qps: float, classes: tuple[PriorityClass, ...]) -> ServiceView:
-    policy = Policy(
-        item_id=SERVICE,
-        target="shop",
-        scale=ScalePolicy(min_replicas=1, max_replicas=100),
-        capacity_qps=limit_qps / 10,
-        mode=Mode.ENFORCE,
-        classes=classes,
-    )
-    limit = Limit(limit_qps, round(limit_qps * BURST_S), LimitReason.CAPACITY)
-    safe = SafeLimit(limit_qps, LimitReason.CAPACITY)
-    published = PublishedLimit(limit, (), safe, classes, 10, limit_qps / 10)
-    return ServiceView(policy=policy, at=0.0, ready=10, published_limit=published)
 
 
 # The scenes

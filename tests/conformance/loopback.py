@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -32,6 +33,34 @@ class Loopback:
 @cache
 def loopback() -> Loopback:
     return Loopback()
+
+
+class Connections:
+    """The connections of a server, each served by a task of its own."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def served(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        """Serve one until it ends or is cut."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            yield
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            # What was answered still arrives, or nobody could say how old the gateway's lease is.
+            writer.close()
+
+    async def cut(self) -> None:
+        """Cut all of them."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def read_message(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:

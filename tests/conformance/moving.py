@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.conformance.loopback import loopback
+from tests.conformance.loopback import Connections, loopback
 
 
 class MovingAddress:
@@ -19,7 +19,7 @@ class MovingAddress:
     def __init__(self, leads_to: int) -> None:
         self.leads_to = leads_to
         self.port = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
 
     def __enter__(self) -> MovingAddress:
         loopback().run(self._start())
@@ -38,22 +38,12 @@ class MovingAddress:
 
     async def _stop(self) -> None:
         self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
+        with self._connections.served(writer):
             there_reader, there = await asyncio.open_connection("127.0.0.1", self.leads_to)
             await asyncio.gather(_pump(reader, there), _pump(there_reader, writer))
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

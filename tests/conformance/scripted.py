@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.conformance.leases import SHOP
-from tests.conformance.loopback import loopback, read_message
+from tests.conformance.loopback import Connections, loopback, read_message
 from tests.waiting import PATIENCE_S, eventually
 
 
@@ -66,7 +66,7 @@ class ScriptedEndpoint:
         # when it was answered.
         self._answered: dict[tuple[str, str], list[tuple[float, float]]] = {}
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
         self._server: asyncio.Server | None = None
 
     def __enter__(self) -> ScriptedEndpoint:
@@ -160,15 +160,10 @@ class ScriptedEndpoint:
             return
         self._server.close()
         self._server = None
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
+        with self._connections.served(writer):
             while True:
                 first, headers, body = await read_message(reader)
                 await self._while_hanging()
@@ -179,12 +174,6 @@ class ScriptedEndpoint:
                     await self._garbage_to(writer, *self._wire)
                     return
                 writer.write(answer or b"")
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            # What was answered still arrives, or nobody could say how old the gateway's lease is.
-            writer.close()
 
     async def _garbage_to(self, writer: asyncio.StreamWriter, first: bytes, then: bytes) -> None:
         self.garbled += 1

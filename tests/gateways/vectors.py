@@ -94,10 +94,11 @@ class Player(Protocol):
     def report_before_move(self, now: float) -> dict[str, Any] | None: ...
 
 
-class PythonPlayer:
-    def __init__(self, settings: LimiterSettings) -> None:
-        self._limiter = LeaseLimiter(settings)
-        self._limiter.begin(0.0)
+class LimiterPlayer:
+    """What `PythonPlayer` and `LuaPlayer` have alike."""
+
+    def __init__(self, limiter: LeaseLimiter | LuaLimiter) -> None:
+        self._limiter = limiter
 
     def receive(self, body: bytes, asked_at: float, now: float) -> str:
         try:
@@ -107,6 +108,23 @@ class PythonPlayer:
 
     def renew(self, asked_at: float) -> None:
         self._limiter.renew(asked_at)
+
+    def report(self, now: float) -> dict[str, Any]:
+        return self._limiter.report(now)
+
+    def demand_moved(self, now: float) -> bool:
+        return self._limiter.demand_moved(now)
+
+    def report_before_move(self, now: float) -> dict[str, Any] | None:
+        return self._limiter.report_before_move(now)
+
+
+class PythonPlayer(LimiterPlayer):
+    _limiter: LeaseLimiter
+
+    def __init__(self, settings: LimiterSettings) -> None:
+        super().__init__(LeaseLimiter(settings))
+        self._limiter.begin(0.0)
 
     def request(self, sent: Sent, now: float) -> Admission:
         found = self._limiter.class_by_headers(sent.headers) or sent.own_class
@@ -123,29 +141,13 @@ class PythonPlayer:
         found = self._limiter.snapshot(now)
         return found.stage, found.limit_rps
 
-    def report(self, now: float) -> dict[str, Any]:
-        return self._limiter.report(now)
 
-    def demand_moved(self, now: float) -> bool:
-        return self._limiter.demand_moved(now)
+class LuaPlayer(LimiterPlayer):
+    _limiter: LuaLimiter
 
-    def report_before_move(self, now: float) -> dict[str, Any] | None:
-        return self._limiter.report_before_move(now)
-
-
-class LuaPlayer:
     def __init__(self, dialect: str, settings: LimiterSettings) -> None:
-        self._limiter = LuaLimiter(dialect, settings)
+        super().__init__(LuaLimiter(dialect, settings))
         self._answers = module(dialect, "answers")
-
-    def receive(self, body: bytes, asked_at: float, now: float) -> str:
-        try:
-            return "held" if self._limiter.receive(body, asked_at, now) else "ask again"
-        except ValueError:
-            return "refused"
-
-    def renew(self, asked_at: float) -> None:
-        self._limiter.renew(asked_at)
 
     def request(self, sent: Sent, now: float) -> Admission:
         values: dict[str, list[str]] = {}
@@ -164,15 +166,6 @@ class LuaPlayer:
 
     def standing(self, now: float) -> tuple[str | None, float]:
         return self._limiter.standing(now)
-
-    def report(self, now: float) -> dict[str, Any]:
-        return self._limiter.report(now)
-
-    def demand_moved(self, now: float) -> bool:
-        return self._limiter.demand_moved(now)
-
-    def report_before_move(self, now: float) -> dict[str, Any] | None:
-        return self._limiter.report_before_move(now)
 
 
 def players() -> dict[str, Callable[[LimiterSettings], Player]]:

@@ -32,9 +32,12 @@ BEHIND = re.compile(
     r"(?:(?:(?:requests?|reqs?|r|hits?|ops|queries|c)?/(s|sec|second|m|min|minute|h|hour))"
     r"|(rps|reqps|qps|cps|ops|rpm|reqpm|rph))?",
 )
+# Units of what is no traffic, as Grafana writes them.
+OTHER_UNIT = re.compile(r"%|[nuµm]?s|mins?|hours?|days?|[KMGT]i?B|[kMGT]?B|bytes|[Mm]?[Cc]ores?|°C")
 THOUSANDS_ALONE = re.compile(r"[1-9]\d{0,2}\.\d{3}")
 WHOLE = re.compile(r"\d{1,3}")
 NOT_A_NUMBER = "is not a number; correct it, or leave the cell empty if the value is unknown"
+NO_TRAFFIC = "is no rate of requests; name the column of the traffic by --value-column"
 FEW = 10  # so many cells of three decimals, beside whole ones, are no chance
 
 
@@ -58,10 +61,12 @@ def is_empty(cell: object) -> bool:
 
 
 def is_number(cell: object) -> bool:
-    """Return whether a cell can be read as a number, in whatever manner it is written."""
+    """Return whether a cell is a number in whatever manner it is written, also one of a unit."""
     written = WRITTEN.fullmatch(str(cell).strip())
-    behind = written and BEHIND.fullmatch(written[2] or "")
-    return bool(behind) or not math.isnan(number(cell))
+    if written is None:
+        return not math.isnan(number(cell))
+    behind = written[2] or ""
+    return bool(BEHIND.fullmatch(behind) or OTHER_UNIT.fullmatch(behind))
 
 
 def numbers(column: pd.Series[Any], source: TableSource) -> tuple[FloatArray, str | None]:
@@ -79,7 +84,7 @@ def numbers(column: pd.Series[Any], source: TableSource) -> tuple[FloatArray, st
     known = [at for at in range(len(cells)) if not (math.isnan(plain[at]) and is_empty(cells[at]))]
     texts = [str(cells[at]).strip() for at in known]
     if source.hints.decimal != "," and not np.isnan(plain[known]).any():
-        if source.hints.decimal is None and _may_be_thousands(texts):
+        if source.hints.decimal is None and _may_be_thousands(texts, source):
             at = next(at for at, text in zip(known, texts, strict=True) if "." in text)
             raise _two_ways(column, at, source)
         return plain, None
@@ -87,12 +92,15 @@ def numbers(column: pd.Series[Any], source: TableSource) -> tuple[FloatArray, st
     return plain, unit
 
 
-def _may_be_thousands(texts: Sequence[str]) -> bool:
-    """Return whether all are whole or have three decimals, as thousands with a dot would be."""
-    dotted = [text for text in texts if THOUSANDS_ALONE.fullmatch(text)]
-    if len(dotted) < FEW or len(dotted) == len(texts):
+def _may_be_thousands(texts: Sequence[str], source: TableSource) -> bool:
+    """Return whether all are whole or have three decimals, as thousands with a dot would be.
+
+    Where all have three, they are decimals, unless `;` shows that the comma is the decimal mark.
+    """
+    if not all(THOUSANDS_ALONE.fullmatch(text) or WHOLE.fullmatch(text) for text in texts):
         return False
-    return all(THOUSANDS_ALONE.fullmatch(text) or WHOLE.fullmatch(text) for text in texts)
+    dotted = sum("." in text for text in texts)
+    return dotted >= FEW and (dotted < len(texts) or source.delimiter == ";")
 
 
 def _written(
@@ -105,7 +113,8 @@ def _written(
         behind = written and BEHIND.fullmatch(written[2] or "")
         if written is None or behind is None:
             if not math.isinf(number(text)):
-                raise refuse_cell(column, at, source, NOT_A_NUMBER)
+                measured = written is not None and OTHER_UNIT.fullmatch(written[2] or "")
+                raise refuse_cell(column, at, source, NO_TRAFFIC if measured else NOT_A_NUMBER)
             heads.append(text)
             multiples.append(1.0)
             continue

@@ -30,7 +30,9 @@ TAIL = r"(?:_(?:total|sum|mean|avg|average|value))?$"
 PER = {"rps": r"s|secs?|seconds?", "rpm": r"m|mins?|minutes?", "rph": r"h|hrs?|hours?"}
 SHORT = {"rps": "qps|rps|reqps|tps|hps", "rpm": "qpm|rpm|reqpm|tpm", "rph": "qph|rph"}
 RATES = {
-    unit: re.compile(rf"(?:.*_)?(?:{WHAT}_?(?:per_|/_?)(?:{PER[unit]})|{SHORT[unit]}){TAIL}")
+    unit: re.compile(
+        rf"(?:.*_)?(?:{WHAT}_?(?:per_|/_?)(?:{PER[unit]})|{SHORT[unit]}){TAIL}|[^/]+/_?(?:{PER[unit]}){TAIL}"
+    )
     for unit in PER
 }
 SUM = re.compile(rf"sum|(?:.*_)?{WHAT}(?:_count)?_sum|sum_(?:.*_)?{WHAT}(?:_count)?")
@@ -38,11 +40,16 @@ COUNT = re.compile(
     rf"(?:(?:http|total|num|nr|number_of|sum|sample)_)*{WHAT}(?:_count|_total)*|requestcount"
 )
 NO_TRAFFIC = re.compile(
-    r"(?:.*_)?(?:latency|duration|replicas|pods|errors?|failures?|cpu|memory|mem|usage|utili[sz]ation|time"
-    r"|status|ratio|percent|percentile|pct|%|p\d{2,4}|ms|us|millis|milliseconds|secs?|seconds|bytes|[kmg]i?b"
-    r"|bucket|(?:error|failure|success|hit)_rate|[45]xx)"
-    r"|(?:.*_)?p\d{2,4}_.*|(?:.*_)?(?:errors?|failures?|latency|duration|bytes)_?(?:per_|/).*"
-)  # fmt: skip
+    r"(?:.*_)?(?:"
+    r"(?:latency|duration)(?:_.*)?|replicas|pods|errors?|failures?|(?:error|failure|success|hit)_rate"
+    r"|[45]xx|cpu|memory|mem|usage|utili[sz]ation|connections|in_?flight|depth|time|status|bucket"
+    r"|ratio|percent(?:ile)?|pct|%|p\d{2,4}(?:_.*)?"
+    r"|ms|us|millis|milliseconds|secs?|seconds|bytes|[kmg]i?b"
+    r"|(?:errors?|failures?|bytes)_?(?:per_|/).*)"
+)
+NO_REQUESTS = re.compile(
+    r"(?:^|_)(?:errors?|failures?|failed|latency|p\d\d|bytes|bits?|[kmgt]?i?b)(?:_|/)"
+)
 ITEM_PATH = re.compile(r"[^/\s]+/(?!(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b)[^/]+")
 
 
@@ -214,7 +221,7 @@ def _is_no_traffic(name: Hashable) -> bool:
         return False
     plain = _plain(name)
     if any(rate.fullmatch(plain) for rate in RATES.values()):
-        return bool(re.search(r"(?:^|_)(?:errors?|failures?|failed|latency|bytes|p\d\d)_", plain))
+        return bool(NO_REQUESTS.search(plain))
     return bool(NO_TRAFFIC.fullmatch(plain))
 
 

@@ -12,6 +12,7 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -56,8 +57,8 @@ def decoded(data: bytes, source: TableSource) -> str:
     return text
 
 
-def frame_of_text(text: str, source: TableSource) -> tuple[pd.DataFrame, int]:
-    """Return the cells as text, and the line of the first row; the index counts lines from there.
+def frame_of_text(text: str, source: TableSource) -> tuple[pd.DataFrame, TableSource]:
+    """Return the cells as text; the index counts lines from the first row of the source returned.
 
     Raises:
         HistoryError: there is no header, or a row has more cells than it.
@@ -79,7 +80,8 @@ def frame_of_text(text: str, source: TableSource) -> tuple[pd.DataFrame, int]:
         source.note("a cell of nothing behind the last column is left out")
     frame = _cells(text, at, len(header) + 1, delimiter)
     frame = frame[(frame != "").any(axis=1)]
-    return _under(header, frame, at, source), at + 1
+    source = replace(source, first_row=at + 1, delimiter=delimiter)
+    return _under(header, frame, source), source
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -143,16 +145,14 @@ def _cells(text: str, skipped: int, width: int, delimiter: str) -> pd.DataFrame:
     return frame.fillna("")
 
 
-def _under(
-    header: Sequence[str], frame: pd.DataFrame, skipped: int, source: TableSource
-) -> pd.DataFrame:
+def _under(header: Sequence[str], frame: pd.DataFrame, source: TableSource) -> pd.DataFrame:
     """Return the frame with its names, without a column of nothing and without more headers."""
     beyond = frame.iloc[:, -1] != ""
     if beyond.any():
-        row = int(frame.index[int(beyond.to_numpy().argmax())]) + skipped + 1
+        row = int(frame.index[int(beyond.to_numpy().argmax())]) + source.first_row
         raise source.refusal(
             f"cannot be read: row {row} has more cells than the {len(header)} of the header; "
-            "a comma within a cell needs quotes around it, or ';' between the cells"
+            "name every column, and put quotes around a cell with a comma"
         )
     frame = frame.iloc[:, :-1]
     repeated = (frame == list(header)).all(axis=1)

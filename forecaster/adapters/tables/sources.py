@@ -44,6 +44,7 @@ class TableSource:
         name: the file, or "the frame".
         default_item: the item of a table that names none.
         first_row: number of the first row of data, as an editor shows it.
+        delimiter: between the cells of a text.
         timezone: zone of stamps without one; None refuses them.
         hints: what the user says of it.
         notes: how it was understood, where it could have been meant otherwise.
@@ -52,6 +53,7 @@ class TableSource:
     name: str
     default_item: str
     first_row: int = 0
+    delimiter: str = ","
     timezone: str | None = None
     hints: FileHints = FileHints()
     notes: list[str] = field(default_factory=list)

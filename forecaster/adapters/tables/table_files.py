@@ -92,10 +92,9 @@ def _read_text(path: Path, source: TableSource) -> tuple[pd.DataFrame, TableSour
             return frame_of_json(text, source)
         if is_exposition(text):
             return frame_of_exposition(text, source)
-        frame, first_row = frame_of_text(text, source)
+        return frame_of_text(text, source)
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserWarning) as error:
         raise _unreadable(path, error) from error
-    return frame, replace(source, first_row=first_row)
 
 
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

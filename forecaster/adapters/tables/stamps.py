@@ -19,7 +19,8 @@ from forecaster.data.quality.values import StampArray
 from forecaster.data.series import FloatArray
 from forecaster.errors import HistoryError
 
-AWARE_TEXT = r"(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
+# An offset stands behind a time of day: the -04 of 2026-03-04 is none.
+AWARE_TEXT = r"(?:[Zz]|UTC|GMT|(?:[:T]\d\d|\d{6}|\.\d+|[Mm]|GMT)\s*[+-]\d\d(?::?\d\d)?)$"
 EPOCH_TEXT = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 EXCEL_TEXT = r"\d{5},\d+"  # days, with the decimal comma
 # What stands behind an offset: Go's name of the zone, JavaScript's in brackets.

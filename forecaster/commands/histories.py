@@ -45,6 +45,11 @@ def history_from(args: argparse.Namespace, *, now: datetime) -> History:
     if (args.history is None) == (args.prometheus is None):
         given = "both" if args.history else "neither"
         raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
+    if args.prometheus and hints_from(args).given:
+        raise ConfigError(
+            "--value-column, --item-column, --unit, --decimal and --dates are of --history FILE; "
+            "let the query return requests per second"
+        )
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
         return _from_file(args, step, now)

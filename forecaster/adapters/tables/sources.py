@@ -35,6 +35,11 @@ class FileHints:
     decimal: str | None = None
     dates: str | None = None
 
+    @property
+    def given(self) -> bool:
+        """Whether anything is said."""
+        return self != FileHints()
+
 
 @dataclass(frozen=True)
 class TableSource:

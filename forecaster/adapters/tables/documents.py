@@ -15,6 +15,7 @@ import pandas as pd
 from prometheus_client import parser as text_format
 from prometheus_client.openmetrics import parser as openmetrics_format
 
+from forecaster.adapters.prometheus.answers import remarks
 from forecaster.adapters.prometheus.label_sets import item_named_by
 from forecaster.adapters.tables.columns import traffic_columns, unit_of_name
 from forecaster.adapters.tables.sources import SECONDS, TableSource, listed, quoted
@@ -69,6 +70,8 @@ def frame_of_json(text: str, source: TableSource) -> FrameAndSource:
     if kind != "matrix":
         raise source.refusal(f"holds a {quoted(kind)}, of one instant; ask for a query_range")
     series = data.get("result") if isinstance(data, dict) else data
+    if isinstance(found, dict) and (partial := remarks(found)[1]):
+        source.note(f"the server says that data is missing: {quoted(partial[0])}")
     if not isinstance(series, list) or not all(isinstance(one, dict) for one in series):
         raise source.refusal(f"is JSON of no known kind; known is that of {KNOWN}")
     if series and not any("metric" in one for one in series):
@@ -120,6 +123,8 @@ def _matrix(series: Sequence[Mapping[str, Any]], source: TableSource) -> FrameAn
     for one in series:
         labels = {str(name): str(text) for name, text in dict(one.get("metric") or {}).items()}
         samples = one.get("values")
+        if isinstance(samples, list) and isinstance(one.get("timestamps"), list):  # VictoriaMetrics
+            samples = [list(pair) for pair in zip(one["timestamps"], samples, strict=False)]
         if not isinstance(samples, list) or any(
             not isinstance(sample, list) or len(sample) != 2 for sample in samples
         ):

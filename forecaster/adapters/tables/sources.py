@@ -76,8 +76,8 @@ class TableSource:
 def quoted(value: object) -> str:
     """Return a cell or a name for a message: a long one by its beginning and its length.
 
-    >>> quoted("x" * 1000)[-20:]
-    "... (1000 characters)"
+    >>> quoted("x" * 1000)[-21:]
+    '... (1000 characters)'
     """
     text = str(value)
     if len(text) <= SHOWN:

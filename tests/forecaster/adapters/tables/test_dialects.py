@@ -207,6 +207,18 @@ def promtool(samples):
     return json.dumps(matrix(samples, __name__="job:requests:rate5m"))
 
 
+def victoria_metrics(samples):
+    lines = (
+        {
+            "metric": one["metric"],
+            "values": [float(text) for _, text in one["values"]],
+            "timestamps": [round(1000 * stamp) for stamp, _ in one["values"]],
+        }
+        for one in matrix(samples)
+    )
+    return "\n".join(map(json.dumps, lines))
+
+
 def cloudwatch_data(samples):
     found = [
         {
@@ -246,6 +258,7 @@ def records(samples):
     [
         pytest.param(prometheus, {}, id="the API of Prometheus"),
         pytest.param(promtool, {}, id="promtool"),
+        pytest.param(victoria_metrics, {}, id="VictoriaMetrics' export"),
         pytest.param(cloudwatch_data, {"unit": "count"}, id="CloudWatch's get-metric-data"),
         pytest.param(openmetrics, {}, id="OpenMetrics"),
         pytest.param(records, {}, id="records"),

@@ -294,6 +294,19 @@ def test_a_message_quotes_at_most_200_characters(tmp_path, name, text):
     assert len(message) < 500
 
 
+def test_a_partial_answer_is_told_as_such(tmp_path):
+    values = [[60 * i, str(rate)] for i, rate in enumerate(RATES)]
+    answer = {
+        "status": "success",
+        "isPartial": True,
+        "data": {"resultType": "matrix", "result": [{"metric": {}, "values": values}]},
+    }
+    report = read_history(write(tmp_path / "h.json", json.dumps(answer)))
+    assert "the server says that data is missing: 'isPartial'" in [
+        found.message for found in report.findings
+    ]
+
+
 def test_of_a_frame_the_same_is_told_by_the_log(caplog):
     frame = wide()[["timestamp", "shop/api"]].set_axis(["timestamp", "requests_per_minute"], axis=1)
     history_from_frame(frame)

@@ -215,7 +215,7 @@ class RecordedScene:
         holder = SnapshotHolder(lambda: self._mono, lambda: self._reign)
         self.leases = RecordedLeases(holder, settings, "c0ff", self.journal)
         self.whims = Whims(self.rng, calm=calm)
-        world = World(self.whims, self.whims, self.whims)
+        world = World(self.whims, self.whims, self.whims, self.leases.reports)
 
         def publish(snapshot: Snapshot) -> None:
             self.recorder.publish(snapshot)

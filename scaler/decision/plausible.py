@@ -30,8 +30,9 @@ from scaler.decision.wariness import RULES, DemandReading, Doubt, DoubtReason, W
 
 SPIKE_S = RULES.spike_longest.total_seconds()
 DAY_S = 86_400.0
-# Demand has left what is usual by this factor, and has come back within that one. Noise of a fifth
-# stays below it; a pair of scrapers counted twice, or half of the targets gone, are beyond it.
+# Demand has left what is usual by the first factor, and has come back within the second, which is
+# also what it may differ from reports by: noise of a fifth stays below it. A pair of scrapers that
+# is counted twice, or half of the targets gone, are beyond both.
 LEFT, BACK = 1.6, 1.3
 # A doubt that lasts longer is over: what is measured is believed.
 LONGEST_S = {
@@ -110,12 +111,13 @@ def _reason(reading: DemandReading, wary: Wariness, step_s: float) -> DoubtReaso
     usual = wary.usual_qps if wary.doubt is None else wary.doubt.usual_qps
     of, factor = (median, BACK) if last is DoubtReason.FALL else (min, LEFT)
     least = wary.least_ratio * wary.reported_qps(of)
-    if all(_is_below(qps, level, factor, step_s) for level in (usual, least)):
+    if _is_below(qps, usual, factor, step_s) and _is_below(qps, least, BACK, step_s):
         return DoubtReason.FALL
     of, factor = (median, BACK) if last is DoubtReason.JUMP else (max, LEFT)
     most = wary.ratio * wary.reported_qps(of)
     # Who sees only a part of the traffic cannot deny a rise.
-    if wary.ratio <= BACK and all(_is_above(qps, one, factor, step_s) for one in (usual, most)):
+    denied = wary.ratio <= BACK and _is_above(qps, most, BACK, step_s)
+    if denied and _is_above(qps, usual, factor, step_s):
         return DoubtReason.JUMP
     if _is_stuck(reading, wary, step_s):
         return DoubtReason.STUCK

@@ -108,7 +108,7 @@ def put(plain, value, *path):
         ),
         pytest.param("decide", ("items", "prod/rich", "limit_qps"), 1.0, "limit_qps", id="a limit"),
         pytest.param(
-            "measure", ("items", "prod/plain", "observed_qps"), 1e5, "observed_qps", id="an input"
+            "measure", ("items", "prod/plain", "observed_qps"), 777.0, "observed_qps", id="an input"
         ),
         pytest.param("lease", ("refused",), "503 no", "refusal", id="a refusal"),
     ],

@@ -96,8 +96,8 @@ def test_one_broken_model_does_not_hide_the_others(
     out, err = capsys.readouterr()
     assert "jobs" in out
     assert "web" in out
-    assert f"api: {root}/api/v0001/config.json is missing" in err
-    assert f"web: {root}/web/champion.json is not valid JSON" in err
+    assert f"api: {root}/api/v0001/config.json is missing" in out
+    assert f"web: {root}/web/champion.json is not valid JSON" in out
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ class TidegateContender:
             new,
             service.latency_s(tick) if state.policy.slo.query is not None else None,
         )
+        metrics = state.without_implausible(metrics, now)
         observed = state.take_in(metrics, now)
+        state.low_qps = self._samples.seasonal_low(tick)
         lead_forecast = None
         row = self._samples.newest_row(tick)
         if row >= 0 and self._reader.reaches(row, self._samples.known_until(tick), now):

@@ -7,7 +7,11 @@ import math
 import numpy as np
 
 from forecaster.data.series import Series
+from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.simulation.world import Scene
+
+# Samples whose seasonal lows are found at once.
+_AT_ONCE = 1440
 
 
 class RecordedSamples:
@@ -22,6 +26,10 @@ class RecordedSamples:
     def __init__(self, series: Series, first_row: int, scene: Scene) -> None:
         self.step_s = series.step.total_seconds()
         self._first_row = first_row
+        # In the digits that the loop keeps of a history.
+        self._history = series.values.astype(np.float32)
+        self._half_hours = HalfHours.of(series.step)
+        self._lows: dict[int, float] = {}
         self._stamps: list[float] = series.stamps.tolist()
         self._values: list[float] = series.values.tolist()
         known = np.where(np.isfinite(series.values), series.stamps, -math.inf)
@@ -36,6 +44,15 @@ class RecordedSamples:
     def newest_row(self, tick: int) -> int:
         """Return the row whose origin is the newest sample that is known at a tick."""
         return self._newest[tick] - self._first_row
+
+    def seasonal_low(self, tick: int) -> float:
+        """Return the seasonal low of the newest sample that is known at a tick; see `HalfHours`."""
+        newest = self._newest[tick]
+        if newest not in self._lows:
+            places = np.arange(newest, newest + _AT_ONCE)
+            lows = seasonal_lows(self._half_hours.before(self._history, places))
+            self._lows.update(zip(places.tolist(), lows.tolist(), strict=True))
+        return self._lows[newest]
 
     def known_until(self, tick: int) -> float:
         """Return when the last sample ends that has a value and is known at a tick; else -inf."""

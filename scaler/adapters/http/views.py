@@ -26,6 +26,7 @@ Json = dict[str, object]
 _DEMAND_REASONS = {
     "forecast": "the forecast of the highest demand over the lead time",
     "observed": "the demand observed now, which is higher than the forecast",
+    "held": "a share of what is usual, for what is observed is implausibly low at this time of day",
     "event": "an announced event",
     "reactive": "the demand observed now plus a margin, for no forecast is trusted",
     "unknown": "nothing: there is neither a forecast nor an observation",

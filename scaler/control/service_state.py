@@ -173,10 +173,7 @@ class ServiceState:
         )
 
     def without_implausible(self, metrics: ServiceMetrics, now: float) -> ServiceMetrics:
-        """Return what was measured, without samples that are implausibly low while demand is held.
-
-        A forecast that rested on them would be as low when demand is back.
-        """
+        """Return what was measured; a forecast is not to rest on what is implausibly low."""
         spell = None if self._state is None else self._state.low_spell
         over = is_over(spell, self.policy.hold, now)
         return metrics if over else metrics.without_implausible(self.low_qps)

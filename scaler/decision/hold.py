@@ -26,7 +26,7 @@ class HoldRules:
         for_s: for so long at most.
     """
 
-    share: float = 0.8
+    share: float = 1.0
     for_s: float = 7200.0
 
     def __post_init__(self) -> None:

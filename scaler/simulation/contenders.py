@@ -20,7 +20,7 @@ from scaler.decision.capacity import given_capacity
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Trust
 from scaler.policy.policy import Policy
-from scaler.simulation.recording import RecordedSamples
+from scaler.simulation.recording import ActedOnHistory, RecordedSamples
 from scaler.simulation.world import Run, Scene, SimulatedService
 
 
@@ -80,6 +80,7 @@ class TidegateContender:
         self._capacity = given_capacity(policy.capacity_qps)
         self._state = ServiceState(policy, samples.step_s, tick_s)
         self._samples, self._reader = samples, reader
+        self._history = ActedOnHistory(samples)
 
     def decide(self, tick: int, now: float, service: SimulatedService) -> float:
         state, new = self._state, self._samples.since_last_tick(tick)
@@ -90,10 +91,11 @@ class TidegateContender:
         )
         metrics = state.without_implausible(metrics, now)
         observed = state.take_in(metrics, now)
-        state.low_qps = self._samples.seasonal_low(tick)
+        self._history.add(metrics.samples)
+        state.low_qps = self._history.seasonal_low(tick)
         lead_forecast = None
         row = self._samples.newest_row(tick)
-        if row >= 0 and self._reader.reaches(row, self._samples.known_until(tick), now):
+        if row >= 0 and self._reader.reaches(row, self._history.known_until, now):
             lead_forecast = self._reader.read(state.lead_query(row), now)
             state.expect(lead_forecast, self._reader.origin(row))
         result = self.latest = state.decide(

@@ -13,6 +13,8 @@ import numpy as np
 from forecaster.data.series import FloatArray, Forecast, Series
 from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
 from forecaster.models.forecaster import Forecaster
+from scaler.decision.hold import HoldRules, LowSpell, is_implausible, is_over, updated_spell
+from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
@@ -30,6 +32,8 @@ LOOK_S = 180.0
 # The autoscaler under tidegate's floor may follow it down: with the usual tolerance of 10 % and
 # five minutes of stabilization it would hold what the floor has let go.
 NET_STABILIZATION_S = 60.0
+# Samples whose seasonal lows are found at once.
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def prepared(
     # The first tick is when the sample before the first one ends; queries know the one before that.
     unseen = math.ceil(scene.timing.query_delay_s / series.step.total_seconds())
     origins = np.arange(first - 1 - unseen, len(series) - 1)
-    forecasts = _forecasts(series, origins, forecaster)
+    forecasts = _forecasts(_forecast_from(series, first, policy.hold), origins, forecaster)
     return ContestSetting(
         scene, hpa, net_under(hpa, scene.model.capacity_qps), policy,
         RecordedSamples(series, int(origins[0]), scene), forecasts[-1], forecasts[0],
@@ -152,6 +156,25 @@ def _known(series: Series, first: int, part: ReplayPart) -> FloatArray:
             "count nothing while demand is not known by --skip-gaps"
         )
     return values
+
+
+def _forecast_from(series: Series, first: int, rules: HoldRules) -> Series:
+    """Return what is forecast from: from ``first`` on, without what is implausibly low.
+
+    The loop leaves samples out tick by tick; here it is done sample by sample.
+    """
+    half_hours, values = HalfHours.of(series.step), series.values.copy()
+    history = values.astype(np.float32)
+    spell: LowSpell | None = None
+    for place, stamp in zip(range(first, len(values)), series.stamps[first:].tolist(), strict=True):
+        if (place - first) % _AT_ONCE == 0:
+            places = np.arange(place, min(place + _AT_ONCE, len(values)))
+            lows = iter(seasonal_lows(half_hours.before(history, places)).tolist())
+        low, qps = next(lows), float(values[place])
+        spell = updated_spell(spell, qps, low, stamp)
+        if is_implausible(qps, low) and not is_over(spell, rules, stamp):
+            values[place] = history[place] = np.nan
+    return replace(series, values=values)
 
 
 def _forecasts(

@@ -90,6 +90,7 @@ class Whims:
         self._pods: dict[str, tuple[Pod, ...]] = {}
         self._floors: dict[str, int] = {}
         self._made = 0
+        self.upstream_is_away = False
 
     def _may_fail(self, chance: float = 0.03) -> None:
         if self._rng.random() < chance and not self._calm:
@@ -97,6 +98,7 @@ class Whims:
 
     def _qps(self, now: float) -> float:
         wave = 1.2 + math.sin(now / 900.0)
+        wave *= 0.03 if self.upstream_is_away else 1.0
         return float(400.0 * wave * self._rng.lognormal(0.0, 0.1))
 
     def measure(self, queries, now):

@@ -7,6 +7,7 @@ Rows are items at one point in time, or points in time of one item. Demand is in
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,13 @@ DAYS = 7
 # A day of which less of the half hour is known says nothing.
 _KNOWN_SHARE = 0.5
 LEAST_DAYS = 2
+
+
+@cache
+def _offsets(day: int, around: int) -> npt.NDArray[np.int64]:
+    """Return where the half hours lie, counted from a place, ``(DAYS, samples)``."""
+    ago = day * np.arange(DAYS, 0, -1)
+    return np.arange(-around, around + 1) - ago[:, None]
 
 
 class HalfHours(NamedTuple):
@@ -42,9 +50,9 @@ class HalfHours(NamedTuple):
         Returns:
             ``(rows, DAYS, samples of half an hour)``; NaN where the history does not reach.
         """
-        ago = self.day * np.arange(DAYS, 0, -1)
-        within = np.arange(-self.around, self.around + 1)
-        at = places[:, None, None] - ago[:, None] + within
+        at = places[:, None, None] + _offsets(*self)
+        if at.min() >= 0 and at.max() < len(values):
+            return np.asarray(values[at])
         return np.where((at >= 0) & (at < len(values)), values[at.clip(0, len(values) - 1)], np.nan)
 
 

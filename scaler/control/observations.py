@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from scaler.decision.hold import is_implausible
+from scaler.decision.plausible import DoubtedDemand
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,9 @@ class ServiceMetrics:
         latency_s: of the SLO's query; None where there is none, or it is unknown.
         fault: why something could not be read, in words; None if all was.
         partial: how the server says that data is missing from its answer; None if it does not.
-        least_qps: of a partial answer: at least so much is offered now; NaN where unknown.
+        least_qps: of a partial answer, or of one that is doubted: at least so much is offered now;
+            NaN where unknown.
+        doubted: why what was measured is not believed; None: it is.
     """
 
     observed_qps: float
@@ -30,6 +33,7 @@ class ServiceMetrics:
     fault: str | None = None
     partial: str | None = None
     least_qps: float = math.nan
+    doubted: DoubtedDemand | None = None
 
     def without_implausible(self, low_qps: float) -> ServiceMetrics:
         """Return the same; samples that are implausibly low beside a seasonal low are unknown."""

@@ -139,8 +139,8 @@ def ordinary(traces: Path) -> Iterator[tuple[object, ...]]:
 
 
 def _cost(series: Series) -> Iterator[object]:
-    """Yield what holding nothing and holding came to in the last week, or quarter if shorter."""
-    length = min(len(series) // 4, 7 * 1440)
+    """Yield what holding nothing and holding came to in the last two days, forecast from ten."""
+    length, series = 2 * 1440, series.between(series.end - timedelta(days=12), series.end)
     peak = float(np.nanmax(series.values[-length:]))
     policy = Policy(
         item_id=series.item_id,

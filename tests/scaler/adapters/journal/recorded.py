@@ -97,8 +97,9 @@ class Whims:
             raise RuntimeError("https://me:hush-hush@away.example: no answer")
 
     def _qps(self, now: float) -> float:
+        if self.upstream_is_away:
+            return float(10.0 * self._rng.lognormal(0.0, 0.1))
         wave = 1.2 + math.sin(now / 900.0)
-        wave *= 0.03 if self.upstream_is_away else 1.0
         qps = float(400.0 * wave * self._rng.lognormal(0.0, 0.1))
         return 1000.0 * qps if now // 60 % 7 == 0 else qps  # a reset of a counter
 

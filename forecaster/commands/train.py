@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from forecaster.evaluation.selection import Fitted
     from forecaster.models.candidate import EpochReport
     from forecaster.models.config import TrainConfig
+
+NAMED_ITEMS = 8  # of those that are told of in one line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +79,10 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)
     with _progress() as report:
         fitted = train(history, config, report=report, checkpoints=checkpoints)
+    _tell_of_unfit(fitted.parts.unfit)
 
     print("backtesting every candidate on the last part ...", file=sys.stderr)
-    result = backtest(fitted.forecaster, history)
+    result = backtest(fitted.forecaster, fitted.tested(history))
     passed, verdict = beats_all(result.summary)
     version = _store(args, fitted, result, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
@@ -110,6 +113,18 @@ def _config(args: argparse.Namespace, history: History) -> TrainConfig:
         time_budget=None if args.time_budget is None else span(args.time_budget, "--time-budget"),
         device=args.device,
     )
+
+
+def _tell_of_unfit(unfit: Mapping[str, str]) -> None:
+    """Say in one line which items the model does not know, and of one of them why."""
+    if unfit:
+        few = ", ".join(list(unfit)[:NAMED_ITEMS])
+        more = f" and {len(unfit) - NAMED_ITEMS} more" if len(unfit) > NAMED_ITEMS else ""
+        print(
+            f"served by the shared model, as items that it does not know: {few}{more} "
+            f"({next(iter(unfit.values()))})",
+            file=sys.stderr,
+        )
 
 
 def _check_registry(args: argparse.Namespace) -> None:

@@ -82,12 +82,16 @@ class ItemResult:
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """The results of all items, and the seconds that each candidate took to predict."""
+    """The results of all items, and the seconds that each candidate took to predict.
+
+    ``left_out`` says of each item without enough origins what would help.
+    """
 
     quantile_levels: tuple[float, ...]
     step_seconds: int
     items: tuple[ItemResult, ...]
     predict_seconds: Mapping[str, float]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def summary(self) -> dict[str, Score]:
@@ -134,36 +138,44 @@ def backtest(
     for fitting and calibration; for an item that the model does not know, its first day and a half.
 
     Raises:
-        HistoryError: the step is not the model's, or an item is too short for a backtest.
+        HistoryError: the step is not the model's, or every item is too short for a backtest.
     """
     model = forecaster.model
     if history.step != model.step:
         raise HistoryError(f"the history has a step of {history.step}, the model of {model.step}")
     results, seconds = [], dict.fromkeys(forecaster.candidates.names, 0.0)
+    left_out: dict[str, str] = {}
     for series in history:
-        origins = _origins(forecaster, series, model.timing, start)
+        first = _first_origin(forecaster, series, model.timing, start)
+        origins = backtest_origins(series, first, model.timing)
+        if len(origins) < MIN_WINDOWS:
+            left_out[series.item_id] = _too_few(series, first, len(origins))
+            continue
         cases = cases_at(item_track(series, model.timing), origins, model)
         results.append(score_item(forecaster, series, cases, seconds))
         on_item(series.item_id)
+    if not results:
+        more = f" (and {len(left_out) - 1} more items)" if len(left_out) > 1 else ""
+        raise HistoryError(f"{next(iter(left_out.values()))}{more}")
     step_seconds = int(model.step.total_seconds())
-    return Backtest(model.quantile_levels, step_seconds, tuple(results), seconds)
+    return Backtest(model.quantile_levels, step_seconds, tuple(results), seconds, left_out)
 
 
-def _origins(
+def _first_origin(
     forecaster: Forecaster, series: Series, timing: Timing, start: datetime | None
-) -> np.ndarray:
+) -> int:
+    """Return the first sample that may be forecast."""
     begin = start or forecaster.item_model(series.item_id).trained_until
-    first = timing.warm_up
-    if begin is not None:
-        first = max(first, -((series.start - begin) // series.step))
-    origins = backtest_origins(series, first, timing)
-    if len(origins) < MIN_WINDOWS:
-        raise HistoryError(
-            f"{series.item_id}: {len(origins)} origins lie between "
-            f"{series.start + first * series.step} and {series.end}, but a backtest needs "
-            f"{MIN_WINDOWS}; give it later history, or an earlier start"
-        )
-    return origins
+    known = int(np.isfinite(series.values).argmax()) + timing.warm_up
+    return known if begin is None else max(known, -((series.start - begin) // series.step))
+
+
+def _too_few(series: Series, first: int, count: int) -> str:
+    return (
+        f"{series.item_id}: {count} origins lie between {series.start + first * series.step} and "
+        f"{series.end}, but a backtest needs {MIN_WINDOWS}; give it later history, or an earlier "
+        "start"
+    )
 
 
 def score_item(

@@ -16,7 +16,7 @@ import numpy as np
 from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
-from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, boundaries, prepare
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, Parts, prepare
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import (
     Candidate,
@@ -49,14 +49,19 @@ class Fitted:
     Attributes:
         forecaster: the trained forecaster.
         config: the config that was used, after the time budget was applied.
-        parts: windows for training and calibration, by item.
+        parts: windows for training and calibration of the items that it knows, and why it does
+            not know the others.
         seconds: time for fitting, by trained candidate.
     """
 
     forecaster: Forecaster
     config: TrainConfig
-    parts: tuple[ItemCases, ...]
+    parts: Parts
     seconds: Mapping[str, float]
+
+    def tested(self, history: History) -> History:
+        """Return the items of ``history`` that have a test part."""
+        return History(tuple(history[part.item_id] for part in self.parts.items if part.tested))
 
 
 def train(
@@ -70,11 +75,14 @@ def train(
     """Train a forecaster on ``history`` as ``config`` specifies, with candidates of all kinds.
 
     Raises:
-        HistoryError: the step is not the model's, an item is too short, or all are constant.
+        HistoryError: the step is not the model's, every item is too short, or all are constant.
     """
     _refuse_constant(history)
-    parts = tuple(prepare(history, config))
-    data = FittingData([p.train for p in parts], [p.calibration.windows for p in parts])
+    parts = prepare(history, config)
+    data = FittingData(
+        [part.train for part in parts.items if len(part.train)],
+        [part.calibration.windows for part in parts.items if part.pooled],
+    )
     rng = np.random.default_rng(config.seed)
     joined = Windows.join(
         balanced_sample(data.train, TABLE_ROWS // config.model.prediction_length, rng)
@@ -89,7 +97,7 @@ def train(
         learned[kind.name], used_config = kind.fit(replace(task, config=used_config))
         seconds[kind.name] = time.perf_counter() - begin
     candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
-    forecaster = calibrate(candidates, parts, history, config)
+    forecaster = calibrate(candidates, parts.items)
     return Fitted(forecaster, used_config, parts, seconds)
 
 
@@ -124,11 +132,9 @@ def balanced_sample(
     ]
 
 
-def calibrate(
-    candidates: Candidates, parts: Sequence[ItemCases], history: History, config: TrainConfig
-) -> Forecaster:
+def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
     """Return the forecaster with calibrated candidates and the best candidate for each item."""
-    levels = config.model.quantile_levels
+    levels = candidates.model.quantile_levels
     item_models: dict[str, ItemModel] = {}
     losses: dict[str, dict[str, FloatArray]] = {}
     names = candidates.names
@@ -137,22 +143,24 @@ def calibrate(
         windows, naive = part.calibration.windows, part.calibration.naive
         own = {name: candidates.spread(name, windows, naive) for name in names}
         shifts = {name: conformal_shifts(s, windows.target, levels) for name, s in own.items()}
-        losses[part.item_id] = {
-            name: hourly_losses(part.calibration, calibrated(own[name], shifts[name]), config.model)
+        mine = {
+            name: hourly_losses(
+                part.calibration, calibrated(own[name], shifts[name]), candidates.model
+            )
             for name in names
         }
-        source, reason = choose(losses[part.item_id])
-        series = history[part.item_id]
-        until = series.start + boundaries(len(series), config)[1] * series.step
-        item_models[part.item_id] = ItemModel(source, reason, shifts, until)
-        for name in names:
-            spreads[name].append(own[name])
-    target = np.concatenate([part.calibration.windows.target for part in parts])
+        source, reason = choose(mine)
+        item_models[part.item_id] = ItemModel(source, reason, shifts, part.test_start)
+        if part.pooled:
+            losses[part.item_id] = relative(mine)
+            for name in names:
+                spreads[name].append(own[name])
+    target = np.concatenate([part.calibration.windows.target for part in parts if part.pooled])
     pooled = {
         name: conformal_shifts(_joined(found), target, levels) for name, found in spreads.items()
     }
     source, reason = choose(
-        {name: np.concatenate([relative(loss)[name] for loss in losses.values()]) for name in names}
+        {name: np.concatenate([loss[name] for loss in losses.values()]) for name in names}
     )
     return Forecaster(candidates, item_models, ItemModel(source, reason, pooled))
 

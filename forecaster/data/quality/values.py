@@ -45,10 +45,15 @@ class Rule(enum.Enum):
 
 
 class Action(enum.Enum):
-    """How a rule treated its finding."""
+    """How a rule treated its finding.
+
+    An item that is refused has something wrong with it, and so refuses the whole history; one that
+    is left out, as it is too young, does not.
+    """
 
     REPAIRED = "repaired"
     REFUSED = "refused"
+    LEFT_OUT = "left_out"
     NOTED = "noted"
 
 
@@ -111,7 +116,7 @@ class QualityRules:
     """The thresholds of the pass; the defaults keep samples in doubtful cases.
 
     Attributes:
-        min_samples: an item with fewer known samples is refused.
+        min_samples: an item with fewer known samples is left out.
         snap_within: a stamp at most this far from the grid (in steps) is moved onto it. At half a
             step no stamp would be refused, and a wrong ``step`` would not be noticed.
         conflicts: share of stamps with two different values that may be set missing. More of them

@@ -111,7 +111,8 @@ def crowd(minutes: int) -> dict[int, float]:
 )
 def test_real_traffic_is_kept_to_the_last_sample(values):
     report = inspect([raw(values)])
-    np.testing.assert_array_equal(report.history["shop/api"].values, values)
+    began = int(np.isfinite(values).argmax())
+    np.testing.assert_array_equal(report.history["shop/api"].values, values[began:])
 
 
 def test_three_high_samples_are_no_spike_at_any_step():

@@ -18,7 +18,7 @@ from forecaster.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
-    from forecaster.evaluation.backtest import Backtest
+    from forecaster.evaluation.gate import Judgement
     from forecaster.evaluation.selection import Fitted
     from forecaster.models.candidate import EpochReport
     from forecaster.models.config import TrainConfig
@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--promote",
         choices=("gate", "always", "never"),
         default="gate",
-        help="make it champion: if no baseline beats it (gate), always, or never (%(default)s)",
+        help="make it champion: if no baseline beats it by more than chance (gate; the first one is "
+        "then served by that baseline), always, or never (%(default)s)",
     )
     stored.add_argument("--resume", action="store_true", help="continue a run that was killed")
     _add_fit_arguments(parser.add_argument_group("how it is fitted"))
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     config = _config(args, history)
 
     from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
-    from forecaster.evaluation.backtest import backtest, beats_all
+    from forecaster.evaluation.gate import judge
     from forecaster.evaluation.selection import train
 
     run_id = fingerprint(history, config)
@@ -82,18 +83,34 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     _tell_of_unfit(fitted.parts.unfit)
 
     print("backtesting every candidate on the last part ...", file=sys.stderr)
-    result = backtest(fitted.forecaster, fitted.tested(history))
-    passed, verdict = beats_all(result.summary)
-    version = _store(args, fitted, result, now)
+    first = args.promote == "gate" and not _has_champion(args)
+    judged = judge(fitted.forecaster, fitted.tested(history), first=first)
+    version = _store(args, fitted, judged, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
-    if args.promote == "always" or (args.promote == "gate" and passed):
-        from forecaster.adapters.registry.registry import Registry
-
-        Registry(args.out).promote(args.name, version)
-        print(f"{args.name} {version} is champion: {verdict}")
-    else:
-        print(f"{args.name} {version} is stored, not champion: {verdict}")
+    promoted = args.promote == "always" or (args.promote == "gate" and judged.passed)
+    _tell_of_champion(args, version, judged.reason, promoted=promoted)
     return 0
+
+
+def _has_champion(args: argparse.Namespace) -> bool:
+    from forecaster.adapters.registry.registry import Registry
+
+    registry = Registry(args.out)
+    return args.name in registry.names() and registry.has_champion(args.name)
+
+
+def _tell_of_champion(
+    args: argparse.Namespace, version: str, reason: str, *, promoted: bool
+) -> None:
+    """Make the version champion or not, and say why; if not, with the command that would."""
+    from forecaster.adapters.registry.registry import Registry, promotion
+
+    if promoted:
+        Registry(args.out).promote(args.name, version)
+        print(f"{args.name} {version} is champion: {reason}")
+    else:
+        print(f"{args.name} {version} is stored, not champion: {reason}")
+        print(f"to make it champion all the same: {promotion(args.out, args.name, version)}")
 
 
 def _config(args: argparse.Namespace, history: History) -> TrainConfig:
@@ -155,14 +172,14 @@ def _checkpoint_file(args: argparse.Namespace) -> Path:
     return _local_root(args) / f".training-{args.name}.safetensors"
 
 
-def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: datetime) -> str:
+def _store(args: argparse.Namespace, fitted: Fitted, judged: Judgement, now: datetime) -> str:
     from forecaster.adapters.registry.registry import Artifact, Registry
     from forecaster.models.artifact import pack
 
-    config, tensors = pack(fitted.forecaster, fitted.config)
+    config, tensors = pack(judged.forecaster, fitted.config)
     try:
         artifact = Artifact(
-            config, tensors, {**result.record(), "fit_seconds": dict(fitted.seconds)}
+            config, tensors, {**judged.result.record(), "fit_seconds": dict(fitted.seconds)}
         )
         return Registry(args.out).save(args.name, artifact, now=now)
     except RegistryError as error:

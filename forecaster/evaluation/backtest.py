@@ -16,9 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from forecaster.data.series import Block, History, Series
+from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss, wape
+from forecaster.evaluation.selection import (
+    INCOMPARABLE,
+    NEGLIGIBLE_QPS,
+    choose,
+    hourly_losses,
+    relative,
+)
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
 from forecaster.features.timing import Timing
 from forecaster.models.config import MEDIAN
@@ -28,8 +35,6 @@ from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
 
 SERVED = "served"
-# A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
-NEGLIGIBLE_QPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class ItemResult:
         source: the candidate that serves the item.
         reason: why it was chosen.
         scores: by candidate, and `SERVED`.
+        losses: by candidate, and `SERVED`, the mean loss of the origins in each hour.
         origins: seconds since the epoch, ``(origins,)``.
         actual: actual demand, ``(origins, horizon)`` QPS.
         predicted: quantiles of the candidate that serves, ``(origins, horizon, levels)`` QPS.
@@ -75,6 +81,7 @@ class ItemResult:
     source: str
     reason: str
     scores: Mapping[str, Score]
+    losses: Mapping[str, FloatArray] = field(repr=False)
     origins: np.ndarray = field(repr=False)
     actual: Block = field(repr=False)
     predicted: Block = field(repr=False)
@@ -100,6 +107,16 @@ class Backtest:
             name: _mean_score([item.scores[name] for item in self.items])
             for name in self.items[0].scores
         }
+
+    @cached_property
+    def winner(self) -> tuple[str, str]:
+        """Return who should serve, and why: `SERVED`, unless a baseline is clearly better.
+
+        The rule is that of the choice for each item. The LSTM alone is no baseline.
+        """
+        names = [name for name in self.items[0].losses if name != LSTM]
+        units = [relative(item.losses) for item in self.items]
+        return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
 
     def record(self) -> dict[str, Any]:
         """Return the scores as plain values for JSON."""
@@ -194,9 +211,13 @@ def score_item(
     scores = {
         name: _score(target, quantiles, reference, levels) for name, quantiles in predicted.items()
     }
-    scores[SERVED] = scores[item_model.source]
+    losses = {
+        name: hourly_losses(cases, quantiles, forecaster.model)
+        for name, quantiles in predicted.items()
+    }
+    scores[SERVED], losses[SERVED] = scores[item_model.source], losses[item_model.source]
     return ItemResult(
-        series.item_id, item_model.source, item_model.reason, scores,
+        series.item_id, item_model.source, item_model.reason, scores, losses,
         series.stamps[cases.origins], target, predicted[item_model.source],
     )  # fmt: skip
 
@@ -257,20 +278,16 @@ def _mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
-def beats_all(summary: Mapping[str, Score]) -> tuple[bool, str]:
-    """Return whether a model may become champion, and why: it must not lose to any baseline.
+def beats_all(result: Backtest) -> tuple[bool, str]:
+    """Return whether a model may become champion, and why: no baseline must be clearly better.
 
     A baseline that wins an item on the calibration part serves it. So the served forecast loses
     only if that choice was wrong on the test part.
     """
-    served = summary[SERVED].relative
-    rivals = {
-        name: score.relative
-        for name, score in summary.items()
-        if name not in {SERVED, LSTM} and np.isfinite(score.relative)
-    }
-    if not rivals or not np.isfinite(served):
+    source, reason = result.winner
+    if reason == INCOMPARABLE:
         return False, "nothing to compare: last value made no error, or actual demand is unknown"
-    best = min(rivals, key=lambda name: rivals[name])
-    verdict = f"served {served:.3f} of last value's pinball loss, best baseline {best} "
-    return bool(served <= rivals[best]), verdict + f"{rivals[best]:.3f}"
+    served = f"served {result.summary[SERVED].relative:.3f} of last value's pinball loss"
+    if source == SERVED:
+        return True, f"{served}; {reason}"
+    return False, f"{served}; {source} is {reason}"

@@ -35,8 +35,12 @@ from forecaster.models.naive import LAST_VALUE, Spread
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
-# Standard errors by which a baseline must be better than the LSTM to serve an item.
+# Standard errors by which another candidate must be better than the favourite: a baseline than the
+# LSTM to serve an item, and than all that is served to keep a model from becoming champion.
 CONFIDENCE = 2.0
+INCOMPARABLE = "the candidates cannot be compared"
+# A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
+NEGLIGIBLE_QPS = 1e-6
 
 # Logarithms of ratios are clipped to this, so that an hour without error is not infinitely better.
 LARGEST_LOG = 10.0
@@ -166,9 +170,9 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
 
 
 def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return each candidate's losses relative to last value's mean; NaN where that is 0."""
+    """Return each candidate's losses relative to last value's mean; NaN where that is about 0."""
     reference = _mean(losses[LAST_VALUE])
-    unit = reference if reference > 0 else math.nan
+    unit = reference if reference > NEGLIGIBLE_QPS else math.nan
     return {name: loss / unit for name, loss in losses.items()}
 
 
@@ -190,41 +194,43 @@ def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatAr
     return mean
 
 
-def choose(losses: Mapping[str, FloatArray]) -> tuple[str, str]:
-    """Return the candidate to serve and the reason: the LSTM, unless a baseline is clearly better.
+def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str, str]:
+    """Return who is to serve and the reason: the favourite, unless another is clearly better.
 
-    A baseline must be better by two standard errors of the hourly ratios. Otherwise chance would
-    decide, as the calibration part may be only a day or two.
+    Another must be better by two standard errors of the hourly ratios. Otherwise chance would
+    decide, as the time that they are compared on may be only a day or two.
 
     Args:
-        losses: by candidate, its mean loss in each hour of the calibration part.
+        losses: by candidate, its mean loss in each hour.
+        favourite: of the names in ``losses``.
 
     >>> choose({"last_value": np.array([2.0, 3.0]), "lstm": np.array([1.0, 1.5])})
     ('lstm', '50.0 % below last_value, the best of the others')
     """
-    rivals = [name for name in losses if name != LSTM]
-    means = {name: _mean(losses[name]) for name in losses}
-    best = min(rivals, key=lambda name: means[name])
-    if not np.isfinite(means[LSTM]) or means[best] == 0 == means[LSTM]:
-        return LSTM, "the candidates cannot be compared"
-    if means[LSTM] <= means[best]:
+    means = {name: _mean(found) for name, found in losses.items()}
+    rivals = [name for name in losses if name != favourite and np.isfinite(means[name])]
+    best = min(rivals, key=lambda name: means[name], default=favourite)
+    own = means[favourite]
+    if best == favourite or not np.isfinite(own) or means[best] == 0 == own:
+        return favourite, INCOMPARABLE
+    if own <= means[best]:
         return (
-            LSTM,
-            f"{100 * (1 - means[LSTM] / means[best]):.1f} % below {best}, the best of the others",
+            favourite,
+            f"{100 * (1 - own / means[best]):.1f} % below {best}, the best of the others",
         )
-    percent = f"{100 * (1 - means[best] / means[LSTM]):.1f} % below lstm"
-    if _leads(losses[best], losses[LSTM]):
+    percent = f"{100 * (1 - means[best] / own):.1f} % below {favourite}"
+    if _leads(losses[best], losses[favourite]):
         return best, f"{percent}, by more than {CONFIDENCE:g} standard errors"
-    return LSTM, f"{best} was {percent}, but within {CONFIDENCE:g} standard errors"
+    return favourite, f"{best} was {percent}, but within {CONFIDENCE:g} standard errors"
 
 
-def _leads(rival: FloatArray, lstm: FloatArray) -> bool:
+def _leads(rival: FloatArray, favourite: FloatArray) -> bool:
     """Return whether the rival's hourly losses are better by more than chance.
 
     Ratios are compared on a log scale, so that a single extreme hour does not dominate.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.clip(np.log(lstm / rival), -LARGEST_LOG, LARGEST_LOG)
+        ratios = np.clip(np.log(favourite / rival), -LARGEST_LOG, LARGEST_LOG)
     ratios = ratios[~np.isnan(ratios)]
     if len(ratios) < 2:
         return False

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -75,16 +76,33 @@ def unforeseeable_until_the_test_part(tmp_path: Path) -> Path:
     return file_of(tmp_path, made_of(values))
 
 
-def test_a_forecaster_that_loses_is_stored_but_not_promoted(tmp_path, capsys):
+def test_the_first_forecaster_serves_by_its_best_candidate_and_a_later_one_only_if_it_wins(
+    tmp_path, capsys
+):
     source, out = unforeseeable_until_the_test_part(tmp_path), tmp_path / "m"
     assert train(out, source, *QUICK) == 0
-    assert "web v0001 is stored, not champion: " in (said := capsys.readouterr().out)
-    assert "best baseline seasonal_week" in said
-    assert not Registry(out).has_champion("web")
+    said = capsys.readouterr().out
+    assert re.search(r"v0001 is champion: seasonal_week serves all.* below served, by more", said)
+    served = load_forecaster(out, "web")
+    assert {found.source for found in served.item_models.values()} == {"seasonal_week"}
+    assert served.default_model.source == "seasonal_week"
+    assert Registry(out).load("web").report["items"]["shop/api"]["source"] == "seasonal_week"
 
-    assert train(out, source, *QUICK, "--promote", "always") == 0
-    assert "web v0002 is champion: " in capsys.readouterr().out
+    assert train(out, source, *QUICK) == 0
+    said = capsys.readouterr().out
+    assert "web v0002 is stored, not champion: " in said
+    assert "seasonal_week is " in said
+    assert Registry(out).champion("web") == "v0001"
+    command = said.splitlines()[-1].partition(": forecaster ")[2]
+    assert main(shlex.split(command)) == 0
     assert Registry(out).champion("web") == "v0002"
+
+
+def test_a_first_forecaster_that_nothing_can_be_compared_with_serves(tmp_path, capsys):
+    values = np.random.default_rng(5).gamma(3, 30, 14 * DAY)
+    values[-2 * DAY :] = 50  # of the test part no candidate could tell anything else
+    assert train(tmp_path / "m", file_of(tmp_path, made_of(values)), *QUICK) == 0
+    assert "web v0001 is champion: " in capsys.readouterr().out
 
 
 def test_even_the_best_forecaster_is_not_promoted_with_promote_never(

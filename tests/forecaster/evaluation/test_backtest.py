@@ -24,7 +24,8 @@ from forecaster.evaluation.selection import choose
 from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
 from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
-from tests.forecaster.evaluation.backtest_samples import backtest_of, item
+from tests.forecaster.evaluation.backtest_samples import backtest_of
+from tests.forecaster.evaluation.backtest_samples import item as sample_item
 from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
 
 NAN = float("nan")
@@ -244,7 +245,7 @@ def judged(**hourly: float | np.ndarray) -> Backtest:
     losses = {name: np.asarray(loss * HOURS) for name, loss in hourly.items()}
     blank = score_of([[1.0]], [[1.0]])
     scores = {name: replace(blank, relative=float(x.mean())) for name, x in losses.items()}
-    return backtest_of(replace(item("a"), scores=scores, losses=losses))
+    return backtest_of(replace(sample_item("a"), scores=scores, losses=losses))
 
 
 CHANCE = 1 + 0.5 * np.tile([1, 1, -1, -1], 6)

@@ -138,14 +138,25 @@ def note_gaps(values: FloatArray, log: FindingLog) -> None:
 def mask_implausible(values: FloatArray, log: FindingLog) -> None:
     """Set implausible samples missing, in place, until no rule finds any more."""
     rules, step = log.rules, log.step
-    found = {rule: np.zeros(len(values), dtype=bool) for rule in IMPLAUSIBLE}
+    known = int(np.isfinite(values).sum())
+    found, spared = (
+        {rule: np.zeros(len(values), dtype=bool) for rule in IMPLAUSIBLE} for _ in range(2)
+    )
     missing = -1
     while missing != (missing := int(np.isnan(values).sum())):
         for rule, (find, _) in IMPLAUSIBLE.items():
             hit = find(values, step, rules)[0]
+            if (found[rule] | hit).sum() > rules.nearly_all * known:
+                spared[rule] = hit
+                continue
             found[rule] |= hit
             values[hit] = np.nan
     for rule, (find, what) in IMPLAUSIBLE.items():
+        message = (
+            f"{spared[rule].sum()} of {known} samples {what}, but little else is known; kept, "
+            "mark them as a window if they are wrong"
+        )
+        log.add(rule, Action.NOTED, spared[rule], message)
         count = int(found[rule].sum())
         log.add(rule, Action.REPAIRED, found[rule], f"{count} samples {what}; set missing")
         kept = find(values, step, rules)[1]
@@ -157,6 +168,7 @@ IMPLAUSIBLE = {
     Rule.SPIKE: (masks.spikes, "are far above their neighbours (a counter reset)"),
     Rule.FLAT: (masks.stuck, "repeat one value (a stuck exporter)"),
     Rule.AFTER_OUTAGE: (masks.after_outages, "just after an outage are falsely low"),
+    Rule.BEFORE_OUTAGE: (masks.before_outages, "just before an outage are falsely low"),
 }
 KEPT = {
     Rule.SPIKE: (

@@ -68,9 +68,13 @@ def test_a_trained_forecaster_is_stored_promoted_and_predicts(tmp_path, traffic_
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["web"]  # no checkpoint is left
 
 
+def wild(days: int) -> np.ndarray:
+    return np.random.default_rng(5).gamma(3, 30, days * DAY)
+
+
 def unforeseeable_until_the_test_part(tmp_path: Path) -> Path:
     """Noise, of which the last part repeats the week before: only seasonal_week knows."""
-    values = np.random.default_rng(5).gamma(3, 30, 14 * DAY)
+    values = wild(14)
     test = 14 * DAY * 7 // 8
     values[test:] = values[test - 7 * DAY : 7 * DAY]
     return file_of(tmp_path, made_of(values))
@@ -98,11 +102,20 @@ def test_the_first_forecaster_serves_by_its_best_candidate_and_a_later_one_only_
     assert Registry(out).champion("web") == "v0002"
 
 
-def test_a_first_forecaster_that_nothing_can_be_compared_with_serves(tmp_path, capsys):
-    values = np.random.default_rng(5).gamma(3, 30, 14 * DAY)
-    values[-2 * DAY :] = 50  # of the test part no candidate could tell anything else
-    assert train(tmp_path / "m", file_of(tmp_path, made_of(values)), *QUICK) == 0
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(np.r_[wild(12), np.full(2 * DAY, 50.0)], id="a constant test part"),
+        pytest.param(np.where(np.arange(14 * DAY) == 500, 51, 50), id="constant but for a blip"),
+    ],
+)
+def test_a_first_forecaster_serves_where_hardly_anything_can_be_compared(tmp_path, values, capsys):
+    source = tmp_path / "traffic.parquet"
+    write_history(source, History((made_of(values),)))  # without findings: it is inspected
+    assert train(tmp_path / "m", source, *QUICK) == 0
     assert "web v0001 is champion: " in capsys.readouterr().out
+    forecast = load_forecaster(tmp_path / "m", "web").predict(History((made_of(values),)))
+    np.testing.assert_allclose(forecast.values, 50, rtol=0.1)
 
 
 def test_even_the_best_forecaster_is_not_promoted_with_promote_never(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,10 @@ def _add_fit_arguments(fit: argparse._ArgumentGroup) -> None:
         text = f"{meaning} (default %(default)s)"
         fit.add_argument(option, metavar="N", type=int, default=default, help=text)
     fit.add_argument(
-        "--time-budget", metavar="SPAN", help="longest time for fitting the networks, e.g. 60s"
+        "--time-budget",
+        metavar="SPAN",
+        help="longest time once the history is there, backtest included, e.g. 60s: the networks "
+        "get what the rest leaves of it",
     )
     fit.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     fit.add_argument(
@@ -75,7 +79,10 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
     from forecaster.evaluation.gate import judge
     from forecaster.evaluation.selection import train
+    from forecaster.models.lstm_training import pick_device
 
+    pick_device(config.device)  # before anything is fitted
+    begin = time.perf_counter()
     run_id = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)
     with _progress() as report:
@@ -89,7 +96,18 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
     promoted = args.promote == "always" or (args.promote == "gate" and judged.passed)
     _tell_of_champion(args, version, judged.reason, promoted=promoted)
+    _tell_of_time(config, timedelta(seconds=round(time.perf_counter() - begin)))
     return 0
+
+
+def _tell_of_time(config: TrainConfig, taken: timedelta) -> None:
+    """Say that the time budget was exceeded."""
+    if config.time_budget is not None and taken > config.time_budget:
+        print(
+            f"--time-budget is {config.time_budget}, but it took {taken}: the baselines, the "
+            "calibration and the backtest are not shortened; train on a shorter history",
+            file=sys.stderr,
+        )
 
 
 def _has_champion(args: argparse.Namespace) -> bool:

@@ -13,6 +13,7 @@ from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.selection import (
+    LEAST_BUDGET,
     balanced_sample,
     choose,
     hourly_losses,
@@ -21,7 +22,7 @@ from forecaster.evaluation.selection import (
 )
 from forecaster.evaluation.splits import boundaries
 from forecaster.models.artifact import pack
-from forecaster.models.candidates import CANDIDATES
+from forecaster.models.candidates import CANDIDATES, KINDS
 from forecaster.models.config import MEDIAN
 from forecaster.models.naive import NAIVE
 from tests.forecaster.evaluation.fitting_samples import (
@@ -260,6 +261,36 @@ def test_the_test_part_of_one_item_is_not_learned_from_by_way_of_a_younger_one()
 def test_a_history_of_another_step_is_refused(history):
     with pytest.raises(HistoryError, match=r"step of 0:10:00, but the model's is 0:05:00"):
         train(history.resampled(2 * history.step), TINY)
+
+
+@pytest.mark.parametrize(
+    ("budget", "order"),
+    [
+        pytest.param(None, ["lstm", "boosting", "ridge"], id="none: errors of networks come early"),
+        pytest.param(timedelta(hours=1), ["ridge", "boosting", "lstm"], id="an hour"),
+        pytest.param(timedelta(milliseconds=1), ["ridge", "boosting", "lstm"], id="no time at all"),
+    ],
+)
+def test_the_networks_get_what_the_rest_leaves_of_a_time_budget(budget, order):
+    given: dict[str, timedelta | None] = {}
+
+    def noting(kind):
+        def fit(task):
+            given[kind.name] = task.config.time_budget
+            return kind.fit(replace(task, config=QUICK))
+
+        return replace(kind, fit=fit)
+
+    config = replace(QUICK, time_budget=budget)
+    history = History((series(wave(), "a"),))
+    used = train(history, config, kinds=[noting(kind) for kind in KINDS]).config
+    assert list(given) == order
+    assert used.time_budget == budget
+    if budget is None:
+        assert given["lstm"] is None
+    else:
+        assert LEAST_BUDGET <= given["lstm"] <= max(given["ridge"], LEAST_BUDGET)
+        assert given["ridge"] < max(budget, 2 * LEAST_BUDGET)
 
 
 def test_the_config_that_was_used_is_returned(fitted):

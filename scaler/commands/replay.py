@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from forecaster.models.forecaster import Forecaster
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.preparation import ReplayPart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,24 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="forecaster in the registry (default: the policy's; if it names none, Holt-Winters)",
     )  # fmt: skip
     parser.add_argument("--version", help="of the model, such as v0003 (default: the champion)")
-    parser.add_argument(
-        "--from", dest="begin", metavar="WHEN",
-        help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
-        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--to", dest="end", metavar="WHEN",
-        help="end of what is replayed, not included; as --from (default: the end of the history)",
-    )  # fmt: skip
+    _add_part_arguments(parser)
     parser.add_argument(
         "--capacity", metavar="QPS", type=float,
         help="requests per second that one ready replica sustains (default: the policy's)",
     )  # fmt: skip
-    parser.add_argument(
-        "--skip-gaps",
-        action="store_true",
-        help="leave out of all figures also gaps of the history that are longer than half an hour",
-    )
     parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
     parser.add_argument(
         "--rate-limits",
@@ -70,6 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
     )
     add_report_arguments(parser)
+
+
+def _add_part_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="begin", metavar="WHEN",
+        help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
+        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--to", dest="end", metavar="WHEN",
+        help="end of what is replayed, not included; as --from (default: the end of the history)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-gaps",
+        action="store_true",
+        help="leave out of all figures also gaps of the history that are longer than half an hour",
+    )
 
 
 def _add_journal_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +121,7 @@ def _run_history(args: argparse.Namespace) -> int:
     )
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.gateway_replay import rate_limited
-    from scaler.simulation.preparation import ReplayPart, prepared
+    from scaler.simulation.preparation import prepared
     from scaler.simulation.report import html_report, record
 
     if args.workers < 1:
@@ -124,11 +129,7 @@ def _run_history(args: argparse.Namespace) -> int:
     policy, settings = _policy(args)
     history = _history(args)
     forecaster = _forecaster(args, policy)
-    whole = _series(history, policy, forecaster)
-    begin, series = _begin(args, whole), _until(args, whole)
-    if begin is not None and begin >= series.end:
-        raise ReplayError(f"--from is {begin}, but must be before --to, {series.end}")
-    part = ReplayPart(begin, args.skip_gaps)
+    series, part = _part(args, _series(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
     limited = None
@@ -202,6 +203,16 @@ def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> 
     if forecaster is not None and series.step != forecaster.model.step:
         series = series.resampled(forecaster.model.step)
     return series
+
+
+def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:
+    """Return the history up to the end of the replay, and what to replay of it."""
+    from scaler.simulation.preparation import ReplayPart
+
+    begin, until = _begin(args, series), _until(args, series)
+    if begin is not None and begin >= until.end:
+        raise ReplayError(f"--from is {begin}, but must be before --to, {until.end}")
+    return until, ReplayPart(begin, args.skip_gaps)
 
 
 def _until(args: argparse.Namespace, series: Series) -> Series:

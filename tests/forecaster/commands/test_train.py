@@ -145,7 +145,13 @@ def test_items_that_begin_and_end_at_different_times_are_trained_together(tmp_pa
 
 
 TEN_MINUTES = timedelta(minutes=10)
-AGES = {"old/1": 28 * 24, "old/2": 28 * 24, "new/days": 5 * 24, "new/hours": 5, "new/hour": 1}
+AGES = {
+    "old/shop": 28 * 24,
+    "old/pay": 28 * 24,
+    "new/search": 5 * 24,
+    "new/cart": 5,
+    "new/login": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +160,9 @@ def living_cluster(tmp_path_factory) -> Path:
     hours = [*AGES.values(), 0, 28 * 24]
     items = generate_history(len(hours), 28, step=TEN_MINUTES, seed=3).history
     columns = {}
-    for name, age, one in zip([*AGES, "new/nothing", "dead/week"], hours, items, strict=True):
+    for name, age, one in zip([*AGES, "new/mail", "dead/blog"], hours, items, strict=True):
         columns[name] = np.where(np.arange(len(one)) < len(one) - 6 * age, np.nan, one.values)
-    columns["dead/week"][-7 * 144 :] = np.nan
+    columns["dead/blog"][-7 * 144 :] = np.nan
     stamps = [one.astype(str) for one in items.series[0].stamps.astype("datetime64[s]")]
     cells = [["" if np.isnan(v) else f"{v:.3f}" for v in column] for column in columns.values()]
     rows = zip(*cells, strict=True)
@@ -171,20 +177,20 @@ def test_young_and_dead_items_stop_no_training(tmp_path, living_cluster, capsys)
     assert train(out, living_cluster, *QUICK) == 0
     said = capsys.readouterr().err
     told = [line for line in said.splitlines() if "served by the shared model" in line]
-    assert told == [line for line in said.splitlines() if "new/hours" in line]
-    assert "items that it does not know: new/hours (new/hours: 30 samples (5:00:00)" in told[0]
-    assert all(f"{name}: " in said for name in ("new/nothing", "new/hour"))
+    assert told == [line for line in said.splitlines() if "new/cart" in line]
+    assert "items that it does not know: new/cart (new/cart: 30 samples (5:00:00)" in told[0]
+    assert all(f"{name}: " in said for name in ("new/mail", "new/login"))
     assert "left out" in said
-    assert "the longest 23 days" not in said  # new/days is younger, that is no gap
+    assert "the longest 23 days" not in said  # new/search is younger, that is no gap
 
     stored = Registry(out).load("web")
-    assert set(stored.config["items"]) == {"old/1", "old/2", "new/days", "dead/week"}
-    assert set(stored.report["items"]) == {"old/1", "old/2", "new/days"}
+    assert set(stored.config["items"]) == {"old/shop", "old/pay", "new/search", "dead/blog"}
+    assert set(stored.report["items"]) == {"old/shop", "old/pay", "new/search"}
     argv = ["--models", str(out), "--name", "web", "--history", str(living_cluster)]
     assert main(["predict", *argv]) == 0
-    assert "new/hours after" in capsys.readouterr().out
+    assert "new/cart after" in capsys.readouterr().out
     assert main(["evaluate", *argv]) == 0
-    assert "left out: new/hours: 0 origins" in capsys.readouterr().err
+    assert "left out: new/cart: 0 origins" in capsys.readouterr().err
 
 
 def csv(tmp_path: Path, last: str = "") -> Path:

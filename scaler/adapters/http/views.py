@@ -167,7 +167,9 @@ def _sentences(view: ServiceView) -> Iterable[str]:
         yield f"After their leases have expired they admit {safe_qps:.0f}."
     if view.hpa_replicas is not None:
         yield f"A plain autoscaler would have {view.hpa_replicas} replicas now."
-    if view.trust is not None:
+    if view.forecast is None:
+        yield "There is no forecast now."
+    elif view.trust is not None:
         yield (
             f"The forecast is {view.trust.standing.value}: "
             f"it covered the demand in {view.trust.coverage:.1%} of the lead times."

@@ -6,7 +6,9 @@
     |   +-- ClusterAbsentError       the object does not exist
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
+    +-- EndpointError    tidegate's endpoint does not answer, or refuses
     +-- JournalError     a journal cannot be kept or read
+    +-- MetricsError     what the metrics say of demand could not be asked for
     +-- PolicyError      a policy file is invalid
     +-- ReplayError      a history cannot be replayed under a policy
     +-- ServingError     the endpoint cannot be served as requested
@@ -48,8 +50,16 @@ class ClusterRefusedError(ClusterError):
     """The request is not allowed or not valid; a retry would fail too."""
 
 
+class EndpointError(ScalerError):
+    """The endpoint of a running scaler does not answer, or refuses."""
+
+
 class JournalError(ScalerError):
     """A journal cannot be kept or read."""
+
+
+class MetricsError(ScalerError):
+    """What the metrics say of demand could not be asked for."""
 
 
 class PolicyError(ScalerError):

@@ -21,13 +21,22 @@ class PrintCompletion(argparse.Action):
     ) -> None:
         import shtab
 
-        for one in parsers_of(parser):
-            for action in one._actions:
-                if action.type is Path:
-                    folder = str(action.metavar).startswith("DIR")
-                    action.complete = shtab.DIRECTORY if folder else shtab.FILE  # type: ignore[attr-defined]
+        for action in (action for one in parsers_of(parser) for action in one._actions):
+            if isinstance(action, argparse._SubParsersAction):
+                _describe(action)
+            elif action.type is Path:
+                folder = str(action.metavar).startswith("DIR")
+                action.complete = shtab.DIRECTORY if folder else shtab.FILE  # type: ignore[attr-defined]
         print(shtab.complete(parser, str(values)))
         parser.exit()
+
+
+def _describe(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Give each subcommand its description as help: what has none is not completed."""
+    subparsers._choices_actions[:] = [
+        subparsers._ChoicesPseudoAction(name, (), sub.description or name)
+        for name, sub in subparsers.choices.items()
+    ]
 
 
 def parsers_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -27,7 +27,7 @@ def print_backtest(
     print_table(console, _items(backtest))
     more = len(backtest.items) - MOST_ITEMS
     if more > 0:
-        console.print(f"... and {more} more items; --json FILE.json holds all\n")
+        console.print(f"... and {more} more items; --json FILE.json holds all")
     for sentence in sentences(backtest):
         console.print(Text(sentence))
     passed, text = verdict(backtest)

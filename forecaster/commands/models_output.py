@@ -85,7 +85,7 @@ def print_version(registry: Registry, model: str, *, form: str) -> None:
         return
     tensors = {
         key: {"dtype": str(tensor.dtype), "shape": list(tensor.shape)}
-        for key, tensor in stored.artifact.tensors.items()
+        for key, tensor in sorted(stored.artifact.tensors.items())
     }
     content = {"config": stored.artifact.config, "report": stored.artifact.report}
     about = {

@@ -43,6 +43,16 @@ def check_writable(path: Path | None, option: str) -> None:
         raise ConfigError(f"{option}: {path} cannot be written: {above} may not be written to")
 
 
+def check_history_file(out: Path) -> None:
+    """Raise before a download or a computation if a history could not be written to ``--out``."""
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out is {out}, but must end in .parquet")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out is {out}, but there is no folder {out.parent}; create it first")
+    if out.is_dir():
+        raise ConfigError(f"--out is {out}, which is a folder; name a file in it")
+
+
 def write_report(args: argparse.Namespace, page: str) -> None:
     """Write the page that ``--report`` names, and say so; a document on stdout stays alone."""
     write_file(args.report, "--report", page)

@@ -48,6 +48,7 @@ def print_table(console: Console, table: Table) -> None:
     if least > console.width:
         table.width = least
     console.print(table, crop=False)
+    console.print()
 
 
 def _least_width(console: Console, column: Column) -> int:

@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from forecaster.commands.documents import TABLE, print_document
 from scaler.clocks.steady import steady_seconds
 from scaler.commands.endpoint import ALONE, EndpointParts, served
+from scaler.commands.run_checks import check_options
 from scaler.commands.run_journal import started_journal
 from scaler.commands.run_options import add_arguments, address_of, api_settings
 from scaler.commands.signals import pause, stopped_by_signals
-from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
@@ -34,6 +35,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
+    check_options(args)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         if not args.once:
@@ -76,9 +78,14 @@ def _run(
         return journal.tick(loop, policies.current(), times.read())
 
     if args.once:
-        from scaler.commands.run_output import print_snapshot
+        from scaler.commands.run_output import check_measured, print_snapshot, snapshot_record
 
-        print_snapshot(tick())
+        snapshot = tick()
+        if args.output == TABLE:
+            print_snapshot(snapshot)
+        else:
+            print_document(snapshot_record(snapshot), args.output)
+        check_measured(snapshot)
     else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
@@ -138,10 +145,6 @@ def _policies_and_workloads(
     from scaler.control.cluster_port import AlwaysLeading
 
     if args.no_cluster:
-        if not args.policies:
-            raise PolicyError(
-                "--no-cluster needs --policies: without a cluster, policies are read from files"
-            )
         return FilePolicies(args.policies), DryRunWorkloads(), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
     workloads = ClusterWorkloads(cluster, leadership, stopping=stop)

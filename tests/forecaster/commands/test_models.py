@@ -93,7 +93,7 @@ def test_one_broken_model_does_not_hide_the_others(
     Path(root, "web/champion.json").write_text("{")
     registry.save("jobs", artifact(), now=NOW)
     assert call("list", "--models", root) == 0
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     assert "jobs" in out
     assert "web" in out
     assert f"api: {root}/api/v0001/config.json is missing" in out

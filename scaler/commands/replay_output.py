@@ -24,8 +24,8 @@ from scaler.simulation.world import Scene
 NAMED_GAPS = 8  # of those that are told of in one line
 
 # What fits into 80 characters; the page and the JSON file also count the changes.
-HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "re-\nfused", "p99",
-         "utili-\nsation", "worst\nminute")  # fmt: skip
+HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions\n%", "re-\nfused\n%", "p99",
+         "utili-\nsation", "worst\nminute\n%")  # fmt: skip
 
 
 @contextmanager
@@ -63,7 +63,8 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
     table = table_of(HEADS, HEADS[:1])
     for found in contest.table:
         style = {TIDEGATE: "bold", CLAIRVOYANT: "dim"}.get(found.name)
-        table.add_row(*row(contest, found)[: len(HEADS)], style=style)
+        cells = row(contest, found)[: len(HEADS)]
+        table.add_row(*(cell.removesuffix(" %") for cell in cells), style=style)
     print_table(console, table)
     for sentence in sentences(contest):
         console.print(Text(sentence))

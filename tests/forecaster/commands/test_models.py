@@ -179,3 +179,14 @@ def test_the_options_load_nothing_heavy():
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_list_fits_into_80_columns_with_whole_names(root, capsys):
+    Registry(root).save("checkout-and-payment", artifact(), now=NOW)
+    assert call("list", "--models", root) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    size = sum(file.stat().st_size for file in Path(root, "checkout-and-payment/v0001").iterdir())
+    assert lines[3:4] == [
+        f"checkout-and-payment  none             1  2026-03-01 12:30  {size} bytes     0.613"
+    ]
+    assert max(map(len, lines)) <= 80

@@ -62,7 +62,7 @@ def test_a_table_fits_into_80_columns(once):
         "service,                  demand,   plan,",
         "mode           observed       why     why  floor  limit  trust",
         "──────────────────────────────────────────────────────────────",
-        "shop/checkout       100       110       3      2    110  none",
+        "shop/checkout       100       100       3      3    110  none",
         "Recommend                reactive  wanted",
     ]
 

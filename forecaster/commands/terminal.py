@@ -15,6 +15,15 @@ LEAST_SENTENCE = 20
 GAP = 2
 
 
+def figure(value: float) -> str:
+    """Return a number of a table: with four digits, or whole.
+
+    >>> figure(0.123456), figure(99.95), figure(15150.4)
+    ('0.1235', '99.95', '15,150')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 class Terminal(Console):
     """A console that leaves a closed pipe to the frame of the command; rich would exit with 1."""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from forecaster.commands.terminal import Terminal, print_table, table_of
+from forecaster.commands.terminal import Terminal, figure, print_table, table_of
 from scaler.adapters.http.views import explanation_view
 from scaler.adapters.journal.events import Measured, Observed
 from scaler.commands.run_output import print_snapshot
@@ -184,8 +184,9 @@ def _time_of_day(seconds: float) -> str:
 
 
 def _number(value: object) -> str:
-    known = isinstance(value, float | int) and math.isfinite(value)
-    return f"{value:,.4g}" if known else "unknown"
+    if isinstance(value, float | int) and math.isfinite(value):
+        return figure(value)
+    return "unknown"
 
 
 def _words(reason: object) -> str:

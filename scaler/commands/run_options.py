@@ -58,14 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_retry_arguments(access, timeout="5s", retries=1)
 
 
-def add_kubeconfig_arguments(parser: argparse._ActionsContainer) -> None:
+def add_kubeconfig_arguments(
+    parser: argparse._ActionsContainer,
+    meaning: str = "how to reach the cluster (default: the pod's service account, else KUBECONFIG)",
+) -> None:
     """Add ``--kubeconfig`` and ``--context``."""
-    parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        type=Path,
-        help="how to reach the cluster (default: the pod's service account, else KUBECONFIG)",
-    )
+    parser.add_argument("--kubeconfig", metavar="FILE", type=Path, help=meaning)
     parser.add_argument("--context", help="of the kubeconfig (default: its current one)")
 
 

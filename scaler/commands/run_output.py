@@ -7,7 +7,7 @@ import math
 from rich.console import Console
 from rich.text import Text
 
-from forecaster.commands.terminal import Terminal, print_table, table_of
+from forecaster.commands.terminal import Terminal, figure, print_table, table_of
 from scaler.adapters.http.views import explanation_view, snapshot_view
 from scaler.control.snapshot import ConditionReason, ServiceView, Snapshot
 from scaler.errors import MetricsError
@@ -66,4 +66,4 @@ def _row(view: ServiceView) -> tuple[str, ...]:
 
 
 def _rate(qps: float) -> str:
-    return "unknown" if math.isnan(qps) else f"{qps:,.4g}"
+    return "unknown" if math.isnan(qps) else figure(qps)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from forecaster.models.forecaster import Forecaster
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.contest import Contest
+    from scaler.simulation.gateway_replay import GatewayOutcome
     from scaler.simulation.preparation import ReplayPart
 
 
@@ -133,17 +135,10 @@ def _check(args: argparse.Namespace) -> None:
 def _run_history(args: argparse.Namespace) -> int:
     _check(args)
     policy, settings = _policy(args)
-    from forecaster.adapters.exact_json import json_bytes
-    from scaler.commands.replay_output import (
-        counted,
-        print_contest,
-        print_rate_limits,
-        tell_of_gaps,
-    )
+    from scaler.commands.replay_output import counted, tell_of_gaps
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.gateway_replay import rate_limited
     from scaler.simulation.preparation import prepared
-    from scaler.simulation.report import html_report, record
 
     history = _history(args)
     forecaster = _forecaster(args, policy)
@@ -158,6 +153,23 @@ def _run_history(args: argparse.Namespace) -> int:
         if args.rate_limits:
             limited = rate_limited(found)
             progress("rate limits")
+    _tell(args, found, limited)
+    if args.report is not None:
+        from scaler.simulation.report import html_report
+
+        model = args.model or str(policy.model) if forecaster else "Holt-Winters (no model named)"
+        facts = {"forecast by": model}
+        page = html_report(found, f"Replay of {series.item_id}", facts=facts, limited=limited)
+        write_report(args, page)
+    return 0
+
+
+def _tell(args: argparse.Namespace, found: Contest, limited: GatewayOutcome | None) -> None:
+    """Print the figures in the form that is asked for, and write them where ``--json`` says."""
+    from forecaster.adapters.exact_json import json_bytes
+    from scaler.commands.replay_output import print_contest, print_rate_limits
+    from scaler.simulation.report import record
+
     figures = record(found, limited)
     if args.output == TABLE:
         print_contest(found)
@@ -166,12 +178,6 @@ def _run_history(args: argparse.Namespace) -> int:
         print_document(figures, args.output)
     if args.json is not None:
         write_file(args.json, "--json", json_bytes(figures))
-    if args.report is not None:
-        model = args.model or str(policy.model) if forecaster else "Holt-Winters (no model named)"
-        facts = {"forecast by": model}
-        page = html_report(found, f"Replay of {series.item_id}", facts=facts, limited=limited)
-        write_report(args, page)
-    return 0
 
 
 def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:

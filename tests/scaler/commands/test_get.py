@@ -128,7 +128,7 @@ def test_of_one_that_is_named_the_document_is_no_list(got):
     ("options", "words"),
     [
         pytest.param(
-            ["dp", "shop/chekout"], "there is no 'shop/chekout'; there is pay/ledger", id="no such"
+            ["dp", "shop/none"], "there is no 'shop/none'; there is pay/ledger", id="no such"
         ),
         pytest.param(["dp", "shop/a", "-n", "pay"], "which is not in -n pay", id="two namespaces"),
         pytest.param(

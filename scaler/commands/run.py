@@ -29,6 +29,7 @@ LOGGER = logging.getLogger(__name__)
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
+COUNTING_WORKERS = 4  # that ask for ready replicas where there is no cluster
 
 __all__ = ["add_arguments", "run"]
 
@@ -121,9 +122,11 @@ def _policies_and_workloads(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
     """Return where policies come from, where plans are carried out, and who leads."""
+    from forecaster.commands.sources import settings_from
     from scaler.adapters.dry_run_workloads import DryRunWorkloads
     from scaler.adapters.kube.workloads_port import ClusterWorkloads
     from scaler.adapters.policy_sources import ClusterPolicies, FilePolicies
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.control.cluster_port import AlwaysLeading
 
     if args.no_cluster:
@@ -131,7 +134,9 @@ def _policies_and_workloads(
             raise PolicyError(
                 "--no-cluster needs --policies: without a cluster, policies are read from files"
             )
-        return FilePolicies(args.policies), DryRunWorkloads(), AlwaysLeading()
+        counting = PrometheusTraffic(settings_from(args), STEP, COUNTING_WORKERS, stop)
+        stack.callback(counting.close)
+        return FilePolicies(args.policies), DryRunWorkloads(counting), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
     workloads = ClusterWorkloads(cluster, leadership, stopping=stop)
     stack.callback(workloads.close)

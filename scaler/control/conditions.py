@@ -9,6 +9,7 @@ from scaler.control.observations import ServiceMetrics
 from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.trust import Standing, Trust
+from scaler.limits.published_limit import PublishedLimit
 from scaler.policy.policy import Policy
 
 
@@ -51,6 +52,23 @@ def lead_time_covered(lead_time: LeadTime) -> Condition:
         )
         return condition_for(ConditionReason.START_UP_TOO_LONG, message)
     return condition_for(ConditionReason(lead_time.reason.value.title()))
+
+
+def limit_known(published: PublishedLimit | None) -> tuple[Condition, ...]:
+    """Return why gateways are handed no limit, or none to enforce; nothing where they are."""
+    if published is None:
+        message = (
+            "no limit is handed out before demand was observed once; "
+            "gateways go on by the leases that they have"
+        )
+        return (condition_for(ConditionReason.NOTHING_OBSERVED, message),)
+    if published.assumed:
+        message = (
+            "without a cluster nobody counts the replicas, so leases only recommend the limit; "
+            "give the PromQL of the ready replicas as capacity.replicasQuery"
+        )
+        return (condition_for(ConditionReason.REPLICAS_ASSUMED, message),)
+    return ()
 
 
 def not_decided(error: str) -> Condition:

@@ -22,6 +22,7 @@ from scaler.control.conditions import (
     data_fresh,
     forecast_trusted,
     lead_time_covered,
+    limit_known,
     not_applied,
     not_taken_in,
     undecided,
@@ -265,7 +266,7 @@ class ControlLoop:
         if isinstance(workload, str):
             return undecided(policy, workload, now, seen.fresh)
         ready = sum(pod.ready_at is not None for pod in workload.pods)
-        if policy.capacity_qps is None:
+        if policy.capacity_qps is None and not workload.assumed:
             load = seen.observed / ready if ready else math.nan
             self._capacity_tracker.add(policy.item_id, load, seen.metrics.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
@@ -273,7 +274,6 @@ class ControlLoop:
             return undecided(policy, capacity, now, seen.fresh)
         result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
-        learned = capacity if policy.capacity_qps is None else None
         return ServiceView(
             policy=policy,
             at=now,
@@ -282,15 +282,16 @@ class ControlLoop:
             ready=ready,
             observed_qps=None if math.isnan(seen.observed) else seen.observed,
             decision=result.decision,
-            published_limit=result.published_limit,
+            published_limit=result.known_limit,
             trust=result.trust,
             lead_time=result.lead_time,
             conditions=(
                 seen.fresh,
                 forecast_trusted(result.trust, why_none),
                 lead_time_covered(result.lead_time),
+                *limit_known(result.known_limit),
             ),
-            checkpoint=state.checkpoint(learned),
+            checkpoint=state.checkpoint(capacity if policy.capacity_qps is None else None),
         )
 
     def _with_forecast(self, view: ServiceView, was_read: bool) -> ServiceView:

@@ -46,10 +46,14 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The pods of one service at a tick, and the floor that stands in the cluster."""
+    """The pods of one service at a tick, and the floor that stands in the cluster.
+
+    ``assumed``: nobody has counted the pods, they are those that are planned.
+    """
 
     pods: tuple[Pod, ...]
     floor: int = 1
+    assumed: bool = False
 
     @property
     def replicas(self) -> int:

@@ -49,7 +49,8 @@ class TickResult:
     """What one tick decided for a service.
 
     ``decision.limit`` is what may be admitted now. ``published_limit`` adds what gateways go on
-    with when they do not hear of us; it is worked out when it is asked for.
+    with when they do not hear of us; it is worked out when it is asked for. ``known_limit`` is None
+    before a plan has rested on observed demand: a schedule that follows it may be far too low.
     """
 
     decision: Decision
@@ -63,6 +64,10 @@ class TickResult:
     def published_limit(self) -> PublishedLimit:
         policy = self.policy
         return published_limit(self.decision, self.fleet, self.floor, policy.limit, policy.classes)
+
+    @property
+    def known_limit(self) -> PublishedLimit | None:
+        return self.published_limit if self.decision.state.founded else None
 
 
 class ServiceState:
@@ -239,7 +244,7 @@ class ServiceState:
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state
         due_in_s = workload.due_in_s(now, self.lead_time.start_up_s)
-        fleet = Fleet(ready_s, capacity.qps, ramp, due_in_s)
+        fleet = Fleet(ready_s, capacity.qps, ramp, due_in_s, workload.assumed)
         trust = self._trust or initial_trust(policy.trust, 1)
         return TickResult(decision, trust, self.lead_time, policy, fleet, workload.floor)
 

@@ -15,7 +15,7 @@ from scaler.decision.decide import Decision
 from scaler.decision.lead_time import LeadTime
 from scaler.decision.trust import Trust
 from scaler.limits.published_limit import PublishedLimit
-from scaler.policy.policy import Policy
+from scaler.policy.policy import Mode, Policy
 
 
 class ConditionKind(StrEnum):
@@ -28,6 +28,7 @@ class ConditionKind(StrEnum):
     LEAD_TIME_COVERED = "LeadTimeCovered"
     PLAN_FITS = "PlanFits"  # told only where it is False
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
+    LIMIT_KNOWN = "LimitKnown"  # told only where it is False
 
 
 class ConditionReason(StrEnum):
@@ -70,6 +71,9 @@ class ConditionReason(StrEnum):
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas"
     # SpecComplete
     KEYS_NOT_KNOWN = "KeysNotKnown"
+    # LimitKnown
+    NOTHING_OBSERVED = "NothingObserved"  # since this process looks at the policy
+    REPLICAS_ASSUMED = "ReplicasAssumed"  # without a cluster nobody counts them
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.START_UP_TOO_LONG: (_LEAD_TIME, False),
     ConditionReason.ABOVE_MAX_REPLICAS: (ConditionKind.PLAN_FITS, False),
     ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
+    ConditionReason.NOTHING_OBSERVED: (ConditionKind.LIMIT_KNOWN, False),
+    ConditionReason.REPLICAS_ASSUMED: (ConditionKind.LIMIT_KNOWN, False),
 }
 
 
@@ -225,6 +231,12 @@ class ServiceView:
     @property
     def item_id(self) -> str:
         return self.policy.item_id
+
+    @property
+    def lease_mode(self) -> Mode:
+        """How gateways act on the limit: they refuse nobody for replicas that nobody has counted."""
+        assumed = self.published_limit is not None and self.published_limit.assumed
+        return Mode.RECOMMEND if assumed else self.policy.mode
 
     def told(self, outcome: PlanOutcome | None) -> ServiceView:
         """Return the view with what came of its plan; None: nothing was done."""

@@ -95,7 +95,8 @@ def in_the_loop(series: Series, setting: ContestSetting) -> Iterator[Tick]:
         assert view.lead_time is not None
         yield Tick(
             decision.plan.replicas, decision.plan.reason.value, decision.demand.reason.value,
-            decision.limit.qps, decision.limit.reason.value, view.trust.level, view.lead_time.seconds,
+            decision.limit.qps, decision.limit.reason.value,
+            view.trust.level, view.lead_time.seconds,
             cluster.service(policy.item_id).workload().replicas,
         )  # fmt: skip
 

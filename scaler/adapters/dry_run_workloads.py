@@ -28,9 +28,7 @@ class DryRunWorkloads:
         self._metrics = metrics
         self._planned: dict[str, int] = {}
 
-    def observe(
-        self, watched: Sequence[WatchedPolicy], now: float
-    ) -> Mapping[str, Workload | str]:
+    def observe(self, watched: Sequence[WatchedPolicy], now: float) -> Mapping[str, Workload | str]:
         counted = self._counted(watched, now)
         return {one.policy.item_id: self._workload(one, counted) for one in watched}
 

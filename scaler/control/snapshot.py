@@ -234,7 +234,7 @@ class ServiceView:
 
     @property
     def lease_mode(self) -> Mode:
-        """How gateways act on the limit: they refuse nobody for replicas that nobody has counted."""
+        """How gateways act on the limit: nobody is refused for replicas that nobody counts."""
         assumed = self.published_limit is not None and self.published_limit.assumed
         return Mode.RECOMMEND if assumed else self.policy.mode
 

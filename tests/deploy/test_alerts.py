@@ -165,6 +165,12 @@ def test_prometheus_accepts_every_query_of_the_dashboard(promtool, tmp_path):
             id="no data",
         ),
         pytest.param(
+            "TidegateLimitUnknown",
+            LEADS | of_shop("tidegate_condition", "0x60", ',kind="LimitKnown"'),
+            10,
+            id="no limit is handed out",
+        ),
+        pytest.param(
             "TidegateFloorContested",
             LEADS | of_shop("tidegate_condition", "1x60", ',kind="FloorContested"'),
             5,

@@ -10,8 +10,8 @@ import json
 import pytest
 
 from scaler.adapters.kube.leader_label import LABEL
-from tests.faults.scene import OWN_FLOOR
-from tests.forecaster.adapters.prometheus.server import Reply
+from tests.faults.scene import OWN_FLOOR, PODS
+from tests.forecaster.adapters.prometheus.server import Reply, failure
 from tests.kube.faults import Fault, Harm
 from tests.waiting import PATIENCE_S, eventually
 
@@ -140,3 +140,18 @@ def labelled(scene, name: str) -> list[bool]:
             for change in scene.server.store.history
             if change.kind.plural == "pods" and change.found["metadata"]["name"] == name
         ]
+
+
+def test_a_scaler_that_starts_while_the_query_fails_hands_out_no_limit_until_it_is_answered(scene):
+    scene.add("shop", lambda _: RUSH)
+    scene.ask_for("shop")
+    scene.prometheus.mood = lambda _: failure(422, "execution", "too many samples")
+    with scene.scaler("one") as one:
+        eventually(lambda: scene.conditions("shop").get("LimitKnown") is not None)
+        assert scene.conditions("shop")["LimitKnown"] == ("False", "NothingObserved")
+        status, body = one.ask("/v1/limits/prod/shop?instance=gw-1")
+        assert (status, "observed once" in body) == (503, True)
+        scene.prometheus.mood = lambda _: None
+        eventually(lambda: one.lease("shop") is not None)
+        assert one.lease("shop")["global"]["rps"] == PODS * 50.0
+        eventually(lambda: "LimitKnown" not in scene.conditions("shop"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import httpx
 
+from scaler.adapters.dry_run_workloads import DryRunWorkloads
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import GatewayReport
@@ -251,6 +252,9 @@ SCENARIOS: dict[str, Scenario] = {
     "a wrong edit": Scenario(each=misspelt, ticks=8),
     "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
     "half of it": Scenario(stage=lambda: {"traffic": Partial()}, ticks=4),
+    "no cluster": Scenario(
+        stage=lambda: {"workloads": DryRunWorkloads(ScriptedTraffic())}, ask=asks, ticks=4
+    ),
     "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
     "a broken model": Scenario(
         {"spec.demand.model": "third", "spec.slo": MISSING},

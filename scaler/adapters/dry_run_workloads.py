@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from scaler.control.clock_offset import apart_text, is_apart
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, TrafficSource, WatchedPolicy
 from scaler.control.snapshot import PlanOutcome, ServiceView
@@ -57,13 +58,18 @@ class DryRunWorkloads:
         if item not in counted:
             replicas = self._planned.get(item, least)
             return Workload(_pods(replicas), replicas, assumed=True)
-        said = counted[item]
+        said = counted[item].of_now()
         if not said.observed_qps <= MOST_READY:
-            why = said.fault or said.partial or f"the query answers {said.observed_qps:g}"
-            return f"its ready replicas are not known: {why}"
+            return f"its ready replicas are not known: {_why_not(said)}"
         ready = math.floor(said.observed_qps + 1e-6)
         # What runs when this process starts is what the last one has asked for, as far as we know.
         return Workload(_pods(ready), self._planned.get(item, max(ready, least)))
+
+
+def _why_not(said: ServiceMetrics) -> str:
+    if said.clock_offset_s is not None and is_apart(said.clock_offset_s):
+        return apart_text(said.clock_offset_s)
+    return said.fault or said.partial or f"the query answers {said.observed_qps:g}"
 
 
 def _pods(replicas: int) -> tuple[Pod, ...]:

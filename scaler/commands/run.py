@@ -29,6 +29,7 @@ LOGGER = logging.getLogger(__name__)
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
+WALL = time.time  # noqa: TID251 - it is written into Leases, and compared with the dates of answers
 COUNTING_WORKERS = 4  # that ask for ready replicas where there is no cluster
 
 __all__ = ["add_arguments", "run"]
@@ -67,7 +68,7 @@ def _run(
     if not args.once:
         parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
         publishers += [_serve(args, stack, parts), DecisionLog().write]
-    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
+    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop, wall=WALL)
     stack.callback(prometheus.close)
     models = RegistryModels(args.models, args.anchors)
     stack.callback(models.close)
@@ -134,7 +135,7 @@ def _policies_and_workloads(
             raise PolicyError(
                 "--no-cluster needs --policies: without a cluster, policies are read from files"
             )
-        counting = PrometheusTraffic(settings_from(args), STEP, COUNTING_WORKERS, stop)
+        counting = PrometheusTraffic(settings_from(args), STEP, COUNTING_WORKERS, stop, WALL)
         stack.callback(counting.close)
         return FilePolicies(args.policies), DryRunWorkloads(counting), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
@@ -167,7 +168,7 @@ def _cluster(
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
-    elector = leader_elector(api, election, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
+    elector = leader_elector(api, election, WALL, label.changed)
     elector.start()
     stack.callback(elector.close)
     return cluster, elector

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from scaler.control.clock_offset import apart_text, is_apart
 from scaler.control.observations import ServiceMetrics
 from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
@@ -15,6 +16,10 @@ from scaler.policy.policy import Policy
 
 def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     """Return whether the demand is known now."""
+    offset_s = metrics.clock_offset_s
+    if offset_s is not None and is_apart(offset_s):
+        message = f"{apart_text(offset_s)}: what it answers is not of now, and lowers nothing"
+        return condition_for(ConditionReason.CLOCKS_APART, message)
     if metrics.fault is not None:
         return condition_for(ConditionReason.QUERY_FAILED, metrics.fault)
     if metrics.partial is not None:

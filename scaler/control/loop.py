@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from scaler.control.capacity_tracker import CapacityTracker
-from scaler.control.checkpoint import from_plain
 from scaler.control.conditions import (
     data_fresh,
     forecast_trusted,
@@ -33,7 +32,7 @@ from scaler.control.forecasts import Forecasts
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import TrafficQuery, WatchedPolicy, World
-from scaler.control.served import ServedService
+from scaler.control.served import ServedService, restored
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import Condition, PlanOutcome, ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
@@ -134,15 +133,15 @@ class ControlLoop:
         services = {view.item_id: view.told(applied.get(view.item_id)) for view in views}
         for one in alive:
             item = one.policy.item_id
-            with _shown(f"{item}: its forecast is not shown"):
-                services[item] = self._with_forecast(services[item], item in ahead)
-            with _shown(f"{item}: its figures were not kept"):
-                if isinstance(workload := workloads[item], Workload):
-                    shown = Shown(one.hpa, seen[item].observed, workload)
-                    services[item] = self._services[item].shown(services[item], shown)
+            if item in ahead:
+                services[item] = self._with_forecast(services[item])
+            if isinstance(workload := workloads[item], Workload):
+                shown = Shown(one.hpa, seen[item].observed, workload)
+                services[item] = self._with_figures(services[item], shown)
         self._ticks += 1
         seconds = time.perf_counter() - begun
-        snapshot = Snapshot(self._ticks, now, services, seconds, self._leads())
+        offset_s = next((one.clock_offset_s for one in metrics.values()), None)  # of the machine
+        snapshot = Snapshot(self._ticks, now, services, seconds, self._leads(), set_by_s, offset_s)
         with _shown("a snapshot could not be published"):
             self._publish(snapshot)
         return snapshot
@@ -189,14 +188,9 @@ class ControlLoop:
     def _service(self, one: WatchedPolicy) -> ServedService:
         """Return a service that goes on where the last process has stopped."""
         state = ServiceState(one.policy, self._step_s, self._tick_s)
-        try:
-            checkpoint = from_plain(one.checkpoint)
-        except ValueError as error:
-            LOGGER.warning("%s: %s; it starts afresh", one.policy.item_id, error)
-        else:
-            state.restore(checkpoint)
-            if checkpoint.capacity is not None and one.policy.capacity_qps is None:
-                self._capacity_tracker.remember(one.policy.item_id, checkpoint.capacity)
+        learned = restored(state, one.checkpoint).capacity
+        if learned is not None and one.policy.capacity_qps is None:
+            self._capacity_tracker.remember(one.policy.item_id, learned)
         return ServedService(state, self._figures)
 
     def _measure(
@@ -212,7 +206,7 @@ class ControlLoop:
             )
         try:
             measured = self._world.traffic.measure(queries, now)
-            return {q.item_id: one for q, one in zip(queries, measured, strict=True)}
+            return {q.item_id: one.of_now() for q, one in zip(queries, measured, strict=True)}
         except Exception as error:  # what is not known lowers nothing
             LOGGER.exception("demand could not be measured")
             fault = f"demand could not be measured: {error!r}"
@@ -294,7 +288,13 @@ class ControlLoop:
             checkpoint=state.checkpoint(capacity if policy.capacity_qps is None else None),
         )
 
-    def _with_forecast(self, view: ServiceView, was_read: bool) -> ServiceView:
-        if view.decision is None or not was_read:
-            return view
-        return replace(view, forecast=self._forecasts.published(view.policy))
+    def _with_forecast(self, view: ServiceView) -> ServiceView:
+        with _shown(f"{view.item_id}: its forecast is not shown"):
+            if view.decision is not None:
+                return replace(view, forecast=self._forecasts.published(view.policy))
+        return view
+
+    def _with_figures(self, view: ServiceView, shown: Shown) -> ServiceView:
+        with _shown(f"{view.item_id}: its figures were not kept"):
+            return self._services[view.item_id].shown(view, shown)
+        return view

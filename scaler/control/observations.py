@@ -6,7 +6,9 @@ Moments are seconds since the epoch; demand is in requests per second (QPS); unk
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from scaler.control.clock_offset import is_apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class ServiceMetrics:
         fault: why something could not be read, in words; None if all was.
         partial: how the server says that data is missing from its answer; None if it does not.
         least_qps: of a partial answer: at least so much is offered now; NaN where unknown.
+        clock_offset_s: by how much our clock is ahead of that of who answered; None: not known.
     """
 
     observed_qps: float
@@ -28,6 +31,18 @@ class ServiceMetrics:
     fault: str | None = None
     partial: str | None = None
     least_qps: float = math.nan
+    clock_offset_s: float | None = None
+
+    def of_now(self) -> ServiceMetrics:
+        """Return what may be acted on: where clocks are apart, demand is that much at least."""
+        if not is_apart(self.clock_offset_s):
+            return self
+        least = self.least_qps if math.isnan(self.observed_qps) else self.observed_qps
+        return replace(self, observed_qps=math.nan, samples=(), latency_s=None, least_qps=least)
+
+    def latest(self, now: float) -> float:
+        """Return ``now`` by the clock that is ahead, ours or that of who answered."""
+        return now + max(-(self.clock_offset_s or 0.0), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,8 @@ class ServiceState:
         settings = DecisionSettings(
             capacity, policy.scale, policy.limit, self.lead_time.seconds, policy.events
         )
-        ready_s = workload.ready_s(now)
+        latest = metrics.latest(now)  # no pod is younger because our clock is behind
+        ready_s = workload.ready_s(latest)
         warm = ready_capacity(ready_s, 1.0, ramp)
         observation = Observation(
             now,
@@ -243,7 +244,7 @@ class ServiceState:
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state
-        due_in_s = workload.due_in_s(now, self.lead_time.start_up_s)
+        due_in_s = workload.due_in_s(latest, self.lead_time.start_up_s)
         fleet = Fleet(ready_s, capacity.qps, ramp, due_in_s, workload.assumed)
         trust = self._trust or initial_trust(policy.trust, 1)
         return TickResult(decision, trust, self.lead_time, policy, fleet, workload.floor)

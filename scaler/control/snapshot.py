@@ -60,6 +60,7 @@ class ConditionReason(StrEnum):
     OBSERVED = "Observed"
     QUERY_FAILED = "QueryFailed"
     NO_SAMPLE = "NoSample"
+    CLOCKS_APART = "ClocksApart"  # so what is answered is not of now
     PARTIAL_ANSWER = "PartialAnswer"  # the server says that data is missing from its answer
     NOT_TAKEN_IN = "NotTakenIn"  # something of ours failed over what the metrics say
     # LeadTimeCovered
@@ -115,6 +116,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.OBSERVED: (_DATA, True),
     ConditionReason.QUERY_FAILED: (_DATA, False),
     ConditionReason.NO_SAMPLE: (_DATA, False),
+    ConditionReason.CLOCKS_APART: (_DATA, False),
     ConditionReason.PARTIAL_ANSWER: (_DATA, False),
     ConditionReason.NOT_TAKEN_IN: (_DATA, False),
     ConditionReason.GIVEN: (_LEAD_TIME, True),
@@ -258,6 +260,8 @@ class Snapshot:
         at: when it began; NaN before the first.
         seconds: that it took.
         leader: whether this replica acts, or serves what the leader published.
+        set_by_s: how far the wall clock has been set since the tick before.
+        clock_offset_s: by how much it is ahead of Prometheus'; None: not known.
     """
 
     tick: int
@@ -265,3 +269,5 @@ class Snapshot:
     services: Mapping[str, ServiceView]
     seconds: float = 0.0
     leader: bool = True
+    set_by_s: float = 0.0
+    clock_offset_s: float | None = None

@@ -156,6 +156,13 @@ class Partial(ScriptedTraffic):
         return ServiceMetrics(math.nan, partial="store-2 is away", least_qps=100.0)
 
 
+class Early(ScriptedTraffic):
+    """Of an hour ago, for our clock is behind."""
+
+    def _measured(self, ask, seconds):
+        return replace(super()._measured(ask, seconds), clock_offset_s=-3600.0)
+
+
 class Garbled(ScriptedTraffic):
     """Samples that are none."""
 
@@ -252,6 +259,7 @@ SCENARIOS: dict[str, Scenario] = {
     "a wrong edit": Scenario(each=misspelt, ticks=8),
     "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
     "half of it": Scenario(stage=lambda: {"traffic": Partial()}, ticks=4),
+    "a clock that is behind": Scenario(stage=lambda: {"traffic": Early()}, ticks=4),
     "no cluster": Scenario(
         stage=lambda: {"workloads": DryRunWorkloads(ScriptedTraffic())}, ask=asks, ticks=4
     ),

@@ -63,7 +63,8 @@ def _run(
     set_log_format(args.log_format)
     journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
     tracing = _tracing(args, stack)
-    policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
+    acting = stack.enter_context(contextlib.ExitStack())
+    policies, workloads, leadership = _policies_and_workloads(args, acting, stop)
     publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
     if not args.once:
         parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
@@ -87,6 +88,7 @@ def _run(
         print_snapshot(tick())
     else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
+        acting.close()  # first, so that another may lead while the rest still waits for something
     return 0
 
 

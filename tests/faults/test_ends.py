@@ -155,3 +155,23 @@ def test_a_scaler_that_starts_while_the_query_fails_hands_out_no_limit_until_it_
         eventually(lambda: one.lease("shop") is not None)
         assert one.lease("shop")["global"]["rps"] == PODS * 50.0
         eventually(lambda: "LimitKnown" not in scene.conditions("shop"))
+
+
+def test_who_stops_hands_over_before_it_waits_for_what_hangs(scene):
+    """A query may take a minute, for which its thread is waited for: the kernel comes first."""
+    scene.add("shop", lambda _: RUSH)
+    scene.add("calm", lambda _: RUSH)
+    scene.ask_for("shop")
+    scene.ask_for("calm")
+    with scene.scaler("one", "--timeout", "60s") as one:
+        eventually(lambda: scene.floor("shop") == (23, str(OWN_FLOOR)))
+        scene.prometheus.mood = lambda query: Reply(hold=True) if "shop" in query else None
+        eventually(lambda: asked_beside(scene))
+        one.stop()
+        assert scene.holder() == ""
+
+
+def asked_beside(scene) -> bool:
+    """Whether the query that hangs is asked beside the ticks."""
+    told = scene.policy("shop").get("status", {}).get("conditions") or ()
+    return any("asked beside the others" in one["message"] for one in told)

@@ -20,6 +20,8 @@ def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     if offset_s is not None and is_apart(offset_s):
         message = f"{apart_text(offset_s)}: what it answers is not of now, and lowers nothing"
         return condition_for(ConditionReason.CLOCKS_APART, message)
+    if metrics.doubted is not None:
+        return condition_for(ConditionReason.IMPLAUSIBLE, metrics.doubted.message)
     if metrics.fault is not None:
         return condition_for(ConditionReason.QUERY_FAILED, metrics.fault)
     if metrics.partial is not None:

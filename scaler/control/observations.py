@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from scaler.control.clock_offset import is_apart
+from scaler.decision.plausible import DoubtedDemand
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,9 @@ class ServiceMetrics:
         latency_s: of the SLO's query; None where there is none, or it is unknown.
         fault: why something could not be read, in words; None if all was.
         partial: how the server says that data is missing from its answer; None if it does not.
-        least_qps: of a partial answer: at least so much is offered now; NaN where unknown.
+        least_qps: of a partial answer, or of one that is doubted: at least so much is offered now;
+            NaN where unknown.
+        doubted: why what was measured is not believed; None: it is.
         clock_offset_s: by how much our clock is ahead of that of who answered; None: not known.
     """
 
@@ -31,6 +34,7 @@ class ServiceMetrics:
     fault: str | None = None
     partial: str | None = None
     least_qps: float = math.nan
+    doubted: DoubtedDemand | None = None
     clock_offset_s: float | None = None
 
     def of_now(self) -> ServiceMetrics:

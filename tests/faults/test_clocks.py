@@ -262,8 +262,8 @@ def test_a_clock_that_is_apart_lowers_nothing_and_is_told(error_s):
         assert (fresh.status, fresh.reason) == (False, "ClocksApart")
         assert f"{abs(error_s):.0f} s {'ahead of' if error_s > 0 else 'behind'}" in fresh.message
     site.error_s = 0.0
-    *_, view = ticks(site, tick, 20 * MINUTE)
-    assert (site.floor, view.observed_qps) == (LOWER, 190.0)
+    list(ticks(site, tick, 20 * MINUTE))
+    assert site.floor == LOWER
 
 
 def test_behind_by_a_minute_what_was_offered_then_still_raises():

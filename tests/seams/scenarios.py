@@ -163,6 +163,14 @@ class Early(ScriptedTraffic):
         return replace(super()._measured(ask, seconds), clock_offset_s=-3600.0)
 
 
+class Absurd(ScriptedTraffic):
+    """A query that says a thousand times what it said before."""
+
+    def _measured(self, ask, seconds):
+        found = super()._measured(ask, seconds)
+        return replace(found, observed_qps=1000 * found.observed_qps) if seconds < 60 else found
+
+
 class Garbled(ScriptedTraffic):
     """Samples that are none."""
 
@@ -263,6 +271,7 @@ SCENARIOS: dict[str, Scenario] = {
     "no cluster": Scenario(
         stage=lambda: {"workloads": DryRunWorkloads(ScriptedTraffic())}, ask=asks, ticks=4
     ),
+    "demand that cannot be": Scenario(stage=lambda: {"traffic": Absurd()}, ticks=4),
     "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
     "a broken model": Scenario(
         {"spec.demand.model": "third", "spec.slo": MISSING},

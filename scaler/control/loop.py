@@ -3,7 +3,7 @@
 Rules of this file:
 
 * It has order but no logic: what follows from what is known is in the core.
-* A service that fails in any step never delays or fails another; a condition of its policy says why.
+* A service that fails in any step never delays or fails another; its policy's condition says why.
 * What is only shown (the plain autoscaler beside us, the page's figures) never fails a decision.
 """
 

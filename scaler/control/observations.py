@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from scaler.control.clock_offset import is_apart
+from scaler.decision.hold import is_implausible
 from scaler.decision.plausible import DoubtedDemand
 
 
@@ -47,6 +48,13 @@ class ServiceMetrics:
     def latest(self, now: float) -> float:
         """Return ``now`` by the clock that is ahead, ours or that of who answered."""
         return now + max(-(self.clock_offset_s or 0.0), 0.0)
+
+    def without_implausible(self, low_qps: float) -> ServiceMetrics:
+        """Return the same; samples that are implausibly low beside a seasonal low are unknown."""
+        samples = [
+            (at, math.nan if is_implausible(qps, low_qps) else qps) for at, qps in self.samples
+        ]
+        return replace(self, samples=tuple(samples))
 
 
 @dataclass(frozen=True, slots=True)

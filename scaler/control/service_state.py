@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint
 from scaler.control.memory import PendingForecast, ServiceMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.start_ups import StartUps
+from scaler.control.tick_result import TickResult
 from scaler.decision.capacity import Capacity
 from scaler.decision.decide import (
-    Decision,
     DecisionSettings,
     DecisionState,
     Observation,
@@ -29,12 +28,12 @@ from scaler.decision.decide import (
     rebased_state,
 )
 from scaler.decision.demand import NO_FORECAST, is_unforeseeable
+from scaler.decision.hold import is_over
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
 from scaler.decision.lead_time import LeadTime, lead_time
 from scaler.decision.limit import ready_capacity
 from scaler.decision.quantiles import surprisal
 from scaler.decision.trust import ForecastOutcome, Standing, Trust, initial_trust, updated_trust
-from scaler.limits.published_limit import PublishedLimit, published_limit
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Policy
 
@@ -42,32 +41,6 @@ from scaler.policy.policy import Policy
 SILENCE_S, DISTRUST_S = 120.0, 300.0
 # Samples that a forecast is judged by: more than its horizon and its age.
 MOST_SAMPLES = 240
-
-
-@dataclass(frozen=True, eq=False)
-class TickResult:
-    """What one tick decided for a service.
-
-    ``decision.limit`` is what may be admitted now. ``published_limit`` adds what gateways go on
-    with when they do not hear of us; it is worked out when it is asked for. ``known_limit`` is None
-    before a plan has rested on observed demand: a schedule that follows it may be far too low.
-    """
-
-    decision: Decision
-    trust: Trust
-    lead_time: LeadTime
-    policy: Policy
-    fleet: Fleet
-    floor: int
-
-    @cached_property
-    def published_limit(self) -> PublishedLimit:
-        policy = self.policy
-        return published_limit(self.decision, self.fleet, self.floor, policy.limit, policy.classes)
-
-    @property
-    def known_limit(self) -> PublishedLimit | None:
-        return self.published_limit if self.decision.state.founded else None
 
 
 class ServiceState:
@@ -91,6 +64,7 @@ class ServiceState:
         self._distrusted_until = -math.inf
         self._start_ups = StartUps()
         self.policy = policy
+        self.low_qps = math.nan  # the seasonal low, as it was found last
         self.lead_time = self._lead_time()
 
     def follow_policy(self, policy: Policy) -> None:
@@ -114,6 +88,7 @@ class ServiceState:
             self._state.event_baselines,
             self._trust,
             self._start_ups.times,
+            self._state.low_spell,
         )
 
     def memory(self) -> ServiceMemory:
@@ -129,6 +104,7 @@ class ServiceState:
             self._last_known,
             self._distrusted_until,
             self._start_ups.memory(),
+            self.low_qps,
         )
 
     def recall(self, memory: ServiceMemory) -> None:
@@ -140,7 +116,7 @@ class ServiceState:
         self._state, self._last_known = memory.state, memory.last_known
         self._distrusted_until = memory.distrusted_until
         self._start_ups.recall(memory.start_ups)
-        self.policy = memory.policy
+        self.policy, self.low_qps = memory.policy, memory.low_qps
         self.lead_time = self._lead_time()
 
     def rebase(self, set_by_s: float, now: float) -> None:
@@ -172,6 +148,12 @@ class ServiceState:
             trust.margin,
             trust.standing is not Standing.BENCHED,
         )
+
+    def without_implausible(self, metrics: ServiceMetrics, now: float) -> ServiceMetrics:
+        """Return what was measured; a forecast is not to rest on what is implausibly low."""
+        spell = None if self._state is None else self._state.low_spell
+        over = is_over(spell, self.policy.hold, now)
+        return metrics if over else metrics.without_implausible(self.low_qps)
 
     def take_in(self, metrics: ServiceMetrics, now: float) -> float:
         """Take in what was measured; return the observed demand that may be acted on.
@@ -228,7 +210,7 @@ class ServiceState:
             self.lead_time = self._lead_time()
         policy, ramp = self.policy, self.policy.ramp
         settings = DecisionSettings(
-            capacity, policy.scale, policy.limit, self.lead_time.seconds, policy.events
+            capacity, policy.scale, policy.limit, self.lead_time.seconds, policy.events, policy.hold
         )
         latest = metrics.latest(now)  # no pod is younger because our clock is behind
         ready_s = workload.ready_s(latest)
@@ -241,6 +223,7 @@ class ServiceState:
             None if metrics.latency_s is None else metrics.latency_s > policy.slo.latency_s,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
             metrics.least_qps,
+            self.low_qps,
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state
@@ -277,11 +260,11 @@ class ServiceState:
         )
 
     def _first_state(self, workload: Workload, now: float) -> DecisionState:
-        first = initial_state(max(workload.floor, 1), now)
         return replace(
-            first,
+            initial_state(max(workload.floor, 1), now),
             capacity_factor=self._restored.factor,
             event_baselines=self._restored.usual,
+            low_spell=self._restored.low_spell,
         )
 
     def _lead_time(self) -> LeadTime:

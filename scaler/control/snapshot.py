@@ -29,6 +29,7 @@ class ConditionKind(StrEnum):
     PLAN_FITS = "PlanFits"  # told only where it is False
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
     LIMIT_KNOWN = "LimitKnown"  # told only where it is False
+    DEMAND_USUAL = "DemandUsual"  # told only where it is False
 
 
 class ConditionReason(StrEnum):
@@ -76,6 +77,9 @@ class ConditionReason(StrEnum):
     # LimitKnown
     NOTHING_OBSERVED = "NothingObserved"  # since this process looks at the policy
     REPLICAS_ASSUMED = "ReplicasAssumed"  # without a cluster nobody counts them
+    # DemandUsual
+    DEMAND_HELD = "DemandHeld"  # it is implausibly low for the time of day
+    DEMAND_FOLLOWED = "DemandFollowed"  # and has been for longer than it is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,8 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
     ConditionReason.NOTHING_OBSERVED: (ConditionKind.LIMIT_KNOWN, False),
     ConditionReason.REPLICAS_ASSUMED: (ConditionKind.LIMIT_KNOWN, False),
+    ConditionReason.DEMAND_HELD: (ConditionKind.DEMAND_USUAL, False),
+    ConditionReason.DEMAND_FOLLOWED: (ConditionKind.DEMAND_USUAL, False),
 }
 
 

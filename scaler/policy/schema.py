@@ -270,6 +270,7 @@ class DemandPolicy(Section):
             demand_query=spec.demand.query,
             model=spec.demand.model,
             trust=TrustRules(risk=spec.demand.risk),
+            hold=spec.demand.hold.to_rules(),
             events=tuple(event.to_event() for event in spec.demand.events),
             slo=spec.slo.to_slo() if spec.slo else Slo(),
             capacity_qps=capacity.requests_per_replica,

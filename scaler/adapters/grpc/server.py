@@ -13,7 +13,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from scaler.adapters.grpc.access import LIMITS_RULE, AccessCheck, CallAccess, CallRule
-from scaler.adapters.http.server import Address, Tls
+from scaler.adapters.http.certificates import RenewedCertificate, Tls, TlsFiles
+from scaler.adapters.http.server import Address
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
@@ -142,12 +143,27 @@ class RpcServer:
 
 
 def _credentials(tls: Tls) -> Any:  # noqa: ANN401 - the library has no types
-    """Return the TLS credentials of the server.
+    """Return the TLS credentials of the server, which is asked for them at each handshake.
 
     Raises:
         ServingError: a file cannot be read, or is no certificate.
     """
-    tls.context()  # names the file that is wrong; gRPC would only say that it cannot listen
-    ca = tls.client_ca.read_bytes() if tls.client_ca is not None else None
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    return grpc.ssl_server_credentials([pair], ca, require_client_auth=ca is not None)
+    certificate = RenewedCertificate(tls)
+    given = certificate.latest()
+
+    def fetch() -> Any:  # noqa: ANN401 - as above
+        nonlocal given
+        latest = certificate.latest()
+        if latest is given:
+            return None
+        given = latest
+        return _configuration(latest)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(given), fetch, require_client_authentication=tls.client_ca is not None
+    )
+
+
+def _configuration(files: TlsFiles) -> Any:  # noqa: ANN401 - the library has no types
+    pair = (files.key, files.certificate)
+    return grpc.ssl_server_certificate_configuration([pair], files.client_ca)

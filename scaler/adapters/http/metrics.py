@@ -7,7 +7,7 @@ behind. Counters are incremented by their owners and are safe to use from any th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -108,6 +108,8 @@ class Telemetry:
         gateways: returns how many gateways hold a share, by service; `create_app` sets it.
         journal: returns whether the journal is written, and how many events it lacks; None
             without a journal.
+        certificate_expiries: returns when the certificates of the endpoint expire, in seconds
+            since the epoch, by what they are.
 
     Args:
         holder: of the snapshot that gauges are read from.
@@ -116,6 +118,7 @@ class Telemetry:
     def __init__(self, holder: SnapshotHolder) -> None:
         self.gateways: Callable[[], dict[str, int]] = dict
         self.journal: Callable[[], tuple[bool, int] | None] = lambda: None
+        self.certificate_expiries: Callable[[], Mapping[str, float]] = dict
         self.registry = CollectorRegistry()
         self._decisions = Counter(
             "tidegate_decisions_total", "Plans, by what bound them.", ("reason",),
@@ -192,6 +195,7 @@ class _SnapshotCollector(Collector):
             gateways.add_metric((service,), count)
         yield gateways
         yield from _journal(self._telemetry.journal())
+        yield from _certificates(self._telemetry.certificate_expiries())
         if snapshot is not None:
             yield GaugeMetricFamily(
                 "tidegate_tick_timestamp_seconds", "When the last tick began.", value=snapshot.at
@@ -219,6 +223,19 @@ def _journal(health: tuple[bool, int] | None) -> Iterable[Metric]:
     yield CounterMetricFamily(
         "tidegate_journal_dropped_events", "Events that the journal lacks.", value=dropped
     )
+
+
+def _certificates(expiries: Mapping[str, float]) -> Iterable[Metric]:
+    if not expiries:
+        return
+    family = GaugeMetricFamily(
+        "tidegate_certificate_expiry_timestamp_seconds",
+        "When what the endpoint's TLS uses expires: its certificate, the CA of its clients.",
+        labels=("use",),
+    )
+    for use, at in expiries.items():
+        family.add_metric((use,), at)
+    yield family
 
 
 def _family(name: str, text: str, views: list[ServiceView], value: _Value) -> Metric:

@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import uvicorn
 from fastapi import FastAPI
 
 from scaler.adapters.http.auth import is_loopback
+from scaler.adapters.http.certificates import RenewedCertificate, Tls
 from scaler.adapters.http.peer_names import PeerNamesProtocol
 from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
@@ -27,35 +26,6 @@ GRACE_S = 3
 # A whole stop: the above, and whatever else runs on the event loop.
 STOP_S = 7.0
 START_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """The server's certificate and key in PEM; ``client_ca`` demands one of clients, too."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Return the TLS context of the server.
-
-        Raises:
-            ServingError: a file cannot be read, or is no certificate.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(self.certificate, self.key)
-            if self.client_ca is not None:
-                context.load_verify_locations(self.client_ca)
-                context.verify_mode = ssl.CERT_REQUIRED
-        except OSError as error:  # ssl.SSLError is one
-            raise ServingError(
-                f"TLS cannot be set up from {self.certificate}, {self.key} "
-                f"and {self.client_ca}: {error}"
-            ) from error
-        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +56,9 @@ def check_access(address: Address, settings: ApiSettings) -> None:
 class ApiServer:
     """Serves an application until it is stopped; also a context manager.
 
+    Attributes:
+        certificate: that it shows; None without TLS.
+
     Args:
         app: made by `create_app`.
         address: where to listen.
@@ -103,7 +76,8 @@ class ApiServer:
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: BaseException | None = None
-        context = address.tls.context() if address.tls else None
+        self.certificate = RenewedCertificate(address.tls) if address.tls else None
+        context = self.certificate.context() if self.certificate else None
         config = uvicorn.Config(
             app,
             log_config=None,

@@ -163,7 +163,8 @@ def test_refusals_are_counted_by_why(tmp_path):
         if sample.name == "tidegate_refused_requests_total"
     }
     assert counted == {
-        "token": 1, "role": 1, "namespace": 1, "instance_taken": 2, "instances": 1,
+        "token": 1, "role": 1, "namespace": 1, "instance_taken": 2, "instances": 1, "host": 0,
+        "origin": 0,
     }  # fmt: skip
 
 

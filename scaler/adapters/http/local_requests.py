@@ -1,8 +1,8 @@
 """What a page of elsewhere could make a browser on this machine send: refused.
 
-On loopback without tokens whoever sends a request may do everything, so a browser must not be led to
-send one: by a name of elsewhere that suddenly means 127.0.0.1 (DNS rebinding), or by a page that
-posts here (CSRF), which can do so unasked with any content type but JSON.
+On loopback without tokens whoever sends a request may do everything, so a browser must not be led
+to send one: by a name of elsewhere that suddenly means 127.0.0.1 (DNS rebinding), or by a page that
+posts here (CSRF), which it may unasked, with any content type but JSON.
 
 Source: the Fetch standard, "CORS-safelisted request-header" and the Origin header; W3C, Fetch
 Metadata Request Headers.

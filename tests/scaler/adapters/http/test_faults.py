@@ -117,12 +117,8 @@ def test_bytes_that_are_not_http_are_a_bad_request_and_do_no_harm(endpoint):
     "drops",
     [
         pytest.param(b"", id="a client that sends nothing"),
-        pytest.param(
-            b"GET /v1/services HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", id="an endless head"
-        ),
-        pytest.param(
-            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea", id="a second request"
-        ),
+        pytest.param(b"GET /v1/services HTTP/1.1\r\nHost: x\r\nX-Slow: ", id="an endless head"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /hea", id="a second request"),
     ],
 )
 def test_a_client_that_sends_headers_slowly_is_disconnected(monkeypatch, drops):

@@ -84,6 +84,7 @@ def served(
     if parts.tracing is not None:
         parts.tracing.instrument(app)
     server = ApiServer(app, address, background_services(app, holder, settings, parts.rpc))
+    telemetry.refused_connections = lambda: server.refused_connections
     if server.certificate is not None:
         telemetry.certificate_expiries = server.certificate.expiries
     stack.enter_context(server)

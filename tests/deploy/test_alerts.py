@@ -122,6 +122,12 @@ def test_prometheus_accepts_every_query_of_the_dashboard(promtool, tmp_path):
             71,
             id="a certificate that ends within a week",
         ),
+        pytest.param(
+            "TidegateConnectionsRefused",
+            {'tidegate_refused_connections_total{instance="a"}': "0 0+60x60"},
+            7,  # the first of them is seen at the 2nd minute
+            id="connections are refused",
+        ),
         pytest.param("TidegateTickSlow", slow("15"), 11, id="ticks take 10 to 15 s"),
         pytest.param(
             "TidegateApiErrors",
@@ -208,6 +214,11 @@ def test_an_alert_fires_after_its_time_and_not_a_minute_before(promtool, alert, 
             "TidegateCertificateExpires",
             {EXPIRY: "7e5x900"},
             id="a certificate that ends in eight days",
+        ),
+        pytest.param(
+            "TidegateConnectionsRefused",
+            {'tidegate_refused_connections_total{instance="a"}': "99x900"},
+            id="connections were refused once",
         ),
         pytest.param("TidegateTickSlow", slow("10"), id="ticks take 5 to 10 s"),
         pytest.param(

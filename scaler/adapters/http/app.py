@@ -19,6 +19,7 @@ from starlette.types import Lifespan
 
 from scaler.adapters.http.access import AccessRules
 from scaler.adapters.http.auth import Tokens
+from scaler.adapters.http.connections import file_limit, most_streams
 from scaler.adapters.http.events import EventStream
 from scaler.adapters.http.lease_routes import LeaseRoutes
 from scaler.adapters.http.lease_service import LeaseService
@@ -54,7 +55,8 @@ def create_app(
             is needed where none is configured, or where a line of the file names the certificate.
     """
     lease_service = lease_service or LeaseService(holder, settings, epoch or new_epoch())
-    long_poll, stream = LongPoll(lease_service, holder.clock), EventStream(holder)
+    long_poll = LongPoll(lease_service, holder.clock)
+    stream = EventStream(holder, most_streams(file_limit()))
     telemetry = telemetry or Telemetry(holder)
     telemetry.gateways = lease_service.gateways
 

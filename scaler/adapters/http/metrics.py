@@ -108,6 +108,7 @@ class Telemetry:
         gateways: returns how many gateways hold a share, by service; `create_app` sets it.
         journal: returns whether the journal is written, and how many events it lacks; None
             without a journal.
+        refused_connections: returns how many were refused because too few files were left.
         certificate_expiries: returns when the certificates of the endpoint expire, in seconds
             since the epoch, by what they are.
 
@@ -118,6 +119,7 @@ class Telemetry:
     def __init__(self, holder: SnapshotHolder) -> None:
         self.gateways: Callable[[], dict[str, int]] = dict
         self.journal: Callable[[], tuple[bool, int] | None] = lambda: None
+        self.refused_connections: Callable[[], int] = int
         self.certificate_expiries: Callable[[], Mapping[str, float]] = dict
         self.registry = CollectorRegistry()
         self._decisions = Counter(
@@ -195,6 +197,11 @@ class _SnapshotCollector(Collector):
             gateways.add_metric((service,), count)
         yield gateways
         yield from _journal(self._telemetry.journal())
+        yield CounterMetricFamily(
+            "tidegate_refused_connections",
+            "Connections that were refused because too few files were left.",
+            value=self._telemetry.refused_connections(),
+        )
         yield from _certificates(self._telemetry.certificate_expiries())
         if snapshot is not None:
             yield GaugeMetricFamily(

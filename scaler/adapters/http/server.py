@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from scaler.adapters.http.auth import is_loopback
 from scaler.adapters.http.certificates import RenewedCertificate, Tls
+from scaler.adapters.http.connections import GuardedListener, ServerLoop, file_limit
 from scaler.adapters.http.peer_names import PeerNamesProtocol
 from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
@@ -73,7 +74,7 @@ class ApiServer:
         beside: Sequence[contextlib.AbstractAsyncContextManager[object]] = (),
     ) -> None:
         self._app, self._address, self._beside = app, address, tuple(beside)
-        self._socket: socket.socket | None = None
+        self._socket: GuardedListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: BaseException | None = None
         self.certificate = RenewedCertificate(address.tls) if address.tls else None
@@ -104,6 +105,11 @@ class ApiServer:
         return int(self._socket.getsockname()[1])
 
     @property
+    def refused_connections(self) -> int:
+        """How many were refused because too few files were left."""
+        return self._socket.refused if self._socket is not None else 0
+
+    @property
     def url(self) -> str:
         scheme = "https" if self._address.tls else "http"
         host = self._address.host
@@ -120,7 +126,7 @@ class ApiServer:
         # FastAPI silences a warning of pydantic while it makes the description, by a filter of the
         # whole process. So this happens here, before there are threads, not in the first request.
         self._app.openapi()
-        self._socket = _listening_socket(host, port)
+        self._socket = _listening_socket(host, port, encrypted=self.certificate is not None)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:
             self._socket.close()
@@ -165,7 +171,8 @@ class ApiServer:
                     starting.cancel()
 
         try:
-            asyncio.run(serve())
+            with asyncio.Runner(loop_factory=ServerLoop) as runner:
+                runner.run(serve())
         except BaseException as error:  # noqa: BLE001 - uvicorn exits where it cannot start
             self._failure = error
         finally:
@@ -177,11 +184,9 @@ class ApiServer:
         self._started.set()
 
 
-def _listening_socket(host: str, port: int) -> socket.socket:
+def _listening_socket(host: str, port: int, *, encrypted: bool) -> GuardedListener:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only if the protocol is given as TCP. Without it each response, whose
-    # headers and body are two writes, would wait 40 ms for an acknowledgement.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening = GuardedListener(family, file_limit(), encrypted=encrypted)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))

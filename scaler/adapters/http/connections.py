@@ -1,0 +1,106 @@
+"""How many connections and streams are taken at once: fewer than the process may have files open.
+
+A connection is a file. The kernel gives a new one the lowest free number, so its number tells how
+many files are open at least, whoever has opened them. A connection whose number is too high is
+refused, which leaves files for what the scaler itself asks: Prometheus and the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import resource
+import socket
+from typing import Any
+
+LOG = logging.getLogger(__name__)
+
+# A connection takes some 40 kB, whatever the limit of files allows.
+MOST_CONNECTIONS = 8192
+MOST_STREAMS = 500
+# A gateway gives its poll up after about 3 s.
+TLS_HANDSHAKE_S = 5.0
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncontent-length: 0\r\n"
+    b"connection: close\r\n\r\n"
+)
+_NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def file_limit() -> int:
+    """Return how many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS * 4 if soft == resource.RLIM_INFINITY else soft
+
+
+def most_connections(files: int) -> int:
+    """Return how many files may be open for a connection to be taken: three quarters of all.
+
+    >>> [most_connections(files) for files in (256, 1024, 1_048_576)]
+    [192, 768, 8192]
+    """
+    return min(files - files // 4, MOST_CONNECTIONS)
+
+
+def most_streams(files: int) -> int:
+    """Return how many pages may be followed at once, so that gateways have the other connections.
+
+    >>> [most_streams(files) for files in (256, 1024, 1_048_576)]
+    [48, 192, 500]
+    """
+    return min(most_connections(files) // 4, MOST_STREAMS)
+
+
+class GuardedListener(socket.socket):
+    """A listening socket that refuses connections where few files are left.
+
+    Attributes:
+        refused: how many connections it has refused.
+    """
+
+    refused = 0
+    _full = False
+
+    def __init__(self, family: int, files: int, *, encrypted: bool) -> None:
+        # asyncio sets TCP_NODELAY only if the protocol is given as TCP. Without it each response,
+        # whose headers and body are two writes, would wait 40 ms for an acknowledgement.
+        super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._most = most_connections(files)
+        self._words = b"" if encrypted else _REFUSAL
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self._full:  # asyncio goes on at once; it is to wait for the second that it has planned
+            self._full = False
+            raise BlockingIOError
+        try:
+            connection, address = super().accept()
+        except OSError as error:
+            self._full = error.errno in _NO_FILE_LEFT
+            raise
+        if connection.fileno() < self._most:
+            return connection, address
+        self._refuse(connection)
+        raise BlockingIOError  # nothing else waits for long meanwhile
+
+    def _refuse(self, connection: socket.socket) -> None:
+        self.refused += 1
+        with connection, contextlib.suppress(OSError):
+            connection.setblocking(False)
+            connection.send(self._words)
+            connection.recv(65_536)  # unread, it would take the refusal with it
+        LOG.warning(
+            "connection refused: more than %d files are open; raise the limit of open files",
+            self._most,
+            extra={"repeats": True},
+        )
+
+
+class ServerLoop(asyncio.SelectorEventLoop):
+    """An event loop whose servers wait for a TLS handshake no longer than for a request."""
+
+    async def create_server(self, *args: Any, **named: Any) -> asyncio.Server:  # noqa: ANN401 - as they are given
+        if named.get("ssl") is not None:
+            named["ssl_handshake_timeout"] = TLS_HANDSHAKE_S
+        return await super().create_server(*args, **named)

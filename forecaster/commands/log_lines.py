@@ -116,7 +116,7 @@ def _repeats(record: logging.LogRecord) -> bool:
     return record.name.partition(".")[0] in LIBRARIES or getattr(record, "repeats", False)
 
 
-def log_to_stderr(level: int) -> None:
+def log_to_stderr(level: int | str) -> None:
     """Log records from this level on to stderr, as lines of text."""
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())

@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import resource
 import socket
-from typing import Any
+from typing import Any, Protocol
 
 LOG = logging.getLogger(__name__)
 
@@ -53,39 +54,95 @@ def most_streams(files: int) -> int:
     return min(most_connections(files) // 4, MOST_STREAMS)
 
 
+class Ending(Protocol):
+    """A connection that can be ended."""
+
+    def end_if_idle(self) -> bool:
+        """End it unless a request is being answered; return whether it is ended."""
+
+
+class Peers:
+    """The connections there are; of those on which nobody known has asked yet, the oldest first.
+
+    Where no more fit, these make room for others: who fills the endpoint with silence holds a
+    connection only for as long as nobody else comes.
+    """
+
+    def __init__(self) -> None:
+        self._strangers: dict[Ending, None] = {}
+        self.count = 0
+
+    def come(self, one: Ending) -> None:
+        self._strangers[one] = None
+        self.count += 1
+
+    def known(self, one: Ending) -> None:
+        self._strangers.pop(one, None)
+
+    def gone(self, one: Ending) -> None:
+        self._strangers.pop(one, None)
+        self.count -= 1
+
+    def make_room(self) -> bool:
+        """End the oldest stranger's that is idle; return whether there was one."""
+        for one in self._strangers:
+            if one.end_if_idle():
+                del self._strangers[one]
+                return True
+        return False
+
+
 class GuardedListener(socket.socket):
     """A listening socket that refuses connections where few files are left.
 
     Attributes:
         refused: how many connections it has refused.
+
+    Args:
+        family: of addresses.
+        files: that the process may have open.
+        peers: the connections that it has accepted.
+        encrypted: whether TLS is spoken, so that a refusal cannot be told.
     """
 
     refused = 0
-    _full = False
+    _pauses = False
+    _fits = math.inf  # connections, as of when one more was too many
 
-    def __init__(self, family: int, files: int, *, encrypted: bool) -> None:
+    def __init__(self, family: int, files: int, peers: Peers, *, encrypted: bool) -> None:
         # asyncio sets TCP_NODELAY only if the protocol is given as TCP. Without it each response,
         # whose headers and body are two writes, would wait 40 ms for an acknowledgement.
         super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._most = most_connections(files)
+        self._files, self._most, self._peers = files, most_connections(files), peers
         self._words = b"" if encrypted else _REFUSAL
 
     def accept(self) -> tuple[socket.socket, Any]:
-        if self._full:  # asyncio goes on at once; it is to wait for the second that it has planned
-            self._full = False
+        if self._pauses:  # asyncio would ask again at once
+            self._pauses = False
             raise BlockingIOError
         try:
             connection, address = super().accept()
         except OSError as error:
-            self._full = error.errno in _NO_FILE_LEFT
+            self._pauses = error.errno in _NO_FILE_LEFT  # it has planned to ask again in a second
             raise
-        if connection.fileno() < self._most:
-            return connection, address
-        self._refuse(connection)
-        raise BlockingIOError  # nothing else waits for long meanwhile
+        if not self._has_room(connection.fileno()):
+            self._refuse(connection)
+            raise BlockingIOError  # nothing else waits for long meanwhile
+        return connection, address
+
+    def _has_room(self, file: int) -> bool:
+        """Whether a connection with this number fits, perhaps in place of a stranger's."""
+        if file >= self._most:
+            self._fits = self._peers.count
+        if self._peers.count < self._fits:
+            return True
+        room = self._peers.make_room()
+        self._pauses = room  # until the one that was ended has given its file back
+        return file < self._most or (room and file < self._files - self._files // 8)
 
     def _refuse(self, connection: socket.socket) -> None:
         self.refused += 1
+        self._pauses = False
         with connection, contextlib.suppress(OSError):
             connection.setblocking(False)
             connection.send(self._words)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from starlette.responses import Response, StreamingResponse
@@ -18,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from scaler.adapters.http.connections import MOST_STREAMS
 from scaler.adapters.http.grants import EVERYTHING, AccessGrant
-from scaler.adapters.http.middleware import PlainResponse, as_response, refusal
+from scaler.adapters.http.middleware import CLOSE, PlainResponse, as_response, refusal
 from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.adapters.http.views import service_view, snapshot_view
@@ -64,7 +65,8 @@ class EventStream:
         if self.open_streams < self._most:
             return None
         detail = f"{self._most} pages are followed already; no more fit"
-        return refusal(RequestProblem(503, detail, RETRY_AFTER_S))
+        answer = refusal(RequestProblem(503, detail, RETRY_AFTER_S))
+        return replace(answer, headers=[*answer.headers, CLOSE])  # for somebody else to have it
 
     async def events(
         self, service: str | None, grant: AccessGrant = EVERYTHING

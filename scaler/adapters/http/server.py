@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from scaler.adapters.http.auth import is_loopback
 from scaler.adapters.http.certificates import RenewedCertificate, Tls
-from scaler.adapters.http.connections import GuardedListener, ServerLoop, file_limit
+from scaler.adapters.http.connections import GuardedListener, Peers, ServerLoop, file_limit
 from scaler.adapters.http.peer_names import PeerNamesProtocol
 from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
@@ -79,6 +79,7 @@ class ApiServer:
         self._failure: BaseException | None = None
         self.certificate = RenewedCertificate(address.tls) if address.tls else None
         context = self.certificate.context() if self.certificate else None
+        self._peers = Peers()
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -88,7 +89,7 @@ class ApiServer:
             proxy_headers=False,
             lifespan="on",
             loop="asyncio",
-            http=PeerNamesProtocol,
+            http=type("Served", (PeerNamesProtocol,), {"peers": self._peers}),
             ws="none",
             # A gateway sends a request about every two seconds and should keep its connection.
             timeout_keep_alive=75,
@@ -126,7 +127,10 @@ class ApiServer:
         # FastAPI silences a warning of pydantic while it makes the description, by a filter of the
         # whole process. So this happens here, before there are threads, not in the first request.
         self._app.openapi()
-        self._socket = _listening_socket(host, port, encrypted=self.certificate is not None)
+        encrypted = self.certificate is not None
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = GuardedListener(family, file_limit(), self._peers, encrypted=encrypted)
+        _listen(self._socket, host, port)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:
             self._socket.close()
@@ -184,9 +188,7 @@ class ApiServer:
         self._started.set()
 
 
-def _listening_socket(host: str, port: int, *, encrypted: bool) -> GuardedListener:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = GuardedListener(family, file_limit(), encrypted=encrypted)
+def _listen(listening: socket.socket, host: str, port: int) -> None:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
@@ -194,4 +196,3 @@ def _listening_socket(host: str, port: int, *, encrypted: bool) -> GuardedListen
     except OSError as error:
         listening.close()
         raise ServingError(f"cannot listen on {host}:{port}: {error}") from error
-    return listening

@@ -93,9 +93,13 @@ class Tab:
 
     def drag(self, x: float, y: float, *, by: float) -> None:
         """Hold the left button at a point, and let it go further to the right."""
+        end = x + by
         for kind, at in (
-            ("mouseMoved", x), ("mousePressed", x), ("mouseMoved", x + by), ("mouseReleased", x + by)
-        ):  # fmt: skip
+            ("mouseMoved", x),
+            ("mousePressed", x),
+            ("mouseMoved", end),
+            ("mouseReleased", end),
+        ):
             self.do("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", clickCount=1)
 
     def write(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The endpoint under attack, with 256 files: what two gateways see of it, what it logs, what it holds.
+"""The endpoint under attack, with 256 files: what gateways see of it, what it logs, what it holds.
 
 The endpoint runs in a process of its own, as `scaler run` serves it, with a token file and a tick a
 second. One gateway keeps its connection, the other makes a new one for each poll. Attackers have no

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--token-file", metavar="FILE", type=Path,
         help="of scaler run: also validate it, and warn where everybody can read it",
     )  # fmt: skip
+    parser.set_defaults(usage_error=parser.error)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "prints one line for each valid policy. If any policy is invalid, it names every fault by\n"
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from scaler.policy.files import examine_policies
 
     if not args.paths and args.token_file is None:
-        raise PolicyError("there is nothing to check; give policy files, or --token-file")
+        args.usage_error("there is nothing to check; give a PATH, or --token-file")
     if args.token_file is not None:
         _check_tokens(args.token_file)
     valid, faults = examine_policies(args.paths)

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.file_hints import add_file_arguments, hints_from
 from forecaster.commands.output_files import add_report_arguments, write_file
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-gaps", action="store_true", help="leave gaps of the history out of all figures"
     )
-    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
+    add_file_arguments(parser)
     parser.add_argument(
         "--rate-limits",
         action="store_true",
@@ -158,7 +159,7 @@ def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
 def _history(args: argparse.Namespace) -> History:
     from forecaster.adapters.tables.history_files import read_history
 
-    report = read_history(args.history, timezone=args.timezone)
+    report = read_history(args.history, timezone=args.timezone, hints=hints_from(args))
     for finding in report.findings:
         print(finding, file=sys.stderr)
     return report.history

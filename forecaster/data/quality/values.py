@@ -21,6 +21,7 @@ StampArray = npt.NDArray[np.int64]
 class Rule(enum.Enum):
     """The rule of a finding; the value is printed and stored."""
 
+    READ = "read"
     EMPTY = "empty"
     ITEM = "item"
     CLOCK = "clock"

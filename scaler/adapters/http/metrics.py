@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from scaler.adapters.http.lease_document import is_trusted
 from scaler.adapters.http.problems import RefusalReason
+from scaler.adapters.http.process_metrics import certificates, journal, refused_connections
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import ConditionKind, ServiceView, Snapshot
 from scaler.decision.trust import Standing
@@ -93,10 +94,11 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ),
 )
 
-# Reasons of conditions that tell of a failed call, and which API failed.
+# Reasons of conditions that tell of a call without a usable answer, and which API was called.
 _FAILED_CALLS = {
     "QueryFailed": "prometheus",
     "PartialAnswer": "prometheus",
+    "Implausible": "prometheus",
     "ClusterFailed": "kubernetes",
 }
 
@@ -128,7 +130,7 @@ class Telemetry:
         )  # fmt: skip
         self._errors = Counter(
             "tidegate_api_errors_total",
-            "Calls that failed, by whom was called (kubernetes, prometheus) and why.",
+            "Calls without a usable answer, by whom was called (kubernetes, prometheus) and why.",
             ("api", "reason"),
             registry=self.registry,
         )
@@ -196,13 +198,9 @@ class _SnapshotCollector(Collector):
         for service, count in self._telemetry.gateways().items():
             gateways.add_metric((service,), count)
         yield gateways
-        yield from _journal(self._telemetry.journal())
-        yield CounterMetricFamily(
-            "tidegate_refused_connections",
-            "Connections that were refused because too few files were left.",
-            value=self._telemetry.refused_connections(),
-        )
-        yield from _certificates(self._telemetry.certificate_expiries())
+        yield from journal(self._telemetry.journal())
+        yield refused_connections(self._telemetry.refused_connections())
+        yield from certificates(self._telemetry.certificate_expiries())
         if snapshot is not None:
             yield GaugeMetricFamily(
                 "tidegate_tick_timestamp_seconds", "When the last tick began.", value=snapshot.at
@@ -216,33 +214,6 @@ class _SnapshotCollector(Collector):
                 "1 if this replica hands out limits: as the leader, or for now as who led last.",
                 value=float(held.tenure.hands_out),
             )
-
-
-def _journal(health: tuple[bool, int] | None) -> Iterable[Metric]:
-    if health is None:
-        return
-    written, dropped = health
-    yield GaugeMetricFamily(
-        "tidegate_journal_written",
-        "1 while the journal is written, 0 while it has a gap.",
-        value=float(written),
-    )
-    yield CounterMetricFamily(
-        "tidegate_journal_dropped_events", "Events that the journal lacks.", value=dropped
-    )
-
-
-def _certificates(expiries: Mapping[str, float]) -> Iterable[Metric]:
-    if not expiries:
-        return
-    family = GaugeMetricFamily(
-        "tidegate_certificate_expiry_timestamp_seconds",
-        "When what the endpoint's TLS uses expires: its certificate, the CA of its clients.",
-        labels=("use",),
-    )
-    for use, at in expiries.items():
-        family.add_metric((use,), at)
-    yield family
 
 
 def _family(name: str, text: str, views: list[ServiceView], value: _Value) -> Metric:

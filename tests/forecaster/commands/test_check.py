@@ -110,3 +110,24 @@ def test_an_inspected_file_shows_its_findings_until_it_is_inspected_again(tmp_pa
     assert "Nothing found" in capsys.readouterr().out
     assert run("--history", path, "--recheck") == 0
     assert "after_outage" in capsys.readouterr().out
+
+
+def test_what_a_file_does_not_say_is_said_by_options(tmp_path, capsys):
+    path = tmp_path / "h.csv"
+    rows = [f"03/04/2025 00:{i:02};1,{250 + i};9" for i in range(60)]
+    path.write_text("\n".join(["Time;hits;p99", *rows]) + "\n")
+    said: list[str] = []
+    for option, value in {
+        "--dates": "day-first",
+        "--timezone": "UTC",
+        "--decimal": ",",
+        "--unit": "count",
+    }.items():
+        with pytest.raises(HistoryError, match=option):
+            run("--history", path, *said)
+        said += [option, value]
+    assert run("--history", path, *said, "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["items"][0]["start"] == "2025-04-03T00:00:00+00:00"
+    assert record["items"][0]["max_qps"] == pytest.approx(1.309 / 60)
+    assert "left out: 'p99'" in record["findings"][0]["message"] + record["findings"][1]["message"]

@@ -108,5 +108,7 @@ def test_a_wrong_token_file_is_reported(tmp_path, capsys, content, words):
 
 
 def test_with_nothing_to_check_it_says_so(capsys):
-    assert main(["check-config"]) == 2
-    assert "nothing to check" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["check-config"])
+    assert stop.value.code == 2
+    assert "nothing to check; give a PATH, or --token-file" in capsys.readouterr().err

@@ -8,6 +8,7 @@ second. A tick of a second is fifteen times the default's speed.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -64,6 +65,12 @@ class Seen:
         late = at >= since
         return float(np.polyfit(at[late] / 3600, rss[late], 1)[0]) if late.sum() > 2 else math.nan
 
+    def least_mb(self, first: float, last: float) -> float:
+        """Return the least memory between two moments: what stays, without what comes and goes."""
+        return min(
+            rss for at, rss in zip(self.at_s, self.rss_mb, strict=True) if first <= at < last
+        )
+
 
 def soak(minutes: float = 30.0) -> None:
     """Print what half an hour came to."""
@@ -97,6 +104,8 @@ def figures(seen: Seen, plan: Soak) -> list[tuple[str, object]]:
     """Return the rows of the table."""
     rss, ticks = seen.rss_mb, np.array(seen.tick_s)
     quarters = [rss[min(len(rss) * i // 4, len(rss) - 1)] for i in range(5)]
+    bounds = np.linspace(0.0, seen.at_s[-1], 5)
+    least = [seen.least_mb(*span) for span in itertools.pairwise(bounds)]
     p50, p99 = np.quantile(ticks, (0.5, 0.99))
     expected = seen.at_s[-1] / plan.tick_s
     return [
@@ -104,6 +113,7 @@ def figures(seen: Seen, plan: Soak) -> list[tuple[str, object]]:
             "memory after each quarter, from the start; highest ever, MB",
             f"{_row(*quarters)}; {seen.peak_mb:.0f}",
         ),
+        ("least memory in each quarter, MB", _row(*least)),
         ("growth over the last third, MB/h", f"{seen.slope_mb_per_h(seen.at_s[-1] * 2 / 3):.1f}"),
         ("open files, first to last", f"{seen.files[0]} to {seen.files[-1]}"),
         ("threads, first to last", f"{seen.threads[0]} to {seen.threads[-1]}"),

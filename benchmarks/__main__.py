@@ -14,6 +14,7 @@ PARTS = {
     "unseen": "accuracy",
     "speed": "speed",
     "carrying": "carrying",
+    "outages": "outages",
     "replay": "replay",
     "default_policy": "replay",
     "agreement": "agreement",
@@ -30,7 +31,7 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "agreement", "replay"}
+WITH_TRACES = {"accuracy", "agreement", "outages", "replay"}
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.policy.files import PolicyDocument
+    from scaler.policy.policy import Policy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "prints one line for each valid policy. If any policy is invalid, it names every fault by\n"
-        "its path, the rule, the value found and its line, and exits with 2. Nothing is contacted\n"
-        "and nothing is written.\n\n"
+        "its path, the rule, the value found and its line, and exits with 2. It warns where no\n"
+        "model is named, and where a query is no PromQL or asks for a raw counter. Nothing is\n"
+        "contacted and nothing is written.\n\n"
         "examples:\n"
         "  scaler check-config policy.yaml\n"
         "  scaler check-config examples/policies/"
@@ -37,11 +41,30 @@ def run(args: argparse.Namespace) -> int:
     valid, faults = examine_policies(args.paths)
     for document in valid:
         print(_line(document))
+        for doubt in _doubts(document.policy):
+            print(f"warning: {document.where}: {doubt}", file=sys.stderr)
     if faults:
         total = len(valid) + len(faults)
         count = [f"{len(faults)} of {total} cannot be used"] if total > 1 else []
         raise PolicyError("\n".join([*count, *faults]))
     return 0
+
+
+def _doubts(policy: Policy) -> Iterator[str]:
+    """Yield what is valid but can hardly be meant."""
+    from scaler.adapters.promql_checks import doubts
+
+    if policy.model is None:
+        yield (
+            "spec.demand.model names no forecaster, so nothing is forecast; name one that "
+            "'forecaster train --name NAME' has stored"
+        )
+    for key, query in (
+        ("demand.query", policy.demand_query),
+        ("slo.query", policy.slo.query),
+        ("capacity.replicasQuery", policy.replicas_query),
+    ):
+        yield from (f"spec.{key} {doubt}" for doubt in doubts(query or "0"))
 
 
 def _line(document: PolicyDocument) -> str:

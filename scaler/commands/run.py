@@ -22,7 +22,7 @@ from scaler.errors import PolicyError
 if TYPE_CHECKING:
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
-    from scaler.control.ports import WatchedPolicy, Workloads
+    from scaler.control.ports import WatchedPolicy, Workloads, World
     from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger(__name__)
@@ -47,13 +47,10 @@ def _run(
     stack: contextlib.ExitStack,
     stop: threading.Event,
 ) -> int:
-    from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
+    from scaler.adapters.http.reported_demand import ReportedDemand
     from scaler.adapters.logs import DecisionLog, set_log_format
-    from scaler.adapters.prometheus_traffic import PrometheusTraffic
-    from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
-    from scaler.control.ports import World
     from scaler.control.publication import in_turn
     from scaler.control.timekeeper import Timekeeper
 
@@ -63,14 +60,13 @@ def _run(
     tracing = _tracing(args, stack)
     policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
     publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
+    reports = ReportedDemand()
     if not args.once:
-        parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
+        parts = EndpointParts(
+            tracing=tracing, journal=journal, reports=reports, reign=leadership.reign
+        )
         publishers += [_serve(args, stack, parts), DecisionLog().write]
-    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
-    stack.callback(prometheus.close)
-    models = RegistryModels(args.models, args.anchors)
-    stack.callback(models.close)
-    ports = journal.world(World(prometheus, models, workloads))
+    ports = journal.world(replace(_world(args, stack, stop, workloads), witness=reports))
     ports = ports if tracing is None else tracing.instrument_ports(ports)
     loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
@@ -86,6 +82,21 @@ def _run(
     else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
+
+
+def _world(
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, cluster: Workloads
+) -> World:
+    from forecaster.commands.sources import settings_from
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
+    from scaler.adapters.registry_models import RegistryModels
+    from scaler.control.ports import World
+
+    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
+    stack.callback(prometheus.close)
+    models = RegistryModels(args.models, args.anchors)
+    stack.callback(models.close)
+    return World(prometheus, models, cluster)
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
 import numpy as np
 
-from forecaster.data.series import Block, Series
+from forecaster.data.quality import believable
+from forecaster.data.series import Block, FloatArray, Series
 from scaler.control.memory import HistoryMemory
-from scaler.control.ports import TrafficSource
+from scaler.control.ports import TrafficQuery, TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.decision.seasonal_low import DAYS, HalfHours
+from scaler.decision.wariness import MOST_SAMPLES
 from scaler.policy.policy import Policy
 
 LOGGER = UnfailingLogger(__name__)
@@ -65,6 +68,7 @@ class DemandHistory:
 
     def __init__(self, traffic: TrafficSource, step: timedelta) -> None:
         self._traffic, self._step, self._step_s = traffic, step, step.total_seconds()
+        self._half_hours = HalfHours.of(step)
         self._demand_history: dict[str, _Samples] = {}
         self._tried: dict[str, float] = {}
         self._told: dict[str, str] = {}  # of each item, what was logged last
@@ -137,6 +141,12 @@ class DemandHistory:
                 LOGGER.warning("%s: no history: %s", item, past)
             self._told[item] = past
             return
+        # In the digits that are kept, and so recorded.
+        past = replace(past, values=past.values.astype(np.float32))
+        found = believable(past)
+        for finding in found.findings:
+            LOGGER.info("history: %s", finding)
+        (past,) = found.history
         end = (past.end - past.step).timestamp()
         (known,) = np.nonzero(np.isfinite(past.values))
         ago = len(past.values) - 1 - known[-1] if len(known) else len(past.values)
@@ -148,19 +158,37 @@ class DemandHistory:
         told = self._told.get(item)
         return "its history could not be read yet" + (f": {told}" if told else "")
 
-    def since(self, item: str, now: float) -> float:
-        """Return when the last known sample ends; where there is none, a step ago."""
-        past = self._demand_history.get(item)
-        return past.end if past is not None else now - self._step_s
+    def query(self, policy: Policy, now: float) -> TrafficQuery:
+        """Return what to ask of a service: what is new since its last sample, or for a step."""
+        past = self._demand_history.get(policy.item_id)
+        since = past.end if past is not None else now - self._step_s
+        query = policy.demand_query or ""
+        return TrafficQuery(policy.item_id, query, policy.slo.query, since)
 
     def known_until(self, item: str) -> float:
         """Return when the last sample ends that has a value; -inf where there is none."""
         past = self._demand_history.get(item)
         return -math.inf if past is None else past.known
 
+    def latest(self, items: Iterable[str]) -> dict[str, FloatArray]:
+        """Return the last values of items, by which new ones are judged."""
+        found = {item: self._demand_history[item].values[-MOST_SAMPLES:] for item in items}
+        return {item: values.astype(np.float64) for item, values in found.items()}
+
     def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
         if item in self._demand_history:
             self._demand_history[item].add(samples, self._step_s)
+
+    def half_hours(self, items: Sequence[str]) -> Block:
+        """Return of each item the half hour around this time of day, on the days before.
+
+        See `seasonal_low.HalfHours.before`.
+        """
+        found = np.empty((len(items), DAYS, 2 * self._half_hours.around + 1), dtype=np.float32)
+        for row, item in enumerate(items):
+            values = self._demand_history[item].values
+            found[row] = self._half_hours.before(values, np.array([len(values) - 1]))[0]
+        return found
 
     def of(self, items: Sequence[str]) -> Sequence[Series]:
         """Return the pasts of items, each made when it is looked at: a thousand are 92 MB."""

@@ -8,6 +8,7 @@ histories: they are read by models alone, and what models say is here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from scaler.decision.capacity import Capacity
 from scaler.decision.decide import DecisionState
 from scaler.decision.lead_demand import LeadForecast
 from scaler.decision.trust import Trust
+from scaler.decision.wariness import Wariness
 from scaler.policy.policy import Policy
 
 
@@ -54,6 +56,7 @@ class ServiceMemory:
     last_known: tuple[float, float] | None
     distrusted_until: float
     start_ups: StartUpsMemory
+    low_qps: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +103,4 @@ class LoopMemory:
     learned: Mapping[str, LearnedMemory]
     models: Mapping[str, ModelMemory]
     renewed_at: float
+    wariness: Mapping[str, Wariness] = field(default_factory=dict)

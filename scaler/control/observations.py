@@ -6,7 +6,10 @@ Moments are seconds since the epoch; demand is in requests per second (QPS); unk
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from scaler.decision.hold import is_implausible
+from scaler.decision.plausible import DoubtedDemand
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,9 @@ class ServiceMetrics:
         latency_s: of the SLO's query; None where there is none, or it is unknown.
         fault: why something could not be read, in words; None if all was.
         partial: how the server says that data is missing from its answer; None if it does not.
-        least_qps: of a partial answer: at least so much is offered now; NaN where unknown.
+        least_qps: of a partial answer, or of one that is doubted: at least so much is offered now;
+            NaN where unknown.
+        doubted: why what was measured is not believed; None: it is.
     """
 
     observed_qps: float
@@ -28,6 +33,14 @@ class ServiceMetrics:
     fault: str | None = None
     partial: str | None = None
     least_qps: float = math.nan
+    doubted: DoubtedDemand | None = None
+
+    def without_implausible(self, low_qps: float) -> ServiceMetrics:
+        """Return the same; samples that are implausibly low beside a seasonal low are unknown."""
+        samples = [
+            (at, math.nan if is_implausible(qps, low_qps) else qps) for at, qps in self.samples
+        ]
+        return replace(self, samples=tuple(samples))
 
 
 @dataclass(frozen=True, slots=True)

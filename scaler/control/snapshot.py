@@ -28,6 +28,7 @@ class ConditionKind(StrEnum):
     LEAD_TIME_COVERED = "LeadTimeCovered"
     PLAN_FITS = "PlanFits"  # told only where it is False
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
+    DEMAND_USUAL = "DemandUsual"  # told only where it is False
 
 
 class ConditionReason(StrEnum):
@@ -60,6 +61,7 @@ class ConditionReason(StrEnum):
     QUERY_FAILED = "QueryFailed"
     NO_SAMPLE = "NoSample"
     PARTIAL_ANSWER = "PartialAnswer"  # the server says that data is missing from its answer
+    IMPLAUSIBLE = "Implausible"  # what is measured cannot be what is offered
     NOT_TAKEN_IN = "NotTakenIn"  # something of ours failed over what the metrics say
     # LeadTimeCovered
     GIVEN = "Given"
@@ -70,6 +72,9 @@ class ConditionReason(StrEnum):
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas"
     # SpecComplete
     KEYS_NOT_KNOWN = "KeysNotKnown"
+    # DemandUsual
+    DEMAND_HELD = "DemandHeld"  # it is implausibly low for the time of day
+    DEMAND_FOLLOWED = "DemandFollowed"  # and has been for longer than it is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.QUERY_FAILED: (_DATA, False),
     ConditionReason.NO_SAMPLE: (_DATA, False),
     ConditionReason.PARTIAL_ANSWER: (_DATA, False),
+    ConditionReason.IMPLAUSIBLE: (_DATA, False),
     ConditionReason.NOT_TAKEN_IN: (_DATA, False),
     ConditionReason.GIVEN: (_LEAD_TIME, True),
     ConditionReason.DEFAULT: (_LEAD_TIME, True),
@@ -119,6 +125,8 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.START_UP_TOO_LONG: (_LEAD_TIME, False),
     ConditionReason.ABOVE_MAX_REPLICAS: (ConditionKind.PLAN_FITS, False),
     ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
+    ConditionReason.DEMAND_HELD: (ConditionKind.DEMAND_USUAL, False),
+    ConditionReason.DEMAND_FOLLOWED: (ConditionKind.DEMAND_USUAL, False),
 }
 
 

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from forecaster.data.series import Series
+import numpy as np
+
+from forecaster.data.series import Block, FloatArray, Series
 from scaler.adapters.journal.events import (
     Applied,
     Decided,
     Forecasted,
     HistoriesRead,
+    LowsFound,
     Measured,
     Observed,
+    Reported,
 )
 from scaler.adapters.journal.facts import differing, facts_of
 from scaler.control.observations import ServiceMetrics, Workload
@@ -73,7 +77,7 @@ class TickAnswers:
 
 
 class JournalPorts:
-    """Traffic, models and workloads in one; `begin` comes before each tick."""
+    """Traffic, models, workloads and witness in one; `begin` comes before each tick."""
 
     def __init__(self) -> None:
         self.differences: list[Difference] = []
@@ -109,6 +113,11 @@ class JournalPorts:
             self._differs("the loop", "histories asked for", before, asked)
         return list(found.found)
 
+    def reported(self) -> Mapping[str, float]:
+        if self._answers.find(Reported) is None:
+            return {}
+        return self._take(Reported).items
+
     def reload(self, names: Sequence[str]) -> None:
         """Do nothing: what models say is recorded."""
 
@@ -121,6 +130,11 @@ class JournalPorts:
         if name != found.name:
             self._differs("the loop", "model asked", found.name, name)
         return found
+
+    def seasonal_lows(self, half_hours: Block) -> FloatArray:
+        if self._answers.find(LowsFound) is None:  # it was recorded before there were any
+            return np.full(len(half_hours), np.nan)
+        return self._take(LowsFound).qps
 
     def observe(
         self,

@@ -21,7 +21,7 @@ from scaler.errors import ClusterError, ClusterRefusedError
 from scaler.policy.replay_settings import plain_hpa
 from tests.kube.objects import hpa
 from tests.seams.faulty import OddError
-from tests.seams.policy_rows import BLIND, EVENT, LEARNS, MISSING
+from tests.seams.policy_rows import AWAY, BLIND, EVENT, LEARNS, MISSING
 from tests.seams.reached import Reached, Scenario
 from tests.seams.scene import SETTINGS, ScriptedCluster, ScriptedTraffic, Stage
 
@@ -155,6 +155,14 @@ class Partial(ScriptedTraffic):
         return ServiceMetrics(math.nan, partial="store-2 is away", least_qps=100.0)
 
 
+class Absurd(ScriptedTraffic):
+    """A query that says a thousand times what it said before."""
+
+    def _measured(self, ask, seconds):
+        found = super()._measured(ask, seconds)
+        return replace(found, observed_qps=1000 * found.observed_qps) if seconds < 60 else found
+
+
 class Garbled(ScriptedTraffic):
     """Samples that are none."""
 
@@ -222,6 +230,7 @@ SCENARIOS: dict[str, Scenario] = {
     "as usual": Scenario(_CLASSES, ask=asks, last=served),
     "small steps": Scenario({"spec.replicas.maxStepUp": 1, "spec.replicas.maxStepDown": 1}),
     "narrow bounds": Scenario({"spec.replicas.min": 6, "spec.replicas.max": 10}),
+    "upstream is away": Scenario({**AWAY, "spec.demand.hold.for": "10m"}),
     "blind": Scenario({**BLIND, "spec.replicas.lifetime": "1m", "spec.replicas.halfLife": "1m"}),
     "an event": Scenario(EVENT),
     "a capacity to be learned": Scenario({**LEARNS, "spec.capacity.replicasQuery": "ready"}),
@@ -251,6 +260,7 @@ SCENARIOS: dict[str, Scenario] = {
     "a wrong edit": Scenario(each=misspelt, ticks=8),
     "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
     "half of it": Scenario(stage=lambda: {"traffic": Partial()}, ticks=4),
+    "demand that cannot be": Scenario(stage=lambda: {"traffic": Absurd()}, ticks=4),
     "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
     "a broken model": Scenario(
         {"spec.demand.model": "third", "spec.slo": MISSING},

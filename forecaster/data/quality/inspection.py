@@ -22,6 +22,7 @@ from forecaster.data.quality.checks import (
 )
 from forecaster.data.quality.finding_log import EPOCH, FindingLog
 from forecaster.data.quality.grid import common_step, to_grid, unit_of
+from forecaster.data.quality.masks import ending_spike
 from forecaster.data.quality.values import (
     Action,
     Finding,
@@ -69,7 +70,11 @@ def verdict(
     Raises:
         HistoryError: an item is refused, or there is none.
     """
-    refused = [finding for finding in findings if finding.action is Action.REFUSED]
+    refused = [
+        finding
+        for finding in findings
+        if finding.action is Action.REFUSED or (finding.action is Action.LEFT_OUT and not series)
+    ]
     if not series and not refused:
         raise HistoryError("the history holds no series; check the file or the query")
     if refused and not (rules.skip_refused and series):
@@ -123,6 +128,21 @@ def masked(history: History, mask: tuple[Window, ...]) -> QualityReport:
     return verdict(tuple(series), tuple(findings))
 
 
+def believable(series: Series, rules: QualityRules = DEFAULT_RULES) -> QualityReport:
+    """Return a series that is on its grid already, with implausible samples set missing.
+
+    A spike with which it ends is set missing, too: a flash crowd lasts longer.
+    """
+    log = FindingLog(series.item_id, series.step, rules, int(series.start.timestamp()))
+    values = series.values.copy()
+    mask_implausible(values, log)
+    ends = ending_spike(values, rules)
+    log.add(Rule.SPIKE, Action.REPAIRED, ends, f"{ends.sum()} last samples are far above the rest")
+    values[ends] = np.nan
+    kept = Series(series.item_id, series.start, series.step, values)
+    return QualityReport(History((kept,)), tuple(log.findings))
+
+
 def _unknown_items(mask: tuple[Window, ...], item_ids: tuple[str, ...]) -> list[Finding]:
     text = f"a marked window names this item, but there are only {', '.join(item_ids) or 'none'}"
     return [
@@ -144,11 +164,11 @@ def _examine_item(
     raw: RawSeries, log: FindingLog, mask: tuple[Window, ...], now: datetime | None
 ) -> Series | None:
     """Return the cleaned item, or None if it is refused."""
-    if not log.refused:
+    if not log.unusable:
         check_clock(raw, log, now)
-    if not log.refused:
+    if not log.unusable:
         check_step(raw, log)
-    if log.refused:
+    if log.unusable:
         return None
     infinite = np.isinf(raw.values)
     negative = (raw.values < 0) & ~infinite
@@ -162,11 +182,14 @@ def _examine_item(
         where = np.zeros(len(values), dtype=bool)
         where[slots[bad]] = True
         log.add(rule, Action.REPAIRED, where, f"{bad.sum()} {rule.value} values; set missing")
-    if log.refused:
+    if log.unusable:
         return None
     note_gaps(values, log)
     log.mask_windows(values, mask)
     mask_implausible(values, log)
     check_values(values, log)
     start = EPOCH + timedelta(seconds=grid.first)
-    return None if log.refused else Series(raw.item_id, start, log.step, values)
+    if log.unusable:
+        return None
+    began = int(np.isfinite(values).argmax())
+    return Series(raw.item_id, start + began * log.step, log.step, values[began:])

@@ -29,6 +29,8 @@ KINDS: Mapping[str, type] = {
     "tick": events.TickBegan,
     "histories": events.HistoriesRead,
     "measure": events.Measured,
+    "reports": events.Reported,
+    "lows": events.LowsFound,
     "predict": events.Forecasted,
     "observe": events.Observed,
     "decide": events.Decided,

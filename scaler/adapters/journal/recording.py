@@ -13,16 +13,18 @@ from datetime import timedelta
 
 import numpy as np
 
-from forecaster.data.series import Series
+from forecaster.data.series import Block, FloatArray, Series
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.journal.events import (
     Applied,
     Forecasted,
     HistoriesRead,
     JournalHead,
+    LowsFound,
     Measured,
     Observed,
     PlansHanded,
+    Reported,
     TickBegan,
     TickEnded,
 )
@@ -32,6 +34,7 @@ from scaler.control.loop import ControlLoop
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import (
     BatchForecast,
+    DemandWitness,
     ForecastModels,
     TrafficQuery,
     TrafficSource,
@@ -84,6 +87,8 @@ class LoopRecorder:
             _RecordedTraffic(world.traffic, self._journal, self._is_demand),
             _RecordedModels(world.models, self._journal),
             _RecordedWorkloads(world.workloads, self._journal),
+            _RecordedWitness(world.witness, self._journal),
+            _recorded_lows(world.seasonal_lows, self._journal),
         )
 
     def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], when: TickTime) -> Snapshot:
@@ -149,6 +154,19 @@ class _RecordedTraffic:
         return found
 
 
+class _RecordedWitness:
+    def __init__(self, inner: DemandWitness, journal: Journal) -> None:
+        self._inner, self._journal = inner, journal
+
+    def reported(self) -> Mapping[str, float]:
+        with _raised(self._journal, lambda error: Reported(raised=error)):
+            found = self._inner.reported()
+        if found:  # most services have no gateways
+            with self._journal.recording():
+                self._journal.put(Reported(dict(found)), len(found) + 1)
+        return found
+
+
 class _RecordedModels:
     def __init__(self, inner: ForecastModels, journal: Journal) -> None:
         self._inner, self._journal = inner, journal
@@ -163,6 +181,19 @@ class _RecordedModels:
             event = Forecasted(name, said.forecast, said.rows, said.faults)
             self._journal.put(event, 3 * len(series) + 1)
         return said
+
+
+def _recorded_lows(
+    inner: Callable[[Block], FloatArray], journal: Journal
+) -> Callable[[Block], FloatArray]:
+    def seasonal_lows(half_hours: Block) -> FloatArray:
+        with _raised(journal, lambda error: LowsFound(raised=error)):
+            found = inner(half_hours)
+        with journal.recording():
+            journal.put(LowsFound(found), len(found) // 8 + 1)
+        return found
+
+    return seasonal_lows
 
 
 class _RecordedWorkloads:

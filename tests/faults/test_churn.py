@@ -61,7 +61,8 @@ class Churn:
         self.leases = LeaseService(holder, ApiSettings(learns_shares=False), "c0ff")
         app = create_app(holder, ApiSettings(), telemetry=telemetry, lease_service=self.leases)
         publish = in_turn([holder.publish, telemetry.observe, DecisionLog().write])
-        world = World(traffic, RegistryModels(scene.models), workloads)
+        models = RegistryModels(scene.models)
+        world = World(traffic, models, workloads, self.leases.reports)
         self.loop = ControlLoop(world, timedelta(minutes=1), publish, tick_s=TICK_S)
         self.policies, self.telemetry, self.cluster = ClusterPolicies(cluster), telemetry, cluster
         self.roots = [self.loop, self.policies, app, publish, world, cluster]

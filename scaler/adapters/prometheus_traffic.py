@@ -38,6 +38,8 @@ GRID_S = 15
 MAX_CATCH_UP_S = 600
 # Time that one tick may spend on the current metrics, and on the history of new services.
 METRICS_BUDGET_S, HISTORIES_BUDGET_S = 10.0, 10.0
+# Pasts that cannot be read are asked for again after a minute, of ten thousand a hundred at a time.
+HISTORIES_TICKS = 240
 # A history takes so many times as long as a query of the moment may.
 HISTORY_TIMES = 2
 # If a server asks for a longer pause than this, the query is left to the next tick.
@@ -84,7 +86,9 @@ class PrometheusTraffic:
         longest_s = settings.timeout.total_seconds()
         times = CallTimes(METRICS_BUDGET_S, longest_s)
         self._metrics_calls = PatientCalls[_Found](workers, times, self._stopping)
-        times = CallTimes(HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s)
+        times = CallTimes(
+            HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s, ticks=HISTORIES_TICKS
+        )
         self._history_calls = PatientCalls[Series](workers, times, self._stopping)
 
     def close(self) -> None:

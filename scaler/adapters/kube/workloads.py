@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.paths import object_path
+from scaler.adapters.kube.recent_values import RecentValues
 from scaler.clocks.steady import steady_seconds
 from scaler.control.observations import Pod
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterUnreachableError
@@ -87,7 +88,7 @@ class ScaleClient:
     ) -> None:
         self._api, self._select, self._clock = api, select, clock
         self._plurals: dict[tuple[str, str], str] = dict(_PLURALS)
-        self._remembered: dict[ScaleRef, _Remembered] = {}
+        self._remembered: RecentValues[ScaleRef, _Remembered] = RecentValues(_REMEMBERED_S)
         self._lock = threading.Lock()
 
     def selected(self, ref: ScaleRef, counted: int) -> SelectedPods:
@@ -100,15 +101,14 @@ class ScaleClient:
         Raises:
             ClusterError: what the workload selects is not known.
         """
-        with self._lock:
-            before = self._remembered.get(ref)
+        before = self._remembered.get(ref, self._clock())
         pods = () if before is None else self._select(ref.namespace, before.selector)
         if before is not None and not self._in_doubt(ref, before, pods, counted):
             return replace(before.selected, pods=pods, fresh=False)
         try:
             scale = self._api.get(self._path(ref))
         except ClusterUnreachableError:
-            if not pods or before is None or self._clock() - before.read_at > _REMEMBERED_S:
+            if not pods or before is None:
                 raise
             return replace(before.selected, pods=pods, fresh=False)
         spec, status = scale.get("spec") or {}, scale.get("status") or {}
@@ -118,8 +118,8 @@ class ScaleClient:
             spec.get("replicas") or 0,
             status.get("replicas") or 0,
         )
-        with self._lock:
-            self._remembered[ref] = _Remembered(self._clock(), selector, found)
+        read_at = self._clock()
+        self._remembered.put(ref, _Remembered(read_at, selector, found), read_at)
         return found
 
     def _in_doubt(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from scaler.decision.demand import Demand
 
 # A plan stands where the demand exceeds what it serves by no more than this share: about an exact
-# multiple of what a replica serves, noise would else ask for two plans in turns. It is a tenth of the
-# HPA's tolerance.
+# multiple of what a replica serves, noise would else ask for two plans in turns. The HPA's own
+# tolerance is ten times as much.
 NOISE = 0.01
 
 # (time, replicas wanted) at each tick, ascending in time.

@@ -245,6 +245,13 @@ class Spec(Section):
         return value
 
 
+def _without_null(data: object) -> object:
+    """Return values without the keys that are null, as the API server reads them."""
+    if isinstance(data, dict):
+        return {key: _without_null(one) for key, one in data.items() if one is not None}
+    return [_without_null(one) for one in data] if isinstance(data, list) else data
+
+
 class DemandPolicy(Section):
     api_version: Literal["tidegate.dev/v1alpha1"]
     kind: Literal["DemandPolicy"]
@@ -255,7 +262,8 @@ class DemandPolicy(Section):
     @classmethod
     def _as_written(cls, data: object) -> object:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if key != "status"}
+            spec = {"spec": _without_null(data["spec"])} if "spec" in data else {}
+            return {key: value for key, value in data.items() if key != "status"} | spec
         return data
 
     def to_policy(self) -> Policy:

@@ -21,7 +21,7 @@ from scaler.hpa.rules import (
     ScalingRules,
     Select,
 )
-from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance
+from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance, one_of
 
 _V1_KEY = "targetCPUUtilizationPercentage"
 _DEFAULT_CPU_PERCENT = 80  # where a manifest names no metric
@@ -86,7 +86,7 @@ def _no_memory(name: str) -> str:
 
 
 class ResourceMetric(Section):
-    name: Annotated[str, AfterValidator(_no_memory)]
+    name: Annotated[str, AfterValidator(_no_memory), one_of("cpu")]
     target: MetricTarget
 
 
@@ -103,7 +103,7 @@ class NamedMetric(Section):
 
 
 class MetricSpec(Section):
-    type: Annotated[str, AfterValidator(_modelled)]
+    type: Annotated[str, AfterValidator(_modelled), one_of(*_TARGETS)]
     # Of no type that is modelled; declared so that they are not reported as unknown keys as well.
     object: dict[str, Any] | None = None
     container_resource: dict[str, Any] | None = None
@@ -187,13 +187,6 @@ def _one_metric(metrics: list[MetricSpec]) -> list[MetricSpec]:
     return metrics
 
 
-def _without_null(data: object) -> object:
-    """Return a manifest without the keys that are null, as the API server reads it."""
-    if isinstance(data, dict):
-        return {key: _without_null(one) for key, one in data.items() if one is not None}
-    return [_without_null(one) for one in data] if isinstance(data, list) else data
-
-
 class HPASection(Section):
     """The content of `spec:` in the manifest."""
 
@@ -213,7 +206,7 @@ class HPASection(Section):
                 f"is of autoscaling/v1, as {_V1_KEY} shows; print that of autoscaling/v2 by "
                 "`kubectl get hpa.v2.autoscaling NAME --output yaml`"
             )
-        return _without_null(data)
+        return data
 
     @field_validator("max_replicas")
     @classmethod

@@ -8,6 +8,7 @@
     |   +-- ClusterRefusedError      not allowed, or not valid
     +-- JournalError     a journal cannot be kept or read
     +-- PolicyError      a policy file is invalid
+    |   +-- QueryRefusedError  a query cannot be held to its policy's namespace
     +-- ReplayError      a history cannot be replayed under a policy
     +-- ServingError     the endpoint cannot be served as requested
 
@@ -54,6 +55,10 @@ class JournalError(ScalerError):
 
 class PolicyError(ScalerError):
     """A policy file is invalid."""
+
+
+class QueryRefusedError(PolicyError):
+    """A query cannot be held to its policy's namespace, and is not asked."""
 
 
 class ReplayError(ScalerError):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaler.errors import PolicyError
+from scaler.commands.run_options import add_label_argument
+from scaler.errors import PolicyError, QueryRefusedError
 
 if TYPE_CHECKING:
     from scaler.policy.files import PolicyDocument
+    from scaler.policy.policy import Policy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,21 +30,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and nothing is written.\n\n"
         "examples:\n"
         "  scaler check-config policy.yaml\n"
-        "  scaler check-config examples/policies/"
+        "  scaler check-config examples/policies/\n"
+        "  scaler check-config --enforce-namespace-label namespace policies/"
     )
+    add_label_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from scaler.policy.files import examine_policies
 
-    valid, faults = examine_policies(args.paths)
+    valid, wrong = examine_policies(args.paths)
+    faults = list(wrong)
+    total = len(valid) + len(faults)
     for document in valid:
         print(_line(document))
+        if args.enforce_namespace_label is not None:
+            refused = _print_held(document.policy, args.enforce_namespace_label)
+            faults += [f"{document.where}: {one}" for one in refused]
     if faults:
-        total = len(valid) + len(faults)
         count = [f"{len(faults)} of {total} cannot be used"] if total > 1 else []
         raise PolicyError("\n".join([*count, *faults]))
     return 0
+
+
+def _print_held(policy: Policy, label: str) -> Iterator[str]:
+    """Print what each query becomes under the label; yield why it is refused."""
+    from scaler.adapters.namespace_label import holder_of
+
+    hold, namespace = holder_of(label), policy.item_id.partition("/")[0]
+    for key, query in (
+        ("demand.query", policy.demand_query),
+        ("slo.query", policy.slo.query),
+        ("capacity.replicasQuery", policy.replicas_query),
+    ):
+        if query is None:
+            continue
+        try:
+            print(f"  spec.{key} is asked as: {hold(namespace, query)}")
+        except QueryRefusedError as error:
+            yield f"spec.{key}: {error}"
 
 
 def _line(document: PolicyDocument) -> str:

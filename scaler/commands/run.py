@@ -20,6 +20,7 @@ from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
     from scaler.control.ports import WatchedPolicy, Workloads
@@ -47,10 +48,8 @@ def _run(
     stack: contextlib.ExitStack,
     stop: threading.Event,
 ) -> int:
-    from forecaster.commands.sources import settings_from
     from forecaster.commands.spans import span
     from scaler.adapters.logs import DecisionLog, set_log_format
-    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
@@ -66,8 +65,7 @@ def _run(
     if not args.once:
         parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
         publishers += [_serve(args, stack, parts), DecisionLog().write]
-    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
-    stack.callback(prometheus.close)
+    prometheus = _prometheus(args, stack, stop)
     models = RegistryModels(args.models, args.anchors)
     stack.callback(models.close)
     ports = journal.world(World(prometheus, models, workloads))
@@ -86,6 +84,19 @@ def _run(
     else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
     return 0
+
+
+def _prometheus(
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
+) -> PrometheusTraffic:
+    from forecaster.commands.sources import settings_from
+    from scaler.adapters.namespace_label import holder_of
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
+
+    hold = holder_of(args.enforce_namespace_label)
+    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop, hold=hold)
+    stack.callback(prometheus.close)
+    return prometheus
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

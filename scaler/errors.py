@@ -6,6 +6,7 @@
     |   +-- ClusterAbsentError       the object does not exist
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
+    |       +-- ClusterForbiddenError    a right is missing
     +-- JournalError     a journal cannot be kept or read
     +-- PolicyError      a policy file is invalid
     |   +-- QueryRefusedError  a query cannot be held to its policy's namespace
@@ -47,6 +48,10 @@ class ClusterConflictError(ClusterError):
 
 class ClusterRefusedError(ClusterError):
     """The request is not allowed or not valid; a retry would fail too."""
+
+
+class ClusterForbiddenError(ClusterRefusedError):
+    """A right is missing; somebody may grant it while this runs."""
 
 
 class JournalError(ScalerError):

@@ -32,6 +32,7 @@ from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
     ClusterError,
+    ClusterForbiddenError,
     ClusterRefusedError,
     ClusterUnreachableError,
 )
@@ -284,6 +285,8 @@ def _error(request: Request, status: int, body: bytes) -> ClusterError:
     except ValueError:
         pass  # the answer of a proxy in between is HTML
     message = f"{request.name}: {status} {status_message(answer)}"
+    if status == 403:
+        return ClusterForbiddenError(message)
     if status in (404, 410):
         return ClusterAbsentError(message)
     if status == 409:

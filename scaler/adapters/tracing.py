@@ -121,6 +121,7 @@ def traced_ports(tracer: Tracer, world: World) -> World:
         _Traffic(tracer, world.traffic),
         _Models(tracer, world.models),
         _Workloads(tracer, world.workloads),
+        world.witness,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scaler.adapters.http.reported_demand import ReportedDemand
     from scaler.adapters.http.server import Address
     from scaler.adapters.http.settings import ApiSettings
     from scaler.adapters.tracing import Tracing
@@ -24,12 +25,14 @@ class EndpointParts:
         tracing: of requests.
         rpc: where gRPC is served; None: nowhere.
         journal: records what gateways ask.
+        reports: takes in what gateways report; None: nobody asks for it.
         reign: whether this replica may hand out limits at this instant; None: as the tick says.
     """
 
     tracing: Tracing | None = None
     rpc: Address | None = None
     journal: RunJournal | None = None
+    reports: ReportedDemand | None = None
     reign: Callable[[], Reign | None] = lambda: None
 
 
@@ -80,6 +83,8 @@ def served(
     app = create_app(
         holder, settings, telemetry=telemetry, lease_service=lease_service, trusted_peers=trusted
     )
+    if parts.reports is not None:
+        app.state.lease_service.reports = parts.reports
     add_page(app, page)
     if parts.tracing is not None:
         parts.tracing.instrument(app)

@@ -20,10 +20,9 @@ from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
-    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
-    from scaler.control.ports import WatchedPolicy, Workloads
+    from scaler.control.ports import WatchedPolicy, Workloads, World
     from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger(__name__)
@@ -49,10 +48,9 @@ def _run(
     stop: threading.Event,
 ) -> int:
     from forecaster.commands.spans import span
+    from scaler.adapters.http.reported_demand import ReportedDemand
     from scaler.adapters.logs import DecisionLog, set_log_format
-    from scaler.adapters.registry_models import RegistryModels
     from scaler.control.loop import ControlLoop
-    from scaler.control.ports import World
     from scaler.control.publication import in_turn
     from scaler.control.timekeeper import Timekeeper
 
@@ -62,13 +60,13 @@ def _run(
     tracing = _tracing(args, stack)
     policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
     publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
+    reports = ReportedDemand()
     if not args.once:
-        parts = EndpointParts(tracing=tracing, journal=journal, reign=leadership.reign)
+        parts = EndpointParts(
+            tracing=tracing, journal=journal, reports=reports, reign=leadership.reign
+        )
         publishers += [_serve(args, stack, parts), DecisionLog().write]
-    prometheus = _prometheus(args, stack, stop)
-    models = RegistryModels(args.models, args.anchors)
-    stack.callback(models.close)
-    ports = journal.world(World(prometheus, models, workloads))
+    ports = journal.world(replace(_world(args, stack, stop, workloads), witness=reports))
     ports = ports if tracing is None else tracing.instrument_ports(ports)
     loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
 
@@ -86,17 +84,21 @@ def _run(
     return 0
 
 
-def _prometheus(
-    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
-) -> PrometheusTraffic:
+def _world(
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, cluster: Workloads
+) -> World:
     from forecaster.commands.sources import settings_from
     from scaler.adapters.namespace_label import holder_of
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
+    from scaler.adapters.registry_models import RegistryModels
+    from scaler.control.ports import World
 
     hold = holder_of(args.enforce_namespace_label)
     prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop, hold=hold)
     stack.callback(prometheus.close)
-    return prometheus
+    models = RegistryModels(args.models, args.anchors)
+    stack.callback(models.close)
+    return World(prometheus, models, cluster)
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:

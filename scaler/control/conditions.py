@@ -14,6 +14,8 @@ from scaler.policy.policy import Policy
 
 def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     """Return whether the demand is known now."""
+    if metrics.doubted is not None:
+        return condition_for(ConditionReason.IMPLAUSIBLE, metrics.doubted.message)
     if metrics.fault is not None:
         return condition_for(ConditionReason.QUERY_FAILED, metrics.fault)
     if metrics.partial is not None:

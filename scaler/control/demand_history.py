@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import overload
 
 import numpy as np
 
-from forecaster.data.series import Block, Series
+from forecaster.data.quality import believable
+from forecaster.data.series import Block, FloatArray, Series
 from scaler.control.memory import HistoryMemory
-from scaler.control.ports import TrafficSource
+from scaler.control.ports import TrafficQuery, TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.decision.wariness import MOST_SAMPLES
 from scaler.policy.policy import Policy
 
 LOGGER = UnfailingLogger(__name__)
@@ -137,6 +139,12 @@ class DemandHistory:
                 LOGGER.warning("%s: no history: %s", item, past)
             self._told[item] = past
             return
+        # In the digits that are kept, and so recorded.
+        past = replace(past, values=past.values.astype(np.float32))
+        found = believable(past)
+        for finding in found.findings:
+            LOGGER.info("history: %s", finding)
+        (past,) = found.history
         end = (past.end - past.step).timestamp()
         (known,) = np.nonzero(np.isfinite(past.values))
         ago = len(past.values) - 1 - known[-1] if len(known) else len(past.values)
@@ -148,15 +156,22 @@ class DemandHistory:
         told = self._told.get(item)
         return "its history could not be read yet" + (f": {told}" if told else "")
 
-    def since(self, item: str, now: float) -> float:
-        """Return when the last known sample ends; where there is none, a step ago."""
-        past = self._demand_history.get(item)
-        return past.end if past is not None else now - self._step_s
+    def query(self, policy: Policy, now: float) -> TrafficQuery:
+        """Return what to ask of a service: what is new since its last sample, or for a step."""
+        past = self._demand_history.get(policy.item_id)
+        since = past.end if past is not None else now - self._step_s
+        query = policy.demand_query or ""
+        return TrafficQuery(policy.item_id, query, policy.slo.query, since)
 
     def known_until(self, item: str) -> float:
         """Return when the last sample ends that has a value; -inf where there is none."""
         past = self._demand_history.get(item)
         return -math.inf if past is None else past.known
+
+    def latest(self, items: Iterable[str]) -> dict[str, FloatArray]:
+        """Return the last values of items, by which new ones are judged."""
+        found = {item: self._demand_history[item].values[-MOST_SAMPLES:] for item in items}
+        return {item: values.astype(np.float64) for item, values in found.items()}
 
     def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
         if item in self._demand_history:

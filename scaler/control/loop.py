@@ -27,11 +27,12 @@ from scaler.control.conditions import (
     undecided,
 )
 from scaler.control.demand_history import DemandHistory
+from scaler.control.demand_judge import DemandJudge
 from scaler.control.figures import Figures, Shown
 from scaler.control.forecasts import Forecasts
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
-from scaler.control.ports import TrafficQuery, WatchedPolicy, World
+from scaler.control.ports import WatchedPolicy, World
 from scaler.control.served import ServedService
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import Condition, PlanOutcome, ServiceView, Snapshot
@@ -77,6 +78,7 @@ class ControlLoop:
         self._step_s, self._tick_s = step.total_seconds(), tick_s
         self._services: dict[str, ServedService] = {}
         self._demand_history = DemandHistory(world.traffic, step)
+        self._demand_judge = DemandJudge(world.witness, self._step_s, tick_s)
         self._capacity_tracker = CapacityTracker(world.traffic, self._demand_history, step)
         self._forecasts = Forecasts(world.models, self._demand_history)
         self._ticks = 0
@@ -85,7 +87,8 @@ class ControlLoop:
         """Return all that the next tick rests on. Call it between two ticks."""
         services = {item: one.state.memory() for item, one in self._services.items()}
         learned, histories = self._capacity_tracker.memory(), self._demand_history.memory()
-        return LoopMemory(self._ticks, services, histories, learned, *self._forecasts.memory())
+        said, judged = self._forecasts.memory(), self._demand_judge.memory()
+        return LoopMemory(self._ticks, services, histories, learned, *said, judged)
 
     def recall(self, memory: LoopMemory) -> None:
         """Go on from there, before the first tick. What is only shown starts anew."""
@@ -95,6 +98,7 @@ class ControlLoop:
             state.recall(one)
             self._services[item] = ServedService(state, self._figures)
         self._demand_history.recall(memory.histories)
+        self._demand_judge.recall(memory.wariness)
         self._capacity_tracker.recall(memory.learned)
         self._forecasts.recall(memory.models, memory.renewed_at)
 
@@ -152,6 +156,7 @@ class ControlLoop:
         for service in self._services.values():
             service.rebase(set_by_s, now)
         self._demand_history.rebase(set_by_s, now)
+        self._demand_judge.rebase(set_by_s)
         self._capacity_tracker.rebase(set_by_s)
         self._forecasts.rebase()
 
@@ -168,6 +173,7 @@ class ControlLoop:
             self._demand_history.keep(names)
             self._capacity_tracker.keep(policies)
             read = set(self._demand_history.take_up(policies, now))
+            self._demand_judge.look_back(self._demand_history.latest(read))
             self._capacity_tracker.look_back([p for p in policies if p.item_id in read], now)
         with _shown("no capacity was learned"):
             self._capacity_tracker.learn(policies, now)
@@ -201,21 +207,16 @@ class ControlLoop:
     def _measure(
         self, watched: Sequence[WatchedPolicy], now: float
     ) -> Mapping[str, ServiceMetrics]:
-        """Return what the metrics say of each service."""
-        queries = []
-        for one in watched:
-            policy = one.policy
-            since = self._demand_history.since(policy.item_id, now)
-            queries.append(
-                TrafficQuery(policy.item_id, policy.demand_query or "", policy.slo.query, since)
-            )
+        """Return what may be believed of what the metrics say of each service."""
+        queries = [self._demand_history.query(one.policy, now) for one in watched]
         try:
             measured = self._world.traffic.measure(queries, now)
-            return {q.item_id: one for q, one in zip(queries, measured, strict=True)}
+            found = {q.item_id: one for q, one in zip(queries, measured, strict=True)}
         except Exception as error:  # what is not known lowers nothing
             LOGGER.exception("demand could not be measured")
             fault = f"demand could not be measured: {error!r}"
-            return {q.item_id: ServiceMetrics(math.nan, fault=fault) for q in queries}
+            found = {q.item_id: ServiceMetrics(math.nan, fault=fault) for q in queries}
+        return self._demand_judge.believed(found, now)
 
     def _take_in(
         self, watched: Sequence[WatchedPolicy], metrics: Mapping[str, ServiceMetrics], now: float

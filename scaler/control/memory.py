@@ -17,6 +17,7 @@ from scaler.decision.capacity import Capacity
 from scaler.decision.decide import DecisionState
 from scaler.decision.lead_demand import LeadForecast
 from scaler.decision.trust import Trust
+from scaler.decision.wariness import Wariness
 from scaler.policy.policy import Policy
 
 
@@ -100,3 +101,4 @@ class LoopMemory:
     learned: Mapping[str, LearnedMemory]
     models: Mapping[str, ModelMemory]
     renewed_at: float
+    wariness: Mapping[str, Wariness] = field(default_factory=dict)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from scaler.decision.plausible import DoubtedDemand
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceMetrics:
@@ -19,7 +21,9 @@ class ServiceMetrics:
         latency_s: of the SLO's query; None where there is none, or it is unknown.
         fault: why something could not be read, in words; None if all was.
         partial: how the server says that data is missing from its answer; None if it does not.
-        least_qps: of a partial answer: at least so much is offered now; NaN where unknown.
+        least_qps: of a partial answer, or of one that is doubted: at least so much is offered now;
+            NaN where unknown.
+        doubted: why what was measured is not believed; None: it is.
     """
 
     observed_qps: float
@@ -28,6 +32,7 @@ class ServiceMetrics:
     fault: str | None = None
     partial: str | None = None
     least_qps: float = math.nan
+    doubted: DoubtedDemand | None = None
 
 
 @dataclass(frozen=True, slots=True)

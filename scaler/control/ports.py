@@ -6,7 +6,7 @@ Moments are seconds since the epoch; demand is in requests per second (QPS).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -83,6 +83,20 @@ class Workloads(Protocol):
         """Carry the plans out; return what came of each, by item_id."""
 
 
+class DemandWitness(Protocol):
+    """Who else knows what is offered."""
+
+    def reported(self) -> Mapping[str, float]:
+        """Return the QPS that fresh reports of gateways add up to, by item_id."""
+
+
+class NoWitness:
+    """Nobody reports."""
+
+    def reported(self) -> Mapping[str, float]:
+        return {}
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything outside of the loop."""
@@ -90,3 +104,4 @@ class World:
     traffic: TrafficSource
     models: ForecastModels
     workloads: Workloads
+    witness: DemandWitness = field(default_factory=NoWitness)

@@ -60,6 +60,7 @@ class ConditionReason(StrEnum):
     QUERY_FAILED = "QueryFailed"
     NO_SAMPLE = "NoSample"
     PARTIAL_ANSWER = "PartialAnswer"  # the server says that data is missing from its answer
+    IMPLAUSIBLE = "Implausible"  # what is measured cannot be what is offered
     NOT_TAKEN_IN = "NotTakenIn"  # something of ours failed over what the metrics say
     # LeadTimeCovered
     GIVEN = "Given"
@@ -112,6 +113,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.QUERY_FAILED: (_DATA, False),
     ConditionReason.NO_SAMPLE: (_DATA, False),
     ConditionReason.PARTIAL_ANSWER: (_DATA, False),
+    ConditionReason.IMPLAUSIBLE: (_DATA, False),
     ConditionReason.NOT_TAKEN_IN: (_DATA, False),
     ConditionReason.GIVEN: (_LEAD_TIME, True),
     ConditionReason.DEFAULT: (_LEAD_TIME, True),

@@ -14,7 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from forecaster.data.series import FloatArray
+from scaler.control.demand_judge import DemandJudge
 from scaler.control.observations import ServiceMetrics
+from scaler.control.ports import NoWitness
 from scaler.control.service_state import ServiceState, TickResult
 from scaler.decision.capacity import given_capacity
 from scaler.decision.lead_demand import ForecastReader
@@ -79,6 +81,8 @@ class TidegateContender:
         self.latest: TickResult | None = None
         self._capacity = given_capacity(policy.capacity_qps)
         self._state = ServiceState(policy, samples.step_s, tick_s)
+        self._judge = DemandJudge(NoWitness(), samples.step_s, tick_s)
+        self._judge.look_back({policy.item_id: samples.past})
         self._samples, self._reader = samples, reader
 
     def decide(self, tick: int, now: float, service: SimulatedService) -> float:
@@ -88,6 +92,8 @@ class TidegateContender:
             new,
             service.latency_s(tick) if state.policy.slo.query is not None else None,
         )
+        item = state.policy.item_id
+        metrics = self._judge.believed({item: metrics}, now)[item]
         observed = state.take_in(metrics, now)
         lead_forecast = None
         row = self._samples.newest_row(tick)

@@ -15,6 +15,7 @@ from scaler.adapters.journal.events import (
     HistoriesRead,
     Measured,
     Observed,
+    Reported,
 )
 from scaler.adapters.journal.facts import differing, facts_of
 from scaler.control.observations import ServiceMetrics, Workload
@@ -73,7 +74,7 @@ class TickAnswers:
 
 
 class JournalPorts:
-    """Traffic, models and workloads in one; `begin` comes before each tick."""
+    """Traffic, models, workloads and witness in one; `begin` comes before each tick."""
 
     def __init__(self) -> None:
         self.differences: list[Difference] = []
@@ -108,6 +109,11 @@ class JournalPorts:
         if asked != (before := tuple(item for item, _ in found.queries)):
             self._differs("the loop", "histories asked for", before, asked)
         return list(found.found)
+
+    def reported(self) -> Mapping[str, float]:
+        if self._answers.find(Reported) is None:
+            return {}
+        return self._take(Reported).items
 
     def reload(self, names: Sequence[str]) -> None:
         """Do nothing: what models say is recorded."""

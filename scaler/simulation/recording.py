@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from forecaster.data.series import Series
+from forecaster.data.series import FloatArray, Series
+from scaler.decision.wariness import MOST_SAMPLES
 from scaler.simulation.world import Scene
 
 
@@ -32,6 +33,11 @@ class RecordedSamples:
             min(math.floor((scene.now(tick) - delay_s - start) / self.step_s), len(series) - 1)
             for tick in range(scene.ticks)
         ]
+
+    @property
+    def past(self) -> FloatArray:
+        """The last values that are known before the first tick, by which new ones are judged."""
+        return np.array(self._values[: self._newest[0] + 1][-MOST_SAMPLES:])
 
     def newest_row(self, tick: int) -> int:
         """Return the row whose origin is the newest sample that is known at a tick."""

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from scaler.adapters.journal.events import Reported
 from scaler.adapters.journal.reading import read_journal
 from scaler.cli import main
 from scaler.simulation.journal_replay import replayed
@@ -62,6 +63,8 @@ def test_two_leaders_journals_replay_without_a_difference(scene, tmp_path, capsy
         assert found.ticks >= 10
         assert (found.skipped, found.cut, found.dropped) == (0, 0, 0)
         assert found.leases > 10
+        events = [one for file in read_journal(folder) for one in file.events()]
+        assert any(isinstance(one, Reported) and "prod/shop" in one.items for one in events)
         assert main(["replay", "--journal", str(folder)]) == 0
         assert (
             main(["replay", "--journal", str(folder), "--service", "prod/shop", "--at", "-5s"]) == 0

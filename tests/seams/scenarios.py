@@ -155,6 +155,14 @@ class Partial(ScriptedTraffic):
         return ServiceMetrics(math.nan, partial="store-2 is away", least_qps=100.0)
 
 
+class Absurd(ScriptedTraffic):
+    """A query that says a thousand times what it said before."""
+
+    def _measured(self, ask, seconds):
+        found = super()._measured(ask, seconds)
+        return replace(found, observed_qps=1000 * found.observed_qps) if seconds < 60 else found
+
+
 class Garbled(ScriptedTraffic):
     """Samples that are none."""
 
@@ -251,6 +259,7 @@ SCENARIOS: dict[str, Scenario] = {
     "a wrong edit": Scenario(each=misspelt, ticks=8),
     "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
     "half of it": Scenario(stage=lambda: {"traffic": Partial()}, ticks=4),
+    "demand that cannot be": Scenario(stage=lambda: {"traffic": Absurd()}, ticks=4),
     "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
     "a broken model": Scenario(
         {"spec.demand.model": "third", "spec.slo": MISSING},

@@ -7,7 +7,7 @@ repair sets a sample missing or moves it onto the grid; it never makes up a valu
 idempotent, and the order of the rows does not matter.
 """
 
-from forecaster.data.quality.inspection import examine, inspect, masked, verdict
+from forecaster.data.quality.inspection import believable, examine, inspect, masked, verdict
 from forecaster.data.quality.values import (
     Action,
     Finding,
@@ -26,6 +26,7 @@ __all__ = [
     "RawSeries",
     "Rule",
     "Window",
+    "believable",
     "examine",
     "inspect",
     "masked",

@@ -22,6 +22,7 @@ from forecaster.data.quality.checks import (
 )
 from forecaster.data.quality.finding_log import EPOCH, FindingLog
 from forecaster.data.quality.grid import common_step, to_grid, unit_of
+from forecaster.data.quality.masks import ending_spike
 from forecaster.data.quality.values import (
     Action,
     Finding,
@@ -121,6 +122,21 @@ def masked(history: History, mask: tuple[Window, ...]) -> QualityReport:
         series.append(Series(item.item_id, item.start, item.step, values))
         findings += log.findings
     return verdict(tuple(series), tuple(findings))
+
+
+def believable(series: Series, rules: QualityRules = DEFAULT_RULES) -> QualityReport:
+    """Return a series that is on its grid already, with implausible samples set missing.
+
+    A spike with which it ends is set missing, too: a flash crowd lasts longer.
+    """
+    log = FindingLog(series.item_id, series.step, rules, int(series.start.timestamp()))
+    values = series.values.copy()
+    mask_implausible(values, log)
+    ends = ending_spike(values, rules)
+    log.add(Rule.SPIKE, Action.REPAIRED, ends, f"{ends.sum()} last samples are far above the rest")
+    values[ends] = np.nan
+    kept = Series(series.item_id, series.start, series.step, values)
+    return QualityReport(History((kept,)), tuple(log.findings))
 
 
 def _unknown_items(mask: tuple[Window, ...], item_ids: tuple[str, ...]) -> list[Finding]:

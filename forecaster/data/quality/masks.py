@@ -5,6 +5,7 @@ Each rule returns two masks: the samples to set missing, and suspicious samples 
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 import numpy as np
@@ -34,11 +35,7 @@ def spikes(values: FloatArray, step: timedelta, rules: QualityRules) -> tuple[Bo
     surroundings are not known. Spikes longer than ``spike_longest`` are kept.
     """
     removed, kept = np.zeros(len(values), dtype=bool), np.zeros(len(values), dtype=bool)
-    positive = values[values > 0]
-    if not len(positive):
-        return removed, kept
-    normal_high = float(np.quantile(positive, 0.95, method="lower"))
-    high = values > max(rules.spike_ratio * normal_high, rules.spike_floor_qps)
+    high = values > spike_level(values, rules)
     isolated = [
         (begin, end)
         for begin, end in runs(high)
@@ -50,6 +47,32 @@ def spikes(values: FloatArray, step: timedelta, rules: QualityRules) -> tuple[Bo
         if not recurs:
             (removed if (end - begin) * step <= rules.spike_longest else kept)[begin:end] = True
     return removed, kept
+
+
+def spike_level(values: FloatArray, rules: QualityRules) -> float:
+    """Return the QPS above which a sample is a spike, if it is isolated; inf: none is.
+
+    >>> spike_level(np.array([0.0, np.nan, 90.0, 100.0]), QualityRules())
+    1800.0
+    """
+    positive = values[values > 0]
+    if not len(positive):
+        return math.inf
+    normal_high = float(np.quantile(positive, 0.95, method="lower"))
+    return max(rules.spike_ratio * normal_high, rules.spike_floor_qps)
+
+
+def ending_spike(values: FloatArray, rules: QualityRules) -> BoolArray:
+    """Find a spike of one or two samples with which the data ends.
+
+    Whether it is a flash crowd only shows after it, so `spikes` leaves it.
+    """
+    high = values > spike_level(values, rules)
+    begin, end = next(iter(runs(high)[-1:]), (0, 0))
+    found = np.zeros(len(values), dtype=bool)
+    if end == len(values) and end - begin <= SPIKE_SAMPLES:
+        found[begin:end] = True
+    return found
 
 
 def _is_isolated(values: FloatArray, begin: int, end: int, ratio: float) -> bool:

@@ -17,6 +17,7 @@ from scaler.adapters.http.lease_aging import expiry_age_s, lease_s
 from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.adapters.http.problems import RETRY_AFTER_S, RequestProblem, known_service
 from scaler.adapters.http.report import parse_etag
+from scaler.adapters.http.reported_demand import ReportedDemand
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.share_ledger import ShareLedger
 from scaler.adapters.http.snapshot_holder import HeldSnapshot
@@ -47,6 +48,9 @@ class LatestSnapshot(Protocol):
 class LeaseService:
     """Replies to gateways with their leases.
 
+    Attributes:
+        reports: takes in what they report.
+
     Args:
         holder: of the snapshots; the service uses its clock.
         settings: how leases are issued.
@@ -55,6 +59,7 @@ class LeaseService:
 
     def __init__(self, holder: LatestSnapshot, settings: ApiSettings, epoch: str) -> None:
         self._holder, self._settings, self.epoch = holder, settings, epoch
+        self.reports = ReportedDemand(holder.clock)
         self._ledgers: dict[str, ShareLedger] = {}
         self._owners: dict[str, InstanceOwners] = {}  # of the ledgers' gateways
         self._leads_since = holder.clock()
@@ -113,7 +118,9 @@ class LeaseService:
         else:
             self._check_admission(ledger, owners, request, now)
         owners.claim(request)
-        return ledger.reply(request, now)
+        reply = ledger.reply(request, now)
+        self.reports.take(service, request, reply, now)
+        return reply
 
     def may_wait(self, service: str, request: LeaseRequest, now: float) -> bool:
         """Whether a gateway may wait for a change: it must hold the lease that was issued last.

@@ -93,10 +93,11 @@ _GAUGES: tuple[tuple[str, str, _Value], ...] = (
     ),
 )
 
-# Reasons of conditions that tell of a failed call, and which API failed.
+# Reasons of conditions that tell of a call without a usable answer, and which API was called.
 _FAILED_CALLS = {
     "QueryFailed": "prometheus",
     "PartialAnswer": "prometheus",
+    "Implausible": "prometheus",
     "ClusterFailed": "kubernetes",
 }
 
@@ -123,7 +124,7 @@ class Telemetry:
         )  # fmt: skip
         self._errors = Counter(
             "tidegate_api_errors_total",
-            "Calls that failed, by whom was called (kubernetes, prometheus) and why.",
+            "Calls without a usable answer, by whom was called (kubernetes, prometheus) and why.",
             ("api", "reason"),
             registry=self.registry,
         )

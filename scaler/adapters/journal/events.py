@@ -54,6 +54,14 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Reported:
+    """What gateways reported, where they did."""
+
+    items: Mapping[str, float] = field(default_factory=dict)
+    raised: str | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Forecasted:
     """What model ``name`` said."""
 

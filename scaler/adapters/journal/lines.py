@@ -29,6 +29,7 @@ KINDS: Mapping[str, type] = {
     "tick": events.TickBegan,
     "histories": events.HistoriesRead,
     "measure": events.Measured,
+    "reports": events.Reported,
     "predict": events.Forecasted,
     "observe": events.Observed,
     "decide": events.Decided,

@@ -23,6 +23,7 @@ from scaler.adapters.journal.events import (
     Measured,
     Observed,
     PlansHanded,
+    Reported,
     TickBegan,
     TickEnded,
 )
@@ -32,6 +33,7 @@ from scaler.control.loop import ControlLoop
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import (
     BatchForecast,
+    DemandWitness,
     ForecastModels,
     TrafficQuery,
     TrafficSource,
@@ -84,6 +86,7 @@ class LoopRecorder:
             _RecordedTraffic(world.traffic, self._journal, self._is_demand),
             _RecordedModels(world.models, self._journal),
             _RecordedWorkloads(world.workloads, self._journal),
+            _RecordedWitness(world.witness, self._journal),
         )
 
     def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], when: TickTime) -> Snapshot:
@@ -146,6 +149,19 @@ class _RecordedTraffic:
                 for query, past in zip(asked, found, strict=True)
             ]
             self._journal.put(HistoriesRead(asked, tuple(told)), HISTORY_UNITS * len(told))
+        return found
+
+
+class _RecordedWitness:
+    def __init__(self, inner: DemandWitness, journal: Journal) -> None:
+        self._inner, self._journal = inner, journal
+
+    def reported(self) -> Mapping[str, float]:
+        with _raised(self._journal, lambda error: Reported(raised=error)):
+            found = self._inner.reported()
+        if found:  # most services have no gateways
+            with self._journal.recording():
+                self._journal.put(Reported(dict(found)), len(found) + 1)
         return found
 
 

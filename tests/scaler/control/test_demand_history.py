@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from scaler.control.demand_history import AT_ONCE, DemandHistory
 from tests.scaler.control.test_loop import START, STEP, Demand, watched
 
@@ -17,3 +21,25 @@ def test_pasts_that_fail_are_tried_after_those_that_were_not_tried():
     for tick in range(5):  # the first are due again at the fifth
         history.take_up(policies, START + 15.0 * tick)
     assert all(name in history for name in set(names) - failing)
+
+
+class Poisoned(Demand):
+    """A past with a reset, an outage, and a spike at its end."""
+
+    def _history(self, item, length, now):
+        past = super()._history(item, length, now)
+        values = past.values * (1 + 0.1 * np.sin(np.arange(len(past.values))))
+        values[[5000, -1]] = 1e6
+        values[6000:6010], values[6010] = np.nan, 1.0
+        return replace(past, values=values)
+
+
+def test_a_past_passes_the_rules_of_training():
+    history = DemandHistory(Poisoned(shop_web=100.0), STEP)
+    history.take_up([watched().policy], START)
+    values = history.series("shop/web").values
+    assert np.nanmax(values) < 200.0
+    assert np.flatnonzero(np.isnan(values)).tolist() == [
+        5000, *range(6000, 6011), len(values) - 1
+    ]  # fmt: skip
+    assert history.known_until("shop/web") == history.series("shop/web").stamps[-2]

@@ -54,7 +54,7 @@ MADE = [
         ControlLoop(World(None, None, None), STEP, lambda _: None), LoopMemory,
         {
             *("world", "publish", "leads", "figures", "step_s", "tick_s"),
-            *("demand_history", "capacity_tracker", "forecasts"),
+            *("demand_history", "demand_judge", "capacity_tracker", "forecasts"),
         },
         id="the loop",
     ),
@@ -65,13 +65,14 @@ MADE = [
     ),
     pytest.param(
         LeaseService(SnapshotHolder(), ApiSettings(), "c0ff"), LeasesMemory,
-        {"holder", "settings"},
+        {"holder", "settings", "reports"},  # what they add up to is recorded with each tick
         id="the lease service",
     ),
 ]  # fmt: skip
 # Names in a memory of what is made of other parts.
 PARTS = {
     "ends", "histories", "known", "learned", "models", "renewed_at", "restored",
+    "wariness",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from scaler.adapters.journal.events import Reported
 from scaler.adapters.journal.plain_values import from_plain_value, to_plain_value
 from scaler.adapters.journal.reading import read_journal
 from scaler.control.memory import LoopMemory
@@ -27,6 +28,10 @@ def recorded(folder, seed, ticks=TICKS, *, elects=False):
     return scene
 
 
+def reasons_of(snapshot):
+    return {one.reason for view in snapshot.services.values() for one in view.conditions}
+
+
 def told(findings):
     return [str(one) for one in findings.differences]
 
@@ -38,8 +43,11 @@ def test_whatever_happens_comes_out_again(seed, elects, tmp_path_factory):
     folder = tmp_path_factory.mktemp("journal")
     recorded(folder, seed, elects=elects)
     files = read_journal(folder)
-    whole = replayed(files)
+    reasons: set[str] = set()
+    whole = replayed(files, lambda tick: reasons.update(reasons_of(tick.snapshot)))
     assert told(whole) == []
+    assert "Implausible" in reasons  # what was doubted then is doubted again
+    assert any(isinstance(event, Reported) for file in files for event in file.events())
     assert (whole.ticks, whole.skipped, whole.cut, whole.dropped) == (TICKS, 0, 0, 0)
     assert len(files) > 2
     # The oldest files may be gone: each begins with all that is needed.
@@ -100,7 +108,7 @@ def put(plain, value, *path):
         ),
         pytest.param("decide", ("items", "prod/rich", "limit_qps"), 1.0, "limit_qps", id="a limit"),
         pytest.param(
-            "measure", ("items", "prod/plain", "observed_qps"), 1e5, "observed_qps", id="an input"
+            "measure", ("items", "prod/plain", "observed_qps"), 777.0, "observed_qps", id="an input"
         ),
         pytest.param("lease", ("refused",), "503 no", "refusal", id="a refusal"),
     ],

@@ -97,7 +97,8 @@ class Whims:
 
     def _qps(self, now: float) -> float:
         wave = 1.2 + math.sin(now / 900.0)
-        return float(400.0 * wave * self._rng.lognormal(0.0, 0.1))
+        qps = float(400.0 * wave * self._rng.lognormal(0.0, 0.1))
+        return 1000.0 * qps if now // 60 % 7 == 0 else qps  # a reset of a counter
 
     def measure(self, queries, now):
         self._may_fail()
@@ -215,7 +216,7 @@ class RecordedScene:
         holder = SnapshotHolder(lambda: self._mono, lambda: self._reign)
         self.leases = RecordedLeases(holder, settings, "c0ff", self.journal)
         self.whims = Whims(self.rng, calm=calm)
-        world = World(self.whims, self.whims, self.whims)
+        world = World(self.whims, self.whims, self.whims, self.leases.reports)
 
         def publish(snapshot: Snapshot) -> None:
             self.recorder.publish(snapshot)

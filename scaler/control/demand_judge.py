@@ -1,0 +1,83 @@
+"""What may be believed of what is measured, service by service; see `scaler.decision.plausible`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from forecaster.data.series import FloatArray
+from scaler.control.observations import ServiceMetrics
+from scaler.control.ports import DemandWitness
+from scaler.control.unfailing_log import UnfailingLogger
+from scaler.decision.plausible import judged
+from scaler.decision.wariness import RULES, DemandReading, Wariness
+
+LOGGER = UnfailingLogger(__name__)
+NOTHING_KNOWN = Wariness()
+NO_VALUES = NOTHING_KNOWN.values
+
+
+class DemandJudge:
+    """Judges demand at each tick. Confined to the loop's thread.
+
+    Args:
+        witness: whose reports are compared.
+        step_s: between two samples of the forecast's grid.
+        tick_s: between two ticks.
+    """
+
+    def __init__(self, witness: DemandWitness, step_s: float, tick_s: float) -> None:
+        self._witness, self._step_s, self._tick_s = witness, step_s, tick_s
+        self._wariness: dict[str, Wariness] = {}
+
+    def memory(self) -> dict[str, Wariness]:
+        return dict(self._wariness)
+
+    def recall(self, memory: Mapping[str, Wariness]) -> None:
+        self._wariness = dict(memory)
+
+    def rebase(self, set_by_s: float) -> None:
+        """Go on under a wall clock that has been set: no doubt ends by that."""
+        self._wariness = {item: one.rebased(set_by_s) for item, one in self._wariness.items()}
+
+    def look_back(self, pasts: Mapping[str, FloatArray]) -> None:
+        """Learn what is usual from pasts, unless enough has been seen."""
+        for item, past in pasts.items():
+            wary = self._wariness.get(item, NOTHING_KNOWN)
+            if len(wary.values) < RULES.min_samples:
+                self._wariness[item] = replace(wary, values=NO_VALUES).with_samples(past.tolist())
+
+    def believed(
+        self, measured: Mapping[str, ServiceMetrics], now: float
+    ) -> dict[str, ServiceMetrics]:
+        """Return what may be believed of each service's metrics; forget all other services."""
+        try:
+            reports = self._witness.reported()
+        except Exception:  # without a witness demand is judged by itself
+            LOGGER.exception("reports of gateways could not be read")
+            reports = {}
+        self._wariness = {item: one for item, one in self._wariness.items() if item in measured}
+        found = {}
+        for item, one in measured.items():
+            found[item] = one
+            with LOGGER.going_on(f"{item}: its demand could not be judged"):
+                found[item] = self._judged(item, one, reports.get(item, math.nan), now)
+        return found
+
+    def _judged(
+        self, item: str, metrics: ServiceMetrics, reported_qps: float, now: float
+    ) -> ServiceMetrics:
+        reading = DemandReading(metrics.observed_qps, metrics.samples, reported_qps)
+        before = self._wariness.get(item, NOTHING_KNOWN)
+        doubted, samples, after = judged(reading, before, now, self._step_s, self._tick_s)
+        self._wariness[item] = after
+        if doubted is None:
+            return replace(metrics, samples=samples)
+        return replace(
+            metrics,
+            observed_qps=math.nan,
+            samples=samples,
+            least_qps=doubted.least_qps,
+            doubted=doubted,
+        )

@@ -1,0 +1,151 @@
+"""What demand is judged by: what was usual, what gateways have reported, what is doubted.
+
+See `scaler.decision.plausible` for how. Times are seconds since the epoch; demand is in requests
+per second (QPS); unknown is NaN.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from forecaster.data.quality import QualityRules
+from forecaster.data.quality.masks import spike_level
+from forecaster.data.series import FloatArray
+
+RULES = QualityRules()
+# Known samples that say what is usual now, and that are kept.
+USUAL_SAMPLES, MOST_SAMPLES = 30, 240
+# Reports of the last so many seconds count: a measured rate lags them by as much.
+REPORTED_S = 300.0
+# Before the ratio to reports is known, and the time within which it follows.
+RATIO_KNOWN_S, RATIO_MEMORY_S = 600.0, 3600.0
+
+
+class DoubtReason(enum.Enum):
+    """Why measured demand is doubted."""
+
+    SPIKE = "spike"  # far above all that is usual: a counter reset, or the start of a flash crowd
+    JUMP = "jump"  # a rise that gateways deny: targets counted twice, another unit
+    FALL = "fall"  # a fall that gateways deny: targets that are gone, another unit
+    STUCK = "stuck"  # one value for long: an exporter that hangs
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A doubt that lasts; ``usual_qps`` is what was usual when it began."""
+
+    reason: DoubtReason
+    since: float
+    usual_qps: float
+
+
+@dataclass(frozen=True, slots=True)
+class DemandReading:
+    """What is known at one tick.
+
+    Attributes:
+        measured_qps: by the demand's query.
+        samples: new ones, ``(stamp, QPS)``.
+        reported_qps: what fresh reports of gateways add up to.
+    """
+
+    measured_qps: float
+    samples: Sequence[tuple[float, float]] = ()
+    reported_qps: float = math.nan
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Wariness:
+    """What is remembered to judge by.
+
+    Attributes:
+        values: samples that were believed, the latest last.
+        usual_qps: the median of the latest of them; NaN: they are too few.
+        spike_qps: demand above it is a spike.
+        repeated_qps: the latest sample, which has come ``repeats`` times in a row.
+        log_ratio: of measured demand to reported; ``learned_s``: from so many seconds.
+        reports: of late, ``(when, QPS)``.
+        doubt: that lasts.
+    """
+
+    values: FloatArray = field(default_factory=lambda: np.empty(0))
+    usual_qps: float = math.nan
+    spike_qps: float = math.inf
+    repeated_qps: float = math.nan
+    repeats: int = 0
+    log_ratio: float = 0.0
+    learned_s: float = 0.0
+    reports: tuple[tuple[float, float], ...] = ()
+    doubt: Doubt | None = None
+
+    def rebased(self, set_by_s: float) -> Wariness:
+        """Return it as old as it was, by a wall clock that has been set by so much."""
+        reports = tuple((at + set_by_s, qps) for at, qps in self.reports)
+        doubt = self.doubt
+        if doubt is not None:
+            doubt = replace(doubt, since=doubt.since + set_by_s)
+        return replace(self, reports=reports, doubt=doubt)
+
+    def with_samples(self, new: Sequence[float]) -> Wariness:
+        """Return what is usual after samples that are believed; NaN is none."""
+        known = [qps for qps in new if not math.isnan(qps)]
+        if not known:
+            return self
+        values = np.append(self.values, known)[-MOST_SAMPLES:]
+        if len(values) < RULES.min_samples:
+            return replace(self, values=values)
+        usual_qps = float(np.median(values[-USUAL_SAMPLES:]))
+        return replace(
+            self, values=values, usual_qps=usual_qps, spike_qps=spike_level(values, RULES)
+        )
+
+    def with_news(self, reading: DemandReading, now: float) -> Wariness:
+        """Return it with the reports of a tick, and how often the latest sample has come."""
+        reports = tuple(one for one in self.reports if 0 <= now - one[0] < REPORTED_S)
+        if not math.isnan(reading.reported_qps):
+            reports = (*reports, (now, reading.reported_qps))
+        repeated_qps, repeats = self.repeated_qps, self.repeats
+        for _, qps in reading.samples:
+            repeats = repeats + 1 if qps == repeated_qps else 1
+            repeated_qps = qps
+        return replace(self, reports=reports, repeated_qps=repeated_qps, repeats=repeats)
+
+    def with_ratio(self, reading: DemandReading, tick_s: float) -> Wariness:
+        """Return it after a tick that is calm; small counts are too noisy to learn from."""
+        measured, reported = reading.measured_qps, reading.reported_qps
+        if not (measured >= RULES.spike_floor_qps and reported >= RULES.spike_floor_qps):
+            return self
+        learned_s = min(self.learned_s + tick_s, RATIO_MEMORY_S)
+        moved = math.log(measured / reported) - self.log_ratio
+        log_ratio = self.log_ratio + moved * tick_s / learned_s
+        return replace(self, log_ratio=log_ratio, learned_s=learned_s)
+
+    def afresh(self, reason: DoubtReason) -> Wariness:
+        """Return what is known where a doubt has lasted, so that what was usual is over."""
+        fresh = Wariness(reports=self.reports)
+        if reason is DoubtReason.SPIKE:  # a crowd says nothing against the reports
+            return replace(fresh, log_ratio=self.log_ratio, learned_s=self.learned_s)
+        return fresh
+
+    @property
+    def ratio(self) -> float:
+        """Measured demand to reported; NaN while it is not known, or nothing is reported."""
+        known = bool(self.reports) and self.learned_s >= RATIO_KNOWN_S
+        return math.exp(self.log_ratio) if known else math.nan
+
+    @property
+    def least_ratio(self) -> float:
+        """At least so many times what is reported is offered: others than gateways may offer none.
+
+        Below 1, where the query counts only a part of what gateways are offered.
+        """
+        ratio = self.ratio  # first in min(), so that NaN stays
+        return min(ratio, 1.0)
+
+    def reported_qps(self, of: Callable[[Iterable[float]], float]) -> float:
+        return of(qps for _, qps in self.reports) if self.reports else math.nan

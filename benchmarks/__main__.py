@@ -14,6 +14,7 @@ PARTS = {
     "unseen": "accuracy",
     "speed": "speed",
     "carrying": "carrying",
+    "outages": "outages",
     "replay": "replay",
     "default_policy": "replay",
     "agreement": "agreement",
@@ -29,7 +30,7 @@ PARTS = {
     "soak": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "agreement", "replay"}
+WITH_TRACES = {"accuracy", "agreement", "outages", "replay"}
 
 
 def main() -> None:

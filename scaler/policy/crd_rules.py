@@ -63,6 +63,11 @@ def _target(*kinds: str) -> list[tuple[str, str]]:
     return [(rule, wrong), *(_beside(kind, key) for kind, key in values.items())]
 
 
+# Of several metrics those that a replay does not model are left out; one must be left.
+_LEFT_OUT = (
+    "self.type == 'Object' || self.type == 'ContainerResource' || "
+    "(self.type == 'Resource' && has(self.resource) && self.resource.name != 'cpu')"
+)
 _GUARANTEED = "classes.map(c, has(c.guaranteed) ? c.guaranteed : 0.0).sum()"
 _METRIC = ("spec", "hpa", "metrics", "[]")
 
@@ -173,14 +178,29 @@ RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
             "maxReplicas must be at least minReplicas; swap the two?",
         ),
     ],
-    _METRIC: [
-        *(_beside(kind, kind.lower()) for kind in ("Resource", "Pods", "External")),
+    _METRIC[:-1]: [
         (
-            "!has(self.object) && !has(self.containerResource)",
-            "object and containerResource must not be given; a replay models no such metric",
+            f"size(self) == 0 || self.exists(m, !({_LEFT_OUT.replace('self.', 'm.')}))",
+            "a metric must be of type Pods, External, or Resource cpu; a replay models no other",
         ),
     ],
-    (*_METRIC, "resource", "target"): _target("Utilization"),
+    _METRIC: [
+        (f"{_LEFT_OUT} || {rule}", message)
+        for rule, message in (
+            *(_beside(kind, kind.lower()) for kind in ("Resource", "Pods", "External")),
+            (
+                "(!has(self.object) && !has(self.containerResource))",
+                "object and containerResource must not be given beside another type",
+            ),
+        )
+    ],
+    (*_METRIC, "resource"): [
+        (
+            "self.name != 'cpu' || self.target.type == 'Utilization'",
+            "must have a target of type Utilization; a replay models no other",
+        ),
+    ],
+    (*_METRIC, "resource", "target"): _target("Utilization", "AverageValue", "Value"),
     (*_METRIC, "pods", "target"): _target("AverageValue"),
     (*_METRIC, "external", "target"): _target("AverageValue", "Value"),
 }
@@ -189,7 +209,7 @@ _BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["nam
 LISTS: dict[tuple[str, ...], dict[str, Any]] = {
     ("spec", "demand", "events"): {"maxItems": 64, **_BY_NAME},
     ("spec", "limit", "classes"): {"maxItems": 64, **_BY_NAME},
-    ("spec", "hpa", "metrics"): {"maxItems": 1},
+    ("spec", "hpa", "metrics"): {"maxItems": 16},
     ("spec", "hpa", "behavior", "scaleUp", "policies"): {"maxItems": 16},
     ("spec", "hpa", "behavior", "scaleDown", "policies"): {"maxItems": 16},
 }

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -266,6 +266,13 @@ HeaderValue = Annotated[
 Above = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+
+
+def without_null(data: Any) -> Any:  # noqa: ANN401 - YAML
+    """Return values without the keys that are null, as the API server reads them."""
+    if isinstance(data, dict):
+        return {key: without_null(one) for key, one in data.items() if one is not None}
+    return [without_null(one) for one in data] if isinstance(data, list) else data
 
 
 def one_of(*allowed: str) -> WithJsonSchema:

@@ -177,6 +177,12 @@ def test_prometheus_accepts_every_query_of_the_dashboard(promtool, tmp_path):
             id="more is asked for than the autoscaler allows",
         ),
         pytest.param(
+            "TidegateDemandHeld",
+            LEADS | of_shop("tidegate_condition", "0x60", ',kind="DemandUsual"'),
+            10,
+            id="demand that is implausibly low",
+        ),
+        pytest.param(
             "TidegateLimitedByOverload",
             LEADS | of_shop("tidegate_limit_binding", "1x60", ',reason="overload"'),
             15,

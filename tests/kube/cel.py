@@ -19,6 +19,7 @@ _KNOWN = {
     "sum": sum,
     "duration": seconds,
     "double": float,
+    "size": len,
     "all": lambda items, keeps: all(map(keeps, items)),
     "exists": lambda items, keeps: any(map(keeps, items)),
     "exists_one": lambda items, keeps: sum(map(keeps, items)) == 1,

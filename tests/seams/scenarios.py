@@ -21,7 +21,7 @@ from scaler.errors import ClusterError, ClusterRefusedError
 from scaler.policy.replay_settings import plain_hpa
 from tests.kube.objects import hpa
 from tests.seams.faulty import OddError
-from tests.seams.policy_rows import BLIND, EVENT, LEARNS, MISSING
+from tests.seams.policy_rows import AWAY, BLIND, EVENT, LEARNS, MISSING
 from tests.seams.reached import Reached, Scenario
 from tests.seams.scene import SETTINGS, ScriptedCluster, ScriptedTraffic, Stage
 
@@ -230,6 +230,7 @@ SCENARIOS: dict[str, Scenario] = {
     "as usual": Scenario(_CLASSES, ask=asks, last=served),
     "small steps": Scenario({"spec.replicas.maxStepUp": 1, "spec.replicas.maxStepDown": 1}),
     "narrow bounds": Scenario({"spec.replicas.min": 6, "spec.replicas.max": 10}),
+    "upstream is away": Scenario({**AWAY, "spec.demand.hold.for": "10m"}),
     "blind": Scenario({**BLIND, "spec.replicas.lifetime": "1m", "spec.replicas.halfLife": "1m"}),
     "an event": Scenario(EVENT),
     "a capacity to be learned": Scenario({**LEARNS, "spec.capacity.replicasQuery": "ready"}),

@@ -97,9 +97,8 @@ def _parse(found: Mapping[str, Any]) -> _Parsed:
         without_lines = tuple(_without_line(fault) for fault in faults)
         return _Parsed(faults=without_lines, warnings=warnings)
     try:
-        hpa = policy.spec.hpa
         return _Parsed(
-            policy.to_policy(), hpa.to_spec() if hpa else None, warnings=warnings,
+            policy.to_policy(), policy.to_hpa(), warnings=warnings,
             without_effect=without_effect(policy),
         )  # fmt: skip
     except ValueError as error:

@@ -29,6 +29,28 @@ def test_the_examples_are_right(capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("demand", "words"),
+    [
+        pytest.param("{query: up}", "spec.demand.model names no forecaster", id="no model"),
+        pytest.param(
+            "{model: web, query: 'sum(rate(x_total[1m])'}",
+            "spec.demand.query is no valid PromQL: ", id="no PromQL",
+        ),
+        pytest.param(
+            "{model: web, query: sum(x_total)}",
+            "spec.demand.query asks for the raw counter x_total; ask for its rate: rate(x_tot",
+            id="a raw counter",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_hardly_be_meant_is_warned_of(policy, demand, words, capsys):
+    policy.write_text(text(f"demand: {demand}"))
+    assert main(["check-config", str(policy)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {policy}: {words}")
+
+
 def test_what_a_policy_leaves_open_is_printed(policy, capsys):
     policy.write_text(bare("slo: {query: up}\nreplicas: {max: 9}\nmode: Enforce"))
 
@@ -54,7 +76,7 @@ def test_a_wrong_policy_is_reported_with_every_fault(policy, capsys):
 
 
 def test_valid_policies_are_printed_beside_invalid_ones(tmp_path, policy, capsys):
-    policy.write_text(f"{text()}---\n{text('mode: Off')}")
+    policy.write_text(f"{text('demand: {model: web}')}---\n{text('mode: Off')}")
     missing = tmp_path / "missing.yaml"
 
     code, shown = main(["check-config", str(policy), str(missing)]), capsys.readouterr()

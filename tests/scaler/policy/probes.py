@@ -80,6 +80,8 @@ PROBES: dict[str, Probe] = {
     "spec.demand.query": _TEXT,
     "spec.demand.model": _named(100, ("A_b.c-9", "0"), ("-a", ".a", "_a", "a/b")),
     "spec.demand.risk": _OPEN,
+    "spec.demand.hold.share": _SHARE,
+    "spec.demand.hold.for": _LENGTH,
     "spec.demand.events[].name": _given(_TEXT, EVENT),
     "spec.demand.events[].starts": _given(_STAMP, _LATE),
     "spec.demand.events[].ends": _given(_STAMP, _SOON),

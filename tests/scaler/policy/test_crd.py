@@ -72,6 +72,19 @@ def accepted_by_the_model(found) -> bool:
     return validated(document)[0] is not None
 
 
+def target(kind, key):
+    return {"metric": {"name": "rps"}, "target": {"type": kind, key: "40"}}
+
+
+RATE = {"type": "Pods", "pods": target("AverageValue", "averageValue")}
+MEMORY = {"type": "Resource", "resource": {"name": "memory", "target": RATE["pods"]["target"]}}
+OBJECT = {"type": "Object", "object": target("Value", "value")}
+
+
+def metrics(*found):
+    return {"hpa": {"maxReplicas": 9, "metrics": list(found)}}
+
+
 def limit(**keys):
     return {"limit": keys}
 
@@ -174,6 +187,12 @@ def matched(*matches):
             id="guarantees beyond the headroom of that",
         ),
         pytest.param({"hpa": {"minReplicas": 3, "maxReplicas": 2}}, False, id="a wrong hpa"),
+        pytest.param(metrics(RATE, RATE), True, id="several metrics"),
+        pytest.param(metrics(RATE, MEMORY, OBJECT), True, id="others beside one"),
+        pytest.param(metrics(MEMORY, OBJECT), False, id="others alone"),
+        pytest.param(metrics(RATE, RATE | {"type": "Queue"}), False, id="an unknown one beside"),
+        pytest.param(metrics(RATE, RATE | {"object": {}}), False, id="one and another in one"),
+        pytest.param(metrics(), True, id="no metrics"),
         pytest.param({"hpa": {"minReplicas": 2, "maxReplicas": 2}}, True, id="a right hpa"),
     ],
 )
@@ -236,6 +255,11 @@ def overlapping(*starts):
         pytest.param(
             {"demand": {"events": overlapping("2026-11-27T09:00Z")}},
             True, False, id="a time is RFC 3339 there, and ISO 8601 in a file",
+        ),
+        pytest.param(
+            metrics({"type": "Resource",
+                     "resource": {"name": "cpu", "targetAverageUtilization": 60}}),
+            True, False, id="a manifest of an older version is converted in a file",
         ),
         pytest.param(
             {"hpa": {"maxReplicas": 9, "behavior": {"scaleUp": {"tolerance": 0.1}}}},

@@ -26,6 +26,7 @@ from forecaster.errors import ForecasterError, PrometheusAwayError
 from scaler.adapters.fair_turns import Call, FairTurns
 from scaler.clocks.steady import steady_seconds
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.errors import ScalerError
 
 LOGGER = UnfailingLogger(__name__)
 Answer = TypeVar("Answer")
@@ -283,7 +284,7 @@ def _asked(call: Call[Answer], within_s: float) -> tuple[Answer | Exception, boo
         return call.ask(within_s), True
     except PrometheusAwayError as error:
         return error, False
-    except (ForecasterError, ValueError) as error:
+    except (ForecasterError, ScalerError, ValueError) as error:
         return error, True
     except Exception as error:  # one call's fault leaves the others made
         LOGGER.exception("%s could not be asked", call.key)

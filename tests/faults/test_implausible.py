@@ -197,7 +197,9 @@ def test_targets_that_are_counted_twice_raise_a_floor_and_are_no_history():
 def test_another_unit_that_stays_is_believed_in_the_end():
     shop = Shop(shown=after(lambda qps: 3 * qps), told=honest)
     *_, view = shop.until(FAULT + 40 * MINUTE)
-    assert (fresh(view), shop.floor) == (BELIEVED, 3 * RAISED)
+    assert fresh(view) == BELIEVED
+    # 3 x 390 / 40 = 29.25: one more is started only where 29 are short by over 1 %, which is noise.
+    assert shop.floor in (3 * RAISED - 1, 3 * RAISED)
     for view in shop.until(FAULT + 2 * HOUR):
         assert fresh(view) == BELIEVED
 

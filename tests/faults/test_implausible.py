@@ -20,12 +20,14 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.loop import ControlLoop
 from scaler.control.ports import World
 from scaler.control.snapshot import ConditionKind, ServiceView
+from scaler.decision.hold import HoldRules
 from tests.faults.test_clocks import HOUR, ITEM, MINUTE, SCALE, START, STEP, TICK_S, WATCHED, Site
 
 USUAL = 390.0
 RAISED, HALF = 10, 5  # replicas for 390 and for 195, 40 requests per second each
 MOST = 400
-POLICY = replace(WATCHED.policy, scale=replace(SCALE, max_replicas=MOST))
+# What is held of demand that is low for the time of day is told in `test_upstream_outage`.
+POLICY = replace(WATCHED.policy, scale=replace(SCALE, max_replicas=MOST), hold=HoldRules(share=0))
 ABSURD = 1e6
 FAULT = START + HOUR  # when it begins
 

@@ -20,6 +20,7 @@ from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
     from scaler.control.ports import WatchedPolicy, Workloads, World
@@ -91,16 +92,27 @@ def _run(
 def _world(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, cluster: Workloads
 ) -> World:
-    from forecaster.commands.sources import settings_from
-    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.ports import World
 
-    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop, wall=WALL)
-    stack.callback(prometheus.close)
+    prometheus = _traffic(args, stack, stop)
     models = RegistryModels(args.models, args.anchors)
     stack.callback(models.close)
     return World(prometheus, models, cluster)
+
+
+def _traffic(
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, workers: int = 16
+) -> PrometheusTraffic:
+    from forecaster.commands.sources import settings_from
+    from scaler.adapters.namespace_label import holder_of
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
+
+    hold = holder_of(args.enforce_namespace_label)
+    traffic = PrometheusTraffic(settings_from(args), STEP, workers, stop, hold)
+    traffic.wall = WALL
+    stack.callback(traffic.close)
+    return traffic
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:
@@ -136,11 +148,9 @@ def _policies_and_workloads(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
 ) -> tuple[Policies, Workloads, Leadership]:
     """Return where policies come from, where plans are carried out, and who leads."""
-    from forecaster.commands.sources import settings_from
     from scaler.adapters.dry_run_workloads import DryRunWorkloads
     from scaler.adapters.kube.workloads_port import ClusterWorkloads
     from scaler.adapters.policy_sources import ClusterPolicies, FilePolicies
-    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.control.cluster_port import AlwaysLeading
 
     if args.no_cluster:
@@ -148,8 +158,7 @@ def _policies_and_workloads(
             raise PolicyError(
                 "--no-cluster needs --policies: without a cluster, policies are read from files"
             )
-        counting = PrometheusTraffic(settings_from(args), STEP, COUNTING_WORKERS, stop, WALL)
-        stack.callback(counting.close)
+        counting = _traffic(args, stack, stop, COUNTING_WORKERS)
         return FilePolicies(args.policies), DryRunWorkloads(counting), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
     workloads = ClusterWorkloads(cluster, leadership, stopping=stop)

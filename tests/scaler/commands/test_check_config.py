@@ -134,3 +134,21 @@ def test_with_nothing_to_check_it_says_so(capsys):
         main(["check-config"])
     assert stop.value.code == 2
     assert "nothing to check; give a PATH, or --token-file" in capsys.readouterr().err
+
+
+def test_it_says_what_becomes_of_a_query_that_is_held_to_its_namespace(tmp_path, policy, capsys):
+    policy.write_text(bare("demand: {query: sum(up)}\nslo: {query: p99}\nreplicas: {max: 9}"))
+    label = ["--enforce-namespace-label", "namespace"]
+    assert main(["check-config", *label, str(policy)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        '  spec.demand.query is asked as: sum(up{namespace="shop"})',
+        '  spec.slo.query is asked as: p99{namespace="shop"}',
+    ]
+
+    policy.write_text(bare("demand: {query: 'up{namespace=\"x\"}'}\nslo: {query: p99}\n"
+                           "replicas: {max: 9}"))  # fmt: skip
+    assert main(["check-config", *label, str(policy)]) == 2
+    assert (
+        f"{policy}: spec.demand.query: the query is held to its namespace by the label namespace"
+        in capsys.readouterr().err
+    )

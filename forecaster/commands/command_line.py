@@ -17,6 +17,7 @@ from types import ModuleType
 
 from forecaster import __version__
 from forecaster.commands.completion import SHELLS, PrintCompletion, parsers_of
+from forecaster.commands.log_lines import log_to_stderr, printable_lines
 
 WRONG = 2
 # As a shell reports a process that ended by a signal: 128 and its number.
@@ -97,15 +98,12 @@ class CommandLine:
         # Threads that wait by spinning stall each other where cores are shared or capped, as in a
         # pod. It is read when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251
-        logging.basicConfig(
-            level=_log_level(args),
-            format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        )
+        log_to_stderr(_log_level(args))
         try:
             with _notes_left_out() if args.quiet else contextlib.nullcontext():
                 return int(self._module(args.command).run(args))
         except self.errors as error:
-            print(f"{self.prog} {args.command}: {error}", file=sys.stderr)
+            print(f"{self.prog} {args.command}: {printable_lines(str(error))}", file=sys.stderr)
             return WRONG
         except KeyboardInterrupt:
             print(f"{self.prog} {args.command}: interrupted", file=sys.stderr)

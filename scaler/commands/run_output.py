@@ -7,6 +7,7 @@ import math
 from rich.console import Console
 from rich.text import Text
 
+from forecaster.commands.log_lines import printable_lines
 from forecaster.commands.terminal import Terminal, figure, print_table, table_of
 from scaler.adapters.http.views import explanation_view, snapshot_view
 from scaler.control.snapshot import ConditionReason, ServiceView, Snapshot
@@ -26,7 +27,7 @@ def print_snapshot(snapshot: Snapshot, console: Console | None = None) -> None:
         faults = [view.error] if view.error else []
         faults += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
         for text in faults:
-            console.print(Text(f"{view.item_id}: {text}", style="yellow"))
+            console.print(Text(printable_lines(f"{view.item_id}: {text}"), style="yellow"))
 
 
 def snapshot_record(snapshot: Snapshot) -> dict[str, object]:
@@ -48,7 +49,7 @@ def check_measured(snapshot: Snapshot) -> None:
 
 
 def _row(view: ServiceView) -> tuple[str, ...]:
-    decision = view.decision
+    decision, published = view.decision, view.published_limit
     name = f"{view.item_id}\n{view.policy.mode.value}"
     if decision is None:
         return name, *[""] * (len(HEADS) - 1)
@@ -58,7 +59,7 @@ def _row(view: ServiceView) -> tuple[str, ...]:
         f"{_rate(decision.demand.qps)}\n{decision.demand.reason.value}",
         f"{decision.plan.replicas}\n{decision.plan.reason.value.replace('_', ' ')}",
         "" if view.floor is None else str(view.floor),
-        _rate(decision.limit.qps),
+        "" if published is None else _rate(published.limit.qps),
         view.trust.standing.value
         if view.trust is not None and view.forecast is not None
         else "none",

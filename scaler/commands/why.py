@@ -84,6 +84,7 @@ def _told_by_journal(args: argparse.Namespace, service: str) -> int:
 def _print(found: Mapping[str, Any]) -> None:
     from rich.text import Text
 
+    from forecaster.commands.log_lines import printable
     from forecaster.commands.terminal import Terminal
     from scaler.commands.get_output import human_duration
 
@@ -94,4 +95,4 @@ def _print(found: Mapping[str, Any]) -> None:
         since = f", decided {human_duration(now - found['at'])} ago"
     terminal.print(Text(f"{found['service']}{since}", style="dim"))
     for sentence in found["words"]:
-        terminal.print(Text(sentence))
+        terminal.print(Text(printable(sentence)))

@@ -82,18 +82,22 @@ def _run(
         return journal.tick(loop, policies.current(), times.read())
 
     if args.once:
-        from scaler.commands.run_output import check_measured, print_snapshot, snapshot_record
-
-        snapshot = tick()
-        if args.output == TABLE:
-            print_snapshot(snapshot)
-        else:
-            print_document(snapshot_record(snapshot), args.output)
-        check_measured(snapshot)
+        _tell(tick(), args.output)
     else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
         acting.close()  # first, so that another may lead while the rest still waits for something
     return 0
+
+
+def _tell(snapshot: Snapshot, form: str) -> None:
+    """Print what was decided; raises MetricsError where no demand was measured."""
+    from scaler.commands.run_output import check_measured, print_snapshot, snapshot_record
+
+    if form == TABLE:
+        print_snapshot(snapshot)
+    else:
+        print_document(snapshot_record(snapshot), form)
+    check_measured(snapshot)
 
 
 def _world(

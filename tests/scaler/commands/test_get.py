@@ -330,7 +330,7 @@ def journal(tmp_path_factory):
 
 
 def test_a_journal_is_shown_at_a_moment(journal, capsys):
-    assert main(["get", "--journal", journal, "--at", "09:12", "-n", "prod"]) == 0
+    assert main(["get", "--journal", journal, "--at", "09:08", "-n", "prod"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in shown[1:]] == ["blind", "learns", "plain", "rich"]
     assert main(["get", "limits", "plain", "--journal", journal]) == 0

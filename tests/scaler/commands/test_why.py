@@ -91,8 +91,8 @@ def journal(tmp_path_factory):
 
 
 def test_a_journal_tells_why_at_a_time_as_the_replay_does(journal, capsys):
-    code, out, _ = why(capsys, "prod/plain", "--journal", journal, "--at", "09:12")
-    replayed = main(["replay", "--journal", journal, "--service", "prod/plain", "--at", "09:12"])
+    code, out, _ = why(capsys, "prod/plain", "--journal", journal, "--at", "09:08")
+    replayed = main(["replay", "--journal", journal, "--service", "prod/plain", "--at", "09:08"])
     assert code == replayed == 0
     assert out == capsys.readouterr().out
     assert "The plan is" in out
@@ -105,7 +105,7 @@ def test_without_a_time_a_journal_tells_of_its_end(journal, capsys):
 
 
 def test_a_journal_as_a_document(journal, capsys):
-    options = ("prod/plain", "--journal", journal, "--at", "09:12", "-o", "json")
+    options = ("prod/plain", "--journal", journal, "--at", "09:08", "-o", "json")
     _, out, _ = why(capsys, *options)
     found = json.loads(out)
     assert [one["service"] for one in found["decided"]["services"]] == ["prod/plain"]

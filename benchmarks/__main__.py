@@ -24,6 +24,7 @@ PARTS = {
     "hostile": "hostile",
     "fairness": "fairness",
     "endpoint": "endpoint",
+    "attack": "attack",
     "haproxy": "haproxy",
     "gateways": "gateways",
     "journal": "journal",

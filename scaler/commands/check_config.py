@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         metavar="PATH",
         type=Path,
-        nargs="+",
+        nargs="*",
         help="a policy file, or a directory of files ending in .yaml or .yml",
     )
+    parser.add_argument(
+        "--token-file", metavar="FILE", type=Path,
+        help="of scaler run: also validate it, and warn where everybody can read it",
+    )  # fmt: skip
+    parser.set_defaults(usage_error=parser.error)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "prints one line for each valid policy. If any policy is invalid, it names every fault by\n"
@@ -27,13 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and nothing is written.\n\n"
         "examples:\n"
         "  scaler check-config policy.yaml\n"
-        "  scaler check-config examples/policies/"
+        "  scaler check-config examples/policies/ --token-file tokens"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     from scaler.policy.files import examine_policies
 
+    if not args.paths and args.token_file is None:
+        args.usage_error("there is nothing to check; give a PATH, or --token-file")
+    if args.token_file is not None:
+        _check_tokens(args.token_file)
     valid, faults = examine_policies(args.paths)
     for document in valid:
         print(_line(document))
@@ -42,6 +52,28 @@ def run(args: argparse.Namespace) -> int:
         count = [f"{len(faults)} of {total} cannot be used"] if total > 1 else []
         raise PolicyError("\n".join([*count, *faults]))
     return 0
+
+
+def _check_tokens(path: Path) -> None:
+    """Print what a token file holds, and what is dangerous about it.
+
+    Raises:
+        ScalerError: it cannot be read, or a line is wrong.
+    """
+    from scaler.adapters.http.auth import token_warnings
+    from scaler.adapters.http.grants import read_grants
+
+    try:
+        # Only `scaler run` knows whether clients show certificates.
+        grants = read_grants(path.read_text("utf-8"), str(path), peers_verified=True)
+        warnings = list(token_warnings(path, grants))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"tokens cannot be read from {path}: {error}") from error
+    if not grants:
+        raise PolicyError(f"{path} holds no token; write one per line")
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{path}: {len(grants)} tokens and certificates")
 
 
 def _line(document: PolicyDocument) -> str:

@@ -156,7 +156,8 @@ def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:
     Raises:
         PolicyError: it is no address, or an option is missing that belongs to another.
     """
-    from scaler.adapters.http.server import Address, Tls
+    from scaler.adapters.http.certificates import Tls
+    from scaler.adapters.http.server import Address
 
     host, port = host_port(listen, option)
     if (args.tls_cert is None) != (args.tls_key is None):

@@ -78,11 +78,15 @@ def next_steps(backtest: Backtest) -> list[str]:
         steps = [PASSED, "If another version is champion: `forecaster models promote`"]
     else:
         steps = [LOST]
-    worse = [item for item in backtest.items if item.scores[SERVED].relative > 1]
+    worse = {
+        item.item_id: item.scores[SERVED].relative
+        for item in backtest.items
+        if item.scores[SERVED].relative > 1
+    }
     if worse:
         steps.append(
             f"Look at {counted(len(worse), 'item')} for which repeating the last value is better, "
-            f"{worse[0].item_id} first: `forecaster check` tells what is wrong with a history"
+            f"{max(worse, key=lambda item: worse[item])} first: `forecaster check` tells what is wrong with a history"
         )
     short = [level for i, level in high_levels(backtest) if served.coverage[i] < level - SHORT]
     if short:

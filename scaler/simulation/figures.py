@@ -101,8 +101,8 @@ def _frontiers(traces: Sequence[go.Scatter]) -> go.Figure:
     drawn = figure(
         traces,
         title="Cost against violations",
-        x="replica-hours, relative to the clairvoyant",
-        y="requests over the SLO or dropped",
+        x="replica-hours (clairvoyant: 1)",
+        y="violations",
     )
     drawn.update_layout(hovermode="closest")
     return drawn.update_yaxes(type="log", tickformat=".3~%", dtick="D2")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ITEM_HEADS = ("item", "from", "to", "step", "samples", "missing", "mean", "max")
 FINDING_HEADS = ("item", "found", "from - to", "what")
-COLOURS = {"refused": "bold red", "repaired": "yellow", "noted": "cyan"}
+COLOURS = {"refused": "bold red", "left_out": "bold yellow", "repaired": "yellow", "noted": "cyan"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

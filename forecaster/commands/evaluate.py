@@ -44,6 +44,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         start = moment(args.begin, "--from", now=now, step=history.step)
         _warn_of_known_data(forecaster, history, start)
     result = backtest(forecaster, history, start=start)
+    for reason in result.left_out.values():
+        print(f"left out: {reason}", file=sys.stderr)
     fit_seconds = stored.report.get("fit_seconds", {})
     print_backtest(result, Terminal(), fit_seconds)
     if args.json is not None:

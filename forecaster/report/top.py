@@ -24,7 +24,7 @@ From many moments, the origins, demand is forecast as quantiles from what was kn
 compared with what came. Nothing of this part was used to fit, calibrate or choose. The loss of a
 forecast is its pinball loss, divided by that of repeating the last known value: below 1 is better.
 A model may become champion, the one that serves, only if no baseline (a forecast that is cheap to
-have) has a smaller loss than what it serves."""
+have) beats what it serves by more than chance."""
 PASSED = (
     "Replay your autoscaler beside it, to see what it is worth in replicas: "
     "`scaler replay --history FILE --policy FILE.yaml --model NAME --report FILE.html`"
@@ -84,9 +84,10 @@ def next_steps(backtest: Backtest) -> list[str]:
         if item.scores[SERVED].relative > 1
     }
     if worse:
+        hardest = max(worse, key=lambda item: worse[item])
         steps.append(
             f"Look at {counted(len(worse), 'item')} for which repeating the last value is better, "
-            f"{max(worse, key=lambda item: worse[item])} first: `forecaster check` tells what is wrong with a history"
+            f"{hardest} first: `forecaster check` tells what is wrong with a history"
         )
     short = [level for i, level in high_levels(backtest) if served.coverage[i] < level - SHORT]
     if short:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forecaster.models.forecaster import Forecaster
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.preparation import ReplayPart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,18 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="forecaster in the registry (default: the policy's; if it names none, Holt-Winters)",
     )  # fmt: skip
     parser.add_argument("--version", help="of the model, such as v0003 (default: the champion)")
-    parser.add_argument(
-        "--from", dest="begin", metavar="WHEN",
-        help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
-        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
-    )  # fmt: skip
+    _add_part_arguments(parser)
     parser.add_argument(
         "--capacity", metavar="QPS", type=float,
         help="requests per second that one ready replica sustains (default: the policy's)",
     )  # fmt: skip
-    parser.add_argument(
-        "--skip-gaps", action="store_true", help="leave gaps of the history out of all figures"
-    )
     add_file_arguments(parser)
     parser.add_argument(
         "--rate-limits",
@@ -65,6 +59,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
     )
     add_report_arguments(parser)
+
+
+def _add_part_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="begin", metavar="WHEN",
+        help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
+        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--to", dest="end", metavar="WHEN",
+        help="end of what is replayed, not included; as --from (default: the end of the history)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-gaps",
+        action="store_true",
+        help="leave out of all figures also gaps of the history that are longer than half an hour",
+    )
 
 
 def _add_journal_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,10 +114,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_history(args: argparse.Namespace) -> int:
     from forecaster.adapters.exact_json import json_bytes
-    from scaler.commands.replay_output import counted, print_contest, print_rate_limits
+    from scaler.commands.replay_output import (
+        counted,
+        print_contest,
+        print_rate_limits,
+        tell_of_gaps,
+    )
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.gateway_replay import rate_limited
-    from scaler.simulation.preparation import ReplayPart, prepared
+    from scaler.simulation.preparation import prepared
     from scaler.simulation.report import html_report, record
 
     if args.workers < 1:
@@ -114,13 +130,13 @@ def _run_history(args: argparse.Namespace) -> int:
     policy, settings = _policy(args)
     history = _history(args)
     forecaster = _forecaster(args, policy)
-    series = _series(history, policy, forecaster)
-    part = ReplayPart(_begin(args, series), args.skip_gaps)
+    series, part = _part(args, _series(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
     limited = None
     with counted(6 + 4 * len(targets) + int(args.rate_limits)) as progress:
         setting = prepared(series, policy, settings, forecaster, part)
+        tell_of_gaps(setting.scene)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
         if args.rate_limits:
             limited = rate_limited(found)
@@ -190,15 +206,39 @@ def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> 
     return series
 
 
+def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:
+    """Return the history up to the end of the replay, and what to replay of it."""
+    from scaler.simulation.preparation import ReplayPart
+
+    begin, until = _begin(args, series), _until(args, series)
+    if begin is not None and begin >= until.end:
+        raise ReplayError(f"--from is {begin}, but must be before --to, {until.end}")
+    return until, ReplayPart(begin, args.skip_gaps)
+
+
+def _until(args: argparse.Namespace, series: Series) -> Series:
+    """Return the history up to ``--to``."""
+    if args.end is None:
+        return series
+    end = moment(args.end, "--to", now=series.end, step=series.step)
+    if not series.start < end <= series.end:
+        raise ReplayError(_outside("--to", end, series))
+    return series.between(series.start, end)
+
+
+def _outside(option: str, moment: datetime, series: Series) -> str:
+    return (
+        f"{option} is {moment}, but the history of {series.item_id} reaches from {series.start} "
+        f"to {series.end}"
+    )
+
+
 def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
     if args.begin is None:
         return None
     start = moment(args.begin, "--from", now=series.end, step=series.step)
     if not series.start < start < series.end:
-        raise ReplayError(
-            f"--from is {start}, but the history of {series.item_id} reaches from {series.start} "
-            f"to {series.end}"
-        )
+        raise ReplayError(_outside("--from", start, series))
     return start
 
 

@@ -52,7 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_endpoint_arguments(parser.add_argument_group("endpoint"))
     access = parser.add_argument_group("access to Prometheus")
     add_access_arguments(access)
+    add_label_argument(access)
     add_retry_arguments(access, timeout="5s", retries=1)
+
+
+def add_label_argument(parser: argparse._ActionsContainer) -> None:
+    """Add ``--enforce-namespace-label``."""
+    parser.add_argument(
+        "--enforce-namespace-label", metavar="LABEL",
+        help="every selector of a policy's queries gets this label with the policy's namespace, "
+        "and a query that asks for another is refused (default: a policy may query anything)",
+    )  # fmt: skip
 
 
 def add_kubeconfig_arguments(parser: argparse._ActionsContainer) -> None:
@@ -74,7 +84,8 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--no-cluster", action="store_true",
-        help="use no cluster: plans are published and taken as carried out (needs --policies)",
+        help="use no cluster: plans are published and taken as carried out, and ready replicas "
+        "are counted by capacity.replicasQuery (needs --policies)",
     )  # fmt: skip
     add_kubeconfig_arguments(group)
     group.add_argument("--namespace", help="the only one to watch (default: all)")

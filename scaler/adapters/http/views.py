@@ -158,16 +158,20 @@ def _sentences(view: ServiceView) -> Iterable[str]:
         yield f"The floor that stands is {view.floor} replicas."
     if view.published_limit is not None:
         reason = view.published_limit.limit.reason.value
+        ready = f"{view.published_limit.ready_replicas} ready"
         yield (
             f"Gateways may admit {view.published_limit.limit.qps:.0f} requests per second: "
-            f"{_LIMIT_REASONS.get(reason, reason)} ({view.published_limit.ready_replicas} ready)."
+            f"{_LIMIT_REASONS.get(reason, reason)} "
+            f"({f'assumed: {ready}' if view.published_limit.assumed else ready})."
         )
         safe = view.policy.safe_qps
         safe_qps = view.published_limit.safe.qps if safe is None else safe
         yield f"After their leases have expired they admit {safe_qps:.0f}."
     if view.hpa_replicas is not None:
         yield f"A plain autoscaler would have {view.hpa_replicas} replicas now."
-    if view.trust is not None:
+    if view.forecast is None:
+        yield "There is no forecast now."
+    elif view.trust is not None:
         yield (
             f"The forecast is {view.trust.standing.value}: "
             f"it covered the demand in {view.trust.coverage:.1%} of the lead times."

@@ -19,6 +19,8 @@ ROWS = [
     for i, qps in enumerate(np.random.default_rng(4).poisson(6000, 90) / 60)
 ]
 
+COUNTER = [f"pay/api,2026-03-02T{i // 60:02}:{i % 60:02}:00Z,{5 * i}" for i in range(90)]
+
 
 def run(*options: object) -> int:
     parser = argparse.ArgumentParser()
@@ -61,11 +63,11 @@ def test_a_repair_is_printed_with_item_span_and_rule(tmp_path, capsys):
 
 
 def test_a_refused_item_is_shown_and_fails(tmp_path, capsys):
-    path = csv(tmp_path, "pay/api,2026-03-02T00:00:00Z,1")
+    path = csv(tmp_path, *COUNTER)
     with pytest.raises(HistoryError, match=r"h\.csv cannot be used: 1 item refused"):
         run("--history", path)
     out = " ".join(capsys.readouterr().out.split())
-    assert "too_short" in out
+    assert "counter" in out
     assert "refused" in out
     with pytest.raises(HistoryError):
         run("--history", path, "--json")
@@ -73,8 +75,15 @@ def test_a_refused_item_is_shown_and_fails(tmp_path, capsys):
 
 
 def test_a_refused_item_may_be_left_out(tmp_path):
-    path = csv(tmp_path, "pay/api,2026-03-02T00:00:00Z,1")
+    path = csv(tmp_path, *COUNTER)
     assert run("--history", path, "--skip-refused") == 0
+
+
+def test_an_item_that_is_too_young_is_shown_and_left_out(tmp_path, capsys):
+    assert run("--history", csv(tmp_path, "pay/api,2026-03-02T00:00:00Z,1")) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "too_short" in out
+    assert "left_out" in out
 
 
 def test_a_history_from_the_future_is_refused(tmp_path, capsys):

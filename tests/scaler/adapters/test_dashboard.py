@@ -147,6 +147,15 @@ def test_errors_and_bad_conditions_stand_out_and_good_conditions_do_not(tab, hol
     assert tab.js(field("floor")) == "8"  # it stands, whatever was not decided
 
 
+def test_without_a_forecast_nothing_is_said_of_its_trust(tab, holder, url):
+    holder.publish(snapshot(replace(view(), forecast=None)))
+    tab.open(f"{url}/#prod%2Fshop")
+    assert tab.until(field("trust")) == "none"
+    said = tab.until(part("trust"))
+    assert "There is no forecast. A margin of" in said
+    assert "It is" not in said
+
+
 def test_a_benched_forecast_is_shown_as_benched(tab, holder, url):
     shop = view()
     assert shop.trust is not None

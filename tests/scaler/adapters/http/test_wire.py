@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -202,6 +203,13 @@ def test_the_views_of_a_tick_can_be_read(endpoint):
     whole = endpoint.client.get("/v1/services/prod/shop").json()
     assert whole["recent"]["limit"] == [None, 1240.0]  # unknown is not zero
     assert whole["ledger"]["saved_replica_hours"] == 1.0  # 9 - 8
+
+
+def test_where_there_is_no_forecast_nothing_is_said_of_its_trust(endpoint):
+    endpoint.holder.publish(snapshot(replace(view(), forecast=None), tick=2))
+    words = endpoint.client.get("/v1/explain/prod/shop").json()["words"]
+    assert "There is no forecast now." in words
+    assert not [sentence for sentence in words if "trusted" in sentence or "covered" in sentence]
 
 
 def test_every_tick_is_sent_on_the_stream(endpoint):

@@ -59,7 +59,7 @@ def frontier(contest: Contest) -> go.Figure:
             go.Scatter(
                 x=[found.replica_hours / floor], y=[max(found.violations, LEAST_SHARE)],
                 name=found.name, mode="markers",
-                marker={"color": COLOURS[found.name], "symbol": SYMBOLS[found.name], "size": 9},
+                marker={"color": COLOURS[found.name], "symbol": SYMBOLS.get(found.name), "size": 9},
                 hovertemplate="%{x:.2f} x, %{y:.3%}",
             )
         )  # fmt: skip

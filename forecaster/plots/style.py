@@ -102,7 +102,7 @@ def styled(drawing: go.Figure, title: str, height: int = HEIGHT) -> go.Figure:
         title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
         height=height,
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK_COLOUR},
-        margin={"l": 64, "r": 18, "t": 54, "b": 48},
+        margin={"l": 64, "r": 28, "t": 54, "b": 48},
         paper_bgcolor="white",
         plot_bgcolor="white",
         hovermode="x unified",
@@ -123,4 +123,4 @@ def styled(drawing: go.Figure, title: str, height: int = HEIGHT) -> go.Figure:
         "automargin": True,
     }
     axis["title_font_size"] = 13
-    return drawing.update_xaxes(**axis).update_yaxes(**axis)
+    return drawing.update_xaxes(ticklabeloverflow="hide past div", **axis).update_yaxes(**axis)

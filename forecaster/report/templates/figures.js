@@ -17,7 +17,7 @@
   const fit = (place, layout) => {
     if (place.clientWidth < 520) {
       layout.height = Math.round(1.2 * layout.height);
-      layout.margin = { ...layout.margin, l: 48, r: 8 };
+      layout.margin = { ...layout.margin, l: 48, r: 24 };
       for (const [name, axis] of Object.entries(layout)) {
         if (name.startsWith("xaxis") && axis.tickvals === undefined) axis.nticks = 4;
       }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
     from scaler.simulation.contest import Contest
-    from scaler.simulation.gateway_replay import GatewayOutcome
+    from scaler.simulation.gateway_outcome import GatewayOutcome
     from scaler.simulation.preparation import ReplayPart
 
 

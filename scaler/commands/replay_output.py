@@ -16,7 +16,7 @@ from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
 from scaler.simulation.gateway_findings import COLUMNS, excess, rows
 from scaler.simulation.gateway_findings import extent as extent_of_limits
-from scaler.simulation.gateway_replay import GatewayOutcome
+from scaler.simulation.gateway_outcome import GatewayOutcome
 from scaler.simulation.preparation import gaps
 from scaler.simulation.report import extent
 from scaler.simulation.world import Scene

@@ -101,7 +101,7 @@ class Contest:
     """The table, the runs behind it, and the frontier.
 
     ``reasons`` counts the ticks by what bound tidegate's plan; ``trust`` is that in its forecast
-    after each sample.
+    after each sample, ``smoothing_trust`` that in Holt-Winters'.
     """
 
     setting: ContestSetting
@@ -110,6 +110,7 @@ class Contest:
     frontier: tuple[FrontierPoint, ...]
     reasons: Mapping[str, int]
     trust: tuple[Trust, ...] = field(repr=False)
+    smoothing_trust: tuple[Trust, ...] = field(default=(), repr=False)
 
     @property
     def coverage(self) -> float:
@@ -201,6 +202,7 @@ def contest(
     points: list[FrontierPoint] = []
     reasons: Mapping[str, int] = {}
     trust: tuple[Trust, ...] = ()
+    smoothing_trust: tuple[Trust, ...] = ()
     with _mapped(setting, workers) as each:
         for job, result in zip(main + sweep, each(main + sweep, len(main)), strict=True):
             if result.run is not None:
@@ -208,10 +210,12 @@ def contest(
                 runs[job.family] = result.run
                 if job.family == TIDEGATE:
                     reasons, trust = result.reasons, result.trust
+                if job.family == HOLT_WINTERS:
+                    smoothing_trust = result.trust
             else:
                 points.append(FrontierPoint(job.family, job.target, result.outcome))
             progress(job.family)
-    return Contest(setting, tuple(table), runs, tuple(points), reasons, trust)
+    return Contest(setting, tuple(table), runs, tuple(points), reasons, trust, smoothing_trust)
 
 
 class _Result(NamedTuple):

@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from datetime import UTC, datetime
 
-from forecaster.evaluation.backtest import SERVED, Backtest, Score
+from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.evaluation.scores import Score
 from forecaster.evaluation.selection import INCOMPARABLE
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of

@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import forecaster as api
+from forecaster.data.html_tables import figure_text, html_table
 from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
@@ -27,6 +29,10 @@ from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
 
 SERVED = "served"
 
@@ -86,6 +92,28 @@ class Backtest:
         names = [name for name in self.items[0].losses if name != LSTM]
         units = [relative(item.losses) for item in self.items]
         return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
+
+    def findings(self) -> tuple[str, ...]:
+        """Return what was found in sentences, the verdict of the champion gate first."""
+        return api.backtest_findings(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the scores of each item and candidate; see `backtest_to_frame`."""
+        return api.backtest_to_frame(self)
+
+    def plot(self, item_id: str | None = None, step_ahead: int | None = None) -> go.Figure:
+        """Return each candidate's error by horizon, or one item's forecasts over what happened."""
+        if item_id is None:
+            return api.plots.error_by_horizon(self)
+        return api.plots.backtest_fan(self, item_id, step_ahead)
+
+    def _repr_html_(self) -> str:
+        heads = ("candidate", "relative loss", "at peaks", "CRPS (req/s)", "WAPE")
+        rows = [
+            (name, *map(figure_text, (s.relative, s.relative_peaks, s.crps, s.wape)))
+            for name, s in sorted(self.summary.items(), key=lambda pair: pair[1].relative)
+        ]
+        return html_table(f"Backtest: the mean of {len(self.items)} items", heads, rows)
 
     def record(self) -> dict[str, Any]:
         """Return the scores as plain values for JSON."""

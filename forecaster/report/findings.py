@@ -48,6 +48,11 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
     return False, f"The champion gate is not passed: a baseline beats {found}"
 
 
+def backtest_findings(backtest: Backtest) -> tuple[str, ...]:
+    """Return the verdict, and the other findings behind it."""
+    return verdict(backtest)[1], *sentences(backtest)
+
+
 def sentences(backtest: Backtest) -> tuple[str, ...]:
     """Return the findings besides the verdict, the most important first."""
     summary = backtest.summary

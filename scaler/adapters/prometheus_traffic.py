@@ -4,6 +4,7 @@ Rules of this file:
 
 * A query that hangs, is slow or fails neither delays nor fails another: see `patient_calls`.
 * What is not known is NaN. Of a partial answer only what is offered at least is known.
+* A query is asked as ``hold`` returns it, which may hold it to its policy's namespace.
 * A query must return exactly one series. A past is asked for at one moment first, and no more of an
   answer is read than one series takes.
 """
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -27,10 +28,13 @@ from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.data.series import FloatArray, Series
 from forecaster.errors import ForecasterError, PrometheusAwayError
 from scaler.adapters.fair_turns import Call
+from scaler.adapters.namespace_label import QueryHolder, as_written
 from scaler.adapters.patient_calls import CallTimes, PatientCalls
 from scaler.clocks.steady import steady_seconds
+from scaler.control.clock_offset import clock_offset_s, typical_offset_s
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
+from scaler.errors import ScalerError
 
 # Demand is queried on a finer grid than the forecast's, so that one query serves both.
 GRID_S = 15
@@ -38,6 +42,8 @@ GRID_S = 15
 MAX_CATCH_UP_S = 600
 # Time that one tick may spend on the current metrics, and on the history of new services.
 METRICS_BUDGET_S, HISTORIES_BUDGET_S = 10.0, 10.0
+# Pasts that cannot be read are asked for again after a minute, of ten thousand a hundred at a time.
+HISTORIES_TICKS = 240
 # A history takes so many times as long as a query of the moment may.
 HISTORY_TIMES = 2
 # If a server asks for a longer pause than this, the query is left to the next tick.
@@ -59,11 +65,15 @@ class _Found:
 class PrometheusTraffic:
     """Queries one Prometheus.
 
+    Attributes:
+        wall: seconds since the epoch, to compare with the dates of answers; None: they are not.
+
     Args:
         settings: URL and credentials, with a short time-out and few retries.
         step: of the forecast's samples; a multiple of 15 s.
         workers: concurrent queries; those that hang have a quarter as many beside them.
         stopping: set when the process is to end; no query is sent after that.
+        hold: returns a namespace's query as it may be asked, or raises.
     """
 
     def __init__(
@@ -72,8 +82,12 @@ class PrometheusTraffic:
         step: timedelta,
         workers: int = 16,
         stopping: threading.Event | None = None,
+        hold: QueryHolder = as_written,
     ) -> None:
+        self.wall: Callable[[], float] | None = None
+        self._offsets: list[float] = []  # of our clock, by each answer since the last tick
         self._settings, self._step_s = settings, int(step.total_seconds())
+        self._hold = hold
         self._stopping = stopping or threading.Event()
         if self._step_s % GRID_S:
             raise ValueError(f"the forecast's step is {step}, but must be a multiple of {GRID_S} s")
@@ -84,7 +98,9 @@ class PrometheusTraffic:
         longest_s = settings.timeout.total_seconds()
         times = CallTimes(METRICS_BUDGET_S, longest_s)
         self._metrics_calls = PatientCalls[_Found](workers, times, self._stopping)
-        times = CallTimes(HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s)
+        times = CallTimes(
+            HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s, ticks=HISTORIES_TICKS
+        )
         self._history_calls = PatientCalls[Series](workers, times, self._stopping)
 
     def close(self) -> None:
@@ -100,10 +116,13 @@ class PrometheusTraffic:
         calls += [self._call(q.item_id, q.slo_query) for q in queries if q.slo_query is not None]
         found = self._metrics_calls.make(calls)
         latencies = iter(found[len(queries) :])
-        return [
+        metrics = [
             self._metrics(query, demand, next(latencies) if query.slo_query is not None else None)
             for query, demand in zip(queries, found, strict=False)
         ]
+        offsets, self._offsets = self._offsets, []
+        offset_s = typical_offset_s(offsets)
+        return [replace(one, clock_offset_s=offset_s) for one in metrics]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -119,10 +138,11 @@ class PrometheusTraffic:
 
     def _call(self, item_id: str, promql: str, since: float | None = None) -> Call[_Found]:
         """Return the call of a query: at all moments since then, or at the latest one."""
-        ask = partial(self._latest, promql, since)
+        ask = partial(self._latest, item_id, promql, since)
         return Call((item_id, since is None, promql), _namespace(item_id), ask)
 
-    def _latest(self, promql: str, since: float | None, within_s: float) -> _Found:
+    def _latest(self, item_id: str, written: str, since: float | None, within_s: float) -> _Found:
+        promql = self._hold(_namespace(item_id), written)
         # The slow lane may come to it later: by then there are newer samples.
         last = int(self._now // GRID_S) * GRID_S
         first = last
@@ -160,7 +180,8 @@ class PrometheusTraffic:
         pairs = zip(stamps[new].astype(float).tolist(), demand.values[new].tolist(), strict=True)
         return tuple(pairs)
 
-    def _history(self, item_id: str, query: str, length: timedelta, within_s: float) -> Series:
+    def _history(self, item_id: str, written: str, length: timedelta, within_s: float) -> Series:
+        query = self._hold(_namespace(item_id), written)
         until = steady_seconds() + within_s
         last = int(self._now // self._step_s) * self._step_s
         end = datetime.fromtimestamp(last + self._step_s, UTC)
@@ -178,7 +199,15 @@ class PrometheusTraffic:
 
     def _query(self, query: str, grid: QueryGrid, within_s: float) -> PrometheusAnswer:
         bounds = AnswerBounds(BESIDE_BYTES + SAMPLE_BYTES * grid.count, within_s)
-        return self._source().query_range(query, grid, bounds)
+        source, wall = self._source(), self.wall
+        if wall is None:
+            return source.query_range(query, grid, bounds)
+        sent = wall()
+        try:
+            return source.query_range(query, grid, bounds)
+        finally:
+            if source.date is not None:
+                self._offsets.append(clock_offset_s(sent, wall(), source.date))
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
@@ -201,7 +230,7 @@ def _namespace(item_id: str) -> str:
 
 def _told(error: Exception) -> str:
     """Return what is said of a query that failed."""
-    if isinstance(error, ForecasterError | ValueError):
+    if isinstance(error, ForecasterError | ScalerError | ValueError):
         return str(error)
     return f"its metrics could not be read: {error!r}"
 

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.documents import add_output_argument
 from forecaster.commands.sources import add_access_arguments, add_retry_arguments
 from forecaster.commands.stored_models import add_registry_argument
 from scaler.commands.run_journal import add_journal_arguments
@@ -39,8 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time between two decisions (default %(default)s)",
     )
     parser.add_argument(
-        "--once", action="store_true", help="decide once, print what would be done, and exit"
-    )
+        "--once", action="store_true",
+        help="decide once, print what would be done, and exit; with 2 if no demand is measured",
+    )  # fmt: skip
+    add_output_argument(parser)
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="default %(default)s"
     )
@@ -52,17 +55,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_endpoint_arguments(parser.add_argument_group("endpoint"))
     access = parser.add_argument_group("access to Prometheus")
     add_access_arguments(access)
+    add_label_argument(access)
     add_retry_arguments(access, timeout="5s", retries=1)
 
 
-def add_kubeconfig_arguments(parser: argparse._ActionsContainer) -> None:
-    """Add ``--kubeconfig`` and ``--context``."""
+def add_label_argument(parser: argparse._ActionsContainer) -> None:
+    """Add ``--enforce-namespace-label``."""
     parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        type=Path,
-        help="how to reach the cluster (default: the pod's service account, else KUBECONFIG)",
-    )
+        "--enforce-namespace-label", metavar="LABEL",
+        help="every selector of a policy's queries gets this label with the policy's namespace, "
+        "and a query that asks for another is refused (default: a policy may query anything)",
+    )  # fmt: skip
+
+
+def add_kubeconfig_arguments(
+    parser: argparse._ActionsContainer,
+    meaning: str = "how to reach the cluster (default: the pod's service account, else KUBECONFIG)",
+) -> None:
+    """Add ``--kubeconfig`` and ``--context``."""
+    parser.add_argument("--kubeconfig", metavar="FILE", type=Path, help=meaning)
     parser.add_argument("--context", help="of the kubeconfig (default: its current one)")
 
 
@@ -74,7 +85,8 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--no-cluster", action="store_true",
-        help="use no cluster: plans are published and taken as carried out (needs --policies)",
+        help="use no cluster: plans are published and taken as carried out, and ready replicas "
+        "are counted by capacity.replicasQuery (needs --policies)",
     )  # fmt: skip
     add_kubeconfig_arguments(group)
     group.add_argument("--namespace", help="the only one to watch (default: all)")
@@ -133,16 +145,10 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def api_settings(args: argparse.Namespace) -> ApiSettings:
-    """Return the settings of the endpoint.
-
-    Raises:
-        PolicyError: options exclude each other.
-    """
+    """Return the settings of the endpoint."""
     from forecaster.commands.spans import span
     from scaler.adapters.http.settings import ApiSettings, stale_after_s
 
-    if args.token_file is not None and args.allow_anonymous:
-        raise PolicyError("--token-file and --allow-anonymous exclude each other; choose one")
     return ApiSettings(
         stale_after_s=stale_after_s(span(args.tick, "--tick").total_seconds()),
         tokens=args.token_file,
@@ -154,15 +160,12 @@ def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:
     """Return the address that an option gives, with TLS if that is configured.
 
     Raises:
-        PolicyError: it is no address, or an option is missing that belongs to another.
+        PolicyError: it is no address.
     """
-    from scaler.adapters.http.server import Address, Tls
+    from scaler.adapters.http.certificates import Tls
+    from scaler.adapters.http.server import Address
 
     host, port = host_port(listen, option)
-    if (args.tls_cert is None) != (args.tls_key is None):
-        raise PolicyError("--tls-cert and --tls-key belong together; give both")
-    if args.client_ca is not None and args.tls_cert is None:
-        raise PolicyError("--client-ca needs --tls-cert and --tls-key")
     tls = Tls(args.tls_cert, args.tls_key, args.client_ca) if args.tls_cert else None
     return Address(host, port, tls)
 

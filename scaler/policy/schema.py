@@ -29,6 +29,7 @@ from scaler.policy.fields import (
     Share,
     Text,
     refuse,
+    without_null,
 )
 from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming
@@ -127,7 +128,8 @@ class CapacitySection(Section):
     requests_per_replica: Above | None = None
     """Requests per second that one warm replica sustains within the SLO; learned if not given."""
     replicas_query: Text | None = None
-    """PromQL of the ready replicas, for learning the capacity from the past."""
+    """PromQL of the ready replicas: the capacity is learned from their past, and without a cluster
+    they are counted by it."""
     target_utilization: PositiveShare = _SCALE.target_utilization
     """Share of the capacity that a plan uses."""
     warm_up: Duration = 0.0
@@ -256,7 +258,8 @@ class DemandPolicy(Section):
     @classmethod
     def _as_written(cls, data: object) -> object:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if key != "status"}
+            spec = {"spec": without_null(data["spec"])} if "spec" in data else {}
+            return {key: value for key, value in data.items() if key != "status"} | spec
         return data
 
     def to_policy(self) -> Policy:

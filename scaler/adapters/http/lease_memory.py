@@ -42,7 +42,7 @@ class LimitKey:
             published.limit,
             published.safe,
             published.classes,
-            policy.mode,
+            view.lease_mode,
             policy.safe_qps,
             policy.lease,
             policy.client_window_s,
@@ -76,3 +76,4 @@ class LeasesMemory:
     ledgers: Mapping[str, LedgerMemory]
     owners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # service, gateway
     others_until: float = -math.inf
+    version: int = 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import timedelta
 
 import pytest
 
 from forecaster.adapters.prometheus.settings import PrometheusSettings
+from scaler.adapters.namespace_label import holder_of
 from scaler.adapters.prometheus_traffic import PrometheusTraffic
 from scaler.control.ports import TrafficQuery
 from tests.forecaster.adapters.prometheus.server import (
@@ -42,9 +44,11 @@ class Store(PrometheusServer):
         return matrix(series, range(start, end + 1, step), **beside)
 
 
-def source(server):
+def source(server, wall=None):
     settings = PrometheusSettings(server.url, timeout=timedelta(seconds=10), retries=0)
-    return PrometheusTraffic(settings, STEP, workers=2)
+    asked = PrometheusTraffic(settings, STEP, workers=2)
+    asked.wall = wall
+    return asked
 
 
 def measured(store, demand="demand", latency="latency"):
@@ -147,3 +151,50 @@ def test_queries_that_hang_leave_the_others_known_in_each_tick(odd):
         assert all(one.fault is not None for one in metrics[:odd])
         # A busy machine may be late for one or the other.
         assert sum(one.observed_qps == 7.0 for one in metrics[odd:]) >= 18
+
+
+def test_all_that_is_asked_has_the_label_of_its_policys_namespace():
+    with serving(Store()) as server:
+        settings = PrometheusSettings(server.url, timeout=timedelta(seconds=10), retries=0)
+        asked = PrometheusTraffic(settings, STEP, workers=2, hold=holder_of("namespace"))
+        queries = [
+            TrafficQuery("shop/a", "demand", 'latency{namespace="shop"}', NOW - 120),
+            TrafficQuery("store/b", 'demand{namespace="shop"}', "info(latency)", NOW - 120),
+        ]
+        shop, store = asked.measure(queries, NOW)
+        (past,) = asked.histories([("shop/a", "ready")], timedelta(hours=1), NOW)
+        asked.close()
+        sent = {one.params["query"] for one in server.asked}
+
+    assert sent == {f'{name}{{namespace="shop"}}' for name in ("demand", "latency", "ready")}
+    assert (shop.observed_qps, shop.latency_s, shop.fault) == (7.0, 7.0, None)
+    assert not isinstance(past, str)
+    assert math.isnan(store.observed_qps)
+    assert 'may have namespace="store" alone' in store.fault
+
+
+# The clock of who answers, by the dates of its answers.
+
+
+@pytest.mark.parametrize("demand", ["demand", "nothing"])  # no series is a fault
+@pytest.mark.parametrize("error_s", [0.0, 3600.0, -3600.0, 120.0, -120.0])
+def test_each_answer_tells_how_far_our_clock_is_from_the_servers(demand, error_s):
+    with serving(Store()) as server:
+        asked = source(server, lambda: time.time() + error_s)  # noqa: TID251 - the server's is real
+        (metrics,) = asked.measure([TrafficQuery("a/b", demand, None, NOW - 120)], NOW)
+        asked.close()
+    # What a date leaves open, and how long the answer takes, make it less, never more.
+    least = 0.0 if error_s == 0.0 else abs(error_s) - 60.0
+    assert least <= abs(metrics.clock_offset_s) <= abs(error_s)
+    assert metrics.clock_offset_s * error_s >= 0.0
+    assert (metrics.fault is None) == (demand == "demand")
+
+
+def test_who_does_not_answer_tells_nothing_of_clocks():
+    with serving(Store()) as server:
+        pass
+    asked = source(server, lambda: NOW)
+    (metrics,) = asked.measure([TrafficQuery("a/b", "demand", None, NOW - 120)], NOW)
+    asked.close()
+    assert metrics.fault is not None
+    assert metrics.clock_offset_s is None

@@ -14,8 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import scaler as api
 from forecaster.data.series import Forecast
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Standing, Trust
@@ -31,6 +32,10 @@ from scaler.simulation.contenders import (
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from scaler.simulation.recording import RecordedSamples
 from scaler.simulation.world import Run, Scene, SimulatedService
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
 
 HPA, KEDA, HOLT_WINTERS = "HPA", "KEDA prometheus", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
@@ -111,6 +116,25 @@ class Contest:
     reasons: Mapping[str, int]
     trust: tuple[Trust, ...] = field(repr=False)
     smoothing_trust: tuple[Trust, ...] = field(default=(), repr=False)
+
+    def outcome(self, contender: str) -> ReplayOutcome:
+        """Return the figures of one contender."""
+        return next(found for found in self.table if found.name == contender)
+
+    def findings(self) -> tuple[str, ...]:
+        """Return what was found in sentences, the verdict first."""
+        return api.replay_findings(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per contender: `ReplayOutcome` as columns."""
+        return api.contest_to_frame(self)
+
+    def plot(self, what: str = "replicas") -> go.Figure:
+        """Return a figure: replicas, frontier, broken_requests or trust."""
+        return api.plot_contest(self, what)
+
+    def _repr_html_(self) -> str:
+        return api.contest_html(self)
 
     @property
     def coverage(self) -> float:

@@ -225,21 +225,20 @@ def contest(
     runs: dict[str, Run] = {}
     points: list[FrontierPoint] = []
     reasons: Mapping[str, int] = {}
-    trust: tuple[Trust, ...] = ()
-    smoothing_trust: tuple[Trust, ...] = ()
+    trust: dict[str, tuple[Trust, ...]] = {}
     with _mapped(setting, workers) as each:
         for job, result in zip(main + sweep, each(main + sweep, len(main)), strict=True):
             if result.run is not None:
                 table.append(result.outcome)
                 runs[job.family] = result.run
+                trust[job.family] = result.trust
                 if job.family == TIDEGATE:
-                    reasons, trust = result.reasons, result.trust
-                if job.family == HOLT_WINTERS:
-                    smoothing_trust = result.trust
+                    reasons = result.reasons
             else:
                 points.append(FrontierPoint(job.family, job.target, result.outcome))
             progress(job.family)
-    return Contest(setting, tuple(table), runs, tuple(points), reasons, trust, smoothing_trust)
+    theirs = trust[TIDEGATE], trust[HOLT_WINTERS]
+    return Contest(setting, tuple(table), runs, tuple(points), reasons, *theirs)
 
 
 class _Result(NamedTuple):

@@ -11,7 +11,13 @@ LISTEN ?= 127.0.0.1:8080
 # Files as they are listed, those that take long first; what waits for servers leaves cores to others.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Bytecode is compiled when it is first needed, which is less than all of it. pip says nothing while
+# it unpacks, so what has been unpacked is counted beside it.
+INSTALL = @while sleep 4; do \
+  printf '... %s packages unpacked\n' "$$(ls $(VENV)/lib/python3*/site-packages | grep -c dist-info)"; \
+  done & trap "kill $$!" EXIT; \
+  PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --disable-pip-version-check \
+  --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,7 +31,7 @@ demo: $(VENV)/.installed ## train on generated traffic, replay its last day, the
 	@mkdir -p $(OUT)
 	$(BIN)/forecaster generate --items 3 --days 28 --seed 42 --out $(OUT)/history.parquet
 	$(BIN)/forecaster train --history $(OUT)/history.parquet --out $(OUT)/models --name demo \
-	  --time-budget 60s --seed 0 --promote always
+	  --time-budget 40s --seed 0 --promote always
 	$(BIN)/forecaster evaluate --models $(OUT)/models --name demo --history $(OUT)/history.parquet \
 	  --report $(OUT)/forecast.html --json $(OUT)/forecast.json
 	$(BIN)/scaler replay --history $(OUT)/history.parquet --policy examples/demo.yaml \
@@ -35,21 +41,21 @@ demo: $(VENV)/.installed ## train on generated traffic, replay its last day, the
 	$(BIN)/scaler demo --history $(OUT)/history.parquet --policies examples/demo.yaml \
 	  --models $(OUT)/models --model demo $(if $(filter once,$(DEMO)),--once,--listen $(LISTEN))
 
-test: $(VENV)/.installed peers ## run the tests, real gateways and a real Prometheus included
+test: $(VENV)/.installed-dev peers ## run the tests, real gateways and a real Prometheus included
 	$(PYTEST) -m 'not nightly' --durations 20
 
-nightly: $(VENV)/.installed peers ## run all tests, properties with 5,000 examples, and `make test` on busy cores
+nightly: $(VENV)/.installed-dev peers ## run all tests, properties with 5,000 examples, and `make test` on busy cores
 	$(PYTEST) --durations 20
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -k properties
 	$(BIN)/python -m tests.busy $(MAKE) test
 
 .PHONY: peers
-peers: $(VENV)/.installed
+peers: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.peers.install || if [ -n "$${CI+set}" ]; \
 	then echo 'CI must test against the real Prometheus, so this is a failure.' >&2; exit 1; \
 	else echo 'The tests that need the real Prometheus are skipped, by name.' >&2; fi
 
-check: $(VENV)/.installed ## lint, formatting, types, the layers, spelling
+check: $(VENV)/.installed-dev ## lint, formatting, types, the layers, spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -79,7 +85,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "tidegate needs Python >= 3.11, and $(PYTHON) is not; name one: make PYTHON=python3.12 ..." >&2; \
 	  exit 1; }
-	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || \
+	  { echo "installing tidegate into $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[client,dev,grpc,otel]'
 	@touch $@
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import add_history_arguments, history_from
 from forecaster.commands.output_files import add_report_arguments, write_file
+from forecaster.commands.progress import working
 from forecaster.commands.spans import moment
 from forecaster.commands.stored_models import add_stored_arguments
 
@@ -38,12 +40,17 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
     stored = load(args.models, args.name, args.version)
     forecaster = stored.forecaster
-    history = history_from(args, now=now)
+    history = history_from(args, now=now, brief=True)
     start = None
     if args.begin is not None:
         start = moment(args.begin, "--from", now=now, step=history.step)
         _warn_of_known_data(forecaster, history, start)
-    result = backtest(forecaster, history, start=start)
+    items, done = len(history), itertools.count(1)
+    with working("backtesting every candidate") as work:
+        result = backtest(
+            forecaster, history, start=start,
+            on_item=lambda _: work.now("backtesting every candidate", next(done), items),
+        )  # fmt: skip
     fit_seconds = stored.report.get("fit_seconds", {})
     print_backtest(result, Terminal(), fit_seconds)
     if args.json is not None:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     if args.out is not None and args.out.suffix not in {".csv", ".json", ".parquet"}:
         raise ConfigError(f"--out is {args.out}, but must end in .csv, .parquet or .json")
     forecaster = load_forecaster(args.models, args.name, args.version)
-    forecast = forecaster.predict(history_from(args, now=now))
+    forecast = forecaster.predict(history_from(args, now=now, brief=True))
     if args.out is None:
         _print(forecast)
         return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import add_history_arguments, history_from
+from forecaster.commands.progress import working
 from forecaster.commands.spans import span
 from forecaster.commands.stored_models import add_registry_argument
 from forecaster.errors import ConfigError, RegistryError
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     with _progress() as report:
         fitted = train(history, config, report=report, checkpoints=checkpoints)
 
-    print("backtesting every candidate on the last part ...", file=sys.stderr)
-    result = backtest(fitted.forecaster, history)
+    with working("backtesting every candidate on the last part"):
+        result = backtest(fitted.forecaster, history)
     passed, verdict = beats_all(result.summary)
     version = _store(args, fitted, result, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
@@ -159,31 +159,12 @@ def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: date
 
 @contextmanager
 def _progress() -> Iterator[Callable[[EpochReport], None]]:
-    """Show a bar with the losses on a terminal; elsewhere, print a line per epoch."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from forecaster.commands.terminal import Terminal
-
-    terminal = Terminal(stderr=True)
-    if not terminal.is_terminal:
-        yield lambda done: print(_line(done), file=sys.stderr, flush=True)
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=terminal) as bar:
-        task = bar.add_task("fitting", total=None, losses="")
-
-        def advance(done: EpochReport) -> None:
-            bar.update(
-                task,
-                total=done.members * done.epochs,
-                completed=done.member * done.epochs + done.epoch,
-                losses=f"loss {done.loss:.4f}, calibration {done.calibration_loss:.4f}",
-            )
-
-        yield advance
+    """Show how far the networks are."""
+    doing = "fitting the candidates"
+    with working(doing) as work:
+        yield lambda at: work.now(
+            doing, at.member * at.epochs + at.epoch, at.members * at.epochs, _line(at)
+        )
 
 
 def _line(done: EpochReport) -> str:

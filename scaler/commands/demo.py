@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
+# Lived at full speed before the page opens, so that its longest chart is full.
+BEFORE = timedelta(hours=6)
+# An announced event begins so long after the page has opened: at 60 times the speed, in 30 s.
+AHEAD = timedelta(minutes=30)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,35 +61,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from forecaster.commands.progress import working
     from scaler.adapters.registry_models import RegistryModels
     from scaler.commands.demo_output import print_ledger
     from scaler.commands.endpoint import serve
+    from scaler.commands.run_options import host_port
     from scaler.control.loop import ControlLoop
     from scaler.control.ports import World
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
+    host_port(args.listen, "--listen")  # it is served only once there is something to see
     history, services = _services(args)
-    start, cluster = _simulated_cluster(history, services)
-    pause_s = 0.0 if args.once else TICK_S / args.speed
+    end = min(series.end for series in history) - history.step
+    opening = end if args.once else opens_at([one.watched.policy for one in services], end)
+    start = end - DAY if args.once else max(opening - BEFORE, min(s.start for s in history) + DAY)
+    cluster = _simulated_cluster(history, services, start)
+    loop = ControlLoop(
+        World(cluster, RegistryModels(args.models), cluster), history.step, lambda _: None
+    )
+    watched = [one.watched for one in services]
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))
-        snapshots: list[Snapshot] = []
-        publish = snapshots.append if args.once else serve(args.listen, stack)
-        ports = World(cluster, RegistryModels(args.models), cluster)
-        loop = ControlLoop(ports, history.step, publish)
-        for tick in range(round(DAY.total_seconds() / TICK_S)):
-            begun = steady_seconds()
-            loop.tick([one.watched for one in services], start + tick * TICK_S)
-            del snapshots[:-1]
-            if stop.wait(max(pause_s - (steady_seconds() - begun), 0.0)):
-                return 0
+        stamps = np.arange(start.timestamp(), end.timestamp(), TICK_S).tolist()
+        before = sum(stamp < opening.timestamp() for stamp in stamps)
+        with working("living") as work:
+            for done, now in enumerate(stamps[:before]):
+                work.now(f"living {utc_text(now)}", done, before)
+                snapshot = loop.tick(watched, now)
+                if stop.is_set():
+                    return 0
         if args.once:
-            print_ledger(snapshots[-1])
-        else:
-            print("the simulated day is over; the page is served until you stop it", flush=True)
-            stop.wait()
+            print_ledger(snapshot)
+            return 0
+        publish = serve(args.listen, stack)
+        for now in stamps[before:]:
+            begun = steady_seconds()
+            publish(loop.tick(watched, now))
+            if stop.wait(max(TICK_S / args.speed - (steady_seconds() - begun), 0.0)):
+                return 0
+        print("the simulated day is over; the page is served until you stop it", flush=True)
+        stop.wait()
     return 0
 
 
@@ -119,15 +136,22 @@ def _services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
     return history, services
 
 
+def opens_at(policies: Sequence[Policy], end: datetime) -> datetime:
+    """Return when the page opens: shortly before the first event of the last day, if it has one."""
+    begins = [event.starts for policy in policies for event in policy.events]
+    last_day = [one for one in begins if (end - DAY).timestamp() <= one < end.timestamp()]
+    if not last_day:
+        return end - DAY
+    return datetime.fromtimestamp(min(last_day), UTC) - AHEAD
+
+
 def _simulated_cluster(
-    history: History, demo_services: list[_DemoService]
-) -> tuple[float, SimulatedCluster]:
-    """Return the start of the history's last day, and a cluster that simulates that day."""
+    history: History, demo_services: list[_DemoService], start: datetime
+) -> SimulatedCluster:
+    """Return a cluster that simulates the history from ``start`` on."""
     from scaler.simulation.preparation import ReplayPart, net_under, scene_of
     from scaler.simulation.simulated_cluster import SimulatedCluster
 
-    end = min(series.end for series in history)
-    start = end - history.step - DAY
     services = {}
     for watched, settings in demo_services:
         item = watched.policy.item_id
@@ -136,4 +160,4 @@ def _simulated_cluster(
         assert watched.policy.capacity_qps is not None
         net = net_under(watched.hpa, watched.policy.capacity_qps)
         services[item] = history[item], scene, net
-    return start.timestamp(), SimulatedCluster(services)
+    return SimulatedCluster(services)

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.histories import count_notes
 from forecaster.commands.output_files import add_report_arguments, write_file
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
@@ -159,8 +160,7 @@ def _history(args: argparse.Namespace) -> History:
     from forecaster.adapters.tables.history_files import read_history
 
     report = read_history(args.history, timezone=args.timezone)
-    for finding in report.findings:
-        print(finding, file=sys.stderr)
+    count_notes(args.history, len(report.findings))
     return report.history
 
 

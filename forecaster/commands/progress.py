@@ -1,0 +1,91 @@
+"""What a long command says on stderr while it works: it is never silent for long."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# Nobody should have to wonder whether a command still runs.
+SILENT_S = 3.0
+
+
+class Work(Protocol):
+    """Takes what a command is doing now."""
+
+    def now(self, doing: str, done: int = 0, total: int | None = None, line: str = "") -> None:
+        """Say what is being done, and how much of how much is done; None: nobody knows.
+
+        ``line`` is worth a line of its own where there is no terminal.
+        """
+
+
+@contextmanager
+def working(doing: str, silent_s: float = SILENT_S) -> Iterator[Work]:
+    """Say what is being done: by a bar on a terminal; elsewhere by a line, again while it lasts.
+
+    Args:
+        doing: what it begins with.
+        silent_s: seconds after which a line is due.
+    """
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from forecaster.commands.terminal import Terminal
+
+    terminal = Terminal(stderr=True)
+    if not terminal.is_terminal:
+        with _Lines(doing, silent_s) as lines:
+            yield lines
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=terminal, transient=True) as bar:
+        yield _Bar(bar, doing)
+
+
+class _Bar:
+    """A bar that moves while something is being done."""
+
+    def __init__(self, bar: Progress, doing: str) -> None:
+        self._bar, self._task = bar, bar.add_task(doing, total=None)
+
+    def now(self, doing: str, done: int = 0, total: int | None = None, line: str = "") -> None:
+        self._bar.update(self._task, description=line or doing, completed=done, total=total)
+
+
+class _Lines:
+    """Lines on stderr, by a thread of its own."""
+
+    def __init__(self, doing: str, silent_s: float) -> None:
+        self._doing, self._silent_s = doing, silent_s
+        self._begun = self._said = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+
+    def __enter__(self) -> _Lines:
+        self._say(f"{self._doing} ...")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def now(self, doing: str, done: int = 0, total: int | None = None, line: str = "") -> None:
+        self._doing = doing if total is None else f"{doing}: {done} of {total}"
+        if line:
+            self._say(line)
+
+    def _run(self) -> None:
+        while not self._ended.wait(max(self._said + self._silent_s - time.monotonic(), 0.0)):
+            if time.monotonic() >= self._said + self._silent_s:
+                self._say(f"{self._doing} ({time.monotonic() - self._begun:.0f} s)")
+
+    def _say(self, line: str) -> None:
+        self._said = time.monotonic()
+        print(line, file=sys.stderr, flush=True)

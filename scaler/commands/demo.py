@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,9 +16,12 @@ from scaler.commands.signals import stopped_by_signals
 from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forecaster.data.series import History
     from scaler.control.ports import WatchedPolicy
     from scaler.control.snapshot import Snapshot
+    from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
     from scaler.simulation.simulated_cluster import SimulatedCluster
 
@@ -61,49 +64,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from forecaster.commands.progress import working
-    from scaler.adapters.registry_models import RegistryModels
     from scaler.commands.demo_output import print_ledger
-    from scaler.commands.endpoint import serve
     from scaler.commands.run_options import host_port
-    from scaler.control.loop import ControlLoop
-    from scaler.control.ports import World
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
     host_port(args.listen, "--listen")  # it is served only once there is something to see
     history, services = _services(args)
-    end = min(series.end for series in history) - history.step
-    opening = end if args.once else opens_at([one.watched.policy for one in services], end)
-    start = end - DAY if args.once else max(opening - BEFORE, min(s.start for s in history) + DAY)
-    cluster = _simulated_cluster(history, services, start)
-    loop = ControlLoop(
-        World(cluster, RegistryModels(args.models), cluster), history.step, lambda _: None
-    )
-    watched = [one.watched for one in services]
+    hours = hours_of(history, [one.watched.policy for one in services], all_at_once=args.once)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))
-        stamps = np.arange(start.timestamp(), end.timestamp(), TICK_S).tolist()
-        before = sum(stamp < opening.timestamp() for stamp in stamps)
-        with working("living") as work:
-            for done, now in enumerate(stamps[:before]):
-                work.now(f"living {utc_text(now)}", done, before)
-                snapshot = loop.tick(watched, now)
-                if stop.is_set():
-                    return 0
+        simulated = _Simulated(args, history, services, hours)
+        snapshot = simulated.live_until(hours.opening, stop)
+        if snapshot is None:
+            return 0
         if args.once:
             print_ledger(snapshot)
-            return 0
-        publish = serve(args.listen, stack)
-        for now in stamps[before:]:
-            begun = steady_seconds()
-            publish(loop.tick(watched, now))
-            if stop.wait(max(TICK_S / args.speed - (steady_seconds() - begun), 0.0)):
-                return 0
-        print("the simulated day is over; the page is served until you stop it", flush=True)
-        stop.wait()
+        else:
+            _serve(args, simulated, stack, stop)
     return 0
+
+
+def _serve(
+    args: argparse.Namespace, simulated: _Simulated, stack: contextlib.ExitStack,
+    stop: threading.Event,
+) -> None:  # fmt: skip
+    """Serve the page, and let the rest of the day pass on it."""
+    from scaler.commands.endpoint import serve
+
+    publish = serve(args.listen, stack)
+    while simulated.now < simulated.end:
+        begun = steady_seconds()
+        publish(simulated.tick())
+        if stop.wait(max(TICK_S / args.speed - (steady_seconds() - begun), 0.0)):
+            return
+    print("the simulated day is over; the page is served until you stop it", flush=True)
+    stop.wait()
+
+
+class Hours(NamedTuple):
+    """When a simulation begins, when its page opens, and when it ends."""
+
+    start: datetime
+    opening: datetime
+    end: datetime
+
+
+def hours_of(history: History, policies: Sequence[Policy], *, all_at_once: bool) -> Hours:
+    """Return the hours of the last day of a history.
+
+    The page opens shortly before the day's first announced event, or at the day's begin if it has
+    none; all at once, it never does.
+    """
+    end = min(series.end for series in history) - history.step
+    begin = end - DAY
+    if all_at_once:
+        return Hours(begin, end, end)
+    events = [datetime.fromtimestamp(one.starts, UTC) for p in policies for one in p.events]
+    soonest = min((at for at in events if begin + AHEAD <= at < end), default=begin + AHEAD)
+    return Hours(soonest - AHEAD - BEFORE, soonest - AHEAD, end)
 
 
 class _DemoService(NamedTuple):
@@ -136,13 +156,39 @@ def _services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
     return history, services
 
 
-def opens_at(policies: Sequence[Policy], end: datetime) -> datetime:
-    """Return when the page opens: shortly before the first event of the last day, if it has one."""
-    begins = [event.starts for policy in policies for event in policy.events]
-    last_day = [one for one in begins if (end - DAY).timestamp() <= one < end.timestamp()]
-    if not last_day:
-        return end - DAY
-    return datetime.fromtimestamp(min(last_day), UTC) - AHEAD
+class _Simulated:
+    """The control loop over simulated services, from tick to tick."""
+
+    def __init__(
+        self, args: argparse.Namespace, history: History, services: list[_DemoService], hours: Hours
+    ) -> None:
+        from scaler.adapters.registry_models import RegistryModels
+        from scaler.control.loop import ControlLoop
+        from scaler.control.ports import World
+
+        cluster = _simulated_cluster(history, services, hours.start)
+        world = World(cluster, RegistryModels(args.models), cluster)
+        self._loop = ControlLoop(world, history.step, lambda _: None)
+        self._watched = [one.watched for one in services]
+        self.now, self.end = hours.start.timestamp(), hours.end.timestamp()
+
+    def tick(self) -> Snapshot:
+        snapshot = self._loop.tick(self._watched, self.now)
+        self.now += TICK_S
+        return snapshot
+
+    def live_until(self, moment: datetime, stop: threading.Event) -> Snapshot | None:
+        """Let time pass at full speed; return the last snapshot, or None if it was stopped."""
+        from forecaster.commands.progress import working
+
+        ticks = round((moment.timestamp() - self.now) / TICK_S)
+        with working("reading the model") as work:
+            for done in range(ticks):
+                snapshot = self.tick()
+                work.now(f"living until {moment:%Y-%m-%d %H:%M} UTC", done + 1, ticks)
+                if stop.is_set():
+                    return None
+        return snapshot
 
 
 def _simulated_cluster(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import count_notes
 from forecaster.commands.output_files import add_report_arguments, write_file
+from forecaster.commands.progress import working
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
 from scaler.errors import PolicyError, ReplayError
@@ -118,14 +119,14 @@ def _run_history(args: argparse.Namespace) -> int:
     part = ReplayPart(_begin(args, series), args.skip_gaps)
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
-    limited = None
-    with counted(6 + 4 * len(targets) + int(args.rate_limits)) as progress:
+    with counted(6 + 4 * len(targets)) as progress:
         setting = prepared(series, policy, settings, forecaster, part)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
-        if args.rate_limits:
-            limited = rate_limited(found)
-            progress("rate limits")
     print_contest(found)
+    limited = None
+    if args.rate_limits:
+        with working("sending the busiest hour through gateways"):
+            limited = rate_limited(found)
     print_rate_limits(limited)
     if args.json is not None:
         write_file(args.json, "--json", json_bytes(record(found, limited)))

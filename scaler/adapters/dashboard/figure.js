@@ -118,7 +118,7 @@ const Figure = (() => {
     ];
   }
 
-  function marks(view, from, end, c) {
+  function marks(view, { from, end }, c, narrow) {
     const shapes = [{ type: "line", xref: "x", yref: "paper", x0: moment(view.at),
       x1: moment(view.at), y0: 0, y1: 1, line: { color: c.quiet, width: 1, dash: "dot" } }];
     const annotations = [{ x: moment(view.at), y: 1, yref: "paper", yanchor: "bottom",
@@ -128,9 +128,12 @@ const Figure = (() => {
       const x0 = moment(Math.max(event.starts, from)), x1 = moment(Math.min(event.ends, end));
       shapes.push({ type: "rect", xref: "x", yref: "y domain", x0, x1, y0: 0, y1: 1, layer: "below",
         line: { width: 0 }, fillcolor: c.purple, opacity: 0.12 });
-      // One below the other, for the names are often wider than the events.
-      annotations.push({ x: x0, y: 0.99 - 0.09 * (i % 6), yref: "y domain", xanchor: "left", yanchor: "top",
-        text: escaped(event.name), showarrow: false, font: { color: c.purple, size: 12 } });
+      // One above the other, for the names are often wider than the events; no line is as near to 0, and
+      // none goes beyond the right edge.
+      const late = event.starts > from + (narrow ? 0.75 : 0.9) * (end - from);
+      annotations.push({ x: x0, y: 0.01 + 0.09 * (i % 6), yref: "y domain", yanchor: "bottom",
+        xanchor: late ? "right" : "left", text: escaped(event.name), showarrow: false,
+        font: { color: c.purple, size: 12 } });
     });
     return { shapes, annotations };
   }
@@ -139,7 +142,7 @@ const Figure = (() => {
     const axis = { gridcolor: c.grid, zerolinecolor: c.grid, linecolor: c.grid, automargin: true };
     const upright = { ...axis, rangemode: "tozero", fixedrange: true };
     return {
-      ...marks(view, from, end, c),
+      ...marks(view, { from, end }, c, narrow),
       height: narrow ? 600 : 540,
       font: { family: "system-ui, sans-serif", size: 13, color: c.ink },
       margin: { l: narrow ? 44 : 64, r: 14, t: 24, b: 40 },

@@ -11,13 +11,14 @@ LISTEN ?= 127.0.0.1:8080
 # Files as they are listed, those that take long first; what waits for servers leaves cores to others.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
-# Bytecode is compiled when it is first needed, which is less than all of it. pip says nothing while
-# it unpacks, so what has been unpacked is counted beside it.
-INSTALL = @while sleep 4; do \
-  printf '... %s packages unpacked\n' "$$(ls $(VENV)/lib/python3*/site-packages | grep -c dist-info)"; \
-  done & trap "kill $$!" EXIT; \
-  PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --disable-pip-version-check \
+# Neither venv nor pip says anything while it unpacks, so what is there is counted beside it. Bytecode
+# is compiled when it is first needed, which is less than all of it.
+COUNT = while sleep 3 && kill -0 $$$$ 2> /dev/null; do \
+  echo "... $$(ls $(VENV)/lib/python3*/site-packages 2> /dev/null | grep -c dist-info) packages in $(VENV)"; \
+  done & trap "kill $$!" EXIT
+PIP_INSTALL = PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --disable-pip-version-check \
   --constraint constraints.txt
+INSTALL = @$(COUNT); $(PIP_INSTALL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -85,8 +86,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "tidegate needs Python >= 3.11, and $(PYTHON) is not; name one: make PYTHON=python3.12 ..." >&2; \
 	  exit 1; }
-	@$(BIN)/python -m pip --version > /dev/null 2>&1 || \
-	  { echo "installing tidegate into $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo 'installing tidegate into $(VENV)'
+	@$(COUNT); $(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) --editable .
 	@touch $@
 

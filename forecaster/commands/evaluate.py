@@ -31,16 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
-    from forecaster.adapters.exact_json import json_bytes, plain_object
-    from forecaster.adapters.registry.loading import load
-    from forecaster.commands.evaluate_output import print_backtest
-    from forecaster.commands.terminal import Terminal
-    from forecaster.evaluation.backtest import backtest
-    from forecaster.report import html_report
+    with working("reading the model and the history"):
+        from forecaster.adapters.exact_json import json_bytes, plain_object
+        from forecaster.adapters.registry.loading import load
+        from forecaster.commands.evaluate_output import print_backtest
+        from forecaster.commands.terminal import Terminal
+        from forecaster.evaluation.backtest import backtest
+        from forecaster.report import html_report
 
-    stored = load(args.models, args.name, args.version)
-    forecaster = stored.forecaster
-    history = history_from(args, now=now, brief=True)
+        stored = load(args.models, args.name, args.version)
+        forecaster = stored.forecaster
+        history = history_from(args, now=now, brief=True)
     start = None
     if args.begin is not None:
         start = moment(args.begin, "--from", now=now, step=history.step)

@@ -28,7 +28,7 @@ class Work(Protocol):
 
 @contextmanager
 def working(doing: str, silent_s: float = SILENT_S) -> Iterator[Work]:
-    """Say what is being done: by a bar on a terminal; elsewhere by a line, again while it lasts.
+    """Say what is being done: by a bar on a terminal; elsewhere by a line whenever it lasts.
 
     Args:
         doing: what it begins with.
@@ -68,7 +68,6 @@ class _Lines:
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def __enter__(self) -> _Lines:
-        self._say(f"{self._doing} ...")
         self._thread.start()
         return self
 

@@ -159,12 +159,17 @@ def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: date
 
 @contextmanager
 def _progress() -> Iterator[Callable[[EpochReport], None]]:
-    """Show how far the networks are."""
-    doing = "fitting the candidates"
-    with working(doing) as work:
-        yield lambda at: work.now(
-            doing, at.member * at.epochs + at.epoch, at.members * at.epochs, _line(at)
-        )
+    """Show how far the networks are; the other candidates are fitted after them."""
+    with working("fitting the networks") as work:
+
+        def advance(at: EpochReport) -> None:
+            done, total = at.member * at.epochs + at.epoch, at.members * at.epochs
+            if done < total:
+                work.now("fitting the networks, epochs", done, total, _line(at))
+            else:
+                work.now("fitting the other candidates", line=_line(at))
+
+        yield advance
 
 
 def _line(done: EpochReport) -> str:

@@ -64,18 +64,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from forecaster.commands.progress import working
     from scaler.commands.demo_output import print_ledger
     from scaler.commands.run_options import host_port
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
     host_port(args.listen, "--listen")  # it is served only once there is something to see
-    history, services = _services(args)
+    with working("reading the history"):
+        history, services = demo_services(args)
     hours = hours_of(history, [one.watched.policy for one in services], all_at_once=args.once)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))
-        simulated = _Simulated(args, history, services, hours)
+        simulated = DemoDay(args.models, history, services, hours)
         snapshot = simulated.live_until(hours.opening, stop)
         if snapshot is None:
             return 0
@@ -87,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(
-    args: argparse.Namespace, simulated: _Simulated, stack: contextlib.ExitStack,
+    args: argparse.Namespace, simulated: DemoDay, stack: contextlib.ExitStack,
     stop: threading.Event,
 ) -> None:  # fmt: skip
     """Serve the page, and let the rest of the day pass on it."""
@@ -131,7 +133,7 @@ class _DemoService(NamedTuple):
     settings: ReplaySettings
 
 
-def _services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
+def demo_services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
     """Return the history and the policies of its items, which all use one model."""
     from forecaster.adapters.tables.history_files import read_history
     from scaler.control.ports import WatchedPolicy
@@ -156,18 +158,18 @@ def _services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
     return history, services
 
 
-class _Simulated:
+class DemoDay:
     """The control loop over simulated services, from tick to tick."""
 
     def __init__(
-        self, args: argparse.Namespace, history: History, services: list[_DemoService], hours: Hours
+        self, models: str, history: History, services: list[_DemoService], hours: Hours
     ) -> None:
         from scaler.adapters.registry_models import RegistryModels
         from scaler.control.loop import ControlLoop
         from scaler.control.ports import World
 
         cluster = _simulated_cluster(history, services, hours.start)
-        world = World(cluster, RegistryModels(args.models), cluster)
+        world = World(cluster, RegistryModels(models), cluster)
         self._loop = ControlLoop(world, history.step, lambda _: None)
         self._watched = [one.watched for one in services]
         self.now, self.end = hours.start.timestamp(), hours.end.timestamp()
@@ -192,18 +194,18 @@ class _Simulated:
 
 
 def _simulated_cluster(
-    history: History, demo_services: list[_DemoService], start: datetime
+    history: History, services: list[_DemoService], start: datetime
 ) -> SimulatedCluster:
     """Return a cluster that simulates the history from ``start`` on."""
     from scaler.simulation.preparation import ReplayPart, net_under, scene_of
     from scaler.simulation.simulated_cluster import SimulatedCluster
 
-    services = {}
-    for watched, settings in demo_services:
+    simulated = {}
+    for watched, settings in services:
         item = watched.policy.item_id
         part = ReplayPart(start + history.step, skip_gaps=True)
         scene = scene_of(history[item], watched.policy, settings, None, part).scene
         assert watched.policy.capacity_qps is not None
         net = net_under(watched.hpa, watched.policy.capacity_qps)
-        services[item] = history[item], scene, net
-    return SimulatedCluster(services)
+        simulated[item] = history[item], scene, net
+    return SimulatedCluster(simulated)

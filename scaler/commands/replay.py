@@ -103,18 +103,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_history(args: argparse.Namespace) -> int:
-    from forecaster.adapters.exact_json import json_bytes
-    from scaler.commands.replay_output import counted, print_contest, print_rate_limits
-    from scaler.simulation.contest import TARGETS, contest
-    from scaler.simulation.gateway_replay import rate_limited
-    from scaler.simulation.preparation import ReplayPart, prepared
-    from scaler.simulation.report import html_report, record
-
     if args.workers < 1:
         raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
     policy, settings = _policy(args)
-    history = _history(args)
-    forecaster = _forecaster(args, policy)
+    with working("reading the history and the model"):
+        from forecaster.adapters.exact_json import json_bytes
+        from scaler.commands.replay_output import counted, print_contest, print_rate_limits
+        from scaler.simulation.contest import TARGETS, contest
+        from scaler.simulation.gateway_replay import rate_limited
+        from scaler.simulation.preparation import ReplayPart, prepared
+        from scaler.simulation.report import html_report, record
+
+        history = _history(args)
+        forecaster = _forecaster(args, policy)
     series = _series(history, policy, forecaster)
     part = ReplayPart(_begin(args, series), args.skip_gaps)
     _warn_of_known_data(forecaster, series, part.start)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TICK_S = 15.0
 DAY = timedelta(days=1)
 # Lived at full speed before the page opens, so that its longest chart is full.
-BEFORE = timedelta(hours=6)
+BEFORE = timedelta(hours=4)
 # An announced event begins so long after the page has opened: at 60 times the speed, in 30 s.
 AHEAD = timedelta(minutes=30)
 

@@ -6,7 +6,7 @@ const Figure = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
   const MOST_BANDS = 3;
-  const EARLIER_S = 600, KEPT_S = 21600;
+  const EARLIER_S = 600, KEPT_S = 14400;
 
   const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
   /* Escape texts, for Plotly interprets some markup. */

@@ -193,7 +193,7 @@ def test_findings_are_counted_and_the_command_that_lists_them_is_named(
     tmp_path, models, history, capsys
 ):
     values = history[history.item_ids[0]].values.copy()
-    values[2000:2003] = -1.0
+    values[2000:2003] = np.nan
     series = replace(history[history.item_ids[0]], values=values)
     write_history(tmp_path / "history.parquet", History((series,)))
     assert predict(models, tmp_path / "history.parquet") == 0
@@ -202,4 +202,4 @@ def test_findings_are_counted_and_the_command_that_lists_them_is_named(
     assert count is not None, told
     assert count[2] == str(tmp_path / "history.parquet")
     assert main(["check", "--history", count[2]]) == 0
-    assert "negative" in capsys.readouterr().out
+    assert "missing" in capsys.readouterr().out

@@ -126,7 +126,7 @@ def _measure(
 ) -> dict[str, dict[str, Figures]]:
     """Return the figures of every forecaster and step of ours, by name and trace."""
     figures: dict[str, dict[str, Figures]] = {}
-    for part in fitted.parts:
+    for part in fitted.parts.items:
         series = history[part.item_id]
         timing = config.model.timing
         origins = backtest_origins(series, boundaries(len(series), config)[1], timing)

@@ -6,8 +6,10 @@
     |   +-- ClusterAbsentError       the object does not exist
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
+    |       +-- ClusterForbiddenError    a right is missing
     +-- JournalError     a journal cannot be kept or read
     +-- PolicyError      a policy file is invalid
+    |   +-- QueryRefusedError  a query cannot be held to its policy's namespace
     +-- ReplayError      a history cannot be replayed under a policy
     +-- ServingError     the endpoint cannot be served as requested
 
@@ -48,12 +50,20 @@ class ClusterRefusedError(ClusterError):
     """The request is not allowed or not valid; a retry would fail too."""
 
 
+class ClusterForbiddenError(ClusterRefusedError):
+    """A right is missing; somebody may grant it while this runs."""
+
+
 class JournalError(ScalerError):
     """A journal cannot be kept or read."""
 
 
 class PolicyError(ScalerError):
     """A policy file is invalid."""
+
+
+class QueryRefusedError(PolicyError):
+    """A query cannot be held to its policy's namespace, and is not asked."""
 
 
 class ReplayError(ScalerError):

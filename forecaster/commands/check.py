@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forecaster.commands.file_hints import add_file_arguments, hints_from
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.spans import span
 from forecaster.errors import HistoryError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 ITEM_HEADS = ("item", "from", "to", "step", "samples", "missing", "mean", "max")
 FINDING_HEADS = ("item", "found", "from - to", "what")
-COLOURS = {"refused": "bold red", "repaired": "yellow", "noted": "cyan"}
+COLOURS = {"refused": "bold red", "left_out": "bold yellow", "repaired": "yellow", "noted": "cyan"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         required=True,
-        help="CSV (.csv, .csv.gz) or Parquet; long: item_id,timestamp,qps; or one column per item",
+        help="CSV, Parquet, JSON, OpenMetrics; long: item_id,timestamp,qps; or one column per item",
     )
     parser.add_argument(
         "--step", metavar="SPAN", help="spacing of the samples (default: the most common one)"
     )
-    parser.add_argument(
-        "--timezone", metavar="ZONE", help="time zone of stamps that have none, e.g. UTC"
-    )
+    add_file_arguments(parser)
     add_mask_argument(parser)
     parser.add_argument(
         "--skip-refused",
@@ -62,6 +61,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         rules=QualityRules() if args.recheck else None,
         mask=windows(args.mask),
         timezone=args.timezone,
+        hints=hints_from(args),
         now=now,
     )
     refused = len({found.item_id for found in findings if found.action is Action.REFUSED})

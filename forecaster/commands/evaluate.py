@@ -52,6 +52,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
             forecaster, history, start=start,
             on_item=lambda _: work.now("backtesting every candidate", next(done), items),
         )  # fmt: skip
+    for reason in result.left_out.values():
+        print(f"left out: {reason}", file=sys.stderr)
     fit_seconds = stored.report.get("fit_seconds", {})
     print_backtest(result, Terminal(), fit_seconds)
     if args.json is not None:

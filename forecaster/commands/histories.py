@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.file_hints import add_file_arguments, hints_from
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.sources import DEFAULT_STEP, add_prometheus_arguments, fetch_from
 from forecaster.commands.spans import span
@@ -25,10 +26,10 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         "--history",
         metavar="FILE",
         type=Path,
-        help="CSV or Parquet, long or wide; or give --prometheus",
+        help="CSV, Parquet, JSON or OpenMetrics, long or wide; or give --prometheus",
     )
     parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
-    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
+    add_file_arguments(parser)
     add_mask_argument(parser)
     add_prometheus_arguments(parser)
 
@@ -49,6 +50,11 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
     if (args.history is None) == (args.prometheus is None):
         given = "both" if args.history else "neither"
         raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
+    if args.prometheus and hints_from(args).given:
+        raise ConfigError(
+            "--value-column, --item-column, --unit, --decimal and --dates are of --history FILE; "
+            "let the query return requests per second"
+        )
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
         return _from_file(args, step, now, brief)
@@ -76,7 +82,12 @@ def _from_file(
 
     rules = QualityRules(skip_refused=True) if args.skip_refused else None
     report = read_history(
-        args.history, rules=rules, mask=windows(args.mask), timezone=args.timezone, now=now
+        args.history,
+        rules=rules,
+        mask=windows(args.mask),
+        timezone=args.timezone,
+        hints=hints_from(args),
+        now=now,
     )
     if brief:
         count_notes(args.history, len(report.findings))

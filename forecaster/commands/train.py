@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,12 @@ from forecaster.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
-    from forecaster.evaluation.backtest import Backtest
+    from forecaster.evaluation.gate import Judgement
     from forecaster.evaluation.selection import Fitted
     from forecaster.models.candidate import EpochReport
     from forecaster.models.config import TrainConfig
+
+NAMED_ITEMS = 8  # of those that are told of in one line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--promote",
         choices=("gate", "always", "never"),
         default="gate",
-        help="make it champion: if no baseline beats it (gate), always, or never (%(default)s)",
+        help="make it champion: if no baseline beats it by more than chance (gate; in the first "
+        "one such a baseline serves), always, or never (%(default)s)",
     )
     stored.add_argument("--resume", action="store_true", help="continue a run that was killed")
     _add_fit_arguments(parser.add_argument_group("how it is fitted"))
@@ -50,7 +55,10 @@ def _add_fit_arguments(fit: argparse._ArgumentGroup) -> None:
         text = f"{meaning} (default %(default)s)"
         fit.add_argument(option, metavar="N", type=int, default=default, help=text)
     fit.add_argument(
-        "--time-budget", metavar="SPAN", help="longest time for fitting the networks, e.g. 60s"
+        "--time-budget",
+        metavar="SPAN",
+        help="longest time once the history is there, backtest included, e.g. 60s: the networks "
+        "get what the rest leaves of it",
     )
     fit.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     fit.add_argument(
@@ -70,27 +78,58 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     config = _config(args, history)
 
     from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
-    from forecaster.evaluation.backtest import backtest, beats_all
+    from forecaster.evaluation.gate import judge
     from forecaster.evaluation.selection import train
+    from forecaster.models.lstm_training import pick_device
 
+    pick_device(config.device)  # before anything is fitted
+    begin = time.perf_counter()
     run_id = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)
     with _progress() as report:
         fitted = train(history, config, report=report, checkpoints=checkpoints)
+    _tell_of_unfit(fitted.parts.unfit)
 
+    first = args.promote == "gate" and not _has_champion(args)
     with working("backtesting every candidate on the last part"):
-        result = backtest(fitted.forecaster, history)
-    passed, verdict = beats_all(result.summary)
-    version = _store(args, fitted, result, now)
+        judged = judge(fitted.forecaster, fitted.tested(history), first=first)
+    version = _store(args, fitted, judged, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
-    if args.promote == "always" or (args.promote == "gate" and passed):
-        from forecaster.adapters.registry.registry import Registry
-
-        Registry(args.out).promote(args.name, version)
-        print(f"{args.name} {version} is champion: {verdict}")
-    else:
-        print(f"{args.name} {version} is stored, not champion: {verdict}")
+    promoted = args.promote == "always" or (args.promote == "gate" and judged.passed)
+    _tell_of_champion(args, version, judged.reason, promoted=promoted)
+    _tell_of_time(config, timedelta(seconds=round(time.perf_counter() - begin)))
     return 0
+
+
+def _tell_of_time(config: TrainConfig, taken: timedelta) -> None:
+    """Say that the time budget was exceeded."""
+    if config.time_budget is not None and taken > config.time_budget:
+        print(
+            f"--time-budget is {config.time_budget}, but it took {taken}: the baselines, the "
+            "calibration and the backtest are not shortened; train on a shorter history",
+            file=sys.stderr,
+        )
+
+
+def _has_champion(args: argparse.Namespace) -> bool:
+    from forecaster.adapters.registry.registry import Registry
+
+    registry = Registry(args.out)
+    return args.name in registry.names() and registry.has_champion(args.name)
+
+
+def _tell_of_champion(
+    args: argparse.Namespace, version: str, reason: str, *, promoted: bool
+) -> None:
+    """Make the version champion or not, and say why; if not, with the command that would."""
+    from forecaster.adapters.registry.registry import Registry, promotion
+
+    if promoted:
+        Registry(args.out).promote(args.name, version)
+        print(f"{args.name} {version} is champion: {reason}")
+    else:
+        print(f"{args.name} {version} is stored, not champion: {reason}")
+        print(f"to make it champion all the same: {promotion(args.out, args.name, version)}")
 
 
 def _config(args: argparse.Namespace, history: History) -> TrainConfig:
@@ -110,6 +149,18 @@ def _config(args: argparse.Namespace, history: History) -> TrainConfig:
         time_budget=None if args.time_budget is None else span(args.time_budget, "--time-budget"),
         device=args.device,
     )
+
+
+def _tell_of_unfit(unfit: Mapping[str, str]) -> None:
+    """Say in one line which items the model does not know, and of one of them why."""
+    if unfit:
+        few = ", ".join(list(unfit)[:NAMED_ITEMS])
+        more = f" and {len(unfit) - NAMED_ITEMS} more" if len(unfit) > NAMED_ITEMS else ""
+        print(
+            f"served by the shared model, as items that it does not know: {few}{more} "
+            f"({next(iter(unfit.values()))})",
+            file=sys.stderr,
+        )
 
 
 def _check_registry(args: argparse.Namespace) -> None:
@@ -140,14 +191,14 @@ def _checkpoint_file(args: argparse.Namespace) -> Path:
     return _local_root(args) / f".training-{args.name}.safetensors"
 
 
-def _store(args: argparse.Namespace, fitted: Fitted, result: Backtest, now: datetime) -> str:
+def _store(args: argparse.Namespace, fitted: Fitted, judged: Judgement, now: datetime) -> str:
     from forecaster.adapters.registry.registry import Artifact, Registry
     from forecaster.models.artifact import pack
 
-    config, tensors = pack(fitted.forecaster, fitted.config)
+    config, tensors = pack(judged.forecaster, fitted.config)
     try:
         artifact = Artifact(
-            config, tensors, {**result.record(), "fit_seconds": dict(fitted.seconds)}
+            config, tensors, {**judged.result.record(), "fit_seconds": dict(fitted.seconds)}
         )
         return Registry(args.out).save(args.name, artifact, now=now)
     except RegistryError as error:

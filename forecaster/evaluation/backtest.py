@@ -16,9 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from forecaster.data.series import Block, History, Series
+from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss, wape
+from forecaster.evaluation.selection import (
+    INCOMPARABLE,
+    NEGLIGIBLE_QPS,
+    choose,
+    hourly_losses,
+    relative,
+)
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
 from forecaster.features.timing import Timing
 from forecaster.models.config import MEDIAN
@@ -28,8 +35,6 @@ from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
 
 SERVED = "served"
-# A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
-NEGLIGIBLE_QPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class ItemResult:
         source: the candidate that serves the item.
         reason: why it was chosen.
         scores: by candidate, and `SERVED`.
+        losses: by candidate, and `SERVED`, the mean loss of the origins in each hour.
         origins: seconds since the epoch, ``(origins,)``.
         actual: actual demand, ``(origins, horizon)`` QPS.
         predicted: quantiles of the candidate that serves, ``(origins, horizon, levels)`` QPS.
@@ -75,6 +81,7 @@ class ItemResult:
     source: str
     reason: str
     scores: Mapping[str, Score]
+    losses: Mapping[str, FloatArray] = field(repr=False)
     origins: np.ndarray = field(repr=False)
     actual: Block = field(repr=False)
     predicted: Block = field(repr=False)
@@ -82,12 +89,16 @@ class ItemResult:
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """The results of all items, and the seconds that each candidate took to predict."""
+    """The results of all items, and the seconds that each candidate took to predict.
+
+    ``left_out`` says of each item without enough origins what would help.
+    """
 
     quantile_levels: tuple[float, ...]
     step_seconds: int
     items: tuple[ItemResult, ...]
     predict_seconds: Mapping[str, float]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def summary(self) -> dict[str, Score]:
@@ -96,6 +107,16 @@ class Backtest:
             name: _mean_score([item.scores[name] for item in self.items])
             for name in self.items[0].scores
         }
+
+    @cached_property
+    def winner(self) -> tuple[str, str]:
+        """Return who should serve, and why: `SERVED`, unless a baseline is clearly better.
+
+        The rule is that of the choice for each item. The LSTM alone is no baseline.
+        """
+        names = [name for name in self.items[0].losses if name != LSTM]
+        units = [relative(item.losses) for item in self.items]
+        return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
 
     def record(self) -> dict[str, Any]:
         """Return the scores as plain values for JSON."""
@@ -134,36 +155,44 @@ def backtest(
     for fitting and calibration; for an item that the model does not know, its first day and a half.
 
     Raises:
-        HistoryError: the step is not the model's, or an item is too short for a backtest.
+        HistoryError: the step is not the model's, or every item is too short for a backtest.
     """
     model = forecaster.model
     if history.step != model.step:
         raise HistoryError(f"the history has a step of {history.step}, the model of {model.step}")
     results, seconds = [], dict.fromkeys(forecaster.candidates.names, 0.0)
+    left_out: dict[str, str] = {}
     for series in history:
-        origins = _origins(forecaster, series, model.timing, start)
+        first = _first_origin(forecaster, series, model.timing, start)
+        origins = backtest_origins(series, first, model.timing)
+        if len(origins) < MIN_WINDOWS:
+            left_out[series.item_id] = _too_few(series, first, len(origins))
+            continue
         cases = cases_at(item_track(series, model.timing), origins, model)
         results.append(score_item(forecaster, series, cases, seconds))
         on_item(series.item_id)
+    if not results:
+        more = f" (and {len(left_out) - 1} more items)" if len(left_out) > 1 else ""
+        raise HistoryError(f"{next(iter(left_out.values()))}{more}")
     step_seconds = int(model.step.total_seconds())
-    return Backtest(model.quantile_levels, step_seconds, tuple(results), seconds)
+    return Backtest(model.quantile_levels, step_seconds, tuple(results), seconds, left_out)
 
 
-def _origins(
+def _first_origin(
     forecaster: Forecaster, series: Series, timing: Timing, start: datetime | None
-) -> np.ndarray:
+) -> int:
+    """Return the first sample that may be forecast."""
     begin = start or forecaster.item_model(series.item_id).trained_until
-    first = timing.warm_up
-    if begin is not None:
-        first = max(first, -((series.start - begin) // series.step))
-    origins = backtest_origins(series, first, timing)
-    if len(origins) < MIN_WINDOWS:
-        raise HistoryError(
-            f"{series.item_id}: {len(origins)} origins lie between "
-            f"{series.start + first * series.step} and {series.end}, but a backtest needs "
-            f"{MIN_WINDOWS}; give it later history, or an earlier start"
-        )
-    return origins
+    known = int(np.isfinite(series.values).argmax()) + timing.warm_up
+    return known if begin is None else max(known, -((series.start - begin) // series.step))
+
+
+def _too_few(series: Series, first: int, count: int) -> str:
+    return (
+        f"{series.item_id}: {count} origins lie between {series.start + first * series.step} and "
+        f"{series.end}, but a backtest needs {MIN_WINDOWS}; give it later history, or an earlier "
+        "start"
+    )
 
 
 def score_item(
@@ -182,9 +211,13 @@ def score_item(
     scores = {
         name: _score(target, quantiles, reference, levels) for name, quantiles in predicted.items()
     }
-    scores[SERVED] = scores[item_model.source]
+    losses = {
+        name: hourly_losses(cases, quantiles, forecaster.model)
+        for name, quantiles in predicted.items()
+    }
+    scores[SERVED], losses[SERVED] = scores[item_model.source], losses[item_model.source]
     return ItemResult(
-        series.item_id, item_model.source, item_model.reason, scores,
+        series.item_id, item_model.source, item_model.reason, scores, losses,
         series.stamps[cases.origins], target, predicted[item_model.source],
     )  # fmt: skip
 
@@ -245,20 +278,16 @@ def _mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
-def beats_all(summary: Mapping[str, Score]) -> tuple[bool, str]:
-    """Return whether a model may become champion, and why: it must not lose to any baseline.
+def beats_all(result: Backtest) -> tuple[bool, str]:
+    """Return whether a model may become champion, and why: no baseline must be clearly better.
 
     A baseline that wins an item on the calibration part serves it. So the served forecast loses
     only if that choice was wrong on the test part.
     """
-    served = summary[SERVED].relative
-    rivals = {
-        name: score.relative
-        for name, score in summary.items()
-        if name not in {SERVED, LSTM} and np.isfinite(score.relative)
-    }
-    if not rivals or not np.isfinite(served):
+    source, reason = result.winner
+    if reason == INCOMPARABLE:
         return False, "nothing to compare: last value made no error, or actual demand is unknown"
-    best = min(rivals, key=lambda name: rivals[name])
-    verdict = f"served {served:.3f} of last value's pinball loss, best baseline {best} "
-    return bool(served <= rivals[best]), verdict + f"{rivals[best]:.3f}"
+    served = f"served {result.summary[SERVED].relative:.3f} of last value's pinball loss"
+    if source == SERVED:
+        return True, f"{served}; {reason}"
+    return False, f"{served}; {source} is {reason}"

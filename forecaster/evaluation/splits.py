@@ -1,16 +1,22 @@
 """Splits of a history by time: windows for training, calibration and test.
 
-For each item, the first part is for training, the next for calibration and early stopping, the last
-for the test. A window belongs to the part that contains its whole horizon. The history is split
-before anything is computed from it.
+For each item, from its own first known sample to its last, the first part is for training, the
+next for calibration and early stopping, the last for the test. A window belongs to the part that
+contains its whole horizon. The history is split before anything is computed from it.
+
+Items share a model, and what happens to one often happens to others at the same time. So whatever
+is fitted, stopped early, calibrated or chosen for all items together rests on windows before one
+common moment, `Parts.pooled_until`, and no item is tested before it: where an item is younger than
+the others, its later windows calibrate itself alone.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -44,11 +50,39 @@ class Cases:
 
 @dataclass(frozen=True, eq=False)
 class ItemCases:
-    """The training and calibration parts of one item; the test part is used by the backtest."""
+    """The training and calibration parts of one item; the test part is used by the backtest.
+
+    Attributes:
+        item_id: of the item.
+        train: windows for what is fitted for all items; all before `Parts.pooled_until`.
+        calibration: windows for the calibration of the item, in order of time.
+        pooled: whether they all lie before `Parts.pooled_until`, and so also are for what is
+            calibrated and chosen for all items.
+        test_start: stamp of the first sample of the test part.
+        tested: whether the test part has enough windows for a backtest.
+    """
 
     item_id: str
     train: Windows
     calibration: Cases
+    pooled: bool
+    test_start: datetime
+    tested: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts of all items.
+
+    Attributes:
+        items: those with enough windows in each part.
+        unfit: why each of the others, such as one of yesterday, takes no part in the training.
+        pooled_until: stamp before which all lies that is common to several items.
+    """
+
+    items: tuple[ItemCases, ...]
+    unfit: Mapping[str, str]
+    pooled_until: datetime
 
 
 def cases_at(track: Track, origins: np.ndarray, model: ModelConfig) -> Cases:
@@ -91,11 +125,11 @@ def backtest_origins(series: Series, first: int, timing: Timing) -> Indices:
     return origins_between(first, len(series), timing, stride, phase=-start % stride)
 
 
-def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
-    """Yield the training and calibration parts of each item.
+def prepare(history: History, config: TrainConfig) -> Parts:
+    """Return the training and calibration parts of each item.
 
     Raises:
-        HistoryError: an item is too short, or has too few known samples, for windows in each part.
+        HistoryError: the step is not the model's, or no item has enough windows in each part.
     """
     model = config.model
     if history.step != model.step:
@@ -103,50 +137,85 @@ def prepare(history: History, config: TrainConfig) -> Iterator[ItemCases]:
             f"the history has a step of {history.step}, but the model's is {model.step}; "
             f"resample the history or train with --step {int(history.step.total_seconds())}s"
         )
-    share = min(max(config.max_windows // len(history), MIN_WINDOWS), config.max_windows // 4 + 1)
-    for series in history:
-        yield _parts(series, config, share)
+    lifetimes = [lifetime(series) for series in history]
+    faults = {life.item_id: _fault(life, config) for life in lifetimes}
+    unfit = {item: fault for item, fault in faults.items() if fault is not None}
+    fit = [life for life in lifetimes if life.item_id not in unfit]
+    if not fit:
+        more = f" (and {len(unfit) - 1} more items)" if len(unfit) > 1 else ""
+        raise HistoryError(f"no item can be trained on: {next(iter(unfit.values()))}{more}")
+    pooled_until = _pooled_until(fit, config)
+    share = min(max(config.max_windows // len(fit), MIN_WINDOWS), config.max_windows // 4 + 1)
+    items = tuple(_item_cases(life, config, share, pooled_until) for life in fit)
+    return Parts(items, unfit, pooled_until)
 
 
-def _parts(series: Series, config: TrainConfig, most: int) -> ItemCases:
-    origins = _origins(series, config, most)
-    for part, found in origins.items():
-        if len(found) < MIN_WINDOWS:
-            raise HistoryError(_too_short(series, config, part, len(found)))
-        known = _known_ahead(series, found, config.model.prediction_length)
-        if known.sum() < MIN_WINDOWS:
-            raise HistoryError(_too_unknown(series, part, found, int(known.sum())))
-        origins[part] = found[known]
-    # The track ends where the test part begins, so that not even the peaks of a day are determined
+def lifetime(series: Series) -> Series:
+    """Return the samples from the first known one to the last; none where nothing is known."""
+    known = np.flatnonzero(np.isfinite(series.values))
+    first, last = (int(known[0]), int(known[-1]) + 1) if len(known) else (0, 0)
+    start = series.start + first * series.step
+    return Series(series.item_id, start, series.step, series.values[first:last])
+
+
+def _test_start(life: Series, config: TrainConfig) -> datetime:
+    return life.start + boundaries(len(life), config)[1] * life.step
+
+
+def _pooled_until(fit: Sequence[Series], config: TrainConfig) -> datetime:
+    """Return the moment at which half of the items that still live begin their test part.
+
+    With the earliest one instead, a single old item would keep all others from the training.
+    """
+    end = max(life.end for life in fit)
+    starts = [(life.end, _test_start(life, config)) for life in fit]
+    living = sorted(test for last, test in starts if end - last <= last - test)
+    return living[(len(living) - 1) // 2]
+
+
+def _item_cases(life: Series, config: TrainConfig, most: int, pooled_until: datetime) -> ItemCases:
+    model = config.model
+    test = boundaries(len(life), config)[1]
+    common = -((life.start - pooled_until) // life.step)  # samples before it are for all items
+    known = {
+        part: found[_known_ahead(life, found, model.prediction_length)]
+        for part, found in _origins(life, config, most, common).items()
+    }
+    # A track ends where what is unseen begins, so that not even the peaks of a day are determined
     # by later samples.
-    seen = series.between(
-        series.start, series.start + boundaries(len(series), config)[1] * series.step
+    own, shared = (
+        item_track(life.between(life.start, life.start + end * life.step), model.timing)
+        for end in (test, min(test, common) if len(known["train"]) else test)
     )
-    track = item_track(seen, config.model.timing)
-    train = cut_windows(
-        track, np.zeros_like(origins["train"]), origins["train"], config.model.context_length
-    )
+    rows = np.zeros_like(known["train"])
     return ItemCases(
-        series.item_id,
-        train,
-        cases_at(track, origins["calibration"], config.model),
+        life.item_id,
+        cut_windows(shared, rows, known["train"], model.context_length),
+        cases_at(own, known["calibration"], model),
+        test <= common,
+        max(life.start + test * life.step, pooled_until),
+        int((known["test"] >= common - 1).sum()) >= MIN_WINDOWS,
     )
 
 
-def _origins(series: Series, config: TrainConfig, most: int) -> dict[str, Indices]:
-    """Return the origins of each part, in order of time; at most ``most`` are for training."""
-    timing, length = config.model.timing, len(series)
-    calibrate, test = boundaries(length, config)
-    # Unknown samples at the start do not count: a daily profile needs a day of known samples.
-    first = int(np.isfinite(series.values).argmax()) + timing.warm_up
-    possible = len(origins_between(first, calibrate, timing, 1))
+def _origins(
+    life: Series, config: TrainConfig, most: int, common: int | None = None
+) -> dict[str, Indices]:
+    """Return the origins of each part, in order of time.
+
+    At most ``most`` are for training, and those lie before the sample ``common``.
+    """
+    timing = config.model.timing
+    calibrate, test = boundaries(len(life), config)
+    first, fitted = timing.warm_up, calibrate if common is None else min(calibrate, common)
+    possible = len(origins_between(first, fitted, timing, 1))
     # A stride off the hour, but never so long that too few windows are left.
     dense = min(off_the_hour(math.ceil(possible / most), timing), max(possible // MIN_WINDOWS, 1))
     sparse = off_the_hour(timing.samples(CALIBRATION_MINUTES), timing)
     return {
-        "train": origins_between(first, calibrate, timing, dense),
+        "train": origins_between(first, fitted, timing, dense),
         "calibration": origins_between(max(calibrate, first), test, timing, sparse),
-        "test": backtest_origins(series, max(test, first), timing),
+        "test": backtest_origins(life, max(test, first), timing),
     }
 
 
@@ -157,32 +226,38 @@ def _known_ahead(series: Series, origins: Indices, ahead: int) -> npt.NDArray[np
     return known
 
 
-def _too_short(series: Series, config: TrainConfig, part: str, found: int) -> str:
+def _fault(life: Series, config: TrainConfig) -> str | None:
+    """Return why an item has too few windows, and what would help; None where it has enough."""
+    for part, found in _origins(life, config, config.max_windows).items():
+        if len(found) < MIN_WINDOWS:
+            return _too_short(life, config, part, len(found))
+        known = int(_known_ahead(life, found, config.model.prediction_length).sum())
+        if known < MIN_WINDOWS:
+            return _too_unknown(life, part, found, known)
+    return None
+
+
+def _too_short(life: Series, config: TrainConfig, part: str, found: int) -> str:
     return (
-        f"{series.item_id}: {len(series)} samples ({len(series) * series.step}) leave {found} "
+        f"{life.item_id}: {len(life)} samples ({len(life) * life.step}) leave {found} "
         f"windows for the {part} part, but {MIN_WINDOWS} are needed; give it "
-        f"{_days_needed(series, config)} days, a shorter --prediction-length, or leave the item "
-        "out: a model trained on others can forecast it"
+        f"{_days_needed(life, config)} days, or a shorter --prediction-length"
     )
 
 
-def _days_needed(series: Series, config: TrainConfig) -> int:
-    """Return the days of history needed, if no more samples than those at the start are missing."""
-    late = int(np.isfinite(series.values).argmax())
-    for days in itertools.count(late // config.model.timing.day + 1):
-        values = np.zeros(days * config.model.timing.day)
-        values[:late] = np.nan
-        enough = Series(series.item_id, series.start, series.step, values)
+def _days_needed(life: Series, config: TrainConfig) -> int:
+    """Return the days of history needed, if no samples are missing."""
+    for days in itertools.count(1):
+        enough = replace(life, values=np.zeros(days * config.model.timing.day))
         parts = _origins(enough, config, config.max_windows)
         if min(len(found) for found in parts.values()) >= MIN_WINDOWS:
             return days
     raise AssertionError("some number of days is enough")
 
 
-def _too_unknown(series: Series, part: str, origins: Indices, known: int) -> str:
-    first, last = (series.start + int(at + 1) * series.step for at in (origins[0], origins[-1]))
+def _too_unknown(life: Series, part: str, origins: Indices, known: int) -> str:
+    first, last = (life.start + int(at + 1) * life.step for at in (origins[0], origins[-1]))
     return (
-        f"{series.item_id}: only {known} windows of the {part} part, {first} to {last}, have a "
-        f"known sample, but {MIN_WINDOWS} are needed; fetch what is missing, or leave the item "
-        "out: a model trained on others can forecast it"
+        f"{life.item_id}: only {known} windows of the {part} part, {first} to {last}, have a "
+        f"known sample, but {MIN_WINDOWS} are needed; fetch what is missing"
     )

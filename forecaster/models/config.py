@@ -70,8 +70,9 @@ class TrainConfig:
         calibration_share: share of each item's time for early stopping and calibration.
         test_share: last share of each item's time, used for the champion gate only.
         max_windows: maximum number of training windows of all items together.
-        time_budget: time for fitting the networks; None: unlimited. Members and epochs are reduced
-            to fit it once, from a short measurement before the training.
+        time_budget: time for the whole training and its backtest; None: unlimited. The networks
+            get what the rest leaves, but a second at least: members and epochs are reduced to fit
+            it once, from a short measurement.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
     """
 

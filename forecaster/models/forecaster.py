@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -64,6 +64,15 @@ class Forecaster:
     def item_model(self, item_id: str) -> ItemModel:
         """Return the choice and calibration for an item; the default for an unknown one."""
         return self.item_models.get(item_id, self.default_model)
+
+    def served_by(self, source: str, reason: str) -> Forecaster:
+        """Return the forecaster in which one candidate serves all items."""
+        models = {
+            name: replace(found, source=source, reason=reason)
+            for name, found in self.item_models.items()
+        }
+        default = replace(self.default_model, source=source, reason=reason)
+        return replace(self, item_models=models, default_model=default)
 
     def predict(self, history: History) -> Forecast:
         """Return the forecast after the last known sample of every item.

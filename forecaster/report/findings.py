@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from datetime import UTC, datetime
 
-from forecaster.evaluation.backtest import SERVED, Backtest, Score, beats_all
+from forecaster.evaluation.backtest import SERVED, Backtest, Score
+from forecaster.evaluation.selection import INCOMPARABLE
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of
 
@@ -32,13 +33,18 @@ def high_levels(backtest: Backtest) -> list[tuple[int, float]]:
 def verdict(backtest: Backtest) -> tuple[bool, str]:
     """Return whether the served forecast may be champion, and a sentence that says so."""
     summary = backtest.summary
-    if not math.isfinite(summary[SERVED].relative):
+    if not math.isfinite(summary[SERVED].relative) or backtest.winner[1] == INCOMPARABLE:
         return False, "Nothing can be compared: no item had both demand and an error of last value."
-    passed, _ = beats_all(summary)
-    best = _best_baseline(summary)
-    if passed:
-        return True, f"The champion gate is passed: no baseline beats what is served ({best})."
-    return False, f"The champion gate is not passed: a baseline beats what is served ({best})."
+    winner, _ = backtest.winner
+    rivals = _rivals(summary)
+    best = min(rivals, key=lambda name: rivals[name]) if winner == SERVED else winner
+    found = (
+        f"what is served by more than chance ({number(summary[SERVED].relative)} against "
+        f"{number(rivals[best])} of {name_of(best)})."
+    )
+    if winner == SERVED:
+        return True, f"The champion gate is passed: no baseline beats {found}"
+    return False, f"The champion gate is not passed: a baseline beats {found}"
 
 
 def sentences(backtest: Backtest) -> tuple[str, ...]:
@@ -68,12 +74,6 @@ def _rivals(summary: dict[str, Score]) -> dict[str, float]:
     """Return the relative loss of each baseline for which it is known."""
     found = {name: score.relative for name, score in summary.items() if name not in {SERVED, LSTM}}
     return {name: value for name, value in found.items() if math.isfinite(value)}
-
-
-def _best_baseline(summary: dict[str, Score]) -> str:
-    rivals = _rivals(summary)
-    best = min(rivals, key=lambda name: rivals[name])
-    return f"{number(summary[SERVED].relative)} against {number(rivals[best])} of {name_of(best)}"
 
 
 def _against_last_value(summary: dict[str, Score]) -> str:

@@ -122,6 +122,7 @@ def traced_ports(tracer: Tracer, world: World) -> World:
         _Models(tracer, world.models),
         _Workloads(tracer, world.workloads),
         world.witness,
+        world.seasonal_lows,
     )
 
 

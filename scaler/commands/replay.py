@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.file_hints import add_file_arguments, hints_from
 from forecaster.commands.histories import count_notes
 from forecaster.commands.output_files import add_report_arguments, write_file
 from forecaster.commands.progress import working
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from forecaster.models.forecaster import Forecaster
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.preparation import ReplayPart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,19 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="forecaster in the registry (default: the policy's; if it names none, Holt-Winters)",
     )  # fmt: skip
     parser.add_argument("--version", help="of the model, such as v0003 (default: the champion)")
-    parser.add_argument(
-        "--from", dest="begin", metavar="WHEN",
-        help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
-        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
-    )  # fmt: skip
+    _add_part_arguments(parser)
     parser.add_argument(
         "--capacity", metavar="QPS", type=float,
         help="requests per second that one ready replica sustains (default: the policy's)",
     )  # fmt: skip
-    parser.add_argument(
-        "--skip-gaps", action="store_true", help="leave gaps of the history out of all figures"
-    )
-    parser.add_argument("--timezone", metavar="ZONE", help="zone of stamps in FILE that have none")
+    add_file_arguments(parser)
     parser.add_argument(
         "--rate-limits",
         action="store_true",
@@ -66,6 +61,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
     )
     add_report_arguments(parser)
+
+
+def _add_part_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="begin", metavar="WHEN",
+        help="first moment that is replayed: ISO-8601 with zone, or back from the end of the "
+        "history: -1d (default: the part that the model was not fitted on, or the last quarter)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--to", dest="end", metavar="WHEN",
+        help="end of what is replayed, not included; as --from (default: the end of the history)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skip-gaps",
+        action="store_true",
+        help="leave out of all figures also gaps of the history that are longer than half an hour",
+    )
 
 
 def _add_journal_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,27 +120,27 @@ def _run_history(args: argparse.Namespace) -> int:
     policy, settings = _policy(args)
     with working("reading the history and the model"):
         from forecaster.adapters.exact_json import json_bytes
-        from scaler.commands.replay_output import counted, print_contest, print_rate_limits
+        from scaler.commands import replay_output as told
         from scaler.simulation.contest import TARGETS, contest
         from scaler.simulation.gateway_replay import rate_limited
-        from scaler.simulation.preparation import ReplayPart, prepared
+        from scaler.simulation.preparation import prepared
         from scaler.simulation.report import html_report, record
 
         history = _history(args)
         forecaster = _forecaster(args, policy)
-    series = _series(history, policy, forecaster)
-    part = ReplayPart(_begin(args, series), args.skip_gaps)
+    series, part = _part(args, _series(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
-    with counted(6 + 4 * len(targets)) as progress:
+    with told.counted(6 + 4 * len(targets)) as progress:
         setting = prepared(series, policy, settings, forecaster, part)
+        told.tell_of_gaps(setting.scene)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
-    print_contest(found)
+    told.print_contest(found)
     limited = None
     if args.rate_limits:
         with working("sending the busiest hour through gateways"):
             limited = rate_limited(found)
-    print_rate_limits(limited)
+    told.print_rate_limits(limited)
     if args.json is not None:
         write_file(args.json, "--json", json_bytes(record(found, limited)))
     if args.report is not None:
@@ -161,7 +173,7 @@ def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
 def _history(args: argparse.Namespace) -> History:
     from forecaster.adapters.tables.history_files import read_history
 
-    report = read_history(args.history, timezone=args.timezone)
+    report = read_history(args.history, timezone=args.timezone, hints=hints_from(args))
     count_notes(args.history, len(report.findings))
     return report.history
 
@@ -191,15 +203,39 @@ def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> 
     return series
 
 
+def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:
+    """Return the history up to the end of the replay, and what to replay of it."""
+    from scaler.simulation.preparation import ReplayPart
+
+    begin, until = _begin(args, series), _until(args, series)
+    if begin is not None and begin >= until.end:
+        raise ReplayError(f"--from is {begin}, but must be before --to, {until.end}")
+    return until, ReplayPart(begin, args.skip_gaps)
+
+
+def _until(args: argparse.Namespace, series: Series) -> Series:
+    """Return the history up to ``--to``."""
+    if args.end is None:
+        return series
+    end = moment(args.end, "--to", now=series.end, step=series.step)
+    if not series.start < end <= series.end:
+        raise ReplayError(_outside("--to", end, series))
+    return series.between(series.start, end)
+
+
+def _outside(option: str, moment: datetime, series: Series) -> str:
+    return (
+        f"{option} is {moment}, but the history of {series.item_id} reaches from {series.start} "
+        f"to {series.end}"
+    )
+
+
 def _begin(args: argparse.Namespace, series: Series) -> datetime | None:
     if args.begin is None:
         return None
     start = moment(args.begin, "--from", now=series.end, step=series.step)
     if not series.start < start < series.end:
-        raise ReplayError(
-            f"--from is {start}, but the history of {series.item_id} reaches from {series.start} "
-            f"to {series.end}"
-        )
+        raise ReplayError(_outside("--from", start, series))
     return start
 
 

@@ -23,6 +23,7 @@ NOT_OF_A_JOURNAL = {
     "policy": "--policy",
     "model": "--model",
     "begin": "--from",
+    "end": "--to",
     "capacity": "--capacity",
     "report": "--report",
     "json": "--json",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -16,7 +18,11 @@ from scaler.simulation.findings import row, sentences, verdict
 from scaler.simulation.gateway_findings import COLUMNS, excess, rows
 from scaler.simulation.gateway_findings import extent as extent_of_limits
 from scaler.simulation.gateway_replay import GatewayOutcome
+from scaler.simulation.preparation import gaps
 from scaler.simulation.report import extent
+from scaler.simulation.world import Scene
+
+NAMED_GAPS = 8  # of those that are told of in one line
 
 # What fits into 80 characters; the page and the JSON file also count the changes.
 HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "re-\nfused", "p99",
@@ -29,6 +35,22 @@ def counted(runs: int) -> Iterator[Callable[[str], None]]:
     done = itertools.count(1)
     with working("working out the forecasts") as work:
         yield lambda name: work.now(f"replayed {name}", next(done), runs)
+
+
+def tell_of_gaps(scene: Scene) -> None:
+    """Name the gaps that a replay steps over, on stderr."""
+    found = gaps(scene.demand)
+    if not found:
+        return
+    few = ", ".join(
+        " to ".join(
+            f"{datetime.fromtimestamp(scene.start + at * scene.timing.tick_s, UTC):%Y-%m-%dT%H:%MZ}"
+            for at in gap
+        )
+        for gap in found[:NAMED_GAPS]
+    )
+    more = f" and {len(found) - NAMED_GAPS} more" if len(found) > NAMED_GAPS else ""
+    print(f"gaps that are stepped over, and in no figure: {few}{more}", file=sys.stderr)
 
 
 def print_contest(contest: Contest, console: Console | None = None) -> None:

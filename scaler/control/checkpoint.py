@@ -2,8 +2,8 @@
 
 The leader keeps it in the policy's status, so that a new pod goes on where the old one stopped:
 with the capacity that was learned, the trust that the forecast has earned or lost, how long pods
-take to start, and the demand that was usual before an announced event. Floors are not in it: they
-stand in the cluster.
+take to start, the demand that was usual before an announced event, and since when demand has been
+implausibly low. Floors are not in it: they stand in the cluster.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from scaler.decision.capacity import Capacity, CapacityReason
+from scaler.decision.hold import LowSpell
 from scaler.decision.trust import Standing, Trust
 
 DIGITS = 4  # of a number: what is less would be news at every tick
@@ -29,6 +30,7 @@ class ServiceCheckpoint:
         usual: demand expected for the start of each event, by name.
         trust: in the forecast; None: it has not been tried.
         start_ups: seconds from creation to first readiness of the last pods, the latest last.
+        low_spell: the time of implausibly low demand that it is.
     """
 
     capacity: Capacity | None = None
@@ -36,6 +38,7 @@ class ServiceCheckpoint:
     usual: Mapping[str, float] = field(default_factory=dict)
     trust: Trust | None = None
     start_ups: tuple[float, ...] = ()
+    low_spell: LowSpell | None = None
 
 
 EMPTY_CHECKPOINT = ServiceCheckpoint()
@@ -65,6 +68,8 @@ def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
         plain["trust"] = {**numbers, "standing": checkpoint.trust.standing.value}
     if checkpoint.start_ups:
         plain["startUps"] = [round(seconds, 1) for seconds in checkpoint.start_ups]
+    if checkpoint.low_spell is not None:
+        plain["lowSince"] = round(checkpoint.low_spell.since)
     return plain
 
 
@@ -78,13 +83,14 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
         return EMPTY_CHECKPOINT
     try:
         capacity = plain.get("capacity")
-        trust = plain.get("trust")
+        trust, low_since = plain.get("trust"), plain.get("lowSince")
         return ServiceCheckpoint(
             None if capacity is None else _capacity(capacity),
             float(plain["factor"]),
             {str(name): float(qps) for name, qps in plain["usual"].items()},
             None if trust is None else _trust(trust),
             tuple(float(seconds) for seconds in plain.get("startUps", ())),
+            None if low_since is None else LowSpell(float(low_since)),
         )
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from scaler.control.observations import ServiceMetrics
+from scaler.control.service_state import TickResult
 from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
+from scaler.decision.hold import IMPLAUSIBLE_SHARE, HoldRules, LowSpell, is_over
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.trust import Standing, Trust
 from scaler.policy.policy import Policy
@@ -53,6 +56,39 @@ def lead_time_covered(lead_time: LeadTime) -> Condition:
         )
         return condition_for(ConditionReason.START_UP_TOO_LONG, message)
     return condition_for(ConditionReason(lead_time.reason.value.title()))
+
+
+def demand_usual(spell: LowSpell | None, rules: HoldRules, now: float) -> tuple[Condition, ...]:
+    """Return what is said of demand that is implausibly low; nothing of any other."""
+    if spell is None or not rules.share:
+        return ()
+    low = f"since {_moment(spell.since)} demand has been below {IMPLAUSIBLE_SHARE:.0%} of what is"
+    low += " least usual at this time of day, or not yet back for long"
+    if is_over(spell, rules, now):
+        message = f"{low}; it was held for as long as demand.hold says, and is followed down"
+        return (condition_for(ConditionReason.DEMAND_FOLLOWED, message),)
+    until = _moment(spell.since + rules.for_s)
+    message = f"{low}; {rules.share:.0%} of that is held until {until} at most (demand.hold)"
+    return (condition_for(ConditionReason.DEMAND_HELD, message),)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def decided(result: TickResult, why_none: str | None, now: float) -> tuple[Condition, ...]:
+    """Return what is said of a decision.
+
+    Args:
+        result: the decision, and what it rests on.
+        why_none: why there is no forecast; None: there is one.
+        now: seconds since the epoch.
+    """
+    return (
+        forecast_trusted(result.trust, why_none),
+        lead_time_covered(result.lead_time),
+        *demand_usual(result.decision.state.low_spell, result.policy.hold, now),
+    )
 
 
 def not_decided(error: str) -> Condition:

@@ -15,6 +15,7 @@ from forecaster.data.series import Block, FloatArray, Series
 from scaler.control.memory import HistoryMemory
 from scaler.control.ports import TrafficQuery, TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.decision.seasonal_low import DAYS, HalfHours
 from scaler.decision.wariness import MOST_SAMPLES
 from scaler.policy.policy import Policy
 
@@ -67,6 +68,7 @@ class DemandHistory:
 
     def __init__(self, traffic: TrafficSource, step: timedelta) -> None:
         self._traffic, self._step, self._step_s = traffic, step, step.total_seconds()
+        self._half_hours = HalfHours.of(step)
         self._demand_history: dict[str, _Samples] = {}
         self._tried: dict[str, float] = {}
         self._told: dict[str, str] = {}  # of each item, what was logged last
@@ -176,6 +178,17 @@ class DemandHistory:
     def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
         if item in self._demand_history:
             self._demand_history[item].add(samples, self._step_s)
+
+    def half_hours(self, items: Sequence[str]) -> Block:
+        """Return of each item the half hour around this time of day, on the days before.
+
+        See `seasonal_low.HalfHours.before`.
+        """
+        found = np.empty((len(items), DAYS, 2 * self._half_hours.around + 1), dtype=np.float32)
+        for row, item in enumerate(items):
+            values = self._demand_history[item].values
+            found[row] = self._half_hours.before(values, np.array([len(values) - 1]))[0]
+        return found
 
     def of(self, items: Sequence[str]) -> Sequence[Series]:
         """Return the pasts of items, each made when it is looked at: a thousand are 92 MB."""

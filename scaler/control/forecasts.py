@@ -1,16 +1,19 @@
-"""The newest forecasts of all services, read by each service for its own lead time."""
+"""The newest forecasts of all services, read by each service for its own lead time.
+
+With them the seasonal lows are found: what is least usual now, of services without a model, too.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from forecaster.data.series import Forecast
 from scaler.control.demand_history import DemandHistory
 from scaler.control.memory import ModelMemory
-from scaler.control.ports import ForecastModels
+from scaler.control.ports import World
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import PublishedForecast
 from scaler.control.unfailing_log import UnfailingLogger
@@ -38,12 +41,13 @@ class Forecasts:
     """Confined to the loop's thread.
 
     Args:
-        models: what forecasts.
-        demand_history: what it forecasts from.
+        world: what forecasts, and what finds seasonal lows.
+        demand_history: what both rest on.
     """
 
-    def __init__(self, models: ForecastModels, demand_history: DemandHistory) -> None:
-        self._models, self._demand_history = models, demand_history
+    def __init__(self, world: World, demand_history: DemandHistory) -> None:
+        self._models, self._demand_history = world.models, demand_history
+        self._seasonal_lows = world.seasonal_lows
         self._by_model: dict[str, _ModelForecasts] = {}
         self._renewed_at = -math.inf
         self._unread: dict[str, str] = {}  # of each item, why its forecast was not read
@@ -72,15 +76,20 @@ class Forecasts:
         """Forecast anew from what is known by a wall clock that has been set."""
         self._renewed_at = -math.inf
 
-    def renew(self, policies: Iterable[Policy]) -> None:
-        """Forecast anew when a step is over: all items of a model in one batch."""
+    def renew(self, policies: Iterable[Policy], states: Mapping[str, ServiceState]) -> None:
+        """Forecast anew when a step is over: all items of a model in one batch.
+
+        Each service is told its seasonal low.
+        """
         newest = self._demand_history.newest
         if newest <= self._renewed_at:
             return
         self._renewed_at = newest
         items: dict[str, list[str]] = {}
-        for policy in policies:
-            if policy.model is not None and policy.item_id in self._demand_history:
+        known = [policy for policy in policies if policy.item_id in self._demand_history]
+        self._renew_lows([states[policy.item_id] for policy in known])
+        for policy in known:
+            if policy.model is not None:
                 items.setdefault(policy.model, []).append(policy.item_id)
         try:
             self._models.reload(list(items))
@@ -143,7 +152,7 @@ class Forecasts:
             said.reader.origin(row),
             forecast.step.total_seconds(),
             forecast.quantile_levels,
-            forecast.values[row],
+            forecast.values[row].copy(),  # or it would hold on to the forecasts of all items
             forecast.sources[row],
         )
 
@@ -158,6 +167,16 @@ class Forecasts:
         said = self._by_model.get(policy.model)
         fault = "" if said is None else said.faults.get(policy.item_id, said.fault)
         return fault or "no forecast has been made of it yet"
+
+    def _renew_lows(self, states: Sequence[ServiceState]) -> None:
+        items = [state.policy.item_id for state in states]
+        try:
+            found = self._seasonal_lows(self._demand_history.half_hours(items)).tolist()
+        except Exception:  # those of the minute before are as good
+            LOGGER.exception("seasonal lows could not be found")
+            return
+        for state, low in zip(states, found, strict=True):
+            state.low_qps = low
 
     def _forecast(self, model: str, items: list[str]) -> _ModelForecasts:
         try:

@@ -20,8 +20,7 @@ from scaler.control.capacity_tracker import CapacityTracker
 from scaler.control.checkpoint import from_plain
 from scaler.control.conditions import (
     data_fresh,
-    forecast_trusted,
-    lead_time_covered,
+    decided,
     not_applied,
     not_taken_in,
     undecided,
@@ -80,7 +79,7 @@ class ControlLoop:
         self._demand_history = DemandHistory(world.traffic, step)
         self._demand_judge = DemandJudge(world.witness, self._step_s, tick_s)
         self._capacity_tracker = CapacityTracker(world.traffic, self._demand_history, step)
-        self._forecasts = Forecasts(world.models, self._demand_history)
+        self._forecasts = Forecasts(world, self._demand_history)
         self._ticks = 0
 
     def memory(self) -> LoopMemory:
@@ -117,9 +116,10 @@ class ControlLoop:
         alive = [one for one in watched if one.policy.item_id not in failed]
         metrics = self._measure(alive, now)
         seen = self._take_in(alive, metrics, now)
-        self._forecasts.renew([one.policy for one in alive])
+        states = {item: service.state for item, service in self._services.items()}
+        self._forecasts.renew([one.policy for one in alive], states)
         workloads = self._observe(alive, now)
-        ahead = self._forecasts.read({item: s.state for item, s in self._services.items()}, now)
+        ahead = self._forecasts.read(states, now)
         views = [
             undecided(one.policy, failed[item], now)
             for one in watched
@@ -227,7 +227,9 @@ class ControlLoop:
             item, policy = one.policy.item_id, one.policy
             measured, observed = metrics[item], math.nan
             try:
-                observed = self._services[item].state.take_in(measured, now)
+                state = self._services[item].state
+                measured = state.without_implausible(measured, now)
+                observed = state.take_in(measured, now)
                 self._demand_history.add(item, measured.samples)
                 fresh = data_fresh(policy, measured)
             except Exception as error:  # it goes on by what was known; the others by what is
@@ -286,11 +288,7 @@ class ControlLoop:
             published_limit=result.published_limit,
             trust=result.trust,
             lead_time=result.lead_time,
-            conditions=(
-                seen.fresh,
-                forecast_trusted(result.trust, why_none),
-                lead_time_covered(result.lead_time),
-            ),
+            conditions=(seen.fresh, *decided(result, why_none, now)),
             checkpoint=state.checkpoint(learned),
         )
 

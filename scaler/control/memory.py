@@ -8,6 +8,7 @@ histories: they are read by models alone, and what models say is here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -55,6 +56,7 @@ class ServiceMemory:
     last_known: tuple[float, float] | None
     distrusted_until: float
     start_ups: StartUpsMemory
+    low_qps: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

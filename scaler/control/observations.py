@@ -6,8 +6,9 @@ Moments are seconds since the epoch; demand is in requests per second (QPS); unk
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from scaler.decision.hold import is_implausible
 from scaler.decision.plausible import DoubtedDemand
 
 
@@ -33,6 +34,13 @@ class ServiceMetrics:
     partial: str | None = None
     least_qps: float = math.nan
     doubted: DoubtedDemand | None = None
+
+    def without_implausible(self, low_qps: float) -> ServiceMetrics:
+        """Return the same; samples that are implausibly low beside a seasonal low are unknown."""
+        samples = [
+            (at, math.nan if is_implausible(qps, low_qps) else qps) for at, qps in self.samples
+        ]
+        return replace(self, samples=tuple(samples))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,15 @@ Moments are seconds since the epoch; demand is in requests per second (QPS).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
-from forecaster.data.series import Forecast, Series
+from forecaster.data.series import Block, FloatArray, Forecast, Series
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.snapshot import PlanOutcome, ServiceView
+from scaler.decision.seasonal_low import seasonal_lows
 from scaler.hpa.controller import HPASpec
 from scaler.policy.policy import Policy
 
@@ -99,9 +100,13 @@ class NoWitness:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything outside of the loop."""
+    """Everything outside of the loop.
+
+    ``seasonal_lows`` reads histories, which no journal holds: what it answers is recorded.
+    """
 
     traffic: TrafficSource
     models: ForecastModels
     workloads: Workloads
     witness: DemandWitness = field(default_factory=NoWitness)
+    seasonal_lows: Callable[[Block], FloatArray] = seasonal_lows

@@ -29,6 +29,7 @@ from scaler.decision.decide import (
     rebased_state,
 )
 from scaler.decision.demand import NO_FORECAST, is_unforeseeable
+from scaler.decision.hold import is_over
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
 from scaler.decision.lead_time import LeadTime, lead_time
 from scaler.decision.limit import ready_capacity
@@ -86,6 +87,7 @@ class ServiceState:
         self._distrusted_until = -math.inf
         self._start_ups = StartUps()
         self.policy = policy
+        self.low_qps = math.nan  # the seasonal low, as it was found last
         self.lead_time = self._lead_time()
 
     def follow_policy(self, policy: Policy) -> None:
@@ -109,6 +111,7 @@ class ServiceState:
             self._state.event_baselines,
             self._trust,
             self._start_ups.times,
+            self._state.low_spell,
         )
 
     def memory(self) -> ServiceMemory:
@@ -124,6 +127,7 @@ class ServiceState:
             self._last_known,
             self._distrusted_until,
             self._start_ups.memory(),
+            self.low_qps,
         )
 
     def recall(self, memory: ServiceMemory) -> None:
@@ -135,7 +139,7 @@ class ServiceState:
         self._state, self._last_known = memory.state, memory.last_known
         self._distrusted_until = memory.distrusted_until
         self._start_ups.recall(memory.start_ups)
-        self.policy = memory.policy
+        self.policy, self.low_qps = memory.policy, memory.low_qps
         self.lead_time = self._lead_time()
 
     def rebase(self, set_by_s: float, now: float) -> None:
@@ -167,6 +171,12 @@ class ServiceState:
             trust.margin,
             trust.standing is not Standing.BENCHED,
         )
+
+    def without_implausible(self, metrics: ServiceMetrics, now: float) -> ServiceMetrics:
+        """Return what was measured; a forecast is not to rest on what is implausibly low."""
+        spell = None if self._state is None else self._state.low_spell
+        over = is_over(spell, self.policy.hold, now)
+        return metrics if over else metrics.without_implausible(self.low_qps)
 
     def take_in(self, metrics: ServiceMetrics, now: float) -> float:
         """Take in what was measured; return the observed demand that may be acted on.
@@ -223,7 +233,7 @@ class ServiceState:
             self.lead_time = self._lead_time()
         policy, ramp = self.policy, self.policy.ramp
         settings = DecisionSettings(
-            capacity, policy.scale, policy.limit, self.lead_time.seconds, policy.events
+            capacity, policy.scale, policy.limit, self.lead_time.seconds, policy.events, policy.hold
         )
         ready_s = workload.ready_s(now)
         warm = ready_capacity(ready_s, 1.0, ramp)
@@ -235,6 +245,7 @@ class ServiceState:
             None if metrics.latency_s is None else metrics.latency_s > policy.slo.latency_s,
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
             metrics.least_qps,
+            self.low_qps,
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state
@@ -271,11 +282,11 @@ class ServiceState:
         )
 
     def _first_state(self, workload: Workload, now: float) -> DecisionState:
-        first = initial_state(max(workload.floor, 1), now)
         return replace(
-            first,
+            initial_state(max(workload.floor, 1), now),
             capacity_factor=self._restored.factor,
             event_baselines=self._restored.usual,
+            low_spell=self._restored.low_spell,
         )
 
     def _lead_time(self) -> LeadTime:

@@ -28,6 +28,7 @@ class ConditionKind(StrEnum):
     LEAD_TIME_COVERED = "LeadTimeCovered"
     PLAN_FITS = "PlanFits"  # told only where it is False
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
+    DEMAND_USUAL = "DemandUsual"  # told only where it is False
 
 
 class ConditionReason(StrEnum):
@@ -71,6 +72,9 @@ class ConditionReason(StrEnum):
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas"
     # SpecComplete
     KEYS_NOT_KNOWN = "KeysNotKnown"
+    # DemandUsual
+    DEMAND_HELD = "DemandHeld"  # it is implausibly low for the time of day
+    DEMAND_FOLLOWED = "DemandFollowed"  # and has been for longer than it is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.START_UP_TOO_LONG: (_LEAD_TIME, False),
     ConditionReason.ABOVE_MAX_REPLICAS: (ConditionKind.PLAN_FITS, False),
     ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
+    ConditionReason.DEMAND_HELD: (ConditionKind.DEMAND_USUAL, False),
+    ConditionReason.DEMAND_FOLLOWED: (ConditionKind.DEMAND_USUAL, False),
 }
 
 

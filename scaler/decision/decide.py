@@ -22,6 +22,7 @@ from scaler.decision.demand import (
     expected_demand,
     updated_event_baselines,
 )
+from scaler.decision.hold import HoldRules, LowSpell, held_qps, rebased_spell, updated_spell
 from scaler.decision.limit import Limit, LimitPolicy, limit_for
 from scaler.decision.replicas import (
     Plan,
@@ -44,6 +45,7 @@ class DecisionSettings:
         limit: headroom and ceiling of the limit.
         lead_s: lead time, from the request for a replica until it is warm.
         events: announced events that raise demand.
+        hold: what is held while demand is implausibly low.
     """
 
     capacity: Capacity
@@ -51,6 +53,7 @@ class DecisionSettings:
     limit: LimitPolicy = field(default_factory=LimitPolicy)
     lead_s: float = 120.0
     events: tuple[AnnouncedEvent, ...] = ()
+    hold: HoldRules = field(default_factory=HoldRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Observation:
         replica_qps: demand per warm replica over the same time.
         least_qps: where ``observed_qps`` is unknown: at least so much is offered; NaN if nothing
             is known at all. It may raise a plan, never lower one.
+        low_qps: the seasonal low; see `seasonal_low`.
     """
 
     now: float
@@ -74,6 +78,7 @@ class Observation:
     over_slo: bool | None = None
     replica_qps: float = 0.0
     least_qps: float = math.nan
+    low_qps: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class DecisionState:
         event_baselines: demand expected at the start of each event, by the event's name.
         replicas_without_data: what the plan has decayed to since the data stopped; None while
             there is data.
+        low_spell: the time of implausibly low demand that it is.
     """
 
     plan: Plan
@@ -96,6 +102,7 @@ class DecisionState:
     capacity_factor: float = 1.0
     event_baselines: Mapping[str, float] = field(default_factory=dict)
     replicas_without_data: int | None = None
+    low_spell: LowSpell | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,8 @@ def initial_state(replicas: int, now: float) -> DecisionState:
 def rebased_state(state: DecisionState, set_by_s: float) -> DecisionState:
     """Return the state as old as it was, by a wall clock that has been set by so much."""
     recent = tuple((at + set_by_s, wanted) for at, wanted in state.recent)
-    return replace(state, known_at=state.known_at + set_by_s, recent=recent)
+    spell = rebased_spell(state.low_spell, set_by_s)
+    return replace(state, known_at=state.known_at + set_by_s, recent=recent, low_spell=spell)
 
 
 def decide(observation: Observation, state: DecisionState, settings: DecisionSettings) -> Decision:
@@ -146,7 +154,9 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
         )
         event = event_demand(settings.events, baselines, now, now + settings.lead_s)
     offered = observation.least_qps if math.isnan(observed) else observed
-    demand = expected_demand(observation.lead_demand, offered, event)
+    spell = updated_spell(state.low_spell, observed, observation.low_qps, now)
+    held = held_qps(spell, observation.low_qps, settings.hold, now)
+    demand = expected_demand(observation.lead_demand, offered, event, held)
     factor = state.capacity_factor
     if observation.over_slo is not None:
         load = observation.replica_qps / (settings.capacity.qps * factor)
@@ -155,7 +165,7 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
     plan, after = _plan(observation, state, settings.scale, demand, capacity.qps)
     if after.replicas_without_data is not None and demand.reason is not DemandReason.EVENT:
         demand = UNKNOWN_DEMAND  # what is known of it asks for less than is held
-    after = replace(after, capacity_factor=factor, event_baselines=baselines)
+    after = replace(after, capacity_factor=factor, event_baselines=baselines, low_spell=spell)
     # The limit counts ready replicas, not planned ones: a replica that is starting serves nothing.
     ready_qps = settings.capacity.qps * observation.warm
     limit = limit_for(ready_qps, settings.limit, capacity_factor=factor)

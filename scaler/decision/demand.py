@@ -21,6 +21,7 @@ class DemandReason(enum.Enum):
 
     FORECAST = "forecast"
     OBSERVED = "observed"  # the observed rate exceeds the forecast
+    HELD = "held"  # the observed rate is implausibly low for the time of day
     EVENT = "event"  # an announced event asks for more
     REACTIVE = "reactive"  # the observed rate alone: there is no forecast that is trusted
     UNKNOWN = "unknown"  # there is neither a forecast nor an observation
@@ -104,13 +105,16 @@ UNKNOWN_DEMAND = Demand(math.nan, math.nan, DemandReason.UNKNOWN)
 
 
 def expected_demand(
-    lead_demand: LeadDemand, observed_qps: float, event: tuple[str, float] | None
+    lead_demand: LeadDemand,
+    observed_qps: float,
+    event: tuple[str, float] | None,
+    held_qps: float = math.nan,
 ) -> Demand:
     """Return the demand to be ready for.
 
     It is the forecast where that is trusted, raised to the observed rate where that is higher.
-    Without a trusted forecast it is the observed rate plus the forecast's margin. An event, given
-    by its name and QPS, raises either.
+    Without a trusted forecast it is the observed rate plus the forecast's margin. What is held
+    while demand is implausibly low, and an event, given by its name and QPS, raise either.
 
     >>> expected_demand(LeadDemand(120.0, 150.0, 100.0), observed_qps=130.0, event=None)
     Demand(qps=130.0, payback_qps=150.0, reason=<DemandReason.OBSERVED: 'observed'>, event=None)
@@ -129,6 +133,8 @@ def expected_demand(
     else:
         qps = payback = observed
         reason = DemandReason.UNKNOWN
+    if held_qps > qps and reason is not DemandReason.UNKNOWN:
+        qps, reason = held_qps, DemandReason.HELD
     if event is not None and event[1] > qps:
         (name, qps), reason = event, DemandReason.EVENT
     if reason is DemandReason.UNKNOWN:

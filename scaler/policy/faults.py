@@ -60,11 +60,15 @@ def validated(document: Document) -> tuple[DemandPolicy | None, list[str]]:
 
 
 def without_effect(policy: DemandPolicy) -> tuple[str, ...]:
-    """Return a message for each key that is given, and that nothing obeys any more."""
-    return tuple(
+    """Return a message for each key that is given, and that nothing obeys, or not in all."""
+    keys = tuple(
         f"spec.limit.perClient.{key} has no effect since 0.2; remove it"
         for key in policy.spec.limit.per_client.without_effect()
     )
+    if policy.spec.hpa is None:
+        return keys
+    capacity = policy.spec.capacity.requests_per_replica
+    return *keys, *(f"spec.hpa.metrics: {said}" for said in policy.spec.hpa.warnings(capacity))
 
 
 def without_unknown_keys(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.hold import HoldRules
 from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
@@ -62,6 +63,7 @@ class Policy:
             is replayed.
         model: name of the forecaster in the registry; None: the one given to the command.
         trust: when the forecast is used.
+        hold: what is held while demand is implausibly low for the time of day.
         events: announced events that raise demand.
         slo: the service level objective.
         ramp: how a pod warms up once it is Ready.
@@ -84,6 +86,7 @@ class Policy:
     demand_query: str | None = None
     model: str | None = None
     trust: TrustRules = field(default_factory=TrustRules)
+    hold: HoldRules = field(default_factory=HoldRules)
     events: tuple[AnnouncedEvent, ...] = ()
     slo: Slo = field(default_factory=Slo)
     ramp: Ramp = WARM_AT_ONCE

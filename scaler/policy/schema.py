@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from scaler.decision.limit import WARM_AT_ONCE, Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
+from scaler.hpa.rules import HPASpec
 from scaler.policy.fields import (
     Above,
     AtLeastOne,
@@ -28,6 +29,7 @@ from scaler.policy.fields import (
     Share,
     Text,
     refuse,
+    without_null,
 )
 from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming
@@ -168,9 +170,9 @@ class SimulationSection(Section):
     watch_lag: Duration = _REPLAY.timing.watch_lag_s
     """From a change of a pod until it is seen."""
 
-    def to_settings(self, hpa: HPASection | None) -> ReplaySettings:
+    def to_settings(self, hpa: HPASpec | None) -> ReplaySettings:
         return ReplaySettings(
-            hpa=hpa.to_spec() if hpa else None,
+            hpa=hpa,
             timing=WorldTiming(
                 self.tick,
                 self.scrape_interval,
@@ -255,7 +257,8 @@ class DemandPolicy(Section):
     @classmethod
     def _as_written(cls, data: object) -> object:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if key != "status"}
+            spec = {"spec": without_null(data["spec"])} if "spec" in data else {}
+            return {key: value for key, value in data.items() if key != "status"} | spec
         return data
 
     def to_policy(self) -> Policy:
@@ -268,6 +271,7 @@ class DemandPolicy(Section):
             demand_query=spec.demand.query,
             model=spec.demand.model,
             trust=TrustRules(risk=spec.demand.risk),
+            hold=spec.demand.hold.to_rules(),
             events=tuple(event.to_event() for event in spec.demand.events),
             slo=spec.slo.to_slo() if spec.slo else Slo(),
             capacity_qps=capacity.requests_per_replica,
@@ -285,4 +289,9 @@ class DemandPolicy(Section):
         )
 
     def to_settings(self) -> ReplaySettings:
-        return self.spec.simulation.to_settings(self.spec.hpa)
+        return self.spec.simulation.to_settings(self.to_hpa())
+
+    def to_hpa(self) -> HPASpec | None:
+        """Return the autoscaler to compare with; None: none is given."""
+        spec = self.spec
+        return spec.hpa.to_spec(spec.capacity.requests_per_replica) if spec.hpa else None

@@ -9,12 +9,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.hold import HoldRules
 from scaler.decision.trust import TrustRules
 from scaler.policy.fields import (
     Above,
+    Duration,
     ModelName,
     OpenShare,
     Section,
+    Share,
     Stamp,
     Text,
     duplicate_names,
@@ -82,6 +85,17 @@ def _different_zones(events: list[EventSection]) -> Iterator[str]:
             last[zones] = other
 
 
+class HoldSection(Section):
+    share: Share = HoldRules().share
+    """Share of what is least usual at the time of day that is held while demand is implausibly low
+    for it, as in an outage upstream; 0 holds nothing."""
+    for_: Duration = Field(default=HoldRules().for_s, alias="for")
+    """How long it is held at most; after that, the demand is followed down."""
+
+    def to_rules(self) -> HoldRules:
+        return HoldRules(self.share, self.for_)
+
+
 class DemandSection(Section):
     query: Text | None = None
     """PromQL of the offered requests per second, rejected ones included."""
@@ -89,5 +103,7 @@ class DemandSection(Section):
     """Name of the forecaster in the registry."""
     risk: OpenShare = TrustRules().risk
     """Accepted share of lead times whose peak demand exceeds the forecast."""
+    hold: HoldSection = HoldSection()
+    """What is held while demand is implausibly low."""
     events: Annotated[list[EventSection], AfterValidator(_events_agree)] = Field(default=[])
     """Announced events that raise demand: promotions, broadcasts."""

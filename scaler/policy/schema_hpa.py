@@ -1,15 +1,27 @@
-"""The `hpa` section of a policy file: the `spec` of an `autoscaling/v2` manifest.
+"""The `hpa` section of a policy file: the `spec` of an HPA's manifest, of any version.
 
-A field that a replay does not model is refused by name, not ignored. Defaults are those of the API
+A field that a replay does not model is refused by name, not ignored; of several metrics, those that
+it does not model are left out, and a warning names them. Defaults are those of the API
 server and the controller. Source: kubernetes.io, "HorizontalPodAutoscaler v2" API reference.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from scaler.hpa.rules import (
     DEFAULT_SCALE_DOWN,
@@ -21,9 +33,9 @@ from scaler.hpa.rules import (
     ScalingRules,
     Select,
 )
-from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance
+from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance, one_of
+from scaler.policy.hpa_manifests import UNMODELLED, current_spec, modelled_metrics
 
-_V1_KEY = "targetCPUUtilizationPercentage"
 _DEFAULT_CPU_PERCENT = 80  # where a manifest names no metric
 _VALUE_KEYS = {
     "Utilization": "average_utilization",
@@ -103,7 +115,7 @@ class NamedMetric(Section):
 
 
 class MetricSpec(Section):
-    type: Annotated[str, AfterValidator(_modelled)]
+    type: Annotated[str, AfterValidator(_modelled), one_of(*_TARGETS, *UNMODELLED)]
     # Of no type that is modelled; declared so that they are not reported as unknown keys as well.
     object: dict[str, Any] | None = None
     container_resource: dict[str, Any] | None = None
@@ -179,41 +191,34 @@ class ScaleTargetRef(Section):
     name: Text
 
 
-def _one_metric(metrics: list[MetricSpec]) -> list[MetricSpec]:
-    if len(metrics) > 1:
-        raise ValueError(
-            "must hold one metric, as a replay models no more; keep the one that usually decides"
-        )
-    return metrics
-
-
-def _without_null(data: object) -> object:
-    """Return a manifest without the keys that are null, as the API server reads it."""
-    if isinstance(data, dict):
-        return {key: _without_null(one) for key, one in data.items() if one is not None}
-    return [_without_null(one) for one in data] if isinstance(data, list) else data
-
-
 class HPASection(Section):
     """The content of `spec:` in the manifest."""
 
     scale_target_ref: ScaleTargetRef | None = None
     min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: AtLeastOne
-    metrics: Annotated[list[MetricSpec], AfterValidator(_one_metric)] = Field(default=[])
+    metrics: list[MetricSpec] = Field(default=[])
     behavior: Behavior = Behavior()
+    _left_out: tuple[str, ...] = PrivateAttr(())  # metrics that a replay does not model
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _only_its_spec(cls, data: object) -> object:
-        if isinstance(data, dict) and "spec" in data:
+    def _of_any_version(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, dict):
+            return handler(data)
+        if "spec" in data:
             raise ValueError("must be the content of `spec:` in the manifest; leave out the rest")
-        if isinstance(data, dict) and _V1_KEY in data:
-            raise ValueError(
-                f"is of autoscaling/v1, as {_V1_KEY} shows; print that of autoscaling/v2 by "
-                "`kubectl get hpa.v2.autoscaling NAME --output yaml`"
-            )
-        return _without_null(data)
+        spec = current_spec(data)
+        metrics = spec.get("metrics")
+        if not isinstance(metrics, list) or len(metrics) < 2:
+            return handler(spec)
+        kept, left_out = modelled_metrics(metrics)
+        try:
+            section = handler({**spec, "metrics": kept})
+        except ValidationError:
+            return handler(spec)  # so that its faults have the places of what is written
+        section._left_out = tuple(left_out)
+        return section
 
     @field_validator("max_replicas")
     @classmethod
@@ -224,10 +229,28 @@ class HPASection(Section):
             )
         return value
 
-    def to_spec(self) -> HPASpec:
+    def warnings(self, capacity_qps: float | None) -> Iterator[str]:
+        """Yield what a replay leaves out of several metrics."""
+        if self._left_out:
+            yield f"a replay models no {', '.join(self._left_out)}; it follows the other metrics"
+        if len(self.metrics) > 1:
+            metric = self._decisive(capacity_qps)
+            place = self.metrics.index(metric)
+            yield (
+                f"a replay follows one metric, which is the one that asks for the most replicas: "
+                f"the {metric.type} metric of target {metric.source.target.number:g} "
+                f"({place + 1} of {len(self.metrics)})"
+            )
+
+    def to_spec(self, capacity_qps: float | None = None) -> HPASpec:
+        """Return the autoscaler; of several metrics it has the one that asks for the most replicas.
+
+        Args:
+            capacity_qps: of one replica, to compare a utilization with rates.
+        """
         kind, target = MetricKind.UTILIZATION, _DEFAULT_CPU_PERCENT / 100
         if self.metrics:
-            metric = self.metrics[0]
+            metric = self._decisive(capacity_qps)
             source = metric.source
             kind, target = _KINDS[metric.type, source.target.type], source.target.number
         return HPASpec(
@@ -238,3 +261,18 @@ class HPASection(Section):
             self.behavior.scale_up.to_rules(DEFAULT_SCALE_UP),
             self.behavior.scale_down.to_rules(DEFAULT_SCALE_DOWN),
         )
+
+    def _decisive(self, capacity_qps: float | None) -> MetricSpec:
+        """Return the metric with the least requests per replica at its target.
+
+        A value as a whole has none, and a utilization none without the capacity: they come last.
+        """
+
+        def per_replica(metric: MetricSpec) -> float:
+            target = metric.source.target
+            if target.type == "Value":
+                return math.inf
+            unit = capacity_qps or math.inf if target.type == "Utilization" else 1.0
+            return target.number * unit
+
+        return min(self.metrics, key=per_replica)

@@ -22,7 +22,7 @@ from scaler.decision.capacity import given_capacity
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Trust
 from scaler.policy.policy import Policy
-from scaler.simulation.recording import RecordedSamples
+from scaler.simulation.recording import ActedOnHistory, RecordedSamples
 from scaler.simulation.world import Run, Scene, SimulatedService
 
 
@@ -84,6 +84,7 @@ class TidegateContender:
         self._judge = DemandJudge(NoWitness(), samples.step_s, tick_s)
         self._judge.look_back({policy.item_id: samples.past})
         self._samples, self._reader = samples, reader
+        self._history = ActedOnHistory(samples)
 
     def decide(self, tick: int, now: float, service: SimulatedService) -> float:
         state, new = self._state, self._samples.since_last_tick(tick)
@@ -94,10 +95,13 @@ class TidegateContender:
         )
         item = state.policy.item_id
         metrics = self._judge.believed({item: metrics}, now)[item]
+        metrics = state.without_implausible(metrics, now)
         observed = state.take_in(metrics, now)
+        self._history.add(metrics.samples)
+        state.low_qps = self._history.seasonal_low(tick)
         lead_forecast = None
         row = self._samples.newest_row(tick)
-        if row >= 0 and self._reader.reaches(row, self._samples.known_until(tick), now):
+        if row >= 0 and self._reader.reaches(row, self._history.known_until, now):
             lead_forecast = self._reader.read(state.lead_query(row), now)
             state.expect(lead_forecast, self._reader.origin(row))
         result = self.latest = state.decide(

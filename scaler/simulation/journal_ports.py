@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from forecaster.data.series import Series
+import numpy as np
+
+from forecaster.data.series import Block, FloatArray, Series
 from scaler.adapters.journal.events import (
     Applied,
     Decided,
     Forecasted,
     HistoriesRead,
+    LowsFound,
     Measured,
     Observed,
     Reported,
@@ -127,6 +130,11 @@ class JournalPorts:
         if name != found.name:
             self._differs("the loop", "model asked", found.name, name)
         return found
+
+    def seasonal_lows(self, half_hours: Block) -> FloatArray:
+        if self._answers.find(LowsFound) is None:  # it was recorded before there were any
+            return np.full(len(half_hours), np.nan)
+        return self._take(LowsFound).qps
 
     def observe(
         self,

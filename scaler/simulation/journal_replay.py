@@ -99,7 +99,7 @@ class _Session:
         self.head, self._findings = head, findings
         self._ports, self._leader = JournalPorts(), True
         self._loop = ControlLoop(
-            World(self._ports, self._ports, self._ports, self._ports),
+            World(self._ports, self._ports, self._ports, self._ports, self._ports.seasonal_lows),
             timedelta(seconds=head.step_s),
             lambda _: None,
             lambda: self._leader,

@@ -13,6 +13,8 @@ import numpy as np
 from forecaster.data.series import FloatArray, Forecast, Series
 from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
 from forecaster.models.forecaster import Forecaster
+from scaler.decision.hold import HoldRules, LowSpell, is_implausible, is_over, updated_spell
+from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
@@ -24,20 +26,22 @@ from scaler.simulation.world import Scene
 # Of the history where no model says what it has seen: the last part is replayed.
 REPLAYED_SHARE = 0.25
 SMOOTHING = "holt_winters"
-HORIZON = timedelta(minutes=30)
+HORIZON = timedelta(minutes=30)  # of forecasts; a longer gap is too long to be stepped over
 # Demand that the replicas at the first tick are enough for: nobody could ask for them in time.
 LOOK_S = 180.0
 # The autoscaler under tidegate's floor may follow it down: with the usual tolerance of 10 % and
 # five minutes of stabilization it would hold what the floor has let go.
 NET_STABILIZATION_S = 60.0
+# Samples whose seasonal lows are found at once.
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPart:
     """Which part of a history is replayed, and how a gap in it is taken.
 
-    ``start`` None: what the model has not seen, or the last quarter; ``skip_gaps`` counts nothing
-    while demand is not known.
+    ``start`` None: what the model has not seen, or the last quarter. Nothing is counted while
+    demand is not known; ``skip_gaps`` takes long gaps, too.
     """
 
     start: datetime | None = None
@@ -71,7 +75,7 @@ def prepared(
     # The first tick is when the sample before the first one ends; queries know the one before that.
     unseen = math.ceil(scene.timing.query_delay_s / series.step.total_seconds())
     origins = np.arange(first - 1 - unseen, len(series) - 1)
-    forecasts = _forecasts(series, origins, forecaster)
+    forecasts = _forecasts(_forecast_from(series, first, policy.hold), origins, forecaster)
     return ContestSetting(
         scene, hpa, net_under(hpa, scene.model.capacity_qps), policy,
         RecordedSamples(series, int(origins[0]), scene), forecasts[-1], forecasts[0],
@@ -138,20 +142,52 @@ def _first(series: Series, forecaster: Forecaster | None, part: ReplayPart) -> i
     return max(-((series.start - start) // series.step), 2)
 
 
+def gaps(values: FloatArray) -> list[tuple[int, int]]:
+    """Return ``(begin, end)`` of every run of values that are not known.
+
+    >>> gaps(np.array([math.nan, math.nan, 1.0, math.nan]))
+    [(0, 2), (3, 4)]
+    """
+    edges = np.diff(np.concatenate(([0], np.isnan(values), [0])))
+    starts, ends = (np.flatnonzero(edges == side).tolist() for side in (1, -1))
+    return list(zip(starts, ends, strict=True))
+
+
 def _known(series: Series, first: int, part: ReplayPart) -> FloatArray:
     """Return the demand that is replayed."""
     values = series.values[first:]
-    gaps = np.flatnonzero(np.isnan(values))
-    if len(gaps) == len(values):
+    if np.isnan(values).all():
         raise ReplayError(f"{series.item_id}: nothing is known of the time that is to be replayed")
-    if len(gaps) and not part.skip_gaps:
-        at = series.start + (first + int(gaps[0])) * series.step
-        raise ReplayError(
-            f"{series.item_id}: the history has a gap in what is to be replayed: {len(gaps)} of "
-            f"{len(values)} samples are missing, the first at {at}; start after it by --from, or "
-            "count nothing while demand is not known by --skip-gaps"
-        )
+    for begin, end in gaps(values):
+        length = (end - begin) * series.step
+        if length > max(HORIZON, series.step) and not part.skip_gaps:
+            at = series.start + (first + begin) * series.step
+            raise ReplayError(
+                f"{series.item_id}: the history has a gap of {length} in what is to be replayed: "
+                f"{end - begin} of {len(values)} samples are missing from {at} on. Only gaps of up "
+                f"to {HORIZON} are stepped over; start after it by --from, end before it by --to, "
+                "or count nothing while demand is not known by --skip-gaps"
+            )
     return values
+
+
+def _forecast_from(series: Series, first: int, rules: HoldRules) -> Series:
+    """Return what is forecast from: from ``first`` on, without what is implausibly low.
+
+    The loop leaves samples out tick by tick; here it is done sample by sample.
+    """
+    half_hours, values = HalfHours.of(series.step), series.values.copy()
+    history = values.astype(np.float32)
+    spell: LowSpell | None = None
+    for place, stamp in zip(range(first, len(values)), series.stamps[first:].tolist(), strict=True):
+        if (place - first) % _AT_ONCE == 0:
+            places = np.arange(place, min(place + _AT_ONCE, len(values)))
+            lows = iter(seasonal_lows(half_hours.before(history, places)).tolist())
+        low, qps = next(lows), float(values[place])
+        spell = updated_spell(spell, qps, low, stamp)
+        if is_implausible(qps, low) and not is_over(spell, rules, stamp):
+            values[place] = history[place] = np.nan
+    return replace(series, values=values)
 
 
 def _forecasts(

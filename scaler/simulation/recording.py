@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from forecaster.data.series import FloatArray, Series
+from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.decision.wariness import MOST_SAMPLES
 from scaler.simulation.world import Scene
 
@@ -22,7 +24,7 @@ class RecordedSamples:
 
     def __init__(self, series: Series, first_row: int, scene: Scene) -> None:
         self.step_s = series.step.total_seconds()
-        self._first_row = first_row
+        self.series, self._first_row = series, first_row
         self._stamps: list[float] = series.stamps.tolist()
         self._values: list[float] = series.values.tolist()
         known = np.where(np.isfinite(series.values), series.stamps, -math.inf)
@@ -43,6 +45,10 @@ class RecordedSamples:
         """Return the row whose origin is the newest sample that is known at a tick."""
         return self._newest[tick] - self._first_row
 
+    def newest(self, tick: int) -> int:
+        """Return the place of the newest sample that is known at a tick."""
+        return self._newest[tick]
+
     def known_until(self, tick: int) -> float:
         """Return when the last sample ends that has a value and is known at a tick; else -inf."""
         return self._known[self._newest[tick]]
@@ -54,3 +60,38 @@ class RecordedSamples:
         if first > last:
             return ()
         return tuple((self._stamps[k], self._values[k]) for k in range(first, last + 1))
+
+
+class ActedOnHistory:
+    """The past that a contender acts on: what is recorded, but for what it has left out.
+
+    Args:
+        samples: recorded, as they become known.
+    """
+
+    def __init__(self, samples: RecordedSamples) -> None:
+        series = samples.series
+        self._samples, self.known_until = samples, samples.known_until(0)
+        self._start, self._step_s = float(series.stamps[0]), samples.step_s
+        # In the digits that the loop keeps of a history.
+        self._values = series.values.astype(np.float32)
+        self._half_hours = HalfHours.of(series.step)
+        self._lows: dict[int, float] = {}
+
+    def add(self, samples: Sequence[tuple[float, float]]) -> None:
+        """Take in what became known; it is NaN where it is left out."""
+        for stamp, value in samples:
+            if math.isnan(value):
+                self._values[round((stamp - self._start) / self._step_s)] = np.nan
+            else:
+                self.known_until = stamp
+
+    def seasonal_low(self, tick: int) -> float:
+        """Return the seasonal low at the newest sample that is known at a tick."""
+        newest = self._samples.newest(tick)
+        if newest not in self._lows:
+            # The half hours of so many samples are known already, for they are of the day before.
+            places = newest + np.arange(max(self._half_hours.day - self._half_hours.around, 1))
+            lows = seasonal_lows(self._half_hours.before(self._values, places))
+            self._lows = dict(zip(places.tolist(), lows.tolist(), strict=True))
+        return self._lows[newest]

@@ -91,6 +91,7 @@ EVENT = {
 CLASS = {"spec.limit.classes": [{"name": "pay", "priority": 0}, {"name": "stress", "priority": 9}]}
 LEARNS = {"spec.capacity.requestsPerReplica": MISSING}
 BLIND = {"spec.demand.model": MISSING}  # so that nothing is known where nothing is observed
+AWAY = {**BLIND, "spec.demand.query": "upstream is away"}
 WARMS = {"spec.capacity.warmUp": "3m"}
 
 _GONE = Carried("of before 0.2; whoever gives it is told that it has no effect")
@@ -105,6 +106,8 @@ ROWS: dict[str, Row | Refused | Carried] = {
     "spec.demand.query": Row("offered", "offered twice", "plan.replicas"),
     "spec.demand.model": Row("flat", "double", "plan.replicas"),
     "spec.demand.risk": Row(0.05, 0.3, "plan.demand_qps"),
+    "spec.demand.hold.share": Row(1.0, 0.5, "plan.demand_qps", AWAY),
+    "spec.demand.hold.for": Row("2h", "5m", "plan.demand_qps", AWAY),
     "spec.demand.events[].name": Row("sale", "spot", "plan.event", EVENT),
     "spec.demand.events[].starts": Row(moment(4), moment(6), "plan.replicas", EVENT),
     "spec.demand.events[].ends": Row(moment(9), moment(7), "plan.demand_qps", EVENT),

@@ -21,7 +21,7 @@ from scaler.errors import ClusterError, ClusterRefusedError
 from scaler.policy.replay_settings import plain_hpa
 from tests.kube.objects import hpa
 from tests.seams.faulty import OddError
-from tests.seams.policy_rows import BLIND, EVENT, LEARNS, MISSING
+from tests.seams.policy_rows import AWAY, BLIND, EVENT, LEARNS, MISSING
 from tests.seams.reached import Reached, Scenario
 from tests.seams.scene import SETTINGS, ScriptedCluster, ScriptedTraffic, Stage
 
@@ -63,7 +63,8 @@ def after_another(stage: Stage, tick: int, reached: Reached) -> None:
 def served(stage: Stage) -> None:
     """A gateway asks the endpoint itself."""
     app = create_app(stage.holder, SETTINGS, telemetry=stage.telemetry)
-    path = f"http://tidegate/v1/limits/{stage.policy.item_id}?instance=gw-1"
+    stage.telemetry.certificate_expiries = lambda: {"server": stage.clock.now + 86_400.0}
+    path = f"http://localhost/v1/limits/{stage.policy.item_id}?instance=gw-1"
 
     async def ask() -> int:
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 4711))
@@ -230,6 +231,7 @@ SCENARIOS: dict[str, Scenario] = {
     "as usual": Scenario(_CLASSES, ask=asks, last=served),
     "small steps": Scenario({"spec.replicas.maxStepUp": 1, "spec.replicas.maxStepDown": 1}),
     "narrow bounds": Scenario({"spec.replicas.min": 6, "spec.replicas.max": 10}),
+    "upstream is away": Scenario({**AWAY, "spec.demand.hold.for": "10m"}),
     "blind": Scenario({**BLIND, "spec.replicas.lifetime": "1m", "spec.replicas.halfLife": "1m"}),
     "an event": Scenario(EVENT),
     "a capacity to be learned": Scenario({**LEARNS, "spec.capacity.replicasQuery": "ready"}),

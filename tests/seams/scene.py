@@ -52,6 +52,11 @@ def offered(seconds: float) -> float:
     return float(np.interp(minute, [0, 4, 9, 12, 13], [200, 200, 600, 600, 150]))
 
 
+def away(seconds: float) -> float:
+    """Return what is offered while something upstream is away, from the fourth minute on."""
+    return 200.0 if seconds < 4 * MINUTE else 5.0
+
+
 def slow(seconds: float) -> float:
     """Return a latency that is over half a second while demand is high."""
     return 0.6 if 8 * MINUTE <= seconds < 12 * MINUTE else 0.1
@@ -62,7 +67,11 @@ SAID = GatewayReport(300.0, {"gold": 200.0, "pay": 150.0, "stress": 50.0})
 SETTINGS = ApiSettings(learns_shares=False)
 
 # What each query answers, by its text: there is no PromQL here.
-DEMAND = {"offered": offered, "offered twice": lambda seconds: 2 * offered(seconds)}
+DEMAND = {
+    "offered": offered,
+    "offered twice": lambda seconds: 2 * offered(seconds),
+    "upstream is away": away,
+}
 LATENCY = {"p999": slow, "p999 of another": lambda _: 0.1}
 REPLICAS = {"ready": 4.0, "ready elsewhere": 8.0}
 
@@ -188,6 +197,10 @@ class Stage:
         publish = in_turn([self.holder.publish, self.telemetry.observe])
         self.loop = ControlLoop(world, STEP, publish, tick_s=TICK_S)
         self._ticks = 0
+
+    def skip(self, ticks: int) -> None:
+        """Let time pass without us."""
+        self._ticks += ticks
 
     def tick(self) -> ServiceView:
         now = START + self._ticks * TICK_S

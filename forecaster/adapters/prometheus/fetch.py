@@ -27,6 +27,7 @@ from forecaster.adapters.prometheus.answers import (
     shown,
 )
 from forecaster.adapters.prometheus.cache import ChunkCache
+from forecaster.adapters.prometheus.label_sets import item_named_by
 from forecaster.data.quality import RawSeries
 from forecaster.data.series import FloatArray
 from forecaster.errors import ConfigError, PrometheusError
@@ -216,8 +217,7 @@ class _Items:
 def item_id_of(labels: Mapping[str, str], query: RangeQuery) -> str:
     """Return the name of the item that a series with these labels belongs to."""
     if not query.item_labels:
-        named = sorted(name for name in labels if name != "__name__")
-        return "/".join(labels[name] for name in named) or labels.get("__name__", "total")
+        return item_named_by(labels)
     missing = [name for name in query.item_labels if not labels.get(name)]
     if missing:
         raise PrometheusError(

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -29,7 +30,7 @@ from forecaster.adapters.registry.files import (
 from forecaster.adapters.registry.storage import Storage, open_storage, version_number
 from forecaster.errors import RegistryError
 
-__all__ = ["Artifact", "Registry", "ServedArtifact", "StoredArtifact", "check_name"]
+__all__ = ["Artifact", "Registry", "ServedArtifact", "StoredArtifact", "check_name", "promotion"]
 
 logger = logging.getLogger(__name__)
 
@@ -208,8 +209,9 @@ class Registry:
         pointer = self._pointer(name)
         if pointer is None:
             raise RegistryError(
-                f"model {name!r} in {self.root} has no champion; "
-                f"promote one of: {_listed(self.versions(name))}"
+                f"model {name!r} in {self.root} has no champion; its versions are: "
+                f"{_listed(self.versions(name))}; promote one, such as the newest: "
+                f"{promotion(self.root, name, self.versions(name)[-1])}"
             )
         return pointer
 
@@ -255,6 +257,15 @@ def check_name(name: str) -> None:
             f"{name!r} is no model name: it must start with a letter or digit and hold at most 100 "
             "letters, digits, '.', '_' and '-'"
         )
+
+
+def promotion(root: str, name: str, version: str) -> str:
+    """Return the command that makes a version champion.
+
+    >>> promotion("models/", "web", "v0001")
+    'forecaster models promote web v0001 --models models/'
+    """
+    return shlex.join(["forecaster", "models", "promote", name, version, "--models", root])
 
 
 def _split(paths: dict[str, int]) -> list[tuple[str, str, str]]:

@@ -1,34 +1,40 @@
-"""Histories and forecasts as CSV and Parquet files and as data frames.
+"""Histories and forecasts as files (CSV and what else there is) and as data frames.
 
 A table is long (item_id, timestamp, qps; other common names are understood), wide (timestamp and
-one column per item), or has two columns (timestamp, qps): one item, named after the file.
+one column per item), or has two columns (timestamp, qps): one item, named after the file. How a
+file was understood where it could have been meant otherwise is told by findings of the rule READ.
 """
 
 from __future__ import annotations
 
 import json
-import warnings
-import zlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from forecaster.adapters.atomic_write import write_atomically
-from forecaster.adapters.tables.expansion import check_gzip, check_parquet, table_of
-from forecaster.adapters.tables.layouts import TableSource, raw_series
+from forecaster.adapters.tables.layouts import raw_series
+from forecaster.adapters.tables.sources import FileHints, TableSource
+from forecaster.adapters.tables.table_files import (
+    METADATA,
+    PARQUET_ENDINGS,
+    VERSION,
+    StoredTable,
+    read_table,
+)
 from forecaster.data.quality import (
+    Action,
     Finding,
     QualityReport,
     QualityRules,
     RawSeries,
+    Rule,
     Window,
     examine,
     inspect,
@@ -39,22 +45,21 @@ from forecaster.data.quality.values import StampArray
 from forecaster.data.series import Forecast, History, Series
 from forecaster.errors import HistoryError
 
-CSV_ENDINGS = (".csv", ".csv.gz")
-PARQUET_ENDINGS = (".parquet", ".pq")
-METADATA = b"tidegate.history"
-VERSION = 1
+LOGGER = logging.getLogger(__name__)
+EPOCH = datetime.fromtimestamp(0, tz=UTC)
 
 
-def read_history(
+def read_history(  # noqa: PLR0913 - what a user may set, each by its name
     path: Path | str,
     *,
     step: timedelta | None = None,
     rules: QualityRules | None = None,
     mask: tuple[Window, ...] = (),
     timezone: str | None = None,
+    hints: FileHints | None = None,
     now: datetime | None = None,
 ) -> QualityReport:
-    """Return the inspected history in a CSV or Parquet file.
+    """Return the inspected history in a file.
 
     A file that `write_history` wrote with findings has been inspected already: it is returned as it
     is, with those findings, unless ``rules`` or another ``step`` are given.
@@ -64,22 +69,26 @@ def read_history(
         rules: None takes the default thresholds.
         mask: spans to set missing.
         timezone: zone of stamps that have none; without it they are refused.
+        hints: what the file does not say itself, such as its unit or its decimal mark.
         now: samples after it are refused; None does not check.
 
     Raises:
         HistoryError: the file or an item in it cannot be used.
     """
-    found = examine_history(path, step=step, rules=rules, mask=mask, timezone=timezone, now=now)
+    found = examine_history(
+        path, step=step, rules=rules, mask=mask, timezone=timezone, hints=hints, now=now
+    )
     return verdict(*found, rules or QualityRules())
 
 
-def examine_history(
+def examine_history(  # noqa: PLR0913 - as `read_history`
     path: Path | str,
     *,
     step: timedelta | None = None,
     rules: QualityRules | None = None,
     mask: tuple[Window, ...] = (),
     timezone: str | None = None,
+    hints: FileHints | None = None,
     now: datetime | None = None,
 ) -> tuple[tuple[Series, ...], tuple[Finding, ...]]:
     """Return the usable items in a file and all findings, refusals included; see `read_history`.
@@ -87,19 +96,26 @@ def examine_history(
     Raises:
         HistoryError: the file cannot be read as a table of stamps and numbers.
     """
-    table = _read(Path(path), timezone)
+    table = _read(Path(path), timezone, hints)
     if table.findings is not None and rules is None and step in (None, table.step):
         history = _as_written(table)
         if history is not None:
             report = masked(history, mask)
             return report.history.series, table.findings + report.findings
     rules = rules or QualityRules()
-    return examine(table.raw, step=step or table.step, rules=rules, mask=mask, now=now)
+    series, findings = examine(table.raw, step=step or table.step, rules=rules, mask=mask, now=now)
+    notes = (
+        Finding(Path(path).name, Rule.READ, Action.NOTED, EPOCH, EPOCH, 0, note)
+        for note in table.notes
+    )
+    return series, (*notes, *findings)
 
 
-def read_raw(path: Path | str, *, timezone: str | None = None) -> tuple[RawSeries, ...]:
-    """Return the samples in a CSV or Parquet file as they are, one per item."""
-    return _read(Path(path), timezone).raw
+def read_raw(
+    path: Path | str, *, timezone: str | None = None, hints: FileHints | None = None
+) -> tuple[RawSeries, ...]:
+    """Return the samples in a file as they are, one per item."""
+    return _read(Path(path), timezone, hints).raw
 
 
 def write_history(
@@ -150,7 +166,10 @@ def history_from_frame(
     else:
         df = df.reset_index(drop=True)
     source = TableSource("the frame", item_id, timezone=timezone)
-    return inspect(raw_series(df, source), step=step).history
+    series = tuple(raw_series(df, source))
+    for note in source.notes:
+        LOGGER.warning("the frame: %s", note)
+    return inspect(series, step=step).history
 
 
 def history_to_frame(history: History) -> pd.DataFrame:
@@ -190,83 +209,13 @@ def _times(stamps: StampArray) -> pd.DatetimeIndex:
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A file's items; ``step`` and ``findings`` only if `write_history` wrote it."""
-
-    raw: tuple[RawSeries, ...]
-    step: timedelta | None = None
-    findings: tuple[Finding, ...] | None = None
-
-
-def _read(path: Path, timezone: str | None) -> _Table:
-    name = path.name.lower()
-    if name.endswith(CSV_ENDINGS):
-        frame, first_row, stored = _read_csv(path), 2, None
-    elif name.endswith(PARQUET_ENDINGS):
-        frame, stored = _read_parquet(path)
-        first_row = 0
-    else:
-        raise HistoryError(
-            f"{path}: unknown ending; a history is {', '.join(CSV_ENDINGS + PARQUET_ENDINGS)}"
-        )
-    stem = path.name[: name.index(".", 1)]
-    source = TableSource(str(path), stem, first_row, timezone)
-    raw = tuple(raw_series(frame, source))
-    if not stored:
-        return _Table(raw)
-    findings = stored["findings"]
-    return _Table(
-        raw,
-        timedelta(seconds=stored["step_seconds"]),
-        None if findings is None else tuple(Finding.from_record(record) for record in findings),
+def _read(path: Path, timezone: str | None, hints: FileHints | None) -> StoredTable:
+    return read_table(
+        path, TableSource(str(path), "series", timezone=timezone, hints=hints or FileHints())
     )
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Return the cells as text; the index counts the lines after the header."""
-    try:
-        if path.name.lower().endswith(".gz"):
-            check_gzip(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path,
-                dtype=str,
-                keep_default_na=False,
-                skip_blank_lines=False,
-                index_col=False,
-                encoding="utf-8-sig",
-            )
-    except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserWarning) as error:
-        raise _unreadable(path, error) from error
-    frame = frame.fillna("")
-    return frame[(frame != "").any(axis=1)]
-
-
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    try:
-        check_parquet(path)
-        table = table_of(path)
-        stored = json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
-    if stored.get("version", VERSION) > VERSION:
-        raise HistoryError(
-            f"{path} has format version {stored['version']}, but at most {VERSION} is known; "
-            "update forecaster"
-        )
-    return table.to_pandas(ignore_metadata=True), stored
-
-
-def _unreadable(path: Path, error: Exception) -> HistoryError:
-    if isinstance(error, FileNotFoundError):
-        return HistoryError(f"{path} does not exist; check the path")
-    reason = str(error).strip() or type(error).__name__
-    return HistoryError(f"{path} cannot be read ({reason}); is it complete? Write it again")
-
-
-def _as_written(table: _Table) -> History | None:
+def _as_written(table: StoredTable) -> History | None:
     """Return the items as stored; None if an edit of the file has moved them off their grid."""
     series = []
     for raw in table.raw:

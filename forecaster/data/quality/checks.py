@@ -19,8 +19,8 @@ MAX_SLOTS_PER_SAMPLE = 1_000  # a single wrong stamp must not cost gigabytes of 
 def check_clock(raw: RawSeries, log: FindingLog, now: datetime | None) -> None:
     """Refuse stamps that cannot be seconds since 1970 in the past."""
     if not len(raw.stamps):
-        message = "has no samples; leave it out, or fetch a span in which it existed"
-        log.add_all(Rule.EMPTY, Action.REFUSED, raw, message)
+        message = "has no samples; left out, until a span is fetched in which it existed"
+        log.add_all(Rule.EMPTY, Action.LEFT_OUT, raw, message)
         return
     unit, factor = unit_of(raw.stamps)
     first, last = int(raw.stamps.min()), int(raw.stamps.max())
@@ -118,8 +118,13 @@ def _check_repeats(grid: SampleGrid, log: FindingLog) -> None:
 
 
 def note_gaps(values: FloatArray, log: FindingLog) -> None:
-    """Note the samples that are missing in the source; they stay missing."""
+    """Note the samples that are missing in the source, from the first known one on.
+
+    They stay missing. That an item is younger than others is no gap.
+    """
     missing = np.isnan(values)
+    known = np.flatnonzero(~missing)
+    missing[: known[0] if len(known) else len(missing)] = False
     gaps = runs(missing)
     if gaps:
         longest = max(end - begin for begin, end in gaps) * log.step
@@ -133,14 +138,25 @@ def note_gaps(values: FloatArray, log: FindingLog) -> None:
 def mask_implausible(values: FloatArray, log: FindingLog) -> None:
     """Set implausible samples missing, in place, until no rule finds any more."""
     rules, step = log.rules, log.step
-    found = {rule: np.zeros(len(values), dtype=bool) for rule in IMPLAUSIBLE}
+    known = int(np.isfinite(values).sum())
+    found, spared = (
+        {rule: np.zeros(len(values), dtype=bool) for rule in IMPLAUSIBLE} for _ in range(2)
+    )
     missing = -1
     while missing != (missing := int(np.isnan(values).sum())):
         for rule, (find, _) in IMPLAUSIBLE.items():
             hit = find(values, step, rules)[0]
+            if (found[rule] | hit).sum() > rules.nearly_all * known:
+                spared[rule] = hit
+                continue
             found[rule] |= hit
             values[hit] = np.nan
     for rule, (find, what) in IMPLAUSIBLE.items():
+        message = (
+            f"{spared[rule].sum()} of {known} samples {what}, but little else is known; kept, "
+            "mark them as a window if they are wrong"
+        )
+        log.add(rule, Action.NOTED, spared[rule], message)
         count = int(found[rule].sum())
         log.add(rule, Action.REPAIRED, found[rule], f"{count} samples {what}; set missing")
         kept = find(values, step, rules)[1]
@@ -152,6 +168,7 @@ IMPLAUSIBLE = {
     Rule.SPIKE: (masks.spikes, "are far above their neighbours (a counter reset)"),
     Rule.FLAT: (masks.stuck, "repeat one value (a stuck exporter)"),
     Rule.AFTER_OUTAGE: (masks.after_outages, "just after an outage are falsely low"),
+    Rule.BEFORE_OUTAGE: (masks.before_outages, "just before an outage are falsely low"),
 }
 KEPT = {
     Rule.SPIKE: (
@@ -185,10 +202,10 @@ def check_values(values: FloatArray, log: FindingLog) -> None:
     all_samples = np.ones(len(values), dtype=bool)
     if count < min_samples:
         message = (
-            f"{count} known samples are too few, at least {min_samples} are needed; "
-            "fetch a longer span, or leave the item out"
+            f"{count} known samples are too few, at least {min_samples} are needed; left out, "
+            "until a longer span is fetched"
         )
-        log.add(Rule.TOO_SHORT, Action.REFUSED, all_samples, message)
+        log.add(Rule.TOO_SHORT, Action.LEFT_OUT, all_samples, message)
     elif masks.is_counter(values, log.rules):
         message = (
             f"values only grow, from {values[known][0]:g} to {values[known][-1]:g}: a raw "

@@ -29,8 +29,8 @@ class FindingLog:
         return int(self.step.total_seconds())
 
     @property
-    def refused(self) -> bool:
-        return any(finding.action is Action.REFUSED for finding in self.findings)
+    def unusable(self) -> bool:
+        return any(f.action in (Action.REFUSED, Action.LEFT_OUT) for f in self.findings)
 
     def add(self, rule: Rule, action: Action, where: BoolArray, message: str) -> None:
         """Add one finding about the marked slots; none if no slot is marked."""

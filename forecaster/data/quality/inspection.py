@@ -70,7 +70,11 @@ def verdict(
     Raises:
         HistoryError: an item is refused, or there is none.
     """
-    refused = [finding for finding in findings if finding.action is Action.REFUSED]
+    refused = [
+        finding
+        for finding in findings
+        if finding.action is Action.REFUSED or (finding.action is Action.LEFT_OUT and not series)
+    ]
     if not series and not refused:
         raise HistoryError("the history holds no series; check the file or the query")
     if refused and not (rules.skip_refused and series):
@@ -160,11 +164,11 @@ def _examine_item(
     raw: RawSeries, log: FindingLog, mask: tuple[Window, ...], now: datetime | None
 ) -> Series | None:
     """Return the cleaned item, or None if it is refused."""
-    if not log.refused:
+    if not log.unusable:
         check_clock(raw, log, now)
-    if not log.refused:
+    if not log.unusable:
         check_step(raw, log)
-    if log.refused:
+    if log.unusable:
         return None
     infinite = np.isinf(raw.values)
     negative = (raw.values < 0) & ~infinite
@@ -178,11 +182,14 @@ def _examine_item(
         where = np.zeros(len(values), dtype=bool)
         where[slots[bad]] = True
         log.add(rule, Action.REPAIRED, where, f"{bad.sum()} {rule.value} values; set missing")
-    if log.refused:
+    if log.unusable:
         return None
     note_gaps(values, log)
     log.mask_windows(values, mask)
     mask_implausible(values, log)
     check_values(values, log)
     start = EPOCH + timedelta(seconds=grid.first)
-    return None if log.refused else Series(raw.item_id, start, log.step, values)
+    if log.unusable:
+        return None
+    began = int(np.isfinite(values).argmax())
+    return Series(raw.item_id, start + began * log.step, log.step, values[began:])

@@ -152,3 +152,15 @@ def after_outages(
                 break
             low[i] = True
     return low, kept
+
+
+def before_outages(
+    values: FloatArray, step: timedelta, rules: QualityRules
+) -> tuple[BoolArray, BoolArray]:
+    """Find the falsely low samples that precede an outage, from the last plausible one on.
+
+    Where scraping stops, ``rate()`` falls over the length of its range before it is gone. The rule
+    is that of `after_outages`, backwards.
+    """
+    low, kept = after_outages(values[::-1], step, rules)
+    return low[::-1], kept[::-1]

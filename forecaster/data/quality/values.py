@@ -21,6 +21,7 @@ StampArray = npt.NDArray[np.int64]
 class Rule(enum.Enum):
     """The rule of a finding; the value is printed and stored."""
 
+    READ = "read"
     EMPTY = "empty"
     ITEM = "item"
     CLOCK = "clock"
@@ -40,15 +41,21 @@ class Rule(enum.Enum):
     CONSTANT = "constant"
     ALL_ZERO = "all_zero"
     AFTER_OUTAGE = "after_outage"
+    BEFORE_OUTAGE = "before_outage"
     MASKED = "masked"
     TOO_SHORT = "too_short"
 
 
 class Action(enum.Enum):
-    """How a rule treated its finding."""
+    """How a rule treated its finding.
+
+    An item that is refused has something wrong with it, and so refuses the whole history; one that
+    is left out, as it is too young, does not.
+    """
 
     REPAIRED = "repaired"
     REFUSED = "refused"
+    LEFT_OUT = "left_out"
     NOTED = "noted"
 
 
@@ -111,7 +118,7 @@ class QualityRules:
     """The thresholds of the pass; the defaults keep samples in doubtful cases.
 
     Attributes:
-        min_samples: an item with fewer known samples is refused.
+        min_samples: an item with fewer known samples is left out.
         snap_within: a stamp at most this far from the grid (in steps) is moved onto it. At half a
             step no stamp would be refused, and a wrong ``step`` would not be noticed.
         conflicts: share of stamps with two different values that may be set missing. More of them
@@ -124,10 +131,12 @@ class QualityRules:
         spike_longest: longer spikes are noted and kept, since a flash crowd lasts minutes.
         flat_samples, flat_time: a non-zero value repeated for both of them is a stuck exporter.
         flat_recurs: a value with this many flat runs is a floor or a cap of the service, and kept.
-        outage: a gap this long is an outage, after which rates may be falsely low.
-        rate_window: range of the ``rate(...)`` in the query. Samples after an outage are compared
-            with the two ranges after them; steps longer than the range are not checked.
-        low_ratio: a sample after an outage below this share of the following ones is falsely low.
+        outage: a gap this long is an outage, before and after which rates may be falsely low.
+        rate_window: range of the ``rate(...)`` in the query. Samples beside an outage are compared
+            with the two ranges beyond them; steps longer than the range are not checked.
+        low_ratio: a sample beside an outage below this share of those beyond it is falsely low.
+        nearly_all: a mask of more than this share of what is known is noted and not applied: what
+            is known of the item then is what the rule takes for wrong.
         skip_refused: leave refused items out as long as one remains, instead of refusing all.
     """
 
@@ -144,6 +153,7 @@ class QualityRules:
     outage: timedelta = timedelta(minutes=3)
     rate_window: timedelta = timedelta(minutes=5)
     low_ratio: float = 0.8
+    nearly_all: float = 0.9
     skip_refused: bool = False
 
     def __post_init__(self) -> None:

@@ -93,16 +93,16 @@ const Service = (() => {
   }
 
   function tiles(view) {
-    const { limit, trust, ledger } = view;
+    const { limit, trust, ledger } = view, rated = trust && view.fan;
     const expected = known(view.demand_qps) ? `be ready for ${qps(view.demand_qps)}` : "the demand to be ready for is not known";
     return node("dl", { class: "tiles" },
       tile("demand, req/s", "observed", qps(view.observed_qps), expected),
       floorTile(view),
       tile("limit, req/s", "limit", qps(limit?.qps),
         node("span", { "data-field": "binding" }, limit ? BINDING[limit.reason] ?? limit.reason : "no limit")),
-      tile("forecast", "trust", trust && view.fan ? trust.standing : "none",
-        trust ? `${percent(trust.coverage)} of peaks within the forecast` : "not rated yet",
-        trust ? `planned for its ${percent(trust.level)} quantile` : ""),
+      tile("forecast", "trust", rated ? trust.standing : "none",
+        rated ? `${percent(trust.coverage)} of peaks within the forecast` : view.fan ? "not rated yet" : "",
+        rated ? `planned for its ${percent(trust.level)} quantile` : ""),
       tile("replica-hours saved", "saved", qps(ledger.saved_replica_hours),
         `against a plain HPA in ${duration(ledger.seconds)}`,
         `short for ${duration(ledger.short_s)}; a plain HPA ${duration(ledger.hpa_short_s)}`));
@@ -149,13 +149,15 @@ const Service = (() => {
   }
 
   function trust({ trust: t, fan }) {
-    const source = fan ? `Forecast by ${fan.source || "an unnamed model"}, from ${moment(fan.origin)}. ` : "There is no forecast. ";
-    if (!t) return part("trust", node("h3", {}, "Trust in the forecast"), node("p", {}, source));
+    const told = (words) => part("trust", node("h3", {}, "Trust in the forecast"), node("p", {}, words));
+    const margin = t ? `A margin of ${qps(t.margin_qps)} req/s is added to the observed demand.` : "";
+    if (!fan) return told(`There is no forecast. ${margin}`);
+    const source = `Forecast by ${fan.source || "an unnamed model"}, from ${moment(fan.origin)}. `;
+    if (!t) return told(source);
     const skill = known(t.skill)
       ? `Its loss is ${t.skill.toFixed(2)} times that of the last value (below 1 is better). ` : "";
-    return part("trust", node("h3", {}, "Trust in the forecast"), node("p", {},
-      `${source}It is ${t.standing}: ${STANDING[t.standing] ?? "see the documentation"}. ${skill}`
-      + `Without it a margin of ${qps(t.margin_qps)} req/s would be added to the observed demand.`));
+    return told(`${source}It is ${t.standing}: ${STANDING[t.standing] ?? "see the documentation"}. ${skill}`
+      + `Without it a margin of ${qps(t.margin_qps)} req/s would be added to the observed demand.`);
   }
 
   function ledger({ ledger: l }) {

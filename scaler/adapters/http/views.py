@@ -26,6 +26,7 @@ Json = dict[str, object]
 _DEMAND_REASONS = {
     "forecast": "the forecast of the highest demand over the lead time",
     "observed": "the demand observed now, which is higher than the forecast",
+    "held": "a share of what is usual, for what is observed is implausibly low at this time of day",
     "event": "an announced event",
     "reactive": "the demand observed now plus a margin, for no forecast is trusted",
     "unknown": "nothing: there is neither a forecast nor an observation",
@@ -166,7 +167,9 @@ def _sentences(view: ServiceView) -> Iterable[str]:
         yield f"After their leases have expired they admit {safe_qps:.0f}."
     if view.hpa_replicas is not None:
         yield f"A plain autoscaler would have {view.hpa_replicas} replicas now."
-    if view.trust is not None:
+    if view.forecast is None:
+        yield "There is no forecast now."
+    elif view.trust is not None:
         yield (
             f"The forecast is {view.trust.standing.value}: "
             f"it covered the demand in {view.trust.coverage:.1%} of the lead times."

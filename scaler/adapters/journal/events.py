@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from forecaster.data.series import Forecast, Series
+import numpy as np
+
+from forecaster.data.series import FloatArray, Forecast, Series
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.lease_memory import LeasesMemory
 from scaler.control.memory import LoopMemory
@@ -69,6 +71,14 @@ class Forecasted:
     forecast: Forecast | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
+    raised: str | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LowsFound:
+    """Seasonal lows, in the order of the items that have a history; NaN where unknown."""
+
+    qps: FloatArray = field(default_factory=lambda: np.empty(0))
     raised: str | None = None
 
 

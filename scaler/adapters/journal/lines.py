@@ -30,6 +30,7 @@ KINDS: Mapping[str, type] = {
     "histories": events.HistoriesRead,
     "measure": events.Measured,
     "reports": events.Reported,
+    "lows": events.LowsFound,
     "predict": events.Forecasted,
     "observe": events.Observed,
     "decide": events.Decided,

@@ -13,13 +13,14 @@ from datetime import timedelta
 
 import numpy as np
 
-from forecaster.data.series import Series
+from forecaster.data.series import Block, FloatArray, Series
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.journal.events import (
     Applied,
     Forecasted,
     HistoriesRead,
     JournalHead,
+    LowsFound,
     Measured,
     Observed,
     PlansHanded,
@@ -87,6 +88,7 @@ class LoopRecorder:
             _RecordedModels(world.models, self._journal),
             _RecordedWorkloads(world.workloads, self._journal),
             _RecordedWitness(world.witness, self._journal),
+            _recorded_lows(world.seasonal_lows, self._journal),
         )
 
     def tick(self, loop: ControlLoop, watched: Sequence[WatchedPolicy], when: TickTime) -> Snapshot:
@@ -179,6 +181,19 @@ class _RecordedModels:
             event = Forecasted(name, said.forecast, said.rows, said.faults)
             self._journal.put(event, 3 * len(series) + 1)
         return said
+
+
+def _recorded_lows(
+    inner: Callable[[Block], FloatArray], journal: Journal
+) -> Callable[[Block], FloatArray]:
+    def seasonal_lows(half_hours: Block) -> FloatArray:
+        with _raised(journal, lambda error: LowsFound(raised=error)):
+            found = inner(half_hours)
+        with journal.recording():
+            journal.put(LowsFound(found), len(found) // 8 + 1)
+        return found
+
+    return seasonal_lows
 
 
 class _RecordedWorkloads:

@@ -19,6 +19,8 @@ ROWS = [
     for i, qps in enumerate(np.random.default_rng(4).poisson(6000, 90) / 60)
 ]
 
+COUNTER = [f"pay/api,2026-03-02T{i // 60:02}:{i % 60:02}:00Z,{5 * i}" for i in range(90)]
+
 
 def run(*options: object) -> int:
     parser = argparse.ArgumentParser()
@@ -61,11 +63,11 @@ def test_a_repair_is_printed_with_item_span_and_rule(tmp_path, capsys):
 
 
 def test_a_refused_item_is_shown_and_fails(tmp_path, capsys):
-    path = csv(tmp_path, "pay/api,2026-03-02T00:00:00Z,1")
+    path = csv(tmp_path, *COUNTER)
     with pytest.raises(HistoryError, match=r"h\.csv cannot be used: 1 item refused"):
         run("--history", path)
     out = " ".join(capsys.readouterr().out.split())
-    assert "too_short" in out
+    assert "counter" in out
     assert "refused" in out
     with pytest.raises(HistoryError):
         run("--history", path, "--json")
@@ -73,8 +75,15 @@ def test_a_refused_item_is_shown_and_fails(tmp_path, capsys):
 
 
 def test_a_refused_item_may_be_left_out(tmp_path):
-    path = csv(tmp_path, "pay/api,2026-03-02T00:00:00Z,1")
+    path = csv(tmp_path, *COUNTER)
     assert run("--history", path, "--skip-refused") == 0
+
+
+def test_an_item_that_is_too_young_is_shown_and_left_out(tmp_path, capsys):
+    assert run("--history", csv(tmp_path, "pay/api,2026-03-02T00:00:00Z,1")) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "too_short" in out
+    assert "left_out" in out
 
 
 def test_a_history_from_the_future_is_refused(tmp_path, capsys):
@@ -110,3 +119,24 @@ def test_an_inspected_file_shows_its_findings_until_it_is_inspected_again(tmp_pa
     assert "Nothing found" in capsys.readouterr().out
     assert run("--history", path, "--recheck") == 0
     assert "after_outage" in capsys.readouterr().out
+
+
+def test_what_a_file_does_not_say_is_said_by_options(tmp_path, capsys):
+    path = tmp_path / "h.csv"
+    rows = [f"03/04/2025 00:{i:02};1,{250 + i};9" for i in range(60)]
+    path.write_text("\n".join(["Time;hits;p99", *rows]) + "\n")
+    said: list[str] = []
+    for option, value in {
+        "--dates": "day-first",
+        "--timezone": "UTC",
+        "--decimal": ",",
+        "--unit": "count",
+    }.items():
+        with pytest.raises(HistoryError, match=option):
+            run("--history", path, *said)
+        said += [option, value]
+    assert run("--history", path, *said, "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["items"][0]["start"] == "2025-04-03T00:00:00+00:00"
+    assert record["items"][0]["max_qps"] == pytest.approx(1.309 / 60)
+    assert "left out: 'p99'" in record["findings"][0]["message"] + record["findings"][1]["message"]

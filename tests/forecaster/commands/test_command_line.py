@@ -69,7 +69,10 @@ def test_the_version_is_that_of_the_distribution(command_line, capsys):
         pytest.param(FORECASTER, [], "COMMAND", id="no command"),
         pytest.param(FORECASTER, ["forecast"], "'forecast'", id="unknown command"),
         pytest.param(
-            FORECASTER, ["check", "--history", "a.csv", "--item", "b"], "--item", id="no option"
+            FORECASTER,
+            ["check", "--history", "a.csv", "--service", "b"],
+            "--service",
+            id="no option",
         ),
         pytest.param(
             FORECASTER, ["generate", "--out", "a.parquet", "--items", "x"], "'x'", id="no number"

@@ -43,7 +43,7 @@ def test_a_line_of_its_own_is_said_at_once(told):
 
 def test_nothing_is_said_once_it_is_over(told):
     with working("fitting", silent_s=0.001):
-        eventually(lambda: told())
+        eventually(told)
     before = told()
     with pytest.raises(AssertionError):
         eventually(lambda: told() != before, within_s=0.05)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -67,24 +68,54 @@ def test_a_trained_forecaster_is_stored_promoted_and_predicts(tmp_path, traffic_
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["web"]  # no checkpoint is left
 
 
+def wild(days: int) -> np.ndarray:
+    return np.random.default_rng(5).gamma(3, 30, days * DAY)
+
+
 def unforeseeable_until_the_test_part(tmp_path: Path) -> Path:
     """Noise, of which the last part repeats the week before: only seasonal_week knows."""
-    values = np.random.default_rng(5).gamma(3, 30, 14 * DAY)
+    values = wild(14)
     test = 14 * DAY * 7 // 8
     values[test:] = values[test - 7 * DAY : 7 * DAY]
     return file_of(tmp_path, made_of(values))
 
 
-def test_a_forecaster_that_loses_is_stored_but_not_promoted(tmp_path, capsys):
+def test_the_first_forecaster_serves_by_its_best_candidate_and_a_later_one_only_if_it_wins(
+    tmp_path, capsys
+):
     source, out = unforeseeable_until_the_test_part(tmp_path), tmp_path / "m"
     assert train(out, source, *QUICK) == 0
-    assert "web v0001 is stored, not champion: " in (said := capsys.readouterr().out)
-    assert "best baseline seasonal_week" in said
-    assert not Registry(out).has_champion("web")
+    said = capsys.readouterr().out
+    assert re.search(r"v0001 is champion: seasonal_week serves all.* below served, by more", said)
+    served = load_forecaster(out, "web")
+    assert {found.source for found in served.item_models.values()} == {"seasonal_week"}
+    assert served.default_model.source == "seasonal_week"
+    assert Registry(out).load("web").report["items"]["shop/api"]["source"] == "seasonal_week"
 
-    assert train(out, source, *QUICK, "--promote", "always") == 0
-    assert "web v0002 is champion: " in capsys.readouterr().out
+    assert train(out, source, *QUICK) == 0
+    said = capsys.readouterr().out
+    assert "web v0002 is stored, not champion: " in said
+    assert "seasonal_week is " in said
+    assert Registry(out).champion("web") == "v0001"
+    command = said.splitlines()[-1].partition(": forecaster ")[2]
+    assert main(shlex.split(command)) == 0
     assert Registry(out).champion("web") == "v0002"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(np.r_[wild(12), np.full(2 * DAY, 50.0)], id="a constant test part"),
+        pytest.param(np.where(np.arange(14 * DAY) == 500, 51, 50), id="constant but for a blip"),
+    ],
+)
+def test_a_first_forecaster_serves_where_hardly_anything_can_be_compared(tmp_path, values, capsys):
+    source = tmp_path / "traffic.parquet"
+    write_history(source, History((made_of(values),)))  # without findings: it is inspected
+    assert train(tmp_path / "m", source, *QUICK) == 0
+    assert "web v0001 is champion: " in capsys.readouterr().out
+    forecast = load_forecaster(tmp_path / "m", "web").predict(History((made_of(values),)))
+    np.testing.assert_allclose(forecast.values, 50, rtol=0.1)
 
 
 def test_even_the_best_forecaster_is_not_promoted_with_promote_never(
@@ -111,6 +142,55 @@ def test_items_that_begin_and_end_at_different_times_are_trained_together(tmp_pa
     assert train(tmp_path / "m", file_of(tmp_path, *ragged), *QUICK, "--promote", "always") == 0
     forecast = load_forecaster(tmp_path / "m", "web").predict(History(ragged))
     assert forecast.origins == tuple(one.end - QUARTER for one in ragged)
+
+
+TEN_MINUTES = timedelta(minutes=10)
+AGES = {
+    "old/shop": 28 * 24,
+    "old/pay": 28 * 24,
+    "new/search": 5 * 24,
+    "new/cart": 5,
+    "new/login": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def living_cluster(tmp_path_factory) -> Path:
+    """A wide file of items of every age in hours, of one without samples and one that is gone."""
+    hours = [*AGES.values(), 0, 28 * 24]
+    items = generate_history(len(hours), 28, step=TEN_MINUTES, seed=3).history
+    columns = {}
+    for name, age, one in zip([*AGES, "new/mail", "dead/blog"], hours, items, strict=True):
+        columns[name] = np.where(np.arange(len(one)) < len(one) - 6 * age, np.nan, one.values)
+    columns["dead/blog"][-7 * 144 :] = np.nan
+    stamps = [one.astype(str) for one in items.series[0].stamps.astype("datetime64[s]")]
+    cells = [["" if np.isnan(v) else f"{v:.3f}" for v in column] for column in columns.values()]
+    rows = zip(*cells, strict=True)
+    lines = [f"{stamp}Z,{','.join(row)}" for stamp, row in zip(stamps, rows, strict=True)]
+    path = tmp_path_factory.mktemp("living") / "living.csv"
+    path.write_text("\n".join([",".join(["timestamp", *columns]), *lines]) + "\n")
+    return path
+
+
+def test_young_and_dead_items_stop_no_training(tmp_path, living_cluster, capsys):
+    out = tmp_path / "m"
+    assert train(out, living_cluster, *QUICK) == 0
+    said = capsys.readouterr().err
+    told = [line for line in said.splitlines() if "served by the shared model" in line]
+    assert told == [line for line in said.splitlines() if "new/cart" in line]
+    assert "items that it does not know: new/cart (new/cart: 30 samples (5:00:00)" in told[0]
+    assert all(f"{name}: " in said for name in ("new/mail", "new/login"))
+    assert "left out" in said
+    assert "the longest 23 days" not in said  # new/search is younger, that is no gap
+
+    stored = Registry(out).load("web")
+    assert set(stored.config["items"]) == {"old/shop", "old/pay", "new/search", "dead/blog"}
+    assert set(stored.report["items"]) == {"old/shop", "old/pay", "new/search"}
+    argv = ["--models", str(out), "--name", "web", "--history", str(living_cluster)]
+    assert main(["predict", *argv]) == 0
+    assert "new/cart after" in capsys.readouterr().out
+    assert main(["evaluate", *argv]) == 0
+    assert "left out: new/cart: 0 origins" in capsys.readouterr().err
 
 
 def csv(tmp_path: Path, last: str = "") -> Path:

@@ -35,6 +35,11 @@ REFUSED = [
         ["--history", "{traffic}", "--prometheus", "http://127.0.0.1:1"], "got both", id="two"
     ),
     pytest.param(["--prometheus", "http://127.0.0.1:1"], "needs --query", id="no query"),
+    pytest.param(
+        ["--prometheus", "http://127.0.0.1:1", "--unit", "rpm"],
+        "--unit, --decimal and --dates are of --history FILE",
+        id="an option of files",
+    ),
     pytest.param(["--history", "{text}"], r"h\.csv.*'lots'", id="text in a number column"),
     pytest.param(["--history", "{zero}"], r"nothing to learn.*constant \(0 req", id="all zero"),
     pytest.param(

@@ -51,14 +51,18 @@ def item(
     scores = {name: score(1.0 + 0.1 * i) for i, name in enumerate(CANDIDATES)}
     scores[LAST_VALUE], scores[SEASONAL_DAY] = score(1.0), score(1.8)
     scores[source] = scores[SERVED] = score(served)
-    return ItemResult(item_id, source, f"{source} was best", scores, origins, actual, predicted)
+    losses = {name: np.full(24, found.relative) for name, found in scores.items()}
+    return ItemResult(
+        item_id, source, f"{source} was best", scores, losses, origins, actual, predicted
+    )
 
 
 def silent_item(item_id: str) -> ItemResult:
     """Return an item of which nothing is known in the backtest."""
     sample = item(item_id)
     scores = {name: unknown_score() for name in sample.scores}
-    return replace(sample, scores=scores, actual=np.full_like(sample.actual, np.nan))
+    losses = {name: np.full(24, NAN) for name in scores}
+    return replace(sample, scores=scores, losses=losses, actual=np.full_like(sample.actual, NAN))
 
 
 def backtest_of(*items: ItemResult) -> Backtest:

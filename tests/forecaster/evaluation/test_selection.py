@@ -1,6 +1,8 @@
 """Training and choice of the candidate that serves, without use of the test part."""
 
+import re
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.selection import (
+    LEAST_BUDGET,
     balanced_sample,
     choose,
     hourly_losses,
@@ -19,13 +22,14 @@ from forecaster.evaluation.selection import (
 )
 from forecaster.evaluation.splits import boundaries
 from forecaster.models.artifact import pack
-from forecaster.models.candidates import CANDIDATES
+from forecaster.models.candidates import CANDIDATES, KINDS
 from forecaster.models.config import MEDIAN
 from forecaster.models.naive import NAIVE
 from tests.forecaster.evaluation.fitting_samples import (
     DAY,
     LEVELS,
     MODEL,
+    START,
     TINY,
     changed,
     series,
@@ -87,7 +91,7 @@ def test_an_item_on_which_last_value_makes_no_error_does_not_affect_the_default(
 
 
 def test_hourly_losses_are_the_means_of_the_origins_in_each_hour(fitted):
-    cases = fitted.parts[0].calibration
+    cases = fitted.parts.items[0].calibration
     predicted = np.repeat(cases.windows.blend[:, :, None], len(LEVELS), axis=2)
     found = hourly_losses(cases, predicted, MODEL)
     loss = pinball_loss(cases.windows.target, predicted, LEVELS)
@@ -120,7 +124,7 @@ def test_an_unknown_item_has_the_default_model(forecaster):
 
 @given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=5), most=st.integers(1, 600))
 def test_the_trained_baselines_use_every_item_and_a_bounded_number_of_rows(fitted, sizes, most):
-    train = [fitted.parts[i % 3].train for i in range(len(sizes))]
+    train = [fitted.parts.items[i % 3].train for i in range(len(sizes))]
     parts = [windows.take(np.arange(n) % len(windows)) for windows, n in zip(train, sizes)]  # noqa: B905
     drawn = [len(windows) for windows in balanced_sample(parts, most, np.random.default_rng(0))]
     assert all(1 <= count <= size for count, size in zip(drawn, sizes, strict=True))
@@ -128,7 +132,7 @@ def test_the_trained_baselines_use_every_item_and_a_bounded_number_of_rows(fitte
 
 
 def test_no_window_is_drawn_twice(fitted):
-    (drawn,) = balanced_sample([fitted.parts[0].train], 50, np.random.default_rng(0))
+    (drawn,) = balanced_sample([fitted.parts.items[0].train], 50, np.random.default_rng(0))
     assert len(drawn) == 50
     assert len(np.unique(drawn.context, axis=0)) == 50
 
@@ -223,13 +227,70 @@ def test_a_history_of_constant_items_is_refused(values, words):
 
 
 def test_an_item_that_is_too_short_is_named_with_the_days_it_needs():
-    with pytest.raises(HistoryError, match=r"item/1: 345 samples .* days"):
-        fit_items(wave(), wave(2)[:345])
+    named = tuple(series(values, f"item/{i}") for i, values in enumerate((wave(), wave(2)[:345])))
+    fitted = train(History(named), QUICK)
+    assert re.search(r"item/1: 345 samples .* give it 2 days", fitted.parts.unfit["item/1"])
+    assert fitted.tested(History(named)).item_ids == ("item/0",)
+    assert fitted.forecaster.item_model("item/1") is fitted.forecaster.default_model
+
+
+def test_the_test_part_of_one_item_is_not_learned_from_by_way_of_a_younger_one():
+    """Both are made wild from the start of the backtest on: what is common stays as it was."""
+    old, young = wave(12), wave(4, seed=3)
+    late = START + 8 * timedelta(days=1)
+
+    def packed(wild: float):
+        first = boundaries(12 * DAY, QUICK)[1]
+        a, b = old.copy(), young.copy()
+        a[first:] *= wild
+        b[first - 8 * DAY :] *= wild
+        history = History((series(a, "a"), replace(series(b, "b"), start=late)))
+        fitted = train(history, QUICK)
+        assert {part.item_id for part in fitted.parts.items} == {"a", "b"}
+        return pack(fitted.forecaster, QUICK)
+
+    (config, tensors), (other_config, other) = packed(1), packed(7)
+    assert config["services"][0] == other_config["services"][0]
+    assert config["services"][2] == other_config["services"][2]  # of unknown items
+    for name, array in tensors.items():
+        own = name.startswith("shifts/")  # the second row is the younger item's own
+        rows = np.array([0, 2]) if own else slice(None)
+        np.testing.assert_array_equal(array[rows], other[name][rows], err_msg=name)
 
 
 def test_a_history_of_another_step_is_refused(history):
     with pytest.raises(HistoryError, match=r"step of 0:10:00, but the model's is 0:05:00"):
         train(history.resampled(2 * history.step), TINY)
+
+
+@pytest.mark.parametrize(
+    ("budget", "order"),
+    [
+        pytest.param(None, ["lstm", "boosting", "ridge"], id="none: errors of networks come early"),
+        pytest.param(timedelta(hours=1), ["ridge", "boosting", "lstm"], id="an hour"),
+        pytest.param(timedelta(milliseconds=1), ["ridge", "boosting", "lstm"], id="no time at all"),
+    ],
+)
+def test_the_networks_get_what_the_rest_leaves_of_a_time_budget(budget, order):
+    given: dict[str, timedelta | None] = {}
+
+    def noting(kind):
+        def fit(task):
+            given[kind.name] = task.config.time_budget
+            return kind.fit(replace(task, config=QUICK))
+
+        return replace(kind, fit=fit)
+
+    config = replace(QUICK, time_budget=budget)
+    history = History((series(wave(), "a"),))
+    used = train(history, config, kinds=[noting(kind) for kind in KINDS]).config
+    assert list(given) == order
+    assert used.time_budget == budget
+    if budget is None:
+        assert given["lstm"] is None
+    else:
+        assert LEAST_BUDGET <= given["lstm"] <= max(given["ridge"], LEAST_BUDGET)
+        assert given["ridge"] < max(budget, 2 * LEAST_BUDGET)
 
 
 def test_the_config_that_was_used_is_returned(fitted):

@@ -42,7 +42,7 @@ def days(count: float, **changes) -> Series:
 def spans(one: Series, config: TrainConfig):
     """Return first and last target of each part, as samples of the series."""
     horizon = config.model.prediction_length
-    (parts,) = prepare(History((one,)), config)
+    (parts,) = prepare(History((one,)), config).items
     track = item_track(one, config.model.timing)
     found = {}
     # The training windows do not carry their origins: their targets are found by value.
@@ -86,8 +86,8 @@ def test_training_and_calibration_do_not_depend_on_the_test_part():
     _, test = boundaries(len(one), CONFIG)
     altered = np.array(one.values)
     altered[test:] = np.random.default_rng(0).uniform(0, 1e9, len(altered) - test)
-    (before,) = prepare(History((one,)), CONFIG)
-    (after,) = prepare(History((series(altered),)), CONFIG)
+    (before,) = prepare(History((one,)), CONFIG).items
+    (after,) = prepare(History((series(altered),)), CONFIG).items
     for part in ("train", "calibration"):
         mine, other = getattr(before, part), getattr(after, part)
         mine, other = (w if part == "train" else w.windows for w in (mine, other))
@@ -102,7 +102,7 @@ def test_training_and_calibration_do_not_depend_on_the_test_part():
 def test_no_more_windows_train_than_allowed(items, most):
     config = replace(CONFIG, max_windows=most)
     history = History(tuple(days(14, item_id=f"shop/{i}") for i in range(items)))
-    total = sum(len(parts.train) for parts in prepare(history, config))
+    total = sum(len(parts.train) for parts in prepare(history, config).items)
     assert total <= most
     # And the allowance is not wasted: an item may use its share, up to a quarter, to half at least.
     share = min(most // items, most // 4 + 1, 0.75 * 14 * DAY - MODEL.timing.warm_up)
@@ -129,7 +129,7 @@ def test_a_backtest_starts_on_the_quarter_hours_of_the_clock(offset, first):
 
 
 def test_cases_have_windows_and_naive_forecasts_of_the_same_origins():
-    (parts,) = prepare(History((days(14),)), CONFIG)
+    (parts,) = prepare(History((days(14),)), CONFIG).items
     cases = parts.calibration
     assert len(cases) == len(cases.origins) == len(cases.windows)
     assert all(len(naive.path) == len(cases) for naive in cases.naive.values())
@@ -139,7 +139,7 @@ def test_cases_have_windows_and_naive_forecasts_of_the_same_origins():
 
 def refusal(one: Series, config: TrainConfig = CONFIG) -> str:
     with pytest.raises(HistoryError) as caught:
-        list(prepare(History((one,)), config))
+        prepare(History((one,)), config)
     return str(caught.value)
 
 
@@ -161,11 +161,13 @@ def test_the_days_that_the_message_asks_for_are_enough_and_one_less_is_not(
         return History((series(values, step=step * MINUTE),))
 
     with pytest.raises(HistoryError, match="windows for the train") as caught:
-        list(prepare(history(late + 0.7), config))
+        prepare(history(late + 0.7), config)
     needed = int(re.search(r"give it (\d+) days", str(caught.value))[1])
-    assert [parts.item_id for parts in prepare(history(needed), config)] == ["shop/api"]
+    assert [parts.item_id for parts in prepare(history(late + needed), config).items] == [
+        "shop/api"
+    ]
     with pytest.raises(HistoryError, match=f"give it {needed} days"):
-        list(prepare(history(needed - 1), config))
+        prepare(history(late + needed - 1), config)
 
 
 @settings(max_examples=25)
@@ -174,7 +176,7 @@ def test_a_history_of_any_length_is_prepared_or_refused_with_what_it_needs(count
     config = replace(CONFIG, calibration_share=share, test_share=share)
     assume(round(count * DAY) > 0)
     try:
-        (parts,) = prepare(History((days(count),)), config)
+        (parts,) = prepare(History((days(count),)), config).items
         found = min(len(parts.train), len(parts.calibration))
     except HistoryError as error:
         needed = int(re.search(r"give it (\d+) days", str(error))[1])
@@ -184,26 +186,26 @@ def test_a_history_of_any_length_is_prepared_or_refused_with_what_it_needs(count
 
 def test_a_short_item_is_refused_with_name_length_and_fix():
     message = refusal(days(1.5))
-    assert message.startswith("shop/api: 432 samples (1 day, 12:00:00) leave 0 windows")
+    assert message.startswith(
+        "no item can be trained on: shop/api: 432 samples (1 day, 12:00:00) leave 0 windows"
+    )
     assert f"but {MIN_WINDOWS} are needed" in message
     assert "shorter --prediction-length" in message
-    assert "leave the item out" in message
 
 
 @pytest.mark.parametrize(
     ("first", "last", "part"),
     [
-        pytest.param(0, 1, "train", id="nothing at all"),
         pytest.param(0.1, 0.751, "train", id="in training"),
         pytest.param(0.748, 0.877, "calibration", id="in calibration"),
-        pytest.param(0.87, 1, "test", id="in the test"),
+        pytest.param(0.87, 0.999, "test", id="in the test"),
     ],
 )
 def test_a_part_without_known_samples_is_refused_with_its_span(first, last, part):
     values = service(FIVE_MINUTES, 14).copy()
     values[round(first * len(values)) : round(last * len(values))] = NAN
     message = refusal(series(values))
-    assert message.startswith("shop/api: only ")
+    assert message.startswith("no item can be trained on: shop/api: only ")
     assert f"windows of the {part} part, 2026-0" in message
     assert "fetch what is missing" in message
 
@@ -211,14 +213,14 @@ def test_a_part_without_known_samples_is_refused_with_its_span(first, last, part
 def test_windows_without_a_known_target_are_left_out():
     values = service(FIVE_MINUTES, 14).copy()
     values[6 * DAY : 8 * DAY] = NAN
-    (parts,) = prepare(History((series(values),)), CONFIG)
+    (parts,) = prepare(History((series(values),)), CONFIG).items
     assert np.isfinite(parts.train.target).any(axis=1).all()
 
 
 def test_an_item_that_begins_late_is_trained_from_its_first_sample_on():
     values = service(FIVE_MINUTES, 20).copy()
     values[: 6 * DAY] = NAN
-    (late,) = prepare(History((series(values),)), CONFIG)
+    (late,) = prepare(History((series(values),)), CONFIG).items
     assert np.isfinite(late.train.blend).all()
     # A day and six hours after its first sample, as for any other.
     first = np.flatnonzero(values == late.train.target[0, 0])[0]
@@ -230,24 +232,82 @@ def test_a_history_of_another_step_is_refused():
     with pytest.raises(
         HistoryError, match=r"step of 0:01:00, but the model's is 0:05:00.*--step 60s"
     ):
-        list(prepare(history, CONFIG))
+        prepare(history, CONFIG)
 
 
-def test_one_bad_item_is_named_among_many():
-    history = History((days(14, item_id="a"), days(1, item_id="b")))
-    with pytest.raises(HistoryError, match=r"^b: "):
-        list(prepare(history, CONFIG))
+def ending(count: float, item_id: str, ago: float = 0.0) -> Series:
+    """Return an item of ``count`` days that ends ``ago`` days before the 28th."""
+    start = START + timedelta(days=28 - ago) - round(count * DAY) * 5 * MINUTE
+    return replace(days(count, item_id=item_id), start=start)
+
+
+LIVING = History(
+    (
+        *(ending(28, f"old/{i}") for i in range(3)),
+        ending(0, "new/nothing"),
+        ending(1 / 24, "new/hour"),
+        ending(5 / 24, "new/hours"),
+        ending(5, "new/days"),
+        ending(3, "new/fewer"),
+        ending(21, "dead/week", ago=7),
+    )
+)
+TESTED = START + timedelta(days=24.5)  # an eighth of 28 days before their end
+
+
+def test_items_of_any_age_are_trained_on_or_told_of():
+    parts = prepare(LIVING, CONFIG)
+    fit = {item.item_id: item for item in parts.items}
+    assert set(fit) == {"old/0", "old/1", "old/2", "new/days", "new/fewer", "dead/week"}
+    assert set(parts.unfit) == {"new/nothing", "new/hour", "new/hours"}
+    assert parts.unfit["new/hours"].startswith("new/hours: 60 samples (5:00:00) leave 0 windows")
+    assert {name for name, item in fit.items() if not item.tested} == {"dead/week"}
+    assert fit["new/days"].test_start == START + timedelta(days=28) - DAY * 5 / 8 * 5 * MINUTE
+
+
+def test_nothing_that_items_share_lies_in_the_time_of_a_backtest():
+    """What happens to one service often happens to others at the same time."""
+    parts = prepare(LIVING, CONFIG)
+    assert parts.pooled_until == TESTED
+    for item in parts.items:
+        assert item.test_start >= TESTED
+        life = LIVING[item.item_id]
+        first_unseen = -((life.start - TESTED) // life.step)
+        if len(item.train):
+            same = life.values.astype(np.float32) == item.train.target[-1, -1]
+            last = np.flatnonzero(same)[-1]
+            assert last < min(first_unseen, boundaries(len(life), CONFIG)[0])
+        ends = item.calibration.origins[-1] + MODEL.prediction_length
+        assert item.pooled is bool(ends < first_unseen)
+    assert [len(item.train) for item in parts.items if item.item_id == "new/fewer"] == [0]
+    assert {item.item_id for item in parts.items if not item.pooled} == {"new/days", "new/fewer"}
+
+
+def test_one_item_of_a_year_does_not_keep_the_others_from_the_training():
+    old = replace(days(120, item_id="old"), start=START - timedelta(days=92))
+    parts = prepare(History((old, *LIVING)), CONFIG)
+    assert parts.pooled_until == TESTED
+    fit = {item.item_id: len(item.train) for item in parts.items}
+    assert min(count for name, count in fit.items() if name != "new/fewer") >= MIN_WINDOWS
+
+
+def test_items_of_other_times_are_split_each_from_its_own_first_sample():
+    """As in a collection of public recordings."""
+    early = replace(days(14, item_id="a"), start=START - timedelta(days=9_000))
+    parts = prepare(History((early, days(14, item_id="b"))), CONFIG)
+    assert [item.item_id for item in parts.items if item.tested] == ["b"]
+    assert all(item.pooled and len(item.train) >= MIN_WINDOWS for item in parts.items)
 
 
 def test_calibration_origins_come_about_every_five_minutes_and_backtests_every_fifteen():
     assert (splits.CALIBRATION_MINUTES, splits.TEST_MINUTES) == (5, 15)
-    (parts,) = prepare(History((days(14),)), CONFIG)
+    (parts,) = prepare(History((days(14),)), CONFIG).items
     assert set(np.diff(parts.calibration.origins)) == {1}
 
 
 def test_however_many_items_share_the_windows_each_keeps_enough():
     config = replace(CONFIG, max_windows=50)
     history = History(tuple(days(4 + i / 3, item_id=f"shop/{i}") for i in range(9)))
-    found = [len(parts.train) for parts in prepare(history, config)]
+    found = [len(parts.train) for parts in prepare(history, config).items]
     assert min(found) >= MIN_WINDOWS
     assert max(found) < 2 * MIN_WINDOWS

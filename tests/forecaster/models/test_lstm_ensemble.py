@@ -12,7 +12,7 @@ from tests.forecaster.evaluation.fitting_samples import LEVELS, MODEL
 
 @pytest.fixture
 def windows(fitted) -> Windows:
-    return fitted.parts[0].train
+    return fitted.parts.items[0].train
 
 
 @pytest.fixture

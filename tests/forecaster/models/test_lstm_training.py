@@ -46,7 +46,8 @@ class MemoryCheckpoints:
 @pytest.fixture(scope="module")
 def data(fitted) -> FittingData:
     return FittingData(
-        [part.train for part in fitted.parts], [p.calibration.windows for p in fitted.parts]
+        [part.train for part in fitted.parts.items],
+        [p.calibration.windows for p in fitted.parts.items],
     )
 
 

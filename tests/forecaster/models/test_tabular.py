@@ -24,7 +24,7 @@ from tests.forecaster.evaluation.fitting_samples import LEVELS, MODEL
 
 @pytest.fixture(scope="module")
 def windows(fitted) -> Windows:
-    return Windows.join([part.train for part in fitted.parts])
+    return Windows.join([part.train for part in fitted.parts.items])
 
 
 @pytest.fixture(scope="module")

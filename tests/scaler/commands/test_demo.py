@@ -74,7 +74,7 @@ def week():
 
 def announced(end, *hours_before_the_end):
     stamps = [(end - timedelta(hours=hours)).timestamp() for hours in hours_before_the_end]
-    return [AnnouncedEvent("sale", at, at + 3600.0, multiplier=2.0) for at in stamps]
+    return [AnnouncedEvent(f"at {at}", at, at + 3600.0, multiplier=2.0) for at in stamps]
 
 
 @pytest.mark.parametrize(

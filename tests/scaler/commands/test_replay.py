@@ -118,10 +118,10 @@ def test_gateways_are_left_out_unless_asked_for(replayed, tmp_path):
     assert "Rate limits" not in out
 
 
-def with_gap(history):
+def with_gap(history, *, samples: int = 10):
     (series,) = history
     values = series.values.copy()
-    values[-20:-10] = np.nan
+    values[-20 : samples - 20] = np.nan
     return History((Series(series.item_id, series.start, series.step, values),))
 
 
@@ -146,6 +146,15 @@ def with_gap(history):
             {},
             "--from is 2026-02-01 00:00:00+00:00, but the history of shop/checkout reaches from",
             id="the history ends before the replay",
+        ),
+        pytest.param(
+            ("--to", "2026-02-01T00:00:00Z"),
+            {},
+            "--to is 2026-02-01 00:00:00+00:00, but the",
+            id="the history ends before the end of the replay",
+        ),
+        pytest.param(
+            ("--from", "-1h", "--to", "-2h"), {}, "but must be before --to", id="a negative replay"
         ),
         pytest.param(
             ("--capacity", "-3"), {}, "--capacity is -3.0, but must be above 0", id="capacity < 0"
@@ -177,6 +186,23 @@ def test_a_gap_is_named_unless_it_is_to_be_skipped(replayed, quiet):
     options = "--from", "-6h", "--no-frontier", "--workers", "1"
     code, _, err = replayed(*options, history=with_gap(quiet))
     assert code == 2
-    assert "the history has a gap in what is to be replayed: 10 of" in err
+    assert "the history has a gap of 0:50:00 in what is to be replayed: 10 of" in err
     assert "--skip-gaps" in err
     assert replayed(*options, "--skip-gaps", history=with_gap(quiet))[0] == 0
+
+
+def test_a_gap_of_up_to_half_an_hour_is_named_and_stepped_over(replayed, quiet):
+    options = "--from", "-6h", "--no-frontier", "--workers", "1"
+    code, _, err = replayed(*options, history=with_gap(quiet, samples=6))
+    assert code == 0
+    first = quiet.series[0].end - 20 * quiet.step - quiet.step  # a sample is of the time before it
+    told = f"{first:%Y-%m-%dT%H:%MZ} to {first + timedelta(minutes=30):%Y-%m-%dT%H:%MZ}"
+    assert f"gaps that are stepped over, and in no figure: {told}" in err
+
+
+def test_a_replay_may_end_before_the_history_does(replayed, tmp_path, quiet):
+    figures = tmp_path / "replay.json"
+    options = "--from", "-6h", "--to", "-4h", "--no-frontier", "--workers", "1"
+    code, out, _ = replayed(*options, "--json", str(figures), history=with_gap(quiet))
+    assert code == 0  # the gap lies after it
+    assert "Replay: 2026-01-09 17:55 to 2026-01-09 19:55 UTC" in out

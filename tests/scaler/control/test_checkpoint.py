@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint, from_plain, to_plain
 from scaler.decision.capacity import Capacity, CapacityReason
+from scaler.decision.hold import LowSpell
 from scaler.decision.trust import Standing, Trust
 
 TRUST = Trust(0.96, 0.94, 0.7, 1.4, loss=12.0, rival_loss=10.0, standing=Standing.BENCHED)
@@ -15,7 +16,12 @@ TRUST = Trust(0.96, 0.94, 0.7, 1.4, loss=12.0, rival_loss=10.0, standing=Standin
 
 def test_what_is_kept_comes_back():
     checkpoint = ServiceCheckpoint(
-        Capacity(50.0, CapacityReason.LEARNED, 48.0, 53.0), 0.9, {"black-friday": 1200.0}, TRUST
+        Capacity(50.0, CapacityReason.LEARNED, 48.0, 53.0),
+        0.9,
+        {"black-friday": 1200.0},
+        TRUST,
+        (80.0, 95.5),
+        LowSpell(1_772_442_000.0),
     )
     assert from_plain(json.loads(json.dumps(to_plain(checkpoint)))) == checkpoint
 

@@ -64,7 +64,7 @@ class Flat:
 
     def predict(self, name, series):
         shape = np.array([0.9, 1.0, 1.1, 1.15, 1.25]) * self.factor
-        last = np.array([one.values[-1] for one in series])
+        last = np.array([one.values[np.isfinite(one.values)][-1] for one in series])
         values = np.repeat(last[:, None, None] * shape, 30, axis=1)
         origins = tuple(one.end - one.step for one in series)
         items = tuple(one.item_id for one in series)

@@ -48,7 +48,9 @@ MADE = [
     ),
     pytest.param(StartUps(), StartUpsMemory, {"latest"}, id="start-ups"),
     pytest.param(
-        HISTORY, HistoryMemory, {"traffic", "step", "step_s", "demand_history"}, id="histories"
+        HISTORY, HistoryMemory,
+        {"traffic", "step", "step_s", "demand_history", "half_hours"},
+        id="histories",
     ),
     pytest.param(
         ControlLoop(World(None, None, None), STEP, lambda _: None), LoopMemory,
@@ -88,9 +90,9 @@ def test_the_parts_of_the_loop_remember_what_they_hold():
     assert set(vars(CapacityTracker(None, HISTORY, STEP))) == {
         "_traffic", "_demand_history", "_step_s", "_learned",
     }  # fmt: skip
-    assert set(vars(Forecasts(None, HISTORY))) == {
+    assert set(vars(Forecasts(World(None, None, None), HISTORY))) == {
         # What was not read is told in the same tick.
-        "_models", "_demand_history", "_by_model", "_renewed_at", "_unread",
+        "_models", "_seasonal_lows", "_demand_history", "_by_model", "_renewed_at", "_unread",
     }  # fmt: skip
     assert {one.name for one in fields(LearnedMemory)} == {
         "moments", "capacity", "why_not", "taken_at", "tried_at",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scaler.decision.demand import (
     NO_FORECAST,
+    UNKNOWN_DEMAND,
     Demand,
     DemandReason,
     LeadDemand,
@@ -130,6 +131,38 @@ def test_demand_follows_its_sources_and_names_the_one_that_determined_it(
     known = ("sale", event) if event else None
     name = "sale" if expected[2] is DemandReason.EVENT else None
     assert expected_demand(lead_demand, observed, known) == Demand(*expected, name)
+
+
+@pytest.mark.parametrize(
+    ("lead_demand", "observed", "event", "expected"),
+    [
+        pytest.param(
+            FORECAST, 5.0, None, (160.0, 160.0, DemandReason.HELD), id="it raises a forecast"
+        ),
+        pytest.param(
+            NO_FORECAST, 5.0, None, (160.0, 160.0, DemandReason.HELD), id="it needs no forecast"
+        ),
+        pytest.param(
+            LeadDemand(170.0, 180.0, 100.0),
+            5.0,
+            None,
+            (170.0, 180.0, DemandReason.FORECAST),
+            id="it lowers no forecast",
+        ),
+        pytest.param(
+            FORECAST, 200.0, None, (200.0, 200.0, DemandReason.OBSERVED), id="nor what is observed"
+        ),
+        pytest.param(
+            FORECAST, 5.0, 300.0, (300.0, 300.0, DemandReason.EVENT), id="an event is above it"
+        ),
+        pytest.param(NO_FORECAST, NAN, None, None, id="where nothing is known, nothing is held"),
+    ],
+)
+def test_what_is_held_is_the_least(lead_demand, observed, event, expected):
+    known = ("sale", event) if event else None
+    demand = expected_demand(lead_demand, observed, known, held_qps=160.0)
+    wanted = UNKNOWN_DEMAND if expected is None else Demand(*expected, known and known[0])
+    assert demand == wanted
 
 
 @pytest.mark.parametrize(

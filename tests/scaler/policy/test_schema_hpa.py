@@ -13,6 +13,7 @@ from scaler.hpa.rules import (
     ScalingPolicy,
     Select,
 )
+from scaler.policy.faults import without_effect
 from tests.scaler.policy.samples import accepted, faults, text
 
 CPU = "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}"
@@ -98,6 +99,93 @@ def test_null_is_taken_for_absent_as_by_the_api_server(lines):
     assert spec_of(*lines) == spec_of()
 
 
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        pytest.param(
+            "targetCPUUtilizationPercentage: 70",
+            HPASpec(1, 60, MetricKind.UTILIZATION, 0.7),
+            id="autoscaling/v1",
+        ),
+        pytest.param(
+            "metrics: [{type: Resource, resource: {name: cpu, targetAverageUtilization: 70}}]",
+            HPASpec(1, 60, MetricKind.UTILIZATION, 0.7),
+            id="v2beta1, cpu",
+        ),
+        pytest.param(
+            "metrics: [{type: Pods, pods: {metricName: rps, targetAverageValue: 1500m}}]",
+            HPASpec(1, 60, MetricKind.PODS, 1.5),
+            id="v2beta1, a value per pod",
+        ),
+        pytest.param(
+            "metrics: [{type: External, external: {metricName: rps, metricSelector: "
+            "{matchLabels: {a: b}}, targetAverageValue: 40}}]",
+            HPASpec(1, 60, MetricKind.EXTERNAL_AVERAGE, 40.0),
+            id="v2beta1, an external value per replica",
+        ),
+        pytest.param(
+            "metrics: [{type: External, external: {metricName: rps, targetValue: 1k}}]",
+            HPASpec(1, 60, MetricKind.EXTERNAL_VALUE, 1000.0),
+            id="v2beta1, an external value as a whole",
+        ),
+        pytest.param(
+            f"metrics: [{CPU}]",
+            HPASpec(1, 60, MetricKind.UTILIZATION, 0.6),
+            id="v2beta2, which has the fields of v2",
+        ),
+    ],
+)
+def test_a_manifest_of_an_older_version_is_converted(metrics, expected):
+    assert spec_of(metrics) == expected
+
+
+MEMORY = CPU.replace("cpu", "memory")
+BY_POD = "{type: Pods, pods: {metric: {name: rps}, target: {type: AverageValue, averageValue: %s}}}"
+FOLLOWED = "spec.hpa.metrics: a replay follows one metric, which is the one that asks for the most "
+
+
+@pytest.mark.parametrize(
+    ("metrics", "kind", "target", "said"),
+    [
+        pytest.param(
+            [CPU, MEMORY],
+            MetricKind.UTILIZATION,
+            0.6,
+            ["spec.hpa.metrics: a replay models no memory; it follows the other metrics"],
+            id="memory is left out",
+        ),
+        pytest.param(
+            ["{type: Object, object: {}}", BY_POD % 40],
+            MetricKind.PODS,
+            40.0,
+            ["spec.hpa.metrics: a replay models no Object; it follows the other metrics"],
+            id="an object is left out",
+        ),
+        pytest.param(
+            [CPU, BY_POD % 40],  # 50 requests per replica at 60 % are 30, fewer than 40
+            MetricKind.UTILIZATION,
+            0.6,
+            [FOLLOWED + "replicas: the Resource metric of target 0.6 (1 of 2)"],
+            id="the cpu asks for more",
+        ),
+        pytest.param(
+            [CPU, BY_POD % 20],
+            MetricKind.PODS,
+            20.0,
+            [FOLLOWED + "replicas: the Pods metric of target 20 (2 of 2)"],
+            id="the rate asks for more",
+        ),
+    ],
+)
+def test_of_several_metrics_the_one_decides_that_asks_for_most(metrics, kind, target, said):
+    written_policy = accepted(written(f"metrics: [{', '.join(metrics)}]"))
+    spec = written_policy.to_hpa()
+
+    assert spec is not None
+    assert (spec.metric, spec.target) == (kind, target)
+    assert list(without_effect(written_policy)) == said
+
+
 def test_an_autoscaler_that_may_sleep_is_taken():
     assert spec_of("minReplicas: 0").min_replicas == 0
 
@@ -119,16 +207,9 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
             id="min above max",
         ),
         pytest.param(
-            "targetCPUUtilizationPercentage: 80",
-            "spec.hpa: is of autoscaling/v1, as targetCPUUtilizationPercentage shows (line 7); "
-            "print that of autoscaling/v2 by `kubectl get hpa.v2.autoscaling NAME --output yaml`",
-            id="the version before",
-        ),
-        pytest.param(
-            f"metrics: [{CPU}, {CPU}]",
-            "spec.hpa.metrics: must hold one metric, as a replay models no more (line 9); keep "
-            "the one that usually decides",
-            id="two metrics",
+            "targetCPUUtilizationPercentage: 0",
+            "spec.hpa.metrics[0].resource.target.averageUtilization: must be at least 1 (line 7)",
+            id="a target of nothing in v1",
         ),
         pytest.param(
             "metrics: [{type: Object, object: {}}]",
@@ -204,3 +285,9 @@ PODS = "{type: Pods, pods: {metric: {name: rps}, target: "
 )
 def test_what_a_replay_does_not_model_is_refused_and_not_ignored(line, expected):
     assert faults(written(line)) == [expected]
+
+
+def test_a_fault_beside_a_metric_that_is_left_out_is_told_with_its_place():
+    wrong = CPU.replace("60", "0")
+    found = faults(written(f"metrics: [{{type: Object, object: {{}}}}, {wrong}]"))
+    assert any("metrics[1].resource.target.averageUtilization: must be" in one for one in found)

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.agreement import differences, in_the_replay, shortened
 from forecaster.data.synthetic import generate_history
 from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.hold import HoldRules
 from scaler.decision.limit import Ramp
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
@@ -80,3 +81,12 @@ def test_a_policy_that_differs_in_anything_is_told_apart(series):
     setting = setting_of(series, 200)
     other = replace(setting, policy=replace(setting.policy, trust=TrustRules(risk=0.2)))
     assert in_the_replay(setting) != in_the_replay(other)
+
+
+def test_in_an_outage_upstream_it_does_too(series):
+    values = series.values.copy()
+    values[-1400:-1340] *= 0.03
+    series = replace(series, values=values)
+    setting = setting_of(series, 600, hold=HoldRules(for_s=2400.0))
+    assert differences(series, setting) == (600, [])
+    assert "held" in {tick.demand for tick in in_the_replay(setting)}

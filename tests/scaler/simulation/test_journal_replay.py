@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from scaler.adapters.journal.events import Reported
 from scaler.adapters.journal.plain_values import from_plain_value, to_plain_value
 from scaler.adapters.journal.reading import read_journal
 from scaler.control.memory import LoopMemory
+from scaler.decision.demand import DemandReason
+from scaler.simulation.journal_ports import JournalPorts
 from scaler.simulation.journal_replay import replayed
 from tests.scaler.adapters.journal.recorded import RecordedScene
 
@@ -161,3 +164,29 @@ def test_a_file_that_is_missing_leaves_the_others(journal):
     found = replayed(read_journal(journal))
     assert told(found) == []
     assert found.ticks == TICKS - (files[2].head.first_tick - files[1].head.first_tick)
+
+
+def test_a_journal_of_before_seasonal_lows_knows_none():
+    ports = JournalPorts()
+    ports.begin(1, [])
+    assert np.isnan(ports.seasonal_lows(np.zeros((2, 7, 31)))).tolist() == [True, True]
+    ports.end()
+    assert ports.differences == []
+
+
+def test_what_is_held_comes_out_again_from_any_file(tmp_path):
+    scene = RecordedScene(11, tmp_path, calm=True)
+    scene.run(20)
+    scene.whims.upstream_is_away = True
+    scene.run(60)
+    scene.journal.close()
+    files, reasons = read_journal(tmp_path), []
+
+    def note(tick):
+        views = tick.snapshot.services.values()
+        reasons.extend(v.decision.demand.reason for v in views if v.decision is not None)
+
+    for first in (0, len(files) - 1):
+        reasons.clear()
+        assert told(replayed(files[first:], note)) == []
+        assert DemandReason.HELD in reasons

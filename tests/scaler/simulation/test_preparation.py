@@ -195,23 +195,28 @@ def test_too_little_before_the_replay_is_refused():
         set_up(part=ReplayPart(FIRST + timedelta(hours=20)))
 
 
-def gappy():
-    """Twelve samples are missing of the last hour, the first at 23:10."""
+def gappy(minutes: int) -> Series:
+    """So many samples are missing of the last hour, the first at 23:10."""
     return changed(
-        TWO_DAYS, lambda v: np.where((np.arange(len(v)) + 50) // 12 == len(v) // 12, np.nan, v)
+        TWO_DAYS,
+        lambda v: np.where((np.arange(len(v)) - len(v) + 50) % len(v) < minutes, np.nan, v),
     )
 
 
-def test_a_gap_in_what_is_replayed_is_named_with_its_stamp():
+def test_a_long_gap_in_what_is_replayed_is_named_with_its_stamp():
     with pytest.raises(
-        ReplayError, match=r"12 of 60 samples are missing, the first at 2026-03-03 23:10:00\+00:00"
+        ReplayError, match=r"31 of 60 samples are missing from 2026-03-03 23:10:00\+00:00 on"
     ):
-        set_up(gappy())
+        set_up(gappy(31))
 
 
-def test_a_gap_may_be_skipped():
-    found = set_up(gappy(), replace(LAST_HOUR, skip_gaps=True))
-    assert np.isnan(found.scene.demand).sum() == 12 * 4
+@pytest.mark.parametrize(
+    ("minutes", "skip_gaps"),
+    [pytest.param(30, False, id="a short one"), pytest.param(31, True, id="a long one, if asked")],
+)
+def test_a_gap_is_stepped_over(minutes, skip_gaps):
+    found = set_up(gappy(minutes), replace(LAST_HOUR, skip_gaps=skip_gaps))
+    assert np.isnan(found.scene.demand).sum() == minutes * 4
     assert np.isfinite(found.ours.values).all()
 
 

@@ -231,7 +231,8 @@ def test_an_unknown_model_is_refused_with_those_that_exist(registry: Registry):
 def test_a_model_without_champion_says_what_can_be_promoted(registry: Registry):
     saved(registry, 2, promote=False)
     for use in (registry.load, registry.champion, registry.load_champion_or_previous):
-        with pytest.raises(RegistryError, match="no champion; promote one of: v0001, v0002"):
+        command = r"forecaster models promote web v0002 --models \S+"
+        with pytest.raises(RegistryError, match=rf"no champion; .*: v0001, v0002; .*{command}"):
             use("web")
 
 

@@ -40,7 +40,7 @@ LONG = history_to_frame(history())
             "h.csv", LONG.set_axis(["unique_id", "ds", "y"], axis=1), id="nixtla's column names"
         ),
         pytest.param("h.csv", LONG.set_axis(["Service", "Time", "RPS"], axis=1), id="capitals"),
-        pytest.param("h.csv", LONG.set_axis(["item", "ts", "count"], axis=1), id="a lone number"),
+        pytest.param("h.csv", LONG.set_axis(["item", "ts", "load"], axis=1), id="a lone number"),
         pytest.param("h.csv", LONG.assign(region="eu"), id="a column more"),
         pytest.param(
             "h.csv",

@@ -42,6 +42,12 @@ def stuck_for(n: int, at: int = 50) -> dict[int, float]:
             [60, 61, 62],
             id="the rate window fills up after an outage",
         ),
+        pytest.param(
+            with_values({**dict.fromkeys(range(50, 60), NAN), 47: 50.0, 48: 30.0, 49: 10.0}),
+            Rule.BEFORE_OUTAGE,
+            [47, 48, 49],
+            id="the rate window empties before an outage",
+        ),
     ],
 )
 def test_implausible_samples_are_set_missing_and_no_others(values, rule, slots):
@@ -56,6 +62,34 @@ def test_implausible_samples_are_set_missing_and_no_others(values, rule, slots):
     expected = values.copy()
     expected[slots] = NAN
     np.testing.assert_array_equal(report.history["shop/api"].values, expected)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(np.where(np.arange(500) == 250, 51.0, 50.0), id="one blip"),
+        pytest.param(np.r_[np.full(300, 50.0), np.full(200, 60.0)], id="one step"),
+        pytest.param(np.r_[noisy(5), np.full(500, 50.0)], id="constant after a few samples"),
+    ],
+)
+def test_a_mask_that_would_leave_hardly_anything_is_noted_and_not_applied(values):
+    report = inspect([raw(values)])
+    finding = only(report.findings, Rule.FLAT)
+    assert finding.action is Action.NOTED
+    assert "little else is known; kept" in finding.message
+    np.testing.assert_array_equal(report.history["shop/api"].values, values)
+
+
+def test_rates_beside_an_outage_are_judged_alike_on_both_sides_of_it():
+    ramp = [10.0, 30.0, 50.0]
+    falls, rises = (
+        dict(zip([49, 48, 47], ramp, strict=True)),
+        dict(zip([60, 61, 62], ramp, strict=True)),
+    )
+    report = inspect([raw(with_values({**dict.fromkeys(range(50, 60), NAN), **falls, **rises}))])
+    before, after = (only(report.findings, r) for r in (Rule.BEFORE_OUTAGE, Rule.AFTER_OUTAGE))
+    assert (before.start, before.end, before.count) == (moment(47), moment(50), 3)
+    assert (after.start, after.end, after.count) == (moment(60), moment(63), 3)
 
 
 def crowd(minutes: int) -> dict[int, float]:
@@ -111,7 +145,8 @@ def crowd(minutes: int) -> dict[int, float]:
 )
 def test_real_traffic_is_kept_to_the_last_sample(values):
     report = inspect([raw(values)])
-    np.testing.assert_array_equal(report.history["shop/api"].values, values)
+    began = int(np.isfinite(values).argmax())
+    np.testing.assert_array_equal(report.history["shop/api"].values, values[began:])
 
 
 def test_three_high_samples_are_no_spike_at_any_step():

@@ -107,17 +107,42 @@ def test_what_cannot_be_repaired_is_refused_with_item_span_and_fix(items, step, 
 
 
 def test_every_refused_item_is_named():
-    with pytest.raises(HistoryError, match=r"(?s)a: .*too few.*\n  b: .*raw counter"):
-        inspect([raw([1.0], item_id="a"), raw(counter(), item_id="b"), raw(noisy(99))])
+    with pytest.raises(HistoryError, match=r"(?s)a: .*raw counter.*\n  b: .*raw counter"):
+        inspect([raw(counter(), item_id="a"), raw(counter(), item_id="b"), raw(noisy(99))])
 
 
 def test_refused_items_can_be_left_out_as_long_as_one_remains():
     rules = QualityRules(skip_refused=True)
-    report = inspect([raw([1.0, 2.0], item_id="a"), raw(noisy(99))], rules=rules)
+    report = inspect([raw(counter(), item_id="a"), raw(noisy(99))], rules=rules)
     assert report.history.item_ids == ("shop/api",)
-    assert only(report.findings, Rule.TOO_SHORT).item_id == "a"
-    with pytest.raises(HistoryError, match="too few"):
-        inspect([raw([1.0, 2.0], item_id="a")], rules=rules)
+    assert only(report.findings, Rule.COUNTER).item_id == "a"
+    with pytest.raises(HistoryError, match="raw counter"):
+        inspect([raw(counter(), item_id="a")], rules=rules)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        pytest.param([], Rule.EMPTY, id="no samples"),
+        pytest.param(np.full(99, NAN), Rule.TOO_SHORT, id="none that is known"),
+        pytest.param([1.0, 2.0], Rule.TOO_SHORT, id="two samples"),
+    ],
+)
+def test_an_item_that_is_too_young_refuses_no_other(values, rule):
+    report = inspect([raw(values, item_id="a"), raw(noisy(99))])
+    assert report.history.item_ids == ("shop/api",)
+    found = only(report.findings, rule)
+    assert (found.item_id, found.action) == ("a", Action.LEFT_OUT)
+    with pytest.raises(HistoryError, match="left out"):
+        inspect([raw(values, item_id="a")])
+
+
+def test_a_younger_item_begins_with_its_first_sample_and_has_no_gap():
+    young = np.r_[np.full(60, NAN), noisy(99)]
+    report = inspect([raw(young, item_id="a"), raw(noisy(159))])
+    assert report.findings == ()
+    assert report.history["a"].start == moment(60)
+    np.testing.assert_array_equal(report.history["a"].values, noisy(99))
 
 
 def test_an_hour_without_samples_is_no_clock_change_where_the_zone_is_known():

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -161,8 +162,10 @@ def test_a_body_that_is_not_json_is_a_client_error(standing, content):
 
 def test_a_body_that_is_too_long_is_refused_with_and_without_a_content_length(standing):
     long = b"x" * (256 * 1024 + 1)
-    assert standing.client.post(REPORTS, content=long).status_code == 413
-    assert standing.client.post(REPORTS, content=iter([long])).status_code == 413
+    headers = {"content-type": "application/json"}
+    for content in (long, iter([long])):
+        answer = standing.client.post(REPORTS, content=content, headers=headers)
+        assert answer.status_code == 413
 
 
 def test_an_unknown_service_is_404_with_similar_names(standing):
@@ -200,6 +203,13 @@ def test_the_views_of_a_tick_can_be_read(endpoint):
     whole = endpoint.client.get("/v1/services/prod/shop").json()
     assert whole["recent"]["limit"] == [None, 1240.0]  # unknown is not zero
     assert whole["ledger"]["saved_replica_hours"] == 1.0  # 9 - 8
+
+
+def test_where_there_is_no_forecast_nothing_is_said_of_its_trust(endpoint):
+    endpoint.holder.publish(snapshot(replace(view(), forecast=None), tick=2))
+    words = endpoint.client.get("/v1/explain/prod/shop").json()["words"]
+    assert "There is no forecast now." in words
+    assert not [sentence for sentence in words if "trusted" in sentence or "covered" in sentence]
 
 
 def test_every_tick_is_sent_on_the_stream(endpoint):

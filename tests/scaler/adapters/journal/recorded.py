@@ -90,12 +90,15 @@ class Whims:
         self._pods: dict[str, tuple[Pod, ...]] = {}
         self._floors: dict[str, int] = {}
         self._made = 0
+        self.upstream_is_away = False
 
     def _may_fail(self, chance: float = 0.03) -> None:
         if self._rng.random() < chance and not self._calm:
             raise RuntimeError("https://me:hush-hush@away.example: no answer")
 
     def _qps(self, now: float) -> float:
+        if self.upstream_is_away:
+            return float(10.0 * self._rng.lognormal(0.0, 0.1))
         wave = 1.2 + math.sin(now / 900.0)
         qps = float(400.0 * wave * self._rng.lognormal(0.0, 0.1))
         return 1000.0 * qps if now // 60 % 7 == 0 else qps  # a reset of a counter

@@ -59,15 +59,23 @@ class _Bar:
 
 
 class _Lines:
-    """Lines on stderr, by a thread of its own."""
+    """Lines on stderr, by a thread of its own.
+
+    Attributes:
+        said: when something was said last, of whatever work of this process.
+    """
+
+    said = time.monotonic()
 
     def __init__(self, doing: str, silent_s: float) -> None:
         self._doing, self._silent_s = doing, silent_s
-        self._begun = self._said = time.monotonic()
+        self._begun = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def __enter__(self) -> _Lines:
+        # Of one work after another none is silent for all of its time.
+        _Lines.said = max(_Lines.said, time.monotonic() - self._silent_s / 2)
         self._thread.start()
         return self
 
@@ -81,10 +89,13 @@ class _Lines:
             self._say(line)
 
     def _run(self) -> None:
-        while not self._ended.wait(max(self._said + self._silent_s - time.monotonic(), 0.0)):
-            if time.monotonic() >= self._said + self._silent_s:
+        while not self._ended.wait(max(self._due() - time.monotonic(), 0.0)):
+            if time.monotonic() >= self._due():
                 self._say(f"{self._doing} ({time.monotonic() - self._begun:.0f} s)")
 
+    def _due(self) -> float:
+        return _Lines.said + self._silent_s
+
     def _say(self, line: str) -> None:
-        self._said = time.monotonic()
+        _Lines.said = time.monotonic()
         print(line, file=sys.stderr, flush=True)

@@ -74,15 +74,16 @@ def _add_fit_arguments(fit: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     _check_registry(args)
-    history = history_from(args, now=now)
-    config = _config(args, history)
+    with working("reading the history"):
+        history = history_from(args, now=now)
+        config = _config(args, history)
 
-    from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
-    from forecaster.evaluation.gate import judge
-    from forecaster.evaluation.selection import train
-    from forecaster.models.lstm_training import pick_device
+        from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
+        from forecaster.evaluation.gate import judge
+        from forecaster.evaluation.selection import train
+        from forecaster.models.lstm_training import pick_device
 
-    pick_device(config.device)  # before anything is fitted
+        pick_device(config.device)  # before anything is fitted
     begin = time.perf_counter()
     run_id = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)

@@ -92,7 +92,9 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     _tell_of_unfit(fitted.parts.unfit)
 
     first = args.promote == "gate" and not _has_champion(args)
-    with working("backtesting every candidate on the last part"):
+    doing = "backtesting every candidate on the last part"
+    with working(doing) as work:
+        work.now(doing, line=f"{doing} ...")
         judged = judge(fitted.forecaster, fitted.tested(history), first=first)
     version = _store(args, fitted, judged, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again

@@ -7,7 +7,9 @@
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
     |       +-- ClusterForbiddenError    a right is missing
+    +-- EndpointError    tidegate's endpoint does not answer, or refuses
     +-- JournalError     a journal cannot be kept or read
+    +-- MetricsError     what the metrics say of demand could not be asked for
     +-- PolicyError      a policy file is invalid
     |   +-- QueryRefusedError  a query cannot be held to its policy's namespace
     +-- ReplayError      a history cannot be replayed under a policy
@@ -54,8 +56,16 @@ class ClusterForbiddenError(ClusterRefusedError):
     """A right is missing; somebody may grant it while this runs."""
 
 
+class EndpointError(ScalerError):
+    """The endpoint of a running scaler does not answer, or refuses."""
+
+
 class JournalError(ScalerError):
     """A journal cannot be kept or read."""
+
+
+class MetricsError(ScalerError):
+    """What the metrics say of demand could not be asked for."""
 
 
 class PolicyError(ScalerError):

@@ -187,9 +187,8 @@ def tidegate_contender(setting: ContestSetting, job: ContestJob) -> TidegateCont
 
 def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
     """Return the autoscaler with a target that is a share of a replica's capacity."""
-    if spec.metric is MetricKind.UTILIZATION:
-        return replace(spec, target=round(target, 2))
-    return replace(spec, target=target * capacity_qps)
+    is_share = spec.metric is MetricKind.UTILIZATION
+    return replace(spec, target=round(target, 2) if is_share else target * capacity_qps)
 
 
 def contest(
@@ -237,8 +236,8 @@ def contest(
             else:
                 points.append(FrontierPoint(job.family, job.target, result.outcome))
             progress(job.family)
-    theirs = trust[TIDEGATE], trust[HOLT_WINTERS]
-    return Contest(setting, tuple(table), runs, tuple(points), reasons, *theirs)
+    both = trust[TIDEGATE], trust[HOLT_WINTERS]
+    return Contest(setting, tuple(table), runs, tuple(points), reasons, *both)
 
 
 class _Result(NamedTuple):

@@ -6,7 +6,7 @@ const Figure = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
   const MOST_BANDS = 3;
-  const EARLIER_S = 600, KEPT_S = 21600;
+  const EARLIER_S = 600, KEPT_S = 14400;
 
   const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
   /* Escape texts, for Plotly interprets some markup. */
@@ -128,11 +128,12 @@ const Figure = (() => {
       const x0 = moment(Math.max(event.starts, from)), x1 = moment(Math.min(event.ends, end));
       shapes.push({ type: "rect", xref: "x", yref: "y domain", x0, x1, y0: 0, y1: 1, layer: "below",
         line: { width: 0 }, fillcolor: c.purple, opacity: 0.12 });
-      // One below the other, for the names are often wider than the events; a late one reaches to the left.
-      const late = event.starts > (from + end) / 2;
-      annotations.push({ x: late ? x1 : x0, y: 0.99 - 0.09 * (i % 6), yref: "y domain",
-        xanchor: late ? "right" : "left", yanchor: "top",
-        text: escaped(event.name, narrow ? 20 : 40), showarrow: false, font: { color: c.ink, size: 12 } });
+      // One above the other, for the names are often wider than the events; no line is as near to 0, and
+      // none goes beyond the right edge.
+      const late = event.starts > from + (narrow ? 0.75 : 0.9) * (end - from);
+      annotations.push({ x: x0, y: 0.01 + 0.09 * (i % 6), yref: "y domain", yanchor: "bottom",
+        xanchor: late ? "right" : "left", text: escaped(event.name, narrow ? 20 : 40), showarrow: false,
+        font: { color: c.ink, size: 12 } });
     });
     return { shapes, annotations };
   }

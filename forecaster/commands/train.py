@@ -224,7 +224,7 @@ def _progress() -> Iterator[Callable[[EpochReport], None]]:
 
     terminal = Terminal(stderr=True)
     if not terminal.is_terminal:
-        yield lambda done: print(_line(done), file=sys.stderr, flush=True)
+        yield lambda done: print(done, file=sys.stderr, flush=True)
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"),
@@ -242,10 +242,3 @@ def _progress() -> Iterator[Callable[[EpochReport], None]]:
             )
 
         yield advance
-
-
-def _line(done: EpochReport) -> str:
-    return (
-        f"member {done.member + 1}/{done.members} epoch {done.epoch}/{done.epochs} "
-        f"loss {done.loss:.4f} calibration {done.calibration_loss:.4f} {done.seconds:.1f} s"
-    )

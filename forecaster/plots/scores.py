@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from forecaster.data.series import FloatArray
-from forecaster.evaluation.backtest import SERVED, Backtest, Score
+from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.evaluation.scores import Score
 from forecaster.models.naive import LAST_VALUE
 from forecaster.plots.labels import name_of
 from forecaster.plots.style import BLUE, GREY, TALL, VERMILION, figure, stroke_of

@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from datetime import UTC, datetime
 
-from forecaster.evaluation.backtest import SERVED, Backtest, Score
+from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.evaluation.scores import Score
 from forecaster.evaluation.selection import INCOMPARABLE
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of
@@ -45,6 +46,11 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
     if winner == SERVED:
         return True, f"The champion gate is passed: no baseline beats {found}"
     return False, f"The champion gate is not passed: a baseline beats {found}"
+
+
+def backtest_findings(backtest: Backtest) -> tuple[str, ...]:
+    """Return the verdict, and the other findings behind it."""
+    return verdict(backtest)[1], *sentences(backtest)
 
 
 def sentences(backtest: Backtest) -> tuple[str, ...]:

@@ -139,10 +139,11 @@ def _run_history(args: argparse.Namespace) -> int:
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.gateway_replay import rate_limited
     from scaler.simulation.preparation import prepared
+    from scaler.simulation.replay import series_of
 
     history = _history(args)
     forecaster = _forecaster(args, policy)
-    series, part = _part(args, _series(history, policy, forecaster))
+    series, part = _part(args, series_of(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
     limited = None
@@ -216,18 +217,6 @@ def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
         )
         return None
     return load(args.models, name, args.version).forecaster
-
-
-def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> Series:
-    if policy.item_id not in history.item_ids:
-        near = ", ".join(history.item_ids[:8])
-        raise ReplayError(
-            f"the history holds no item {policy.item_id!r}, which the policy is of; it holds {near}"
-        )
-    series = history[policy.item_id]
-    if forecaster is not None and series.step != forecaster.model.step:
-        series = series.resampled(forecaster.model.step)
-    return series
 
 
 def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:

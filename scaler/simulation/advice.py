@@ -12,7 +12,7 @@ from scaler.simulation.contest import (
     Contest,
     cheapest,
 )
-from scaler.simulation.findings import latency, outcome_of, sentences, share, verdict
+from scaler.simulation.findings import latency, sentences, share, verdict
 
 TRAIN = (
     "Train a model on this history and name it, for Holt-Winters forecast here: "
@@ -57,7 +57,7 @@ def page_findings(contest: Contest, *, limited: bool) -> Findings:
 
 
 def _tiles(contest: Contest) -> list[Tile]:
-    ours, hpa, least = (outcome_of(contest, name) for name in (TIDEGATE, HPA, CLAIRVOYANT))
+    ours, hpa, least = (contest.outcome(name) for name in (TIDEGATE, HPA, CLAIRVOYANT))
     model, risk = contest.setting.scene.model, contest.setting.policy.trust.risk
     return [
         Tile(
@@ -104,7 +104,7 @@ def _about_target(contest: Contest) -> list[str]:
     """Return whether another target would have been better on this record."""
     if not contest.frontier:
         return [SWEEP]
-    ours, own = outcome_of(contest, TIDEGATE), contest.setting.policy.scale.target_utilization
+    ours, own = contest.outcome(TIDEGATE), contest.setting.policy.scale.target_utilization
     promised = 1 - contest.setting.scene.model.objective
     best = cheapest(contest.frontier, TIDEGATE, promised)
     if best is None:
@@ -123,7 +123,7 @@ def _about_target(contest: Contest) -> list[str]:
 
 def _about_net(contest: Contest) -> list[str]:
     """Return how the autoscaler must be changed for the floor to lead, where that saves much."""
-    ours, alone = outcome_of(contest, TIDEGATE), outcome_of(contest, FLOOR_ONLY)
+    ours, alone = contest.outcome(TIDEGATE), contest.outcome(FLOOR_ONLY)
     if ours.replica_hours > 0.98 * alone.replica_hours:
         return []
     hpa, net = contest.setting.hpa, contest.setting.net

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
 from forecaster.data.series import FloatArray
+from forecaster.plots.labels import label
 from forecaster.plots.style import (
     BLUE,
     GREEN,
@@ -21,6 +23,7 @@ from forecaster.plots.style import (
     times,
 )
 from forecaster.plots.thinning import thinned
+from scaler.errors import ReplayError
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,
@@ -32,6 +35,9 @@ from scaler.simulation.contest import (
 )
 from scaler.simulation.outcome import violations_per_tick
 
+if TYPE_CHECKING:
+    from scaler.simulation.what_if import Sweep
+
 COLOURS = {
     TIDEGATE: BLUE, HPA: VERMILION, KEDA: ORANGE, HOLT_WINTERS: PURPLE, CLAIRVOYANT: GREY,
     FLOOR_ONLY: GREEN,
@@ -41,6 +47,43 @@ SYMBOLS = {FLOOR_ONLY: "diamond", CLAIRVOYANT: "star"}
 DASHES = {KEDA: "dot", HOLT_WINTERS: "dash", CLAIRVOYANT: "dot", FLOOR_ONLY: "dash"}
 # Shares below this are drawn there: nobody can tell them apart, and a logarithm has no zero.
 LEAST_SHARE = 1e-5
+
+
+def plot_contest(contest: Contest, what: str) -> go.Figure:
+    """Return the figure of that name.
+
+    Raises:
+        ReplayError: there is none of that name, or no target was swept for the frontier.
+    """
+    drawn = {
+        "replicas": replicas, "frontier": frontier, "broken_requests": broken_requests,
+        "trust": trust,
+    }  # fmt: skip
+    if what not in drawn:
+        raise ReplayError(f"no figure is called {what!r}; there are {', '.join(drawn)}")
+    if what == "frontier" and not contest.frontier:
+        raise ReplayError("no target was swept, so there is no frontier; give replay(targets=...)")
+    return drawn[what](contest)
+
+
+def plot_sweep(sweep: Sweep) -> go.Figure:
+    """Return tidegate's cost against violations, with a curve each where targets are swept."""
+    if all(contest.frontier for contest in sweep.contests.values()):
+        return frontiers(sweep.contests)
+    first = next(iter(sweep.contests.values()))
+    floor = _hours(first, CLAIRVOYANT)
+    found = {HPA: first.outcome(HPA)} | {
+        label(name): contest.outcome(TIDEGATE) for name, contest in sweep.contests.items()
+    }
+    return _frontiers(
+        [
+            go.Scatter(
+                x=[one.replica_hours / floor], y=[max(one.violations, LEAST_SHARE)], name=name,
+                mode="markers", marker={"size": 12}, hovertemplate="%{x:.2f} x, %{y:.3%}",
+            )
+            for name, one in found.items()
+        ]
+    )  # fmt: skip
 
 
 def frontier(contest: Contest) -> go.Figure:
@@ -188,4 +231,4 @@ def _stamps(contest: Contest) -> FloatArray:
 
 
 def _hours(contest: Contest, name: str) -> float:
-    return next(o.replica_hours for o in contest.table if o.name == name)
+    return contest.outcome(name).replica_hours

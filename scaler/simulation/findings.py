@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from forecaster.data.html_tables import html_table
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,
@@ -19,12 +20,22 @@ COLUMNS = ("contender", "replica-hours", "x floor", "violations", "refused", "p9
            "utilisation", "worst minute", "changes")  # fmt: skip
 
 
+def replay_findings(contest: Contest) -> tuple[str, ...]:
+    """Return the verdict, and the other findings behind it."""
+    return verdict(contest)[1], *sentences(contest)
+
+
+def contest_html(contest: Contest) -> str:
+    """Return the table of the contenders in HTML."""
+    return html_table("Replay", COLUMNS, [row(contest, found) for found in contest.table])
+
+
 def row(contest: Contest, found: ReplayOutcome) -> list[str]:
     """Return one contender's figures, as texts in the order of `COLUMNS`."""
     return [
         found.name,
         f"{found.replica_hours:,.1f}",
-        f"{found.replica_hours / outcome_of(contest, CLAIRVOYANT).replica_hours:.2f}",
+        f"{found.replica_hours / contest.outcome(CLAIRVOYANT).replica_hours:.2f}",
         share(found.violations),
         share(found.refused),
         latency(found.p99_s),
@@ -56,7 +67,7 @@ def latency(seconds: float) -> str:
 
 def verdict(contest: Contest) -> tuple[bool, str]:
     """Return whether tidegate did no worse than the user's autoscaler in both, and what it did."""
-    ours, hpa = outcome_of(contest, TIDEGATE), outcome_of(contest, HPA)
+    ours, hpa = contest.outcome(TIDEGATE), contest.outcome(HPA)
     cost = ours.replica_hours / hpa.replica_hours - 1
     good = ours.replica_hours <= hpa.replica_hours and ours.violations <= max(
         hpa.violations, 1 - contest.setting.scene.model.objective
@@ -102,7 +113,7 @@ def _frontier(contest: Contest) -> list[str]:
             f"No target of tidegate keeps violations within {share(promised)}: the demand jumps "
             "faster than replicas start, and without warning. The limit is what is left."
         )
-    hpa = outcome_of(contest, HPA)
+    hpa = contest.outcome(HPA)
     same = safest(contest.frontier, TIDEGATE, hpa.replica_hours)
     if same:
         told.append(
@@ -114,7 +125,7 @@ def _frontier(contest: Contest) -> list[str]:
 
 
 def _floor_only(contest: Contest) -> str:
-    ours, hpa = outcome_of(contest, FLOOR_ONLY), outcome_of(contest, HPA)
+    ours, hpa = contest.outcome(FLOOR_ONLY), contest.outcome(HPA)
     cost = ours.replica_hours / hpa.replica_hours - 1
     return (
         f"Under the HPA as it is, the floor means {_change(cost)} without it, and "
@@ -140,8 +151,3 @@ def _change(relative: float) -> str:
         return "as many replica-hours as"
     more = "fewer" if relative < 0 else "more"
     return f"{abs(100 * relative):.0f} % {more} replica-hours than"
-
-
-def outcome_of(contest: Contest, name: str) -> ReplayOutcome:
-    """Return one contender's figures."""
-    return next(found for found in contest.table if found.name == name)

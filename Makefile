@@ -72,7 +72,7 @@ constraints: ## pin anew every dependency, as a fresh environment resolves it
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(OUT) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	rm -rf build tidegate.egg-info
+	rm -rf build tidegate.egg-info client/build client/*.egg-info client/tidegate_client/*/
 
 # A virtual environment whose Python is gone, or that was cut off half way, is made anew.
 $(VENV)/.installed: pyproject.toml constraints.txt

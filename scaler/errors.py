@@ -6,6 +6,7 @@
     |   +-- ClusterAbsentError       the object does not exist
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
+    +-- FilesError       files are in the way of those that tidegate brings along
     +-- JournalError     a journal cannot be kept or read
     +-- PolicyError      a policy file is invalid
     +-- ReplayError      a history cannot be replayed under a policy
@@ -46,6 +47,10 @@ class ClusterConflictError(ClusterError):
 
 class ClusterRefusedError(ClusterError):
     """The request is not allowed or not valid; a retry would fail too."""
+
+
+class FilesError(ScalerError):
+    """Files are in the way of those that tidegate brings along."""
 
 
 class JournalError(ScalerError):

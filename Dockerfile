@@ -1,29 +1,28 @@
-# Both commands, for the manifests in deploy/. See deploy/README.md for how to build it.
-ARG PYTHON=3.11
+# Both commands, for the manifests in deploy/. `make image` builds it; see deploy/README.md.
+# The image of Python that it stands on, by digest: NAME@sha256:...
+ARG BASE
 
-FROM python:${PYTHON}-slim AS build
-# Where packages come from is pip's own configuration; on x86_64 it must offer a CPU build of torch.
+FROM ${BASE} AS build
+ARG BASE
+RUN case "$BASE" in *@sha256:*) ;; *) echo "BASE is $BASE, but must name a digest: run make image" >&2; exit 1 ;; esac
+# Where packages come from is pip's own configuration; it must offer a CPU build of torch.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
-ARG CUDA=refused
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/tidegate
 ENV PATH=/opt/tidegate/bin:$PATH
 WORKDIR /src
-COPY constraints.txt ./
-# A CUDA build brings gigabytes of libraries that nothing here uses: ask what it would be first.
-RUN pip install --dry-run --quiet --no-deps --constraint constraints.txt --report torch.json torch \
- && if [ "$CUDA" = refused ] && grep -q '"nvidia-' torch.json; then \
-      echo "torch would be a CUDA build: give --build-arg PIP_EXTRA_INDEX_URL=<an index of CPU" \
-           "builds>, or --build-arg CUDA=accepted for an image of several GB" >&2; exit 1; \
-    fi
-RUN pip install --constraint constraints.txt torch
+COPY image.lock ./
+RUN pip install --require-hashes --only-binary :all: --requirement image.lock || { \
+      echo "If torch is what is not found, give --build-arg PIP_EXTRA_INDEX_URL=<an index of CPU builds>;" \
+           "if its hash is another, that index has another build: run make lock with it" >&2; exit 1; }
 COPY LICENSE README.md pyproject.toml ./
 COPY forecaster forecaster
 COPY scaler scaler
-RUN pip install --constraint constraints.txt '.[grpc,otel,s3]' && pip check
+# All that it needs, the build backend too, is there by now.
+RUN pip install --no-deps --no-index --no-build-isolation . && pip check
 
-FROM python:${PYTHON}-slim
+FROM ${BASE}
 COPY --from=build /opt/tidegate /opt/tidegate
 # The root may be read-only: whatever is written goes below /tmp.
 ENV PATH=/opt/tidegate/bin:$PATH \

@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := demo-output
 LISTEN ?= 127.0.0.1:8080
+IMAGE ?= tidegate
+IMAGE_PYTHON := 3.11
 # Files as they are listed, those that take long first; what waits for servers leaves cores to others.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
@@ -15,7 +17,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test nightly check notebooks bench constraints clean
+.PHONY: help demo test nightly check notebooks bench constraints lock image clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
@@ -69,6 +71,28 @@ constraints: ## pin anew every dependency, as a fresh environment resolves it
 	grep '^#' constraints.txt > "$$fresh/pins"; \
 	"$$fresh/bin/pip" freeze --all --exclude pip --exclude-editable | sed 's/+.*//' >> "$$fresh/pins"; \
 	cp "$$fresh/pins" constraints.txt
+
+lock: ## pin with hashes what the image installs, by constraints.txt and the indexes of pip's environment
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && set -e; \
+	$(PYTHON) -m venv "$$fresh"; \
+	"$$fresh/bin/pip" install --quiet --constraint constraints.txt uv; \
+	"$$fresh/bin/uv" pip compile --quiet pyproject.toml --extra grpc --extra otel --extra s3 \
+	  --constraint constraints.txt --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+	  --python-version $(IMAGE_PYTHON) --python-platform x86_64-manylinux_2_28 --only-binary :all: \
+	  --index-strategy unsafe-best-match $${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} \
+	  $${PIP_EXTRA_INDEX_URL:+--index "$$PIP_EXTRA_INDEX_URL"} \
+	  $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"} --output-file "$$fresh/lock"; \
+	! grep -q '^nvidia-' "$$fresh/lock" || { \
+	  echo 'torch would be a CUDA build: set PIP_EXTRA_INDEX_URL to an index of CPU builds.' >&2; exit 1; }; \
+	cp "$$fresh/lock" image.lock
+
+image: base-image.txt ## build the image (IMAGE=NAME:TAG) from image.lock, on the base that base-image.txt names
+	docker build --build-arg BASE="$$(cat base-image.txt)" \
+	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --tag $(IMAGE) .
+
+base-image.txt:
+	docker pull --quiet python:$(IMAGE_PYTHON)-slim
+	docker image inspect --format '{{index .RepoDigests 0}}' python:$(IMAGE_PYTHON)-slim > $@
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(OUT) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -24,10 +24,12 @@ PARTS = {
     "hostile": "hostile",
     "fairness": "fairness",
     "endpoint": "endpoint",
+    "attack": "attack",
     "haproxy": "haproxy",
     "gateways": "gateways",
     "journal": "journal",
     "soak": "soak",
+    "churn": "soak",
     "thousand": "soak",
 }
 WITH_TRACES = {"accuracy", "agreement", "outages", "replay"}
@@ -37,7 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--traces", type=Path, default=Path("../shared/traces"))
-    parser.add_argument("--minutes", type=float, default=30.0, help="of the soak (%(default)g)")
+    parser.add_argument(
+        "--minutes", type=float, default=30.0, help="of soak and churn (%(default)g)"
+    )
     args = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251 - as the command does
     unknown = set(args.parts) - set(PARTS)
@@ -45,7 +49,7 @@ def main() -> None:
         parser.error(f"no part {min(unknown)!r}; there are {', '.join(PARTS)}")
     for part in args.parts or PARTS:
         measure = getattr(importlib.import_module(f"benchmarks.{PARTS[part]}"), part)
-        given = {"soak": [args.minutes]}.get(part, [])
+        given = [args.minutes] if part in {"soak", "churn"} else []
         measure(*([args.traces] if PARTS[part] in WITH_TRACES else given))
 
 

@@ -8,6 +8,7 @@ second. A tick of a second is fifteen times the default's speed.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -26,12 +27,11 @@ import numpy as np
 
 from benchmarks.soak_scene import (
     SCRAPE,
+    Population,
     Soak,
     demand_served,
     forget,
-    name_of,
     past_of,
-    populated,
     running_scaler,
 )
 from benchmarks.tables import markdown
@@ -65,12 +65,28 @@ class Seen:
         late = at >= since
         return float(np.polyfit(at[late] / 3600, rss[late], 1)[0]) if late.sum() > 2 else math.nan
 
+    def least_mb(self, first: float, last: float) -> float:
+        """Return the least memory between two moments: what stays, without what comes and goes."""
+        return min(
+            rss for at, rss in zip(self.at_s, self.rss_mb, strict=True) if first <= at < last
+        )
+
 
 def soak(minutes: float = 30.0) -> None:
     """Print what half an hour came to."""
     plan = Soak(minutes=minutes)
     seen = soaked(plan, lambda text: print(text, file=sys.stderr, flush=True))
     print(f"\n## Soak: {plan.services} services, {minutes:g} min, a tick each {plan.tick_s:g} s\n")
+    print(markdown(("what", "measured"), figures(seen, plan)))
+
+
+def churn(minutes: float = 30.0) -> None:
+    """Print what services that come and go leave behind."""
+    plan = Soak(services=300, minutes=minutes, churn=True)
+    seen = soaked(plan, lambda text: print(text, file=sys.stderr, flush=True))
+    print(
+        f"\n## Churn: {plan.services} services, {minutes:g} min, each second one more, one less\n"
+    )
     print(markdown(("what", "measured"), figures(seen, plan)))
 
 
@@ -87,11 +103,17 @@ def thousand() -> None:
 def figures(seen: Seen, plan: Soak) -> list[tuple[str, object]]:
     """Return the rows of the table."""
     rss, ticks = seen.rss_mb, np.array(seen.tick_s)
-    thirds = (rss[0], rss[len(rss) // 2], rss[-1])
+    quarters = [rss[min(len(rss) * i // 4, len(rss) - 1)] for i in range(5)]
+    bounds = np.linspace(0.0, seen.at_s[-1], 5)
+    least = [seen.least_mb(*span) for span in itertools.pairwise(bounds)]
     p50, p99 = np.quantile(ticks, (0.5, 0.99))
     expected = seen.at_s[-1] / plan.tick_s
     return [
-        ("memory at start, middle, end; highest ever, MB", _row(*thirds, seen.peak_mb)),
+        (
+            "memory after each quarter, from the start; highest ever, MB",
+            f"{_row(*quarters)}; {seen.peak_mb:.0f}",
+        ),
+        ("least memory in each quarter, MB", _row(*least)),
         ("growth over the last third, MB/h", f"{seen.slope_mb_per_h(seen.at_s[-1] * 2 / 3):.1f}"),
         ("open files, first to last", f"{seen.files[0]} to {seen.files[-1]}"),
         ("threads, first to last", f"{seen.threads[0]} to {seen.threads[-1]}"),
@@ -113,31 +135,36 @@ def soaked(plan: Soak, say: Callable[[str], None] = lambda _: None) -> Seen:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(serving(shipped_grants()))
-        populated(server, plan, folder)
+        population = Population(server, plan, folder)
         port = stack.enter_context(demand_served(plan))
         backfill(past_of(plan), folder / "tsdb")
         url = stack.enter_context(running(folder / "tsdb", SCRAPE.format(port=port)))
         say(f"Prometheus has its past: {url}")
         process, endpoint = stack.enter_context(running_scaler(plan, folder, url))
         say(f"the scaler runs: process {process.pid}, {endpoint}")
-        return _watched(plan, process.pid, endpoint, folder / "log", server, say)
+        return _watched(_Run(plan, process.pid, endpoint, folder / "log", population), server, say)
 
 
-def _watched(
-    plan: Soak,
-    pid: int,
-    endpoint: str,
-    log: Path,
-    server: ApiServer,
-    say: Callable[[str], None],
-) -> Seen:
+@dataclass(frozen=True)
+class _Run:
+    """A scaler that runs: where it is asked, what it logs, and what it scales."""
+
+    plan: Soak
+    pid: int
+    endpoint: str
+    log: Path
+    population: Population
+
+
+def _watched(run: _Run, server: ApiServer, say: Callable[[str], None]) -> Seen:
+    plan, pid = run.plan, run.pid
     seen, stop = Seen(), threading.Event()
     gateways = [
-        threading.Thread(target=_gateway, args=(endpoint, number, plan, seen, stop), daemon=True)
+        threading.Thread(target=_gateway, args=(run, number, seen, stop), daemon=True)
         for number in range(plan.gateways)
     ]
     following = threading.Thread(
-        target=_follow, args=(endpoint, plan.tick_s, seen, stop), daemon=True
+        target=_follow, args=(run.endpoint, plan.tick_s, seen, stop), daemon=True
     )
     for thread in (*gateways, following):
         thread.start()
@@ -152,10 +179,14 @@ def _watched(
         if int(at) % 60 == 0:
             say(f"{at / 60:.0f} min: {seen.rss_mb[-1]:.0f} MB, {len(seen.tick_s)} ticks")
             forget(server)
+        if plan.churn:
+            run.population.turn()
         time.sleep(max(1.0 - (time.monotonic() - began - at), 0.0))
     seen.cpu_s = _cpu_s(pid) - cpu
     stop.set()
-    seen.errors = [line for line in log.read_text().splitlines() if '"level": "INFO"' not in line]
+    seen.errors = [
+        line for line in run.log.read_text().splitlines() if '"level": "INFO"' not in line
+    ]
     for line in (*seen.errors[:20], *seen.refused[:20]):
         say(line)
     return seen
@@ -199,14 +230,14 @@ def _follow(endpoint: str, tick_s: float, seen: Seen, stop: threading.Event) -> 
         sums = count, total
 
 
-def _gateway(endpoint: str, number: int, plan: Soak, seen: Seen, stop: threading.Event) -> None:
+def _gateway(run: _Run, number: int, seen: Seen, stop: threading.Event) -> None:
     """Poll as a gateway does, of one service after the other."""
     etags: dict[str, str] = {}
     turn = number
     while not stop.wait(0.2):
-        service = f"prod/{name_of(turn % plan.services)}"
-        turn += plan.gateways
-        url = f"{endpoint}/v1/limits/{service}?instance=gw-{number}"
+        service = f"prod/{run.population.asked(turn)}"
+        turn += run.plan.gateways
+        url = f"{run.endpoint}/v1/limits/{service}?instance=gw-{number}"
         status, body, etag = _asked(url, etags.get(service, ""))
         if status == 200 and etag:
             etags[service] = etag

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from scaler.adapters.kube.client import Request
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.objects import deployment, hpa, pod
 from tests.kube.server import ApiServer
@@ -20,6 +21,8 @@ from tests.peers.prometheus import Samples
 
 MODELS = Path(__file__).parent.parent / "models"
 SERIES = 200  # of different demand; more services than that share them
+PODS = 3  # of each service
+MARGIN = 15  # services that have just come, or are about to go, are not asked about
 PERIOD_S = 600.0  # a "day" of the demand that is made, so that floors move while we look
 SCRAPE = """
 global: {{scrape_interval: 1s}}
@@ -34,7 +37,8 @@ class Soak:
     """How much, how fast and for how long.
 
     ``warm_up_s`` follows the first tick, which reads histories and loads the model: meanwhile the
-    endpoint learns what gateways hold.
+    endpoint learns what gateways hold. With ``churn``, once a second a policy is edited, one is
+    added and one removed.
     """
 
     services: int = 200
@@ -43,6 +47,7 @@ class Soak:
     gateways: int = 5
     days: int = 8  # of history
     warm_up_s: float = 20.0
+    churn: bool = False
 
 
 def forget(server: ApiServer) -> None:
@@ -51,6 +56,8 @@ def forget(server: ApiServer) -> None:
         del server.store.history[:-2000]
         if server.store.history:
             server.store.compacted = server.store.history[0].version - 1
+        for key in [one for one in server.store.objects if one[1] == "events"][:-1000]:
+            del server.store.objects[key]
     del server.requests[:]
 
 
@@ -146,19 +153,66 @@ def demand_served(plan: Soak) -> Iterator[int]:
         http.server_close()
 
 
-def populated(server: ApiServer, plan: Soak, folder: Path) -> None:
-    """Make the policies, half of them enforced, and what they scale."""
-    admin = connect(server, folder, "admin")
-    (folder / "scaler.kubeconfig").write_text(server.kubeconfig("tidegate"))
-    install_crd(admin)
-    ground = Playground(admin, admin, "prod", server)
-    ground.put("/api/v1/namespaces/tidegate/pods", pod("soak", "tidegate"))  # the scaler's own
-    for number in range(plan.services):
-        name = name_of(number)
-        ground.put(ground.listing("horizontalpodautoscalers"), hpa(name, most=60))
-        ground.put(ground.listing("deployments", "/apis/apps/v1"), deployment(name))
-        for replica in range(3):
-            ground.put(ground.listing("pods", "/api/v1"), pod(f"{name}-{replica}", app=name))
+class Population:
+    """The services: half of them stay; of the others the oldest goes when another one comes.
+
+    Args:
+        server: that they are put on, with the scaler's own pod.
+        plan: how many.
+        folder: for the kubeconfig files.
+    """
+
+    def __init__(self, server: ApiServer, plan: Soak, folder: Path) -> None:
+        admin = connect(server, folder, "admin")
+        (folder / "scaler.kubeconfig").write_text(server.kubeconfig("tidegate"))
+        install_crd(admin)
+        self._ground = Playground(admin, admin, "prod", server)
+        self._ground.put("/api/v1/namespaces/tidegate/pods", pod("soak", "tidegate"))
+        self._stay = plan.services // 2
+        self._oldest, self._next, self._turns = self._stay, plan.services, 0
+        for number in range(plan.services):
+            self._add(number)
+        forget(server)
+
+    def asked(self, turn: int) -> str:
+        """Return a service that is there before and after a gateway's question, each in turn."""
+        there = self._next - self._oldest - 2 * MARGIN
+        number = turn % (self._stay + max(there, 0))
+        return name_of(
+            number if number < self._stay else self._oldest + MARGIN + number - self._stay
+        )
+
+    def turn(self) -> None:
+        """Edit a policy, add one with all that it scales, take one away with all of that."""
+        self._turns += 1
+        change = {"spec": {"replicas": {"max": 40 + self._turns % 20}}}
+        self._ground.edit(f"{self._listings()[0]}/{name_of(self._turns % self._stay)}", change)
+        self._add(self._next)
+        self._next += 1
+        policies, autoscalers, deployments, pods = self._listings()
+        name = name_of(self._oldest)
+        self._oldest += 1
+        paths = [f"{policies}/{name}", f"{autoscalers}/{name}", f"{deployments}/{name}"]
+        for path in (*paths, *(f"{pods}/{name}-{replica}" for replica in range(PODS))):
+            self._ground.admin.call(Request("DELETE", path))
+
+    def _listings(self) -> tuple[str, str, str, str]:
+        listing = self._ground.listing
+        return (
+            listing("demandpolicies", "/apis/tidegate.dev/v1alpha1"),
+            listing("horizontalpodautoscalers"),
+            listing("deployments", "/apis/apps/v1"),
+            listing("pods", "/api/v1"),
+        )
+
+    def _add(self, number: int) -> None:
+        """Add a service; every other one is enforced."""
+        name, put = name_of(number), self._ground.put
+        policies, autoscalers, deployments, pods = self._listings()
+        put(autoscalers, hpa(name, most=60))
+        put(deployments, deployment(name))
+        for replica in range(PODS):
+            put(pods, pod(f"{name}-{replica}", app=name))
         spec = {
             "mode": "Enforce" if number % 2 else "Recommend",
             "targetRef": {"name": name},
@@ -175,5 +229,4 @@ def populated(server: ApiServer, plan: Soak, folder: Path) -> None:
             "metadata": {"name": name, "namespace": "prod"},
             "spec": spec,
         }
-        ground.put(ground.listing("demandpolicies", "/apis/tidegate.dev/v1alpha1"), policy)
-    forget(server)
+        put(policies, policy)

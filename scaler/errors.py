@@ -6,9 +6,11 @@
     |   +-- ClusterAbsentError       the object does not exist
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
+    |       +-- ClusterForbiddenError    a right is missing
     +-- FilesError       files are in the way of those that tidegate brings along
     +-- JournalError     a journal cannot be kept or read
     +-- PolicyError      a policy file is invalid
+    |   +-- QueryRefusedError  a query cannot be held to its policy's namespace
     +-- ReplayError      a history cannot be replayed under a policy
     +-- ServingError     the endpoint cannot be served as requested
 
@@ -49,6 +51,10 @@ class ClusterRefusedError(ClusterError):
     """The request is not allowed or not valid; a retry would fail too."""
 
 
+class ClusterForbiddenError(ClusterRefusedError):
+    """A right is missing; somebody may grant it while this runs."""
+
+
 class FilesError(ScalerError):
     """Files are in the way of those that tidegate brings along."""
 
@@ -59,6 +65,10 @@ class JournalError(ScalerError):
 
 class PolicyError(ScalerError):
     """A policy file is invalid."""
+
+
+class QueryRefusedError(PolicyError):
+    """A query cannot be held to its policy's namespace, and is not asked."""
 
 
 class ReplayError(ScalerError):

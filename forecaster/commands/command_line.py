@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from forecaster import __version__
+from forecaster.commands.log_lines import log_to_stderr, printable_lines
 
 WRONG = 2
 # As a shell reports a process that ended by a signal: 128 and its number.
@@ -80,14 +81,11 @@ class CommandLine:
         # Threads that wait by spinning stall each other where cores are shared or capped, as in a
         # pod. It is read when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251
-        logging.basicConfig(
-            level=logging.INFO if args.verbose else logging.WARNING,
-            format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        )
+        log_to_stderr(logging.INFO if args.verbose else logging.WARNING)
         try:
             return int(self._module(args.command).run(args))
         except self.errors as error:
-            print(f"{self.prog} {args.command}: {error}", file=sys.stderr)
+            print(f"{self.prog} {args.command}: {printable_lines(str(error))}", file=sys.stderr)
             return WRONG
         except KeyboardInterrupt:
             print(f"{self.prog} {args.command}: interrupted", file=sys.stderr)

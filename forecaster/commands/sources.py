@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.log_lines import printable
 from forecaster.commands.spans import accept_relative_moments, moment, span
 from forecaster.errors import ConfigError
 
@@ -167,7 +168,7 @@ def fetch_from(args: argparse.Namespace, *, now: datetime) -> Fetched:
     with PrometheusSource(settings) as source, _progress() as show:
         fetched = fetch(source, query, now=now, cache=cache, on_progress=show)
     for warning in fetched.warnings:
-        print(f"Prometheus warns: {warning}", file=sys.stderr)
+        print(f"Prometheus warns: {printable(warning)}", file=sys.stderr)
     for chunk in fetched.left_out:
         first, last = (datetime.fromtimestamp(at, UTC) for at in (chunk.first, chunk.last))
         print(

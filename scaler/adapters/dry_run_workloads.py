@@ -31,7 +31,9 @@ class DryRunWorkloads:
         planned = {
             view.item_id: view.decision.plan.replicas for view in views if view.decision is not None
         }
-        self._planned |= planned
+        named = {view.item_id for view in views}
+        kept = {item: count for item, count in self._planned.items() if item in named}
+        self._planned = kept | planned
         return {item_id: PlanOutcome(floor=floor) for item_id, floor in planned.items()}
 
 

@@ -26,13 +26,13 @@ from forecaster.errors import ForecasterError, PrometheusAwayError
 from scaler.adapters.fair_turns import Call, FairTurns
 from scaler.clocks.steady import steady_seconds
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.errors import ScalerError
 
 LOGGER = UnfailingLogger(__name__)
 Answer = TypeVar("Answer")
 
 LONGEST_PAUSE = 4  # a minute
 FAST_SHARE = 0.8  # of the time of the fast lane; slower calls would soon be late there again
-FORGOTTEN_AFTER = 1000  # ticks in which a call was not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class CallTimes:
         longest_s: one call.
         soon_s: one call of the fast lane; least_s: one that has many beside it.
         grace_s: that a tick waits for the slow lane.
+        ticks: for which a call that had no answer is remembered though nobody asks for it.
     """
 
     budget_s: float
@@ -51,6 +52,7 @@ class CallTimes:
     soon_s: float = 2.0
     least_s: float = 0.25
     grace_s: float = 0.5
+    ticks: int = 10
 
 
 @dataclass(slots=True)
@@ -58,12 +60,13 @@ class _Suspect(Generic[Answer]):
     """A call that had no answer.
 
     Attributes:
-        error: the last one; failures: in a row.
+        error: the last one in words, for it holds on to all that it came through; failures: in a
+            row.
         due: in which tick it is made again; seen: in which it was asked for last.
         answer: not returned yet; fast: whether it came as fast as the fast lane demands.
     """
 
-    error: Exception
+    error: str
     due: int
     seen: int
     failures: int = 1
@@ -159,7 +162,7 @@ class PatientCalls(Generic[Answer]):
                 self._slow_turns.add([call])
                 probes.append(call.key)
         tick.turns.add(sorted(fast, key=self._place))
-        oldest = self._tick - FORGOTTEN_AFTER
+        oldest = self._tick - self._times.ticks
         for key in [k for k, one in self._suspects.items() if one.seen < oldest]:
             del self._suspects[key]
         return probes
@@ -212,7 +215,7 @@ class PatientCalls(Generic[Answer]):
         """Blame calls that had no answer where others had one."""
         if self._replies > replies:
             for key, error in tick.unanswered.items():
-                self._suspects[key] = _Suspect(error, self._tick + 1, self._tick)
+                self._suspects[key] = _Suspect(str(error), self._tick + 1, self._tick)
             if tick.slowest_s < self._least_s / 4:
                 self._least_s = max(self._least_s / 2, min(self._times.least_s, self._least_s))
         elif tick.unanswered:  # it may be slow, not away
@@ -268,7 +271,7 @@ class PatientCalls(Generic[Answer]):
             suspect.failures, suspect.due = 0, self._tick + 1
         elif isinstance(answer, Exception):
             pause = min(2**suspect.failures, LONGEST_PAUSE)
-            suspect.error, suspect.failures = answer, suspect.failures + 1
+            suspect.error, suspect.failures = str(answer), suspect.failures + 1
             suspect.due = self._tick + pause
 
     def _are_answered(self, keys: Sequence[Hashable]) -> bool:
@@ -281,7 +284,7 @@ def _asked(call: Call[Answer], within_s: float) -> tuple[Answer | Exception, boo
         return call.ask(within_s), True
     except PrometheusAwayError as error:
         return error, False
-    except (ForecasterError, ValueError) as error:
+    except (ForecasterError, ScalerError, ValueError) as error:
         return error, True
     except Exception as error:  # one call's fault leaves the others made
         LOGGER.exception("%s could not be asked", call.key)

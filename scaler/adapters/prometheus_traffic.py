@@ -4,6 +4,7 @@ Rules of this file:
 
 * A query that hangs, is slow or fails neither delays nor fails another: see `patient_calls`.
 * What is not known is NaN. Of a partial answer only what is offered at least is known.
+* A query is asked as ``hold`` returns it, which may hold it to its policy's namespace.
 * A query must return exactly one series. A past is asked for at one moment first, and no more of an
   answer is read than one series takes.
 """
@@ -27,10 +28,12 @@ from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.data.series import FloatArray, Series
 from forecaster.errors import ForecasterError, PrometheusAwayError
 from scaler.adapters.fair_turns import Call
+from scaler.adapters.namespace_label import QueryHolder, as_written
 from scaler.adapters.patient_calls import CallTimes, PatientCalls
 from scaler.clocks.steady import steady_seconds
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
+from scaler.errors import ScalerError
 
 # Demand is queried on a finer grid than the forecast's, so that one query serves both.
 GRID_S = 15
@@ -38,6 +41,8 @@ GRID_S = 15
 MAX_CATCH_UP_S = 600
 # Time that one tick may spend on the current metrics, and on the history of new services.
 METRICS_BUDGET_S, HISTORIES_BUDGET_S = 10.0, 10.0
+# Pasts that cannot be read are asked for again after a minute, of ten thousand a hundred at a time.
+HISTORIES_TICKS = 240
 # A history takes so many times as long as a query of the moment may.
 HISTORY_TIMES = 2
 # If a server asks for a longer pause than this, the query is left to the next tick.
@@ -64,6 +69,7 @@ class PrometheusTraffic:
         step: of the forecast's samples; a multiple of 15 s.
         workers: concurrent queries; those that hang have a quarter as many beside them.
         stopping: set when the process is to end; no query is sent after that.
+        hold: returns a namespace's query as it may be asked, or raises.
     """
 
     def __init__(
@@ -72,8 +78,10 @@ class PrometheusTraffic:
         step: timedelta,
         workers: int = 16,
         stopping: threading.Event | None = None,
+        hold: QueryHolder = as_written,
     ) -> None:
         self._settings, self._step_s = settings, int(step.total_seconds())
+        self._hold = hold
         self._stopping = stopping or threading.Event()
         if self._step_s % GRID_S:
             raise ValueError(f"the forecast's step is {step}, but must be a multiple of {GRID_S} s")
@@ -84,7 +92,9 @@ class PrometheusTraffic:
         longest_s = settings.timeout.total_seconds()
         times = CallTimes(METRICS_BUDGET_S, longest_s)
         self._metrics_calls = PatientCalls[_Found](workers, times, self._stopping)
-        times = CallTimes(HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s)
+        times = CallTimes(
+            HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s, ticks=HISTORIES_TICKS
+        )
         self._history_calls = PatientCalls[Series](workers, times, self._stopping)
 
     def close(self) -> None:
@@ -119,10 +129,11 @@ class PrometheusTraffic:
 
     def _call(self, item_id: str, promql: str, since: float | None = None) -> Call[_Found]:
         """Return the call of a query: at all moments since then, or at the latest one."""
-        ask = partial(self._latest, promql, since)
+        ask = partial(self._latest, item_id, promql, since)
         return Call((item_id, since is None, promql), _namespace(item_id), ask)
 
-    def _latest(self, promql: str, since: float | None, within_s: float) -> _Found:
+    def _latest(self, item_id: str, written: str, since: float | None, within_s: float) -> _Found:
+        promql = self._hold(_namespace(item_id), written)
         # The slow lane may come to it later: by then there are newer samples.
         last = int(self._now // GRID_S) * GRID_S
         first = last
@@ -160,7 +171,8 @@ class PrometheusTraffic:
         pairs = zip(stamps[new].astype(float).tolist(), demand.values[new].tolist(), strict=True)
         return tuple(pairs)
 
-    def _history(self, item_id: str, query: str, length: timedelta, within_s: float) -> Series:
+    def _history(self, item_id: str, written: str, length: timedelta, within_s: float) -> Series:
+        query = self._hold(_namespace(item_id), written)
         until = steady_seconds() + within_s
         last = int(self._now // self._step_s) * self._step_s
         end = datetime.fromtimestamp(last + self._step_s, UTC)
@@ -201,7 +213,7 @@ def _namespace(item_id: str) -> str:
 
 def _told(error: Exception) -> str:
     """Return what is said of a query that failed."""
-    if isinstance(error, ForecasterError | ValueError):
+    if isinstance(error, ForecasterError | ScalerError | ValueError):
         return str(error)
     return f"its metrics could not be read: {error!r}"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -64,7 +64,13 @@ class RegistryModels:
             carried.snapshot()()
 
     def reload(self, names: Sequence[str]) -> None:
-        """Load the models that are not loaded yet or have a new champion."""
+        """Load the models that are not loaded yet or have a new champion; forget all others."""
+        kept: tuple[dict[str, Any], ...] = (
+            self._loaded, self._faults, self._carried, self._predictions,
+        )  # fmt: skip
+        for known in kept:
+            for gone in known.keys() - set(names):
+                del known[gone]
         for name in dict.fromkeys(names):
             current = self._loaded.get(name)
             try:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaler.errors import PolicyError
+from scaler.commands.run_options import add_label_argument
+from scaler.errors import PolicyError, QueryRefusedError
 
 if TYPE_CHECKING:
     from scaler.policy.files import PolicyDocument
@@ -20,9 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         metavar="PATH",
         type=Path,
-        nargs="+",
+        nargs="*",
         help="a policy file, or a directory of files ending in .yaml or .yml",
     )
+    parser.add_argument(
+        "--token-file", metavar="FILE", type=Path,
+        help="of scaler run: also validate it, and warn where everybody can read it",
+    )  # fmt: skip
+    parser.set_defaults(usage_error=parser.error)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "prints one line for each valid policy. If any policy is invalid, it names every fault by\n"
@@ -31,20 +37,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "contacted and nothing is written.\n\n"
         "examples:\n"
         "  scaler check-config policy.yaml\n"
-        "  scaler check-config examples/policies/"
+        "  scaler check-config examples/policies/ --token-file tokens\n"
+        "  scaler check-config --enforce-namespace-label namespace policies/"
     )
+    add_label_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from scaler.policy.files import examine_policies
 
-    valid, faults = examine_policies(args.paths)
+    if not args.paths and args.token_file is None:
+        args.usage_error("there is nothing to check; give a PATH, or --token-file")
+    if args.token_file is not None:
+        _check_tokens(args.token_file)
+    valid, wrong = examine_policies(args.paths)
+    faults = list(wrong)
+    total = len(valid) + len(faults)
     for document in valid:
         print(_line(document))
         for doubt in _doubts(document.policy):
             print(f"warning: {document.where}: {doubt}", file=sys.stderr)
+        if args.enforce_namespace_label is not None:
+            refused = _print_held(document.policy, args.enforce_namespace_label)
+            faults += [f"{document.where}: {one}" for one in refused]
     if faults:
-        total = len(valid) + len(faults)
         count = [f"{len(faults)} of {total} cannot be used"] if total > 1 else []
         raise PolicyError("\n".join([*count, *faults]))
     return 0
@@ -59,12 +75,53 @@ def _doubts(policy: Policy) -> Iterator[str]:
             "spec.demand.model names no forecaster, so nothing is forecast; name one that "
             "'forecaster train --name NAME' has stored"
         )
+    for key, query in _queries(policy):
+        yield from (f"{key} {doubt}" for doubt in doubts(query))
+
+
+def _print_held(policy: Policy, label: str) -> Iterator[str]:
+    """Print what each query becomes under the label; yield why it is refused."""
+    from scaler.adapters.namespace_label import holder_of
+
+    hold, namespace = holder_of(label), policy.item_id.partition("/")[0]
+    for key, query in _queries(policy):
+        try:
+            print(f"  {key} is asked as: {hold(namespace, query)}")
+        except QueryRefusedError as error:
+            yield f"{key}: {error}"
+
+
+def _queries(policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield the key and the PromQL of each query that is given."""
     for key, query in (
-        ("demand.query", policy.demand_query),
-        ("slo.query", policy.slo.query),
-        ("capacity.replicasQuery", policy.replicas_query),
+        ("spec.demand.query", policy.demand_query),
+        ("spec.slo.query", policy.slo.query),
+        ("spec.capacity.replicasQuery", policy.replicas_query),
     ):
-        yield from (f"spec.{key} {doubt}" for doubt in doubts(query or "0"))
+        if query is not None:
+            yield key, query
+
+
+def _check_tokens(path: Path) -> None:
+    """Print what a token file holds, and what is dangerous about it.
+
+    Raises:
+        ScalerError: it cannot be read, or a line is wrong.
+    """
+    from scaler.adapters.http.auth import token_warnings
+    from scaler.adapters.http.grants import read_grants
+
+    try:
+        # Only `scaler run` knows whether clients show certificates.
+        grants = read_grants(path.read_text("utf-8"), str(path), peers_verified=True)
+        warnings = list(token_warnings(path, grants))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"tokens cannot be read from {path}: {error}") from error
+    if not grants:
+        raise PolicyError(f"{path} holds no token; write one per line")
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{path}: {len(grants)} tokens and certificates")
 
 
 def _line(document: PolicyDocument) -> str:

@@ -88,9 +88,11 @@ def served(
     add_page(app, page)
     if parts.tracing is not None:
         parts.tracing.instrument(app)
-    server = stack.enter_context(
-        ApiServer(app, address, background_services(app, holder, settings, parts.rpc))
-    )
+    server = ApiServer(app, address, background_services(app, holder, settings, parts.rpc))
+    telemetry.refused_connections = lambda: server.refused_connections
+    if server.certificate is not None:
+        telemetry.certificate_expiries = server.certificate.expiries
+    stack.enter_context(server)
     print(f"serving {server.url}", flush=True)
     # Limits first: whatever else fails or takes its time.
     return in_turn([holder.publish, telemetry.observe])

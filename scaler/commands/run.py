@@ -88,11 +88,13 @@ def _world(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, cluster: Workloads
 ) -> World:
     from forecaster.commands.sources import settings_from
+    from scaler.adapters.namespace_label import holder_of
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.ports import World
 
-    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop)
+    hold = holder_of(args.enforce_namespace_label)
+    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop, hold=hold)
     stack.callback(prometheus.close)
     models = RegistryModels(args.models, args.anchors)
     stack.callback(models.close)

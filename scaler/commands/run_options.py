@@ -52,7 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_endpoint_arguments(parser.add_argument_group("endpoint"))
     access = parser.add_argument_group("access to Prometheus")
     add_access_arguments(access)
+    add_label_argument(access)
     add_retry_arguments(access, timeout="5s", retries=1)
+
+
+def add_label_argument(parser: argparse._ActionsContainer) -> None:
+    """Add ``--enforce-namespace-label``."""
+    parser.add_argument(
+        "--enforce-namespace-label", metavar="LABEL",
+        help="every selector of a policy's queries gets this label with the policy's namespace, "
+        "and a query that asks for another is refused (default: a policy may query anything)",
+    )  # fmt: skip
 
 
 def add_kubeconfig_arguments(parser: argparse._ActionsContainer) -> None:
@@ -156,7 +166,8 @@ def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:
     Raises:
         PolicyError: it is no address, or an option is missing that belongs to another.
     """
-    from scaler.adapters.http.server import Address, Tls
+    from scaler.adapters.http.certificates import Tls
+    from scaler.adapters.http.server import Address
 
     host, port = host_port(listen, option)
     if (args.tls_cert is None) != (args.tls_key is None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from forecaster.commands.log_lines import printable_lines
 from forecaster.commands.terminal import Terminal, table_of
 from scaler.control.snapshot import ServiceView, Snapshot
 
@@ -22,7 +23,7 @@ def print_snapshot(snapshot: Snapshot, console: Console | None = None) -> None:
         faults = [view.error] if view.error else []
         faults += [f"{c.reason}: {c.message}" for c in view.conditions if not c.status]
         for text in faults:
-            console.print(Text(f"{view.item_id}: {text}", style="yellow"))
+            console.print(Text(printable_lines(f"{view.item_id}: {text}"), style="yellow"))
 
 
 def _row(view: ServiceView) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ class Forecasts:
             said.reader.origin(row),
             forecast.step.total_seconds(),
             forecast.quantile_levels,
-            forecast.values[row],
+            forecast.values[row].copy(),  # or it would hold on to the forecasts of all items
             forecast.sources[row],
         )
 

@@ -17,9 +17,10 @@ class TickHistory:
     """The last ticks, row by row; what it has shown is never written over."""
 
     def __init__(self) -> None:
-        # Of a thousand services, the memory counts; only stamps need all the digits.
-        self._stamps = np.empty(_ROOM)
-        self._rows = np.empty((_ROOM, len(fields(RecentTicks)) - 1), dtype=np.float32)
+        # Of a thousand services, the memory counts; only stamps need all the digits. It is filled,
+        # so that it is taken at once, and does not grow for hours.
+        self._stamps = np.full(_ROOM, np.nan)
+        self._rows = np.full((_ROOM, len(fields(RecentTicks)) - 1), np.nan, dtype=np.float32)
         self._end = 0
 
     def append(self, stamp: float, row: tuple[float, ...]) -> None:

@@ -163,7 +163,8 @@ class ForecastReader:
         return LeadForecast(
             demand,
             lead,
-            self.forecast.values[row, lead.first : lead.last + 1],
+            # A copy: it is kept for long, and would hold on to the forecasts of all items.
+            self.forecast.values[row, lead.first : lead.last + 1].copy(),
             self.forecast.quantile_levels,
             peak.quantile(query.judged_level, query.theta),
         )

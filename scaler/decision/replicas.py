@@ -12,6 +12,11 @@ from dataclasses import dataclass
 
 from scaler.decision.demand import Demand
 
+# A plan stands where the demand exceeds what it serves by no more than this share: about an exact
+# multiple of what a replica serves, noise would else ask for two plans in turns. The HPA's own
+# tolerance is ten times as much.
+NOISE = 0.01
+
 # (time, replicas wanted) at each tick, ascending in time.
 WantedHistory = tuple[tuple[float, int], ...]
 
@@ -19,7 +24,7 @@ WantedHistory = tuple[tuple[float, int], ...]
 class PlanReason(enum.Enum):
     """What bound the plan."""
 
-    WANTED = "wanted"  # the demand alone
+    WANTED = "wanted"  # the demand alone; see `replicas_wanted`
     NEEDED_AGAIN = "needed_again"  # a replica stopped now would be needed again too soon to pay off
     STABILIZED = "stabilized"  # more was wanted within the stabilization window
     STEP_UP = "step_up"
@@ -78,7 +83,7 @@ class Plan:
     Attributes:
         replicas: the number.
         reason: which rule bound it.
-        wanted: what the demand alone asks for; None where the demand is unknown.
+        wanted: what the demand alone asks for, see `replicas_wanted`; None where it is unknown.
     """
 
     replicas: int
@@ -96,6 +101,17 @@ def replicas_for(qps: float, replica_qps: float) -> int:
     return math.ceil(qps / replica_qps - 1e-6)
 
 
+def replicas_wanted(qps: float, replica_qps: float, previous: int) -> int:
+    """Return the replicas that serve ``qps``, or ``previous`` where only `NOISE` asks for more.
+
+    >>> [replicas_wanted(qps, 40.0, previous=10) for qps in (404.0, 405.0, 360.0, 359.0)]
+    [10, 11, 9, 9]
+    """
+    wanted = replicas_for(qps, replica_qps)
+    without_noise = replicas_for(qps / (1.0 + NOISE), replica_qps)
+    return previous if without_noise <= previous < wanted else wanted
+
+
 def make_plan(
     demand: Demand, capacity_qps: float, previous: int, recent: WantedHistory, policy: ScalePolicy
 ) -> Plan:
@@ -109,7 +125,7 @@ def make_plan(
         policy: bounds and step sizes.
     """
     replica_qps = capacity_qps * policy.target_utilization
-    wanted = replicas = replicas_for(demand.qps, replica_qps)
+    wanted = replicas = replicas_wanted(demand.qps, replica_qps, previous)
     reason = PlanReason.WANTED
     if wanted < previous:
         payback = min(replicas_for(demand.payback_qps, replica_qps), previous)

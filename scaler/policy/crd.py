@@ -18,14 +18,14 @@ from typing import Any
 
 import yaml
 
-from scaler.policy.crd_rules import LISTS, RULES
+from scaler.policy.crd_rules import LISTS, RULES, duration_text
 from scaler.policy.crd_status import COLUMNS, STATUS
 from scaler.policy.schema import API_VERSION, KIND, DemandPolicy
 
 Schema = dict[str, Any]
 _KEPT = (
     *("type", "description", "enum", "format", "pattern", "minimum", "maximum"),
-    *("minLength", "maxLength", "minItems", "maxItems"),
+    *("minLength", "maxLength", "minItems", "maxItems", "allOf"),
 )
 _PLURAL, _SINGULAR, _SHORT = "demandpolicies", "demandpolicy", "dp"
 
@@ -110,9 +110,9 @@ def _structural(found: Mapping[str, Any], shared: Mapping[str, Any], at: tuple[s
 
 def _value(plain: Mapping[str, Any]) -> Schema:
     """Return the type and the bounds of a value."""
-    if {one.get("type") for one in plain.get("anyOf", ())} == {"integer", "string"}:
-        return {"x-kubernetes-int-or-string": True}
     schema = {key: plain[key] for key in _KEPT if key in plain}
+    if {one.get("type") for one in plain.get("anyOf", ())} == {"integer", "string"}:
+        schema["x-kubernetes-int-or-string"] = True
     if "const" in plain:
         schema["enum"] = [plain["const"]]
     for bound, end in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -152,15 +152,5 @@ def _written(plain: Mapping[str, Any], default: object) -> str:
     ('1m30s', '1')
     """
     if isinstance(default, float) and plain.get("type") == "string":
-        return _duration(default)
+        return duration_text(default)
     return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-def _duration(seconds: float) -> str:
-    thousandths = round(seconds * 1000)
-    parts = []
-    for size, unit in ((3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")):
-        count, thousandths = divmod(thousandths, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"

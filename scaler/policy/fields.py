@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -26,11 +26,15 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 # Source: GEP-2257 of the Kubernetes Gateway API; units in descending order.
-DURATION = re.compile(r"(?=.)(?:(\d{1,5})h)?(?:(\d{1,5})m)?(?:(\d{1,5})s)?(?:(\d{1,5})ms)?")
+DURATION = re.compile(
+    r"(?=.)(?:([0-9]{1,5})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,5})s)?(?:([0-9]{1,5})ms)?"
+)
 _UNIT_S = (3600.0, 60.0, 1.0, 0.001)
 
 # Source: k8s.io/apimachinery/pkg/api/resource. A number and a binary or decimal suffix or exponent.
-QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?\d{1,3}))")
+QUANTITY = re.compile(
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?[0-9]{1,3}))"
+)
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
@@ -156,10 +160,16 @@ def _per_cent(value: float) -> str:
     return f"; {value:g} per cent is {value / 100:g}" if 1 < value <= 100 else ""
 
 
+# White space and control characters. What else Unicode calls blank is a character like any other,
+# as it is for the pattern that the API server checks.
+_BLANKS = "".join(map(chr, range(0x21)))
+
+
 def _text(value: str) -> str:
-    if not value.strip():
+    stripped = value.strip(_BLANKS)
+    if not stripped:
         raise ValueError("must not be empty; leave the key out instead")
-    return value.strip()
+    return stripped
 
 
 def _label(most: int, pattern: str, rule: str) -> AfterValidator:
@@ -175,24 +185,52 @@ def _schema(kind: str, **more: object) -> WithJsonSchema:
     return WithJsonSchema({"type": kind, **more})
 
 
-_LENGTH = _schema("string", pattern="^([0-9]{1,5}(h|m|s|ms)){1,4}$")
-_WHOLE = _schema("number", minimum=0, maximum=1)
+def _like(most: int, pattern: str) -> WithJsonSchema:
+    return _schema("string", maxLength=most, pattern=f"^{pattern}$")
 
-Duration = Annotated[float, BeforeValidator(seconds), _LENGTH]
-PositiveDuration = Annotated[float, BeforeValidator(seconds), AfterValidator(_above_zero), _LENGTH]
-Quantity = Annotated[
+
+def _quantity(least: int, pattern: str, **more: object) -> WithJsonSchema:
+    """Return the schema of a whole number of at least ``least``, or a text like ``pattern``.
+
+    A CRD takes no fraction there that is not in quotes; a policy file does.
+    """
+    kinds = [{"type": "integer"}, {"type": "string"}]
+    return WithJsonSchema({"anyOf": kinds, "minimum": least, "pattern": f"^{pattern}$", **more})
+
+
+# As `seconds` reads them. The empty text is too short.
+_LENGTH = "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?([0-9]{1,5}ms)?$"
+_DURATION = _schema("string", pattern=_LENGTH, minLength=2)
+_WHOLE = _schema("number", minimum=0, maximum=1)
+# At least 1m, and from 0 to 1, in the ways in which the API server writes them.
+_MILLI = (
+    r"\+?(([0-9]*[1-9][0-9]*(\.[0-9]*)?|0*\.0{0,2}[1-9][0-9]*)"
+    r"([kMGTPE]|[KMGTPE]i|[eE]\+?[0-9]{1,2})?|0*[1-9][0-9]*(\.[0-9]*)?m"
+    r"|0*[1-9][0-9]{3,}u|0*[1-9][0-9]{6,}n)"
+)
+_UP_TO_ONE = r"\+?(0*1(\.0*)?|0+(\.[0-9]*)?|\.[0-9]+|[0-9]{1,3}m|1000m|[0-9]{1,6}u|[0-9]{1,9}n)"
+# RFC 3339, which is what the API server reads as a time.
+_STAMP = (
+    "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?"
+    "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+
+Duration = Annotated[float, BeforeValidator(seconds), _DURATION]
+PositiveDuration = Annotated[
     float,
-    BeforeValidator(quantity),
-    AfterValidator(_positive_quantity),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+    BeforeValidator(seconds),
+    AfterValidator(_above_zero),
+    _schema("string", pattern=_LENGTH, minLength=2, allOf=[{"pattern": "[1-9]"}]),
+]
+Quantity = Annotated[
+    float, BeforeValidator(quantity), AfterValidator(_positive_quantity), _quantity(1, _MILLI)
 ]
 Tolerance = Annotated[
-    float,
-    BeforeValidator(quantity),
-    AfterValidator(_share),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+    float, BeforeValidator(quantity), AfterValidator(_share), _quantity(0, _UP_TO_ONE, maximum=1)
 ]
-Stamp = Annotated[datetime, BeforeValidator(stamp), _schema("string", format="date-time")]
+Stamp = Annotated[
+    datetime, BeforeValidator(stamp), _schema("string", format="date-time", pattern=_STAMP)
+]
 OpenShare = Annotated[
     float,
     AfterValidator(_open_share),
@@ -202,38 +240,41 @@ Share = Annotated[float, AfterValidator(_share), _WHOLE]
 PositiveShare = Annotated[
     float, AfterValidator(_positive_share), _schema("number", exclusiveMinimum=0, maximum=1)
 ]
-Text = Annotated[str, AfterValidator(_text), _schema("string", minLength=1)]
+Text = Annotated[str, AfterValidator(_text), _schema("string", pattern=r"[^\x00-\x20]")]
 # RFC 1123: valid names of namespaces, and of most other Kubernetes objects.
 _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-Label = Annotated[
-    str, _label(63, _PART, "lower-case letters, digits and '-'"), _schema("string", maxLength=63)
-]
+_NAME = rf"{_PART}(\.{_PART})*"
+Label = Annotated[str, _label(63, _PART, "lower-case letters, digits and '-'"), _like(63, _PART)]
 ObjectName = Annotated[
-    str,
-    _label(253, rf"{_PART}(\.{_PART})*", "lower-case letters, digits, '-' and '.'"),
-    _schema("string", maxLength=253),
+    str, _label(253, _NAME, "lower-case letters, digits, '-' and '.'"), _like(253, _NAME)
 ]
 # Valid names of models in the registry.
+_MODEL = "[A-Za-z0-9][A-Za-z0-9._-]*"
 ModelName = Annotated[
     str,
-    _label(
-        100,
-        "[A-Za-z0-9][A-Za-z0-9._-]*",
-        "letters, digits, '.', '_' and '-', not one of these first",
-    ),
-    _schema("string", maxLength=100),
+    _label(100, _MODEL, "letters, digits, '.', '_' and '-', not one of these first"),
+    _like(100, _MODEL),
 ]
 # RFC 9110, 5.1 and 5.5, allows more in a name, and in a value; proxies drop or change that.
-HeaderName = Annotated[
-    str,
-    _label(128, "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?", "letters, digits and '-'"),
-    _schema("string", minLength=1, maxLength=128),
-]
+_HEADER, _PRINTABLE = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?", "[!-~]([ -~]*[!-~])?"
+HeaderName = Annotated[str, _label(128, _HEADER, "letters, digits and '-'"), _like(128, _HEADER)]
 HeaderValue = Annotated[
     str,
-    _label(256, r"[!-~]([ -~]*[!-~])?", "printable ASCII, without blanks before or after it"),
-    _schema("string", minLength=1, maxLength=256),
+    _label(256, _PRINTABLE, "printable ASCII, without blanks before or after it"),
+    _like(256, _PRINTABLE),
 ]
 Above = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+
+
+def without_null(data: Any) -> Any:  # noqa: ANN401 - YAML
+    """Return values without the keys that are null, as the API server reads them."""
+    if isinstance(data, dict):
+        return {key: without_null(one) for key, one in data.items() if one is not None}
+    return [without_null(one) for one in data] if isinstance(data, list) else data
+
+
+def one_of(*allowed: str) -> WithJsonSchema:
+    """Return the schema of a text that a validator of its own holds to a few values."""
+    return _schema("string", enum=list(allowed))

@@ -16,17 +16,19 @@ _TARGETS = {
     "targetAverageValue": ("AverageValue", "averageValue"),
     "targetValue": ("Value", "value"),
 }
+# Types of metrics that a replay does not model.
+UNMODELLED = ("Object", "ContainerResource")
 _SELECTORS = ("selector", "metricSelector")
 _SOURCES = ("resource", "pods", "external")
 
 
 def current_spec(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a spec in the form of today, without the keys that are null, as the API server does.
+    """Return a spec in the form of today.
 
-    >>> current_spec({"maxReplicas": 4, "targetCPUUtilizationPercentage": None})
-    {'maxReplicas': 4}
+    >>> current_spec({"targetCPUUtilizationPercentage": 60})["metrics"][0]["resource"]["target"]
+    {'type': 'Utilization', 'averageUtilization': 60}
     """
-    spec: dict[str, Any] = _without_null(data)
+    spec = dict(data)
     if _V1_KEY in spec and "metrics" not in spec:
         target = {"type": "Utilization", "averageUtilization": spec.pop(_V1_KEY)}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
@@ -46,7 +48,7 @@ def _unmodelled(metric: object) -> str:
     """Return the name of a metric that a replay does not model; "" for others."""
     if not isinstance(metric, dict):
         return ""
-    if metric.get("type") in {"Object", "ContainerResource"}:
+    if metric.get("type") in UNMODELLED:
         return str(metric["type"])
     resource = metric.get("resource")
     name = resource.get("name") if isinstance(resource, dict) else "cpu"
@@ -74,9 +76,3 @@ def _current_source(source: Mapping[str, Any]) -> dict[str, Any]:
             if old in current:
                 current["metric"]["selector"] = current.pop(old)
     return current
-
-
-def _without_null(data: Any) -> Any:  # noqa: ANN401 - YAML
-    if isinstance(data, dict):
-        return {key: _without_null(one) for key, one in data.items() if one is not None}
-    return [_without_null(one) for one in data] if isinstance(data, list) else data

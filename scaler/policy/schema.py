@@ -29,6 +29,7 @@ from scaler.policy.fields import (
     Share,
     Text,
     refuse,
+    without_null,
 )
 from scaler.policy.policy import Mode, Policy, Slo
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming
@@ -256,7 +257,8 @@ class DemandPolicy(Section):
     @classmethod
     def _as_written(cls, data: object) -> object:
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if key != "status"}
+            spec = {"spec": without_null(data["spec"])} if "spec" in data else {}
+            return {key: value for key, value in data.items() if key != "status"} | spec
         return data
 
     def to_policy(self) -> Policy:

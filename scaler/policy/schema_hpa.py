@@ -33,8 +33,8 @@ from scaler.hpa.rules import (
     ScalingRules,
     Select,
 )
-from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance
-from scaler.policy.hpa_manifests import current_spec, modelled_metrics
+from scaler.policy.fields import AtLeastOne, Quantity, Section, Text, Tolerance, one_of
+from scaler.policy.hpa_manifests import UNMODELLED, current_spec, modelled_metrics
 
 _DEFAULT_CPU_PERCENT = 80  # where a manifest names no metric
 _VALUE_KEYS = {
@@ -115,7 +115,7 @@ class NamedMetric(Section):
 
 
 class MetricSpec(Section):
-    type: Annotated[str, AfterValidator(_modelled)]
+    type: Annotated[str, AfterValidator(_modelled), one_of(*_TARGETS, *UNMODELLED)]
     # Of no type that is modelled; declared so that they are not reported as unknown keys as well.
     object: dict[str, Any] | None = None
     container_resource: dict[str, Any] | None = None

@@ -19,8 +19,11 @@ MONITORING = DEPLOY / "overlays" / "monitoring"
 EXAMPLE = DEPLOY / "overlays" / "example"
 OBJECT_STORE = DEPLOY / "components" / "object-store"
 GRPC = DEPLOY / "components" / "grpc"
+ARGO_ROLLOUTS = DEPLOY / "components" / "argo-rollouts"
+ONE_NAMESPACE = DEPLOY / "components" / "one-namespace"
 UNINSTALL = DEPLOY / "uninstall"
-FOLDERS = (DEPLOY, BASE, MONITORING, EXAMPLE, OBJECT_STORE, GRPC, UNINSTALL)
+COMPONENTS = (OBJECT_STORE, GRPC, ARGO_ROLLOUTS, ONE_NAMESPACE)
+FOLDERS = (DEPLOY, BASE, MONITORING, EXAMPLE, *COMPONENTS, UNINSTALL)
 
 Object = dict[str, Any]
 

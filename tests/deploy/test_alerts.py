@@ -22,6 +22,8 @@ TICKS = {'tidegate_tick_timestamp_seconds{instance="a"}': "0+60x900"}
 LEADS = {'tidegate_leader{instance="a"}': "1x900"}
 FOLLOWS = {'tidegate_leader{instance="a"}': "0x900"}
 
+EXPIRY = 'tidegate_certificate_expiry_timestamp_seconds{use="server",instance="a"}'
+
 
 def of_shop(name: str, values: str, labels: str = "") -> dict[str, str]:
     return {f'{name}{{instance="a",item="prod/shop"{labels}}}': values}
@@ -113,6 +115,19 @@ def test_prometheus_accepts_every_query_of_the_dashboard(promtool, tmp_path):
             12,  # the second from the 10th minute on
             id="two lead",
         ),
+        pytest.param(
+            "TidegateCertificateExpires",
+            # 7 days (604,800 s) and 10 minutes after promtool's clock begins at 0; then an hour.
+            {EXPIRY: "605400x90"},
+            71,
+            id="a certificate that ends within a week",
+        ),
+        pytest.param(
+            "TidegateConnectionsRefused",
+            {'tidegate_refused_connections_total{instance="a"}': "0 0+60x60"},
+            7,  # the first of them is seen at the 2nd minute
+            id="connections are refused",
+        ),
         pytest.param("TidegateTickSlow", slow("15"), 11, id="ticks take 10 to 15 s"),
         pytest.param(
             "TidegateApiErrors",
@@ -201,6 +216,16 @@ def test_an_alert_fires_after_its_time_and_not_a_minute_before(promtool, alert, 
         pytest.param("TidegateNoTick", TICKS, id="it ticks each minute"),
         pytest.param("TidegateNoLeader", LEADS, id="one leads"),
         pytest.param("TidegateTwoLeaders", LEADS, id="only one leads"),
+        pytest.param(
+            "TidegateCertificateExpires",
+            {EXPIRY: "7e5x900"},
+            id="a certificate that ends in eight days",
+        ),
+        pytest.param(
+            "TidegateConnectionsRefused",
+            {'tidegate_refused_connections_total{instance="a"}': "99x900"},
+            id="connections were refused once",
+        ),
         pytest.param("TidegateTickSlow", slow("10"), id="ticks take 5 to 10 s"),
         pytest.param(
             "TidegateFloorContested",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
@@ -40,10 +41,20 @@ def test_home_and_caches_lie_where_the_pod_may_write(kind):
     assert mounts["tmp"] == "/tmp"
 
 
-def test_everything_installed_is_pinned():
+def test_what_is_installed_is_in_the_lock_by_its_hash_or_comes_with_the_source():
     installs = [line for line in said("RUN", final=False) if "pip install" in line]
-    assert installs
-    assert all("--constraint constraints.txt" in line for line in installs)
+    from_lock, from_source = installs
+    assert "--require-hashes --only-binary :all: --requirement image.lock" in from_lock
+    assert "--no-deps --no-index --no-build-isolation ." in from_source
+
+
+def test_the_base_is_given_by_digest_and_is_the_same_for_both_stages():
+    assert said("FROM", final=False) == ["${BASE} AS build", "${BASE}"]
+    assert said("ARG", final=False)[0] == "BASE"  # nobody's digest is a default for ever
+    check = next(line for line in said("RUN", final=False) if "$BASE" in line)
+    for base, fits in (("python:3.11-slim", False), (f"python@sha256:{64 * 'a'}", True)):
+        done = subprocess.run(["sh", "-c", check], env={"BASE": base}, check=False)
+        assert (done.returncode == 0) is fits
 
 
 def test_no_package_index_is_named():
@@ -66,7 +77,8 @@ def test_what_is_copied_is_there_and_is_let_through():
 
 
 def test_the_image_has_a_python_that_the_package_supports():
-    (python,) = (one for one in said("ARG", final=False) if one.startswith("PYTHON="))
+    python = re.search(r"^IMAGE_PYTHON := 3\.(\d+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     least = re.search(r'requires-python = ">=3\.(\d+)"', (ROOT / "pyproject.toml").read_text())
+    assert python
     assert least
-    assert int(python.removeprefix("PYTHON=3.")) >= int(least[1])
+    assert int(python[1]) >= int(least[1])

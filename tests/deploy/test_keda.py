@@ -133,12 +133,21 @@ def test_what_is_reactive_has_the_policys_target(scaled, policy):
 
 
 @each
+def test_while_tidegate_is_down_something_else_scales(scaled, policy):
+    """KEDA's `fallback` does not come then (keda#8056)."""
+    least = scaled["spec"]["minReplicaCount"]
+    (second,) = triggers(scaled, "prometheus")
+    if least == 0:  # then the second trigger must start it, at the demand at which ours would
+        trigger, _ = ours(scaled)
+        assert float(second["metadata"]["activationThreshold"]) == trigger.activation_qps
+    else:
+        assert least == policy.scale.min_replicas
+
+
+@each
 def test_no_fallback_takes_replicas_away_at_a_peak(scaled):
     fallback = scaled["spec"].get("fallback")
-    if fallback is None:
-        # Then something beside tidegate can raise the replicas.
-        assert triggers(scaled, "prometheus")
-    else:
+    if fallback is not None:
         assert fallback["behavior"] in ("currentReplicasIfHigher", "scalingModifiers")
 
 

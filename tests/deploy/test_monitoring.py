@@ -52,6 +52,7 @@ def exposed() -> dict[str, set[str]]:
     telemetry.observe(snapshot)
     telemetry.count_response(200)
     telemetry.gateways = lambda: {"prod/shop": 2}
+    telemetry.certificate_expiries = lambda: {"server": AT + 86400.0}
     series: dict[str, set[str]] = {}
     for line in telemetry.exposition().decode().splitlines():
         if kind := re.fullmatch(r"# TYPE (\w+) \w+", line):

@@ -20,12 +20,14 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.loop import ControlLoop
 from scaler.control.ports import World
 from scaler.control.snapshot import ConditionKind, ServiceView
+from scaler.decision.hold import HoldRules
 from tests.faults.test_clocks import HOUR, ITEM, MINUTE, SCALE, START, STEP, TICK_S, WATCHED, Site
 
 USUAL = 390.0
 RAISED, HALF = 10, 5  # replicas for 390 and for 195, 40 requests per second each
 MOST = 400
-POLICY = replace(WATCHED.policy, scale=replace(SCALE, max_replicas=MOST))
+# What is held of demand that is low for the time of day is told in `test_upstream_outage`.
+POLICY = replace(WATCHED.policy, scale=replace(SCALE, max_replicas=MOST), hold=HoldRules(share=0))
 ABSURD = 1e6
 FAULT = START + HOUR  # when it begins
 
@@ -197,7 +199,9 @@ def test_targets_that_are_counted_twice_raise_a_floor_and_are_no_history():
 def test_another_unit_that_stays_is_believed_in_the_end():
     shop = Shop(shown=after(lambda qps: 3 * qps), told=honest)
     *_, view = shop.until(FAULT + 40 * MINUTE)
-    assert (fresh(view), shop.floor) == (BELIEVED, 3 * RAISED)
+    assert fresh(view) == BELIEVED
+    # 3 x 390 / 40 = 29.25: one more is started only where 29 are short by over 1 %, which is noise.
+    assert shop.floor in (3 * RAISED - 1, 3 * RAISED)
     for view in shop.until(FAULT + 2 * HOUR):
         assert fresh(view) == BELIEVED
 

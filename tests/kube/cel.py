@@ -13,6 +13,18 @@ from scaler.policy.fields import seconds
 
 _SUM = re.compile(r"([\w.]+)\.map\((\w+), (.+?) \? (.+?) : (.+?)\)\.sum\(\)")
 
+_LISTS = re.compile(r"(\w+)\.(all|exists|exists_one)\((\w), ")
+_KNOWN = {
+    "hasattr": hasattr,
+    "sum": sum,
+    "duration": seconds,
+    "double": float,
+    "size": len,
+    "all": lambda items, keeps: all(map(keeps, items)),
+    "exists": lambda items, keeps: any(map(keeps, items)),
+    "exists_one": lambda items, keeps: sum(map(keeps, items)) == 1,
+}
+
 
 def holds(rule: str, found) -> bool:
     """Return whether an object keeps a rule.
@@ -21,11 +33,11 @@ def holds(rule: str, found) -> bool:
     True
     """
     text = _SUM.sub(r"sum((\4) if (\3) else (\5) for \2 in \1)", rule)
+    text = _LISTS.sub(r"\2(\1, lambda \3: ", text).replace("lowerAscii", "lower")
     text = re.sub(r"has\(([\w]+)((?:\.\w+)*)\.(\w+)\)", r'hasattr(\1\2, "\3")', text)
     text = text.replace("&&", " and ").replace("||", " or ")
     text = re.sub(r"!(?!=)", " not ", text)
-    known = {"hasattr": hasattr, "sum": sum, "duration": seconds, "self": _value(found)}
-    return bool(eval(text, known))
+    return bool(eval(text, {**_KNOWN, "self": _value(found)}))
 
 
 def _value(found):

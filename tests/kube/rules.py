@@ -202,10 +202,32 @@ def _not_structural(schema, at: str):
             yield from _not_structural(schema["items"], f"{at}.items")
 
 
+def _matches(validator, pattern, value, schema):
+    # Go's $ is the end of the text; Python's is before a line's end too.
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield jsonschema.ValidationError(f"should match {pattern}")
+
+
+def _int_or_string(validator, wanted, value, schema):
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        yield jsonschema.ValidationError("must be of type integer or string")
+
+
+_FORMATS = jsonschema.FormatChecker(formats=())
+_FORMATS.checks("date-time", raises=ValueError)(
+    lambda value: not isinstance(value, str) or bool(datetime.fromisoformat(value))
+)
+# Draft 4, as OpenAPI 3.0 is.
+_OPENAPI = jsonschema.validators.extend(
+    jsonschema.Draft4Validator,
+    {"pattern": _matches, "x-kubernetes-int-or-string": _int_or_string},
+)
+
+
 def _custom(schema, found):
     found = _pruned(schema, found) | {"metadata": found["metadata"]}
     found |= {"apiVersion": found.get("apiVersion"), "kind": found.get("kind")}
-    errors = jsonschema.Draft4Validator(schema).iter_errors(found)  # draft 4, as OpenAPI 3.0 is
+    errors = _OPENAPI(schema, format_checker=_FORMATS).iter_errors(found)
     wrong = [(".".join(map(str, e.path)), f"Invalid value: {e.message}") for e in errors]
     wrong += [(at, f"Duplicate value: {name}") for at, name in _twice(schema, found, "")]
     # Rules are evaluated only if the types are valid.
@@ -220,7 +242,9 @@ def _custom(schema, found):
 def _pruned(schema, value):
     if isinstance(value, dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
         below = schema.get("properties", {})
-        kept = {key: _pruned(below[key], one) for key, one in value.items() if key in below}
+        # Null is no value of any key here, as none is nullable.
+        given = {key: one for key, one in value.items() if key in below and one is not None}
+        kept = {key: _pruned(below[key], one) for key, one in given.items()}
         lacking = {k: s["default"] for k, s in below.items() if "default" in s and k not in kept}
         return kept | lacking
     if isinstance(value, list) and "items" in schema:
@@ -234,7 +258,7 @@ def _twice(schema, value, at: str):
             if key in value:
                 yield from _twice(below, value[key], f"{at}.{key}".lstrip("."))
     elif schema.get("x-kubernetes-list-type") == "map":
-        keys = [tuple(one[k] for k in schema["x-kubernetes-list-map-keys"]) for one in value]
+        keys = [tuple(one.get(k) for k in schema["x-kubernetes-list-map-keys"]) for one in value]
         yield from ((f"{at}[{n}]", key) for n, key in enumerate(keys) if key in keys[:n])
 
 

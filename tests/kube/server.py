@@ -29,6 +29,7 @@ class ApiServer:
     def __init__(self, grants: frozenset[Grant] | None = None) -> None:
         self.store, self.faults, self.grants = Store(), Faults(), grants
         self.used: set[Grant] = set()  # by all clients except the admin
+        self.revoked = {"", "wrong"}  # tokens that are answered with 401
         self.requests: list[str] = []
         self.bookmark_s = 0.2
         self.stopping = threading.Event()
@@ -51,11 +52,11 @@ class ApiServer:
         """Return the number of requests whose ``"METHOD path"`` contains ``text``."""
         return sum(what in one for one in list(self.requests))
 
-    def kubeconfig(self, token: str) -> str:
-        """Return a kubeconfig file (JSON, which is YAML)."""
+    def kubeconfig(self, token: str, user=None) -> str:
+        """Return a kubeconfig file (JSON, which is YAML), of a token or another kind of user."""
         named = {
             "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
-            "users": [{"name": "fake", "user": {"token": token}}],
+            "users": [{"name": "fake", "user": user or {"token": token}}],
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
         }
         return json.dumps(
@@ -129,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _permitted(self, server: ApiServer, call):
         token = self._token()
-        if not token or token == "wrong":
+        if token in server.revoked:
             return answering.status(401, "Unauthorized", "Unauthorized")
         if not isinstance(call, ApiCall) or token == "admin":
             return None

@@ -207,7 +207,9 @@ def test_restoring_a_deleted_hpa_succeeds(cluster, playground):
 
 
 def test_an_hpa_is_observed_with_the_pods_of_its_workload(cluster, playground, target):
-    playground.put(playground.listing("deployments", "/apis/apps/v1"), deployment())
+    # At 0, so that no controller of a real cluster adds pods of its own.
+    at_zero = deployment(replicas=0)
+    playground.put(playground.listing("deployments", "/apis/apps/v1"), at_zero)
     pods = playground.listing("pods", "/api/v1")
     playground.put(pods, pod("a", ready="2026-01-01T00:01:00Z"))
     playground.put(pods, pod("b", ready=None))

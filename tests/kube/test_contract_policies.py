@@ -68,7 +68,7 @@ def test_a_policy_comes_with_the_autoscaler_that_it_names(cluster, playground, p
 
 def test_an_invalid_policy_has_its_faults_without_line_numbers(cluster, playground, path):
     # The model has more rules than the CRD's schema can express.
-    playground.put(path, policy("wrong", demand={"query": "  "}))
+    playground.put(path, policy("wrong", simulation={"serviceTime": "2s"}))
     name = f"{playground.namespace}/wrong"
     eventually(lambda: name in cluster.policies())
 
@@ -76,7 +76,11 @@ def test_an_invalid_policy_has_its_faults_without_line_numbers(cluster, playgrou
 
     assert kept.policy is None
     assert kept.faults == (
-        'spec.demand.query: must not be empty (got "  "); leave the key out instead',
+        (
+            "spec.simulation.serviceTime: must be so short that an idle replica meets the SLO, "
+            'which is 0.999 of the requests within 0.5s (got "2s"); a tenth of that latency is '
+            "usual"
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from scaler.adapters.kube.client import Request
-from scaler.adapters.kube.policies import PolicyReader
+from scaler.adapters.kube.policies import read_policy
 from scaler.adapters.kube.pruned_keys import LAST_APPLIED, pruned_keys
 from tests.kube.objects import policy
 from tests.waiting import eventually
@@ -77,21 +77,22 @@ def test_applied_keys_that_are_missing_were_pruned(found, pruned):
 
 
 def test_a_key_unknown_to_an_older_crd_is_a_warning_with_the_remedy(caplog):
-    reader, made = PolicyReader(), policy()
+    made = policy()
     spec = {**made["spec"], "limit": {"jitter": "1s"}}
     made["metadata"]["annotations"] = {LAST_APPLIED: json.dumps({**made, "spec": spec})}
-    stored = reader(made).policy_object
+    entry = read_policy(made)
+    stored = entry.policy_object
     assert stored.policy is not None
     (warning,) = stored.warnings
     assert warning.startswith("spec.limit was applied, but the CRD in the cluster")
     assert "scaler crd | kubectl apply --server-side -f -" in warning
-    reader(made)
+    read_policy(made, entry)
     assert caplog.text.count("prod/shop: spec.limit was applied") == 1  # once for each edition
 
 
 def test_a_key_of_a_newer_crd_is_a_warning_and_the_rest_of_the_policy_is_used():
     made = policy(mode="Enforce", limit={"headroom": 0.9, "jitter": "1s"}, budget={"euros": 5})
-    stored = PolicyReader()(made).policy_object
+    stored = read_policy(made).policy_object
     assert (stored.policy.limit.headroom, stored.policy.mode.value) == (0.9, "Enforce")
     (warning,) = stored.warnings
     assert warning.startswith("spec.limit.jitter, spec.budget is ignored, for this version")
@@ -100,12 +101,12 @@ def test_a_key_of_a_newer_crd_is_a_warning_and_the_rest_of_the_policy_is_used():
 def test_a_key_of_the_api_server_is_no_warning():
     made = policy()
     made["metadata"]["generateName"] = "shop-"
-    stored = PolicyReader()(made).policy_object
+    stored = read_policy(made).policy_object
     assert (stored.policy is not None, stored.warnings) == (True, ())
 
 
 def test_an_invalid_value_beside_an_unknown_key_is_a_fault():
-    stored = PolicyReader()(policy(budget=5, replicas={"max": 0})).policy_object
+    stored = read_policy(policy(budget=5, replicas={"max": 0})).policy_object
     assert stored.policy is None
     assert [fault.partition(":")[0] for fault in stored.faults] == ["spec.replicas.max"]
     assert "spec.budget is ignored" in stored.warnings[0]
@@ -137,9 +138,10 @@ def test_keys_pruned_by_the_api_server_are_detected_on_the_wire(cluster, playgro
 
 
 def test_a_key_that_nothing_obeys_any_more_is_told_once_with_its_policy(caplog):
-    reader, made = PolicyReader(), policy(limit={"perClient": {"deviations": 4}})
-    stored = reader(made).policy_object
-    reader(made)
+    made = policy(limit={"perClient": {"deviations": 4}})
+    entry = read_policy(made)
+    stored = entry.policy_object
+    read_policy(made, entry)
     assert (stored.policy is not None, stored.warnings) == (True, ())  # it is complete without
     told = "prod/shop: spec.limit.perClient.deviations has no effect since 0.2; remove it"
     assert caplog.text.count(told) == 1

@@ -86,8 +86,12 @@ def test_a_pod_that_is_being_deleted_does_not_count(pods, change):
     assert count(pods) == 1
 
 
+def version_of(found, _before):
+    return found["metadata"]["resourceVersion"]
+
+
 def test_an_event_with_an_older_version_is_ignored():
-    shelf = ObjectCache(lambda found: found["metadata"]["resourceVersion"])
+    shelf = ObjectCache(version_of)
     shelf.put(stored(pod("a"), 10))
     shelf.put(stored(pod("a"), 9))
 
@@ -95,12 +99,26 @@ def test_an_event_with_an_older_version_is_ignored():
 
 
 def test_what_is_deleted_does_not_come_back_by_the_late_response_to_a_write():
-    cache = ObjectCache(lambda found: found["metadata"]["resourceVersion"])
+    cache = ObjectCache(version_of)
     cache.put(stored(pod("a"), 10))
     cache.drop(stored(pod("a"), 12))
     cache.renew(stored(pod("a"), 11))
 
     assert cache.all() == {}
+
+
+def test_what_is_there_no_more_is_told_and_what_was_read_before_is_handed_on():
+    gone, seen = [], []
+    cache = ObjectCache(
+        lambda found, before: seen.append(before) or version_of(found, None), gone.append
+    )
+    for name in ("a", "b"):
+        cache.put(stored(pod(name), 1))
+    cache.put(stored(pod("a"), 2))
+    cache.drop(stored(pod("a"), 3))
+    cache.replace([stored(pod("c"), 4)])
+
+    assert (gone, seen) == (["prod/a", "prod/b"], [None, None, "1", None])
 
 
 def test_a_list_that_breaks_off_changes_nothing(pods):

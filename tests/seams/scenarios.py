@@ -63,7 +63,8 @@ def after_another(stage: Stage, tick: int, reached: Reached) -> None:
 def served(stage: Stage) -> None:
     """A gateway asks the endpoint itself."""
     app = create_app(stage.holder, SETTINGS, telemetry=stage.telemetry)
-    path = f"http://tidegate/v1/limits/{stage.policy.item_id}?instance=gw-1"
+    stage.telemetry.certificate_expiries = lambda: {"server": stage.clock.now + 86_400.0}
+    path = f"http://localhost/v1/limits/{stage.policy.item_id}?instance=gw-1"
 
     async def ask() -> int:
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 4711))

@@ -114,7 +114,7 @@ def test_a_past_that_cannot_be_made_into_a_series_leaves_the_others_forecast():
     assert services[WEB].forecast is not None
     (told,) = [c for c in services[API].conditions if c.kind is ConditionKind.FORECAST_TRUSTED]
     assert (told.status, told.reason) == (False, "NoForecast")
-    assert "series" in told.message
+    assert "its history could not be read" in told.message
 
 
 def replace_values(series):

@@ -79,7 +79,10 @@ def lacking(old: dict, new: dict, path: str = "spec") -> list[str]:
     found += [f"{path}: {key} is needed now" for key in _needed(new) - _needed(old)]
     gone = set(old.get("enum", [])) - set(new.get("enum", old.get("enum", [])))
     found += [f"{path}: {value} is no value any more" for value in gone]
-    for bound, is_tighter in (("minimum", 1), ("maximum", -1), ("maxItems", -1), ("maxLength", -1)):
+    bounds = {"minimum": 1, "maximum": -1, "maxItems": -1, "maxLength": -1}
+    if old.get("x-kubernetes-int-or-string"):
+        bounds = {}  # what a quantity's bounds refuse now, the scaler refused before
+    for bound, is_tighter in bounds.items():
         if bound in new and is_tighter * new[bound] > is_tighter * old.get(
             bound, -is_tighter * 1e99
         ):

@@ -50,7 +50,7 @@ NO_TRAFFIC = re.compile(
 NO_REQUESTS = re.compile(
     r"(?:^|_)(?:errors?|failures?|failed|latency|p\d\d|bytes|bits?|[kmgt]?i?b)(?:_|/)"
 )
-ITEM_PATH = re.compile(r"[^/\s]+/(?!(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b)[^/]+")
+ITEM_PATH = re.compile(r"[^/\s]+/(?!(?:s|sec|second|m|min|minute|h|hr|hour)\b)[^/]+")
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ def unit_of_name(name: Hashable) -> str | None:
 
     >>> unit_of_name("http_requests_per_minute"), unit_of_name("Requests (Sum)")
     ('rpm', 'sum')
-    >>> unit_of_name("RequestCount"), unit_of_name("shop/rps")
-    ('count', None)
+    >>> unit_of_name("RequestCount"), unit_of_name("shop/rps"), unit_of_name("shop/hours")
+    ('count', None, None)
     """
     plain = _plain(name)
     if ITEM_PATH.fullmatch(str(name).strip()):

@@ -14,12 +14,16 @@ Rule of the scripts: what the endpoint sends is inserted as text, never as marku
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 
 KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 OURS = ("page.css", "follow.js", "figure.js", "service.js", "page.js")
 PLOTLY = "plotly.js"
+# The chart library adds a style for maps, which the page's policy forbids and no chart here needs,
+# unless there is an element with this id.
+_MAP_STYLE = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 
 Assets = Mapping[str, tuple[str, bytes]]
 
@@ -36,7 +40,13 @@ def page() -> tuple[bytes, Assets]:
     assets: dict[str, tuple[str, bytes]] = {}
     for name in (*OURS, PLOTLY):
         stem, _, ending = name.rpartition(".")
-        content = get_plotlyjs().encode() if name == PLOTLY else folder.joinpath(name).read_bytes()
+        if name == PLOTLY:
+            library = get_plotlyjs()
+            content = library.encode()
+            for known in _MAP_STYLE.findall(library):
+                html = html.replace("</head>", f'<meta id="{known}">\n</head>')
+        else:
+            content = folder.joinpath(name).read_bytes()
         named = f"{stem}-{hashlib.sha256(content).hexdigest()[:12]}.{ending}"
         assets[named] = KINDS[f".{ending}"], content
         html = html.replace(f'"assets/{name}"', f'"assets/{named}"')

@@ -13,7 +13,9 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from scaler.adapters.grpc.access import LIMITS_RULE, AccessCheck, CallAccess, CallRule
-from scaler.adapters.http.server import Address, Tls
+from scaler.adapters.http.certificates import RenewedCertificate, Tls, TlsFiles
+from scaler.adapters.http.connections import file_limit, most_connections
+from scaler.adapters.http.server import Address
 from scaler.errors import ServingError
 
 LOG = logging.getLogger(__name__)
@@ -23,6 +25,11 @@ GRACE_S = 2.0
 HEALTH_S = 0.5
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_CALLS = 2000
+# Longer is no client of ours between opening a connection and saying what it wants.
+HANDSHAKE_MS = 5000
+# gRPC cannot bound the number of connections, so one that nobody uses is closed. Clients make a new
+# one when they need it.
+IDLE_MS = 300_000
 
 OPTIONS = (
     # Otherwise a second server on the same port would silently receive half of the calls.
@@ -30,6 +37,8 @@ OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+    ("grpc.max_connection_idle_ms", IDLE_MS),
 )
 
 
@@ -80,7 +89,7 @@ class RpcServer:
         self._server = grpc.aio.server(
             interceptors=[AccessCheck(self._access, rules)],
             options=OPTIONS,
-            maximum_concurrent_rpcs=MAX_CALLS,
+            maximum_concurrent_rpcs=min(MAX_CALLS, most_connections(file_limit())),
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for one in self._hosted:
@@ -142,12 +151,27 @@ class RpcServer:
 
 
 def _credentials(tls: Tls) -> Any:  # noqa: ANN401 - the library has no types
-    """Return the TLS credentials of the server.
+    """Return the TLS credentials of the server, which is asked for them at each handshake.
 
     Raises:
         ServingError: a file cannot be read, or is no certificate.
     """
-    tls.context()  # names the file that is wrong; gRPC would only say that it cannot listen
-    ca = tls.client_ca.read_bytes() if tls.client_ca is not None else None
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    return grpc.ssl_server_credentials([pair], ca, require_client_auth=ca is not None)
+    certificate = RenewedCertificate(tls)
+    given = certificate.latest()
+
+    def fetch() -> Any:  # noqa: ANN401 - as above
+        nonlocal given
+        latest = certificate.latest()
+        if latest is given:
+            return None
+        given = latest
+        return _configuration(latest)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(given), fetch, require_client_authentication=tls.client_ca is not None
+    )
+
+
+def _configuration(files: TlsFiles) -> Any:  # noqa: ANN401 - the library has no types
+    pair = (files.key, files.certificate)
+    return grpc.ssl_server_certificate_configuration([pair], files.client_ca)

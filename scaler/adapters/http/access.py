@@ -12,6 +12,7 @@ from typing import Any
 
 from scaler.adapters.http.auth import Tokens, is_loopback, token_of
 from scaler.adapters.http.grants import CERTIFICATE, EVERYTHING, AccessGrant, AccessRole
+from scaler.adapters.http.local_requests import check_local
 from scaler.adapters.http.problems import RefusalReason, RequestProblem
 
 # Keys of a scope's state.
@@ -58,7 +59,8 @@ class AccessRules:
         """Note the grant of a request in its scope.
 
         Raises:
-            RequestProblem: 401 if nobody knows who asks, 403 if they may not ask for this.
+            RequestProblem: 401 if nobody knows who asks, 403 if they may not ask for this, 403 or
+                415 if a page of elsewhere may have caused it.
         """
         path = scope["path"]
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
@@ -72,8 +74,11 @@ class AccessRules:
     def _grant(self, scope: _Scope, peer_names: tuple[str, ...]) -> AccessGrant:
         if self.tokens is None:
             client = scope.get("client")
-            if not (self.anonymous or client is None or is_loopback(client[0])):
+            if self.anonymous:
+                return anybody(peer_names)
+            if not (client is None or is_loopback(client[0])):
                 return NOTHING
+            check_local(scope["method"], scope["scheme"], scope["headers"])
             return anybody(peer_names)
         for name, value in scope["headers"]:
             if name == b"authorization":

@@ -6,7 +6,8 @@ import base64
 import binascii
 import ipaddress
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -90,16 +91,31 @@ class Tokens:
     def _read(self) -> AccessGrants:
         text = self._path.read_text("utf-8")
         grants = read_grants(text, str(self._path), peers_verified=self._peers_verified)
-        if grants.open_lines:
-            LOG.warning(
-                "tokens without a role path=%s lines=%s: each may take shares of every service's "
-                "limit and report in the name of every gateway that others of them have, read "
-                "everything, and scrape the metrics; write what it is for behind it, such as "
-                "'TOKEN role=gateway namespaces=shop name=shop-gateways' or 'TOKEN role=metrics'",
-                self._path,
-                ",".join(map(str, grants.open_lines)),
-            )
+        for warning in token_warnings(self._path, grants):
+            LOG.warning("%s", warning)
         return grants
+
+
+def token_warnings(path: Path, grants: AccessGrants) -> Iterator[str]:
+    """Yield what is dangerous about a token file that can be used.
+
+    Raises:
+        OSError: the file is gone.
+    """
+    mode = path.stat().st_mode
+    if mode & stat.S_IROTH:
+        yield (
+            f"tokens can be read by everybody on this machine path={path} "
+            f"mode={stat.S_IMODE(mode):04o}: chmod o-r, or defaultMode: 0440 of a Secret's volume"
+        )
+    if grants.open_lines:
+        yield (
+            f"tokens without a role path={path} lines={','.join(map(str, grants.open_lines))}: "
+            "each may take shares of every service's limit and report in the name of every "
+            "gateway that others of them have, read everything, and scrape the metrics; write "
+            "what it is for behind it, such as 'TOKEN role=gateway namespaces=shop "
+            "name=shop-gateways' or 'TOKEN role=metrics'"
+        )
 
 
 def certificate_names(certificate: Mapping[str, Any]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class InstanceOwners:
         if before == request.owner:
             return
         if before is not None:
-            self._counts[before] -= 1
+            self._uncount(before)
         self._owners[request.instance] = request.owner
         self._counts[request.owner] += 1
 
@@ -68,4 +68,9 @@ class InstanceOwners:
         """Forget the owners of gateways that hold no lease any more."""
         gone = [instance for instance in self._owners if not is_known(instance)]
         for instance in gone:
-            self._counts[self._owners.pop(instance)] -= 1
+            self._uncount(self._owners.pop(instance))
+
+    def _uncount(self, owner: str) -> None:
+        self._counts[owner] -= 1
+        if not self._counts[owner]:
+            del self._counts[owner]

@@ -76,3 +76,4 @@ class LeasesMemory:
     ledgers: Mapping[str, LedgerMemory]
     owners: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # service, gateway
     others_until: float = -math.inf
+    version: int = 0

@@ -64,17 +64,20 @@ class LeaseService:
         self._owners: dict[str, InstanceOwners] = {}  # of the ledgers' gateways
         self._leads_since = holder.clock()
         self._others_until = -math.inf  # of the reign under which the ledgers were kept
+        self._version = 0  # the newest of any ledger that was dropped
 
     def memory(self) -> LeasesMemory:
         """Return all that the next replies rest on."""
         ledgers = {service: ledger.memory() for service, ledger in self._ledgers.items()}
         owners = {service: one.memory() for service, one in self._owners.items()}
-        return LeasesMemory(self.epoch, self._leads_since, ledgers, owners, self._others_until)
+        return LeasesMemory(
+            self.epoch, self._leads_since, ledgers, owners, self._others_until, self._version
+        )
 
     def recall(self, memory: LeasesMemory) -> None:
         """Go on from there."""
         self.epoch, self._leads_since = memory.epoch, memory.leads_since
-        self._others_until = memory.others_until
+        self._others_until, self._version = memory.others_until, memory.version
         self._ledgers = {}
         for service, one in memory.ledgers.items():
             self._ledgers[service] = ShareLedger(service, self.epoch, -math.inf)
@@ -175,20 +178,22 @@ class LeaseService:
     def drop_empty(self, now: float) -> None:
         """Expire old leases, and drop the ledgers in which no gateway holds a share any more."""
         held = self._holder.latest()
-        if held is not None:
-            self._follow_election(held, now)
+        if held is None:
+            return
+        self._follow_election(held, now)
         for service, ledger in list(self._ledgers.items()):
-            view = held.snapshot.services.get(service) if held else None
-            if held is None or view is None or view.published_limit is None:
-                continue
+            view = held.snapshot.services.get(service)
             try:
-                ledger.refresh(held, view, now)
+                if view is None or view.published_limit is None:
+                    ledger.expire(now)
+                else:
+                    ledger.refresh(held, view, now)
             except Exception:  # one service's fault leaves the leases of the others checked
                 LOGGER.exception("%s: its leases could not be checked", service)
                 continue
             self._owners[service].keep(ledger.knows)
             if not ledger.instances:
-                del self._ledgers[service], self._owners[service]
+                self._drop(service)
 
     def stamp(self, service: str) -> tuple[object, ...]:
         """Return what differs wherever a round of waiting gateways has changed anything."""
@@ -214,7 +219,8 @@ class LeaseService:
             raise RequestProblem(503, f"{service}: {detail}", RETRY_AFTER_S)
         ledger = self._ledgers.get(service)
         if ledger is None:
-            ledger = ShareLedger(service, self.epoch, self._learning_until(view))
+            until = self._learning_until(view)
+            ledger = ShareLedger(service, self.epoch, until, self._version)
             self._ledgers[service], self._owners[service] = ledger, InstanceOwners()
         ledger.refresh(held, view, now)
         return ledger
@@ -234,8 +240,13 @@ class LeaseService:
             self._leads_since = self._others_until = reign.others_until
 
     def _forget(self) -> None:
-        self._ledgers.clear()
-        self._owners.clear()
+        for service in list(self._ledgers):
+            self._drop(service)
+
+    def _drop(self, service: str) -> None:
+        """Drop a ledger; gateways may hold its leases, and refuse older versions of the epoch."""
+        del self._owners[service]
+        self._version = max(self._version, self._ledgers.pop(service).version)
 
     def _learning_until(self, view: ServiceView) -> float:
         """Return until when gateways may act on leases that another process has issued."""

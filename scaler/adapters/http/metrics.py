@@ -7,7 +7,7 @@ behind. Counters are incremented by their owners and are safe to use from any th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from scaler.adapters.http.lease_document import is_trusted
 from scaler.adapters.http.problems import RefusalReason
+from scaler.adapters.http.process_metrics import certificates, journal, refused_connections
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import ConditionKind, ServiceView, Snapshot
 from scaler.decision.trust import Standing
@@ -109,6 +110,9 @@ class Telemetry:
         gateways: returns how many gateways hold a share, by service; `create_app` sets it.
         journal: returns whether the journal is written, and how many events it lacks; None
             without a journal.
+        refused_connections: returns how many were refused because too few files were left.
+        certificate_expiries: returns when the certificates of the endpoint expire, in seconds
+            since the epoch, by what they are.
 
     Args:
         holder: of the snapshot that gauges are read from.
@@ -117,6 +121,8 @@ class Telemetry:
     def __init__(self, holder: SnapshotHolder) -> None:
         self.gateways: Callable[[], dict[str, int]] = dict
         self.journal: Callable[[], tuple[bool, int] | None] = lambda: None
+        self.refused_connections: Callable[[], int] = int
+        self.certificate_expiries: Callable[[], Mapping[str, float]] = dict
         self.registry = CollectorRegistry()
         self._decisions = Counter(
             "tidegate_decisions_total", "Plans, by what bound them.", ("reason",),
@@ -192,7 +198,9 @@ class _SnapshotCollector(Collector):
         for service, count in self._telemetry.gateways().items():
             gateways.add_metric((service,), count)
         yield gateways
-        yield from _journal(self._telemetry.journal())
+        yield from journal(self._telemetry.journal())
+        yield refused_connections(self._telemetry.refused_connections())
+        yield from certificates(self._telemetry.certificate_expiries())
         if snapshot is not None:
             yield GaugeMetricFamily(
                 "tidegate_tick_timestamp_seconds", "When the last tick began.", value=snapshot.at
@@ -206,20 +214,6 @@ class _SnapshotCollector(Collector):
                 "1 if this replica hands out limits: as the leader, or for now as who led last.",
                 value=float(held.tenure.hands_out),
             )
-
-
-def _journal(health: tuple[bool, int] | None) -> Iterable[Metric]:
-    if health is None:
-        return
-    written, dropped = health
-    yield GaugeMetricFamily(
-        "tidegate_journal_written",
-        "1 while the journal is written, 0 while it has a gap.",
-        value=float(written),
-    )
-    yield CounterMetricFamily(
-        "tidegate_journal_dropped_events", "Events that the journal lacks.", value=dropped
-    )
 
 
 def _family(name: str, text: str, views: list[ServiceView], value: _Value) -> Metric:

@@ -20,6 +20,7 @@ from scaler.adapters.http.access import (
     grant_of,
     refusal_reason,
 )
+from scaler.adapters.http.local_requests import BODY_METHODS
 from scaler.adapters.http.problems import RefusalReason, RequestProblem
 
 Message = MutableMapping[str, Any]
@@ -28,12 +29,12 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 # A report has at most 10,000 rates of some 20 characters, and 64 classes.
 MAX_BODY_BYTES = 256 * 1024
 # A gateway gives its report up after about 3 s.
 BODY_S = 5.0
 JSON_TYPE = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +99,12 @@ class AccessMiddleware:
             return
         path = scope["path"]
         try:
+            _check_framing(scope["headers"])
             self._rules.admit(scope)
         except RequestProblem as problem:
-            reason = problem.reason or RefusalReason.TOKEN
-            reply = _UNAUTHORIZED if problem.status == 401 else refusal(problem)
-            self._count_response(reply.status, reason)
+            reply = _REFUSED_UNREAD.get(problem.status) or refusal(problem)
+            unknown = RefusalReason.TOKEN if problem.status == 401 else None
+            self._count_response(reply.status, problem.reason or unknown)
         else:
             if scope["method"] != "GET" or not path.startswith(LIMITS_PREFIX):
                 await self._by_routing(scope, receive, send)
@@ -161,8 +163,26 @@ class AccessMiddleware:
         return replay
 
 
-_UNAUTHORIZED = PlainResponse(
-    401,
-    [JSON_TYPE, (b"www-authenticate", b'Bearer, Basic realm="tidegate"')],
-    b'{"detail": "unauthorized"}',
-)
+def _check_framing(headers: Headers) -> None:
+    """Raise `RequestProblem` 400 where a proxy may see another end of the body than we do.
+
+    Source: RFC 9112, 6.1: request smuggling.
+    """
+    names = {name for name, _ in headers}
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise RequestProblem(400, "framing")
+
+
+# The connection is closed: nobody unknown keeps one, and nothing behind such a body is read.
+_REFUSED_UNREAD = {
+    400: PlainResponse(
+        400,
+        [JSON_TYPE, CLOSE],
+        b'{"detail": "Content-Length and Transfer-Encoding exclude each other"}',
+    ),
+    401: PlainResponse(
+        401,
+        [JSON_TYPE, CLOSE, (b"www-authenticate", b'Bearer, Basic realm="tidegate"')],
+        b'{"detail": "unauthorized"}',
+    ),
+}

@@ -16,6 +16,8 @@ class RefusalReason(StrEnum):
 
     TOKEN = "token"  # noqa: S105 - a word; 401: it has none that is known
     ROLE = "role"  # 403: what it has is for something else
+    HOST = "host"  # 403: without tokens, by a name that is not loopback's
+    ORIGIN = "origin"  # 403: without tokens, by a page of elsewhere
     NAMESPACE = "namespace"  # 403: it is for other namespaces
     INSTANCE_TAKEN = "instance_taken"  # 409: the gateway's name belongs to somebody else
     INSTANCES = "instances"  # 429: it has as many gateways as it may

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.routing import APIRoute
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from scaler.adapters.http.access import grant_of
 from scaler.adapters.http.events import EventStream
@@ -123,13 +123,11 @@ def add_view_routes(app: FastAPI, lease_service: LeaseService, stream: EventStre
         service: Annotated[str | None, Query(description="also send all of this one")] = None,
     ) -> Response:
         """Follow every tick as server-sent events: `board`, and `service` where one is named."""
-        events = stream.events(service, grant_of(request.scope))
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(events, headers=headers, media_type="text/event-stream")
+        return stream.response(service, grant_of(request.scope))
 
     app.add_api_route(
         "/v1/stream", follow, response_model=None, tags=["services"],
-        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 403, 422)},
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 403, 422, 503)},
     )  # fmt: skip
 
 

@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import uvicorn
 from fastapi import FastAPI
 
 from scaler.adapters.http.auth import is_loopback
+from scaler.adapters.http.certificates import RenewedCertificate, Tls
+from scaler.adapters.http.connections import GuardedListener, Peers, ServerLoop, file_limit
 from scaler.adapters.http.peer_names import PeerNamesProtocol
 from scaler.adapters.http.settings import ApiSettings
 from scaler.errors import ServingError
@@ -27,35 +27,6 @@ GRACE_S = 3
 # A whole stop: the above, and whatever else runs on the event loop.
 STOP_S = 7.0
 START_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """The server's certificate and key in PEM; ``client_ca`` demands one of clients, too."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Return the TLS context of the server.
-
-        Raises:
-            ServingError: a file cannot be read, or is no certificate.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(self.certificate, self.key)
-            if self.client_ca is not None:
-                context.load_verify_locations(self.client_ca)
-                context.verify_mode = ssl.CERT_REQUIRED
-        except OSError as error:  # ssl.SSLError is one
-            raise ServingError(
-                f"TLS cannot be set up from {self.certificate}, {self.key} "
-                f"and {self.client_ca}: {error}"
-            ) from error
-        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +57,9 @@ def check_access(address: Address, settings: ApiSettings) -> None:
 class ApiServer:
     """Serves an application until it is stopped; also a context manager.
 
+    Attributes:
+        certificate: that it shows; None without TLS.
+
     Args:
         app: made by `create_app`.
         address: where to listen.
@@ -100,10 +74,12 @@ class ApiServer:
         beside: Sequence[contextlib.AbstractAsyncContextManager[object]] = (),
     ) -> None:
         self._app, self._address, self._beside = app, address, tuple(beside)
-        self._socket: socket.socket | None = None
+        self._socket: GuardedListener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: BaseException | None = None
-        context = address.tls.context() if address.tls else None
+        self.certificate = RenewedCertificate(address.tls) if address.tls else None
+        context = self.certificate.context() if self.certificate else None
+        self._peers = Peers()
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -113,7 +89,7 @@ class ApiServer:
             proxy_headers=False,
             lifespan="on",
             loop="asyncio",
-            http=PeerNamesProtocol,
+            http=type("Served", (PeerNamesProtocol,), {"peers": self._peers}),
             ws="none",
             # A gateway sends a request about every two seconds and should keep its connection.
             timeout_keep_alive=75,
@@ -128,6 +104,11 @@ class ApiServer:
     def port(self) -> int:
         assert self._socket is not None, "start() comes first"
         return int(self._socket.getsockname()[1])
+
+    @property
+    def refused_connections(self) -> int:
+        """How many were refused because too few files were left."""
+        return self._socket.refused if self._socket is not None else 0
 
     @property
     def url(self) -> str:
@@ -146,7 +127,10 @@ class ApiServer:
         # FastAPI silences a warning of pydantic while it makes the description, by a filter of the
         # whole process. So this happens here, before there are threads, not in the first request.
         self._app.openapi()
-        self._socket = _listening_socket(host, port)
+        encrypted = self.certificate is not None
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = GuardedListener(family, file_limit(), self._peers, encrypted=encrypted)
+        _listen(self._socket, host, port)
         self._thread.start()
         if not self._started.wait(START_S) or self._failure is not None:
             self._socket.close()
@@ -191,7 +175,8 @@ class ApiServer:
                     starting.cancel()
 
         try:
-            asyncio.run(serve())
+            with asyncio.Runner(loop_factory=ServerLoop) as runner:
+                runner.run(serve())
         except BaseException as error:  # noqa: BLE001 - uvicorn exits where it cannot start
             self._failure = error
         finally:
@@ -203,11 +188,7 @@ class ApiServer:
         self._started.set()
 
 
-def _listening_socket(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only if the protocol is given as TCP. Without it each response, whose
-    # headers and body are two writes, would wait 40 ms for an acknowledgement.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+def _listen(listening: socket.socket, host: str, port: int) -> None:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
@@ -215,4 +196,3 @@ def _listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise ServingError(f"cannot listen on {host}:{port}: {error}") from error
-    return listening

@@ -49,12 +49,13 @@ class ShareLedger:
         service: ``"namespace/name"``.
         epoch: names the version numbers of this process.
         learning_until: until then a gateway gets no more than it says that it holds already.
+        version: of the newest lease that may have been issued before.
     """
 
-    def __init__(self, service: str, epoch: str, learning_until: float) -> None:
+    def __init__(self, service: str, epoch: str, learning_until: float, version: int = 0) -> None:
         self._epoch = epoch
         self._lease_s = lease_s(LeaseTerms())
-        self._shares = Shares(learning_until=learning_until)
+        self._shares = Shares(version=version, learning_until=learning_until)
         self._issued = IssuedLeases(service, epoch)
         self._claims: dict[str, DemandClaim] = {}
         self._expires_at: dict[str, float] = {}
@@ -71,6 +72,10 @@ class ShareLedger:
     @property
     def instances(self) -> int:
         return len(self._shares.shares)
+
+    @property
+    def version(self) -> int:
+        return self._shares.version
 
     def knows(self, instance: str) -> bool:
         return instance in self._issued
@@ -111,9 +116,7 @@ class ShareLedger:
         cell = cell_of(held.age_s(now))
         if view is not self._view or cell != self._cell:
             self._take_limit(view, cell)
-        if now - self._expiry_checked_at >= EXPIRY_CHECK_S:
-            self._expiry_checked_at = now
-            self._expire(now)
+        self.expire(now)
         self.caretakes = held.tenure is Tenure.CARETAKES
         learns = self.caretakes or self.learning(now)
         self.revision, self._learning = self.revision + (self._learning and not learns), learns
@@ -268,8 +271,11 @@ class ShareLedger:
         expires_at = self._expires_at[share.instance]
         return replace(share, grants=(*older, Grant(version, share.qps, expires_at)))
 
-    def _expire(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Forget the gateways whose leases have expired; others may get their shares."""
+        if now - self._expiry_checked_at < EXPIRY_CHECK_S:
+            return
+        self._expiry_checked_at = now
         self._book_extensions()
         held = tuple(s for s in self._shares.shares if any(g.expires_at > now for g in s.grants))
         if len(held) < len(self._shares.shares):

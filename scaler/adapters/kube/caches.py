@@ -30,36 +30,52 @@ def _resource_version(resource: Mapping[str, Any]) -> int:
 
 
 class ObjectCache(Generic[T]):
-    """Objects by "namespace/name", as parsed by ``read``.
+    """Objects by "namespace/name".
 
     Objects that this process writes are put at once, so the watch may deliver an older version
     afterwards, which is ignored.
+
+    Args:
+        read: parses an object, given what it was parsed to before, if it was.
+        gone: is called with the name of each object that is there no more.
     """
 
-    def __init__(self, read: Callable[[Object], T]) -> None:
-        self._read = read
+    def __init__(
+        self, read: Callable[[Object, T | None], T], gone: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._read, self._gone = read, gone
         self._entries: dict[str, tuple[int, T]] = {}
         self._lock = threading.Lock()
 
     def replace(self, objects: Iterable[Object]) -> None:
-        entries = {key_of(one): (_resource_version(one), self._read(one)) for one in objects}
+        entries = {key_of(one): self._entry(one) for one in objects}
         with self._lock:
-            self._entries = entries
+            before, self._entries = self._entries, entries
+        for key in before.keys() - entries.keys():
+            self._gone(key)
 
     def put(self, resource: Object) -> None:
-        key, version, value = key_of(resource), _resource_version(resource), self._read(resource)
-        with self._lock:
-            if key not in self._entries or self._entries[key][0] <= version:
-                self._entries[key] = (version, value)
+        self._put(resource, anew=True)
 
     def renew(self, resource: Object) -> None:
         """Put an object that this process has written, unless it was deleted meanwhile."""
-        if self.get(key_of(resource)) is not None:
-            self.put(resource)
+        self._put(resource, anew=False)
+
+    def _put(self, resource: Object, *, anew: bool) -> None:
+        key, entry = key_of(resource), self._entry(resource)
+        with self._lock:
+            known = self._entries.get(key)
+            if anew if known is None else known[0] <= entry[0]:
+                self._entries[key] = entry
+
+    def _entry(self, resource: Object) -> tuple[int, T]:
+        return _resource_version(resource), self._read(resource, self.get(key_of(resource)))
 
     def drop(self, resource: Object) -> None:
+        key = key_of(resource)
         with self._lock:
-            self._entries.pop(key_of(resource), None)
+            self._entries.pop(key, None)
+        self._gone(key)
 
     def get(self, key: str) -> T | None:
         with self._lock:

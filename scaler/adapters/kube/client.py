@@ -10,7 +10,9 @@ Rules of this file:
 from __future__ import annotations
 
 import json
+import math
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,18 +20,19 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
+from kubernetes import client
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, SSLError
 
 from forecaster.adapters.backoff import backoff_s
+from scaler.adapters.kube.credentials import settings_of
 from scaler.adapters.kube.objects import conflict_managers, retry_after_s, status_message
 from scaler.clocks.steady import steady_seconds
 from scaler.errors import (
     ClusterAbsentError,
     ClusterConflictError,
     ClusterError,
+    ClusterForbiddenError,
     ClusterRefusedError,
     ClusterUnreachableError,
 )
@@ -40,8 +43,12 @@ APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
 _PAGE = 500  # objects in one answer, as kubectl asks for
 _RETRIED = frozenset({429, 500, 502, 503, 504})
+_UNAUTHORIZED = 401
+# Not more often does a 401 have credentials read again, which may run a plugin.
+_RECONNECT_S = 10.0
 
 Object = dict[str, Any]
+_Call = tuple[str, str, dict[str, str], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,11 @@ class Request:
 class KubernetesApi:
     """One API server. Safe to use from several threads.
 
+    A request that is answered with 401 is sent once more where credentials that are read again are
+    others, or may be, as a client certificate may.
+
     Attributes:
+        connect: returns a client with credentials as they are now.
         sleep: waits so many seconds between attempts.
         jitter: returns a number in [0, 1), see `backoff_s`.
         clock: monotonic seconds.
@@ -103,6 +114,9 @@ class KubernetesApi:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     clock: Callable[[], float] = steady_seconds
+    connect: Callable[[], client.ApiClient] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _connected_at: float = field(default=-math.inf, init=False, repr=False)
 
     def call(self, request: Request) -> Object:
         """Return the answer as JSON.
@@ -173,20 +187,39 @@ class KubernetesApi:
         return answer
 
     def _send(self, request: Request, read_s: float) -> tuple[HTTPResponse, int]:
-        method, url, headers, body, _ = self.api.param_serialize(
-            request.method,
-            request.path,
-            query_params=list(request.query),
-            header_params={"Accept": JSON, "Content-Type": request.content_type},
-            body=request.body,
-            auth_settings=["BearerToken"],
-        )
+        api = self.api
+        call = _serialized(api, request)
+        answer, status = self._answer(api, call, request, read_s)
+        if status == _UNAUTHORIZED and self._reconnected(api):
+            again = _serialized(self.api, request)
+            if "authorization" not in again[2] or again[2] != call[2]:
+                answer.close()
+                return self._answer(self.api, again, request, read_s)
+        return answer, status
+
+    def _answer(
+        self, api: client.ApiClient, call: _Call, request: Request, read_s: float
+    ) -> tuple[HTTPResponse, int]:
         timeout = (self.retry_policy.connect_s, read_s)
         try:
-            answer = self.api.call_api(method, url, headers, body, _request_timeout=timeout)
+            answer = api.call_api(*call, _request_timeout=timeout)
         except (HTTPError, HTTPException, OSError, client.ApiException) as error:
             raise _unreachable(request, error) from error
         return answer.response, int(answer.status)
+
+    def _reconnected(self, refused: client.ApiClient) -> bool:
+        """Read the credentials again; return whether there is another client than was refused."""
+        with self._lock:
+            if self.api is not refused:  # another thread has done it
+                return True
+            if self.connect is None or self.clock() < self._connected_at + _RECONNECT_S:
+                return False
+            self._connected_at = self.clock()
+            try:
+                self.api = self.connect()
+            except ClusterError:  # what was refused is told
+                return False
+            return True
 
     def _read(self, request: Request, answer: HTTPResponse) -> bytes:
         try:
@@ -207,30 +240,24 @@ def connected(
     Raises:
         ClusterError: there is no such configuration, or it cannot be used.
     """
-    settings = client.Configuration()
-    try:
-        if kubeconfig is None and context is None:
-            try:
-                config.load_incluster_config(settings)  # type: ignore[no-untyped-call]
-            except ConfigException:
-                _from_file(None, None, settings)
-        else:
-            name = str(kubeconfig) if kubeconfig else None
-            _from_file(name, context, settings)
-    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-        where = kubeconfig or "the pod's service account, KUBECONFIG and ~/.kube/config"
-        raise ClusterRefusedError(
-            f"no cluster can be reached by {where}: {error}; give --kubeconfig, or --policies"
-        ) from error
-    settings.retries = False  # they are made in this file
-    settings.connection_pool_maxsize = 32  # as many as the threads of one tick
-    return KubernetesApi(client.ApiClient(settings), retry_policy or RetryPolicy())
+
+    def connect() -> client.ApiClient:
+        return client.ApiClient(settings_of(kubeconfig, context))
+
+    return KubernetesApi(connect(), retry_policy or RetryPolicy(), connect=connect)
 
 
-def _from_file(name: str | None, context: str | None, settings: client.Configuration) -> None:
-    config.load_kube_config(  # type: ignore[no-untyped-call]
-        name, context, client_configuration=settings
+def _serialized(api: client.ApiClient, request: Request) -> _Call:
+    """Return method, URL, headers with the credentials of now, and body."""
+    method, url, headers, body, _ = api.param_serialize(
+        request.method,
+        request.path,
+        query_params=list(request.query),
+        header_params={"Accept": JSON, "Content-Type": request.content_type},
+        body=request.body,
+        auth_settings=["BearerToken"],
     )
+    return method, url, headers, body
 
 
 def _unreachable(request: Request, error: Exception) -> ClusterError:
@@ -258,6 +285,8 @@ def _error(request: Request, status: int, body: bytes) -> ClusterError:
     except ValueError:
         pass  # the answer of a proxy in between is HTML
     message = f"{request.name}: {status} {status_message(answer)}"
+    if status == 403:
+        return ClusterForbiddenError(message)
     if status in (404, 410):
         return ClusterAbsentError(message)
     if status == 409:

@@ -18,7 +18,7 @@ from scaler.adapters.kube.floors import FloorWriter
 from scaler.adapters.kube.informer import Informer, Store, WatchTimes
 from scaler.adapters.kube.objects import autoscaler
 from scaler.adapters.kube.paths import AUTOSCALING, CORE, POLICIES, autoscaler_path, list_path
-from scaler.adapters.kube.policies import Finalizers, PolicyReader
+from scaler.adapters.kube.policies import Finalizers, read_policy
 from scaler.adapters.kube.status import StatusWriter
 from scaler.adapters.kube.workloads import ScaleClient, ScaleRef, scale_ref
 from scaler.clocks.steady import steady_seconds
@@ -63,9 +63,9 @@ class KubernetesCluster:
         clock: Callable[[], float] = steady_seconds,
     ) -> None:
         self._api, self._settings = api, settings
-        self._policies = ObjectCache(PolicyReader())
+        self._policies = ObjectCache(read_policy)
         self._autoscalers: ObjectCache[tuple[Autoscaler, ScaleRef]] = ObjectCache(
-            lambda found: (autoscaler(found), scale_ref(found))
+            lambda found, _: (autoscaler(found), scale_ref(found)), self._autoscaler_gone
         )
         self._pods = PodCache()
         self._informers = [
@@ -155,12 +155,11 @@ class KubernetesCluster:
 
     def find_policies(self) -> Iterator[PolicyObject]:
         """Yield the DemandPolicies, read from the API server; needs no `start`."""
-        read = PolicyReader()
         for page in self._api.pages(
             list_path(POLICIES, "demandpolicies", self._settings.namespace)
         ):
             for found in page["items"]:
-                yield read(found).policy_object
+                yield read_policy(found).policy_object
 
     def leave(self, item_id: str, until: float) -> None:
         """Have whoever leads restore the floor of a policy, and leave it alone until then."""
@@ -183,6 +182,9 @@ class KubernetesCluster:
     def tell(self, item_id: str, notice: Notice, *, now: float) -> bool:
         entry = self._policies.get(item_id)
         return entry is not None and self._events.tell(entry.policy_object, notice, now)
+
+    def _autoscaler_gone(self, name: str) -> None:
+        self._floors.forget(Target(*name.split("/")))
 
     def _silent_s(self) -> float:
         return max(informer.silent_s() for informer in self._informers)

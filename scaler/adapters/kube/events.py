@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.objects import micro_time
 from scaler.adapters.kube.paths import EVENTS, list_path, object_path
+from scaler.adapters.kube.recent_values import RecentValues
 from scaler.control.cluster_port import Notice, PolicyObject
 from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterError
 from scaler.hpa.floor_ownership import MANAGER
@@ -20,13 +20,11 @@ _log = logging.getLogger(__name__)
 _SERIES_S = 360.0  # client-go, tools/events: repetitions within six minutes are a series
 ACTION = "Decide"  # what the controller did, which an Event must say
 _MAX_NOTE = 1024  # characters of a note that the API server accepts
-_MAX_REMEMBERED = 4096  # notices that are kept to find repetitions
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _RecentEvent:
     name: str
-    at: float
     count: int = 1
 
 
@@ -35,8 +33,7 @@ class EventRecorder:
 
     def __init__(self, api: KubernetesApi, instance: str) -> None:
         self._api, self._instance = api, instance
-        self._recent: dict[tuple[str, Notice], _RecentEvent] = {}
-        self._lock = threading.Lock()
+        self._recent: RecentValues[tuple[str, Notice], _RecentEvent] = RecentValues(_SERIES_S)
 
     def tell(self, about: PolicyObject, notice: Notice, now: float) -> bool:
         """Write a notice or count its repetition; return whether that succeeded.
@@ -44,24 +41,16 @@ class EventRecorder:
         It never raises a `ClusterError`.
         """
         key = (about.uid, notice)
-        with self._lock:
-            recent = self._recent.get(key)
+        recent = self._recent.get(key, now)
         try:
-            if (
-                recent is not None
-                and 0 <= now - recent.at < _SERIES_S
-                and self._count_again(about, recent, now)
-            ):
-                recent.at, recent.count = now, recent.count + 1
-                return True
-            name = self._create(about, notice, now)
+            if recent is not None and self._count_again(about, recent, now):
+                told = _RecentEvent(recent.name, recent.count + 1)
+            else:
+                told = _RecentEvent(self._create(about, notice, now))
         except ClusterError as error:
             _log.warning("item=%s event=%s lost=%s", about.item_id, notice.reason, error)
             return False
-        with self._lock:
-            if len(self._recent) >= _MAX_REMEMBERED:
-                self._recent.clear()
-            self._recent[key] = _RecentEvent(name, now)
+        self._recent.put(key, told, now)
         return True
 
     def _count_again(self, about: PolicyObject, recent: _RecentEvent, now: float) -> bool:

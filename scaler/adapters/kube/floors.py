@@ -52,7 +52,7 @@ class FloorWriter:
         try:
             return self._retry_conflicts(lambda: self._set(wish, guard))
         except ClusterAbsentError as error:
-            self._forget(wish.target)
+            self.forget(wish.target)
             return FloorOutcome(None, refusal=Refusal.MISSING, message=_missing(wish.target, error))
         except ClusterRefusedError as error:
             return FloorOutcome(None, refusal=Refusal.INVALID, message=str(error))
@@ -62,7 +62,7 @@ class FloorWriter:
             outcome = self._retry_conflicts(lambda: self._restore(target, policy_min))
         except ClusterAbsentError:
             outcome = FloorOutcome(None)  # the HPA is deleted, and our floor with it
-        self._forget(target)
+        self.forget(target)
         return outcome
 
     def settled(self, wish: DesiredFloor, current: Autoscaler) -> bool:
@@ -176,7 +176,8 @@ class FloorWriter:
             held = self._raised.get(current.target) == current.uid
         return current.reverted_by(held=held)
 
-    def _forget(self, target: Target) -> None:
+    def forget(self, target: Target) -> None:
+        """Forget that this process has raised a floor."""
         with self._lock:
             self._raised.pop(target, None)
 

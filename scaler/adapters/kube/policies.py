@@ -26,14 +26,6 @@ _CONFLICT_TRIES = 5  # after this many conflicts in a row it is an error
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyEntry:
-    """A DemandPolicy, and its current status."""
-
-    policy_object: PolicyObject
-    status: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class _Parsed:
     """What a spec says: a policy and the autoscaler it names, or faults; see `PolicyObject`.
 
@@ -47,41 +39,51 @@ class _Parsed:
     without_effect: tuple[str, ...] = ()
 
 
-class PolicyReader:
-    """Parses objects as policies; an invalid one gets its faults, and raises nothing.
+@dataclass(frozen=True, slots=True)
+class PolicyEntry:
+    """A DemandPolicy, its current status, and what its spec says, which is of one revision."""
+
+    policy_object: PolicyObject
+    status: Mapping[str, Any]
+    revision: object
+    parsed: _Parsed
+
+
+def read_policy(found: Mapping[str, Any], before: PolicyEntry | None = None) -> PolicyEntry:
+    """Return an object as a policy; an invalid one gets its faults, and raises nothing.
 
     A spec is parsed once per generation, for most changes are those of the status. An unknown key
     is a warning, and no fault as in a file: the CRD knows it, so it is of a newer version.
+
+    Args:
+        found: the object.
+        before: what was read of it last.
     """
-
-    def __init__(self) -> None:
-        self._parsed: dict[str, tuple[object, _Parsed]] = {}
-
-    def __call__(self, found: Mapping[str, Any]) -> PolicyEntry:
-        meta, item_id = found["metadata"], key_of(found)
-        applied = (meta.get("annotations") or {}).get(LAST_APPLIED)
-        revision = (meta.get("uid"), meta.get("generation"), meta.get("labels"), applied)
-        parsed = self._parsed.get(item_id)
-        if parsed is None or parsed[0] != revision:
-            parsed = self._parsed[item_id] = (revision, _parse(found))
-            for warning in (*parsed[1].warnings, *parsed[1].without_effect):
-                LOGGER.warning("%s: %s", item_id, warning)
-        status = found.get("status") or {}
-        policy_object = PolicyObject(
-            item_id=item_id,
-            uid=meta.get("uid", ""),
-            created=parse_time(meta.get("creationTimestamp")) or 0.0,
-            generation=meta.get("generation", 0),
-            policy=parsed[1].policy,
-            faults=parsed[1].faults,
-            warnings=parsed[1].warnings,
-            deleting="deletionTimestamp" in meta,
-            guarded=FINALIZER in (meta.get("finalizers") or ()),
-            left_until=parse_time((meta.get("annotations") or {}).get(LEFT_UNTIL)) or 0.0,
-            published=status.get("published"),
-            hpa=parsed[1].hpa,
-        )
-        return PolicyEntry(policy_object, status)
+    meta, item_id = found["metadata"], key_of(found)
+    applied = (meta.get("annotations") or {}).get(LAST_APPLIED)
+    revision = (meta.get("uid"), meta.get("generation"), meta.get("labels"), applied)
+    if before is not None and before.revision == revision:
+        parsed = before.parsed
+    else:
+        parsed = _parse(found)
+        for warning in (*parsed.warnings, *parsed.without_effect):
+            LOGGER.warning("%s: %s", item_id, warning)
+    status = found.get("status") or {}
+    policy_object = PolicyObject(
+        item_id=item_id,
+        uid=meta.get("uid", ""),
+        created=parse_time(meta.get("creationTimestamp")) or 0.0,
+        generation=meta.get("generation", 0),
+        policy=parsed.policy,
+        faults=parsed.faults,
+        warnings=parsed.warnings,
+        deleting="deletionTimestamp" in meta,
+        guarded=FINALIZER in (meta.get("finalizers") or ()),
+        left_until=parse_time((meta.get("annotations") or {}).get(LEFT_UNTIL)) or 0.0,
+        published=status.get("published"),
+        hpa=parsed.hpa,
+    )
+    return PolicyEntry(policy_object, status, revision, parsed)
 
 
 def _parse(found: Mapping[str, Any]) -> _Parsed:

@@ -10,6 +10,7 @@ from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.floor_states import FloorState, with_contest
 from scaler.adapters.kube.objects import time_text
 from scaler.adapters.kube.paths import policy_path
+from scaler.adapters.kube.recent_values import RecentValues
 from scaler.control.checkpoint import to_plain
 from scaler.control.cluster_port import PolicyObject, PolicyStatus
 from scaler.control.conditions import spec_incomplete
@@ -120,16 +121,14 @@ class StatusWriter:
         update_cache: Callable[[Object], None],
     ) -> None:
         self._api, self._current, self._update_cache = api, current, update_cache
-        self._written_at: dict[str, float] = {}
+        self._written: RecentValues[str, bool] = RecentValues(_MIN_INTERVAL_S)
 
     def publish(self, item_id: str, status: PolicyStatus, now: float) -> bool:
         before = self._current(item_id)
         if before is None:
             return False  # the policy is deleted
         wanted = status_object(status, before, now)
-        # A wall clock that was set back has not written later than now.
-        since_s = now - self._written_at.get(item_id, -math.inf)
-        recently_written = 0 <= since_s < _MIN_INTERVAL_S
+        recently_written = self._written.get(item_id, now)
         if not differs(wanted, before, all_keys=not recently_written):
             return False
         # A plain merge would keep keys that `published` had before and has no longer.
@@ -138,7 +137,7 @@ class StatusWriter:
             self._update_cache(self._api.patch(policy_path(item_id, "status"), {"status": patch}))
         except ClusterAbsentError:
             return False
-        self._written_at[item_id] = now
+        self._written.put(item_id, True, now)
         return True
 
 

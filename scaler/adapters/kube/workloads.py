@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.paths import object_path
+from scaler.adapters.kube.recent_values import RecentValues
 from scaler.clocks.steady import steady_seconds
 from scaler.control.observations import Pod
-from scaler.errors import ClusterAbsentError, ClusterConflictError, ClusterUnreachableError
+from scaler.errors import (
+    ClusterAbsentError,
+    ClusterConflictError,
+    ClusterForbiddenError,
+    ClusterUnreachableError,
+)
 
 # A selector of these is immutable; one that is deleted and created anew with another shows by its
 # pods. Other kinds may change theirs at any time (an Argo Rollout does at each blue-green
@@ -25,6 +32,8 @@ _PLURALS = {
     ("apps/v1", "StatefulSet"): "statefulsets",
     ("apps/v1", "ReplicaSet"): "replicasets",
 }
+# The rights on kinds beside these, which the base does not have, by group and kind.
+_COMPONENTS = {("argoproj.io", "Rollout"): "deploy/components/argo-rollouts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class ScaleClient:
     ) -> None:
         self._api, self._select, self._clock = api, select, clock
         self._plurals: dict[tuple[str, str], str] = dict(_PLURALS)
-        self._remembered: dict[ScaleRef, _Remembered] = {}
+        self._remembered: RecentValues[ScaleRef, _Remembered] = RecentValues(_REMEMBERED_S)
         self._lock = threading.Lock()
 
     def selected(self, ref: ScaleRef, counted: int) -> SelectedPods:
@@ -100,15 +109,15 @@ class ScaleClient:
         Raises:
             ClusterError: what the workload selects is not known.
         """
-        with self._lock:
-            before = self._remembered.get(ref)
+        before = self._remembered.get(ref, self._clock())
         pods = () if before is None else self._select(ref.namespace, before.selector)
         if before is not None and not self._in_doubt(ref, before, pods, counted):
             return replace(before.selected, pods=pods, fresh=False)
         try:
-            scale = self._api.get(self._path(ref))
+            with self._naming_the_right("get", ref):
+                scale = self._api.get(self._path(ref))
         except ClusterUnreachableError:
-            if not pods or before is None or self._clock() - before.read_at > _REMEMBERED_S:
+            if not pods or before is None:
                 raise
             return replace(before.selected, pods=pods, fresh=False)
         spec, status = scale.get("spec") or {}, scale.get("status") or {}
@@ -118,8 +127,8 @@ class ScaleClient:
             spec.get("replicas") or 0,
             status.get("replicas") or 0,
         )
-        with self._lock:
-            self._remembered[ref] = _Remembered(self._clock(), selector, found)
+        read_at = self._clock()
+        self._remembered.put(ref, _Remembered(read_at, selector, found), read_at)
         return found
 
     def _in_doubt(
@@ -137,16 +146,38 @@ class ScaleClient:
     def wake(self, ref: ScaleRef, replicas: int) -> bool:
         """Scale a workload up that is at 0 replicas; leave every other to its HPA."""
         path = self._path(ref)
-        scale = self._api.get(path)
+        with self._naming_the_right("get", ref):
+            scale = self._api.get(path)
         if (scale.get("spec") or {}).get("replicas", 0) != 0:
             return False
         version = scale["metadata"]["resourceVersion"]
         body = {"metadata": {"resourceVersion": version}, "spec": {"replicas": max(replicas, 1)}}
         try:
-            self._api.patch(path, body)
+            with self._naming_the_right("patch", ref):
+                self._api.patch(path, body)
         except ClusterConflictError:
             return False  # another client has changed it meanwhile
         return True
+
+    @contextmanager
+    def _naming_the_right(self, verb: str, ref: ScaleRef) -> Iterator[None]:
+        """Have a refusal say which right is missing, and what grants it."""
+        try:
+            yield
+        except ClusterForbiddenError as error:
+            group = ref.api_version.rpartition("/")[0]
+            resource = f"{self._plurals.get((ref.api_version, ref.kind), ref.kind)}/scale"
+            component = _COMPONENTS.get((group, ref.kind))
+            fix = (
+                f"add {component} to your overlay"
+                if component
+                else f"add a rule as in {_COMPONENTS['argoproj.io', 'Rollout']} to your overlay"
+            )
+            raise ClusterForbiddenError(
+                f"tidegate may not {verb} {resource} in the API group "
+                f"{group!r}, by which the pods of {ref.kind} {ref.namespace}/{ref.name} are found "
+                f"and started; {fix} ({error})"
+            ) from error
 
     def _path(self, ref: ScaleRef) -> str:
         group = f"/apis/{ref.api_version}" if "/" in ref.api_version else f"/api/{ref.api_version}"

@@ -91,6 +91,17 @@ class Tab:
         self.do("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
         self.do("Input.dispatchKeyEvent", type="keyUp", **common)
 
+    def drag(self, x: float, y: float, *, by: float) -> None:
+        """Hold the left button at a point, and let it go further to the right."""
+        end = x + by
+        for kind, at in (
+            ("mouseMoved", x),
+            ("mousePressed", x),
+            ("mouseMoved", end),
+            ("mouseReleased", end),
+        ):
+            self.do("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", clickCount=1)
+
     def write(self, text: str) -> None:
         """Type into the focused element."""
         self.do("Input.insertText", text=text)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from scaler.adapters import dashboard
@@ -21,6 +23,7 @@ from tests.missing import missing
 from tests.paths import ROOT
 from tests.scaler.adapters.chromium import Tab, browsing, found
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
+from tests.waiting import PATIENCE_S
 
 HOSTILE = "<b>bold</b><img src=x onerror=document.title='taken'>"
 
@@ -365,6 +368,81 @@ def test_nothing_is_loaded_from_another_host_and_nothing_fails(tab, holder, url)
     assert [a["url"] for a in answered if a["status"] not in (0, 200)] == []
     assert tab.named("Runtime.exceptionThrown") == []
     assert tab.named("Log.entryAdded") == []
+
+
+# The page's policy
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_page_keeps_its_policy_whatever_its_reader_does(tab, holder, url, dark):
+    holder.publish(snapshot())
+    tab.open(url, dark=dark)
+    tab.until("document.querySelectorAll('#figure .scatterlayer .trace').length")
+    assert tab.js("getComputedStyle(figure.querySelector('svg')).position") == "absolute"
+
+    whole = tab.js("figure.scrollIntoView(), String(figure.layout.xaxis.range)")
+    at = tab.js("(({x, y, width}) => [x + width / 2, y + 100])(figure.getBoundingClientRect())")
+    tab.drag(*at, by=200)
+    tab.until(f"String(figure.layout.xaxis.range) !== '{whole}'")
+    tab.js("span.value = '21600'; span.dispatchEvent(new Event('change'))")
+    holder.publish(snapshot(view(ready=11), tick=2))
+    tab.until(f"{field('floor')} === '11'")
+
+    assert tab.named("Log.entryAdded") == []
+    assert tab.named("Runtime.exceptionThrown") == []
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(
+            "s = document.createElement('script'); s.textContent = 'window.taken = 1';"
+            "document.head.append(s)",
+            id="a script in the page",
+        ),
+        pytest.param("setTimeout('window.taken = 1', 0)", id="a text that is run"),
+        pytest.param(
+            "more.innerHTML = '<img src=x onerror=\"window.taken = 1\">'", id="an attribute"
+        ),
+        pytest.param(
+            "s = document.createElement('script'); s.src = 'data:text/javascript,window.taken=1';"
+            "document.head.append(s)",
+            id="a script from elsewhere",
+        ),
+        pytest.param(
+            "more.innerHTML = '<style>body { outline: 9px solid }</style>';"
+            "window.taken = getComputedStyle(document.body).outlineWidth === '9px' || undefined",
+            id="a style",
+        ),
+    ],
+)
+def test_what_gets_into_the_page_is_not_run(tab, holder, url, attack):
+    holder.publish(snapshot())
+    tab.open(url)
+    tab.until(f"{field('floor')} === '8'")
+
+    tab.js(f"more = document.getElementById('more'); {attack}; 0")
+
+    tab.until("true")
+    assert _violations(tab)
+    assert tab.js("window.taken") is None
+
+
+def _violations(tab: Tab) -> list[str]:
+    """Return what the browser says that the policy forbids, as soon as it says something."""
+    end = time.monotonic() + PATIENCE_S
+    found: list[str] = []
+    while not found and time.monotonic() < end:
+        texts = [event["entry"]["text"] for event in tab.named("Log.entryAdded")]
+        found = [text for text in texts if "Content Security Policy" in text]
+    return found
+
+
+def test_the_policy_allows_nothing_inline(url):
+    policy = httpx.get(url, trust_env=False).headers["content-security-policy"]
+    assert "unsafe" not in policy
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert (rules["default-src"], rules["script-src"]) == ("'none'", "'self'")
 
 
 def test_every_file_of_the_page_has_a_content_hash_in_its_name_and_is_referenced():

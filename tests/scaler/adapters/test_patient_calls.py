@@ -114,6 +114,18 @@ def test_a_call_that_fails_is_made_ever_more_rarely():
     assert server.asked.count(4) == 20
 
 
+def test_a_call_that_nobody_asks_for_any_more_is_forgotten():
+    server = Server()
+    server.fails = {0, 1}
+    with made(server) as calls:
+        calls.make(calls_of(server, 40))
+        server.fails = {1}
+        for _ in range(TIMES.ticks + 1):
+            calls.make(calls_of(server, 40)[1:])
+        assert calls.make(calls_of(server, 40))[0] == 0  # at once, for it is nobody known
+        assert server.asked.count(0) == 2
+
+
 def test_where_nothing_is_answered_the_tick_ends_soon_and_no_call_is_blamed():
     server = Server()
     server.fails = set(range(1000))

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from forecaster.adapters.prometheus.settings import PrometheusSettings
+from scaler.adapters.namespace_label import holder_of
 from scaler.adapters.prometheus_traffic import PrometheusTraffic
 from scaler.control.ports import TrafficQuery
 from tests.forecaster.adapters.prometheus.server import (
@@ -147,3 +148,23 @@ def test_queries_that_hang_leave_the_others_known_in_each_tick(odd):
         assert all(one.fault is not None for one in metrics[:odd])
         # A busy machine may be late for one or the other.
         assert sum(one.observed_qps == 7.0 for one in metrics[odd:]) >= 18
+
+
+def test_all_that_is_asked_has_the_label_of_its_policys_namespace():
+    with serving(Store()) as server:
+        settings = PrometheusSettings(server.url, timeout=timedelta(seconds=10), retries=0)
+        asked = PrometheusTraffic(settings, STEP, workers=2, hold=holder_of("namespace"))
+        queries = [
+            TrafficQuery("shop/a", "demand", 'latency{namespace="shop"}', NOW - 120),
+            TrafficQuery("store/b", 'demand{namespace="shop"}', "info(latency)", NOW - 120),
+        ]
+        shop, store = asked.measure(queries, NOW)
+        (past,) = asked.histories([("shop/a", "ready")], timedelta(hours=1), NOW)
+        asked.close()
+        sent = {one.params["query"] for one in server.asked}
+
+    assert sent == {f'{name}{{namespace="shop"}}' for name in ("demand", "latency", "ready")}
+    assert (shop.observed_qps, shop.latency_s, shop.fault) == (7.0, 7.0, None)
+    assert not isinstance(past, str)
+    assert math.isnan(store.observed_qps)
+    assert 'may have namespace="store" alone' in store.fault

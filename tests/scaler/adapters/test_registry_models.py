@@ -87,6 +87,16 @@ def test_a_new_champion_forecasts_from_the_next_tick_on(models, items, artifact)
     assert served.version("web") == "v0002"
 
 
+def test_models_that_no_policy_names_any_more_are_forgotten(models, items):
+    served = loaded(models)
+    served.reload(["web", "no-such-model"])
+    assert "no-such-model" in served.predict("no-such-model", items).faults[items[0].item_id]
+    served.reload([])
+    assert served.version("web") is None
+    served.reload(["web"])
+    assert served.predict("web", until(items, START)).faults == {}
+
+
 def test_what_was_kept_goes_on_after_a_restart(models, items, tmp_path):
     first = loaded(models, tmp_path / "anchors")
     for newest in range(START - 20, START + 1):

@@ -93,3 +93,62 @@ def test_nothing_is_written(tmp_path, policy):
     main(["check-config", str(tmp_path)])
 
     assert [*tmp_path.iterdir()] == [policy]
+
+
+def test_a_token_file_is_checked_beside_policies(tmp_path, policy, capsys):
+    policy.write_text(text())
+    tokens = tmp_path / "tokens"
+    tokens.write_text("secret role=read\ncert:gw role=gateway\nsecond\n")
+    tokens.chmod(0o644)
+
+    assert main(["check-config", str(policy), "--token-file", str(tokens)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"{tokens}: 3 tokens and certificates\nshop/checkout: ")
+    first, second = shown.err.splitlines()
+    assert first.startswith(
+        f"warning: tokens can be read by everybody on this machine path={tokens}"
+    )
+    assert second.startswith(f"warning: tokens without a role path={tokens} lines=3: ")
+    assert "secret" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("secret rol=read\n", "line 1: word 2 must be one of", id="a wrong line"),
+        pytest.param("# none\n", "holds no token", id="none"),
+        pytest.param(None, "tokens cannot be read from", id="no file"),
+    ],
+)
+def test_a_wrong_token_file_is_reported(tmp_path, capsys, content, words):
+    tokens = tmp_path / "tokens"
+    if content is not None:
+        tokens.write_text(content)
+
+    assert main(["check-config", "--token-file", str(tokens)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_with_nothing_to_check_it_says_so(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["check-config"])
+    assert stop.value.code == 2
+    assert "nothing to check; give a PATH, or --token-file" in capsys.readouterr().err
+
+
+def test_it_says_what_becomes_of_a_query_that_is_held_to_its_namespace(tmp_path, policy, capsys):
+    policy.write_text(bare("demand: {query: sum(up)}\nslo: {query: p99}\nreplicas: {max: 9}"))
+    label = ["--enforce-namespace-label", "namespace"]
+    assert main(["check-config", *label, str(policy)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        '  spec.demand.query is asked as: sum(up{namespace="shop"})',
+        '  spec.slo.query is asked as: p99{namespace="shop"}',
+    ]
+
+    policy.write_text(bare("demand: {query: 'up{namespace=\"x\"}'}\nslo: {query: p99}\n"
+                           "replicas: {max: 9}"))  # fmt: skip
+    assert main(["check-config", *label, str(policy)]) == 2
+    assert (
+        f"{policy}: spec.demand.query: the query is held to its namespace by the label namespace"
+        in capsys.readouterr().err
+    )

@@ -37,12 +37,36 @@ def demand(qps, payback_qps=None):
             id="demand divided by what a replica serves at the target",
         ),
         pytest.param(
-            demand(201.0),
+            demand(205.0),
             5,
             (),
             {},
-            Plan(6, PlanReason.WANTED, 6),  # 201 / 40 = 5.025, rounded up
+            Plan(6, PlanReason.WANTED, 6),  # 205 / 40 = 5.125, rounded up
             id="a fraction of a replica is rounded up",
+        ),
+        pytest.param(
+            demand(404.0),
+            10,
+            (),
+            {},
+            Plan(10, PlanReason.WANTED, 10),  # 404 / 40 = 10.1, which is 10 and 1 %
+            id="noise asks for no more replicas than there are",
+        ),
+        pytest.param(
+            demand(404.0),
+            9,
+            (),
+            {},
+            Plan(11, PlanReason.WANTED, 11),
+            id="where more are started, enough are started",
+        ),
+        pytest.param(
+            demand(400.0),
+            11,
+            (),
+            {},
+            Plan(10, PlanReason.WANTED, 10),
+            id="and none is kept for noise",
         ),
         pytest.param(
             demand(200.0),

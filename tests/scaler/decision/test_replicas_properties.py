@@ -3,16 +3,18 @@
 import math
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scaler.decision.demand import Demand, DemandReason
 from scaler.decision.replicas import (
+    NOISE,
     PlanReason,
     ScalePolicy,
     make_plan,
     plan_without_data,
     replicas_for,
+    within_window,
 )
 
 
@@ -96,6 +98,33 @@ def test_a_plan_never_moves_away_from_what_is_wanted(needed, capacity, previous,
     if policy.min_replicas <= previous <= policy.max_replicas:
         wanted = min(max(plan.wanted, policy.min_replicas), policy.max_replicas)
         assert min(wanted, previous) <= plan.replicas <= max(wanted, previous)
+
+
+@given(
+    st.integers(1, 99),
+    st.lists(st.floats(-NOISE / 2, NOISE / 2), min_size=2, max_size=40),
+    st.integers(1, 100),
+    st.floats(0.1, 1e4),
+    st.sampled_from([0.0, 300.0]),
+)
+@example(10, [-0.005, 0.005] * 20, 10, 40.0, 0.0)
+def test_noise_about_a_multiple_of_what_a_replica_serves_never_moves_the_plan_up_and_down(
+    multiple, noise, previous, replica_qps, stabilization_s
+):
+    """Wherever it comes from, it never falls and rises again."""
+    policy = ScalePolicy(target_utilization=1.0, stabilization_s=stabilization_s)
+    recent, plans = (), []
+    for tick, share in enumerate(noise):
+        qps = multiple * replica_qps * (1 + share)
+        recent = within_window(recent, 15.0 * tick, policy)
+        plan = make_plan(demand(qps, qps), replica_qps, previous, recent, policy)
+        recent, previous = (*recent, (15.0 * tick, plan.wanted)), plan.replicas
+        assert plan.replicas >= qps / replica_qps / (1 + NOISE) - 1e-6
+        plans.append(plan.replicas)
+    assert plans == sorted(plans, reverse=True)
+    assert plans[-1] in (multiple, multiple + 1)
+    if plans[0] == multiple:
+        assert set(plans) == {multiple}
 
 
 @given(replicas, st.floats(0, 1e6), st.floats(0, 1e6), policies())

@@ -21,7 +21,7 @@ from scaler.adapters.http.server import Address, ApiServer, Tls
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.errors import ServingError
-from tests.scaler.adapters.http.conftest import certificates  # noqa: F401 - a fixture
+from tests.scaler.adapters.http.conftest import CA, LEAF, certificates, issue  # noqa: F401 - a fixture
 from tests.scaler.adapters.http.snapshots import Clock, snapshot
 from tests.waiting import PATIENCE_S, eventually
 
@@ -156,6 +156,42 @@ def test_mutual_tls_accepts_only_certificates_of_the_ca(certificates):  # noqa: 
                 call = channel.unary_unary(f"/{ECHO}/Say")
                 refused = code(lambda call=call: call(b"hello", timeout=PATIENCE_S))
                 assert refused is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_new_pair_is_shown_at_once_and_channels_that_are_open_live_on(tmp_path, caplog):
+    for name in ("old", "new"):
+        issue(tmp_path, f"{name}-ca", CA)
+        issue(tmp_path, name, LEAF, f"{name}-ca")
+
+    def put(name: str, *ends: str) -> None:
+        for end in ends:
+            (tmp_path / f"tls.{end}").write_bytes((tmp_path / f"{name}.{end}").read_bytes())
+
+    def says(name: str) -> bool:
+        """Whether a new channel that trusts this CA alone is served."""
+        trusted = grpc.ssl_channel_credentials((tmp_path / f"{name}-ca.pem").read_bytes())
+        # Channels with the same options would share a connection.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        place = f"127.0.0.1:{here.rpc.port}"
+        with grpc.secure_channel(place, trusted, options) as channel:
+            call = channel.unary_unary(f"/{ECHO}/Say")
+            try:
+                return call(b"hello", timeout=PATIENCE_S) == b"hello"
+            except grpc.RpcError:
+                return False
+
+    put("old", "pem", "key")
+    tls = Tls(tmp_path / "tls.pem", tmp_path / "tls.key")
+    trusted = grpc.ssl_channel_credentials((tmp_path / "old-ca.pem").read_bytes())
+    with hosting(tls=tls, credentials=trusted) as here:
+        assert here.say() == b"hello"
+        assert (says("old"), says("new")) == (True, False)
+        put("new", "pem")  # its key is still to come
+        assert (says("old"), says("new")) == (True, False)
+        put("new", "key")
+        assert (says("old"), says("new")) == (False, True)
+        assert here.say() == b"hello"
+    assert caplog.text.count("certificate kept as it was") == 1
 
 
 @pytest.mark.parametrize(

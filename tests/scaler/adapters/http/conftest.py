@@ -83,20 +83,24 @@ def standing() -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a CA, a server and a client certificate of it, and one of another CA."""
+    folder = tmp_path_factory.mktemp("certificates")
+    issue(folder, "ca", CA)
+    issue(folder, "server", LEAF, "ca")
+    issue(folder, "client", LEAF, "ca")
+    issue(folder, "stranger", LEAF)
+    return folder
+
+
+def issue(
+    folder: Path, name: str, extensions: tuple[str, str] = LEAF, signer: str = "", days: int = 2
+) -> None:
+    """Write ``name.pem`` and ``name.key``; without a signer it signs itself."""
     if shutil.which("openssl") is None:
         missing("no openssl here to make certificates with")
-    folder = tmp_path_factory.mktemp("certificates")
-    for name, extensions, signer in (
-        ("ca", CA, ""),
-        ("server", LEAF, "ca"),
-        ("client", LEAF, "ca"),
-        ("stranger", LEAF, ""),
-    ):
-        command = [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key"),
-            *("-out", f"{name}.pem", "-addext", extensions[0], "-addext", extensions[1]),
-            *(("-CA", f"{signer}.pem", "-CAkey", f"{signer}.key") if signer else ()),
-        ]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        *("-nodes", "-days", str(days), "-subj", f"/CN={name}", "-keyout", f"{name}.key"),
+        *("-out", f"{name}.pem", "-addext", extensions[0], "-addext", extensions[1]),
+        *(("-CA", f"{signer}.pem", "-CAkey", f"{signer}.key") if signer else ()),
+    ]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)

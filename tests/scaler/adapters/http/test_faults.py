@@ -28,7 +28,8 @@ VALUES = ("gw-1", "", "-1", "nan", "1e308", "%00", "%ff", "haproxy", "a" * 500, 
 METHODS = ("GET", "GET", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW")
 HEADERS = (
     'If-None-Match: "c0ff-1-1.000"', "If-None-Match: *", "If-None-Match: " + '"' * 200,
-    "Authorization: Basic !!!", "Content-Type: application/json", "Content-Type: text/plain",
+    "Authorization: Basic !!!", *["Content-Type: application/json"] * 3, "Content-Type: text/plain",
+    "Origin: http://evil.example", "Sec-Fetch-Site: cross-site",
     "Accept: nothing/at-all", "Cookie: " + "a=b; " * 50, "Range: bytes=0-1", "Expect: 1",
 )  # fmt: skip
 TOKENS = (
@@ -53,7 +54,7 @@ def nonsense(rng: np.random.Generator) -> bytes:
         if rng.random() < 0.3:
             body = b'{"instance": "gw-1", "client_rates": [%s]}' % body
         headers.append(f"Content-Length: {len(body)}")
-    head = f"{method} {pick(PATHS)}?{query} HTTP/1.1\r\nHost: x\r\n" + "".join(
+    head = f"{method} {pick(PATHS)}?{query} HTTP/1.1\r\nHost: localhost\r\n" + "".join(
         f"{header}\r\n" for header in headers
     )
     return head.encode() + b"\r\n" + body
@@ -137,7 +138,8 @@ def test_a_client_that_sends_headers_slowly_is_disconnected(monkeypatch, drops):
 
 def test_a_body_that_does_not_arrive_in_time_is_refused(monkeypatch):
     monkeypatch.setattr(middleware, "BODY_S", 0.2)
-    head = b"POST /v1/limits/prod/shop/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
+    head = b"POST /v1/limits/prod/shop/reports HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
     with (
         served() as endpoint,
         socket.create_connection(("127.0.0.1", endpoint.port), timeout=PATIENCE_S) as slow,

@@ -261,6 +261,49 @@ def test_a_ledger_without_gateways_is_dropped():
     assert site.lease_service.gateways() == {}
 
 
+@pytest.mark.parametrize(
+    "services",
+    [
+        pytest.param((), id="the service is gone"),
+        pytest.param((replace(view(), published_limit=None, error="no pods"),), id="undecided"),
+    ],
+)
+def test_a_ledger_that_no_limit_is_divided_by_is_dropped_with_its_last_lease(services):
+    site = Site()
+    site.ask(Gateway("gw-1"))
+    site.holder.publish(snapshot(*services))
+    site.lease_service.drop_empty(site.clock.now)
+    assert site.lease_service.gateways() == {SHOP: 1}  # the gateway may act on its lease still
+    site.clock.now += 60.0
+    site.lease_service.drop_empty(site.clock.now)
+    assert (site.lease_service.gateways(), site.lease_service.memory().owners) == ({}, {})
+
+
+def following(site):
+    site.holder.publish(replace(snapshot(view()), leader=False))
+    site.lease_service.drop_empty(site.clock.now)
+
+
+def silent(site):
+    site.clock.now += 60.0
+    site.lease_service.drop_empty(site.clock.now)
+
+
+@pytest.mark.parametrize("dropped", [silent, following])
+def test_versions_go_on_where_a_ledger_was_dropped_for_gateways_refuse_older_ones(dropped):
+    site, gateway = Site(), Gateway("gw-1")
+    for ready in (8, 4, 9):
+        site.publish(ready)
+        site.ask(gateway)
+    before = gateway.answers[-1].lease.tag.version
+    dropped(site)
+    assert site.lease_service.gateways() == {}
+    memory = site.lease_service.memory()
+    site.lease_service.recall(memory)  # as a replay of a journal does
+    site.publish(5)
+    assert site.ask(gateway).lease.tag.version > before
+
+
 def test_a_gateway_that_returns_after_its_lease_has_expired_is_booked_again():
     site, one, two = Site(), Gateway("gw-1"), Gateway("gw-2")
     for _ in range(4):

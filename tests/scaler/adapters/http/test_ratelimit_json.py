@@ -13,6 +13,7 @@ from scaler.adapters.http.settings import ApiSettings
 from tests.scaler.adapters.http.conftest import Endpoint, served
 from tests.scaler.adapters.http.snapshots import snapshot, view
 
+JSON = {"content-type": "application/json"}
 SHOP = {"entries": [{"key": "service", "value": "prod/shop"}]}
 
 
@@ -78,7 +79,18 @@ def test_json_written_by_protobuf_is_accepted(endpoint):
     wire = json_format.MessageToJson(request)
 
     assert '"hitsAddend": "1"' in wire
-    assert endpoint.client.post("/json", content=wire).status_code == 200
+    assert endpoint.client.post("/json", content=wire, headers=JSON).status_code == 200
+
+
+def test_with_a_token_json_may_have_any_content_type(tmp_path):
+    (tmp_path / "tokens").write_text("open-sesame role=gateway\n")
+    headers = {"authorization": "Bearer open-sesame"}
+    form = "application/x-www-form-urlencoded"  # as curl --data says
+    with served(ApiSettings(learns_shares=False, tokens=tmp_path / "tokens")) as endpoint:
+        body = json.dumps({"domain": "tidegate", "descriptors": [SHOP]})
+        for kind in ({}, {"content-type": form}):
+            answer = endpoint.client.post("/json", content=body, headers=headers | kind)
+            assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -101,7 +113,7 @@ def test_json_written_by_protobuf_is_accepted(endpoint):
 )
 def test_an_invalid_body_names_the_field(endpoint, body, field):
     content = body if isinstance(body, str) else json.dumps(body)
-    answer = endpoint.client.post("/json", content=content)
+    answer = endpoint.client.post("/json", content=content, headers=JSON)
 
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 

@@ -163,7 +163,8 @@ def test_refusals_are_counted_by_why(tmp_path):
         if sample.name == "tidegate_refused_requests_total"
     }
     assert counted == {
-        "token": 1, "role": 1, "namespace": 1, "instance_taken": 2, "instances": 1,
+        "token": 1, "role": 1, "namespace": 1, "instance_taken": 2, "instances": 1, "host": 0,
+        "origin": 0,
     }  # fmt: skip
 
 
@@ -187,12 +188,27 @@ def test_a_wrong_line_leaves_the_tokens_as_they_were_and_is_told_once(tmp_path, 
 def test_a_file_of_the_format_before_goes_on_with_one_warning(tmp_path, caplog):
     path = tmp_path / "tokens"
     path.write_text("first\n# a comment\nsecond\nthird role=read\n")
+    path.chmod(0o600)
     tokens = Tokens(path, Clock())
     assert tokens.of_token(b"first") == tokens.of_token(b"second") == EVERYTHING
     (told,) = [one.getMessage() for one in caplog.records]
     assert "lines=1,3:" in told
     assert "TOKEN role=gateway namespaces=shop" in told
     assert "first" not in told
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"), [(0o644, 1), (0o604, 1), (0o640, 0), (0o440, 0), (0o600, 0)]
+)
+def test_a_token_file_that_everybody_can_read_is_warned_of(tmp_path, caplog, mode, told):
+    path = tmp_path / "tokens"
+    path.write_text("secret role=read\n")
+    path.chmod(mode)
+    Tokens(path, Clock())
+    warned = [one.getMessage() for one in caplog.records]
+    assert len(warned) == told
+    assert all(f"path={path} mode={mode:04o}: chmod o-r" in one for one in warned)
+    assert "secret" not in caplog.text
 
 
 def trusting(certificates, name):

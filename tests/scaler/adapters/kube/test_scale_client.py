@@ -77,7 +77,7 @@ def test_a_selector_that_may_have_moved_is_read_again(happens, ref, counted, rea
 def test_while_the_api_server_is_away_what_it_said_last_counts_for_a_while():
     scaled = Scaled()
     scaled.uids(ROLLOUT)
-    scaled.away, scaled.now = True, 90.0
+    scaled.away, scaled.now = True, 89.0
     assert scaled.uids(ROLLOUT) == {"a0", "a1", "a2"}
     scaled.now = 91.0
     with pytest.raises(ClusterUnreachableError):

@@ -89,14 +89,14 @@ def in_the_loop(series: Series, setting: ContestSetting) -> Iterator[Tick]:
     for tick in range(scene.ticks):
         view = loop.tick(watched, scene.now(tick)).services[policy.item_id]
         snapshots.clear()
-        decision, limit = view.decision, view.published_limit
+        decision = view.decision
         assert decision is not None, view.error
-        assert limit is not None
         assert view.trust is not None
         assert view.lead_time is not None
         yield Tick(
             decision.plan.replicas, decision.plan.reason.value, decision.demand.reason.value,
-            limit.limit.qps, limit.limit.reason.value, view.trust.level, view.lead_time.seconds,
+            decision.limit.qps, decision.limit.reason.value,
+            view.trust.level, view.lead_time.seconds,
             cluster.service(policy.item_id).workload().replicas,
         )  # fmt: skip
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -31,6 +31,7 @@ from scaler.adapters.fair_turns import Call
 from scaler.adapters.namespace_label import QueryHolder, as_written
 from scaler.adapters.patient_calls import CallTimes, PatientCalls
 from scaler.clocks.steady import steady_seconds
+from scaler.control.clock_offset import clock_offset_s, typical_offset_s
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
 from scaler.errors import ScalerError
@@ -64,6 +65,9 @@ class _Found:
 class PrometheusTraffic:
     """Queries one Prometheus.
 
+    Attributes:
+        wall: seconds since the epoch, to compare with the dates of answers; None: they are not.
+
     Args:
         settings: URL and credentials, with a short time-out and few retries.
         step: of the forecast's samples; a multiple of 15 s.
@@ -80,6 +84,8 @@ class PrometheusTraffic:
         stopping: threading.Event | None = None,
         hold: QueryHolder = as_written,
     ) -> None:
+        self.wall: Callable[[], float] | None = None
+        self._offsets: list[float] = []  # of our clock, by each answer since the last tick
         self._settings, self._step_s = settings, int(step.total_seconds())
         self._hold = hold
         self._stopping = stopping or threading.Event()
@@ -110,10 +116,13 @@ class PrometheusTraffic:
         calls += [self._call(q.item_id, q.slo_query) for q in queries if q.slo_query is not None]
         found = self._metrics_calls.make(calls)
         latencies = iter(found[len(queries) :])
-        return [
+        metrics = [
             self._metrics(query, demand, next(latencies) if query.slo_query is not None else None)
             for query, demand in zip(queries, found, strict=False)
         ]
+        offsets, self._offsets = self._offsets, []
+        offset_s = typical_offset_s(offsets)
+        return [replace(one, clock_offset_s=offset_s) for one in metrics]
 
     def histories(
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
@@ -190,7 +199,15 @@ class PrometheusTraffic:
 
     def _query(self, query: str, grid: QueryGrid, within_s: float) -> PrometheusAnswer:
         bounds = AnswerBounds(BESIDE_BYTES + SAMPLE_BYTES * grid.count, within_s)
-        return self._source().query_range(query, grid, bounds)
+        source, wall = self._source(), self.wall
+        if wall is None:
+            return source.query_range(query, grid, bounds)
+        sent = wall()
+        try:
+            return source.query_range(query, grid, bounds)
+        finally:
+            if source.date is not None:
+                self._offsets.append(clock_offset_s(sent, wall(), source.date))
 
     def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):

@@ -20,6 +20,7 @@ from scaler.commands.signals import pause, stopped_by_signals
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
     from scaler.control.ports import WatchedPolicy, Workloads, World
@@ -29,6 +30,8 @@ LOGGER = logging.getLogger(__name__)
 
 STEP = timedelta(minutes=1)
 LEASE = "tidegate"
+WALL = time.time  # noqa: TID251 - it is written into Leases, and compared with the dates of answers
+COUNTING_WORKERS = 4  # that ask for ready replicas where there is no cluster
 
 __all__ = ["add_arguments", "run"]
 
@@ -58,7 +61,8 @@ def _run(
     set_log_format(args.log_format)
     journal = started_journal(args, api_settings(args), (STEP, tick_s), stack)
     tracing = _tracing(args, stack)
-    policies, workloads, leadership = _policies_and_workloads(args, stack, stop)
+    acting = stack.enter_context(contextlib.ExitStack())
+    policies, workloads, leadership = _policies_and_workloads(args, acting, stop)
     publishers: list[Callable[[Snapshot], None]] = [journal.publish]  # before gateways can ask
     reports = ReportedDemand()
     if not args.once:
@@ -81,24 +85,34 @@ def _run(
         print_snapshot(tick())
     else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
+        acting.close()  # first, so that another may lead while the rest still waits for something
     return 0
 
 
 def _world(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, cluster: Workloads
 ) -> World:
-    from forecaster.commands.sources import settings_from
-    from scaler.adapters.namespace_label import holder_of
-    from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.registry_models import RegistryModels
     from scaler.control.ports import World
 
-    hold = holder_of(args.enforce_namespace_label)
-    prometheus = PrometheusTraffic(settings_from(args), STEP, stopping=stop, hold=hold)
-    stack.callback(prometheus.close)
+    prometheus = _traffic(args, stack, stop)
     models = RegistryModels(args.models, args.anchors)
     stack.callback(models.close)
     return World(prometheus, models, cluster)
+
+
+def _traffic(
+    args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, workers: int = 16
+) -> PrometheusTraffic:
+    from forecaster.commands.sources import settings_from
+    from scaler.adapters.namespace_label import holder_of
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
+
+    hold = holder_of(args.enforce_namespace_label)
+    traffic = PrometheusTraffic(settings_from(args), STEP, workers, stop, hold)
+    traffic.wall = WALL
+    stack.callback(traffic.close)
+    return traffic
 
 
 def _tracing(args: argparse.Namespace, stack: contextlib.ExitStack) -> Tracing | None:
@@ -144,7 +158,8 @@ def _policies_and_workloads(
             raise PolicyError(
                 "--no-cluster needs --policies: without a cluster, policies are read from files"
             )
-        return FilePolicies(args.policies), DryRunWorkloads(), AlwaysLeading()
+        counting = _traffic(args, stack, stop, COUNTING_WORKERS)
+        return FilePolicies(args.policies), DryRunWorkloads(counting), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)
     workloads = ClusterWorkloads(cluster, leadership, stopping=stop)
     stack.callback(workloads.close)
@@ -175,7 +190,7 @@ def _cluster(
     label = LeaderLabel(api, args.lease_namespace, args.identity)
     label.start()
     stack.callback(label.close)
-    elector = leader_elector(api, election, time.time, label.changed)  # noqa: TID251 - it is written into the Lease
+    elector = leader_elector(api, election, WALL, label.changed)
     elector.start()
     stack.callback(elector.close)
     return cluster, elector

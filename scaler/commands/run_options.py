@@ -84,7 +84,8 @@ def _add_cluster_arguments(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--no-cluster", action="store_true",
-        help="use no cluster: plans are published and taken as carried out (needs --policies)",
+        help="use no cluster: plans are published and taken as carried out, and ready replicas "
+        "are counted by capacity.replicasQuery (needs --policies)",
     )  # fmt: skip
     add_kubeconfig_arguments(group)
     group.add_argument("--namespace", help="the only one to watch (default: all)")

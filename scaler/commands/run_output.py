@@ -27,7 +27,7 @@ def print_snapshot(snapshot: Snapshot, console: Console | None = None) -> None:
 
 
 def _row(view: ServiceView) -> tuple[str, ...]:
-    decision = view.decision
+    decision, published = view.decision, view.published_limit
     if decision is None:
         return view.item_id, view.policy.mode.value, *[""] * (len(HEADS) - 2)
     observed = "" if view.observed_qps is None else f"{view.observed_qps:,.4g}"
@@ -39,7 +39,7 @@ def _row(view: ServiceView) -> tuple[str, ...]:
         str(decision.plan.replicas),
         decision.plan.reason.value.replace("_", " "),
         "" if view.floor is None else str(view.floor),
-        f"{decision.limit.qps:,.4g}",
+        "" if published is None else f"{published.limit.qps:,.4g}",
         view.trust.standing.value
         if view.trust is not None and view.forecast is not None
         else "none",

@@ -70,7 +70,7 @@ def _stop(number: signal.Signals, stop: threading.Event, ended: threading.Event)
     stop.set()
     if not ended.wait(LONGEST_STOP_S):
         LOGGER.error("the stop took more than %g s; ending without it", LONGEST_STOP_S)
-        # Not sys.exit, which would wait for the threads that do not end. The Lease expires.
+        # Not sys.exit, which would wait for the threads that do not end.
         os._exit(1)
 
 

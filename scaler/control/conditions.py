@@ -6,17 +6,23 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from scaler.control.clock_offset import apart_text, is_apart
 from scaler.control.observations import ServiceMetrics
-from scaler.control.service_state import TickResult
 from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
+from scaler.control.tick_result import TickResult
 from scaler.decision.hold import IMPLAUSIBLE_SHARE, HoldRules, LowSpell, is_over
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.trust import Standing, Trust
+from scaler.limits.published_limit import PublishedLimit
 from scaler.policy.policy import Policy
 
 
 def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     """Return whether the demand is known now."""
+    offset_s = metrics.clock_offset_s
+    if offset_s is not None and is_apart(offset_s):
+        message = f"{apart_text(offset_s)}: what it answers is not of now, and lowers nothing"
+        return condition_for(ConditionReason.CLOCKS_APART, message)
     if metrics.doubted is not None:
         return condition_for(ConditionReason.IMPLAUSIBLE, metrics.doubted.message)
     if metrics.fault is not None:
@@ -58,6 +64,23 @@ def lead_time_covered(lead_time: LeadTime) -> Condition:
     return condition_for(ConditionReason(lead_time.reason.value.title()))
 
 
+def limit_known(published: PublishedLimit | None) -> tuple[Condition, ...]:
+    """Return why gateways are handed no limit, or none to enforce; nothing where they are."""
+    if published is None:
+        message = (
+            "no limit is handed out before demand was observed once; "
+            "gateways go on by the leases that they have"
+        )
+        return (condition_for(ConditionReason.NOTHING_OBSERVED, message),)
+    if published.assumed:
+        message = (
+            "without a cluster nobody counts the replicas, so leases only recommend the limit; "
+            "give the PromQL of the ready replicas as capacity.replicasQuery"
+        )
+        return (condition_for(ConditionReason.REPLICAS_ASSUMED, message),)
+    return ()
+
+
 def demand_usual(spell: LowSpell | None, rules: HoldRules, now: float) -> tuple[Condition, ...]:
     """Return what is said of demand that is implausibly low; nothing of any other."""
     if spell is None or not rules.share:
@@ -88,6 +111,7 @@ def decided(result: TickResult, why_none: str | None, now: float) -> tuple[Condi
         forecast_trusted(result.trust, why_none),
         lead_time_covered(result.lead_time),
         *demand_usual(result.decision.state.low_spell, result.policy.hold, now),
+        *limit_known(result.known_limit),
     )
 
 

@@ -51,16 +51,16 @@ class Figures:
     def tick(self, view: ServiceView, shown: Shown) -> ServiceView:
         """Return the view of a decision with what is shown beside it, and remember it."""
         assert view.decision is not None, "there is nothing to show beside"
-        assert view.published_limit is not None
         if self._counterfactual is None:
             self._counterfactual = self._made(shown.hpa)
         self._counterfactual.follow_spec(shown.hpa)
-        plan, limit = view.decision.plan, view.published_limit.limit
+        plan, published = view.decision.plan, view.published_limit
         # It has a clock of its own, which is never set.
         hpa, ledger = self._counterfactual.tick(
             view.at - self._set_by_s, shown.observed, view.decision.capacity.qps, shown.workload
         )
         floor = math.nan if view.floor is None else view.floor
-        row = (shown.observed, shown.workload.replicas, floor, plan.replicas, hpa, limit.qps)
+        limit_qps = math.nan if published is None else published.limit.qps
+        row = (shown.observed, shown.workload.replicas, floor, plan.replicas, hpa, limit_qps)
         self._history.append(view.at, row)
         return replace(view, hpa_replicas=hpa, ledger=ledger, recent=self._history.shown())

@@ -3,8 +3,7 @@
 Rules of this file:
 
 * It has order but no logic: what follows from what is known is in the core.
-* A service that fails in any step never delays or fails another; why it failed is a condition of
-  its policy.
+* A service that fails in any step never delays or fails another; its policy's condition says why.
 * What is only shown (the plain autoscaler beside us, the page's figures) never fails a decision.
 """
 
@@ -17,7 +16,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from scaler.control.capacity_tracker import CapacityTracker
-from scaler.control.checkpoint import from_plain
 from scaler.control.conditions import (
     data_fresh,
     decided,
@@ -32,7 +30,7 @@ from scaler.control.forecasts import Forecasts
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
-from scaler.control.served import ServedService
+from scaler.control.served import ServedService, restored
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import Condition, PlanOutcome, ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
@@ -137,15 +135,15 @@ class ControlLoop:
         services = {view.item_id: view.told(applied.get(view.item_id)) for view in views}
         for one in alive:
             item = one.policy.item_id
-            with _shown(f"{item}: its forecast is not shown"):
-                services[item] = self._with_forecast(services[item], item in ahead)
-            with _shown(f"{item}: its figures were not kept"):
-                if isinstance(workload := workloads[item], Workload):
-                    shown = Shown(one.hpa, seen[item].observed, workload)
-                    services[item] = self._services[item].shown(services[item], shown)
+            if item in ahead:
+                services[item] = self._with_forecast(services[item])
+            if isinstance(workload := workloads[item], Workload):
+                shown = Shown(one.hpa, seen[item].observed, workload)
+                services[item] = self._with_figures(services[item], shown)
         self._ticks += 1
         seconds = time.perf_counter() - begun
-        snapshot = Snapshot(self._ticks, now, services, seconds, self._leads())
+        offset_s = next((one.clock_offset_s for one in metrics.values()), None)  # of the machine
+        snapshot = Snapshot(self._ticks, now, services, seconds, self._leads(), set_by_s, offset_s)
         with _shown("a snapshot could not be published"):
             self._publish(snapshot)
         return snapshot
@@ -194,14 +192,9 @@ class ControlLoop:
     def _service(self, one: WatchedPolicy) -> ServedService:
         """Return a service that goes on where the last process has stopped."""
         state = ServiceState(one.policy, self._step_s, self._tick_s)
-        try:
-            checkpoint = from_plain(one.checkpoint)
-        except ValueError as error:
-            LOGGER.warning("%s: %s; it starts afresh", one.policy.item_id, error)
-        else:
-            state.restore(checkpoint)
-            if checkpoint.capacity is not None and one.policy.capacity_qps is None:
-                self._capacity_tracker.remember(one.policy.item_id, checkpoint.capacity)
+        learned = restored(state, one.checkpoint).capacity
+        if learned is not None and one.policy.capacity_qps is None:
+            self._capacity_tracker.remember(one.policy.item_id, learned)
         return ServedService(state, self._figures)
 
     def _measure(
@@ -211,7 +204,7 @@ class ControlLoop:
         queries = [self._demand_history.query(one.policy, now) for one in watched]
         try:
             measured = self._world.traffic.measure(queries, now)
-            found = {q.item_id: one for q, one in zip(queries, measured, strict=True)}
+            found = {q.item_id: one.of_now() for q, one in zip(queries, measured, strict=True)}
         except Exception as error:  # what is not known lowers nothing
             LOGGER.exception("demand could not be measured")
             fault = f"demand could not be measured: {error!r}"
@@ -268,7 +261,7 @@ class ControlLoop:
         if isinstance(workload, str):
             return undecided(policy, workload, now, seen.fresh)
         ready = sum(pod.ready_at is not None for pod in workload.pods)
-        if policy.capacity_qps is None:
+        if policy.capacity_qps is None and not workload.assumed:
             load = seen.observed / ready if ready else math.nan
             self._capacity_tracker.add(policy.item_id, load, seen.metrics.latency_s, now)
         capacity = self._capacity_tracker.of(policy)
@@ -276,7 +269,6 @@ class ControlLoop:
             return undecided(policy, capacity, now, seen.fresh)
         result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
-        learned = capacity if policy.capacity_qps is None else None
         return ServiceView(
             policy=policy,
             at=now,
@@ -285,14 +277,20 @@ class ControlLoop:
             ready=ready,
             observed_qps=None if math.isnan(seen.observed) else seen.observed,
             decision=result.decision,
-            published_limit=result.published_limit,
+            published_limit=result.known_limit,
             trust=result.trust,
             lead_time=result.lead_time,
             conditions=(seen.fresh, *decided(result, why_none, now)),
-            checkpoint=state.checkpoint(learned),
+            checkpoint=state.checkpoint(capacity if policy.capacity_qps is None else None),
         )
 
-    def _with_forecast(self, view: ServiceView, was_read: bool) -> ServiceView:
-        if view.decision is None or not was_read:
-            return view
-        return replace(view, forecast=self._forecasts.published(view.policy))
+    def _with_forecast(self, view: ServiceView) -> ServiceView:
+        with _shown(f"{view.item_id}: its forecast is not shown"):
+            if view.decision is not None:
+                return replace(view, forecast=self._forecasts.published(view.policy))
+        return view
+
+    def _with_figures(self, view: ServiceView, shown: Shown) -> ServiceView:
+        with _shown(f"{view.item_id}: its figures were not kept"):
+            return self._services[view.item_id].shown(view, shown)
+        return view

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from scaler.control.clock_offset import is_apart
 from scaler.decision.hold import is_implausible
 from scaler.decision.plausible import DoubtedDemand
 
@@ -25,6 +26,7 @@ class ServiceMetrics:
         least_qps: of a partial answer, or of one that is doubted: at least so much is offered now;
             NaN where unknown.
         doubted: why what was measured is not believed; None: it is.
+        clock_offset_s: by how much our clock is ahead of that of who answered; None: not known.
     """
 
     observed_qps: float
@@ -34,6 +36,18 @@ class ServiceMetrics:
     partial: str | None = None
     least_qps: float = math.nan
     doubted: DoubtedDemand | None = None
+    clock_offset_s: float | None = None
+
+    def of_now(self) -> ServiceMetrics:
+        """Return what may be acted on: where clocks are apart, demand is that much at least."""
+        if not is_apart(self.clock_offset_s):
+            return self
+        least = self.least_qps if math.isnan(self.observed_qps) else self.observed_qps
+        return replace(self, observed_qps=math.nan, samples=(), latency_s=None, least_qps=least)
+
+    def latest(self, now: float) -> float:
+        """Return ``now`` by the clock that is ahead, ours or that of who answered."""
+        return now + max(-(self.clock_offset_s or 0.0), 0.0)
 
     def without_implausible(self, low_qps: float) -> ServiceMetrics:
         """Return the same; samples that are implausibly low beside a seasonal low are unknown."""
@@ -59,10 +73,14 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The pods of one service at a tick, and the floor that stands in the cluster."""
+    """The pods of one service at a tick, and the floor that stands in the cluster.
+
+    ``assumed``: nobody has counted the pods, they are those that are planned.
+    """
 
     pods: tuple[Pod, ...]
     floor: int = 1
+    assumed: bool = False
 
     @property
     def replicas(self) -> int:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint, from_plain
 from scaler.control.figures import Figures, Shown
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import ServiceView
 from scaler.control.unfailing_log import UnfailingLogger
 
 LOGGER = UnfailingLogger(__name__)
+
+
+def restored(state: ServiceState, kept: Mapping[str, Any] | None) -> ServiceCheckpoint:
+    """Have a service go on where the last process has stopped; return what that has kept."""
+    try:
+        checkpoint = from_plain(kept)
+    except ValueError as error:
+        LOGGER.warning("%s: %s; it starts afresh", state.policy.item_id, error)
+        return EMPTY_CHECKPOINT
+    state.restore(checkpoint)
+    return checkpoint
 
 
 @dataclass(slots=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint
 from scaler.control.memory import PendingForecast, ServiceMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.start_ups import StartUps
+from scaler.control.tick_result import TickResult
 from scaler.decision.capacity import Capacity
 from scaler.decision.decide import (
-    Decision,
     DecisionSettings,
     DecisionState,
     Observation,
@@ -35,7 +34,6 @@ from scaler.decision.lead_time import LeadTime, lead_time
 from scaler.decision.limit import ready_capacity
 from scaler.decision.quantiles import surprisal
 from scaler.decision.trust import ForecastOutcome, Standing, Trust, initial_trust, updated_trust
-from scaler.limits.published_limit import PublishedLimit, published_limit
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Policy
 
@@ -43,27 +41,6 @@ from scaler.policy.policy import Policy
 SILENCE_S, DISTRUST_S = 120.0, 300.0
 # Samples that a forecast is judged by: more than its horizon and its age.
 MOST_SAMPLES = 240
-
-
-@dataclass(frozen=True, eq=False)
-class TickResult:
-    """What one tick decided for a service.
-
-    ``decision.limit`` is what may be admitted now. ``published_limit`` adds what gateways go on
-    with when they do not hear of us; it is worked out when it is asked for.
-    """
-
-    decision: Decision
-    trust: Trust
-    lead_time: LeadTime
-    policy: Policy
-    fleet: Fleet
-    floor: int
-
-    @cached_property
-    def published_limit(self) -> PublishedLimit:
-        policy = self.policy
-        return published_limit(self.decision, self.fleet, self.floor, policy.limit, policy.classes)
 
 
 class ServiceState:
@@ -235,7 +212,8 @@ class ServiceState:
         settings = DecisionSettings(
             capacity, policy.scale, policy.limit, self.lead_time.seconds, policy.events, policy.hold
         )
-        ready_s = workload.ready_s(now)
+        latest = metrics.latest(now)  # no pod is younger because our clock is behind
+        ready_s = workload.ready_s(latest)
         warm = ready_capacity(ready_s, 1.0, ramp)
         observation = Observation(
             now,
@@ -249,8 +227,8 @@ class ServiceState:
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state
-        due_in_s = workload.due_in_s(now, self.lead_time.start_up_s)
-        fleet = Fleet(ready_s, capacity.qps, ramp, due_in_s)
+        due_in_s = workload.due_in_s(latest, self.lead_time.start_up_s)
+        fleet = Fleet(ready_s, capacity.qps, ramp, due_in_s, workload.assumed)
         trust = self._trust or initial_trust(policy.trust, 1)
         return TickResult(decision, trust, self.lead_time, policy, fleet, workload.floor)
 

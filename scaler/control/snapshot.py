@@ -15,7 +15,7 @@ from scaler.decision.decide import Decision
 from scaler.decision.lead_time import LeadTime
 from scaler.decision.trust import Trust
 from scaler.limits.published_limit import PublishedLimit
-from scaler.policy.policy import Policy
+from scaler.policy.policy import Mode, Policy
 
 
 class ConditionKind(StrEnum):
@@ -28,6 +28,7 @@ class ConditionKind(StrEnum):
     LEAD_TIME_COVERED = "LeadTimeCovered"
     PLAN_FITS = "PlanFits"  # told only where it is False
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
+    LIMIT_KNOWN = "LimitKnown"  # told only where it is False
     DEMAND_USUAL = "DemandUsual"  # told only where it is False
 
 
@@ -60,6 +61,7 @@ class ConditionReason(StrEnum):
     OBSERVED = "Observed"
     QUERY_FAILED = "QueryFailed"
     NO_SAMPLE = "NoSample"
+    CLOCKS_APART = "ClocksApart"  # so what is answered is not of now
     PARTIAL_ANSWER = "PartialAnswer"  # the server says that data is missing from its answer
     IMPLAUSIBLE = "Implausible"  # what is measured cannot be what is offered
     NOT_TAKEN_IN = "NotTakenIn"  # something of ours failed over what the metrics say
@@ -72,6 +74,9 @@ class ConditionReason(StrEnum):
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas"
     # SpecComplete
     KEYS_NOT_KNOWN = "KeysNotKnown"
+    # LimitKnown
+    NOTHING_OBSERVED = "NothingObserved"  # since this process looks at the policy
+    REPLICAS_ASSUMED = "ReplicasAssumed"  # without a cluster nobody counts them
     # DemandUsual
     DEMAND_HELD = "DemandHeld"  # it is implausibly low for the time of day
     DEMAND_FOLLOWED = "DemandFollowed"  # and has been for longer than it is held
@@ -116,6 +121,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.OBSERVED: (_DATA, True),
     ConditionReason.QUERY_FAILED: (_DATA, False),
     ConditionReason.NO_SAMPLE: (_DATA, False),
+    ConditionReason.CLOCKS_APART: (_DATA, False),
     ConditionReason.PARTIAL_ANSWER: (_DATA, False),
     ConditionReason.IMPLAUSIBLE: (_DATA, False),
     ConditionReason.NOT_TAKEN_IN: (_DATA, False),
@@ -125,6 +131,8 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.START_UP_TOO_LONG: (_LEAD_TIME, False),
     ConditionReason.ABOVE_MAX_REPLICAS: (ConditionKind.PLAN_FITS, False),
     ConditionReason.KEYS_NOT_KNOWN: (ConditionKind.SPEC_COMPLETE, False),
+    ConditionReason.NOTHING_OBSERVED: (ConditionKind.LIMIT_KNOWN, False),
+    ConditionReason.REPLICAS_ASSUMED: (ConditionKind.LIMIT_KNOWN, False),
     ConditionReason.DEMAND_HELD: (ConditionKind.DEMAND_USUAL, False),
     ConditionReason.DEMAND_FOLLOWED: (ConditionKind.DEMAND_USUAL, False),
 }
@@ -234,6 +242,12 @@ class ServiceView:
     def item_id(self) -> str:
         return self.policy.item_id
 
+    @property
+    def lease_mode(self) -> Mode:
+        """How gateways act on the limit: nobody is refused for replicas that nobody counts."""
+        assumed = self.published_limit is not None and self.published_limit.assumed
+        return Mode.RECOMMEND if assumed else self.policy.mode
+
     def told(self, outcome: PlanOutcome | None) -> ServiceView:
         """Return the view with what came of its plan; None: nothing was done."""
         if outcome is None:
@@ -254,6 +268,8 @@ class Snapshot:
         at: when it began; NaN before the first.
         seconds: that it took.
         leader: whether this replica acts, or serves what the leader published.
+        set_by_s: how far the wall clock has been set since the tick before.
+        clock_offset_s: by how much it is ahead of Prometheus'; None: not known.
     """
 
     tick: int
@@ -261,3 +277,5 @@ class Snapshot:
     services: Mapping[str, ServiceView]
     seconds: float = 0.0
     leader: bool = True
+    set_by_s: float = 0.0
+    clock_offset_s: float | None = None

@@ -4,7 +4,8 @@ Rules of this file:
 
 * A pod is its UID. Its first readiness counts, never a later one: a pod that is Ready again after
   a blip, days after it was created, has not taken days to start.
-* A pod that was there before we looked tells nothing, unless it is young and still starts.
+* A pod that was there before we looked tells nothing, unless it is young and still starts; nor
+  does one that was always there, which nobody has seen.
 * Where we have not looked for a while, a pod that is new to us may be Ready for the second time.
 """
 
@@ -73,7 +74,7 @@ class StartUps:
                 if pod.ready_at is None:
                     if not silent or now - pod.created_at <= MAX_LEAD_S:
                         self._starting.add(pod.uid)
-                elif not silent:
+                elif not silent and pod.created_at > -math.inf:
                     self._times.append(max(pod.ready_at - pod.created_at, 0.0))
                     added = True
         self._known = frozenset([pod.uid for pod in pods])

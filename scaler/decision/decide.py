@@ -93,6 +93,7 @@ class DecisionState:
         event_baselines: demand expected at the start of each event, by the event's name.
         replicas_without_data: what the plan has decayed to since the data stopped; None while
             there is data.
+        founded: whether a plan has rested on observed demand: until then no limit is known.
         low_spell: the time of implausibly low demand that it is.
     """
 
@@ -102,6 +103,7 @@ class DecisionState:
     capacity_factor: float = 1.0
     event_baselines: Mapping[str, float] = field(default_factory=dict)
     replicas_without_data: int | None = None
+    founded: bool = False
     low_spell: LowSpell | None = None
 
 
@@ -194,4 +196,6 @@ def _plan(
     # plan, not lower it.
     if wanted <= fallback.replicas and math.isnan(observation.observed_qps):
         return without_data
-    return plan, DecisionState(plan, observation.now, (*recent, (observation.now, wanted)))
+    founded = state.founded or not math.isnan(observation.observed_qps)
+    recent = (*recent, (observation.now, wanted))
+    return plan, DecisionState(plan, observation.now, recent, founded=founded)

@@ -26,6 +26,7 @@ class PublishedLimit:
         classes: the priority classes that divide the limit.
         ready_replicas: number of replicas that serve now.
         replica_qps: QPS that one of them sustains.
+        assumed: nobody has counted them, so gateways are only recommended the limit.
     """
 
     limit: Limit
@@ -34,6 +35,7 @@ class PublishedLimit:
     classes: tuple[PriorityClass, ...]
     ready_replicas: int
     replica_qps: float
+    assumed: bool = False
 
 
 def published_limit(
@@ -71,6 +73,7 @@ def published_limit(
     )
     floor_limit = limit_for(floor_qps, policy, capacity_factor=factor)
     safe = safe_limit(decision.limit, schedule, floor_limit)
+    replica_qps = fleet.capacity_qps * factor
     return PublishedLimit(
-        decision.limit, schedule, safe, classes, len(fleet.ready_s), fleet.capacity_qps * factor
+        decision.limit, schedule, safe, classes, len(fleet.ready_s), replica_qps, fleet.assumed
     )

@@ -33,12 +33,14 @@ class Fleet:
         ramp: how a pod warms up.
         due_in_s: for each pod that has started, seconds until it is expected to be Ready. An
             overdue pod (<= 0) does not count until it is Ready.
+        assumed: nobody has counted the pods.
     """
 
     ready_s: tuple[float, ...]
     capacity_qps: float
     ramp: Ramp = WARM_AT_ONCE
     due_in_s: tuple[float, ...] = ()
+    assumed: bool = False
 
 
 def expected_capacity(fleet: Fleet, in_s: float, replicas: int | None = None) -> float:

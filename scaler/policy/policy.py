@@ -56,8 +56,8 @@ class Policy:
         scale: bounds and step sizes of the plan.
         capacity_qps: QPS that one warm replica sustains within the SLO; None: it is learned, which
             requires ``slo.query``.
-        replicas_query: PromQL of the ready replicas, for learning the capacity from the past; None:
-            it is learned from now on.
+        replicas_query: PromQL of the ready replicas, for learning the capacity from the past, and
+            to count them without a cluster; None: it is learned from now on, and they are assumed.
         mode: whether the floor is written.
         demand_query: PromQL of the offered requests per second; None where only a recorded history
             is replayed.

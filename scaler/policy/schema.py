@@ -128,7 +128,8 @@ class CapacitySection(Section):
     requests_per_replica: Above | None = None
     """Requests per second that one warm replica sustains within the SLO; learned if not given."""
     replicas_query: Text | None = None
-    """PromQL of the ready replicas, for learning the capacity from the past."""
+    """PromQL of the ready replicas: the capacity is learned from their past, and without a cluster
+    they are counted by it."""
     target_utilization: PositiveShare = _SCALE.target_utilization
     """Share of the capacity that a plan uses."""
     warm_up: Duration = 0.0

@@ -17,7 +17,8 @@ from forecaster.data.series import FloatArray
 from scaler.control.demand_judge import DemandJudge
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import NoWitness
-from scaler.control.service_state import ServiceState, TickResult
+from scaler.control.service_state import ServiceState
+from scaler.control.tick_result import TickResult
 from scaler.decision.capacity import given_capacity
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Trust

@@ -65,9 +65,9 @@ class SimulatedCluster:
         """Carry plans out; the autoscaler beside them acts on them at its next sync."""
         enforced = {}
         for view in views:
-            if view.decision is not None and view.published_limit is not None:
+            if view.decision is not None:
                 floor = self._services[view.item_id].floor = view.decision.plan.replicas
-                self._limits[view.item_id] = view.published_limit.limit.qps
+                self._limits[view.item_id] = view.decision.limit.qps
                 enforcing = condition_for(ConditionReason.ENFORCING)
                 enforced[view.item_id] = PlanOutcome((enforcing,), floor)
         return enforced

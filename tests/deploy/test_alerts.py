@@ -180,6 +180,24 @@ def test_prometheus_accepts_every_query_of_the_dashboard(promtool, tmp_path):
             id="no data",
         ),
         pytest.param(
+            "TidegateClockApart",
+            {'tidegate_clock_offset_seconds{instance="a"}': "-31x60"},
+            5,
+            id="a clock half a minute behind",
+        ),
+        pytest.param(
+            "TidegateClockSet",
+            {'tidegate_clock_steps_total{instance="a"}': "0x9 1x60"},
+            10,
+            id="a clock that was set",
+        ),
+        pytest.param(
+            "TidegateLimitUnknown",
+            LEADS | of_shop("tidegate_condition", "0x60", ',kind="LimitKnown"'),
+            10,
+            id="no limit is handed out",
+        ),
+        pytest.param(
             "TidegateFloorContested",
             LEADS | of_shop("tidegate_condition", "1x60", ',kind="FloorContested"'),
             5,
@@ -213,6 +231,16 @@ def test_an_alert_fires_after_its_time_and_not_a_minute_before(promtool, alert, 
     ("alert", "series"),
     [
         pytest.param("TidegateDown", TICKS, id="it ticks"),
+        pytest.param(
+            "TidegateClockApart",
+            {'tidegate_clock_offset_seconds{instance="a"}': "29x60"},
+            id="clocks that are little apart",
+        ),
+        pytest.param(
+            "TidegateClockSet",
+            {'tidegate_clock_steps_total{instance="a"}': "3x60"},
+            id="no clock was set of late",
+        ),
         pytest.param("TidegateNoTick", TICKS, id="it ticks each minute"),
         pytest.param("TidegateNoLeader", LEADS, id="one leads"),
         pytest.param("TidegateTwoLeaders", LEADS, id="only one leads"),

@@ -47,7 +47,7 @@ def exposed() -> dict[str, set[str]]:
     judged = replace(seen.trust, coverage=0.96, loss=1.0, rival_loss=2.0)
     silent = Condition(ConditionKind.DATA_FRESH, False, "QueryFailed", "no answer within 5 s")
     seen = replace(seen, trust=judged).told(PlanOutcome((silent,)))
-    snapshot = Snapshot(1, AT, {"prod/shop": seen}, seconds=0.1)
+    snapshot = Snapshot(1, AT, {"prod/shop": seen}, seconds=0.1, clock_offset_s=0.0)
     holder.publish(snapshot)
     telemetry.observe(snapshot)
     telemetry.count_response(200)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -17,8 +17,11 @@ from forecaster.data.series import Forecast, Series, utc
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
+from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import Condition, ConditionKind, PlanOutcome, ServiceView
 from scaler.control.timekeeper import Timekeeper
+from scaler.decision.capacity import given_capacity
+from scaler.decision.limit import Ramp
 from scaler.decision.replicas import PlanReason, ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
@@ -82,7 +85,8 @@ class Site:
     def measure(self, queries, now):
         if not self.answers:
             return [ServiceMetrics(math.nan, fault="no answer") for _ in queries]
-        return [self._measured(query.since, now) for query in queries]
+        told = {"clock_offset_s": self.error_s}  # by the dates of its answers
+        return [replace(self._measured(query.since, now), **told) for query in queries]
 
     def _measured(self, since: float, now: float) -> ServiceMetrics:
         first = max(since // 60 + 1, (now - 600) // 60) * 60
@@ -239,6 +243,54 @@ def test_a_leader_whose_clock_is_a_minute_apart_takes_over_without_moving_a_floo
     for view in ticks(site, site.loop(), 10 * MINUTE):
         assert view.error is None
         assert site.floor == RAISED
+
+
+# A clock that stays wrong.
+
+
+@pytest.mark.parametrize("error_s", [HOUR, -HOUR, 4 * MINUTE, MINUTE, -MINUTE])
+def test_a_clock_that_is_apart_lowers_nothing_and_is_told(error_s):
+    """Demand falls, or a rate is asked for whose end is yet to come: either way less is seen."""
+    site = Site()
+    tick = site.loop()
+    list(ticks(site, tick, HOUR / 2))
+    site.error_s = error_s
+    site.demand = lambda _: 190.0
+    for view in ticks(site, tick, SCALE.lifetime_s - MINUTE):
+        assert site.floor == RAISED
+        (fresh,) = [one for one in view.conditions if one.kind is ConditionKind.DATA_FRESH]
+        assert (fresh.status, fresh.reason) == (False, "ClocksApart")
+        assert f"{abs(error_s):.0f} s {'ahead of' if error_s > 0 else 'behind'}" in fresh.message
+    site.error_s = 0.0
+    list(ticks(site, tick, 20 * MINUTE))
+    assert site.floor == LOWER
+
+
+def test_behind_by_a_minute_what_was_offered_then_still_raises():
+    site = Site(error_s=-MINUTE)
+    tick = site.loop()
+    list(ticks(site, tick, 5 * MINUTE))
+    assert site.floor == RAISED
+    site.demand = lambda _: 780.0
+    list(ticks(site, tick, 5 * MINUTE))
+    assert site.floor == 2 * RAISED
+
+
+@pytest.mark.parametrize("offset_s", [-29.0, 0.0, 29.0, None])
+def test_clocks_that_are_little_apart_are_believed(offset_s):
+    metrics = ServiceMetrics(190.0, ((START, 190.0),), 0.1, clock_offset_s=offset_s)
+    assert metrics.of_now() is metrics
+
+
+def test_no_pod_is_taken_for_younger_because_our_clock_is_behind():
+    """Pods became Ready ten minutes ago, half an hour from now by our clock."""
+    pods = Workload(tuple(Pod(str(n), START, START) for n in range(4)))
+    policy = replace(WATCHED.policy, ramp=Ramp(120.0, 0.2))
+    for now, offset_s in ((START + 600, 0.0), (START - 1800, -2400.0), (START + 600, HOUR)):
+        state = ServiceState(policy, 60.0, TICK_S)
+        metrics = ServiceMetrics(100.0, clock_offset_s=offset_s).of_now()
+        result = state.decide(now, 100.0, metrics, pods, given_capacity(50.0), None)
+        assert result.decision.limit.qps == 200.0
 
 
 # A forecast that has ended.

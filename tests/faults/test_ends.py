@@ -10,8 +10,8 @@ import json
 import pytest
 
 from scaler.adapters.kube.leader_label import LABEL
-from tests.faults.scene import OWN_FLOOR
-from tests.forecaster.adapters.prometheus.server import Reply
+from tests.faults.scene import OWN_FLOOR, PODS
+from tests.forecaster.adapters.prometheus.server import Reply, failure
 from tests.kube.faults import Fault, Harm
 from tests.waiting import PATIENCE_S, eventually
 
@@ -140,3 +140,38 @@ def labelled(scene, name: str) -> list[bool]:
             for change in scene.server.store.history
             if change.kind.plural == "pods" and change.found["metadata"]["name"] == name
         ]
+
+
+def test_a_scaler_that_starts_while_the_query_fails_hands_out_no_limit_until_it_is_answered(scene):
+    scene.add("shop", lambda _: RUSH)
+    scene.ask_for("shop")
+    scene.prometheus.mood = lambda _: failure(422, "execution", "too many samples")
+    with scene.scaler("one") as one:
+        eventually(lambda: scene.conditions("shop").get("LimitKnown") is not None)
+        assert scene.conditions("shop")["LimitKnown"] == ("False", "NothingObserved")
+        status, body = one.ask("/v1/limits/prod/shop?instance=gw-1")
+        assert (status, "observed once" in body) == (503, True)
+        scene.prometheus.mood = lambda _: None
+        eventually(lambda: one.lease("shop") is not None)
+        assert one.lease("shop")["global"]["rps"] == PODS * 50.0
+        eventually(lambda: "LimitKnown" not in scene.conditions("shop"))
+
+
+def test_who_stops_hands_over_before_it_waits_for_what_hangs(scene):
+    """A query may take a minute, for which its thread is waited for: the kernel comes first."""
+    scene.add("shop", lambda _: RUSH)
+    scene.add("calm", lambda _: RUSH)
+    scene.ask_for("shop")
+    scene.ask_for("calm")
+    with scene.scaler("one", "--timeout", "60s") as one:
+        eventually(lambda: scene.floor("shop") == (23, str(OWN_FLOOR)))
+        scene.prometheus.mood = lambda query: Reply(hold=True) if "shop" in query else None
+        eventually(lambda: asked_beside(scene))
+        one.stop()
+        assert scene.holder() == ""
+
+
+def asked_beside(scene) -> bool:
+    """Whether the query that hangs is asked beside the ticks."""
+    told = scene.policy("shop").get("status", {}).get("conditions") or ()
+    return any("asked beside the others" in one["message"] for one in told)

@@ -103,14 +103,25 @@ def answered(url: str) -> str:
 def test_a_gateway_pulls_its_limit_and_a_stop_is_in_peace(
     real_prometheus: str, policies: Path
 ) -> None:
+    up = POLICY.format(name="up", query="vector(20)") + "  mode: Enforce\n"
+    (policies / "up.yaml").write_text(up)
+    counted = up.replace("50}", "50, replicasQuery: vector(9)}").replace("up}", "counted}")
+    (policies / "counted.yaml").write_text(counted)
     files = "--prometheus", real_prometheus, "--policies", str(policies), "--no-cluster"
     with serving(*files, "--tick", "1s", "--timeout", "5s") as (url, process):
         answered(f"{url}/readyz")
-        lease = json.loads(answered(f"{url}/v1/limits/prod/shop?instance=gw-1"))
-        # Nothing is known of now, for the history ended long ago: the least replicas stand.
-        assert lease["service"] == "prod/shop"
+        status, body = ask(f"{url}/v1/limits/prod/shop?instance=gw-1")
+        # Nothing is known of now, for the history ended long ago.
+        assert status == 503
+        assert "no limit is known before its demand was observed once" in body
+        lease = json.loads(answered(f"{url}/v1/limits/prod/up?instance=gw-1"))
+        assert lease["service"] == "prod/up"
+        assert lease["mode"] == "recommend"  # nobody counts its replicas
         assert lease["global"]["rps"] == 100.0  # 2 x 50
-        assert lease["why"]["ready_replicas"] == 2
+        lease = json.loads(answered(f"{url}/v1/limits/prod/counted?instance=gw-1"))
+        assert lease["mode"] == "enforce"
+        assert lease["global"]["rps"] == 450.0  # 9 x 50
+        assert lease["why"]["ready_replicas"] == 9
         assert ask(f"{url}/v1/limits/prod/shopp?instance=gw-1")[0] == 404
         metrics = ask(f"{url}/metrics")[1]
         assert "tidegate_tick_duration_seconds" in metrics

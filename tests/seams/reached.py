@@ -32,8 +32,10 @@ class Reached:
             return
         decision, limit = view.decision, view.published_limit
         self.reasons |= {decision.plan.reason, decision.demand.reason, decision.capacity.reason}
-        self.reasons |= {limit.limit.reason, limit.safe.reason, view.lead_time.reason}
-        self.reasons |= {step.reason for step in limit.schedule}
+        self.reasons.add(view.lead_time.reason)
+        if limit is not None:
+            self.reasons |= {limit.limit.reason, limit.safe.reason}
+            self.reasons |= {step.reason for step in limit.schedule}
 
     def lease(self, lease: Mapping) -> None:
         self.leases.add(f"share.{lease['share']['reason']}")

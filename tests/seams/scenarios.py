@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import httpx
 
+from scaler.adapters.dry_run_workloads import DryRunWorkloads
 from scaler.adapters.http.app import create_app
 from scaler.adapters.http.exchange import LeaseRequest
 from scaler.adapters.http.report import GatewayReport
@@ -156,6 +157,13 @@ class Partial(ScriptedTraffic):
         return ServiceMetrics(math.nan, partial="store-2 is away", least_qps=100.0)
 
 
+class Early(ScriptedTraffic):
+    """Of an hour ago, for our clock is behind."""
+
+    def _measured(self, ask, seconds):
+        return replace(super()._measured(ask, seconds), clock_offset_s=-3600.0)
+
+
 class Absurd(ScriptedTraffic):
     """A query that says a thousand times what it said before."""
 
@@ -261,6 +269,10 @@ SCENARIOS: dict[str, Scenario] = {
     "a wrong edit": Scenario(each=misspelt, ticks=8),
     "no sample": Scenario(stage=lambda: {"traffic": Blank()}, ticks=4),
     "half of it": Scenario(stage=lambda: {"traffic": Partial()}, ticks=4),
+    "a clock that is behind": Scenario(stage=lambda: {"traffic": Early()}, ticks=4),
+    "no cluster": Scenario(
+        stage=lambda: {"workloads": DryRunWorkloads(ScriptedTraffic())}, ask=asks, ticks=4
+    ),
     "demand that cannot be": Scenario(stage=lambda: {"traffic": Absurd()}, ticks=4),
     "samples that are none": Scenario(stage=lambda: {"traffic": Garbled()}, ticks=4),
     "a broken model": Scenario(

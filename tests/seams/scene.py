@@ -28,7 +28,7 @@ from scaler.adapters.kube.workloads_port import ClusterWorkloads
 from scaler.control.cluster_port import AtZero, PolicyStatus
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics
-from scaler.control.ports import WatchedPolicy, World
+from scaler.control.ports import WatchedPolicy, Workloads, World
 from scaler.control.publication import in_turn
 from scaler.control.snapshot import ServiceView
 from scaler.policy.files import PolicyDocument, read_policies
@@ -170,6 +170,7 @@ class Stage:
         cluster: it lives in; traffic: that is measured.
         checkpoint: that another process has left.
         settings: of the endpoint.
+        workloads: where there is no cluster.
     """
 
     def __init__(
@@ -179,6 +180,7 @@ class Stage:
         traffic: ScriptedTraffic | None = None,
         checkpoint: Mapping[str, object] | None = None,
         settings: ApiSettings = SETTINGS,
+        workloads: Workloads | None = None,
     ) -> None:
         self.policy, self.cluster = document.policy, cluster or ScriptedCluster()
         self._hpa = document.replay.hpa or plain_hpa(document.policy)
@@ -193,7 +195,7 @@ class Stage:
         self.telemetry = Telemetry(self.holder)
         self.leases = LeaseService(self.holder, settings, "c0ff")
         self.workloads = ClusterWorkloads(self.cluster, FakeLeadership(), workers=1)
-        world = World(traffic or ScriptedTraffic(), NamedModels(), self.workloads)
+        world = World(traffic or ScriptedTraffic(), NamedModels(), workloads or self.workloads)
         publish = in_turn([self.holder.publish, self.telemetry.observe])
         self.loop = ControlLoop(world, STEP, publish, tick_s=TICK_S)
         self._ticks = 0

@@ -21,14 +21,12 @@ import math
 import re
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
@@ -46,15 +44,17 @@ from forecaster.adapters.prometheus.bodies import (
     LongBodyError,
     read_body,
 )
+from forecaster.adapters.prometheus.credentials import FileCredentials
 from forecaster.adapters.prometheus.failures import (
     RefusedError,
     RetryableError,
+    answered_at,
     explanation,
     retry_after_s,
     translated,
 )
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
-from forecaster.errors import ConfigError, PrometheusAwayError, PrometheusError
+from forecaster.errors import PrometheusAwayError, PrometheusError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -85,6 +85,10 @@ ERROR_WITHIN = 100
 class PrometheusSource:
     """Queries one Prometheus for ranges.
 
+    Attributes:
+        date: when the last answer was made by the server's clock, in seconds since the epoch,
+            rounded down to whole ones; None: it was not told, or there was no answer.
+
     Args:
         settings: where it is and who asks.
         pacing: the clock, the sleep and the jitter between attempts.
@@ -94,6 +98,7 @@ class PrometheusSource:
         self.settings = settings
         self._pacing = pacing or Pacing()
         self._remarks: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
+        self.date: float | None = None
         self._max_bytes, self._until = 0, math.inf  # of the answer that is being asked for
         session = _Session()
         session.stream = True  # bodies are read in `_read`
@@ -108,7 +113,7 @@ class PrometheusSource:
             url=settings.url.rstrip("/"),
             headers=dict(settings.headers),
             retry=Retry(0, read=False),  # retries are made here, where they can be logged
-            auth=_Credentials(settings),  # type: ignore[arg-type] # requests takes any AuthBase
+            auth=FileCredentials(settings),  # type: ignore[arg-type] # requests takes any AuthBase
             session=session,
             timeout=settings.timeout.total_seconds(),  # type: ignore[arg-type] # and any number
         )
@@ -164,7 +169,7 @@ class PrometheusSource:
         )
 
     def _ask(self, promql: str, grid: QueryGrid) -> PrometheusAnswer:
-        self._remarks = (), ()
+        self._remarks, self.date = ((), ()), None
         left_s = max(self._until - time.monotonic(), MIN_TIMEOUT_S)
         timeout_s = min(self.settings.timeout.total_seconds(), left_s)
         try:
@@ -197,6 +202,7 @@ class PrometheusSource:
         return PrometheusAnswer(series, *self._remarks)
 
     def _read(self, response: requests.Response, **_: object) -> None:
+        self.date = answered_at(response.headers)
         try:
             body = read_body(response.raw, self._max_bytes, self._until)
         except (HTTPError, LongBodyError, LateBodyError) as error:
@@ -250,35 +256,6 @@ class _Session(requests.Session):
 
     def rebuild_auth(self, *_: object) -> None:
         """Keep the credentials: `_check_response` has refused every redirect to another server."""
-
-
-class _Credentials(AuthBase):
-    """Adds the credentials to each request; because it is set, ``~/.netrc`` is not read."""
-
-    def __init__(self, settings: PrometheusSettings) -> None:
-        self._settings = settings
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._settings.bearer_token_file:
-            token = _secret(self._settings.bearer_token_file)
-            # http.client writes Latin-1; this way the bytes on the wire are UTF-8.
-            request.headers["Authorization"] = f"Bearer {token}".encode().decode("latin-1")
-        elif self._settings.username is not None and self._settings.password_file:
-            user, password = self._settings.username, _secret(self._settings.password_file)
-            # Bytes: requests would send Latin-1.
-            HTTPBasicAuth(user.encode(), password.encode())(request)
-        return request
-
-
-def _secret(path: Path) -> str:
-    """Return the one line of text in the file; a message never shows it."""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as a text file with a credential") from error
-    if not text or not text.isprintable():
-        raise ConfigError(f"{path} must hold one line of text, the credential, and nothing else")
-    return text
 
 
 def _refuse_other_server(response: requests.Response) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import requests
@@ -63,6 +64,22 @@ def explanation(response: requests.Response) -> str:
     with suppress(ValueError, LookupError, TypeError):  # a proxy answers in plain text or HTML
         text = str(json.loads(text)["error"])
     return f"{response.status_code} {response.reason}: {one_line(text) or 'no explanation'}"
+
+
+def answered_at(headers: Mapping[str, str]) -> float | None:
+    """Return when an answer was made by the server's clock, in whole seconds since the epoch.
+
+    An answer that a cache has kept says for how long. None: it has no date.
+
+    >>> answered_at({"Date": "Thu, 01 Jan 1970 00:01:40 GMT", "Age": "5"})
+    105.0
+    """
+    age = headers.get("Age", "").strip()
+    try:
+        date = parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return None
+    return date.replace(tzinfo=UTC).timestamp() + (float(age) if age.isdecimal() else 0.0)
 
 
 def retry_after_s(response: requests.Response, now: datetime) -> float:

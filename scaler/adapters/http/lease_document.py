@@ -60,7 +60,7 @@ def terms_part(content: LeaseContent) -> Json:
     limit = published.limit
     cut = whole.qps / limit.qps if limit.qps else 1.0
     return {
-        "mode": policy.mode.value.lower(),
+        "mode": content.view.lease_mode.value.lower(),
         "valid_for_s": whole.valid_for_s,
         "refresh_s": lease.refresh_of(content.share.instance),
         "on_expiry": {

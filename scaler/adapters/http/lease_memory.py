@@ -42,7 +42,7 @@ class LimitKey:
             published.limit,
             published.safe,
             published.classes,
-            policy.mode,
+            view.lease_mode,
             policy.safe_qps,
             policy.lease,
             policy.client_window_s,

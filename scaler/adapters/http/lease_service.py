@@ -211,7 +211,7 @@ class LeaseService:
             raise RequestProblem(503, _NOT_HANDED_OUT[held.tenure], RETRY_AFTER_S)
         view = known_service(held.snapshot, service)
         if view.published_limit is None:
-            detail = view.error or "its limit is not known yet"
+            detail = view.error or "no limit is known before its demand was observed once"
             raise RequestProblem(503, f"{service}: {detail}", RETRY_AFTER_S)
         age_s = held.age_s(now)
         if age_s >= expiry_age_s(view.published_limit, self._settings.stale_after_s):

@@ -146,6 +146,10 @@ class Telemetry:
         )
         for reason in RefusalReason:
             self._refused.labels(reason.value)
+        self._clock_steps = Counter(
+            "tidegate_clock_steps_total", "How often the wall clock was set, not slewed.",
+            registry=self.registry,
+        )  # fmt: skip
         self._ticks = Histogram(
             "tidegate_tick_duration_seconds", "How long ticks took.", registry=self.registry,
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60),
@@ -156,6 +160,7 @@ class Telemetry:
     def observe(self, snapshot: Snapshot) -> None:
         """Count one tick; call it once for each snapshot that is published."""
         self._ticks.observe(snapshot.seconds)
+        self._clock_steps.inc(snapshot.set_by_s != 0.0)
         for view in snapshot.services.values():
             if view.decision is not None:
                 self._decisions.labels(view.decision.plan.reason.value).inc()
@@ -208,6 +213,12 @@ class _SnapshotCollector(Collector):
             yield GaugeMetricFamily(
                 "tidegate_leader", "1 if this replica acts.", value=float(snapshot.leader)
             )
+            if snapshot.clock_offset_s is not None:
+                yield GaugeMetricFamily(
+                    "tidegate_clock_offset_seconds",
+                    "By how much the wall clock is ahead of Prometheus', at least.",
+                    value=snapshot.clock_offset_s,
+                )
         if held is not None:
             yield GaugeMetricFamily(
                 "tidegate_hands_out_limits",

@@ -158,9 +158,11 @@ def _sentences(view: ServiceView) -> Iterable[str]:
         yield f"The floor that stands is {view.floor} replicas."
     if view.published_limit is not None:
         reason = view.published_limit.limit.reason.value
+        ready = f"{view.published_limit.ready_replicas} ready"
         yield (
             f"Gateways may admit {view.published_limit.limit.qps:.0f} requests per second: "
-            f"{_LIMIT_REASONS.get(reason, reason)} ({view.published_limit.ready_replicas} ready)."
+            f"{_LIMIT_REASONS.get(reason, reason)} "
+            f"({f'assumed: {ready}' if view.published_limit.assumed else ready})."
         )
         safe = view.policy.safe_qps
         safe_qps = view.published_limit.safe.qps if safe is None else safe

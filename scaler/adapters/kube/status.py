@@ -27,13 +27,13 @@ _OFTEN_CHANGING = frozenset({"plan", "demandQps", "limitQps", "published"})
 
 def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) -> PolicyStatus:
     """Return the status of a policy after its plan was carried out."""
-    decision, trust = view.decision, view.trust
+    decision, trust, published = view.decision, view.trust, view.published_limit
     return PolicyStatus(
         generation=stored.generation,
         floor=view.floor,
         plan=decision.plan.replicas if decision is not None else None,
         demand_qps=decision.demand.qps if decision is not None else None,
-        limit_qps=decision.limit.qps if decision is not None else None,
+        limit_qps=published.limit.qps if published is not None else None,
         trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
         conditions=(*view.conditions, *spec_incomplete(stored.warnings)),
         published=with_contest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import timedelta
 
 import pytest
@@ -43,9 +44,11 @@ class Store(PrometheusServer):
         return matrix(series, range(start, end + 1, step), **beside)
 
 
-def source(server):
+def source(server, wall=None):
     settings = PrometheusSettings(server.url, timeout=timedelta(seconds=10), retries=0)
-    return PrometheusTraffic(settings, STEP, workers=2)
+    asked = PrometheusTraffic(settings, STEP, workers=2)
+    asked.wall = wall
+    return asked
 
 
 def measured(store, demand="demand", latency="latency"):
@@ -168,3 +171,30 @@ def test_all_that_is_asked_has_the_label_of_its_policys_namespace():
     assert not isinstance(past, str)
     assert math.isnan(store.observed_qps)
     assert 'may have namespace="store" alone' in store.fault
+
+
+# The clock of who answers, by the dates of its answers.
+
+
+@pytest.mark.parametrize("demand", ["demand", "nothing"])  # no series is a fault
+@pytest.mark.parametrize("error_s", [0.0, 3600.0, -3600.0, 120.0, -120.0])
+def test_each_answer_tells_how_far_our_clock_is_from_the_servers(demand, error_s):
+    with serving(Store()) as server:
+        asked = source(server, lambda: time.time() + error_s)  # noqa: TID251 - the server's is real
+        (metrics,) = asked.measure([TrafficQuery("a/b", demand, None, NOW - 120)], NOW)
+        asked.close()
+    # What a date leaves open, and how long the answer takes, make it less, never more.
+    least = 0.0 if error_s == 0.0 else abs(error_s) - 60.0
+    assert least <= abs(metrics.clock_offset_s) <= abs(error_s)
+    assert metrics.clock_offset_s * error_s >= 0.0
+    assert (metrics.fault is None) == (demand == "demand")
+
+
+def test_who_does_not_answer_tells_nothing_of_clocks():
+    with serving(Store()) as server:
+        pass
+    asked = source(server, lambda: NOW)
+    (metrics,) = asked.measure([TrafficQuery("a/b", "demand", None, NOW - 120)], NOW)
+    asked.close()
+    assert metrics.fault is not None
+    assert metrics.clock_offset_s is None

@@ -47,7 +47,7 @@ def test_of_a_service_it_tells_when_the_decisions_changed(folder, capsys):
 
 
 def test_why_it_did_that_at_a_time_is_told_in_words(folder, capsys):
-    options = ("--journal", str(folder), "--service", "prod/plain", "--at", "09:12")
+    options = ("--journal", str(folder), "--service", "prod/plain", "--at", "09:08")
     code, out, _ = printed(capsys, *options)
     assert code == 0
     assert "Tick" in out

@@ -44,6 +44,8 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
         pytest.param(("tidegate_tick_duration_seconds_sum",), 1.0, id="how long they took"),
         pytest.param(("tidegate_tick_timestamp_seconds",), AT, id="when the last one began"),
         pytest.param(("tidegate_replica_seconds_total", "hpa", "prod/shop"), 32400.0, id="ledger"),
+        pytest.param(("tidegate_clock_offset_seconds",), -40.0, id="a clock that is behind"),
+        pytest.param(("tidegate_clock_steps_total",), 1.0, id="how often it was set"),
     ],
 )
 def test_metrics_have_the_values(series, value):
@@ -52,6 +54,8 @@ def test_metrics_have_the_values(series, value):
     failed = Condition(ConditionKind.READY, False, "ClusterFailed", "409")
     for tick in (1, 2):
         published = snapshot(view().told(PlanOutcome((failed,), floor=7)), tick=tick, seconds=0.5)
+        set_by_s = 3600.0 if tick == 2 else 0.0
+        published = replace(published, set_by_s=set_by_s, clock_offset_s=-40.0)
         holder.publish(published)
         telemetry.observe(published)
     assert samples(telemetry)[series] == pytest.approx(value)

@@ -19,6 +19,8 @@ from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ClusterError, ClusterUnreachableError
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.hpa.floor_ownership import Autoscaler, Refusal, Target
+from scaler.limits.published_limit import published_limit
+from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Mode, Policy
 from scaler.policy.replay_settings import plain_hpa
 from tests.fakes import FakeCluster
@@ -104,7 +106,10 @@ def view(qps=400.0, policy=POLICY, **changes):
     """A service that needs ten replicas at 400 QPS: 400 / (50 x 0.8)."""
     core = DecisionSettings(given_capacity(50.0), policy.scale)
     decision = decide(Observation(NOW, qps, NO_FORECAST, warm=4.0), initial_state(2, NOW), core)
-    made = ServiceView(policy=policy, at=NOW, replicas=4, ready=4, decision=decision)
+    limit = published_limit(decision, Fleet((300.0,) * 4, 50.0), 2, policy.limit)
+    made = ServiceView(
+        policy=policy, at=NOW, replicas=4, ready=4, decision=decision, published_limit=limit
+    )
     return replace(made, **changes)
 
 

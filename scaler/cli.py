@@ -14,6 +14,8 @@ COMMAND_LINE = CommandLine(
     commands={
         "replay": "run a policy over recorded traffic, beside your autoscaler",
         "run": "watch policies, decide every tick, set floors, and serve rate limits",
+        "get": "print policies, limits or forecasts, as kubectl prints objects",
+        "why": "say why a service is decided on as it is, one sentence for each step",
         "rls": "answer an Envoy on the same host, by leases fetched from tidegate over HTTP",
         "demo": "run the control loop in a simulated cluster, faster than real time",
         "check-config": "validate policy files and name everything that is wrong with them",

@@ -7,8 +7,10 @@
     |   +-- ClusterConflictError     another manager owns the field, or the object has changed
     |   +-- ClusterRefusedError      not allowed, or not valid
     |       +-- ClusterForbiddenError    a right is missing
+    +-- EndpointError    tidegate's endpoint does not answer, or refuses
     +-- FilesError       files are in the way of those that tidegate brings along
     +-- JournalError     a journal cannot be kept or read
+    +-- MetricsError     what the metrics say of demand could not be asked for
     +-- PolicyError      a policy file is invalid
     |   +-- QueryRefusedError  a query cannot be held to its policy's namespace
     +-- ReplayError      a history cannot be replayed under a policy
@@ -55,12 +57,20 @@ class ClusterForbiddenError(ClusterRefusedError):
     """A right is missing; somebody may grant it while this runs."""
 
 
+class EndpointError(ScalerError):
+    """The endpoint of a running scaler does not answer, or refuses."""
+
+
 class FilesError(ScalerError):
     """Files are in the way of those that tidegate brings along."""
 
 
 class JournalError(ScalerError):
     """A journal cannot be kept or read."""
+
+
+class MetricsError(ScalerError):
+    """What the metrics say of demand could not be asked for."""
 
 
 class PolicyError(ScalerError):

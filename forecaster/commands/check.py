@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forecaster.commands.documents import TABLE, add_json_argument, print_document
 from forecaster.commands.file_hints import add_file_arguments, hints_from
+from forecaster.commands.histories import check_file
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.spans import span
 from forecaster.errors import HistoryError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from forecaster.data.quality import Finding
     from forecaster.data.series import Series
 
-ITEM_HEADS = ("item", "from", "to", "step", "samples", "missing", "mean", "max")
+ITEM_HEADS = ("item", "from - to", "step", "samples", "missing", "mean", "max")
 FINDING_HEADS = ("item", "found", "from - to", "what")
 COLOURS = {"refused": "bold red", "left_out": "bold yellow", "repaired": "yellow", "noted": "cyan"}
 
@@ -47,10 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="inspect a file again that was inspected when it was written",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    add_json_argument(parser)
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
+    check_file(args.history)
     from forecaster.adapters.tables.history_files import examine_history
     from forecaster.data.quality import Action, QualityRules
 
@@ -66,10 +68,11 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     )
     refused = len({found.item_id for found in findings if found.action is Action.REFUSED})
     usable = bool(series) and (args.skip_refused or not refused)
-    if args.json:
-        print(json.dumps(_record(args.history, series, findings, usable=usable), indent=2))
-    else:
+    if args.output == TABLE:
         _print_tables(series, findings)
+    else:
+        record = _record(args.history, series, findings, usable=usable)
+        print_document(record, args.output)
     if not usable:
         raise HistoryError(f"{args.history} cannot be used: {_refusals(refused)}")
     return 0
@@ -112,22 +115,21 @@ def _record(
 def _print_tables(series: Sequence[Series], findings: Sequence[Finding]) -> None:
     from rich.text import Text
 
-    from forecaster.commands.terminal import Terminal, table_of
+    from forecaster.commands.terminal import Terminal, print_table, table_of
 
     terminal = Terminal()
-    items = table_of(ITEM_HEADS, words=["item"])
+    items = table_of(ITEM_HEADS, words=ITEM_HEADS[:2])
     for row in map(_summary, series):
         items.add_row(
             Text(row["item_id"]),
-            _short(row["start"]),
-            _short(row["end"]),
+            f"{_short(row['start'])}\n{_short(row['end'])}",
             f"{row['step_seconds']}s",
             str(row["samples"]),
             *(_number(row[name]) for name in ("missing_ratio", "mean_qps", "max_qps")),
         )
     if series:
-        terminal.print(items)
-    found = table_of(FINDING_HEADS, words=FINDING_HEADS)
+        print_table(terminal, items)
+    found = table_of(FINDING_HEADS, words=FINDING_HEADS[:3], sentences=FINDING_HEADS[3:])
     for finding in findings:
         record = finding.to_record()
         action = Text(record["action"], style=COLOURS[record["action"]])
@@ -137,7 +139,10 @@ def _print_tables(series: Sequence[Series], findings: Sequence[Finding]) -> None
             f"{_short(record['start'])}\n{_short(record['end'])}" if finding.count else "",
             Text(finding.message),
         )
-    terminal.print(found if findings else "Nothing found: every sample is used as it is.")
+    if findings:
+        print_table(terminal, found)
+    else:
+        terminal.print("Nothing found: every sample is used as it is.")
 
 
 def _number(value: float | None) -> str:

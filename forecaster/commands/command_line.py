@@ -6,15 +6,17 @@ Only argparse is loaded to answer `--help`; a subcommand's module loads what it 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
 from forecaster import __version__
+from forecaster.commands.completion import SHELLS, PrintCompletion, parsers_of
 from forecaster.commands.log_lines import log_to_stderr, printable_lines
 
 WRONG = 2
@@ -52,13 +54,22 @@ class CommandLine:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-        parser.add_argument("--verbose", action="store_true", help="log what is done to stderr")
+        parser.add_argument(
+            "--print-completion",
+            action=PrintCompletion,
+            choices=SHELLS,
+            help="print what completes this command in a shell, and exit",
+        )
+        parser.set_defaults(verbose=0, quiet=False)
         commands = parser.add_subparsers(
             dest="command", metavar="COMMAND", required=True, help="one of those below"
         )
         for name, does in self.commands.items():
             sub = commands.add_parser(name, description=f"{does[:1].upper()}{does[1:]}.")
             self._module(name).add_arguments(sub)
+        for one in parsers_of(parser):
+            one.set_defaults(parser=one)  # the innermost one that was called is what remains
+            _add_volume_arguments(one)
         return parser
 
     def main(self, argv: Sequence[str] | None = None) -> int:
@@ -69,7 +80,7 @@ class CommandLine:
         """
         try:
             try:
-                return self._run(self.parser().parse_args(argv))
+                return self._run(self._arguments(argv))
             finally:
                 # While a closed pipe can still be handled: at exit it would be a traceback.
                 print(end="", flush=True)
@@ -77,13 +88,20 @@ class CommandLine:
             _discard_output()
             return OUTPUT_CLOSED
 
+    def _arguments(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        args, unknown = self.parser().parse_known_args(argv)
+        if unknown:  # argparse would show the usage of the whole command
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return args
+
     def _run(self, args: argparse.Namespace) -> int:
         # Threads that wait by spinning stall each other where cores are shared or capped, as in a
         # pod. It is read when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251
-        log_to_stderr(logging.INFO if args.verbose else logging.WARNING)
+        log_to_stderr(_log_level(args))
         try:
-            return int(self._module(args.command).run(args))
+            with _notes_left_out() if args.quiet else contextlib.nullcontext():
+                return int(self._module(args.command).run(args))
         except self.errors as error:
             print(f"{self.prog} {args.command}: {printable_lines(str(error))}", file=sys.stderr)
             return WRONG
@@ -93,6 +111,32 @@ class CommandLine:
 
     def _module(self, command: str) -> ModuleType:
         return importlib.import_module(f"{self.prog}.commands.{command.replace('-', '_')}")
+
+
+def _add_volume_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--verbose`` and ``--quiet``; before a subcommand or behind it they say the same."""
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument(
+        "-v", "--verbose", action="count", default=argparse.SUPPRESS,
+        help="log what is done to stderr; twice: with every detail",
+    )  # fmt: skip
+    volume.add_argument(
+        "-q", "--quiet", action="store_true", default=argparse.SUPPRESS,
+        help="print nothing but results and errors",
+    )  # fmt: skip
+
+
+def _log_level(args: argparse.Namespace) -> int:
+    if args.quiet:
+        return logging.ERROR
+    return (logging.WARNING, logging.INFO, logging.DEBUG)[min(args.verbose, 2)]
+
+
+@contextlib.contextmanager
+def _notes_left_out() -> Iterator[None]:
+    """Leave out what a command tells on stderr beside its results; the log keeps the stream."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
+        yield
 
 
 def _discard_output() -> None:

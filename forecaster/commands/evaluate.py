@@ -7,8 +7,14 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from forecaster.commands.histories import add_history_arguments, history_from
-from forecaster.commands.output_files import add_report_arguments, write_file
+from forecaster.commands.documents import TABLE, add_output_argument, print_document
+from forecaster.commands.histories import add_history_arguments, check_source, history_from
+from forecaster.commands.output_files import (
+    add_report_arguments,
+    check_reports,
+    write_file,
+    write_report,
+)
 from forecaster.commands.spans import moment
 from forecaster.commands.stored_models import add_stored_arguments
 
@@ -24,11 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="begin", metavar="WHEN",
         help="first origin (default: the end of the data for fitting and calibration)",
     )  # fmt: skip
+    add_output_argument(parser)
     add_report_arguments(parser)
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
+    check_source(args, now=now)
+    check_reports(args)
     from forecaster.adapters.exact_json import json_bytes, plain_object
     from forecaster.adapters.registry.loading import load
     from forecaster.commands.evaluate_output import print_backtest
@@ -47,14 +56,16 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     for reason in result.left_out.values():
         print(f"left out: {reason}", file=sys.stderr)
     fit_seconds = stored.report.get("fit_seconds", {})
-    print_backtest(result, Terminal(), fit_seconds)
+    record = plain_object(result.record(), "record", non_finite_as_null=True)
+    if args.output == TABLE:
+        print_backtest(result, Terminal(), fit_seconds)
+    else:
+        print_document(record, args.output)
     if args.json is not None:
-        record = plain_object(result.record(), "record", non_finite_as_null=True)
         write_file(args.json, "--json", json_bytes(record))
     if args.report is not None:
         page = html_report(result, f"{args.name} {stored.version}", fit_seconds=fit_seconds)
-        write_file(args.report, "--report", page)
-        print(f"report: {args.report}")
+        write_report(args, page)
     return 0
 
 

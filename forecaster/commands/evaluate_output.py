@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from forecaster.commands.terminal import table_of
+from forecaster.commands.terminal import print_table, table_of
 from forecaster.evaluation.backtest import SERVED, Backtest
 from forecaster.plots.labels import name_of
 from forecaster.plots.scores import ranked
@@ -23,11 +23,11 @@ def print_backtest(
 ) -> None:
     """Print a table of the candidates, one of the hardest items, and the verdict."""
     console.print(Text(f"Backtest: {extent(backtest)}"), style="dim")
-    console.print(_candidates(backtest, fit_seconds or {}))
-    console.print(_items(backtest))
+    print_table(console, _candidates(backtest, fit_seconds or {}))
+    print_table(console, _items(backtest))
     more = len(backtest.items) - MOST_ITEMS
     if more > 0:
-        console.print(f"... and {more} more items; --json FILE.json holds all\n")
+        console.print(f"... and {more} more items; --json FILE.json holds all")
     for sentence in sentences(backtest):
         console.print(Text(sentence))
     passed, text = verdict(backtest)
@@ -38,8 +38,7 @@ def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> Table:
     levels = high_levels(backtest)
     covers = (f"covers\n{level:g}" for _, level in levels)
     heads = ("candidate", "loss", "at\npeaks", *covers, "WAPE", "fit\n(s)", "use\n(s)")
-    table = table_of(heads, words=["candidate"], wrap=False)
-    table.columns[0].no_wrap = True
+    table = table_of(heads, words=["candidate"])
     for name, score in ranked(backtest):
         table.add_row(
             name_of(name),
@@ -59,8 +58,8 @@ def _seconds(seconds: float | None, digits: int) -> str:
 
 
 def _items(backtest: Backtest) -> Table:
-    words = ("item, hardest first", "served by", "why")
-    table = table_of((*words[:2], "loss", words[2]), words)
+    heads = ("item,\nhardest first", "served by", "loss", "why")
+    table = table_of(heads, words=heads[:2], sentences=heads[3:])
     for item in hardest_first(backtest)[:MOST_ITEMS]:
         relative = number(item.scores[SERVED].relative)
         table.add_row(Text(item.item_id), name_of(item.source), relative, Text(item.reason))

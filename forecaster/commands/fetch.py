@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from forecaster.commands.histories import SKIP_REFUSED_HELP
+from forecaster.commands.output_files import check_history_file
 from forecaster.commands.sources import add_prometheus_arguments, fetch_from
 from forecaster.commands.spans import span
-from forecaster.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
-    _check_out(args.out)
+    check_history_file(args.out)
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     fetched = fetch_from(args, now=now)
 
@@ -36,13 +36,3 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     samples = sum(len(series) for series in report.history)
     print(f"{args.out}: {len(report.history)} items, {samples} samples, step {args.step}")
     return 0
-
-
-def _check_out(out: Path) -> None:
-    """Raise before the download if the file could not be written after it."""
-    if out.suffix != ".parquet":
-        raise ConfigError(f"--out is {out}, but must end in .parquet")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out is {out}, but there is no folder {out.parent}; create it first")
-    if out.is_dir():
-        raise ConfigError(f"--out is {out}, which is a folder; name a file in it")

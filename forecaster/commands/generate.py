@@ -6,6 +6,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from forecaster.commands.output_files import check_history_file
 from forecaster.commands.spans import accept_relative_moments, moment, span
 from forecaster.errors import ConfigError
 
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
             raise ConfigError(f"{option} is {value}, but must be at least {least}")
     if args.seed < 0:
         raise ConfigError(f"--seed is {args.seed}, but must not be negative")
+    check_history_file(args.out)
     step = span(args.step, "--step")
     if step > timedelta(days=args.days):
         raise ConfigError(f"--step is {args.step}, but must fit into {args.days} days")

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 
 from forecaster.commands.file_hints import add_file_arguments, hints_from
 from forecaster.commands.masks import add_mask_argument, windows
-from forecaster.commands.sources import DEFAULT_STEP, add_prometheus_arguments, fetch_from
+from forecaster.commands.sources import (
+    DEFAULT_STEP,
+    add_prometheus_arguments,
+    fetch_from,
+    query_from,
+    settings_from,
+)
 from forecaster.commands.spans import span
-from forecaster.errors import ConfigError
+from forecaster.errors import ConfigError, HistoryError
 
 if TYPE_CHECKING:
     from forecaster.data.series import History
@@ -34,6 +40,38 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
     add_prometheus_arguments(parser)
 
 
+def check_source(args: argparse.Namespace, *, now: datetime) -> None:
+    """Raise before anything is loaded or fetched if the options cannot name a history.
+
+    Raises:
+        ConfigError: neither or both sources are given, or an option is wrong.
+        HistoryError: there is no such file.
+    """
+    if (args.history is None) == (args.prometheus is None):
+        given = "both" if args.history else "neither"
+        raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
+    windows(args.mask)
+    if args.step is not None:
+        span(args.step, "--step")
+    if args.history is not None:
+        check_file(args.history)
+        return
+    if hints_from(args).given:
+        raise ConfigError(
+            "--value-column, --item-column, --unit, --decimal and --dates are of --history FILE; "
+            "let the query return requests per second"
+        )
+    args.step = args.step or DEFAULT_STEP
+    settings_from(args)
+    query_from(args, now=now)
+
+
+def check_file(path: Path) -> None:
+    """Raise HistoryError if there is no file of a history."""
+    if not path.exists():
+        raise HistoryError(f"{path} does not exist; check the path")
+
+
 def history_from(args: argparse.Namespace, *, now: datetime) -> History:
     """Return the inspected history; the findings are printed to stderr.
 
@@ -42,18 +80,10 @@ def history_from(args: argparse.Namespace, *, now: datetime) -> History:
         HistoryError: an item cannot be used.
         PrometheusError: the server refuses the query, cannot be reached, or has no such series.
     """
-    if (args.history is None) == (args.prometheus is None):
-        given = "both" if args.history else "neither"
-        raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
-    if args.prometheus and hints_from(args).given:
-        raise ConfigError(
-            "--value-column, --item-column, --unit, --decimal and --dates are of --history FILE; "
-            "let the query return requests per second"
-        )
+    check_source(args, now=now)
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
         return _from_file(args, step, now)
-    args.step = args.step or DEFAULT_STEP
     from forecaster.data.quality import QualityRules, inspect
 
     fetched = fetch_from(args, now=now)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 
+from forecaster.commands.documents import add_json_argument
 from forecaster.commands.stored_models import add_registry_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the four actions; each of them has `--models` and `--json`."""
+    """Add the four actions; each of them has `--models` and `--output`."""
     shared = argparse.ArgumentParser(add_help=False)
     add_registry_argument(shared)
-    shared.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    add_json_argument(shared)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", parents=[shared], help="print every model with its champion")
     show = actions.add_parser("show", parents=[shared], help="check and print one version")
@@ -35,14 +36,14 @@ def run(args: argparse.Namespace) -> int:
 
     registry = Registry(args.models)
     if args.action == "list":
-        output.print_list(registry, as_json=args.json)
+        output.print_list(registry, form=args.output)
     elif args.action == "show":
-        output.print_version(registry, args.model, as_json=args.json)
+        output.print_version(registry, args.model, form=args.output)
     elif args.action == "promote":
         before = output.champion_or_none(registry, args.name)
         registry.promote(args.name, args.version)
-        output.print_move(args.name, before, args.version, as_json=args.json)
+        output.print_move(args.name, before, args.version, form=args.output)
     else:
         before = output.champion_or_none(registry, args.name)
-        output.print_move(args.name, before, registry.rollback(args.name), as_json=args.json)
+        output.print_move(args.name, before, registry.rollback(args.name), form=args.output)
     return 0

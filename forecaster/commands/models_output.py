@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from rich.filesize import decimal
-from rich.table import Table
 from rich.text import Text
 
 from forecaster.adapters.registry.registry import Registry, StoredArtifact
-from forecaster.commands.terminal import Terminal
+from forecaster.commands.documents import TABLE, print_document
+from forecaster.commands.terminal import Terminal, print_table, table_of
 from forecaster.errors import RegistryError
 
 
@@ -50,15 +48,16 @@ def champion_or_none(registry: Registry, name: str) -> str | None:
     return registry.champion(name) if registry.has_champion(name) else None
 
 
-def print_list(registry: Registry, *, as_json: bool) -> None:
+def print_list(registry: Registry, *, form: str) -> None:
     rows = [_row(registry, name) for name in registry.names()]
-    if as_json:
-        _print_json([asdict(row) for row in rows])
+    if form != TABLE:
+        print_document([asdict(row) for row in rows], form)
         return
     if not rows:
         print(f"no models in {registry.root}; 'forecaster train' stores one")
         return
-    table = Table("model", "champion", "versions", "created (UTC)", "size", "relative pinball")
+    heads = ("model", "champion", "versions", "created (UTC)", "size", "relative\npinball")
+    table = table_of(heads, words=(*heads[:2], heads[3]))
     for row in rows:
         table.add_row(
             row.name,
@@ -68,25 +67,25 @@ def print_list(registry: Registry, *, as_json: bool) -> None:
             "unknown" if row.size_bytes is None else decimal(row.size_bytes),
             _score(row.relative_pinball),
         )
-    Terminal().print(table)
+    print_table(Terminal(), table)
     for row in rows:
         if row.problem:
-            print(f"{row.name}: {row.problem}", file=sys.stderr)
+            print(f"{row.name}: {row.problem}")
 
 
-def print_version(registry: Registry, model: str, *, as_json: bool) -> None:
+def print_version(registry: Registry, model: str, *, form: str) -> None:
     """Print ``NAME`` or ``NAME@VERSION`` after checking all of it."""
     name, at, version = model.partition("@")
     champion = champion_or_none(registry, name)
     if not at:
         version = registry.champion(name)
     stored = registry.stored(name, version)
-    if not as_json:
+    if form == TABLE:
         _print_tables(f"{name}@{version}" + " (champion)" * (version == champion), stored)
         return
     tensors = {
         key: {"dtype": str(tensor.dtype), "shape": list(tensor.shape)}
-        for key, tensor in stored.artifact.tensors.items()
+        for key, tensor in sorted(stored.artifact.tensors.items())
     }
     content = {"config": stored.artifact.config, "report": stored.artifact.report}
     about = {
@@ -98,12 +97,12 @@ def print_version(registry: Registry, model: str, *, as_json: bool) -> None:
         "sha256": dict(stored.sha256),
         "relative_pinball": headline(stored.artifact.report),
     }
-    _print_json({**about, "tensors": tensors, **content})
+    print_document({**about, "tensors": tensors, **content}, form)
 
 
-def print_move(name: str, before: str | None, champion: str, *, as_json: bool) -> None:
-    if as_json:
-        _print_json({"name": name, "champion": champion, "before": before})
+def print_move(name: str, before: str | None, champion: str, *, form: str) -> None:
+    if form != TABLE:
+        print_document({"name": name, "champion": champion, "before": before}, form)
     else:
         print(f"{name}: the champion is {champion}; before, it was {before or 'none'}")
 
@@ -130,23 +129,19 @@ def _print_tables(title: str, stored: StoredArtifact) -> None:
     terminal.print(Text(title, style="bold"))
     print(f"created {stored.created:%Y-%m-%d %H:%M} UTC; every file is as it was saved")
     print(f"relative pinball: {_score(headline(stored.artifact.report))}")
-    files = Table("file", "size", "SHA-256")
+    files = table_of(("file", "size", "SHA-256"), words=("file", "SHA-256"))
     for file, size in sorted(stored.sizes.items()):
         files.add_row(file, decimal(size), stored.sha256.get(file, "")[:12])
-    tensors = Table("tensor", "type", "shape")
+    tensors = table_of(("tensor", "type", "shape"), words=("tensor", "type"))
     for key, tensor in sorted(stored.artifact.tensors.items()):
         shape = " x ".join(map(str, tensor.shape)) or "scalar"
         tensors.add_row(Text(key), str(tensor.dtype), shape)
-    config = Table("config", "value")
+    config = table_of(("config", "value"), words=["config"], sentences=["value"])
     for key, value in stored.artifact.config.items():
         config.add_row(Text(key), Text(str(value)))
     for table in (files, tensors, config):
-        terminal.print(table)
+        print_table(terminal, table)
 
 
 def _score(relative_pinball: float | None) -> str:
     return "unknown" if relative_pinball is None else f"{relative_pinball:.3f}"
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False))

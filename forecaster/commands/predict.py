@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.histories import add_history_arguments, history_from
-from forecaster.commands.output_files import write_file
+from forecaster.commands.documents import TABLE, add_output_argument, print_document
+from forecaster.commands.histories import add_history_arguments, check_source, history_from
+from forecaster.commands.output_files import check_writable, write_file
 from forecaster.commands.stored_models import add_stored_arguments
 from forecaster.errors import ConfigError
 
@@ -24,6 +26,7 @@ SHOWN_ITEMS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_history_arguments(parser)
     add_stored_arguments(parser)
+    add_output_argument(parser)
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="write all steps to a .csv, .parquet or .json file"
     )
@@ -31,17 +34,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
+    if args.out is not None and args.out.suffix not in {".csv", ".json", ".parquet"}:
+        raise ConfigError(f"--out is {args.out}, but must end in .csv, .parquet or .json")
+    check_writable(args.out, "--out")
+    check_source(args, now=now)
+
     from forecaster.adapters.registry.loading import load_forecaster
     from forecaster.adapters.tables.history_files import forecast_to_frame
 
-    if args.out is not None and args.out.suffix not in {".csv", ".json", ".parquet"}:
-        raise ConfigError(f"--out is {args.out}, but must end in .csv, .parquet or .json")
     forecaster = load_forecaster(args.models, args.name, args.version)
     forecast = forecaster.predict(history_from(args, now=now))
-    if args.out is None:
+    if args.out is None and args.output == TABLE:
         _print(forecast)
         return 0
     frame = forecast_to_frame(forecast)
+    if args.out is None:
+        steps = json.loads(frame.to_json(orient="records", date_format="iso"))
+        print_document(steps, args.output)
+        return 0
     if args.out.suffix == ".csv":
         write_file(args.out, "--out", frame.to_csv(index=False))
     elif args.out.suffix == ".json":
@@ -56,14 +66,14 @@ def _print(forecast: Forecast) -> None:
     """Print a few steps of each item; ``--out`` writes all of them."""
     from rich.text import Text
 
-    from forecaster.commands.terminal import Terminal
+    from forecaster.commands.terminal import Terminal, print_table
 
     terminal = Terminal()
     terminal.print("requests per second, by quantile")
     for i, item_id in enumerate(forecast.item_ids[:SHOWN_ITEMS]):
         after = f"{forecast.origins[i]:%Y-%m-%d %H:%M:%S} UTC"
         terminal.print(Text(f"\n{item_id} after {after}, by {forecast.sources[i]}"))
-        terminal.print(_table(forecast, i))
+        print_table(terminal, _table(forecast, i))
     if len(forecast.item_ids) > SHOWN_ITEMS:
         print(f"and {len(forecast.item_ids) - SHOWN_ITEMS} more items; --out FILE writes them all")
 
@@ -73,8 +83,7 @@ def _table(forecast: Forecast, i: int) -> Table:
     from forecaster.commands.terminal import table_of
 
     heads = ("at", "ahead", *(f"{level:g}" for level in forecast.quantile_levels))
-    table = table_of(heads, wrap=False)
-    table.show_edge = False
+    table = table_of(heads)
     for column in table.columns:
         column.min_width = 8
     last = forecast.prediction_length - 1

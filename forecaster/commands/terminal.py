@@ -6,7 +6,22 @@ from collections.abc import Collection, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Column, Table
+
+# Columns of a table that holds sentences: they are not made narrower than this.
+LEAST_SENTENCE = 20
+# Between two columns, and at neither side.
+GAP = 2
+
+
+def figure(value: float) -> str:
+    """Return a number of a table: with four digits, or whole.
+
+    >>> figure(0.123456), figure(99.95), figure(15150.4)
+    ('0.1235', '99.95', '15,150')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 class Terminal(Console):
@@ -16,18 +31,37 @@ class Terminal(Console):
         raise BrokenPipeError
 
 
-def table_of(heads: Sequence[str], words: Collection[str] = (), *, wrap: bool = True) -> Table:
+def table_of(
+    heads: Sequence[str], words: Collection[str] = (), sentences: Collection[str] = ()
+) -> Table:
     """Return an empty table: columns of words stand left, those of numbers right.
 
     Args:
         heads: of the columns.
-        words: the heads of those that hold words.
-        wrap: whether numbers may be broken where the terminal is narrow; words always may.
+        words: the heads of those that hold words, such as names.
+        sentences: the heads of those that alone may be wrapped, between words.
     """
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
     for head in heads:
-        if head in words:
-            table.add_column(head, overflow="fold")
-        else:
-            table.add_column(head, overflow="fold", justify="right", no_wrap=not wrap)
+        left, wraps = head in words or head in sentences, head in sentences
+        table.add_column(
+            head, overflow="fold", justify="left" if left else "right", no_wrap=not wraps
+        )
     return table
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table whose names are whole: where these do not fit, it is wider than the console."""
+    least = sum(_least_width(console, column) for column in table.columns)
+    least += GAP * (len(table.columns) - 1)
+    if least > console.width:
+        table.width = least
+    console.print(table, crop=False)
+    console.print()
+
+
+def _least_width(console: Console, column: Column) -> int:
+    endless = console.options.update(width=10_000)
+    cells = column.header, *column.cells
+    whole = max(Measurement.get(console, endless, cell).maximum for cell in cells)
+    return whole if column.no_wrap else min(whole, LEAST_SENTENCE)

@@ -8,23 +8,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.histories import add_history_arguments, history_from
+from forecaster.commands.histories import add_history_arguments, check_source, history_from
 from forecaster.commands.spans import span
 from forecaster.commands.stored_models import add_registry_argument
 from forecaster.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
-    from forecaster.data.series import History
     from forecaster.evaluation.gate import Judgement
     from forecaster.evaluation.selection import Fitted
     from forecaster.models.candidate import EpochReport
     from forecaster.models.config import TrainConfig
 
 NAMED_ITEMS = 8  # of those that are told of in one line
+FINEST_STEP = timedelta(seconds=1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,9 +73,11 @@ def _add_fit_arguments(fit: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
+    check_source(args, now=now)
+    config = _config(args)
     _check_registry(args)
     history = history_from(args, now=now)
-    config = _config(args, history)
+    config = replace(config, model=replace(config.model, step=history.step))
 
     from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
     from forecaster.evaluation.gate import judge
@@ -131,12 +134,17 @@ def _tell_of_champion(
         print(f"to make it champion all the same: {promotion(args.out, args.name, version)}")
 
 
-def _config(args: argparse.Namespace, history: History) -> TrainConfig:
+def _config(args: argparse.Namespace) -> TrainConfig:
+    """Return what is asked for, at the finest step: a history that is read has a step of its own.
+
+    Raises:
+        ConfigError: an option is wrong, whatever the history.
+    """
     from forecaster.models.config import ModelConfig, TrainConfig
 
     return TrainConfig(
         model=ModelConfig(
-            step=history.step,
+            step=FINEST_STEP,
             context_length=args.context_length,
             prediction_length=args.prediction_length,
         ),

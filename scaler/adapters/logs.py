@@ -47,9 +47,10 @@ class DecisionLog:
 
 
 def set_log_format(form: str) -> None:
-    """Log records of level INFO and above, as "text" or as "json"."""
+    """Log as "text" or as "json"; of level INFO and above, unless less or more was asked for."""
     root = logging.getLogger()
-    root.setLevel(logging.INFO)
+    if root.level == logging.WARNING:
+        root.setLevel(logging.INFO)
     if form == "json":
         for handler in root.handlers:
             handler.setFormatter(JsonFormatter())

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from forecaster.commands.documents import JSON, YAML, print_document
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", choices=(JSON, YAML), default=YAML, help="default %(default)s"
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "nothing is contacted and nothing is written.\n\n"
@@ -14,8 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command is called with its options
-    from scaler.policy.crd import crd_yaml
+def run(args: argparse.Namespace) -> int:
+    from scaler.policy.crd import crd, crd_yaml
 
-    print(crd_yaml(), end="")
+    if args.output == JSON:
+        print_document(crd(), JSON)
+    else:
+        print(crd_yaml(), end="")
     return 0

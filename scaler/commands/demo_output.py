@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.text import Text
 
-from forecaster.commands.terminal import Terminal, table_of
+from forecaster.commands.terminal import Terminal, print_table, table_of
 from scaler.control.snapshot import Snapshot
 
 HEADS = (
@@ -25,7 +26,7 @@ def print_ledger(snapshot: Snapshot, console: Console | None = None) -> None:
         ledger, trust = view.ledger, view.trust
         saved = 1 - ledger.replica_hours / ledger.hpa_replica_hours if ledger.seconds else 0.0
         table.add_row(
-            view.item_id,
+            Text(view.item_id),
             f"{ledger.replica_hours:,.1f}",
             f"{ledger.hpa_replica_hours:,.1f}",
             f"{100 * saved:.0f} %",
@@ -33,4 +34,4 @@ def print_ledger(snapshot: Snapshot, console: Console | None = None) -> None:
             f"{ledger.hpa_short_s:,.0f}",
             f"{100 * trust.coverage:.0f} %" if trust is not None else "",
         )
-    (console or Terminal()).print(table)
+    print_table(console or Terminal(), table)

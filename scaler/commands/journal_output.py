@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from forecaster.commands.terminal import Terminal, figure, print_table, table_of
 from scaler.adapters.http.views import explanation_view
 from scaler.adapters.journal.events import Measured, Observed
 from scaler.commands.run_output import print_snapshot
@@ -22,16 +21,17 @@ from scaler.simulation.journal_replay import JournalFindings, ReplayedTick
 
 # Differences and leases that are printed; the rest is counted.
 MOST_ROWS = 20
+LEASE_HEADS = ("at", "gateway", "share", "of", "why", "version")
 
 
 def print_summary(findings: JournalFindings, console: Console | None = None) -> None:
     """Print what a journal holds and whether it came out again."""
-    console = console or Console()
+    console = console or Terminal()
     wrong = Counter(one.whom.partition(",")[0] for one in findings.differences)
-    table = _table("service", "decisions", "differences")
+    table = table_of(("service", "decisions", "differences"), words=["service"])
     for service, count in sorted(findings.services.items()):
-        table.add_row(service, f"{count:,}", f"{wrong[service]:,}")
-    console.print(table)
+        table.add_row(Text(service), f"{count:,}", f"{wrong[service]:,}")
+    print_table(console, table)
     _print_verdict(findings, console)
 
 
@@ -39,17 +39,20 @@ def print_service(
     findings: JournalFindings, answer: JournalAnswer, console: Console | None = None
 ) -> None:
     """Print when the decisions on a service changed, and why."""
-    console = console or Console()
-    table = _table("at", "tick", "observed", "demand", "floor", "why", "limit", "bound by")
+    console = console or Terminal()
+    heads = ("at", "tick", "observed", "demand,\nwhy", "floor,\nwhy", "limit,\nbound by")
+    table = table_of(heads, words=["at"])
     for row in answer.changes:
         facts = row.facts
-        demand = f"{_number(facts.get('demand_qps'))} ({facts.get('demand_reason', '-')})"
         table.add_row(
-            _time(row.at), str(row.tick), _number(facts.get("observed_qps")), demand,
-            str(facts.get("floor", "-")), facts.get("error") or _words(facts.get("floor_reason")),
-            _number(facts.get("limit_qps")), _words(facts.get("limit_reason")),
+            _time(row.at), str(row.tick), _number(facts.get("observed_qps")),
+            f"{_number(facts.get('demand_qps'))}\n{facts.get('demand_reason', '-')}",
+            f"{facts.get('floor', '-')}\n{_words(facts.get('floor_reason'))}",
+            f"{_number(facts.get('limit_qps'))}\n{_words(facts.get('limit_reason'))}",
         )  # fmt: skip
-    console.print(table)
+    print_table(console, table)
+    for told in dict.fromkeys(row.facts["error"] for row in answer.changes if "error" in row.facts):
+        console.print(Text(f"No decision: {told}", style="yellow"))
     _print_verdict(findings, console)
 
 
@@ -57,7 +60,7 @@ def print_tick(
     findings: JournalFindings, answer: JournalAnswer, console: Console | None = None
 ) -> None:
     """Print what was decided at a moment: on one service why, of all of them what."""
-    console = console or Console()
+    console = console or Terminal()
     found = answer.found
     assert found is not None  # the journal begins before that moment
     began = _time(found.began.now)
@@ -122,15 +125,15 @@ def _print_leases(answer: JournalAnswer, at: float, console: Console) -> None:
     if not leases:
         console.print(Text("No gateway was answered around then.", style="dim"))
         return
-    table = _table("at", "gateway", "share", "of", "why", "version")
+    table = table_of(LEASE_HEADS, words=["at", "gateway", "why"])
     told = [row for row in leases if row.anew]
     nearest = sorted(told, key=lambda row: abs(row.at - at))[:MOST_ROWS]
     for row in sorted(nearest, key=lambda row: row.at):
         table.add_row(
-            _time(row.at, digits="milliseconds"), _gateway(row, answer),
+            _time_of_day(row.at), Text(_gateway(row, answer)),
             _number(row.share_qps), _number(row.limit_qps), row.reason, str(row.version),
         )  # fmt: skip
-    console.print(table)
+    print_table(console, table)
     more = f" ({len(told)} answers, {len(leases) - len(told)} renewals)"
     console.print(Text(f"Leases within half a minute{more}", style="dim"))
 
@@ -170,21 +173,20 @@ def _caveats(findings: JournalFindings) -> Iterable[str]:
         yield f"{findings.skipped:,} calls of gateways rest on what was not kept"
 
 
-def _table(*heads: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for head in heads:
-        table.add_column(head, no_wrap=head == "at")
-    return table
-
-
-def _time(seconds: float, digits: str = "seconds") -> str:
+def _time(seconds: float) -> str:
     moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec=digits).replace("+00:00", "Z")
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _time_of_day(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.time().isoformat(timespec="milliseconds") + "Z"
 
 
 def _number(value: object) -> str:
-    known = isinstance(value, float | int) and math.isfinite(value)
-    return f"{value:,.4g}" if known else "unknown"
+    if isinstance(value, float | int) and math.isfinite(value):
+        return figure(value)
+    return "unknown"
 
 
 def _words(reason: object) -> str:

@@ -12,8 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.documents import TABLE, add_output_argument, print_document
 from forecaster.commands.file_hints import add_file_arguments, hints_from
-from forecaster.commands.output_files import add_report_arguments, write_file
+from forecaster.commands.histories import check_file
+from forecaster.commands.output_files import (
+    add_report_arguments,
+    check_reports,
+    write_file,
+    write_report,
+)
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
 from scaler.errors import PolicyError, ReplayError
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
     from forecaster.models.forecaster import Forecaster
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
+    from scaler.simulation.contest import Contest
+    from scaler.simulation.gateway_replay import GatewayOutcome
     from scaler.simulation.preparation import ReplayPart
 
 
@@ -58,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", metavar="N", type=int, default=2, help="processes (default %(default)s)"
     )
+    add_output_argument(parser)
     add_report_arguments(parser)
 
 
@@ -112,22 +122,24 @@ def run(args: argparse.Namespace) -> int:
     return _run_history(args)
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Raise before anything is loaded if something is wrong with the options alone."""
+    if args.workers < 1:
+        raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
+    if args.capacity is not None and not 0 < args.capacity < float("inf"):
+        raise ReplayError(f"--capacity is {args.capacity}, but must be above 0")
+    check_file(args.history)
+    check_reports(args)
+
+
 def _run_history(args: argparse.Namespace) -> int:
-    from forecaster.adapters.exact_json import json_bytes
-    from scaler.commands.replay_output import (
-        counted,
-        print_contest,
-        print_rate_limits,
-        tell_of_gaps,
-    )
+    _check(args)
+    policy, settings = _policy(args)
+    from scaler.commands.replay_output import counted, tell_of_gaps
     from scaler.simulation.contest import TARGETS, contest
     from scaler.simulation.gateway_replay import rate_limited
     from scaler.simulation.preparation import prepared
-    from scaler.simulation.report import html_report, record
 
-    if args.workers < 1:
-        raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
-    policy, settings = _policy(args)
     history = _history(args)
     forecaster = _forecaster(args, policy)
     series, part = _part(args, _series(history, policy, forecaster))
@@ -141,17 +153,31 @@ def _run_history(args: argparse.Namespace) -> int:
         if args.rate_limits:
             limited = rate_limited(found)
             progress("rate limits")
-    print_contest(found)
-    print_rate_limits(limited)
-    if args.json is not None:
-        write_file(args.json, "--json", json_bytes(record(found, limited)))
+    _tell(args, found, limited)
     if args.report is not None:
+        from scaler.simulation.report import html_report
+
         model = args.model or str(policy.model) if forecaster else "Holt-Winters (no model named)"
         facts = {"forecast by": model}
         page = html_report(found, f"Replay of {series.item_id}", facts=facts, limited=limited)
-        write_file(args.report, "--report", page)
-        print(f"report: {args.report}")
+        write_report(args, page)
     return 0
+
+
+def _tell(args: argparse.Namespace, found: Contest, limited: GatewayOutcome | None) -> None:
+    """Print the figures in the form that is asked for, and write them where ``--json`` says."""
+    from forecaster.adapters.exact_json import json_bytes
+    from scaler.commands.replay_output import print_contest, print_rate_limits
+    from scaler.simulation.report import record
+
+    figures = record(found, limited)
+    if args.output == TABLE:
+        print_contest(found)
+        print_rate_limits(limited)
+    else:
+        print_document(figures, args.output)
+    if args.json is not None:
+        write_file(args.json, "--json", json_bytes(figures))
 
 
 def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
@@ -166,8 +192,6 @@ def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
         )
     policy = found[0].policy
     if args.capacity is not None:
-        if not 0 < args.capacity < float("inf"):
-            raise ReplayError(f"--capacity is {args.capacity}, but must be above 0")
         policy = replace(policy, capacity_qps=args.capacity)
     return policy, found[0].replay
 

@@ -8,12 +8,15 @@ import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.documents import TABLE, print_document
 from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
     from scaler.adapters.journal.reading import JournalFile
+    from scaler.simulation.journal_answer import JournalAnswer
     from scaler.simulation.journal_replay import JournalFindings
 
 TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
@@ -32,29 +35,51 @@ NOT_OF_A_JOURNAL = {
 
 def run_journal(args: argparse.Namespace) -> int:
     """Replay a journal; return 0 where everything came out as it was, else 1."""
-    from scaler.adapters.journal.reading import read_journal
     from scaler.commands.journal_output import print_service, print_summary, print_tick
-    from scaler.simulation.journal_answer import JournalAnswer
-    from scaler.simulation.journal_replay import replayed
+    from scaler.commands.journal_record import journal_record
 
     wrong = [option for name, option in NOT_OF_A_JOURNAL.items() if getattr(args, name) is not None]
     if wrong:
         raise ReplayError(f"--journal and {', '.join(wrong)} exclude each other")
-    files = read_journal(args.journal)
-    answer = JournalAnswer(args.service, None)
-    if args.at is not None:
-        at = moment_of(args.at, files)
-        files, answer = up_to(files, at), JournalAnswer(args.service, at)
-    with _quiet():
-        findings = replayed(files, answer.tick, answer.call)
-    _check(args, findings)
-    if args.at is None and args.service is None:
+    findings, answer = answered(args.journal, args.service, args.at)
+    if args.output != TABLE:
+        print_document(journal_record(findings, answer), args.output)
+    elif args.at is None and args.service is None:
         print_summary(findings)
     elif args.at is None:
         print_service(findings, answer)
     else:
         print_tick(findings, answer)
     return 1 if findings.differences else 0
+
+
+def answered(
+    folder: Path, service: str | None, at: str | None
+) -> tuple[JournalFindings, JournalAnswer]:
+    """Replay a journal; return what was found, and what it tells.
+
+    Args:
+        folder: of the journal.
+        service: that is told of; None: all.
+        at: the moment that is told of, see `moment_of`; None: all.
+
+    Raises:
+        JournalError: it cannot be read.
+        ReplayError: it does not hold that moment, or that service.
+    """
+    from scaler.adapters.journal.reading import read_journal
+    from scaler.simulation.journal_answer import JournalAnswer
+    from scaler.simulation.journal_replay import replayed
+
+    files = read_journal(folder)
+    answer = JournalAnswer(service, None)
+    if at is not None:
+        moment = moment_of(at, files)
+        files, answer = up_to(files, moment), JournalAnswer(service, moment)
+    with _quiet():
+        findings = replayed(files, answer.tick, answer.call)
+    _check(folder, service, findings)
+    return findings, answer
 
 
 @contextlib.contextmanager
@@ -69,12 +94,12 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _check(args: argparse.Namespace, findings: JournalFindings) -> None:
+def _check(folder: Path, service: str | None, findings: JournalFindings) -> None:
     if not findings.ticks:
-        raise ReplayError(f"{args.journal} holds no whole tick")
-    if args.service is not None and args.service not in findings.services:
+        raise ReplayError(f"{folder} holds no whole tick")
+    if service is not None and service not in findings.services:
         near = ", ".join(sorted(findings.services)[:8])
-        raise ReplayError(f"no service {args.service!r} was watched then; there was {near}")
+        raise ReplayError(f"no service {service!r} was watched then; there was {near}")
 
 
 def moment_of(text: str, files: list[JournalFile]) -> float:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from forecaster.commands.terminal import Terminal, table_of
+from forecaster.commands.terminal import Terminal, print_table, table_of
 from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
 from scaler.simulation.gateway_findings import COLUMNS, excess, rows
@@ -24,8 +24,8 @@ from scaler.simulation.world import Scene
 NAMED_GAPS = 8  # of those that are told of in one line
 
 # What fits into 80 characters; the page and the JSON file also count the changes.
-HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions", "re-\nfused", "p99",
-         "utili-\nsation", "worst\nminute")  # fmt: skip
+HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions\n%", "re-\nfused\n%", "p99",
+         "utili-\nsation", "worst\nminute\n%")  # fmt: skip
 
 
 @contextmanager
@@ -60,11 +60,12 @@ def print_contest(contest: Contest, console: Console | None = None) -> None:
     """Print the contenders' figures, the findings and the verdict."""
     console = console or Terminal()
     console.print(Text(f"Replay: {extent(contest)}"), style="dim")
-    table = table_of(HEADS, HEADS[:1], wrap=False)
+    table = table_of(HEADS, HEADS[:1])
     for found in contest.table:
         style = {TIDEGATE: "bold", CLAIRVOYANT: "dim"}.get(found.name)
-        table.add_row(*row(contest, found)[: len(HEADS)], style=style)
-    console.print(table)
+        cells = row(contest, found)[: len(HEADS)]
+        table.add_row(*(cell.removesuffix(" %") for cell in cells), style=style)
+    print_table(console, table)
     for sentence in sentences(contest):
         console.print(Text(sentence))
     passed, text = verdict(contest)
@@ -77,8 +78,8 @@ def print_rate_limits(found: GatewayOutcome | None, console: Console | None = No
         return
     console = console or Terminal()
     console.print(Text(f"\nRate limits: {extent_of_limits(found)}"), style="dim")
-    table = table_of(COLUMNS, COLUMNS[:1], wrap=False)
+    table = table_of(COLUMNS, COLUMNS[:1])
     for cells in rows(found):
-        table.add_row(*cells)
-    console.print(table)
+        table.add_row(Text(cells[0]), *cells[1:])
+    print_table(console, table)
     console.print(Text(excess(found)))

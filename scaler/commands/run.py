@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from forecaster.commands.documents import TABLE, print_document
 from scaler.clocks.steady import steady_seconds
 from scaler.commands.endpoint import ALONE, EndpointParts, served
+from scaler.commands.run_checks import check_options
 from scaler.commands.run_journal import started_journal
 from scaler.commands.run_options import add_arguments, address_of, api_settings
 from scaler.commands.signals import pause, stopped_by_signals
-from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
@@ -37,6 +38,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace, *, clock: Callable[[], float] = time.time) -> int:  # noqa: TID251 - a command reads the clock
+    check_options(args)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         if not args.once:
@@ -80,13 +82,22 @@ def _run(
         return journal.tick(loop, policies.current(), times.read())
 
     if args.once:
-        from scaler.commands.run_output import print_snapshot
-
-        print_snapshot(tick())
+        _tell(tick(), args.output)
     else:
         _tick_regularly(tracing.tick(tick) if tracing is not None else tick, tick_s, stop)
         acting.close()  # first, so that another may lead while the rest still waits for something
     return 0
+
+
+def _tell(snapshot: Snapshot, form: str) -> None:
+    """Print what was decided; raises MetricsError where no demand was measured."""
+    from scaler.commands.run_output import check_measured, print_snapshot, snapshot_record
+
+    if form == TABLE:
+        print_snapshot(snapshot)
+    else:
+        print_document(snapshot_record(snapshot), form)
+    check_measured(snapshot)
 
 
 def _world(
@@ -154,10 +165,6 @@ def _policies_and_workloads(
     from scaler.control.cluster_port import AlwaysLeading
 
     if args.no_cluster:
-        if not args.policies:
-            raise PolicyError(
-                "--no-cluster needs --policies: without a cluster, policies are read from files"
-            )
         counting = _traffic(args, stack, stop, COUNTING_WORKERS)
         return FilePolicies(args.policies), DryRunWorkloads(counting), AlwaysLeading()
     cluster, leadership = _cluster(args, stack, stop)

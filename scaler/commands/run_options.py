@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.documents import add_output_argument
 from forecaster.commands.sources import add_access_arguments, add_retry_arguments
 from forecaster.commands.stored_models import add_registry_argument
 from scaler.commands.run_journal import add_journal_arguments
@@ -39,8 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time between two decisions (default %(default)s)",
     )
     parser.add_argument(
-        "--once", action="store_true", help="decide once, print what would be done, and exit"
-    )
+        "--once", action="store_true",
+        help="decide once, print what would be done, and exit; with 2 if no demand is measured",
+    )  # fmt: skip
+    add_output_argument(parser)
     parser.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="default %(default)s"
     )
@@ -65,14 +68,12 @@ def add_label_argument(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
-def add_kubeconfig_arguments(parser: argparse._ActionsContainer) -> None:
+def add_kubeconfig_arguments(
+    parser: argparse._ActionsContainer,
+    meaning: str = "how to reach the cluster (default: the pod's service account, else KUBECONFIG)",
+) -> None:
     """Add ``--kubeconfig`` and ``--context``."""
-    parser.add_argument(
-        "--kubeconfig",
-        metavar="FILE",
-        type=Path,
-        help="how to reach the cluster (default: the pod's service account, else KUBECONFIG)",
-    )
+    parser.add_argument("--kubeconfig", metavar="FILE", type=Path, help=meaning)
     parser.add_argument("--context", help="of the kubeconfig (default: its current one)")
 
 
@@ -144,16 +145,10 @@ def _add_endpoint_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def api_settings(args: argparse.Namespace) -> ApiSettings:
-    """Return the settings of the endpoint.
-
-    Raises:
-        PolicyError: options exclude each other.
-    """
+    """Return the settings of the endpoint."""
     from forecaster.commands.spans import span
     from scaler.adapters.http.settings import ApiSettings, stale_after_s
 
-    if args.token_file is not None and args.allow_anonymous:
-        raise PolicyError("--token-file and --allow-anonymous exclude each other; choose one")
     return ApiSettings(
         stale_after_s=stale_after_s(span(args.tick, "--tick").total_seconds()),
         tokens=args.token_file,
@@ -165,16 +160,12 @@ def address_of(args: argparse.Namespace, listen: str, option: str) -> Address:
     """Return the address that an option gives, with TLS if that is configured.
 
     Raises:
-        PolicyError: it is no address, or an option is missing that belongs to another.
+        PolicyError: it is no address.
     """
     from scaler.adapters.http.certificates import Tls
     from scaler.adapters.http.server import Address
 
     host, port = host_port(listen, option)
-    if (args.tls_cert is None) != (args.tls_key is None):
-        raise PolicyError("--tls-cert and --tls-key belong together; give both")
-    if args.client_ca is not None and args.tls_cert is None:
-        raise PolicyError("--client-ca needs --tls-cert and --tls-key")
     tls = Tls(args.tls_cert, args.tls_key, args.client_ca) if args.tls_cert else None
     return Address(host, port, tls)
 

@@ -67,6 +67,9 @@ class JournalAnswer:
         """What gateways were told around the moment."""
         return list(self._leases)
 
+    def tells_of(self, service: str) -> bool:
+        return self._service in (None, service)
+
     def tick(self, tick: ReplayedTick) -> None:
         if self._at is not None:
             if tick.began.now <= self._at:
@@ -77,7 +80,7 @@ class JournalAnswer:
     def call(self, call: ReplayedCall) -> None:
         if self._at is None or not self._at - AROUND_S <= call.at <= self._at + AROUND_S:
             return
-        if self._service not in (None, call.call.service):
+        if not self.tells_of(call.call.service):
             return
         for asked, answer in zip(call.call.asked, call.answers, strict=False):
             if answer is not None:

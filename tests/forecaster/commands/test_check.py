@@ -140,3 +140,12 @@ def test_what_a_file_does_not_say_is_said_by_options(tmp_path, capsys):
     assert record["items"][0]["start"] == "2025-04-03T00:00:00+00:00"
     assert record["items"][0]["max_qps"] == pytest.approx(1.309 / 60)
     assert "left out: 'p99'" in record["findings"][0]["message"] + record["findings"][1]["message"]
+
+
+def test_the_tables_fit_into_80_columns_with_whole_names(tmp_path, capsys):
+    long = "a-longer-namespace/and-a-long-name"
+    rows = [f"{long},2026-03-02T00:{i:02}:00Z,{60 + i % 7}" for i in range(60) if i != 30]
+    assert run("--history", csv(tmp_path, *rows)) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith(f"{long}  2026-03-02 00:00   60s") for line in lines)
+    assert any(line.startswith(f"{long}  gap    2026-03-02 00:30  1 of 60") for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 import forecaster.cli
 import scaler.cli
@@ -19,6 +21,16 @@ from tests.paths import ROOT
 FORECASTER, SCALER = forecaster.cli.COMMAND_LINE, scaler.cli.COMMAND_LINE
 BOTH = pytest.mark.parametrize("command_line", [FORECASTER, SCALER], ids=lambda one: one.prog)
 BUFFERED_PYTHON = ("env", "-u", "PYTHONUNBUFFERED", sys.executable)
+POLICY = """
+apiVersion: tidegate.dev/v1alpha1
+kind: DemandPolicy
+metadata: {namespace: shop, name: checkout}
+spec: {capacity: {requestsPerReplica: 50}, replicas: {max: 10}}
+"""
+# A gap that is noted.
+GAPPY = "".join(
+    f"2026-03-02T{i // 60:02}:{i % 60:02}:00Z,{50 + i % 7}\n" for i in range(120) if i // 10 != 5
+)
 HISTORY = "timestamp,qps\n" + "".join(
     f"2026-03-02T{i // 60:02}:{i % 60:02}:00Z,{i + 1}\n" for i in range(120)
 )
@@ -86,6 +98,153 @@ def test_wrong_usage_exits_with_2_and_says_what_is_wrong(command_line, argv, wor
 
     assert code == 2
     assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("command_line", "argv", "usage"),
+    [
+        pytest.param(
+            FORECASTER, ["check", "--histry", "a.csv"], "usage: forecaster check [", id="a typo"
+        ),
+        pytest.param(
+            FORECASTER,
+            ["check", "--history", "a.csv", "--service", "b"],
+            "usage: forecaster check [",
+            id="an option of another command",
+        ),
+        pytest.param(
+            FORECASTER, ["models", "list", "web"], "usage: forecaster models list [", id="an action"
+        ),
+        pytest.param(SCALER, ["crd", "--strict"], "usage: scaler crd [", id="scaler"),
+        pytest.param(SCALER, ["--strict", "crd"], "usage: scaler crd [", id="before the command"),
+    ],
+)
+def test_a_usage_error_shows_the_usage_of_the_subcommand(command_line, argv, usage, capsys):
+    code, shown = exit_of(command_line, argv), capsys.readouterr().err
+
+    assert code == 2
+    assert shown.startswith(usage)
+
+
+@BOTH
+def test_a_command_is_run_as_a_module_too(command_line):
+    done = subprocess.run(
+        [sys.executable, "-m", command_line.prog, "--version"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+
+    assert done.stdout == f"{command_line.prog} {__version__}\n"
+
+
+@BOTH
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_what_completes_a_command_names_each_subcommand(command_line, shell, capsys):
+    code, shown = exit_of(command_line, ["--print-completion", shell]), capsys.readouterr().out
+
+    assert code == 0
+    assert [name for name in command_line.commands if name not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        pytest.param(["forecaster", "ev"], {"evaluate"}, id="a subcommand"),
+        pytest.param(["forecaster", "models", "ro"], {"rollback"}, id="an action"),
+        pytest.param(["scaler", "run", "--no-c"], {"--no-cluster"}, id="an option"),
+        pytest.param(["scaler", "run", "--log-format", ""], {"text", "json"}, id="a value"),
+        pytest.param(["scaler", "crd", "-o", "y"], {"yaml"}, id="a form"),
+        pytest.param(["scaler", "rls", "--token-file", "tok"], {"tokens.txt"}, id="a file"),
+    ],
+)
+def test_bash_completes(words, completed, tmp_path):
+    (tmp_path / "tokens.txt").write_text("")
+    script = f"""
+        set +o nounset
+        source <({sys.executable} -m {words[0]} --print-completion bash)
+        COMP_WORDS=({" ".join(word or "''" for word in words)}) COMP_CWORD={len(words) - 1}
+        COMP_LINE="{" ".join(words)}" COMP_POINT=${{#COMP_LINE}}
+        $(complete -p {words[0]} | sed 's/.*-F \\([^ ]*\\).*/\\1/') {words[0]} "{words[-1]}" ""
+        printf '%s\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # noqa: TID251 - of the process that runs it
+    )  # fmt: skip
+
+    assert set(done.stdout.split()) == completed
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(["forecaster", "models", "list", "--models", f"{ROOT}/models"], id="list"),
+        pytest.param(
+            ["forecaster", "models", "show", "tiny", "--models", f"{ROOT}/models"], id="show"
+        ),
+        pytest.param(["forecaster", "check", "--history", "history.csv"], id="check"),
+        pytest.param(["scaler", "crd"], id="crd"),
+    ],
+)
+def test_a_document_is_the_same_as_json_and_as_yaml(argv, tmp_path, monkeypatch, capsys):
+    (tmp_path / "history.csv").write_text("timestamp,qps\n" + GAPPY)
+    monkeypatch.chdir(tmp_path)
+    command_line = {"forecaster": FORECASTER, "scaler": SCALER}[argv[0]]
+
+    def said(form: str) -> str:
+        assert command_line.main([*argv[1:], "-o", form]) == 0
+        return capsys.readouterr().out
+
+    as_json = said("json")
+    assert json.loads(as_json) == yaml.safe_load(said("yaml"))
+    if argv[0] == "forecaster":
+        assert command_line.main([*argv[1:], "--json"]) == 0
+        assert capsys.readouterr().out == as_json
+
+
+NOWHERE = ["--prometheus", "http://127.0.0.1:1", "--query", "up", "--out", "h.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("options", "levels"),
+    [
+        pytest.param([], {"WARNING"}, id="warnings"),
+        pytest.param(["-q"], set(), id="quiet"),
+        pytest.param(["--quiet"], set(), id="quiet, in full"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1], ids=["before the command", "behind it"])
+def test_quiet_leaves_nothing_but_results_and_errors(options, levels, place, tmp_path):
+    argv = ["fetch", *NOWHERE, "--retries", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "forecaster", *argv[:place], *options, *argv[place:]],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # noqa: TID251 - of the process that runs it
+    )  # fmt: skip
+
+    *log, error = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert error.startswith("forecaster fetch: http://127.0.0.1:1")
+    assert {line.split()[2] for line in log} == levels
+
+
+def test_quiet_leaves_out_what_is_told_beside_the_result(tmp_path, capsys):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    (tmp_path / "history.csv").write_text("timestamp,qps\n" + GAPPY)
+    argv = ["replay", "--policy", str(policy), "--history", str(tmp_path / "history.csv")]
+    loud = SCALER.main(argv), capsys.readouterr().err.splitlines()
+    quiet = SCALER.main([*argv, "-q"]), capsys.readouterr().err.splitlines()
+
+    assert loud[0] == quiet[0] == 2
+    assert "samples missing" in " ".join(loud[1])
+    assert quiet[1] == loud[1][-len(quiet[1]) :]
+    assert "samples missing" not in " ".join(quiet[1])
+
+
+@BOTH
+def test_quiet_and_verbose_exclude_each_other(command_line, capsys):
+    assert exit_of(command_line, [next(iter(command_line.commands)), "-q", "-v"]) == 2
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("buffering", [[], ["-u"]], ids=["buffered", "unbuffered"])

@@ -137,3 +137,30 @@ def test_a_history_that_ends_where_training_did_is_refused_with_the_fix(
     assert evaluate(models, file_of(tmp_path / "h.parquet", seen)) == 2
     assert "0 origins lie between" in (said := capsys.readouterr().err)
     assert "give it later history" in said
+
+
+def test_the_tables_fit_into_80_columns_with_whole_names(models, history_file, history, capsys):
+    assert evaluate(models, history_file) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in (*history.item_ids, "gradient boosting", "same time last week"):
+        assert any(line.startswith(f"{name}  ") for line in lines)
+
+
+def test_a_document_on_stdout_is_alone_there(models, history_file, tmp_path, capsys):
+    files = "--json", tmp_path / "f.json", "--report", tmp_path / "f.html"
+    assert evaluate(models, history_file, "-o", "json", *files) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == strict(tmp_path / "f.json")
+    assert f"report: {tmp_path / 'f.html'}" in said.err
+
+
+@pytest.mark.parametrize(
+    "argv", [["--history", "none.csv"], ["--step", "soon"], ["--report", "."], ["--mask", "x"]]
+)
+def test_what_is_wrong_with_the_options_is_told_before_a_model_is_looked_for(argv, capsys):
+    here = ["--models", "nowhere", "--name", "web", "--history", __file__]
+    assert main(["evaluate", *here, *argv]) == 2
+    said = capsys.readouterr().err
+    assert argv[1] in said
+    assert "no model" not in said

@@ -93,11 +93,11 @@ def test_one_broken_model_does_not_hide_the_others(
     Path(root, "web/champion.json").write_text("{")
     registry.save("jobs", artifact(), now=NOW)
     assert call("list", "--models", root) == 0
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     assert "jobs" in out
     assert "web" in out
-    assert f"api: {root}/api/v0001/config.json is missing" in err
-    assert f"web: {root}/web/champion.json is not valid JSON" in err
+    assert f"api: {root}/api/v0001/config.json is missing" in out
+    assert f"web: {root}/web/champion.json is not valid JSON" in out
 
 
 @pytest.mark.parametrize(
@@ -179,3 +179,14 @@ def test_the_options_load_nothing_heavy():
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_list_fits_into_80_columns_with_whole_names(root, capsys):
+    Registry(root).save("checkout-and-payment", artifact(), now=NOW)
+    assert call("list", "--models", root) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    size = sum(file.stat().st_size for file in Path(root, "checkout-and-payment/v0001").iterdir())
+    assert lines[3:4] == [
+        f"checkout-and-payment  none             1  2026-03-01 12:30  {size} bytes     0.613"
+    ]
+    assert max(map(len, lines)) <= 80

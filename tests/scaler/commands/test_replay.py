@@ -1,5 +1,6 @@
 """`scaler replay`: one recorded day beside the user's autoscaler, and what it refuses."""
 
+import io
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 
 from forecaster.adapters.tables.history_files import write_history
+from forecaster.commands.terminal import Terminal
 from forecaster.data.series import History, Series
 from forecaster.data.synthetic import MONDAY, SERVICES, generate
 from scaler.cli import main
+from scaler.commands.replay_output import print_contest
+from tests.scaler.simulation.contest_samples import small_contest
 
 POLICY = """
 apiVersion: tidegate.dev/v1alpha1
@@ -206,3 +210,35 @@ def test_a_replay_may_end_before_the_history_does(replayed, tmp_path, quiet):
     code, out, _ = replayed(*options, "--json", str(figures), history=with_gap(quiet))
     assert code == 0  # the gap lies after it
     assert "Replay: 2026-01-09 17:55 to 2026-01-09 19:55 UTC" in out
+
+
+def test_the_tables_fit_into_80_columns_with_whole_names():
+    console = Terminal(width=80, file=io.StringIO())
+    print_contest(small_contest(), console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    for found in small_contest().table:
+        assert any(line.startswith(f"{found.name}  ") for line in lines)
+
+
+def test_a_document_on_stdout_is_alone_there(replayed, tmp_path):
+    figures, page = tmp_path / "replay.json", tmp_path / "replay.html"
+    options = ("--from", "-6h", "--no-frontier", "--workers", "1", "-o", "yaml")
+    code, out, err = replayed(*options, "--json", str(figures), "--report", str(page))
+    assert code == 0
+    assert out.startswith("extent: ")
+    assert "report:" not in out
+    assert f"report: {page}" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(["--workers", "0"], "--workers is 0", id="workers"),
+        pytest.param(["--capacity", "-1"], "--capacity is -1.0", id="capacity"),
+        pytest.param(["--json", "."], "--json: . cannot be written: it is a folder", id="file"),
+    ],
+)
+def test_what_is_wrong_with_the_options_is_told_before_a_file_is_read(options, words, capsys):
+    assert main(["replay", "--history", __file__, "--policy", "no.yaml", *options]) == 2
+    assert words in capsys.readouterr().err

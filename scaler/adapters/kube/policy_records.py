@@ -1,0 +1,71 @@
+"""What the DemandPolicies of a cluster say of the latest decision, as plain values.
+
+Their keys are those of the endpoint's views; what a status does not hold is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scaler.adapters.kube.client import KubernetesApi
+from scaler.adapters.kube.objects import parse_time
+from scaler.adapters.kube.paths import POLICIES, list_path, policy_path
+from scaler.policy.policy import Mode
+
+PolicyRecord = dict[str, Any]
+
+
+def policy_records(api: KubernetesApi, namespace: str | None) -> Iterator[PolicyRecord]:
+    """Yield the record of each policy; raises ClusterError."""
+    for page in api.pages(list_path(POLICIES, "demandpolicies", namespace)):
+        yield from map(policy_record, page["items"])
+
+
+def read_policy_record(api: KubernetesApi, item_id: str) -> PolicyRecord:
+    """Return the record of one policy; raises ClusterError, ClusterAbsentError if it is none."""
+    return policy_record(api.get(policy_path(item_id)))
+
+
+def policy_record(found: Mapping[str, Any]) -> PolicyRecord:
+    """Return what a policy and its status say."""
+    meta, status = found["metadata"], found.get("status") or {}
+    conditions = [
+        {
+            "kind": one["type"],
+            "status": one["status"] == "True",
+            "reason": one["reason"],
+            "message": one["message"],
+        }
+        for one in status.get("conditions") or ()
+    ]
+    return {
+        "service": f"{meta['namespace']}/{meta['name']}",
+        "created": parse_time(meta.get("creationTimestamp")),
+        "mode": found["spec"].get("mode", Mode.RECOMMEND.value),
+        "demand_qps": status.get("demandQps"),
+        "floor": status.get("floor"),
+        "plan": status.get("plan"),
+        "limit_qps": status.get("limitQps"),
+        "trusted": status.get("trusted"),
+        "conditions": conditions,
+        "words": list(_sentences(status, conditions)),
+    }
+
+
+def _sentences(status: Mapping[str, Any], conditions: list[dict[str, Any]]) -> Iterator[str]:
+    if not status:
+        yield "No decision: its status is empty; does a scaler run that watches it?"
+    for key, sentence in (
+        ("demandQps", "Be ready for {:.4g} requests per second."),
+        ("plan", "The plan is {} replicas."),
+        ("floor", "The floor that stands is {} replicas."),
+        ("limitQps", "Gateways may admit {:.4g} requests per second."),
+    ):
+        if status.get(key) is not None:
+            yield sentence.format(status[key])
+    if status.get("trusted") is not None:
+        yield f"The forecast is {'' if status['trusted'] else 'not '}acted on."
+    for one in conditions:
+        message = f": {one['message']}" if one["message"] else ""
+        yield f"{one['kind']} is {one['status']}, {one['reason']}{message}"

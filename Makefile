@@ -14,7 +14,14 @@ IMAGE_PYTHON := 3.11
 # Files as they are listed, those that take long first; what waits for servers leaves cores to others.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Neither venv nor pip says anything while it unpacks, so what is there is counted beside it. Bytecode
+# is compiled when it is first needed, which is less than all of it.
+COUNT = while sleep 3 && kill -0 $$$$ 2> /dev/null; do \
+  echo "... $$(ls $(VENV)/lib/python3*/site-packages 2> /dev/null | grep -c dist-info) packages in $(VENV)"; \
+  done & trap "kill $$!" EXIT
+PIP_INSTALL = PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --no-compile --disable-pip-version-check \
+  --constraint constraints.txt
+INSTALL = @$(COUNT); $(PIP_INSTALL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -38,21 +45,21 @@ demo: $(VENV)/.installed ## train on generated traffic, replay its last day, the
 	$(BIN)/scaler demo --history $(OUT)/history.parquet --policies examples/demo.yaml \
 	  --models $(OUT)/models --model demo $(if $(filter once,$(DEMO)),--once,--listen $(LISTEN))
 
-test: $(VENV)/.installed peers ## run the tests, real gateways and a real Prometheus included
+test: $(VENV)/.installed-dev peers ## run the tests, real gateways and a real Prometheus included
 	$(PYTEST) -m 'not nightly' --durations 20
 
-nightly: $(VENV)/.installed peers ## run all tests, properties with 5,000 examples, and `make test` on busy cores
+nightly: $(VENV)/.installed-dev peers ## run all tests, properties with 5,000 examples, and `make test` on busy cores
 	$(PYTEST) --durations 20
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -k properties
 	$(BIN)/python -m tests.busy $(MAKE) test
 
 .PHONY: peers
-peers: $(VENV)/.installed
+peers: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.peers.install || if [ -n "$${CI+set}" ]; \
 	then echo 'CI must test against the real Prometheus, so this is a failure.' >&2; exit 1; \
 	else echo 'The tests that need the real Prometheus are skipped, by name.' >&2; fi
 
-check: $(VENV)/.installed ## lint, formatting, types, the layers, spelling
+check: $(VENV)/.installed-dev ## lint, formatting, types, the layers, spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -114,7 +121,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "tidegate needs Python >= 3.11, and $(PYTHON) is not; name one: make PYTHON=python3.12 ..." >&2; \
 	  exit 1; }
-	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo 'installing tidegate into $(VENV)'
+	@$(COUNT); $(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[client,dev,grpc,otel]'
 	@touch $@
 

@@ -104,6 +104,10 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
         "BATCH": "forecaster.models.lstm_training:BATCH",
         "network_deviation": "forecaster.models.lstm_training:network_deviation",
     },
+    "forecaster.evaluation": {
+        "NEGLIGIBLE_QPS": "forecaster.evaluation.selection:NEGLIGIBLE_QPS",
+        "Score": "forecaster.evaluation.scores:Score",
+    },
     "forecaster.fitting": {"balanced": "balanced_sample", "fit_forecaster": "train"},
     "forecaster.metrics": {"peak_moments": "is_peak"},
     "forecaster.model": {"LEAST_WEIGHT": "MIN_WEIGHT"},

@@ -17,7 +17,7 @@ from forecaster import moved
 if TYPE_CHECKING:
     from scaler.decision.replicas import ScalePolicy
     from scaler.decision.trust import TrustRules
-    from scaler.errors import ScalerError
+    from scaler.errors import ReplayError, ScalerError
     from scaler.gateway.lease_limiter import LeaseLimiter
     from scaler.gateway.middleware import TidegateLimit
     from scaler.hpa.rules import HPASpec, MetricKind
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
     from scaler.simulation.contest import Contest
+    from scaler.simulation.figures import plot_contest, plot_sweep
+    from scaler.simulation.findings import contest_html, replay_findings
+    from scaler.simulation.frames import contest_to_frame, sweep_to_frame
     from scaler.simulation.replay import replay
+    from scaler.simulation.what_if import Sweep, sweep
 
 __all__ = [
     "Contest",
@@ -33,19 +37,28 @@ __all__ = [
     "LeaseLimiter",
     "MetricKind",
     "Policy",
+    "ReplayError",
     "ReplaySettings",
     "ScalePolicy",
     "ScalerError",
+    "Sweep",
     "TidegateLimit",
     "TrustRules",
+    "contest_html",
+    "contest_to_frame",
+    "plot_contest",
+    "plot_sweep",
     "read_policies",
     "replay",
+    "replay_findings",
+    "sweep",
+    "sweep_to_frame",
 ]
 
 _HOMES = {
     "decision.replicas": ["ScalePolicy"],
     "decision.trust": ["TrustRules"],
-    "errors": ["ScalerError"],
+    "errors": ["ReplayError", "ScalerError"],
     "gateway.lease_limiter": ["LeaseLimiter"],
     "gateway.middleware": ["TidegateLimit"],
     "hpa.rules": ["HPASpec", "MetricKind"],
@@ -53,7 +66,11 @@ _HOMES = {
     "policy.policy": ["Policy"],
     "policy.replay_settings": ["ReplaySettings"],
     "simulation.contest": ["Contest"],
+    "simulation.figures": ["plot_contest", "plot_sweep"],
+    "simulation.findings": ["contest_html", "replay_findings"],
+    "simulation.frames": ["contest_to_frame", "sweep_to_frame"],
     "simulation.replay": ["replay"],
+    "simulation.what_if": ["Sweep", "sweep"],
 }
 
 if not TYPE_CHECKING:  # for a type checker, a name that is not listed above is an error

@@ -92,6 +92,18 @@ def test_a_notebook_imports_and_never_defines(path):
 
 
 @each_notebook
+def test_a_notebook_uses_what_the_library_promises_and_nothing_behind_it(path):
+    modules = {
+        node.module
+        for node in ast.walk(ast.parse(code_of(path)))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+
+    ours = {name for name in modules if name.partition(".")[0] in {"forecaster", "scaler"}}
+    assert ours <= {"forecaster", "forecaster.plots", "scaler"}
+
+
+@each_notebook
 def test_a_notebook_links_to_others_that_exist(path):
     text = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells)
 

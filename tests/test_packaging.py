@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
 from packaging.requirements import Requirement
@@ -71,6 +72,45 @@ def test_help_loads_neither_a_framework_nor_numpy():
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
 def test_every_dependency_is_pinned_within_its_range(requirement):
     assert PINS[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def distributions_of(requirements: list[str]) -> set[str]:
+    """Return the names of all that these requirements bring, as far as it is installed here."""
+    found: set[str] = set()
+    todo = [Requirement(text) for text in requirements]
+    while todo:
+        one = todo.pop()
+        name = canonicalize_name(one.name)
+        if name in found or (one.marker is not None and not one.marker.evaluate({"extra": ""})):
+            continue
+        try:
+            todo += map(Requirement, distribution(name).requires or [])
+        except PackageNotFoundError:
+            continue
+        found.add(name)
+    return found
+
+
+def test_the_package_alone_brings_no_development_tool():
+    tools = {
+        canonicalize_name(Requirement(x).name) for x in PROJECT["optional-dependencies"]["dev"]
+    }
+
+    assert distributions_of(PROJECT["dependencies"]) & tools == set()
+
+
+@pytest.mark.parametrize(
+    ("target", "installed"),
+    [
+        pytest.param("demo", ["."], id="the demo needs the package alone"),
+        pytest.param("check", [".", ".[client,dev,grpc,otel]"], id="tools come on top of it"),
+    ],
+)
+def test_a_fresh_clone_installs_what_the_target_needs(tmp_path, target, installed):
+    command = ["make", "--dry-run", target, f"VENV={tmp_path / 'venv'}"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert re.findall(r"--editable '?([^'\s]+)'?", told) == installed
 
 
 def test_pins_carry_no_build_tag_so_that_pip_may_take_a_cpu_build():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from forecaster.commands.output_files import (
     write_file,
     write_report,
 )
+from forecaster.commands.progress import working
 from forecaster.commands.spans import moment
 from forecaster.commands.stored_models import add_stored_arguments
 
@@ -38,21 +40,27 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     check_source(args, now=now)
     check_reports(args)
-    from forecaster.adapters.exact_json import json_bytes, plain_object
-    from forecaster.adapters.registry.loading import load
-    from forecaster.commands.evaluate_output import print_backtest
-    from forecaster.commands.terminal import Terminal
-    from forecaster.evaluation.backtest import backtest
-    from forecaster.report import html_report
+    with working("reading the model and the history"):
+        from forecaster.adapters.exact_json import json_bytes, plain_object
+        from forecaster.adapters.registry.loading import load
+        from forecaster.commands.evaluate_output import print_backtest
+        from forecaster.commands.terminal import Terminal
+        from forecaster.evaluation.backtest import backtest
+        from forecaster.report import html_report
 
-    stored = load(args.models, args.name, args.version)
-    forecaster = stored.forecaster
-    history = history_from(args, now=now)
+        stored = load(args.models, args.name, args.version)
+        forecaster = stored.forecaster
+        history = history_from(args, now=now, brief=True)
     start = None
     if args.begin is not None:
         start = moment(args.begin, "--from", now=now, step=history.step)
         _warn_of_known_data(forecaster, history, start)
-    result = backtest(forecaster, history, start=start)
+    items, done = len(history), itertools.count(1)
+    with working("backtesting every candidate") as work:
+        result = backtest(
+            forecaster, history, start=start,
+            on_item=lambda _: work.now("backtesting every candidate", next(done), items),
+        )  # fmt: skip
     for reason in result.left_out.values():
         print(f"left out: {reason}", file=sys.stderr)
     fit_seconds = stored.report.get("fit_seconds", {})

@@ -72,8 +72,13 @@ def check_file(path: Path) -> None:
         raise HistoryError(f"{path} does not exist; check the path")
 
 
-def history_from(args: argparse.Namespace, *, now: datetime) -> History:
+def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False) -> History:
     """Return the inspected history; the findings are printed to stderr.
+
+    Args:
+        args: of `add_history_arguments`.
+        now: the time.
+        brief: one line for all findings in a file, which `forecaster check` lists.
 
     Raises:
         ConfigError: neither or both sources are given, or an option is wrong.
@@ -83,7 +88,7 @@ def history_from(args: argparse.Namespace, *, now: datetime) -> History:
     check_source(args, now=now)
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
-        return _from_file(args, step, now)
+        return _from_file(args, step, now, brief)
     from forecaster.data.quality import QualityRules, inspect
 
     fetched = fetch_from(args, now=now)
@@ -99,7 +104,9 @@ def history_from(args: argparse.Namespace, *, now: datetime) -> History:
     return report.history
 
 
-def _from_file(args: argparse.Namespace, step: timedelta | None, now: datetime) -> History:
+def _from_file(
+    args: argparse.Namespace, step: timedelta | None, now: datetime, brief: bool
+) -> History:
     from forecaster.adapters.tables.history_files import read_history
     from forecaster.data.quality import QualityRules
 
@@ -112,10 +119,20 @@ def _from_file(args: argparse.Namespace, step: timedelta | None, now: datetime) 
         hints=hints_from(args),
         now=now,
     )
-    _print(report.findings)
+    if brief:
+        count_notes(args.history, len(report.findings))
+    else:
+        _print(report.findings)
     if step is None or step == report.history.step:
         return report.history
     return report.history.resampled(step)
+
+
+def count_notes(file: Path, count: int) -> None:
+    """Say on stderr how many findings there are in a file, and how to see them."""
+    if count:
+        notes = "1 note" if count == 1 else f"{count} notes"
+        print(f"{notes} on data quality: forecaster check --history {file}", file=sys.stderr)
 
 
 def _print(findings: tuple[object, ...]) -> None:

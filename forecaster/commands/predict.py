@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     from forecaster.adapters.tables.history_files import forecast_to_frame
 
     forecaster = load_forecaster(args.models, args.name, args.version)
-    forecast = forecaster.predict(history_from(args, now=now))
+    forecast = forecaster.predict(history_from(args, now=now, brief=True))
     if args.out is None and args.output == TABLE:
         _print(forecast)
         return 0

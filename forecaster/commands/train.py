@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import add_history_arguments, check_source, history_from
+from forecaster.commands.progress import working
 from forecaster.commands.spans import span
 from forecaster.commands.stored_models import add_registry_argument
 from forecaster.errors import ConfigError, RegistryError
@@ -76,15 +77,16 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     check_source(args, now=now)
     config = _config(args)
     _check_registry(args)
-    history = history_from(args, now=now)
-    config = replace(config, model=replace(config.model, step=history.step))
+    with working("reading the history"):
+        history = history_from(args, now=now)
+        config = replace(config, model=replace(config.model, step=history.step))
 
-    from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
-    from forecaster.evaluation.gate import judge
-    from forecaster.evaluation.selection import train
-    from forecaster.models.lstm_training import pick_device
+        from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
+        from forecaster.evaluation.gate import judge
+        from forecaster.evaluation.selection import train
+        from forecaster.models.lstm_training import pick_device
 
-    pick_device(config.device)  # before anything is fitted
+        pick_device(config.device)  # before anything is fitted
     begin = time.perf_counter()
     run_id = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)
@@ -92,9 +94,11 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         fitted = train(history, config, report=report, checkpoints=checkpoints)
     _tell_of_unfit(fitted.parts.unfit)
 
-    print("backtesting every candidate on the last part ...", file=sys.stderr)
     first = args.promote == "gate" and not _has_champion(args)
-    judged = judge(fitted.forecaster, fitted.tested(history), first=first)
+    doing = "backtesting every candidate on the last part"
+    with working(doing) as work:
+        work.now(doing, line=f"{doing} ...")
+        judged = judge(fitted.forecaster, fitted.tested(history), first=first)
     version = _store(args, fitted, judged, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
     promoted = args.promote == "always" or (args.promote == "gate" and judged.passed)
@@ -217,35 +221,14 @@ def _store(args: argparse.Namespace, fitted: Fitted, judged: Judgement, now: dat
 
 @contextmanager
 def _progress() -> Iterator[Callable[[EpochReport], None]]:
-    """Show a bar with the losses on a terminal; elsewhere, print a line per epoch."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    """Show how far the networks are; the other candidates are fitted after them."""
+    with working("fitting the networks") as work:
 
-    from forecaster.commands.terminal import Terminal
-
-    terminal = Terminal(stderr=True)
-    if not terminal.is_terminal:
-        yield lambda done: print(_line(done), file=sys.stderr, flush=True)
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[losses]}"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=terminal) as bar:
-        task = bar.add_task("fitting", total=None, losses="")
-
-        def advance(done: EpochReport) -> None:
-            bar.update(
-                task,
-                total=done.members * done.epochs,
-                completed=done.member * done.epochs + done.epoch,
-                losses=f"loss {done.loss:.4f}, calibration {done.calibration_loss:.4f}",
-            )
+        def advance(at: EpochReport) -> None:
+            done, total = at.member * at.epochs + at.epoch, at.members * at.epochs
+            if done < total:
+                work.now("fitting the networks, epochs", done, total, str(at))
+            else:
+                work.now("fitting the other candidates", line=str(at))
 
         yield advance
-
-
-def _line(done: EpochReport) -> str:
-    return (
-        f"member {done.member + 1}/{done.members} epoch {done.epoch}/{done.epochs} "
-        f"loss {done.loss:.4f} calibration {done.calibration_loss:.4f} {done.seconds:.1f} s"
-    )

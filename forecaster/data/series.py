@@ -1,7 +1,9 @@
 """The values that all packages exchange: Series, History, Forecast.
 
 Rules of this file: numpy only (importing it loads neither torch nor pandas); values are frozen;
-traffic is in requests per second (QPS); time is aware UTC; missing is NaN, never 0.
+traffic is in requests per second (QPS); time is aware UTC; missing is NaN, never 0. What an analyst
+does with a value by its methods (frames, figures) is done by the names of `forecaster`, which loads
+their modules when they are first used.
 """
 
 from __future__ import annotations
@@ -9,11 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+import forecaster as api
+from forecaster.data.html_values import forecast_html, history_html
 from forecaster.errors import HistoryError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from forecaster.adapters.tables.sources import FileHints
 
 FloatArray = npt.NDArray[np.float64]
 # For computing many items at once: half the memory of float64, seven digits.
@@ -147,6 +158,21 @@ class History:
         if len(set(self.item_ids)) != len(self.series):
             raise ValueError("item_ids must be unique")
 
+    @classmethod
+    def from_frame(
+        cls,
+        df: pd.DataFrame,
+        *,
+        timezone: str | None = None,
+        step: timedelta | None = None,
+        item_id: str = "series",
+        hints: FileHints | None = None,
+    ) -> History:
+        """Return the inspected history of a frame, Nixtla's too; see `history_from_frame`."""
+        return api.history_from_frame(
+            df, timezone=timezone, step=step, item_id=item_id, hints=hints
+        )
+
     @property
     def step(self) -> timedelta:
         return self.series[0].step
@@ -174,6 +200,25 @@ class History:
     def between(self, start: datetime, end: datetime) -> History:
         """Return the samples of every item with ``start <= stamp < end``."""
         return History(tuple(s.between(start, end) for s in self.series))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long frame: item_id, timestamp (UTC), qps (NaN where missing)."""
+        return api.history_to_frame(self)
+
+    def to_nixtla(self) -> pd.DataFrame:
+        """Return a long frame as Nixtla's libraries take it: unique_id, ds, y."""
+        return api.history_to_nixtla(self)
+
+    def describe(self) -> pd.DataFrame:
+        """Return a row per item: span, samples, share missing, and the demand's quantiles."""
+        return api.describe_history(self)
+
+    def plot(self) -> go.Figure:
+        """Return the demand of up to six items, with their gaps marked."""
+        return api.plots.traffic_overview(self)
+
+    def _repr_html_(self) -> str:
+        return history_html(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +268,21 @@ class Forecast:
         if level not in self.quantile_levels:
             raise ValueError(f"level is {level}, but the forecast holds {self.quantile_levels}")
         return self.values[:, :, self.quantile_levels.index(level)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a long frame: item_id, timestamp (UTC), one column per level (`q0.5`), source."""
+        return api.forecast_to_frame(self)
+
+    def to_nixtla(self) -> pd.DataFrame:
+        """Return a long frame as Nixtla's libraries write it: unique_id, ds, cutoff, quantiles."""
+        return api.forecast_to_nixtla(self)
+
+    def plot(self, history: History, item_id: str | None = None) -> go.Figure:
+        """Return the fan of one item, by default the first, over what is recorded of it."""
+        return api.plots.fan_chart(history[item_id or self.item_ids[0]], self)
+
+    def _repr_html_(self) -> str:
+        return forecast_html(self)
 
 
 def utc(text: str) -> datetime:

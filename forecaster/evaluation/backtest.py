@@ -8,58 +8,33 @@ that large items do not outweigh small ones.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import forecaster as api
+from forecaster.data.html_tables import figure_text, html_table
 from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
-from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss, wape
-from forecaster.evaluation.selection import (
-    INCOMPARABLE,
-    NEGLIGIBLE_QPS,
-    choose,
-    hourly_losses,
-    relative,
-)
+from forecaster.evaluation.metrics import pinball_loss
+from forecaster.evaluation.scores import Score, mean_score, score_of
+from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
 from forecaster.features.timing import Timing
-from forecaster.models.config import MEDIAN
 from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
 SERVED = "served"
-
-
-@dataclass(frozen=True)
-class Score:
-    """The scores of one candidate on one item.
-
-    Attributes:
-        pinball: mean pinball loss in QPS over levels, steps and origins; 0 is perfect.
-        relative: pinball loss relative to last value; NaN where last value made no error.
-        relative_peaks: the same over the top 5 % of the samples only.
-        by_level: relative pinball loss per quantile level.
-        by_horizon: relative pinball loss per step ahead.
-        coverage: share of samples at or below each level.
-        peak_coverage: the same over the top 5 % of the samples only.
-        wape: weighted absolute percentage error of the median, as a ratio.
-    """
-
-    pinball: float
-    relative: float
-    relative_peaks: float
-    by_level: tuple[float, ...]
-    by_horizon: tuple[float, ...]
-    coverage: tuple[float, ...]
-    peak_coverage: tuple[float, ...]
-    wape: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +79,7 @@ class Backtest:
     def summary(self) -> dict[str, Score]:
         """Mean scores by candidate, and `SERVED`; the mean of ratios is geometric."""
         return {
-            name: _mean_score([item.scores[name] for item in self.items])
+            name: mean_score([item.scores[name] for item in self.items])
             for name in self.items[0].scores
         }
 
@@ -117,6 +92,28 @@ class Backtest:
         names = [name for name in self.items[0].losses if name != LSTM]
         units = [relative(item.losses) for item in self.items]
         return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
+
+    def findings(self) -> tuple[str, ...]:
+        """Return what was found in sentences, the verdict of the champion gate first."""
+        return api.backtest_findings(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the scores of each item and candidate; see `backtest_to_frame`."""
+        return api.backtest_to_frame(self)
+
+    def plot(self, item_id: str | None = None, step_ahead: int | None = None) -> go.Figure:
+        """Return each candidate's error by horizon, or one item's forecasts over what happened."""
+        if item_id is None:
+            return api.plots.error_by_horizon(self)
+        return api.plots.backtest_fan(self, item_id, step_ahead)
+
+    def _repr_html_(self) -> str:
+        heads = ("candidate", "relative loss", "at peaks", "CRPS (req/s)", "WAPE")
+        rows = [
+            (name, *map(figure_text, (s.relative, s.relative_peaks, s.crps, s.wape)))
+            for name, s in sorted(self.summary.items(), key=lambda pair: pair[1].relative)
+        ]
+        return html_table(f"Backtest: the mean of {len(self.items)} items", heads, rows)
 
     def record(self) -> dict[str, Any]:
         """Return the scores as plain values for JSON."""
@@ -209,7 +206,8 @@ def score_item(
         seconds[name] += time.perf_counter() - begin
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)
     scores = {
-        name: _score(target, quantiles, reference, levels) for name, quantiles in predicted.items()
+        name: score_of(target, quantiles, reference, levels)
+        for name, quantiles in predicted.items()
     }
     losses = {
         name: hourly_losses(cases, quantiles, forecaster.model)
@@ -220,62 +218,6 @@ def score_item(
         series.item_id, item_model.source, item_model.reason, scores, losses,
         series.stamps[cases.origins], target, predicted[item_model.source],
     )  # fmt: skip
-
-
-def _score(target: Block, predicted: Block, reference: Block, levels: Sequence[float]) -> Score:
-    loss = pinball_loss(target, predicted, levels)
-    peaks = is_peak(target)
-    point = predicted[:, :, levels.index(MEDIAN)]
-    return Score(
-        pinball=_mean(loss),
-        relative=_ratio(_mean(loss), _mean(reference)),
-        relative_peaks=_ratio(_mean(loss[peaks]), _mean(reference[peaks])),
-        by_level=_ratios(loss, reference, (0, 1)),
-        by_horizon=_ratios(loss, reference, (0, 2)),
-        coverage=tuple(coverage(target, predicted).tolist()),
-        peak_coverage=tuple(coverage(target[peaks], predicted[peaks]).tolist()),
-        wape=wape(target, point),
-    )
-
-
-def _mean(loss: Block) -> float:
-    """Return the mean of the known losses; NaN if there is none."""
-    return float(np.nanmean(loss, dtype=np.float64)) if np.isfinite(loss).any() else float("nan")
-
-
-def _ratio(loss: float, reference: float) -> float:
-    return loss / reference if reference > NEGLIGIBLE_QPS else float("nan")
-
-
-def _ratios(loss: Block, reference: Block, axes: tuple[int, int]) -> tuple[float, ...]:
-    known = np.isfinite(loss)
-    count = np.maximum(known.sum(axis=axes), 1)
-    mine, base = (
-        np.where(known, x, 0).sum(axis=axes, dtype=np.float64) / count for x in (loss, reference)
-    )
-    return tuple(_ratio(*pair) for pair in zip(mine.tolist(), base.tolist(), strict=True))
-
-
-def _mean_score(scores: Sequence[Score]) -> Score:
-    def mean(values: Iterable[float]) -> float:
-        known = [value for value in values if np.isfinite(value)]
-        return float(np.mean(known)) if known else float("nan")
-
-    def each(name: str, how: Callable[[Iterable[float]], float]) -> tuple[float, ...]:
-        return tuple(
-            how(column) for column in zip(*(getattr(s, name) for s in scores), strict=True)
-        )
-
-    return Score(
-        pinball=mean(s.pinball for s in scores),
-        relative=geometric_mean(s.relative for s in scores),
-        relative_peaks=geometric_mean(s.relative_peaks for s in scores),
-        by_level=each("by_level", geometric_mean),
-        by_horizon=each("by_horizon", geometric_mean),
-        coverage=each("coverage", mean),
-        peak_coverage=each("peak_coverage", mean),
-        wape=mean(s.wape for s in scores),
-    )
 
 
 def beats_all(result: Backtest) -> tuple[bool, str]:

@@ -27,6 +27,32 @@ def pinball_loss(actual: Array, predicted: Array, quantile_levels: Sequence[floa
     return np.maximum(levels * error, (levels - 1) * error)
 
 
+def crps(actual: Array, predicted: Array, quantile_levels: Sequence[float]) -> Array:
+    """Return the continuous ranked probability score of every sample in QPS, ``(...)``.
+
+    It is twice the integral of the pinball loss over all levels, here its mean with the weights of
+    `level_weights`; for a single median it is the absolute error. 0 is perfect.
+
+    Source: Gneiting and Raftery, 2007, JASA 102(477), with the integral over quantiles of Laio and
+    Tamea, 2007, Hydrology and Earth System Sciences 11(4).
+
+    >>> crps(np.array([100.0]), np.array([[80.0, 90.0, 110.0]]), [0.25, 0.5, 0.75]).tolist()
+    [8.125]
+    """
+    weights = level_weights(quantile_levels)
+    return np.asarray(2 * (pinball_loss(actual, predicted, quantile_levels) * weights).sum(axis=-1))
+
+
+def level_weights(quantile_levels: Sequence[float]) -> Array:
+    """Return the share of [0, 1] that each ascending level stands for: to half way to the next.
+
+    >>> level_weights([0.1, 0.5, 0.9, 0.95, 0.99]).round(3).tolist()
+    [0.3, 0.4, 0.225, 0.045, 0.03]
+    """
+    levels = np.asarray(quantile_levels, dtype=np.float64)
+    return np.diff((levels[1:] + levels[:-1]) / 2, prepend=0.0, append=1.0)
+
+
 def coverage(actual: Array, predicted: Array) -> Array:
     """Return the share of known samples at or below each level, ``(levels,)``; NaN if none.
 

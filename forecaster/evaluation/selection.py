@@ -76,7 +76,7 @@ class Fitted:
 
 def train(
     history: History,
-    config: TrainConfig,
+    config: TrainConfig | None = None,
     *,
     report: Callable[[EpochReport], None] = lambda _: None,
     checkpoints: Checkpoints | None = None,
@@ -84,10 +84,18 @@ def train(
 ) -> Fitted:
     """Train a forecaster on ``history`` as ``config`` specifies, with candidates of all kinds.
 
+    Args:
+        history: recorded demand.
+        config: None: the defaults, at the step of the history.
+        report: called with the result of each epoch; ``report=print`` shows the progress.
+        checkpoints: storage for what a run that is killed can go on from.
+        kinds: of the trained candidates.
+
     Raises:
         HistoryError: the step is not the model's, every item is too short, or all are constant.
     """
     begin = time.perf_counter()
+    config = config or TrainConfig(ModelConfig(step=history.step))
     _refuse_constant(history)
     parts = prepare(history, config)
     data = FittingData(

@@ -29,8 +29,13 @@ _FIRST_CANDIDATES = (
 )
 
 
-def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], Tensors]:
-    """Return the config, including that of the training run, and the arrays of a forecaster."""
+def pack(
+    forecaster: Forecaster, config: TrainConfig | None = None
+) -> tuple[dict[str, Any], Tensors]:
+    """Return the config and the arrays of a forecaster.
+
+    ``config`` is that of the training run; None: it is not known any more.
+    """
     candidates = forecaster.candidates
     items = sorted(forecaster.item_models)
     services = [*(forecaster.item_models[item] for item in items), forecaster.default_model]
@@ -45,8 +50,8 @@ def pack(forecaster: Forecaster, config: TrainConfig) -> tuple[dict[str, Any], T
     }
     return {
         "tidegate": __version__,
-        "model": _plain(config.model),
-        "train": {k: v for k, v in _plain(config).items() if k != "model"},
+        "model": _plain(forecaster.model),
+        "train": {k: v for k, v in _plain(config).items() if k != "model"} if config else {},
         "candidates": list(candidates.names),
         "items": items,
         "services": [_service_record(service) for service in services],

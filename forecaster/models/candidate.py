@@ -40,7 +40,10 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class EpochReport:
-    """The result of one epoch; losses are mean pinball losses in noise scales."""
+    """The result of one epoch, which prints as a line.
+
+    Losses are mean pinball losses in noise scales.
+    """
 
     member: int
     members: int
@@ -49,6 +52,12 @@ class EpochReport:
     loss: float
     calibration_loss: float
     seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"member {self.member + 1}/{self.members} epoch {self.epoch}/{self.epochs} "
+            f"loss {self.loss:.4f} calibration {self.calibration_loss:.4f} {self.seconds:.1f} s"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
+import forecaster as api
 from forecaster.data.series import Block, Forecast, History, Series
 from forecaster.errors import HistoryError
 from forecaster.features.anchors import build_track
@@ -56,6 +58,17 @@ class Forecaster:
     candidates: Candidates
     item_models: Mapping[str, ItemModel]
     default_model: ItemModel
+
+    @classmethod
+    def load(
+        cls, models: str | os.PathLike[str], name: str, version: str | None = None
+    ) -> Forecaster:
+        """Return a stored version of ``name``, by default the champion; see `load_forecaster`."""
+        return api.load_forecaster(models, name, version)
+
+    def save(self, models: str | os.PathLike[str], name: str, *, promote: bool = True) -> str:
+        """Store a new version of ``name`` and return it; see `save_forecaster`."""
+        return api.save_forecaster(self, models, name, promote=promote)
 
     @property
     def model(self) -> ModelConfig:

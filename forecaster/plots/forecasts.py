@@ -52,7 +52,7 @@ def fan_chart(series: Series, forecast: Forecast, *, past: timedelta | None = No
     )
     traces.append(ink_line(times(shown.stamps[place]), shown.values[place], "actual demand"))
     title = f"{label(series.item_id)}: forecast by {name_of(forecast.sources[row])}"
-    drawn = figure(traces, title=title, x=TIME_AXIS, y=QPS_AXIS)
+    drawn = figure(traces, title=title, x=TIME_AXIS, y=QPS_AXIS).update_yaxes(rangemode="tozero")
     now = times([int(origin.timestamp())])[0]
     return drawn.add_vline(now, line={"color": GREY, "dash": "dot", "width": 1.5})
 

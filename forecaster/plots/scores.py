@@ -9,15 +9,17 @@ import numpy as np
 import plotly.graph_objects as go
 
 from forecaster.data.series import FloatArray
-from forecaster.evaluation.backtest import SERVED, Backtest, Score
+from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.evaluation.scores import Score
 from forecaster.models.naive import LAST_VALUE
 from forecaster.plots.labels import name_of
-from forecaster.plots.style import BLUE, GREY, INK, VERMILION, figure, stroke_of
+from forecaster.plots.style import BLUE, GREY, TALL, VERMILION, figure, stroke_of
 
-RELATIVE_AXIS = "loss relative to last value"
+RELATIVE_AXIS = "loss (last value: 1)"
 RELATIVE_TICKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 20, 50)
 # Probabilities are clipped to this range: on a logit axis 0 and 1 are infinite.
 MIN_SHARE, MAX_SHARE = 0.002, 0.998
+NOMINAL = "nominal %{customdata[0]:g}<br>observed %{customdata[1]:.3f}<extra></extra>"
 LONG_HORIZON = 240  # minutes above which the axis is in hours
 
 
@@ -40,7 +42,8 @@ def error_by_horizon(backtest: Backtest) -> go.Figure:
     traces = [
         _line(name, ahead, score.by_horizon, mode="lines") for name, score in ranked(backtest)
     ]
-    return _relative(figure(traces, title="Error by horizon", x=f"{unit} ahead", y=RELATIVE_AXIS))
+    drawn = figure(traces, title="Error by horizon", x=f"{unit} ahead", y=RELATIVE_AXIS)
+    return _relative(drawn)
 
 
 def error_by_level(backtest: Backtest) -> go.Figure:
@@ -57,7 +60,8 @@ def error_by_level(backtest: Backtest) -> go.Figure:
 def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figure:
     """Return observed against nominal coverage, over all samples and over the peaks only.
 
-    Both axes have a logit scale, which separates 0.9, 0.95 and 0.99. Error bars span the items.
+    Both axes have a logit scale, which separates 0.9, 0.95 and 0.99. Error bars span the items. The
+    other candidates are thin lines, over all samples.
     """
     levels = backtest.quantile_levels
     scores = [item.scores[candidate] for item in backtest.items]
@@ -68,8 +72,14 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
         line={"color": GREY, "dash": "dash", "width": 1.5},
     )  # fmt: skip
     peaks = np.array([score.peak_coverage for score in scores])
+    others = [
+        _coverage_line(name, levels, score.coverage)
+        for name, score in ranked(backtest)
+        if name != candidate
+    ]
     traces = [
         diagonal,
+        *others,
         _observed("all moments", levels, summary.coverage, np.array([s.coverage for s in scores])),
         _observed("peaks (top 5 % of moments)", levels, summary.peak_coverage, peaks),
     ]
@@ -84,7 +94,7 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
     drawn.update_xaxes(tickvals=logit(np.array(levels)), ticktext=[f"{q:g}" for q in levels])
     drawn.update_yaxes(tickvals=logit(np.array(ticks)), ticktext=[f"{q:g}" for q in ticks])
     drawn.update_xaxes(zeroline=False).update_yaxes(zeroline=False)
-    return drawn.update_layout(hovermode="closest")
+    return drawn.update_layout(hovermode="closest", height=TALL)
 
 
 def quantile_cost(backtest: Backtest) -> go.Figure:
@@ -146,7 +156,6 @@ def _line(name: str, x: Any, y: Sequence[float], mode: str) -> go.Scatter:  # no
         y=np.array(y),
         name=text,
         mode=mode,
-        meta=INK if name == SERVED else None,
         line={"color": stroke.colour, "dash": stroke.dash, "width": stroke.width},
         marker={"symbol": stroke.symbol, "size": 9},
         hovertemplate="%{y:.3f}",
@@ -155,7 +164,20 @@ def _line(name: str, x: Any, y: Sequence[float], mode: str) -> go.Scatter:  # no
 
 def _relative(drawn: go.Figure) -> go.Figure:
     ticks = {"tickvals": RELATIVE_TICKS, "ticktext": [f"{tick:g}" for tick in RELATIVE_TICKS]}
-    return drawn.update_yaxes(type="log", **ticks)
+    return drawn.update_yaxes(type="log", **ticks).update_layout(height=TALL)
+
+
+def _coverage_line(name: str, levels: Sequence[float], mean: Sequence[float]) -> go.Scatter:
+    stroke = stroke_of(name)
+    return go.Scatter(
+        x=logit(np.array(levels)),
+        y=logit(np.array(mean)),
+        name=name_of(name),
+        mode="lines",
+        line={"color": stroke.colour, "dash": stroke.dash, "width": 1},
+        customdata=np.column_stack([levels, mean]),
+        hovertemplate=f"{name_of(name)}<br>{NOMINAL}",
+    )
 
 
 def _observed(
@@ -182,6 +204,5 @@ def _observed(
             "width": 3,
         },
         customdata=np.column_stack([levels, observed]),
-        hovertemplate=f"{name}<br>nominal %{{customdata[0]:g}}<br>"
-        "observed %{customdata[1]:.3f}<extra></extra>",
+        hovertemplate=f"{name}<br>{NOMINAL}",
     )

@@ -1,7 +1,7 @@
 """The common style of all figures.
 
-The colours are those of Okabe and Ito, adjusted in lightness for white and near-black pages. A
-trace whose ``meta`` is `INK` has the colour of the text; a dark page may change it.
+The colours are those of Okabe and Ito, adjusted in lightness for white pages; a near-black page
+replaces each by that of `DARK`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,26 @@ from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
 from forecaster.models.tabular import BOOSTING, RIDGE
 
-INK = "ink"
 INK_COLOUR = "#333a42"
 BLUE, ORANGE, GREEN = "#2b7bba", "#cc7a00", "#00966e"
 PURPLE, VERMILION, GREY = "#b5629b", "#d5532b", "#8a8f96"
 BLUE_RGB = "43, 123, 186"  # of bands; `BLUE` with an opacity
+PAPER = "#fefefe"  # of what lies over a figure
+# The same colours for a near-black page; each is the begin of a value in a figure's JSON.
+DARK = {
+    INK_COLOUR: "#e3e7eb",
+    BLUE: "#62b0ec",
+    ORANGE: "#f0a030",
+    GREEN: "#3fc49b",
+    PURPLE: "#d68cc0",
+    VERMILION: "#ff8a63",
+    GREY: "#9aa4ae",
+    PAPER: "#1c2227",
+    f"rgba({BLUE_RGB}, ": "rgba(98, 176, 236, ",
+}
 GRID = "rgba(138, 143, 150, 0.28)"
-HEIGHT = 430
+HEIGHT = 400
+TALL = 470  # with a legend of many rows
 QPS_AXIS = "demand (req/s)"
 TIME_AXIS = "time (UTC)"
 
@@ -70,7 +83,7 @@ def times(stamps: Any) -> list[str]:  # noqa: ANN401 - integers, or an array of 
 def ink_line(x: Sequence[Any], y: Array, name: str, **more: Any) -> go.Scatter:  # noqa: ANN401 - what a Scatter takes
     """Return a line in the colour of the text, as for the actual demand."""
     line = {"color": INK_COLOUR, "width": 1.6}
-    return go.Scatter(x=x, y=y, name=name, mode="lines", line=line, meta=INK, **more)
+    return go.Scatter(x=x, y=y, name=name, mode="lines", line=line, **more)
 
 
 def figure(traces: Sequence[Any], *, title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
@@ -89,7 +102,7 @@ def styled(drawing: go.Figure, title: str, height: int = HEIGHT) -> go.Figure:
         title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
         height=height,
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK_COLOUR},
-        margin={"l": 64, "r": 18, "t": 54, "b": 48},
+        margin={"l": 64, "r": 28, "t": 54, "b": 48},
         paper_bgcolor="white",
         plot_bgcolor="white",
         hovermode="x unified",
@@ -110,4 +123,4 @@ def styled(drawing: go.Figure, title: str, height: int = HEIGHT) -> go.Figure:
         "automargin": True,
     }
     axis["title_font_size"] = 13
-    return drawing.update_xaxes(**axis).update_yaxes(**axis)
+    return drawing.update_xaxes(ticklabeloverflow="hide past div", **axis).update_yaxes(**axis)

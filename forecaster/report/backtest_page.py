@@ -12,8 +12,9 @@ from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult
 from forecaster.plots import backtest_fan, error_by_horizon, error_by_level, reliability_diagram
 from forecaster.plots.labels import duration, name_of
 from forecaster.plots.scores import ranked
-from forecaster.report.findings import extent, high_levels, number, sentences, verdict
+from forecaster.report.findings import extent, high_levels, number
 from forecaster.report.page import Column, PageTable, figure_data, render_page
+from forecaster.report.top import INTRO, page_findings
 
 MOST_ITEMS = 200
 MOST_FANS = 4
@@ -35,14 +36,12 @@ def html_report(
         facts: shown below the heading, such as the model's version.
         fit_seconds: seconds that fitting took, per candidate; empty if not known.
     """
-    passed, first = verdict(backtest)
     items = hardest_first(backtest)
     values = {
         "title": title,
         "about": " · ".join([*(f"{k}: {v}" for k, v in (facts or {}).items()), extent(backtest)]),
-        "passed": passed,
-        "verdict": first,
-        "sentences": sentences(backtest),
+        "intro": INTRO,
+        "findings": page_findings(backtest),
         "candidates": _candidates(backtest, fit_seconds or {}),
         "error_by_horizon": figure_data(error_by_horizon(backtest)),
         "error_by_level": figure_data(error_by_level(backtest)),
@@ -58,7 +57,7 @@ def html_report(
 
 def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> PageTable:
     levels = high_levels(backtest)
-    columns = [Column("candidate", words=True), Column("relative loss"), Column("at peaks")]
+    columns = [Column("candidate", words=True), Column("loss"), Column("at peaks")]
     columns += [Column(f"covers {level:g}") for _, level in levels]
     columns += [Column("WAPE"), Column("predict (s)")]
     columns += [Column("fit (s)")] if fit_seconds else []
@@ -69,12 +68,12 @@ def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> PageTab
         row += [number(score.wape), number(backtest.predict_seconds.get(name, math.nan))]
         row += [number(fit_seconds.get(name, math.nan), 1)] if fit_seconds else []
         rows.append(row)
-    return PageTable(columns, rows, marks_first=True)
+    return PageTable(columns, rows, marked=0)
 
 
 def _coverage(backtest: Backtest) -> PageTable:
     served = backtest.summary[SERVED]
-    columns = ["quantile", "all moments", "lowest item", "highest item", "peaks"]
+    columns = ["quantile", "all moments", "lowest", "highest", "peaks"]
     rows = []
     for i, level in enumerate(backtest.quantile_levels):
         items = [item.scores[SERVED].coverage[i] for item in backtest.items]
@@ -87,7 +86,7 @@ def _coverage(backtest: Backtest) -> PageTable:
 def _items(backtest: Backtest, items: Sequence[ItemResult]) -> PageTable:
     levels = high_levels(backtest)[:1]
     columns = [Column("item", words=True), Column("served by", words=True)]
-    columns += [Column("relative loss"), Column("at peaks")]
+    columns += [Column("loss"), Column("at peaks")]
     columns += [Column(f"covers {level:g}") for _, level in levels]
     columns += [Column("why", words=True)]
     rows = []

@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from datetime import UTC, datetime
 
-from forecaster.evaluation.backtest import SERVED, Backtest, Score
+from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.evaluation.scores import Score
 from forecaster.evaluation.selection import INCOMPARABLE
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of
@@ -36,7 +37,7 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
     if not math.isfinite(summary[SERVED].relative) or backtest.winner[1] == INCOMPARABLE:
         return False, "Nothing can be compared: no item had both demand and an error of last value."
     winner, _ = backtest.winner
-    rivals = _rivals(summary)
+    rivals = rivals_of(summary)
     best = min(rivals, key=lambda name: rivals[name]) if winner == SERVED else winner
     found = (
         f"what is served by more than chance ({number(summary[SERVED].relative)} against "
@@ -45,6 +46,11 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
     if winner == SERVED:
         return True, f"The champion gate is passed: no baseline beats {found}"
     return False, f"The champion gate is not passed: a baseline beats {found}"
+
+
+def backtest_findings(backtest: Backtest) -> tuple[str, ...]:
+    """Return the verdict, and the other findings behind it."""
+    return verdict(backtest)[1], *sentences(backtest)
 
 
 def sentences(backtest: Backtest) -> tuple[str, ...]:
@@ -67,10 +73,10 @@ def extent(backtest: Backtest) -> str:
     span = " to ".join(f"{datetime.fromtimestamp(s, UTC):%Y-%m-%d %H:%M}" for s in (first, last))
     horizon = int(backtest.items[0].actual.shape[1])
     ahead = f"{horizon} steps of {duration(backtest.step_seconds)} ahead"
-    return f"{_count(len(backtest.items), 'item')}, {origins} origins each, {span} UTC, {ahead}"
+    return f"{counted(len(backtest.items), 'item')}, {origins} origins each, {span} UTC, {ahead}"
 
 
-def _rivals(summary: dict[str, Score]) -> dict[str, float]:
+def rivals_of(summary: dict[str, Score]) -> dict[str, float]:
     """Return the relative loss of each baseline for which it is known."""
     found = {name: score.relative for name, score in summary.items() if name not in {SERVED, LSTM}}
     return {name: value for name, value in found.items() if math.isfinite(value)}
@@ -94,7 +100,7 @@ def _change(ratio: float) -> str:
 
 
 def _lstm(summary: dict[str, Score]) -> str:
-    rivals, mine = _rivals(summary), summary[LSTM].relative
+    rivals, mine = rivals_of(summary), summary[LSTM].relative
     best = min(rivals, key=lambda name: rivals[name])
     how = "beats every baseline" if mine < rivals[best] else f"does not beat {name_of(best)}"
     return f"Alone on all items, the LSTM {how}: {number(mine)} against {number(rivals[best])}."
@@ -106,31 +112,31 @@ def _who_serves(backtest: Backtest) -> str:
         f"{name_of(source)} {'' if i else 'serves '}{count}"
         for i, (source, count) in enumerate(counts)
     ]
-    text = f"{_listed(shares)} of {_count(len(backtest.items), 'item')}"
+    text = f"{listed(shares)} of {counted(len(backtest.items), 'item')}"
     return f"{text[:1].upper()}{text[1:]}, each chosen on time before the backtest."
 
 
 def _coverage(backtest: Backtest) -> str:
     served, levels = backtest.summary[SERVED], high_levels(backtest)
-    promised = _listed([f"{level:g}" for _, level in levels])
-    found = _listed([_percent(served.coverage[i]) for i, _ in levels])
-    peaks = _listed([_percent(served.peak_coverage[i]) for i, _ in levels])
+    promised = listed([f"{level:g}" for _, level in levels])
+    found = listed([percent(served.coverage[i]) for i, _ in levels])
+    peaks = listed([percent(served.peak_coverage[i]) for i, _ in levels])
     noun = "quantile" if len(levels) == 1 else "quantiles"
     return f"The {noun} {promised} covered {found} of moments; at peaks, {peaks}."
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if math.isfinite(share) else UNKNOWN
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
     """Return words as a list within a sentence.
 
-    >>> _listed(["a", "b", "c"])
+    >>> listed(["a", "b", "c"])
     'a, b and c'
     """
     return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
-def _count(count: int, thing: str) -> str:
+def counted(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -17,7 +17,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from forecaster.plots.style import BLUE_RGB, INK
+from forecaster.plots.style import DARK, GREY, INK_COLOUR, PAPER
 
 CLEAR = "rgba(0, 0, 0, 0)"
 
@@ -32,11 +32,11 @@ class Column:
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table of texts; ``marks_first`` sets its first row off."""
+    """A table of texts; ``marked`` is the place of the row that is set off."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
-    marks_first: bool = False
+    marked: int | None = None
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -44,10 +44,34 @@ class PageTable:
                 raise ValueError(f"{row} has {len(row)} cells, but must have {len(self.columns)}")
 
 
+@dataclass(frozen=True)
+class Tile:
+    """One figure that matters most, and what to hold it against."""
+
+    name: str
+    value: str
+    below: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What stands on top of a page: what was found, and what to do next."""
+
+    passed: bool
+    verdict: str
+    tiles: Sequence[Tile]
+    sentences: Sequence[str]
+    steps: Sequence[str]
+
+
 def figure_data(figure: go.Figure) -> Markup:
     """Return a figure as JSON for a page, which gives it colours, and a heading for its title."""
     bare = go.Figure(figure).update_layout(
-        title=None, margin={"t": 16}, paper_bgcolor=CLEAR, plot_bgcolor=CLEAR
+        title=None,
+        margin={"t": 16},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        hoverlabel={"bgcolor": PAPER, "bordercolor": GREY, "font": {"color": INK_COLOUR}},
     )
     # plotly escapes it too, today; a page must not depend on that.
     return Markup(str(bare.to_json()).replace("<", "\\u003c"))  # noqa: S704 - it cannot end a script
@@ -68,7 +92,7 @@ def render_page(template: str, values: Mapping[str, object], *, package: str) ->
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawing = environment.get_template("figures.js").render(ink=INK, band_rgb=BLUE_RGB)
+    drawing = environment.get_template("figures.js").render(dark=DARK)
     plotly = get_plotlyjs().replace("\r\n", "\n").replace("</script", "<\\/script")
     scripts = [plotly, drawing]
     allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)

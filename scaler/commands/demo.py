@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,14 +16,21 @@ from scaler.commands.signals import stopped_by_signals
 from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forecaster.data.series import History
     from scaler.control.ports import WatchedPolicy
     from scaler.control.snapshot import Snapshot
+    from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
     from scaler.simulation.simulated_cluster import SimulatedCluster
 
 TICK_S = 15.0
 DAY = timedelta(days=1)
+# Lived at full speed before the page opens, so that its longest chart is full.
+BEFORE = timedelta(hours=4)
+# An announced event begins so long after the page has opened: at 60 times the speed, in 30 s.
+AHEAD = timedelta(minutes=30)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,36 +64,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from scaler.adapters.registry_models import RegistryModels
+    from forecaster.commands.progress import working
     from scaler.commands.demo_output import print_ledger
-    from scaler.commands.endpoint import serve
-    from scaler.control.loop import ControlLoop
-    from scaler.control.ports import World
+    from scaler.commands.run_options import host_port
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
-    history, services = _services(args)
-    start, cluster = _simulated_cluster(history, services)
-    pause_s = 0.0 if args.once else TICK_S / args.speed
+    host_port(args.listen, "--listen")  # it is served only once there is something to see
+    with working("reading the history"):
+        history, services = demo_services(args)
+    hours = hours_of(history, [one.watched.policy for one in services], all_at_once=args.once)
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(stopped_by_signals(stop))
-        snapshots: list[Snapshot] = []
-        publish = snapshots.append if args.once else serve(args.listen, stack)
-        ports = World(cluster, RegistryModels(args.models), cluster)
-        loop = ControlLoop(ports, history.step, publish)
-        for tick in range(round(DAY.total_seconds() / TICK_S)):
-            begun = steady_seconds()
-            loop.tick([one.watched for one in services], start + tick * TICK_S)
-            del snapshots[:-1]
-            if stop.wait(max(pause_s - (steady_seconds() - begun), 0.0)):
-                return 0
+        simulated = DemoDay(args.models, history, services, hours)
+        snapshot = simulated.live_until(hours.opening, stop)
+        if snapshot is None:
+            return 0
         if args.once:
-            print_ledger(snapshots[-1])
+            print_ledger(snapshot)
         else:
-            print("the simulated day is over; the page is served until you stop it", flush=True)
-            stop.wait()
+            _serve(args, simulated, stack, stop)
     return 0
+
+
+def _serve(
+    args: argparse.Namespace, simulated: DemoDay, stack: contextlib.ExitStack,
+    stop: threading.Event,
+) -> None:  # fmt: skip
+    """Serve the page, and let the rest of the day pass on it."""
+    from scaler.commands.endpoint import serve
+
+    publish = serve(args.listen, stack)
+    while simulated.now < simulated.end:
+        begun = steady_seconds()
+        publish(simulated.tick())
+        if stop.wait(max(TICK_S / args.speed - (steady_seconds() - begun), 0.0)):
+            return
+    print("the simulated day is over; the page is served until you stop it", flush=True)
+    stop.wait()
+
+
+class Hours(NamedTuple):
+    """When a simulation begins, when its page opens, and when it ends."""
+
+    start: datetime
+    opening: datetime
+    end: datetime
+
+
+def hours_of(history: History, policies: Sequence[Policy], *, all_at_once: bool) -> Hours:
+    """Return the hours of the last day of a history.
+
+    The page opens shortly before the day's first announced event, or at the day's begin if it has
+    none; all at once, it never does.
+    """
+    end = min(series.end for series in history) - history.step
+    begin = end - DAY
+    if all_at_once:
+        return Hours(begin, end, end)
+    events = [datetime.fromtimestamp(one.starts, UTC) for p in policies for one in p.events]
+    soonest = min((at for at in events if begin + AHEAD <= at < end), default=begin + AHEAD)
+    return Hours(soonest - AHEAD - BEFORE, soonest - AHEAD, end)
 
 
 class _DemoService(NamedTuple):
@@ -94,7 +133,7 @@ class _DemoService(NamedTuple):
     settings: ReplaySettings
 
 
-def _services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
+def demo_services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
     """Return the history and the policies of its items, which all use one model."""
     from forecaster.adapters.tables.history_files import read_history
     from scaler.control.ports import WatchedPolicy
@@ -119,21 +158,54 @@ def _services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
     return history, services
 
 
+class DemoDay:
+    """The control loop over simulated services, from tick to tick."""
+
+    def __init__(
+        self, models: str, history: History, services: list[_DemoService], hours: Hours
+    ) -> None:
+        from scaler.adapters.registry_models import RegistryModels
+        from scaler.control.loop import ControlLoop
+        from scaler.control.ports import World
+
+        cluster = _simulated_cluster(history, services, hours.start)
+        world = World(cluster, RegistryModels(models), cluster)
+        self._loop = ControlLoop(world, history.step, lambda _: None)
+        self._watched = [one.watched for one in services]
+        self.now, self.end = hours.start.timestamp(), hours.end.timestamp()
+
+    def tick(self) -> Snapshot:
+        snapshot = self._loop.tick(self._watched, self.now)
+        self.now += TICK_S
+        return snapshot
+
+    def live_until(self, moment: datetime, stop: threading.Event) -> Snapshot | None:
+        """Let time pass at full speed; return the last snapshot, or None if it was stopped."""
+        from forecaster.commands.progress import working
+
+        ticks = round((moment.timestamp() - self.now) / TICK_S)
+        with working("reading the model") as work:
+            for done in range(ticks):
+                snapshot = self.tick()
+                work.now(f"living until {moment:%Y-%m-%d %H:%M} UTC", done + 1, ticks)
+                if stop.is_set():
+                    return None
+        return snapshot
+
+
 def _simulated_cluster(
-    history: History, demo_services: list[_DemoService]
-) -> tuple[float, SimulatedCluster]:
-    """Return the start of the history's last day, and a cluster that simulates that day."""
+    history: History, services: list[_DemoService], start: datetime
+) -> SimulatedCluster:
+    """Return a cluster that simulates the history from ``start`` on."""
     from scaler.simulation.preparation import ReplayPart, net_under, scene_of
     from scaler.simulation.simulated_cluster import SimulatedCluster
 
-    end = min(series.end for series in history)
-    start = end - history.step - DAY
-    services = {}
-    for watched, settings in demo_services:
+    simulated = {}
+    for watched, settings in services:
         item = watched.policy.item_id
         part = ReplayPart(start + history.step, skip_gaps=True)
         scene = scene_of(history[item], watched.policy, settings, None, part).scene
         assert watched.policy.capacity_qps is not None
         net = net_under(watched.hpa, watched.policy.capacity_qps)
-        services[item] = history[item], scene, net
-    return start.timestamp(), SimulatedCluster(services)
+        simulated[item] = history[item], scene, net
+    return SimulatedCluster(simulated)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
 from forecaster.commands.file_hints import add_file_arguments, hints_from
-from forecaster.commands.histories import check_file
+from forecaster.commands.histories import check_file, count_notes
 from forecaster.commands.output_files import (
     add_report_arguments,
     check_reports,
     write_file,
     write_report,
 )
+from forecaster.commands.progress import working
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
 from scaler.errors import PolicyError, ReplayError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
     from scaler.simulation.contest import Contest
-    from scaler.simulation.gateway_replay import GatewayOutcome
+    from scaler.simulation.gateway_outcome import GatewayOutcome
     from scaler.simulation.preparation import ReplayPart
 
 
@@ -135,24 +136,28 @@ def _check(args: argparse.Namespace) -> None:
 def _run_history(args: argparse.Namespace) -> int:
     _check(args)
     policy, settings = _policy(args)
-    from scaler.commands.replay_output import counted, tell_of_gaps
-    from scaler.simulation.contest import TARGETS, contest
-    from scaler.simulation.gateway_replay import rate_limited
-    from scaler.simulation.preparation import prepared
+    with working("reading the history and the model"):
+        from scaler.commands.replay_output import counted, print_contest, tell_of_gaps
+        from scaler.simulation.contest import TARGETS, contest
+        from scaler.simulation.gateway_replay import rate_limited
+        from scaler.simulation.preparation import prepared
+        from scaler.simulation.replay import series_of
 
-    history = _history(args)
-    forecaster = _forecaster(args, policy)
-    series, part = _part(args, _series(history, policy, forecaster))
+        history = _history(args)
+        forecaster = _forecaster(args, policy)
+    series, part = _part(args, series_of(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
-    limited = None
-    with counted(6 + 4 * len(targets) + int(args.rate_limits)) as progress:
+    with counted(6 + 4 * len(targets)) as progress:
         setting = prepared(series, policy, settings, forecaster, part)
         tell_of_gaps(setting.scene)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)
-        if args.rate_limits:
+    if args.output == TABLE:
+        print_contest(found)
+    limited = None
+    if args.rate_limits:
+        with working("sending the busiest hour through gateways"):
             limited = rate_limited(found)
-            progress("rate limits")
     _tell(args, found, limited)
     if args.report is not None:
         from scaler.simulation.report import html_report
@@ -165,14 +170,13 @@ def _run_history(args: argparse.Namespace) -> int:
 
 
 def _tell(args: argparse.Namespace, found: Contest, limited: GatewayOutcome | None) -> None:
-    """Print the figures in the form that is asked for, and write them where ``--json`` says."""
+    """Print what follows the table, or all as a document; write it where ``--json`` says."""
     from forecaster.adapters.exact_json import json_bytes
-    from scaler.commands.replay_output import print_contest, print_rate_limits
+    from scaler.commands.replay_output import print_rate_limits
     from scaler.simulation.report import record
 
     figures = record(found, limited)
     if args.output == TABLE:
-        print_contest(found)
         print_rate_limits(limited)
     else:
         print_document(figures, args.output)
@@ -200,8 +204,7 @@ def _history(args: argparse.Namespace) -> History:
     from forecaster.adapters.tables.history_files import read_history
 
     report = read_history(args.history, timezone=args.timezone, hints=hints_from(args))
-    for finding in report.findings:
-        print(finding, file=sys.stderr)
+    count_notes(args.history, len(report.findings))
     return report.history
 
 
@@ -216,18 +219,6 @@ def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
         )
         return None
     return load(args.models, name, args.version).forecaster
-
-
-def _series(history: History, policy: Policy, forecaster: Forecaster | None) -> Series:
-    if policy.item_id not in history.item_ids:
-        near = ", ".join(history.item_ids[:8])
-        raise ReplayError(
-            f"the history holds no item {policy.item_id!r}, which the policy is of; it holds {near}"
-        )
-    series = history[policy.item_id]
-    if forecaster is not None and series.step != forecaster.model.step:
-        series = series.resampled(forecaster.model.step)
-    return series
 
 
 def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:

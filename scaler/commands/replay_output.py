@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from forecaster.commands.progress import working
 from forecaster.commands.terminal import Terminal, print_table, table_of
 from scaler.simulation.contest import CLAIRVOYANT, TIDEGATE, Contest
 from scaler.simulation.findings import row, sentences, verdict
 from scaler.simulation.gateway_findings import COLUMNS, excess, rows
 from scaler.simulation.gateway_findings import extent as extent_of_limits
-from scaler.simulation.gateway_replay import GatewayOutcome
+from scaler.simulation.gateway_outcome import GatewayOutcome
 from scaler.simulation.preparation import gaps
 from scaler.simulation.report import extent
 from scaler.simulation.world import Scene
@@ -30,14 +31,10 @@ HEADS = ("contender", "replica-\nhours", "x\nfloor", "viola-\ntions\n%", "re-\nf
 
 @contextmanager
 def counted(runs: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function that counts a run on a bar; no bar is drawn unless stderr is a terminal."""
-    console = Terminal(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
-        task = p.add_task("forecasts", total=runs)
-        yield lambda name: p.update(task, advance=1, description=name)
+    """Yield a function that counts a run that is done, and says which."""
+    done = itertools.count(1)
+    with working("working out the forecasts") as work:
+        yield lambda name: work.now(f"replayed {name}", next(done), runs)
 
 
 def tell_of_gaps(scene: Scene) -> None:

@@ -14,8 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import scaler as api
 from forecaster.data.series import Forecast
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Standing, Trust
@@ -31,6 +32,10 @@ from scaler.simulation.contenders import (
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from scaler.simulation.recording import RecordedSamples
 from scaler.simulation.world import Run, Scene, SimulatedService
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
 
 HPA, KEDA, HOLT_WINTERS = "HPA", "KEDA prometheus", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
@@ -101,7 +106,7 @@ class Contest:
     """The table, the runs behind it, and the frontier.
 
     ``reasons`` counts the ticks by what bound tidegate's plan; ``trust`` is that in its forecast
-    after each sample.
+    after each sample, ``smoothing_trust`` that in Holt-Winters'.
     """
 
     setting: ContestSetting
@@ -110,6 +115,26 @@ class Contest:
     frontier: tuple[FrontierPoint, ...]
     reasons: Mapping[str, int]
     trust: tuple[Trust, ...] = field(repr=False)
+    smoothing_trust: tuple[Trust, ...] = field(default=(), repr=False)
+
+    def outcome(self, contender: str) -> ReplayOutcome:
+        """Return the figures of one contender."""
+        return next(found for found in self.table if found.name == contender)
+
+    def findings(self) -> tuple[str, ...]:
+        """Return what was found in sentences, the verdict first."""
+        return api.replay_findings(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per contender: `ReplayOutcome` as columns."""
+        return api.contest_to_frame(self)
+
+    def plot(self, what: str = "replicas") -> go.Figure:
+        """Return a figure: replicas, frontier, broken_requests or trust."""
+        return api.plot_contest(self, what)
+
+    def _repr_html_(self) -> str:
+        return api.contest_html(self)
 
     @property
     def coverage(self) -> float:
@@ -162,9 +187,8 @@ def tidegate_contender(setting: ContestSetting, job: ContestJob) -> TidegateCont
 
 def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
     """Return the autoscaler with a target that is a share of a replica's capacity."""
-    if spec.metric is MetricKind.UTILIZATION:
-        return replace(spec, target=round(target, 2))
-    return replace(spec, target=target * capacity_qps)
+    is_share = spec.metric is MetricKind.UTILIZATION
+    return replace(spec, target=round(target, 2) if is_share else target * capacity_qps)
 
 
 def contest(
@@ -200,18 +224,20 @@ def contest(
     runs: dict[str, Run] = {}
     points: list[FrontierPoint] = []
     reasons: Mapping[str, int] = {}
-    trust: tuple[Trust, ...] = ()
+    trust: dict[str, tuple[Trust, ...]] = {}
     with _mapped(setting, workers) as each:
         for job, result in zip(main + sweep, each(main + sweep, len(main)), strict=True):
             if result.run is not None:
                 table.append(result.outcome)
                 runs[job.family] = result.run
+                trust[job.family] = result.trust
                 if job.family == TIDEGATE:
-                    reasons, trust = result.reasons, result.trust
+                    reasons = result.reasons
             else:
                 points.append(FrontierPoint(job.family, job.target, result.outcome))
             progress(job.family)
-    return Contest(setting, tuple(table), runs, tuple(points), reasons, trust)
+    both = trust[TIDEGATE], trust[HOLT_WINTERS]
+    return Contest(setting, tuple(table), runs, tuple(points), reasons, *both)
 
 
 class _Result(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from forecaster.data.html_tables import html_table
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,
@@ -19,12 +20,22 @@ COLUMNS = ("contender", "replica-hours", "x floor", "violations", "refused", "p9
            "utilisation", "worst minute", "changes")  # fmt: skip
 
 
+def replay_findings(contest: Contest) -> tuple[str, ...]:
+    """Return the verdict, and the other findings behind it."""
+    return verdict(contest)[1], *sentences(contest)
+
+
+def contest_html(contest: Contest) -> str:
+    """Return the table of the contenders in HTML."""
+    return html_table("Replay", COLUMNS, [row(contest, found) for found in contest.table])
+
+
 def row(contest: Contest, found: ReplayOutcome) -> list[str]:
     """Return one contender's figures, as texts in the order of `COLUMNS`."""
     return [
         found.name,
         f"{found.replica_hours:,.1f}",
-        f"{found.replica_hours / _of(contest, CLAIRVOYANT).replica_hours:.2f}",
+        f"{found.replica_hours / contest.outcome(CLAIRVOYANT).replica_hours:.2f}",
         share(found.violations),
         share(found.refused),
         latency(found.p99_s),
@@ -56,7 +67,7 @@ def latency(seconds: float) -> str:
 
 def verdict(contest: Contest) -> tuple[bool, str]:
     """Return whether tidegate did no worse than the user's autoscaler in both, and what it did."""
-    ours, hpa = _of(contest, TIDEGATE), _of(contest, HPA)
+    ours, hpa = contest.outcome(TIDEGATE), contest.outcome(HPA)
     cost = ours.replica_hours / hpa.replica_hours - 1
     good = ours.replica_hours <= hpa.replica_hours and ours.violations <= max(
         hpa.violations, 1 - contest.setting.scene.model.objective
@@ -71,8 +82,9 @@ def verdict(contest: Contest) -> tuple[bool, str]:
 def sentences(contest: Contest) -> list[str]:
     """Return what the frontier says at equal violations and at equal cost, and what bound."""
     told = [*_frontier(contest), _floor_only(contest), _trust(contest)]
-    bound = sorted(contest.reasons.items(), key=lambda item: -item[1])
     total = sum(contest.reasons.values())
+    bound = sorted(contest.reasons.items(), key=lambda item: -item[1])
+    bound = [(name, count) for name, count in bound if count >= 0.005 * total]
     if total:
         parts = (f"{name.replace('_', ' ')} {100 * count / total:.0f} %" for name, count in bound)
         told.append(f"What bound tidegate's plan, by time: {', '.join(parts)}.")
@@ -88,24 +100,24 @@ def _frontier(contest: Contest) -> list[str]:
     if best and ours:
         cost = ours.outcome.replica_hours / best.outcome.replica_hours - 1
         told.append(
-            f"At no more than {share(promised)} violations, each at its cheapest target: tidegate "
-            f"({ours.target:g}) needs {_change(cost)} the HPA ({best.target:g})."
+            f"Each at the cheapest target that keeps violations within {share(promised)}: tidegate "
+            f"at target {ours.target:g} needs {_change(cost)} the HPA at target {best.target:g}."
         )
     elif ours:
         told.append(
             f"No target of the HPA keeps violations within {share(promised)}; tidegate's "
-            f"{ours.target:g} does, with {ours.outcome.replica_hours:,.1f} replica-hours."
+            f"target {ours.target:g} does, with {ours.outcome.replica_hours:,.1f} replica-hours."
         )
     else:
         told.append(
             f"No target of tidegate keeps violations within {share(promised)}: the demand jumps "
             "faster than replicas start, and without warning. The limit is what is left."
         )
-    hpa = _of(contest, HPA)
+    hpa = contest.outcome(HPA)
     same = safest(contest.frontier, TIDEGATE, hpa.replica_hours)
     if same:
         told.append(
-            f"At the HPA's own cost, tidegate ({same.target:g}) has "
+            f"At the HPA's own cost, tidegate at target {same.target:g} has "
             f"{share(same.outcome.violations)} violations where the HPA has "
             f"{share(hpa.violations)}."
         )
@@ -113,7 +125,7 @@ def _frontier(contest: Contest) -> list[str]:
 
 
 def _floor_only(contest: Contest) -> str:
-    ours, hpa = _of(contest, FLOOR_ONLY), _of(contest, HPA)
+    ours, hpa = contest.outcome(FLOOR_ONLY), contest.outcome(HPA)
     cost = ours.replica_hours / hpa.replica_hours - 1
     return (
         f"Under the HPA as it is, the floor means {_change(cost)} without it, and "
@@ -139,7 +151,3 @@ def _change(relative: float) -> str:
         return "as many replica-hours as"
     more = "fewer" if relative < 0 else "more"
     return f"{abs(100 * relative):.0f} % {more} replica-hours than"
-
-
-def _of(contest: Contest, name: str) -> ReplayOutcome:
-    return next(found for found in contest.table if found.name == name)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scaler.simulation.findings import share
-from scaler.simulation.gateway_replay import NO_CLASS, ClassOutcome, GatewayOutcome
+from scaler.simulation.gateway_outcome import NO_CLASS, ClassOutcome, GatewayOutcome
 
 COLUMNS = ("class", "requests", "admitted", "refused", "false rejects")
 GLOSSARY = {
@@ -62,7 +62,8 @@ def record(found: GatewayOutcome | None) -> dict[str, Any] | None:
     if found is None:
         return None
     classes = {one.name: _plain(one) for one in found.classes if one.name != NO_CLASS}
-    return {**asdict(found), "total": _plain(found.total), "classes": classes}
+    plain = {key: value for key, value in asdict(found).items() if key != "path"}
+    return {**plain, "total": _plain(found.total), "classes": classes}
 
 
 def _plain(one: ClassOutcome) -> dict[str, Any]:

@@ -10,8 +10,8 @@ nobody is limited by client, and what is refused does not come again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +28,13 @@ from scaler.simulation.contest import (
     ContestSetting,
     tidegate_contender,
 )
+from scaler.simulation.gateway_outcome import (
+    NO_CLASS,
+    GatewayCounts,
+    GatewayOutcome,
+    GatewayTraffic,
+    TickRequests,
+)
 from scaler.simulation.virtual_gateways import VirtualGateways
 from scaler.simulation.world import SimulatedService
 
@@ -36,77 +43,6 @@ LONGEST_S = 3600.0
 MOST_REQUESTS = 2_000_000
 # Gateways have served for a while when the part begins; so long they do so uncounted.
 WARM_UP_S = 60.0
-# Of requests that belong to none of the policy's classes.
-NO_CLASS = ""
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayTraffic:
-    """What arrives at the gateways, and how.
-
-    Attributes:
-        start: of the first tick, seconds since the epoch.
-        tick_s: between two ticks.
-        demand: requests per second in each tick, shape ``(ticks,)``; NaN, where it is not known,
-            counts as none.
-        shares: of the requests, by class.
-    """
-
-    start: float
-    tick_s: float
-    demand: FloatArray
-    shares: Mapping[str, float]
-
-    @property
-    def seconds(self) -> float:
-        return len(self.demand) * self.tick_s
-
-
-@dataclass(frozen=True, slots=True)
-class ClassOutcome:
-    """What became of the requests of one class.
-
-    Attributes:
-        offered: requests; refused: of them.
-        refused_within: refused while the demand was within the limit: all of the class would have
-            passed, had it come evenly.
-    """
-
-    name: str
-    offered: int
-    refused: int
-    refused_within: int
-
-    @property
-    def admitted(self) -> int:
-        return self.offered - self.refused
-
-    @property
-    def false_rejects(self) -> float:
-        """Share of the requests that were refused while the demand was within the limit."""
-        return self.refused_within / self.offered if self.offered else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayOutcome:
-    """What gateways made of a part of the recorded traffic.
-
-    Attributes:
-        start: seconds since the epoch; seconds: that were counted.
-        gateways: how many there were.
-        total: of all classes; classes: of each.
-        excess: requests admitted above the limit in the second in which they were most, a burst
-            included; 0: in none.
-        excess_limit_qps: the limit of that second.
-    """
-
-    start: float
-    seconds: float
-    gateways: int
-    total: ClassOutcome
-    classes: tuple[ClassOutcome, ...]
-    excess: float
-    excess_limit_qps: float
 
 
 def equal_shares(policy: Policy) -> dict[str, float]:
@@ -156,7 +92,7 @@ def gateway_replay(
     rng = np.random.default_rng(seed)
     warm_up = math.ceil(WARM_UP_S / traffic.tick_s)
     enforced = replace(policy, mode=Mode.ENFORCE)
-    counted = _Counts(traffic)
+    counted = GatewayCounts(traffic)
     with VirtualGateways(policy.item_id, gateways, -warm_up * traffic.tick_s, rng) as site:
         for tick in range(-warm_up, len(traffic.demand)):
             place = max(tick, 0)
@@ -189,23 +125,14 @@ def within(limit: PublishedLimit, traffic: GatewayTraffic, tick: int) -> list[bo
     return [fits[name] for name in traffic.shares]
 
 
-@dataclass(frozen=True, slots=True)
-class _Requests:
-    """The requests of one tick: seconds since its begin, class and gateway of each, in order."""
-
-    times: FloatArray
-    classes: np.ndarray
-    gateways: np.ndarray
-
-
 def _drawn(
     traffic: GatewayTraffic, tick: int, gateways: int, rng: np.random.Generator
-) -> _Requests:
+) -> TickRequests:
     """Return the requests of a tick: a Poisson process, each of a class and at a gateway."""
     qps = np.nan_to_num(traffic.demand[tick])
     count = int(rng.poisson(qps * traffic.tick_s))
     shares = np.array(list(traffic.shares.values()))
-    return _Requests(
+    return TickRequests(
         np.sort(rng.uniform(0.0, traffic.tick_s, count)),
         rng.choice(len(shares), count, p=shares / shares.sum()),
         rng.integers(gateways, size=count),
@@ -213,7 +140,7 @@ def _drawn(
 
 
 def _decided(
-    site: VirtualGateways, requests: _Requests, classes: list[str], begins: float
+    site: VirtualGateways, requests: TickRequests, classes: list[str], begins: float
 ) -> np.ndarray:
     """Return which requests pass, one by one."""
     admit, passed = site.admit, []
@@ -224,42 +151,6 @@ def _decided(
             site.run(now)
         passed.append(admit[gateway](name, None, now).allowed)
     return np.array(passed, dtype=bool)
-
-
-class _Counts:
-    """What was counted so far."""
-
-    def __init__(self, traffic: GatewayTraffic) -> None:
-        self._traffic = traffic
-        kinds = len(traffic.shares)
-        self._offered, self._refused, self._within = (np.zeros(kinds, dtype=int) for _ in range(3))
-        self._excess, self._excess_limit_qps = 0.0, 0.0
-
-    def add(self, requests: _Requests, passed: np.ndarray, fits: list[bool]) -> None:
-        kinds = len(self._offered)
-        refused = np.bincount(requests.classes[~passed], minlength=kinds)
-        self._offered += np.bincount(requests.classes, minlength=kinds)
-        self._refused += refused
-        self._within += refused * np.array(fits)
-
-    def compare(self, times: FloatArray, limit_qps: float) -> None:
-        """Hold what was admitted in each second of a tick against the limit."""
-        most = np.bincount(times.astype(int), minlength=1).max()
-        if most - limit_qps > self._excess:
-            self._excess, self._excess_limit_qps = float(most - limit_qps), limit_qps
-
-    def outcome(self, gateways: int) -> GatewayOutcome:
-        columns = (self._offered, self._refused, self._within)
-        rows = zip(self._traffic.shares, *(x.tolist() for x in columns), strict=True)
-        return GatewayOutcome(
-            start=self._traffic.start,
-            seconds=self._traffic.seconds,
-            gateways=gateways,
-            total=ClassOutcome("all", *(int(x.sum()) for x in columns)),
-            classes=tuple(ClassOutcome(*row) for row in rows),
-            excess=self._excess,
-            excess_limit_qps=self._excess_limit_qps,
-        )
 
 
 def rate_limited(contest: Contest) -> GatewayOutcome:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from forecaster.report.page import Column, PageTable, figure_data, render_page
-from scaler.simulation import figures, gateway_findings
-from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE, Contest
+from scaler.simulation import advice, figures, gateway_findings, limit_figures
+from scaler.simulation.contest import TIDEGATE, Contest
 from scaler.simulation.findings import COLUMNS, row, sentences, verdict
-from scaler.simulation.gateway_replay import GatewayOutcome
+from scaler.simulation.gateway_outcome import GatewayOutcome
 
 
 def html_report(
@@ -30,16 +30,14 @@ def html_report(
         facts: shown below the heading, such as the model's name.
         limited: how gateways would have enforced the published limits, if that was replayed.
     """
-    passed, first = verdict(contest)
     values = {
         "title": title,
         "about": " · ".join([*(f"{k}: {v}" for k, v in (facts or {}).items()), extent(contest)]),
-        "passed": passed,
-        "verdict": first,
-        "sentences": sentences(contest),
-        "contenders": _table(COLUMNS, [row(contest, found) for found in contest.table]),
+        "intro": advice.intro(contest),
+        "findings": advice.page_findings(contest, limited=limited is not None),
+        "contenders": _contenders(contest),
         "frontier": figure_data(figures.frontier(contest)) if contest.frontier else "",
-        "replicas": figure_data(figures.replicas(contest, (HPA, TIDEGATE, CLAIRVOYANT))),
+        "replicas": figure_data(figures.replicas(contest)),
         "broken_requests": figure_data(figures.broken_requests(contest)),
         "trust": figure_data(figures.trust(contest)),
         "rate_limits": None if limited is None else _rate_limits(limited),
@@ -50,15 +48,21 @@ def html_report(
 def _rate_limits(found: GatewayOutcome) -> dict[str, Any]:
     return {
         "extent": gateway_findings.extent(found),
-        "table": _table(gateway_findings.COLUMNS, gateway_findings.rows(found)),
+        "over_time": figure_data(limit_figures.limited_over_time(found)),
+        "by_class": figure_data(limit_figures.limited_by_class(found)),
         "excess": gateway_findings.excess(found),
         "glossary": gateway_findings.GLOSSARY,
     }
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> PageTable:
-    head, *others = columns
-    return PageTable([Column(head, words=True), *map(Column, others)], rows)
+def _contenders(contest: Contest) -> PageTable:
+    head, *others = COLUMNS
+    names = [found.name for found in contest.table]
+    return PageTable(
+        [Column(head, words=True), *map(Column, others)],
+        [row(contest, found) for found in contest.table],
+        marked=names.index(TIDEGATE),
+    )
 
 
 def extent(contest: Contest) -> str:

@@ -172,7 +172,9 @@ class VirtualGateways:
 
     def publish(self, snapshot: Snapshot, now: float) -> None:
         """Have the endpoint know a tick before whoever asks now, and tell it those that wait."""
-        self.run(max(math.nextafter(now, -math.inf), self._loop.time()))
+        before = math.nextafter(now, -math.inf)
+        if before > self._loop.time():  # else whoever begins now would ask too early
+            self.run(before)
         self._holder.publish(snapshot)
         self.run(now)
 

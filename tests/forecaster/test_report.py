@@ -183,7 +183,7 @@ def test_the_fans_reach_from_the_hardest_to_the_easiest(count):
 def test_markup_is_escaped_once():
     source = html_report(backtest_of(item("<&>")), "<script>alert(1)</script>")
 
-    assert '<td class="text">&lt;&amp;&gt;</td>' in source
+    assert '<td class="text" data-name="item">&lt;&amp;&gt;</td>' in source
     assert "<h1>&lt;script&gt;alert(1)&lt;/script&gt;</h1>" in source
 
 

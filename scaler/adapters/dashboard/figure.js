@@ -6,11 +6,11 @@ const Figure = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
   const MOST_BANDS = 3;
-  const EARLIER_S = 600, KEPT_S = 21600;
+  const EARLIER_S = 600, KEPT_S = 14400;
 
   const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
   /* Escape texts, for Plotly interprets some markup. */
-  const escaped = (text) => text.slice(0, 40)
+  const escaped = (text, most) => text.slice(0, most)
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const percent = (level) => `${+(100 * level).toFixed(1)}`;
 
@@ -118,7 +118,7 @@ const Figure = (() => {
     ];
   }
 
-  function marks(view, from, end, c) {
+  function marks(view, { from, end }, c, narrow) {
     const shapes = [{ type: "line", xref: "x", yref: "paper", x0: moment(view.at),
       x1: moment(view.at), y0: 0, y1: 1, line: { color: c.quiet, width: 1, dash: "dot" } }];
     const annotations = [{ x: moment(view.at), y: 1, yref: "paper", yanchor: "bottom",
@@ -128,9 +128,12 @@ const Figure = (() => {
       const x0 = moment(Math.max(event.starts, from)), x1 = moment(Math.min(event.ends, end));
       shapes.push({ type: "rect", xref: "x", yref: "y domain", x0, x1, y0: 0, y1: 1, layer: "below",
         line: { width: 0 }, fillcolor: c.purple, opacity: 0.12 });
-      // One below the other, for the names are often wider than the events.
-      annotations.push({ x: x0, y: 0.99 - 0.09 * (i % 6), yref: "y domain", xanchor: "left", yanchor: "top",
-        text: escaped(event.name), showarrow: false, font: { color: c.purple, size: 12 } });
+      // One above the other, for the names are often wider than the events; no line is as near to 0, and
+      // none goes beyond the right edge.
+      const late = event.starts > from + (narrow ? 0.75 : 0.9) * (end - from);
+      annotations.push({ x: x0, y: 0.01 + 0.09 * (i % 6), yref: "y domain", yanchor: "bottom",
+        xanchor: late ? "right" : "left", text: escaped(event.name, narrow ? 20 : 40), showarrow: false,
+        font: { color: c.ink, size: 12 } });
     });
     return { shapes, annotations };
   }
@@ -139,7 +142,7 @@ const Figure = (() => {
     const axis = { gridcolor: c.grid, zerolinecolor: c.grid, linecolor: c.grid, automargin: true };
     const upright = { ...axis, rangemode: "tozero", fixedrange: true };
     return {
-      ...marks(view, from, end, c),
+      ...marks(view, { from, end }, c, narrow),
       height: narrow ? 600 : 540,
       font: { family: "system-ui, sans-serif", size: 13, color: c.ink },
       margin: { l: narrow ? 44 : 64, r: 14, t: 24, b: 40 },
@@ -149,7 +152,7 @@ const Figure = (() => {
       dragmode: coarse.matches ? false : "zoom",
       // A zoom stays until another service or time range is chosen.
       uirevision: `${view.service} ${shown_s}`,
-      xaxis: { ...axis, type: "date", range: [moment(from), moment(end)], anchor: "y2" },
+      xaxis: { ...axis, type: "date", nticks: narrow ? 4 : 12, tickangle: 0, ticklabeloverflow: "hide past div", range: [moment(from), moment(end)], anchor: "y2" },
       yaxis: { ...upright, domain: [0.4, 1], title: { text: "demand (req/s)", font: { size: 13 } } },
       yaxis2: { ...upright, domain: [0, 0.3], title: { text: "replicas", font: { size: 13 } } },
       legend: { orientation: "h", x: 0, xref: "container", y: 0, yref: "container",

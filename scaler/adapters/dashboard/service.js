@@ -94,7 +94,7 @@ const Service = (() => {
 
   function tiles(view) {
     const { limit, trust, ledger } = view, rated = trust && view.fan;
-    const expected = known(view.demand_qps) ? `be ready for ${qps(view.demand_qps)}` : "the demand to be ready for is not known";
+    const expected = known(view.demand_qps) ? `be ready for ${qps(view.demand_qps)} when new replicas could serve` : "the demand to be ready for is not known";
     return node("dl", { class: "tiles" },
       tile("demand, req/s", "observed", qps(view.observed_qps), expected),
       floorTile(view),
@@ -105,15 +105,41 @@ const Service = (() => {
         rated ? `planned for its ${percent(trust.level)} quantile` : ""),
       tile("replica-hours saved", "saved", qps(ledger.saved_replica_hours),
         `against a plain HPA in ${duration(ledger.seconds)}`,
-        `short for ${duration(ledger.short_s)}; a plain HPA ${duration(ledger.hpa_short_s)}`));
+        `too few replicas for ${duration(ledger.short_s)}; a plain HPA ${duration(ledger.hpa_short_s)}`));
   }
 
   function top(view) {
     const mode = view.mode === "Enforce"
       ? `Enforce: the floor is written to ${view.target}.`
       : `Recommend: the floor is only shown; nothing is written to ${view.target}.`;
-    return [...notices(view), node("p", { class: "quiet" },
-      `${mode} The policy allows ${count(view.min_replicas)} to ${count(view.max_replicas)} replicas.`), tiles(view)];
+    return [...notices(view), node("p", { "data-field": "next" }, node("strong", {}, "Next: "), nextStep(view)),
+      node("p", { class: "quiet" },
+        `${mode} The policy allows ${count(view.min_replicas)} to ${count(view.max_replicas)} replicas. The floor is the `
+        + "fewest that the autoscaler may run, the limit what all gateways together may admit; a plain HPA is the same "
+        + "autoscaler without a floor, worked out beside."), tiles(view)];
+  }
+
+  /* What to do about what is shown. */
+  function nextStep(view) {
+    if (view.error || unwell(view).length) return "put right what is told above; until then the last plan holds.";
+    if (!view.fan) return "train a model (forecaster train) and name it in spec.demand.model; "
+      + "until then the floor follows the observed demand.";
+    if (view.mode !== "Enforce") return "compare the plan with the replicas below. When it has been right for a week, "
+      + "set spec.mode to Enforce.";
+    return "nothing; the floor and the limit are in force.";
+  }
+
+  /* A bar chart from 0 to `most`, a bar for each of [words, number, kind, value, value of a paler bar, note]. */
+  function bars(most, rows) {
+    const length = (kind, value) => {
+      const made = node("span", { class: kind });
+      made.style.width = `${most > 0 ? Math.min(100, 100 * value / most) : 0}%`;
+      return made;
+    };
+    return node("ul", { class: "bars" }, ...rows.map(([words, number, kind, value, pale, note]) => node("li", {},
+      node("span", {}, words), node("span", { class: "number" }, number),
+      node("span", { class: "track" }, length(`${kind} pale`, pale ?? 0), length(kind, value ?? 0)),
+      note ? node("span", { class: "quiet" }, note) : null)));
   }
 
   function limits({ limit }) {
@@ -123,28 +149,30 @@ const Service = (() => {
     const last = steps[steps.length - 1].in_s;
     const when = ({ in_s }) => (in_s > 0 ? `in ${duration(in_s)}`
       : changes.length === 1 && last > 0 ? `now and for ${duration(last)}` : "now");
-    const rows = [...changes.map((s) => [when(s), qps(s.qps), BINDING[s.reason] ?? s.reason]),
-      ["after the lease has expired", qps(limit.safe_qps), BINDING[limit.safe_reason] ?? limit.safe_reason]];
+    const row = (words, rate, reason) => [words, qps(rate), "orange", rate, 0, BINDING[reason] ?? reason];
+    const most = Math.max(limit.safe_qps, ...changes.map((step) => step.qps));
+    const all = bars(most, [...changes.map((step) => row(when(step), step.qps, step.reason)),
+      row("after the lease has expired", limit.safe_qps, limit.safe_reason)]);
     const classes = limit.classes.length ? [
-      node("h4", {}, "Classes, the most important first"),
-      table(["*class", "guaranteed req/s", "at most req/s"], [...limit.classes]
-        .sort((a, b) => a.priority - b.priority)
-        .map((c) => [c.name, qps(c.guaranteed_qps), qps(c.ceiling_qps)])),
+      node("h4", {}, "Of it, by class, the most important first (req/s)"),
+      bars(most, [...limit.classes].sort((a, b) => a.priority - b.priority).map((c) => [c.name,
+        `${qps(c.guaranteed_qps)} guaranteed, ${known(c.ceiling_qps) ? `at most ${qps(c.ceiling_qps)}` : "up to all"}`,
+        "orange", c.guaranteed_qps, c.ceiling_qps ?? limit.qps, null])),
     ] : [];
-    return part("limit", node("h3", {}, "What gateways may admit"),
-      table(["*when", "req/s", "*bound by"], rows), ...classes);
+    return part("limit", node("h3", {}, "What gateways may admit (req/s)"), all, ...classes);
   }
 
   function events({ events: all, at }) {
     const coming = all.filter((event) => event.ends > at).sort((a, b) => a.starts - b.starts);
-    const rows = coming.map((event) => [
-      event.name,
-      event.starts <= at ? `now, ends in ${duration(event.ends - at)}` : `in ${duration(event.starts - at)}`,
-      moment(event.starts).slice(5, 16), moment(event.ends).slice(5, 16),
-      known(event.qps) ? `${qps(event.qps)} req/s` : `${count(event.multiplier)} times the usual`,
-    ]);
-    return part("events", node("h3", {}, "Announced events"), rows.length
-      ? table(["*event", "*when", "*starts (UTC)", "*ends (UTC)", "*demand"], rows)
+    const short = (seconds) => moment(seconds).slice(5, 16);
+    const told = (event) => {
+      const when = event.starts <= at ? `now, ends in ${duration(event.ends - at)}` : `in ${duration(event.starts - at)}`;
+      const demand = known(event.qps) ? `${qps(event.qps)} req/s` : `${count(event.multiplier)} times the usual`;
+      return node("li", {}, node("strong", {}, event.name),
+        `: ${when}; ${demand} (${short(event.starts)} to ${short(event.ends)} UTC)`);
+    };
+    return part("events", node("h3", {}, "Announced events"), coming.length
+      ? node("ul", {}, ...coming.map(told))
       : node("p", { class: "quiet" }, "No event is active or announced."));
   }
 
@@ -161,13 +189,11 @@ const Service = (() => {
   }
 
   function ledger({ ledger: l }) {
-    const rows = [
-      ["replica-hours", qps(l.replica_hours), qps(l.hpa_replica_hours)],
-      ["seconds short", qps(l.short_s), qps(l.hpa_short_s)],
-    ];
-    return part("ledger", node("h3", {}, `Ledger of ${duration(l.seconds)} so far`),
-      table(["*", "tidegate", "plain HPA"], rows),
-      node("p", { class: "quiet" }, "Short: the ready replicas could not serve the demand."));
+    const pair = (name, ours, hpa) => [node("h4", {}, name), bars(Math.max(ours, hpa),
+      [["tidegate", qps(ours), "green", ours], ["plain HPA", qps(hpa), "quiet", hpa]])];
+    return part("ledger", node("h3", {}, `What it came to in ${duration(l.seconds)}`),
+      ...pair("replica-hours", l.replica_hours, l.hpa_replica_hours),
+      ...pair("seconds in which the ready replicas could not serve the demand", l.short_s, l.hpa_short_s));
   }
 
   function numbers({ fan }, open) {
@@ -184,7 +210,7 @@ const Service = (() => {
   const why = ({ words }) => (words.length ? part("why", node("h3", {}, "Why"),
     node("ul", {}, ...words.map((sentence) => node("li", {}, sentence)))) : null);
 
-  const bottom = (view, open) => [why(view), limits(view), events(view), trust(view), ledger(view),
+  const bottom = (view, open) => [why(view), limits(view), ledger(view), trust(view), events(view),
     numbers(view, open)].filter((made) => made !== null);
 
   /* A text alternative to the chart. */

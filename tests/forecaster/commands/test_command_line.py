@@ -236,9 +236,9 @@ def test_quiet_leaves_out_what_is_told_beside_the_result(tmp_path, capsys):
     quiet = SCALER.main([*argv, "-q"]), capsys.readouterr().err.splitlines()
 
     assert loud[0] == quiet[0] == 2
-    assert "samples missing" in " ".join(loud[1])
+    assert "on data quality" in " ".join(loud[1])
     assert quiet[1] == loud[1][-len(quiet[1]) :]
-    assert "samples missing" not in " ".join(quiet[1])
+    assert "on data quality" not in " ".join(quiet[1])
 
 
 @BOTH

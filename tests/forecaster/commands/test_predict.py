@@ -187,3 +187,19 @@ def test_on_a_full_disk_the_file_before_stays(tmp_path):
     assert done.stdout == f"--out: {path} cannot be written: File too large\n"
     assert path.read_text() == "before"
     assert [found.name for found in tmp_path.iterdir()] == ["forecast.csv"]
+
+
+def test_findings_are_counted_and_the_command_that_lists_them_is_named(
+    tmp_path, models, history, capsys
+):
+    values = history[history.item_ids[0]].values.copy()
+    values[2000:2003] = np.nan
+    series = replace(history[history.item_ids[0]], values=values)
+    write_history(tmp_path / "history.parquet", History((series,)))
+    assert predict(models, tmp_path / "history.parquet") == 0
+    told = capsys.readouterr().err
+    count = re.match(r"(\d+) notes? on data quality: forecaster check --history (.+)\n$", told)
+    assert count is not None, told
+    assert count[2] == str(tmp_path / "history.parquet")
+    assert main(["check", "--history", count[2]]) == 0
+    assert "missing" in capsys.readouterr().out

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult, Score
+from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult
+from forecaster.evaluation.scores import Score
 from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE, SEASONAL_DAY
@@ -29,13 +30,14 @@ def score(relative: float, *, horizon: int = 4, covered: float = 0.0) -> Score:
         coverage=coverage,
         peak_coverage=tuple(max(share - 0.05, 0.0) for share in coverage),
         wape=relative / 4,
+        crps=relative * 15,
     )
 
 
 def unknown_score(horizon: int = 4) -> Score:
     """Return the score of an item without any demand."""
     levels = (NAN,) * len(LEVELS)
-    return Score(NAN, NAN, NAN, levels, (NAN,) * horizon, levels, levels, NAN)
+    return Score(NAN, NAN, NAN, levels, (NAN,) * horizon, levels, levels, NAN, NAN)
 
 
 def item(

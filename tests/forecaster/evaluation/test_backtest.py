@@ -14,12 +14,10 @@ from forecaster.errors import HistoryError
 from forecaster.evaluation.backtest import (
     SERVED,
     Backtest,
-    Score,
-    _mean_score,
-    _score,
     backtest,
     beats_all,
 )
+from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.selection import choose
 from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
 from forecaster.models.candidates import CANDIDATES
@@ -37,12 +35,12 @@ def result(forecaster, history):
     return backtest(forecaster, history)
 
 
-def score_of(actual, predicted, reference=None) -> Score:
+def flat_score(actual, predicted, reference=None) -> Score:
     """Return the score over ``(origins, horizon)`` of quantiles that are all equal."""
     actual = np.array(actual, np.float32)
     same = np.repeat(np.array(predicted, np.float32)[:, :, None], len(LEVELS), axis=2)
     loss = np.full(same.shape, 1.0, np.float32) if reference is None else reference
-    return _score(actual, same, loss, LEVELS)
+    return score_of(actual, same, loss, LEVELS)
 
 
 def test_a_score_equals_the_one_computed_by_hand():
@@ -51,7 +49,7 @@ def test_a_score_equals_the_one_computed_by_hand():
     Losses per level 0.1, 0.5, 0.9: 10 above costs 1, 5, 9; 4 below costs 3.6, 2, 0.4.
     """
     actual = [[110.0, 100.0], [96.0, NAN]]
-    score = score_of(actual, np.full((2, 2), 100.0), np.full((2, 2, 3), 2.0, np.float32))
+    score = flat_score(actual, np.full((2, 2), 100.0), np.full((2, 2, 3), 2.0, np.float32))
     assert score.pinball == pytest.approx((15 + 0 + 6) / 9)
     assert score.relative == pytest.approx((15 + 0 + 6) / 9 / 2)
     assert score.relative_peaks == pytest.approx(5 / 2)  # of three moments, the first is the peak
@@ -61,37 +59,45 @@ def test_a_score_equals_the_one_computed_by_hand():
     assert score.coverage == pytest.approx([2 / 3] * 3)  # 100 and 96 lie below, 110 does not
     assert score.peak_coverage == (0, 0, 0)
     assert score.wape == pytest.approx((10 + 0 + 4) / (110 + 100 + 96))
+    # The levels stand for 0.3, 0.4 and 0.3 of the probability.
+    weighed = [0.3 * (1 + 3.6), 0.4 * (5 + 2), 0.3 * (9 + 0.4)]
+    assert score.crps == pytest.approx(2 * sum(weighed) / 3)
 
 
 def test_a_perfect_forecast_has_zero_loss():
     actual = [[110.0, 100.0], [96.0, NAN]]
-    score = score_of(actual, np.nan_to_num(actual, nan=5.0))
+    score = flat_score(actual, np.nan_to_num(actual, nan=5.0))
     assert (score.pinball, score.relative, score.relative_peaks, score.wape) == (0, 0, 0, 0)
+    assert score.crps == 0
     assert score.by_horizon == (0, 0)
     assert score.coverage == (1, 1, 1)
 
 
 def test_without_known_samples_all_scores_are_unknown():
-    unknown = score_of(np.full((2, 2), NAN), np.full((2, 2), 5.0))
+    unknown = flat_score(np.full((2, 2), NAN), np.full((2, 2), 5.0))
     for field in fields(unknown):
         assert np.isnan(getattr(unknown, field.name)).all(), field.name
 
 
 def test_ratios_to_a_reference_without_error_are_unknown():
-    score = score_of([[5.0]], [[4.0]], np.zeros((1, 1, 3), np.float32))
+    score = flat_score([[5.0]], [[4.0]], np.zeros((1, 1, 3), np.float32))
     assert score.pinball > 0
     assert np.isnan([score.relative, score.relative_peaks, *score.by_level]).all()
 
 
 def test_over_items_ratios_have_geometric_means_and_other_scores_arithmetic_ones():
-    one, other = score_of([[100.0]], [[90.0]]), score_of([[100.0]], [[60.0]])  # 5 and 20, over 1
-    unknown = score_of([[NAN]], [[60.0]])
-    mean = _mean_score([one, other, unknown])
+    one, other = (
+        flat_score([[100.0]], [[90.0]]),
+        flat_score([[100.0]], [[60.0]]),
+    )  # 5 and 20, over 1
+    unknown = flat_score([[NAN]], [[60.0]])
+    mean = mean_score([one, other, unknown])
     assert (one.relative, other.relative) == pytest.approx((5, 20))
     assert mean.relative == pytest.approx(10)  # the root of 5 x 20
     assert mean.by_horizon == pytest.approx([10])
     assert mean.pinball == pytest.approx(12.5)
     assert mean.wape == pytest.approx((0.1 + 0.4) / 2)
+    assert mean.crps == pytest.approx((10 + 40) / 2)  # equal quantiles: the absolute error
     assert mean.coverage == (0, 0, 0)
 
 
@@ -222,6 +228,7 @@ def test_the_record_is_plain_json_with_the_headline_and_every_item(result):
     again = json.loads(json_bytes(record))
     assert again["summary"]["relative_pinball"] == result.summary[SERVED].relative
     assert set(again["summary"]["candidates"]) == {*CANDIDATES, SERVED}
+    assert again["summary"]["candidates"]["ridge"]["crps"] == result.summary["ridge"].crps > 0
     assert again["quantile_levels"] == list(result.quantile_levels)
     assert set(again["items"]) == {item.item_id for item in result.items}
     first = again["items"][result.items[0].item_id]
@@ -243,7 +250,7 @@ HOURS = np.array([0.9, 1.1] * 12)  # around a mean of 1
 def judged(**hourly: float | np.ndarray) -> Backtest:
     """Return a backtest of one item with these losses in each hour, of last value's."""
     losses = {name: np.asarray(loss * HOURS) for name, loss in hourly.items()}
-    blank = score_of([[1.0]], [[1.0]])
+    blank = flat_score([[1.0]], [[1.0]])
     scores = {name: replace(blank, relative=float(x.mean())) for name, x in losses.items()}
     return backtest_of(replace(sample_item("a"), scores=scores, losses=losses))
 

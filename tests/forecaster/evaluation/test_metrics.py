@@ -1,12 +1,23 @@
 """The metrics: tables and properties."""
 
+import math
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss, wape
+from forecaster.evaluation.metrics import (
+    coverage,
+    crps,
+    geometric_mean,
+    is_peak,
+    level_weights,
+    pinball_loss,
+    wape,
+)
 
 NAN = np.nan
 qps = st.floats(0, 1e6).map(lambda x: round(x, 3))
@@ -53,6 +64,34 @@ def test_pinball_loss_keeps_every_axis():
     loss = pinball_loss(actual, predicted, [0.5, 0.9])
     assert loss.shape == (4, 3, 2)
     np.testing.assert_allclose(loss, np.broadcast_to([0.5, 0.1], (4, 3, 2)))
+
+
+@pytest.mark.parametrize("actual", [-1.5, 0.0, 2.0])
+def test_crps_of_many_quantiles_is_that_of_the_distribution(actual):
+    many = (np.arange(2000) + 0.5) / 2000
+    normal = NormalDist()
+    # The closed form for a normal distribution; Gneiting and Raftery, 2007, equation 21.
+    closed = actual * (2 * normal.cdf(actual) - 1) + 2 * normal.pdf(actual) - 1 / math.sqrt(math.pi)
+    quantiles = np.array([[normal.inv_cdf(level) for level in many]])
+
+    assert crps(np.array([actual]), quantiles, many)[0] == pytest.approx(closed, abs=1e-3)
+
+
+@given(samples, qps)
+def test_crps_of_a_median_alone_is_the_absolute_error(actual, value):
+    found = crps(actual, np.full((len(actual), 1), value), [0.5])
+    np.testing.assert_allclose(found, np.abs(actual - value), atol=1e-9)
+
+
+@given(st.lists(st.floats(0.001, 0.999), min_size=1, max_size=9, unique=True).map(sorted))
+def test_the_weights_of_levels_share_out_all_of_the_probability(chosen):
+    weights = level_weights(chosen)
+    assert (weights > 0).all()
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_crps_leaves_unknown_samples_unknown():
+    assert np.isnan(crps(np.array([NAN]), np.ones((1, 2)), [0.5, 0.9])).all()
 
 
 @given(samples, levels)

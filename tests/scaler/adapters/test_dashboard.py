@@ -19,6 +19,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.control.snapshot import Condition, ConditionKind, ServiceView
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.trust import Standing
+from scaler.policy.policy import Mode
 from tests.missing import missing
 from tests.paths import ROOT
 from tests.scaler.adapters.chromium import Tab, browsing, found
@@ -115,7 +116,52 @@ def test_the_chosen_service_shows_floor_limit_binding_trust_and_savings(tab, hol
     assert tab.js(field("saved")) == "1"  # 9 replica-hours of a plain HPA, 8 of ours
     assert "Gateways may admit 1240" in tab.js(part("why"))
     assert "stress" in tab.js(part("limit"))
-    assert re.search(r"seconds short\s+0\s+30", tab.js(part("ledger")))
+    assert re.search(r"tidegate\s+8\s+plain HPA\s+9", tab.js(part("ledger")))
+    assert re.search(r"serve the demand\s+tidegate\s+0\s+plain HPA\s+30", tab.js(part("ledger")))
+
+
+def test_each_limit_is_a_bar_as_long_as_it_is_high_and_each_class_a_part_of_it(tab, holder, url):
+    shop = view()
+    assert shop.published_limit is not None
+    low = replace(shop.published_limit.safe, qps=620.0)
+    limit = replace(shop.published_limit, safe=low)
+    holder.publish(snapshot(replace(shop, published_limit=limit)))
+    tab.open(url)
+
+    rows = (
+        "[...document.querySelectorAll('[data-part=limit] .bars li')].map((row) => ["
+        "row.children[0].textContent, row.children[1].textContent,"
+        "...[...row.querySelectorAll('.track > *')].map((bar) => bar.style.width)])"
+    )
+    assert tab.until(f"{rows}.length && {rows}") == [
+        ["now and for 5 min", "1,240", "0%", "100%"],
+        ["after the lease has expired", "620", "0%", "50%"],
+        ["pay", "120 guaranteed, up to all", "100%", f"{100 * 120 / 1240:g}%"],
+        ["stress", "0 guaranteed, at most 40", f"{100 * 40 / 1240:g}%", "0%"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param({}, "nothing; the floor and the limit are in force", id="all is well"),
+        pytest.param({"error": "no series"}, "put right what is told above", id="an error"),
+        pytest.param({"forecast": None}, "train a model", id="without a forecast"),
+    ],
+)
+def test_the_page_says_what_to_do_next(tab, holder, url, changed, said):
+    holder.publish(snapshot(replace(view(), **changed)))
+    tab.open(url)
+
+    assert said in tab.until(field("next"))
+
+
+def test_of_a_service_in_recommend_the_next_step_is_to_enforce(tab, holder, url):
+    shop = view()
+    holder.publish(snapshot(replace(shop, policy=replace(shop.policy, mode=Mode.RECOMMEND))))
+    tab.open(url)
+
+    assert "set spec.mode to Enforce" in tab.until(field("next"))
 
 
 def test_forecast_demand_and_replicas_are_drawn(tab, holder, url):
@@ -177,9 +223,9 @@ def test_active_and_future_events_are_shown_and_past_ones_are_not(tab, holder, u
     tab.open(url)
 
     shown = tab.until(part("events"))
-    assert "live\tnow, ends in 10 min" in shown
-    assert f"{HOSTILE}\tin 60 min" in shown
-    assert "over\t" not in shown
+    assert "live: now, ends in 10 min; 2,000 req/s" in shown
+    assert f"{HOSTILE}: in 60 min; 1.5 times the usual" in shown
+    assert "over: " not in shown
 
 
 def test_text_from_a_policy_never_becomes_markup(tab, holder, url):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaler.simulation import figures
-from scaler.simulation.contest import CLAIRVOYANT, HPA, TIDEGATE
+from scaler.simulation.contest import CLAIRVOYANT, HOLT_WINTERS, HPA, TIDEGATE
 from tests.scaler.simulation.contest_samples import small_contest, with_frontier
 
 
@@ -25,7 +25,19 @@ def test_the_frontier_is_cost_relative_to_the_floor_against_violations():
 def test_what_is_configured_is_marked_on_the_frontier():
     held = small_contest()
     marks = traces(figures.frontier(held))["as configured"]
-    assert set(marks.text) == {HPA, TIDEGATE, "tidegate, HPA as it is", CLAIRVOYANT}
+    assert set(marks.text) == set(held.runs)
+    assert len(marks.x) == len(held.table)
+
+
+@pytest.mark.parametrize("draw", [figures.frontier, figures.replicas, figures.broken_requests])
+def test_every_contender_is_in_every_figure(draw):
+    held = small_contest()
+    assert set(held.runs) <= {trace.name for trace in draw(held).data}
+
+
+@pytest.mark.parametrize("draw", [figures.replicas, figures.broken_requests])
+def test_replicas_and_requests_are_drawn_from_zero(draw):
+    assert draw(small_contest()).layout.yaxis.rangemode == "tozero"
 
 
 def test_replicas_are_drawn_over_what_was_needed():
@@ -49,10 +61,10 @@ def test_the_running_total_ends_with_all_that_were_broken():
 def test_trust_is_drawn_from_the_first_tick_to_the_last():
     held = small_contest()
     drawn = traces(figures.trust(held))
-    path = held.trust
-    assert drawn["level read"].y[-1] == path[-1].level
-    assert drawn["within what was foreseen"].y[0] == path[0].coverage
-    first, last = (drawn["level read"].x[i] for i in (0, -1))
+    for who, path in ((TIDEGATE, held.trust), (HOLT_WINTERS, held.smoothing_trust)):
+        assert drawn[f"{who}: level read"].y[-1] == path[-1].level
+        assert drawn[f"{who}: within what was foreseen"].y[0] == path[0].coverage
+    first, last = (drawn["tidegate: level read"].x[i] for i in (0, -1))
     assert str(first)[:16].replace("T", " ") == "2026-03-04 10:59"
     assert str(last)[:16].replace("T", " ") == "2026-03-04 11:59"
 

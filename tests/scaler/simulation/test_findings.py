@@ -58,19 +58,19 @@ def said_of(*points) -> str:
     [
         pytest.param(
             [(HPA, 0.6, 100.0, 0.0005), (HPA, 0.8, 90.0, 0.02), (TIDEGATE, 0.95, 70.0, 0.0009)],
-            "At no more than 0.1 % violations, each at its cheapest target: tidegate (0.95) needs "
-            "30 % fewer replica-hours than the HPA (0.6).",
+            "Each at the cheapest target that keeps violations within 0.1 %: tidegate at target "
+            "0.95 needs 30 % fewer replica-hours than the HPA at target 0.6.",
             id="better at equal violations: 70 / 100",
         ),
         pytest.param(
             [(HPA, 0.6, 100.0, 0.0005), (TIDEGATE, 0.95, 103.0, 0.0009)],
-            "tidegate (0.95) needs 3 % more replica-hours than the HPA (0.6).",
+            "tidegate at target 0.95 needs 3 % more replica-hours than the HPA at target 0.6.",
             id="worse at equal violations",
         ),
         pytest.param(
             [(HPA, 0.6, 100.0, 0.01), (TIDEGATE, 0.9, 1103.0, 0.0009)],
-            "No target of the HPA keeps violations within 0.1 %; tidegate's 0.9 does, with 1,103.0 "
-            "replica-hours.",
+            "No target of the HPA keeps violations within 0.1 %; tidegate's target 0.9 does, with "
+            "1,103.0 replica-hours.",
             id="only tidegate keeps the objective",
         ),
         pytest.param(
@@ -88,7 +88,7 @@ def test_the_frontier_is_read_at_equal_cost():
     """The table's HPA costs what it costs; only what is no dearer is compared."""
     hours = next(o.replica_hours for o in small_contest().table if o.name == HPA)
     points = (TIDEGATE, 0.7, hours, 0.0002), (TIDEGATE, 0.5, hours + 1, 0.0001)
-    assert "At the HPA's own cost, tidegate (0.7) has 0.02 % violations" in said_of(*points)
+    assert "At the HPA's own cost, tidegate at target 0.7 has 0.02 % violations" in said_of(*points)
     assert "At the HPA's own cost" not in said_of(points[1])
 
 
@@ -126,6 +126,11 @@ def test_what_bound_the_plan_is_told_by_time_the_most_first():
     assert sentences(found)[-1] == (
         "What bound tidegate's plan, by time: wanted 60 %, needed again 30 %, step up 10 %."
     )
+
+
+def test_what_hardly_ever_bound_the_plan_is_left_out():
+    found = replace(small_contest(), reasons={"wanted": 999, "held": 1})
+    assert sentences(found)[-1] == "What bound tidegate's plan, by time: wanted 100 %."
 
 
 def test_a_row_has_a_text_for_every_column():

@@ -11,12 +11,12 @@ from scaler.errors import ReplayError
 from scaler.limits.priority_classes import PriorityClass
 from scaler.simulation.contest import TIDEGATE
 from scaler.simulation.gateway_findings import COLUMNS, excess, extent, record, rows
+from scaler.simulation.gateway_outcome import (
+    NO_CLASS,
+    GatewayTraffic,
+)
 from scaler.simulation.gateway_replay import (
     MOST_REQUESTS,
-    NO_CLASS,
-    ClassOutcome,
-    GatewayOutcome,
-    GatewayTraffic,
     busiest,
     equal_shares,
     gateway_replay,
@@ -25,6 +25,7 @@ from scaler.simulation.gateway_replay import (
 )
 from tests.scaler.adapters.http.snapshots import view
 from tests.scaler.simulation.contest_samples import small_contest
+from tests.scaler.simulation.gateway_samples import FOUND, PLAIN
 from tests.scaler.simulation.replay_samples import START, policy_of
 
 PAY = PriorityClass("pay", 0, guaranteed_qps=60.0)
@@ -185,17 +186,6 @@ def test_a_replay_is_limited_at_its_peak():
 
 
 # What is said of it
-
-FOUND = GatewayOutcome(
-    START,
-    1800.0,
-    2,
-    ClassOutcome("all", 30_000, 1_500, 30),
-    (ClassOutcome("pay", 10_000, 0, 0), ClassOutcome("stress", 20_000, 1_500, 30)),
-    12.0,
-    400.0,
-)
-PLAIN = replace(FOUND, classes=(ClassOutcome(NO_CLASS, 30_000, 1_500, 30),), gateways=1, excess=0.0)
 
 
 def test_each_class_has_a_row_and_all_of_them_another():

@@ -68,6 +68,12 @@ def test_a_limit_is_enforced_by_all_gateways_together(site):
     assert sum(passed) > 0.97 * 10 * 1240 * 0.98
 
 
+def test_gateways_that_begin_with_the_first_tick_ask_only_after_it(site, caplog):
+    gateways = site(2)
+    assert [record.getMessage() for record in caplog.records] == []
+    assert 0.97 * 1240 < sum(gateways.limits_qps()) <= 1240
+
+
 def test_shares_follow_what_each_gateway_is_asked_for(site):
     gateways = site(2)
     sent(gateways, 0.0, 20.0, [900.0, 100.0])

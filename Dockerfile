@@ -16,9 +16,13 @@ COPY image.lock ./
 RUN pip install --require-hashes --only-binary :all: --requirement image.lock || { \
       echo "If torch is what is not found, give --build-arg PIP_EXTRA_INDEX_URL=<an index of CPU builds>;" \
            "if its hash is another, that index has another build: run make lock with it" >&2; exit 1; }
-COPY LICENSE README.md pyproject.toml ./
+COPY LICENSE README.md pyproject.toml setup.py ./
 COPY forecaster forecaster
 COPY scaler scaler
+# What `scaler files` writes.
+COPY deploy deploy
+COPY examples examples
+COPY models/tiny models/tiny
 # All that it needs, the build backend too, is there by now.
 RUN pip install --no-deps --no-index --no-build-isolation . && pip check
 

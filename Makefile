@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 OUT := demo-output
 LISTEN ?= 127.0.0.1:8080
 IMAGE ?= tidegate
+PYTHONS ?= python3.11 python3.12 python3.13
 IMAGE_PYTHON := 3.11
 # Files as they are listed, those that take long first; what waits for servers leaves cores to others.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
@@ -24,7 +25,7 @@ INSTALL = @$(COUNT); $(PIP_INSTALL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test nightly check notebooks bench constraints lock image clean
+.PHONY: help demo test nightly check notebooks bench constraints lock image pythons clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
@@ -101,9 +102,19 @@ base-image.txt:
 	docker pull --quiet python:$(IMAGE_PYTHON)-slim
 	docker image inspect --format '{{index .RepoDigests 0}}' python:$(IMAGE_PYTHON)-slim > $@
 
+pythons: ## test with each of PYTHONS and the newest packages that an index has, without pins (slow)
+	@set -e; for python in $(PYTHONS); do \
+	  fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	  $$python -m venv "$$fresh"; \
+	  "$$fresh/bin/pip" install --quiet --upgrade pip; \
+	  "$$fresh/bin/pip" install --quiet '.[client,dev,grpc,otel,s3]'; \
+	  "$$fresh/bin/python" -m pytest -q -m 'not nightly' tests/distributions tests/forecaster tests/scaler; \
+	  rm -rf "$$fresh"; \
+	done
+
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(OUT) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	rm -rf build tidegate.egg-info
+	rm -rf build tidegate.egg-info client/build client/*.egg-info client/tidegate_client/*/
 
 # A virtual environment whose Python is gone, or that was cut off half way, is made anew.
 $(VENV)/.installed: pyproject.toml constraints.txt

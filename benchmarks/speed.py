@@ -6,6 +6,7 @@ seconds of its work, imports and generated input aside, and its peak memory.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import resource
@@ -36,6 +37,8 @@ Measured = tuple[float, str]
 
 def speed() -> None:
     """Print both tables."""
+    if importlib.util.find_spec("neuralforecast") is None:
+        raise SystemExit("speed needs neuralforecast; install it: pip install '.[bench]'")
     _compare(
         "training",
         f"Training {SERVICES} generated services of {DAYS} days, 1-minute samples",

@@ -13,9 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+try:
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"this needs {error.name}; install it: pip install '.[notebooks]', or run make notebooks"
+    ) from error
 
 HERE = Path(__file__).parent
 # Two threads on two busy cores wait for each other more than they compute.

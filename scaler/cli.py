@@ -20,6 +20,7 @@ COMMAND_LINE = CommandLine(
         "demo": "run the control loop in a simulated cluster, faster than real time",
         "check-config": "validate policy files and name everything that is wrong with them",
         "crd": "print the CustomResourceDefinition of DemandPolicy",
+        "files": "write the manifests, gateways, examples and the small model that come along",
         "restore": "put back the floor of every autoscaler that tidegate has raised",
     },
     errors=(ScalerError, ForecasterError),

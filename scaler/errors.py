@@ -8,6 +8,7 @@
     |   +-- ClusterRefusedError      not allowed, or not valid
     |       +-- ClusterForbiddenError    a right is missing
     +-- EndpointError    tidegate's endpoint does not answer, or refuses
+    +-- FilesError       files are in the way of those that tidegate brings along
     +-- JournalError     a journal cannot be kept or read
     +-- MetricsError     what the metrics say of demand could not be asked for
     +-- PolicyError      a policy file is invalid
@@ -58,6 +59,10 @@ class ClusterForbiddenError(ClusterRefusedError):
 
 class EndpointError(ScalerError):
     """The endpoint of a running scaler does not answer, or refuses."""
+
+
+class FilesError(ScalerError):
+    """Files are in the way of those that tidegate brings along."""
 
 
 class JournalError(ScalerError):

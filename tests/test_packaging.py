@@ -157,6 +157,12 @@ def test_the_readme_begins_with_the_two_commands():
     assert commands[:2] == ["make demo", "make test"]
 
 
+def test_the_readme_says_before_all_else_how_to_install_without_cuda():
+    before = (ROOT / "README.md").read_text().partition("\n## ")[0]
+
+    assert before.index("export PIP_EXTRA_INDEX_URL=https://") < before.index("pip install")
+
+
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_documents_name_only_make_targets_that_exist(document):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -168,7 +174,9 @@ def test_documents_name_only_make_targets_that_exist(document):
     assert {"demo", "test", "check"} <= targets
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "models/README.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "client/README.md", "models/README.md"]
+)
 def test_links_between_documents_lead_somewhere(document):
     path = ROOT / document
     links = re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text())

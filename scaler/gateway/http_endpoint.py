@@ -11,10 +11,16 @@ import logging
 from pathlib import Path
 from types import TracebackType
 
-import httpx
-
 from scaler.gateway.lease_document import MAX_BYTES
 from scaler.gateway.limits_endpoint import NOT_MODIFIED, OK, LimitsAnswer, NoAnswerError
+
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"the middleware needs {error.name}; install it: pip install 'tidegate[client]'",
+        name=error.name,
+    ) from error
 
 logger = logging.getLogger(__name__)
 

@@ -91,7 +91,9 @@ def open_storage(root: str) -> Storage:
     try:
         filesystem, path = fsspec.core.url_to_fs(root)
     except (ImportError, ValueError) as error:
-        raise RegistryError(f"cannot open {root}: {error}") from error
+        s3 = isinstance(error, ImportError) and root.startswith("s3")
+        remedy = "; install it: pip install 'tidegate[s3]'" if s3 else ""
+        raise RegistryError(f"cannot open {root}: {error}{remedy}") from error
     if isinstance(filesystem, LocalFileSystem):
         if Path(path).is_file():
             raise RegistryError(f"{root} is a file, but a registry is a directory, e.g. models/")

@@ -132,10 +132,15 @@ def _reader(kind: Any) -> _Read:  # noqa: ANN401 - a type, or an alias of one
         return partial(_checked, kind)
     if is_dataclass(kind):
         return _object_reader(kind)
-    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    origin, parts = _origin(kind), typing.get_args(kind)
     if origin is None and issubclass(kind, Enum):
         return typing.cast("_Read", kind)
     return _generic_reader(kind, origin, parts)
+
+
+def _origin(kind: Any) -> Any:  # noqa: ANN401 - as above
+    """Return what a generic type is made from; since NumPy 2.5 NDArray is an alias of one."""
+    return typing.get_origin(getattr(typing.get_origin(kind), "__value__", kind))
 
 
 def _generic_reader(kind: Any, origin: Any, parts: Sequence[Any]) -> _Read:  # noqa: ANN401 - as above
@@ -185,7 +190,7 @@ def _object_reader(kind: Any) -> _Read:  # noqa: ANN401 - a dataclass
 
 def _absent(field: Field[Any], hint: Any) -> Callable[[], Any]:  # noqa: ANN401 - an alias of a type
     """Return what makes the value of a field that was left out."""
-    origin = typing.get_origin(hint)
+    origin = _origin(hint)
     if types.NoneType in typing.get_args(hint):
         return lambda: None
     if origin in (tuple, frozenset, Sequence):

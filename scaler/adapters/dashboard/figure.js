@@ -6,11 +6,12 @@ const Figure = (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)");
   const MOST_BANDS = 3;
+  const CHARACTER_PX = 7.5, MARGIN_PX = 80; // at most, of a name; of both sides of a chart
   const EARLIER_S = 600, KEPT_S = 14400;
 
   const moment = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 19);
   /* Escape texts, for Plotly interprets some markup. */
-  const escaped = (text, most) => text.slice(0, most)
+  const escaped = (text) => text
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const percent = (level) => `${+(100 * level).toFixed(1)}`;
 
@@ -118,7 +119,7 @@ const Figure = (() => {
     ];
   }
 
-  function marks(view, { from, end }, c, narrow) {
+  function marks(view, { from, end, width }, c, narrow) {
     const shapes = [{ type: "line", xref: "x", yref: "paper", x0: moment(view.at),
       x1: moment(view.at), y0: 0, y1: 1, line: { color: c.quiet, width: 1, dash: "dot" } }];
     const annotations = [{ x: moment(view.at), y: 1, yref: "paper", yanchor: "bottom",
@@ -130,19 +131,20 @@ const Figure = (() => {
         line: { width: 0 }, fillcolor: c.purple, opacity: 0.12 });
       // One above the other, for the names are often wider than the events; no line is as near to 0, and
       // none goes beyond the right edge.
-      const late = event.starts > from + (narrow ? 0.75 : 0.9) * (end - from);
+      const name = event.name.slice(0, narrow ? 20 : 40), left = (end - event.starts) / (end - from);
+      const fits = left * width > CHARACTER_PX * name.length;
       annotations.push({ x: x0, y: 0.01 + 0.09 * (i % 6), yref: "y domain", yanchor: "bottom",
-        xanchor: late ? "right" : "left", text: escaped(event.name, narrow ? 20 : 40), showarrow: false,
+        xanchor: fits ? "left" : "right", text: escaped(name), showarrow: false,
         font: { color: c.ink, size: 12 } });
     });
     return { shapes, annotations };
   }
 
-  function layout(view, { from, end, shown_s }, c, narrow) {
+  function layout(view, { from, end, shown_s, width }, c, narrow) {
     const axis = { gridcolor: c.grid, zerolinecolor: c.grid, linecolor: c.grid, automargin: true };
     const upright = { ...axis, rangemode: "tozero", fixedrange: true };
     return {
-      ...marks(view, { from, end }, c, narrow),
+      ...marks(view, { from, end, width }, c, narrow),
       height: narrow ? 600 : 540,
       font: { family: "system-ui, sans-serif", size: 13, color: c.ink },
       margin: { l: narrow ? 44 : 64, r: 14, t: 24, b: 40 },
@@ -168,7 +170,7 @@ const Figure = (() => {
     const end = Math.max(forecast, view.at + 300), from = view.at - shown_s;
     const narrow = place.clientWidth < 520;
     const data = [...demand(view, pastForecasts, end, c, narrow), ...replicas(view, c)];
-    Plotly.react(place, data, layout(view, { from, end, shown_s }, c, narrow), config);
+    Plotly.react(place, data, layout(view, { from, end, shown_s, width: place.clientWidth - MARGIN_PX }, c, narrow), config);
   }
 
   return { draw, remember, dark };

@@ -29,7 +29,8 @@ from tests.scaler.simulation.contest_samples import small_contest
 from tests.scaler.simulation.gateway_samples import FOUND
 
 PAGES = ("backtest", "replay", "live")
-WIDTHS = (390, 1400)
+# A phone, where a table just about fits (66 rem), and a screen.
+WIDTHS = (390, 1060, 1400)
 LONG = "a-long-namespace-of-a-team/and-a-long-name-of-a-service"
 # What counts something or measures a rate must be drawn from zero.
 COUNTED = {"replicas", "requests", "req/s", "demand (req/s)"}

@@ -45,7 +45,6 @@ class Curve:
     name: str
     style: str
     values: FloatArray
-    stepped: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +98,7 @@ def panels(setting: ContestSetting) -> tuple[Panel, Panel]:
         "requests per second",
         (
             Curve("tidegate's limit", "limit", np.array(watched.limits)),
-            Curve("demand", "ink", scene.demand, stepped=False),
+            Curve("demand", "ink", scene.demand),
         ),
     )
     replicas = Panel(
@@ -165,18 +164,18 @@ def _axis(most: float) -> tuple[int, int]:
 
 
 def _path(curve: Curve, top: int, highest: int) -> str:
-    """Return the line; values that are unknown leave a gap."""
+    """Return the line, in steps; values that are unknown leave a gap."""
     parts: list[str] = []
     before = np.nan
-    for i, value in enumerate(curve.values.tolist()):
-        if np.isfinite(value) and not (curve.stepped and value == before):
-            x, y = _x(i / len(curve.values)), f"{top + PANEL * (1 - value / highest):.1f}"
-            if not np.isfinite(before):
-                parts.append(f"M{x} {y}")
-            else:
-                parts.append(f"H{x}V{y}" if curve.stepped else f"L{x} {y}")
+    # The last tick lasts, too.
+    for i, value in enumerate([*curve.values.tolist(), np.nan]):
+        x, y = _x(i / len(curve.values)), f"{top + PANEL * (1 - value / highest):.1f}"
+        if np.isfinite(before) and value != before:
+            parts.append(f"H{x}")
+        if np.isfinite(value) and value != before:
+            parts.append(f"V{y}" if np.isfinite(before) else f"M{x} {y}")
         before = value
-    return "".join(parts) + (f"H{WIDTH - RIGHT}" if curve.stepped else "")
+    return "".join(parts)
 
 
 def _time_axis(begins: datetime) -> Iterable[str]:

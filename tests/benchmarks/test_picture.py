@@ -25,14 +25,14 @@ def paths(svg: str, style: str) -> list[str]:
 
 
 def test_an_unknown_value_leaves_a_gap_and_a_count_moves_in_steps():
-    demand = Curve("demand", "ink", np.array([0.0, 50.0, np.nan, 100.0]), stepped=False)
+    demand = Curve("demand", "ink", np.array([0.0, 50.0, np.nan, 100.0]))
     replicas = Curve("HPA alone", "hpa", np.array([1.0, 1.0, 4.0, 4.0]))
 
     svg = drawing((Panel("requests per second", (demand,)), Panel("replicas", (replicas,))), BEGINS)
 
     assert len(re.findall("M", paths(svg, "ink")[1])) == 2
     # From 1 of 4 replicas, three quarters down the panel, to its top, at half the time.
-    assert paths(svg, "hpa")[1] == "M56.0 414.0H456.0V294.0H856"
+    assert paths(svg, "hpa")[1] == "M56.0 414.0H456.0V294.0H856.0"
 
 
 @pytest.mark.parametrize("colour", [INK_COLOUR, BLUE, ORANGE, VERMILION])

@@ -25,7 +25,7 @@ INSTALL = @$(COUNT); $(PIP_INSTALL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test nightly check notebooks bench constraints lock image pythons clean
+.PHONY: help demo test nightly check notebooks bench picture constraints lock image pythons clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
@@ -71,6 +71,9 @@ notebooks: $(VENV)/.installed-notebooks ## execute the notebooks in place, keepi
 
 bench: $(VENV)/.installed-bench ## print again the figures of benchmarks/README.md
 	$(BIN)/python -m benchmarks
+
+picture: $(VENV)/.installed ## draw README's picture anew, from what `make demo` has left
+	$(BIN)/python -m benchmarks.picture
 
 constraints: ## pin anew every dependency, as a fresh environment resolves it
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && set -e; \

@@ -1,1 +1,1 @@
-"""Where the README's figures come from: `python -m benchmarks` prints them again."""
+"""Where the figures of README and docs/ come from: `python -m benchmarks` prints them again."""

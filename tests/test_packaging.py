@@ -172,13 +172,3 @@ def test_documents_name_only_make_targets_that_exist(document):
 
     assert named <= targets
     assert {"demo", "test", "check"} <= targets
-
-
-@pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "client/README.md", "models/README.md"]
-)
-def test_links_between_documents_lead_somewhere(document):
-    path = ROOT / document
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text())
-
-    assert [link for link in links if not (path.parent / link).exists()] == []

@@ -13,6 +13,8 @@ from scaler.simulation.contest import (
     HOLT_WINTERS,
     HPA,
     KEDA,
+    OFFSET_QUERY,
+    SWEPT,
     TIDEGATE,
     ContestJob,
     FrontierPoint,
@@ -24,8 +26,7 @@ from scaler.simulation.contest import (
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from tests.scaler.simulation.replay_samples import alone, setting_of
 
-FAMILIES = (HPA, KEDA, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)
-SWEPT = (HPA, KEDA, HOLT_WINTERS, TIDEGATE)
+FAMILIES = (HPA, KEDA, OFFSET_QUERY, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)
 TARGETS = (0.4, 0.6, 0.8, 0.95)
 
 

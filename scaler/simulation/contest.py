@@ -245,6 +245,14 @@ def contest(
     return Contest(setting, tuple(table), runs, tuple(points), reasons, *both)
 
 
+def run_count(targets: int) -> int:
+    """Return how many runs a contest with so many targets takes.
+
+    The clairvoyant and the floor under the HPA as it is have no target to sweep.
+    """
+    return 2 + len(SWEPT) * (1 + targets)
+
+
 class _Result(NamedTuple):
     outcome: ReplayOutcome
     run: Run | None

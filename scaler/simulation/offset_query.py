@@ -32,8 +32,9 @@ def offset_answers(samples: RecordedSamples, scene: Scene) -> FloatArray:
     """
     step, values = samples.series.step, samples.series.values
     season, ahead = round(season_of(samples) / step), max(round(AHEAD / step), 1)
-    newest = np.array([samples.newest(tick) for tick in range(scene.ticks)])
+    known = [samples.newest(tick) for tick in range(scene.ticks)]
+    newest, at = np.unique(known, return_inverse=True)
     places = (newest - season)[:, None] + np.arange(1, ahead + 1)
     found = np.where(places >= 0, values[np.maximum(places, 0)], np.nan)
     # fmax takes no notice of what is not known, as max_over_time of samples that are not there.
-    return np.asarray(np.fmax.reduce(found, axis=1))
+    return np.asarray(np.fmax.reduce(found, axis=1)[at])

@@ -21,6 +21,7 @@ from scaler.simulation.contest import (
     carried_out,
     cheapest,
     contest,
+    run_count,
     safest,
 )
 from scaler.simulation.outcome import ReplayOutcome, outcome
@@ -79,6 +80,7 @@ def test_progress_is_told_of_every_run(setting):
     told = []
     contest(setting, targets=(0.6,), progress=told.append)
     assert told == [*FAMILIES, *SWEPT]
+    assert len(told) == run_count(1)
 
 
 @pytest.mark.parametrize("family", SWEPT)

@@ -18,7 +18,7 @@ from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.simulation.contest import TARGETS, Contest, contest
+from scaler.simulation.contest import TARGETS, Contest, contest, run_count
 from scaler.simulation.findings import latency, share
 from scaler.simulation.preparation import ReplayPart, prepared
 
@@ -74,8 +74,7 @@ def replay_speed() -> None:
         setting = prepared(series, policy, settings, None, ReplayPart(start, skip_gaps=True))
         staging = time.perf_counter() - begun
         contest(setting, targets=targets, workers=2)
-        runs = 6 + 4 * len(targets)
-        rows.append((name, runs, staging, time.perf_counter() - begun))
+        rows.append((name, run_count(len(targets)), staging, time.perf_counter() - begun))
     print("\n## Replaying 30 days of one service at 15 s, on two cores\n")
     print(markdown(("what", "replays", "seconds for forecasts", "seconds in all"), rows))
 

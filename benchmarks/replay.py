@@ -46,12 +46,14 @@ from scaler.simulation.contenders import TidegateContender, run
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     HPA,
+    OFFSET_QUERY,
     ROWS_AT_ONCE,
     TIDEGATE,
     ContestJob,
     ContestSetting,
     carried_out,
 )
+from scaler.simulation.offset_query import season_of
 from scaler.simulation.outcome import outcome
 from scaler.simulation.preparation import ReplayPart, prepared
 from scaler.simulation.world import SimulatedService
@@ -78,7 +80,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class TraceResult:
-    """What one trace came to."""
+    """What one trace came to; ``days`` is how far back the offset query looks."""
 
     name: str
     season: float
@@ -88,6 +90,8 @@ class TraceResult:
     ours: list[Tried]
     default: Tried
     refused: float
+    offset: Tried
+    days: int
 
 
 def replay(traces: Path) -> None:
@@ -101,7 +105,7 @@ def replay(traces: Path) -> None:
 
 
 def default_policy(traces: Path) -> None:
-    """The default policy alone, beside an HPA with its usual target: a part of `replay`."""
+    """The default policy beside what is usual: an HPA, and KEDA with an offset query."""
     print_defaults(_judged(judge_default, _stages(load(traces, ONE_MINUTE))))
 
 
@@ -189,7 +193,7 @@ def judge(task: tuple[str, float, ContestSetting]) -> TraceResult:
     print(f"{name}: {len(hpa) + len(ours)} replays in {seconds:.0f} s", file=sys.stderr, flush=True)
     return TraceResult(
         name, season, floor.replica_hours, 1 - _idle(setting), hpa, ours,
-        default, refused,
+        default, refused, tried_offset(setting), season_of(setting.samples).days,
     )  # fmt: skip
 
 
@@ -200,8 +204,9 @@ def judge_default(task: tuple[str, float, ContestSetting]) -> TraceResult:
     hpa = [tried_hpa(setting, OWN_TARGET, 300.0)]
     default, refused = tried_default(setting)
     return TraceResult(
-        name, season, floor.replica_hours, 1 - _idle(setting), hpa, [], default, refused
-    )
+        name, season, floor.replica_hours, 1 - _idle(setting), hpa, [],
+        default, refused, tried_offset(setting), season_of(setting.samples).days,
+    )  # fmt: skip
 
 
 def tried_hpa(setting: ContestSetting, target: float, stabilization_s: float) -> Tried:
@@ -210,6 +215,12 @@ def tried_hpa(setting: ContestSetting, target: float, stabilization_s: float) ->
     tuned = replace(setting, hpa=replace(setting.hpa, scale_down=down))
     found = outcome(setting.scene, carried_out(tuned, ContestJob(HPA, target))[0])
     return Tried(f"{target:g}, {stabilization_s:.0f} s", found.violations, found.replica_hours)
+
+
+def tried_offset(setting: ContestSetting) -> Tried:
+    """Return what KEDA with the offset query as a second trigger comes to at the usual target."""
+    found = outcome(setting.scene, carried_out(setting, ContestJob(OFFSET_QUERY, OWN_TARGET))[0])
+    return Tried("offset query", found.violations, found.replica_hours)
 
 
 def tried_default(setting: ContestSetting) -> tuple[Tried, float]:
@@ -273,7 +284,8 @@ def print_results(results: list[TraceResult]) -> None:
 
 def print_defaults(results: list[TraceResult]) -> None:
     print(
-        "\n### The default policy, beside an HPA with target 0.6: cost and violations in per cent\n"
+        "\n### The default policy, beside an HPA, and KEDA with an offset query, with target 0.6: "
+        "cost and violations in per cent\n"
     )
     rows = []
     for r in results:
@@ -281,11 +293,13 @@ def print_defaults(results: list[TraceResult]) -> None:
         rows.append(
             (
                 r.name, own.hours / r.floor_hours, f"{100 * own.violations:.4f}",
-                r.default.hours / r.floor_hours, f"{100 * r.default.violations:.4f}",
+                r.offset.hours / r.floor_hours, f"{100 * r.offset.violations:.4f}",
+                f"{r.days} d", r.default.hours / r.floor_hours, f"{100 * r.default.violations:.4f}",
                 f"{100 * r.refused:.4f}",
             )
         )  # fmt: skip
-    columns = ("trace", "HPA", "broken", "tidegate", "broken", "of them refused")
+    columns = ("trace", "HPA", "broken", "KEDA + offset query", "broken", "offset",
+               "tidegate", "broken", "of them refused")  # fmt: skip
     print(markdown(columns, rows))
 
 

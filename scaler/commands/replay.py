@@ -138,7 +138,7 @@ def _run_history(args: argparse.Namespace) -> int:
     policy, settings = _policy(args)
     with working("reading the history and the model"):
         from scaler.commands.replay_output import counted, print_contest, tell_of_gaps
-        from scaler.simulation.contest import TARGETS, contest
+        from scaler.simulation.contest import TARGETS, contest, run_count
         from scaler.simulation.gateway_replay import rate_limited
         from scaler.simulation.preparation import prepared
         from scaler.simulation.replay import series_of
@@ -148,7 +148,7 @@ def _run_history(args: argparse.Namespace) -> int:
     series, part = _part(args, series_of(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
-    with counted(6 + 4 * len(targets)) as progress:
+    with counted(run_count(len(targets))) as progress:
         setting = prepared(series, policy, settings, forecaster, part)
         tell_of_gaps(setting.scene)
         found = contest(setting, targets=targets, workers=args.workers, progress=progress)

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple
 
 import scaler as api
@@ -29,16 +26,21 @@ from scaler.simulation.contenders import (
     clairvoyant,
     run,
 )
+from scaler.simulation.offset_query import offset_answers
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from scaler.simulation.recording import RecordedSamples
+from scaler.simulation.workers import mapped
 from scaler.simulation.world import Run, Scene, SimulatedService
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-HPA, KEDA, HOLT_WINTERS = "HPA", "KEDA prometheus", "Holt-Winters"
+HPA, KEDA, OFFSET_QUERY = "HPA", "KEDA prometheus", "KEDA + offset query"
+HOLT_WINTERS = "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
+# Contenders with a target that can be swept; the others stand in the table alone.
+SWEPT = (HPA, KEDA, OFFSET_QUERY, HOLT_WINTERS, TIDEGATE)
 TARGETS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
 # What KEDA's documentation asks Prometheus for in its examples: rate(...[2m]).
 KEDA_WINDOW_S = 120.0
@@ -156,16 +158,9 @@ def carried_out(setting: ContestSetting, job: ContestJob) -> tuple[Run, Contende
         least = setting.policy.scale.min_replicas
         known = clairvoyant(scene.demand, capacity, lead, least)
         return run(scene, known, SimulatedService(scene, None)), known
-    if job.family in (HPA, KEDA):
+    if job.family in (HPA, KEDA, OFFSET_QUERY):
         alone = AutoscalerAlone(job.family)
-        spec, window_s = _aimed(setting.hpa, job.target, capacity), METRICS_WINDOW_S
-        if job.family == KEDA:
-            window_s = KEDA_WINDOW_S
-            spec = replace(
-                setting.hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=job.target * capacity
-            )
-        service = SimulatedService(scene, spec, window_s)
-        service.floor = spec.min_replicas
+        service = _autoscaled(setting, job)
         return run(scene, alone, service), alone
     net = setting.hpa if job.family == FLOOR_ONLY else setting.net
     tidegate = tidegate_contender(setting, job)
@@ -183,6 +178,19 @@ def tidegate_contender(setting: ContestSetting, job: ContestJob) -> TidegateCont
         ForecastReader(forecast, block=ROWS_AT_ONCE),
         setting.scene.timing.tick_s,
     )
+
+
+def _autoscaled(setting: ContestSetting, job: ContestJob) -> SimulatedService:
+    """Return the service under the user's autoscaler, or under KEDA's, at the job's target."""
+    scene, hpa, capacity = setting.scene, setting.hpa, setting.capacity_qps
+    if job.family == HPA:
+        service = SimulatedService(scene, _aimed(hpa, job.target, capacity), METRICS_WINDOW_S)
+    else:
+        spec = replace(hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=job.target * capacity)
+        second = offset_answers(setting.samples, scene) if job.family == OFFSET_QUERY else None
+        service = SimulatedService(scene, spec, KEDA_WINDOW_S, second)
+    service.floor = hpa.min_replicas
+    return service
 
 
 def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
@@ -210,22 +218,19 @@ def contest(
     main = [
         ContestJob(HPA, own),
         ContestJob(KEDA, own),
+        ContestJob(OFFSET_QUERY, own),
         ContestJob(HOLT_WINTERS, ours),
         ContestJob(FLOOR_ONLY, ours),
         ContestJob(TIDEGATE, ours),
         ContestJob(CLAIRVOYANT, 1.0),
     ]
-    sweep = [
-        ContestJob(family, target)
-        for family in (HPA, KEDA, HOLT_WINTERS, TIDEGATE)
-        for target in targets
-    ]
+    sweep = [ContestJob(family, target) for family in SWEPT for target in targets]
     table: list[ReplayOutcome] = []
     runs: dict[str, Run] = {}
     points: list[FrontierPoint] = []
     reasons: Mapping[str, int] = {}
     trust: dict[str, tuple[Trust, ...]] = {}
-    with _mapped(setting, workers) as each:
+    with mapped(_carried_out, setting, workers) as each:
         for job, result in zip(main + sweep, each(main + sweep, len(main)), strict=True):
             if result.run is not None:
                 table.append(result.outcome)
@@ -240,39 +245,19 @@ def contest(
     return Contest(setting, tuple(table), runs, tuple(points), reasons, *both)
 
 
+def run_count(targets: int) -> int:
+    """Return how many runs a contest with so many targets takes.
+
+    The clairvoyant and the floor under the HPA as it is have no target to sweep.
+    """
+    return 2 + len(SWEPT) * (1 + targets)
+
+
 class _Result(NamedTuple):
     outcome: ReplayOutcome
     run: Run | None
     reasons: Mapping[str, int]
     trust: tuple[Trust, ...]
-
-
-_Each = Callable[[list[ContestJob], int], Iterable[_Result]]
-
-
-@contextmanager
-def _mapped(setting: ContestSetting, workers: int) -> Iterator[_Each]:
-    """Yield what carries out jobs in order; the runs of the first few are kept."""
-    if workers == 1:
-        yield lambda jobs, keep: (_carried_out(setting, x, i < keep) for i, x in enumerate(jobs))
-        return
-    # A fresh interpreter each: a copy of this one would inherit the locks of its threads.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_remember, initargs=(setting,)
-    ) as pool:
-        yield lambda jobs, keep: pool.map(_job, jobs, [i < keep for i in range(len(jobs))])
-
-
-_remembered: list[ContestSetting] = []  # of a worker process
-
-
-def _remember(setting: ContestSetting) -> None:
-    _remembered.append(setting)
-
-
-def _job(job: ContestJob, keep: bool) -> _Result:
-    return _carried_out(_remembered[-1], job, keep)
 
 
 def _carried_out(setting: ContestSetting, job: ContestJob, keep: bool) -> _Result:

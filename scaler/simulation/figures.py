@@ -30,6 +30,7 @@ from scaler.simulation.contest import (
     HOLT_WINTERS,
     HPA,
     KEDA,
+    OFFSET_QUERY,
     TIDEGATE,
     Contest,
 )
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
 
 COLOURS = {
     TIDEGATE: BLUE, HPA: VERMILION, KEDA: ORANGE, HOLT_WINTERS: PURPLE, CLAIRVOYANT: GREY,
-    FLOOR_ONLY: GREEN,
+    FLOOR_ONLY: GREEN, OFFSET_QUERY: ORANGE,
 }  # fmt: skip
 SHADES = (BLUE, GREEN, ORANGE, PURPLE, GREY)
 SYMBOLS = {FLOOR_ONLY: "diamond", CLAIRVOYANT: "star"}
-DASHES = {KEDA: "dot", HOLT_WINTERS: "dash", CLAIRVOYANT: "dot", FLOOR_ONLY: "dash"}
+DASHES = {
+    KEDA: "dot", OFFSET_QUERY: "dashdot", HOLT_WINTERS: "dash", CLAIRVOYANT: "dot",
+    FLOOR_ONLY: "dash",
+}  # fmt: skip
 # Shares below this are drawn there: nobody can tell them apart, and a logarithm has no zero.
 LEAST_SHARE = 1e-5
 

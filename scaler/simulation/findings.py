@@ -9,11 +9,13 @@ from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,
     HPA,
+    OFFSET_QUERY,
     TIDEGATE,
     Contest,
     cheapest,
     safest,
 )
+from scaler.simulation.offset_query import WEEK, season_of
 from scaler.simulation.outcome import ReplayOutcome
 
 COLUMNS = ("contender", "replica-hours", "x floor", "violations", "refused", "p99",
@@ -81,7 +83,7 @@ def verdict(contest: Contest) -> tuple[bool, str]:
 
 def sentences(contest: Contest) -> list[str]:
     """Return what the frontier says at equal violations and at equal cost, and what bound."""
-    told = [*_frontier(contest), _floor_only(contest), _trust(contest)]
+    told = [*_frontier(contest), _offset_query(contest), _floor_only(contest), _trust(contest)]
     total = sum(contest.reasons.values())
     bound = sorted(contest.reasons.items(), key=lambda item: -item[1])
     bound = [(name, count) for name, count in bound if count >= 0.005 * total]
@@ -122,6 +124,16 @@ def _frontier(contest: Contest) -> list[str]:
             f"{share(hpa.violations)}."
         )
     return told
+
+
+def _offset_query(contest: Contest) -> str:
+    found, hpa = contest.outcome(OFFSET_QUERY), contest.outcome(HPA)
+    cost = found.replica_hours / hpa.replica_hours - 1
+    ago = "a week" if season_of(contest.setting.samples) == WEEK else "a day"
+    return (
+        f"KEDA with a query of the half hour that began {ago} ago: {_change(cost)} the HPA, and "
+        f"{share(found.violations)} violations."
+    )
 
 
 def _floor_only(contest: Contest) -> str:

@@ -81,10 +81,16 @@ class SimulatedService:
         scene: its demand, and how it behaves.
         autoscaler: beside whoever decides; None: replicas are set by `scale`.
         metrics_window_s: over which the autoscaler's metric is averaged.
+        second: what a second external metric with the same target answers at each tick, in QPS;
+            NaN where it answers nothing. The higher wish of the two wins.
     """
 
     def __init__(
-        self, scene: Scene, autoscaler: HPASpec | None, metrics_window_s: float = 60.0
+        self,
+        scene: Scene,
+        autoscaler: HPASpec | None,
+        metrics_window_s: float = 60.0,
+        second: FloatArray | None = None,
     ) -> None:
         self.scene = scene
         self.floor = scene.replicas
@@ -94,6 +100,7 @@ class SimulatedService:
         self._metrics = _Scrapes(scene)
         self._hpa = None if autoscaler is None else HPA(autoscaler)
         self._metrics_window_s = metrics_window_s
+        self._second: list[float] | None = None if second is None else second.tolist()
         self._seen: tuple[Pod, ...] = self._pods.pods(scene.start)
         self._demand: list[float] = scene.demand.tolist()
         self._saturation_qps = scene.model.saturation_qps
@@ -105,7 +112,7 @@ class SimulatedService:
         self._pods.warm(now)
         self._seen = self._pods.pods(now - lag)
         if self._hpa is not None:
-            reading = self._reading(tick, self._hpa.spec.metric)
+            reading = self._reading(tick, self._hpa.spec)
             wanted = self._hpa.sync(now, self._pods.replicas, reading, floor=self.floor)
             self._pods.scale(now, wanted.replicas)
 
@@ -144,13 +151,15 @@ class SimulatedService:
         columns[2:5, unknown] = 0.0  # what is not known is not counted
         return Run(name, *columns)
 
-    def _reading(self, tick: int, metric: MetricKind) -> Reading | None:
+    def _reading(self, tick: int, spec: HPASpec) -> Reading | None:
         """Return what the metrics API answers about the requests of the service.
 
         A CPU utilisation is work done over the request, which is sized so that a replica at its
         capacity uses all of it. Replicas that start have no sample yet.
         """
-        offered = self._metrics.offered(tick, self._metrics_window_s)
+        metric, offered = spec.metric, self._metrics.offered(tick, self._metrics_window_s)
+        if self._second is not None:
+            offered = self._higher(offered, self._second[tick], spec.target)
         if math.isnan(offered):
             return None
         ready, starting = self._pods.ready, self._pods.starting
@@ -160,6 +169,18 @@ class SimulatedService:
         if metric is MetricKind.PODS:
             return Reading(offered, ready, 0, starting)
         return Reading(offered, ready)
+
+    def _higher(self, first: float, second: float, target: float) -> float:
+        """Return the higher of two metrics with one target: what it asks for is the higher wish.
+
+        Where the second answers nothing, the first stands alone: KEDA takes it for 0
+        (`ignoreNullValues`). Where the first is not known, the second raises the count and lowers
+        nothing, as in the controller.
+        """
+        if math.isnan(second):
+            return first
+        least = self._pods.replicas * target if math.isnan(first) else first
+        return max(least, second)
 
 
 class _Scrapes:

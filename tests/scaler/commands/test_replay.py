@@ -55,7 +55,10 @@ def test_a_replay_prints_a_table_and_writes_a_page_and_a_record(replayed, tmp_pa
     code, out, _ = replayed(*options, "--report", str(page), "--json", str(figures))
     assert code == 0
     found = json.loads(figures.read_text())["contenders"]
-    for name in ("HPA", "KEDA prometheus", "Holt-Winters", "tidegate", "clairvoyant"):
+    for name in (
+        *("HPA", "KEDA prometheus", "KEDA + offset query", "Holt-Winters", "tidegate"),
+        "clairvoyant",
+    ):
         assert name in found
         assert name in out
     assert page.read_text().startswith("<!DOCTYPE html>")

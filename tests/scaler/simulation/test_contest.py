@@ -13,19 +13,21 @@ from scaler.simulation.contest import (
     HOLT_WINTERS,
     HPA,
     KEDA,
+    OFFSET_QUERY,
+    SWEPT,
     TIDEGATE,
     ContestJob,
     FrontierPoint,
     carried_out,
     cheapest,
     contest,
+    run_count,
     safest,
 )
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from tests.scaler.simulation.replay_samples import alone, setting_of
 
-FAMILIES = (HPA, KEDA, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)
-SWEPT = (HPA, KEDA, HOLT_WINTERS, TIDEGATE)
+FAMILIES = (HPA, KEDA, OFFSET_QUERY, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)
 TARGETS = (0.4, 0.6, 0.8, 0.95)
 
 
@@ -78,6 +80,7 @@ def test_progress_is_told_of_every_run(setting):
     told = []
     contest(setting, targets=(0.6,), progress=told.append)
     assert told == [*FAMILIES, *SWEPT]
+    assert len(told) == run_count(1)
 
 
 @pytest.mark.parametrize("family", SWEPT)

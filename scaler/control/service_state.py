@@ -34,6 +34,7 @@ from scaler.decision.lead_time import LeadTime, lead_time
 from scaler.decision.limit import ready_capacity
 from scaler.decision.quantiles import surprisal
 from scaler.decision.trust import ForecastOutcome, Standing, Trust, initial_trust, updated_trust
+from scaler.decision.wariness import KeptReports
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Policy
 
@@ -79,7 +80,9 @@ class ServiceState:
         self._start_ups = StartUps(checkpoint.start_ups)
         self.lead_time = self._lead_time()
 
-    def checkpoint(self, learned: Capacity | None) -> ServiceCheckpoint:
+    def checkpoint(
+        self, learned: Capacity | None, reports: KeptReports | None = None
+    ) -> ServiceCheckpoint:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
         assert self._state is not None, "decide() comes first"
         return ServiceCheckpoint(
@@ -89,6 +92,7 @@ class ServiceState:
             self._trust,
             self._start_ups.times,
             self._state.low_spell,
+            reports,
         )
 
     def memory(self) -> ServiceMemory:
@@ -224,6 +228,7 @@ class ServiceState:
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
             metrics.least_qps,
             self.low_qps,
+            metrics.doubted is not None,
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state

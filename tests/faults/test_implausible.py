@@ -293,6 +293,34 @@ def test_an_exporter_that_hangs_at_night_lowers_nothing_and_is_no_history():
     assert np.isnan(shop.given[-60:]).all()
 
 
+def test_rates_that_reach_back_into_an_outage_are_no_history():
+    """A rate over five minutes counts what was scraped in them."""
+    back = FAULT + 15 * MINUTE
+
+    def rate(stamp: float, qps: float) -> float:
+        return qps * min((stamp - back + MINUTE) / (5 * MINUTE), 1) if stamp >= back else qps
+
+    shop = Shop(shown=rate)
+    list(shop.until(FAULT - TICK_S))
+    shop.known = False
+    list(shop.until(back))
+    shop.known = True
+    for _ in shop.until(back + 30 * MINUTE):
+        assert shop.floor >= RAISED
+        assert np.nanmin(shop.given) > 0.75 * USUAL
+    assert not np.isnan(shop.given[-20:]).any()
+
+
+def test_less_demand_after_an_outage_is_history_within_minutes():
+    shop = Shop(offered=lambda stamp: half(wavy(stamp)) if stamp >= FAULT else wavy(stamp))
+    list(shop.until(FAULT - TICK_S))
+    shop.known = False
+    list(shop.until(FAULT + 15 * MINUTE))
+    shop.known = True
+    list(shop.until(FAULT + 30 * MINUTE))
+    assert (shop.floor, np.nanmax(shop.given[-5:]) < 0.6 * USUAL) == (HALF, True)
+
+
 def test_an_hour_that_the_clock_is_set_ends_no_doubt():
     shop = Shop(told=honest)
     list(shop.until(FAULT))

@@ -2,12 +2,14 @@
 
 The leader keeps it in the policy's status, so that a new pod goes on where the old one stopped:
 with the capacity that was learned, the trust that the forecast has earned or lost, how long pods
-take to start, the demand that was usual before an announced event, and since when demand has been
-implausibly low. Floors are not in it: they stand in the cluster.
+take to start, the demand that was usual before an announced event, since when demand has been
+implausibly low, and what gateways report beside what is measured. Floors are not in it: they stand
+in the cluster.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -15,8 +17,11 @@ from typing import Any
 from scaler.decision.capacity import Capacity, CapacityReason
 from scaler.decision.hold import LowSpell
 from scaler.decision.trust import Standing, Trust
+from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
 
 DIGITS = 4  # of a number: what is less would be news at every tick
+REPORTED = "reported"  # the key of what gateways report
+_UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 _NUMBERS = tuple(f.name for f in fields(Trust) if f.name != "standing")
 
 
@@ -31,6 +36,7 @@ class ServiceCheckpoint:
         trust: in the forecast; None: it has not been tried.
         start_ups: seconds from creation to first readiness of the last pods, the latest last.
         low_spell: the time of implausibly low demand that it is.
+        reports: what gateways report; None: nothing.
     """
 
     capacity: Capacity | None = None
@@ -39,6 +45,7 @@ class ServiceCheckpoint:
     trust: Trust | None = None
     start_ups: tuple[float, ...] = ()
     low_spell: LowSpell | None = None
+    reports: KeptReports | None = None
 
 
 EMPTY_CHECKPOINT = ServiceCheckpoint()
@@ -70,6 +77,8 @@ def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
         plain["startUps"] = [round(seconds, 1) for seconds in checkpoint.start_ups]
     if checkpoint.low_spell is not None:
         plain["lowSince"] = round(checkpoint.low_spell.since)
+    if checkpoint.reports is not None:
+        plain[REPORTED] = _plain_reports(checkpoint.reports)
     return plain
 
 
@@ -91,9 +100,21 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
             None if trust is None else _trust(trust),
             tuple(float(seconds) for seconds in plain.get("startUps", ())),
             None if low_since is None else LowSpell(float(low_since)),
+            _reports(plain.get(REPORTED)),
         )
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error
+
+
+def reports_from_plain(plain: Mapping[str, Any] | None) -> KeptReports | None:
+    """Return what gateways report by what `to_plain` wrote; None if that is not readable.
+
+    A replica that follows reads it at each tick, and the rest of a checkpoint once.
+    """
+    try:
+        return None if plain is None else _reports(plain.get(REPORTED))
+    except _UNREADABLE:
+        return None
 
 
 def _capacity(plain: Mapping[str, Any]) -> Capacity:
@@ -104,6 +125,33 @@ def _capacity(plain: Mapping[str, Any]) -> Capacity:
 def _trust(plain: Mapping[str, Any]) -> Trust:
     numbers = {name: float(plain[name]) for name in _NUMBERS}
     return Trust(**numbers, standing=Standing(plain["standing"]))
+
+
+def _plain_reports(reports: KeptReports) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "ratio": _rounded(reports.ratio),
+        "learnedSeconds": round(reports.learned_s),
+        "qps": _rounded(reports.reported_qps),
+        "at": math.floor(reports.reported_at),  # not later than it was: it is compared
+    }
+    if reports.doubt is not None:
+        plain["doubt"] = {
+            "reason": reports.doubt.reason.value,
+            "since": round(reports.doubt.since),
+            "usual": _rounded(reports.doubt.usual_qps),
+        }
+    return plain
+
+
+def _reports(plain: Mapping[str, Any] | None) -> KeptReports | None:
+    if plain is None:
+        return None
+    ratio, learned_s = float(plain["ratio"]), float(plain["learnedSeconds"])
+    qps, at, doubt = float(plain["qps"]), float(plain["at"]), plain.get("doubt")
+    if doubt is not None:
+        reason = DoubtReason(doubt["reason"])
+        doubt = Doubt(reason, float(doubt["since"]), float(doubt["usual"]))
+    return KeptReports(ratio, learned_s, qps, at, doubt)
 
 
 def _rounded(value: float) -> float:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from forecaster.data.series import FloatArray
+from scaler.control.checkpoint import reports_from_plain
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import DemandWitness
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.plausible import judged
-from scaler.decision.wariness import RULES, DemandReading, Wariness
+from scaler.decision.wariness import REPORTED_S, RULES, DemandReading, KeptReports, Wariness
 
 LOGGER = UnfailingLogger(__name__)
 NOTHING_KNOWN = Wariness()
@@ -47,6 +49,32 @@ class DemandJudge:
             wary = self._wariness.get(item, NOTHING_KNOWN)
             if len(wary.values) < RULES.min_samples:
                 self._wariness[item] = replace(wary, values=NO_VALUES).with_samples(past.tolist())
+
+    def kept_reports(self, item: str) -> KeptReports | None:
+        """Return what gateways have taught of an item, for who comes after us."""
+        return self._wariness.get(item, NOTHING_KNOWN).kept_reports
+
+    def go_on(self, item: str, heard: KeptReports | None, now: float) -> None:
+        """Go on where the last process has stopped, with reports as if they were of now."""
+        if heard is not None:
+            self._adopt(item, heard, now)
+
+    def follow(self, item: str, checkpoint: Mapping[str, Any] | None, now: float) -> None:
+        """Take over what the leader keeps, unless we hear gateways ourselves.
+
+        They report to the leader alone. Its word is as old as the reports that it rests on.
+        """
+        heard = reports_from_plain(checkpoint)
+        if heard is None:
+            return
+        at = min(heard.reported_at, now)  # its clock may be ahead of ours
+        reports = self._wariness.get(item, NOTHING_KNOWN).reports
+        if now - at < REPORTED_S and (not reports or at > reports[-1][0]):
+            self._adopt(item, heard, at)
+
+    def _adopt(self, item: str, heard: KeptReports, at: float) -> None:
+        wary = self._wariness.get(item, NOTHING_KNOWN)
+        self._wariness[item] = wary.with_kept_reports(heard, at, self._tick_s)
 
     def believed(
         self, measured: Mapping[str, ServiceMetrics], now: float

@@ -181,20 +181,22 @@ class ControlLoop:
             try:
                 service = self._services.get(item)
                 if service is None:
-                    self._services[item] = self._service(one)
+                    self._services[item] = self._service(one, now)
                 else:
                     service.state.follow_policy(one.policy)
+                    self._demand_judge.follow(item, one.checkpoint, now)
             except Exception as error:  # a policy that fails must not fail another
                 LOGGER.exception("%s: it could not be taken up", item)
                 failed[item] = f"it could not be taken up: {error!r}"
         return failed
 
-    def _service(self, one: WatchedPolicy) -> ServedService:
+    def _service(self, one: WatchedPolicy, now: float) -> ServedService:
         """Return a service that goes on where the last process has stopped."""
         state = ServiceState(one.policy, self._step_s, self._tick_s)
-        learned = restored(state, one.checkpoint).capacity
-        if learned is not None and one.policy.capacity_qps is None:
-            self._capacity_tracker.remember(one.policy.item_id, learned)
+        left = restored(state, one.checkpoint)
+        if left.capacity is not None and one.policy.capacity_qps is None:
+            self._capacity_tracker.remember(one.policy.item_id, left.capacity)
+        self._demand_judge.go_on(one.policy.item_id, left.reports, now)
         return ServedService(state, self._figures)
 
     def _measure(
@@ -268,6 +270,7 @@ class ControlLoop:
         if isinstance(capacity, str):
             return undecided(policy, capacity, now, seen.fresh)
         result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
+        learned = capacity if policy.capacity_qps is None else None
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
         return ServiceView(
             policy=policy,
@@ -281,7 +284,7 @@ class ControlLoop:
             trust=result.trust,
             lead_time=result.lead_time,
             conditions=(seen.fresh, *decided(result, why_none, now)),
-            checkpoint=state.checkpoint(capacity if policy.capacity_qps is None else None),
+            checkpoint=state.checkpoint(learned, self._demand_judge.kept_reports(policy.item_id)),
         )
 
     def _with_forecast(self, view: ServiceView) -> ServiceView:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from scaler.control.clock_offset import is_apart
 from scaler.decision.hold import is_implausible
-from scaler.decision.plausible import DoubtedDemand
+from scaler.decision.plausible import DoubtedDemand, is_below
+from scaler.decision.wariness import RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,18 @@ class ServiceMetrics:
         """Return the same; samples that are implausibly low beside a seasonal low are unknown."""
         samples = [
             (at, math.nan if is_implausible(qps, low_qps) else qps) for at, qps in self.samples
+        ]
+        return replace(self, samples=tuple(samples))
+
+    def without_falsely_low(self, before_qps: float, step_s: float) -> ServiceMetrics:
+        """Return the same; samples far below what was known before an outage are unknown.
+
+        It is the rule of training (`forecaster.data.quality.masks.after_outages`), which looks at
+        what follows them.
+        """
+        samples = [
+            (at, math.nan if is_below(qps, before_qps, 1 / RULES.low_ratio, step_s) else qps)
+            for at, qps in self.samples
         ]
         return replace(self, samples=tuple(samples))
 

@@ -34,6 +34,7 @@ from scaler.decision.lead_time import LeadTime, lead_time
 from scaler.decision.limit import ready_capacity
 from scaler.decision.quantiles import surprisal
 from scaler.decision.trust import ForecastOutcome, Standing, Trust, initial_trust, updated_trust
+from scaler.decision.wariness import KeptReports
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Policy
 
@@ -79,7 +80,9 @@ class ServiceState:
         self._start_ups = StartUps(checkpoint.start_ups)
         self.lead_time = self._lead_time()
 
-    def checkpoint(self, learned: Capacity | None) -> ServiceCheckpoint:
+    def checkpoint(
+        self, learned: Capacity | None, reports: KeptReports | None = None
+    ) -> ServiceCheckpoint:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
         assert self._state is not None, "decide() comes first"
         return ServiceCheckpoint(
@@ -89,6 +92,7 @@ class ServiceState:
             self._trust,
             self._start_ups.times,
             self._state.low_spell,
+            reports,
         )
 
     def memory(self) -> ServiceMemory:
@@ -150,10 +154,16 @@ class ServiceState:
         )
 
     def without_implausible(self, metrics: ServiceMetrics, now: float) -> ServiceMetrics:
-        """Return what was measured; a forecast is not to rest on what is implausibly low."""
+        """Return what was measured; a forecast is not to rest on what is implausibly low.
+
+        That is: low for the time of day, or falsely low after an outage of the metrics.
+        """
         spell = None if self._state is None else self._state.low_spell
-        over = is_over(spell, self.policy.hold, now)
-        return metrics if over else metrics.without_implausible(self.low_qps)
+        if not is_over(spell, self.policy.hold, now):
+            metrics = metrics.without_implausible(self.low_qps)
+        if self._last_known is None or not self._distrusts(metrics, now):
+            return metrics
+        return metrics.without_falsely_low(self._last_known[1], self._step_s)
 
     def take_in(self, metrics: ServiceMetrics, now: float) -> float:
         """Take in what was measured; return the observed demand that may be acted on.
@@ -170,14 +180,17 @@ class ServiceState:
         observed = metrics.observed_qps
         if math.isnan(observed):
             return observed
-        if self._last_known is not None:
-            at, before = self._last_known
-            if now - at > SILENCE_S:
-                self._distrusted_until = now + DISTRUST_S
-            if now < self._distrusted_until:
-                observed = max(observed, before)
+        if self._last_known is not None and self._distrusts(metrics, now):
+            observed = max(observed, self._last_known[1])
         self._last_known = now, observed
         return observed
+
+    def _distrusts(self, metrics: ServiceMetrics, now: float) -> bool:
+        """Whether an outage is over, now or so short a time ago that rates reach back into it."""
+        known_at = now if self._last_known is None else self._last_known[0]
+        if now - known_at > SILENCE_S and not math.isnan(metrics.observed_qps):
+            self._distrusted_until = now + DISTRUST_S
+        return now < self._distrusted_until
 
     def expect(self, lead_forecast: LeadForecast, origin: float) -> None:
         """Remember what a new forecast says, to judge it when its lead time is over."""
@@ -224,6 +237,7 @@ class ServiceState:
             observed / warm if warm > 0 and not math.isnan(observed) else 0.0,
             metrics.least_qps,
             self.low_qps,
+            metrics.doubted is not None,
         )
         decision = decide(observation, self._state or self._first_state(workload, now), settings)
         self._state = decision.state

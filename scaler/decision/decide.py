@@ -69,6 +69,7 @@ class Observation:
         least_qps: where ``observed_qps`` is unknown: at least so much is offered; NaN if nothing
             is known at all. It may raise a plan, never lower one.
         low_qps: the seasonal low; see `seasonal_low`.
+        doubted: whether ``least_qps`` stands for demand that was measured in whole, but is doubted.
     """
 
     now: float
@@ -79,6 +80,7 @@ class Observation:
     replica_qps: float = 0.0
     least_qps: float = math.nan
     low_qps: float = math.nan
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class DecisionState:
         event_baselines: demand expected at the start of each event, by the event's name.
         replicas_without_data: what the plan has decayed to since the data stopped; None while
             there is data.
-        founded: whether a plan has rested on observed demand: until then no limit is known.
+        founded: whether a plan has rested on demand that was measured in whole: until then no limit
+            is known.
         low_spell: the time of implausibly low demand that it is.
     """
 
@@ -183,6 +186,8 @@ def _plan(
 ) -> tuple[Plan, DecisionState]:
     """Return the plan and the next state; a plan made without data leaves ``state.plan`` as is."""
     fallback = plan_without_data(state.plan.replicas, observation.now - state.known_at, scale)
+    # What is doubted is no less than what was measured. Without a limit no gateway could report.
+    state = replace(state, founded=state.founded or observation.doubted)
     without_data = fallback, replace(state, replicas_without_data=fallback.replicas)
     if demand.reason is DemandReason.UNKNOWN:
         return without_data

@@ -111,7 +111,7 @@ def _reason(reading: DemandReading, wary: Wariness, step_s: float) -> DoubtReaso
     usual = wary.usual_qps if wary.doubt is None else wary.doubt.usual_qps
     of, factor = (median, BACK) if last is DoubtReason.FALL else (min, LEFT)
     least = wary.least_ratio * wary.reported_qps(of)
-    if _is_below(qps, usual, factor, step_s) and _is_below(qps, least, BACK, step_s):
+    if is_below(qps, usual, factor, step_s) and is_below(qps, least, BACK, step_s):
         return DoubtReason.FALL
     of, factor = (median, BACK) if last is DoubtReason.JUMP else (max, LEFT)
     most = wary.ratio * wary.reported_qps(of)
@@ -125,7 +125,7 @@ def _reason(reading: DemandReading, wary: Wariness, step_s: float) -> DoubtReaso
     return DoubtReason.SPIKE if qps > wary.spike_qps and not agreed else None
 
 
-def _is_below(qps: float, level: float, factor: float, step_s: float) -> bool:
+def is_below(qps: float, level: float, factor: float, step_s: float) -> bool:
     """Whether demand is that much below a level, and chance does not explain it."""
     return qps < min(level / factor, level - POISSON_SIGMAS * math.sqrt(level / step_s))
 

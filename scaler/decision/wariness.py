@@ -10,6 +10,7 @@ import enum
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 import numpy as np
 
@@ -42,6 +43,36 @@ class Doubt:
     reason: DoubtReason
     since: float
     usual_qps: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReports:
+    """What who hears gateways leaves to who does not: a new process, or a replica that follows.
+
+    Attributes:
+        ratio: of measured demand to reported; ``learned_s``: from so many seconds.
+        reported_qps: of late; ``reported_at``: when it was last.
+        doubt: that lasts.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    ratio: float
+    learned_s: float
+    reported_qps: float
+    reported_at: float
+    doubt: Doubt | None = None
+
+    def __post_init__(self) -> None:
+        usual_qps = 1.0 if self.doubt is None else self.doubt.usual_qps
+        since = 0.0 if self.doubt is None else self.doubt.since
+        if not 0 < self.ratio < math.inf or not 0 <= self.learned_s <= RATIO_MEMORY_S:
+            raise ValueError(f"ratio is {self.ratio}, learned in {self.learned_s} s")
+        if not 0 <= self.reported_qps < math.inf or not 0 <= usual_qps < math.inf:
+            raise ValueError(f"{self.reported_qps} are reported, {usual_qps} are usual")
+        if not math.isfinite(self.reported_at) or not math.isfinite(since):
+            raise ValueError(f"reported at {self.reported_at}, doubted since {since}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +162,36 @@ class Wariness:
         if reason is DoubtReason.SPIKE:  # a crowd says nothing against the reports
             return replace(fresh, log_ratio=self.log_ratio, learned_s=self.learned_s)
         return fresh
+
+    @property
+    def kept_reports(self) -> KeptReports | None:
+        """What is left to who hears no gateways; None: nothing is reported."""
+        if not self.reports:
+            return None
+        doubt = self.doubt
+        if doubt is not None and not math.isfinite(doubt.usual_qps):
+            doubt = None
+        at, latest_qps = self.reports[-1]
+        qps = latest_qps if doubt is None else self.reported_qps(median)
+        if not math.isfinite(qps):
+            return None
+        return KeptReports(math.exp(self.log_ratio), self.learned_s, qps, at, doubt)
+
+    def with_kept_reports(self, heard: KeptReports, at: float, tick_s: float) -> Wariness:
+        """Return it as if gateways had been heard up to ``at``, at each tick.
+
+        So the first reports that come, of some gateways only, end no doubt.
+        """
+        ticks, doubt = range(math.ceil(REPORTED_S / tick_s) - 1, -1, -1), self.doubt
+        if heard.doubt is not None:
+            doubt = replace(heard.doubt, since=min(heard.doubt.since, at))
+        return replace(
+            self,
+            log_ratio=math.log(heard.ratio),
+            learned_s=heard.learned_s,
+            reports=tuple((at - tick * tick_s, heard.reported_qps) for tick in ticks),
+            doubt=doubt,
+        )
 
     @property
     def ratio(self) -> float:

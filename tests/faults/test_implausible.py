@@ -5,6 +5,7 @@ A whole loop, and gateways that report to its lease service what they are offere
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from scaler.adapters.http.lease_service import LeaseService
 from scaler.adapters.http.report import GatewayReport
 from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.http.snapshot_holder import SnapshotHolder
+from scaler.control.checkpoint import to_plain
 from scaler.control.loop import ControlLoop
 from scaler.control.ports import World
 from scaler.control.snapshot import ConditionKind, ServiceView
@@ -37,6 +39,23 @@ def wavy(stamp: float) -> float:
     return USUAL * (1 - 0.02 + 0.02 * math.sin(stamp / 97.0))
 
 
+class Replica:
+    """One scaler of a shop: gateways report to who leads, which alone moves the floor."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop, self.leads = shop, False
+        self.holder = SnapshotHolder(lambda: shop.uptime)
+        self.leases = LeaseService(self.holder, ApiSettings(learns_shares=False), "c0ff")
+        world = World(shop, shop, self, self.leases.reports)
+        self.control = ControlLoop(world, STEP, self.holder.publish)
+
+    def observe(self, watched, now):
+        return self.shop.observe(watched, now)
+
+    def apply(self, views, now):
+        return self.shop.apply(views, now) if self.leads else {}
+
+
 @dataclass
 class Shop(Site):
     """A service, what is offered to it, and what queries and gateways say of that.
@@ -50,13 +69,16 @@ class Shop(Site):
     shown: Callable[[float, float], float] = lambda stamp, qps: qps
     told: Callable[[float, float], float] | None = None
     given: list[float] = field(default_factory=list)  # samples that the model was given last
+    kept: dict | None = None  # the checkpoint in the policy's status
 
     def __post_init__(self) -> None:
         self.demand = lambda stamp: self.shown(stamp, self.offered(stamp))
-        self.holder = SnapshotHolder(lambda: self.uptime)
-        self.leases = LeaseService(self.holder, ApiSettings(learns_shares=False), "c0ff")
-        world = World(self, self, self, self.leases.reports)
-        self.control = ControlLoop(world, STEP, self.holder.publish)
+        self.follower: Replica | None = None
+        self.elect(Replica(self))
+
+    def elect(self, replica: Replica) -> None:
+        """Have a replica lead, and nobody else run."""
+        self.leader, replica.leads, self.follower = replica, True, None
 
     def histories(self, queries, length, now):
         return super().histories(queries, length, now) if queries else []
@@ -66,20 +88,26 @@ class Shop(Site):
         return super().predict(name, series)
 
     def gateways_report(self) -> None:
-        if self.told is None or self.holder.latest() is None:
+        leader = self.leader
+        if self.told is None or leader.holder.latest() is None:
             return
         half = self.told(self.truth, self.offered(self.truth)) / 2
         for name in ("gw-1", "gw-2"):
             report = GatewayReport(half, admits_qps=half, interval_s=5.0)
-            self.leases.reply(ITEM, LeaseRequest(name, report=report), self.uptime)
+            leader.leases.reply(ITEM, LeaseRequest(name, report=report), self.uptime)
 
     def until(self, moment: float) -> Iterator[ServiceView]:
-        watched = replace(WATCHED, policy=POLICY)
         while self.truth < moment:
             for _ in range(3):
                 self.pass_by(TICK_S / 3)
                 self.gateways_report()
-            yield self.control.tick([watched], self.truth).services[ITEM]
+            watched = [replace(WATCHED, policy=POLICY, checkpoint=self.kept)]
+            view = self.leader.control.tick(watched, self.truth).services[ITEM]
+            if self.follower is not None:
+                self.follower.control.tick(watched, self.truth)
+            if self.truth % MINUTE < TICK_S:  # a status is written once a minute
+                self.kept = json.loads(json.dumps(to_plain(view.checkpoint)))
+            yield view
 
 
 def after(change: Callable[[float], float], begins: float = FAULT, ends: float = math.inf):
@@ -168,6 +196,55 @@ def test_a_gateway_that_is_away_for_a_moment_ends_no_hold():
         assert (fresh(view), shop.floor >= 0.8 * RAISED) == (IMPLAUSIBLE, True)
 
 
+@pytest.mark.parametrize("shown", [tenth, half], ids=["another unit", "half of the targets gone"])
+@pytest.mark.parametrize("after_s", [2 * MINUTE, 40 * MINUTE], ids=["early", "late"])
+@pytest.mark.parametrize("how", ["restart", "another leads", "the first leads again"])
+def test_a_fall_that_gateways_deny_is_not_followed_by_who_leads_next(shown, after_s, how):
+    shop = Shop(shown=after(shown), told=honest)
+    first, other = shop.leader, Replica(shop)
+    shop.follower = other
+    changes = [] if how == "restart" else [other]
+    if how == "the first leads again":
+        changes.append(first)
+    list(shop.until(FAULT + after_s))
+    for successor in changes or [Replica(shop)]:
+        told, shop.told = shop.told, None  # gateways have yet to find it
+        before = shop.leader
+        before.leads = False
+        shop.pass_by(MINUTE if how == "restart" else 2 * TICK_S)
+        shop.elect(successor)
+        shop.follower = None if how == "restart" else before
+        list(shop.until(shop.truth + 2 * TICK_S))
+        shop.told = lambda stamp, qps: honest(stamp, qps) / 2  # some have
+        list(shop.until(shop.truth + 2 * TICK_S))
+        shop.told = told
+        for view in shop.until(shop.truth + 30 * MINUTE):
+            assert (fresh(view), shop.floor >= 0.8 * RAISED) == (IMPLAUSIBLE, True)
+    shop.shown = lambda stamp, qps: qps
+    *_, view = shop.until(shop.truth + 10 * MINUTE)
+    assert (fresh(view), shop.floor) == (BELIEVED, RAISED)
+
+
+def test_a_fall_that_gateways_see_is_followed_by_who_leads_next():
+    shop = Shop(offered=lambda stamp: half(wavy(stamp)) if stamp >= FAULT else wavy(stamp))
+    shop.told = honest
+    list(shop.until(FAULT))
+    shop.elect(Replica(shop))
+    list(shop.until(FAULT + 15 * MINUTE))
+    assert shop.floor == HALF
+
+
+def test_without_gateways_a_new_leader_holds_for_as_long_as_the_old_would():
+    shop = Shop(shown=after(half), told=honest)
+    list(shop.until(FAULT + 10 * MINUTE))
+    shop.told = None
+    shop.elect(Replica(shop))
+    list(shop.until(shop.truth + 4 * MINUTE))
+    assert shop.floor >= 0.8 * RAISED
+    *_, view = shop.until(shop.truth + 15 * MINUTE)  # its own word does not come back to it
+    assert (fresh(view), shop.floor) == (BELIEVED, HALF)
+
+
 def test_gateways_that_lie_hold_a_floor_no_higher_than_demand_was():
     """For a day at most: see `tests/scaler/decision/test_plausible.py`."""
     shop = Shop(offered=lambda stamp: wavy(stamp) / (10 if stamp >= FAULT else 1))
@@ -216,6 +293,34 @@ def test_an_exporter_that_hangs_at_night_lowers_nothing_and_is_no_history():
     assert np.isnan(shop.given[-60:]).all()
 
 
+def test_rates_that_reach_back_into_an_outage_are_no_history():
+    """A rate over five minutes counts what was scraped in them."""
+    back = FAULT + 15 * MINUTE
+
+    def rate(stamp: float, qps: float) -> float:
+        return qps * min((stamp - back + MINUTE) / (5 * MINUTE), 1) if stamp >= back else qps
+
+    shop = Shop(shown=rate)
+    list(shop.until(FAULT - TICK_S))
+    shop.known = False
+    list(shop.until(back))
+    shop.known = True
+    for _ in shop.until(back + 30 * MINUTE):
+        assert shop.floor >= RAISED
+        assert np.nanmin(shop.given) > 0.75 * USUAL
+    assert not np.isnan(shop.given[-20:]).any()
+
+
+def test_less_demand_after_an_outage_is_history_within_minutes():
+    shop = Shop(offered=lambda stamp: half(wavy(stamp)) if stamp >= FAULT else wavy(stamp))
+    list(shop.until(FAULT - TICK_S))
+    shop.known = False
+    list(shop.until(FAULT + 15 * MINUTE))
+    shop.known = True
+    list(shop.until(FAULT + 30 * MINUTE))
+    assert (shop.floor, np.nanmax(shop.given[-5:]) < 0.6 * USUAL) == (HALF, True)
+
+
 def test_an_hour_that_the_clock_is_set_ends_no_doubt():
     shop = Shop(told=honest)
     list(shop.until(FAULT))
@@ -225,5 +330,5 @@ def test_an_hour_that_the_clock_is_set_ends_no_doubt():
     for set_by_s in (HOUR, -HOUR):
         shop.pass_by(TICK_S)
         shop.truth += set_by_s  # of the whole machine, Prometheus too
-        view = shop.control.tick([watched], shop.truth, set_by_s).services[ITEM]
+        view = shop.leader.control.tick([watched], shop.truth, set_by_s).services[ITEM]
         assert (fresh(view), shop.floor) == (IMPLAUSIBLE, RAISED)

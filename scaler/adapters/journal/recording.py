@@ -30,6 +30,7 @@ from scaler.adapters.journal.events import (
 )
 from scaler.adapters.journal.journal import Journal
 from scaler.adapters.journal.lines import FORMAT
+from scaler.control.checkpoint import REPORTED
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import (
@@ -109,11 +110,12 @@ class LoopRecorder:
             self._journal.put(TickEnded(snapshot.tick, snapshot.leader, snapshot.seconds))
 
     def _told(self, watched: Sequence[WatchedPolicy]) -> dict[str, WatchedPolicy]:
-        """Return the policies without checkpoints that are known: a service is taken up once."""
+        """Return the policies; of those that are known, what is read once is left out."""
         items = {}
         for one in watched:
             item = one.policy.item_id
-            known = item in self._watched and one.checkpoint is not None
+            once = one.checkpoint is not None and REPORTED not in one.checkpoint
+            known = once and item in self._watched
             items[item] = replace(one, checkpoint=None) if known else one
         return items
 

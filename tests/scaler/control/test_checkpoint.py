@@ -6,12 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint, from_plain, to_plain
+from scaler.control.checkpoint import (
+    EMPTY_CHECKPOINT,
+    ServiceCheckpoint,
+    from_plain,
+    reports_from_plain,
+    to_plain,
+)
 from scaler.decision.capacity import Capacity, CapacityReason
 from scaler.decision.hold import LowSpell
 from scaler.decision.trust import Standing, Trust
+from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
 
 TRUST = Trust(0.96, 0.94, 0.7, 1.4, loss=12.0, rival_loss=10.0, standing=Standing.BENCHED)
+DOUBT = Doubt(DoubtReason.FALL, 1_772_442_000.0, 390.0)
+KEPT_REPORTS = KeptReports(1.25, 3600.0, 312.0, 1_772_442_300.0, DOUBT)
 
 
 def test_what_is_kept_comes_back():
@@ -22,6 +31,7 @@ def test_what_is_kept_comes_back():
         TRUST,
         (80.0, 95.5),
         LowSpell(1_772_442_000.0),
+        KEPT_REPORTS,
     )
     assert from_plain(json.loads(json.dumps(to_plain(checkpoint)))) == checkpoint
 
@@ -31,6 +41,24 @@ def test_rounding_leaves_a_capacity_within_its_span(qps, below, above):
     checkpoint = ServiceCheckpoint(Capacity(qps, CapacityReason.LEARNED, qps * below, qps * above))
     kept = from_plain(to_plain(checkpoint)).capacity
     assert kept.qps == pytest.approx(qps, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("ratio", 0), ("ratio", "inf"), ("qps", -1), ("at", "nan"), ("doubt", {"reason": "mood"})],
+)
+def test_reports_that_are_not_readable_are_refused(key, value):
+    plain = to_plain(ServiceCheckpoint(reports=KEPT_REPORTS))
+    plain["reported"][key] = value
+    assert reports_from_plain(plain) is None
+    with pytest.raises(ValueError, match="not readable"):
+        from_plain(plain)
+
+
+def test_a_checkpoint_of_a_version_before_reports_has_none():
+    plain = to_plain(EMPTY_CHECKPOINT)
+    assert "reported" not in plain
+    assert from_plain(plain).reports is reports_from_plain(plain) is None
 
 
 def test_nothing_kept_is_nothing_known():

@@ -23,6 +23,7 @@ from scaler.adapters.journal.files import LEAST_BYTES, JournalFiles
 from scaler.adapters.journal.journal import Journal
 from scaler.adapters.journal.recorded_leases import RecordedLeases
 from scaler.adapters.journal.recording import LoopRecorder, RecordedRun
+from scaler.control.checkpoint import ServiceCheckpoint, to_plain
 from scaler.control.loop import ControlLoop
 from scaler.control.observations import Pod, ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
@@ -32,6 +33,7 @@ from scaler.control.timekeeper import TickTime
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.limit import Ramp
 from scaler.decision.replicas import ScalePolicy
+from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.limits.priority_classes import PriorityClass
 from scaler.policy.policy import Policy, Slo
@@ -207,6 +209,7 @@ class RecordedScene:
         self.rng, self._calm = np.random.default_rng(seed), calm
         self._owner_rng = np.random.default_rng([seed, 1])
         self._clock_rng = np.random.default_rng([seed, 2])
+        self._kept_rng = np.random.default_rng([seed, 3])
         self._elects, self._reign = elects, Reign(Tenure.LEADS) if elects else None
         self.now, self._mono, self._leads = START, 1000.0, True
         files = JournalFiles(folder, 100 * LEAST_BYTES, LEAST_BYTES // 4)
@@ -239,6 +242,7 @@ class RecordedScene:
     def tick(self) -> Snapshot:
         if not self._calm:
             self._change_policies()
+            self._change_checkpoints()
             if self.rng.random() < 0.03:
                 self._leads = not self._leads
         set_by_s = 0.0
@@ -279,6 +283,19 @@ class RecordedScene:
             first = self.policies[0]
             scale = ScalePolicy(int(self.rng.integers(1, 6)), 60)
             self.policies[0] = replace(first, policy=replace(first.policy, scale=scale))
+
+    def _change_checkpoints(self) -> None:
+        """Have who leads elsewhere keep something new."""
+        if self._kept_rng.random() < 0.2:
+            place = int(self._kept_rng.integers(len(self.policies)))
+            kept = to_plain(ServiceCheckpoint(reports=self._kept_reports()))
+            self.policies[place] = replace(self.policies[place], checkpoint=kept)
+
+    def _kept_reports(self) -> KeptReports:
+        ratio, qps = self._kept_rng.uniform(0.5, 2.0), self._kept_rng.uniform(0.0, 900.0)
+        doubt = Doubt(DoubtReason(self._kept_rng.choice(["fall", "jump", "stuck"])), self.now, qps)
+        at = self.now + self._kept_rng.uniform(-200.0, 60.0)
+        return KeptReports(ratio, 900.0, qps, at, doubt if self._kept_rng.random() < 0.5 else None)
 
     def _call(self, service: str) -> None:
         requests = {name: self._request(service, name) for name in GATEWAYS}

@@ -103,12 +103,15 @@ def _levels(capacities: FloatArray, wants: FloatArray, owners: npt.NDArray[np.in
 
 
 def _level(capacity: float, wants: FloatArray, weights: FloatArray) -> float:
-    """Return the level at which ``capacity`` is used up; the sum of wants exceeds it."""
+    """Return the level at which ``capacity`` is used up; inf where all wants fit it after all."""
     order = np.argsort(wants / weights, kind="stable")
     wants, weights = wants[order], weights[order]
     satisfied = np.concatenate(([0.0], np.cumsum(wants)[:-1]))  # what those who want less get
     # Weight of a claimant and of all who want more; summed from the end, to avoid cancellation.
     remaining_weight = np.cumsum(weights[::-1])[::-1]
     used = satisfied + remaining_weight * (wants / weights)  # at the level of this claimant's want
-    first = int(np.argmax(used > capacity))
+    over = used > capacity
+    if not over.any():  # the sum exceeded it by the rounding of another order alone
+        return math.inf
+    first = int(np.argmax(over))
     return float(max(capacity - satisfied[first], 0.0) / remaining_weight[first])

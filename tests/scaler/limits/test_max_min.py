@@ -92,6 +92,13 @@ def test_an_owner_s_part_is_divided_by_max_min_too(capacity, owned):
         np.testing.assert_allclose(qps[mine], fair, rtol=1e-6, atol=1e-3)
 
 
+def test_wants_that_exceed_a_capacity_in_the_last_digit_alone_are_met():
+    wants = np.array([0.0, 127.87831512015211, 0.3, 221.15918570268022, 290.0540747779282])
+    capacity = math.nextafter(wants.sum(), 0)  # which another order of the sum does not exceed
+
+    assert max_min_fair(capacity, wants).qps == pytest.approx(wants)
+
+
 def test_absurd_wants_cost_the_others_no_digits():
     qps = max_min_by_owner(100.0, [1e300, 1e300, 30.0, 20.0], np.array([0, 0, 1, 1]))
     assert qps.tolist() == pytest.approx([25.0, 25.0, 30.0, 20.0])

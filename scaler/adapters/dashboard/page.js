@@ -225,6 +225,9 @@
   });
   Figure.dark.addEventListener("change", draw);
   document.addEventListener("visibilitychange", draw);
+  // A page that is left may be kept by the browser for "back": its stream must not be.
+  addEventListener("pagehide", () => stop());
+  addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
   setInterval(checkReady, 5000);
   readAddress();
   if (chosen === null) follow();

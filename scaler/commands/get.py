@@ -16,6 +16,7 @@ from scaler.commands.service_sources import (
     ServiceSource,
     add_source_arguments,
     check_sources,
+    named_service,
     source_of,
 )
 from scaler.errors import PolicyError
@@ -90,10 +91,7 @@ def run(args: argparse.Namespace, *, sleep: Callable[[float], None] = time.sleep
 
 def _wanted(args: argparse.Namespace) -> Callable[[str], bool]:
     """Return which services are asked for."""
-    namespace, slash, name = (args.name or "").rpartition("/")
-    if slash and args.namespace not in (None, namespace):
-        raise PolicyError(f"NAME is {args.name!r}, which is not in -n {args.namespace}")
-    namespace = namespace or args.namespace
+    namespace, name = named_service(args.name or "", args.namespace, "NAME")
 
     def is_wanted(item_id: str) -> bool:
         its_namespace, _, its_name = item_id.partition("/")

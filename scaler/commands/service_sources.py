@@ -73,9 +73,25 @@ def check_sources(args: argparse.Namespace) -> None:
         raise PolicyError(f"--token-file is of --endpoint, not of {named[0]}")
 
 
+def named_service(given: str, namespace: str | None, what: str) -> tuple[str | None, str]:
+    """Return the namespace and the name that are meant; the namespace is None where none is said.
+
+    Args:
+        given: namespace/name, or a name alone.
+        namespace: of the option ``-n``.
+        what: the argument, as the message of an error calls it.
+
+    Raises:
+        PolicyError: the two say different namespaces.
+    """
+    its_own, slash, name = given.rpartition("/")
+    if slash and namespace not in (None, its_own):
+        raise PolicyError(f"{what} is {given!r}, which is not in -n {namespace}")
+    return its_own or namespace, name
+
+
 def source_of(args: argparse.Namespace) -> ServiceSource:
-    """Return the source that the options name; raises ScalerError."""
-    check_sources(args)
+    """Return the source that the options name, once they are checked; raises ScalerError."""
     if args.journal is not None:
         from scaler.commands.replay_journal import answered
 

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
 from forecaster.commands.spans import accept_relative_moments
-from scaler.commands.service_sources import add_source_arguments, check_sources, endpoint_of
+from scaler.commands.service_sources import (
+    add_source_arguments,
+    check_sources,
+    endpoint_of,
+    named_service,
+)
 from scaler.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -57,10 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _service(args: argparse.Namespace) -> str:
-    namespace, slash, name = args.service.rpartition("/")
-    if slash and args.namespace not in (None, namespace):
-        raise PolicyError(f"SERVICE is {args.service!r}, which is not in -n {args.namespace}")
-    namespace = namespace or args.namespace
+    namespace, name = named_service(args.service, args.namespace, "SERVICE")
     if not namespace or not name:
         raise PolicyError(
             f"SERVICE is {args.service!r}, but must look like shop/checkout, or stand with -n"

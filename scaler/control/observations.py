@@ -6,6 +6,7 @@ Moments are seconds since the epoch; demand is in requests per second (QPS); unk
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from scaler.control.clock_offset import is_apart
@@ -52,10 +53,7 @@ class ServiceMetrics:
 
     def without_implausible(self, low_qps: float) -> ServiceMetrics:
         """Return the same; samples that are implausibly low beside a seasonal low are unknown."""
-        samples = [
-            (at, math.nan if is_implausible(qps, low_qps) else qps) for at, qps in self.samples
-        ]
-        return replace(self, samples=tuple(samples))
+        return self._without(lambda qps: is_implausible(qps, low_qps))
 
     def without_falsely_low(self, before_qps: float, step_s: float) -> ServiceMetrics:
         """Return the same; samples far below what was known before an outage are unknown.
@@ -63,11 +61,14 @@ class ServiceMetrics:
         It is the rule of training (`forecaster.data.quality.masks.after_outages`), which looks at
         what follows them.
         """
-        samples = [
-            (at, math.nan if is_below(qps, before_qps, 1 / RULES.low_ratio, step_s) else qps)
-            for at, qps in self.samples
-        ]
-        return replace(self, samples=tuple(samples))
+        factor = 1 / RULES.low_ratio
+        return self._without(lambda qps: is_below(qps, before_qps, factor, step_s))
+
+    def _without(self, is_left_out: Callable[[float], bool]) -> ServiceMetrics:
+        if not self.samples:  # of most ticks
+            return self
+        samples = tuple((at, math.nan if is_left_out(qps) else qps) for at, qps in self.samples)
+        return replace(self, samples=samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,18 +174,19 @@ async def _idle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def _slow_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"GET /v1/limits/prod/shop HTTP/1.1\r\n" + HOST)
-    while not reader.at_eof():
-        writer.write(b"X-Slow: x\r\n")
-        await writer.drain()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(reader.read(1000), 0.5)
+    await _drip(b"X-Slow: x\r\n", reader, writer)
 
 
 async def _slow_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     head = b"POST /json HTTP/1.1\r\nAuthorization: Bearer gateway-token\r\nContent-Length: 9999\r\n"
     writer.write(head + HOST + b"\r\n")
+    await _drip(b"x", reader, writer)
+
+
+async def _drip(drop: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send a little twice a second until the other side ends it."""
     while not reader.at_eof():
-        writer.write(b"x")
+        writer.write(drop)
         await writer.drain()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(reader.read(1000), 0.5)

@@ -23,7 +23,6 @@ from tests.kube.server import serving
 from tests.paths import ROOT
 from tests.scaler.adapters.http.conftest import served
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
-from tests.scaler.adapters.journal.recorded import RecordedScene
 
 POLICIES = """\
 NAMESPACE  NAME           MODE     FLOOR  PLAN  DEMAND  LIMIT  TRUSTED  AGE
@@ -320,13 +319,9 @@ def test_why_tells_what_a_cluster_knows(cluster, capsys):
     assert "404" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def journal(tmp_path_factory):
-    made = tmp_path_factory.mktemp("journal")
-    scene = RecordedScene(5, made, calm=True)
-    scene.run(60)  # 15 minutes and more
-    scene.journal.close()
-    return str(made)
+@pytest.fixture
+def journal(recorded):
+    return str(recorded)
 
 
 def test_a_journal_is_shown_at_a_moment(journal, capsys):

@@ -13,16 +13,12 @@ from scaler.cli import main
 from scaler.commands.replay_journal import moment_of
 from scaler.commands.run_journal import size_of
 from scaler.errors import PolicyError
-from tests.scaler.adapters.journal.recorded import START, RecordedScene
+from tests.scaler.adapters.journal.recorded import START
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("journal")
-    scene = RecordedScene(5, made, calm=True)
-    scene.run(60)  # 15 minutes and more
-    scene.journal.close()
-    return made
+@pytest.fixture
+def folder(recorded):
+    return recorded
 
 
 def printed(capsys, *options):

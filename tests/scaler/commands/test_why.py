@@ -13,7 +13,6 @@ from scaler.cli import main
 from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusServer, serving
 from tests.paths import ROOT
 from tests.scaler.adapters.http.conftest import served
-from tests.scaler.adapters.journal.recorded import RecordedScene
 from tests.waiting import PATIENCE_S, eventually
 
 POLICY = """
@@ -81,13 +80,9 @@ def test_what_cannot_be_answered_is_refused(endpoint, capsys, options, words):
     assert words in err
 
 
-@pytest.fixture(scope="module")
-def journal(tmp_path_factory):
-    made = tmp_path_factory.mktemp("journal")
-    scene = RecordedScene(5, made, calm=True)
-    scene.run(60)  # 15 minutes and more
-    scene.journal.close()
-    return str(made)
+@pytest.fixture
+def journal(recorded):
+    return str(recorded)
 
 
 def test_a_journal_tells_why_at_a_time_as_the_replay_does(journal, capsys):

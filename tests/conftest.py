@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before numpy, torch and scikit-learn are loaded: threads that fight for cores cost minutes here.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +17,9 @@ from hypothesis import HealthCheck, settings
 
 from forecaster.data.series import History, utc
 from tests.forecaster.evaluation.fitting_samples import TINY, traffic
+
+if TYPE_CHECKING:
+    from tests.scaler.adapters.chromium import Tab
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -32,6 +36,19 @@ def restored_log_level() -> Iterator[None]:
     level = root.level
     yield
     root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Tab"]:
+    """Return the tab of a real browser."""
+    from tests.missing import missing
+    from tests.scaler.adapters.chromium import browsing, found
+
+    program = found()
+    if program is None:
+        missing("no Chromium is installed here: apt-get install chromium")
+    with browsing(program, tmp_path_factory.mktemp("browser") / "profile") as tab:
+        yield tab
 
 
 @pytest.fixture(scope="session", autouse=True)

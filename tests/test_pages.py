@@ -22,8 +22,7 @@ from scaler.adapters.http.snapshot_holder import SnapshotHolder
 from scaler.decision.demand import AnnouncedEvent
 from scaler.simulation.report import html_report as replay_page
 from tests.forecaster.evaluation.backtest_samples import backtest_of, item
-from tests.missing import missing
-from tests.scaler.adapters.chromium import Tab, browsing, found
+from tests.scaler.adapters.chromium import Tab
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 from tests.scaler.simulation.contest_samples import small_contest
 from tests.scaler.simulation.gateway_samples import FOUND
@@ -109,15 +108,6 @@ class Site:
     """The addresses of the pages, by name."""
 
     urls: dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    program = found()
-    if program is None:
-        missing("no Chromium is installed here: apt-get install chromium")
-    with browsing(program, tmp_path_factory.mktemp("browser") / "profile") as tab:
-        yield tab
 
 
 @pytest.fixture(scope="module")

@@ -20,22 +20,12 @@ from scaler.control.snapshot import Condition, ConditionKind, ServiceView
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.trust import Standing
 from scaler.policy.policy import Mode
-from tests.missing import missing
 from tests.paths import ROOT
-from tests.scaler.adapters.chromium import Tab, browsing, found
+from tests.scaler.adapters.chromium import Tab
 from tests.scaler.adapters.http.snapshots import AT, snapshot, view
 from tests.waiting import PATIENCE_S
 
 HOSTILE = "<b>bold</b><img src=x onerror=document.title='taken'>"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    program = found()
-    if program is None:
-        missing("no Chromium is installed here: apt-get install chromium")
-    with browsing(program, tmp_path_factory.mktemp("browser") / "profile") as tab:
-        yield tab
 
 
 @pytest.fixture

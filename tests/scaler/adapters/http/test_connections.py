@@ -112,6 +112,13 @@ def said(connection: socket.socket, request: bytes = b"") -> bytes:
         return b""
 
 
+def serves(small: Small) -> bool:
+    """Return whether a new connection is answered."""
+    with connected(small.port) as fresh:
+        request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        return said(fresh, request).startswith(b"HTTP/1.1 200")
+
+
 def metric(gateway: http.client.HTTPConnection, name: str) -> float:
     gateway.request("GET", "/metrics")
     text = gateway.getresponse().read().decode()
@@ -136,12 +143,7 @@ def test_connections_beyond_the_files_are_refused_and_those_that_are_kept_are_se
         assert small.opens(0) == 0
     assert polled(gateway) == 200
 
-    def served_again() -> bool:
-        with connected(small.port) as fresh:
-            request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-            return said(fresh, request).startswith(b"HTTP/1.1 200")
-
-    eventually(served_again)
+    eventually(lambda: serves(small))
     gateway.close()
 
 
@@ -183,12 +185,7 @@ def test_without_any_file_left_the_log_says_so_once_and_service_comes_back(small
         for _ in range(100):
             flood.enter_context(connected(small.port))
 
-        def served_again() -> bool:
-            with connected(small.port) as fresh:
-                request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-                return said(fresh, request).startswith(b"HTTP/1.1 200")
-
-        eventually(served_again)
+        eventually(lambda: serves(small))
     gateway.close()
     records = [line for line in small.log() if not line.startswith("  | ")]
     assert [line for line in records if not re.match(r"\S+ \S+ (INFO|WARNING|ERROR) ", line)] == []

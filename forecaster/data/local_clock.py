@@ -105,6 +105,16 @@ def utc_offsets(zone: str, stamps: Indices) -> Indices:
     return offsets[np.searchsorted(since, stamps, side="right") - 1]
 
 
+def offset_changes(zone: str, stamps: Indices) -> list[int]:
+    """Return when the clocks of a zone change between the first and the last stamp."""
+    if not stamps.size:
+        return []
+    years = (datetime.fromtimestamp(int(at), UTC).year for at in (stamps[0], stamps[-1]))
+    since, _ = _changes(zone, *years)
+    between = (since > stamps[0]) & (since <= stamps[-1])
+    return [int(change) for change in since[between]]
+
+
 @lru_cache(maxsize=1024)
 def _changes(zone: str, first: int, last: int) -> tuple[Indices, Indices]:
     """Return since when each offset holds, from the beginning of year ``first`` on, and it."""

@@ -8,7 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.file_hints import add_file_arguments, hints_from
+from forecaster.commands.file_hints import (
+    add_file_arguments,
+    hints_from,
+    in_zones,
+    stamp_zone,
+)
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.sources import (
     DEFAULT_STEP,
@@ -51,6 +56,7 @@ def check_source(args: argparse.Namespace, *, now: datetime) -> None:
         given = "both" if args.history else "neither"
         raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
     windows(args.mask)
+    stamp_zone(args)
     if args.step is not None:
         span(args.step, "--step")
     if args.history is not None:
@@ -88,7 +94,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
     check_source(args, now=now)
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
-        return _from_file(args, step, now, brief)
+        return in_zones(_from_file(args, step, now, brief), args)
     from forecaster.data.quality import QualityRules, inspect
 
     fetched = fetch_from(args, now=now)
@@ -101,7 +107,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
         now=now,
     )
     _print(report.findings)
-    return report.history
+    return in_zones(report.history, args)
 
 
 def _from_file(
@@ -115,7 +121,7 @@ def _from_file(
         args.history,
         rules=rules,
         mask=windows(args.mask),
-        timezone=args.timezone,
+        timezone=stamp_zone(args),
         hints=hints_from(args),
         now=now,
     )

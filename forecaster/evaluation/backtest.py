@@ -166,7 +166,7 @@ def backtest(
         if len(origins) < MIN_WINDOWS:
             left_out[series.item_id] = _too_few(series, first, len(origins))
             continue
-        cases = cases_at(item_track(series, model.timing), origins, model)
+        cases = cases_at(item_track(forecaster.zoned(series), model.timing), origins, model)
         results.append(score_item(forecaster, series, cases, seconds))
         on_item(series.item_id)
     if not results:

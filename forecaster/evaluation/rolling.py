@@ -11,7 +11,7 @@ import numpy as np
 
 from forecaster.data.series import Block, Forecast, Series
 from forecaster.errors import HistoryError
-from forecaster.features.anchors import build_track
+from forecaster.evaluation.splits import item_track
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
 from forecaster.features.windows import cut_windows
@@ -42,7 +42,7 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
         )
     _require_within(series, origins)
     item_model = forecaster.item_model(series.item_id)
-    track = build_track(series.values[None], model.timing)
+    track = item_track(forecaster.zoned(series), model.timing)
     source, shifts = item_model.source, item_model.shifts[item_model.source]
 
     def predict(at: Indices) -> Block:
@@ -80,7 +80,7 @@ def rolling_baseline(
     """
     _require_within(series, origins)
     timing = Timing(series.step, prediction_length)
-    track = build_track(series.values[None], timing)
+    track = item_track(series, timing)
     first = int(origins[0])
     before = np.arange(timing.day, first - prediction_length)
     if len(before) < timing.hour:

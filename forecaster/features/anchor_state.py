@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
-from forecaster.features import smoothing
 from forecaster.features.anchors import (
-    RAW_GAINS,
     Averages,
     extend,
     looked_back_at,
     raw_shapes,
+    shape_places,
+    shapes_of,
 )
 from forecaster.features.shocks import ShockMemory
 from forecaster.features.smoothing import Average
-from forecaster.features.timing import PROFILE_DAYS, Timing
+from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
 from forecaster.features.windows import Beyond, Windows, cut_windows
 
@@ -39,8 +40,7 @@ def shape_offsets(timing: Timing) -> Indices:
 
     They are relative to the new sample, and not after it.
     """
-    ahead = timing.prediction_length + timing.reach
-    return np.asarray(ahead - timing.day * np.arange(PROFILE_DAYS, 0, -1))
+    return np.asarray(shape_places(np.array([0]), timing, None)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +64,14 @@ class AnchorState:
     shocks: ShockMemory
 
     @classmethod
-    def of(cls, values: Block, timing: Timing, context_length: int) -> AnchorState:
-        """Return the state after a history, ``(items, time)``; items start and end together."""
+    def of(
+        cls, values: Block, timing: Timing, context_length: int, clock: LocalClock | None = None
+    ) -> AnchorState:
+        """Return the state after a history, ``(items, time)``; see `anchors.build_track`."""
         items, length = values.shape
         averages = Averages(items)
         kept = kept_lengths(timing, context_length)
-        raw = raw_shapes(values, timing)
+        raw = raw_shapes(values, timing, clock)
         longer = extend(Track.unknown(items, timing, kept), averages, raw, values)
         track, shocks = longer.last(kept), ShockMemory.of(longer.shock, timing.shock_reach)
         age = np.full(items, min(length, context_length))
@@ -89,9 +91,7 @@ class AnchorState:
         ``week`` has the samples at `shape_offsets` from each, ``(items, time, PROFILE_DAYS)``.
         """
         count = samples.shape[1]
-        days = [week[:, :, day] for day in range(PROFILE_DAYS)]
-        shapes = [smoothing.smoothed(days, gain) for gain in RAW_GAINS]
-        raw = np.concatenate([self.raw, np.stack([*shapes, days[0]])], axis=2, dtype=np.float32)
+        raw = np.concatenate([self.raw, shapes_of(week)], axis=2, dtype=np.float32)
         averages = Averages(len(self), dict(self.averages.kept))
         longer = extend(self.track, averages, raw, samples)
         track = longer.last(kept_lengths(self.timing, self.context_length))
@@ -164,7 +164,8 @@ class AnchorState:
             name: Average(arrays[f"{_TOTAL}{name}"], arrays[f"{_WEIGHT}{name}"])
             for name in self.averages.kept
         }
-        track = Track(self.timing, **{name: arrays[name] for name in self.track.arrays()})
+        columns: dict[str, Any] = {name: arrays[name] for name in self.track.arrays()}
+        track = Track(self.timing, **columns)
         averages = Averages(len(arrays["age"]), kept)
         shocks = ShockMemory(arrays["shock ages"], arrays["shock heights"])
         age = arrays["age"]

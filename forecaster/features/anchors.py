@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features import smoothing
 from forecaster.features.shocks import new_shocks
@@ -33,7 +34,7 @@ from forecaster.features.timing import (
     SHAPED,
     Timing,
 )
-from forecaster.features.track import Track
+from forecaster.features.track import Indices, Track
 
 # This share of the day's mean is added to both levels of a ratio: a night without requests must not
 # become a factor of a million in the morning.
@@ -71,15 +72,16 @@ class Averages:
         return mean
 
 
-def build_track(values: npt.ArrayLike, timing: Timing) -> Track:
+def build_track(values: npt.ArrayLike, timing: Timing, clock: LocalClock | None = None) -> Track:
     """Return the track of a block of items, ``(items, time)`` QPS, NaN where missing.
 
-    Items start and end together.
+    Items start and end together, and have one ``clock``; None where it does not change.
     """
     samples = np.asarray(values, dtype=np.float32)
     empty = Track.unknown(len(samples), timing, looked_back_at(timing))
-    raw = raw_shapes(samples, timing)
-    return extend(empty, Averages(len(samples)), raw, samples).last(samples.shape[1])
+    raw = raw_shapes(samples, timing, clock)
+    track = extend(empty, Averages(len(samples)), raw, samples).last(samples.shape[1])
+    return replace(track, clock=clock)
 
 
 def looked_back_at(timing: Timing) -> dict[str, int]:
@@ -94,18 +96,45 @@ def looked_back_at(timing: Timing) -> dict[str, int]:
     return {f.name: 0 for f in fields(Track)} | lines | {"values": timing.hour - 1}
 
 
-def raw_shapes(values: Block, timing: Timing) -> Block:
+def raw_shapes(values: Block, timing: Timing, clock: LocalClock | None = None) -> Block:
     """Return the shapes behind the profiles, ``(RAW_SHAPES, items, 2 * reach + time)``.
 
     They end ``prediction_length + reach`` after the newest sample.
     """
-    before, after = timing.reach, timing.prediction_length + timing.reach
+    if clock is not None:
+        newest = np.arange(-2 * timing.reach, values.shape[1])  # as each shape was computed
+        return shapes_of(samples_at(values, shape_places(newest, timing, clock)))
+    before, after = timing.reach, timing.ahead
     reaching = np.pad(values, ((0, 0), (before, after)), constant_values=np.nan)
     shapes = [
         smoothing.periodic_profile(reaching, timing.day, gain, PROFILE_DAYS) for gain in RAW_GAINS
     ]
     shapes.append(smoothing.lagged(reaching, 7 * timing.day))
     return np.stack([shape[:, timing.prediction_length :] for shape in shapes])
+
+
+def shape_places(newest: Indices, timing: Timing, clock: LocalClock | None) -> Indices:
+    """Return the places of the samples that the profiles need when each sample is the newest.
+
+    Those of a sample are on the days before, oldest first, ``(time, PROFILE_DAYS)``, and not after
+    it; negative where they lie before the first one or are not known yet.
+    """
+    days = np.arange(PROFILE_DAYS, 0, -1)
+    places = newest[:, None] + timing.ahead - timing.day * days
+    return places if clock is None else clock.same_time(places, days, newest[:, None])
+
+
+def samples_at(values: npt.NDArray[Any], places: Indices) -> Block:
+    """Return the samples at places, ``(..., *places.shape)``; NaN where they are negative."""
+    found = values[..., np.maximum(places, 0)].astype(np.float32)
+    found[..., places < 0] = np.nan
+    return found
+
+
+def shapes_of(week: Block) -> Block:
+    """Return the raw shapes from the samples at `shape_places`, ``(items, time, PROFILE_DAYS)``."""
+    days = [week[:, :, day] for day in range(PROFILE_DAYS)]
+    return np.stack([*(smoothing.smoothed(days, gain) for gain in RAW_GAINS), days[0]])
 
 
 def extend(track: Track, averages: Averages, raw: Block, values: Block) -> Track:

@@ -88,6 +88,11 @@ class Timing:
         return max(self.samples(20), 2)
 
     @property
+    def ahead(self) -> int:
+        """Samples that raw shapes reach past the newest sample."""
+        return self.prediction_length + self.reach
+
+    @property
     def periods(self) -> tuple[int, ...]:
         """Samples in a period of each rhythm."""
         return tuple(max(self.samples(minutes), 1) for minutes, _ in RHYTHMS)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features import smoothing
 from forecaster.features.anchors import CLIP
@@ -192,16 +193,25 @@ def earlier_offsets(timing: Timing) -> Indices:
 
     They are relative to the origin, and not after it.
     """
+    return np.asarray(earlier_places(np.array([0]), timing, None)[0])
+
+
+def earlier_places(origins: Indices, timing: Timing, clock: LocalClock | None) -> Indices:
+    """Return the places of the samples that earlier surprises need, ``(origins, days, time)``.
+
+    They are not after the origin; negative where they lie before the first sample, or after it.
+    """
+    days = np.array(EARLIER_DAYS)[:, None]
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
-    return np.asarray(around - timing.day * np.array(EARLIER_DAYS)[:, None])
+    places = origins[:, None, None] + around - timing.day * days
+    return places if clock is None else clock.same_time(places, days, origins[:, None, None])
 
 
 def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
-    """Return the samples at `earlier_offsets`, ``(windows, days, time)``."""
-    index = at[:, None, None] + earlier_offsets(track.timing)
-    length = track.values.shape[1]
-    samples = track.values[rows[:, None, None], np.maximum(index, -length)]
-    return np.where(index >= -length, samples, smoothing.NAN)
+    """Return the samples at `earlier_places`, ``(windows, days, time)``."""
+    index = earlier_places(at + track.values.shape[1], track.timing, track.clock)
+    samples = track.values[rows[:, None, None], np.maximum(index, 0)]
+    return np.where(index >= 0, samples, smoothing.NAN)
 
 
 def _earlier_surprises(samples: Block, timing: Timing) -> Block:

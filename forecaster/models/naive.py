@@ -15,6 +15,7 @@ from scipy.signal import lfilter
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
+from forecaster.features.anchors import samples_at
 from forecaster.features.track import Indices, Track
 
 LAST_VALUE = "last_value"
@@ -70,8 +71,8 @@ def naive_forecasts(
     past = _SampleHistory(track, rows, origins)
     makers: dict[str, Callable[[], Naive]] = {
         LAST_VALUE: lambda: _last_value(past),
-        SEASONAL_DAY: lambda: _seasonal(past, track.timing.day),
-        SEASONAL_WEEK: lambda: _seasonal(past, 7 * track.timing.day),
+        SEASONAL_DAY: lambda: _seasonal(past, 1),
+        SEASONAL_WEEK: lambda: _seasonal(past, 7),
         DAY_SHAPE: lambda: _day_shape(past),
         HOLT_WINTERS: lambda: _holt_winters(past),
     }
@@ -112,6 +113,17 @@ class _SampleHistory:
         path = np.where(np.isfinite(path), path, last)
         return Naive(np.asarray(path, np.float32), np.asarray(scale, np.float32))
 
+    def days_before(self, index: Indices, days: int, latest: Indices) -> Indices:
+        """Return the places at the same time of day ``days`` before; negative if after latest."""
+        places, clock = index - days * self.track.timing.day, self.track.clock
+        return places if clock is None else clock.same_time(places, days, latest)
+
+    @cached_property
+    def yesterday(self) -> Indices | None:
+        """The place a day before each sample; None where that is the same number of samples."""
+        samples = np.arange(self.values.shape[1])
+        return None if self.track.clock is None else self.days_before(samples, 1, samples - 1)
+
     def at(self, series: Block, index: Indices) -> Block:
         found = series[self.rows[:, None], np.maximum(index, 0)]
         return np.where(index >= 0, found, smoothing.NAN)
@@ -124,9 +136,11 @@ def _last_value(past: _SampleHistory) -> Naive:
     return past.result(np.repeat(path, timing.prediction_length, axis=1), error)
 
 
-def _seasonal(past: _SampleHistory, period: int) -> Naive:
-    error = past.values - smoothing.lagged(past.filled, period)
-    return past.result(past.at(past.filled, past.target_indices - period), error)
+def _seasonal(past: _SampleHistory, days: int) -> Naive:
+    samples = np.arange(past.values.shape[1])
+    error = past.values - samples_at(past.filled, past.days_before(samples, days, samples))
+    seen = past.days_before(past.target_indices, days, past.origins[:, None])
+    return past.result(past.at(past.filled, seen), error)
 
 
 def _day_shape(past: _SampleHistory) -> Naive:
@@ -139,19 +153,22 @@ def _day_shape(past: _SampleHistory) -> Naive:
 
 def _holt_winters(past: _SampleHistory) -> Naive:
     timing = past.track.timing
-    level, season = holt_winters(past.values, timing.day)
-    forecasts = smoothing.lagged(level, timing.middle) + smoothing.lagged(season, timing.day)
-    seasonal = past.at(season, past.target_indices - timing.day)
+    level, season = holt_winters(past.values, timing.day, past.yesterday)
+    samples = np.arange(past.values.shape[1])
+    before = samples_at(season, past.days_before(samples, 1, samples))
+    forecasts = smoothing.lagged(level, timing.middle) + before
+    seasonal = past.at(season, past.days_before(past.target_indices, 1, past.origins[:, None]))
     path = level[past.rows, past.origins][:, None] + seasonal
     return past.result(np.maximum(path, 0), past.values - np.maximum(forecasts, 0))
 
 
-def holt_winters(values: Block, period: int) -> tuple[Block, Block]:
+def holt_winters(values: Block, period: int, before: Indices | None = None) -> tuple[Block, Block]:
     """Return level and season after each sample, both ``(items, time)``; additive, no trend.
 
     The forecast from ``t`` for ``t + h``, where ``h <= period``, is
     ``level[t] + season[t + h - period]``; NaN before the first period is complete. A missing sample
-    changes nothing.
+    changes nothing. ``before`` has the place of each sample's season a period ago, where that is
+    not always ``period`` samples before, ``(time,)``.
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 8.3 (the
     error-correction form).
 
@@ -165,9 +182,15 @@ def holt_winters(values: Block, period: int) -> tuple[Block, Block]:
     levels, seasons = np.full_like(values, np.nan), np.empty_like(values)
     seasons[:, :period] = np.where(known, values[:, :period] - level[:, None], np.float32(0))
     levels[:, period - 1 : period] = level[:, None]
-    for begin in range(period, values.shape[1], period):
-        now = np.s_[:, begin : begin + period]
-        season = seasons[:, begin - period : begin][:, : levels[now].shape[1]]
+    places = np.arange(values.shape[1]) - period
+    if before is not None:
+        places = np.where(before >= 0, before, places)
+    end = period
+    while (begin := end) < values.shape[1]:
+        later = places[begin : begin + period] >= begin  # whose season is not known yet
+        end = begin + (int(later.argmax()) if later.any() else len(later))
+        now = np.s_[:, begin:end]
+        season = seasons[:, places[begin:end]]
         without_season = values[now] - season
         levels[now] = _smoothed(without_season, levels[:, begin - 1])
         error = without_season - levels[:, begin - 1 : begin - 1 + season.shape[1]]

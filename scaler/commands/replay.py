@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
-from forecaster.commands.file_hints import add_file_arguments, hints_from
+from forecaster.commands.file_hints import (
+    add_file_arguments,
+    hints_from,
+    in_zones,
+    stamp_zone,
+)
 from forecaster.commands.histories import check_file, count_notes
 from forecaster.commands.output_files import (
     add_report_arguments,
@@ -130,6 +135,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.capacity is not None and not 0 < args.capacity < float("inf"):
         raise ReplayError(f"--capacity is {args.capacity}, but must be above 0")
     check_file(args.history)
+    stamp_zone(args)
     check_reports(args)
 
 
@@ -203,9 +209,9 @@ def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
 def _history(args: argparse.Namespace) -> History:
     from forecaster.adapters.tables.history_files import read_history
 
-    report = read_history(args.history, timezone=args.timezone, hints=hints_from(args))
+    report = read_history(args.history, timezone=stamp_zone(args), hints=hints_from(args))
     count_notes(args.history, len(report.findings))
-    return report.history
+    return in_zones(report.history, args)
 
 
 def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:

@@ -23,6 +23,7 @@ STAMP_NAMES = (
 )
 VALUE_NAMES = ("qps", "y", "value", "target", "rps", "_value")
 INDEX_NAMES = ("", "index", "__index_level_0__", "level_0")
+ZONE_NAMES = ("timezone", "time_zone")
 UTC_BEHIND = re.compile(r"[ _]*[(\[]?utc[)\]]?$")
 
 WHAT = r"(?:requests?|reqs?|quer(?:y|ies)|hits?|calls?|invocations?|transactions?|ops|r|count)"
@@ -101,6 +102,15 @@ def columns_of(df: pd.DataFrame, source: TableSource) -> TableColumns:
         source.note(f"the traffic is in {listed(values)}; left out: {listed(left_out)}")
     named = not values or len(values) > 1
     return TableColumns(stamp, item, tuple(values or others), named)
+
+
+def zone_column(df: pd.DataFrame) -> Hashable | None:
+    """Return the column of text that names the items' time zones, if there is one."""
+    for column in df.columns:
+        is_text = not (pd.api.types.is_numeric_dtype(df[column]) or looks_like_dates(df[column]))
+        if str(column).strip().lower() in ZONE_NAMES and is_text:
+            return column
+    return None
 
 
 def traffic_columns(names: Sequence[Hashable], source: TableSource) -> list[Hashable]:

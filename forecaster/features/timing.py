@@ -83,6 +83,11 @@ class Timing:
         return max(self.half_widths)
 
     @property
+    def raw_kept(self) -> int:
+        """Columns of raw shapes that the next samples need."""
+        return max(2 * self.reach, self.ahead + self.half_widths[0])
+
+    @property
     def shock_reach(self) -> int:
         """Samples on either side of a shock: their median is what it is above."""
         return max(self.samples(20), 2)

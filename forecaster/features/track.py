@@ -51,6 +51,8 @@ class Track:
         rhythms: mean of the earlier surprises in each sample's slot, ``(rhythms, items, time)``.
         lively: mean absolute ``error_middle`` over a short and a long span, ``(2, items, time)``.
         shock: height of what was a shock `Timing.shock_reach` samples before, else 0; see `shocks`.
+        outage: 1 where a sample belongs to an outage, else 0; see `outages.Outages`, also for
+            ``fall_age``, ``low_age`` and ``sharp``.
         clock: of the items, where it changes in their time; only in a track of all of it.
     """
 
@@ -69,6 +71,10 @@ class Track:
     rhythms: Block
     lively: Block
     shock: Block
+    outage: Block
+    fall_age: Block
+    low_age: Block
+    sharp: Block
     clock: LocalClock | None = None
 
     @classmethod

@@ -19,6 +19,7 @@ from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features import smoothing
 from forecaster.features.anchors import CLIP
+from forecaster.features.outages import without_outages
 from forecaster.features.shocks import expected_shocks, shocks_before
 from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
 from forecaster.features.track import Indices, Track, blended
@@ -208,9 +209,10 @@ def earlier_places(origins: Indices, timing: Timing, clock: LocalClock | None) -
 
 
 def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
-    """Return the samples at `earlier_places`, ``(windows, days, time)``."""
+    """Return the samples at `earlier_places`, ``(windows, days, time)``, NaN in outages."""
     index = earlier_places(at + track.values.shape[1], track.timing, track.clock)
-    samples = track.values[rows[:, None, None], np.maximum(index, 0)]
+    usual = without_outages(track.values, track.outage)
+    samples = usual[rows[:, None, None], np.maximum(index, 0)]
     return np.where(index >= 0, samples, smoothing.NAN)
 
 

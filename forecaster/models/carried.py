@@ -19,7 +19,8 @@ import numpy.typing as npt
 from forecaster.data.local_clock import LocalClock, clock_of
 from forecaster.data.series import Block, FloatArray, Series
 from forecaster.features.anchor_state import AnchorState
-from forecaster.features.anchors import samples_at, shape_places
+from forecaster.features.shapes import samples_at, shape_places
+from forecaster.features.track import Indices
 from forecaster.features.windows import Windows, earlier_places
 from forecaster.models.config import ModelConfig
 
@@ -72,6 +73,7 @@ class _Look:
         kept: what its history continues, or None; there it has the ``row``.
         samples: the new ones, ``(time,)``; ``week`` at the `shape_places` of each.
         earlier: samples at the `earlier_places` of the last one.
+        week_ages, earlier_ages: how many samples before the last one those are.
         zone: the time zone, or ``""``; ``clock`` where it changes in the history.
     """
 
@@ -84,6 +86,8 @@ class _Look:
     samples: Block
     week: Block
     earlier: Block
+    week_ages: Indices
+    earlier_ages: Indices
     zone: str
     clock: LocalClock | None
 
@@ -128,7 +132,10 @@ class CarriedAnchors:
             tuple(look.place for look in looks),
             tuple(ids),
             tuple(datetime.fromtimestamp(look.end, UTC) for look in looks),
-            self._kept.state.windows(np.stack([look.earlier for look in looks])),
+            self._kept.state.windows(
+                np.stack([look.earlier for look in looks]),
+                np.stack([look.earlier_ages for look in looks]),
+            ),
         )
 
     def _looks(
@@ -154,11 +161,14 @@ class CarriedAnchors:
         kept, row, count = self._continued(one, length, end)
         new = np.arange(length - count, length)
         clock, timing = clock_of(one, self._timing.ahead), self._timing
+        week = shape_places(new, timing, clock)
+        earlier = earlier_places(np.array([length - 1]), timing, clock)[0]
         return _Look(
             place, one.item_id, length, end, kept, row,
             one.values[new].astype(np.float32),
-            samples_at(one.values, shape_places(new, timing, clock)),
-            samples_at(one.values, earlier_places(np.array([length - 1]), timing, clock)[0]),
+            samples_at(one.values, week),
+            samples_at(one.values, earlier),
+            length - 1 - week, length - 1 - earlier,
             one.timezone or "", clock,
         )  # fmt: skip
 
@@ -255,7 +265,9 @@ def _after(looks: Sequence[_Look]) -> AnchorState:
     if not len(looks[0].samples):
         return state
     return state.after(
-        np.stack([look.samples for look in looks]), np.stack([look.week for look in looks])
+        np.stack([look.samples for look in looks]),
+        np.stack([look.week for look in looks]),
+        np.stack([look.week_ages for look in looks]),
     )
 
 

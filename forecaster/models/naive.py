@@ -15,7 +15,8 @@ from scipy.signal import lfilter
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import samples_at
+from forecaster.features.outages import without_outages
+from forecaster.features.shapes import samples_at
 from forecaster.features.track import Indices, Track
 
 LAST_VALUE = "last_value"
@@ -95,6 +96,11 @@ class _SampleHistory:
     def filled(self) -> Block:
         return smoothing.forward_fill(self.values)
 
+    @cached_property
+    def usual(self) -> Block:
+        """The history, filled in outages too: they must not come again."""
+        return smoothing.forward_fill(without_outages(self.values, self.track.outage))
+
     @property
     def target_indices(self) -> Indices:
         return self.origins[:, None] + 1 + np.arange(self.track.timing.prediction_length)
@@ -138,9 +144,9 @@ def _last_value(past: _SampleHistory) -> Naive:
 
 def _seasonal(past: _SampleHistory, days: int) -> Naive:
     samples = np.arange(past.values.shape[1])
-    error = past.values - samples_at(past.filled, past.days_before(samples, days, samples))
+    error = past.values - samples_at(past.usual, past.days_before(samples, days, samples))
     seen = past.days_before(past.target_indices, days, past.origins[:, None])
-    return past.result(past.at(past.filled, seen), error)
+    return past.result(past.at(past.usual, seen), error)
 
 
 def _day_shape(past: _SampleHistory) -> Naive:

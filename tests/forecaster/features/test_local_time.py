@@ -7,7 +7,8 @@ import pytest
 
 from forecaster.data.local_clock import LocalClock, utc_offsets
 from forecaster.features.anchor_state import AnchorState
-from forecaster.features.anchors import build_track, samples_at, shape_places
+from forecaster.features.anchors import build_track
+from forecaster.features.shapes import samples_at, shape_places
 from forecaster.features.timing import WEEK_PROFILE, Timing
 from forecaster.features.windows import cut_windows, earlier_places
 from forecaster.models.naive import HOLT_WINTERS, SEASONAL_DAY, SEASONAL_WEEK, naive_forecasts
@@ -67,13 +68,15 @@ def test_what_is_carried_across_a_change_has_the_bits_of_what_is_followed(timing
     state = AnchorState.of(values[:, :begin], timing, CONTEXT, clock)
     for newest in range(begin, begin + 100):
         new = np.array([newest])
-        week = samples_at(values, shape_places(new, timing, clock))
-        state = state.after(values[:, new], week)
+        places = shape_places(new, timing, clock)
+        ages = np.broadcast_to(newest - places, (len(values), *places.shape))
+        state = state.after(values[:, new], samples_at(values, places), ages)
         if newest % 20 == 0:
-            earlier = samples_at(values, earlier_places(new, timing, clock)[0])
+            places = earlier_places(new, timing, clock)[0]
+            ages = np.broadcast_to(newest - places, (len(values), *places.shape))
             track = build_track(values[:, : newest + 1], timing, clock)
             followed = cut_windows(track, rows, np.full(len(rows), newest), CONTEXT)
-            assert_same(state.windows(earlier), followed)
+            assert_same(state.windows(samples_at(values, places), ages), followed)
 
 
 @pytest.mark.parametrize("start", [SPRING, AUTUMN], ids=["spring", "autumn"])

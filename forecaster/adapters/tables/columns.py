@@ -22,8 +22,9 @@ STAMP_NAMES = (
     *("_time", "@timestamp", "date_time", "epoch", "unix"),
 )
 VALUE_NAMES = ("qps", "y", "value", "target", "rps", "_value")
-INDEX_NAMES = ("", "index", "__index_level_0__", "level_0")
-UTC_BEHIND = re.compile(r"[ _]*[(\[]?utc[)\]]?$")
+INDEX_NAMES = ("", "#", "index", "__index_level_0__", "level_0")
+UTC_BEHIND = re.compile(r"[ _]*[(\[]?(?:utc|gmt)[)\]]?$")
+ZONE_BEHIND = re.compile(r"[ _]*[(\[][^)\]]*[)\]]$")
 
 WHAT = r"(?:requests?|reqs?|quer(?:y|ies)|hits?|calls?|invocations?|transactions?|ops|r|count)"
 TAIL = r"(?:_(?:total|sum|mean|avg|average|value))?$"
@@ -167,8 +168,9 @@ def stamp_column(df: pd.DataFrame, source: TableSource) -> Hashable | None:
 
 
 def is_stamp_name(name: Hashable) -> bool:
-    """Return whether a column is named like one of stamps, its zone behind it or not."""
-    return UTC_BEHIND.sub("", str(name).strip().lower()) in STAMP_NAMES
+    """Return whether a column is named like one of stamps, its zone or unit behind it or not."""
+    plain = str(name).strip().lower()
+    return any(behind.sub("", plain) in STAMP_NAMES for behind in (UTC_BEHIND, ZONE_BEHIND))
 
 
 def says_utc(name: Hashable) -> bool:
@@ -180,6 +182,8 @@ def is_index(df: pd.DataFrame, column: Hashable) -> bool:
     """Return whether a column numbers the rows, as pandas writes it beside the data."""
     name = str(column).strip().lower()
     if name not in INDEX_NAMES and not name.startswith("unnamed: "):
+        return False
+    if df[column].dtype.kind == "M":
         return False
     found = pd.to_numeric(df[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     restarts = np.isin(found, (0.0, 1.0))  # files that were put one behind the other

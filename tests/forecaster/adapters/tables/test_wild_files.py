@@ -5,8 +5,10 @@ from __future__ import annotations
 import bz2
 import gzip
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forecaster.adapters.tables.history_files import read_raw
@@ -122,3 +124,105 @@ def test_a_directory_is_refused_as_such(tmp_path):
 def test_dots_between_thousands_are_read_so_where_the_option_says_it(tmp_path):
     data = "timestamp,qps\n" + GERMAN
     assert_holds(tmp_path / "h.csv", data, {"h": THOUSANDS}, decimal=",")
+
+
+UTC_ZONE = {"timezone": "UTC"}
+BERLIN = {"timezone": "Europe/Berlin"}
+
+
+def local(time: datetime) -> datetime:
+    return time + timedelta(hours=1)  # in winter
+
+
+@pytest.mark.parametrize(
+    ("head", "stamp", "zone"),
+    [
+        pytest.param("time", lambda t: f"{t:%Y-%m-%d %H:%M:%S} UTC", {}, id="BigQuery's"),
+        pytest.param("time", lambda t: f'"{t:%a, %d %b %Y %H:%M:%S} GMT"', {}, id="of HTTP"),
+        pytest.param("time", lambda t: f"{t:%Y-%m-%dT%H:%MZ}[UTC]", {}, id="Java's, UTC"),
+        pytest.param(
+            "time",
+            lambda t: f"{local(t):%Y-%m-%dT%H:%M:%S}+01:00[Europe/Berlin]",
+            {},
+            id="Java's, with a zone",
+        ),
+        pytest.param(
+            "time", lambda t: f'"{t:%Y-%m-%d %H:%M:%S},000"', UTC_ZONE, id="of Python's logging"
+        ),
+        pytest.param("time", lambda t: f"{local(t):%Y-%m-%d %H:%M} CET", BERLIN, id="CET"),
+        pytest.param("time", lambda t: f"{local(t):%d.%m.%Y %H:%M} CET", BERLIN, id="CET, dots"),
+        pytest.param("Time (GMT)", lambda t: f"{t:%Y-%m-%d %H:%M}", {}, id="a header with GMT"),
+        pytest.param(
+            "Time (Europe/Berlin)", lambda t: f"{local(t):%Y-%m-%d %H:%M}", BERLIN, id="a zone"
+        ),
+        pytest.param("Time (ms)", lambda t: f"{1000 * t.timestamp():.0f}", {}, id="a unit"),
+        pytest.param(
+            "Date,Time", lambda t: f"{t:%Y-%m-%d},{t:%I:%M:%S %p}", UTC_ZONE, id="two columns"
+        ),
+        pytest.param(
+            "Datum,Uhrzeit", lambda t: f"{t:%d.%m.%Y},{t:%H:%M}", UTC_ZONE, id="two of any name"
+        ),
+        pytest.param("Date,Time (UTC)", lambda t: f"{t:%Y-%m-%d},{t:%H:%M}", {}, id="two, in UTC"),
+    ],
+)
+def test_stamps_are_the_times_that_are_meant(tmp_path, head, stamp, zone):
+    data = f"{head},qps\n" + rows("{stamp},{value}", map(stamp, TIMES))
+    assert_holds(tmp_path / "h.csv", data, ONE_ITEM, **zone)
+
+
+def test_a_column_of_hours_belongs_to_the_day_beside_it(tmp_path):
+    lines = [f"2026-03-{day:02},{hour},{24 * day + hour}" for day in (1, 2) for hour in range(24)]
+    (tmp_path / "h.csv").write_text("\n".join(["date,hour,qps", *lines]))
+    (raw,) = read_raw(tmp_path / "h.csv", timezone="UTC")
+    assert (raw.stamps - raw.stamps[0]).tolist() == [3600 * i for i in range(48)]
+
+
+@pytest.mark.parametrize("falling", [False, True], ids=["rising", "falling"])
+@pytest.mark.parametrize(
+    ("form", "hints"),
+    [
+        pytest.param("%Y-%m-%d %H:%M", {}, id="24 hours"),
+        pytest.param("%m/%d/%Y %I:%M %p", {"dates": "month-first"}, id="12 hours"),
+        pytest.param("%Y-%m-%d %H:%M %Z", {}, id="with the zone's letters"),
+    ],
+)
+def test_the_hour_that_comes_twice_is_read_twice_in_either_order(tmp_path, form, hints, falling):
+    times = [datetime(2026, 10, 25, tzinfo=UTC) + timedelta(minutes=10 * i) for i in range(N)]
+    lines = [
+        f"{time.astimezone(ZoneInfo('Europe/Berlin')):{form}},{i}" for i, time in enumerate(times)
+    ]
+    path = tmp_path / "h.csv"
+    path.write_text("\n".join(["time,qps", *(reversed(lines) if falling else lines)]))
+    (raw,) = read_raw(path, timezone="Europe/Berlin", hints=FileHints(**hints))
+    found = dict(zip(raw.stamps.tolist(), raw.values.tolist(), strict=True))
+    assert found == {time.timestamp(): i for i, time in enumerate(times)}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "zone", "words"),
+    [
+        pytest.param(
+            lambda t: f"{local(t):%Y-%m-%d %H:%M} CET", None, "--timezone Europe/Berlin", id="CET"
+        ),
+        pytest.param(
+            lambda t: f"{t:%m/%d/%Y %I:%M %p} PST", None, "--timezone Europe/Berlin", id="PST"
+        ),
+        pytest.param(
+            lambda t: f"{t:%Y-%m-%d %H:%M} EST", "Europe/Berlin", "is 'CET' in", id="another zone"
+        ),
+        pytest.param(lambda t: f"{t:%y-%m-%d %H:%M}", "UTC", "with four digits", id="26-03-01"),
+        pytest.param(
+            lambda t: f"{1000 * t.timestamp():.2E}", None, "rounded by a spreadsheet", id="1.77E+12"
+        ),
+    ],
+)
+def test_stamps_that_could_be_several_times_are_refused(tmp_path, stamp, zone, words):
+    (tmp_path / "h.csv").write_text("time,qps\n" + rows("{stamp},{value}", map(stamp, TIMES)))
+    with pytest.raises(HistoryError, match=words):
+        read_raw(tmp_path / "h.csv", timezone=zone)
+
+
+def test_stamps_in_a_nameless_index_of_parquet_are_found(tmp_path):
+    frame = pd.DataFrame({"qps": RATES}, index=pd.DatetimeIndex(TIMES))
+    frame.to_parquet(tmp_path / "frame")
+    assert_holds(tmp_path / "h.parquet", (tmp_path / "frame").read_bytes(), ONE_ITEM)

@@ -29,8 +29,8 @@ MARKS = {
 }
 CONTROLS = re.compile(r"[\x01-\x08\x0e-\x1f]")
 SEP_LINE = re.compile(r'"?sep=(.)"?[\s,;]*', re.IGNORECASE)
-COMMENT = re.compile(r"^[ \t]*(?:#|//).*$", re.MULTILINE)
-COMMENT_MARK = re.compile(r"\s*(?:#+|//)[ \t]*")
+COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+COMMENT_MARK = re.compile(r"\s*#+[ \t]*")
 # Lines that Markdown and psql draw under the header, and psql's count of the rows.
 DRAWN = re.compile(r"^(?:[ \t|+:]*---[- \t|+:]*|\(\d+ rows?\)[ \t]*)$", re.MULTILINE)
 # A crash leaves blocks of NUL; a line that they cut off is not known to its end.
@@ -111,7 +111,7 @@ def _without_comments(text: str, source: TableSource) -> str:
     if len(named) == len(cells) > 1 and _names_stamps(named) and not _names_stamps(cells):
         text = text.replace(lines[first - 1], header, 1)
     text, count = COMMENT.subn("", text)
-    source.note(f"comments (lines that begin with # or //) are left out: {count}")
+    source.note(f"comments (lines that begin with #) are left out: {count}")
     return text
 
 

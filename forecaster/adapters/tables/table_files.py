@@ -102,10 +102,10 @@ def _read_text(data: bytes, source: TableSource) -> tuple[pd.DataFrame, TableSou
     text = decoded(data, source)
     if text.lstrip()[:1] == "<":
         raise source.refusal("is a web page (HTML or XML), e.g. of a login; export it again as CSV")
-    if is_json(text):
-        return frame_of_json(text, source)
     if is_exposition(text):
         return frame_of_exposition(text, source)
+    if is_json(text):
+        return frame_of_json(text, source)
     return frame_of_text(text, source)
 
 

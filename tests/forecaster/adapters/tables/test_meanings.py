@@ -218,8 +218,8 @@ def test_what_is_ambiguous_is_refused_with_the_option_that_makes_it_work(
         pytest.param(
             "h.json",
             json.dumps({"status": "error", "error": "query timed out"}),
-            "an error of Prometheus: 'query timed out'",
-            id="an error of Prometheus",
+            "an error instead of series: 'query timed out'",
+            id="an error of a server",
         ),
         pytest.param(
             "h.json",

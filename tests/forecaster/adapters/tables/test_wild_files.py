@@ -65,7 +65,7 @@ def assert_holds(path, data: str | bytes, meant: dict[str, list[float]], **hints
             f" timestamp | qps\n-----------+----\n{rows(' {stamp} | {value}')}\n(24 rows)\n",
             id="psql",
         ),
-        pytest.param("h.csv", f"// a tool\n{PLAIN}// end\n", id="comments as in C"),
+        pytest.param("h.csv", f"// a tool\n{PLAIN}", id="a comment as in C above"),
         pytest.param(
             "h.csv",
             "#,timestamp,qps\n" + "\n".join(f"{i},{ISO[i]},{RATES[i]}" for i in range(N)),

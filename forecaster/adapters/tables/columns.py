@@ -100,6 +100,9 @@ def columns_of(df: pd.DataFrame, source: TableSource) -> TableColumns:
     left_out = [column for column in others if column not in values] if values else []
     if left_out and item is None:
         source.note(f"the traffic is in {listed(values)}; left out: {listed(left_out)}")
+    told_apart = [column for column in left_out if item is not None and _is_text(df[column])]
+    if told_apart:
+        source.note(f"{quoted(item)} names the items; left out: {listed(told_apart)}")
     named = not values or len(values) > 1
     return TableColumns(stamp, item, tuple(values or others), named)
 

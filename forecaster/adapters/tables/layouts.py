@@ -22,6 +22,7 @@ from forecaster.adapters.tables.columns import (
     is_index,
     is_stamp_name,
     says_utc,
+    with_joined_items,
 )
 from forecaster.adapters.tables.sources import TableSource, quoted
 from forecaster.adapters.tables.stamps import epoch_seconds, times_of
@@ -38,6 +39,7 @@ HOUR = r"[01]?\d|2[0-3]"
 def raw_series(df: pd.DataFrame, source: TableSource) -> Iterator[RawSeries]:
     """Yield the items of a long or wide frame in the order in which they appear."""
     df = _with_one_stamp(_without_index(_with_own_names(df, source), source))
+    df, source = with_joined_items(df, source)
     columns = columns_of(df, source)
     if says_utc(columns.stamp):
         source = replace(source, timezone="UTC")

@@ -226,3 +226,16 @@ def test_stamps_in_a_nameless_index_of_parquet_are_found(tmp_path):
     frame = pd.DataFrame({"qps": RATES}, index=pd.DatetimeIndex(TIMES))
     frame.to_parquet(tmp_path / "frame")
     assert_holds(tmp_path / "h.parquet", (tmp_path / "frame").read_bytes(), ONE_ITEM)
+
+
+PODS = "time,service,pod,qps\n" + rows("{stamp},api,p1,{value}\n{stamp},api,p2,{value}")
+
+
+def test_rows_that_another_column_tells_apart_are_refused_with_how_to_name_them(tmp_path):
+    path = tmp_path / "h.csv"
+    with pytest.raises(HistoryError, match="--item-column 'service' --item-column NAME"):
+        assert_holds(path, PODS, {})
+    meant = {"api/p1": RATES, "api/p2": RATES}
+    assert_holds(path, PODS, meant, item_column=("service", "Pod"))
+    with pytest.raises(HistoryError, match="has no column 'host'"):
+        assert_holds(path, PODS, meant, item_column=("service", "host"))

@@ -16,7 +16,7 @@ from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
 from forecaster.features.windows import cut_windows
 from forecaster.models.config import QUANTILE_LEVELS
-from forecaster.models.conformal import calibrated, conformal_shifts
+from forecaster.models.conformal import calibrated, conformal_shifts, widened
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.naive import Naive, Spread, naive_forecasts
 
@@ -129,6 +129,6 @@ def _forecast(
         origins=tuple(series.start + int(at) * series.step for at in origins),
         step=series.step,
         quantile_levels=levels,
-        values=np.concatenate(parts).astype(np.float64),
+        values=widened(np.concatenate(parts), levels, series.step).astype(np.float64),
         sources=(source,) * len(origins),
     )

@@ -18,7 +18,7 @@ from forecaster.features.anchors import build_track
 from forecaster.features.windows import Windows, cut_windows
 from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
-from forecaster.models.conformal import calibrated
+from forecaster.models.conformal import calibrated, widened
 from forecaster.models.naive import Naive, naive_forecasts
 
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
@@ -145,7 +145,8 @@ class Forecaster:
                 own = {name: forecast.take(mine) for name, forecast in naive.items()}
                 spread = self.candidates.spread(source, windows.take(mine), own)
                 shifts = np.stack([models[row].shifts[source] for row in mine])
-                values[mine] = calibrated(spread, shifts)
+                quantiles = calibrated(spread, shifts)
+                values[mine] = widened(quantiles, self.model.quantile_levels, self.model.step)
         return Forecast(
             item_ids=tuple(item_ids),
             origins=tuple(origins),

@@ -20,6 +20,7 @@ from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
 from forecaster.models.conformal import calibrated, widened
 from forecaster.models.naive import Naive, naive_forecasts
+from forecaster.models.shock_margin import with_shocks
 
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
 ITEMS_AT_ONCE = 32
@@ -146,6 +147,7 @@ class Forecaster:
                 spread = self.candidates.spread(source, windows.take(mine), own)
                 shifts = np.stack([models[row].shifts[source] for row in mine])
                 quantiles = calibrated(spread, shifts)
+                quantiles = with_shocks(quantiles, windows.take(mine), self.model)
                 values[mine] = widened(quantiles, self.model.quantile_levels, self.model.step)
         return Forecast(
             item_ids=tuple(item_ids),

@@ -15,6 +15,7 @@ from forecaster.models.candidates import CANDIDATES
 from forecaster.models.conformal import calibrated, widened
 from forecaster.models.forecaster import ITEMS_AT_ONCE, Forecaster
 from forecaster.models.naive import NAIVE
+from forecaster.models.shock_margin import with_shocks
 from tests.forecaster.evaluation.fitting_samples import (
     DAY,
     LEVELS,
@@ -48,6 +49,7 @@ def judged(forecaster: Forecaster, one, origin: int) -> np.ndarray:
     cases = cases_at(item_track(one, MODEL.timing), np.array([origin]), MODEL)
     spread = forecaster.candidates.spread(service.source, cases.windows, cases.naive)
     quantiles = calibrated(spread, service.shifts[service.source])
+    quantiles = with_shocks(quantiles, cases.windows, MODEL)
     return widened(quantiles, MODEL.quantile_levels, MODEL.step)[0]
 
 

@@ -19,8 +19,8 @@ from forecaster.features.windows import Windows, cut_windows
 from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
 from forecaster.models.conformal import calibrated
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import Naive, naive_forecasts
-from forecaster.models.shock_margin import with_shocks
 
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
 ITEMS_AT_ONCE = 32
@@ -147,7 +147,7 @@ class Forecaster:
                 spread = self.candidates.spread(source, windows.take(mine), own)
                 shifts = np.stack([models[row].shifts[source] for row in mine])
                 quantiles = calibrated(spread, shifts)
-                values[mine] = with_shocks(quantiles, windows.take(mine), self.model)
+                values[mine] = with_margins(quantiles, windows.take(mine), self.model)
         return Forecast(
             item_ids=tuple(item_ids),
             origins=tuple(origins),

@@ -15,6 +15,7 @@ from scipy.signal import lfilter
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
+from forecaster.features.anchors import MIN_QPS
 from forecaster.features.outages import without_outages
 from forecaster.features.shapes import samples_at
 from forecaster.features.track import Indices, Track
@@ -28,6 +29,9 @@ NAIVE = (LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK, DAY_SHAPE, HOLT_WINTERS)
 
 # Smoothing of level and season per sample; the best of a grid over 0.05-0.3 on recorded traffic.
 LEVEL_GAIN, SEASON_GAIN = 0.1, 0.2
+# The level to which the same time of another day is scaled: of so many samples; and how much better
+# that must have been in the last hour, by its share of the error.
+_LEVEL_SPAN, _MUCH_BETTER = 10, 0.5
 # Index of the anchor that scales the smoothed daily profile to the level of ten samples.
 _DAY_SHAPE_ANCHOR = 4
 
@@ -143,10 +147,25 @@ def _last_value(past: _SampleHistory) -> Naive:
 
 
 def _seasonal(past: _SampleHistory, days: int) -> Naive:
+    """Return what was, or that scaled to the present level where this was much better of late.
+
+    So a service that has lost or won a third of its traffic for good is followed within hours.
+    """
+    timing, floor = past.track.timing, past.track.floor + MIN_QPS
     samples = np.arange(past.values.shape[1])
-    error = past.values - samples_at(past.usual, past.days_before(samples, days, samples))
+    before = samples_at(past.usual, past.days_before(samples, days, samples))
+    known = np.where(np.isnan(past.values), smoothing.NAN, before)
+    now, then = (smoothing.ewma(one, _LEVEL_SPAN) + floor for one in (past.values, known))
+    gain = np.nan_to_num(now / then, nan=1.0).astype(np.float32)
+    scaled = smoothing.lagged(gain, timing.middle) * before
+    errors = [np.abs(past.values - forecast) for forecast in (before, scaled)]
+    recent = [smoothing.ewma(e, timing.hour)[past.rows, past.origins] for e in errors]
+    follows = recent[1] < _MUCH_BETTER * recent[0]
     seen = past.days_before(past.target_indices, days, past.origins[:, None])
-    return past.result(past.at(past.usual, seen), error)
+    path = past.at(past.usual, seen)
+    path *= np.where(follows, gain[past.rows, past.origins], 1)[:, None]
+    plain, moved = (past.result(path, e) for e in errors)
+    return Naive(plain.path, np.where(follows, moved.scale, plain.scale))
 
 
 def _day_shape(past: _SampleHistory) -> Naive:

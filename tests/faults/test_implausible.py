@@ -80,9 +80,6 @@ class Shop(Site):
         """Have a replica lead, and nobody else run."""
         self.leader, replica.leads, self.follower = replica, True, None
 
-    def histories(self, queries, length, now):
-        return super().histories(queries, length, now) if queries else []
-
     def predict(self, name, series):
         self.given = series[0].values[-500:].tolist()
         return super().predict(name, series)

@@ -31,7 +31,7 @@ MOST = 400
 # What is held of demand that is low for the time of day is told in `test_upstream_outage`.
 POLICY = replace(WATCHED.policy, scale=replace(SCALE, max_replicas=MOST), hold=HoldRules(share=0))
 ABSURD = 1e6
-FAULT = START + HOUR  # when it begins
+FAULT = START + HOUR / 2  # when it begins
 
 
 def wavy(stamp: float) -> float:

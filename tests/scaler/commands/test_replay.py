@@ -85,8 +85,8 @@ def test_the_policy_s_model_is_used_and_a_replay_of_its_training_data_is_marked(
     code = main(
         [
             "replay", "--history", str(tmp_path / "history.parquet"), "--models", str(models),
-            "--policy", str(tmp_path / "policy.yaml"), "--from", "-10d", "--skip-gaps",
-            "--no-frontier", "--workers", "1",
+            "--policy", str(tmp_path / "policy.yaml"), "--from", "-10d",
+            "--to", "-9d", "--skip-gaps", "--no-frontier", "--workers", "1",
         ]
     )  # fmt: skip
     shown = capsys.readouterr()

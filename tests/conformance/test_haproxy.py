@@ -141,7 +141,7 @@ def test_no_pass_is_given_where_a_class_is_known_by_a_header_that_no_rule_looks_
 def test_a_reload_keeps_the_limit_and_ends_the_old_worker(tmp_path):
     options = {"without_lease": "20"}
     with site(haproxy, tmp_path / "reloaded", options=options) as one:
-        one.hand_out(20.0, burst=10)
+        one.hand_out(20.0, burst=10, valid_for_s=3.0)  # no poll keeps the old worker for longer
         first = _workers(one.running)
         with underway(one.url, 60) as load:
             eventually(lambda: len(load.answers) >= 60)

@@ -60,7 +60,7 @@ def test_where_only_the_poll_ended_a_tick_begins_it_anew(tmp_path):
         (tmp_path / "broken").touch()
         eventually(lambda: "poll stands still" in here.log)
         eventually(lambda: metric(here.running, FAULT) == 1)
-        # Who holds a lease waits for its change, but for this: the end is known as soon as it answers.
+        # Who holds a lease waits for its change, but now: the end is known as soon as it answers.
         eventually(lambda: any(one.etag and one.wait_s == 0 for one in here.endpoint.asked))
         (tmp_path / "broken").unlink()
         here.hand_out(7.0)

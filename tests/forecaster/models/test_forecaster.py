@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forecaster.data.series import Forecast, History
+from forecaster.data.series import Forecast, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.splits import cases_at, item_track
 from forecaster.models.candidates import CANDIDATES
@@ -92,27 +93,32 @@ def test_the_naive_forecasts_match_their_names(forecaster, history, source):
 
 @given(order=st.permutations(range(5)), source=st.sampled_from(CANDIDATES))
 def test_an_items_forecast_depends_on_no_other_item(forecaster, order, source):
-    chosen = served_by(forecaster, source)
-    items = ragged()
-    alone = {one.item_id: chosen.predict(History((one,))) for one in items}
-    together = chosen.predict(History(tuple(items[i] for i in order)))
+    items, alone = ragged(), forecasts_alone(forecaster, source)
+    together = served_by(forecaster, source).predict(History(tuple(items[i] for i in order)))
     for i, item in enumerate(together.item_ids):
         assert together.origins[i] == alone[item].origins[0]
         np.testing.assert_array_equal(together.values[i], alone[item].values[0])
 
 
-def ragged() -> list:
+@cache
+def forecasts_alone(forecaster: Forecaster, source: str) -> dict[str, Forecast]:
+    chosen = served_by(forecaster, source)
+    return {one.item_id: chosen.predict(History((one,))) for one in ragged()}
+
+
+@cache
+def ragged() -> tuple[Series, ...]:
     """Five items: of one length, one shorter, one that ends earlier, one later, one unseen."""
     items = list(traffic(4, 10))
     items[1] = changed(items[1], lambda values: values[: 3 * DAY])
     items[2] = changed(items[2], lambda values: values[:-40])
     items[3] = replace(items[3], start=items[3].start + timedelta(hours=7))
-    return [*items, replace(items[0], item_id="new/comer")]
+    return (*items, replace(items[0], item_id="new/comer"))
 
 
 def test_origins_follow_each_items_own_end(forecaster):
     items = ragged()
-    forecast = forecaster.predict(History(tuple(items)))
+    forecast = forecaster.predict(History(items))
     assert forecast.item_ids == tuple(one.item_id for one in items)
     assert forecast.origins == tuple(one.end - one.step for one in items)
 

@@ -42,6 +42,10 @@ def test_the_examples_are_right(capsys):
             "spec.demand.query asks for the raw counter x_total; ask for its rate: rate(x_tot",
             id="a raw counter",
         ),
+        pytest.param(
+            "{model: web, query: up, maskQuery: max(ALERTS}",
+            "spec.demand.maskQuery is no valid PromQL: ", id="a mask that is no PromQL",
+        ),
     ],
 )  # fmt: skip
 def test_what_can_hardly_be_meant_is_warned_of(policy, demand, words, capsys):

@@ -14,6 +14,7 @@ from forecaster.commands.file_hints import (
     in_zones,
     stamp_zone,
 )
+from forecaster.commands.holidays import add_holidays_argument, holidays_in, with_holidays
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.sources import (
     DEFAULT_STEP,
@@ -43,6 +44,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
     add_file_arguments(parser)
     add_mask_argument(parser)
+    add_holidays_argument(parser)
     add_prometheus_arguments(parser)
 
 
@@ -58,6 +60,8 @@ def check_source(args: argparse.Namespace, *, now: datetime) -> None:
         raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
     windows(args.mask)
     stamp_zone(args)
+    if args.holidays is not None:
+        holidays_in(args.holidays)
     if args.step is not None:
         span(args.step, "--step")
     if args.history is not None:
@@ -95,7 +99,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
     check_source(args, now=now)
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
-        return in_zones(_from_file(args, step, now, brief), args)
+        return with_holidays(in_zones(_from_file(args, step, now, brief), args), args)
     from forecaster.data.quality import QualityRules, inspect
 
     fetched = fetch_from(args, now=now)
@@ -108,7 +112,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
         now=now,
     )
     _print(report.findings)
-    return in_zones(report.history, args)
+    return with_holidays(in_zones(report.history, args), args)
 
 
 def _from_file(

@@ -1,15 +1,20 @@
-"""Local clocks: where the same local time of an earlier day lies among regular samples.
+"""Local clocks and holidays: where the same local time of an earlier day lies among samples.
 
-A local time that comes twice has the same time of the day before; one that was skipped on an
-earlier day is taken as far after the change of the clocks as the clock says.
+Rules of this file:
+
+* A local time that comes twice has the same time of the day before; one that was skipped on an
+  earlier day is taken as far after the change of the clocks as the clock says.
+* A holiday is like the Sunday before it, and no day before any other day: the last one of the
+  week before that is a working day, or of a weekend, as that other day is, stands in for it.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 _DAY_S = 86_400
 # Clocks change at the beginning of a quarter hour of UTC, everywhere and since 1972.
 _QUARTER_S = 900
+_SATURDAY, _SUNDAY = 5, 6
 
 Indices = npt.NDArray[np.int64]
 
@@ -60,36 +66,86 @@ class LocalClock:
         zone: its IANA name.
         first: stamp of the sample with index 0, in seconds since the epoch.
         step_s: spacing of the samples.
+        holidays: those that are no Sundays, in local days since the epoch.
     """
 
     zone: str
     first: int
     step_s: int
+    holidays: tuple[int, ...] = ()
 
     def same_time(self, index: Indices, days: int | Indices, latest: int | Indices) -> Indices:
         """Return ``index``, ``days`` times 24 hours before some samples, at their local time.
 
         Those that are later than the sample ``latest`` are not known: -1.
         """
+        if self.holidays:
+            ahead = index + days * (_DAY_S // self.step_s)
+            back = self._days_back(self.first + ahead * self.step_s, days)
+            index, days = ahead - back * (_DAY_S // self.step_s), back
+            latest = np.where(back > 0, latest, np.iinfo(np.int64).min)
         stamps = self.first + index * self.step_s
         later = utc_offsets(self.zone, stamps + days * _DAY_S) - utc_offsets(self.zone, stamps)
         moved = index + np.rint(later / self.step_s).astype(np.int64)
         return np.where(moved <= latest, moved, -1)
 
+    def _days_back(self, stamps: Indices, days: int | Indices) -> Indices:
+        """Return how many days before each stamp stands for that many; 0: none does."""
+        local = (stamps + utc_offsets(self.zone, stamps)) // _DAY_S
+        back = np.where(self._is_holiday(local - days), self._stand_in(local), days)
+        return np.where(self._is_holiday(local), _weekday(local) + 1, back)
+
+    def _stand_in(self, local: Indices) -> Indices:
+        """Return how many days ago the last day like each day was that is no holiday; 0: none."""
+        found = np.zeros_like(local)
+        for days in range(7, 0, -1):
+            before = local - days
+            is_alike = (_weekday(before) >= _SATURDAY) == (_weekday(local) >= _SATURDAY)
+            found[is_alike & ~self._is_holiday(before)] = days
+        return found
+
+    def _is_holiday(self, local: Indices) -> npt.NDArray[np.bool_]:
+        return np.isin(local, self.holidays)
+
 
 def clock_of(series: Series, ahead: int) -> LocalClock | None:
-    """Return the clock of a series; None if it does not change from there to ``ahead`` samples on.
+    """Return the clock of a series; None if it says nothing from there to ``ahead`` samples on.
 
-    Where it does not change, the same local time is a whole number of days ago.
+    Where it does not change and there is no holiday, the same local time is a whole number of days
+    ago.
     """
-    if series.timezone is None or not len(series):
+    if not len(series) or (series.timezone is None and not series.holidays):
         return None
     first, step = int(series.start.timestamp()), int(series.step.total_seconds())
-    end = first + (len(series) + ahead) * step
-    changes = _changes(series.timezone, series.start.year, datetime.fromtimestamp(end, UTC).year)
-    if ((changes[0] > first) & (changes[0] <= end)).any():
-        return LocalClock(series.timezone, first, step)
+    end, zone = first + (len(series) + ahead) * step, series.timezone or "UTC"
+    holidays = tuple(
+        day
+        for day in map(_epoch_day, series.holidays)
+        if first // _DAY_S - 1 <= day <= end // _DAY_S + 1 and _weekday(day) != _SUNDAY
+    )
+    since, _ = _changes(zone, series.start.year, datetime.fromtimestamp(end, UTC).year)
+    if holidays or ((since > first) & (since <= end)).any():
+        return LocalClock(zone, first, step, holidays)
     return None
+
+
+def calendar_of(series: Series) -> str:
+    """Return a text that tells the zone and the holidays of a series from others."""
+    days = ",".join(map(str, series.holidays))
+    return f"{series.timezone or ''} {zlib.crc32(days.encode())}" if days else series.timezone or ""
+
+
+def _epoch_day(day: date) -> int:
+    return day.toordinal() - date(1970, 1, 1).toordinal()
+
+
+@overload
+def _weekday(day: int) -> int: ...
+@overload
+def _weekday(day: Indices) -> Indices: ...
+def _weekday(day: int | Indices) -> int | Indices:
+    """Return the weekday, 0 for Monday; the epoch began on a Thursday."""
+    return (day + 3) % 7
 
 
 def utc_offsets(zone: str, stamps: Indices) -> Indices:

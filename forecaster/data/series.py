@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +74,7 @@ class Series:
         step: spacing of the samples; whole seconds.
         values: QPS, shape ``(n,)``, finite and >= 0, or NaN where nothing is known; read-only.
         timezone: IANA name of the zone whose clocks the traffic follows; None: not named.
+        holidays: local dates on which traffic is like that of a Sunday.
     """
 
     item_id: str
@@ -81,6 +82,7 @@ class Series:
     step: timedelta
     values: FloatArray
     timezone: str | None = None
+    holidays: tuple[date, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _whole_utc("start", self.item_id, self.start))

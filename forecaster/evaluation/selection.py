@@ -203,7 +203,8 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
     zones = {part.timezone for part in parts}
     shared = zones.pop() if len(zones) == 1 else None
     default = ItemModel(source, reason, pooled, timezone=shared)
-    return Forecaster(candidates, item_models, default)
+    holidays = tuple(sorted({day for part in parts for day in part.holidays}))
+    return Forecaster(candidates, item_models, default, holidays)
 
 
 def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

@@ -16,7 +16,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,7 @@ class ItemCases:
         test_start: stamp of the first sample of the test part.
         tested: whether the test part has enough windows for a backtest.
         timezone: of the item; None: not named.
+        holidays: of the item.
     """
 
     item_id: str
@@ -71,6 +72,7 @@ class ItemCases:
     test_start: datetime
     tested: bool
     timezone: str | None
+    holidays: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +201,7 @@ def _item_cases(life: Series, config: TrainConfig, most: int, pooled_until: date
         max(life.start + test * life.step, pooled_until),
         int((known["test"] >= common - 1).sum()) >= MIN_WINDOWS,
         life.timezone,
+        life.holidays,
     )
 
 

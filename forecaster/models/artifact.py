@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ def pack(
         "candidates": list(candidates.names),
         "items": items,
         "services": [_service_record(service) for service in services],
+        "holidays": [day.isoformat() for day in forecaster.holidays],
     }, tensors
 
 
@@ -85,7 +86,8 @@ def unpack(
         }
         candidates = Candidates(model, learned, tuple(name for name in names if name in NAIVE))
         named = dict(zip(config["items"], services[:-1], strict=True))
-        return Forecaster(candidates, named, services[-1])
+        holidays = tuple(date.fromisoformat(day) for day in config.get("holidays", ()))
+        return Forecaster(candidates, named, services[-1], holidays)
     except RegistryError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ForecasterError) as error:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from forecaster.data.local_clock import LocalClock, clock_of
+from forecaster.data.local_clock import LocalClock, calendar_of, clock_of
 from forecaster.data.series import Block, FloatArray, Series
 from forecaster.features.anchor_state import AnchorState
 from forecaster.features.shapes import samples_at, shape_places
@@ -43,7 +43,7 @@ class Newest:
 class _Kept:
     """The state of items: ``rows`` by item, and of each row when its last sample was and its zone.
 
-    Where no time zone is named, it is ``""``.
+    A zone is what `calendar_of` returns.
     """
 
     state: AnchorState
@@ -74,7 +74,7 @@ class _Look:
         samples: the new ones, ``(time,)``; ``week`` at the `shape_places` of each.
         earlier: samples at the `earlier_places` of the last one.
         week_ages, earlier_ages: how many samples before the last one those are.
-        zone: the time zone, or ``""``; ``clock`` where it changes in the history.
+        zone: see `calendar_of`; ``clock`` where it matters in the history.
     """
 
     place: int
@@ -169,14 +169,14 @@ class CarriedAnchors:
             samples_at(one.values, week),
             samples_at(one.values, earlier),
             length - 1 - week, length - 1 - earlier,
-            one.timezone or "", clock,
+            calendar_of(one), clock,
         )  # fmt: skip
 
     def _continued(self, one: Series, length: int, end: int) -> tuple[_Kept | None, int, int]:
         """Return what a history continues, its row there, and the number of its new samples."""
         for kept in (self._kept, self._restored):
             row = -1 if kept is None else kept.rows.get(one.item_id, -1)
-            if kept is None or row < 0 or kept.zones[row] != (one.timezone or ""):
+            if kept is None or row < 0 or kept.zones[row] != calendar_of(one):
                 continue
             count, rest = divmod(end - int(kept.ends[row]), int(one.step.total_seconds()))
             is_ahead = not rest and 0 <= count <= self._timing.day and count < length

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -57,11 +57,13 @@ class Forecaster:
         candidates: the fitted candidates.
         item_models: choice and calibration by item that was in the training history.
         default_model: choice and calibration for all other items.
+        holidays: local dates on which the traffic of all items is like that of a Sunday.
     """
 
     candidates: Candidates
     item_models: Mapping[str, ItemModel]
     default_model: ItemModel
+    holidays: tuple[date, ...] = ()
 
     @classmethod
     def load(
@@ -83,9 +85,12 @@ class Forecaster:
         return self.item_models.get(item_id, self.default_model)
 
     def zoned(self, series: Series) -> Series:
-        """Return a series that names no time zone in that of the item."""
-        zone = self.item_model(series.item_id).timezone
-        return series if series.timezone or zone is None else replace(series, timezone=zone)
+        """Return a series with the time zone of the item and the holidays, where it names none."""
+        zone = series.timezone or self.item_model(series.item_id).timezone
+        holidays = series.holidays or self.holidays
+        if (zone, holidays) == (series.timezone, series.holidays):
+            return series
+        return replace(series, timezone=zone, holidays=holidays)
 
     def served_by(self, source: str, reason: str) -> Forecaster:
         """Return the forecaster in which one candidate serves all items."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
 from forecaster.commands.file_hints import add_file_arguments, stamp_zone
 from forecaster.commands.histories import FILE_HELP, check_file, file_history
+from forecaster.commands.holidays import add_holidays_argument, with_holidays
 from forecaster.commands.output_files import (
     add_report_arguments,
     check_reports,
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests per second that one ready replica sustains (default: the policy's)",
     )  # fmt: skip
     add_file_arguments(parser)
+    add_holidays_argument(parser)
     parser.add_argument(
         "--rate-limits",
         action="store_true",
@@ -144,7 +146,7 @@ def _run_history(args: argparse.Namespace) -> int:
         from scaler.simulation.preparation import prepared
         from scaler.simulation.replay import series_of
 
-        history = file_history(args)
+        history = with_holidays(file_history(args), args)
         forecaster = _forecaster(args, policy)
     series, part = _part(args, series_of(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)

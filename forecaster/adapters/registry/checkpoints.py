@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from forecaster.adapters.atomic_write import write_atomically
+from forecaster.data.local_clock import calendar_of
 from forecaster.data.series import History
 from forecaster.errors import ConfigError
 from forecaster.models.config import TrainConfig
@@ -34,7 +35,7 @@ def fingerprint(history: History, config: TrainConfig) -> str:
     digest = hashlib.sha256(json.dumps([_SINCE, repr(config)]).encode())
     for series in history:
         digest.update(f"{series.item_id}\0{series.start.isoformat()}\0{series.step}\0".encode())
-        digest.update((series.timezone or "").encode())
+        digest.update(calendar_of(series).encode())
         digest.update(np.ascontiguousarray(series.values).tobytes())
     return digest.hexdigest()
 

@@ -1,6 +1,7 @@
 """The same local time of an earlier day, across changes of the clocks."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -83,3 +84,61 @@ def test_a_clock_is_needed_only_where_it_changes(zone, days, changes):
 def test_a_zone_that_does_not_exist_is_refused(name):
     with pytest.raises(HistoryError, match=r"no time zone .*Europe/Berlin"):
         zone_named(name)
+
+
+# A Thursday and the Friday after it; the Sunday of the week before is no holiday of its own.
+HOLIDAYS = (date(2026, 6, 14), date(2026, 6, 18), date(2026, 6, 19))
+
+
+@pytest.mark.parametrize(
+    ("day", "days", "expected"),
+    [
+        pytest.param(17, 7, 10, id="before it, last week"),
+        pytest.param(18, 7, 14, id="it is like the last Sunday"),
+        pytest.param(18, 1, 14, id="not like yesterday"),
+        pytest.param(19, 1, 14, id="nor the second like the first"),
+        pytest.param(20, 1, 14, id="a Saturday like the last day of a weekend"),
+        pytest.param(21, 7, 14, id="a Sunday is no holiday"),
+        pytest.param(22, 3, 17, id="a working day like the last one"),
+        pytest.param(22, 7, 15, id="of which last week has its own"),
+        pytest.param(25, 7, 24, id="a week later like the day before"),
+        pytest.param(26, 7, 25, id="so the second"),
+    ],
+)
+@pytest.mark.parametrize("zone", [None, "America/New_York"])
+def test_a_holiday_is_like_a_sunday_and_like_no_other_day(zone, day, days, expected):
+    hour = np.arange(24)
+    series = Series("a", datetime(2026, 6, 1, tzinfo=UTC), 60 * MINUTE, np.ones(27 * 24), zone)
+    shift = 0 if zone is None else 4  # its days begin at 4:00 UTC
+    clock = clock_of(replace(series, holidays=HOLIDAYS), 24)
+    at = (day - 1) * 24 + hour + shift
+    found = clock.same_time(at - 24 * days, days, at)
+    np.testing.assert_array_equal(found, (expected - 1) * 24 + hour + shift)
+
+
+def test_where_no_day_stands_in_nothing_is_known():
+    """Five holidays on end: on the Monday after no working day of the last week is left."""
+    clock = LocalClock("UTC", 0, 3600, tuple(range(4, 9)))  # the Monday of 1970-01-05 and on
+    at = np.array([11 * 24 + 5])
+    assert clock.same_time(at - 7 * 24, 7, at).tolist() == [-1]
+
+
+def test_holidays_elsewhere_in_time_say_nothing():
+    series = Series("a", datetime(2026, 6, 1, tzinfo=UTC), 60 * MINUTE, np.ones(240))
+    for day in (date(2026, 5, 25), date(2026, 6, 7), date(2026, 6, 25)):
+        assert clock_of(replace(series, holidays=(day,)), 24) is None
+
+
+@given(
+    st.sets(st.integers(0, 30)),
+    st.integers(0, 30 * 24),
+    st.integers(1, 7),
+    st.sampled_from(["UTC", "Europe/Berlin"]),
+)
+def test_no_day_is_like_a_holiday_and_none_is_looked_at_that_is_to_come(holidays, at, days, zone):
+    working = tuple(day for day in sorted(holidays) if (day + 3) % 7 != 6)
+    clock = LocalClock(zone, 0, 3600, working)
+    (found,) = clock.same_time(np.array([at - 24 * days]), days, np.array([at - 1])).tolist()
+    assert found <= at - 24 or found == -1
+    day = (found * 3600 + int(utc_offsets(zone, np.array([found * 3600]))[0])) // 86_400
+    assert found < 0 or day not in working

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stored_arguments(parser)
     parser.add_argument(
         "--from", dest="begin", metavar="WHEN",
-        help="first origin (default: the end of the data for fitting and calibration)",
+        help="first moment to forecast (default: the end of what was fitted and calibrated on)",
     )  # fmt: skip
     add_output_argument(parser)
     add_report_arguments(parser)

@@ -21,9 +21,10 @@ from forecaster.data.html_tables import figure_text, html_table
 from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
+from forecaster.evaluation.origins import backtest_origins
 from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
-from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, cases_at, item_track
 from forecaster.features.timing import Timing
 from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
@@ -148,8 +149,9 @@ def backtest(
 ) -> Backtest:
     """Return the rolling-origin backtest of every candidate on every item.
 
-    Origins are 15 minutes apart, from ``start`` on. The default start is the end of the time used
-    for fitting and calibration; for an item that the model does not know, its first day and a half.
+    Origins fall on all minutes of the hour alike (`judged_origins`), the first just before
+    ``start``. The default start is the end of the time used for fitting and calibration; for an
+    item that the model does not know, its first day and a half.
 
     Raises:
         HistoryError: the step is not the model's, or every item is too short for a backtest.

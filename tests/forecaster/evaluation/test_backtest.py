@@ -117,16 +117,13 @@ def test_every_candidate_is_scored_on_every_item_and_one_of_them_is_served(resul
     assert result.predict_seconds.keys() == set(CANDIDATES)
 
 
-def test_origins_are_a_quarter_of_an_hour_apart_and_after_the_training_time(
-    result, forecaster, history
-):
+def test_origins_are_five_minutes_apart_and_after_the_training_time(result, forecaster, history):
     for item in result.items:
-        assert set(np.diff(item.origins)) == {900}
-        assert item.origins[0] % 900 == 0
+        assert set(np.diff(item.origins)) == {300}
         until = forecaster.item_model(item.item_id).trained_until.timestamp()
-        assert until <= item.origins[0] + 300 < until + 900  # the first step ahead is unseen
+        assert until == item.origins[0] + 300  # the first step ahead is the first unseen
         end = history[item.item_id].end.timestamp()
-        assert end - 900 < item.origins[-1] + 7 * 300 <= end  # a whole horizon of six steps
+        assert item.origins[-1] + 7 * 300 == end  # a whole horizon of six steps
 
 
 def test_the_targets_are_the_actual_demand(result, history):
@@ -153,16 +150,14 @@ def test_an_unknown_item_is_scored_from_its_second_day_on(forecaster, history):
     (item,) = backtest(forecaster, History((stranger,))).items
     first = (int(item.origins[0]) - stranger.stamps[0]) / 300
     warm_up = MODEL.timing.warm_up
-    assert warm_up - 1 <= first < warm_up + 3
+    assert first == warm_up - 1
     assert item.source == forecaster.default_model.source
 
 
 def test_a_given_start_overrides_the_end_of_training(forecaster, history):
     start = history.series[0].start + timedelta(days=10)
     result = backtest(forecaster, history, start=start)
-    assert (
-        int(result.items[0].origins[0]) == start.timestamp()
-    )  # the first on a quarter from then on
+    assert int(result.items[0].origins[0]) + 300 == start.timestamp()
 
 
 def test_a_start_before_the_first_day_waits_for_it(forecaster, history):
@@ -171,11 +166,12 @@ def test_a_start_before_the_first_day_waits_for_it(forecaster, history):
     assert early.items[0].origins[0] >= one.series[0].stamps[MODEL.timing.warm_up - 1]
 
 
-@pytest.mark.parametrize("hours", [0, 1, 5])
+@pytest.mark.parametrize("hours", [0, 1, 2])
 def test_too_little_later_history_is_refused_with_the_fix(forecaster, history, hours):
     first = boundaries(14 * DAY, TINY)[1]
     short = History((changed(history.series[1], lambda values: values[: first + 12 * hours]),))
-    expected = rf"shop/search: {max(4 * hours - 2, 0)} origins lie between .* needs {MIN_WINDOWS}"
+    count = max(12 * hours - 6 + 1, 0)
+    expected = rf"shop/search: {count} origins lie between .* needs {MIN_WINDOWS}"
     with pytest.raises(HistoryError, match=expected + "; give it later history"):
         backtest(forecaster, short)
 
@@ -235,7 +231,7 @@ def test_the_record_is_plain_json_with_the_headline_and_every_item(result):
     assert first["candidates"]["ridge"]["coverage"] == pytest.approx(
         result.items[0].scores["ridge"].coverage
     )
-    assert first["last_origin"] - first["first_origin"] == 900 * (first["origins"] - 1)
+    assert first["last_origin"] - first["first_origin"] == 300 * (first["origins"] - 1)
 
 
 def test_items_are_announced_as_they_are_done(forecaster, history):

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         from forecaster.commands.terminal import Terminal
         from forecaster.evaluation.backtest import backtest
         from forecaster.report import html_report
+        from forecaster.report.findings import minute_warning
 
         stored = load(args.models, args.name, args.version)
         forecaster = stored.forecaster
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         print_backtest(result, Terminal(), fit_seconds)
     else:
         print_document(record, args.output)
+        if warning := minute_warning(result):
+            print(warning, file=sys.stderr)
     if args.json is not None:
         write_file(args.json, "--json", json_bytes(record))
     if args.report is not None:

@@ -22,6 +22,7 @@ from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.origins import backtest_origins
+from forecaster.evaluation.outcome import Outcome
 from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, cases_at, item_track
@@ -123,7 +124,7 @@ class Backtest:
             "step_seconds": self.step_seconds,
             "summary": {
                 "relative_pinball": self.summary[SERVED].relative,
-                "candidates": {name: vars(score) for name, score in self.summary.items()},
+                "candidates": {name: score.record() for name, score in self.summary.items()},
                 "predict_seconds": dict(self.predict_seconds),
             },
             "items": {
@@ -133,7 +134,7 @@ class Backtest:
                     "origins": len(item.origins),
                     "first_origin": int(item.origins[0]),
                     "last_origin": int(item.origins[-1]),
-                    "candidates": {name: vars(score) for name, score in item.scores.items()},
+                    "candidates": {name: score.record() for name, score in item.scores.items()},
                 }
                 for item in self.items
             },
@@ -199,7 +200,8 @@ def score_item(
 ) -> ItemResult:
     """Return the scores of all candidates on one item; their run times are added to ``seconds``."""
     item_model, levels = forecaster.item_model(series.item_id), forecaster.model.quantile_levels
-    target = cases.windows.target
+    stamps, target = series.stamps[cases.origins], cases.windows.target
+    outcome = Outcome.after(stamps, int(series.step.total_seconds()), target)
     predicted: dict[str, Block] = {}
     for name in forecaster.candidates.names:
         begin = time.perf_counter()
@@ -208,7 +210,7 @@ def score_item(
         seconds[name] += time.perf_counter() - begin
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)
     scores = {
-        name: score_of(target, quantiles, reference, levels)
+        name: score_of(outcome, quantiles, reference, levels)
         for name, quantiles in predicted.items()
     }
     losses = {
@@ -218,7 +220,7 @@ def score_item(
     scores[SERVED], losses[SERVED] = scores[item_model.source], losses[item_model.source]
     return ItemResult(
         series.item_id, item_model.source, item_model.reason, scores, losses,
-        series.stamps[cases.origins], target, predicted[item_model.source],
+        stamps, target, predicted[item_model.source],
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from forecaster.evaluation.backtest import (
     backtest,
     beats_all,
 )
+from forecaster.evaluation.outcome import Outcome
 from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.selection import choose
 from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
@@ -40,7 +41,8 @@ def flat_score(actual, predicted, reference=None) -> Score:
     actual = np.array(actual, np.float32)
     same = np.repeat(np.array(predicted, np.float32)[:, :, None], len(LEVELS), axis=2)
     loss = np.full(same.shape, 1.0, np.float32) if reference is None else reference
-    return score_of(actual, same, loss, LEVELS)
+    outcome = Outcome.after(300 * np.arange(len(actual)), 60, actual)
+    return score_of(outcome, same, loss, LEVELS)
 
 
 def test_a_score_equals_the_one_computed_by_hand():
@@ -75,8 +77,11 @@ def test_a_perfect_forecast_has_zero_loss():
 
 def test_without_known_samples_all_scores_are_unknown():
     unknown = flat_score(np.full((2, 2), NAN), np.full((2, 2), 5.0))
+    assert unknown.minute_hours == (0,) * 60
+    assert unknown.worst_minute is None
     for field in fields(unknown):
-        assert np.isnan(getattr(unknown, field.name)).all(), field.name
+        if field.name != "minute_hours":
+            assert np.isnan(getattr(unknown, field.name)).all(), field.name
 
 
 def test_ratios_to_a_reference_without_error_are_unknown():

@@ -20,11 +20,17 @@ import forecaster as api
 from forecaster.data.html_tables import figure_text, html_table
 from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
+from forecaster.evaluation.choice import (
+    INCOMPARABLE,
+    choose,
+    holds_at_peaks,
+    hourly_losses,
+    relative,
+)
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.origins import backtest_origins
 from forecaster.evaluation.outcome import Outcome
 from forecaster.evaluation.scores import Score, mean_score, score_of
-from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, cases_at, item_track
 from forecaster.features.timing import Timing
 from forecaster.models.conformal import calibrated
@@ -48,7 +54,8 @@ class ItemResult:
         source: the candidate that serves the item.
         reason: why it was chosen.
         scores: by candidate, and `SERVED`.
-        losses: by candidate, and `SERVED`, the mean loss of the origins in each hour.
+        losses: by candidate, and `SERVED`, the mean loss of the origins in each hour, of all
+            moments and of the peaks alone, ``(2, hours)``.
         origins: seconds since the epoch, ``(origins,)``.
         actual: actual demand, ``(origins, horizon)`` QPS.
         predicted: quantiles of the candidate that serves, ``(origins, horizon, levels)`` QPS.
@@ -91,9 +98,18 @@ class Backtest:
 
         The rule is that of the choice for each item. The LSTM alone is no baseline.
         """
+        return choose(self._relative_losses, SERVED)
+
+    @property
+    def holds_at_peaks(self) -> bool:
+        """Whether last value is not clearly better than what is served in the top 5 %."""
+        return holds_at_peaks(self._relative_losses, SERVED)
+
+    @cached_property
+    def _relative_losses(self) -> dict[str, FloatArray]:
         names = [name for name in self.items[0].losses if name != LSTM]
         units = [relative(item.losses) for item in self.items]
-        return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
+        return {name: np.concatenate([unit[name] for unit in units], axis=1) for name in names}
 
     def findings(self) -> tuple[str, ...]:
         """Return what was found in sentences, the verdict of the champion gate first."""
@@ -227,8 +243,8 @@ def score_item(
 def beats_all(result: Backtest) -> tuple[bool, str]:
     """Return whether a model may become champion, and why: no baseline must be clearly better.
 
-    A baseline that wins an item on the calibration part serves it. So the served forecast loses
-    only if that choice was wrong on the test part.
+    Nor may last value be at peaks. A baseline that wins an item on the calibration part serves it.
+    So the served forecast loses only if that choice was wrong on the test part.
     """
     source, reason = result.winner
     if reason == INCOMPARABLE:

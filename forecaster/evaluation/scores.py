@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from forecaster.data.series import Block
+from forecaster.evaluation.choice import NEGLIGIBLE_QPS
 from forecaster.evaluation.metrics import coverage, crps, geometric_mean, pinball_loss, wape
 from forecaster.evaluation.minutes import MinuteCoverage, worst_minute
 from forecaster.evaluation.outcome import MINUTE_LEVEL, Outcome, minute_place
-from forecaster.evaluation.selection import NEGLIGIBLE_QPS
 from forecaster.models.config import MEDIAN
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult
+from forecaster.evaluation.choice import INCOMPARABLE
 from forecaster.evaluation.minutes import FALSE_ALARM, MinuteCoverage, worst_minute
 from forecaster.evaluation.outcome import minute_place
 from forecaster.evaluation.scores import Score
-from forecaster.evaluation.selection import INCOMPARABLE
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of
 
@@ -38,8 +38,10 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
     summary = backtest.summary
     if not math.isfinite(summary[SERVED].relative) or backtest.winner[1] == INCOMPARABLE:
         return False, "Nothing can be compared: no item had both demand and an error of last value."
-    winner, _ = backtest.winner
+    winner, reason = backtest.winner
     rivals = rivals_of(summary)
+    if not backtest.holds_at_peaks and summary[SERVED].relative <= min(rivals.values()):
+        return False, f"The champion gate is not passed: {name_of(winner)} is {reason}."
     best = min(rivals, key=lambda name: rivals[name]) if winner == SERVED else winner
     found = (
         f"what is served by more than chance ({number(summary[SERVED].relative)} against "

@@ -58,7 +58,7 @@ def item(
     scores = {name: score(1.0 + 0.1 * i) for i, name in enumerate(CANDIDATES)}
     scores[LAST_VALUE], scores[SEASONAL_DAY] = score(1.0), score(1.8)
     scores[source] = scores[SERVED] = score(served)
-    losses = {name: np.full(24, found.relative) for name, found in scores.items()}
+    losses = {name: np.full((2, 24), found.relative) for name, found in scores.items()}
     return ItemResult(
         item_id, source, f"{source} was best", scores, losses, origins, actual, predicted
     )
@@ -68,7 +68,7 @@ def silent_item(item_id: str) -> ItemResult:
     """Return an item of which nothing is known in the backtest."""
     sample = item(item_id)
     scores = {name: unknown_score() for name in sample.scores}
-    losses = {name: np.full(24, NAN) for name in scores}
+    losses = {name: np.full((2, 24), NAN) for name in scores}
     return replace(sample, scores=scores, losses=losses, actual=np.full_like(sample.actual, NAN))
 
 

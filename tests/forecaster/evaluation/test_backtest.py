@@ -17,12 +17,13 @@ from forecaster.evaluation.backtest import (
     backtest,
     beats_all,
 )
+from forecaster.evaluation.choice import choose
 from forecaster.evaluation.outcome import Outcome
 from forecaster.evaluation.scores import Score, mean_score, score_of
-from forecaster.evaluation.selection import choose
 from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
 from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
+from forecaster.report.findings import verdict
 from tests.forecaster.evaluation.backtest_samples import backtest_of
 from tests.forecaster.evaluation.backtest_samples import item as sample_item
 from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
@@ -248,11 +249,15 @@ def test_items_are_announced_as_they_are_done(forecaster, history):
 HOURS = np.array([0.9, 1.1] * 12)  # around a mean of 1
 
 
-def judged(**hourly: float | np.ndarray) -> Backtest:
-    """Return a backtest of one item with these losses in each hour, of last value's."""
-    losses = {name: np.asarray(loss * HOURS) for name, loss in hourly.items()}
+def judged(peaks: dict[str, float | np.ndarray] | None = None, **hourly) -> Backtest:
+    """Return a backtest of one item with these losses in each hour, of last value's.
+
+    At peaks they are the same, unless ``peaks`` says otherwise.
+    """
+    at_peaks = {**hourly, **(peaks or {})}
+    losses = {name: np.stack([x * HOURS, at_peaks[name] * HOURS]) for name, x in hourly.items()}
     blank = flat_score([[1.0]], [[1.0]])
-    scores = {name: replace(blank, relative=float(x.mean())) for name, x in losses.items()}
+    scores = {name: replace(blank, relative=float(x[0].mean())) for name, x in losses.items()}
     return backtest_of(replace(sample_item("a"), scores=scores, losses=losses))
 
 
@@ -282,14 +287,37 @@ CHANCE = 1 + 0.5 * np.tile([1, 1, -1, -1], 6)
             {"last_value": 1.0, "ridge": NAN, "boosting": 0.6, SERVED: 0.7}, False, "boosting",
             id="an unknown rival hides no other",
         ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.8, SERVED: 0.7, "peaks": {SERVED: 1.097}}, False,
+            "0.700 .*; ridge is the best .*: served loses 9.7 % more there than last_value, by mor",
+            id="behind last value at peaks only",
+        ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.8, SERVED: 0.7, "peaks": {SERVED: 1.097, "ridge": 2.0}},
+            False, "; last_value is the best of those that hold at peaks", id="no other holds",
+        ),
+        pytest.param(
+            {"last_value": 1.0, SERVED: 0.7, "peaks": {SERVED: 1.1 * CHANCE}}, True, "30.0 % below",
+            id="behind at peaks by chance",
+        ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.6, SERVED: 0.7, "peaks": {"ridge": 1.2}}, True, "30.0 %",
+            id="a rival that is bad at peaks is none",
+        ),
+        pytest.param(
+            {"last_value": 1.0, SERVED: 0.7, "peaks": {"last_value": NAN, SERVED: NAN}}, True, "",
+            id="peaks unknown",
+        ),
         pytest.param({"last_value": NAN, SERVED: NAN}, False, "nothing to compare", id="unknown"),
         pytest.param({"last_value": 1.0, SERVED: NAN}, False, "nothing to", id="served unknown"),
     ],
 )  # fmt: skip
 def test_a_champion_loses_to_no_baseline_by_more_than_chance(figures, passes, words):
-    passed, reason = beats_all(judged(**figures))
+    result = judged(**figures)
+    passed, reason = beats_all(result)
     assert passed is passes
     assert re.search(words, reason)
+    assert verdict(result)[0] is passes
 
 
 @pytest.mark.parametrize("favourite", ["lstm", SERVED])
@@ -299,4 +327,5 @@ def test_the_gate_and_the_choice_for_an_item_have_one_rule(favourite):
         rivals = {"last_value": 1.0 * HOURS, "ridge": 0.7 * lead * HOURS * CHANCE}
         own = {favourite: 0.7 * HOURS}
         passed, _ = beats_all(judged(last_value=1.0, ridge=0.7 * lead * CHANCE, served=0.7))
-        assert passed is (choose({**rivals, **own}, favourite)[0] == favourite)
+        losses = {name: np.stack([x, x]) for name, x in {**rivals, **own}.items()}
+        assert passed is (choose(losses, favourite)[0] == favourite)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 # The module in which each part is a function of that name.
 PARTS = {
+    "accuracy": "every_minute",
     "one_minute": "accuracy",
     "coarse": "accuracy",
     "unseen": "accuracy",
@@ -32,7 +33,7 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "agreement", "outages", "replay"}
+WITH_TRACES = {"accuracy", "every_minute", "agreement", "outages", "replay"}
 
 
 def main() -> None:
@@ -42,6 +43,9 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=30.0, help="of soak and churn (%(default)g)"
     )
+    parser.add_argument(
+        "--quick", action="store_true", help="of accuracy: one network, fitted shortly"
+    )
     args = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251 - as the command does
     unknown = set(args.parts) - set(PARTS)
@@ -50,7 +54,9 @@ def main() -> None:
     for part in args.parts or PARTS:
         measure = getattr(importlib.import_module(f"benchmarks.{PARTS[part]}"), part)
         given = [args.minutes] if part in {"soak", "churn"} else []
-        measure(*([args.traces] if PARTS[part] in WITH_TRACES else given))
+        given += [args.traces] if PARTS[part] in WITH_TRACES else []
+        given += [args.quick] if part == "accuracy" else []
+        measure(*given)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ from forecaster.commands.spans import moment
 from forecaster.commands.stored_models import add_stored_arguments
 
 if TYPE_CHECKING:
+    from forecaster.adapters.registry.loading import Loaded
     from forecaster.data.series import History
+    from forecaster.evaluation.backtest import Backtest
     from forecaster.models.forecaster import Forecaster
 
 
@@ -41,13 +43,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     check_source(args, now=now)
     check_reports(args)
     with working("reading the model and the history"):
-        from forecaster.adapters.exact_json import json_bytes, plain_object
         from forecaster.adapters.registry.loading import load
-        from forecaster.commands.evaluate_output import print_backtest
-        from forecaster.commands.terminal import Terminal
         from forecaster.evaluation.backtest import backtest
-        from forecaster.report import html_report
-        from forecaster.report.findings import minute_warning
 
         stored = load(args.models, args.name, args.version)
         forecaster = stored.forecaster
@@ -64,6 +61,18 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         )  # fmt: skip
     for reason in result.left_out.values():
         print(f"left out: {reason}", file=sys.stderr)
+    _write(args, result, stored)
+    return 0
+
+
+def _write(args: argparse.Namespace, result: Backtest, stored: Loaded) -> None:
+    """Print the results, and write them to the files that are asked for."""
+    from forecaster.adapters.exact_json import json_bytes, plain_object
+    from forecaster.commands.evaluate_output import print_backtest
+    from forecaster.commands.terminal import Terminal
+    from forecaster.report import html_report
+    from forecaster.report.findings import minute_warning
+
     fit_seconds = stored.report.get("fit_seconds", {})
     record = plain_object(result.record(), "record", non_finite_as_null=True)
     if args.output == TABLE:
@@ -77,7 +86,6 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     if args.report is not None:
         page = html_report(result, f"{args.name} {stored.version}", fit_seconds=fit_seconds)
         write_report(args, page)
-    return 0
 
 
 def _warn_of_known_data(forecaster: Forecaster, history: History, start: datetime) -> None:

@@ -34,9 +34,9 @@ from forecaster.models.naive import Spread
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
-# Calibration and backtest take some five times as long as the windows: measured on 3 items of 28
-# days at 1 minute, 1.0 s for the windows, 3.1 s and 2.1 s for the two.
-RESERVE = 5
+# Calibration and backtest take some ten times as long as the windows: measured on 3 items of 28
+# days at 1 minute, 0.3 s of CPU for the windows, 1.6 s and 1.4 s for the two.
+RESERVE = 10
 LEAST_BUDGET = timedelta(seconds=1)  # for the networks, where the rest takes all of the budget
 
 

@@ -289,7 +289,7 @@ CHANCE = 1 + 0.5 * np.tile([1, 1, -1, -1], 6)
         ),
         pytest.param(
             {"last_value": 1.0, "ridge": 0.8, SERVED: 0.7, "peaks": {SERVED: 1.097}}, False,
-            "0.700 .*; ridge is the best .*: served loses 9.7 % more there than last_value, by mor",
+            "0.700 .*; ridge is the best .*: served loses 9.7 % more there than last_value",
             id="behind last value at peaks only",
         ),
         pytest.param(

@@ -33,7 +33,7 @@ from forecaster.features.windows import origins_between
 from forecaster.models.config import TrainConfig
 from forecaster.models.naive import LAST_VALUE
 
-# One network, and a third of the gradient steps: ten minutes in place of ninety.
+# One network and a seventh of the gradient steps, on half of the windows.
 QUICK = replace(CONFIG, members=1, epochs=3, max_windows=20_000)
 
 

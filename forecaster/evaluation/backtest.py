@@ -29,6 +29,7 @@ from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
+from forecaster.models.shock_margin import with_shocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,6 +205,8 @@ def score_item(
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
         predicted[name] = calibrated(spread, item_model.shifts[name])
         seconds[name] += time.perf_counter() - begin
+    served = with_shocks(predicted[item_model.source], cases.windows, forecaster.model)
+    predicted[SERVED] = served
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)
     scores = {
         name: score_of(target, quantiles, reference, levels)
@@ -213,10 +216,9 @@ def score_item(
         name: hourly_losses(cases, quantiles, forecaster.model)
         for name, quantiles in predicted.items()
     }
-    scores[SERVED], losses[SERVED] = scores[item_model.source], losses[item_model.source]
     return ItemResult(
         series.item_id, item_model.source, item_model.reason, scores, losses,
-        series.stamps[cases.origins], target, predicted[item_model.source],
+        series.stamps[cases.origins], target, served,
     )  # fmt: skip
 
 

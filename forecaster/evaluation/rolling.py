@@ -19,6 +19,7 @@ from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.naive import Naive, Spread, naive_forecasts
+from forecaster.models.shock_margin import with_shocks
 
 ORIGINS_AT_ONCE = 4096  # few enough for their windows to fit into memory with a year of history
 
@@ -49,7 +50,8 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
         windows = cut_windows(track, rows, at, model.context_length)
         needed = {source} & set(forecaster.candidates.naive)
         naive = naive_forecasts(track, rows, at, needed)
-        return calibrated(forecaster.candidates.spread(source, windows, naive), shifts)
+        quantiles = calibrated(forecaster.candidates.spread(source, windows, naive), shifts)
+        return with_shocks(quantiles, windows, model)
 
     return _forecast(series, origins, model.quantile_levels, predict, source)
 

@@ -24,6 +24,7 @@ from forecaster.features.anchors import (
     looked_back_at,
     raw_shapes,
 )
+from forecaster.features.shocks import ShockMemory
 from forecaster.features.smoothing import Average
 from forecaster.features.timing import PROFILE_DAYS, Timing
 from forecaster.features.track import Indices, Track
@@ -52,6 +53,7 @@ class AnchorState:
         raw: the last columns of `anchors.raw_shapes`.
         averages: the running averages.
         age: number of samples of each item so far, at most ``context_length``, ``(items,)``.
+        shocks: the newest shocks.
     """
 
     context_length: int
@@ -59,6 +61,7 @@ class AnchorState:
     raw: Block
     averages: Averages
     age: Indices
+    shocks: ShockMemory
 
     @classmethod
     def of(cls, values: Block, timing: Timing, context_length: int) -> AnchorState:
@@ -67,10 +70,11 @@ class AnchorState:
         averages = Averages(items)
         kept = kept_lengths(timing, context_length)
         raw = raw_shapes(values, timing)
-        track = extend(Track.unknown(items, timing, kept), averages, raw, values).last(kept)
+        longer = extend(Track.unknown(items, timing, kept), averages, raw, values)
+        track, shocks = longer.last(kept), ShockMemory.of(longer.shock, timing.shock_reach)
         age = np.full(items, min(length, context_length))
         raw = raw[:, :, raw.shape[2] - 2 * timing.reach :].copy()
-        return cls(context_length, _copied(track), raw, averages, age)
+        return cls(context_length, _copied(track), raw, averages, age, shocks)
 
     def __len__(self) -> int:
         return len(self.age)
@@ -92,9 +96,11 @@ class AnchorState:
         longer = extend(self.track, averages, raw, samples)
         track = longer.last(kept_lengths(self.timing, self.context_length))
         age = np.minimum(self.age + count, self.context_length)
+        shocks = self.shocks.after(longer.shock[:, -count:], self.timing.shock_reach)
         if count > 1:  # the arrays that they were cut from are many times as long
             track = _copied(track)
-        return AnchorState(self.context_length, track, raw[:, :, count:].copy(), averages, age)
+        raw = raw[:, :, count:].copy()
+        return AnchorState(self.context_length, track, raw, averages, age, shocks)
 
     def windows(self, earlier: Block) -> Windows:
         """Return each item's window at its newest sample.
@@ -103,7 +109,7 @@ class AnchorState:
         """
         rows = np.arange(len(self))
         newest = np.full(len(self), self.track.values.shape[1] - 1)
-        beyond = Beyond(newest + 1 - self.age, earlier)
+        beyond = Beyond(newest + 1 - self.age, earlier, self.shocks.at(self.timing))
         return cut_windows(self.track, rows, newest, self.context_length, beyond)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -113,19 +119,23 @@ class AnchorState:
             **self.track.arrays(),
             "raw": self.raw,
             "age": self.age,
+            "shock ages": self.shocks.ages,
+            "shock heights": self.shocks.heights,
             **{f"{_TOTAL}{name}": average.total for name, average in kept.items()},
             **{f"{_WEIGHT}{name}": average.weight for name, average in kept.items()},
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, timing: Timing, context_length: int) -> AnchorState:
-        """Return the state with these arrays.
+        """Return the state with these arrays; those before 0.2.0 remember no shocks.
 
         Raises:
             KeyError, ValueError: they do not fit ``timing`` and ``context_length``.
         """
         unknown = np.full((len(arrays["age"]), 1), np.nan, dtype=np.float32)
         empty = cls.of(unknown, timing, context_length)
+        without = {name: array for name, array in empty.arrays().items() if "shock" in name}
+        arrays = {**without, **arrays}
         for name, array in empty.arrays().items():
             if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
                 raise ValueError(
@@ -156,12 +166,15 @@ class AnchorState:
         }
         track = Track(self.timing, **{name: arrays[name] for name in self.track.arrays()})
         averages = Averages(len(arrays["age"]), kept)
-        return AnchorState(self.context_length, track, arrays["raw"], averages, arrays["age"])
+        shocks = ShockMemory(arrays["shock ages"], arrays["shock heights"])
+        age = arrays["age"]
+        return AnchorState(self.context_length, track, arrays["raw"], averages, age, shocks)
 
 
 def kept_lengths(timing: Timing, context_length: int) -> dict[str, int]:
     """Return how many of the last samples of each field a state has."""
     shown = dict.fromkeys(("values", "filled", "error_middle", "error_next"), context_length)
+    shown["filled"] = max(context_length, timing.hour)
     shown |= dict.fromkeys(("floor", "scale", "lively", "gains", "shifts", "weights"), 1)
     shown["surprise"] = max(context_length, timing.hour)
     shown["rhythms"] = max(timing.periods)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
+from forecaster.features.shocks import new_shocks
 from forecaster.features.smoothing import Average
 from forecaster.features.timing import (
     ANCHOR_COUNT,
@@ -84,7 +85,12 @@ def build_track(values: npt.ArrayLike, timing: Timing) -> Track:
 def looked_back_at(timing: Timing) -> dict[str, int]:
     """Return how many of the last samples of each field `extend` needs."""
     lead = timing.middle
-    lines = {"filled": lead, "gains": lead, "shifts": lead, "weights": lead}
+    lines = {
+        "filled": max(lead, 2 * timing.shock_reach),
+        "gains": lead,
+        "shifts": lead,
+        "weights": lead,
+    }
     return {f.name: 0 for f in fields(Track)} | lines | {"values": timing.hour - 1}
 
 
@@ -135,6 +141,7 @@ def extend(track: Track, averages: Averages, raw: Block, values: Block) -> Track
         "error_next": values - longer.past_blend(1, count),
         "surprise": surprise,
         "rhythms": _rhythms(averages, surprise, timing),
+        "shock": new_shocks(longer.filled, longer.values, scale, timing.shock_reach),
         "lively": np.stack(
             [averages.mean(f"lively {i}", size, span) for i, span in enumerate(timing.lively)]
         ),

@@ -83,6 +83,11 @@ class Timing:
         return max(self.half_widths)
 
     @property
+    def shock_reach(self) -> int:
+        """Samples on either side of a shock: their median is what it is above."""
+        return max(self.samples(20), 2)
+
+    @property
     def periods(self) -> tuple[int, ...]:
         """Samples in a period of each rhythm."""
         return tuple(max(self.samples(minutes), 1) for minutes, _ in RHYTHMS)

@@ -48,6 +48,7 @@ class Track:
         surprise: difference of each sample from the mean of its trailing hour, clipped.
         rhythms: mean of the earlier surprises in each sample's slot, ``(rhythms, items, time)``.
         lively: mean absolute ``error_middle`` over a short and a long span, ``(2, items, time)``.
+        shock: height of what was a shock `Timing.shock_reach` samples before, else 0; see `shocks`.
     """
 
     timing: Timing
@@ -64,6 +65,7 @@ class Track:
     surprise: Block
     rhythms: Block
     lively: Block
+    shock: Block
 
     @classmethod
     def unknown(cls, items: int, timing: Timing, lengths: Mapping[str, int]) -> Track:

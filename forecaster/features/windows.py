@@ -18,6 +18,7 @@ import numpy as np
 from forecaster.data.series import Block
 from forecaster.features import smoothing
 from forecaster.features.anchors import CLIP
+from forecaster.features.shocks import expected_shocks, shocks_before
 from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
 from forecaster.features.track import Indices, Track, blended
 
@@ -42,6 +43,9 @@ class Windows:
         blend: forecast of the blended anchors, ``(windows, prediction_length)`` QPS.
         scale: noise scale, the unit of deviations, ``(windows,)`` QPS.
         target: actual demand, ``(windows, prediction_length)`` QPS; NaN where unknown.
+        level: what is usual now, the upper quartile of the trailing hour, ``(windows,)`` QPS.
+        shock: mean and spread of the expected recurring shocks, ``(windows, prediction_length, 2)``
+            QPS; 0 where none is expected. See `shocks.expected_shocks`.
         peak: 1 where a target is among the top 5 % of its day, else 0; the shape of ``target``.
     """
 
@@ -50,6 +54,8 @@ class Windows:
     recent: Block
     blend: Block
     scale: Block
+    level: Block
+    shock: Block
     target: Block
     peak: Block
 
@@ -101,10 +107,12 @@ class Beyond:
     Attributes:
         first: index in the track of each window's first sample; negative before its beginning.
         earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
+        shocks: heights at `shocks.shock_ages`, ``(windows, prediction_length, lags)``.
     """
 
     first: Indices
     earlier: Block
+    shocks: Block
 
 
 def cut_windows(
@@ -131,6 +139,7 @@ def cut_windows(
     context = origins[:, None] + 1 - context_length + np.arange(context_length)
     context = np.maximum(context, 0 if beyond is None else beyond.first[:, None])
     earlier = _earlier(track, rows, at) if beyond is None else beyond.earlier
+    shocks = shocks_before(track, rows, origins) if beyond is None else beyond.shocks
     past = [_earlier_surprises(earlier, timing), _rhythms(track, rows, at)]
     past_scaled = np.concatenate(past, axis=2, dtype=np.float32) / scale[:, None, None]
     deviation = (anchors - blend[:, :, None]) / scale[:, None, None]
@@ -143,6 +152,8 @@ def cut_windows(
         recent=_recent(track, rows, context - track.values.shape[1], blend[:, :1]),
         blend=blend,
         scale=scale,
+        level=_level(track, rows, at),
+        shock=np.stack(expected_shocks(shocks, timing), axis=2),
         target=target,
         peak=peak,
     )
@@ -218,6 +229,18 @@ def _rhythms(track: Track, rows: Indices, at: Indices) -> Block:
     ]
     found.append(newest(track.surprise, timing.hour))
     return np.stack(found, axis=2)
+
+
+def _level(track: Track, rows: Indices, at: Indices) -> Block:
+    """Return the upper quartile of the trailing hour, without regard to short shocks in it."""
+    index = at[:, None] + np.arange(1 - track.timing.hour, 1)
+    there = index >= -track.filled.shape[1]
+    hour = np.where(
+        there, track.filled[rows[:, None], np.maximum(index, -track.filled.shape[1])], smoothing.NAN
+    )
+    hour = np.sort(hour, axis=1)  # NaN is sorted to the end
+    place = (3 * np.maximum(np.isfinite(hour).sum(axis=1) - 1, 0)) // 4
+    return np.asarray(np.take_along_axis(hour, place[:, None], axis=1)[:, 0])
 
 
 def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Block) -> Block:

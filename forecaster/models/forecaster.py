@@ -19,6 +19,7 @@ from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
 from forecaster.models.conformal import calibrated
 from forecaster.models.naive import Naive, naive_forecasts
+from forecaster.models.shock_margin import with_shocks
 
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
 ITEMS_AT_ONCE = 32
@@ -137,7 +138,8 @@ class Forecaster:
                 own = {name: forecast.take(mine) for name, forecast in naive.items()}
                 spread = self.candidates.spread(source, windows.take(mine), own)
                 shifts = np.stack([models[row].shifts[source] for row in mine])
-                values[mine] = calibrated(spread, shifts)
+                quantiles = calibrated(spread, shifts)
+                values[mine] = with_shocks(quantiles, windows.take(mine), self.model)
         return Forecast(
             item_ids=tuple(item_ids),
             origins=tuple(origins),

@@ -126,6 +126,9 @@ def test_what_a_frame_does_not_say_is_said_by_hints():
     hints = FileHints(value_columns=("a",), item_column="unique_id")
 
     assert_same(History.from_frame(frame, timezone="UTC", hints=hints), history())
+    indexed = frame.rename(columns={"unique_id": "Pod"}).set_index("Pod")
+    hints = FileHints(value_columns=("a",), item_column="Pod")
+    assert_same(History.from_frame(indexed, timezone="UTC", hints=hints), history())
 
 
 def test_a_description_counts_what_is_missing_and_what_is_known():

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pandas as pd
 
-from forecaster.adapters.tables.columns import ITEM_NAMES, STAMP_NAMES
+from forecaster.adapters.tables.columns import ITEM_NAMES, STAMP_NAMES, ZONE_NAMES
 from forecaster.adapters.tables.layouts import raw_series
 from forecaster.adapters.tables.sources import FileHints, TableSource
 from forecaster.data.quality import Action, Finding, Rule, inspect
@@ -47,7 +47,8 @@ def history_from_frame(
 
     Args:
         step: spacing of the grid; None takes the most common one.
-        timezone: zone of stamps that have none; without it they are refused.
+        timezone: zone of stamps that have none; without it they are refused. Other than UTC, it
+            also is the zone whose clocks the traffic follows, of items that name none.
         item_id: name of the item in a frame of two columns.
         hints: what the frame does not say itself, such as which column holds the traffic.
 
@@ -63,8 +64,9 @@ def history_from_frame(
         raise HistoryError(f"step is {step!r}; give a timedelta, e.g. pd.Timedelta('1min')")
     if df.empty:
         raise HistoryError("the frame has no rows; give one per item and time, or per time")
+    hints = hints or FileHints()
     df = _with_index_as_columns(df, hints)
-    source = TableSource("the frame", item_id, timezone=timezone, hints=hints or FileHints())
+    source = TableSource("the frame", item_id, timezone=timezone, hints=hints)
     try:
         series = tuple(raw_series(df, source))
         for note in source.notes:
@@ -84,12 +86,13 @@ def _how_to_frame(value: object) -> str:
     return "wrap it, e.g. pd.DataFrame(rows)"
 
 
-def _with_index_as_columns(df: pd.DataFrame, hints: FileHints | None) -> pd.DataFrame:
+def _with_index_as_columns(df: pd.DataFrame, hints: FileHints) -> pd.DataFrame:
     """Return the frame with the times and items in its index as columns; other levels are left out.
 
     A level holds them by its name, or by its type: a DatetimeIndex or a PeriodIndex.
     """
-    named = {*ITEM_NAMES, *STAMP_NAMES, hints.item_column if hints else None}
+    told = (name.strip().lower() for name in hints.item_columns)
+    named = {*ITEM_NAMES, *STAMP_NAMES, *ZONE_NAMES, *told}
     if isinstance(df.index, pd.DatetimeIndex | pd.PeriodIndex):
         return df.rename_axis(index=str(df.index.name or STAMP_NAMES[0])).reset_index()
     others = [

@@ -16,7 +16,7 @@ PARTS = {
     "carrying": "carrying",
     "outages": "outages",
     "replay": "replay",
-    "default_policy": "replay",
+    "default_policy": "by_kind",
     "agreement": "agreement",
     "promotion": "promotion",
     "replay_speed": "promotion",
@@ -32,7 +32,7 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "agreement", "outages", "replay"}
+WITH_TRACES = {"accuracy", "agreement", "by_kind", "outages", "replay"}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.simulation.contest import TARGETS, Contest, contest, run_count
+from scaler.simulation.contest import TARGETS, Contest, ContestSetting, contest, run_count
 from scaler.simulation.findings import latency, share
 from scaler.simulation.preparation import ReplayPart, prepared
 
@@ -29,19 +29,22 @@ MARGIN = timedelta(minutes=15)
 
 def promotion() -> None:
     """A promotion of three hours that was announced, and a quarter of an hour either side."""
-    series, event = promoted()
-    start = datetime.fromtimestamp(event.starts, UTC) - MARGIN
-    series = series.between(series.start, datetime.fromtimestamp(event.ends, UTC) + MARGIN)
-    policy = _policy(series, (event,))
-    settings = ReplaySettings(_hpa(policy))
-    setting = prepared(series, policy, settings, None, ReplayPart(start))
     print("\n## An announced promotion\n")
     print(
         f"Demand x {MULTIPLIER:g} within {RISE_MINUTES} minutes, for three hours, and a quarter of "
         f"an hour either side. HPA target {OWN_TARGET:g}, tidegate's {OUR_TARGET:g}; the forecast "
         "is Holt-Winters'. Nobody's p99 can be below that of an idle service, 230 ms.\n"
     )
-    print(_table(contest(setting, targets=())))
+    print(_table(contest(promotion_setting(), targets=())))
+
+
+def promotion_setting() -> ContestSetting:
+    """Return the promotion, ready to be replayed."""
+    series, event = promoted()
+    start = datetime.fromtimestamp(event.starts, UTC) - MARGIN
+    series = series.between(series.start, datetime.fromtimestamp(event.ends, UTC) + MARGIN)
+    policy = _policy(series, (event,))
+    return prepared(series, policy, ReplaySettings(_hpa(policy)), None, ReplayPart(start))
 
 
 def promoted() -> tuple[Series, AnnouncedEvent]:

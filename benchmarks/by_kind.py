@@ -10,25 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.promotion import promotion_setting
+from benchmarks.prophet_scaler import PROPHET, foreseen_qps, require_prophet
 from benchmarks.replay import OWN_TARGET, SEASONAL, Task, judged, stages_of
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
 from forecaster.evaluation.metrics import geometric_mean
+from scaler.simulation.contenders import ScheduledFloor, run
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     HPA,
     KEDA,
     OFFSET_QUERY,
+    PREDICTIVE,
     TIDEGATE,
     ContestJob,
     ContestSetting,
+    autoscaled,
     carried_out,
 )
 from scaler.simulation.findings import share
 from scaler.simulation.offset_query import season_of
 from scaler.simulation.outcome import ReplayOutcome, outcome
 
-RIVALS = (HPA, KEDA, OFFSET_QUERY)
+RIVALS = (HPA, KEDA, OFFSET_QUERY, PROPHET, PREDICTIVE)
 COLUMNS = (*RIVALS, TIDEGATE)
 BURSTY = 1.0  # per cent, from which on what the HPA breaks makes a trace a bursty one
 SEASONAL_KIND, LITTLE, BURSTY_KIND = "seasonal", "little season", "bursty"
@@ -63,6 +67,7 @@ class TraceFigures:
 
 def default_policy(traces: Path) -> None:
     """The default policy beside its rivals: trace by trace, and by kind of traffic."""
+    require_prophet()
     found = judged(judge, stages_of(load(traces, ONE_MINUTE)))
     print("\n### The default policy beside its rivals with target 0.6: cost, and what is broken\n")
     print(markdown(("trace", "season", "offset", *COLUMNS, "of it refused"), map(_row, found)))
@@ -87,6 +92,11 @@ def judge(task: Task) -> TraceFigures:
 
 def _outcome(setting: ContestSetting, who: str) -> ReplayOutcome:
     """Return what a contender comes to with the usual target, tidegate with its own."""
+    if who == PROPHET:
+        foreseen = foreseen_qps(setting.samples, setting.scene)
+        floor = ScheduledFloor(PROPHET, foreseen, OWN_TARGET * setting.capacity_qps)
+        service = autoscaled(setting, ContestJob(HPA, OWN_TARGET))
+        return outcome(setting.scene, run(setting.scene, floor, service))
     target = setting.policy.scale.target_utilization if who == TIDEGATE else OWN_TARGET
     return outcome(setting.scene, carried_out(setting, ContestJob(who, target))[0])
 

@@ -32,8 +32,15 @@ from scaler.simulation.findings import share
 from scaler.simulation.offset_query import season_of
 from scaler.simulation.outcome import ReplayOutcome, outcome
 
-RIVALS = (HPA, KEDA, OFFSET_QUERY, PROPHET, PREDICTIVE)
-COLUMNS = (*RIVALS, TIDEGATE)
+# Who is compared, by the names that README gives them.
+NAMES = {
+    HPA: "HPA",
+    KEDA: "KEDA + Prometheus trigger",
+    OFFSET_QUERY: "KEDA + offset query",
+    PROPHET: "Prophet-based",
+    PREDICTIVE: "cloud predictive scaling",
+    TIDEGATE: "tidegate",
+}
 BURSTY = 1.0  # per cent, from which on what the HPA breaks makes a trace a bursty one
 SEASONAL_KIND, LITTLE, BURSTY_KIND = "seasonal", "little season", "bursty"
 
@@ -70,22 +77,29 @@ def default_policy(traces: Path) -> None:
     require_prophet()
     found = judged(judge, stages_of(load(traces, ONE_MINUTE)))
     print("\n### The default policy beside its rivals with target 0.6: cost, and what is broken\n")
-    print(markdown(("trace", "season", "offset", *COLUMNS, "of it refused"), map(_row, found)))
+    heads = ("trace", "season", "offset", *NAMES.values(), "of it refused")
+    print(markdown(heads, map(_row, found)))
     print("\n### By kind of traffic\n")
-    print(markdown(("traffic", *COLUMNS), [*_kinds(found), _announced()]))
+    rows = [
+        _kind(SEASONAL_KIND, found),
+        _kind(LITTLE, found),
+        _announced(),
+        _kind(BURSTY_KIND, found),
+    ]
+    print(markdown(("traffic", *NAMES.values()), rows))
 
 
 def judge(task: Task) -> TraceFigures:
     """Return what each contender comes to on one trace."""
     name, season, setting = task
-    found = {who: _outcome(setting, who) for who in (*COLUMNS, CLAIRVOYANT)}
+    found = {who: _outcome(setting, who) for who in (*NAMES, CLAIRVOYANT)}
     least = found[CLAIRVOYANT].replica_hours
     return TraceFigures(
         name,
         season,
         season_of(setting.samples).days,
-        {who: round(found[who].replica_hours / least, 3) for who in COLUMNS},
-        {who: round(100 * found[who].violations, 4) for who in COLUMNS},
+        {who: round(found[who].replica_hours / least, 3) for who in NAMES},
+        {who: round(100 * found[who].violations, 4) for who in NAMES},
         round(100 * found[TIDEGATE].refused, 4),
     )
 
@@ -102,30 +116,27 @@ def _outcome(setting: ContestSetting, who: str) -> ReplayOutcome:
 
 
 def _row(one: TraceFigures) -> list[str]:
-    cells = [f"{one.cost[who]:.3f}, {one.broken[who]:.4f} %" for who in COLUMNS]
+    cells = [f"{one.cost[who]:.3f}, {one.broken[who]:.4f} %" for who in NAMES]
     return [one.name, f"{one.season:.3f}", f"{one.days} d", *cells, f"{one.refused:.4f} %"]
 
 
-def _kinds(found: list[TraceFigures]) -> list[list[str]]:
-    """Return a row per kind: the geometric means of its traces."""
-    rows = []
-    for kind in (SEASONAL_KIND, LITTLE, BURSTY_KIND):
-        of_it = [one for one in found if one.kind == kind]
-        cells = [
-            f"{geometric_mean(one.cost[who] for one in of_it):.2f}, "
-            f"{geometric_mean(one.broken[who] for one in of_it):#.2g} %"
-            for who in COLUMNS
-        ]
-        rows.append([f"{kind} ({', '.join(one.name for one in of_it)})", *cells])
-    return rows
+def _kind(kind: str, found: list[TraceFigures]) -> list[str]:
+    """Return the row of a kind: the geometric means of its traces."""
+    of_it = [one for one in found if one.kind == kind]
+    cells = [
+        f"{geometric_mean(one.cost[who] for one in of_it):.2f}, "
+        f"{geometric_mean(one.broken[who] for one in of_it):#.2g} %"
+        for who in NAMES
+    ]
+    return [f"{kind} ({', '.join(one.name for one in of_it)})", *cells]
 
 
 def _announced() -> list[str]:
     """Return the row of the promotion, where tidegate's target is that of the demo."""
     setting = promotion_setting()
-    found = {who: _outcome(setting, who) for who in (*COLUMNS, CLAIRVOYANT)}
+    found = {who: _outcome(setting, who) for who in (*NAMES, CLAIRVOYANT)}
     least = found[CLAIRVOYANT].replica_hours
     cells = [
-        f"{found[who].replica_hours / least:.2f}, {share(found[who].violations)}" for who in COLUMNS
+        f"{found[who].replica_hours / least:.2f}, {share(found[who].violations)}" for who in NAMES
     ]
     return ["announced (a promotion of x 2.5, generated)", *cells]

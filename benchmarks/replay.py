@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
@@ -119,7 +120,7 @@ class Stage:
         self.series = series
         self.first = round(len(series) * (1 - CONFIG.test_share))
         self.origins = np.arange(self.first - 2, len(series) - 1)
-        self.forecast = rolling_forecast(forecaster, series, self.origins)
+        self._forecaster = forecaster
         peak = float(np.nanmax(series.values[self.first :]))
         self.capacity = peak / (PEAK_REPLICAS * PEAK_UTILIZATION)
         self.policy = Policy(
@@ -133,6 +134,11 @@ class Stage:
         self.setting = prepared(
             series, self.policy, ReplaySettings(hpa), forecaster, ReplayPart(start, skip_gaps=True)
         )
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """What is forecast from all origins."""
+        return rolling_forecast(self._forecaster, self.series, self.origins)
 
     def task(self) -> Task:
         """Return what a worker needs."""

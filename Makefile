@@ -4,6 +4,9 @@
 PYTHON ?= python3
 WORKERS ?= 3
 
+# Where bytecode is not kept, each process of the tests compiles every one of them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := demo-output

@@ -12,6 +12,7 @@ PARTS = {
     "one_minute": "accuracy",
     "coarse": "accuracy",
     "unseen": "accuracy",
+    "jobs": "memory",
     "speed": "speed",
     "carrying": "carrying",
     "outages": "outages",
@@ -32,7 +33,7 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "agreement", "by_kind", "outages", "replay"}
+WITH_TRACES = {"accuracy", "agreement", "by_kind", "memory", "outages", "replay"}
 
 
 def main() -> None:

@@ -186,7 +186,9 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
             for name in names
         }
         source, reason = choose(mine)
-        item_models[part.item_id] = ItemModel(source, reason, shifts, part.test_start)
+        item_models[part.item_id] = ItemModel(
+            source, reason, shifts, part.test_start, part.timezone
+        )
         if part.pooled:
             losses[part.item_id] = relative(mine)
             for name in names:
@@ -198,7 +200,10 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
     source, reason = choose(
         {name: np.concatenate([loss[name] for loss in losses.values()]) for name in names}
     )
-    return Forecaster(candidates, item_models, ItemModel(source, reason, pooled))
+    zones = {part.timezone for part in parts}
+    shared = zones.pop() if len(zones) == 1 else None
+    default = ItemModel(source, reason, pooled, timezone=shared)
+    return Forecaster(candidates, item_models, default)
 
 
 def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

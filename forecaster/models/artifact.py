@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecaster import __version__
+from forecaster.data.local_clock import zone_named
 from forecaster.errors import ForecasterError, RegistryError
 from forecaster.models.candidate import Candidate, CandidateKind, require_shape
 from forecaster.models.candidates import KINDS, Candidates
@@ -138,6 +139,7 @@ def _services(
             record["reason"],
             {name: shifts[name][row] for name in names},
             _moment(record["trained_until"]),
+            zone_named(record["timezone"]) if record.get("timezone") else None,
         )
         for row, record in enumerate(records)
     ]
@@ -160,10 +162,12 @@ def _plain(config: ModelConfig | TrainConfig) -> dict[str, Any]:
 
 def _service_record(service: ItemModel) -> dict[str, Any]:
     until = service.trained_until
+    zone = {"timezone": service.timezone} if service.timezone else {}
     return {
         "source": service.source,
         "reason": service.reason,
         "trained_until": None if until is None else until.isoformat(),
+        **zone,
     }
 
 

@@ -78,7 +78,8 @@ def read_history(  # noqa: PLR0913 - what a user may set, each by its name
         step: spacing of the grid; None takes the most common one in the file.
         rules: None takes the default thresholds.
         mask: spans to set missing.
-        timezone: zone of stamps that have none; without it they are refused.
+        timezone: zone of stamps that have none; without it they are refused. Other than UTC, it
+            also is the zone whose clocks the traffic follows, of items that name none.
         hints: what the file does not say itself, such as its unit or its decimal mark.
         now: samples after it are refused; None does not check.
 
@@ -170,7 +171,8 @@ def history_from_frame(
 
     Args:
         step: spacing of the grid; None takes the most common one.
-        timezone: zone of stamps that have none; without it they are refused.
+        timezone: zone of stamps that have none; without it they are refused. Other than UTC, it
+            also is the zone whose clocks the traffic follows, of items that name none.
         item_id: name of the item in a frame of two columns.
         hints: what the frame does not say itself, such as which column holds the traffic.
 
@@ -210,13 +212,19 @@ def _as_arguments(message: str) -> str:
 
 
 def history_to_frame(history: History) -> pd.DataFrame:
-    """Return a long frame: item_id, timestamp (UTC), qps (NaN where missing)."""
+    """Return a long frame: item_id, timestamp (UTC), qps (NaN where missing).
+
+    Where a time zone is named, there is a column timezone.
+    """
     lengths = [len(series) for series in history]
+    zones = [series.timezone or "" for series in history]
+    named = {"timezone": pd.Series(np.repeat(zones, lengths), dtype="str")} if any(zones) else {}
     return pd.DataFrame(
         {
             "item_id": pd.Series(np.repeat(history.item_ids, lengths), dtype="str"),
             "timestamp": _times(np.concatenate([series.stamps for series in history])),
             "qps": np.concatenate([series.values for series in history]),
+            **named,
         }
     )
 
@@ -262,5 +270,5 @@ def _as_written(table: StoredTable) -> History | None:
         if np.isinf(raw.values).any() or (raw.values < 0).any():
             return None
         start = datetime.fromtimestamp(int(raw.stamps[0]), tz=UTC)
-        series.append(Series(raw.item_id, start, timedelta(seconds=step), raw.values))
+        series.append(Series(raw.item_id, start, timedelta(seconds=step), raw.values, raw.timezone))
     return History(tuple(series)) if series else None

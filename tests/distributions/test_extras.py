@@ -25,7 +25,10 @@ NEEDED = {
     "client": [("httpx", ("scaler.gateway.middleware",))],
     "client,grpc": [("httpx", RLS), ("grpc", RLS)],
     "notebooks": [("nbformat", (RENDER,)), ("nbclient", (RENDER,))],
-    "bench": [("neuralforecast", ("benchmarks", "speed"))],
+    "bench": [
+        ("neuralforecast", ("benchmarks", "speed")),
+        ("prophet", ("benchmarks", "default_policy")),
+    ],
 }
 
 

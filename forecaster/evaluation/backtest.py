@@ -25,6 +25,7 @@ from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
 from forecaster.features.timing import Timing
+from forecaster.models.candidates import BLEND
 from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
@@ -88,9 +89,9 @@ class Backtest:
     def winner(self) -> tuple[str, str]:
         """Return who should serve, and why: `SERVED`, unless a baseline is clearly better.
 
-        The rule is that of the choice for each item. The LSTM alone is no baseline.
+        The rule is that of the choice for each item. The LSTM and its blend are no baselines.
         """
-        names = [name for name in self.items[0].losses if name != LSTM]
+        names = [name for name in self.items[0].losses if name not in {LSTM, BLEND}]
         units = [relative(item.losses) for item in self.items]
         return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
 

@@ -27,12 +27,13 @@ from forecaster.models.candidate import (
     FitTask,
     FittingData,
 )
-from forecaster.models.candidates import KINDS, Candidates
+from forecaster.models.candidates import BLEND, KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE, Spread
+from forecaster.models.tabular import BOOSTING
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
@@ -41,8 +42,8 @@ TABLE_ROWS = 150_000
 RESERVE = 5
 LEAST_BUDGET = timedelta(seconds=1)  # for the networks, where the rest takes all of the budget
 
-# Standard errors by which another candidate must be better than the favourite: a baseline than the
-# LSTM to serve an item, and than all that is served to keep a model from becoming champion.
+# Standard errors by which another candidate must be better than the favourite: any other than the
+# blend to serve an item, and than all that is served to keep a model from becoming champion.
 CONFIDENCE = 2.0
 INCOMPARABLE = "the candidates cannot be compared"
 # A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
@@ -121,7 +122,8 @@ def train(
         )
         seconds[kind.name] = time.perf_counter() - started
     used_config = replace(used_config, time_budget=config.time_budget)
-    candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
+    fitted = {kind.name: learned[kind.name] for kind in kinds}
+    candidates = Candidates(config.model, fitted, has_blend={LSTM, BOOSTING} <= set(fitted))
     forecaster = calibrate(candidates, parts.items)
     return Fitted(forecaster, used_config, parts, seconds)
 
@@ -231,7 +233,7 @@ def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatAr
     return mean
 
 
-def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str, str]:
+def choose(losses: Mapping[str, FloatArray], favourite: str | None = None) -> tuple[str, str]:
     """Return who is to serve and the reason: the favourite, unless another is clearly better.
 
     Another must be better by two standard errors of the hourly ratios. Otherwise chance would
@@ -239,11 +241,12 @@ def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str
 
     Args:
         losses: by candidate, its mean loss in each hour.
-        favourite: of the names in ``losses``.
+        favourite: of the names in ``losses``; None: the blend, or the LSTM where there is none.
 
     >>> choose({"last_value": np.array([2.0, 3.0]), "lstm": np.array([1.0, 1.5])})
     ('lstm', '50.0 % below last_value, the best of the others')
     """
+    favourite = favourite or (BLEND if BLEND in losses else LSTM)
     means = {name: _mean(found) for name, found in losses.items()}
     rivals = [name for name in losses if name != favourite and np.isfinite(means[name])]
     best = min(rivals, key=lambda name: means[name], default=favourite)

@@ -13,11 +13,12 @@ PARTS = {
     "one_minute": "accuracy",
     "coarse": "accuracy",
     "unseen": "accuracy",
+    "jobs": "memory",
     "speed": "speed",
     "carrying": "carrying",
     "outages": "outages",
     "replay": "replay",
-    "default_policy": "replay",
+    "default_policy": "by_kind",
     "agreement": "agreement",
     "promotion": "promotion",
     "replay_speed": "promotion",
@@ -33,7 +34,9 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "every_minute", "agreement", "outages", "replay"}
+WITH_TRACES = {
+    "accuracy", "agreement", "by_kind", "every_minute", "memory", "outages", "replay",
+}  # fmt: skip
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from forecaster.models.candidates import CANDIDATES
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.lstm_ensemble import LSTM, Ensemble
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import HOLT_WINTERS, LAST_VALUE, Spread
 
 CONFIG = TrainConfig(calibration_share=0.1, test_share=0.25, device="cpu")
@@ -176,7 +177,8 @@ def measure(
             happened = part.calibration.windows.target
             shifts = conformal_shifts(say(part.calibration), happened, config.model.quantile_levels)
             predicted[name] = calibrated(say(test), shifts)
-        predicted[SERVED] = predicted[service.source]
+        chosen = predicted[service.source]
+        predicted[SERVED] = with_margins(chosen, test.windows, config.model)
         print(f"{part.item_id}: {service.source} serves ({service.reason})", file=sys.stderr)
         outcome = _outcome(series, test)
         for name, quantiles in predicted.items():

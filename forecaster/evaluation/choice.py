@@ -10,12 +10,13 @@ import numpy as np
 from forecaster.data.series import Block, FloatArray
 from forecaster.evaluation.metrics import is_peak, pinball_loss
 from forecaster.evaluation.splits import Cases
+from forecaster.models.candidates import BLEND
 from forecaster.models.config import ModelConfig
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
 
-# Standard errors by which another candidate must be better than the favourite: a baseline than the
-# LSTM to serve an item, and than all that is served to keep a model from becoming champion; and by
+# Standard errors by which another candidate must be better than the favourite: any other than the
+# blend to serve an item, and than all that is served to keep a model from becoming champion; and by
 # which nobody who serves may be worse than last value at peaks.
 CONFIDENCE = 2.0
 INCOMPARABLE = "the candidates cannot be compared"
@@ -56,7 +57,7 @@ def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatAr
     return np.stack(rows)
 
 
-def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str, str]:
+def choose(losses: Mapping[str, FloatArray], favourite: str | None = None) -> tuple[str, str]:
     """Return who is to serve and the reason: the favourite, unless another is clearly better.
 
     Another must be better by two standard errors of the hourly ratios. Otherwise chance would
@@ -66,12 +67,13 @@ def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str
     Args:
         losses: by candidate, its mean loss in each hour, of all moments and of the peaks alone,
             ``(2, hours)``.
-        favourite: of the names in ``losses``.
+        favourite: of the names in ``losses``; None: the blend, or the LSTM where there is none.
 
     >>> last_value, lstm = np.array([[2.0, 3.0], [4.0, 5.0]]), np.array([[1.0, 1.5], [3.0, 5.0]])
     >>> choose({"last_value": last_value, "lstm": lstm})
     ('lstm', '50.0 % below last_value, the best of the others')
     """
+    favourite = favourite or (BLEND if BLEND in losses else LSTM)
     overall = {name: row[0] for name, row in losses.items() if holds_at_peaks(losses, name)}
     if favourite in overall:
         return _best(overall, favourite)

@@ -30,7 +30,9 @@ from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster, ItemModel
+from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import Spread
+from forecaster.models.tabular import BOOSTING
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
@@ -109,7 +111,8 @@ def train(
         )
         seconds[kind.name] = time.perf_counter() - started
     used_config = replace(used_config, time_budget=config.time_budget)
-    candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
+    fitted = {kind.name: learned[kind.name] for kind in kinds}
+    candidates = Candidates(config.model, fitted, has_blend={LSTM, BOOSTING} <= set(fitted))
     forecaster = calibrate(candidates, parts.items)
     return Fitted(forecaster, used_config, parts, seconds)
 
@@ -174,7 +177,9 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
             for name in names
         }
         source, reason = choose(mine)
-        item_models[part.item_id] = ItemModel(source, reason, shifts, part.test_start)
+        item_models[part.item_id] = ItemModel(
+            source, reason, shifts, part.test_start, part.timezone
+        )
         if part.pooled:
             losses[part.item_id] = relative(mine)
             for name in names:
@@ -186,7 +191,10 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
     source, reason = choose(
         {name: np.concatenate([x[name] for x in losses.values()], axis=1) for name in names}
     )
-    return Forecaster(candidates, item_models, ItemModel(source, reason, pooled))
+    zones = {part.timezone for part in parts}
+    shared = zones.pop() if len(zones) == 1 else None
+    default = ItemModel(source, reason, pooled, timezone=shared)
+    return Forecaster(candidates, item_models, default)
 
 
 def _joined(spreads: Sequence[Spread]) -> Spread:

@@ -11,6 +11,7 @@ from forecaster.evaluation.choice import INCOMPARABLE
 from forecaster.evaluation.minutes import FALSE_ALARM, MinuteCoverage, worst_minute
 from forecaster.evaluation.outcome import minute_place
 from forecaster.evaluation.scores import Score
+from forecaster.models.candidates import BLEND
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of
 
@@ -123,7 +124,8 @@ def extent(backtest: Backtest) -> str:
 
 def rivals_of(summary: dict[str, Score]) -> dict[str, float]:
     """Return the relative loss of each baseline for which it is known."""
-    found = {name: score.relative for name, score in summary.items() if name not in {SERVED, LSTM}}
+    ours = {SERVED, LSTM, BLEND}
+    found = {name: score.relative for name, score in summary.items() if name not in ours}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 

@@ -23,9 +23,11 @@ from forecaster.models.candidate import (
     Candidate,
     CandidateKind,
     Checkpoints,
+    Doing,
     EpochReport,
     FitTask,
     FittingData,
+    silently,
 )
 from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
@@ -81,6 +83,7 @@ def train(
     report: Callable[[EpochReport], None] = lambda _: None,
     checkpoints: Checkpoints | None = None,
     kinds: Sequence[CandidateKind] = KINDS,
+    doing: Doing = silently,
 ) -> Fitted:
     """Train a forecaster on ``history`` as ``config`` specifies, with candidates of all kinds.
 
@@ -90,6 +93,7 @@ def train(
         report: called with the result of each epoch; ``report=print`` shows the progress.
         checkpoints: storage for what a run that is killed can go on from.
         kinds: of the trained candidates.
+        doing: called with what is being done.
 
     Raises:
         HistoryError: the step is not the model's, every item is too short, or all are constant.
@@ -97,6 +101,7 @@ def train(
     begin = time.perf_counter()
     config = config or TrainConfig(ModelConfig(step=history.step))
     _refuse_constant(history)
+    doing("cutting the windows")
     parts = prepare(history, config)
     data = FittingData(
         [part.train for part in parts.items if len(part.train)],
@@ -107,13 +112,17 @@ def train(
         balanced_sample(data.train, TABLE_ROWS // config.model.prediction_length, rng)
     )
     _require_known(joined)
-    task = FitTask(config, data, joined, report, checkpoints)
+    task = FitTask(config, data, joined, report, checkpoints, doing)
     learned: dict[str, Candidate] = {}
     seconds: dict[str, float] = {}
     used_config = config
     reserve = RESERVE * (time.perf_counter() - begin)
+    if config.time_budget is not None:
+        line = plan_line(config.time_budget, time.perf_counter() - begin, reserve)
+        doing("fitting the candidates", line=line)
     # Networks first, so that their errors come early; last where they get what is left of a budget.
     for kind in reversed(kinds) if config.time_budget is None else kinds:
+        doing(f"fitting {kind.name}")
         started = time.perf_counter()
         left = _left(config.time_budget, started - begin + reserve)
         learned[kind.name], used_config = kind.fit(
@@ -122,8 +131,29 @@ def train(
         seconds[kind.name] = time.perf_counter() - started
     used_config = replace(used_config, time_budget=config.time_budget)
     candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
-    forecaster = calibrate(candidates, parts.items)
+    forecaster = calibrate(candidates, parts.items, doing)
     return Fitted(forecaster, used_config, parts, seconds)
+
+
+def plan_line(budget: timedelta, seconds: float, reserve: float) -> str:
+    """Return what is said beforehand of a time budget.
+
+    Args:
+        budget: for all.
+        seconds: that have passed.
+        reserve: seconds that calibration and backtest are likely to take.
+
+    >>> plan_line(timedelta(seconds=60), 1.0, 5.0)
+    'of 60 s, calibration and backtest take about 5 s, and fitting gets 54 s'
+    """
+    total, left = budget.total_seconds(), budget.total_seconds() - seconds - reserve
+    parts = f"calibration and backtest take about {reserve:.0f} s"
+    if left > 0:
+        return f"of {total:g} s, {parts}, and fitting gets {left:.0f} s"
+    return (
+        f"{total:g} s are not enough: {parts}, which are not shortened, and what is fitted is as "
+        "small as it can be; give more time, or a shorter history"
+    )
 
 
 def _left(budget: timedelta | None, seconds: float) -> timedelta | None:
@@ -168,14 +198,17 @@ def balanced_sample(
     ]
 
 
-def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
+def calibrate(
+    candidates: Candidates, parts: Sequence[ItemCases], doing: Doing = silently
+) -> Forecaster:
     """Return the forecaster with calibrated candidates and the best candidate for each item."""
     levels = candidates.model.quantile_levels
     item_models: dict[str, ItemModel] = {}
     losses: dict[str, dict[str, FloatArray]] = {}
     names = candidates.names
     spreads: dict[str, list[Spread]] = {name: [] for name in names}
-    for part in parts:
+    for done, part in enumerate(parts):
+        doing("calibrating, items", done, len(parts))
         windows, naive = part.calibration.windows, part.calibration.naive
         own = {name: candidates.spread(name, windows, naive) for name in names}
         shifts = {name: conformal_shifts(s, windows.target, levels) for name, s in own.items()}
@@ -191,6 +224,7 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
             losses[part.item_id] = relative(mine)
             for name in names:
                 spreads[name].append(own[name])
+    doing("calibrating for items that are not known")
     target = np.concatenate([part.calibration.windows.target for part in parts if part.pooled])
     pooled = {
         name: conformal_shifts(_joined(found), target, levels) for name, found in spreads.items()

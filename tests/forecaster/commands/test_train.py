@@ -58,6 +58,7 @@ def test_a_trained_forecaster_is_stored_promoted_and_predicts(tmp_path, traffic_
     assert re.search(r"web v0001 is champion: served 0\.\d+ of last value's pinball loss", out)
     assert re.search(r"member 1/1 epoch 1/\d+ loss [\d.]+ calibration [\d.]+ [\d.]+ s", err)
     assert "backtesting" in err
+    assert re.search(r"of 1 s, calibration|1 s are not enough: calibration and backtest take", err)
     stored = Registry(tmp_path / "m").load("web")
     assert stored.config["model"]["step"] == 900
     assert set(stored.report["items"]) == {"shop/checkout", "shop/search"}

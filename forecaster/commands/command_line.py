@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
+import io
 import logging
 import os
 import sys
@@ -23,6 +25,7 @@ WRONG = 2
 # As a shell reports a process that ended by a signal: 128 and its number.
 INTERRUPTED = 128 + 2  # SIGINT
 OUTPUT_CLOSED = 128 + 13  # SIGPIPE
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class CommandLine:
         0: done; 2: an error that the user can act on was printed; 130: interrupted; 141: whoever
         read the output, such as ``head``, has closed it.
         """
+        _escape_what_cannot_be_encoded()
         try:
             try:
                 return self._run(self._arguments(argv))
@@ -87,6 +91,15 @@ class CommandLine:
         except BrokenPipeError:
             _discard_output()
             return OUTPUT_CLOSED
+        except KeyboardInterrupt:
+            print(f"{self.prog}: interrupted", file=sys.stderr)
+            return INTERRUPTED
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            print(f"{self.prog}: {error.strerror}; free some, or write elsewhere", file=sys.stderr)
+            _discard_output()
+            return WRONG
 
     def _arguments(self, argv: Sequence[str] | None) -> argparse.Namespace:
         args, unknown = self.parser().parse_known_args(argv)
@@ -137,6 +150,12 @@ def _notes_left_out() -> Iterator[None]:
     """Leave out what a command tells on stderr beside its results; the log keeps the stream."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
         yield
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Print characters that the encoding of stdout lacks as escapes; stderr does so by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:

@@ -67,9 +67,14 @@ def check_source(args: argparse.Namespace, *, now: datetime) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise HistoryError if there is no file of a history."""
+    """Raise HistoryError if there is no file of a history, as far as its name tells."""
+    from forecaster.adapters.tables.endings import is_text
+
     if not path.exists():
         raise HistoryError(f"{path} does not exist; check the path")
+    if path.is_dir():
+        raise HistoryError(f"{path} is a folder; name the file of a history in it")
+    is_text(path)
 
 
 def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False) -> History:

@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "prints one line for each valid policy. If any policy is invalid, it names every fault by\n"
-        "its path, the rule, the value found and its line, and exits with 2. It warns where no\n"
-        "model is named, and where a query is no PromQL or asks for a raw counter. Nothing is\n"
-        "contacted and nothing is written.\n\n"
+        "prints one line for each valid policy. If any policy is invalid, it names every\n"
+        "fault by its path, the rule, the value found and its line, and exits with 2. It\n"
+        "warns where no model is named, and where a query is no PromQL or asks for a raw\n"
+        "counter. Nothing is contacted and nothing is written.\n\n"
         "examples:\n"
         "  scaler check-config policy.yaml\n"
         "  scaler check-config examples/policies/ --token-file tokens\n"

@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from forecaster.commands.histories import check_file
     from forecaster.commands.progress import working
     from scaler.commands.demo_output import ledger_records, print_ledger
     from scaler.commands.run_options import host_port
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output != TABLE and not args.once:
         raise ReplayError(f"-o {args.output} is of --once: the page serves JSON under /v1/services")
     host_port(args.listen, "--listen")  # it is served only once there is something to see
+    check_file(args.history)
     with working("reading the history"):
         history, services = demo_services(args)
     hours = hours_of(history, [one.watched.policy for one in services], all_at_once=args.once)

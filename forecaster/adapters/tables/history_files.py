@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from forecaster.adapters.atomic_write import write_atomically
+from forecaster.adapters.tables.endings import PARQUET_ENDINGS
 from forecaster.adapters.tables.layouts import raw_series
 from forecaster.adapters.tables.sources import FileHints, TableSource
 from forecaster.adapters.tables.table_files import (
     METADATA,
-    PARQUET_ENDINGS,
     VERSION,
     StoredTable,
     read_table,

@@ -23,14 +23,13 @@ from forecaster.adapters.tables.documents import (
     is_exposition,
     is_json,
 )
+from forecaster.adapters.tables.endings import is_text
 from forecaster.adapters.tables.expansion import check_gzip, check_parquet, table_of
 from forecaster.adapters.tables.layouts import raw_series
 from forecaster.adapters.tables.sources import TableSource
 from forecaster.data.quality import Finding, RawSeries
 from forecaster.errors import HistoryError
 
-TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".json", ".om", ".openmetrics", ".prom")
-PARQUET_ENDINGS = (".parquet", ".pq")
 METADATA = b"tidegate.history"
 VERSION = 1
 
@@ -55,18 +54,14 @@ def read_table(path: Path, source: TableSource) -> StoredTable:
     Raises:
         HistoryError: it cannot be read as stamps and numbers.
     """
-    name = path.name.lower()
-    source = replace(source, name=str(path), default_item=path.name[: name.find(".", 1)], notes=[])
+    source = replace(
+        source, name=str(path), default_item=path.name[: path.name.find(".", 1)], notes=[]
+    )
     stored: dict[str, Any] = {}
-    if name.removesuffix(".gz").endswith(TEXT_ENDINGS):
+    if is_text(path):
         frame, source = _read_text(path, source)
-    elif name.endswith(PARQUET_ENDINGS):
-        frame, stored = _read_parquet(path)
     else:
-        endings = ", ".join(TEXT_ENDINGS + PARQUET_ENDINGS)
-        raise HistoryError(
-            f"{path}: unknown ending; a history is one of {endings}, text also with .gz"
-        )
+        frame, stored = _read_parquet(path)
     raw = tuple(raw_series(frame, source))
     if not stored:
         return StoredTable(raw, tuple(source.notes))

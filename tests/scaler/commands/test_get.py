@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
@@ -142,6 +144,29 @@ def test_what_cannot_be_shown_is_refused(got, options, words):
     code, out, err = got(*options)
     assert (code, out) == (2, "")
     assert words in err
+
+
+class Redirecting(BaseHTTPRequestHandler):
+    """Sends everybody away."""
+
+    def do_GET(self) -> None:
+        self.send_response(301)
+        self.send_header("Location", "http://elsewhere.example/login")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_redirect_is_told_and_not_followed(capsys):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert main(["get", "--endpoint", f"http://127.0.0.1:{server.server_port}"]) == 2
+        server.shutdown()
+    err = capsys.readouterr().err
+    assert "301 " in err
+    assert "redirects to http://elsewhere.example/login; if that is tidegate's, give it as" in err
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,9 @@ def _tell_of_champion(
 ) -> None:
     """Make the version champion or not, and say why; if not, with the command that would."""
     from forecaster.adapters.registry.registry import Registry, promotion
+    from forecaster.plots.labels import reason_text
 
+    reason = reason_text(reason)
     if promoted:
         Registry(args.out).promote(args.name, version)
         print(f"{args.name} {version} is champion: {reason}")

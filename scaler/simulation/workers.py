@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -33,35 +32,15 @@ def mapped(
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_remember, initargs=(one, setting)
     ) as pool:
-
-        def carry_out(jobs: Sequence[Job], keep: int) -> Iterable[Result]:
-            with _interrupts_held():  # the first call starts the processes
-                return cast("Iterable[Result]", pool.map(_job, jobs, _first(keep, len(jobs))))
-
-        yield carry_out
+        yield lambda jobs, keep: cast(
+            "Iterable[Result]", pool.map(_job, jobs, [i < keep for i in range(len(jobs))])
+        )
 
 
 _remembered: list[tuple[Callable[..., Any], Any]] = []  # of a worker process
 
 
-def _first(keep: int, count: int) -> list[bool]:
-    return [i < keep for i in range(count)]
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold interrupts back: a process that is interrupted while it starts prints a traceback."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _remember(one: Callable[..., Any], setting: object) -> None:
-    # An interrupt of the command ends this process at once, and without a word.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _remembered.append((one, setting))
 
 

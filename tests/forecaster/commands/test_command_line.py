@@ -105,6 +105,35 @@ def test_what_the_terminal_cannot_show_is_escaped(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command_line", "argv", "words"),
+    [
+        pytest.param(FORECASTER, ["check", "--history", "x" * 5000], "too long", id="a path"),
+        pytest.param(
+            SCALER, ["run", "--prometheus", "u", "--tick", "x" * 5000], "...", id="a span"
+        ),
+        pytest.param(
+            FORECASTER, ["generate", "--days", "99999999", "--out", "a.parquet"],
+            "--days is 99999999, but must be at most 3660", id="a number",
+        ),
+        pytest.param(
+            SCALER, ["replay", "--history", "a", "--policy", "b", "--from", "soon"],
+            "--from is 'soon', but must be", id="a moment",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_absurd_is_refused_at_once_and_quoted_in_part(command_line, argv, words, capsys):
+    assert command_line.main(argv) == 2
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert len(shown) < 500
+
+
+def test_a_usage_error_quotes_in_part(capsys):
+    assert exit_of(SCALER, ["get", "x" * 5000]) == 2
+    assert len(capsys.readouterr().err) < 1000
+
+
 class Interrupting(CommandLine):
     """Is interrupted while its parser is made."""
 

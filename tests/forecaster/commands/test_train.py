@@ -87,7 +87,10 @@ def test_the_first_forecaster_serves_by_its_best_candidate_and_a_later_one_only_
     source, out = unforeseeable_until_the_test_part(tmp_path), tmp_path / "m"
     assert train(out, source, *QUICK) == 0
     said = capsys.readouterr().out
-    assert re.search(r"v0001 is champion: seasonal_week serves all.* below served, by more", said)
+    assert re.search(
+        r"champion: same time last week serves all.* below the loss of what is served, by more",
+        said,
+    )
     served = load_forecaster(out, "web")
     assert {found.source for found in served.item_models.values()} == {"seasonal_week"}
     assert served.default_model.source == "seasonal_week"

@@ -12,11 +12,12 @@ PARTS = {
     "one_minute": "accuracy",
     "coarse": "accuracy",
     "unseen": "accuracy",
+    "jobs": "memory",
     "speed": "speed",
     "carrying": "carrying",
     "outages": "outages",
     "replay": "replay",
-    "default_policy": "replay",
+    "default_policy": "by_kind",
     "agreement": "agreement",
     "promotion": "promotion",
     "replay_speed": "promotion",
@@ -32,7 +33,7 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "agreement", "outages", "replay"}
+WITH_TRACES = {"accuracy", "agreement", "by_kind", "memory", "outages", "replay"}
 
 
 def main() -> None:

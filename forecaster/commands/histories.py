@@ -8,7 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.file_hints import add_file_arguments, hints_from
+from forecaster.commands.file_hints import (
+    add_file_arguments,
+    hints_from,
+    in_zones,
+    stamp_zone,
+)
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.sources import (
     DEFAULT_STEP,
@@ -23,6 +28,7 @@ from forecaster.errors import ConfigError, HistoryError
 if TYPE_CHECKING:
     from forecaster.data.series import History
 
+FILE_HELP = "CSV, Parquet, JSON or OpenMetrics, long or wide"
 SKIP_REFUSED_HELP = "leave out items that the quality checks refuse, as long as one remains"
 
 
@@ -32,7 +38,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         "--history",
         metavar="FILE",
         type=Path,
-        help="CSV, Parquet, JSON or OpenMetrics, long or wide; or give --prometheus",
+        help=f"{FILE_HELP}; or give --prometheus",
     )
     parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
     add_file_arguments(parser)
@@ -51,6 +57,7 @@ def check_source(args: argparse.Namespace, *, now: datetime) -> None:
         given = "both" if args.history else "neither"
         raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
     windows(args.mask)
+    stamp_zone(args)
     if args.step is not None:
         span(args.step, "--step")
     if args.history is not None:
@@ -67,14 +74,11 @@ def check_source(args: argparse.Namespace, *, now: datetime) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise HistoryError if there is no file of a history, as far as its name tells."""
-    from forecaster.adapters.tables.endings import is_text
-
+    """Raise HistoryError if there is no such file."""
     if not path.exists():
         raise HistoryError(f"{path} does not exist; check the path")
     if path.is_dir():
         raise HistoryError(f"{path} is a folder; name the file of a history in it")
-    is_text(path)
 
 
 def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False) -> History:
@@ -93,7 +97,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
     check_source(args, now=now)
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
-        return _from_file(args, step, now, brief)
+        return in_zones(_from_file(args, step, now, brief), args)
     from forecaster.data.quality import QualityRules, inspect
 
     fetched = fetch_from(args, now=now)
@@ -106,7 +110,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
         now=now,
     )
     _print(report.findings)
-    return report.history
+    return in_zones(report.history, args)
 
 
 def _from_file(
@@ -120,7 +124,7 @@ def _from_file(
         args.history,
         rules=rules,
         mask=windows(args.mask),
-        timezone=args.timezone,
+        timezone=stamp_zone(args),
         hints=hints_from(args),
         now=now,
     )
@@ -131,6 +135,23 @@ def _from_file(
     if step is None or step == report.history.step:
         return report.history
     return report.history.resampled(step)
+
+
+def file_history(args: argparse.Namespace) -> History:
+    """Return the inspected history in a file, saying on stderr how many findings there are.
+
+    Args:
+        args: with ``history`` and the options of `add_file_arguments`.
+
+    Raises:
+        HistoryError: an item cannot be used.
+        ConfigError: a zone is named of an unknown item.
+    """
+    from forecaster.adapters.tables.history_files import read_history
+
+    report = read_history(args.history, timezone=stamp_zone(args), hints=hints_from(args))
+    count_notes(args.history, len(report.findings))
+    return in_zones(report.history, args)
 
 
 def count_notes(file: Path, count: int) -> None:

@@ -20,6 +20,7 @@ from forecaster.commands.stored_models import add_registry_argument
 from forecaster.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
+    from forecaster.data.series import History
     from forecaster.evaluation.gate import Judgement
     from forecaster.evaluation.selection import Fitted
     from forecaster.models.candidate import EpochReport
@@ -82,11 +83,13 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         config = replace(config, model=replace(config.model, step=history.step))
 
         from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
-        from forecaster.evaluation.gate import judge
+        from forecaster.data.clock_changes import followed_clocks
         from forecaster.evaluation.selection import train
         from forecaster.models.lstm_training import pick_device
 
         pick_device(config.device)  # before anything is fitted
+    if followed := followed_clocks(history):
+        print(followed, file=sys.stderr)
     begin = time.perf_counter()
     run_id = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)
@@ -96,21 +99,28 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         )
     _tell_of_unfit(fitted.parts.unfit)
 
-    first = args.promote == "gate" and not _has_champion(args)
-    doing = "backtesting every candidate on the last part"
-    tested, done = fitted.tested(history), itertools.count(1)
-    with working(doing) as work:
-        work.now(doing, line=f"{doing} ...")
-        judged = judge(
-            fitted.forecaster, tested, first=first,
-            on_item=lambda _: work.now(f"{doing}, items", next(done), len(tested)),
-        )  # fmt: skip
+    judged = _judged(args, fitted, history)
     version = _store(args, fitted, judged, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
     promoted = args.promote == "always" or (args.promote == "gate" and judged.passed)
     _tell_of_champion(args, version, judged.reason, promoted=promoted)
     _tell_of_time(config, timedelta(seconds=round(time.perf_counter() - begin)))
     return 0
+
+
+def _judged(args: argparse.Namespace, fitted: Fitted, history: History) -> Judgement:
+    """Return whether it may serve, by a backtest."""
+    from forecaster.evaluation.gate import judge
+
+    first = args.promote == "gate" and not _has_champion(args)
+    doing = "backtesting every candidate on the last part"
+    tested, done = fitted.tested(history), itertools.count(1)
+    with working(doing) as work:
+        work.now(doing, line=f"{doing} ...")
+        return judge(
+            fitted.forecaster, tested, first=first,
+            on_item=lambda _: work.now(f"{doing}, items", next(done), len(tested)),
+        )  # fmt: skip
 
 
 def _tell_of_time(config: TrainConfig, taken: timedelta) -> None:

@@ -25,9 +25,11 @@ from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
 from forecaster.features.timing import Timing
+from forecaster.models.candidates import BLEND
 from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import LAST_VALUE
 
 if TYPE_CHECKING:
@@ -87,9 +89,9 @@ class Backtest:
     def winner(self) -> tuple[str, str]:
         """Return who should serve, and why: `SERVED`, unless a baseline is clearly better.
 
-        The rule is that of the choice for each item. The LSTM alone is no baseline.
+        The rule is that of the choice for each item. The LSTM and its blend are no baselines.
         """
-        names = [name for name in self.items[0].losses if name != LSTM]
+        names = [name for name in self.items[0].losses if name not in {LSTM, BLEND}]
         units = [relative(item.losses) for item in self.items]
         return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
 
@@ -165,7 +167,7 @@ def backtest(
         if len(origins) < MIN_WINDOWS:
             left_out[series.item_id] = _too_few(series, first, len(origins))
             continue
-        cases = cases_at(item_track(series, model.timing), origins, model)
+        cases = cases_at(item_track(forecaster.zoned(series), model.timing), origins, model)
         results.append(score_item(forecaster, series, cases, seconds))
         on_item(series.item_id)
     if not results:
@@ -204,6 +206,8 @@ def score_item(
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
         predicted[name] = calibrated(spread, item_model.shifts[name])
         seconds[name] += time.perf_counter() - begin
+    served = with_margins(predicted[item_model.source], cases.windows, forecaster.model)
+    predicted[SERVED] = served
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)
     scores = {
         name: score_of(target, quantiles, reference, levels)
@@ -213,10 +217,9 @@ def score_item(
         name: hourly_losses(cases, quantiles, forecaster.model)
         for name, quantiles in predicted.items()
     }
-    scores[SERVED], losses[SERVED] = scores[item_model.source], losses[item_model.source]
     return ItemResult(
         series.item_id, item_model.source, item_model.reason, scores, losses,
-        series.stamps[cases.origins], target, predicted[item_model.source],
+        series.stamps[cases.origins], target, served,
     )  # fmt: skip
 
 

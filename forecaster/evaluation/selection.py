@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, Parts, prepare
+from forecaster.evaluation.time_budget import RESERVE, plan_line, time_left
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import (
     Candidate,
@@ -29,22 +29,19 @@ from forecaster.models.candidate import (
     FittingData,
     silently,
 )
-from forecaster.models.candidates import KINDS, Candidates
+from forecaster.models.candidates import BLEND, KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE, Spread
+from forecaster.models.tabular import BOOSTING
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
-# Calibration and backtest take some five times as long as the windows: measured on 3 items of 28
-# days at 1 minute, 1.0 s for the windows, 3.1 s and 2.1 s for the two.
-RESERVE = 5
-LEAST_BUDGET = timedelta(seconds=1)  # for the networks, where the rest takes all of the budget
 
-# Standard errors by which another candidate must be better than the favourite: a baseline than the
-# LSTM to serve an item, and than all that is served to keep a model from becoming champion.
+# Standard errors by which another candidate must be better than the favourite: any other than the
+# blend to serve an item, and than all that is served to keep a model from becoming champion.
 CONFIDENCE = 2.0
 INCOMPARABLE = "the candidates cannot be compared"
 # A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
@@ -124,47 +121,16 @@ def train(
     for kind in reversed(kinds) if config.time_budget is None else kinds:
         doing(f"fitting {kind.name}")
         started = time.perf_counter()
-        left = _left(config.time_budget, started - begin + reserve)
+        left = time_left(config.time_budget, started - begin + reserve)
         learned[kind.name], used_config = kind.fit(
             replace(task, config=replace(used_config, time_budget=left))
         )
         seconds[kind.name] = time.perf_counter() - started
     used_config = replace(used_config, time_budget=config.time_budget)
-    candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
+    fitted = {kind.name: learned[kind.name] for kind in kinds}
+    candidates = Candidates(config.model, fitted, has_blend={LSTM, BOOSTING} <= set(fitted))
     forecaster = calibrate(candidates, parts.items, doing)
     return Fitted(forecaster, used_config, parts, seconds)
-
-
-def plan_line(budget: timedelta, seconds: float, reserve: float) -> str:
-    """Return what is said beforehand of a time budget.
-
-    Args:
-        budget: for all.
-        seconds: that have passed.
-        reserve: seconds that calibration and backtest are likely to take.
-
-    >>> plan_line(timedelta(seconds=60), 1.0, 5.0)
-    'of 60 s, calibration and backtest take about 5 s, and fitting gets 54 s'
-    """
-    total, left = budget.total_seconds(), budget.total_seconds() - seconds - reserve
-    parts = f"calibration and backtest take about {reserve:.0f} s"
-    if left > 0:
-        return f"of {total:g} s, {parts}, and fitting gets {left:.0f} s"
-    return (
-        f"{total:g} s are not enough: {parts}, which are not shortened, and what is fitted is as "
-        "small as it can be; give more time, or a shorter history"
-    )
-
-
-def _left(budget: timedelta | None, seconds: float) -> timedelta | None:
-    """Return what is left of a budget after ``seconds``, of which some may be yet to come.
-
-    >>> _left(timedelta(seconds=60), 20.0)
-    datetime.timedelta(seconds=40)
-    """
-    if budget is None:
-        return None
-    return max(budget - timedelta(seconds=seconds), LEAST_BUDGET)
 
 
 def _refuse_constant(history: History) -> None:
@@ -219,7 +185,9 @@ def calibrate(
             for name in names
         }
         source, reason = choose(mine)
-        item_models[part.item_id] = ItemModel(source, reason, shifts, part.test_start)
+        item_models[part.item_id] = ItemModel(
+            source, reason, shifts, part.test_start, part.timezone
+        )
         if part.pooled:
             losses[part.item_id] = relative(mine)
             for name in names:
@@ -232,7 +200,10 @@ def calibrate(
     source, reason = choose(
         {name: np.concatenate([loss[name] for loss in losses.values()]) for name in names}
     )
-    return Forecaster(candidates, item_models, ItemModel(source, reason, pooled))
+    zones = {part.timezone for part in parts}
+    shared = zones.pop() if len(zones) == 1 else None
+    default = ItemModel(source, reason, pooled, timezone=shared)
+    return Forecaster(candidates, item_models, default)
 
 
 def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -260,7 +231,7 @@ def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatAr
     return mean
 
 
-def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str, str]:
+def choose(losses: Mapping[str, FloatArray], favourite: str | None = None) -> tuple[str, str]:
     """Return who is to serve and the reason: the favourite, unless another is clearly better.
 
     Another must be better by two standard errors of the hourly ratios. Otherwise chance would
@@ -268,11 +239,12 @@ def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str
 
     Args:
         losses: by candidate, its mean loss in each hour.
-        favourite: of the names in ``losses``.
+        favourite: of the names in ``losses``; None: the blend, or the LSTM where there is none.
 
     >>> choose({"last_value": np.array([2.0, 3.0]), "lstm": np.array([1.0, 1.5])})
     ('lstm', '50.0 % below last_value, the best of the others')
     """
+    favourite = favourite or (BLEND if BLEND in losses else LSTM)
     means = {name: _mean(found) for name, found in losses.items()}
     rivals = [name for name in losses if name != favourite and np.isfinite(means[name])]
     best = min(rivals, key=lambda name: means[name], default=favourite)

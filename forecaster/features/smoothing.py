@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import median_filter
 from scipy.signal import lfilter
 
 from forecaster.data.series import Block, FloatArray
@@ -174,6 +175,19 @@ def centred_mean(values: Block, half_width: int) -> Block:
     pad = np.full((*values.shape[:-1], half_width), NAN, dtype=np.float32)
     padded = np.concatenate([values, pad], axis=-1)
     return trailing_mean(padded, 2 * half_width + 1)[..., half_width:]
+
+
+def centred_median(values: Block, half_width: int) -> Block:
+    """Return the median of the samples at most ``half_width`` away, along the last axis.
+
+    The first and the last sample are repeated beyond the ends. NaN is not allowed. Not causal.
+
+    >>> centred_median(np.float32([1.0, 9.0, 2.0, 3.0]), 1).tolist()
+    [1.0, 2.0, 3.0, 3.0]
+    """
+    rows = values.reshape(-1, values.shape[-1])
+    medians = [median_filter(row, 2 * half_width + 1, mode="nearest") for row in rows]
+    return np.stack(medians).reshape(values.shape) if medians else values
 
 
 def smoothed(samples: Sequence[Block], gain: float) -> Block:

@@ -15,9 +15,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features import smoothing
 from forecaster.features.anchors import CLIP
+from forecaster.features.outages import without_outages
+from forecaster.features.shocks import expected_shocks, shocks_before
 from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
 from forecaster.features.track import Indices, Track, blended
 
@@ -42,6 +45,9 @@ class Windows:
         blend: forecast of the blended anchors, ``(windows, prediction_length)`` QPS.
         scale: noise scale, the unit of deviations, ``(windows,)`` QPS.
         target: actual demand, ``(windows, prediction_length)`` QPS; NaN where unknown.
+        level: what is usual now, the upper quartile of the trailing hour, ``(windows,)`` QPS.
+        shock: mean and spread of the expected recurring shocks, ``(windows, prediction_length, 2)``
+            QPS; 0 where none is expected. See `shocks.expected_shocks`.
         peak: 1 where a target is among the top 5 % of its day, else 0; the shape of ``target``.
     """
 
@@ -50,6 +56,8 @@ class Windows:
     recent: Block
     blend: Block
     scale: Block
+    level: Block
+    shock: Block
     target: Block
     peak: Block
 
@@ -101,10 +109,12 @@ class Beyond:
     Attributes:
         first: index in the track of each window's first sample; negative before its beginning.
         earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
+        shocks: heights at `shocks.shock_ages`, ``(windows, prediction_length, lags)``.
     """
 
     first: Indices
     earlier: Block
+    shocks: Block
 
 
 def cut_windows(
@@ -131,6 +141,7 @@ def cut_windows(
     context = origins[:, None] + 1 - context_length + np.arange(context_length)
     context = np.maximum(context, 0 if beyond is None else beyond.first[:, None])
     earlier = _earlier(track, rows, at) if beyond is None else beyond.earlier
+    shocks = shocks_before(track, rows, origins) if beyond is None else beyond.shocks
     past = [_earlier_surprises(earlier, timing), _rhythms(track, rows, at)]
     past_scaled = np.concatenate(past, axis=2, dtype=np.float32) / scale[:, None, None]
     deviation = (anchors - blend[:, :, None]) / scale[:, None, None]
@@ -143,6 +154,8 @@ def cut_windows(
         recent=_recent(track, rows, context - track.values.shape[1], blend[:, :1]),
         blend=blend,
         scale=scale,
+        level=_level(track, rows, at),
+        shock=np.stack(expected_shocks(shocks, timing), axis=2),
         target=target,
         peak=peak,
     )
@@ -181,16 +194,26 @@ def earlier_offsets(timing: Timing) -> Indices:
 
     They are relative to the origin, and not after it.
     """
+    return np.asarray(earlier_places(np.array([0]), timing, None)[0])
+
+
+def earlier_places(origins: Indices, timing: Timing, clock: LocalClock | None) -> Indices:
+    """Return the places of the samples that earlier surprises need, ``(origins, days, time)``.
+
+    They are not after the origin; negative where they lie before the first sample, or after it.
+    """
+    days = np.array(EARLIER_DAYS)[:, None]
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
-    return np.asarray(around - timing.day * np.array(EARLIER_DAYS)[:, None])
+    places = origins[:, None, None] + around - timing.day * days
+    return places if clock is None else clock.same_time(places, days, origins[:, None, None])
 
 
 def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
-    """Return the samples at `earlier_offsets`, ``(windows, days, time)``."""
-    index = at[:, None, None] + earlier_offsets(track.timing)
-    length = track.values.shape[1]
-    samples = track.values[rows[:, None, None], np.maximum(index, -length)]
-    return np.where(index >= -length, samples, smoothing.NAN)
+    """Return the samples at `earlier_places`, ``(windows, days, time)``, NaN in outages."""
+    index = earlier_places(at + track.values.shape[1], track.timing, track.clock)
+    usual = without_outages(track.values, track.outage)
+    samples = usual[rows[:, None, None], np.maximum(index, 0)]
+    return np.where(index >= 0, samples, smoothing.NAN)
 
 
 def _earlier_surprises(samples: Block, timing: Timing) -> Block:
@@ -218,6 +241,18 @@ def _rhythms(track: Track, rows: Indices, at: Indices) -> Block:
     ]
     found.append(newest(track.surprise, timing.hour))
     return np.stack(found, axis=2)
+
+
+def _level(track: Track, rows: Indices, at: Indices) -> Block:
+    """Return the upper quartile of the trailing hour, without regard to short shocks in it."""
+    index = at[:, None] + np.arange(1 - track.timing.hour, 1)
+    there = index >= -track.filled.shape[1]
+    hour = np.where(
+        there, track.filled[rows[:, None], np.maximum(index, -track.filled.shape[1])], smoothing.NAN
+    )
+    hour = np.sort(hour, axis=1)  # NaN is sorted to the end
+    place = (3 * np.maximum(np.isfinite(hour).sum(axis=1) - 1, 0)) // 4
+    return np.asarray(np.take_along_axis(hour, place[:, None], axis=1)[:, 0])
 
 
 def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Block) -> Block:

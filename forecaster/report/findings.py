@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from forecaster.evaluation.backtest import SERVED, Backtest
 from forecaster.evaluation.scores import Score
 from forecaster.evaluation.selection import INCOMPARABLE
+from forecaster.models.candidates import BLEND
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of
 
@@ -78,7 +79,8 @@ def extent(backtest: Backtest) -> str:
 
 def rivals_of(summary: dict[str, Score]) -> dict[str, float]:
     """Return the relative loss of each baseline for which it is known."""
-    found = {name: score.relative for name, score in summary.items() if name not in {SERVED, LSTM}}
+    ours = {SERVED, LSTM, BLEND}
+    found = {name: score.relative for name, score in summary.items() if name not in ours}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 

@@ -244,7 +244,11 @@ def _only_series(answer: PrometheusAnswer, query: str, grid: QueryGrid) -> Float
         return np.full(grid.count, np.nan)
     if len(answer.series) != 1:
         count = len(answer.series)
-        fix = "sum it, e.g. sum(...)" if count else "check the metric name and the labels"
+        fix = (
+            "sum it, e.g. sum(...)"
+            if count
+            else "check the metric name, the labels, and that its window spans two scrapes"
+        )
         raise ValueError(
             f"the query {shown(query)} returns {count} series, but must return one; {fix}"
         )

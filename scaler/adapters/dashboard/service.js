@@ -67,6 +67,15 @@ const Service = (() => {
       node("table", {}, node("thead", {}, node("tr", {}, ...title)), node("tbody", {}, ...body)));
   }
 
+  /* What it means that a condition is false; for FloorContested, that it is true. */
+  const UNWELL = {
+    Ready: "The plan is not carried out", ForecastTrusted: "The forecast is not trusted",
+    FloorContested: "The floor is contested", DataFresh: "The data are not fresh",
+    LeadTimeCovered: "A new replica comes too late", PlanFits: "The plan does not fit",
+    SpecComplete: "The policy has keys that nothing obeys", LimitKnown: "The limit is not certain",
+    DemandUsual: "The demand is unusually low",
+  };
+
   /* The conditions that need attention: those that are false, except FloorContested, which is bad if true. */
   const unwell = (view) => view.conditions.filter(
     ({ kind, status }) => (kind === "FloorContested" ? status : !status));
@@ -75,13 +84,12 @@ const Service = (() => {
     const made = [];
     if (view.error) made.push(node("p", { "data-field": "error" }, `No decision: ${view.error}`));
     for (const { kind, reason, message } of unwell(view)) {
-      const words = kind === "FloorContested" ? "The floor is contested" : `Not ${spaced(kind)}`;
+      const words = UNWELL[kind] ?? kind;
       made.push(node("p", { "data-field": "condition" },
         `${words} (${reason})${message ? `: ${message}` : ""}`));
     }
     return made.length ? [node("div", { class: "notice bad" }, ...made)] : [];
   }
-  const spaced = (kind) => kind.replace(/(?!^)([A-Z])/g, " $1").toLowerCase();
 
   function floorTile(view) {
     const bound = view.why ? PLAN[view.why.plan] ?? view.why.plan : null;
@@ -121,7 +129,7 @@ const Service = (() => {
 
   /* What to do about what is shown. */
   function nextStep(view) {
-    if (view.error || unwell(view).length) return "put right what is told above; until then the last plan holds.";
+    if (view.error || unwell(view).length) return "put right what is told above.";
     if (!view.fan) return "train a model (forecaster train) and name it in spec.demand.model; "
       + "until then the floor follows the observed demand.";
     if (view.mode !== "Enforce") return "compare the plan with the replicas below. When it has been right for a week, "

@@ -99,7 +99,7 @@ def test_the_first_forecaster_serves_by_its_best_candidate_and_a_later_one_only_
     assert train(out, source, *QUICK) == 0
     said = capsys.readouterr().out
     assert "web v0002 is stored, not champion: " in said
-    assert "seasonal_week is " in said
+    assert "same time last week is " in said
     assert Registry(out).champion("web") == "v0001"
     command = said.splitlines()[-1].partition(": forecaster ")[2]
     assert main(shlex.split(command)) == 0

@@ -91,6 +91,8 @@ def test_the_arrays_have_the_declared_shapes():
         "recent": (items, CONTEXT_LENGTH, RECENT_FEATURES),
         "blend": (items, steps),
         "scale": (items,),
+        "level": (items,),
+        "shock": (items, steps, 2),
         "target": (items, steps),
         "peak": (items, steps),
     }

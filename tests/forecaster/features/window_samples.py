@@ -25,7 +25,7 @@ from tests.forecaster.traffic_samples import (
 )
 
 # What a model may see; `target` and `peak` alone are from after the origin.
-SEEN = ("horizon", "context", "recent", "blend", "scale")
+SEEN = ("horizon", "context", "recent", "blend", "scale", "level", "shock")
 
 
 CONTEXT_LENGTH = 24

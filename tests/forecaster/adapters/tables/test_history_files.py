@@ -8,12 +8,12 @@ import pytest
 
 from forecaster.adapters.tables.history_files import (
     forecast_to_frame,
-    history_from_frame,
     history_to_frame,
     read_history,
     read_raw,
     write_history,
 )
+from forecaster.adapters.tables.history_frames import history_from_frame
 from forecaster.data.series import Forecast
 from forecaster.errors import HistoryError
 from tests.forecaster.adapters.histories import (
@@ -118,8 +118,8 @@ def test_an_unusable_csv_is_refused_with_place_and_fix(tmp_path, text, words):
     ("name", "content", "words"),
     [
         pytest.param("h.csv", None, "does not exist", id="no file"),
-        pytest.param("h.xlsx", b"", "unknown ending", id="another format"),
-        pytest.param("h.csv.gz", b"plain text", "cannot be read", id="no gzip"),
+        pytest.param("h.xlsx", b"", "it is empty", id="another format"),
+        pytest.param("h.csv.gz", b"plain text", "none for the time", id="no gzip"),
         pytest.param("h.csv.gz", gzip.compress(b"a,b\n" * 99)[:20], "cannot be read", id="cut"),
         pytest.param("h.csv", b"\xff\xfe\x00", "cannot be read", id="no text"),
         pytest.param("h.parquet", b"PAR1 no", "cannot be read", id="no parquet"),
@@ -162,7 +162,7 @@ def test_local_stamps_with_their_zone_become_utc_over_a_clock_change(tmp_path, f
         pytest.param("2026-03-29", "UTC", "clocks are set forward", id="spring taken for UTC"),
         pytest.param("2026-10-25", "UTC", "twice", id="autumn taken for UTC"),
         pytest.param("2026-03-08", "America/New_York", "do not fit", id="a time that never was"),
-        pytest.param("2026-03-08", "Europe/Berln", "do not fit", id="no such zone"),
+        pytest.param("2026-03-08", "Europe/Berln", "no time zone", id="no such zone"),
     ],
 )
 def test_local_stamps_with_a_wrong_zone_are_refused(tmp_path, first, timezone, words):

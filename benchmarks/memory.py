@@ -1,0 +1,104 @@
+"""What the forecast remembers: jobs that have just begun, on recorded traffic.
+
+A job of two minutes is added to the last quarter of each trace, which fitting and calibration have
+not seen, each hour, day or week; its height is half or one and a half of the trace's mean, give or
+take 10 %. It is looked at from 2, 10 and 20 minutes before, from the occurrence on from which it is
+expected.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy import CONFIG
+from benchmarks.tables import markdown
+from benchmarks.traces import ONE_MINUTE, load
+from forecaster.data.series import Block, FloatArray, Series
+from forecaster.evaluation.metrics import pinball_loss
+from forecaster.evaluation.selection import train
+from forecaster.evaluation.splits import boundaries, cases_at, item_track
+from forecaster.features.track import Indices
+from forecaster.models.conformal import calibrated
+from forecaster.models.forecaster import Forecaster
+from forecaster.models.margins import with_shocks
+
+LEVEL = CONFIG.model.quantile_levels.index(0.95)
+LENGTH = 2
+AHEAD = (2, 10, 20)
+SPREAD = 0.1
+# Name, period in minutes, and the occurrence from which the job is expected.
+JOBS = (("hourly", 60, 4), ("daily", 1440, 3), ("weekly", 7 * 1440, 2))
+HEIGHTS = (0.5, 1.5)
+MOST = 200  # occurrences that are looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Quantiles without room for recurring shocks and with it, and what came."""
+
+    without: Block
+    served: Block
+    target: Block
+
+    @classmethod
+    def of(cls, forecaster: Forecaster, series: Series, origins: Indices) -> Pair:
+        """Return both from each of ``origins``."""
+        model, item = forecaster.model, forecaster.item_model(series.item_id)
+        cases = cases_at(item_track(series, model.timing), origins, model)
+        spread = forecaster.candidates.spread(item.source, cases.windows, cases.naive)
+        without = calibrated(spread, item.shifts[item.source])
+        served = with_shocks(without, cases.windows, model)
+        return cls(without, served, cases.windows.target)
+
+    def covered(self, ahead: int) -> list[FloatArray]:
+        """Return where the level 0.95 covers the minutes of a job ``ahead`` minutes after."""
+        at = slice(ahead - 1, ahead - 1 + LENGTH)
+        return [self.target[:, at] <= q[:, at, LEVEL] for q in (self.without, self.served)]
+
+
+def jobs(traces: Path) -> None:
+    """Print the share of a new job's minutes below the 0.95 quantile, and the loss elsewhere."""
+    history = load(traces, ONE_MINUTE)
+    forecaster = train(history, CONFIG, report=lambda e: print(e, file=sys.stderr)).forecaster
+    rows = []
+    for series in history:
+        first = boundaries(len(series), CONFIG)[1]
+        origins = np.arange(first, len(series) - CONFIG.model.prediction_length, 7)
+        plain = Pair.of(forecaster, series, origins)
+        known = np.isfinite(plain.target)
+        losses = [
+            pinball_loss(plain.target, q, forecaster.model.quantile_levels)[known].mean()
+            for q in (plain.without, plain.served)
+        ]
+        cells = [
+            _with_job(forecaster, series, first, job, height) for job in JOBS for height in HEIGHTS
+        ]
+        rows.append((series.item_id, *cells, f"{losses[1] / losses[0]:.4f}"))
+        print(rows[-1], file=sys.stderr, flush=True)
+    heads = [f"{name}, {height:g} x" for name, _, _ in JOBS for height in HEIGHTS]
+    print("\n## A job that has just begun: its minutes below the 0.95 quantile, without and with\n")
+    print(markdown(("trace", *heads, "loss of the rest"), rows))
+
+
+def _with_job(
+    forecaster: Forecaster, series: Series, first: int, job: tuple[str, int, int], height: float
+) -> str:
+    """Return the coverage without and with room for shocks; "-" if the test part is too short."""
+    _, period, needed = job
+    values = series.values.copy()
+    at = np.arange(first + 37, len(series) - CONFIG.model.prediction_length, period)
+    random = np.random.default_rng(1)
+    added = height * np.nanmean(values[:first]) * np.exp(SPREAD * random.standard_normal(len(at)))
+    for minute in range(LENGTH):
+        values[at + minute] += added
+    looked_at = at[needed : needed + MOST]
+    if not len(looked_at):
+        return "-"
+    changed = Series(series.item_id, series.start, series.step, values)
+    found = [Pair.of(forecaster, changed, looked_at - ahead).covered(ahead) for ahead in AHEAD]
+    without, served = (np.mean([one[k] for one in found]) for k in (0, 1))
+    return f"{without:.2f} -> {served:.2f}"

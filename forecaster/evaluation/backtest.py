@@ -25,7 +25,6 @@ from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
 from forecaster.features.timing import Timing
-from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
@@ -173,7 +172,7 @@ def backtest(
         more = f" (and {len(left_out) - 1} more items)" if len(left_out) > 1 else ""
         raise HistoryError(f"{next(iter(left_out.values()))}{more}")
     step_seconds = int(model.step.total_seconds())
-    return Backtest(model.quantile_levels, step_seconds, tuple(results), seconds, left_out)
+    return Backtest(forecaster.quantile_levels, step_seconds, tuple(results), seconds, left_out)
 
 
 def _first_origin(
@@ -197,13 +196,13 @@ def score_item(
     forecaster: Forecaster, series: Series, cases: Cases, seconds: dict[str, float]
 ) -> ItemResult:
     """Return the scores of all candidates on one item; their run times are added to ``seconds``."""
-    item_model, levels = forecaster.item_model(series.item_id), forecaster.model.quantile_levels
+    item_model, levels = forecaster.item_model(series.item_id), forecaster.quantile_levels
     target = cases.windows.target
     predicted: dict[str, Block] = {}
     for name in forecaster.candidates.names:
         begin = time.perf_counter()
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
-        predicted[name] = calibrated(spread, item_model.shifts[name])
+        predicted[name] = item_model.calibrated(name, spread, forecaster.model.quantile_levels)
         seconds[name] += time.perf_counter() - begin
     served = with_shocks(predicted[item_model.source], cases.windows, forecaster.model)
     predicted[SERVED] = served

@@ -29,10 +29,11 @@ from forecaster.models.candidate import (
 )
 from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
-from forecaster.models.conformal import calibrated, conformal_shifts
+from forecaster.models.conformal import HeldOut, calibrations
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
-from forecaster.models.naive import LAST_VALUE, Spread
+from forecaster.models.naive import LAST_VALUE
+from forecaster.models.tail import TailLaw
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
@@ -170,35 +171,39 @@ def balanced_sample(
 
 def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
     """Return the forecaster with calibrated candidates and the best candidate for each item."""
-    levels = candidates.model.quantile_levels
-    item_models: dict[str, ItemModel] = {}
-    losses: dict[str, dict[str, FloatArray]] = {}
-    names = candidates.names
-    spreads: dict[str, list[Spread]] = {name: [] for name in names}
-    for part in parts:
-        windows, naive = part.calibration.windows, part.calibration.naive
-        own = {name: candidates.spread(name, windows, naive) for name in names}
-        shifts = {name: conformal_shifts(s, windows.target, levels) for name, s in own.items()}
-        mine = {
-            name: hourly_losses(
-                part.calibration, calibrated(own[name], shifts[name]), candidates.model
-            )
-            for name in names
-        }
-        source, reason = choose(mine)
-        item_models[part.item_id] = ItemModel(source, reason, shifts, part.test_start)
-        if part.pooled:
-            losses[part.item_id] = relative(mine)
-            for name in names:
-                spreads[name].append(own[name])
-    target = np.concatenate([part.calibration.windows.target for part in parts if part.pooled])
-    pooled = {
-        name: conformal_shifts(_joined(found), target, levels) for name, found in spreads.items()
+    model, names = candidates.model, candidates.names
+    shifts: list[dict[str, Block]] = [{} for _ in (*parts, None)]  # the last: of unknown items
+    tails: list[dict[str, TailLaw]] = [{} for _ in (*parts, None)]
+    losses: list[dict[str, FloatArray]] = [{} for _ in parts]
+    for name in names:
+        held_out = [_held_out(candidates, name, part) for part in parts]
+        own, unknown = calibrations(held_out, model.quantile_levels)
+        for i, found in enumerate((*own, unknown)):
+            shifts[i][name] = found.shifts
+            if found.law is not None:
+                tails[i][name] = found.law
+        for i, part in enumerate(parts):
+            item_model = ItemModel(name, "", shifts[i], tails=tails[i])
+            qps = item_model.calibrated(name, held_out[i].spread, model.quantile_levels)
+            losses[i][name] = hourly_losses(part.calibration, qps, model)
+    item_models = {
+        part.item_id: ItemModel(*choose(losses[i]), shifts[i], part.test_start, tails[i])
+        for i, part in enumerate(parts)
     }
-    source, reason = choose(
-        {name: np.concatenate([loss[name] for loss in losses.values()]) for name in names}
+    pooled = [relative(losses[i]) for i, part in enumerate(parts) if part.pooled]
+    choice = choose({name: np.concatenate([loss[name] for loss in pooled]) for name in names})
+    return Forecaster(candidates, item_models, ItemModel(*choice, shifts[-1], tails=tails[-1]))
+
+
+def _held_out(candidates: Candidates, name: str, part: ItemCases) -> HeldOut:
+    """Return what a candidate says of an item's calibration part, and what happened."""
+    cases = part.calibration
+    return HeldOut(
+        candidates.spread(name, cases.windows, cases.naive),
+        cases.windows.target,
+        cases.origins // candidates.model.timing.memory,
+        part.pooled,
     )
-    return Forecaster(candidates, item_models, ItemModel(source, reason, pooled))
 
 
 def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
@@ -216,7 +221,8 @@ def _mean(losses: FloatArray) -> float:
 
 def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatArray:
     """Return the mean pinball loss of the origins in each hour, ``(hours,)``; NaN where unknown."""
-    loss = pinball_loss(cases.windows.target, predicted, model.quantile_levels).mean(axis=2)
+    levels = model.served_levels[: predicted.shape[2]]
+    loss = pinball_loss(cases.windows.target, predicted, levels).mean(axis=2)
     known = np.isfinite(loss)
     hour = cases.origins // model.timing.hour
     hour -= hour[0]
@@ -267,10 +273,3 @@ def _leads(rival: FloatArray, favourite: FloatArray) -> bool:
     if len(ratios) < 2:
         return False
     return bool(ratios.mean() > CONFIDENCE * ratios.std(ddof=1) / math.sqrt(len(ratios)))
-
-
-def _joined(spreads: Sequence[Spread]) -> Spread:
-    return Spread(
-        np.concatenate([spread.centre for spread in spreads]),
-        np.concatenate([spread.unit for spread in spreads]),
-    )

@@ -105,7 +105,7 @@ def test_last_value_has_a_relative_loss_of_one(result):
     for item in result.items:
         unit = item.scores["last_value"]
         assert (unit.relative, unit.relative_peaks) == (1, 1)
-        assert unit.by_level == pytest.approx([1] * 5)
+        assert unit.by_level == pytest.approx([1] * 6)
         assert unit.by_horizon == pytest.approx([1] * 6)
 
 

@@ -12,7 +12,6 @@ from forecaster.data.series import Forecast, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.splits import cases_at, item_track
 from forecaster.models.candidates import CANDIDATES
-from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import ITEMS_AT_ONCE, Forecaster
 from forecaster.models.naive import NAIVE
 from forecaster.models.shock_margin import with_shocks
@@ -45,7 +44,7 @@ def judged(forecaster: Forecaster, one, origin: int) -> np.ndarray:
     service = forecaster.item_model(one.item_id)
     cases = cases_at(item_track(one, MODEL.timing), np.array([origin]), MODEL)
     spread = forecaster.candidates.spread(service.source, cases.windows, cases.naive)
-    quantiles = calibrated(spread, service.shifts[service.source])
+    quantiles = service.calibrated(service.source, spread, LEVELS)
     return with_shocks(quantiles, cases.windows, MODEL)[0]
 
 
@@ -230,8 +229,8 @@ def test_any_history_with_a_known_sample_has_a_valid_forecast(forecaster, values
             predict_one(chosen, values)
         return
     forecast = predict_one(chosen, values)
-    assert forecast.values.shape == (1, MODEL.prediction_length, len(LEVELS))
-    assert forecast.quantile_levels == LEVELS
+    assert forecast.values.shape == (1, MODEL.prediction_length, len(LEVELS) + 1)
+    assert forecast.quantile_levels == (*LEVELS, 0.999)
 
 
 def test_an_item_without_known_samples_is_refused_with_item_span_and_fix(forecaster, history):

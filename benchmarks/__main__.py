@@ -13,6 +13,7 @@ PARTS = {
     "coarse": "accuracy",
     "unseen": "accuracy",
     "jobs": "memory",
+    "tail": "tail",
     "speed": "speed",
     "carrying": "carrying",
     "outages": "outages",
@@ -33,7 +34,7 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "memory", "agreement", "outages", "replay"}
+WITH_TRACES = {"accuracy", "memory", "tail", "agreement", "outages", "replay"}
 
 
 def main() -> None:

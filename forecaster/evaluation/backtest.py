@@ -29,6 +29,7 @@ from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import LAST_VALUE
 from forecaster.models.shock_margin import with_shocks
+from forecaster.models.tail import TailLaw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ class ItemResult:
         origins: seconds since the epoch, ``(origins,)``.
         actual: actual demand, ``(origins, horizon)`` QPS.
         predicted: quantiles of the candidate that serves, ``(origins, horizon, levels)`` QPS.
+        tail: its law beyond the level 0.95, with a standard error; None in models of before.
     """
 
     item_id: str
@@ -60,6 +62,7 @@ class ItemResult:
     origins: np.ndarray = field(repr=False)
     actual: Block = field(repr=False)
     predicted: Block = field(repr=False)
+    tail: TailLaw | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +136,7 @@ class Backtest:
                     "first_origin": int(item.origins[0]),
                     "last_origin": int(item.origins[-1]),
                     "candidates": {name: vars(score) for name, score in item.scores.items()},
+                    "tail": None if item.tail is None else vars(item.tail),
                 }
                 for item in self.items
             },
@@ -217,7 +221,7 @@ def score_item(
     }
     return ItemResult(
         series.item_id, item_model.source, item_model.reason, scores, losses,
-        series.stamps[cases.origins], target, served,
+        series.stamps[cases.origins], target, served, item_model.tails.get(item_model.source),
     )  # fmt: skip
 
 

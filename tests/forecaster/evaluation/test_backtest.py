@@ -237,6 +237,8 @@ def test_the_record_is_plain_json_with_the_headline_and_every_item(result):
     assert first["candidates"]["ridge"]["coverage"] == pytest.approx(
         result.items[0].scores["ridge"].coverage
     )
+    law = result.items[0].tail
+    assert first["tail"] == {"mean": law.mean, "shape": law.shape, "error": law.error}
     assert first["last_origin"] - first["first_origin"] == 900 * (first["origins"] - 1)
 
 

@@ -20,7 +20,13 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="the column or metric of the traffic; repeat for one column per item",
     )
-    group.add_argument("--item-column", metavar="NAME", help="the column that names the items")
+    group.add_argument(
+        "--item-column",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="the column that names the items; repeat to join several by '/'",
+    )
     group.add_argument(
         "--unit",
         choices=("rps", "rpm", "rph", "count", "counter"),
@@ -38,5 +44,9 @@ def hints_from(args: argparse.Namespace) -> FileHints:
     from forecaster.adapters.tables.sources import FileHints
 
     return FileHints(
-        tuple(args.value_column), args.item_column, args.unit, args.decimal, args.dates
+        tuple(args.value_column),
+        tuple(args.item_column) or None,
+        args.unit,
+        args.decimal,
+        args.dates,
     )

@@ -23,6 +23,7 @@ from forecaster.errors import ConfigError, HistoryError
 if TYPE_CHECKING:
     from forecaster.data.series import History
 
+FILE_HELP = "CSV, Parquet, JSON or OpenMetrics, long or wide"
 SKIP_REFUSED_HELP = "leave out items that the quality checks refuse, as long as one remains"
 
 
@@ -32,7 +33,7 @@ def add_history_arguments(parser: argparse.ArgumentParser) -> None:
         "--history",
         metavar="FILE",
         type=Path,
-        help="CSV, Parquet, JSON or OpenMetrics, long or wide; or give --prometheus",
+        help=f"{FILE_HELP}; or give --prometheus",
     )
     parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
     add_file_arguments(parser)
@@ -126,6 +127,22 @@ def _from_file(
     if step is None or step == report.history.step:
         return report.history
     return report.history.resampled(step)
+
+
+def file_history(args: argparse.Namespace) -> History:
+    """Return the inspected history in a file, saying on stderr how many findings there are.
+
+    Args:
+        args: with ``history`` and the options of `add_file_arguments`.
+
+    Raises:
+        HistoryError: an item cannot be used.
+    """
+    from forecaster.adapters.tables.history_files import read_history
+
+    report = read_history(args.history, timezone=args.timezone, hints=hints_from(args))
+    count_notes(args.history, len(report.findings))
+    return report.history
 
 
 def count_notes(file: Path, count: int) -> None:

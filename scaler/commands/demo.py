@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from forecaster.commands.file_hints import add_file_arguments
+from forecaster.commands.histories import FILE_HELP, check_file, file_history
 from forecaster.commands.stored_models import add_registry_argument
 from scaler.clocks.steady import steady_seconds
 from scaler.commands.signals import stopped_by_signals
@@ -34,9 +36,8 @@ AHEAD = timedelta(minutes=30)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--history", metavar="FILE", type=Path, required=True, help="CSV or Parquet, long or wide"
-    )
+    parser.add_argument("--history", metavar="FILE", type=Path, required=True, help=FILE_HELP)
+    add_file_arguments(parser)
     parser.add_argument(
         "--policies", metavar="PATH", type=Path, action="append", required=True,
         help="a policy file or a directory of them, repeatable",
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
+    check_file(args.history)
     host_port(args.listen, "--listen")  # it is served only once there is something to see
     with working("reading the history"):
         history, services = demo_services(args)
@@ -135,12 +137,11 @@ class _DemoService(NamedTuple):
 
 def demo_services(args: argparse.Namespace) -> tuple[History, list[_DemoService]]:
     """Return the history and the policies of its items, which all use one model."""
-    from forecaster.adapters.tables.history_files import read_history
     from scaler.control.ports import WatchedPolicy
     from scaler.policy.files import read_policies
     from scaler.policy.replay_settings import plain_hpa
 
-    history = read_history(args.history).history
+    history = file_history(args)
     services = []
     for document in (one for path in args.policies for one in read_policies(path)):
         policy = replace(document.policy, model=args.model, demand_query="recorded")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
-from forecaster.commands.file_hints import add_file_arguments, hints_from
-from forecaster.commands.histories import check_file, count_notes
+from forecaster.commands.file_hints import add_file_arguments
+from forecaster.commands.histories import FILE_HELP, check_file, file_history
 from forecaster.commands.output_files import (
     add_report_arguments,
     check_reports,
@@ -27,7 +27,7 @@ from forecaster.commands.stored_models import add_registry_argument
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
-    from forecaster.data.series import History, Series
+    from forecaster.data.series import Series
     from forecaster.models.forecaster import Forecaster
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     accept_relative_moments(parser)
     _add_journal_arguments(parser)
-    parser.add_argument("--history", metavar="FILE", type=Path, help="CSV or Parquet, long or wide")
+    parser.add_argument("--history", metavar="FILE", type=Path, help=FILE_HELP)
     parser.add_argument(
         "--policy", metavar="FILE.yaml", type=Path,
         help="a DemandPolicy; its 'hpa' is the autoscaler to compare with",
@@ -143,7 +143,7 @@ def _run_history(args: argparse.Namespace) -> int:
         from scaler.simulation.preparation import prepared
         from scaler.simulation.replay import series_of
 
-        history = _history(args)
+        history = file_history(args)
         forecaster = _forecaster(args, policy)
     series, part = _part(args, series_of(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
@@ -198,14 +198,6 @@ def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
     if args.capacity is not None:
         policy = replace(policy, capacity_qps=args.capacity)
     return policy, found[0].replay
-
-
-def _history(args: argparse.Namespace) -> History:
-    from forecaster.adapters.tables.history_files import read_history
-
-    report = read_history(args.history, timezone=args.timezone, hints=hints_from(args))
-    count_notes(args.history, len(report.findings))
-    return report.history
 
 
 def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:

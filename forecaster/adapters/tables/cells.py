@@ -17,7 +17,9 @@ from forecaster.adapters.tables.sources import TableSource, quoted
 from forecaster.data.series import FloatArray
 from forecaster.errors import HistoryError
 
-EMPTY_CELLS = frozenset({"", "nan", "null", "none", "na", "n/a", "nat", "<na>", "-", "undefined"})
+EMPTY_CELLS = frozenset(
+    ("", "nan", "null", "none", "na", "n/a", "#n/a", "nat", "<na>", "-", "undefined", "nil", r"\n")
+)
 # A number as people write it, and what stands behind it.
 WRITTEN = re.compile(r"([+-]?[\d.,'’\s]*\d[.,]?(?:[eE][+-]?\d+)?)\s*([^\d\s][^\d]*)?")
 GAPS = re.compile(r"(?<=\d)[\s'’](?=\d{3}(?!\d))")
@@ -38,7 +40,7 @@ THOUSANDS_ALONE = re.compile(r"[1-9]\d{0,2}\.\d{3}")
 WHOLE = re.compile(r"\d{1,3}")
 NOT_A_NUMBER = "is not a number; correct it, or leave the cell empty if the value is unknown"
 NO_TRAFFIC = "is no rate of requests; name the column of the traffic by --value-column"
-FEW = 10  # so many cells of three decimals, beside whole ones, are no chance
+FEW = 3  # so many cells of three decimals, beside whole ones, are no chance
 
 
 def refuse_cell(column: pd.Series[Any], at: int, source: TableSource, rule: str) -> HistoryError:
@@ -84,23 +86,30 @@ def numbers(column: pd.Series[Any], source: TableSource) -> tuple[FloatArray, st
     known = [at for at in range(len(cells)) if not (math.isnan(plain[at]) and is_empty(cells[at]))]
     texts = [str(cells[at]).strip() for at in known]
     if source.hints.decimal != "," and not np.isnan(plain[known]).any():
-        if source.hints.decimal is None and _may_be_thousands(texts, source):
-            at = next(at for at, text in zip(known, texts, strict=True) if "." in text)
-            raise _two_ways(column, at, source)
+        if source.hints.decimal is None:
+            _check_dots(column, known, texts, source)
         return plain, None
     plain[known], unit = _written(column, known, texts, source)
     return plain, unit
 
 
-def _may_be_thousands(texts: Sequence[str], source: TableSource) -> bool:
-    """Return whether all are whole or have three decimals, as thousands with a dot would be.
+def _check_dots(
+    column: pd.Series[Any], known: list[int], texts: Sequence[str], source: TableSource
+) -> None:
+    """Tell that dots are read as decimal marks where all could stand between thousands.
 
-    Where all have three, they are decimals, unless `;` shows that the comma is the decimal mark.
+    Raises:
+        HistoryError: they do so beside whole numbers, or where `;` shows that the comma is the
+            decimal mark.
     """
     if not all(THOUSANDS_ALONE.fullmatch(text) or WHOLE.fullmatch(text) for text in texts):
-        return False
-    dotted = sum("." in text for text in texts)
-    return dotted >= FEW and (dotted < len(texts) or source.delimiter == ";")
+        return
+    dotted = [place for place, text in enumerate(texts) if "." in text]
+    if len(dotted) >= FEW and (len(dotted) < len(texts) or source.delimiter == ";"):
+        raise _two_ways(column, known[dotted[0]], source)
+    if dotted:
+        name, shown = quoted(column.name), quoted(texts[dotted[0]])
+        source.note(f"column {name}: {shown} is read as a fraction (--decimal , says otherwise)")
 
 
 def _written(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,9 @@ STAMP_NAMES = (
     *("_time", "@timestamp", "date_time", "epoch", "unix"),
 )
 VALUE_NAMES = ("qps", "y", "value", "target", "rps", "_value")
-INDEX_NAMES = ("", "index", "__index_level_0__", "level_0")
-UTC_BEHIND = re.compile(r"[ _]*[(\[]?utc[)\]]?$")
+INDEX_NAMES = ("", "#", "index", "__index_level_0__", "level_0")
+UTC_BEHIND = re.compile(r"[ _]*[(\[]?(?:utc|gmt)[)\]]?$")
+ZONE_BEHIND = re.compile(r"[ _]*[(\[][^)\]]*[)\]]$")
 
 WHAT = r"(?:requests?|reqs?|quer(?:y|ies)|hits?|calls?|invocations?|transactions?|ops|r|count)"
 TAIL = r"(?:_(?:total|sum|mean|avg|average|value))?$"
@@ -50,6 +51,7 @@ NO_TRAFFIC = re.compile(
 NO_REQUESTS = re.compile(
     r"(?:^|_)(?:errors?|failures?|failed|latency|p\d\d|bytes|bits?|[kmgt]?i?b)(?:_|/)"
 )
+HALF = 0.5  # of the rows
 ITEM_PATH = re.compile(r"[^/\s]+/(?!(?:s|sec|second|m|min|minute|h|hr|hour)\b)[^/]+")
 
 
@@ -99,8 +101,43 @@ def columns_of(df: pd.DataFrame, source: TableSource) -> TableColumns:
     left_out = [column for column in others if column not in values] if values else []
     if left_out and item is None:
         source.note(f"the traffic is in {listed(values)}; left out: {listed(left_out)}")
+    if item is not None:
+        _check_left_out(df, [stamp, item], left_out, source)
+        texts = [column for column in left_out if _is_text(df[column])]
+        if texts:
+            source.note(f"{quoted(item)} names the items; left out: {listed(texts)}")
     named = not values or len(values) > 1
     return TableColumns(stamp, item, tuple(values or others), named)
+
+
+def with_joined_items(df: pd.DataFrame, source: TableSource) -> tuple[pd.DataFrame, TableSource]:
+    """Return the frame with one column in place of several that name the items together.
+
+    Raises:
+        HistoryError: there is no such column.
+    """
+    wanted = source.hints.item_columns
+    if len(wanted) < 2:
+        return df, source
+    columns = [_called(name, list(df.columns), source, "--item-column") for name in wanted]
+    joined = df[columns].astype(str).apply("/".join, axis=1)
+    name = "/".join(map(str, columns))
+    source = replace(source, hints=replace(source.hints, item_column=name))
+    return df.drop(columns=columns).assign(**{name: joined}), source
+
+
+def _check_left_out(
+    df: pd.DataFrame, keys: list[Hashable], left_out: Sequence[Hashable], source: TableSource
+) -> None:
+    """Refuse rows that only a column that is left out tells apart; equal rows are no matter."""
+    if not left_out or df.duplicated(keys, keep=False).mean() <= HALF:
+        return
+    if df.drop_duplicates().duplicated(keys, keep=False).mean() > HALF:
+        raise source.refusal(
+            f"has several rows of one time and item, which {listed(left_out)} may tell apart; name "
+            f"the items by them too, --item-column {quoted(keys[1])} --item-column NAME, or add up "
+            "the rows"
+        )
 
 
 def traffic_columns(names: Sequence[Hashable], source: TableSource) -> list[Hashable]:
@@ -167,8 +204,9 @@ def stamp_column(df: pd.DataFrame, source: TableSource) -> Hashable | None:
 
 
 def is_stamp_name(name: Hashable) -> bool:
-    """Return whether a column is named like one of stamps, its zone behind it or not."""
-    return UTC_BEHIND.sub("", str(name).strip().lower()) in STAMP_NAMES
+    """Return whether a column is named like one of stamps, its zone or unit behind it or not."""
+    plain = str(name).strip().lower()
+    return any(behind.sub("", plain) in STAMP_NAMES for behind in (UTC_BEHIND, ZONE_BEHIND))
 
 
 def says_utc(name: Hashable) -> bool:
@@ -181,6 +219,8 @@ def is_index(df: pd.DataFrame, column: Hashable) -> bool:
     name = str(column).strip().lower()
     if name not in INDEX_NAMES and not name.startswith("unnamed: "):
         return False
+    if df[column].dtype.kind == "M":
+        return False
     found = pd.to_numeric(df[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     restarts = np.isin(found, (0.0, 1.0))  # files that were put one behind the other
     rising = (np.diff(found, prepend=-1.0) > 0) & (found % 1 == 0)
@@ -190,8 +230,8 @@ def is_index(df: pd.DataFrame, column: Hashable) -> bool:
 def _item_column(
     df: pd.DataFrame, others: Sequence[Hashable], source: TableSource
 ) -> Hashable | None:
-    if source.hints.item_column is not None:
-        return _called(source.hints.item_column, others, source, "--item-column")
+    if source.hints.item_columns:
+        return _called(source.hints.item_columns[0], others, source, "--item-column")
     found = _first(others, ITEM_NAMES)
     if found is not None or len(others) < 2:
         return found
@@ -201,7 +241,7 @@ def _item_column(
     if len(texts) > 1:
         raise source.refusal(
             f"has several columns of text ({listed(texts)}); name the one that names the items "
-            "by --item-column"
+            "by --item-column; repeated, it joins several by '/'"
         )
     source.note(f"the column {quoted(texts[0])} names the items")
     return texts[0]

@@ -21,11 +21,18 @@ from forecaster.adapters.tables.sources import TableSource, quoted
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'", " ": "a blank"}
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # what .xlsx and .xls begin with
+# The first fits, for the mark of UTF-32 begins with that of UTF-16.
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 CONTROLS = re.compile(r"[\x01-\x08\x0e-\x1f]")
 SEP_LINE = re.compile(r'"?sep=(.)"?[\s,;]*', re.IGNORECASE)
 COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+COMMENT_MARK = re.compile(r"\s*#+[ \t]*")
+# Lines that Markdown and psql draw under the header, and psql's count of the rows.
+DRAWN = re.compile(r"^(?:[ \t|+:]*---[- \t|+:]*|\(\d+ rows?\)[ \t]*)$", re.MULTILINE)
 # A crash leaves blocks of NUL; a line that they cut off is not known to its end.
 NULS = re.compile(r"[^\n\x00]*\x00+")
 HEAD_LINES, HEAD_CHARACTERS = 50, 20_000
@@ -38,11 +45,10 @@ def decoded(data: bytes, source: TableSource) -> str:
     Raises:
         HistoryError: it is none.
     """
-    if data.startswith(WORKBOOKS):
-        raise source.refusal("is a workbook of Excel; save it as CSV")
-    if data.startswith(UTF_16):
-        source.note("read as UTF-16")
-        text = data.decode("utf-16")
+    wide = _wide_encoding(data)
+    if wide is not None:
+        source.note(f"read as {wide.upper()}")
+        text = data.decode(wide)
     else:
         try:
             text = data.decode("utf-8-sig")
@@ -57,6 +63,17 @@ def decoded(data: bytes, source: TableSource) -> str:
     return text
 
 
+def _wide_encoding(data: bytes) -> str | None:
+    """Return the encoding of text with more than one byte per letter; None for others."""
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    for encoding, high in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if len(data) > 2 and set(data[high:64:2]) == {0} and any(data[1 - high : 64 : 2]):
+            return encoding
+    return None
+
+
 def frame_of_text(text: str, source: TableSource) -> tuple[pd.DataFrame, TableSource]:
     """Return the cells as text; the index counts lines from the first row of the source returned.
 
@@ -64,9 +81,7 @@ def frame_of_text(text: str, source: TableSource) -> tuple[pd.DataFrame, TableSo
         HistoryError: there is no header, or a row has more cells than it.
         ValueError: it is no table.
     """
-    if COMMENT.search(text):
-        text, count = COMMENT.subn("", text)
-        source.note(f"comments (lines that begin with #) are left out: {count}")
+    text = DRAWN.sub("", _without_comments(text, source))
     lines = text[:HEAD_CHARACTERS].splitlines()[:HEAD_LINES]
     told = next((line for line in lines if line.strip()), "")
     if stated := SEP_LINE.fullmatch(told):
@@ -84,6 +99,30 @@ def frame_of_text(text: str, source: TableSource) -> tuple[pd.DataFrame, TableSo
     return _under(header, frame, source), source
 
 
+def _without_comments(text: str, source: TableSource) -> str:
+    """Return the text without comments, but with a header that is written as one."""
+    if not COMMENT.search(text):
+        return text
+    lines = text[:HEAD_CHARACTERS].splitlines()
+    first = next((at for at, line in enumerate(lines) if not _is_left_out(line)), 0)
+    header = COMMENT_MARK.sub("", lines[first - 1], count=1) if first else ""
+    cells = _split(lines[first], _delimiter([header, lines[first]]))
+    named = _split(header, _delimiter([header]))
+    if len(named) == len(cells) > 1 and _names_stamps(named) and not _names_stamps(cells):
+        text = text.replace(lines[first - 1], header, 1)
+    text, count = COMMENT.subn("", text)
+    source.note(f"comments (lines that begin with #) are left out: {count}")
+    return text
+
+
+def _names_stamps(cells: Sequence[str]) -> bool:
+    return any(map(is_stamp_name, cells))
+
+
+def _is_left_out(line: str) -> bool:
+    return not line.strip() or bool(COMMENT.fullmatch(line))
+
+
 def _delimiter(lines: Sequence[str]) -> str:
     """Return what separates the cells."""
     try:
@@ -93,8 +132,11 @@ def _delimiter(lines: Sequence[str]) -> str:
     for delimiter in (guess, *DELIMITERS, " "):
         for line in lines[:PREAMBLE]:
             cells = _split(line, delimiter)
-            if len(cells) > 1 and any(map(is_stamp_name, cells)):
+            if len(cells) > 1 and _names_stamps(cells):
                 return delimiter
+    pairs = [line for line in lines if line.strip()]
+    if pairs and all(guess not in line and len(line.split(" ")) == 2 for line in pairs):
+        return " "
     return guess
 
 
@@ -108,7 +150,7 @@ def _header(lines: Sequence[str], delimiter: str, source: TableSource) -> tuple[
     filled = [at for at, row in enumerate(rows) if any(cell.strip() for cell in row)]
     if not filled:
         raise ValueError("it is empty")
-    named = [at for at in filled if any(map(is_stamp_name, rows[at]))]
+    named = [at for at in filled if _names_stamps(rows[at])]
     at = named[0] if named else filled[0]
     above = [one for one in filled if one < at]
     if above:
@@ -122,7 +164,7 @@ def _header(lines: Sequence[str], delimiter: str, source: TableSource) -> tuple[
         return at, ["timestamp", "qps"]
     while len(header) > 1 and not header[-1].strip():
         header = header[:-1]
-    return at + 1, header
+    return at + 1, [name.strip() for name in header]
 
 
 def _cells(text: str, skipped: int, width: int, delimiter: str) -> pd.DataFrame:
@@ -155,8 +197,11 @@ def _under(header: Sequence[str], frame: pd.DataFrame, source: TableSource) -> p
             "name every column, and put quotes around a cell with a comma"
         )
     frame = frame.iloc[:, :-1]
-    repeated = (frame == list(header)).all(axis=1)
+    repeated = pd.Series(True, index=frame.index)
+    for at, name in enumerate(header):
+        repeated &= frame.iloc[:, at].str.strip() == name
     if repeated.any():
         source.note(f"headers between the rows are left out: {int(repeated.sum())}")
         frame = frame[~repeated]
-    return frame.set_axis(pd.Index(list(header)), axis=1)
+    filled = [at for at, name in enumerate(header) if name or (frame.iloc[:, at] != "").any()]
+    return frame.iloc[:, filled].set_axis(pd.Index([header[at] for at in filled]), axis=1)

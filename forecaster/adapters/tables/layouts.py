@@ -5,6 +5,7 @@ Used by `history_files` alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,14 @@ import pandas as pd
 
 from forecaster.adapters.prometheus.label_sets import item_of_labels
 from forecaster.adapters.tables.cells import numbers
-from forecaster.adapters.tables.columns import TableColumns, columns_of, is_index, says_utc
+from forecaster.adapters.tables.columns import (
+    TableColumns,
+    columns_of,
+    is_index,
+    is_stamp_name,
+    says_utc,
+    with_joined_items,
+)
 from forecaster.adapters.tables.sources import TableSource, quoted
 from forecaster.adapters.tables.stamps import epoch_seconds, times_of
 from forecaster.adapters.tables.units import per_second
@@ -23,12 +31,15 @@ from forecaster.data.quality import RawSeries
 from forecaster.data.quality.values import StampArray
 from forecaster.data.series import FloatArray
 
+DAY = r"\d{1,4}([./-])\d{1,2}\1\d{1,4}|\d{8}"
 CLOCK_TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp][Mm])?"
+HOUR = r"[01]?\d|2[0-3]"
 
 
 def raw_series(df: pd.DataFrame, source: TableSource) -> Iterator[RawSeries]:
     """Yield the items of a long or wide frame in the order in which they appear."""
     df = _with_one_stamp(_without_index(_with_own_names(df, source), source))
+    df, source = with_joined_items(df, source)
     columns = columns_of(df, source)
     if says_utc(columns.stamp):
         source = replace(source, timezone="UTC")
@@ -99,13 +110,25 @@ def _without_index(df: pd.DataFrame, source: TableSource) -> pd.DataFrame:
 
 
 def _with_one_stamp(df: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the columns of the day and of the time of day joined."""
-    found = {str(column).strip().lower(): column for column in df.columns}
-    if not {"date", "time"} <= found.keys() or not len(df):
+    """Return the frame with a column of days and one of times of day joined under its name."""
+    days = [column for column in df.columns if _all_match(df[column], DAY)]
+    clocks = [column for column in df.columns if _all_match(df[column], CLOCK_TIME)]
+    hours = [column for column in df.columns if str(column).strip().lower() == "hour"]
+    if not clocks and len(hours) == 1 and _all_match(df[hours[0]], HOUR):
+        df = df.assign(**{str(hours[0]): df[hours[0]].astype(str).str.strip() + ":00"})
+        clocks = hours
+    if len(days) != 1 or len(clocks) != 1:
         return df
-    day, clock = found["date"], found["time"]
-    times = df[clock].astype(str).str.strip()
-    if not times.str.fullmatch(CLOCK_TIME).all():
-        return df
-    joined = df[day].astype(str).str.strip() + " " + times
-    return df.assign(**{str(clock): joined}).drop(columns=day)
+    (day,), (clock,) = days, clocks
+    joined = df[day].astype(str).str.strip() + " " + df[clock].astype(str).str.strip()
+    name = clock if is_stamp_name(clock) else day
+    return df.drop(columns=[day, clock]).assign(**{str(name): joined})
+
+
+def _all_match(column: pd.Series[Any], pattern: str) -> bool:
+    """Return whether all cells are texts (or whole numbers) of a pattern."""
+    if column.dtype.kind in "fbM" or not len(column):
+        return False
+    if not re.fullmatch(pattern, str(column.iloc[0]).strip()):
+        return False
+    return bool(column.astype(str).str.strip().str.fullmatch(pattern).all())

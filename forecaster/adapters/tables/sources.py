@@ -23,17 +23,23 @@ class FileHints:
 
     Attributes:
         value_columns: the columns (or metrics) that hold the traffic.
-        item_column: the column that names the items.
+        item_column: the column that names the items, or several, whose cells are joined by ``/``.
         unit: of the values, one of `UNITS`.
         decimal: the decimal mark, ``"."`` or ``","``.
         dates: the order in dates such as 03/04/2026, one of `DATE_ORDERS`.
     """
 
     value_columns: tuple[str, ...] = ()
-    item_column: str | None = None
+    item_column: str | tuple[str, ...] | None = None
     unit: str | None = None
     decimal: str | None = None
     dates: str | None = None
+
+    @property
+    def item_columns(self) -> tuple[str, ...]:
+        """The columns that name the items; none where nothing is said."""
+        found = self.item_column or ()
+        return (found,) if isinstance(found, str) else found
 
     @property
     def given(self) -> bool:

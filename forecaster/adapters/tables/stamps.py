@@ -27,8 +27,14 @@ AWARE_TEXT = (
 )
 EPOCH_TEXT = r"[+-]?[0-9]+(?:[.][0-9]*)?(?:[eE][+-]?[0-9]+)?"
 EXCEL_TEXT = r"[0-9]{5},[0-9]+"  # days, with the decimal comma
-# What stands behind an offset: Go's name of the zone, JavaScript's in brackets.
-ZONE_NAMED = r"[+-][0-9]{4} (?:[A-Z]{3,4}|[(].*[)])$"
+# What stands behind an offset: the zone's name in Go, JavaScript and Java.
+NAME = r"(?: [A-Z]{3,4}| ?[(].*[)]|\[.*\])$"
+ZONE_NAMED = r"(?:[+-][0-9]{2}:?[0-9]{2}|[0-9]Z)" + NAME
+# The same stamp as pandas spells it: a Z for UTC, and a dot before fractions of a second.
+SPELT = {r"([0-9]) ?(?:UTC|GMT)$": r"\1Z", r"(:[0-9]{2}),([0-9]+)": r"\1.\2"}
+UTC_NAMED = r"(?:UTC|GMT)$"
+# Zones that stand for several offsets in the world.
+ABBREVIATED = r"[0-9] ?(?:[AaPp][Mm])? ([A-Z]{3,5})$"
 CLOCK = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?\s*([AaPp][Mm])?\s*(\S*))?"
 DAY_MONTH = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})" + CLOCK)
 YEAR_FIRST = re.compile(r"(\d{4})([./-])(\d{1,2})\2(\d{1,2})" + CLOCK)
@@ -52,12 +58,13 @@ def times_of(column: pd.Series[Any], source: TableSource) -> pd.Series[Any]:
         return column
     if pd.api.types.is_numeric_dtype(column):
         return _of_numbers(column, column.to_numpy(dtype=np.float64, na_value=np.nan), source)
-    texts = column.astype(str).str.strip()
-    if len(texts) and texts.str.contains(ZONE_NAMED).all():
-        texts = texts.str.replace(r" (?:[A-Z]{3,4}|[(].*[)])$", "", regex=True)
+    texts = _without_zone_names(column, source)
     if len(texts) and texts.str.fullmatch(EXCEL_TEXT).all():
         texts = texts.str.replace(",", ".")
     if texts.str.fullmatch(EPOCH_TEXT).all():
+        if len(texts) > 1 and "E" in texts.iloc[0].upper() and texts.nunique() == 1:
+            rule = "is in every row, rounded by a spreadsheet; export the stamps with all digits"
+            raise refuse_cell(column, 0, source, rule)
         return _of_numbers(column, texts.to_numpy(dtype=np.float64), source)
     aware = texts.str.contains(AWARE_TEXT, regex=True)
     if aware.any() and not aware.all():
@@ -65,6 +72,26 @@ def times_of(column: pd.Series[Any], source: TableSource) -> pd.Series[Any]:
         rule = "has no time zone, but others have; add it, e.g. Z"
         raise refuse_cell(column, at, source, rule)
     return _parsed(column, texts, aware=bool(aware.all()), source=source)
+
+
+def _without_zone_names(column: pd.Series[Any], source: TableSource) -> pd.Series[str]:
+    """Return the texts without names of zones that stand behind an offset, or for --timezone."""
+    texts = column.astype(str).str.strip()
+    if _all_contain(texts, ZONE_NAMED):
+        texts = texts.str.replace(NAME, "", regex=True)
+    if _all_contain(texts, ABBREVIATED) and not _all_contain(texts, UTC_NAMED):
+        if source.timezone is None:
+            rule = "names its zone by letters that mean several; name it: --timezone Europe/Berlin"
+            raise refuse_cell(column, 0, source, rule)
+        texts = texts.str.replace(r" [A-Z]{3,5}$", "", regex=True)
+    return texts
+
+
+def _all_contain(texts: pd.Series[str], pattern: str) -> bool:
+    """Return whether a pattern is in all texts; most have it nowhere, which the first shows."""
+    if not len(texts) or not re.search(pattern, texts.iloc[0]):
+        return False
+    return bool(texts.str.extract(f"({pattern})")[0].notna().all())
 
 
 def epoch_seconds(
@@ -139,6 +166,10 @@ def _parsed(
 ) -> pd.Series[Any]:
     times = pd.to_datetime(texts, format="ISO8601", utc=aware, errors="coerce")
     if times.isna().any():
+        for spelling, plain in SPELT.items():
+            texts = texts.str.replace(spelling, plain, regex=True)
+        times = pd.to_datetime(texts, format="ISO8601", utc=aware, errors="coerce")
+    if times.isna().any():
         if texts.str.contains(MONTH_NAME, regex=True).all():
             spoken = texts.str.replace(r"GMT(?=[+-])", "", regex=True)
             times = pd.to_datetime(spoken, format="mixed", utc=aware, errors="coerce")
@@ -176,6 +207,9 @@ def _iso_of_written(
 def _day_first(column: pd.Series[Any], parts: pd.DataFrame, source: TableSource) -> bool:
     if source.hints.dates:
         return source.hints.dates == "day-first"
+    if (parts[1] == "-").all() and (parts[3].str.len() == 2).all():
+        rule = "may begin with the day, the month or the year; write the year with four digits"
+        raise refuse_cell(column, 0, source, f"{rule}, or say --dates day-first or month-first")
     first, second = parts[0].astype(int) > 12, parts[2].astype(int) > 12
     if first.any() and second.any():
         rule = "has the day first and the month second, but others have them the other way round"
@@ -208,15 +242,33 @@ def _in_zone(column: pd.Series[Any], times: pd.Series[Any], source: TableSource)
             "(--timezone UTC, --timezone Europe/Berlin)"
         )
         raise refuse_cell(column, 0, source, rule)
+    falling = len(times) and times.iloc[0] > times.iloc[-1]
+    ordered = times[::-1] if falling else times  # as pandas wants them to see which hour is which
     try:
-        there = times.dt.tz_localize(source.timezone, ambiguous="infer", nonexistent="raise")
+        there = ordered.dt.tz_localize(source.timezone, ambiguous="infer", nonexistent="raise")
     except (
         KeyError,
         ValueError,
     ) as error:  # an unknown zone, or a local time that is skipped or repeated there
         raise HistoryError(
             f"{source.name}, column {quoted(column.name)}: stamps do not fit the time zone "
-            f"{source.timezone!r} ({str(error)[:200]}); name the zone they were written in"
+            f"{source.timezone!r} ({str(error)[:200]}); name the zone they were written in, or "
+            "export them in UTC"
         ) from error
+    _check_letters(column, there, source)
     utc: pd.Series[Any] = there.dt.tz_convert("UTC").dt.tz_localize(None)
-    return utc
+    return utc[::-1] if falling else utc
+
+
+def _check_letters(column: pd.Series[Any], there: pd.Series[Any], source: TableSource) -> None:
+    """Refuse stamps whose letters, such as CET, are not those of the zone at that time."""
+    texts = column.astype(str).str.strip()
+    if not _all_contain(texts, ABBREVIATED):
+        return
+    zones, names = texts.str.extract(ABBREVIATED)[0], there.dt.strftime("%Z").reindex(texts.index)
+    wrong = ((zones != names) & names.str.isalpha()).to_numpy()
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        rule = f"is {quoted(names.iloc[at])} in the zone {source.timezone}; name that of the stamps"
+        raise refuse_cell(column, at, source, f"{rule} by --timezone")
+    source.note(f"{', '.join(zones.unique())} behind the stamps is read as {source.timezone}")

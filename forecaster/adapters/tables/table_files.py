@@ -29,8 +29,18 @@ from forecaster.adapters.tables.sources import TableSource
 from forecaster.data.quality import Finding, RawSeries
 from forecaster.errors import HistoryError
 
-TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".json", ".om", ".openmetrics", ".prom")
 PARQUET_ENDINGS = (".parquet", ".pq")
+PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
+# What other files begin with, and what makes a history of them.
+REFUSED = {
+    b"PK\x03\x04": "is a workbook of Excel or an archive; save the sheet as CSV, or unpack it: "
+    "unzip -p FILE > history.csv",
+    b"\xd0\xcf\x11\xe0": "is a workbook of Excel; save it as CSV",
+    b"BZh": "is packed; unpack it: bunzip2 FILE",
+    b"\xfd7zXZ": "is packed; unpack it: unxz FILE",
+    b"\x28\xb5\x2f\xfd": "is packed; unpack it: unzstd FILE",
+    b"%PDF": "is a PDF; export the numbers behind it as CSV",
+}
 METADATA = b"tidegate.history"
 VERSION = 1
 
@@ -49,24 +59,30 @@ def read_table(path: Path, source: TableSource) -> StoredTable:
     """Return the series in a file.
 
     Args:
-        path: its ending says only whether it is Parquet, text or packed text.
+        path: its ending says nothing; its first bytes do.
         source: how to read it; its name and item become those of the file.
 
     Raises:
         HistoryError: it cannot be read as stamps and numbers.
     """
-    name = path.name.lower()
-    source = replace(source, name=str(path), default_item=path.name[: name.find(".", 1)], notes=[])
+    name = path.name
+    source = replace(source, name=str(path), default_item=name.partition(".")[0] or name, notes=[])
     stored: dict[str, Any] = {}
-    if name.removesuffix(".gz").endswith(TEXT_ENDINGS):
-        frame, source = _read_text(path, source)
-    elif name.endswith(PARQUET_ENDINGS):
-        frame, stored = _read_parquet(path)
-    else:
-        endings = ", ".join(TEXT_ENDINGS + PARQUET_ENDINGS)
-        raise HistoryError(
-            f"{path}: unknown ending; a history is one of {endings}, text also with .gz"
-        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            if head.startswith(PARQUET):
+                frame, stored = _read_parquet(path)
+            elif head.startswith(GZIP):
+                check_gzip(path)
+                frame, source = _read_text(gzip.decompress(head + file.read()), source)
+            else:
+                frame, source = _read_text(head + file.read(), source)
+    except (
+        *(OSError, EOFError, zlib.error, ValueError),
+        *(pd.errors.ParserWarning, pa.ArrowException),
+    ) as error:
+        raise _unreadable(path, error) from error
     raw = tuple(raw_series(frame, source))
     if not stored:
         return StoredTable(raw, tuple(source.notes))
@@ -79,31 +95,24 @@ def read_table(path: Path, source: TableSource) -> StoredTable:
     )
 
 
-def _read_text(path: Path, source: TableSource) -> tuple[pd.DataFrame, TableSource]:
-    try:
-        if path.name.lower().endswith(".gz"):
-            check_gzip(path)
-            data = gzip.decompress(path.read_bytes())
-        else:
-            data = path.read_bytes()
-        text = decoded(data, source)
-        del data
-        if is_json(text):
-            return frame_of_json(text, source)
-        if is_exposition(text):
-            return frame_of_exposition(text, source)
-        return frame_of_text(text, source)
-    except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserWarning) as error:
-        raise _unreadable(path, error) from error
+def _read_text(data: bytes, source: TableSource) -> tuple[pd.DataFrame, TableSource]:
+    for head, words in REFUSED.items():
+        if data.startswith(head):
+            raise source.refusal(words.replace("FILE", source.name))
+    text = decoded(data, source)
+    if text.lstrip()[:1] == "<":
+        raise source.refusal("is a web page (HTML or XML), e.g. of a login; export it again as CSV")
+    if is_exposition(text):
+        return frame_of_exposition(text, source)
+    if is_json(text):
+        return frame_of_json(text, source)
+    return frame_of_text(text, source)
 
 
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    try:
-        check_parquet(path)
-        table = table_of(path)
-        stored = json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+    check_parquet(path)
+    table = table_of(path)
+    stored = json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))
     if stored.get("version", VERSION) > VERSION:
         raise HistoryError(
             f"{path} has format version {stored['version']}, but at most {VERSION} is known; "
@@ -115,5 +124,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 def _unreadable(path: Path, error: Exception) -> HistoryError:
     if isinstance(error, FileNotFoundError):
         return HistoryError(f"{path} does not exist; check the path")
+    if isinstance(error, IsADirectoryError):
+        return HistoryError(f"{path} is a directory; name one file in it")
     reason = str(error).strip()[:200] or type(error).__name__
     return HistoryError(f"{path} cannot be read ({reason}); is it complete? Write it again")

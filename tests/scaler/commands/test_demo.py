@@ -1,7 +1,7 @@
 """`scaler demo`: the loop itself over one recorded day, and what it refuses."""
 
 import threading
-from argparse import Namespace
+from argparse import ArgumentParser
 from datetime import timedelta
 
 import pytest
@@ -117,10 +117,15 @@ def test_the_floor_and_the_limit_rise_before_the_announced_traffic(tmp_path, his
         text = text.replace(old, new)
     (tmp_path / "demo.yaml").write_text(text)
     write_history(tmp_path / "history.parquet", history, ())
-    where = Namespace(
-        history=tmp_path / "history.parquet", policies=[tmp_path / "demo.yaml"], model="web"
-    )
-    read, services = demo_services(where)
+    parser = ArgumentParser()
+    demo_command.add_arguments(parser)
+    files = [
+        "--history",
+        str(tmp_path / "history.parquet"),
+        "--policies",
+        str(tmp_path / "demo.yaml"),
+    ]
+    read, services = demo_services(parser.parse_args([*files, "--model", "web"]))
     hours = hours_of(read, [one.watched.policy for one in services], all_at_once=False)
     assert hours.opening == starts - AHEAD
 

@@ -118,8 +118,8 @@ def test_an_unusable_csv_is_refused_with_place_and_fix(tmp_path, text, words):
     ("name", "content", "words"),
     [
         pytest.param("h.csv", None, "does not exist", id="no file"),
-        pytest.param("h.xlsx", b"", "unknown ending", id="another format"),
-        pytest.param("h.csv.gz", b"plain text", "cannot be read", id="no gzip"),
+        pytest.param("h.xlsx", b"", "it is empty", id="another format"),
+        pytest.param("h.csv.gz", b"plain text", "none for the time", id="no gzip"),
         pytest.param("h.csv.gz", gzip.compress(b"a,b\n" * 99)[:20], "cannot be read", id="cut"),
         pytest.param("h.csv", b"\xff\xfe\x00", "cannot be read", id="no text"),
         pytest.param("h.parquet", b"PAR1 no", "cannot be read", id="no parquet"),

@@ -191,7 +191,12 @@ def test_what_is_ambiguous_is_refused_with_the_option_that_makes_it_work(
         pytest.param(
             "h.csv", "timestamp,qps\n1,100,5\n", "row 2 has more cells than the 2", id="a comma"
         ),
-        pytest.param("h.csv", "PK\x03\x04", "a workbook of Excel; save it as CSV", id="a workbook"),
+        pytest.param(
+            "h.csv",
+            "PK\x03\x04",
+            "a workbook of Excel or an archive; save the sheet as CSV",
+            id="a workbook",
+        ),
         pytest.param(
             "h.csv",
             csv("timestamp,checkout", [f"{rate} ms" for rate in RATES]),
@@ -213,8 +218,8 @@ def test_what_is_ambiguous_is_refused_with_the_option_that_makes_it_work(
         pytest.param(
             "h.json",
             json.dumps({"status": "error", "error": "query timed out"}),
-            "an error of Prometheus: 'query timed out'",
-            id="an error of Prometheus",
+            "an error instead of series: 'query timed out'",
+            id="an error of a server",
         ),
         pytest.param(
             "h.json",

@@ -132,12 +132,14 @@ def _measure(
         origins = backtest_origins(series, boundaries(len(series), config)[1], timing)
         test = cases_at(item_track(series, timing), origins, config.model)
         service = fitted.forecaster.item_model(part.item_id)
-        predicted = {}
-        for name, say in _forecasters(fitted).items():
+        predicted, levels = {}, config.model.quantile_levels
+        forecasters = _forecasters(fitted)
+        for name, say in forecasters.items():
             happened = part.calibration.windows.target
-            shifts = conformal_shifts(say(part.calibration), happened, config.model.quantile_levels)
+            shifts = conformal_shifts(say(part.calibration), happened, levels)
             predicted[name] = calibrated(say(test), shifts)
-        predicted[SERVED] = predicted[service.source]
+        served = service.calibrated(service.source, forecasters[service.source](test), levels)
+        predicted[SERVED] = served[:, :, : len(levels)]
         print(f"{part.item_id}: {service.source} serves ({service.reason})", file=sys.stderr)
         for name, quantiles in predicted.items():
             found = Figures.of(test.windows.target, quantiles, predicted[LAST_VALUE])

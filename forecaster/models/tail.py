@@ -28,10 +28,11 @@ from forecaster.models.config import TAIL_FROM
 LEAST_SHAPE, MOST_SHAPE = 0.0, 0.25
 SHAPE_STRETCHES = 40  # of time, after which an item's own shape weighs as much as that of all
 # Noise with exponential tails, Laplace's, has its 0.99 quantile 1.7 times as far from the median as
-# its 0.95 quantile, and the next 1.589 times as far as that. No tail is foreseen that grows faster,
-# but for the first step: there recorded traffic has more, and up to this is enough to hold it.
+# its 0.95 quantile, and that of 0.999 1.589 times as far as that of 0.99. Recorded traffic has more
+# at 0.99. A tail that grows faster than this is foreseen as far as it is beyond so many errors.
 MOST_AT_99 = 2.15
 MOST_GROWTH = math.log(500) / math.log(50)
+SURE_ERRORS = 3.0
 # An item's own variance of few stretches is itself uncertain: that of all counts as so many more.
 VARIANCE_STRETCHES = 4
 # Variances of the logarithm of the mean: between items, at least; of one stretch, where no item has
@@ -65,10 +66,18 @@ class TailLaw:
         [1.71, 2.72]
         """
         decades = math.log10(0.01 / (1 - level))
+        share = 1 - (1 - level) / (1 - TAIL_FROM)
         scale = self.mean * math.exp(self.error) * (1 - self.shape)
-        found = 1 + excess_quantile(1 - (1 - level) / (1 - TAIL_FROM), scale, self.shape)
-        most = MOST_AT_99 if decades <= 0 else self.factor(0.99)
-        return min(found, most * math.pow(MOST_GROWTH, decades))
+        found = 1 + excess_quantile(share, scale, self.shape)
+        growth = math.pow(MOST_GROWTH, decades)
+        if decades <= 0:
+            return min(found, max(MOST_AT_99 * growth, self._sure(share)))
+        sure = self._sure(share) / self._sure(0.8)  # 0.99 is four fifths of the way beyond 0.95
+        return min(found, self.factor(0.99) * max(growth, sure))
+
+    def _sure(self, share: float) -> float:
+        """Return the factor of an exponential law whose mean is all but certainly exceeded."""
+        return 1 + excess_quantile(share, self.mean * math.exp(-SURE_ERRORS * self.error), 0.0)
 
 
 # What is taken where nothing is known: exponential noise.

@@ -43,14 +43,36 @@ def test_the_shape_is_found_again(shape):
     assert pwm_shape(3 * excess) == pytest.approx(shape, abs=0.03)
 
 
-@given(mean=st.floats(1e-9, 1e6), shape=st.floats(LEAST_SHAPE, MOST_SHAPE), error=st.floats(0, 5))
-def test_a_law_ascends_with_the_level_and_is_bounded(mean, shape, error):
-    law = TailLaw(mean, shape, error)
+LAWS = st.builds(TailLaw, st.floats(1e-9, 1e6), st.floats(LEAST_SHAPE, MOST_SHAPE), st.floats(0, 5))
+
+
+@given(law=LAWS)
+def test_a_law_ascends_with_the_level(law):
     factors = [law.factor(level) for level in LEVELS]
     assert factors == sorted(factors)
     assert factors[0] >= 1
-    assert law.factor(0.99) <= MOST_AT_99
-    assert law.factor(0.999) <= MOST_GROWTH * law.factor(0.99) + 1e-9
+
+
+@given(law=LAWS)
+def test_a_tail_grows_like_exponential_noise_at_most_but_where_it_is_sure(law):
+    """That is an exponential law of a mean that is lower by three standard errors."""
+    mean = law.mean * np.exp(-3 * law.error)
+    sure = [1 + mean * np.log(0.05 / (1 - level)) for level in (0.99, 0.999)]
+    assert law.factor(0.99) <= max(MOST_AT_99, sure[0]) * (1 + 1e-9)
+    growth = law.factor(0.999) / law.factor(0.99)
+    assert growth <= max(MOST_GROWTH, sure[1] / sure[0]) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        pytest.param(TailLaw(2.0, 0.0, 1.0), (2.15, 2.15 * 1.589), id="wide, but hardly known"),
+        # 1 + 2 exp(0.1) log 5, and log 50 by the growth of a mean of 2 exp(-0.3)
+        pytest.param(TailLaw(2.0, 0.0, 0.1), (3.384, 3.384 * 6.796 / 3.385), id="wide for certain"),
+    ],
+)
+def test_a_wide_tail_is_believed_as_far_as_it_is_known(law, expected):
+    assert (law.factor(0.99), law.factor(0.999)) == pytest.approx(expected, rel=1e-3)
 
 
 @given(error=st.floats(0, 3), more=st.floats(0, 3))

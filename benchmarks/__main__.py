@@ -18,7 +18,7 @@ PARTS = {
     "carrying": "carrying",
     "outages": "outages",
     "replay": "replay",
-    "default_policy": "replay",
+    "default_policy": "by_kind",
     "agreement": "agreement",
     "promotion": "promotion",
     "replay_speed": "promotion",
@@ -34,7 +34,7 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "memory", "tail", "agreement", "outages", "replay"}
+WITH_TRACES = {"accuracy", "agreement", "by_kind", "memory", "outages", "replay", "tail"}
 
 
 def main() -> None:

@@ -99,14 +99,19 @@ def _parts(forecaster: Forecaster, shapes: np.ndarray) -> tuple[float, float, fl
     first = AnchorState.of(values[:, :DAYS], model.timing, model.context_length)
     state = AnchorState.join([first] * (ITEMS // SHAPES))
     week, earlier = shape_offsets(model.timing), earlier_offsets(model.timing)
+    ages = (
+        np.broadcast_to(-week, (ITEMS, 1, *week.shape)),
+        np.broadcast_to(-earlier, (ITEMS, *earlier.shape)),
+    )
     found = []
     for newest in range(DAYS, DAYS + TICKS):
         samples = np.tile(values[:, [newest]], (ITEMS // SHAPES, 1))
         before = np.tile(values[:, newest + week], (ITEMS // SHAPES, 1))[:, None]
         begin = time.process_time()
-        state = state.after(samples, before)
+        state = state.after(samples, before, ages[0])
         updated = time.process_time()
-        windows = state.windows(np.tile(values[:, newest + earlier], (ITEMS // SHAPES, 1, 1)))
+        older = np.tile(values[:, newest + earlier], (ITEMS // SHAPES, 1, 1))
+        windows = state.windows(older, ages[1])
         cut = time.process_time()
         forecaster.candidates.learned[LSTM].predict(windows)
         found.append((updated - begin, cut - updated, time.process_time() - cut))

@@ -23,7 +23,7 @@ from forecaster.evaluation.selection import train
 from forecaster.evaluation.splits import boundaries, cases_at, item_track
 from forecaster.features.track import Indices
 from forecaster.models.forecaster import Forecaster
-from forecaster.models.shock_margin import with_shocks
+from forecaster.models.margins import with_shocks
 
 LEVEL = CONFIG.model.quantile_levels.index(0.95)
 LENGTH = 2

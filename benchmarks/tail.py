@@ -24,8 +24,8 @@ from forecaster.evaluation.splits import boundaries, cases_at, item_track
 from forecaster.features.windows import origins_between
 from forecaster.models.config import MEDIAN, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_level
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import Spread
-from forecaster.models.shock_margin import with_shocks
 
 # Traces whose tails were far wider than what then happened.
 WIDE = ("ms_mongo02", "ms_ingress01", "ms_ingress04", "wc98")
@@ -98,13 +98,13 @@ def tested(fitted: Fitted, history: History, config: TrainConfig) -> dict[str, T
         series, item = history[part.item_id], fitted.forecaster.item_model(part.item_id)
         first = boundaries(len(series), config)[1]
         origins = origins_between(first, len(series), model.timing, STRIDE)
-        cases = cases_at(item_track(series, model.timing), origins, model)
+        cases = cases_at(item_track(fitted.forecaster.zoned(series), model.timing), origins, model)
         before, now = (
             fitted.forecaster.candidates.spread(item.source, x.windows, x.naive)
             for x in (part.calibration, cases)
         )
         served, plain = (
-            with_shocks(quantiles, cases.windows, model)
+            with_margins(quantiles, cases.windows, model)
             for quantiles in (
                 item.calibrated(item.source, now, model.quantile_levels),
                 calibrated(now, plain_shifts(before, part.calibration.windows.target)),

@@ -86,6 +86,7 @@ MOVED = {
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "forecaster": {"fit_forecaster": "forecaster:train"},
     "forecaster.anchors": {
+        "DAY_PROFILES": "forecaster.features.timing:DAY_PROFILES",
         "Indices": "forecaster.features.track:Indices",
         "LEAST_QPS": "MIN_QPS",
         "Lines": "forecaster.features.track:Track",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecaster.commands.documents import TABLE, add_json_argument, print_document
-from forecaster.commands.file_hints import add_file_arguments, hints_from
+from forecaster.commands.file_hints import add_file_arguments, hints_from, stamp_zone
 from forecaster.commands.histories import check_file
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.spans import span
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         step=span(args.step, "--step") if args.step else None,
         rules=QualityRules() if args.recheck else None,
         mask=windows(args.mask),
-        timezone=args.timezone,
+        timezone=stamp_zone(args),
         hints=hints_from(args),
         now=now,
     )

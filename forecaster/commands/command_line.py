@@ -105,6 +105,16 @@ class CommandLine:
         except self.errors as error:
             print(f"{self.prog} {args.command}: {printable_lines(str(error))}", file=sys.stderr)
             return WRONG
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing in {"", "forecaster", "scaler"}:
+                raise
+            print(
+                f"{self.prog} {args.command}: {missing} is not installed, but tidegate needs it; "
+                "install again what is missing: pip install tidegate",
+                file=sys.stderr,
+            )
+            return WRONG
         except KeyboardInterrupt:
             print(f"{self.prog} {args.command}: interrupted", file=sys.stderr)
             return INTERRUPTED

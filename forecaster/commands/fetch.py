@@ -6,6 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
+from forecaster.commands.file_hints import add_zone_argument, in_zones, stamp_zone
 from forecaster.commands.histories import SKIP_REFUSED_HELP
 from forecaster.commands.output_files import check_history_file
 from forecaster.commands.sources import add_prometheus_arguments, fetch_from
@@ -17,11 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE.parquet", type=Path, required=True, help="file to write"
     )
+    add_zone_argument(parser)
     parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     check_history_file(args.out)
+    stamp_zone(args)
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     fetched = fetch_from(args, now=now)
 
@@ -32,7 +35,7 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     report = inspect(fetched.series, step=span(args.step, "--step"), rules=rules, now=now)
     for finding in report.findings:
         print(finding)
-    write_history(args.out, report.history, report.findings)
+    write_history(args.out, in_zones(report.history, args), report.findings)
     samples = sum(len(series) for series in report.history)
     print(f"{args.out}: {len(report.history)} items, {samples} samples, step {args.step}")
     return 0

@@ -8,7 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecaster.commands.file_hints import add_file_arguments, hints_from
+from forecaster.commands.file_hints import (
+    add_file_arguments,
+    hints_from,
+    in_zones,
+    stamp_zone,
+)
 from forecaster.commands.masks import add_mask_argument, windows
 from forecaster.commands.sources import (
     DEFAULT_STEP,
@@ -52,6 +57,7 @@ def check_source(args: argparse.Namespace, *, now: datetime) -> None:
         given = "both" if args.history else "neither"
         raise ConfigError(f"give either --history FILE or --prometheus URL (got {given})")
     windows(args.mask)
+    stamp_zone(args)
     if args.step is not None:
         span(args.step, "--step")
     if args.history is not None:
@@ -89,7 +95,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
     check_source(args, now=now)
     step = None if args.step is None else span(args.step, "--step")
     if args.history is not None:
-        return _from_file(args, step, now, brief)
+        return in_zones(_from_file(args, step, now, brief), args)
     from forecaster.data.quality import QualityRules, inspect
 
     fetched = fetch_from(args, now=now)
@@ -102,7 +108,7 @@ def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False
         now=now,
     )
     _print(report.findings)
-    return report.history
+    return in_zones(report.history, args)
 
 
 def _from_file(
@@ -116,7 +122,7 @@ def _from_file(
         args.history,
         rules=rules,
         mask=windows(args.mask),
-        timezone=args.timezone,
+        timezone=stamp_zone(args),
         hints=hints_from(args),
         now=now,
     )
@@ -137,12 +143,13 @@ def file_history(args: argparse.Namespace) -> History:
 
     Raises:
         HistoryError: an item cannot be used.
+        ConfigError: a zone is named of an unknown item.
     """
     from forecaster.adapters.tables.history_files import read_history
 
-    report = read_history(args.history, timezone=args.timezone, hints=hints_from(args))
+    report = read_history(args.history, timezone=stamp_zone(args), hints=hints_from(args))
     count_notes(args.history, len(report.findings))
-    return report.history
+    return in_zones(report.history, args)
 
 
 def count_notes(file: Path, count: int) -> None:

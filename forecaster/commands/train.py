@@ -82,11 +82,14 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
         config = replace(config, model=replace(config.model, step=history.step))
 
         from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
+        from forecaster.data.clock_changes import followed_clocks
         from forecaster.evaluation.gate import judge
         from forecaster.evaluation.selection import train
         from forecaster.models.lstm_training import pick_device
 
         pick_device(config.device)  # before anything is fitted
+    if followed := followed_clocks(history):
+        print(followed, file=sys.stderr)
     begin = time.perf_counter()
     run_id = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)

@@ -9,7 +9,7 @@ their modules when they are first used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -73,12 +73,14 @@ class Series:
         start: stamp of ``values[0]``; aware UTC, a whole second.
         step: spacing of the samples; whole seconds.
         values: QPS, shape ``(n,)``, finite and >= 0, or NaN where nothing is known; read-only.
+        timezone: IANA name of the zone whose clocks the traffic follows; None: not named.
     """
 
     item_id: str
     start: datetime
     step: timedelta
     values: FloatArray
+    timezone: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _whole_utc("start", self.item_id, self.start))
@@ -109,9 +111,8 @@ class Series:
         """Return the samples with ``start <= stamp < end``."""
         first = min(max(-((self.start - start) // self.step), 0), len(self))
         last = min(max(-((self.start - end) // self.step), first), len(self))
-        return Series(
-            self.item_id, self.start + first * self.step, self.step, self.values[first:last]
-        )
+        start = self.start + first * self.step
+        return replace(self, start=start, values=self.values[first:last])
 
     def resampled(self, step: timedelta) -> Series:
         """Return the series at a longer step: each sample is the mean of the known samples in it.
@@ -141,7 +142,7 @@ class Series:
         enough = 2 * known.sum(axis=1) >= count
         mean[enough] = np.nansum(blocks[enough], axis=1) / known[enough].sum(axis=1)
         start = self.start + (count - 1 - phase) * self.step
-        return Series(self.item_id, start, step, mean)
+        return replace(self, start=start, step=step, values=mean)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,8 +27,8 @@ from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, c
 from forecaster.features.timing import Timing
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import LAST_VALUE
-from forecaster.models.shock_margin import with_shocks
 from forecaster.models.tail import TailLaw
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def backtest(
         if len(origins) < MIN_WINDOWS:
             left_out[series.item_id] = _too_few(series, first, len(origins))
             continue
-        cases = cases_at(item_track(series, model.timing), origins, model)
+        cases = cases_at(item_track(forecaster.zoned(series), model.timing), origins, model)
         results.append(score_item(forecaster, series, cases, seconds))
         on_item(series.item_id)
     if not results:
@@ -208,7 +208,7 @@ def score_item(
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
         predicted[name] = item_model.calibrated(name, spread, forecaster.model.quantile_levels)
         seconds[name] += time.perf_counter() - begin
-    served = with_shocks(predicted[item_model.source], cases.windows, forecaster.model)
+    served = with_margins(predicted[item_model.source], cases.windows, forecaster.model)
     predicted[SERVED] = served
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)
     scores = {

@@ -11,15 +11,15 @@ import numpy as np
 
 from forecaster.data.series import Block, Forecast, Series
 from forecaster.errors import HistoryError
-from forecaster.features.anchors import build_track
+from forecaster.evaluation.splits import item_track
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
 from forecaster.features.windows import cut_windows
 from forecaster.models.config import QUANTILE_LEVELS
-from forecaster.models.conformal import calibrated, conformal_shifts
+from forecaster.models.conformal import calibrated, conformal_shifts, widened
 from forecaster.models.forecaster import Forecaster
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import Naive, Spread, naive_forecasts
-from forecaster.models.shock_margin import with_shocks
 
 ORIGINS_AT_ONCE = 4096  # few enough for their windows to fit into memory with a year of history
 
@@ -42,7 +42,7 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
         )
     _require_within(series, origins)
     item_model = forecaster.item_model(series.item_id)
-    track = build_track(series.values[None], model.timing)
+    track = item_track(forecaster.zoned(series), model.timing)
     source = item_model.source
 
     def predict(at: Indices) -> Block:
@@ -52,7 +52,7 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
         naive = naive_forecasts(track, rows, at, needed)
         spread = forecaster.candidates.spread(source, windows, naive)
         quantiles = item_model.calibrated(source, spread, model.quantile_levels)
-        return with_shocks(quantiles, windows, model)
+        return with_margins(quantiles, windows, model)
 
     return _forecast(series, origins, forecaster.quantile_levels, predict, source)
 
@@ -81,7 +81,7 @@ def rolling_baseline(
     """
     _require_within(series, origins)
     timing = Timing(series.step, prediction_length)
-    track = build_track(series.values[None], timing)
+    track = item_track(series, timing)
     first = int(origins[0])
     before = np.arange(timing.day, first - prediction_length)
     if len(before) < timing.hour:
@@ -94,7 +94,7 @@ def rolling_baseline(
     shifts = conformal_shifts(_spread(name, track, before, levels), _targets(track, before), levels)
 
     def predict(at: Indices) -> Block:
-        return calibrated(_spread(name, track, at, levels), shifts)
+        return widened(calibrated(_spread(name, track, at, levels), shifts), levels, series.step)
 
     return _forecast(series, origins, tuple(levels), predict, name)
 

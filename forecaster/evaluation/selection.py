@@ -187,12 +187,17 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
             qps = item_model.calibrated(name, held_out[i].spread, model.quantile_levels)
             losses[i][name] = hourly_losses(part.calibration, qps, model)
     item_models = {
-        part.item_id: ItemModel(*choose(losses[i]), shifts[i], part.test_start, tails[i])
+        part.item_id: ItemModel(
+            *choose(losses[i]), shifts[i], part.test_start, part.timezone, tails[i]
+        )
         for i, part in enumerate(parts)
     }
     pooled = [relative(losses[i]) for i, part in enumerate(parts) if part.pooled]
     choice = choose({name: np.concatenate([loss[name] for loss in pooled]) for name in names})
-    return Forecaster(candidates, item_models, ItemModel(*choice, shifts[-1], tails=tails[-1]))
+    zones = {part.timezone for part in parts}
+    shared = zones.pop() if len(zones) == 1 else None
+    default = ItemModel(*choice, shifts[-1], timezone=shared, tails=tails[-1])
+    return Forecaster(candidates, item_models, default)
 
 
 def _held_out(candidates: Candidates, name: str, part: ItemCases) -> HeldOut:

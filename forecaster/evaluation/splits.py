@@ -21,6 +21,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import clock_of
 from forecaster.data.series import History, Series
 from forecaster.errors import HistoryError
 from forecaster.features.anchors import build_track
@@ -60,6 +61,7 @@ class ItemCases:
             calibrated and chosen for all items.
         test_start: stamp of the first sample of the test part.
         tested: whether the test part has enough windows for a backtest.
+        timezone: of the item; None: not named.
     """
 
     item_id: str
@@ -68,6 +70,7 @@ class ItemCases:
     pooled: bool
     test_start: datetime
     tested: bool
+    timezone: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ def cases_at(track: Track, origins: np.ndarray, model: ModelConfig) -> Cases:
 
 def item_track(series: Series, timing: Timing) -> Track:
     """Return the track of one item."""
-    return build_track(series.values[None], timing)
+    return build_track(series.values[None], timing, clock_of(series, timing.ahead))
 
 
 def boundaries(length: int, config: TrainConfig) -> tuple[int, int]:
@@ -155,7 +158,7 @@ def lifetime(series: Series) -> Series:
     known = np.flatnonzero(np.isfinite(series.values))
     first, last = (int(known[0]), int(known[-1]) + 1) if len(known) else (0, 0)
     start = series.start + first * series.step
-    return Series(series.item_id, start, series.step, series.values[first:last])
+    return replace(series, start=start, values=series.values[first:last])
 
 
 def _test_start(life: Series, config: TrainConfig) -> datetime:
@@ -195,6 +198,7 @@ def _item_cases(life: Series, config: TrainConfig, most: int, pooled_until: date
         test <= common,
         max(life.start + test * life.step, pooled_until),
         int((known["test"] >= common - 1).sum()) >= MIN_WINDOWS,
+        life.timezone,
     )
 
 

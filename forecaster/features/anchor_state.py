@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
-from forecaster.features import smoothing
-from forecaster.features.anchors import (
-    RAW_GAINS,
-    Averages,
-    extend,
-    looked_back_at,
-    raw_shapes,
-)
-from forecaster.features.shocks import ShockMemory
+from forecaster.features.anchors import begin, extend, looked_back_at
+from forecaster.features.averages import Averages
+from forecaster.features.outages import find_outages, without_outages
+from forecaster.features.rare_samples import RareSamples
+from forecaster.features.shapes import profile_at_samples, shape_places, shapes_of
+from forecaster.features.shocks import shock_ages
 from forecaster.features.smoothing import Average
-from forecaster.features.timing import PROFILE_DAYS, Timing
+from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
 from forecaster.features.windows import Beyond, Windows, cut_windows
 
@@ -39,8 +37,7 @@ def shape_offsets(timing: Timing) -> Indices:
 
     They are relative to the new sample, and not after it.
     """
-    ahead = timing.prediction_length + timing.reach
-    return np.asarray(ahead - timing.day * np.arange(PROFILE_DAYS, 0, -1))
+    return np.asarray(shape_places(np.array([0]), timing, None)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,8 @@ class AnchorState:
         raw: the last columns of `anchors.raw_shapes`.
         averages: the running averages.
         age: number of samples of each item so far, at most ``context_length``, ``(items,)``.
-        shocks: the newest shocks.
+        shocks: with their heights.
+        outages: the samples that belong to one.
     """
 
     context_length: int
@@ -61,20 +59,23 @@ class AnchorState:
     raw: Block
     averages: Averages
     age: Indices
-    shocks: ShockMemory
+    shocks: RareSamples
+    outages: RareSamples
 
     @classmethod
-    def of(cls, values: Block, timing: Timing, context_length: int) -> AnchorState:
-        """Return the state after a history, ``(items, time)``; items start and end together."""
+    def of(
+        cls, values: Block, timing: Timing, context_length: int, clock: LocalClock | None = None
+    ) -> AnchorState:
+        """Return the state after a history, ``(items, time)``; see `anchors.build_track`."""
         items, length = values.shape
         averages = Averages(items)
         kept = kept_lengths(timing, context_length)
-        raw = raw_shapes(values, timing)
-        longer = extend(Track.unknown(items, timing, kept), averages, raw, values)
-        track, shocks = longer.last(kept), ShockMemory.of(longer.shock, timing.shock_reach)
+        longer, raw = begin(Track.unknown(items, timing, kept), averages, values, clock)
         age = np.full(items, min(length, context_length))
-        raw = raw[:, :, raw.shape[2] - 2 * timing.reach :].copy()
-        return cls(context_length, _copied(track), raw, averages, age, shocks)
+        shocks = RareSamples.none(items).after(longer.shock, timing.shock_reach)
+        outages = RareSamples.none(items).after(longer.outage)
+        track, raw = _copied(longer.last(kept)), _last_columns(raw, timing.raw_kept)
+        return cls(context_length, track, raw, averages, age, shocks, outages)
 
     def __len__(self) -> int:
         return len(self.age)
@@ -83,33 +84,44 @@ class AnchorState:
     def timing(self) -> Timing:
         return self.track.timing
 
-    def after(self, samples: Block, week: Block) -> AnchorState:
+    def after(self, samples: Block, week: Block, ages: Indices) -> AnchorState:
         """Return the state after more samples, ``(items, time)`` QPS, NaN where missing.
 
-        ``week`` has the samples at `shape_offsets` from each, ``(items, time, PROFILE_DAYS)``.
+        Args:
+            samples: the new ones.
+            week: older ones, at `shapes.shape_places` of each, ``(items, time, PROFILE_DAYS)``.
+            ages: how long before the newest of ``samples`` those are, in samples.
         """
-        count = samples.shape[1]
-        days = [week[:, :, day] for day in range(PROFILE_DAYS)]
-        shapes = [smoothing.smoothed(days, gain) for gain in RAW_GAINS]
-        raw = np.concatenate([self.raw, np.stack([*shapes, days[0]])], axis=2, dtype=np.float32)
+        timing, count = self.timing, samples.shape[1]
         averages = Averages(len(self), dict(self.averages.kept))
-        longer = extend(self.track, averages, raw, samples)
-        track = longer.last(kept_lengths(self.timing, self.context_length))
+        new = shapes_of(week)[:1]
+        recorded = np.concatenate([self.raw[-1], new[0]], axis=1)
+        profile = profile_at_samples(recorded, count, timing)
+        found = find_outages(self.track, averages, profile, samples)
+        outages = self.outages.after(found.outage)
+        shapes = shapes_of(without_outages(week, outages.at(ages)))
+        raw = np.concatenate([self.raw, np.concatenate([shapes, new])], axis=2, dtype=np.float32)
+        longer = extend(self.track, averages, raw, samples, found)
+        track = longer.last(kept_lengths(timing, self.context_length))
         age = np.minimum(self.age + count, self.context_length)
-        shocks = self.shocks.after(longer.shock[:, -count:], self.timing.shock_reach)
+        shocks = self.shocks.after(longer.shock[:, -count:], timing.shock_reach)
         if count > 1:  # the arrays that they were cut from are many times as long
             track = _copied(track)
         raw = raw[:, :, count:].copy()
-        return AnchorState(self.context_length, track, raw, averages, age, shocks)
+        return AnchorState(self.context_length, track, raw, averages, age, shocks, outages)
 
-    def windows(self, earlier: Block) -> Windows:
+    def windows(self, earlier: Block, ages: Indices) -> Windows:
         """Return each item's window at its newest sample.
 
-        ``earlier`` has the samples at `windows.earlier_offsets`, ``(items, days, time)``.
+        ``earlier`` has the samples at `windows.earlier_places`, ``(items, days, time)``, and
+        ``ages`` how long before the newest they are.
         """
         rows = np.arange(len(self))
         newest = np.full(len(self), self.track.values.shape[1] - 1)
-        beyond = Beyond(newest + 1 - self.age, earlier, self.shocks.at(self.timing))
+        usual = without_outages(earlier, self.outages.at(ages))
+        looked_at = shock_ages(self.timing)
+        shocks = self.shocks.at(np.broadcast_to(looked_at, (len(self), *looked_at.shape)))
+        beyond = Beyond(newest + 1 - self.age, usual, shocks)
         return cut_windows(self.track, rows, newest, self.context_length, beyond)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -120,22 +132,22 @@ class AnchorState:
             "raw": self.raw,
             "age": self.age,
             "shock ages": self.shocks.ages,
-            "shock heights": self.shocks.heights,
+            "shock heights": self.shocks.values,
+            "outage ages": self.outages.ages,
+            "outages": self.outages.values,
             **{f"{_TOTAL}{name}": average.total for name, average in kept.items()},
             **{f"{_WEIGHT}{name}": average.weight for name, average in kept.items()},
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, timing: Timing, context_length: int) -> AnchorState:
-        """Return the state with these arrays; those before 0.2.0 remember no shocks.
+        """Return the state with these arrays.
 
         Raises:
             KeyError, ValueError: they do not fit ``timing`` and ``context_length``.
         """
         unknown = np.full((len(arrays["age"]), 1), np.nan, dtype=np.float32)
         empty = cls.of(unknown, timing, context_length)
-        without = {name: array for name, array in empty.arrays().items() if "shock" in name}
-        arrays = {**without, **arrays}
         for name, array in empty.arrays().items():
             if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
                 raise ValueError(
@@ -164,11 +176,13 @@ class AnchorState:
             name: Average(arrays[f"{_TOTAL}{name}"], arrays[f"{_WEIGHT}{name}"])
             for name in self.averages.kept
         }
-        track = Track(self.timing, **{name: arrays[name] for name in self.track.arrays()})
+        columns: dict[str, Any] = {name: arrays[name] for name in self.track.arrays()}
+        track = Track(self.timing, **columns)
         averages = Averages(len(arrays["age"]), kept)
-        shocks = ShockMemory(arrays["shock ages"], arrays["shock heights"])
-        age = arrays["age"]
-        return AnchorState(self.context_length, track, arrays["raw"], averages, age, shocks)
+        shocks = RareSamples(arrays["shock ages"], arrays["shock heights"])
+        outages = RareSamples(arrays["outage ages"], arrays["outages"])
+        age, raw = arrays["age"], arrays["raw"]
+        return AnchorState(self.context_length, track, raw, averages, age, shocks, outages)
 
 
 def kept_lengths(timing: Timing, context_length: int) -> dict[str, int]:
@@ -184,6 +198,12 @@ def kept_lengths(timing: Timing, context_length: int) -> dict[str, int]:
 def _items(array: npt.NDArray[Any]) -> int:
     """Return the axis of the items, which is before that of time or slots."""
     return max(array.ndim - 2, 0)
+
+
+def _last_columns(raw: Block, count: int) -> Block:
+    """Return the last columns, after NaN where there are fewer."""
+    more = max(count - raw.shape[2], 0)
+    return np.pad(raw, ((0, 0), (0, 0), (more, 0)), constant_values=np.nan)[:, :, -count:].copy()
 
 
 def _copied(track: Track) -> Track:

@@ -13,21 +13,22 @@ and the slowest rhythm forget by 1/e in a day.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features import smoothing
+from forecaster.features.averages import Averages
+from forecaster.features.outages import Outages, find_outages, without_outages
+from forecaster.features.shapes import RAW_OF_PROFILE, profile_at_samples, raw_shapes
 from forecaster.features.shocks import new_shocks
-from forecaster.features.smoothing import Average
 from forecaster.features.timing import (
     ANCHOR_COUNT,
-    DAY_PROFILES,
     LEVEL_SPANS,
-    PROFILE_DAYS,
     RHYTHMS,
     SCALED,
     SHAPED,
@@ -45,41 +46,30 @@ MIN_QPS = np.float32(1e-9)
 # Surprises are clipped to this many noise scales, as a flash crowd would otherwise affect all
 # rhythms for days.
 CLIP = 10.0
-# Profiles are smoothed over minutes from these: one shape per gain, and the week before.
-RAW_GAINS = tuple(dict.fromkeys(gain for _, gain in DAY_PROFILES))
-RAW_SHAPES = len(RAW_GAINS) + 1
-_RAW_OF_PROFILE = (*(RAW_GAINS.index(gain) for _, gain in DAY_PROFILES), len(RAW_GAINS))
 
 
-@dataclass(eq=False)
-class Averages:
-    """The running averages of a block of items by name: one per item, or one per slot."""
-
-    items: int
-    kept: dict[str, Average] = field(default_factory=dict)
-
-    def mean(self, name: str, values: Block, span: float) -> Block:
-        """Return the `smoothing.ewma` after each new sample."""
-        before = self.kept.get(name) or Average.empty(self.items)
-        mean, self.kept[name] = smoothing.ewma_from(before, values, span)
-        return mean
-
-    def slot_mean(self, name: str, values: Block, period: int, span: float) -> Block:
-        """Return the `smoothing.periodic_mean` before each new sample."""
-        before = self.kept.get(name) or Average.empty(self.items, period)
-        mean, self.kept[name] = smoothing.periodic_mean_from(before, values, span)
-        return mean
-
-
-def build_track(values: npt.ArrayLike, timing: Timing) -> Track:
+def build_track(values: npt.ArrayLike, timing: Timing, clock: LocalClock | None = None) -> Track:
     """Return the track of a block of items, ``(items, time)`` QPS, NaN where missing.
 
-    Items start and end together.
+    Items start and end together, and have one ``clock``; None where it does not change.
     """
     samples = np.asarray(values, dtype=np.float32)
     empty = Track.unknown(len(samples), timing, looked_back_at(timing))
-    raw = raw_shapes(samples, timing)
-    return extend(empty, Averages(len(samples)), raw, samples).last(samples.shape[1])
+    track, _ = begin(empty, Averages(len(samples)), samples, clock)
+    return replace(track.last(samples.shape[1]), clock=clock)
+
+
+def begin(
+    empty: Track, averages: Averages, values: Block, clock: LocalClock | None
+) -> tuple[Track, Block]:
+    """Return the track of a whole history that begins with an empty one, and its raw shapes."""
+    timing = empty.timing
+    recorded = raw_shapes(values, timing, clock)[:1]
+    profile = profile_at_samples(recorded[0], values.shape[1], timing)
+    outages = find_outages(empty, averages, profile, values)
+    usual = raw_shapes(without_outages(values, outages.outage), timing, clock)
+    raw = np.concatenate([usual, recorded])
+    return extend(empty, averages, raw, values, outages), raw
 
 
 def looked_back_at(timing: Timing) -> dict[str, int]:
@@ -90,32 +80,20 @@ def looked_back_at(timing: Timing) -> dict[str, int]:
         "gains": lead,
         "shifts": lead,
         "weights": lead,
+        **dict.fromkeys(("fall_age", "low_age", "sharp"), 1),
     }
     return {f.name: 0 for f in fields(Track)} | lines | {"values": timing.hour - 1}
 
 
-def raw_shapes(values: Block, timing: Timing) -> Block:
-    """Return the shapes behind the profiles, ``(RAW_SHAPES, items, 2 * reach + time)``.
-
-    They end ``prediction_length + reach`` after the newest sample.
-    """
-    before, after = timing.reach, timing.prediction_length + timing.reach
-    reaching = np.pad(values, ((0, 0), (before, after)), constant_values=np.nan)
-    shapes = [
-        smoothing.periodic_profile(reaching, timing.day, gain, PROFILE_DAYS) for gain in RAW_GAINS
-    ]
-    shapes.append(smoothing.lagged(reaching, 7 * timing.day))
-    return np.stack([shape[:, timing.prediction_length :] for shape in shapes])
-
-
-def extend(track: Track, averages: Averages, raw: Block, values: Block) -> Track:
+def extend(track: Track, averages: Averages, raw: Block, values: Block, outages: Outages) -> Track:
     """Return the track with columns for the new samples ``values``, ``(items, time)``.
 
     Args:
         track: of the samples before, at least as long as `looked_back_at`.
         averages: after the samples before; they are updated.
-        raw: the last ``2 * reach + time`` columns of `raw_shapes`.
+        raw: the last columns of `raw_shapes` without outages, at least ``2 * reach + time``.
         values: the new samples.
+        outages: among the new samples.
     """
     timing, count = track.timing, values.shape[1]
     daily = averages.mean("daily", values, timing.day)
@@ -145,6 +123,7 @@ def extend(track: Track, averages: Averages, raw: Block, values: Block) -> Track
         "lively": np.stack(
             [averages.mean(f"lively {i}", size, span) for i, span in enumerate(timing.lively)]
         ),
+        **vars(outages),
     }
     before = track.arrays()
     joined: dict[str, Any] = {name: _joined(before[name], array) for name, array in new.items()}
@@ -177,7 +156,7 @@ def _profiles(track: Track, raw: Block, count: int) -> Block:
     whole, new = _room(track.profiles, count)
     reach = track.timing.reach
     for profile, width in enumerate(track.timing.half_widths):
-        shape = raw[_RAW_OF_PROFILE[profile]]
+        shape = raw[RAW_OF_PROFILE[profile]]
         around = shape[:, shape.shape[1] - count - reach - width : shape.shape[1] - reach + width]
         new[profile] = smoothing.centred_mean(around, width)[:, width : width + count]
     return whole

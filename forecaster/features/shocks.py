@@ -11,11 +11,10 @@ networks take days, for they learn means.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from forecaster.data.series import Block
+from forecaster.features.rare_samples import MOST
 from forecaster.features.smoothing import centred_median
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
@@ -30,8 +29,6 @@ ALIKE = 0.5
 # prediction interval from so few values is wider than one from many: Student's t at 0.95 over the
 # normal distribution's 1.645, times sqrt(1 + 1/n).
 RECURRENCES = ((60, 4, 1.60), (24 * 60, 3, 2.05), (7 * 24 * 60, 2, 4.70))
-# So many shocks of an item are looked back on: those of two weeks of an hourly job.
-MOST = 512
 # Up to the level 0.95, an expected shock is at most as high again as the highest of the last ones.
 _NORMAL_95 = 1.645
 
@@ -39,6 +36,7 @@ _NORMAL_95 = 1.645
 def recurrences(timing: Timing) -> list[tuple[int, int, float]]:
     """Return `RECURRENCES` with periods in samples, without those too short for their shocks.
 
+    >>> from datetime import timedelta
     >>> recurrences(Timing(timedelta(minutes=15), 8))
     [(96, 3, 2.05), (672, 2, 4.7)]
     """
@@ -69,61 +67,13 @@ def new_shocks(filled: Block, values: Block, scale: Block, reach: int) -> Block:
         return np.where(high > LEAST_SCALES * scale, high, 0).astype(np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class ShockMemory:
-    """The newest `MOST` shocks of each item, newest first.
-
-    Attributes:
-        ages: how many samples before the newest sample they were, ``(items, MOST)``.
-        heights: in QPS, ``(items, MOST)``; 0 where there are fewer.
-    """
-
-    ages: Indices
-    heights: Block
-
-    @classmethod
-    def of(cls, shock: Block, reach: int) -> ShockMemory:
-        """Return the memory after the given `Track.shock`, ``(items, time)``."""
-        items = len(shock)
-        none = cls(
-            np.zeros((items, MOST), dtype=np.int32), np.zeros((items, MOST), dtype=np.float32)
-        )
-        return none.after(shock, reach)
-
-    def after(self, shock: Block, reach: int) -> ShockMemory:
-        """Return the memory after new columns of `Track.shock`."""
-        count = shock.shape[1]
-        ages, heights = self.ages + np.int32(count), self.heights
-        rows = np.flatnonzero((shock > 0).any(axis=1))
-        if len(rows):
-            new = np.broadcast_to(reach + np.arange(count, dtype=np.int32), (len(rows), count))
-            all_ages = np.concatenate([new, ages[rows]], axis=1)
-            all_heights = np.concatenate([shock[rows, ::-1], heights[rows]], axis=1)
-            newest = np.argsort(all_heights <= 0, axis=1, kind="stable")[:, :MOST]
-            heights = heights.copy()
-            ages[rows] = np.take_along_axis(all_ages, newest, axis=1)
-            heights[rows] = np.take_along_axis(all_heights, newest, axis=1)
-        return ShockMemory(ages, heights)
-
-    def at(self, timing: Timing) -> Block:
-        """Return the heights at `shock_ages`, ``(items, prediction_length, lags)``; else 0."""
-        wanted = shock_ages(timing)
-        found = np.zeros((len(self.ages), *wanted.shape), dtype=np.float32)
-        for row in np.flatnonzero(self.heights.any(axis=1)):
-            there = self.heights[row] > 0
-            by_age = np.zeros(int(wanted.max()) + 1, dtype=np.float32)
-            near = there & (self.ages[row] < len(by_age))
-            by_age[self.ages[row][near]] = self.heights[row][near]
-            found[row] = by_age[wanted]
-        return found
-
-
 def shock_ages(timing: Timing) -> Indices:
     """Return how many samples before the origin the shocks are that a forecast looks at.
 
     ``(prediction_length, lags)``: for each step ahead the last ones of each period, of those that
     are known at the origin.
 
+    >>> from datetime import timedelta
     >>> shock_ages(Timing(timedelta(minutes=1), 30))[0, :5]  # a minute ahead
     array([  59,  119,  179,  239, 1439])
     """
@@ -136,7 +86,7 @@ def shock_ages(timing: Timing) -> Indices:
 
 
 def shocks_before(track: Track, rows: Indices, origins: Indices) -> Block:
-    """Return the heights at `shock_ages` before origins of a whole track, as `ShockMemory.at`."""
+    """Return the heights at `shock_ages` before origins of a whole track; see `RareSamples.at`."""
     reach, shock = track.timing.shock_reach, track.shock
     ages = shock_ages(track.timing)
     column = origins[:, None, None] - ages + reach

@@ -83,9 +83,19 @@ class Timing:
         return max(self.half_widths)
 
     @property
+    def raw_kept(self) -> int:
+        """Columns of raw shapes that the next samples need."""
+        return max(2 * self.reach, self.ahead + self.half_widths[0])
+
+    @property
     def shock_reach(self) -> int:
         """Samples on either side of a shock: their median is what it is above."""
         return max(self.samples(20), 2)
+
+    @property
+    def ahead(self) -> int:
+        """Samples that raw shapes reach past the newest sample."""
+        return self.prediction_length + self.reach
 
     @property
     def periods(self) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features.timing import (
     ANCHOR_COUNT,
@@ -25,6 +26,7 @@ from forecaster.features.timing import (
 )
 
 Indices = npt.NDArray[np.int64]
+_NO_ARRAYS = {"timing", "clock"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,9 @@ class Track:
         rhythms: mean of the earlier surprises in each sample's slot, ``(rhythms, items, time)``.
         lively: mean absolute ``error_middle`` over a short and a long span, ``(2, items, time)``.
         shock: height of what was a shock `Timing.shock_reach` samples before, else 0; see `shocks`.
+        outage: 1 where a sample belongs to an outage, else 0; see `outages.Outages`, also for
+            ``fall_age``, ``low_age`` and ``sharp``.
+        clock: of the items, where it changes in their time; only in a track of all of it.
     """
 
     timing: Timing
@@ -66,6 +71,11 @@ class Track:
     rhythms: Block
     lively: Block
     shock: Block
+    outage: Block
+    fall_age: Block
+    low_age: Block
+    sharp: Block
+    clock: LocalClock | None = None
 
     @classmethod
     def unknown(cls, items: int, timing: Timing, lengths: Mapping[str, int]) -> Track:
@@ -86,7 +96,7 @@ class Track:
                 dtype=np.float32,
             )
             for f in fields(cls)
-            if f.name != "timing"
+            if f.name not in _NO_ARRAYS
         }
         return cls(timing, **arrays)
 
@@ -94,13 +104,13 @@ class Track:
         return len(self.values)
 
     def arrays(self) -> dict[str, Block]:
-        """Return the fields but the timing, by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "timing"}
+        """Return the fields that are arrays, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_ARRAYS}
 
     def last(self, lengths: int | Mapping[str, int]) -> Track:
         """Return the track shortened to the given number of last samples, in each field."""
         ahead = self.timing.prediction_length
-        cut = {}
+        cut: dict[str, Any] = {}
         for name, array in self.arrays().items():
             length = lengths if isinstance(lengths, int) else lengths[name]
             length += ahead if name == "profiles" else 0

@@ -15,9 +15,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features import smoothing
 from forecaster.features.anchors import CLIP
+from forecaster.features.outages import without_outages
 from forecaster.features.shocks import expected_shocks, shocks_before
 from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
 from forecaster.features.track import Indices, Track, blended
@@ -192,16 +194,26 @@ def earlier_offsets(timing: Timing) -> Indices:
 
     They are relative to the origin, and not after it.
     """
+    return np.asarray(earlier_places(np.array([0]), timing, None)[0])
+
+
+def earlier_places(origins: Indices, timing: Timing, clock: LocalClock | None) -> Indices:
+    """Return the places of the samples that earlier surprises need, ``(origins, days, time)``.
+
+    They are not after the origin; negative where they lie before the first sample, or after it.
+    """
+    days = np.array(EARLIER_DAYS)[:, None]
     around = np.arange(1 - timing.hour, timing.prediction_length) + 1
-    return np.asarray(around - timing.day * np.array(EARLIER_DAYS)[:, None])
+    places = origins[:, None, None] + around - timing.day * days
+    return places if clock is None else clock.same_time(places, days, origins[:, None, None])
 
 
 def _earlier(track: Track, rows: Indices, at: Indices) -> Block:
-    """Return the samples at `earlier_offsets`, ``(windows, days, time)``."""
-    index = at[:, None, None] + earlier_offsets(track.timing)
-    length = track.values.shape[1]
-    samples = track.values[rows[:, None, None], np.maximum(index, -length)]
-    return np.where(index >= -length, samples, smoothing.NAN)
+    """Return the samples at `earlier_places`, ``(windows, days, time)``, NaN in outages."""
+    index = earlier_places(at + track.values.shape[1], track.timing, track.clock)
+    usual = without_outages(track.values, track.outage)
+    samples = usual[rows[:, None, None], np.maximum(index, 0)]
+    return np.where(index >= 0, samples, smoothing.NAN)
 
 
 def _earlier_surprises(samples: Block, timing: Timing) -> Block:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from forecaster import __version__
+from forecaster.data.local_clock import zone_named
 from forecaster.errors import ForecasterError, RegistryError
 from forecaster.models.candidate import Candidate, CandidateKind, require_shape
 from forecaster.models.candidates import KINDS, Candidates
@@ -147,6 +148,7 @@ def _services(
             record["reason"],
             {name: shifts[name][row] for name in names},
             _moment(record["trained_until"]),
+            zone_named(record["timezone"]) if record.get("timezone") else None,
             {name: TailLaw(*laws[row].tolist()) for name, laws in tails.items()},
         )
         for row, record in enumerate(records)
@@ -170,10 +172,12 @@ def _plain(config: ModelConfig | TrainConfig) -> dict[str, Any]:
 
 def _service_record(service: ItemModel) -> dict[str, Any]:
     until = service.trained_until
+    zone = {"timezone": service.timezone} if service.timezone else {}
     return {
         "source": service.source,
         "reason": service.reason,
         "trained_until": None if until is None else until.isoformat(),
+        **zone,
     }
 
 

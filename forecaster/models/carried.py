@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import LocalClock, clock_of
 from forecaster.data.series import Block, FloatArray, Series
-from forecaster.features.anchor_state import AnchorState, shape_offsets
+from forecaster.features.anchor_state import AnchorState
+from forecaster.features.shapes import samples_at, shape_places
 from forecaster.features.track import Indices
-from forecaster.features.windows import Windows, earlier_offsets
+from forecaster.features.windows import Windows, earlier_places
 from forecaster.models.config import ModelConfig
 
 # Items that are computed from their histories at once: each needs 3 MB meanwhile.
@@ -39,11 +41,15 @@ class Newest:
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """The state of items: ``rows`` by item, and ``ends``, when the last sample of each row was."""
+    """The state of items: ``rows`` by item, and of each row when its last sample was and its zone.
+
+    Where no time zone is named, it is ``""``.
+    """
 
     state: AnchorState
     rows: Mapping[str, int]
     ends: npt.NDArray[np.int64]
+    zones: npt.NDArray[np.str_]
 
     def without(self, items: Container[str]) -> _Kept | None:
         """Return what is kept of all other items; None if there are none."""
@@ -53,9 +59,8 @@ class _Kept:
         if len(left) == len(self.rows):
             return self
         rows = np.array([self.rows[item] for item in left])
-        return _Kept(
-            self.state.take(rows), {item: row for row, item in enumerate(left)}, self.ends[rows]
-        )
+        named = {item: row for row, item in enumerate(left)}
+        return _Kept(self.state.take(rows), named, self.ends[rows], self.zones[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +71,10 @@ class _Look:
         place: index of the item in the call.
         length: number of its samples up to the last known one; ``end`` in seconds since the epoch.
         kept: what its history continues, or None; there it has the ``row``.
-        samples: the new ones, ``(time,)``; ``week`` at `shape_offsets` from each.
-        earlier: samples at `earlier_offsets` from the last one.
+        samples: the new ones, ``(time,)``; ``week`` at the `shape_places` of each.
+        earlier: samples at the `earlier_places` of the last one.
+        week_ages, earlier_ages: how many samples before the last one those are.
+        zone: the time zone, or ``""``; ``clock`` where it changes in the history.
     """
 
     place: int
@@ -79,6 +86,10 @@ class _Look:
     samples: Block
     week: Block
     earlier: Block
+    week_ages: Indices
+    earlier_ages: Indices
+    zone: str
+    clock: LocalClock | None
 
 
 class CarriedAnchors:
@@ -96,32 +107,47 @@ class CarriedAnchors:
         """Return whether a model, such as a new champion, can go on with these anchors."""
         return (model.timing, model.context_length) == (self._timing, self._context_length)
 
-    def newest(self, series: Sequence[Series], wanted: Callable[[str], bool]) -> Newest | None:
+    def newest(
+        self,
+        series: Sequence[Series],
+        wanted: Callable[[str], bool],
+        zoned: Callable[[Series], Series] = lambda one: one,
+    ) -> Newest | None:
         """Return the windows at the last known sample of each wanted item that has one.
 
         Afterwards the anchors of these items are kept, and of no others. An item whose history
-        fails, or has another step than the model, is left out.
+        fails, or has another step than the model, is left out. ``zoned`` names the time zone of a
+        series; an item whose zone is another one now is computed from its whole history.
         """
-        looks = self._looks(series, wanted)
+        looks = self._looks(series, wanted, zoned)
         if not looks:
             self._kept = None
             return None
         ids = {look.item_id: row for row, look in enumerate(looks)}
         ends = np.array([look.end for look in looks], dtype=np.int64)
-        self._kept = _Kept(self._updated(looks, series), ids, ends)
+        zones = np.array([look.zone for look in looks])
+        self._kept = _Kept(self._updated(looks, series), ids, ends, zones)
         self._restored = self._restored and self._restored.without(ids)
         return Newest(
             tuple(look.place for look in looks),
             tuple(ids),
             tuple(datetime.fromtimestamp(look.end, UTC) for look in looks),
-            self._kept.state.windows(np.stack([look.earlier for look in looks])),
+            self._kept.state.windows(
+                np.stack([look.earlier for look in looks]),
+                np.stack([look.earlier_ages for look in looks]),
+            ),
         )
 
-    def _looks(self, series: Sequence[Series], wanted: Callable[[str], bool]) -> list[_Look]:
+    def _looks(
+        self,
+        series: Sequence[Series],
+        wanted: Callable[[str], bool],
+        zoned: Callable[[Series], Series],
+    ) -> list[_Look]:
         looks = []
         for place in range(len(series)):
             with contextlib.suppress(Exception):  # the prediction of this item alone says why
-                one = series[place]
+                one = zoned(series[place])
                 if wanted(one.item_id) and (look := self._look(place, one)) is not None:
                     looks.append(look)
         return looks
@@ -134,18 +160,23 @@ class CarriedAnchors:
         end = int(one.start.timestamp()) + (length - 1) * int(one.step.total_seconds())
         kept, row, count = self._continued(one, length, end)
         new = np.arange(length - count, length)
+        clock, timing = clock_of(one, self._timing.ahead), self._timing
+        week = shape_places(new, timing, clock)
+        earlier = earlier_places(np.array([length - 1]), timing, clock)[0]
         return _Look(
             place, one.item_id, length, end, kept, row,
             one.values[new].astype(np.float32),
-            _at(one.values, new[:, None] + shape_offsets(self._timing)),
-            _at(one.values, length - 1 + earlier_offsets(self._timing)),
+            samples_at(one.values, week),
+            samples_at(one.values, earlier),
+            length - 1 - week, length - 1 - earlier,
+            one.timezone or "", clock,
         )  # fmt: skip
 
     def _continued(self, one: Series, length: int, end: int) -> tuple[_Kept | None, int, int]:
         """Return what a history continues, its row there, and the number of its new samples."""
         for kept in (self._kept, self._restored):
             row = -1 if kept is None else kept.rows.get(one.item_id, -1)
-            if kept is None or row < 0:
+            if kept is None or row < 0 or kept.zones[row] != (one.timezone or ""):
                 continue
             count, rest = divmod(end - int(kept.ends[row]), int(one.step.total_seconds()))
             is_ahead = not rest and 0 <= count <= self._timing.day and count < length
@@ -165,21 +196,21 @@ class CarriedAnchors:
     ) -> Iterator[tuple[list[int], AnchorState]]:
         """Yield states of items with their indices in ``looks``."""
         continued: dict[tuple[bool, int], list[int]] = {}
-        computed: dict[int, list[int]] = {}
+        computed: dict[tuple[int, LocalClock | None], list[int]] = {}
         for i, look in enumerate(looks):
             if look.kept is None:
-                computed.setdefault(look.length, []).append(i)
+                computed.setdefault((look.length, look.clock), []).append(i)
             else:
                 group = look.kept is self._kept, len(look.samples)
                 continued.setdefault(group, []).append(i)
         for places in continued.values():
             yield places, _after([looks[i] for i in places])
-        for length, places in computed.items():
+        for (length, clock), places in computed.items():
             for first in range(0, len(places), ITEMS_AT_ONCE):
                 block = places[first : first + ITEMS_AT_ONCE]
                 values = [series[looks[i].place].values[:length] for i in block]
                 history = np.stack(values).astype(np.float32)
-                yield block, AnchorState.of(history, self._timing, self._context_length)
+                yield block, AnchorState.of(history, self._timing, self._context_length, clock)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that is kept as arrays by name; see `restore`. Empty if nothing is kept."""
@@ -190,6 +221,7 @@ class CarriedAnchors:
         return {
             "items": np.array([item for part in parts for item in part.rows]),
             "ends": np.concatenate([part.ends for part in parts]),
+            "zones": np.concatenate([part.zones for part in parts]),
             **{f"{_STATE}{name}": array for name, array in state.arrays().items()},
         }
 
@@ -209,9 +241,10 @@ class CarriedAnchors:
         }
         state = AnchorState.from_arrays(kept, self._timing, self._context_length)
         items, ends = [str(item) for item in arrays["items"]], arrays["ends"].astype(np.int64)
-        if not len(items) == len(set(items)) == len(ends) == len(state):
+        zones = arrays.get("zones", np.full(len(items), ""))  # before 0.2.0 there were none
+        if not len(items) == len(set(items)) == len(ends) == len(zones) == len(state):
             raise ValueError(f"{len(items)} items and {len(ends)} ends, but {len(state)} states")
-        self._restored = _Kept(state, {item: row for row, item in enumerate(items)}, ends)
+        self._restored = _Kept(state, {item: row for row, item in enumerate(items)}, ends, zones)
 
 
 def _agree(kept: _Kept, row: int, one: Series, length: int) -> bool:
@@ -232,7 +265,9 @@ def _after(looks: Sequence[_Look]) -> AnchorState:
     if not len(looks[0].samples):
         return state
     return state.after(
-        np.stack([look.samples for look in looks]), np.stack([look.week for look in looks])
+        np.stack([look.samples for look in looks]),
+        np.stack([look.week for look in looks]),
+        np.stack([look.week_ages for look in looks]),
     )
 
 
@@ -242,10 +277,3 @@ def _known_length(values: FloatArray) -> int:
         return len(values)
     known = np.flatnonzero(np.isfinite(values))
     return int(known[-1]) + 1 if len(known) else 0
-
-
-def _at(values: FloatArray, index: Indices) -> Block:
-    """Return the samples at ``index``; NaN before the first."""
-    found = values[np.maximum(index, 0)].astype(np.float32)
-    found[index < 0] = np.nan
-    return found

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,9 @@ SHIFT_STRETCHES = 1
 # The 0.95 quantile counts as at least so far from the median, in units of recent error: where both
 # are 0, such as at night, the levels beyond would be 0 as well.
 LEAST_DISTANCE = 0.5
+# The least noise of a served forecast: rates are counted over five minutes, as by `rate(...[5m])`,
+# and the moments of scrapes alone move them by some thousandths.
+COUNTED, CALMEST = timedelta(minutes=5), 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,3 +209,23 @@ def calibrated(spread: Spread, shifts: Block, tail: Tail | None = None) -> Block
         beyond = body[:, :, tail.median, None] + factors * distance[:, :, None]
         qps = np.concatenate([body, beyond], axis=2)
     return np.asarray(np.maximum(qps, 0), dtype=np.float32)
+
+
+def widened(qps: Block, quantile_levels: Sequence[float], step: timedelta) -> Block:
+    """Return quantiles, ``(windows, horizon, levels)`` QPS, that are no nearer than noise allows.
+
+    Each level keeps the distance from the median that it has in a normal distribution of the least
+    noise that a measured rate has: that of counting requests (Poisson) over `COUNTED`, or the step
+    where it is longer, one request at least; and `CALMEST` of the rate.
+
+    >>> widened(np.full((1, 1, 2), 900.0), (0.5, 0.95), timedelta(minutes=1)).round(1).tolist()
+    [[[900.0, 904.099...]]]
+    """
+    levels = np.asarray(quantile_levels)
+    middle = int(np.abs(levels - 0.5).argmin())
+    median, counted_s = qps[:, :, middle : middle + 1], max(step, COUNTED).total_seconds()
+    noise = np.sqrt((median + 1 / counted_s) / counted_s + (CALMEST * median) ** 2)
+    least = median + noise * np.array([NormalDist().inv_cdf(level) for level in levels])
+    wide = np.where(levels > levels[middle], np.maximum(qps, least), np.minimum(qps, least))
+    wide[:, :, middle] = qps[:, :, middle]
+    return np.asarray(np.maximum(wide, 0), dtype=np.float32)

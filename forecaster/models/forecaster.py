@@ -11,6 +11,7 @@ from datetime import datetime
 import numpy as np
 
 import forecaster as api
+from forecaster.data.local_clock import LocalClock, clock_of
 from forecaster.data.series import Block, Forecast, History, Series
 from forecaster.errors import HistoryError
 from forecaster.features.anchors import build_track
@@ -18,8 +19,8 @@ from forecaster.features.windows import Windows, cut_windows
 from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
 from forecaster.models.conformal import calibrated, tail_of
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import Naive, Spread, naive_forecasts
-from forecaster.models.shock_margin import with_shocks
 from forecaster.models.tail import TailLaw
 
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
@@ -41,12 +42,14 @@ class ItemModel:
             which serve only the levels that their candidates predict.
         trained_until: start of the time that was used neither for fitting nor for calibration; None
             for the default, which serves unknown items.
+        timezone: zone whose clocks the item's traffic follows; None: not named.
     """
 
     source: str
     reason: str
     shifts: Mapping[str, Block] = field(repr=False)
     trained_until: datetime | None = None
+    timezone: str | None = None
     tails: Mapping[str, TailLaw] = field(default_factory=dict, repr=False)
 
     def calibrated(self, name: str, spread: Spread, levels: Sequence[float]) -> Block:
@@ -94,6 +97,11 @@ class Forecaster:
         """Return the choice and calibration for an item; the default for an unknown one."""
         return self.item_models.get(item_id, self.default_model)
 
+    def zoned(self, series: Series) -> Series:
+        """Return a series that names no time zone in that of the item."""
+        zone = self.item_model(series.item_id).timezone
+        return series if series.timezone or zone is None else replace(series, timezone=zone)
+
     def served_by(self, source: str, reason: str) -> Forecaster:
         """Return the forecaster in which one candidate serves all items."""
         models = {
@@ -117,9 +125,9 @@ class Forecaster:
                 f"the history has a step of {history.step}, but the model was trained on "
                 f"{self.model.step}; fetch with --step {int(self.model.step.total_seconds())}s"
             )
-        series = [_until_last(s) for s in history]
+        series = [_until_last(self.zoned(s)) for s in history]
         needed = {self.item_model(s.item_id).source for s in series} & set(self.candidates.naive)
-        blocks = list(_blocks(series))
+        blocks = list(_blocks(series, self.model.timing.ahead))
         with ThreadPoolExecutor(THREADS) as pool:
             cut = pool.map(lambda block: self._newest([series[i] for i in block], needed), blocks)
             parts, naive_parts = zip(*cut, strict=True)
@@ -153,7 +161,7 @@ class Forecaster:
                 own = {name: forecast.take(mine) for name, forecast in naive.items()}
                 spread = self.candidates.spread(source, windows.take(mine), own)
                 quantiles = self._calibrated(source, spread, [models[row] for row in mine])
-                values[mine] = with_shocks(quantiles, windows.take(mine), self.model)
+                values[mine] = with_margins(quantiles, windows.take(mine), self.model)
         return Forecast(
             item_ids=tuple(item_ids),
             origins=tuple(origins),
@@ -172,9 +180,10 @@ class Forecaster:
     def _newest(
         self, block: Sequence[Series], needed: Set[str]
     ) -> tuple[Windows, dict[str, Naive]]:
-        """Return windows and naive forecasts at the end of items of equal length."""
+        """Return windows and naive forecasts at the end of items of equal length and clock."""
         values = np.stack([series.values for series in block]).astype(np.float32)
-        track = build_track(values, self.model.timing)
+        timing = self.model.timing
+        track = build_track(values, timing, clock_of(block[0], timing.ahead))
         rows = np.arange(len(block))
         origins = np.full(len(block), track.values.shape[1] - 1)
         windows = cut_windows(track, rows, origins, self.model.context_length)
@@ -193,11 +202,11 @@ def _until_last(series: Series) -> Series:
     return series.between(series.start, series.start + count * series.step)
 
 
-def _blocks(series: Sequence[Series]) -> Iterable[list[int]]:
-    """Yield the indices of items of equal length, in blocks of `ITEMS_AT_ONCE`."""
-    by_length: dict[int, list[int]] = {}
+def _blocks(series: Sequence[Series], ahead: int) -> Iterable[list[int]]:
+    """Yield the indices of items of equal length and clock, in blocks of `ITEMS_AT_ONCE`."""
+    alike: dict[tuple[int, LocalClock | None], list[int]] = {}
     for place, one in enumerate(series):
-        by_length.setdefault(len(one), []).append(place)
-    for places in by_length.values():
+        alike.setdefault((len(one), clock_of(one, ahead)), []).append(place)
+    for places in alike.values():
         for first in range(0, len(places), ITEMS_AT_ONCE):
             yield places[first : first + ITEMS_AT_ONCE]

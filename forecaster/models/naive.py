@@ -15,6 +15,9 @@ from scipy.signal import lfilter
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
+from forecaster.features.anchors import MIN_QPS
+from forecaster.features.outages import without_outages
+from forecaster.features.shapes import samples_at
 from forecaster.features.track import Indices, Track
 
 LAST_VALUE = "last_value"
@@ -26,6 +29,9 @@ NAIVE = (LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK, DAY_SHAPE, HOLT_WINTERS)
 
 # Smoothing of level and season per sample; the best of a grid over 0.05-0.3 on recorded traffic.
 LEVEL_GAIN, SEASON_GAIN = 0.1, 0.2
+# The level to which the same time of another day is scaled: of so many samples; and how much better
+# that must have been in the last hour, by its share of the error.
+_LEVEL_SPAN, _MUCH_BETTER = 10, 0.5
 # Index of the anchor that scales the smoothed daily profile to the level of ten samples.
 _DAY_SHAPE_ANCHOR = 4
 
@@ -70,8 +76,8 @@ def naive_forecasts(
     past = _SampleHistory(track, rows, origins)
     makers: dict[str, Callable[[], Naive]] = {
         LAST_VALUE: lambda: _last_value(past),
-        SEASONAL_DAY: lambda: _seasonal(past, track.timing.day),
-        SEASONAL_WEEK: lambda: _seasonal(past, 7 * track.timing.day),
+        SEASONAL_DAY: lambda: _seasonal(past, 1),
+        SEASONAL_WEEK: lambda: _seasonal(past, 7),
         DAY_SHAPE: lambda: _day_shape(past),
         HOLT_WINTERS: lambda: _holt_winters(past),
     }
@@ -94,6 +100,11 @@ class _SampleHistory:
     def filled(self) -> Block:
         return smoothing.forward_fill(self.values)
 
+    @cached_property
+    def usual(self) -> Block:
+        """The history, filled in outages too: they must not come again."""
+        return smoothing.forward_fill(without_outages(self.values, self.track.outage))
+
     @property
     def target_indices(self) -> Indices:
         return self.origins[:, None] + 1 + np.arange(self.track.timing.prediction_length)
@@ -112,6 +123,17 @@ class _SampleHistory:
         path = np.where(np.isfinite(path), path, last)
         return Naive(np.asarray(path, np.float32), np.asarray(scale, np.float32))
 
+    def days_before(self, index: Indices, days: int, latest: Indices) -> Indices:
+        """Return the places at the same time of day ``days`` before; negative if after latest."""
+        places, clock = index - days * self.track.timing.day, self.track.clock
+        return places if clock is None else clock.same_time(places, days, latest)
+
+    @cached_property
+    def yesterday(self) -> Indices | None:
+        """The place a day before each sample; None where that is the same number of samples."""
+        samples = np.arange(self.values.shape[1])
+        return None if self.track.clock is None else self.days_before(samples, 1, samples - 1)
+
     def at(self, series: Block, index: Indices) -> Block:
         found = series[self.rows[:, None], np.maximum(index, 0)]
         return np.where(index >= 0, found, smoothing.NAN)
@@ -124,9 +146,26 @@ def _last_value(past: _SampleHistory) -> Naive:
     return past.result(np.repeat(path, timing.prediction_length, axis=1), error)
 
 
-def _seasonal(past: _SampleHistory, period: int) -> Naive:
-    error = past.values - smoothing.lagged(past.filled, period)
-    return past.result(past.at(past.filled, past.target_indices - period), error)
+def _seasonal(past: _SampleHistory, days: int) -> Naive:
+    """Return what was, or that scaled to the present level where this was much better of late.
+
+    So a service that has lost or won a third of its traffic for good is followed within hours.
+    """
+    timing, floor = past.track.timing, past.track.floor + MIN_QPS
+    samples = np.arange(past.values.shape[1])
+    before = samples_at(past.usual, past.days_before(samples, days, samples))
+    known = np.where(np.isnan(past.values), smoothing.NAN, before)
+    now, then = (smoothing.ewma(one, _LEVEL_SPAN) + floor for one in (past.values, known))
+    gain = np.nan_to_num(now / then, nan=1.0).astype(np.float32)
+    scaled = smoothing.lagged(gain, timing.middle) * before
+    errors = [np.abs(past.values - forecast) for forecast in (before, scaled)]
+    recent = [smoothing.ewma(e, timing.hour)[past.rows, past.origins] for e in errors]
+    follows = recent[1] < _MUCH_BETTER * recent[0]
+    seen = past.days_before(past.target_indices, days, past.origins[:, None])
+    path = past.at(past.usual, seen)
+    path *= np.where(follows, gain[past.rows, past.origins], 1)[:, None]
+    plain, moved = (past.result(path, e) for e in errors)
+    return Naive(plain.path, np.where(follows, moved.scale, plain.scale))
 
 
 def _day_shape(past: _SampleHistory) -> Naive:
@@ -139,19 +178,22 @@ def _day_shape(past: _SampleHistory) -> Naive:
 
 def _holt_winters(past: _SampleHistory) -> Naive:
     timing = past.track.timing
-    level, season = holt_winters(past.values, timing.day)
-    forecasts = smoothing.lagged(level, timing.middle) + smoothing.lagged(season, timing.day)
-    seasonal = past.at(season, past.target_indices - timing.day)
+    level, season = holt_winters(past.values, timing.day, past.yesterday)
+    samples = np.arange(past.values.shape[1])
+    before = samples_at(season, past.days_before(samples, 1, samples))
+    forecasts = smoothing.lagged(level, timing.middle) + before
+    seasonal = past.at(season, past.days_before(past.target_indices, 1, past.origins[:, None]))
     path = level[past.rows, past.origins][:, None] + seasonal
     return past.result(np.maximum(path, 0), past.values - np.maximum(forecasts, 0))
 
 
-def holt_winters(values: Block, period: int) -> tuple[Block, Block]:
+def holt_winters(values: Block, period: int, before: Indices | None = None) -> tuple[Block, Block]:
     """Return level and season after each sample, both ``(items, time)``; additive, no trend.
 
     The forecast from ``t`` for ``t + h``, where ``h <= period``, is
     ``level[t] + season[t + h - period]``; NaN before the first period is complete. A missing sample
-    changes nothing.
+    changes nothing. ``before`` has the place of each sample's season a period ago, where that is
+    not always ``period`` samples before, ``(time,)``.
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 8.3 (the
     error-correction form).
 
@@ -165,9 +207,15 @@ def holt_winters(values: Block, period: int) -> tuple[Block, Block]:
     levels, seasons = np.full_like(values, np.nan), np.empty_like(values)
     seasons[:, :period] = np.where(known, values[:, :period] - level[:, None], np.float32(0))
     levels[:, period - 1 : period] = level[:, None]
-    for begin in range(period, values.shape[1], period):
-        now = np.s_[:, begin : begin + period]
-        season = seasons[:, begin - period : begin][:, : levels[now].shape[1]]
+    places = np.arange(values.shape[1]) - period
+    if before is not None:
+        places = np.where(before >= 0, before, places)
+    end = period
+    while (begin := end) < values.shape[1]:
+        later = places[begin : begin + period] >= begin  # whose season is not known yet
+        end = begin + (int(later.argmax()) if later.any() else len(later))
+        now = np.s_[:, begin:end]
+        season = seasons[:, places[begin:end]]
         without_season = values[now] - season
         levels[now] = _smoothed(without_season, levels[:, begin - 1])
         error = without_season - levels[:, begin - 1 : begin - 1 + season.shape[1]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
-from forecaster.commands.file_hints import add_file_arguments
+from forecaster.commands.file_hints import add_file_arguments, stamp_zone
 from forecaster.commands.histories import FILE_HELP, check_file, file_history
 from forecaster.commands.output_files import (
     add_report_arguments,
@@ -130,6 +130,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.capacity is not None and not 0 < args.capacity < float("inf"):
         raise ReplayError(f"--capacity is {args.capacity}, but must be above 0")
     check_file(args.history)
+    stamp_zone(args)
     check_reports(args)
 
 

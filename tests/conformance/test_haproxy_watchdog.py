@@ -36,7 +36,7 @@ def here(tmp_path, monkeypatch) -> Iterator[Site]:
 
 
 def test_tasks_that_ended_begin_anew(here, tmp_path):
-    here.hand_out(50.0)
+    here.hand_out(50.0, valid_for_s=2.0)  # no poll waits for longer
     (tmp_path / "broken").touch()
     eventually(lambda: "as the test will have it" in here.log)
     # Nothing ticks and nothing polls; a scrape is a request, too.
@@ -56,10 +56,12 @@ def test_where_only_the_poll_ended_a_tick_begins_it_anew(tmp_path):
     only_poll = BREAKS.replace("if file then", "if file and ms ~= 100 then")
     options = {"lua": only_poll.replace('"broken"', f'"{tmp_path}/broken"')}
     with site(haproxy, tmp_path / "poll", options=options) as here:
-        here.hand_out(50.0)
+        here.hand_out(50.0, valid_for_s=2.0)  # no poll waits for longer
         (tmp_path / "broken").touch()
         eventually(lambda: "poll stands still" in here.log)
         eventually(lambda: metric(here.running, FAULT) == 1)
+        # Who holds a lease waits for its change, but now: the end is known as soon as it answers.
+        eventually(lambda: any(one.etag and one.wait_s == 0 for one in here.endpoint.asked))
         (tmp_path / "broken").unlink()
         here.hand_out(7.0)
         eventually(lambda: metric(here.running, FAULT) == 0)

@@ -94,11 +94,12 @@ class Site:
         return ServiceMetrics(self.qps(now), tuple((float(s), self.qps(s)) for s in stamps))
 
     def histories(self, queries, length, now):
-        end = now // 60 * 60
-        stamps = end - 60 * np.arange(length // STEP)[::-1]
-        first = datetime.fromtimestamp(stamps[0], UTC)
-        values = np.array([self.qps(stamp) for stamp in stamps])
-        return [Series(item, first, STEP, values) for item, _ in queries]
+        return [self._history(item, length, now) for item, _ in queries]
+
+    def _history(self, item, length, now):
+        stamps = now // 60 * 60 - 60 * np.arange(length // STEP)[::-1]
+        values = np.array([self.qps(stamp) for stamp in stamps.tolist()])
+        return Series(item, datetime.fromtimestamp(stamps[0], UTC), STEP, values)
 
     # A model that expects the last known level to stay, or of each step so many times it.
 

@@ -31,7 +31,7 @@ MOST = 400
 # What is held of demand that is low for the time of day is told in `test_upstream_outage`.
 POLICY = replace(WATCHED.policy, scale=replace(SCALE, max_replicas=MOST), hold=HoldRules(share=0))
 ABSURD = 1e6
-FAULT = START + HOUR  # when it begins
+FAULT = START + HOUR / 2  # when it begins
 
 
 def wavy(stamp: float) -> float:
@@ -79,9 +79,6 @@ class Shop(Site):
     def elect(self, replica: Replica) -> None:
         """Have a replica lead, and nobody else run."""
         self.leader, replica.leads, self.follower = replica, True, None
-
-    def histories(self, queries, length, now):
-        return super().histories(queries, length, now) if queries else []
 
     def predict(self, name, series):
         self.given = series[0].values[-500:].tolist()

@@ -197,10 +197,12 @@ def test_each_fault_is_logged_once(crew):
     crew.endpoint.down()
     eventually(lambda: samples(crew.url)['tidegate_fault{service="prod/shop"}'] == 1)
     time.sleep(1.5)  # time to fail again, and say nothing
+    asked = len(crew.endpoint.asked)
     crew.endpoint.up()
     crew.hand_out(100.0)
     eventually(lambda: "fault" not in status(crew.url))
 
+    assert crew.endpoint.asked[asked].wait_s == 0  # the end is known as soon as it answers
     assert crew.log.count(fault) - before == 1
     assert "recovered from" in crew.log
 

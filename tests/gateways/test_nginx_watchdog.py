@@ -5,13 +5,12 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack, suppress
 
-import httpx
 import pytest
 
 from tests.conformance.gateways import nginx
 from tests.conformance.site import Site, site
-from tests.gateways.nginx_site import samples, status
-from tests.waiting import PATIENCE_S, eventually
+from tests.gateways.nginx_site import samples, status, text_of
+from tests.waiting import eventually
 
 FAULT = 'tidegate_fault{service="prod/shop"}'
 STILL = "polling stands still"
@@ -41,11 +40,13 @@ location = /rest {{
 def here(nginx_parts, tmp_path):
     options = {"workers": 1, "locations": LOCATIONS}
     with site(nginx, tmp_path / "one", options=options) as one:
+        # A poll waits for less than this lease lasts: so there is often a next one, which may fail.
+        one.hand_out(100.0, valid_for_s=2.0)
         yield one
 
 
 def ask(here: Site, path: str) -> None:
-    assert httpx.get(f"{here.url}{path}", trust_env=False, timeout=PATIENCE_S).text == "ok\n"
+    assert text_of(f"{here.url}{path}") == "ok\n"
 
 
 def is_faulty(here: Site) -> bool:

@@ -34,6 +34,7 @@ def fingerprint(history: History, config: TrainConfig) -> str:
     digest = hashlib.sha256(json.dumps([_SINCE, repr(config)]).encode())
     for series in history:
         digest.update(f"{series.item_id}\0{series.start.isoformat()}\0{series.step}\0".encode())
+        digest.update((series.timezone or "").encode())
         digest.update(np.ascontiguousarray(series.values).tobytes())
     return digest.hexdigest()
 

@@ -22,6 +22,7 @@ STAMP_NAMES = (
     *("_time", "@timestamp", "date_time", "epoch", "unix"),
 )
 VALUE_NAMES = ("qps", "y", "value", "target", "rps", "_value")
+ZONE_NAMES = ("timezone", "time_zone")
 INDEX_NAMES = ("", "#", "index", "__index_level_0__", "level_0")
 UTC_BEHIND = re.compile(r"[ _]*[(\[]?(?:utc|gmt)[)\]]?$")
 ZONE_BEHIND = re.compile(r"[ _]*[(\[][^)\]]*[)\]]$")
@@ -108,6 +109,15 @@ def columns_of(df: pd.DataFrame, source: TableSource) -> TableColumns:
             source.note(f"{quoted(item)} names the items; left out: {listed(texts)}")
     named = not values or len(values) > 1
     return TableColumns(stamp, item, tuple(values or others), named)
+
+
+def zone_column(df: pd.DataFrame) -> Hashable | None:
+    """Return the column of text that names the items' time zones, if there is one."""
+    for column in df.columns:
+        is_text = not (pd.api.types.is_numeric_dtype(df[column]) or looks_like_dates(df[column]))
+        if str(column).strip().lower() in ZONE_NAMES and is_text:
+            return column
+    return None
 
 
 def with_joined_items(df: pd.DataFrame, source: TableSource) -> tuple[pd.DataFrame, TableSource]:

@@ -6,7 +6,7 @@ Used by `history_files` alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +23,12 @@ from forecaster.adapters.tables.columns import (
     is_stamp_name,
     says_utc,
     with_joined_items,
+    zone_column,
 )
 from forecaster.adapters.tables.sources import TableSource, quoted
 from forecaster.adapters.tables.stamps import epoch_seconds, times_of
 from forecaster.adapters.tables.units import per_second
+from forecaster.data.local_clock import people_zone, zone_named
 from forecaster.data.quality import RawSeries
 from forecaster.data.quality.values import StampArray
 from forecaster.data.series import FloatArray
@@ -40,31 +42,38 @@ def raw_series(df: pd.DataFrame, source: TableSource) -> Iterator[RawSeries]:
     """Yield the items of a long or wide frame in the order in which they appear."""
     df = _with_one_stamp(_without_index(_with_own_names(df, source), source))
     df, source = with_joined_items(df, source)
-    columns = columns_of(df, source)
+    zones = zone_column(df)
+    columns = columns_of(df if zones is None else df.drop(columns=zones), source)
+    people = _zones_of(df, zones, columns.item, source)
     if says_utc(columns.stamp):
         source = replace(source, timezone="UTC")
     stamps = df[columns.stamp]
     times = times_of(stamps, source)
     if columns.item is not None:
-        yield from _long(df, columns, times, source)
+        yield from _long(df, columns, times, source, people)
         return
     seconds, assumed = epoch_seconds(stamps, times, source)
     for column in columns.values:
         name = item_of_labels(str(column)) if columns.named else source.default_item
         found, unit = numbers(df[column], source)
         rates = per_second(column, unit, [(seconds, found)], source)
-        yield RawSeries(name, seconds, rates[0], zone_assumed=assumed)
+        yield RawSeries(name, seconds, rates[0], assumed, people[0])
 
 
 def _long(
-    df: pd.DataFrame, columns: TableColumns, times: pd.Series[Any], source: TableSource
+    df: pd.DataFrame,
+    columns: TableColumns,
+    times: pd.Series[Any],
+    source: TableSource,
+    people: Sequence[str | None],
 ) -> Iterator[RawSeries]:
     (value,) = columns.values
     codes, names = pd.factorize(df[columns.item])
     if (codes < 0).any() or "" in names:
         empty = (codes < 0) | (df[columns.item] == "").to_numpy()
         row = int(df.index[int(np.argmax(empty))]) + source.first_row
-        raise source.refusal(f"column {quoted(columns.item)}, row {row}: empty; name the item")
+        column = quoted(columns.item)
+        raise source.refusal(f"has no item in column {column}, row {row}; name the item")
     found, unit = numbers(df[value], source)
     items: list[tuple[StampArray, FloatArray]] = []
     assumed = False
@@ -72,8 +81,22 @@ def _long(
         seconds, assumed = epoch_seconds(df[columns.stamp].iloc[rows], times.iloc[rows], source)
         items.append((seconds, found[rows]))
     rates = per_second(value, unit, items, source)
-    for name, (seconds, _), values in zip(names, items, rates, strict=True):
-        yield RawSeries(item_of_labels(str(name)), seconds, values, zone_assumed=assumed)
+    for name, (seconds, _), values, zone in zip(names, items, rates, people, strict=True):
+        yield RawSeries(item_of_labels(str(name)), seconds, values, assumed, zone)
+
+
+def _zones_of(
+    df: pd.DataFrame, column: Hashable | None, item: Hashable | None, source: TableSource
+) -> list[str | None]:
+    """Return the time zone that each item follows, in their order; of one where none is named."""
+    codes = np.zeros(len(df), dtype=np.int64) if item is None else pd.factorize(df[item])[0]
+    named = people_zone(source.timezone)
+    if column is None:
+        return [named] * (int(codes.max(initial=0)) + 1)
+    found = df[column].groupby(codes, sort=True).agg(["nunique", "first"])
+    if (found["nunique"] > 1).any():
+        raise source.refusal(f"names more than one zone of an item in {quoted(column)}; name one")
+    return [named if pd.isna(zone) or not zone else zone_named(zone) for zone in found["first"]]
 
 
 def _rows_of(codes: npt.NDArray[np.int64], count: int) -> list[npt.NDArray[np.int64]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -123,7 +124,7 @@ def masked(history: History, mask: tuple[Window, ...]) -> QualityReport:
         log = FindingLog(item.item_id, item.step, DEFAULT_RULES, int(item.start.timestamp()))
         values = item.values.copy()
         log.mask_windows(values, mask)
-        series.append(Series(item.item_id, item.start, item.step, values))
+        series.append(replace(item, values=values))
         findings += log.findings
     return verdict(tuple(series), tuple(findings))
 
@@ -139,7 +140,7 @@ def believable(series: Series, rules: QualityRules = DEFAULT_RULES) -> QualityRe
     ends = ending_spike(values, rules)
     log.add(Rule.SPIKE, Action.REPAIRED, ends, f"{ends.sum()} last samples are far above the rest")
     values[ends] = np.nan
-    kept = Series(series.item_id, series.start, series.step, values)
+    kept = replace(series, values=values)
     return QualityReport(History((kept,)), tuple(log.findings))
 
 
@@ -192,4 +193,5 @@ def _examine_item(
     if log.unusable:
         return None
     began = int(np.isfinite(values).argmax())
-    return Series(raw.item_id, start + began * log.step, log.step, values[began:])
+    start += began * log.step
+    return Series(raw.item_id, start, log.step, values[began:], raw.timezone)

@@ -69,12 +69,14 @@ class RawSeries:
         values: QPS as read, shape ``(n,)``; NaN where the source has an empty sample.
         zone_assumed: whether the source has no time zone and the caller named one. Gaps that look
             like a clock change are then refused, not only noted.
+        timezone: zone whose clocks the traffic follows; None: not named.
     """
 
     item_id: str
     stamps: StampArray
     values: FloatArray
     zone_assumed: bool = False
+    timezone: str | None = None
 
     def __post_init__(self) -> None:
         stamps = np.array(self.stamps, dtype=np.int64)
@@ -89,7 +91,7 @@ class RawSeries:
     @classmethod
     def of(cls, series: Series) -> RawSeries:
         """Return the samples of a series, the missing ones included."""
-        return cls(series.item_id, series.stamps, series.values)
+        return cls(series.item_id, series.stamps, series.values, timezone=series.timezone)
 
 
 @dataclass(frozen=True)

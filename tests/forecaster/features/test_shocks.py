@@ -5,12 +5,13 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from forecaster.features.anchor_state import AnchorState, shape_offsets
+from forecaster.features.anchor_state import AnchorState
 from forecaster.features.anchors import build_track
-from forecaster.features.shocks import MOST, ShockMemory, shock_ages, shocks_before
+from forecaster.features.rare_samples import MOST, RareSamples
+from forecaster.features.shocks import shock_ages, shocks_before
 from forecaster.features.timing import Timing
 from forecaster.features.windows import cut_windows
-from tests.forecaster.features.test_anchor_state import before
+from tests.forecaster.features.test_anchor_state import following
 from tests.forecaster.traffic_samples import HALF_HOUR
 
 HOUR, DAY = 60, 1440
@@ -87,14 +88,14 @@ def test_what_a_state_remembers_is_what_the_whole_history_says():
     values[1] += np.float32(HEIGHT) * (random.random(values.shape[1]) < 0.1)
     cut = 11 * DAY
     state = AnchorState.of(values[:, :cut], HALF_HOUR, 60)
-    assert (state.shocks.heights[1] > 0).all()
+    ages = np.broadcast_to(shock_ages(HALF_HOUR), (2, *shock_ages(HALF_HOUR).shape))
+    assert (state.shocks.values[1] > 0).all()
     assert (build_track(values, HALF_HOUR).shock[1] > 0).sum() > MOST
     for newest in range(cut, cut + 40):
-        week = before(values, np.array([newest]), shape_offsets(HALF_HOUR))
-        state = state.after(values[:, newest : newest + 1], week)
+        state = following(state, values, np.array([newest]))
         track = build_track(values[:, : newest + 1], HALF_HOUR)
         whole = shocks_before(track, np.array([0, 1]), np.array([newest, newest]))
-        np.testing.assert_array_equal(state.shocks.at(HALF_HOUR), whole)
+        np.testing.assert_array_equal(state.shocks.at(ages), whole)
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60])
@@ -106,7 +107,7 @@ def test_no_shock_is_looked_at_before_it_is_known(minutes):
 def test_shocks_of_an_item_do_not_touch_its_neighbours():
     shock = np.zeros((3, 10), dtype=np.float32)
     shock[1, 4] = 7
-    memory = ShockMemory.of(shock, reach=20)
-    assert memory.heights[1, 0] == 7
+    memory = RareSamples.none(3).after(shock, delay=20)
+    assert memory.values[1, 0] == 7
     assert memory.ages[1, 0] == 20 + 5
-    assert not memory.heights[[0, 2]].any()
+    assert not memory.values[[0, 2]].any()

@@ -1,5 +1,7 @@
 """Calibration: nine of ten samples lie below the level 0.9, for any forecaster, and calmly."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from forecaster.models.conformal import (
     conformal_shifts,
     knots,
     tail_of,
+    widened,
 )
 from forecaster.models.naive import Spread
 from forecaster.models.tail import EXPONENTIAL, TailLaw
@@ -259,3 +262,26 @@ def test_calibrated_levels_never_cross_nor_fall_below_zero(centre, unit, shifts)
     assert qps.shape == centre.shape
     assert (qps >= 0).all()
     assert (np.diff(qps, axis=2) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("qps", "step", "expected"),
+    [
+        pytest.param(0.0, 1, 1.645 / 300, id="silent: a request in five minutes"),
+        pytest.param(3.0, 1, 3 + 1.645 * 0.1002, id="low: as requests are counted"),
+        pytest.param(3.0, 15, 3 + 1.645 * 0.0581, id="a longer step counts more of them"),
+        pytest.param(1e6, 1, 1e6 * (1 + 1.645 * 0.002), id="high: some thousandths"),
+    ],
+)
+def test_no_quantile_is_nearer_to_the_median_than_noise_allows(qps, step, expected):
+    flat = np.full((1, 1, 5), qps, np.float32)
+    found = widened(flat, LEVELS, timedelta(minutes=step))[0, 0]
+    assert found[LEVELS.index(0.5)] == np.float32(qps)
+    assert found[LEVELS.index(0.95)] == pytest.approx(expected, rel=1e-3)
+    assert (np.diff(found) >= 0).all()
+    assert found[0] < qps or qps == 0
+
+
+def test_what_is_wide_enough_stays_as_it_is():
+    wide = np.float32([[[50, 100, 150, 170, 190]]])
+    np.testing.assert_array_equal(widened(wide, LEVELS, timedelta(minutes=1)), wide)

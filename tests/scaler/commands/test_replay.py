@@ -57,7 +57,7 @@ def test_a_replay_prints_a_table_and_writes_a_page_and_a_record(replayed, tmp_pa
     found = json.loads(figures.read_text())["contenders"]
     for name in (
         *("HPA", "KEDA prometheus", "KEDA + offset query", "Holt-Winters", "tidegate"),
-        "clairvoyant",
+        *("predictive scaling", "clairvoyant"),
     ):
         assert name in found
         assert name in out
@@ -85,8 +85,8 @@ def test_the_policy_s_model_is_used_and_a_replay_of_its_training_data_is_marked(
     code = main(
         [
             "replay", "--history", str(tmp_path / "history.parquet"), "--models", str(models),
-            "--policy", str(tmp_path / "policy.yaml"), "--from", "-10d", "--skip-gaps",
-            "--no-frontier", "--workers", "1",
+            "--policy", str(tmp_path / "policy.yaml"), "--from", "-10d",
+            "--to", "-9d", "--skip-gaps", "--no-frontier", "--workers", "1",
         ]
     )  # fmt: skip
     shown = capsys.readouterr()
@@ -100,11 +100,17 @@ CLASSES = """
 """
 
 
-def test_the_busiest_hour_goes_through_gateways_when_asked(replayed, tmp_path):
+@pytest.fixture
+def sparse(quiet):
+    """A tenth of the requests."""
+    return History(tuple(replace(one, values=one.values / 10) for one in quiet))
+
+
+def test_the_busiest_hour_goes_through_gateways_when_asked(replayed, sparse, tmp_path):
     page, figures = tmp_path / "replay.html", tmp_path / "replay.json"
     options = "--from", "-6h", "--no-frontier", "--workers", "1", "--rate-limits"
     files = "--report", str(page), "--json", str(figures)
-    code, out, _ = replayed(*options, *files, policy=POLICY.rstrip() + CLASSES)
+    code, out, _ = replayed(*options, *files, history=sparse, policy=POLICY.rstrip() + CLASSES)
     assert code == 0
     found = json.loads(figures.read_text())["rate_limits"]
     assert found["seconds"] == 3600.0

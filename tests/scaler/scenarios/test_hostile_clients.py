@@ -9,17 +9,23 @@ from benchmarks.limiters.hostile import CALM_S, HostileScene, fairness, hostile_
 PART = 0.3
 SCENES = {scene.name: scene for scene in hostile_scenes(PART)}
 CROWD, MIMICRY = "flash crowd, 80 % new", "mimicry of the heaviest"
+BETWEEN = "rotation, 100 names/s"  # 33 and 500 show the same
 # Attackers that send at least three times what the heaviest normal client does, or new names.
 HEAVY = sorted(SCENES.keys() - {CROWD, MIMICRY})
 
 
-@pytest.mark.parametrize("name", sorted(SCENES))
+def by_day(names):
+    marked = {BETWEEN: pytest.mark.nightly}
+    return [pytest.param(name, marks=marked.get(name, ())) for name in names]
+
+
+@pytest.mark.parametrize("name", by_day(sorted(SCENES)))
 def test_where_all_fit_nobody_is_refused(name):
     found = fairness(SCENES[name].fitting())
     assert found.refused.total() == found.calm_refused == 0
 
 
-@pytest.mark.parametrize("name", HEAVY)
+@pytest.mark.parametrize("name", by_day(HEAVY))
 def test_normal_clients_keep_their_max_min_share(name):
     found = fairness(SCENES[name])
     assert found.calm_refused == 0

@@ -105,6 +105,9 @@ local function poll(self, task)
   -- Without reports nothing else renews the lease.
   local reports = asked_at >= (self.no_reports_until or 0)
   local wait_s = etag and math.min(reports and LONGEST_WAIT_S or refresh_s, LONGEST_WAIT_S) or 0
+  if self.faults.said["no lease"] or self.faults.said["poll stands still"] then
+    wait_s = 0 -- its end is known at once, not when the lease changes next
+  end
   local headers = headers_of(self)
   headers["if-none-match"] = etag and { etag } or nil
   local url = string.format("%s?instance=%s&wait=%.3g", self.url, self.options.instance(), wait_s)

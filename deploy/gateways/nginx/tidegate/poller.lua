@@ -104,6 +104,9 @@ local function poll(gate, chain)
     -- Without reports nothing else renews the lease.
     local reports = sent >= (gate.no_reports_until or 0)
     local wait_s = etag and math.min(reports and LONGEST_WAIT_S or refresh_s, LONGEST_WAIT_S) or 0
+    if gate:fault("poll") then
+        wait_s = 0 -- its end is known at once, not when the lease changes next
+    end
     local path = ("/v1/limits/%s?instance=%s"):format(gate.service, gate.options.instance)
     if wait_s > 0 then
         path = path .. ("&wait=%.2f"):format(wait_s)

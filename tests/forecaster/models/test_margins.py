@@ -8,7 +8,7 @@ import pytest
 from forecaster.features.anchors import build_track
 from forecaster.features.windows import Windows, cut_windows
 from forecaster.models.config import ModelConfig
-from forecaster.models.shock_margin import with_shocks
+from forecaster.models.margins import with_shocks
 
 MODEL = ModelConfig()
 HOUR, DAY = 60, 1440

@@ -1,4 +1,4 @@
-"""Quantiles that leave room for recurring shocks, whatever candidate has forecast them."""
+"""What is served: calibrated quantiles with room for recurring shocks, and a least width."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from forecaster.data.series import Block
 from forecaster.features.smoothing import centred_median
 from forecaster.features.windows import Windows
 from forecaster.models.config import MEDIAN, ModelConfig
+from forecaster.models.conformal import widened
+
+
+def with_margins(qps: Block, windows: Windows, model: ModelConfig) -> Block:
+    """Return the quantiles that are served, whatever candidate has forecast them.
+
+    Args:
+        qps: calibrated quantiles, ``(windows, horizon, levels)`` QPS.
+        windows: those that were forecast.
+        model: the shape of the model.
+    """
+    levels = model.served_levels[: qps.shape[2]]
+    return widened(with_shocks(qps, windows, model), levels, model.step)
 
 
 def with_shocks(qps: Block, windows: Windows, model: ModelConfig) -> Block:

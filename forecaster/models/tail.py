@@ -32,7 +32,7 @@ SHAPE_STRETCHES = 40  # of time, after which an item's own shape weighs as much 
 # at 0.99. A tail that grows faster than this is foreseen as far as it is beyond so many errors.
 MOST_AT_99 = 2.15
 MOST_GROWTH = math.log(500) / math.log(50)
-SURE_ERRORS = 3.0
+SURE_ERRORS = 4.0
 # An item's own variance of few stretches is itself uncertain: that of all counts as so many more.
 VARIANCE_STRETCHES = 4
 # Variances of the logarithm of the mean: between items, at least; of one stretch, where no item has

@@ -189,7 +189,7 @@ def test_a_constant_is_forecast_as_itself(forecaster, source, level):
     """And with a width: a rate that has been constant is still counted."""
     forecast = predict_one(served_by(forecaster, source), np.full(9 * DAY, level))
     np.testing.assert_allclose(forecast.quantile(0.5), level, rtol=0.02, atol=1e-6)
-    np.testing.assert_allclose(forecast.values, level, rtol=0.06, atol=0.01)
+    np.testing.assert_allclose(forecast.values, level, rtol=0.08, atol=0.02)
     above = forecast.values[:, :, MODEL.quantile_levels.index(0.5) :]
     assert (np.diff(above, axis=2) > 0).all()
 

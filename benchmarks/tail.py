@@ -39,7 +39,7 @@ QUICK = replace(CONFIG, members=1, epochs=3, max_windows=20_000)
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class TailOutcome:
     """What is served of one trace, the same under plain calibration, and what came."""
 
     target: Block
@@ -82,7 +82,7 @@ def measure(traces: Path, config: TrainConfig) -> None:
     """Train by ``config``, such as `QUICK`, and print what was asked and measured."""
     history = load(traces, ONE_MINUTE)
     fitted = train(history, config, report=lambda done: print(done, file=sys.stderr, flush=True))
-    found = tested(fitted, history, config)
+    found = outcomes(fitted, history, config)
     print(f"\n## The tail ({config.members} LSTMs, origins every {STRIDE} minutes)\n")
     print(markdown(("asked", "measured"), asked_and_measured(found)))
     print("\n### By trace\n")
@@ -91,7 +91,7 @@ def measure(traces: Path, config: TrainConfig) -> None:
     print(markdown(columns, _by_trace(found)))
 
 
-def tested(fitted: Fitted, history: History, config: TrainConfig) -> dict[str, Tested]:
+def outcomes(fitted: Fitted, history: History, config: TrainConfig) -> dict[str, TailOutcome]:
     """Return what is served in the last quarter of each trace, by name."""
     found, model = {}, config.model
     for part in fitted.parts.items:
@@ -110,7 +110,7 @@ def tested(fitted: Fitted, history: History, config: TrainConfig) -> dict[str, T
                 calibrated(now, plain_shifts(before, part.calibration.windows.target)),
             )
         )
-        found[part.item_id] = Tested(cases.windows.target, served, plain)
+        found[part.item_id] = TailOutcome(cases.windows.target, served, plain)
     return found
 
 
@@ -126,7 +126,7 @@ def plain_shifts(spread: Spread, target: Block) -> Block:
     return shifts
 
 
-def asked_and_measured(found: Mapping[str, Tested]) -> list[tuple[str, str]]:
+def asked_and_measured(found: Mapping[str, TailOutcome]) -> list[tuple[str, str]]:
     """Return each bar in words, and what was measured."""
     target = np.concatenate([one.target.ravel() for one in found.values()])
     served = np.concatenate([one.served.reshape(-1, len(LEVELS)) for one in found.values()])
@@ -149,7 +149,7 @@ def asked_and_measured(found: Mapping[str, Tested]) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _by_trace(found: Mapping[str, Tested]) -> list[tuple[object, ...]]:
+def _by_trace(found: Mapping[str, TailOutcome]) -> list[tuple[object, ...]]:
     return [
         (
             name,

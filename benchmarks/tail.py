@@ -7,20 +7,20 @@ calibration: for each item, level and step the quantile of the residuals of the 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import CONFIG
+from benchmarks.accuracy import CONFIG, fit, third_quarter
+from benchmarks.every_minute import QUICK
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
 from forecaster.data.series import Block, FloatArray, History
 from forecaster.evaluation.metrics import coverage, geometric_mean, pinball_loss
-from forecaster.evaluation.selection import Fitted, train
-from forecaster.evaluation.splits import boundaries, cases_at, item_track
+from forecaster.evaluation.selection import Fitted
+from forecaster.evaluation.splits import cases_at, item_track
 from forecaster.features.windows import origins_between
 from forecaster.models.config import MEDIAN, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_level
@@ -34,8 +34,6 @@ POOLED_STEPS = 3  # of plain calibration, on either side
 LEVELS = CONFIG.model.served_levels
 HEADS = len(CONFIG.model.quantile_levels)
 MIDDLE, AT_95, AT_99, AT_999 = (LEVELS.index(q) for q in (MEDIAN, 0.95, 0.99, 0.999))
-# Fewer networks and windows, for a look that takes a quarter of the time.
-QUICK = replace(CONFIG, members=1, epochs=3, max_windows=20_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,16 +71,10 @@ class TailOutcome:
         return float(served / plain)
 
 
-def tail(traces: Path) -> None:
+def tail(traces: Path, quick: bool) -> None:
     """Coverage, width, smoothness and loss of what is served; asked and measured."""
-    measure(traces, CONFIG)
-
-
-def measure(traces: Path, config: TrainConfig) -> None:
-    """Train by ``config``, such as `QUICK`, and print what was asked and measured."""
-    history = load(traces, ONE_MINUTE)
-    fitted = train(history, config, report=lambda done: print(done, file=sys.stderr, flush=True))
-    found = outcomes(fitted, history, config)
+    history, config = load(traces, ONE_MINUTE), QUICK if quick else CONFIG
+    found = outcomes(fit(history, config), history, config)
     print(f"\n## The tail ({config.members} LSTMs, origins every {STRIDE} minutes)\n")
     print(markdown(("asked", "measured"), asked_and_measured(found)))
     print("\n### By trace\n")
@@ -96,7 +88,7 @@ def outcomes(fitted: Fitted, history: History, config: TrainConfig) -> dict[str,
     found, model = {}, config.model
     for part in fitted.parts.items:
         series, item = history[part.item_id], fitted.forecaster.item_model(part.item_id)
-        first = boundaries(len(series), config)[1]
+        first = third_quarter(series, config)
         origins = origins_between(first, len(series), model.timing, STRIDE)
         cases = cases_at(item_track(fitted.forecaster.zoned(series), model.timing), origins, model)
         before, now = (

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--promote",
         choices=("gate", "always", "never"),
         default="gate",
-        help="make it champion: if no baseline beats it by more than chance (gate; in the first "
-        "one such a baseline serves), always, or never (%(default)s)",
+        help="make it champion: if no baseline beats it by more than chance, nor last value at "
+        "peaks (gate; in the first one such a baseline serves), always, or never (%(default)s)",
     )
     stored.add_argument("--resume", action="store_true", help="continue a run that was killed")
     _add_fit_arguments(parser.add_argument_group("how it is fitted"))

@@ -1,8 +1,8 @@
 """The champion gate: whether a new model may serve, and which of its candidates then does.
 
 The rule is the one by which a candidate is chosen for an item: who serves goes on, unless another
-is better by more than chance. The first model of a name has nobody that would go on in its place,
-so it serves in any case, by its best candidate.
+is better by more than chance, or last value is better at peaks by as much. The first model of a
+name has nobody that would go on in its place, so it serves in any case, by its best candidate.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ forecast without having influenced it.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,8 @@ import numpy as np
 
 from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
-from forecaster.evaluation.metrics import pinball_loss
-from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, Parts, prepare
+from forecaster.evaluation.choice import choose, hourly_losses, relative
+from forecaster.evaluation.splits import MIN_WINDOWS, ItemCases, Parts, prepare
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import (
     Candidate,
@@ -32,25 +31,15 @@ from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import HeldOut, calibrations
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
-from forecaster.models.naive import LAST_VALUE
+from forecaster.models.tabular import BOOSTING
 from forecaster.models.tail import TailLaw
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
-# Calibration and backtest take some five times as long as the windows: measured on 3 items of 28
-# days at 1 minute, 1.0 s for the windows, 3.1 s and 2.1 s for the two.
-RESERVE = 5
+# Calibration and backtest take some ten times as long as the windows: measured on 3 items of 28
+# days at 1 minute, 0.3 s of CPU for the windows, 1.6 s and 1.4 s for the two.
+RESERVE = 10
 LEAST_BUDGET = timedelta(seconds=1)  # for the networks, where the rest takes all of the budget
-
-# Standard errors by which another candidate must be better than the favourite: a baseline than the
-# LSTM to serve an item, and than all that is served to keep a model from becoming champion.
-CONFIDENCE = 2.0
-INCOMPARABLE = "the candidates cannot be compared"
-# A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
-NEGLIGIBLE_QPS = 1e-6
-
-# Logarithms of ratios are clipped to this, so that an hour without error is not infinitely better.
-LARGEST_LOG = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +111,8 @@ def train(
         )
         seconds[kind.name] = time.perf_counter() - started
     used_config = replace(used_config, time_budget=config.time_budget)
-    candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
+    fitted = {kind.name: learned[kind.name] for kind in kinds}
+    candidates = Candidates(config.model, fitted, has_blend={LSTM, BOOSTING} <= set(fitted))
     forecaster = calibrate(candidates, parts.items)
     return Fitted(forecaster, used_config, parts, seconds)
 
@@ -193,7 +183,9 @@ def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
         for i, part in enumerate(parts)
     }
     pooled = [relative(losses[i]) for i, part in enumerate(parts) if part.pooled]
-    choice = choose({name: np.concatenate([loss[name] for loss in pooled]) for name in names})
+    choice = choose(
+        {name: np.concatenate([loss[name] for loss in pooled], axis=1) for name in names}
+    )
     zones = {part.timezone for part in parts}
     shared = zones.pop() if len(zones) == 1 else None
     default = ItemModel(*choice, shifts[-1], timezone=shared, tails=tails[-1])
@@ -209,72 +201,3 @@ def _held_out(candidates: Candidates, name: str, part: ItemCases) -> HeldOut:
         cases.origins // candidates.model.timing.memory,
         part.pooled,
     )
-
-
-def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return each candidate's losses relative to last value's mean; NaN where that is about 0."""
-    reference = _mean(losses[LAST_VALUE])
-    unit = reference if reference > NEGLIGIBLE_QPS else math.nan
-    return {name: loss / unit for name, loss in losses.items()}
-
-
-def _mean(losses: FloatArray) -> float:
-    """Return the mean of the known losses; NaN if there is none."""
-    known = losses[np.isfinite(losses)]
-    return float(known.mean()) if len(known) else math.nan
-
-
-def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatArray:
-    """Return the mean pinball loss of the origins in each hour, ``(hours,)``; NaN where unknown."""
-    levels = model.served_levels[: predicted.shape[2]]
-    loss = pinball_loss(cases.windows.target, predicted, levels).mean(axis=2)
-    known = np.isfinite(loss)
-    hour = cases.origins // model.timing.hour
-    hour -= hour[0]
-    total = np.bincount(hour, np.where(known, loss, 0).sum(axis=1))
-    count = np.bincount(hour, known.sum(axis=1))
-    mean: FloatArray = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-    return mean
-
-
-def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str, str]:
-    """Return who is to serve and the reason: the favourite, unless another is clearly better.
-
-    Another must be better by two standard errors of the hourly ratios. Otherwise chance would
-    decide, as the time that they are compared on may be only a day or two.
-
-    Args:
-        losses: by candidate, its mean loss in each hour.
-        favourite: of the names in ``losses``.
-
-    >>> choose({"last_value": np.array([2.0, 3.0]), "lstm": np.array([1.0, 1.5])})
-    ('lstm', '50.0 % below last_value, the best of the others')
-    """
-    means = {name: _mean(found) for name, found in losses.items()}
-    rivals = [name for name in losses if name != favourite and np.isfinite(means[name])]
-    best = min(rivals, key=lambda name: means[name], default=favourite)
-    own = means[favourite]
-    if best == favourite or not np.isfinite(own) or means[best] == 0 == own:
-        return favourite, INCOMPARABLE
-    if own <= means[best]:
-        return (
-            favourite,
-            f"{100 * (1 - own / means[best]):.1f} % below {best}, the best of the others",
-        )
-    percent = f"{100 * (1 - means[best] / own):.1f} % below {favourite}"
-    if _leads(losses[best], losses[favourite]):
-        return best, f"{percent}, by more than {CONFIDENCE:g} standard errors"
-    return favourite, f"{best} was {percent}, but within {CONFIDENCE:g} standard errors"
-
-
-def _leads(rival: FloatArray, favourite: FloatArray) -> bool:
-    """Return whether the rival's hourly losses are better by more than chance.
-
-    Ratios are compared on a log scale, so that a single extreme hour does not dominate.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.clip(np.log(favourite / rival), -LARGEST_LOG, LARGEST_LOG)
-    ratios = ratios[~np.isnan(ratios)]
-    if len(ratios) < 2:
-        return False
-    return bool(ratios.mean() > CONFIDENCE * ratios.std(ddof=1) / math.sqrt(len(ratios)))

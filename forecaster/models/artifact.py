@@ -18,7 +18,7 @@ from forecaster import __version__
 from forecaster.data.local_clock import zone_named
 from forecaster.errors import ForecasterError, RegistryError
 from forecaster.models.candidate import Candidate, CandidateKind, require_shape
-from forecaster.models.candidates import KINDS, Candidates
+from forecaster.models.candidates import BLEND, KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.naive import NAIVE
@@ -89,7 +89,8 @@ def unpack(
             for kind in kinds
             if kind.name in names
         }
-        candidates = Candidates(model, learned, tuple(name for name in names if name in NAIVE))
+        naive = tuple(name for name in names if name in NAIVE)
+        candidates = Candidates(model, learned, naive, has_blend=BLEND in names)
         named = dict(zip(config["items"], services[:-1], strict=True))
         return Forecaster(candidates, named, services[-1])
     except RegistryError:
@@ -106,7 +107,7 @@ def unpack(
 def _candidate_names(config: Mapping[str, Any], kinds: Sequence[CandidateKind]) -> tuple[str, ...]:
     """Return the names of the stored candidates."""
     names = config.get("candidates", _FIRST_CANDIDATES)
-    known = (*NAIVE, *(kind.name for kind in kinds))
+    known = (*NAIVE, *(kind.name for kind in kinds), BLEND)
     if not isinstance(names, list | tuple):
         raise TypeError(f"candidates are {names!r}, not a list")
     unknown = [name for name in names if name not in known]

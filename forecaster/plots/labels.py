@@ -5,12 +5,14 @@ from __future__ import annotations
 from html import escape
 
 from forecaster.evaluation.backtest import SERVED
+from forecaster.models.candidates import BLEND
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
 from forecaster.models.tabular import BOOSTING, RIDGE
 
 NAMES = {
     SERVED: "served",
+    BLEND: "LSTM and boosting",
     LSTM: "LSTM",
     BOOSTING: "gradient boosting",
     RIDGE: "ridge regression",

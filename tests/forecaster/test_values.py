@@ -152,6 +152,8 @@ def test_a_backtest_goes_out_with_the_scores_of_every_item_and_candidate():
     assert served["relative"] == result.items[1].scores["served"].relative
     assert served["crps"] == result.items[1].scores["served"].crps
     assert served["covered_0.99"] == result.items[1].scores["served"].coverage[-1]
+    assert served["tops_covered_0.9"] == result.items[1].scores["served"].top_coverage[2]
+    assert (served["covered_at_17"], served["worst_minute_hours"]) == (0.95, 24)
 
 
 def test_the_findings_of_a_backtest_begin_with_the_verdict():

@@ -14,6 +14,15 @@ LISTEN ?= 127.0.0.1:8080
 IMAGE ?= tidegate
 PYTHONS ?= python3.11 python3.12 python3.13
 IMAGE_PYTHON := 3.11
+# What asks each library for something: whatever reads, fits, stores, draws, serves and parses; all doctests.
+COVERING ?= tests/forecaster/adapters tests/forecaster/models tests/forecaster/test_values.py \
+  tests/forecaster/test_plots.py tests/forecaster/test_report.py tests/scaler/policy tests/scaler/adapters \
+  tests/scaler/gateway tests/distributions/test_wheel.py forecaster scaler
+# Where pip's environment says that packages are, for uv, which does not read it.
+UV_INDEXES = --index-strategy unsafe-best-match \
+  $${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} \
+  $${PIP_EXTRA_INDEX_URL:+--index "$$PIP_EXTRA_INDEX_URL"} \
+  $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"}
 # Files as they are listed, those that take long first; what waits for servers leaves cores to others.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
@@ -93,9 +102,7 @@ lock: ## pin with hashes what the image installs, by constraints.txt and the ind
 	"$$fresh/bin/uv" pip compile --quiet pyproject.toml --extra grpc --extra otel --extra s3 \
 	  --constraint constraints.txt --generate-hashes --no-annotate --custom-compile-command 'make lock' \
 	  --python-version $(IMAGE_PYTHON) --python-platform x86_64-manylinux_2_28 --only-binary :all: \
-	  --index-strategy unsafe-best-match $${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} \
-	  $${PIP_EXTRA_INDEX_URL:+--index "$$PIP_EXTRA_INDEX_URL"} \
-	  $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"} --output-file "$$fresh/lock"; \
+	  $(UV_INDEXES) --output-file "$$fresh/lock"; \
 	! grep -q '^nvidia-' "$$fresh/lock" || { \
 	  echo 'torch would be a CUDA build: set PIP_EXTRA_INDEX_URL to an index of CPU builds.' >&2; exit 1; }; \
 	cp "$$fresh/lock" image.lock
@@ -108,14 +115,16 @@ base-image.txt:
 	docker pull --quiet python:$(IMAGE_PYTHON)-slim
 	docker image inspect --format '{{index .RepoDigests 0}}' python:$(IMAGE_PYTHON)-slim > $@
 
-pythons: ## test with each of PYTHONS and the newest packages that an index has, without pins (slow)
-	@set -e; for python in $(PYTHONS); do \
-	  fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
-	  $$python -m venv "$$fresh"; \
-	  "$$fresh/bin/pip" install --quiet --upgrade pip; \
-	  "$$fresh/bin/pip" install --quiet '.[client,dev,grpc,otel,s3]'; \
-	  "$$fresh/bin/python" -m pytest -q -m 'not nightly' tests/distributions tests/forecaster tests/scaler; \
-	  rm -rf "$$fresh"; \
+pythons: ## test with each of PYTHONS and the newest packages (but the pinned torch) that an index has
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && set -e; \
+	$(PYTHON) -m venv "$$fresh/uv"; \
+	"$$fresh/uv/bin/pip" install --quiet --constraint constraints.txt uv; \
+	for python in $(PYTHONS); do \
+	  $$python -m venv --clear --without-pip "$$fresh/venv"; \
+	  "$$fresh/uv/bin/uv" pip install --quiet --python "$$fresh/venv" $(UV_INDEXES) \
+	    "$$(grep '^torch==' constraints.txt)" '.[client,dev,grpc,otel,s3]'; \
+	  "$$fresh/venv/bin/python" --version; \
+	  OMP_NUM_THREADS=1 "$$fresh/venv/bin/python" -m pytest -q -m 'not nightly' $(COVERING); \
 	done
 
 clean: ## remove what the other targets made

@@ -9,15 +9,17 @@ from pathlib import Path
 
 # The module in which each part is a function of that name.
 PARTS = {
+    "accuracy": "every_minute",
     "one_minute": "accuracy",
     "coarse": "accuracy",
     "unseen": "accuracy",
     "jobs": "memory",
+    "tail": "tail",
     "speed": "speed",
     "carrying": "carrying",
     "outages": "outages",
     "replay": "replay",
-    "default_policy": "replay",
+    "default_policy": "by_kind",
     "agreement": "agreement",
     "promotion": "promotion",
     "replay_speed": "promotion",
@@ -33,7 +35,10 @@ PARTS = {
     "churn": "soak",
     "thousand": "soak",
 }
-WITH_TRACES = {"accuracy", "memory", "agreement", "outages", "replay"}
+WITH_TRACES = {
+    "accuracy", "agreement", "by_kind", "every_minute", "memory", "outages", "replay",
+    "tail",
+}  # fmt: skip
 
 
 def main() -> None:
@@ -43,6 +48,9 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=30.0, help="of soak and churn (%(default)g)"
     )
+    parser.add_argument(
+        "--quick", action="store_true", help="of accuracy and tail: one network, fitted shortly"
+    )
     args = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251 - as the command does
     unknown = set(args.parts) - set(PARTS)
@@ -51,7 +59,9 @@ def main() -> None:
     for part in args.parts or PARTS:
         measure = getattr(importlib.import_module(f"benchmarks.{PARTS[part]}"), part)
         given = [args.minutes] if part in {"soak", "churn"} else []
-        measure(*([args.traces] if PARTS[part] in WITH_TRACES else given))
+        given += [args.traces] if PARTS[part] in WITH_TRACES else []
+        given += [args.quick] if part in {"accuracy", "tail"} else []
+        measure(*given)
 
 
 if __name__ == "__main__":

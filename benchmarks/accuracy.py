@@ -1,8 +1,10 @@
 """Accuracy on recorded traffic: what each step bought, coverage, peaks, coarse steps, new services.
 
 All figures are of the last quarter of each trace, which neither fitting nor calibration nor the
-choice of who serves has seen; origins fall on every quarter of an hour. Each forecaster is
-calibrated in the same way, on the tenth before it, in units of its own recent error.
+choice of who serves has seen; origins fall on all minutes of the hour alike. Each forecaster is
+calibrated in the same way, on the tenth before it, in units of its own recent error. The one
+denominator is last value, calibrated so, at the same moments; ratios are pooled over traces by
+their geometric mean, shares by their arithmetic one.
 """
 
 from __future__ import annotations
@@ -17,15 +19,20 @@ import numpy as np
 
 from benchmarks.tables import markdown
 from benchmarks.traces import FIVE_MINUTES, ONE_MINUTE, load
-from forecaster.data.series import Block, History
-from forecaster.evaluation.metrics import coverage, geometric_mean, is_peak, pinball_loss
+from forecaster.data.series import Block, History, Series
+from forecaster.evaluation.metrics import coverage, geometric_mean, pinball_loss
+from forecaster.evaluation.origins import backtest_origins
+from forecaster.evaluation.outcome import Outcome, minute_place
 from forecaster.evaluation.selection import Fitted, train
-from forecaster.evaluation.splits import Cases, backtest_origins, boundaries, cases_at, item_track
+from forecaster.evaluation.splits import Cases, boundaries, cases_at, item_track, lifetime
+from forecaster.features.timing import Timing
+from forecaster.features.track import Indices
 from forecaster.models.candidate import EpochReport
 from forecaster.models.candidates import CANDIDATES
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.lstm_ensemble import LSTM, Ensemble
+from forecaster.models.margins import with_margins
 from forecaster.models.naive import HOLT_WINTERS, LAST_VALUE, Spread
 
 CONFIG = TrainConfig(calibration_share=0.1, test_share=0.25, device="cpu")
@@ -39,48 +46,62 @@ COLUMNS = ("forecaster", "relative pinball", "with level 0.1", "at peaks", "cov 
 
 @dataclass(frozen=True)
 class Figures:
-    """One forecaster on one trace; relative to last value, coverage at 0.9, 0.95 and 0.99."""
+    """One forecaster on one trace; relative to last value, coverage at 0.9, 0.95 and 0.99.
 
+    Attributes:
+        loss: mean pinball loss in QPS.
+        tops: coverage of the five highest samples of each day.
+        by_minute: coverage at 0.95 by minute of the hour, and in ``hours`` how often it was seen.
+    """
+
+    loss: float
     relative: float
     five_levels: float
     peaks: float
     coverage: tuple[float, ...]
     peak_coverage: float
+    tops: tuple[float, ...]
+    by_minute: tuple[float, ...]
+    hours: tuple[int, ...]
 
     @classmethod
-    def of(cls, target: Block, predicted: Block, reference: Block) -> Figures:
-        levels = CONFIG.model.quantile_levels
+    def of(cls, outcome: Outcome, predicted: Block, reference: Block) -> Figures:
+        levels, target, tops = CONFIG.model.quantile_levels, outcome.target, outcome.day_tops
         loss, base = (pinball_loss(target, x, levels) for x in (predicted, reference))
-        peaks = is_peak(target)
 
         def ratio(where: np.ndarray, which: slice) -> float:
             return float(loss[where][:, which].mean() / base[where][:, which].mean())
 
-        known = np.isfinite(target)
+        known, peaks = np.isfinite(target), outcome.peaks
         return cls(
+            float(loss[known][:, UPPER].mean()),
             ratio(known, UPPER),
             ratio(known, slice(None)),
             ratio(peaks, UPPER),
             tuple(coverage(target, predicted)[2:].tolist()),
             float(coverage(target[peaks], predicted[peaks])[3]),
+            tuple(coverage(target[tops], predicted[tops])[2:].tolist()),
+            outcome.by_minute(target <= predicted[:, :, minute_place(levels)]),
+            outcome.hours,
         )
+
+
+Measured = dict[str, dict[str, Figures]]  # by forecaster and trace
+Grid = Callable[[Series, int, Timing], Indices]  # origins from which samples from one on are judged
 
 
 def one_minute(traces: Path) -> None:
     """Ten one-minute traces, 1 to 30 minutes ahead, one global model."""
     history = load(traces, ONE_MINUTE)
-    fitted = train(history, CONFIG, report=_say)
-    _print(f"One-minute traces ({fitted.config.members} LSTMs)", _measure(fitted, history, CONFIG))
+    fitted = fit(history, CONFIG)
+    _print(f"One-minute traces ({fitted.config.members} LSTMs)", measure(fitted, history, CONFIG))
 
 
 def coarse(traces: Path) -> None:
     """Ten five-minute traces, 5 to 30 minutes ahead, one global model."""
     history = load(traces, FIVE_MINUTES)
     config = replace(CONFIG, model=COARSE)
-    _print(
-        "Five-minute traces",
-        _measure(train(history, config, report=_say), history, config),
-    )
+    _print("Five-minute traces", measure(fit(history, config), history, config))
 
 
 def unseen(traces: Path) -> None:
@@ -90,10 +111,8 @@ def unseen(traces: Path) -> None:
     rows: list[tuple[str, float, float, float]] = []
     for left_out in history:
         others = History(tuple(s for s in history if s.item_id != left_out.item_id))
-        forecaster = train(others, config).forecaster
-        origins = backtest_origins(
-            left_out, boundaries(len(left_out), config)[1], config.model.timing
-        )
+        forecaster = fit(others, config).forecaster
+        origins = backtest_origins(left_out, third_quarter(left_out, config), config.model.timing)
         cases = cases_at(item_track(left_out, config.model.timing), origins, config.model)
         shifts = forecaster.default_model.shifts
         predicted = {
@@ -102,9 +121,9 @@ def unseen(traces: Path) -> None:
             )
             for name in (LAST_VALUE, HOLT_WINTERS, LSTM)
         }
-        target = cases.windows.target
+        outcome = _outcome(left_out, cases)
         lstm, smooth = (
-            Figures.of(target, predicted[name], predicted[LAST_VALUE])
+            Figures.of(outcome, predicted[name], predicted[LAST_VALUE])
             for name in (LSTM, HOLT_WINTERS)
         )
         rows.append(
@@ -121,28 +140,57 @@ def unseen(traces: Path) -> None:
     print(markdown(("trace", "LSTM", "Holt-Winters, 1 day", "better by"), rows))
 
 
-def _measure(
-    fitted: Fitted, history: History, config: TrainConfig
-) -> dict[str, dict[str, Figures]]:
-    """Return the figures of every forecaster and step of ours, by name and trace."""
-    figures: dict[str, dict[str, Figures]] = {}
+def third_quarter(series: Series, config: TrainConfig) -> int:
+    """Return the first sample that is tested: no figure may rest on having seen it or a later."""
+    return boundaries(len(series), config)[1]
+
+
+def fit(history: History, config: TrainConfig) -> Fitted:
+    """Return what is trained on the first three quarters of each trace.
+
+    Raises:
+        AssertionError: something fitted, stopped early, calibrated or chosen has seen the rest.
+    """
+    fitted = train(history, config, report=_say)
     for part in fitted.parts.items:
         series = history[part.item_id]
-        timing = config.model.timing
-        origins = backtest_origins(series, boundaries(len(series), config)[1], timing)
+        life = lifetime(series)
+        offset = (life.start - series.start) // life.step
+        seen = offset + int(part.calibration.origins[-1]) + 1 + config.model.prediction_length
+        if seen > third_quarter(series, config):
+            raise AssertionError(f"{part.item_id}: {seen} samples are seen before the test")
+    return fitted
+
+
+def measure(
+    fitted: Fitted, history: History, config: TrainConfig, grid: Grid = backtest_origins
+) -> Measured:
+    """Return the figures of every forecaster and step of ours, by name and trace."""
+    figures: Measured = {}
+    for part in fitted.parts.items:
+        series, timing = history[part.item_id], config.model.timing
+        origins = grid(series, third_quarter(series, config), timing)
         test = cases_at(item_track(series, timing), origins, config.model)
         service = fitted.forecaster.item_model(part.item_id)
-        predicted = {}
-        for name, say in _forecasters(fitted).items():
+        predicted, levels = {}, config.model.quantile_levels
+        forecasters = _forecasters(fitted)
+        for name, say in forecasters.items():
             happened = part.calibration.windows.target
-            shifts = conformal_shifts(say(part.calibration), happened, config.model.quantile_levels)
+            shifts = conformal_shifts(say(part.calibration), happened, levels)
             predicted[name] = calibrated(say(test), shifts)
-        predicted[SERVED] = predicted[service.source]
+        served = service.calibrated(service.source, forecasters[service.source](test), levels)
+        predicted[SERVED] = with_margins(served[:, :, : len(levels)], test.windows, config.model)
         print(f"{part.item_id}: {service.source} serves ({service.reason})", file=sys.stderr)
+        outcome = _outcome(series, test)
         for name, quantiles in predicted.items():
-            found = Figures.of(test.windows.target, quantiles, predicted[LAST_VALUE])
+            found = Figures.of(outcome, quantiles, predicted[LAST_VALUE])
             figures.setdefault(name, {})[part.item_id] = found
     return figures
+
+
+def _outcome(series: Series, test: Cases) -> Outcome:
+    step = int(series.step.total_seconds())
+    return Outcome.after(series.stamps[test.origins], step, test.windows.target)
 
 
 def _forecasters(fitted: Fitted) -> dict[str, Callable[[Cases], Spread]]:

@@ -5,6 +5,7 @@ Generated traffic, not recorded: it shows the mechanism, and says nothing about 
 
 from __future__ import annotations
 
+import resource
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +19,7 @@ from scaler.decision.replicas import ScalePolicy
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.simulation.contest import TARGETS, Contest, contest, run_count
+from scaler.simulation.contest import TARGETS, Contest, ContestSetting, contest, run_count
 from scaler.simulation.findings import latency, share
 from scaler.simulation.preparation import ReplayPart, prepared
 
@@ -29,19 +30,22 @@ MARGIN = timedelta(minutes=15)
 
 def promotion() -> None:
     """A promotion of three hours that was announced, and a quarter of an hour either side."""
-    series, event = promoted()
-    start = datetime.fromtimestamp(event.starts, UTC) - MARGIN
-    series = series.between(series.start, datetime.fromtimestamp(event.ends, UTC) + MARGIN)
-    policy = _policy(series, (event,))
-    settings = ReplaySettings(_hpa(policy))
-    setting = prepared(series, policy, settings, None, ReplayPart(start))
     print("\n## An announced promotion\n")
     print(
         f"Demand x {MULTIPLIER:g} within {RISE_MINUTES} minutes, for three hours, and a quarter of "
         f"an hour either side. HPA target {OWN_TARGET:g}, tidegate's {OUR_TARGET:g}; the forecast "
         "is Holt-Winters'. Nobody's p99 can be below that of an idle service, 230 ms.\n"
     )
-    print(_table(contest(setting, targets=())))
+    print(_table(contest(promotion_setting(), targets=())))
+
+
+def promotion_setting() -> ContestSetting:
+    """Return the promotion, ready to be replayed."""
+    series, event = promoted()
+    start = datetime.fromtimestamp(event.starts, UTC) - MARGIN
+    series = series.between(series.start, datetime.fromtimestamp(event.ends, UTC) + MARGIN)
+    policy = _policy(series, (event,))
+    return prepared(series, policy, ReplaySettings(_hpa(policy)), None, ReplayPart(start))
 
 
 def promoted() -> tuple[Series, AnnouncedEvent]:
@@ -69,14 +73,22 @@ def replay_speed() -> None:
     start = series.end - timedelta(days=30)
     rows = []
     for name, targets in (("table", ()), ("table and frontier", TARGETS)):
-        begun = time.perf_counter()
+        begun, cpu_begun = time.perf_counter(), _cpu_s()
         settings = ReplaySettings(_hpa(policy))
         setting = prepared(series, policy, settings, None, ReplayPart(start, skip_gaps=True))
         staging = time.perf_counter() - begun
         contest(setting, targets=targets, workers=2)
-        rows.append((name, run_count(len(targets)), staging, time.perf_counter() - begun))
+        took = time.perf_counter() - begun, _cpu_s() - cpu_begun
+        rows.append((name, run_count(len(targets)), staging, *took))
     print("\n## Replaying 30 days of one service at 15 s, on two cores\n")
-    print(markdown(("what", "replays", "seconds for forecasts", "seconds in all"), rows))
+    columns = ("what", "replays", "seconds for forecasts", "seconds in all", "CPU seconds in all")
+    print(markdown(columns, rows))
+
+
+def _cpu_s() -> float:
+    """Return the processor time of this process and of its workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _policy(series: Series, events: tuple[AnnouncedEvent, ...]) -> Policy:

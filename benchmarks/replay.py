@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -46,14 +48,12 @@ from scaler.simulation.contenders import TidegateContender, run
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     HPA,
-    OFFSET_QUERY,
     ROWS_AT_ONCE,
     TIDEGATE,
     ContestJob,
     ContestSetting,
     carried_out,
 )
-from scaler.simulation.offset_query import season_of
 from scaler.simulation.outcome import outcome
 from scaler.simulation.preparation import ReplayPart, prepared
 from scaler.simulation.world import SimulatedService
@@ -67,6 +67,9 @@ RISKS = (0.2, 0.05, 0.005)
 OWN_TARGET = 0.6
 SEASONAL = 0.64  # strength from which R's forecast::nsdiffs takes a series to be seasonal
 LEAD_S = 135.0  # that the table of maxima looks ahead
+# A trace's name, the strength of its daily season, and what is replayed of it.
+Task = tuple[str, float, ContestSetting]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class TraceResult:
-    """What one trace came to; ``days`` is how far back the offset query looks."""
+    """What one trace came to."""
 
     name: str
     season: float
@@ -88,35 +91,23 @@ class TraceResult:
     idle: float
     hpa: list[Tried]
     ours: list[Tried]
-    default: Tried
-    refused: float
-    offset: Tried
-    days: int
 
 
 def replay(traces: Path) -> None:
     """Ten one-minute traces under the HPA and tidegate, each tuned in hindsight."""
     history = load(traces, ONE_MINUTE)
-    stages = _stages(history)
+    stages = stages_of(history)
     _print_maxima(stages)
-    results = _judged(judge, stages)
-    print_results(results)
-    print_defaults(results)
+    print_results(judged(judge, stages))
 
 
-def default_policy(traces: Path) -> None:
-    """The default policy beside what is usual: an HPA, and KEDA with an offset query."""
-    print_defaults(_judged(judge_default, _stages(load(traces, ONE_MINUTE))))
-
-
-def _stages(history: History) -> list[Stage]:
+def stages_of(history: History) -> list[Stage]:
+    """Return all traces, ready to be replayed with one model that was trained on all of them."""
     forecaster = train(history, CONFIG).forecaster
     return [Stage(series, forecaster) for series in history]
 
 
-def _judged(
-    one: Callable[[tuple[str, float, ContestSetting]], TraceResult], stages: list[Stage]
-) -> list[TraceResult]:
+def judged(one: Callable[[Task], T], stages: list[Stage]) -> list[T]:
     """Return what each trace comes to, two at a time."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         return list(pool.map(one, [stage.task() for stage in stages]))
@@ -129,7 +120,7 @@ class Stage:
         self.series = series
         self.first = round(len(series) * (1 - CONFIG.test_share))
         self.origins = np.arange(self.first - 2, len(series) - 1)
-        self.forecast = rolling_forecast(forecaster, series, self.origins)
+        self._forecaster = forecaster
         peak = float(np.nanmax(series.values[self.first :]))
         self.capacity = peak / (PEAK_REPLICAS * PEAK_UTILIZATION)
         self.policy = Policy(
@@ -144,7 +135,12 @@ class Stage:
             series, self.policy, ReplaySettings(hpa), forecaster, ReplayPart(start, skip_gaps=True)
         )
 
-    def task(self) -> tuple[str, float, ContestSetting]:
+    @cached_property
+    def forecast(self) -> Forecast:
+        """What is forecast from all origins."""
+        return rolling_forecast(self._forecaster, self.series, self.origins)
+
+    def task(self) -> Task:
         """Return what a worker needs."""
         return self.series.item_id, season_strength(self.series), self.setting
 
@@ -165,7 +161,7 @@ def season_strength(series: Series) -> float:
     return max(0.0, 1 - float(remainder.var() / days.var()))
 
 
-def judge(task: tuple[str, float, ContestSetting]) -> TraceResult:
+def judge(task: Task) -> TraceResult:
     """Return all that was tried on one trace."""
     name, season, setting = task
     begun = time.perf_counter()
@@ -188,25 +184,9 @@ def judge(task: tuple[str, float, ContestSetting]) -> TraceResult:
         found = outcome(setting.scene, done)
         settings = f"risk {risk:g}, {target:g}, {stabilization:.0f} s"
         ours.append(Tried(settings, found.violations, found.replica_hours))
-    default, refused = tried_default(setting)
     seconds = time.perf_counter() - begun
     print(f"{name}: {len(hpa) + len(ours)} replays in {seconds:.0f} s", file=sys.stderr, flush=True)
-    return TraceResult(
-        name, season, floor.replica_hours, 1 - _idle(setting), hpa, ours,
-        default, refused, tried_offset(setting), season_of(setting.samples).days,
-    )  # fmt: skip
-
-
-def judge_default(task: tuple[str, float, ContestSetting]) -> TraceResult:
-    """Return the default policy and the HPA with its usual target on one trace."""
-    name, season, setting = task
-    floor = outcome(setting.scene, carried_out(setting, ContestJob(CLAIRVOYANT, 1.0))[0])
-    hpa = [tried_hpa(setting, OWN_TARGET, 300.0)]
-    default, refused = tried_default(setting)
-    return TraceResult(
-        name, season, floor.replica_hours, 1 - _idle(setting), hpa, [],
-        default, refused, tried_offset(setting), season_of(setting.samples).days,
-    )  # fmt: skip
+    return TraceResult(name, season, floor.replica_hours, 1 - _idle(setting), hpa, ours)
 
 
 def tried_hpa(setting: ContestSetting, target: float, stabilization_s: float) -> Tried:
@@ -215,19 +195,6 @@ def tried_hpa(setting: ContestSetting, target: float, stabilization_s: float) ->
     tuned = replace(setting, hpa=replace(setting.hpa, scale_down=down))
     found = outcome(setting.scene, carried_out(tuned, ContestJob(HPA, target))[0])
     return Tried(f"{target:g}, {stabilization_s:.0f} s", found.violations, found.replica_hours)
-
-
-def tried_offset(setting: ContestSetting) -> Tried:
-    """Return what KEDA with the offset query as a second trigger comes to at the usual target."""
-    found = outcome(setting.scene, carried_out(setting, ContestJob(OFFSET_QUERY, OWN_TARGET))[0])
-    return Tried("offset query", found.violations, found.replica_hours)
-
-
-def tried_default(setting: ContestSetting) -> tuple[Tried, float]:
-    """Return what the default policy comes to, and the share that it refused."""
-    own = setting.policy.scale.target_utilization
-    found = outcome(setting.scene, carried_out(setting, ContestJob(TIDEGATE, own))[0])
-    return Tried("default", found.violations, found.replica_hours), found.refused
 
 
 def _idle(setting: ContestSetting) -> float:
@@ -280,27 +247,6 @@ def print_results(results: list[TraceResult]) -> None:
             cost_rows,
         )
     )
-
-
-def print_defaults(results: list[TraceResult]) -> None:
-    print(
-        "\n### The default policy, beside an HPA, and KEDA with an offset query, with target 0.6: "
-        "cost and violations in per cent\n"
-    )
-    rows = []
-    for r in results:
-        own = next(t for t in r.hpa if t.settings == f"{OWN_TARGET:g}, 300 s")
-        rows.append(
-            (
-                r.name, own.hours / r.floor_hours, f"{100 * own.violations:.4f}",
-                r.offset.hours / r.floor_hours, f"{100 * r.offset.violations:.4f}",
-                f"{r.days} d", r.default.hours / r.floor_hours, f"{100 * r.default.violations:.4f}",
-                f"{100 * r.refused:.4f}",
-            )
-        )  # fmt: skip
-    columns = ("trace", "HPA", "broken", "KEDA + offset query", "broken", "offset",
-               "tidegate", "broken", "of them refused")  # fmt: skip
-    print(markdown(columns, rows))
 
 
 def _print_maxima(stages: list[Stage]) -> None:

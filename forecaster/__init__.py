@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     )
     from forecaster.adapters.tables.history_files import (
         forecast_to_frame,
-        history_from_frame,
         history_to_frame,
         read_history,
         write_history,
     )
+    from forecaster.adapters.tables.history_frames import history_from_frame
     from forecaster.adapters.tables.sources import FileHints
     from forecaster.data.quality import QualityRules, RawSeries, inspect
     from forecaster.data.series import Forecast, History, Series
@@ -92,11 +92,11 @@ _HOMES = {
     ],
     "adapters.tables.history_files": [
         "forecast_to_frame",
-        "history_from_frame",
         "history_to_frame",
         "read_history",
         "write_history",
     ],
+    "adapters.tables.history_frames": ["history_from_frame"],
     "adapters.tables.sources": ["FileHints"],
     "data.quality": ["QualityRules", "RawSeries", "inspect"],
     "data.series": ["Forecast", "History", "Series"],

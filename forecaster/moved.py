@@ -96,6 +96,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     },
     "forecaster.budget": {"FEWEST_EPOCHS": "MIN_EPOCHS", "planned": "within_budget"},
     "forecaster.dataset": {
+        "CALIBRATION_MINUTES": "forecaster.evaluation.origins:ORIGIN_MINUTES",
         "LEAST_WINDOWS": "MIN_WINDOWS",
         "cut_cases": "cases_at",
         "off_beat": "off_the_hour",
@@ -106,10 +107,15 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
         "network_deviation": "forecaster.models.lstm_training:network_deviation",
     },
     "forecaster.evaluation": {
-        "NEGLIGIBLE_QPS": "forecaster.evaluation.selection:NEGLIGIBLE_QPS",
+        "NEGLIGIBLE_QPS": "forecaster.evaluation.choice:NEGLIGIBLE_QPS",
         "Score": "forecaster.evaluation.scores:Score",
     },
-    "forecaster.fitting": {"balanced": "balanced_sample", "fit_forecaster": "train"},
+    "forecaster.fitting": {
+        "CONFIDENCE": "forecaster.evaluation.choice:CONFIDENCE",
+        "LARGEST_LOG": "forecaster.evaluation.choice:LARGEST_LOG",
+        "balanced": "balanced_sample",
+        "fit_forecaster": "train",
+    },
     "forecaster.metrics": {"peak_moments": "is_peak"},
     "forecaster.model": {"LEAST_WEIGHT": "MIN_WEIGHT"},
     "forecaster.predict": {

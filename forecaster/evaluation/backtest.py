@@ -20,16 +20,25 @@ import forecaster as api
 from forecaster.data.html_tables import figure_text, html_table
 from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.errors import HistoryError
+from forecaster.evaluation.choice import (
+    INCOMPARABLE,
+    choose,
+    holds_at_peaks,
+    hourly_losses,
+    relative,
+)
 from forecaster.evaluation.metrics import pinball_loss
+from forecaster.evaluation.origins import backtest_origins
+from forecaster.evaluation.outcome import Outcome
 from forecaster.evaluation.scores import Score, mean_score, score_of
-from forecaster.evaluation.selection import INCOMPARABLE, choose, hourly_losses, relative
-from forecaster.evaluation.splits import MIN_WINDOWS, Cases, backtest_origins, cases_at, item_track
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, cases_at, item_track
 from forecaster.features.timing import Timing
-from forecaster.models.conformal import calibrated
+from forecaster.models.candidates import BLEND
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.margins import with_margins
 from forecaster.models.naive import LAST_VALUE
+from forecaster.models.tail import TailLaw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,10 +56,12 @@ class ItemResult:
         source: the candidate that serves the item.
         reason: why it was chosen.
         scores: by candidate, and `SERVED`.
-        losses: by candidate, and `SERVED`, the mean loss of the origins in each hour.
+        losses: by candidate, and `SERVED`, the mean loss of the origins in each hour, of all
+            moments and of the peaks alone, ``(2, hours)``.
         origins: seconds since the epoch, ``(origins,)``.
         actual: actual demand, ``(origins, horizon)`` QPS.
         predicted: quantiles of the candidate that serves, ``(origins, horizon, levels)`` QPS.
+        tail: its law beyond the level 0.95, with a standard error; None in models of before.
     """
 
     item_id: str
@@ -61,6 +72,7 @@ class ItemResult:
     origins: np.ndarray = field(repr=False)
     actual: Block = field(repr=False)
     predicted: Block = field(repr=False)
+    tail: TailLaw | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +100,20 @@ class Backtest:
     def winner(self) -> tuple[str, str]:
         """Return who should serve, and why: `SERVED`, unless a baseline is clearly better.
 
-        The rule is that of the choice for each item. The LSTM alone is no baseline.
+        The rule is that of the choice for each item. The LSTM and its blend are no baselines.
         """
-        names = [name for name in self.items[0].losses if name != LSTM]
+        return choose(self._relative_losses, SERVED)
+
+    @property
+    def holds_at_peaks(self) -> bool:
+        """Whether last value is not clearly better than what is served in the top 5 %."""
+        return holds_at_peaks(self._relative_losses, SERVED)
+
+    @cached_property
+    def _relative_losses(self) -> dict[str, FloatArray]:
+        names = [name for name in self.items[0].losses if name not in {LSTM, BLEND}]
         units = [relative(item.losses) for item in self.items]
-        return choose({name: np.concatenate([u[name] for u in units]) for name in names}, SERVED)
+        return {name: np.concatenate([unit[name] for unit in units], axis=1) for name in names}
 
     def findings(self) -> tuple[str, ...]:
         """Return what was found in sentences, the verdict of the champion gate first."""
@@ -123,7 +144,7 @@ class Backtest:
             "step_seconds": self.step_seconds,
             "summary": {
                 "relative_pinball": self.summary[SERVED].relative,
-                "candidates": {name: vars(score) for name, score in self.summary.items()},
+                "candidates": {name: score.record() for name, score in self.summary.items()},
                 "predict_seconds": dict(self.predict_seconds),
             },
             "items": {
@@ -133,7 +154,8 @@ class Backtest:
                     "origins": len(item.origins),
                     "first_origin": int(item.origins[0]),
                     "last_origin": int(item.origins[-1]),
-                    "candidates": {name: vars(score) for name, score in item.scores.items()},
+                    "candidates": {name: score.record() for name, score in item.scores.items()},
+                    "tail": None if item.tail is None else vars(item.tail),
                 }
                 for item in self.items
             },
@@ -149,8 +171,9 @@ def backtest(
 ) -> Backtest:
     """Return the rolling-origin backtest of every candidate on every item.
 
-    Origins are 15 minutes apart, from ``start`` on. The default start is the end of the time used
-    for fitting and calibration; for an item that the model does not know, its first day and a half.
+    Origins fall on all minutes of the hour alike (`judged_origins`), the first just before
+    ``start``. The default start is the end of the time used for fitting and calibration; for an
+    item that the model does not know, its first day and a half.
 
     Raises:
         HistoryError: the step is not the model's, or every item is too short for a backtest.
@@ -173,7 +196,7 @@ def backtest(
         more = f" (and {len(left_out) - 1} more items)" if len(left_out) > 1 else ""
         raise HistoryError(f"{next(iter(left_out.values()))}{more}")
     step_seconds = int(model.step.total_seconds())
-    return Backtest(model.quantile_levels, step_seconds, tuple(results), seconds, left_out)
+    return Backtest(forecaster.quantile_levels, step_seconds, tuple(results), seconds, left_out)
 
 
 def _first_origin(
@@ -197,19 +220,20 @@ def score_item(
     forecaster: Forecaster, series: Series, cases: Cases, seconds: dict[str, float]
 ) -> ItemResult:
     """Return the scores of all candidates on one item; their run times are added to ``seconds``."""
-    item_model, levels = forecaster.item_model(series.item_id), forecaster.model.quantile_levels
-    target = cases.windows.target
+    item_model, levels = forecaster.item_model(series.item_id), forecaster.quantile_levels
+    stamps, target = series.stamps[cases.origins], cases.windows.target
+    outcome = Outcome.after(stamps, int(series.step.total_seconds()), target)
     predicted: dict[str, Block] = {}
     for name in forecaster.candidates.names:
         begin = time.perf_counter()
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
-        predicted[name] = calibrated(spread, item_model.shifts[name])
+        predicted[name] = item_model.calibrated(name, spread, forecaster.model.quantile_levels)
         seconds[name] += time.perf_counter() - begin
     served = with_margins(predicted[item_model.source], cases.windows, forecaster.model)
     predicted[SERVED] = served
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)
     scores = {
-        name: score_of(target, quantiles, reference, levels)
+        name: score_of(outcome, quantiles, reference, levels)
         for name, quantiles in predicted.items()
     }
     losses = {
@@ -218,15 +242,15 @@ def score_item(
     }
     return ItemResult(
         series.item_id, item_model.source, item_model.reason, scores, losses,
-        series.stamps[cases.origins], target, served,
+        stamps, target, served, item_model.tails.get(item_model.source),
     )  # fmt: skip
 
 
 def beats_all(result: Backtest) -> tuple[bool, str]:
     """Return whether a model may become champion, and why: no baseline must be clearly better.
 
-    A baseline that wins an item on the calibration part serves it. So the served forecast loses
-    only if that choice was wrong on the test part.
+    Nor may last value be at peaks. A baseline that wins an item on the calibration part serves it.
+    So the served forecast loses only if that choice was wrong on the test part.
     """
     source, reason = result.winner
     if reason == INCOMPARABLE:

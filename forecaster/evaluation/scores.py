@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from forecaster.data.series import Block
-from forecaster.evaluation.metrics import (
-    coverage,
-    crps,
-    geometric_mean,
-    is_peak,
-    pinball_loss,
-    wape,
-)
-from forecaster.evaluation.selection import NEGLIGIBLE_QPS
+from forecaster.evaluation.choice import NEGLIGIBLE_QPS
+from forecaster.evaluation.metrics import coverage, crps, geometric_mean, pinball_loss, wape
+from forecaster.evaluation.minutes import MinuteCoverage, worst_minute
+from forecaster.evaluation.outcome import MINUTE_LEVEL, Outcome, minute_place
 from forecaster.models.config import MEDIAN
 
 
@@ -32,6 +28,10 @@ class Score:
         by_horizon: relative pinball loss per step ahead.
         coverage: share of samples at or below each level.
         peak_coverage: the same over the top 5 % of the samples only.
+        top_coverage: the same over the five highest samples of each UTC day only.
+        minute_coverage: share of samples at or below the level 0.95, or the nearest to it, by
+            minute of the hour: 60 shares; NaN where no sample is known.
+        minute_hours: in how many hours each minute is known: 60 counts; over items, their sum.
         wape: weighted absolute percentage error of the median, as a ratio.
         crps: mean continuous ranked probability score in QPS over steps and origins; 0 is perfect.
     """
@@ -43,14 +43,29 @@ class Score:
     by_horizon: tuple[float, ...]
     coverage: tuple[float, ...]
     peak_coverage: tuple[float, ...]
+    top_coverage: tuple[float, ...]
+    minute_coverage: tuple[float, ...] = field(repr=False)
+    minute_hours: tuple[int, ...] = field(repr=False)
     wape: float
     crps: float
 
+    @property
+    def worst_minute(self) -> MinuteCoverage | None:
+        """The minute of the hour that is covered least; None if nothing is known."""
+        return worst_minute(self.minute_coverage, self.minute_hours, MINUTE_LEVEL)
 
-def score_of(target: Block, predicted: Block, reference: Block, levels: Sequence[float]) -> Score:
+    def record(self) -> dict[str, Any]:
+        """Return the scores as plain values for JSON."""
+        worst = self.worst_minute
+        return {**vars(self), "worst_minute": None if worst is None else asdict(worst)}
+
+
+def score_of(
+    outcome: Outcome, predicted: Block, reference: Block, levels: Sequence[float]
+) -> Score:
     """Return the scores of quantiles; ``reference`` is last value's pinball loss."""
+    target, peaks, tops = outcome.target, outcome.peaks, outcome.day_tops
     loss = pinball_loss(target, predicted, levels)
-    peaks = is_peak(target)
     point = predicted[:, :, levels.index(MEDIAN)]
     return Score(
         pinball=_mean(loss),
@@ -60,6 +75,9 @@ def score_of(target: Block, predicted: Block, reference: Block, levels: Sequence
         by_horizon=_ratios(loss, reference, (0, 2)),
         coverage=tuple(coverage(target, predicted).tolist()),
         peak_coverage=tuple(coverage(target[peaks], predicted[peaks]).tolist()),
+        top_coverage=tuple(coverage(target[tops], predicted[tops]).tolist()),
+        minute_coverage=outcome.by_minute(target <= predicted[:, :, minute_place(levels)]),
+        minute_hours=outcome.hours,
         wape=wape(target, point),
         crps=_mean(crps(target, predicted, levels)),
     )
@@ -103,6 +121,9 @@ def mean_score(scores: Sequence[Score]) -> Score:
         by_horizon=each("by_horizon", geometric_mean),
         coverage=each("coverage", mean),
         peak_coverage=each("peak_coverage", mean),
+        top_coverage=each("top_coverage", mean),
+        minute_coverage=each("minute_coverage", mean),
+        minute_hours=tuple(map(sum, zip(*(s.minute_hours for s in scores), strict=True))),
         wape=mean(s.wape for s in scores),
         crps=mean(s.crps for s in scores),
     )

@@ -6,50 +6,38 @@ forecast without having influenced it.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import numpy as np
 
 from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
-from forecaster.evaluation.metrics import pinball_loss
-from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, Parts, prepare
+from forecaster.evaluation.choice import choose, hourly_losses, relative
+from forecaster.evaluation.splits import MIN_WINDOWS, ItemCases, Parts, prepare
+from forecaster.evaluation.time_budget import RESERVE, plan_line, time_left
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import (
     Candidate,
     CandidateKind,
     Checkpoints,
+    Doing,
     EpochReport,
     FitTask,
     FittingData,
+    silently,
 )
 from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
-from forecaster.models.conformal import calibrated, conformal_shifts
+from forecaster.models.conformal import HeldOut, calibrations
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
-from forecaster.models.naive import LAST_VALUE, Spread
+from forecaster.models.tabular import BOOSTING
+from forecaster.models.tail import TailLaw
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
-# Calibration and backtest take some five times as long as the windows: measured on 3 items of 28
-# days at 1 minute, 1.0 s for the windows, 3.1 s and 2.1 s for the two.
-RESERVE = 5
-LEAST_BUDGET = timedelta(seconds=1)  # for the networks, where the rest takes all of the budget
-
-# Standard errors by which another candidate must be better than the favourite: a baseline than the
-# LSTM to serve an item, and than all that is served to keep a model from becoming champion.
-CONFIDENCE = 2.0
-INCOMPARABLE = "the candidates cannot be compared"
-# A smaller loss (one request in eleven days) is a rounding error; a ratio to it has no meaning.
-NEGLIGIBLE_QPS = 1e-6
-
-# Logarithms of ratios are clipped to this, so that an hour without error is not infinitely better.
-LARGEST_LOG = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +69,7 @@ def train(
     report: Callable[[EpochReport], None] = lambda _: None,
     checkpoints: Checkpoints | None = None,
     kinds: Sequence[CandidateKind] = KINDS,
+    doing: Doing = silently,
 ) -> Fitted:
     """Train a forecaster on ``history`` as ``config`` specifies, with candidates of all kinds.
 
@@ -90,6 +79,7 @@ def train(
         report: called with the result of each epoch; ``report=print`` shows the progress.
         checkpoints: storage for what a run that is killed can go on from.
         kinds: of the trained candidates.
+        doing: called with what is being done.
 
     Raises:
         HistoryError: the step is not the model's, every item is too short, or all are constant.
@@ -97,6 +87,7 @@ def train(
     begin = time.perf_counter()
     config = config or TrainConfig(ModelConfig(step=history.step))
     _refuse_constant(history)
+    doing("cutting the windows")
     parts = prepare(history, config)
     data = FittingData(
         [part.train for part in parts.items if len(part.train)],
@@ -107,34 +98,28 @@ def train(
         balanced_sample(data.train, TABLE_ROWS // config.model.prediction_length, rng)
     )
     _require_known(joined)
-    task = FitTask(config, data, joined, report, checkpoints)
+    task = FitTask(config, data, joined, report, checkpoints, doing)
     learned: dict[str, Candidate] = {}
     seconds: dict[str, float] = {}
     used_config = config
     reserve = RESERVE * (time.perf_counter() - begin)
+    if config.time_budget is not None:
+        line = plan_line(config.time_budget, time.perf_counter() - begin, reserve)
+        doing("fitting the candidates", line=line)
     # Networks first, so that their errors come early; last where they get what is left of a budget.
     for kind in reversed(kinds) if config.time_budget is None else kinds:
+        doing(f"fitting {kind.name}")
         started = time.perf_counter()
-        left = _left(config.time_budget, started - begin + reserve)
+        left = time_left(config.time_budget, started - begin + reserve)
         learned[kind.name], used_config = kind.fit(
             replace(task, config=replace(used_config, time_budget=left))
         )
         seconds[kind.name] = time.perf_counter() - started
     used_config = replace(used_config, time_budget=config.time_budget)
-    candidates = Candidates(config.model, {kind.name: learned[kind.name] for kind in kinds})
-    forecaster = calibrate(candidates, parts.items)
+    fitted = {kind.name: learned[kind.name] for kind in kinds}
+    candidates = Candidates(config.model, fitted, has_blend={LSTM, BOOSTING} <= set(fitted))
+    forecaster = calibrate(candidates, parts.items, doing)
     return Fitted(forecaster, used_config, parts, seconds)
-
-
-def _left(budget: timedelta | None, seconds: float) -> timedelta | None:
-    """Return what is left of a budget after ``seconds``, of which some may be yet to come.
-
-    >>> _left(timedelta(seconds=60), 20.0)
-    datetime.timedelta(seconds=40)
-    """
-    if budget is None:
-        return None
-    return max(budget - timedelta(seconds=seconds), LEAST_BUDGET)
 
 
 def _refuse_constant(history: History) -> None:
@@ -168,115 +153,49 @@ def balanced_sample(
     ]
 
 
-def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
+def calibrate(
+    candidates: Candidates, parts: Sequence[ItemCases], doing: Doing = silently
+) -> Forecaster:
     """Return the forecaster with calibrated candidates and the best candidate for each item."""
-    levels = candidates.model.quantile_levels
-    item_models: dict[str, ItemModel] = {}
-    losses: dict[str, dict[str, FloatArray]] = {}
-    names = candidates.names
-    spreads: dict[str, list[Spread]] = {name: [] for name in names}
-    for part in parts:
-        windows, naive = part.calibration.windows, part.calibration.naive
-        own = {name: candidates.spread(name, windows, naive) for name in names}
-        shifts = {name: conformal_shifts(s, windows.target, levels) for name, s in own.items()}
-        mine = {
-            name: hourly_losses(
-                part.calibration, calibrated(own[name], shifts[name]), candidates.model
-            )
-            for name in names
-        }
-        source, reason = choose(mine)
-        item_models[part.item_id] = ItemModel(
-            source, reason, shifts, part.test_start, part.timezone
+    model, names = candidates.model, candidates.names
+    shifts: list[dict[str, Block]] = [{} for _ in (*parts, None)]  # the last: of unknown items
+    tails: list[dict[str, TailLaw]] = [{} for _ in (*parts, None)]
+    losses: list[dict[str, FloatArray]] = [{} for _ in parts]
+    for done, name in enumerate(names):
+        doing("calibrating, candidates", done, len(names))
+        held_out = [_held_out(candidates, name, part) for part in parts]
+        own, unknown = calibrations(held_out, model.quantile_levels)
+        for i, found in enumerate((*own, unknown)):
+            shifts[i][name] = found.shifts
+            if found.law is not None:
+                tails[i][name] = found.law
+        for i, part in enumerate(parts):
+            item_model = ItemModel(name, "", shifts[i], tails=tails[i])
+            qps = item_model.calibrated(name, held_out[i].spread, model.quantile_levels)
+            losses[i][name] = hourly_losses(part.calibration, qps, model)
+    item_models = {
+        part.item_id: ItemModel(
+            *choose(losses[i]), shifts[i], part.test_start, part.timezone, tails[i]
         )
-        if part.pooled:
-            losses[part.item_id] = relative(mine)
-            for name in names:
-                spreads[name].append(own[name])
-    target = np.concatenate([part.calibration.windows.target for part in parts if part.pooled])
-    pooled = {
-        name: conformal_shifts(_joined(found), target, levels) for name, found in spreads.items()
+        for i, part in enumerate(parts)
     }
-    source, reason = choose(
-        {name: np.concatenate([loss[name] for loss in losses.values()]) for name in names}
+    pooled = [relative(losses[i]) for i, part in enumerate(parts) if part.pooled]
+    choice = choose(
+        {name: np.concatenate([loss[name] for loss in pooled], axis=1) for name in names}
     )
     zones = {part.timezone for part in parts}
     shared = zones.pop() if len(zones) == 1 else None
-    default = ItemModel(source, reason, pooled, timezone=shared)
+    default = ItemModel(*choice, shifts[-1], timezone=shared, tails=tails[-1])
     holidays = tuple(sorted({day for part in parts for day in part.holidays}))
     return Forecaster(candidates, item_models, default, holidays)
 
 
-def relative(losses: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return each candidate's losses relative to last value's mean; NaN where that is about 0."""
-    reference = _mean(losses[LAST_VALUE])
-    unit = reference if reference > NEGLIGIBLE_QPS else math.nan
-    return {name: loss / unit for name, loss in losses.items()}
-
-
-def _mean(losses: FloatArray) -> float:
-    """Return the mean of the known losses; NaN if there is none."""
-    known = losses[np.isfinite(losses)]
-    return float(known.mean()) if len(known) else math.nan
-
-
-def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatArray:
-    """Return the mean pinball loss of the origins in each hour, ``(hours,)``; NaN where unknown."""
-    loss = pinball_loss(cases.windows.target, predicted, model.quantile_levels).mean(axis=2)
-    known = np.isfinite(loss)
-    hour = cases.origins // model.timing.hour
-    hour -= hour[0]
-    total = np.bincount(hour, np.where(known, loss, 0).sum(axis=1))
-    count = np.bincount(hour, known.sum(axis=1))
-    mean: FloatArray = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-    return mean
-
-
-def choose(losses: Mapping[str, FloatArray], favourite: str = LSTM) -> tuple[str, str]:
-    """Return who is to serve and the reason: the favourite, unless another is clearly better.
-
-    Another must be better by two standard errors of the hourly ratios. Otherwise chance would
-    decide, as the time that they are compared on may be only a day or two.
-
-    Args:
-        losses: by candidate, its mean loss in each hour.
-        favourite: of the names in ``losses``.
-
-    >>> choose({"last_value": np.array([2.0, 3.0]), "lstm": np.array([1.0, 1.5])})
-    ('lstm', '50.0 % below last_value, the best of the others')
-    """
-    means = {name: _mean(found) for name, found in losses.items()}
-    rivals = [name for name in losses if name != favourite and np.isfinite(means[name])]
-    best = min(rivals, key=lambda name: means[name], default=favourite)
-    own = means[favourite]
-    if best == favourite or not np.isfinite(own) or means[best] == 0 == own:
-        return favourite, INCOMPARABLE
-    if own <= means[best]:
-        return (
-            favourite,
-            f"{100 * (1 - own / means[best]):.1f} % below {best}, the best of the others",
-        )
-    percent = f"{100 * (1 - means[best] / own):.1f} % below {favourite}"
-    if _leads(losses[best], losses[favourite]):
-        return best, f"{percent}, by more than {CONFIDENCE:g} standard errors"
-    return favourite, f"{best} was {percent}, but within {CONFIDENCE:g} standard errors"
-
-
-def _leads(rival: FloatArray, favourite: FloatArray) -> bool:
-    """Return whether the rival's hourly losses are better by more than chance.
-
-    Ratios are compared on a log scale, so that a single extreme hour does not dominate.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.clip(np.log(favourite / rival), -LARGEST_LOG, LARGEST_LOG)
-    ratios = ratios[~np.isnan(ratios)]
-    if len(ratios) < 2:
-        return False
-    return bool(ratios.mean() > CONFIDENCE * ratios.std(ddof=1) / math.sqrt(len(ratios)))
-
-
-def _joined(spreads: Sequence[Spread]) -> Spread:
-    return Spread(
-        np.concatenate([spread.centre for spread in spreads]),
-        np.concatenate([spread.unit for spread in spreads]),
+def _held_out(candidates: Candidates, name: str, part: ItemCases) -> HeldOut:
+    """Return what a candidate says of an item's calibration part, and what happened."""
+    cases = part.calibration
+    return HeldOut(
+        candidates.spread(name, cases.windows, cases.naive),
+        cases.windows.target,
+        cases.origins // candidates.model.timing.memory,
+        part.pooled,
     )

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from forecaster.data.local_clock import clock_of
 from forecaster.data.series import History, Series
 from forecaster.errors import HistoryError
+from forecaster.evaluation.origins import backtest_origins, judged_origins, off_the_hour
 from forecaster.features.anchors import build_track
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
@@ -31,8 +32,6 @@ from forecaster.features.windows import Windows, cut_windows, origins_between
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.naive import Naive, naive_forecasts
 
-CALIBRATION_MINUTES = 5  # between calibration origins
-TEST_MINUTES = 15  # between origins of a backtest
 # Each part needs so many windows: with fewer, a level of 0.99 cannot be calibrated or tested.
 MIN_WINDOWS = 20
 
@@ -106,28 +105,6 @@ def boundaries(length: int, config: TrainConfig) -> tuple[int, int]:
     """Return the first calibration sample and the first test sample of a series of ``length``."""
     test = round(length * (1 - config.test_share))
     return round(length * (1 - config.test_share - config.calibration_share)), test
-
-
-def off_the_hour(stride: int, timing: Timing) -> int:
-    """Return the least number >= ``stride`` that is coprime to the number of samples in an hour.
-
-    Scheduled jobs start on the hour; origins at such a stride fall on all minutes equally often.
-
-    >>> from datetime import timedelta
-    >>> off_the_hour(5, Timing(timedelta(minutes=1), 30))
-    7
-    """
-    stride = max(stride, 1)
-    while math.gcd(stride, max(timing.samples(60), 1)) > 1:
-        stride += 1
-    return stride
-
-
-def backtest_origins(series: Series, first: int, timing: Timing) -> Indices:
-    """Return the origins from sample ``first`` on that fall on a quarter of an hour."""
-    stride = max(timing.samples(TEST_MINUTES), 1)
-    start = int(series.start.timestamp()) // int(timing.step.total_seconds())
-    return origins_between(first, len(series), timing, stride, phase=-start % stride)
 
 
 def prepare(history: History, config: TrainConfig) -> Parts:
@@ -218,10 +195,9 @@ def _origins(
     possible = len(origins_between(first, fitted, timing, 1))
     # A stride off the hour, but never so long that too few windows are left.
     dense = min(off_the_hour(math.ceil(possible / most), timing), max(possible // MIN_WINDOWS, 1))
-    sparse = off_the_hour(timing.samples(CALIBRATION_MINUTES), timing)
     return {
         "train": origins_between(first, fitted, timing, dense),
-        "calibration": origins_between(max(calibrate, first), test, timing, sparse),
+        "calibration": judged_origins(max(calibrate, first), test, timing),
         "test": backtest_origins(life, max(test, first), timing),
     }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -17,10 +18,11 @@ from forecaster import __version__
 from forecaster.data.local_clock import zone_named
 from forecaster.errors import ForecasterError, RegistryError
 from forecaster.models.candidate import Candidate, CandidateKind, require_shape
-from forecaster.models.candidates import KINDS, Candidates
+from forecaster.models.candidates import BLEND, KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.naive import NAIVE
+from forecaster.models.tail import TailLaw
 
 Tensors = dict[str, npt.NDArray[Any]]
 # The candidates of a stored model without a list of them, as written by version 0.1.0.
@@ -44,6 +46,10 @@ def pack(
         **{name: candidate.tensors() for name, candidate in candidates.learned.items()},
         "shifts": {name: np.stack([s.shifts[name] for s in services]) for name in candidates.names},
     }
+    if forecaster.default_model.tails:
+        parts["tails"] = {
+            name: np.array([astuple(s.tails[name]) for s in services]) for name in candidates.names
+        }
     tensors = {
         f"{part}/{name}": np.ascontiguousarray(array)
         for part, arrays in parts.items()
@@ -78,13 +84,14 @@ def unpack(
     try:
         names = _candidate_names(config, kinds)
         model = model_config(config["model"])
-        services = _services(config["services"], _TensorGroup(tensors, "shifts/"), model, names)
+        services = _services(config["services"], tensors, model, names)
         learned = {
             kind.name: _loaded(kind, model, _TensorGroup(tensors, f"{kind.name}/"))
             for kind in kinds
             if kind.name in names
         }
-        candidates = Candidates(model, learned, tuple(name for name in names if name in NAIVE))
+        naive = tuple(name for name in names if name in NAIVE)
+        candidates = Candidates(model, learned, naive, has_blend=BLEND in names)
         named = dict(zip(config["items"], services[:-1], strict=True))
         holidays = tuple(date.fromisoformat(day) for day in config.get("holidays", ()))
         return Forecaster(candidates, named, services[-1], holidays)
@@ -102,7 +109,7 @@ def unpack(
 def _candidate_names(config: Mapping[str, Any], kinds: Sequence[CandidateKind]) -> tuple[str, ...]:
     """Return the names of the stored candidates."""
     names = config.get("candidates", _FIRST_CANDIDATES)
-    known = (*NAIVE, *(kind.name for kind in kinds))
+    known = (*NAIVE, *(kind.name for kind in kinds), BLEND)
     if not isinstance(names, list | tuple):
         raise TypeError(f"candidates are {names!r}, not a list")
     unknown = [name for name in names if name not in known]
@@ -125,13 +132,16 @@ def _loaded(kind: CandidateKind, model: ModelConfig, tensors: Tensors) -> Candid
 
 def _services(
     records: Sequence[Mapping[str, Any]],
-    shifts: Tensors,
+    tensors: Mapping[str, npt.NDArray[Any]],
     model: ModelConfig,
     names: Sequence[str],
 ) -> list[ItemModel]:
+    shifts, tails = _TensorGroup(tensors, "shifts/"), _TensorGroup(tensors, "tails/")
     shape = (len(records), model.prediction_length, len(model.quantile_levels))
     for name in names:
         require_shape(shifts[name], shape, f"shifts/{name}")
+        if tails:  # models of before have none
+            require_shape(tails[name], (len(records), len(fields(TailLaw))), f"tails/{name}")
     for record in records:
         if record["source"] not in names:
             raise ValueError(f"{record['source']!r} is none of {', '.join(names)}")
@@ -142,6 +152,7 @@ def _services(
             {name: shifts[name][row] for name in names},
             _moment(record["trained_until"]),
             zone_named(record["timezone"]) if record.get("timezone") else None,
+            {name: TailLaw(*laws[row].tolist()) for name, laws in tails.items()},
         )
         for row, record in enumerate(records)
     ]

@@ -6,6 +6,7 @@ Imports evaluation and below; the home of plotly. Used by reports, notebooks and
 
 from forecaster.plots.forecasts import backtest_fan, fan_chart
 from forecaster.plots.scores import (
+    coverage_by_minute,
     error_by_horizon,
     error_by_level,
     quantile_cost,
@@ -15,6 +16,7 @@ from forecaster.plots.traffic import season_shape, traffic_overview
 
 __all__ = [
     "backtest_fan",
+    "coverage_by_minute",
     "error_by_horizon",
     "error_by_level",
     "fan_chart",

@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 
 from forecaster.data.series import FloatArray
 from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.evaluation.outcome import MINUTES, minute_place
 from forecaster.evaluation.scores import Score
 from forecaster.models.naive import LAST_VALUE
-from forecaster.plots.labels import name_of
+from forecaster.plots.labels import label, name_of
 from forecaster.plots.style import BLUE, GREY, TALL, VERMILION, figure, stroke_of
 
 RELATIVE_AXIS = "loss (last value: 1)"
@@ -95,6 +96,40 @@ def reliability_diagram(backtest: Backtest, candidate: str = SERVED) -> go.Figur
     drawn.update_yaxes(tickvals=logit(np.array(ticks)), ticktext=[f"{q:g}" for q in ticks])
     drawn.update_xaxes(zeroline=False).update_yaxes(zeroline=False)
     return drawn.update_layout(hovermode="closest", height=TALL)
+
+
+def coverage_by_minute(backtest: Backtest, item_id: str) -> go.Figure:
+    """Return what is covered at each minute of the hour, with the level as a line.
+
+    Missed jobs stand out, as they are missed at the same minute of every hour.
+    """
+    levels = backtest.quantile_levels
+    level = levels[minute_place(levels)]
+    (score,) = (item.scores[SERVED] for item in backtest.items if item.item_id == item_id)
+    seen = [minute for minute, hours in enumerate(score.minute_hours) if hours]
+    observed = go.Scatter(
+        x=seen,
+        y=[score.minute_coverage[minute] for minute in seen],
+        name="observed",
+        mode="markers+lines",
+        cliponaxis=False,
+        line={"color": BLUE, "width": 1},
+        marker={"size": 7},
+        customdata=[score.minute_hours[minute] for minute in seen],
+        hovertemplate="%{y:.3f} of %{customdata} hours<extra></extra>",
+    )
+    promised = go.Scatter(
+        x=[0, MINUTES - 1], y=[level, level], name=f"quantile level {level:g}", mode="lines",
+        hoverinfo="skip", line={"color": GREY, "dash": "dash", "width": 1.5},
+    )  # fmt: skip
+    drawn = figure(
+        [promised, observed],
+        title=f"Coverage by minute of the hour: {label(item_id)}",
+        x="minute of the hour",
+        y=f"share at or below the {level:g} quantile",
+    )
+    drawn.update_xaxes(range=[-1, MINUTES], tickvals=list(range(0, MINUTES, 5)))
+    return drawn.update_yaxes(range=[0, 1], zeroline=False)
 
 
 def quantile_cost(backtest: Backtest) -> go.Figure:

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from forecaster.evaluation.backtest import SERVED
 from forecaster.evaluation.metrics import Array
+from forecaster.models.candidates import BLEND
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.naive import DAY_SHAPE, HOLT_WINTERS, LAST_VALUE, SEASONAL_DAY, SEASONAL_WEEK
 from forecaster.models.tabular import BOOSTING, RIDGE
@@ -55,7 +56,8 @@ class Stroke:
 
 STROKES = {
     SERVED: Stroke(INK_COLOUR, width=5.0, symbol="diamond"),
-    LSTM: Stroke(BLUE),
+    BLEND: Stroke(BLUE, width=3.0, symbol="hexagon"),
+    LSTM: Stroke(BLUE, "dash"),
     BOOSTING: Stroke(ORANGE, symbol="square"),
     RIDGE: Stroke(GREEN, symbol="triangle-up"),
     HOLT_WINTERS: Stroke(PURPLE, symbol="triangle-down"),

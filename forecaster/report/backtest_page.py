@@ -9,10 +9,16 @@ from datetime import timedelta
 
 from forecaster import __version__
 from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult
-from forecaster.plots import backtest_fan, error_by_horizon, error_by_level, reliability_diagram
-from forecaster.plots.labels import duration, name_of
+from forecaster.plots import (
+    backtest_fan,
+    coverage_by_minute,
+    error_by_horizon,
+    error_by_level,
+    reliability_diagram,
+)
+from forecaster.plots.labels import duration, name_of, reason_text
 from forecaster.plots.scores import ranked
-from forecaster.report.findings import extent, high_levels, number
+from forecaster.report.findings import extent, high_levels, least_covered_minutes, number
 from forecaster.report.page import Column, PageTable, figure_data, render_page
 from forecaster.report.top import INTRO, page_findings
 
@@ -47,6 +53,7 @@ def html_report(
         "error_by_level": figure_data(error_by_level(backtest)),
         "coverage": _coverage(backtest),
         "reliability": figure_data(reliability_diagram(backtest)),
+        "by_minute": _by_minute(backtest),
         "items": _items(backtest, items[:MOST_ITEMS]),
         "items_left_out": len(items[MOST_ITEMS:]),
         "fans": [_fan(backtest, item) for item in spread_out(items)],
@@ -73,13 +80,13 @@ def _candidates(backtest: Backtest, fit_seconds: Mapping[str, float]) -> PageTab
 
 def _coverage(backtest: Backtest) -> PageTable:
     served = backtest.summary[SERVED]
-    columns = ["quantile", "all moments", "lowest", "highest", "peaks"]
+    columns = ["quantile", "all moments", "lowest", "highest", "peaks", "day's 5 highest"]
     rows = []
     for i, level in enumerate(backtest.quantile_levels):
         items = [item.scores[SERVED].coverage[i] for item in backtest.items]
         known = [share for share in items if math.isfinite(share)] or [math.nan]
         found = served.coverage[i], min(known), max(known), served.peak_coverage[i]
-        rows.append([f"{level:g}", *map(number, found)])
+        rows.append([f"{level:g}", *map(number, (*found, served.top_coverage[i]))])
     return PageTable([Column(name) for name in columns], rows)
 
 
@@ -93,21 +100,34 @@ def _items(backtest: Backtest, items: Sequence[ItemResult]) -> PageTable:
     for item in items:
         score = item.scores[SERVED]
         figures = [score.relative, score.relative_peaks, *(score.coverage[i] for i, _ in levels)]
-        rows.append([item.item_id, name_of(item.source), *map(number, figures), item.reason])
+        rows.append(
+            [item.item_id, name_of(item.source), *map(number, figures), reason_text(item.reason)]
+        )
     return PageTable(columns, rows)
 
 
 @dataclass(frozen=True)
-class _Fan:
-    """The forecasts of one item over what happened."""
+class _ItemFigure:
+    """A figure of one item, such as its forecasts over what happened."""
 
     heading: str
     figure: str
 
 
-def _fan(backtest: Backtest, item: ItemResult) -> _Fan:
+def _by_minute(backtest: Backtest) -> list[_ItemFigure]:
+    """Return the coverage by minute of the item with the least covered one; none if unknown."""
+    return [
+        _ItemFigure(
+            f"{item.item_id}: by minute of the hour",
+            figure_data(coverage_by_minute(backtest, item.item_id)),
+        )
+        for item, _, _ in least_covered_minutes(backtest)[:1]
+    ]
+
+
+def _fan(backtest: Backtest, item: ItemResult) -> _ItemFigure:
     length = duration(item.actual.shape[1] * backtest.step_seconds)
-    return _Fan(
+    return _ItemFigure(
         f"{item.item_id}: {length} ahead, by {name_of(item.source)}",
         figure_data(backtest_fan(backtest, item.item_id, last=FAN_SPAN)),
     )

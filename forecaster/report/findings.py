@@ -6,9 +6,12 @@ import math
 from collections import Counter
 from datetime import UTC, datetime
 
-from forecaster.evaluation.backtest import SERVED, Backtest
+from forecaster.evaluation.backtest import SERVED, Backtest, ItemResult
+from forecaster.evaluation.choice import INCOMPARABLE
+from forecaster.evaluation.minutes import FALSE_ALARM, MinuteCoverage, worst_minute
+from forecaster.evaluation.outcome import minute_place
 from forecaster.evaluation.scores import Score
-from forecaster.evaluation.selection import INCOMPARABLE
+from forecaster.models.candidates import BLEND
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.plots.labels import duration, name_of
 
@@ -26,9 +29,9 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def high_levels(backtest: Backtest) -> list[tuple[int, float]]:
-    """Return index and value of the levels that capacity is provisioned for, at most three."""
+    """Return index and value of the levels that capacity is provisioned for, the lowest three."""
     levels = list(enumerate(backtest.quantile_levels))
-    return [(i, level) for i, level in levels if level >= HIGH][-3:] or levels[-1:]
+    return [(i, level) for i, level in levels if level >= HIGH][:3] or levels[-1:]
 
 
 def verdict(backtest: Backtest) -> tuple[bool, str]:
@@ -36,8 +39,10 @@ def verdict(backtest: Backtest) -> tuple[bool, str]:
     summary = backtest.summary
     if not math.isfinite(summary[SERVED].relative) or backtest.winner[1] == INCOMPARABLE:
         return False, "Nothing can be compared: no item had both demand and an error of last value."
-    winner, _ = backtest.winner
+    winner, reason = backtest.winner
     rivals = rivals_of(summary)
+    if not backtest.holds_at_peaks and summary[SERVED].relative <= min(rivals.values()):
+        return False, f"The champion gate is not passed: {name_of(winner)} is {reason}."
     best = min(rivals, key=lambda name: rivals[name]) if winner == SERVED else winner
     found = (
         f"what is served by more than chance ({number(summary[SERVED].relative)} against "
@@ -58,7 +63,48 @@ def sentences(backtest: Backtest) -> tuple[str, ...]:
     summary = backtest.summary
     if not math.isfinite(summary[SERVED].relative):
         return (_who_serves(backtest),)
-    return _against_last_value(summary), _lstm(summary), _who_serves(backtest), _coverage(backtest)
+    warning = minute_warning(backtest)
+    found = _against_last_value(summary), _lstm(summary), _who_serves(backtest), _coverage(backtest)
+    return found if warning is None else (*found, warning)
+
+
+def minute_warning(backtest: Backtest) -> str | None:
+    """Return a sentence about the minute that is covered far below its level; None if none is.
+
+    So few covered hours must be less likely than one false alarm in a hundred backtests (binomial,
+    with all minutes of all items taken into account) at the level, or at what the item's whole
+    hour is covered by where that is less: then it is no matter of one minute.
+    """
+    level = backtest.quantile_levels[minute_place(backtest.quantile_levels)]
+    minutes = sum(sum(map(bool, item.scores[SERVED].minute_hours)) for item in backtest.items)
+    odd = [
+        (item, worst)
+        for item, worst, chance in least_covered_minutes(backtest)
+        if chance * minutes < FALSE_ALARM
+    ]
+    if not odd:
+        return None
+    item, worst = odd[0]
+    more = f" ({counted(len(odd) - 1, 'more item')} alike)" if odd[1:] else ""
+    return (
+        f"{item.item_id}: at :{worst.minute:02d} only {100 * worst.covered:.0f} % of {worst.hours} "
+        f"hours lie below the {level:g} quantile: a job at that minute?{more}"
+    )
+
+
+def least_covered_minutes(
+    backtest: Backtest,
+) -> list[tuple[ItemResult, MinuteCoverage, float]]:
+    """Return each item's least covered minute with its chance, the least likely first."""
+    place = minute_place(backtest.quantile_levels)
+    found = []
+    for item in backtest.items:
+        score = item.scores[SERVED]
+        expected = min(backtest.quantile_levels[place], score.coverage[place])
+        worst = worst_minute(score.minute_coverage, score.minute_hours, expected)
+        if worst is not None:
+            found.append((item, worst, worst.chance(expected)))
+    return sorted(found, key=lambda one: (one[2], one[1].covered))
 
 
 def extent(backtest: Backtest) -> str:
@@ -78,7 +124,8 @@ def extent(backtest: Backtest) -> str:
 
 def rivals_of(summary: dict[str, Score]) -> dict[str, float]:
     """Return the relative loss of each baseline for which it is known."""
-    found = {name: score.relative for name, score in summary.items() if name not in {SERVED, LSTM}}
+    ours = {SERVED, LSTM, BLEND}
+    found = {name: score.relative for name, score in summary.items() if name not in ours}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 

@@ -24,7 +24,7 @@ From many moments, the origins, demand is forecast as quantiles from what was kn
 compared with what came. Nothing of this part was used to fit, calibrate or choose. The loss of a
 forecast is its pinball loss, divided by that of repeating the last known value: below 1 is better.
 A model may become champion, the one that serves, only if no baseline (a forecast that is cheap to
-have) beats what it serves by more than chance."""
+have) beats what it serves by more than chance, and last value does not at peaks."""
 PASSED = (
     "Replay your autoscaler beside it, to see what it is worth in replicas: "
     "`scaler replay --history FILE --policy FILE.yaml --model NAME --report FILE.html`"

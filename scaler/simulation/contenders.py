@@ -56,6 +56,25 @@ class KnownReplicas:
         return math.inf
 
 
+class ScheduledFloor:
+    """A floor that is scheduled for a demand, under an autoscaler that goes on by itself.
+
+    Args:
+        name: in the table.
+        demand: at each tick, in QPS; NaN where none is scheduled for.
+        replica_qps: what a replica is to be given of it.
+    """
+
+    def __init__(self, name: str, demand: FloatArray, replica_qps: float) -> None:
+        self.name = name
+        replicas = np.ceil(np.nan_to_num(demand) / replica_qps - 1e-6)
+        self._floors: list[int] = replicas.astype(np.int64).tolist()
+
+    def decide(self, tick: int, now: float, service: SimulatedService) -> float:  # noqa: ARG002
+        service.floor = self._floors[tick]
+        return math.inf
+
+
 class TidegateContender:
     """tidegate's floor under an autoscaler that goes on by itself, and its limit at the gateways.
 

@@ -22,12 +22,14 @@ from scaler.policy.policy import Policy
 from scaler.simulation.contenders import (
     AutoscalerAlone,
     Contender,
+    ScheduledFloor,
     TidegateContender,
     clairvoyant,
     run,
 )
 from scaler.simulation.offset_query import offset_answers
 from scaler.simulation.outcome import ReplayOutcome, outcome
+from scaler.simulation.predictive_scaling import scheduled_qps
 from scaler.simulation.recording import RecordedSamples
 from scaler.simulation.workers import mapped
 from scaler.simulation.world import Run, Scene, SimulatedService
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HPA, KEDA, OFFSET_QUERY = "HPA", "KEDA prometheus", "KEDA + offset query"
-HOLT_WINTERS = "Holt-Winters"
+PREDICTIVE, HOLT_WINTERS = "predictive scaling", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
 # Contenders with a target that can be swept; the others stand in the table alone.
-SWEPT = (HPA, KEDA, OFFSET_QUERY, HOLT_WINTERS, TIDEGATE)
+SWEPT = (HPA, KEDA, OFFSET_QUERY, PREDICTIVE, HOLT_WINTERS, TIDEGATE)
 TARGETS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
 # What KEDA's documentation asks Prometheus for in its examples: rate(...[2m]).
 KEDA_WINDOW_S = 120.0
@@ -160,8 +162,11 @@ def carried_out(setting: ContestSetting, job: ContestJob) -> tuple[Run, Contende
         return run(scene, known, SimulatedService(scene, None)), known
     if job.family in (HPA, KEDA, OFFSET_QUERY):
         alone = AutoscalerAlone(job.family)
-        service = _autoscaled(setting, job)
-        return run(scene, alone, service), alone
+        return run(scene, alone, autoscaled(setting, job)), alone
+    if job.family == PREDICTIVE:
+        load = scheduled_qps(setting.samples, scene)
+        scheduled = ScheduledFloor(PREDICTIVE, load, job.target * capacity)
+        return run(scene, scheduled, autoscaled(setting, ContestJob(HPA, job.target))), scheduled
     net = setting.hpa if job.family == FLOOR_ONLY else setting.net
     tidegate = tidegate_contender(setting, job)
     return run(scene, tidegate, SimulatedService(scene, net)), tidegate
@@ -180,7 +185,7 @@ def tidegate_contender(setting: ContestSetting, job: ContestJob) -> TidegateCont
     )
 
 
-def _autoscaled(setting: ContestSetting, job: ContestJob) -> SimulatedService:
+def autoscaled(setting: ContestSetting, job: ContestJob) -> SimulatedService:
     """Return the service under the user's autoscaler, or under KEDA's, at the job's target."""
     scene, hpa, capacity = setting.scene, setting.hpa, setting.capacity_qps
     if job.family == HPA:
@@ -219,6 +224,7 @@ def contest(
         ContestJob(HPA, own),
         ContestJob(KEDA, own),
         ContestJob(OFFSET_QUERY, own),
+        ContestJob(PREDICTIVE, own),
         ContestJob(HOLT_WINTERS, ours),
         ContestJob(FLOOR_ONLY, ours),
         ContestJob(TIDEGATE, ours),

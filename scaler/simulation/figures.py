@@ -31,6 +31,7 @@ from scaler.simulation.contest import (
     HPA,
     KEDA,
     OFFSET_QUERY,
+    PREDICTIVE,
     TIDEGATE,
     Contest,
 )
@@ -41,13 +42,13 @@ if TYPE_CHECKING:
 
 COLOURS = {
     TIDEGATE: BLUE, HPA: VERMILION, KEDA: ORANGE, HOLT_WINTERS: PURPLE, CLAIRVOYANT: GREY,
-    FLOOR_ONLY: GREEN, OFFSET_QUERY: ORANGE,
+    FLOOR_ONLY: GREEN, OFFSET_QUERY: ORANGE, PREDICTIVE: VERMILION,
 }  # fmt: skip
 SHADES = (BLUE, GREEN, ORANGE, PURPLE, GREY)
 SYMBOLS = {FLOOR_ONLY: "diamond", CLAIRVOYANT: "star"}
 DASHES = {
     KEDA: "dot", OFFSET_QUERY: "dashdot", HOLT_WINTERS: "dash", CLAIRVOYANT: "dot",
-    FLOOR_ONLY: "dash",
+    FLOOR_ONLY: "dash", PREDICTIVE: "dashdot",
 }  # fmt: skip
 # Shares below this are drawn there: nobody can tell them apart, and a logarithm has no zero.
 LEAST_SHARE = 1e-5

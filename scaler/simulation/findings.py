@@ -10,6 +10,7 @@ from scaler.simulation.contest import (
     FLOOR_ONLY,
     HPA,
     OFFSET_QUERY,
+    PREDICTIVE,
     TIDEGATE,
     Contest,
     cheapest,
@@ -83,7 +84,10 @@ def verdict(contest: Contest) -> tuple[bool, str]:
 
 def sentences(contest: Contest) -> list[str]:
     """Return what the frontier says at equal violations and at equal cost, and what bound."""
-    told = [*_frontier(contest), _offset_query(contest), _floor_only(contest), _trust(contest)]
+    told = [
+        *_frontier(contest), _offset_query(contest), _predictive(contest), _floor_only(contest),
+        _trust(contest),
+    ]  # fmt: skip
     total = sum(contest.reasons.values())
     bound = sorted(contest.reasons.items(), key=lambda item: -item[1])
     bound = [(name, count) for name, count in bound if count >= 0.005 * total]
@@ -132,6 +136,15 @@ def _offset_query(contest: Contest) -> str:
     ago = "a week" if season_of(contest.setting.samples) == WEEK else "a day"
     return (
         f"KEDA with a query of the half hour that began {ago} ago: {_change(cost)} the HPA, and "
+        f"{share(found.violations)} violations."
+    )
+
+
+def _predictive(contest: Contest) -> str:
+    found, hpa = contest.outcome(PREDICTIVE), contest.outcome(HPA)
+    cost = found.replica_hours / hpa.replica_hours - 1
+    return (
+        f"Predictive scaling as clouds offer it, by the hour: {_change(cost)} the HPA, and "
         f"{share(found.violations)} violations."
     )
 

@@ -20,6 +20,7 @@ from tests.distributions.building import build, build_in
 from tests.missing import missing
 from tests.paths import ROOT
 from tests.test_packaging import PROJECT
+from tests.test_readme import BLOCK
 from tests.waiting import PATIENCE_S
 
 APP = Path(__file__).with_name("limited_app.py")
@@ -51,6 +52,19 @@ def test_the_wheel_limits_an_application_without_anything_that_tidegate_needs(wh
         archive.extractall(tmp_path)
 
     assert refused_requests(Path(sys.executable), str(tmp_path)) == '200 429 1 "default";q=2;w=1'
+
+
+def test_the_example_of_its_readme_runs(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    (code,) = BLOCK.findall((ROOT / "client" / "README.md").read_text("utf-8"))
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_wheel_has_no_file_outside_its_own_package(wheel):

@@ -20,6 +20,7 @@ from forecaster.evaluation.backtest import SERVED
 from forecaster.models.candidates import CANDIDATES
 from forecaster.plots import (
     backtest_fan,
+    coverage_by_minute,
     error_by_horizon,
     error_by_level,
     fan_chart,
@@ -184,6 +185,19 @@ def test_the_served_forecast_is_listed_first_and_then_the_best():
 
 def test_error_by_level_names_every_level():
     assert list(error_by_level(TWO).data[0].x) == ["0.1", "0.5", "0.9", "0.95", "0.99"]
+
+
+def test_coverage_by_minute_has_the_level_as_a_line_and_an_axis_of_shares():
+    sample = item("shop/web")
+    served = replace(sample.scores[SERVED], minute_coverage=(0.5,) * 60, minute_hours=(72, 0) * 30)
+    one = replace(sample, scores={**sample.scores, SERVED: served})
+    figure = coverage_by_minute(backtest_of(one), "shop/web")
+    shown = traces(figure)
+
+    assert list(shown["quantile level 0.95"].y) == [0.95, 0.95]
+    assert list(shown["observed"].x) == list(range(0, 60, 2))  # an unknown minute has no point
+    assert set(shown["observed"].y) == {0.5}
+    assert tuple(figure.layout.yaxis.range) == (0, 1)
 
 
 def test_a_calibrated_forecast_lies_on_the_diagonal_and_its_peaks_below():

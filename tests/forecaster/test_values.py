@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from forecaster import FileHints, Forecaster, History, HistoryError, RegistryError, train
@@ -13,6 +14,7 @@ from tests.forecaster.evaluation.backtest_samples import HOSTILE, LEVELS, backte
 from tests.forecaster.evaluation.fitting_samples import TINY, assert_same_forecast
 
 NIXTLA = history().to_nixtla()
+UTC_NIXTLA = NIXTLA.assign(ds=NIXTLA["ds"].dt.tz_localize("UTC"))
 
 
 def forecast_of(item_id: str = "shop/api") -> Forecast:
@@ -42,7 +44,9 @@ def test_a_forecast_goes_out_in_nixtlas_columns():
     ("frame", "says"),
     [
         pytest.param([1.0, 2.0], "not of a list; wrap it", id="no frame"),
-        pytest.param(NIXTLA, "row 0: .*has no time zone.*timezone UTC", id="stamps without zone"),
+        pytest.param(NIXTLA["y"], "not of a Series; call its to_frame", id="a column"),
+        pytest.param(pa.table({"y": [1.0]}), "not of a Table; call its to_pandas", id="of Arrow"),
+        pytest.param(NIXTLA, "row 0: .*has no time zone.*timezone='UTC'", id="naive stamps"),
         pytest.param(NIXTLA.drop(columns="ds"), "'unique_id', 'y', but none for the time", id="ds"),
         pytest.param(
             NIXTLA.assign(ds=NIXTLA["ds"].dt.tz_localize("UTC"), y="many"),
@@ -55,6 +59,12 @@ def test_a_forecast_goes_out_in_nixtlas_columns():
             id="no traffic",
         ),
         pytest.param(NIXTLA.iloc[:0], "no rows; give one per item and time", id="empty"),
+        pytest.param(UTC_NIXTLA.iloc[:1], "1 known samples are too few", id="one row"),
+        pytest.param(
+            UTC_NIXTLA.assign(unique_id=None),
+            "no item in column 'unique_id', row 0",
+            id="no item",
+        ),
     ],
 )
 def test_a_wrong_frame_is_refused_with_the_value_the_rule_and_the_fix(frame, says):
@@ -63,11 +73,62 @@ def test_a_wrong_frame_is_refused_with_the_value_the_rule_and_the_fix(frame, say
     assert "--" not in str(refused.value)  # a call has arguments, and no options
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(NIXTLA.set_index("ds"), id="times in the index"),
+        pytest.param(NIXTLA.set_index("unique_id"), id="items in the index"),
+        pytest.param(NIXTLA.set_index(["unique_id", "ds"]), id="both in the index"),
+        pytest.param(
+            NIXTLA.assign(row=range(len(NIXTLA))).set_index(["row", "unique_id"]),
+            id="a level that is neither",
+        ),
+        pytest.param(
+            NIXTLA.set_index(pd.PeriodIndex(NIXTLA["ds"], freq="min")).drop(columns="ds"),
+            id="periods",
+        ),
+        pytest.param(NIXTLA.convert_dtypes(dtype_backend="pyarrow"), id="of Arrow"),
+        pytest.param(NIXTLA.astype({"unique_id": "category"}), id="categories"),
+        pytest.param(NIXTLA.astype(object), id="objects"),
+        pytest.param(NIXTLA.astype(str), id="texts"),
+        pytest.param(NIXTLA.sample(frac=1, random_state=0), id="in no order"),
+    ],
+)
+def test_a_frame_is_understood_wherever_and_however_it_holds_them(frame):
+    found = History.from_frame(frame, timezone="UTC")
+
+    for series in history():
+        assert_same(History((found[series.item_id],)), History((series,)))
+
+
+def test_a_step_that_is_no_timedelta_is_refused():
+    with pytest.raises(HistoryError, match=r"step is '1min'; give a timedelta"):
+        History.from_frame(UTC_NIXTLA, step="1min")
+
+
+def test_what_is_repaired_or_left_out_is_told_by_the_log(caplog):
+    frame = pd.concat(
+        [
+            UTC_NIXTLA.assign(y=NIXTLA["y"].where(NIXTLA.index != 5, -1.0)),
+            UTC_NIXTLA.iloc[:1].assign(unique_id="new/one"),
+        ]
+    )
+    found = History.from_frame(frame)
+
+    assert found.item_ids == history().item_ids
+    assert "shop/api: " in caplog.text
+    assert "1 negative values; set missing" in caplog.text
+    assert "new/one: " in caplog.text
+
+
 def test_what_a_frame_does_not_say_is_said_by_hints():
     frame = NIXTLA.rename(columns={"y": "a"}).assign(b=1.0)
     hints = FileHints(value_columns=("a",), item_column="unique_id")
 
     assert_same(History.from_frame(frame, timezone="UTC", hints=hints), history())
+    indexed = frame.rename(columns={"unique_id": "Pod"}).set_index("Pod")
+    hints = FileHints(value_columns=("a",), item_column="Pod")
+    assert_same(History.from_frame(indexed, timezone="UTC", hints=hints), history())
 
 
 def test_a_description_counts_what_is_missing_and_what_is_known():
@@ -91,6 +152,8 @@ def test_a_backtest_goes_out_with_the_scores_of_every_item_and_candidate():
     assert served["relative"] == result.items[1].scores["served"].relative
     assert served["crps"] == result.items[1].scores["served"].crps
     assert served["covered_0.99"] == result.items[1].scores["served"].coverage[-1]
+    assert served["tops_covered_0.9"] == result.items[1].scores["served"].top_coverage[2]
+    assert (served["covered_at_17"], served["worst_minute_hours"]) == (0.95, 24)
 
 
 def test_the_findings_of_a_backtest_begin_with_the_verdict():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from forecaster.data.series import Forecast, History
     from forecaster.evaluation.backtest import Backtest
+    from forecaster.evaluation.scores import Score
 
 MODEL = "tidegate"
 MEDIAN = "q0.5"
@@ -34,8 +35,10 @@ def describe_history(history: History) -> pd.DataFrame:
 def backtest_to_frame(backtest: Backtest) -> pd.DataFrame:
     """Return a row per item and candidate, ``served`` among them.
 
-    Columns: pinball and crps in QPS; relative, relative_peaks and wape as ratios; and the share of
-    the moments at or below each level (``covered_0.9``).
+    Columns: pinball and crps in QPS; relative, relative_peaks and wape as ratios; the share of the
+    moments at or below each level (``covered_0.9``), and of each day's five highest
+    (``tops_covered_0.9``); the share at or below 0.95 by minute of the hour (``covered_at_17``),
+    the least covered minute (``worst_minute``), and in how many hours it was seen.
     """
     rows = [
         {
@@ -46,15 +49,27 @@ def backtest_to_frame(backtest: Backtest) -> pd.DataFrame:
             "relative_peaks": score.relative_peaks,
             "crps": score.crps,
             "wape": score.wape,
-            **{
-                f"covered_{level:g}": share
-                for level, share in zip(backtest.quantile_levels, score.coverage, strict=True)
-            },
+            **_shares("covered", backtest.quantile_levels, score.coverage),
+            **_shares("tops_covered", backtest.quantile_levels, score.top_coverage),
+            **_minutes(score),
         }
         for item in backtest.items
         for name, score in item.scores.items()
     ]
     return frame_of(rows, ["item_id", "candidate"])
+
+
+def _shares(what: str, levels: Sequence[float], shares: Sequence[float]) -> dict[str, float]:
+    return {f"{what}_{level:g}": share for level, share in zip(levels, shares, strict=True)}
+
+
+def _minutes(score: Score) -> dict[str, float]:
+    worst = score.worst_minute
+    return {
+        "worst_minute": np.nan if worst is None else worst.minute,
+        "worst_minute_hours": np.nan if worst is None else worst.hours,
+        **{f"covered_at_{minute:02d}": share for minute, share in enumerate(score.minute_coverage)},
+    }
 
 
 def history_to_nixtla(history: History) -> pd.DataFrame:

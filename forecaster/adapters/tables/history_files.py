@@ -8,7 +8,6 @@ file was understood where it could have been meant otherwise is told by findings
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from forecaster.adapters.atomic_write import write_atomically
-from forecaster.adapters.tables.layouts import raw_series
 from forecaster.adapters.tables.sources import FileHints, TableSource
 from forecaster.adapters.tables.table_files import (
     METADATA,
@@ -37,7 +35,6 @@ from forecaster.data.quality import (
     Rule,
     Window,
     examine,
-    inspect,
     masked,
     verdict,
 )
@@ -45,18 +42,7 @@ from forecaster.data.quality.values import StampArray
 from forecaster.data.series import Forecast, History, Series
 from forecaster.errors import HistoryError
 
-LOGGER = logging.getLogger(__name__)
 EPOCH = datetime.fromtimestamp(0, tz=UTC)
-# What a message calls by the option of a command is, of a frame, an argument.
-ARGUMENTS = {
-    "--value-column": "hints.value_columns",
-    "--item-column": "hints.item_column",
-    "--unit": "hints.unit",
-    "--decimal": "hints.decimal",
-    "--dates": "hints.dates",
-    "--timezone": "timezone",
-    "--step": "step",
-}
 
 
 def read_history(  # noqa: PLR0913 - what a user may set, each by its name
@@ -157,58 +143,6 @@ def write_history(
             f"{target} cannot be written ({error}); free the disk or choose another place; "
             "a file that was there before is unchanged"
         ) from error
-
-
-def history_from_frame(
-    df: pd.DataFrame,
-    *,
-    step: timedelta | None = None,
-    timezone: str | None = None,
-    item_id: str = "series",
-    hints: FileHints | None = None,
-) -> History:
-    """Return the inspected history of a long or wide frame; times may be in its index.
-
-    Args:
-        step: spacing of the grid; None takes the most common one.
-        timezone: zone of stamps that have none; without it they are refused. Other than UTC, it
-            also is the zone whose clocks the traffic follows, of items that name none.
-        item_id: name of the item in a frame of two columns.
-        hints: what the frame does not say itself, such as which column holds the traffic.
-
-    Raises:
-        HistoryError: the frame or an item in it cannot be used.
-    """
-    if not isinstance(df, pd.DataFrame):
-        raise HistoryError(
-            f"a history is made of a pandas DataFrame, not of a {type(df).__name__}; wrap it, e.g. "
-            "pd.DataFrame(rows), or read a file with read_history"
-        )
-    if df.empty:
-        raise HistoryError("the frame has no rows; give one per item and time, or per time")
-    if isinstance(df.index, pd.DatetimeIndex):
-        df = df.rename_axis(index=str(df.index.name or "timestamp")).reset_index()
-    else:
-        df = df.reset_index(drop=True)
-    source = TableSource("the frame", item_id, timezone=timezone, hints=hints or FileHints())
-    try:
-        series = tuple(raw_series(df, source))
-        for note in source.notes:
-            LOGGER.warning("the frame: %s", note)
-        return inspect(series, step=step).history
-    except HistoryError as error:
-        raise HistoryError(_as_arguments(str(error))) from error
-
-
-def _as_arguments(message: str) -> str:
-    """Return a message with the arguments of `history_from_frame` in place of options.
-
-    >>> _as_arguments("name it by --value-column, or 'qps' in the file")
-    "name it by hints.value_columns, or 'qps' in the file"
-    """
-    for option, argument in ARGUMENTS.items():
-        message = message.replace(option, argument)
-    return message
 
 
 def history_to_frame(history: History) -> pd.DataFrame:

@@ -72,7 +72,8 @@ def _long(
     if (codes < 0).any() or "" in names:
         empty = (codes < 0) | (df[columns.item] == "").to_numpy()
         row = int(df.index[int(np.argmax(empty))]) + source.first_row
-        raise source.refusal(f"column {quoted(columns.item)}, row {row}: empty; name the item")
+        column = quoted(columns.item)
+        raise source.refusal(f"has no item in column {column}, row {row}; name the item")
     found, unit = numbers(df[value], source)
     items: list[tuple[StampArray, FloatArray]] = []
     assumed = False

@@ -55,7 +55,7 @@ def times_of(column: pd.Series[Any], source: TableSource) -> pd.Series[Any]:
     if pd.api.types.is_bool_dtype(column):
         raise refuse_cell(column, 0, source, "is not a time; write e.g. 2026-03-29T01:00:00Z")
     if pd.api.types.is_datetime64_any_dtype(column):
-        return column
+        return _of_numpy(column)
     if pd.api.types.is_numeric_dtype(column):
         return _of_numbers(column, column.to_numpy(dtype=np.float64, na_value=np.nan), source)
     texts = _without_zone_names(column, source)
@@ -125,6 +125,13 @@ def looks_like_dates(column: pd.Series[Any]) -> bool:
     texts = (str(cell).strip() for cell in column)
     first = next((text for text in texts if text), "")
     return any(like.fullmatch(first) for like in DATE_LIKE)
+
+
+def _of_numpy(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return times in numpy's type, which alone knows a zone's skipped and repeated hours."""
+    if not isinstance(column.dtype, pd.ArrowDtype):
+        return column
+    return pd.Series(pd.DatetimeIndex(column), index=column.index)
 
 
 def _of_numbers(column: pd.Series[Any], numbers: FloatArray, source: TableSource) -> pd.Series[Any]:

@@ -53,6 +53,11 @@ def test_every_figure_is_written_as_json(tmp_path, models, history_file, forecas
             figures = found["items"][item.item_id]["candidates"][name]
             assert figures["relative"] == pytest.approx(item.scores[name].relative)
             assert figures["by_horizon"] == pytest.approx(item.scores[name].by_horizon)
+            assert len(figures["minute_coverage"]) == len(figures["minute_hours"]) == 60
+            assert len(figures["top_coverage"]) == len(expected.quantile_levels)
+            worst = figures["worst_minute"]
+            assert worst["covered"] == figures["minute_coverage"][worst["minute"]]
+            assert worst["hours"] == figures["minute_hours"][worst["minute"]]
 
 
 def test_what_is_not_known_is_null_and_printed_all_the_same(tmp_path, models, history, capsys):

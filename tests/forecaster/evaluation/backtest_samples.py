@@ -29,6 +29,9 @@ def score(relative: float, *, horizon: int = 4, covered: float = 0.0) -> Score:
         by_horizon=tuple(relative * (1 + 0.1 * h) for h in range(horizon)),
         coverage=coverage,
         peak_coverage=tuple(max(share - 0.05, 0.0) for share in coverage),
+        top_coverage=tuple(max(share - 0.1, 0.0) for share in coverage),
+        minute_coverage=(coverage[3],) * 60,
+        minute_hours=(24,) * 60,
         wape=relative / 4,
         crps=relative * 15,
     )
@@ -37,7 +40,9 @@ def score(relative: float, *, horizon: int = 4, covered: float = 0.0) -> Score:
 def unknown_score(horizon: int = 4) -> Score:
     """Return the score of an item without any demand."""
     levels = (NAN,) * len(LEVELS)
-    return Score(NAN, NAN, NAN, levels, (NAN,) * horizon, levels, levels, NAN, NAN)
+    shares = (NAN,) * 60, (0,) * 60
+    ahead = (NAN,) * horizon
+    return Score(NAN, NAN, NAN, levels, ahead, levels, levels, levels, *shares, NAN, NAN)
 
 
 def item(
@@ -53,7 +58,7 @@ def item(
     scores = {name: score(1.0 + 0.1 * i) for i, name in enumerate(CANDIDATES)}
     scores[LAST_VALUE], scores[SEASONAL_DAY] = score(1.0), score(1.8)
     scores[source] = scores[SERVED] = score(served)
-    losses = {name: np.full(24, found.relative) for name, found in scores.items()}
+    losses = {name: np.full((2, 24), found.relative) for name, found in scores.items()}
     return ItemResult(
         item_id, source, f"{source} was best", scores, losses, origins, actual, predicted
     )
@@ -63,7 +68,7 @@ def silent_item(item_id: str) -> ItemResult:
     """Return an item of which nothing is known in the backtest."""
     sample = item(item_id)
     scores = {name: unknown_score() for name in sample.scores}
-    losses = {name: np.full(24, NAN) for name in scores}
+    losses = {name: np.full((2, 24), NAN) for name in scores}
     return replace(sample, scores=scores, losses=losses, actual=np.full_like(sample.actual, NAN))
 
 

@@ -17,11 +17,13 @@ from forecaster.evaluation.backtest import (
     backtest,
     beats_all,
 )
+from forecaster.evaluation.choice import choose
+from forecaster.evaluation.outcome import Outcome
 from forecaster.evaluation.scores import Score, mean_score, score_of
-from forecaster.evaluation.selection import choose
 from forecaster.evaluation.splits import MIN_WINDOWS, boundaries
 from forecaster.models.candidates import CANDIDATES
 from forecaster.models.lstm_ensemble import LSTM
+from forecaster.report.findings import verdict
 from tests.forecaster.evaluation.backtest_samples import backtest_of
 from tests.forecaster.evaluation.backtest_samples import item as sample_item
 from tests.forecaster.evaluation.fitting_samples import DAY, MODEL, TINY, changed, series
@@ -40,7 +42,8 @@ def flat_score(actual, predicted, reference=None) -> Score:
     actual = np.array(actual, np.float32)
     same = np.repeat(np.array(predicted, np.float32)[:, :, None], len(LEVELS), axis=2)
     loss = np.full(same.shape, 1.0, np.float32) if reference is None else reference
-    return score_of(actual, same, loss, LEVELS)
+    outcome = Outcome.after(300 * np.arange(len(actual)), 60, actual)
+    return score_of(outcome, same, loss, LEVELS)
 
 
 def test_a_score_equals_the_one_computed_by_hand():
@@ -75,8 +78,11 @@ def test_a_perfect_forecast_has_zero_loss():
 
 def test_without_known_samples_all_scores_are_unknown():
     unknown = flat_score(np.full((2, 2), NAN), np.full((2, 2), 5.0))
+    assert unknown.minute_hours == (0,) * 60
+    assert unknown.worst_minute is None
     for field in fields(unknown):
-        assert np.isnan(getattr(unknown, field.name)).all(), field.name
+        if field.name != "minute_hours":
+            assert np.isnan(getattr(unknown, field.name)).all(), field.name
 
 
 def test_ratios_to_a_reference_without_error_are_unknown():
@@ -105,7 +111,7 @@ def test_last_value_has_a_relative_loss_of_one(result):
     for item in result.items:
         unit = item.scores["last_value"]
         assert (unit.relative, unit.relative_peaks) == (1, 1)
-        assert unit.by_level == pytest.approx([1] * 5)
+        assert unit.by_level == pytest.approx([1] * 6)
         assert unit.by_horizon == pytest.approx([1] * 6)
 
 
@@ -119,16 +125,13 @@ def test_every_candidate_is_scored_on_every_item_and_one_of_them_is_served(resul
     assert result.predict_seconds.keys() == set(CANDIDATES)
 
 
-def test_origins_are_a_quarter_of_an_hour_apart_and_after_the_training_time(
-    result, forecaster, history
-):
+def test_origins_are_five_minutes_apart_and_after_the_training_time(result, forecaster, history):
     for item in result.items:
-        assert set(np.diff(item.origins)) == {900}
-        assert item.origins[0] % 900 == 0
+        assert set(np.diff(item.origins)) == {300}
         until = forecaster.item_model(item.item_id).trained_until.timestamp()
-        assert until <= item.origins[0] + 300 < until + 900  # the first step ahead is unseen
+        assert until == item.origins[0] + 300  # the first step ahead is the first unseen
         end = history[item.item_id].end.timestamp()
-        assert end - 900 < item.origins[-1] + 7 * 300 <= end  # a whole horizon of six steps
+        assert item.origins[-1] + 7 * 300 == end  # a whole horizon of six steps
 
 
 def test_the_targets_are_the_actual_demand(result, history):
@@ -155,16 +158,14 @@ def test_an_unknown_item_is_scored_from_its_second_day_on(forecaster, history):
     (item,) = backtest(forecaster, History((stranger,))).items
     first = (int(item.origins[0]) - stranger.stamps[0]) / 300
     warm_up = MODEL.timing.warm_up
-    assert warm_up - 1 <= first < warm_up + 3
+    assert first == warm_up - 1
     assert item.source == forecaster.default_model.source
 
 
 def test_a_given_start_overrides_the_end_of_training(forecaster, history):
     start = history.series[0].start + timedelta(days=10)
     result = backtest(forecaster, history, start=start)
-    assert (
-        int(result.items[0].origins[0]) == start.timestamp()
-    )  # the first on a quarter from then on
+    assert int(result.items[0].origins[0]) + 300 == start.timestamp()
 
 
 def test_a_start_before_the_first_day_waits_for_it(forecaster, history):
@@ -173,11 +174,12 @@ def test_a_start_before_the_first_day_waits_for_it(forecaster, history):
     assert early.items[0].origins[0] >= one.series[0].stamps[MODEL.timing.warm_up - 1]
 
 
-@pytest.mark.parametrize("hours", [0, 1, 5])
+@pytest.mark.parametrize("hours", [0, 1, 2])
 def test_too_little_later_history_is_refused_with_the_fix(forecaster, history, hours):
     first = boundaries(14 * DAY, TINY)[1]
     short = History((changed(history.series[1], lambda values: values[: first + 12 * hours]),))
-    expected = rf"shop/search: {max(4 * hours - 2, 0)} origins lie between .* needs {MIN_WINDOWS}"
+    count = max(12 * hours - 6 + 1, 0)
+    expected = rf"shop/search: {count} origins lie between .* needs {MIN_WINDOWS}"
     with pytest.raises(HistoryError, match=expected + "; give it later history"):
         backtest(forecaster, short)
 
@@ -237,7 +239,9 @@ def test_the_record_is_plain_json_with_the_headline_and_every_item(result):
     assert first["candidates"]["ridge"]["coverage"] == pytest.approx(
         result.items[0].scores["ridge"].coverage
     )
-    assert first["last_origin"] - first["first_origin"] == 900 * (first["origins"] - 1)
+    law = result.items[0].tail
+    assert first["tail"] == {"mean": law.mean, "shape": law.shape, "error": law.error}
+    assert first["last_origin"] - first["first_origin"] == 300 * (first["origins"] - 1)
 
 
 def test_items_are_announced_as_they_are_done(forecaster, history):
@@ -249,11 +253,15 @@ def test_items_are_announced_as_they_are_done(forecaster, history):
 HOURS = np.array([0.9, 1.1] * 12)  # around a mean of 1
 
 
-def judged(**hourly: float | np.ndarray) -> Backtest:
-    """Return a backtest of one item with these losses in each hour, of last value's."""
-    losses = {name: np.asarray(loss * HOURS) for name, loss in hourly.items()}
+def judged(peaks: dict[str, float | np.ndarray] | None = None, **hourly) -> Backtest:
+    """Return a backtest of one item with these losses in each hour, of last value's.
+
+    At peaks they are the same, unless ``peaks`` says otherwise.
+    """
+    at_peaks = {**hourly, **(peaks or {})}
+    losses = {name: np.stack([x * HOURS, at_peaks[name] * HOURS]) for name, x in hourly.items()}
     blank = flat_score([[1.0]], [[1.0]])
-    scores = {name: replace(blank, relative=float(x.mean())) for name, x in losses.items()}
+    scores = {name: replace(blank, relative=float(x[0].mean())) for name, x in losses.items()}
     return backtest_of(replace(sample_item("a"), scores=scores, losses=losses))
 
 
@@ -283,14 +291,37 @@ CHANCE = 1 + 0.5 * np.tile([1, 1, -1, -1], 6)
             {"last_value": 1.0, "ridge": NAN, "boosting": 0.6, SERVED: 0.7}, False, "boosting",
             id="an unknown rival hides no other",
         ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.8, SERVED: 0.7, "peaks": {SERVED: 1.097}}, False,
+            "0.700 .*; ridge is the best .*: served loses 9.7 % more there than last_value",
+            id="behind last value at peaks only",
+        ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.8, SERVED: 0.7, "peaks": {SERVED: 1.097, "ridge": 2.0}},
+            False, "; last_value is the best of those that hold at peaks", id="no other holds",
+        ),
+        pytest.param(
+            {"last_value": 1.0, SERVED: 0.7, "peaks": {SERVED: 1.1 * CHANCE}}, True, "30.0 % below",
+            id="behind at peaks by chance",
+        ),
+        pytest.param(
+            {"last_value": 1.0, "ridge": 0.6, SERVED: 0.7, "peaks": {"ridge": 1.2}}, True, "30.0 %",
+            id="a rival that is bad at peaks is none",
+        ),
+        pytest.param(
+            {"last_value": 1.0, SERVED: 0.7, "peaks": {"last_value": NAN, SERVED: NAN}}, True, "",
+            id="peaks unknown",
+        ),
         pytest.param({"last_value": NAN, SERVED: NAN}, False, "nothing to compare", id="unknown"),
         pytest.param({"last_value": 1.0, SERVED: NAN}, False, "nothing to", id="served unknown"),
     ],
 )  # fmt: skip
 def test_a_champion_loses_to_no_baseline_by_more_than_chance(figures, passes, words):
-    passed, reason = beats_all(judged(**figures))
+    result = judged(**figures)
+    passed, reason = beats_all(result)
     assert passed is passes
     assert re.search(words, reason)
+    assert verdict(result)[0] is passes
 
 
 @pytest.mark.parametrize("favourite", ["lstm", SERVED])
@@ -300,4 +331,5 @@ def test_the_gate_and_the_choice_for_an_item_have_one_rule(favourite):
         rivals = {"last_value": 1.0 * HOURS, "ridge": 0.7 * lead * HOURS * CHANCE}
         own = {favourite: 0.7 * HOURS}
         passed, _ = beats_all(judged(last_value=1.0, ridge=0.7 * lead * CHANCE, served=0.7))
-        assert passed is (choose({**rivals, **own}, favourite)[0] == favourite)
+        losses = {name: np.stack([x, x]) for name, x in {**rivals, **own}.items()}
+        assert passed is (choose(losses, favourite)[0] == favourite)

@@ -11,16 +11,12 @@ from hypothesis import strategies as st
 
 from forecaster.data.series import History
 from forecaster.errors import HistoryError
-from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.selection import (
-    LEAST_BUDGET,
     balanced_sample,
-    choose,
-    hourly_losses,
-    relative,
     train,
 )
 from forecaster.evaluation.splits import boundaries
+from forecaster.evaluation.time_budget import LEAST_BUDGET
 from forecaster.models.artifact import pack
 from forecaster.models.candidates import CANDIDATES, KINDS
 from forecaster.models.config import MEDIAN
@@ -37,67 +33,8 @@ from tests.forecaster.evaluation.fitting_samples import (
 )
 
 NAN = float("nan")
-SWING = np.array([0.1, -0.1] * 24)  # hour by hour, with a mean of 0
 # The least training that still goes through every step of fitting.
 QUICK = replace(TINY, members=1, epochs=1, steps_per_epoch=2, max_windows=300)
-
-
-@pytest.mark.parametrize(
-    ("lstm", "rival", "winner", "words"),
-    [
-        pytest.param(1 + SWING, 2 + SWING, "lstm", "50.0 % below", id="the lstm leads"),
-        pytest.param(1 + SWING, 1 + SWING, "lstm", "0.0 % below", id="a draw is the lstm's"),
-        pytest.param(
-            2 + SWING, 1 + SWING, "ridge", "by more than 2", id="a rival leads throughout"
-        ),
-        pytest.param(1.01 + SWING, 1 - SWING, "lstm", "within 2", id="a lead by chance"),
-        pytest.param([2.0], [1.0], "lstm", "within 2", id="one hour proves nothing"),
-        pytest.param([2.0, NAN, 2.1], [1.0, NAN, 1.0], "ridge", "by more", id="unknown hours"),
-        pytest.param([NAN, NAN], [NAN, NAN], "lstm", "cannot be compared", id="nothing known"),
-        pytest.param([0.0, 0.0], [0.0, 0.0], "lstm", "cannot be compared", id="no candidate errs"),
-        pytest.param([1.0, 1.1], [0.0, 0.0], "ridge", "100.0 % below", id="a rival never errs"),
-    ],
-)
-def test_the_lstm_serves_unless_a_rival_leads_by_more_than_chance(lstm, rival, winner, words):
-    worst = np.array(lstm) + 100
-    source, reason = choose({"last_value": worst, "ridge": np.array(rival), "lstm": np.array(lstm)})
-    assert source == winner
-    assert words in reason
-
-
-@pytest.mark.parametrize(
-    ("lead", "wins"), [pytest.param(1.9, False, id="1.9"), pytest.param(2.1, True, id="2.1")]
-)
-def test_a_lead_counts_from_two_standard_errors_of_the_hourly_ratios_on(lead, wins):
-    """Six hours, in which the logarithm of the ratio swings around its mean."""
-    swing = np.array([0.1, -0.1] * 3)
-    error = np.sqrt(6 * 0.01 / 5) / np.sqrt(6)
-    losses = {"ridge": np.array([1.0, 9.0] * 3), "lstm": None}
-    losses["lstm"] = losses["ridge"] * np.exp(swing + lead * error)
-    assert (choose(losses)[0] == "ridge") is wins
-
-
-def test_losses_of_items_are_compared_in_units_of_last_value():
-    losses = {"last_value": np.array([2.0, 6.0, NAN]), "lstm": np.array([1.0, 2.0, NAN])}
-    found = relative(losses)
-    np.testing.assert_array_equal(found["last_value"], [0.5, 1.5, NAN])  # by 4, their mean
-    np.testing.assert_array_equal(found["lstm"], [0.25, 0.5, NAN])
-
-
-@pytest.mark.parametrize("loss", [0.0, NAN])
-def test_an_item_on_which_last_value_makes_no_error_does_not_affect_the_default(loss):
-    found = relative({"last_value": np.full(2, loss), "lstm": np.array([0.0, 1.0])})
-    assert np.isnan(found["lstm"]).all()
-
-
-def test_hourly_losses_are_the_means_of_the_origins_in_each_hour(fitted):
-    cases = fitted.parts.items[0].calibration
-    predicted = np.repeat(cases.windows.blend[:, :, None], len(LEVELS), axis=2)
-    found = hourly_losses(cases, predicted, MODEL)
-    loss = pinball_loss(cases.windows.target, predicted, LEVELS)
-    hour = cases.origins // 12 - cases.origins[0] // 12  # samples of five minutes
-    expected = [loss[hour == at].mean() for at in range(hour[-1] + 1)]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_every_item_and_the_default_have_a_winner_and_shifts_for_every_candidate(fitted, history):
@@ -210,7 +147,7 @@ def test_an_odd_item_does_not_affect_the_others(odd):
     np.testing.assert_allclose(median[0], expected, rtol=0.6)
     if np.ptp(odd) == 0:
         np.testing.assert_allclose(median[1], odd[0], rtol=0.02)
-        np.testing.assert_allclose(forecast.values[1], odd[0], rtol=0.06, atol=0.01)
+        np.testing.assert_allclose(forecast.values[1], odd[0], rtol=0.06, atol=0.4)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +191,7 @@ def test_the_test_part_of_one_item_is_not_learned_from_by_way_of_a_younger_one()
     assert config["services"][0] == other_config["services"][0]
     assert config["services"][2] == other_config["services"][2]  # of unknown items
     for name, array in tensors.items():
-        own = name.startswith("shifts/")  # the second row is the younger item's own
+        own = name.startswith(("shifts/", "tails/"))  # the second row is the younger item's own
         rows = np.array([0, 2]) if own else slice(None)
         np.testing.assert_array_equal(array[rows], other[name][rows], err_msg=name)
 

@@ -11,17 +11,14 @@ from hypothesis import strategies as st
 
 from forecaster.data.series import History, Series, utc
 from forecaster.errors import HistoryError
-from forecaster.evaluation import splits
+from forecaster.evaluation.origins import backtest_origins
 from forecaster.evaluation.splits import (
     MIN_WINDOWS,
-    backtest_origins,
     boundaries,
     cases_at,
     item_track,
-    off_the_hour,
     prepare,
 )
-from forecaster.features.timing import Timing
 from forecaster.models.config import ModelConfig, TrainConfig
 from tests.forecaster.traffic_samples import FIVE_MINUTES, MINUTE, NAN, service
 
@@ -107,25 +104,6 @@ def test_no_more_windows_train_than_allowed(items, most):
     # And the allowance is not wasted: an item may use its share, up to a quarter, to half at least.
     share = min(most // items, most // 4 + 1, 0.75 * 14 * DAY - MODEL.timing.warm_up)
     assert total >= items * share / 2.5
-
-
-@given(st.integers(0, 100), st.sampled_from([1, 5, 15, 60]))
-def test_origins_off_the_hour_fall_on_every_minute_of_it(stride, minutes):
-    timing = Timing(minutes * MINUTE, 1)
-    found = off_the_hour(stride, timing)
-    hour = max(timing.samples(60), 1)
-    assert found >= max(stride, 1)
-    assert len({origin * found % hour for origin in range(hour)}) == hour
-    assert found - stride <= hour + 1
-
-
-@given(st.integers(0, 2 * DAY), st.integers(0, DAY))
-def test_a_backtest_starts_on_the_quarter_hours_of_the_clock(offset, first):
-    one = Series("a", START + offset * 5 * MINUTE, 5 * MINUTE, np.ones(2 * DAY))
-    origins = backtest_origins(one, first, FIVE_MINUTES)
-    assert set(one.stamps[origins] % 900) <= {0}
-    assert (np.diff(origins) == 3).all()
-    assert origins[0] + 1 >= first
 
 
 def test_cases_have_windows_and_naive_forecasts_of_the_same_origins():
@@ -299,10 +277,10 @@ def test_items_of_other_times_are_split_each_from_its_own_first_sample():
     assert all(item.pooled and len(item.train) >= MIN_WINDOWS for item in parts.items)
 
 
-def test_calibration_origins_come_about_every_five_minutes_and_backtests_every_fifteen():
-    assert (splits.CALIBRATION_MINUTES, splits.TEST_MINUTES) == (5, 15)
+def test_calibration_and_backtest_have_one_rule_of_origins():
     (parts,) = prepare(History((days(14),)), CONFIG).items
     assert set(np.diff(parts.calibration.origins)) == {1}
+    assert set(np.diff(backtest_origins(days(14), 12 * DAY, MODEL.timing))) == {1}
 
 
 def test_however_many_items_share_the_windows_each_keeps_enough():

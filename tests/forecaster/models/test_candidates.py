@@ -19,7 +19,7 @@ from forecaster.evaluation.selection import train
 from forecaster.features.windows import CONTEXT_FEATURES, Windows
 from forecaster.models.artifact import pack, unpack
 from forecaster.models.candidate import CandidateKind, FitTask, Tensors
-from forecaster.models.candidates import CANDIDATES, KINDS
+from forecaster.models.candidates import BLEND, CANDIDATES, KINDS
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.naive import HOLT_WINTERS, Spread
 from tests.forecaster.evaluation.fitting_samples import LEVELS, TINY, assert_same_forecast
@@ -84,7 +84,7 @@ def served_by_toy(with_toy):
 
 
 def test_a_network_that_is_registered_competes_on_every_item(with_toy, history):
-    assert with_toy.forecaster.candidates.names == (*CANDIDATES, TOY)
+    assert set(with_toy.forecaster.candidates.names) == {*CANDIDATES, TOY}
     assert set(with_toy.seconds) == {kind.name for kind in MORE}
     result = backtest(with_toy.forecaster, history)
     assert np.isfinite(result.summary[TOY].relative)
@@ -99,7 +99,7 @@ def test_it_is_saved_loaded_and_predicts_the_same(served_by_toy, history, tmp_pa
     again = unpack(stored.config, stored.tensors, MORE)
     forecast = again.predict(history)
     assert set(forecast.sources) == {TOY}
-    assert forecast.values.shape == (len(history), 6, len(LEVELS))
+    assert forecast.values.shape == (len(history), 6, len(LEVELS) + 1)
     assert_same_forecast(forecast, served_by_toy.predict(history))
 
 
@@ -131,9 +131,23 @@ def test_a_baseline_that_is_added_later_refuses_no_stored_model(artifact, foreca
 def test_a_model_that_does_not_list_its_candidates_has_those_of_the_first_version(
     artifact, forecaster, history
 ):
-    config = {key: value for key, value in artifact.config.items() if key != "candidates"}
-    again = unpack(config, artifact.tensors)
-    assert_same_forecast(again.predict(history), forecaster.predict(history))
+    """They had no blend."""
+    config, tensors = pack(forecaster.served_by("lstm", "as then"))
+    del config["candidates"]
+    again = unpack(config, tensors)
+    assert BLEND not in again.candidates.names
+    assert set(again.predict(history).sources) == {"lstm"}
+
+
+def test_the_blend_lies_between_the_two_that_it_is_of(forecaster, history):
+    item = forecaster.default_model
+    unshifted = replace(item, shifts={name: 0 * shift for name, shift in item.shifts.items()})
+    plain = replace(forecaster, item_models={}, default_model=unshifted)
+    lstm, boosting, blend = (
+        plain.served_by(name, "to compare").predict(history).values[:, :, 1]
+        for name in ("lstm", "boosting", BLEND)
+    )
+    np.testing.assert_allclose(blend, 0.6 * lstm + 0.4 * boosting, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("names", [None, "lstm", 7])

@@ -57,7 +57,7 @@ def test_a_replay_prints_a_table_and_writes_a_page_and_a_record(replayed, tmp_pa
     found = json.loads(figures.read_text())["contenders"]
     for name in (
         *("HPA", "KEDA prometheus", "KEDA + offset query", "Holt-Winters", "tidegate"),
-        "clairvoyant",
+        *("predictive scaling", "clairvoyant"),
     ):
         assert name in found
         assert name in out

@@ -14,6 +14,7 @@ from scaler.simulation.contest import (
     HPA,
     KEDA,
     OFFSET_QUERY,
+    PREDICTIVE,
     SWEPT,
     TIDEGATE,
     ContestJob,
@@ -27,7 +28,10 @@ from scaler.simulation.contest import (
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from tests.scaler.simulation.replay_samples import alone, setting_of
 
-FAMILIES = (HPA, KEDA, OFFSET_QUERY, HOLT_WINTERS, FLOOR_ONLY, TIDEGATE, CLAIRVOYANT)
+FAMILIES = (
+    *(HPA, KEDA, OFFSET_QUERY, PREDICTIVE, HOLT_WINTERS),
+    *(FLOOR_ONLY, TIDEGATE, CLAIRVOYANT),
+)
 TARGETS = (0.4, 0.6, 0.8, 0.95)
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from forecaster.adapters.tables.history_files import (
     forecast_to_frame,
-    history_from_frame,
     history_to_frame,
     read_history,
     read_raw,
     write_history,
 )
+from forecaster.adapters.tables.history_frames import history_from_frame
 from forecaster.data.series import Forecast
 from forecaster.errors import HistoryError
 from tests.forecaster.adapters.histories import (

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from forecaster.adapters.tables.history_files import history_from_frame, read_history, read_raw
+from forecaster.adapters.tables.history_files import read_history, read_raw
+from forecaster.adapters.tables.history_frames import history_from_frame
 from forecaster.adapters.tables.sources import FileHints
 from forecaster.data.quality import Rule
 from forecaster.errors import HistoryError

@@ -14,6 +14,7 @@ PARTS = {
     "coarse": "accuracy",
     "unseen": "accuracy",
     "jobs": "memory",
+    "tail": "tail",
     "speed": "speed",
     "carrying": "carrying",
     "outages": "outages",
@@ -36,6 +37,7 @@ PARTS = {
 }
 WITH_TRACES = {
     "accuracy", "agreement", "by_kind", "every_minute", "memory", "outages", "replay",
+    "tail",
 }  # fmt: skip
 
 
@@ -47,7 +49,7 @@ def main() -> None:
         "--minutes", type=float, default=30.0, help="of soak and churn (%(default)g)"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="of accuracy: one network, fitted shortly"
+        "--quick", action="store_true", help="of accuracy and tail: one network, fitted shortly"
     )
     args = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # noqa: TID251 - as the command does
@@ -58,7 +60,7 @@ def main() -> None:
         measure = getattr(importlib.import_module(f"benchmarks.{PARTS[part]}"), part)
         given = [args.minutes] if part in {"soak", "churn"} else []
         given += [args.traces] if PARTS[part] in WITH_TRACES else []
-        given += [args.quick] if part == "accuracy" else []
+        given += [args.quick] if part in {"accuracy", "tail"} else []
         measure(*given)
 
 

@@ -172,13 +172,14 @@ def measure(
         origins = grid(series, third_quarter(series, config), timing)
         test = cases_at(item_track(series, timing), origins, config.model)
         service = fitted.forecaster.item_model(part.item_id)
-        predicted = {}
-        for name, say in _forecasters(fitted).items():
+        predicted, levels = {}, config.model.quantile_levels
+        forecasters = _forecasters(fitted)
+        for name, say in forecasters.items():
             happened = part.calibration.windows.target
-            shifts = conformal_shifts(say(part.calibration), happened, config.model.quantile_levels)
+            shifts = conformal_shifts(say(part.calibration), happened, levels)
             predicted[name] = calibrated(say(test), shifts)
-        chosen = predicted[service.source]
-        predicted[SERVED] = with_margins(chosen, test.windows, config.model)
+        served = service.calibrated(service.source, forecasters[service.source](test), levels)
+        predicted[SERVED] = with_margins(served[:, :, : len(levels)], test.windows, config.model)
         print(f"{part.item_id}: {service.source} serves ({service.reason})", file=sys.stderr)
         outcome = _outcome(series, test)
         for name, quantiles in predicted.items():

@@ -22,7 +22,6 @@ from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.selection import train
 from forecaster.evaluation.splits import boundaries, cases_at, item_track
 from forecaster.features.track import Indices
-from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.margins import with_shocks
 
@@ -50,7 +49,7 @@ class Pair:
         model, item = forecaster.model, forecaster.item_model(series.item_id)
         cases = cases_at(item_track(series, model.timing), origins, model)
         spread = forecaster.candidates.spread(item.source, cases.windows, cases.naive)
-        without = calibrated(spread, item.shifts[item.source])
+        without = item.calibrated(item.source, spread, model.quantile_levels)
         served = with_shocks(without, cases.windows, model)
         return cls(without, served, cases.windows.target)
 

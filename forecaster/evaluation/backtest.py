@@ -34,11 +34,11 @@ from forecaster.evaluation.scores import Score, mean_score, score_of
 from forecaster.evaluation.splits import MIN_WINDOWS, Cases, cases_at, item_track
 from forecaster.features.timing import Timing
 from forecaster.models.candidates import BLEND
-from forecaster.models.conformal import calibrated
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.lstm_ensemble import LSTM
 from forecaster.models.margins import with_margins
 from forecaster.models.naive import LAST_VALUE
+from forecaster.models.tail import TailLaw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,7 @@ class ItemResult:
         origins: seconds since the epoch, ``(origins,)``.
         actual: actual demand, ``(origins, horizon)`` QPS.
         predicted: quantiles of the candidate that serves, ``(origins, horizon, levels)`` QPS.
+        tail: its law beyond the level 0.95, with a standard error; None in models of before.
     """
 
     item_id: str
@@ -71,6 +72,7 @@ class ItemResult:
     origins: np.ndarray = field(repr=False)
     actual: Block = field(repr=False)
     predicted: Block = field(repr=False)
+    tail: TailLaw | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +155,7 @@ class Backtest:
                     "first_origin": int(item.origins[0]),
                     "last_origin": int(item.origins[-1]),
                     "candidates": {name: score.record() for name, score in item.scores.items()},
+                    "tail": None if item.tail is None else vars(item.tail),
                 }
                 for item in self.items
             },
@@ -193,7 +196,7 @@ def backtest(
         more = f" (and {len(left_out) - 1} more items)" if len(left_out) > 1 else ""
         raise HistoryError(f"{next(iter(left_out.values()))}{more}")
     step_seconds = int(model.step.total_seconds())
-    return Backtest(model.quantile_levels, step_seconds, tuple(results), seconds, left_out)
+    return Backtest(forecaster.quantile_levels, step_seconds, tuple(results), seconds, left_out)
 
 
 def _first_origin(
@@ -217,14 +220,14 @@ def score_item(
     forecaster: Forecaster, series: Series, cases: Cases, seconds: dict[str, float]
 ) -> ItemResult:
     """Return the scores of all candidates on one item; their run times are added to ``seconds``."""
-    item_model, levels = forecaster.item_model(series.item_id), forecaster.model.quantile_levels
+    item_model, levels = forecaster.item_model(series.item_id), forecaster.quantile_levels
     stamps, target = series.stamps[cases.origins], cases.windows.target
     outcome = Outcome.after(stamps, int(series.step.total_seconds()), target)
     predicted: dict[str, Block] = {}
     for name in forecaster.candidates.names:
         begin = time.perf_counter()
         spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
-        predicted[name] = calibrated(spread, item_model.shifts[name])
+        predicted[name] = item_model.calibrated(name, spread, forecaster.model.quantile_levels)
         seconds[name] += time.perf_counter() - begin
     served = with_margins(predicted[item_model.source], cases.windows, forecaster.model)
     predicted[SERVED] = served
@@ -239,7 +242,7 @@ def score_item(
     }
     return ItemResult(
         series.item_id, item_model.source, item_model.reason, scores, losses,
-        stamps, target, served,
+        stamps, target, served, item_model.tails.get(item_model.source),
     )  # fmt: skip
 
 

@@ -46,7 +46,8 @@ def hourly_losses(cases: Cases, predicted: Block, model: ModelConfig) -> FloatAr
     The first row is of all moments, the second of the peaks, the top 5 % by actual demand.
     """
     target = cases.windows.target
-    loss = pinball_loss(target, predicted, model.quantile_levels).mean(axis=2)
+    levels = model.served_levels[: predicted.shape[2]]
+    loss = pinball_loss(target, predicted, levels).mean(axis=2)
     hour = cases.origins // model.timing.hour
     hour -= hour[0]
     rows = []

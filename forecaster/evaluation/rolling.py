@@ -43,17 +43,18 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
     _require_within(series, origins)
     item_model = forecaster.item_model(series.item_id)
     track = item_track(forecaster.zoned(series), model.timing)
-    source, shifts = item_model.source, item_model.shifts[item_model.source]
+    source = item_model.source
 
     def predict(at: Indices) -> Block:
         rows = np.zeros_like(at)
         windows = cut_windows(track, rows, at, model.context_length)
         needed = {source} & set(forecaster.candidates.naive)
         naive = naive_forecasts(track, rows, at, needed)
-        quantiles = calibrated(forecaster.candidates.spread(source, windows, naive), shifts)
+        spread = forecaster.candidates.spread(source, windows, naive)
+        quantiles = item_model.calibrated(source, spread, model.quantile_levels)
         return with_margins(quantiles, windows, model)
 
-    return _forecast(series, origins, model.quantile_levels, predict, source)
+    return _forecast(series, origins, forecaster.quantile_levels, predict, source)
 
 
 def rolling_baseline(

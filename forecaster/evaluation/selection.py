@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecaster.data.series import FloatArray, History
+from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.choice import choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, ItemCases, Parts, prepare
@@ -30,11 +30,11 @@ from forecaster.models.candidate import (
 )
 from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
-from forecaster.models.conformal import calibrated, conformal_shifts
+from forecaster.models.conformal import HeldOut, calibrations
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
-from forecaster.models.naive import Spread
 from forecaster.models.tabular import BOOSTING
+from forecaster.models.tail import TailLaw
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
@@ -157,46 +157,44 @@ def calibrate(
     candidates: Candidates, parts: Sequence[ItemCases], doing: Doing = silently
 ) -> Forecaster:
     """Return the forecaster with calibrated candidates and the best candidate for each item."""
-    levels = candidates.model.quantile_levels
-    item_models: dict[str, ItemModel] = {}
-    losses: dict[str, dict[str, FloatArray]] = {}
-    names = candidates.names
-    spreads: dict[str, list[Spread]] = {name: [] for name in names}
-    for done, part in enumerate(parts):
-        doing("calibrating, items", done, len(parts))
-        windows, naive = part.calibration.windows, part.calibration.naive
-        own = {name: candidates.spread(name, windows, naive) for name in names}
-        shifts = {name: conformal_shifts(s, windows.target, levels) for name, s in own.items()}
-        mine = {
-            name: hourly_losses(
-                part.calibration, calibrated(own[name], shifts[name]), candidates.model
-            )
-            for name in names
-        }
-        source, reason = choose(mine)
-        item_models[part.item_id] = ItemModel(
-            source, reason, shifts, part.test_start, part.timezone
+    model, names = candidates.model, candidates.names
+    shifts: list[dict[str, Block]] = [{} for _ in (*parts, None)]  # the last: of unknown items
+    tails: list[dict[str, TailLaw]] = [{} for _ in (*parts, None)]
+    losses: list[dict[str, FloatArray]] = [{} for _ in parts]
+    for done, name in enumerate(names):
+        doing("calibrating, candidates", done, len(names))
+        held_out = [_held_out(candidates, name, part) for part in parts]
+        own, unknown = calibrations(held_out, model.quantile_levels)
+        for i, found in enumerate((*own, unknown)):
+            shifts[i][name] = found.shifts
+            if found.law is not None:
+                tails[i][name] = found.law
+        for i, part in enumerate(parts):
+            item_model = ItemModel(name, "", shifts[i], tails=tails[i])
+            qps = item_model.calibrated(name, held_out[i].spread, model.quantile_levels)
+            losses[i][name] = hourly_losses(part.calibration, qps, model)
+    item_models = {
+        part.item_id: ItemModel(
+            *choose(losses[i]), shifts[i], part.test_start, part.timezone, tails[i]
         )
-        if part.pooled:
-            losses[part.item_id] = relative(mine)
-            for name in names:
-                spreads[name].append(own[name])
-    doing("calibrating for items that are not known")
-    target = np.concatenate([part.calibration.windows.target for part in parts if part.pooled])
-    pooled = {
-        name: conformal_shifts(_joined(found), target, levels) for name, found in spreads.items()
+        for i, part in enumerate(parts)
     }
-    source, reason = choose(
-        {name: np.concatenate([x[name] for x in losses.values()], axis=1) for name in names}
+    pooled = [relative(losses[i]) for i, part in enumerate(parts) if part.pooled]
+    choice = choose(
+        {name: np.concatenate([loss[name] for loss in pooled], axis=1) for name in names}
     )
     zones = {part.timezone for part in parts}
     shared = zones.pop() if len(zones) == 1 else None
-    default = ItemModel(source, reason, pooled, timezone=shared)
+    default = ItemModel(*choice, shifts[-1], timezone=shared, tails=tails[-1])
     return Forecaster(candidates, item_models, default)
 
 
-def _joined(spreads: Sequence[Spread]) -> Spread:
-    return Spread(
-        np.concatenate([spread.centre for spread in spreads]),
-        np.concatenate([spread.unit for spread in spreads]),
+def _held_out(candidates: Candidates, name: str, part: ItemCases) -> HeldOut:
+    """Return what a candidate says of an item's calibration part, and what happened."""
+    cases = part.calibration
+    return HeldOut(
+        candidates.spread(name, cases.windows, cases.naive),
+        cases.windows.target,
+        cases.origins // candidates.model.timing.memory,
+        part.pooled,
     )

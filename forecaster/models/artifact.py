@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from forecaster.models.candidates import BLEND, KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.naive import NAIVE
+from forecaster.models.tail import TailLaw
 
 Tensors = dict[str, npt.NDArray[Any]]
 # The candidates of a stored model without a list of them, as written by version 0.1.0.
@@ -44,6 +46,10 @@ def pack(
         **{name: candidate.tensors() for name, candidate in candidates.learned.items()},
         "shifts": {name: np.stack([s.shifts[name] for s in services]) for name in candidates.names},
     }
+    if forecaster.default_model.tails:
+        parts["tails"] = {
+            name: np.array([astuple(s.tails[name]) for s in services]) for name in candidates.names
+        }
     tensors = {
         f"{part}/{name}": np.ascontiguousarray(array)
         for part, arrays in parts.items()
@@ -77,7 +83,7 @@ def unpack(
     try:
         names = _candidate_names(config, kinds)
         model = model_config(config["model"])
-        services = _services(config["services"], _TensorGroup(tensors, "shifts/"), model, names)
+        services = _services(config["services"], tensors, model, names)
         learned = {
             kind.name: _loaded(kind, model, _TensorGroup(tensors, f"{kind.name}/"))
             for kind in kinds
@@ -124,13 +130,16 @@ def _loaded(kind: CandidateKind, model: ModelConfig, tensors: Tensors) -> Candid
 
 def _services(
     records: Sequence[Mapping[str, Any]],
-    shifts: Tensors,
+    tensors: Mapping[str, npt.NDArray[Any]],
     model: ModelConfig,
     names: Sequence[str],
 ) -> list[ItemModel]:
+    shifts, tails = _TensorGroup(tensors, "shifts/"), _TensorGroup(tensors, "tails/")
     shape = (len(records), model.prediction_length, len(model.quantile_levels))
     for name in names:
         require_shape(shifts[name], shape, f"shifts/{name}")
+        if tails:  # models of before have none
+            require_shape(tails[name], (len(records), len(fields(TailLaw))), f"tails/{name}")
     for record in records:
         if record["source"] not in names:
             raise ValueError(f"{record['source']!r} is none of {', '.join(names)}")
@@ -141,6 +150,7 @@ def _services(
             {name: shifts[name][row] for name in names},
             _moment(record["trained_until"]),
             zone_named(record["timezone"]) if record.get("timezone") else None,
+            {name: TailLaw(*laws[row].tolist()) for name, laws in tails.items()},
         )
         for row, record in enumerate(records)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,6 +11,18 @@ from forecaster.features.timing import Timing
 
 MEDIAN = 0.5
 QUANTILE_LEVELS = (0.1, 0.5, 0.9, 0.95, 0.99)
+# Levels above the first are extrapolated, and with them one that no candidate predicts.
+TAIL_FROM, EXTREME = 0.95, 0.999
+
+
+def served_levels(levels: Sequence[float]) -> tuple[float, ...]:
+    """Return the levels that are served where candidates predict ``levels``.
+
+    >>> served_levels((0.5, 0.95, 0.99)), served_levels((0.5, 0.9))
+    ((0.5, 0.95, 0.99, 0.999), (0.5, 0.9))
+    """
+    extra = (EXTREME,) if TAIL_FROM in levels and levels[-1] < EXTREME else ()
+    return (*levels, *extra)
 
 
 def _require(holds: bool, message: str) -> None:
@@ -51,6 +64,11 @@ class ModelConfig:
             _ = self.timing
         except ValueError as error:
             raise ConfigError(str(error)) from error
+
+    @property
+    def served_levels(self) -> tuple[float, ...]:
+        """Levels of what a model serves that knows its tails; see `served_levels`."""
+        return served_levels(self.quantile_levels)
 
     @property
     def timing(self) -> Timing:

@@ -18,9 +18,10 @@ from forecaster.features.anchors import build_track
 from forecaster.features.windows import Windows, cut_windows
 from forecaster.models.candidates import Candidates
 from forecaster.models.config import ModelConfig
-from forecaster.models.conformal import calibrated
+from forecaster.models.conformal import calibrated, tail_of
 from forecaster.models.margins import with_margins
-from forecaster.models.naive import Naive, naive_forecasts
+from forecaster.models.naive import Naive, Spread, naive_forecasts
+from forecaster.models.tail import TailLaw
 
 # Items that are computed at once: few enough for the processor's cache, enough for its width.
 ITEMS_AT_ONCE = 32
@@ -37,6 +38,8 @@ class ItemModel:
         source: name of the candidate that serves the item.
         reason: why it was chosen.
         shifts: by candidate, ``(prediction_length, levels)`` in units of its recent error.
+        tails: by candidate, the law of what lies beyond the level 0.95; empty in models of before,
+            which serve only the levels that their candidates predict.
         trained_until: start of the time that was used neither for fitting nor for calibration; None
             for the default, which serves unknown items.
         timezone: zone whose clocks the item's traffic follows; None: not named.
@@ -47,6 +50,12 @@ class ItemModel:
     shifts: Mapping[str, Block] = field(repr=False)
     trained_until: datetime | None = None
     timezone: str | None = None
+    tails: Mapping[str, TailLaw] = field(default_factory=dict, repr=False)
+
+    def calibrated(self, name: str, spread: Spread, levels: Sequence[float]) -> Block:
+        """Return the quantiles of candidate ``name``, which predicts ``levels``."""
+        tail = tail_of([self.tails[name]], levels) if name in self.tails else None
+        return calibrated(spread, self.shifts[name], tail)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +86,12 @@ class Forecaster:
     @property
     def model(self) -> ModelConfig:
         return self.candidates.model
+
+    @property
+    def quantile_levels(self) -> tuple[float, ...]:
+        """The levels that are served."""
+        model, knows_tails = self.model, bool(self.default_model.tails)
+        return model.served_levels if knows_tails else model.quantile_levels
 
     def item_model(self, item_id: str) -> ItemModel:
         """Return the choice and calibration for an item; the default for an unknown one."""
@@ -138,24 +153,29 @@ class Forecaster:
         """
         models = [self.item_model(item_id) for item_id in item_ids]
         sources = np.array([model.source for model in models])
-        values = np.empty((*windows.blend.shape, len(self.model.quantile_levels)), np.float64)
+        values = np.empty((*windows.blend.shape, len(self.quantile_levels)), np.float64)
         for source in dict.fromkeys(sources.tolist()):
             rows = np.flatnonzero(sources == source)
             for first in range(0, len(rows), WINDOWS_AT_ONCE):
                 mine = rows[first : first + WINDOWS_AT_ONCE]
                 own = {name: forecast.take(mine) for name, forecast in naive.items()}
                 spread = self.candidates.spread(source, windows.take(mine), own)
-                shifts = np.stack([models[row].shifts[source] for row in mine])
-                quantiles = calibrated(spread, shifts)
+                quantiles = self._calibrated(source, spread, [models[row] for row in mine])
                 values[mine] = with_margins(quantiles, windows.take(mine), self.model)
         return Forecast(
             item_ids=tuple(item_ids),
             origins=tuple(origins),
             step=self.model.step,
-            quantile_levels=self.model.quantile_levels,
+            quantile_levels=self.quantile_levels,
             values=values,
             sources=tuple(sources.tolist()),
         )
+
+    def _calibrated(self, source: str, spread: Spread, models: Sequence[ItemModel]) -> Block:
+        """Return the quantiles of a candidate, where each window is of another item."""
+        laws = [model.tails[source] for model in models if model.tails]
+        tail = tail_of(laws, self.model.quantile_levels) if laws else None
+        return calibrated(spread, np.stack([model.shifts[source] for model in models]), tail)
 
     def _newest(
         self, block: Sequence[Series], needed: Set[str]

@@ -21,7 +21,8 @@ def with_margins(qps: Block, windows: Windows, model: ModelConfig) -> Block:
         windows: those that were forecast.
         model: the shape of the model.
     """
-    return widened(with_shocks(qps, windows, model), model.quantile_levels, model.step)
+    levels = model.served_levels[: qps.shape[2]]
+    return widened(with_shocks(qps, windows, model), levels, model.step)
 
 
 def with_shocks(qps: Block, windows: Windows, model: ModelConfig) -> Block:
@@ -45,7 +46,7 @@ def with_shocks(qps: Block, windows: Windows, model: ModelConfig) -> Block:
     usual = centred_median(qps[rows, :, middle], model.timing.shock_reach)
     usual = np.fmin(usual, windows.level[rows, None])
     raised = qps.copy()
-    for k, level in enumerate(model.quantile_levels):
+    for k, level in enumerate(model.served_levels[: qps.shape[2]]):
         if level > MEDIAN:
             height = mean[rows] + NormalDist().inv_cdf(level) * spread[rows]
             expected = np.where(mean[rows] > 0, usual + height, 0)

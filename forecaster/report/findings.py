@@ -29,9 +29,9 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def high_levels(backtest: Backtest) -> list[tuple[int, float]]:
-    """Return index and value of the levels that capacity is provisioned for, at most three."""
+    """Return index and value of the levels that capacity is provisioned for, the lowest three."""
     levels = list(enumerate(backtest.quantile_levels))
-    return [(i, level) for i, level in levels if level >= HIGH][-3:] or levels[-1:]
+    return [(i, level) for i, level in levels if level >= HIGH][:3] or levels[-1:]
 
 
 def verdict(backtest: Backtest) -> tuple[bool, str]:

@@ -109,6 +109,7 @@ def _queries(policy: Policy) -> Iterator[tuple[str, str]]:
     """Yield the key and the PromQL of each query that is given."""
     for key, query in (
         ("spec.demand.query", policy.demand_query),
+        ("spec.demand.maskQuery", policy.mask_query),
         ("spec.slo.query", policy.slo.query),
         ("spec.capacity.replicasQuery", policy.replicas_query),
     ):

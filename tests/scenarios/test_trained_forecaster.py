@@ -63,7 +63,7 @@ def test_served_live_hour_by_hour_it_keeps_what_the_backtest_promised(forecaster
     losses, naive = [], []
     for origin in range(len(one) - 12 * 20, len(one) - 6, 12):
         past = replace(one, values=one.values[: origin + 1])
-        predicted = forecaster.predict(History((past,))).values[0]
+        predicted = forecaster.predict(History((past,))).values[0, :, : len(LEVELS)]
         actual = one.values[origin + 1 : origin + 7]
         last = np.full_like(predicted, past.values[np.isfinite(past.values)][-1])
         losses.append(np.nanmean(pinball_loss(actual, predicted, LEVELS)))

@@ -17,6 +17,7 @@ from tests.upgrade.v0_1_0 import FIXTURES
 NAMES: dict[str, list[str]] = json.loads((FIXTURES / "modules.json").read_text())
 # What nobody outside the package can have used.
 GONE = {
+    "forecaster.calibration": {"POOLED_STEPS"},
     "forecaster.dataset": {"TEST_MINUTES"},
     "forecaster.smoothing": {"CHUNK", "PRODUCT"},
     "forecaster.windows": {"RHYTHM_SPANS"},

@@ -29,10 +29,12 @@ const Figure = (() => {
       hovertemplate: "%{y:,.4~g}", ...rest };
   }
 
-  /* Pair each level above the median with its mirror below (or the lowest); the widest pair first. */
+  /* Pair each level above the median with its mirror below (or the lowest); the widest pair first.
+   * 0.999 is left out, or the figure would be as high as what comes once in a thousand minutes. */
   function pairs(levels) {
     const found = [];
     for (let high = levels.length - 1; levels[high] > 0.5; high--) {
+      if (levels[high] > 0.99) continue;
       const low = levels.findIndex((level) => Math.abs(level - (1 - levels[high])) < 1e-9);
       found.push([Math.max(low, 0), high]);
     }

@@ -111,7 +111,7 @@ def test_last_value_has_a_relative_loss_of_one(result):
     for item in result.items:
         unit = item.scores["last_value"]
         assert (unit.relative, unit.relative_peaks) == (1, 1)
-        assert unit.by_level == pytest.approx([1] * 5)
+        assert unit.by_level == pytest.approx([1] * 6)
         assert unit.by_horizon == pytest.approx([1] * 6)
 
 
@@ -239,6 +239,8 @@ def test_the_record_is_plain_json_with_the_headline_and_every_item(result):
     assert first["candidates"]["ridge"]["coverage"] == pytest.approx(
         result.items[0].scores["ridge"].coverage
     )
+    law = result.items[0].tail
+    assert first["tail"] == {"mean": law.mean, "shape": law.shape, "error": law.error}
     assert first["last_origin"] - first["first_origin"] == 300 * (first["origins"] - 1)
 
 

@@ -65,7 +65,7 @@ def test_each_row_has_its_origin_and_the_candidate_that_serves(forecaster, histo
     assert said.origins == (one.start + 2000 * one.step, one.start + 2007 * one.step)
     assert set(said.sources) == {forecaster.item_model(one.item_id).source}
     assert said.item_ids == (one.item_id,) * 2
-    assert said.values.shape == (2, AHEAD, len(LEVELS))
+    assert said.values.shape == (2, AHEAD, len(LEVELS) + 1)
 
 
 def test_an_unknown_item_is_forecast_too(forecaster, history):

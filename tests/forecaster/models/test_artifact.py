@@ -46,6 +46,7 @@ def test_the_models_of_all_items_are_restored(forecaster, config, tensors):
         )  # fmt: skip
         for name, shifts in mine.shifts.items():
             np.testing.assert_array_equal(yours.shifts[name], shifts)
+        assert yours.tails == mine.tails
     assert again.model == forecaster.model
 
 
@@ -71,7 +72,19 @@ def test_every_array_is_required(config, tensors, artifact):
             unpack(config, fewer)
 
 
-@pytest.mark.parametrize("name", ["ridge/weights", "boosting/leaf", "shifts/ridge"])
+def test_a_model_that_knows_no_tails_serves_the_levels_that_it_predicts(
+    forecaster, config, tensors, history
+):
+    """As those of 0.1.0: the levels that are the same in both have the same values."""
+    before = {name: array for name, array in tensors.items() if not name.startswith("tails/")}
+    old = unpack(config, before).predict(history)
+    new = forecaster.predict(history)
+    assert (*old.quantile_levels, 0.999) == new.quantile_levels
+    np.testing.assert_array_equal(old.quantile(0.5), new.quantile(0.5))
+    assert (old.quantile(0.99) != new.quantile(0.99)).any()
+
+
+@pytest.mark.parametrize("name", ["ridge/weights", "boosting/leaf", "shifts/ridge", "tails/ridge"])
 def test_a_missing_array_is_named(config, tensors, name):
     del tensors[name]
     with pytest.raises(RegistryError, match=rf"is inconsistent: KeyError: '{name}'; .*train"):

@@ -99,7 +99,7 @@ def test_it_is_saved_loaded_and_predicts_the_same(served_by_toy, history, tmp_pa
     again = unpack(stored.config, stored.tensors, MORE)
     forecast = again.predict(history)
     assert set(forecast.sources) == {TOY}
-    assert forecast.values.shape == (len(history), 6, len(LEVELS))
+    assert forecast.values.shape == (len(history), 6, len(LEVELS) + 1)
     assert_same_forecast(forecast, served_by_toy.predict(history))
 
 

@@ -59,6 +59,10 @@ def test_a_document_holds_what_is_right_and_what_is_wrong(policy, capsys, form, 
             "spec.demand.query asks for the raw counter x_total; ask for its rate: rate(x_tot",
             id="a raw counter",
         ),
+        pytest.param(
+            "{model: web, query: up, maskQuery: max(ALERTS}",
+            "spec.demand.maskQuery is no valid PromQL: ", id="a mask that is no PromQL",
+        ),
     ],
 )  # fmt: skip
 def test_what_can_hardly_be_meant_is_warned_of(policy, demand, words, capsys):

@@ -13,7 +13,7 @@ COMMAND_LINE = CommandLine(
     commands={
         "fetch": "download a history from Prometheus into a Parquet file",
         "check": "inspect a history and print what is wrong with it",
-        "generate": "write a generated history (demo and tests; says nothing about accuracy)",
+        "generate": "write a generated history, for demos and tests, not for accuracy",
         "train": "fit, calibrate and store a forecaster",
         "evaluate": "backtest a stored forecaster beside the baselines",
         "predict": "print or write the forecast for the next steps",

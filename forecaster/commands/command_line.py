@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
+import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import NoReturn
 
 from forecaster import __version__
 from forecaster.commands.completion import SHELLS, PrintCompletion, parsers_of
@@ -23,6 +27,13 @@ WRONG = 2
 # As a shell reports a process that ended by a signal: 128 and its number.
 INTERRUPTED = 128 + 2  # SIGINT
 OUTPUT_CLOSED = 128 + 13  # SIGPIPE
+# What no command looks for by itself, and what to do.
+REMEDIES = {
+    errno.ENOSPC: "free some, or write elsewhere",
+    errno.EDQUOT: "free some, or write elsewhere",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
+SHOWN = 200  # characters of one word in a message
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class CommandLine:
         """Return the whole parser; the options of a subcommand are added by its module."""
         width = max(map(len, self.commands))
         table = "\n".join(f"  {name:{width}}  {does}" for name, does in self.commands.items())
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog=self.prog,
             description=self.description,
             epilog=f"commands:\n{table}\n\n"
@@ -78,6 +89,7 @@ class CommandLine:
         0: done; 2: an error that the user can act on was printed; 130: interrupted; 141: whoever
         read the output, such as ``head``, has closed it.
         """
+        _escape_what_cannot_be_encoded()
         try:
             try:
                 return self._run(self._arguments(argv))
@@ -87,6 +99,16 @@ class CommandLine:
         except BrokenPipeError:
             _discard_output()
             return OUTPUT_CLOSED
+        except KeyboardInterrupt:
+            print(f"{self.prog}: interrupted", file=sys.stderr)
+            return INTERRUPTED
+        except OSError as error:
+            if error.errno not in REMEDIES:
+                raise
+            print(f"{self.prog}: {error.strerror}; {REMEDIES[error.errno]}", file=sys.stderr)
+            if error.errno != errno.ENAMETOOLONG:
+                _discard_output()
+            return WRONG
 
     def _arguments(self, argv: Sequence[str] | None) -> argparse.Namespace:
         args, unknown = self.parser().parse_known_args(argv)
@@ -103,7 +125,10 @@ class CommandLine:
             with _notes_left_out() if args.quiet else contextlib.nullcontext():
                 return int(self._module(args.command).run(args))
         except self.errors as error:
-            print(f"{self.prog} {args.command}: {printable_lines(str(error))}", file=sys.stderr)
+            print(
+                f"{self.prog} {args.command}: {shortened(printable_lines(str(error)))}",
+                file=sys.stderr,
+            )
             return WRONG
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
@@ -121,6 +146,22 @@ class CommandLine:
 
     def _module(self, command: str) -> ModuleType:
         return importlib.import_module(f"{self.prog}.commands.{command.replace('-', '_')}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that quotes no more of what it is given than other messages do."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(shortened(message))
+
+
+def shortened(message: str) -> str:
+    """Return a message whose words have at most `SHOWN` characters; what follows them is left out.
+
+    >>> len(shortened(f"--step is {'x' * 5000}, but must be a duration"))
+    236
+    """
+    return re.sub(rf"(\S{{{SHOWN}}})\S+", r"\1...", message)
 
 
 def _add_volume_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +188,12 @@ def _notes_left_out() -> Iterator[None]:
     """Leave out what a command tells on stderr beside its results; the log keeps the stream."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
         yield
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Print characters that the encoding of stdout lacks as escapes; stderr does so by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:

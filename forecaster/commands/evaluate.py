@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     check_source(args, now=now)
+    if args.begin is not None:
+        moment(args.begin, "--from", now=now, step=timedelta(seconds=1))
     check_reports(args)
     with working("reading the model and the history"):
         from forecaster.adapters.registry.loading import load

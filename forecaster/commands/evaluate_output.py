@@ -10,7 +10,7 @@ from rich.text import Text
 
 from forecaster.commands.terminal import print_table, table_of
 from forecaster.evaluation.backtest import SERVED, Backtest
-from forecaster.plots.labels import name_of
+from forecaster.plots.labels import name_of, reason_text
 from forecaster.plots.scores import ranked
 from forecaster.report.backtest_page import hardest_first
 from forecaster.report.findings import extent, high_levels, number, sentences, verdict
@@ -62,5 +62,7 @@ def _items(backtest: Backtest) -> Table:
     table = table_of(heads, words=heads[:2], sentences=heads[3:])
     for item in hardest_first(backtest)[:MOST_ITEMS]:
         relative = number(item.scores[SERVED].relative)
-        table.add_row(Text(item.item_id), name_of(item.source), relative, Text(item.reason))
+        table.add_row(
+            Text(item.item_id), name_of(item.source), relative, Text(reason_text(item.reason))
+        )
     return table

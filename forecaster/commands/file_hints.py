@@ -37,7 +37,9 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests per second, minute or hour; a count from stamp to stamp; or a counter that "
         "only grows (default: what the file says, or rps)",
     )
-    group.add_argument("--decimal", choices=(".", ","), help="the decimal mark of its numbers")
+    group.add_argument(
+        "--decimal", choices=(".", ","), metavar="MARK", help="of its numbers: . or ,"
+    )
     group.add_argument(
         "--dates", choices=("day-first", "month-first"), help="the order in dates like 03/04/2026"
     )

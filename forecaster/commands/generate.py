@@ -10,6 +10,8 @@ from forecaster.commands.output_files import check_history_file
 from forecaster.commands.spans import accept_relative_moments, moment, span
 from forecaster.errors import ConfigError
 
+MOST_DAYS = 3660  # ten years, with their leap days
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     accept_relative_moments(parser)
@@ -44,6 +46,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     for option, value, least in (("--items", args.items, 1), ("--days", args.days, 1)):
         if value < least:
             raise ConfigError(f"{option} is {value}, but must be at least {least}")
+    if args.days > MOST_DAYS:
+        raise ConfigError(f"--days is {args.days}, but must be at most {MOST_DAYS}")
     if args.seed < 0:
         raise ConfigError(f"--seed is {args.seed}, but must not be negative")
     check_history_file(args.out)

@@ -74,9 +74,11 @@ def check_source(args: argparse.Namespace, *, now: datetime) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise HistoryError if there is no file of a history."""
+    """Raise HistoryError if there is no such file."""
     if not path.exists():
         raise HistoryError(f"{path} does not exist; check the path")
+    if path.is_dir():
+        raise HistoryError(f"{path} is a folder; name the file of a history in it")
 
 
 def history_from(args: argparse.Namespace, *, now: datetime, brief: bool = False) -> History:

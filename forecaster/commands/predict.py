@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
 from forecaster.commands.histories import add_history_arguments, check_source, history_from
 from forecaster.commands.output_files import check_writable, write_file
+from forecaster.commands.progress import working
 from forecaster.commands.stored_models import add_stored_arguments
 from forecaster.errors import ConfigError
 
@@ -39,11 +40,14 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     check_writable(args.out, "--out")
     check_source(args, now=now)
 
-    from forecaster.adapters.registry.loading import load_forecaster
-    from forecaster.adapters.tables.history_files import forecast_to_frame
+    with working("reading the model and the history") as work:
+        from forecaster.adapters.registry.loading import load_forecaster
+        from forecaster.adapters.tables.history_files import forecast_to_frame
 
-    forecaster = load_forecaster(args.models, args.name, args.version)
-    forecast = forecaster.predict(history_from(args, now=now, brief=True))
+        forecaster = load_forecaster(args.models, args.name, args.version)
+        history = history_from(args, now=now, brief=True)
+        work.now("forecasting")
+        forecast = forecaster.predict(history)
     if args.out is None and args.output == TABLE:
         _print(forecast)
         return 0

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.histories import add_history_arguments, check_source, history_from
-from forecaster.commands.progress import working
+from forecaster.commands.progress import Work, working
 from forecaster.commands.spans import span
 from forecaster.commands.stored_models import add_registry_argument
 from forecaster.errors import ConfigError, RegistryError
 
 if TYPE_CHECKING:
+    from forecaster.data.series import History
     from forecaster.evaluation.gate import Judgement
     from forecaster.evaluation.selection import Fitted
     from forecaster.models.candidate import EpochReport
@@ -58,8 +59,8 @@ def _add_fit_arguments(fit: argparse._ArgumentGroup) -> None:
     fit.add_argument(
         "--time-budget",
         metavar="SPAN",
-        help="longest time once the history is there, backtest included, e.g. 60s: the networks "
-        "get what the rest leaves of it",
+        help="time for all once the history is there, backtest included, e.g. 60s: boosting and "
+        "the networks get what the rest leaves of it",
     )
     fit.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     fit.add_argument(
@@ -83,7 +84,6 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
 
         from forecaster.adapters.registry.checkpoints import FileCheckpoints, fingerprint
         from forecaster.data.clock_changes import followed_clocks
-        from forecaster.evaluation.gate import judge
         from forecaster.evaluation.selection import train
         from forecaster.models.lstm_training import pick_device
 
@@ -93,15 +93,13 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     begin = time.perf_counter()
     run_id = fingerprint(history, config)
     checkpoints = FileCheckpoints(_checkpoint_file(args), run_id, resume=args.resume)
-    with _progress() as report:
-        fitted = train(history, config, report=report, checkpoints=checkpoints)
+    with working("cutting the windows") as work:
+        fitted = train(
+            history, config, report=_told_to(work), checkpoints=checkpoints, doing=work.now
+        )
     _tell_of_unfit(fitted.parts.unfit)
 
-    first = args.promote == "gate" and not _has_champion(args)
-    doing = "backtesting every candidate on the last part"
-    with working(doing) as work:
-        work.now(doing, line=f"{doing} ...")
-        judged = judge(fitted.forecaster, fitted.tested(history), first=first)
+    judged = _judged(args, fitted, history)
     version = _store(args, fitted, judged, now)
     checkpoints.remove()  # only now: after a save that failed, --resume has nothing to fit again
     promoted = args.promote == "always" or (args.promote == "gate" and judged.passed)
@@ -110,12 +108,27 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     return 0
 
 
+def _judged(args: argparse.Namespace, fitted: Fitted, history: History) -> Judgement:
+    """Return whether it may serve, by a backtest."""
+    from forecaster.evaluation.gate import judge
+
+    first = args.promote == "gate" and not _has_champion(args)
+    doing = "backtesting every candidate on the last part"
+    tested, done = fitted.tested(history), itertools.count(1)
+    with working(doing) as work:
+        work.now(doing, line=f"{doing} ...")
+        return judge(
+            fitted.forecaster, tested, first=first,
+            on_item=lambda _: work.now(f"{doing}, items", next(done), len(tested)),
+        )  # fmt: skip
+
+
 def _tell_of_time(config: TrainConfig, taken: timedelta) -> None:
     """Say that the time budget was exceeded."""
     if config.time_budget is not None and taken > config.time_budget:
         print(
-            f"--time-budget is {config.time_budget}, but it took {taken}: the baselines, the "
-            "calibration and the backtest are not shortened; train on a shorter history",
+            f"--time-budget is {config.time_budget}, but it took {taken}: the calibration and the "
+            "backtest are not shortened; train on a shorter history",
             file=sys.stderr,
         )
 
@@ -132,7 +145,9 @@ def _tell_of_champion(
 ) -> None:
     """Make the version champion or not, and say why; if not, with the command that would."""
     from forecaster.adapters.registry.registry import Registry, promotion
+    from forecaster.plots.labels import reason_text
 
+    reason = reason_text(reason)
     if promoted:
         Registry(args.out).promote(args.name, version)
         print(f"{args.name} {version} is champion: {reason}")
@@ -222,16 +237,11 @@ def _store(args: argparse.Namespace, fitted: Fitted, judged: Judgement, now: dat
         ) from error
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[EpochReport], None]]:
-    """Show how far the networks are; the other candidates are fitted after them."""
-    with working("fitting the networks") as work:
+def _told_to(work: Work) -> Callable[[EpochReport], None]:
+    """Return what shows how far the networks are."""
 
-        def advance(at: EpochReport) -> None:
-            done, total = at.member * at.epochs + at.epoch, at.members * at.epochs
-            if done < total:
-                work.now("fitting the networks, epochs", done, total, str(at))
-            else:
-                work.now("fitting the other candidates", line=str(at))
+    def advance(at: EpochReport) -> None:
+        done, total = at.member * at.epochs + at.epoch, at.members * at.epochs
+        work.now("fitting the networks, epochs", done, total, str(at))
 
-        yield advance
+    return advance

@@ -7,6 +7,7 @@ name has nobody that would go on in its place, so it serves in any case, by its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from forecaster.data.series import History
@@ -24,15 +25,22 @@ class Judgement:
     reason: str
 
 
-def judge(forecaster: Forecaster, history: History, *, first: bool) -> Judgement:
+def judge(
+    forecaster: Forecaster,
+    history: History,
+    *,
+    first: bool,
+    on_item: Callable[[str], None] = lambda _: None,
+) -> Judgement:
     """Return the judgement of a new model on the test parts of ``history``.
 
     Args:
         forecaster: the new model.
         history: the items to test it on.
         first: whether there is no champion that would serve instead.
+        on_item: called with each item that is tested.
     """
-    result = backtest(forecaster, history)
+    result = backtest(forecaster, history, on_item=on_item)
     passed, reason = beats_all(result)
     if passed or not first:
         return Judgement(forecaster, result, passed, reason)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import numpy as np
 
@@ -17,14 +16,17 @@ from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.choice import choose, hourly_losses, relative
 from forecaster.evaluation.splits import MIN_WINDOWS, ItemCases, Parts, prepare
+from forecaster.evaluation.time_budget import RESERVE, plan_line, time_left
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import (
     Candidate,
     CandidateKind,
     Checkpoints,
+    Doing,
     EpochReport,
     FitTask,
     FittingData,
+    silently,
 )
 from forecaster.models.candidates import KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
@@ -36,10 +38,6 @@ from forecaster.models.tail import TailLaw
 
 # Rows for fitting ridge and boosting; more rows took longer without better results.
 TABLE_ROWS = 150_000
-# Calibration and backtest take some ten times as long as the windows: measured on 3 items of 28
-# days at 1 minute, 0.3 s of CPU for the windows, 1.6 s and 1.4 s for the two.
-RESERVE = 10
-LEAST_BUDGET = timedelta(seconds=1)  # for the networks, where the rest takes all of the budget
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +69,7 @@ def train(
     report: Callable[[EpochReport], None] = lambda _: None,
     checkpoints: Checkpoints | None = None,
     kinds: Sequence[CandidateKind] = KINDS,
+    doing: Doing = silently,
 ) -> Fitted:
     """Train a forecaster on ``history`` as ``config`` specifies, with candidates of all kinds.
 
@@ -80,6 +79,7 @@ def train(
         report: called with the result of each epoch; ``report=print`` shows the progress.
         checkpoints: storage for what a run that is killed can go on from.
         kinds: of the trained candidates.
+        doing: called with what is being done.
 
     Raises:
         HistoryError: the step is not the model's, every item is too short, or all are constant.
@@ -87,6 +87,7 @@ def train(
     begin = time.perf_counter()
     config = config or TrainConfig(ModelConfig(step=history.step))
     _refuse_constant(history)
+    doing("cutting the windows")
     parts = prepare(history, config)
     data = FittingData(
         [part.train for part in parts.items if len(part.train)],
@@ -97,15 +98,19 @@ def train(
         balanced_sample(data.train, TABLE_ROWS // config.model.prediction_length, rng)
     )
     _require_known(joined)
-    task = FitTask(config, data, joined, report, checkpoints)
+    task = FitTask(config, data, joined, report, checkpoints, doing)
     learned: dict[str, Candidate] = {}
     seconds: dict[str, float] = {}
     used_config = config
     reserve = RESERVE * (time.perf_counter() - begin)
+    if config.time_budget is not None:
+        line = plan_line(config.time_budget, time.perf_counter() - begin, reserve)
+        doing("fitting the candidates", line=line)
     # Networks first, so that their errors come early; last where they get what is left of a budget.
     for kind in reversed(kinds) if config.time_budget is None else kinds:
+        doing(f"fitting {kind.name}")
         started = time.perf_counter()
-        left = _left(config.time_budget, started - begin + reserve)
+        left = time_left(config.time_budget, started - begin + reserve)
         learned[kind.name], used_config = kind.fit(
             replace(task, config=replace(used_config, time_budget=left))
         )
@@ -113,19 +118,8 @@ def train(
     used_config = replace(used_config, time_budget=config.time_budget)
     fitted = {kind.name: learned[kind.name] for kind in kinds}
     candidates = Candidates(config.model, fitted, has_blend={LSTM, BOOSTING} <= set(fitted))
-    forecaster = calibrate(candidates, parts.items)
+    forecaster = calibrate(candidates, parts.items, doing)
     return Fitted(forecaster, used_config, parts, seconds)
-
-
-def _left(budget: timedelta | None, seconds: float) -> timedelta | None:
-    """Return what is left of a budget after ``seconds``, of which some may be yet to come.
-
-    >>> _left(timedelta(seconds=60), 20.0)
-    datetime.timedelta(seconds=40)
-    """
-    if budget is None:
-        return None
-    return max(budget - timedelta(seconds=seconds), LEAST_BUDGET)
 
 
 def _refuse_constant(history: History) -> None:
@@ -159,13 +153,16 @@ def balanced_sample(
     ]
 
 
-def calibrate(candidates: Candidates, parts: Sequence[ItemCases]) -> Forecaster:
+def calibrate(
+    candidates: Candidates, parts: Sequence[ItemCases], doing: Doing = silently
+) -> Forecaster:
     """Return the forecaster with calibrated candidates and the best candidate for each item."""
     model, names = candidates.model, candidates.names
     shifts: list[dict[str, Block]] = [{} for _ in (*parts, None)]  # the last: of unknown items
     tails: list[dict[str, TailLaw]] = [{} for _ in (*parts, None)]
     losses: list[dict[str, FloatArray]] = [{} for _ in parts]
-    for name in names:
+    for done, name in enumerate(names):
+        doing("calibrating, candidates", done, len(names))
         held_out = [_held_out(candidates, name, part) for part in parts]
         own, unknown = calibrations(held_out, model.quantile_levels)
         for i, found in enumerate((*own, unknown)):

@@ -60,6 +60,20 @@ class EpochReport:
         )
 
 
+class Doing(Protocol):
+    """Takes what a run is doing now."""
+
+    def __call__(self, doing: str, done: int = 0, total: int | None = None, line: str = "") -> None:
+        """Say what is being done, and how much of how much is done; None: nobody knows.
+
+        ``line`` is worth a line of its own.
+        """
+
+
+def silently(doing: str, done: int = 0, total: int | None = None, line: str = "") -> None:
+    """Say nothing of what is being done."""
+
+
 @dataclass(frozen=True, eq=False)
 class FittingData:
     """The windows for training and for calibration, one `Windows` per item each."""
@@ -78,6 +92,7 @@ class FitTask:
         table: a sample of them, balanced over the items, for candidates that fit them all at once.
         report: called with the result of each epoch.
         checkpoints: storage for the LSTM; another network needs a file of its own.
+        doing: called with how far the candidate is.
     """
 
     config: TrainConfig
@@ -85,6 +100,7 @@ class FitTask:
     table: Windows
     report: Callable[[EpochReport], None] = lambda _: None
     checkpoints: Checkpoints | None = None
+    doing: Doing = silently
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ memory, is imported for fitting only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +39,10 @@ BOOSTING_SETTINGS: dict[str, Any] = {
     "min_samples_leaf": 50,
     "early_stopping": False,
 }
+# Of a time budget, for boosting; the networks get the rest.
+BUDGET_SHARE = 0.5
+# The part of the rows by which it is measured how long all of them would take.
+TIMED_PART = 10
 
 
 def column_count(context_length: int) -> int:
@@ -118,7 +125,19 @@ class BoostingBaseline:
     start: Block
 
     @classmethod
-    def fit(cls, windows: Windows, quantile_levels: Sequence[float]) -> BoostingBaseline:
+    def fit(
+        cls,
+        windows: Windows,
+        quantile_levels: Sequence[float],
+        on_level: Callable[[int], None] = lambda _: None,
+    ) -> BoostingBaseline:
+        """Return the baseline, fitted on all windows.
+
+        Args:
+            windows: for fitting.
+            quantile_levels: one forest for each.
+            on_level: called with how many are fitted.
+        """
         from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415
 
         rows, target = table(windows), windows.deviation
@@ -129,6 +148,7 @@ class BoostingBaseline:
                 loss="quantile", quantile=level, random_state=0, **BOOSTING_SETTINGS
             )
             forests.append(_full_trees(forest.fit(rows[known], target[known])))
+            on_level(len(forests))
         feature, threshold, leaf, start = (np.stack(part) for part in zip(*forests, strict=True))
         return cls(feature, threshold, leaf, start)
 
@@ -191,7 +211,34 @@ def fit_ridge(task: FitTask) -> tuple[RidgeBaseline, TrainConfig]:
 
 
 def fit_boosting(task: FitTask) -> tuple[BoostingBaseline, TrainConfig]:
-    return BoostingBaseline.fit(task.table, task.config.model.quantile_levels), task.config
+    """Return the fitted baseline; where the time budget takes no more, of fewer windows."""
+    levels, windows, budget = task.config.model.quantile_levels, task.table, task.config.time_budget
+
+    def on_level(done: int) -> None:
+        task.doing("fitting boosting, quantiles", done, len(levels))
+
+    on_level(0)
+    if budget is not None:
+        part = every(windows, TIMED_PART)
+        begin = time.perf_counter()
+        BoostingBaseline.fit(part, levels[:1])
+        seconds = (time.perf_counter() - begin) * len(levels) * TIMED_PART
+        windows = every(windows, thinning(seconds, budget * BUDGET_SHARE))
+    return BoostingBaseline.fit(windows, levels, on_level), task.config
+
+
+def every(windows: Windows, n: int) -> Windows:
+    """Return every n-th of the windows in which something is known."""
+    return windows.take(np.flatnonzero(np.isfinite(windows.deviation).any(axis=1))[::n])
+
+
+def thinning(seconds: float, budget: timedelta) -> int:
+    """Return of how many windows one fits into a budget, if all take so many seconds.
+
+    >>> thinning(12.0, timedelta(seconds=5)), thinning(2.0, timedelta(seconds=5))
+    (3, 1)
+    """
+    return max(math.ceil(seconds / budget.total_seconds()), 1)
 
 
 def _full_trees(

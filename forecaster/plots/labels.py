@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from forecaster.evaluation.backtest import SERVED
@@ -22,6 +23,7 @@ NAMES = {
     SEASONAL_WEEK: "same time last week",
     LAST_VALUE: "last value",
 }
+_INTERNAL = re.compile(rf"\b(?:{'|'.join(name for name in NAMES if name != SERVED)})\b")
 MAX_LABEL = 48
 
 
@@ -32,6 +34,19 @@ def name_of(candidate: str) -> str:
     'same time yesterday'
     """
     return NAMES.get(candidate, candidate)
+
+
+def reason_text(reason: str) -> str:
+    """Return the reason of a choice with the display names of candidates.
+
+    >>> reason_text("50.0 % below last_value, the best of the others")
+    '50.0 % below the loss of last value, the best of the others'
+    >>> reason_text("boosting was 3.4 % below served, but within 2 standard errors")
+    'gradient boosting was 3.4 % below the loss of what is served, but within 2 standard errors'
+    """
+    reason = reason.replace(f"below {SERVED}", "below what is served")
+    reason = reason.replace("% below ", "% below the loss of ")
+    return _INTERNAL.sub(lambda found: NAMES[found[0]], reason)
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ from forecaster.plots import (
     error_by_level,
     reliability_diagram,
 )
-from forecaster.plots.labels import duration, name_of
+from forecaster.plots.labels import duration, name_of, reason_text
 from forecaster.plots.scores import ranked
 from forecaster.report.findings import extent, high_levels, least_covered_minutes, number
 from forecaster.report.page import Column, PageTable, figure_data, render_page
@@ -100,7 +100,9 @@ def _items(backtest: Backtest, items: Sequence[ItemResult]) -> PageTable:
     for item in items:
         score = item.scores[SERVED]
         figures = [score.relative, score.relative_peaks, *(score.coverage[i] for i, _ in levels)]
-        rows.append([item.item_id, name_of(item.source), *map(number, figures), item.reason])
+        rows.append(
+            [item.item_id, name_of(item.source), *map(number, figures), reason_text(item.reason)]
+        )
     return PageTable(columns, rows)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from scaler.errors import EndpointError
 
@@ -17,9 +17,17 @@ TIMEOUT_S = 10.0
 # A thousand services with all that the page shows of each are less.
 MAX_BYTES = 1 << 26
 HTTP = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[^/\[\]\s]+)(/\S*)?")
+SHOWN = 200  # characters of what another server says
 EXAMPLE = "http://127.0.0.1:8080"
 
 Json = dict[str, Any]
+
+
+class RefusedRedirects(HTTPRedirectHandler):
+    """Follows none: the token would go to whoever is named."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 class EndpointClient:
@@ -38,7 +46,7 @@ class EndpointClient:
             raise EndpointError(f"--endpoint is {url!r}, but must look like {EXAMPLE}")
         self._url, self._token_file = url.rstrip("/"), token_file
         # It is in the cluster or on this machine, so proxies from the environment do not apply.
-        self._opener = build_opener(ProxyHandler({}))
+        self._opener = build_opener(ProxyHandler({}), RefusedRedirects())
 
     def services(self) -> list[Json]:
         """Return a summary of each service that the token reaches, by name."""
@@ -98,4 +106,7 @@ def _refusal(refused: HTTPError) -> str:
     except (OSError, HTTPException, ValueError, TypeError, KeyError):
         detail = refused.reason
     fix = "; give --token-file" if refused.code == 401 else ""
-    return f"{refused.code} {detail}{fix}"
+    location = refused.headers.get("location")
+    if 300 <= refused.code < 400 and location:
+        fix = f": it redirects to {location[:SHOWN]}; if that is tidegate's, give it as --endpoint"
+    return f"{refused.code} {str(detail)[:SHOWN]}{fix}"

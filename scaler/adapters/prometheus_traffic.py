@@ -5,8 +5,8 @@ Rules of this file:
 * A query that hangs, is slow or fails neither delays nor fails another: see `patient_calls`.
 * What is not known is NaN. Of a partial answer only what is offered at least is known.
 * A query is asked as ``hold`` returns it, which may hold it to its policy's namespace.
-* A query must return exactly one series. A past is asked for at one moment first, and no more of an
-  answer is read than one series takes.
+* A query must return exactly one series; that of a mask may return none. A past is asked for at one
+  moment first, and no more of an answer is read than one series takes.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ class _Found:
     values: FloatArray
     partial: str | None
 
+    def marks(self) -> tuple[float, ...]:
+        """Return the moments at which the value is above 0."""
+        (places,) = np.nonzero(self.values > 0)
+        return tuple((self.grid.first + GRID_S * places).astype(float).tolist())
+
 
 class PrometheusTraffic:
     """Queries one Prometheus.
@@ -114,11 +119,18 @@ class PrometheusTraffic:
         self._now = now
         calls = [self._call(q.item_id, q.demand_query, q.since) for q in queries]
         calls += [self._call(q.item_id, q.slo_query) for q in queries if q.slo_query is not None]
-        found = self._metrics_calls.make(calls)
-        latencies = iter(found[len(queries) :])
+        calls += [
+            self._call(q.item_id, q.mask_query, q.since, may_be_empty=True)
+            for q in queries
+            if q.mask_query is not None
+        ]
+        answers = iter(self._metrics_calls.make(calls))
+        demands = [next(answers) for _ in queries]
+        latencies = [None if q.slo_query is None else next(answers) for q in queries]
+        masks = [None if q.mask_query is None else next(answers) for q in queries]
         metrics = [
-            self._metrics(query, demand, next(latencies) if query.slo_query is not None else None)
-            for query, demand in zip(queries, found, strict=False)
+            self._metrics(*answered)
+            for answered in zip(queries, demands, latencies, masks, strict=True)
         ]
         offsets, self._offsets = self._offsets, []
         offset_s = typical_offset_s(offsets)
@@ -136,12 +148,21 @@ class PrometheusTraffic:
         found = self._history_calls.make(calls)
         return [_told(one) if isinstance(one, Exception) else one for one in found]
 
-    def _call(self, item_id: str, promql: str, since: float | None = None) -> Call[_Found]:
+    def _call(
+        self, item_id: str, promql: str, since: float | None = None, *, may_be_empty: bool = False
+    ) -> Call[_Found]:
         """Return the call of a query: at all moments since then, or at the latest one."""
-        ask = partial(self._latest, item_id, promql, since)
-        return Call((item_id, since is None, promql), _namespace(item_id), ask)
+        ask = partial(self._latest, item_id, promql, since, may_be_empty)
+        return Call((item_id, since is None, may_be_empty, promql), _namespace(item_id), ask)
 
-    def _latest(self, item_id: str, written: str, since: float | None, within_s: float) -> _Found:
+    def _latest(
+        self,
+        item_id: str,
+        written: str,
+        since: float | None,
+        may_be_empty: bool,
+        within_s: float,
+    ) -> _Found:
         promql = self._hold(_namespace(item_id), written)
         # The slow lane may come to it later: by then there are newer samples.
         last = int(self._now // GRID_S) * GRID_S
@@ -151,6 +172,8 @@ class PrometheusTraffic:
         grid = QueryGrid(first, GRID_S, (last - first) // GRID_S + 1)
         answer = self._query(promql, grid, within_s)
         said = ", ".join(answer.partial) or None
+        if may_be_empty and not answer.series:
+            return _Found(grid, np.full(grid.count, np.nan), said)
         return _Found(grid, _only_series(answer, promql, grid), said)
 
     def _metrics(
@@ -158,10 +181,12 @@ class PrometheusTraffic:
         query: TrafficQuery,
         demand: _Found | Exception,
         latency: _Found | Exception | None,
+        mask: _Found | Exception | None,
     ) -> ServiceMetrics:
-        faults = [_told(e) for e in (demand, latency) if isinstance(e, Exception)]
+        answers = demand, latency, mask
+        faults = [_told(e) for e in answers if isinstance(e, Exception)]
         fault = faults[0] if faults else None
-        known = [one for one in (demand, latency) if isinstance(one, _Found)]
+        known = [one for one in answers if isinstance(one, _Found)]
         said = next((one.partial for one in known if one.partial), None)
         latency_s = None
         if isinstance(latency, _Found) and not latency.partial and np.isfinite(latency.values[0]):
@@ -172,7 +197,8 @@ class PrometheusTraffic:
         if demand.partial:
             return ServiceMetrics(math.nan, (), latency_s, fault, said, qps)
         samples = self._samples(demand, query.since)
-        return ServiceMetrics(qps, samples, latency_s, fault, said)
+        marks = mask.marks() if isinstance(mask, _Found) else ()
+        return ServiceMetrics(qps, samples, latency_s, fault, said, marks=marks)
 
     def _samples(self, demand: _Found, since: float) -> tuple[tuple[float, float], ...]:
         stamps = demand.grid.first + GRID_S * np.arange(demand.grid.count)

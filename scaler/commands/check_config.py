@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecaster.commands.documents import TABLE, add_output_argument, print_document
 from scaler.commands.run_options import add_label_argument
 from scaler.errors import PolicyError, QueryRefusedError
 
@@ -31,16 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(usage_error=parser.error)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "prints one line for each valid policy. If any policy is invalid, it names every fault by\n"
-        "its path, the rule, the value found and its line, and exits with 2. It warns where no\n"
-        "model is named, and where a query is no PromQL or asks for a raw counter. Nothing is\n"
-        "contacted and nothing is written.\n\n"
+        "prints one line for each valid policy. If any policy is invalid, it names every\n"
+        "fault by its path, the rule, the value found and its line, and exits with 2. It\n"
+        "warns where no model is named, and where a query is no PromQL or asks for a raw\n"
+        "counter. Nothing is contacted and nothing is written.\n\n"
         "examples:\n"
         "  scaler check-config policy.yaml\n"
         "  scaler check-config examples/policies/ --token-file tokens\n"
         "  scaler check-config --enforce-namespace-label namespace policies/"
     )
     add_label_argument(parser)
+    add_output_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,18 +50,25 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.paths and args.token_file is None:
         args.usage_error("there is nothing to check; give a PATH, or --token-file")
-    if args.token_file is not None:
-        _check_tokens(args.token_file)
+    tokens = None if args.token_file is None else _check_tokens(args.token_file)
     valid, wrong = examine_policies(args.paths)
-    faults = list(wrong)
+    faults, records = list(wrong), []
     total = len(valid) + len(faults)
+    if args.output == TABLE and tokens is not None:
+        print(f"{args.token_file}: {tokens} tokens and certificates")
     for document in valid:
-        print(_line(document))
-        for doubt in _doubts(document.policy):
+        warnings, (held, refused) = list(_doubts(document.policy)), _held(document.policy, args)
+        for doubt in warnings:
             print(f"warning: {document.where}: {doubt}", file=sys.stderr)
-        if args.enforce_namespace_label is not None:
-            refused = _print_held(document.policy, args.enforce_namespace_label)
-            faults += [f"{document.where}: {one}" for one in refused]
+        faults += [f"{document.where}: {one}" for one in refused]
+        records.append({**_record(document), "warnings": warnings, "asked_as": held})
+        if args.output == TABLE:
+            print(_line(document))
+            for key, query in held.items():
+                print(f"  {key} is asked as: {query}")
+    if args.output != TABLE:
+        found = {"policies": records, "faults": faults, "tokens": tokens}
+        print_document(found, args.output)
     if faults:
         count = [f"{len(faults)} of {total} cannot be used"] if total > 1 else []
         raise PolicyError("\n".join([*count, *faults]))
@@ -79,22 +88,28 @@ def _doubts(policy: Policy) -> Iterator[str]:
         yield from (f"{key} {doubt}" for doubt in doubts(query))
 
 
-def _print_held(policy: Policy, label: str) -> Iterator[str]:
-    """Print what each query becomes under the label; yield why it is refused."""
+def _held(policy: Policy, args: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
+    """Return what each query becomes under the label that is enforced, and why others cannot."""
+    held: dict[str, str] = {}
+    refused: list[str] = []
+    if args.enforce_namespace_label is None:
+        return held, refused
     from scaler.adapters.namespace_label import holder_of
 
-    hold, namespace = holder_of(label), policy.item_id.partition("/")[0]
+    hold, namespace = holder_of(args.enforce_namespace_label), policy.item_id.partition("/")[0]
     for key, query in _queries(policy):
         try:
-            print(f"  {key} is asked as: {hold(namespace, query)}")
+            held[key] = hold(namespace, query)
         except QueryRefusedError as error:
-            yield f"{key}: {error}"
+            refused.append(f"{key}: {error}")
+    return held, refused
 
 
 def _queries(policy: Policy) -> Iterator[tuple[str, str]]:
     """Yield the key and the PromQL of each query that is given."""
     for key, query in (
         ("spec.demand.query", policy.demand_query),
+        ("spec.demand.maskQuery", policy.mask_query),
         ("spec.slo.query", policy.slo.query),
         ("spec.capacity.replicasQuery", policy.replicas_query),
     ):
@@ -102,8 +117,8 @@ def _queries(policy: Policy) -> Iterator[tuple[str, str]]:
             yield key, query
 
 
-def _check_tokens(path: Path) -> None:
-    """Print what a token file holds, and what is dangerous about it.
+def _check_tokens(path: Path) -> int:
+    """Return how many tokens and certificates a file holds; warn of what is dangerous about it.
 
     Raises:
         ScalerError: it cannot be read, or a line is wrong.
@@ -121,7 +136,24 @@ def _check_tokens(path: Path) -> None:
         raise PolicyError(f"{path} holds no token; write one per line")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{path}: {len(grants)} tokens and certificates")
+    return len(grants)
+
+
+def _record(document: PolicyDocument) -> dict[str, object]:
+    """Return the main values of a policy; the capacity is None where it is learned."""
+    policy = document.policy
+    return {
+        "service": policy.item_id,
+        "where": str(document.where),
+        "mode": policy.mode.value,
+        "min_replicas": policy.scale.min_replicas,
+        "max_replicas": policy.scale.max_replicas,
+        "requests_per_replica": policy.capacity_qps,
+        "risk": policy.trust.risk,
+        "events": len(policy.events),
+        "classes": len(policy.classes),
+        "replay_only": policy.demand_query is None,
+    }
 
 
 def _line(document: PolicyDocument) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from forecaster.commands.documents import TABLE, add_output_argument, print_document
 from forecaster.commands.file_hints import add_file_arguments
 from forecaster.commands.histories import FILE_HELP, check_file, file_history
 from forecaster.commands.stored_models import add_registry_argument
@@ -62,15 +63,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1:8080",
         help="where the page and the limits are served (default %(default)s)",
     )
+    add_output_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from forecaster.commands.progress import working
-    from scaler.commands.demo_output import print_ledger
+    from scaler.commands.demo_output import ledger_records, print_ledger
     from scaler.commands.run_options import host_port
 
     if not args.speed > 0:
         raise ReplayError(f"--speed is {args.speed}, but must be above 0")
+    if args.output != TABLE and not args.once:
+        raise ReplayError(f"-o {args.output} is of --once: the page serves JSON under /v1/services")
     check_file(args.history)
     host_port(args.listen, "--listen")  # it is served only once there is something to see
     with working("reading the history"):
@@ -83,8 +87,10 @@ def run(args: argparse.Namespace) -> int:
         snapshot = simulated.live_until(hours.opening, stop)
         if snapshot is None:
             return 0
-        if args.once:
+        if args.once and args.output == TABLE:
             print_ledger(snapshot)
+        elif args.once:
+            print_document(ledger_records(snapshot), args.output)
         else:
             _serve(args, simulated, stack, stop)
     return 0

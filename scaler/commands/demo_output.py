@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from forecaster.commands.terminal import Terminal, print_table, table_of
+from scaler.adapters.http.views import number
 from scaler.control.snapshot import Snapshot
 
 HEADS = (
@@ -17,6 +18,24 @@ HEADS = (
     "plain HPA",
     "forecast held",
 )
+
+
+def ledger_records(snapshot: Snapshot) -> list[dict[str, object]]:
+    """Return what each service's day came to; the coverage is None where nothing was forecast."""
+    records = []
+    for view in snapshot.services.values():
+        ledger, trust = view.ledger, view.trust
+        record = {
+            "service": view.item_id,
+            "seconds": ledger.seconds,
+            "replica_hours": ledger.replica_hours,
+            "hpa_replica_hours": ledger.hpa_replica_hours,
+            "short_s": ledger.short_s,
+            "hpa_short_s": ledger.hpa_short_s,
+        }
+        coverage = None if trust is None else number(trust.coverage)
+        records.append({**record, "coverage": coverage})
+    return records
 
 
 def print_ledger(snapshot: Snapshot, console: Console | None = None) -> None:

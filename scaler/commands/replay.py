@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,6 +129,9 @@ def _check(args: argparse.Namespace) -> None:
         raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
     if args.capacity is not None and not 0 < args.capacity < float("inf"):
         raise ReplayError(f"--capacity is {args.capacity}, but must be above 0")
+    for option, text in (("--from", args.begin), ("--to", args.end)):
+        if text is not None:  # only its form: what it is counted from is not known yet
+            moment(text, option, now=datetime.now(UTC), step=timedelta(seconds=1))  # noqa: TID251 - as said
     check_file(args.history)
     stamp_zone(args)
     check_reports(args)
@@ -144,8 +147,8 @@ def _run_history(args: argparse.Namespace) -> int:
         from scaler.simulation.preparation import prepared
         from scaler.simulation.replay import series_of
 
-        history = file_history(args)
         forecaster = _forecaster(args, policy)
+        history = file_history(args)
     series, part = _part(args, series_of(history, policy, forecaster))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS

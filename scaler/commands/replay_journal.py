@@ -71,6 +71,8 @@ def answered(
     from scaler.simulation.journal_answer import JournalAnswer
     from scaler.simulation.journal_replay import replayed
 
+    if at is not None:
+        moment_after(at, datetime.now(UTC))  # noqa: TID251 - only its form is checked, before all is read
     files = read_journal(folder)
     answer = JournalAnswer(service, None)
     if at is not None:
@@ -109,10 +111,15 @@ def moment_of(text: str, files: list[JournalFile]) -> float:
         text: a time of day (UTC; the last one that the journal holds), or what `moment` reads.
         files: of the journal.
     """
-    from forecaster.commands.spans import moment
     from scaler.simulation.journal_replay import last_tick
 
-    last = datetime.fromtimestamp(last_tick(files), UTC)
+    return moment_after(text, datetime.fromtimestamp(last_tick(files), UTC))
+
+
+def moment_after(text: str, last: datetime) -> float:
+    """Return the moment that ``--at`` says, in a journal that ends with a tick at ``last``."""
+    from forecaster.commands.spans import moment
+
     found = TIME_OF_DAY.fullmatch(text.strip())
     if found is None:
         return moment(text, "--at", now=last, step=timedelta(seconds=1)).timestamp()

@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "acts on the HorizontalPodAutoscalers that carry the annotation\n"
-        "tidegate.dev/original-min-replicas. Under Enforce a running scaler raises floors again,\n"
-        "unless there is a --hold. Exits with 2 if a floor could not be put back; run it again\n"
-        "for the rest.\n\n"
+        "tidegate.dev/original-min-replicas. Under Enforce a running scaler raises floors\n"
+        "again, unless there is a --hold. Exits with 2 if a floor could not be put back;\n"
+        "run it again for the rest.\n\n"
         "examples:\n"
         "  scaler restore --dry-run\n"
         "  scaler restore shop/checkout\n"

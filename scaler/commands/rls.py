@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "Envoy's rate limit filter asks this process, which takes its own share of the limit.\n"
-        "While tidegate cannot be reached, it follows its last lease: the schedule, then the\n"
-        "safe limit.\n\n"
+        "Envoy's rate limit filter asks this process, which takes its own share of the\n"
+        "limit. While tidegate cannot be reached, it follows its last lease: the\n"
+        "schedule, then the safe limit.\n\n"
         "example:\n"
         "  scaler rls --endpoint http://tidegate-limits.tidegate:8080 --service prod/shop"
     )

@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
-        "  scaler run --prometheus http://127.0.0.1:9090 --policies policies/ --no-cluster --once\n"
+        "  scaler run --prometheus http://127.0.0.1:9090 --policies policies/ \\\n"
+        "    --no-cluster --once\n"
         "  scaler run --prometheus http://prometheus.monitoring.svc:9090 --leader-elect \\\n"
         "    --listen 0.0.0.0:8080 --token-file tokens"
     )

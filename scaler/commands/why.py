@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "A cluster knows what was decided; the endpoint and a journal know why, and a\n"
-        "journal also of the past. Exits with 1 if a journal's decisions do not come out\n"
-        "again.\n\n"
+        "A cluster's policies say what was decided and what bound it; the endpoint and a\n"
+        "journal know all steps, and a journal also those of the past. Exits with 1 if a\n"
+        "journal's decisions do not come out again.\n\n"
         "examples:\n"
         "  scaler why shop/checkout\n"
         "  scaler why checkout -n shop --kubeconfig ~/.kube/config\n"

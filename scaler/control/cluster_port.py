@@ -7,7 +7,7 @@ what is not known is None.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -76,6 +76,7 @@ class PolicyStatus:
     Attributes:
         generation: of the policy that this was decided on.
         floor: that stands; plan: that is asked for.
+        reasons: of the demand, the plan and the limit, by these names, where they are known.
         published: what outlives the leader, as plain JSON values; see `checkpoint`.
     """
 
@@ -85,6 +86,7 @@ class PolicyStatus:
     demand_qps: float | None = None
     limit_qps: float | None = None
     trusted: bool | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     published: Mapping[str, Any] | None = None
 

@@ -12,7 +12,9 @@ from scaler.control.snapshot import Condition, ConditionReason, ServiceView, con
 from scaler.control.tick_result import TickResult
 from scaler.decision.hold import IMPLAUSIBLE_SHARE, HoldRules, LowSpell, is_over
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
+from scaler.decision.plausible import DoubtedDemand
 from scaler.decision.trust import Standing, Trust
+from scaler.decision.wariness import DoubtReason
 from scaler.limits.published_limit import PublishedLimit
 from scaler.policy.policy import Policy
 
@@ -23,17 +25,24 @@ def data_fresh(policy: Policy, metrics: ServiceMetrics) -> Condition:
     if offset_s is not None and is_apart(offset_s):
         message = f"{apart_text(offset_s)}: what it answers is not of now, and lowers nothing"
         return condition_for(ConditionReason.CLOCKS_APART, message)
-    if metrics.doubted is not None:
-        return condition_for(ConditionReason.IMPLAUSIBLE, metrics.doubted.message)
+    doubted = metrics.doubted
+    if doubted is not None and doubted.reason is not DoubtReason.MARKED:
+        return condition_for(ConditionReason.IMPLAUSIBLE, doubted.message)
     if metrics.fault is not None:
         return condition_for(ConditionReason.QUERY_FAILED, metrics.fault)
     if metrics.partial is not None:
         message = f"data is missing from the answer: {metrics.partial}; it lowers nothing"
         return condition_for(ConditionReason.PARTIAL_ANSWER, message)
     if math.isnan(metrics.observed_qps):
-        query = f"the query {policy.demand_query!r} has no sample now"
-        return condition_for(ConditionReason.NO_SAMPLE, query)
+        return _not_observed(policy, doubted)
     return condition_for(ConditionReason.OBSERVED)
+
+
+def _not_observed(policy: Policy, marked: DoubtedDemand | None) -> Condition:
+    if marked is not None:
+        return condition_for(ConditionReason.MARKED, marked.message)
+    query = f"the query {policy.demand_query!r} has no sample now"
+    return condition_for(ConditionReason.NO_SAMPLE, query)
 
 
 def forecast_trusted(trust: Trust, why_none: str | None) -> Condition:

@@ -15,6 +15,7 @@ from forecaster.data.series import Block, FloatArray, Series
 from scaler.control.memory import HistoryMemory
 from scaler.control.ports import TrafficQuery, TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.decision.plausible import heeded_marks
 from scaler.decision.seasonal_low import DAYS, HalfHours
 from scaler.decision.wariness import MOST_SAMPLES
 from scaler.policy.policy import Policy
@@ -112,30 +113,35 @@ class DemandHistory:
     def take_up(self, policies: Iterable[Policy], now: float) -> list[str]:
         """Read the pasts that are not known yet; return whose were read."""
         due = [
-            (policy.item_id, policy.demand_query)
+            policy
             for policy in policies
             if policy.item_id not in self._demand_history
             and policy.demand_query is not None
             and now - self._tried.get(policy.item_id, -math.inf) >= RETRY_S
         ]
         # Those that were not tried for longest: what fails is not always tried before the others.
-        due.sort(key=lambda one: self._tried.get(one[0], -math.inf))
+        due.sort(key=lambda policy: self._tried.get(policy.item_id, -math.inf))
         del due[AT_ONCE:]
-        self._tried.update((item, now) for item, _ in due)
+        names = [policy.item_id for policy in due]
+        self._tried.update(dict.fromkeys(names, now))
+        asked = [(policy.item_id, policy.demand_query or "") for policy in due]
+        asked += [(one.item_id, one.mask_query) for one in due if one.mask_query is not None]
         try:
-            found = self._traffic.histories(due, HISTORY, now)
+            found = self._traffic.histories(asked, HISTORY, now)
         except Exception as error:  # they are tried again; those that are known go on
             LOGGER.exception("histories could not be read")
-            found = [repr(error)] * len(due)
-        for (item, _), past in zip(due, found, strict=True):
+            found = [repr(error)] * len(asked)
+        count = len(names)
+        marks = {item: one for (item, _), one in zip(asked[count:], found[count:], strict=True)}
+        for item, past in zip(names, found[:count], strict=True):
             try:
-                self._take_up(item, past)
+                self._take_up(item, past, marks.get(item))
             except Exception as error:  # a past that fails must not fail another
                 LOGGER.exception("%s: its history could not be taken up", item)
                 self._told[item] = repr(error)
-        return [item for item, _ in due if item in self._demand_history]
+        return [item for item in names if item in self._demand_history]
 
-    def _take_up(self, item: str, past: Series | str) -> None:
+    def _take_up(self, item: str, past: Series | str, marks: Series | str | None) -> None:
         if isinstance(past, str):
             if self._told.get(item) != past:
                 LOGGER.warning("%s: no history: %s", item, past)
@@ -143,6 +149,8 @@ class DemandHistory:
             return
         # In the digits that are kept, and so recorded.
         past = replace(past, values=past.values.astype(np.float32))
+        if marks is not None:
+            past = self._masked(past, marks)
         found = believable(past)
         for finding in found.findings:
             LOGGER.info("history: %s", finding)
@@ -152,6 +160,18 @@ class DemandHistory:
         ago = len(past.values) - 1 - known[-1] if len(known) else len(past.values)
         values = past.values.astype(np.float32)
         self._demand_history[item] = _Samples(values, end, end - float(ago) * self._step_s)
+
+    def _masked(self, past: Series, marks: Series | str) -> Series:
+        """Return a past without what is marked; all of it where marks could not be read."""
+        if isinstance(marks, str):
+            LOGGER.warning("%s: nothing of its past is masked: %s", past.item_id, marks)
+            return past
+        heeded, ignored = heeded_marks(marks.values, self._step_s)
+        if ignored:
+            told = "%s: %d marks of its past are ignored: they last for longer than a day"
+            LOGGER.warning(told, past.item_id, ignored)
+        left_out = np.isin(past.stamps, marks.stamps[heeded])
+        return replace(past, values=np.where(left_out, np.nan, past.values))
 
     def why_none(self, item: str) -> str:
         """Return why there is no past of an item."""
@@ -163,7 +183,7 @@ class DemandHistory:
         past = self._demand_history.get(policy.item_id)
         since = past.end if past is not None else now - self._step_s
         query = policy.demand_query or ""
-        return TrafficQuery(policy.item_id, query, policy.slo.query, since)
+        return TrafficQuery(policy.item_id, query, policy.slo.query, since, policy.mask_query)
 
     def known_until(self, item: str) -> float:
         """Return when the last sample ends that has a value; -inf where there is none."""

@@ -12,12 +12,16 @@ from scaler.control.checkpoint import reports_from_plain
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import DemandWitness
 from scaler.control.unfailing_log import UnfailingLogger
-from scaler.decision.plausible import judged
+from scaler.decision.plausible import judged, lasts_too_long
 from scaler.decision.wariness import REPORTED_S, RULES, DemandReading, KeptReports, Wariness
 
 LOGGER = UnfailingLogger(__name__)
 NOTHING_KNOWN = Wariness()
 NO_VALUES = NOTHING_KNOWN.values
+MARKS_IGNORED = (
+    "demand.maskQuery has marked every moment for longer than a day, so it is ignored; "
+    "it is to be above 0 in incidents alone"
+)
 
 
 class DemandJudge:
@@ -96,10 +100,12 @@ class DemandJudge:
     def _judged(
         self, item: str, metrics: ServiceMetrics, reported_qps: float, now: float
     ) -> ServiceMetrics:
-        reading = DemandReading(metrics.observed_qps, metrics.samples, reported_qps)
+        reading = DemandReading(metrics.observed_qps, metrics.samples, reported_qps, metrics.marks)
         before = self._wariness.get(item, NOTHING_KNOWN)
         doubted, samples, after = judged(reading, before, now, self._step_s, self._tick_s)
         self._wariness[item] = after
+        if metrics.marks and lasts_too_long(after, now):
+            metrics = replace(metrics, fault=metrics.fault or MARKS_IGNORED)
         if doubted is None:
             return replace(metrics, samples=samples)
         return replace(

@@ -29,6 +29,7 @@ class ServiceMetrics:
             NaN where unknown.
         doubted: why what was measured is not believed; None: it is.
         clock_offset_s: by how much our clock is ahead of that of who answered; None: not known.
+        marks: moments since the last sample that the policy's ``mask_query`` marks, ascending.
     """
 
     observed_qps: float
@@ -39,6 +40,7 @@ class ServiceMetrics:
     least_qps: float = math.nan
     doubted: DoubtedDemand | None = None
     clock_offset_s: float | None = None
+    marks: tuple[float, ...] = ()
 
     def of_now(self) -> ServiceMetrics:
         """Return what may be acted on: where clocks are apart, demand is that much at least."""

@@ -39,6 +39,7 @@ class TrafficQuery:
     demand_query: str
     slo_query: str | None
     since: float
+    mask_query: str | None = None
 
 
 class TrafficSource(Protocol):

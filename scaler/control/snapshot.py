@@ -59,6 +59,7 @@ class ConditionReason(StrEnum):
     REVERTED = "Reverted"
     # DataFresh
     OBSERVED = "Observed"
+    MARKED = "Marked"  # by the policy's query of masks, as it is meant to
     QUERY_FAILED = "QueryFailed"
     NO_SAMPLE = "NoSample"
     CLOCKS_APART = "ClocksApart"  # so what is answered is not of now
@@ -119,6 +120,7 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.NO_FORECAST: (_FORECAST, False),
     ConditionReason.REVERTED: (ConditionKind.FLOOR_CONTESTED, True),
     ConditionReason.OBSERVED: (_DATA, True),
+    ConditionReason.MARKED: (_DATA, True),
     ConditionReason.QUERY_FAILED: (_DATA, False),
     ConditionReason.NO_SAMPLE: (_DATA, False),
     ConditionReason.CLOCKS_APART: (_DATA, False),

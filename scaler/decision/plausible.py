@@ -9,6 +9,8 @@ Rules of this file:
 * Demand that is doubted may raise a plan and never lowers one. Its samples are no history.
 * A doubt ends where demand is usual again, and after a while in any case: then what is measured is
   believed, and what is usual is learned anew.
+* What the policy marks is doubted: what was usual before is the least that is offered. A mark that
+  lasts for longer than a day is ignored, for a service that is always marked has no forecast.
 * Reports are what others say. All that they can do is to keep a plan for a day at most at demand
   that was really there, and to keep half an hour of samples, less than a forecast reaches, out of
   the history. They never raise a plan, and never keep one from being raised.
@@ -25,7 +27,8 @@ from statistics import median
 
 import numpy as np
 
-from forecaster.data.quality.masks import POISSON_SIGMAS, stuck
+from forecaster.data.quality.masks import POISSON_SIGMAS, short_runs, stuck
+from forecaster.data.series import FloatArray
 from scaler.decision.wariness import RULES, DemandReading, Doubt, DoubtReason, Wariness
 
 SPIKE_S = RULES.spike_longest.total_seconds()
@@ -34,12 +37,14 @@ DAY_S = 86_400.0
 # also what it may differ from reports by: noise of a fifth stays below it. A pair of scrapers that
 # is counted twice, or half of the targets gone, are beyond both.
 LEFT, BACK = 1.6, 1.3
+RISES = {DoubtReason.SPIKE, DoubtReason.JUMP}
 # A doubt that lasts longer is over: what is measured is believed.
 LONGEST_S = {
     DoubtReason.SPIKE: SPIKE_S,
     DoubtReason.JUMP: 1800.0,
     DoubtReason.FALL: DAY_S,
     DoubtReason.STUCK: DAY_S,
+    DoubtReason.MARKED: DAY_S,
 }
 
 
@@ -73,6 +78,9 @@ def judged(
         tick_s: between two ticks.
     """
     wary, qps = before.with_news(reading, now), reading.measured_qps
+    marked = bool(reading.marks) and not lasts_too_long(wary, now)
+    if marked:
+        reading = replace(reading, samples=_without_marked(reading, step_s))
     doubt = _doubt(reading, wary, now, step_s)
     if doubt is not None and now - doubt.since > LONGEST_S[doubt.reason] and not math.isnan(qps):
         wary, doubt = wary.afresh(doubt.reason), None
@@ -82,9 +90,41 @@ def judged(
         for at, one in reading.samples
     )
     wary = replace(wary, doubt=doubt).with_samples([one for _, one in samples])
+    if marked and (doubt is None or doubt.reason not in RISES):
+        return None if math.isnan(qps) else _marked(qps, wary), samples, wary
     if doubt is None:
         return None, samples, wary.with_ratio(reading, tick_s)
     return None if math.isnan(qps) else _doubted(qps, doubt, wary, now), samples, wary
+
+
+def lasts_too_long(wary: Wariness, now: float) -> bool:
+    """Whether all has been marked for so long that marks are ignored."""
+    return now - wary.marked_since > LONGEST_S[DoubtReason.MARKED]
+
+
+def heeded_marks(marks: FloatArray, step_s: float) -> tuple[list[int], int]:
+    """Return where a past is marked, and how many marks last too long to be heeded.
+
+    >>> heeded_marks(np.array([1.0, math.nan, 2.0, 1.0]), DAY_S)
+    ([0], 2)
+    """
+    marked = marks > 0
+    heeded = short_runs(marked, int(LONGEST_S[DoubtReason.MARKED] / step_s))
+    return np.flatnonzero(heeded).tolist(), int((marked & ~heeded).sum())
+
+
+def _without_marked(reading: DemandReading, step_s: float) -> Samples:
+    """Return the samples of a tick; one in whose step a mark lies is NaN."""
+    return tuple(
+        (at, math.nan if any(at - step_s < mark <= at for mark in reading.marks) else qps)
+        for at, qps in reading.samples
+    )
+
+
+def _marked(qps: float, wary: Wariness) -> DoubtedDemand:
+    """Return what is made of marked demand: what was usual before is the least that is offered."""
+    message = "demand.maskQuery marks this moment: demand may raise a plan, not lower it"
+    return DoubtedDemand(DoubtReason.MARKED, max(qps, wary.usual_qps), message)
 
 
 def _doubt(reading: DemandReading, wary: Wariness, now: float, step_s: float) -> Doubt | None:
@@ -95,8 +135,7 @@ def _doubt(reading: DemandReading, wary: Wariness, now: float, step_s: float) ->
     reason = _reason(reading, wary, step_s)
     if reason is None:
         return None
-    rises = {DoubtReason.SPIKE, DoubtReason.JUMP}
-    if last is not None and (last.reason is reason or {last.reason, reason} == rises):
+    if last is not None and (last.reason is reason or {last.reason, reason} == RISES):
         return replace(last, reason=reason)
     return Doubt(reason, now, wary.usual_qps)
 

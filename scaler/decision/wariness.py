@@ -34,6 +34,7 @@ class DoubtReason(enum.Enum):
     JUMP = "jump"  # a rise that gateways deny: targets counted twice, another unit
     FALL = "fall"  # a fall that gateways deny: targets that are gone, another unit
     STUCK = "stuck"  # one value for long: an exporter that hangs
+    MARKED = "marked"  # by the policy: an incident, a load test
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,13 @@ class DemandReading:
         measured_qps: by the demand's query.
         samples: new ones, ``(stamp, QPS)``.
         reported_qps: what fresh reports of gateways add up to.
+        marks: moments since the last sample that the policy marks.
     """
 
     measured_qps: float
     samples: Sequence[tuple[float, float]] = ()
     reported_qps: float = math.nan
+    marks: Sequence[float] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,6 +105,7 @@ class Wariness:
         log_ratio: of measured demand to reported; ``learned_s``: from so many seconds.
         reports: of late, ``(when, QPS)``.
         doubt: that lasts.
+        marked_since: since when each tick is marked; NaN: the last one was not.
     """
 
     values: FloatArray = field(default_factory=lambda: np.empty(0))
@@ -113,6 +117,7 @@ class Wariness:
     learned_s: float = 0.0
     reports: tuple[tuple[float, float], ...] = ()
     doubt: Doubt | None = None
+    marked_since: float = math.nan
 
     def rebased(self, set_by_s: float) -> Wariness:
         """Return it as old as it was, by a wall clock that has been set by so much."""
@@ -120,7 +125,8 @@ class Wariness:
         doubt = self.doubt
         if doubt is not None:
             doubt = replace(doubt, since=doubt.since + set_by_s)
-        return replace(self, reports=reports, doubt=doubt)
+        marked_since = self.marked_since + set_by_s
+        return replace(self, reports=reports, doubt=doubt, marked_since=marked_since)
 
     def with_samples(self, new: Sequence[float]) -> Wariness:
         """Return what is usual after samples that are believed; NaN is none."""
@@ -136,7 +142,7 @@ class Wariness:
         )
 
     def with_news(self, reading: DemandReading, now: float) -> Wariness:
-        """Return it with the reports of a tick, and how often the latest sample has come."""
+        """Return it with the reports and marks of a tick, and how often its latest sample came."""
         reports = tuple(one for one in self.reports if 0 <= now - one[0] < REPORTED_S)
         if not math.isnan(reading.reported_qps):
             reports = (*reports, (now, reading.reported_qps))
@@ -144,7 +150,14 @@ class Wariness:
         for _, qps in reading.samples:
             repeats = repeats + 1 if qps == repeated_qps else 1
             repeated_qps = qps
-        return replace(self, reports=reports, repeated_qps=repeated_qps, repeats=repeats)
+        since = now if math.isnan(self.marked_since) else self.marked_since
+        return replace(
+            self,
+            reports=reports,
+            repeated_qps=repeated_qps,
+            repeats=repeats,
+            marked_since=since if reading.marks else math.nan,
+        )
 
     def with_ratio(self, reading: DemandReading, tick_s: float) -> Wariness:
         """Return it after a tick that is calm; small counts are too noisy to learn from."""
@@ -158,7 +171,7 @@ class Wariness:
 
     def afresh(self, reason: DoubtReason) -> Wariness:
         """Return what is known where a doubt has lasted, so that what was usual is over."""
-        fresh = Wariness(reports=self.reports)
+        fresh = Wariness(reports=self.reports, marked_since=self.marked_since)
         if reason is DoubtReason.SPIKE:  # a crowd says nothing against the reports
             return replace(fresh, log_ratio=self.log_ratio, learned_s=self.learned_s)
         return fresh

@@ -87,6 +87,15 @@ STATUS: dict[str, Any] = {
             "description": "Requests per second that gateways may admit.",
         },
         "trusted": {"type": "boolean", "description": "Whether the forecast is used."},
+        "reasons": {
+            "type": "object",
+            "description": "Why they are as they are; `scaler why` tells it in words.",
+            "properties": {
+                "demand": {"type": "string", "description": "What the demand was read from."},
+                "plan": {"type": "string", "description": "What bound the plan."},
+                "limit": {"type": "string", "description": "What bound the limit."},
+            },
+        },
         "conditions": {
             "type": "array",
             "maxItems": 16,

@@ -61,6 +61,8 @@ class Policy:
         mode: whether the floor is written.
         demand_query: PromQL of the offered requests per second; None where only a recorded history
             is replayed.
+        mask_query: PromQL that is above 0 while demand is not what it would be; None: nothing is
+            masked.
         model: name of the forecaster in the registry; None: the one given to the command.
         trust: when the forecast is used.
         hold: what is held while demand is implausibly low for the time of day.
@@ -84,6 +86,7 @@ class Policy:
     replicas_query: str | None = None
     mode: Mode = Mode.RECOMMEND
     demand_query: str | None = None
+    mask_query: str | None = None
     model: str | None = None
     trust: TrustRules = field(default_factory=TrustRules)
     hold: HoldRules = field(default_factory=HoldRules)

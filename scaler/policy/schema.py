@@ -270,6 +270,7 @@ class DemandPolicy(Section):
             target=spec.target_ref.name if spec.target_ref else name,
             mode=Mode(spec.mode),
             demand_query=spec.demand.query,
+            mask_query=spec.demand.mask_query,
             model=spec.demand.model,
             trust=TrustRules(risk=spec.demand.risk),
             hold=spec.demand.hold.to_rules(),

@@ -99,6 +99,9 @@ class HoldSection(Section):
 class DemandSection(Section):
     query: Text | None = None
     """PromQL of the offered requests per second, rejected ones included."""
+    mask_query: Text | None = None
+    """PromQL that is above 0 while demand is not what it would be, as in an incident or a load
+    test: such demand may raise a plan, never lowers one, and no forecast rests on it."""
     model: ModelName | None = None
     """Name of the forecaster in the registry."""
     risk: OpenShare = TrustRules().risk

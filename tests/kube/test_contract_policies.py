@@ -38,6 +38,7 @@ def status(**changes):
             "demand_qps": 123.456,
             "limit_qps": 400.0,
             "trusted": trusted,
+            "reasons": {"plan": "wanted", "limit": "capacity"},
             "conditions": (condition,),
             "published": {"version": 7},
             **changes,
@@ -123,6 +124,7 @@ def test_a_status_is_written_as_the_crd_has_it(cluster, playground, item_id):
         "demandQps": 123,
         "limitQps": 400,
         "trusted": True,
+        "reasons": {"plan": "wanted", "limit": "capacity"},
         "conditions": [
             {
                 "type": "ForecastTrusted",
@@ -160,11 +162,12 @@ def test_values_that_are_not_known_any_more_are_removed_from_the_status(
     cluster, playground, item_id
 ):
     cluster.publish(item_id, status(published={"a": {"b": 1}, "c": 2}), now=NOW)
-    new = status(demand_qps=float("nan"), published={"a": {"d": 3}})
+    new = status(demand_qps=float("nan"), reasons={"plan": "held"}, published={"a": {"d": 3}})
     cluster.publish(item_id, new, now=NOW + 60)
 
     found = playground.policy()["status"]
     assert "demandQps" not in found
+    assert found["reasons"] == {"plan": "held"}
     assert found["published"] == {"a": {"d": 3}}
 
 

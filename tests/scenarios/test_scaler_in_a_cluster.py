@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from scaler.cli import main
 from tests.faults.scene import OWN_FLOOR, standing
 from tests.waiting import eventually
 
@@ -72,6 +73,15 @@ def test_the_status_says_what_was_decided_and_that_all_is_well(scene, scaler):
     assert scene.conditions("busy")["DataFresh"] == ("True", "Observed")
     assert status["floor"] >= 23
     assert status["limitQps"] == pytest.approx(150.0)  # 3 ready replicas of 50
+
+
+def test_why_tells_from_the_status_what_the_endpoint_tells(scene, scaler, capsys):
+    eventually(lambda: "limit" in (scene.policy("busy")["status"].get("reasons") or {}))
+    assert main(["why", "prod/busy", "--kubeconfig", str(scene.kubeconfig)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "requests per second: the demand observed now" in told
+    assert "replicas: it is the plan." in told
+    assert "admit 150 requests per second: the ready replicas sustain that much." in told
 
 
 def test_a_gateway_is_told_what_the_ready_replicas_take(scene, scaler):

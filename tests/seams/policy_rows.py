@@ -104,6 +104,7 @@ ROWS: dict[str, Row | Refused | Carried] = {
     "spec.mode": Row("Enforce", "Recommend", "status.raised"),
     "spec.targetRef.name": Row("web", "other", "status.raised"),
     "spec.demand.query": Row("offered", "offered twice", "plan.replicas"),
+    "spec.demand.maskQuery": Row("incident", "no incident", "plan.replicas"),
     "spec.demand.model": Row("flat", "double", "plan.replicas"),
     "spec.demand.risk": Row(0.05, 0.3, "plan.demand_qps"),
     "spec.demand.hold.share": Row(1.0, 0.5, "plan.demand_qps", AWAY),

@@ -242,6 +242,7 @@ SCENARIOS: dict[str, Scenario] = {
     "upstream is away": Scenario({**AWAY, "spec.demand.hold.for": "10m"}),
     "blind": Scenario({**BLIND, "spec.replicas.lifetime": "1m", "spec.replicas.halfLife": "1m"}),
     "an event": Scenario(EVENT),
+    "an incident that is marked": Scenario({"spec.demand.maskQuery": "incident"}, ticks=60),
     "a capacity to be learned": Scenario({**LEARNS, "spec.capacity.replicasQuery": "ready"}),
     "one that is never reached": Scenario(
         {**LEARNS, "spec.capacity.replicasQuery": "ready", "spec.slo.query": "p999 of another"}

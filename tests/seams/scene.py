@@ -72,12 +72,14 @@ DEMAND = {
     "offered twice": lambda seconds: 2 * offered(seconds),
     "upstream is away": away,
 }
+# What is marked, from the minute in which demand falls on.
+MASKS = {"incident": lambda seconds: seconds >= 12 * MINUTE, "no incident": lambda _: False}
 LATENCY = {"p999": slow, "p999 of another": lambda _: 0.1}
 REPLICAS = {"ready": 4.0, "ready elsewhere": 8.0}
 
 
 class ScriptedTraffic:
-    """A `TrafficSource` whose queries are names of `DEMAND`, `LATENCY` and `REPLICAS`."""
+    """A `TrafficSource` whose queries are names of `DEMAND`, `LATENCY`, `MASKS`, `REPLICAS`."""
 
     def measure(self, queries, now):
         return [self._measured(query, now - START) for query in queries]
@@ -90,7 +92,9 @@ class ScriptedTraffic:
         first = int((ask.since - START) // MINUTE + 1)
         stamps = [m * MINUTE for m in range(first, int(seconds // MINUTE) + 1)]
         samples = tuple((START + stamp, qps(stamp)) for stamp in stamps)
-        return ServiceMetrics(qps(seconds), samples, latency)
+        marked = ask.mask_query is not None and MASKS[ask.mask_query](seconds)
+        marks = (START + seconds,) if marked else ()
+        return ServiceMetrics(qps(seconds), samples, latency, marks=marks)
 
     def histories(self, queries, length, now):
         return [self._history(item, query, length, now) for item, query in queries]
@@ -104,6 +108,8 @@ class ScriptedTraffic:
             values = wave * (DEMAND[query](0.0) / 200)
         elif query in LATENCY:
             values = np.where(wave / 4 > 60, 0.6, 0.1) * (LATENCY[query](10 * MINUTE) / 0.6)
+        elif query in MASKS:
+            values = np.full(count, float(MASKS[query](0.0)))
         else:
             values = np.full(count, REPLICAS[query])
         return Series(item, end - (count - 1) * STEP, STEP, values)

@@ -7,7 +7,7 @@ from enum import Enum
 
 import pytest
 
-from scaler.adapters.http import views
+from scaler.control import reason_words
 from scaler.control.cluster_port import EventReason
 from scaler.control.snapshot import ConditionKind, ConditionReason, condition_for
 from scaler.decision.capacity import CapacityReason
@@ -68,10 +68,10 @@ def test_each_event_is_told(reached):
 @pytest.mark.parametrize(
     ("words", "reasons"),
     [
-        (views._DEMAND_REASONS, set(DemandReason)),
-        (views._PLAN_REASONS, set(PlanReason)),
+        (reason_words.DEMAND_REASONS, set(DemandReason)),
+        (reason_words.PLAN_REASONS, set(PlanReason)),
         # The others are of a schedule, and of a safe limit.
-        (views._LIMIT_REASONS, set(LimitReason) - {LimitReason.PLANNED, LimitReason.FLOOR}),
+        (reason_words.LIMIT_REASONS, set(LimitReason) - {LimitReason.PLANNED, LimitReason.FLOOR}),
     ],
 )
 def test_the_page_has_words_for_each_reason_that_it_shows_and_for_no_other(words, reasons):

@@ -10,7 +10,14 @@ import math
 from collections.abc import Callable, Iterable
 
 from scaler.adapters.http.lease_document import is_trusted
+from scaler.control.reason_words import (
+    demand_sentence,
+    floor_sentence,
+    limit_sentence,
+    plan_sentence,
+)
 from scaler.control.snapshot import (
+    ConditionKind,
     CostLedger,
     PublishedForecast,
     RecentTicks,
@@ -22,32 +29,6 @@ from scaler.decision.trust import Trust
 from scaler.limits.published_limit import PublishedLimit
 
 Json = dict[str, object]
-
-_DEMAND_REASONS = {
-    "forecast": "the forecast of the highest demand over the lead time",
-    "observed": "the demand observed now, which is higher than the forecast",
-    "held": "a share of what is usual, for what is observed is implausibly low at this time of day",
-    "event": "an announced event",
-    "reactive": "the demand observed now plus a margin, for no forecast is trusted",
-    "unknown": "nothing: there is neither a forecast nor an observation",
-}
-_PLAN_REASONS = {
-    "wanted": "the demand needs that many",
-    "needed_again": "fewer would do now, but they would soon be needed again",
-    "stabilized": "more were wanted within the stabilization window",
-    "step_up": "the policy allows no larger step up",
-    "step_down": "the policy allows no larger step down",
-    "min_replicas": "the policy's minimum",
-    "max_replicas": "the policy's maximum",
-    "held": "the demand is not known, so the last plan holds for its lifetime",
-    "decayed": "the demand has not been known for long, so the plan decays to the user's own floor",
-}
-_LIMIT_REASONS = {
-    "capacity": "the ready replicas sustain that much",
-    "overload": "the SLO is broken, so part of the capacity is held back",
-    "ceiling": "the policy's ceiling",
-    "nothing_ready": "no replica is ready",
-}
 
 
 def summary(view: ServiceView) -> Json:
@@ -155,15 +136,14 @@ def _sentences(view: ServiceView) -> Iterable[str]:
     if decision is not None:
         yield from _decision_sentences(decision)
     if view.floor is not None:
-        yield f"The floor that stands is {view.floor} replicas."
+        plan = decision.plan.replicas if decision is not None else None
+        ready = next((c.reason for c in view.conditions if c.kind is ConditionKind.READY), None)
+        yield floor_sentence(view.floor, plan, ready)
     if view.published_limit is not None:
-        reason = view.published_limit.limit.reason.value
-        ready = f"{view.published_limit.ready_replicas} ready"
-        yield (
-            f"Gateways may admit {view.published_limit.limit.qps:.0f} requests per second: "
-            f"{_LIMIT_REASONS.get(reason, reason)} "
-            f"({f'assumed: {ready}' if view.published_limit.assumed else ready})."
-        )
+        limit = view.published_limit.limit
+        ready_text = f"{view.published_limit.ready_replicas} ready"
+        assumed = f"assumed: {ready_text}" if view.published_limit.assumed else ready_text
+        yield limit_sentence(f"{limit.qps:.0f}", limit.reason.value, f" ({assumed})")
         safe = view.policy.safe_qps
         safe_qps = view.published_limit.safe.qps if safe is None else safe
         yield f"After their leases have expired they admit {safe_qps:.0f}."
@@ -183,20 +163,16 @@ def _sentences(view: ServiceView) -> Iterable[str]:
 
 def _decision_sentences(decision: Decision) -> Iterable[str]:
     demand, plan = decision.demand, decision.plan
-    because = _DEMAND_REASONS.get(demand.reason.value, demand.reason.value)
-    if math.isnan(demand.qps):
-        yield f"The demand to be ready for is not known; its source is {because}."
-    else:
-        event = f" ({demand.event})" if demand.event else ""
-        yield f"Be ready for {demand.qps:.0f} requests per second: {because}{event}."
+    event = f" ({demand.event})" if demand.event else ""
+    qps = None if math.isnan(demand.qps) else f"{demand.qps:.0f}"
+    yield demand_sentence(qps, demand.reason.value, event)
     capacity = decision.capacity
     yield (
         f"One replica sustains {capacity.qps:.1f} requests per second ({capacity.reason.value}; "
         f"between {capacity.low:.1f} and {capacity.high:.1f})."
     )
     wanted = "" if plan.wanted in (None, plan.replicas) else f", {plan.wanted} wanted"
-    why = _PLAN_REASONS.get(plan.reason.value, plan.reason.value)
-    yield f"The plan is {plan.replicas} replicas{wanted}: {why}."
+    yield plan_sentence(plan.replicas, plan.reason.value, wanted)
 
 
 def _forecast(forecast: PublishedForecast) -> Json:

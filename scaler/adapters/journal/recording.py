@@ -122,7 +122,8 @@ class LoopRecorder:
     def _is_demand(self, item: str, query: str) -> bool:
         """Return whether a query is the demand's and nothing else's."""
         policy = self._watched[item].policy
-        return policy.demand_query == query not in (policy.replicas_query, policy.slo.query)
+        others = policy.replicas_query, policy.slo.query, policy.mask_query
+        return policy.demand_query == query not in others
 
 
 class _RecordedTraffic:

@@ -41,11 +41,17 @@ def settings_of(kubeconfig: Path | None, context: str | None) -> client.Configur
     except (ConfigException, OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         where = kubeconfig or "the pod's service account, KUBECONFIG and ~/.kube/config"
         raise ClusterRefusedError(
-            f"no cluster can be reached by {where}: {error}; give --kubeconfig, or --policies"
+            f"no cluster can be reached by {where}: {_text(error)}; name a kubeconfig by "
+            "--kubeconfig"
         ) from error
     settings.retries = False  # they are made in `KubernetesApi`
     settings.connection_pool_maxsize = 32  # as many as the threads of one tick
     return settings
+
+
+def _text(error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{reason or error}"[:200]
 
 
 def _from_file(file: Path | None, context: str | None, settings: client.Configuration) -> None:

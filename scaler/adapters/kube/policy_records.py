@@ -11,6 +11,12 @@ from typing import Any
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.objects import parse_time
 from scaler.adapters.kube.paths import POLICIES, list_path, policy_path
+from scaler.control.reason_words import (
+    demand_sentence,
+    floor_sentence,
+    limit_sentence,
+    plan_sentence,
+)
 from scaler.policy.policy import Mode
 
 PolicyRecord = dict[str, Any]
@@ -47,7 +53,9 @@ def policy_record(found: Mapping[str, Any]) -> PolicyRecord:
         "floor": status.get("floor"),
         "plan": status.get("plan"),
         "limit_qps": status.get("limitQps"),
+        "binding": (status.get("reasons") or {}).get("limit"),
         "trusted": status.get("trusted"),
+        "reasons": status.get("reasons"),
         "conditions": conditions,
         "words": list(_sentences(status, conditions)),
     }
@@ -56,16 +64,24 @@ def policy_record(found: Mapping[str, Any]) -> PolicyRecord:
 def _sentences(status: Mapping[str, Any], conditions: list[dict[str, Any]]) -> Iterator[str]:
     if not status:
         yield "No decision: its status is empty; does a scaler run that watches it?"
-    for key, sentence in (
-        ("demandQps", "Be ready for {:.4g} requests per second."),
-        ("plan", "The plan is {} replicas."),
-        ("floor", "The floor that stands is {} replicas."),
-        ("limitQps", "Gateways may admit {:.4g} requests per second."),
-    ):
-        if status.get(key) is not None:
-            yield sentence.format(status[key])
+    reasons = status.get("reasons") or {}
+    demand, plan, limit = (status.get(key) for key in ("demandQps", "plan", "limitQps"))
+    if demand is not None or "demand" in reasons:
+        yield demand_sentence(_rate(demand), reasons.get("demand"))
+    if plan is not None:
+        yield plan_sentence(plan, reasons.get("plan"))
+    if status.get("floor") is not None:
+        ready = next((one["reason"] for one in conditions if one["kind"] == "Ready"), None)
+        yield floor_sentence(status["floor"], plan, ready)
+    if limit is not None:
+        yield limit_sentence(f"{limit:.4g}", reasons.get("limit"))
     if status.get("trusted") is not None:
         yield f"The forecast is {'' if status['trusted'] else 'not '}acted on."
     for one in conditions:
-        message = f": {one['message']}" if one["message"] else ""
-        yield f"{one['kind']} is {one['status']}, {one['reason']}{message}"
+        if one["message"] or not one["status"]:
+            message = f": {one['message']}" if one["message"] else ""
+            yield f"{one['kind']} is {one['status']}, {one['reason']}{message}"
+
+
+def _rate(qps: float | None) -> str | None:
+    return None if qps is None else f"{qps:.4g}"

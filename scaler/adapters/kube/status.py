@@ -19,10 +19,10 @@ from scaler.decision.trust import Standing
 from scaler.errors import ClusterAbsentError
 
 _SIGNIFICANT_DIGITS = 3  # of a rate
-# The plan, rates and the checkpoint change at every tick. A change of only these is written at most
-# once per interval, every other change at once.
+# The plan, rates, reasons and the checkpoint change at every tick. A change of only these is
+# written at most once per interval, every other change at once.
 _MIN_INTERVAL_S = 60.0
-_OFTEN_CHANGING = frozenset({"plan", "demandQps", "limitQps", "published"})
+_OFTEN_CHANGING = frozenset({"plan", "demandQps", "limitQps", "reasons", "published"})
 
 
 def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) -> PolicyStatus:
@@ -35,11 +35,23 @@ def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) ->
         demand_qps=decision.demand.qps if decision is not None else None,
         limit_qps=published.limit.qps if published is not None else None,
         trusted=trust.standing is not Standing.BENCHED if trust is not None else None,
+        reasons=_reasons(view),
         conditions=(*view.conditions, *spec_incomplete(stored.warnings)),
         published=with_contest(
             stored.published if view.checkpoint is None else to_plain(view.checkpoint), state
         ),
     )
+
+
+def _reasons(view: ServiceView) -> dict[str, str]:
+    """Return why the demand, the plan and the limit are as they are; without what is not known."""
+    decision, published = view.decision, view.published_limit
+    reasons = {}
+    if decision is not None:
+        reasons = {"demand": decision.demand.reason.value, "plan": decision.plan.reason.value}
+    if published is not None:
+        reasons["limit"] = published.limit.reason.value
+    return reasons
 
 
 def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -> Object:
@@ -72,6 +84,7 @@ def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -
         "demandQps": _rate(status.demand_qps),
         "limitQps": _rate(status.limit_qps),
         "trusted": status.trusted,
+        "reasons": dict(status.reasons) or None,
         "conditions": conditions,
         "published": dict(status.published) if status.published is not None else None,
     }
@@ -132,7 +145,10 @@ class StatusWriter:
         if not differs(wanted, before, all_keys=not recently_written):
             return False
         # A plain merge would keep keys that `published` had before and has no longer.
-        patch = {**wanted, "published": _merge_patch(wanted["published"], before.get("published"))}
+        patch = {
+            **wanted,
+            **{key: _merge_patch(wanted[key], before.get(key)) for key in ("reasons", "published")},
+        }
         try:
             self._update_cache(self._api.patch(policy_path(item_id, "status"), {"status": patch}))
         except ClusterAbsentError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ import forecaster.cli
 import scaler.cli
 from forecaster import __version__
 from forecaster.commands.command_line import CommandLine
+from forecaster.commands.completion import parsers_of
 from tests.paths import ROOT
 
 FORECASTER, SCALER = forecaster.cli.COMMAND_LINE, scaler.cli.COMMAND_LINE
@@ -61,6 +63,88 @@ def test_each_subcommand_explains_itself(command_line, command, capsys):
 
     assert code == 0
     assert shown.startswith(f"usage: {command_line.prog} {command}")
+
+
+@BOTH
+def test_no_help_is_wider_than_80_columns(command_line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    helps = [one.format_help() for one in parsers_of(command_line.parser())]
+    assert [line for text in helps for line in text.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(["--help"], id="help"),
+        pytest.param(["models", "list", "--models", "none"], id="a result"),
+    ],
+)
+def test_a_full_disk_is_told_without_a_traceback(argv):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*BUFFERED_PYTHON, "-m", "forecaster", *argv],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT,
+        )  # fmt: skip
+    told = "forecaster: No space left on device; free some, or write elsewhere\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
+def test_what_the_terminal_cannot_show_is_escaped(tmp_path):
+    history = tmp_path / "history.csv"
+    history.write_text(
+        "item_id,timestamp,qps\n"
+        + "".join(f"shop/\u670d,2026-03-02T00:{i:02}:00Z,{i + 1}\n" for i in range(60)),
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "forecaster", "check", "--history", str(history)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},  # noqa: TID251 - of the process that runs it
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert r"shop/\u670d" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command_line", "argv", "words"),
+    [
+        pytest.param(FORECASTER, ["check", "--history", "x" * 5000], "too long", id="a path"),
+        pytest.param(
+            SCALER, ["run", "--prometheus", "u", "--tick", "x" * 5000], "...", id="a span"
+        ),
+        pytest.param(
+            FORECASTER, ["generate", "--days", "99999999", "--out", "a.parquet"],
+            "--days is 99999999, but must be at most 3660", id="a number",
+        ),
+        pytest.param(
+            SCALER, ["replay", "--history", "a", "--policy", "b", "--from", "soon"],
+            "--from is 'soon', but must be", id="a moment",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_absurd_is_refused_at_once_and_quoted_in_part(command_line, argv, words, capsys):
+    assert command_line.main(argv) == 2
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert len(shown) < 500
+
+
+def test_a_usage_error_quotes_in_part(capsys):
+    assert exit_of(SCALER, ["get", "x" * 5000]) == 2
+    assert len(capsys.readouterr().err) < 1000
+
+
+class Interrupting(CommandLine):
+    """Is interrupted while its parser is made."""
+
+    def parser(self) -> argparse.ArgumentParser:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_the_command_begins_ends_alike(capsys):
+    command = Interrupting("forecaster", "", {}, ())
+    assert command.main([]) == 130
+    assert capsys.readouterr().err == "forecaster: interrupted\n"
 
 
 def test_the_description_of_a_subcommand_keeps_its_capitals(capsys):

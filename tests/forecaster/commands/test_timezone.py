@@ -10,7 +10,8 @@ import pytest
 
 from forecaster.adapters.carried_forecasts import CarriedForecasts
 from forecaster.adapters.registry.loading import load_forecaster
-from forecaster.adapters.tables.history_files import history_from_frame, read_history, write_history
+from forecaster.adapters.tables.history_files import read_history, write_history
+from forecaster.adapters.tables.history_frames import history_from_frame
 from forecaster.cli import main
 from forecaster.data.series import History, Series
 from forecaster.errors import HistoryError

@@ -58,6 +58,7 @@ def test_a_trained_forecaster_is_stored_promoted_and_predicts(tmp_path, traffic_
     assert re.search(r"web v0001 is champion: served 0\.\d+ of last value's pinball loss", out)
     assert re.search(r"member 1/1 epoch 1/\d+ loss [\d.]+ calibration [\d.]+ [\d.]+ s", err)
     assert "backtesting" in err
+    assert re.search(r"of 1 s, calibration|1 s are not enough: calibration and backtest take", err)
     stored = Registry(tmp_path / "m").load("web")
     assert stored.config["model"]["step"] == 900
     assert set(stored.report["items"]) == {"shop/checkout", "shop/search"}
@@ -86,7 +87,10 @@ def test_the_first_forecaster_serves_by_its_best_candidate_and_a_later_one_only_
     source, out = unforeseeable_until_the_test_part(tmp_path), tmp_path / "m"
     assert train(out, source, *QUICK) == 0
     said = capsys.readouterr().out
-    assert re.search(r"v0001 is champion: seasonal_week serves all.* below served, by more", said)
+    assert re.search(
+        r"champion: same time last week serves all.* below the loss of what is served, by more",
+        said,
+    )
     served = load_forecaster(out, "web")
     assert {found.source for found in served.item_models.values()} == {"seasonal_week"}
     assert served.default_model.source == "seasonal_week"
@@ -95,7 +99,7 @@ def test_the_first_forecaster_serves_by_its_best_candidate_and_a_later_one_only_
     assert train(out, source, *QUICK) == 0
     said = capsys.readouterr().out
     assert "web v0002 is stored, not champion: " in said
-    assert "seasonal_week is " in said
+    assert "same time last week is " in said
     assert Registry(out).champion("web") == "v0001"
     command = said.splitlines()[-1].partition(": forecaster ")[2]
     assert main(shlex.split(command)) == 0

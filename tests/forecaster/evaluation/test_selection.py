@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from forecaster.data.series import History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.selection import (
-    LEAST_BUDGET,
     balanced_sample,
     train,
 )
 from forecaster.evaluation.splits import boundaries
+from forecaster.evaluation.time_budget import LEAST_BUDGET
 from forecaster.models.artifact import pack
 from forecaster.models.candidates import CANDIDATES, KINDS
 from forecaster.models.config import MEDIAN

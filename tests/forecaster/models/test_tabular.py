@@ -1,5 +1,8 @@
 """The trained baselines predict exactly what scikit-learn predicts."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +11,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 
 from forecaster.features.windows import Windows
+from forecaster.models.candidate import FitTask, FittingData
+from forecaster.models.config import TrainConfig
 from forecaster.models.tabular import (
     BOOSTING_SETTINGS,
     CLIP,
@@ -17,6 +22,8 @@ from forecaster.models.tabular import (
     _at_most,
     _full_trees,
     column_count,
+    every,
+    fit_boosting,
     table,
 )
 from tests.forecaster.evaluation.fitting_samples import LEVELS, MODEL
@@ -30,6 +37,31 @@ def windows(fitted) -> Windows:
 @pytest.fixture(scope="module")
 def boosting(windows) -> BoostingBaseline:
     return BoostingBaseline.fit(windows, LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("budget", "all_fitted"),
+    [
+        pytest.param(None, True, id="without a budget all windows are fitted"),
+        pytest.param(timedelta(hours=10), True, id="within a long one, too"),
+        pytest.param(timedelta(milliseconds=1), False, id="in next to no time fewer are"),
+    ],
+)
+def test_boosting_fits_what_its_part_of_a_time_budget_takes(windows, budget, all_fitted):
+    said = []
+    config = TrainConfig(replace(MODEL, quantile_levels=(0.5,)), time_budget=budget)
+    data = FittingData([windows], [windows])
+    task = FitTask(config, data, windows, doing=lambda *done, line="": said.append(done))
+    fitted, whole = fit_boosting(task)[0], BoostingBaseline.fit(windows, (0.5,))
+    assert np.array_equal(fitted.leaf, whole.leaf) == all_fitted
+    assert said == [("fitting boosting, quantiles", done, 1) for done in (0, 1)]
+
+
+def test_windows_in_which_nothing_is_known_are_not_what_is_left(windows):
+    partly = replace(
+        windows, target=np.where(np.arange(len(windows))[:, None] % 7, np.nan, windows.target)
+    )
+    assert np.isfinite(every(partly, 7).deviation).any(axis=1).all()
 
 
 def forest(rows, target, level: float = 0.9) -> HistGradientBoostingRegressor:

@@ -16,6 +16,7 @@ from tests.forecaster.adapters.prometheus.server import (
     FakeSeries,
     PrometheusServer,
     Reply,
+    failure,
     matrix,
     serving,
 )
@@ -38,6 +39,8 @@ class Store(PrometheusServer):
     def _answer(self, asked):
         start, end, step = (int(asked.params[name]) for name in ("start", "end", "step"))
         query = asked.params["query"]
+        if query == "broken":
+            return failure(400, "bad_data", "parse error")
         count = 0 if query == "nothing" else 1
         beside = self.beside.get(query, {})
         series = [FakeSeries({}, lambda _: "7")] * count
@@ -82,6 +85,25 @@ def test_a_partial_latency_is_unknown_and_the_demand_is_known():
 def test_remarks_on_the_query_are_no_matter():
     metrics = measured(Store(demand=HARMLESS, latency=HARMLESS))
     assert (metrics.observed_qps, metrics.latency_s, metrics.partial) == (7.0, 7.0, None)
+
+
+@pytest.mark.parametrize(
+    ("mask", "marks", "fault"),
+    [
+        pytest.param("firing", 8, None, id="marked"),
+        pytest.param("nothing", 0, None, id="no series: nothing is marked"),
+        pytest.param("broken", 0, "parse error", id="a fault: nothing is marked"),
+    ],
+)
+def test_a_mask_marks_moments_and_its_fault_is_told(mask, marks, fault):
+    with serving(Store()) as server:
+        asked = source(server)
+        query = TrafficQuery("a/b", "demand", None, NOW - 120, mask)
+        (metrics,) = asked.measure([query], NOW)
+        asked.close()
+    assert (metrics.observed_qps, len(metrics.marks)) == (7.0, marks)
+    assert {at % 15 for at in metrics.marks} <= {0.0}
+    assert (metrics.fault is None) if fault is None else (fault in metrics.fault)
 
 
 def test_a_partial_history_is_none():

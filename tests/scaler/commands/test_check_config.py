@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 
 from scaler.cli import main
 from tests.paths import ROOT
@@ -29,6 +32,20 @@ def test_the_examples_are_right(capsys):
     )
 
 
+@pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_a_document_holds_what_is_right_and_what_is_wrong(policy, capsys, form, read):
+    policy.write_text(text("demand: {query: up}") + "---\n" + text("nonsense: 1"))
+    code = main(["check-config", str(policy), "-o", form, "--enforce-namespace-label", "ns"])
+    shown = capsys.readouterr()
+    found = read(shown.out)
+    (one,), (fault,) = found["policies"], found["faults"]
+    assert (code, one["service"], found["tokens"]) == (2, "shop/checkout", None)
+    assert one["asked_as"] == {"spec.demand.query": 'up{ns="shop"}'}
+    assert one["warnings"][0].startswith("spec.demand.model names no forecaster")
+    assert "nonsense" in fault
+    assert fault in shown.err
+
+
 @pytest.mark.parametrize(
     ("demand", "words"),
     [
@@ -41,6 +58,10 @@ def test_the_examples_are_right(capsys):
             "{model: web, query: sum(x_total)}",
             "spec.demand.query asks for the raw counter x_total; ask for its rate: rate(x_tot",
             id="a raw counter",
+        ),
+        pytest.param(
+            "{model: web, query: up, maskQuery: max(ALERTS}",
+            "spec.demand.maskQuery is no valid PromQL: ", id="a mask that is no PromQL",
         ),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """`scaler demo`: the loop itself over one recorded day, and what it refuses."""
 
+import json
 import threading
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -48,6 +49,15 @@ def test_a_simulated_day_ends_with_a_table(tmp_path, history, models, capsys, mo
     assert "replica-hours" in told
 
 
+def test_a_simulated_day_as_a_document(tmp_path, history, models, capsys, monkeypatch):
+    monkeypatch.setattr(demo_command, "DAY", timedelta(minutes=15))
+    assert demo(tmp_path, history, models, "--once", "-q", "-o", "json") == 0
+    shown = capsys.readouterr()
+    (one,) = json.loads(shown.out)
+    assert (one["service"], one["seconds"], shown.err) == (history.item_ids[0], 885.0, "")
+    assert one["replica_hours"] > 0
+
+
 @pytest.mark.parametrize(
     ("options", "changes", "told"),
     [
@@ -58,6 +68,7 @@ def test_a_simulated_day_ends_with_a_table(tmp_path, history, models, capsys, mo
             "the history holds no item 'shop/nowhere'",
             id="item",
         ),
+        pytest.param(("-o", "json"), {}, "-o json is of --once", id="a document of no end"),
         pytest.param(("--listen", "nowhere"), {}, "--listen is 'nowhere'", id="address"),
     ],
 )

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
 
 from scaler.adapters.http.settings import ApiSettings
+from scaler.adapters.kube.policy_records import policy_record
 from scaler.cli import main
 from scaler.commands import get
 from scaler.commands.get_output import COLUMNS, RecordTable
@@ -143,6 +146,29 @@ def test_what_cannot_be_shown_is_refused(got, options, words):
     assert words in err
 
 
+class Redirecting(BaseHTTPRequestHandler):
+    """Sends everybody away."""
+
+    def do_GET(self) -> None:
+        self.send_response(301)
+        self.send_header("Location", "http://elsewhere.example/login")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_redirect_is_told_and_not_followed(capsys):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert main(["get", "--endpoint", f"http://127.0.0.1:{server.server_port}"]) == 2
+        server.shutdown()
+    err = capsys.readouterr().err
+    assert "301 " in err
+    assert "redirects to http://elsewhere.example/login; if that is tidegate's, give it as" in err
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -252,11 +278,12 @@ STATUS = {
     "demandQps": 263.0,
     "limitQps": 300.0,
     "trusted": True,
+    "reasons": {"demand": "forecast", "plan": "stabilized", "limit": "ceiling"},
     "conditions": [
         {
             "type": "Ready",
             "status": "True",
-            "reason": "Enforcing",
+            "reason": "Recommending",
             "message": "",
             "lastTransitionTime": "2026-03-02T09:00:00Z",
         },
@@ -297,26 +324,60 @@ def test_a_cluster_is_shown_by_the_status_of_its_policies(cluster, capsys):
 def test_what_a_cluster_does_not_know_is_none(cluster, capsys):
     assert main(["get", "limits", "shop", *cluster]) == 0
     assert capsys.readouterr().out.splitlines()[1].split() == [
-        *("prod", "shop", "300", "<none>", "<none>", "<none>", "<none>", "<unknown>")
+        *("prod", "shop", "300", "ceiling", "<none>", "<none>", "<none>", "<unknown>")
     ]
 
 
-def test_why_tells_what_a_cluster_knows(cluster, capsys):
+def test_a_document_of_a_cluster_holds_the_reasons(cluster, capsys):
+    assert main(["get", "dp", "prod/shop", *cluster, "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["reasons"], found["binding"]) == (STATUS["reasons"], "ceiling")
+
+
+def test_why_tells_what_a_cluster_knows_and_its_reasons(cluster, capsys):
     assert main(["why", "shop", "-n", "prod", *cluster]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    told = capsys.readouterr().out
+    assert [line.rstrip() for line in told.splitlines()] == [
         "prod/shop",
-        "Be ready for 263 requests per second.",
-        "The plan is 7 replicas.",
-        "The floor that stands is 6 replicas.",
-        "Gateways may admit 300 requests per second.",
+        "Be ready for 263 requests per second: the forecast of the highest demand over",
+        "the lead time.",
+        "The plan is 7 replicas: more were wanted within the stabilization window.",
+        "The floor that stands is 6 replicas: in mode Recommend it is left as it is.",
+        "Gateways may admit 300 requests per second: the policy's ceiling.",
         "The forecast is acted on.",
-        "Ready is True, Enforcing",
         "DataFresh is False, NoSample: the query has no sample now",
     ]
     assert main(["why", "prod/web", *cluster]) == 0
     assert "No decision: its status is empty" in capsys.readouterr().out
     assert main(["why", "prod/none", *cluster]) == 2
     assert "404" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "sentences"),
+    [
+        pytest.param(
+            {"plan": 7, "floor": 6, "demandQps": 263.0, "limitQps": 300.0},
+            [
+                "Be ready for 263 requests per second.",
+                "The plan is 7 replicas.",
+                "The floor that stands is 6 replicas.",
+                "Gateways may admit 300 requests per second.",
+            ],
+            id="of a version that kept no reasons",
+        ),
+        pytest.param(
+            {"plan": 7, "reasons": {"demand": "stars", "plan": "moonlight"}},
+            [
+                "The demand to be ready for is not known: stars.",
+                "The plan is 7 replicas: moonlight.",
+            ],
+            id="an unknown demand, and reasons of a newer version",
+        ),
+    ],
+)
+def test_a_status_of_another_version_is_told_too(status, sentences):
+    assert policy_record({**policy("shop"), "status": status})["words"] == sentences
 
 
 @pytest.fixture

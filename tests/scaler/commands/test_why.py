@@ -80,6 +80,13 @@ def test_what_cannot_be_answered_is_refused(endpoint, capsys, options, words):
     assert words in err
 
 
+@pytest.mark.parametrize("at", ["25:61", "yesterday", "2026-13-45", "2026-03-02T09:00:00"])
+def test_a_moment_that_is_none_is_refused_before_the_journal_is_read(tmp_path, capsys, at):
+    code, _, err = why(capsys, "shop/a", "--journal", str(tmp_path / "none"), "--at", at)
+    assert code == 2
+    assert err.startswith(f"scaler why: --at is '{at}', ")
+
+
 @pytest.fixture
 def journal(recorded):
     return str(recorded)

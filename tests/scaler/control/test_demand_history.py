@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from scaler.control.demand_history import AT_ONCE, DemandHistory
 from tests.scaler.control.test_loop import START, STEP, Demand, watched
@@ -21,6 +22,39 @@ def test_pasts_that_fail_are_tried_after_those_that_were_not_tried():
     for tick in range(5):  # the first are due again at the fifth
         history.take_up(policies, START + 15.0 * tick)
     assert all(name in history for name in set(names) - failing)
+
+
+class Marked(Demand):
+    """A past in which two hours, and more than a day, are marked; ``told`` is said instead."""
+
+    told = None
+
+    def histories(self, queries, length, now):
+        return [
+            self._marks(item, length, now) if query == "incidents" else one
+            for (item, query), one in zip(
+                queries, super().histories(queries, length, now), strict=True
+            )
+        ]
+
+    def _marks(self, item, length, now):
+        values = np.full(length // STEP, np.nan)
+        values[[*range(100, 220), *range(1000, 2500)]] = 1.0
+        marks = replace(self._history(item, length, now), values=values)
+        return self.told or marks.between(marks.start, marks.end - 5 * STEP)  # it was asked earlier
+
+
+@pytest.mark.parametrize(
+    ("told", "missing"), [(None, range(100, 220)), ("no answer", ())], ids=["read", "not read"]
+)
+def test_a_past_is_without_what_is_marked_for_less_than_a_day(told, missing):
+    traffic = Marked(shop_web=100.0)
+    traffic.told = told
+    history = DemandHistory(traffic, STEP)
+    policy = watched(mask_query="incidents").policy
+    assert history.take_up([policy], START) == ["shop/web"]
+    values = history.series("shop/web").values
+    assert np.flatnonzero(np.isnan(values)).tolist() == list(missing)
 
 
 class Poisoned(Demand):

@@ -15,7 +15,7 @@ from scaler.decision.wariness import MOST_SAMPLES, DemandReading, DoubtReason, W
 
 STEP_S, TICK_S = 60.0, 15.0
 USUAL = 100.0
-SPIKE, JUMP, FALL, STUCK = DoubtReason
+SPIKE, JUMP, FALL, STUCK, MARKED = DoubtReason
 UNKNOWN = math.nan
 
 
@@ -33,16 +33,16 @@ class Watch:
     now: float = 0.0
     sampled: tuple[float, ...] = ()
 
-    def tick(self, qps: float, reported: float = UNKNOWN):
+    def tick(self, qps: float, reported: float = UNKNOWN, *, marked: bool = False):
         self.now += TICK_S
         new = ((self.now, qps),) if self.now % STEP_S == 0 else ()
-        reading = DemandReading(qps, new, reported)
+        reading = DemandReading(qps, new, reported, (self.now,) if marked else ())
         doubted, samples, self.wary = judged(reading, self.wary, self.now, STEP_S, TICK_S)
         self.sampled += tuple(one for _, one in samples)
         return doubted
 
-    def ticks(self, seconds: float, qps: float, reported: float = UNKNOWN):
-        return [self.tick(qps, reported) for _ in range(round(seconds / TICK_S))]
+    def ticks(self, seconds: float, qps: float, reported: float = UNKNOWN, *, marked: bool = False):
+        return [self.tick(qps, reported, marked=marked) for _ in range(round(seconds / TICK_S))]
 
 
 def watch(reported: float = UNKNOWN) -> Watch:
@@ -195,6 +195,46 @@ def test_a_spike_among_samples_that_come_late_is_left_out():
     doubted, samples, _ = judged(reading, past(), 125.0, STEP_S, TICK_S)
     assert doubted is None
     assert [one for _, one in samples] == pytest.approx([USUAL, UNKNOWN, USUAL], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("qps", "least"),
+    [
+        pytest.param(5.0, USUAL, id="a fall is not followed"),
+        pytest.param(3 * USUAL, 3 * USUAL, id="a rise is"),
+    ],
+)
+def test_marked_demand_raises_and_lowers_nothing_and_is_no_history(qps, least):
+    made = watch()
+    doubts = made.ticks(3600.0, qps, marked=True)
+    assert reasons(doubts) == {MARKED}
+    assert [one.least_qps for one in doubts] == pytest.approx([least] * len(doubts), rel=0.02)
+    assert made.sampled == pytest.approx([UNKNOWN] * 60, nan_ok=True)
+    assert made.wary.usual_qps == pytest.approx(USUAL, rel=0.02)
+    assert made.tick(USUAL) is None
+
+
+def test_a_spike_stays_one_where_it_is_marked():
+    doubted = watch().tick(1e6, marked=True)
+    assert doubted.reason is SPIKE
+    assert doubted.least_qps <= 25 * USUAL
+
+
+def test_marks_are_ignored_after_a_day_until_a_tick_is_not_marked():
+    made = watch()
+    assert reasons(made.ticks(DAY_S, USUAL, marked=True)) == {MARKED}
+    made.sampled = ()
+    assert reasons(made.ticks(600.0, USUAL + 1, marked=True)[2:]) == {None}
+    assert UNKNOWN not in made.sampled
+    made.tick(USUAL)
+    assert made.tick(USUAL, marked=True).reason is MARKED
+
+
+def test_marks_take_the_samples_in_whose_steps_they_lie():
+    samples = tuple((60.0 * minute, USUAL) for minute in range(1, 5))
+    reading = DemandReading(USUAL, samples, marks=(75.0, 90.0, 180.0))
+    _, left, _ = judged(reading, past(), 250.0, STEP_S, TICK_S)
+    assert [one for _, one in left] == pytest.approx([USUAL, UNKNOWN, UNKNOWN, USUAL], nan_ok=True)
 
 
 rates = st.floats(0, 1e7) | st.sampled_from([USUAL, USUAL / 2, 2 * USUAL, UNKNOWN])

@@ -78,6 +78,7 @@ PROBES: dict[str, Probe] = {
     "spec.mode": Probe(("Recommend", "Enforce"), ("Off", "enforce", "", True)),
     "spec.targetRef.name": _OBJECT,
     "spec.demand.query": _TEXT,
+    "spec.demand.maskQuery": _TEXT,
     "spec.demand.model": _named(100, ("A_b.c-9", "0"), ("-a", ".a", "_a", "a/b")),
     "spec.demand.risk": _OPEN,
     "spec.demand.hold.share": _SHARE,

@@ -65,6 +65,7 @@ def policies() -> list[WatchedPolicy]:
         item_id="prod/rich",
         slo=Slo(query="p99"),
         events=(sale,),
+        mask_query="incidents",
         ramp=Ramp(60.0, 0.3),
         classes=(PriorityClass("pay", 0, guaranteed_qps=20.0),),
     )
@@ -117,7 +118,11 @@ class Whims:
         samples = tuple((float(stamp), self._qps(now)) for stamp in stamps)
         latency = None if query.slo_query is None else float(self._rng.gamma(2.0, 0.12))
         qps = math.nan if self._rng.random() < 0.03 else self._qps(now)
-        return ServiceMetrics(qps, samples, latency)
+        return ServiceMetrics(qps, samples, latency, marks=self._marks(query, now))
+
+    def _marks(self, query, now):
+        """Return the marks of a service: each hour has an incident of ten minutes."""
+        return (now,) if query.mask_query is not None and now // 600 % 6 == 0 else ()
 
     def histories(self, queries, length, now):
         if queries:
@@ -132,6 +137,8 @@ class Whims:
         drawn = self._rng.gamma(4.0, 100.0, count)
         if query == "count(ready)":
             drawn = np.ceil(drawn / 50.0)
+        elif query == "incidents":
+            drawn = (drawn > 800.0).astype(float)
         elif query == "p99":
             drawn = 0.2 + drawn / 1e4
         values = np.where(self._rng.random(count) < 0.02, np.nan, drawn)

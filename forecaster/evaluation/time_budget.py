@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 # Calibration and backtest take some ten times as long as the windows: measured on 3 items of 28
-# days at 1 minute, 0.3 s of CPU for the windows, 1.6 s and 1.4 s for the two.
+# days at 1 minute, 0.5 s of CPU for the windows, 2.7 s and 2.6 s for the two.
 RESERVE = 10
 LEAST_BUDGET = timedelta(seconds=1)  # for the networks, where the rest takes all of the budget
 

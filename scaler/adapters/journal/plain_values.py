@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import MISSING, Field, fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cache, partial
 from typing import Any
@@ -83,6 +83,7 @@ _WRITERS: tuple[tuple[Any, _Write], ...] = (
     (np.ndarray, plain_array),
     (np.generic, lambda value: to_plain_value(value.item())),
     (datetime, datetime.isoformat),
+    (date, date.isoformat),
     (timedelta, timedelta.total_seconds),
     (bytes, plain_bytes),
     (Mapping, _plain_mapping),
@@ -120,6 +121,7 @@ _READERS: Mapping[Any, _Read] = {
     float: float,
     bytes: bytes_from_plain,
     datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
     timedelta: lambda plain: timedelta(seconds=plain),
 }
 

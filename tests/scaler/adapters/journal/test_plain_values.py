@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 
 import numpy as np
@@ -28,6 +28,7 @@ class Colour(Enum):
 class Inner:
     at: datetime
     colour: Colour = Colour.RED
+    days: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ def through_json(kind, value):
 
 numbers = st.floats(allow_nan=False)
 texts = st.text(max_size=20)
-inners = st.builds(Inner, st.datetimes(timezones=st.just(UTC)))
+inners = st.builds(
+    Inner,
+    st.datetimes(timezones=st.just(UTC)),
+    days=st.lists(st.dates(), max_size=3).map(tuple),
+)
 outers = st.builds(
     Outer,
     name=texts,

@@ -142,4 +142,4 @@ def test_a_service_is_a_namespace_and_a_name(tmp_path, capsys):
 def test_an_unreachable_cluster_is_reported(tmp_path, capsys):
     assert main(["restore", "--kubeconfig", str(tmp_path / "none")]) == 2
 
-    assert "give --kubeconfig" in capsys.readouterr().err
+    assert "name a kubeconfig by --kubeconfig" in capsys.readouterr().err

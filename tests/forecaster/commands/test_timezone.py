@@ -141,7 +141,7 @@ def test_training_stores_the_zone_and_predict_uses_it(tmp_path, capsys):
     web = replace(office(9, item="shop/web"))
     write_history(tmp_path / "h.parquet", History((office(9), web)), [])
     source = ["--history", str(tmp_path / "h.parquet")]
-    fit = ["--members", "1", "--epochs", "1", "--promote", "always", "--device", "cpu"]
+    fit = ["--time-budget", "1s", "--promote", "always", "--device", "cpu"]
     zones = ["--timezone", "Europe/Berlin", "--timezone", "shop/web=America/New_York"]
     stored = ["--out", str(tmp_path / "m"), "--name", "web"]
     assert main(["train", *source, *stored, *fit, *zones]) == 0

@@ -53,7 +53,7 @@ class CarriedForecasts:
         def is_learned(item_id: str) -> bool:
             return forecaster.item_model(item_id).source not in naive
 
-        newest = self._anchors.newest(series, is_learned, forecaster.zoned)
+        newest = self._anchors.newest(series, is_learned, forecaster.placed)
         if newest is None:
             return None, list(range(len(series)))
         forecast = forecaster.predict_windows(newest.item_ids, newest.origins, newest.windows, {})

@@ -11,6 +11,7 @@ from datetime import date, datetime
 import numpy as np
 
 import forecaster as api
+from forecaster.data.clock_changes import learned_zone
 from forecaster.data.local_clock import LocalClock, clock_of
 from forecaster.data.series import Block, Forecast, History, Series
 from forecaster.errors import HistoryError
@@ -107,6 +108,14 @@ class Forecaster:
             return series
         return replace(series, timezone=zone, holidays=holidays)
 
+    def placed(self, series: Series) -> Series:
+        """Return a series as `zoned`, or else with the zone that its own traffic has shown."""
+        known = self.zoned(series)
+        if known.timezone is not None:
+            return known
+        zone = learned_zone(known)
+        return known if zone is None else replace(known, timezone=zone)
+
     def served_by(self, source: str, reason: str) -> Forecaster:
         """Return the forecaster in which one candidate serves all items."""
         models = {
@@ -130,7 +139,7 @@ class Forecaster:
                 f"the history has a step of {history.step}, but the model was trained on "
                 f"{self.model.step}; fetch with --step {int(self.model.step.total_seconds())}s"
             )
-        series = [_until_last(self.zoned(s)) for s in history]
+        series = [_until_last(self.placed(s)) for s in history]
         needed = {self.item_model(s.item_id).source for s in series} & set(self.candidates.naive)
         blocks = list(_blocks(series, self.model.timing.ahead))
         with ThreadPoolExecutor(THREADS) as pool:

@@ -49,8 +49,9 @@ def error(tiny: Forecaster, zone: str, named: str | None, day: int) -> float:
 
 @pytest.mark.parametrize("day", [11, 12, 13, 16])
 def test_after_the_clocks_change_the_forecast_follows_the_people(tiny, day):
-    """Without a zone it misses the opening for a week: 0.4 of the peak."""
+    """From the second day on also where nobody has named the zone."""
     assert error(tiny, "Europe/Berlin", "Europe/Berlin", day) < 0.05
+    assert day == 11 or error(tiny, "Europe/Berlin", None, day) < 0.05
     assert error(tiny, "Etc/GMT-1", None, day) < 0.05  # clocks that do not change
 
 

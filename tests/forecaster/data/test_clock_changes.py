@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from forecaster.data.clock_changes import followed_clocks
+from forecaster.data.clock_changes import followed_clocks, learned_zone
 from forecaster.data.local_clock import utc_offsets
 from forecaster.data.series import Series
 
@@ -51,3 +51,33 @@ def test_an_item_whose_zone_is_named_is_not_told_of():
     line = str(followed_clocks([berlin, replace(berlin, item_id="b")]))
     assert line.startswith("2 items follow the clocks of Europe, which changed on 2026-03-29")
     assert line.endswith("--timezone Europe/Berlin")
+
+
+def until(series: Series, moment: str) -> Series:
+    return series.between(series.start, datetime.fromisoformat(moment).replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("series", "moment", "zone"),
+    [
+        pytest.param(traffic("Europe/Berlin"), "2026-03-29T11:00", None, id="the same morning"),
+        pytest.param(traffic("Europe/Berlin"), "2026-03-30T05:45", "Europe/Berlin", id="next day"),
+        pytest.param(traffic("Europe/Berlin"), "2026-04-05T05:45", "Europe/Berlin", id="a week"),
+        pytest.param(traffic("Europe/Berlin"), "2026-04-10T05:45", None, id="long after"),
+        pytest.param(traffic("Europe/Berlin"), "2026-03-28T05:45", None, id="before"),
+        pytest.param(
+            traffic("Europe/Berlin", start="2026-03-22", days=9),
+            *("2026-03-30T05:45", "Europe/Berlin"),
+            id="eight days, as a live loop has",
+        ),
+        pytest.param(
+            traffic("America/Chicago", start="2026-02-20"),
+            *("2026-03-09T18:30", "America/New_York"),
+            id="west",
+        ),
+        pytest.param(traffic("Etc/GMT-1"), "2026-03-30T05:45", None, id="a fixed zone"),
+        pytest.param(traffic("Etc/GMT-1", noise=1.0), "2026-03-30T05:45", None, id="noise"),
+    ],
+)
+def test_the_zone_is_learned_from_the_second_day_on(series, moment, zone):
+    assert learned_zone(until(series, moment)) == zone

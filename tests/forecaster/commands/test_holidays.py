@@ -82,7 +82,7 @@ def test_training_stores_the_holidays_and_a_file_comes_before_them(tmp_path):
     (tmp_path / "days.csv").write_text(f"date,name\n{HOLIDAY},A day off\n2026-12-25\n")
     write_history(tmp_path / "h.parquet", History((shop(9),)), [])
     source = ["--history", str(tmp_path / "h.parquet"), "--holidays", str(tmp_path / "days.csv")]
-    fit = ["--members", "1", "--epochs", "1", "--promote", "always", "--device", "cpu"]
+    fit = ["--time-budget", "1s", "--promote", "always", "--device", "cpu"]
     assert main(["train", *source, "--out", str(tmp_path / "m"), "--name", "web", *fit]) == 0
     found = load_forecaster(tmp_path / "m", "web")
     assert found.holidays == (HOLIDAY, date(2026, 12, 25))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Candidates:
     """
 
     model: ModelConfig
-    learned: Mapping[str, Candidate]
+    learned: Mapping[str, Candidate] = field(repr=False)  # arrays of weights
     naive: tuple[str, ...] = NAIVE
     has_blend: bool = False
 

@@ -94,13 +94,15 @@ class AnchorState:
         """
         timing, count = self.timing, samples.shape[1]
         averages = Averages(len(self), dict(self.averages.kept))
-        new = shapes_of(week)[:1]
+        new = shapes_of(week)
         recorded = np.concatenate([self.raw[-1], new[0]], axis=1)
         profile = profile_at_samples(recorded, count, timing)
         found = find_outages(self.track, averages, profile, samples)
         outages = self.outages.after(found.outage)
-        shapes = shapes_of(without_outages(week, outages.at(ages)))
-        raw = np.concatenate([self.raw, np.concatenate([shapes, new])], axis=2, dtype=np.float32)
+        usual, outage = new.copy(), outages.at(ages)
+        if len(rows := np.flatnonzero(outage.any(axis=(1, 2)))):
+            usual[:, rows] = shapes_of(without_outages(week[rows], outage[rows]))
+        raw = np.concatenate([self.raw, np.concatenate([usual, new[:1]])], axis=2, dtype=np.float32)
         longer = extend(self.track, averages, raw, samples, found)
         track = longer.last(kept_lengths(timing, self.context_length))
         age = np.minimum(self.age + count, self.context_length)

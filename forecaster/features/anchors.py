@@ -26,6 +26,7 @@ from forecaster.features.averages import Averages
 from forecaster.features.outages import Outages, find_outages, without_outages
 from forecaster.features.shapes import RAW_OF_PROFILE, profile_at_samples, raw_shapes
 from forecaster.features.shocks import new_shocks
+from forecaster.features.smoothing import MIN_QPS
 from forecaster.features.timing import (
     ANCHOR_COUNT,
     LEVEL_SPANS,
@@ -41,8 +42,6 @@ from forecaster.features.track import Track
 RATIO_FLOOR = 0.02
 # Lower bound of the noise scale as a share of the day's mean: a constant series has no error.
 SCALE_FLOOR = 1e-3
-# A rate below that of any service (one request in thirty years); it avoids 0 / 0.
-MIN_QPS = np.float32(1e-9)
 # Surprises are clipped to this many noise scales, as a flash crowd would otherwise affect all
 # rhythms for days.
 CLIP = 10.0
@@ -64,11 +63,14 @@ def begin(
 ) -> tuple[Track, Block]:
     """Return the track of a whole history that begins with an empty one, and its raw shapes."""
     timing = empty.timing
-    recorded = raw_shapes(values, timing, clock)[:1]
+    recorded = raw_shapes(values, timing, clock)
     profile = profile_at_samples(recorded[0], values.shape[1], timing)
     outages = find_outages(empty, averages, profile, values)
-    usual = raw_shapes(without_outages(values, outages.outage), timing, clock)
-    raw = np.concatenate([usual, recorded])
+    usual = recorded.copy()
+    if len(rows := np.flatnonzero(outages.outage.any(axis=1))):
+        without = without_outages(values[rows], outages.outage[rows])
+        usual[:, rows] = raw_shapes(without, timing, clock)
+    raw = np.concatenate([usual, recorded[:1]])
     return extend(empty, averages, raw, values, outages), raw
 
 

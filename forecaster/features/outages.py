@@ -19,6 +19,7 @@ import numpy.typing as npt
 from forecaster.data.series import Block, FloatArray
 from forecaster.features import smoothing
 from forecaster.features.averages import Averages
+from forecaster.features.smoothing import MIN_QPS
 from forecaster.features.timing import Timing
 from forecaster.features.track import Track
 
@@ -33,8 +34,6 @@ BEFORE_SHARE, BEFORE_MINUTES = 0.8, 8
 BRIDGED_MINUTES, MOST_MINUTES = 5, 360
 # An age beyond which it does not matter how old something is.
 _LONG_AGO = 1e6
-# A rate below that of any service, which avoids 0 / 0.
-_LEAST_QPS = np.float32(1e-9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,7 @@ def find_outages(before: Track, averages: Averages, profile: Block, values: Bloc
     level = averages.mean("outage level", known, timing.day)
     with np.errstate(divide="ignore", invalid="ignore"):
         usual = shape * (level / averages.mean("outage shape", shape, timing.day))
-        ratio = known / np.fmax(usual, _LEAST_QPS)
+        ratio = known / np.fmax(usual, MIN_QPS)
     error = averages.mean("outage error", np.abs(np.clip(ratio, 0, 2) - 1), timing.day)
     is_low = ratio < 1 - np.fmax(LEAST_SHARE, LEAST_ERRORS * error)
     return _runs(before, is_low, _as_usual_before(averages, ratio, timing))

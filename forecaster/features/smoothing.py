@@ -19,6 +19,8 @@ from scipy.signal import lfilter
 from forecaster.data.series import Block, FloatArray
 
 NAN = np.float32(np.nan)
+# A rate below that of any service (one request in thirty years); it avoids 0 / 0.
+MIN_QPS = np.float32(1e-9)
 # An average becomes unknown when its samples weigh less (they are 69 spans old).
 MIN_WEIGHT = 1e-30
 # For at most this many samples a loop is faster than setting up a filter.

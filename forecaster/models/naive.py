@@ -15,9 +15,9 @@ from scipy.signal import lfilter
 
 from forecaster.data.series import Block
 from forecaster.features import smoothing
-from forecaster.features.anchors import MIN_QPS
 from forecaster.features.outages import without_outages
 from forecaster.features.shapes import samples_at
+from forecaster.features.smoothing import MIN_QPS
 from forecaster.features.track import Indices, Track
 
 LAST_VALUE = "last_value"

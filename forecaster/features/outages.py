@@ -66,8 +66,9 @@ def find_outages(before: Track, averages: Averages, profile: Block, values: Bloc
     shape = np.where(np.isnan(values), smoothing.NAN, profile)
     known = np.where(np.isnan(shape), smoothing.NAN, values)
     level = averages.mean("outage level", known, timing.day)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        usual = shape * (level / averages.mean("outage shape", shape, timing.day))
+    mean_shape = averages.mean("outage shape", shape, timing.day)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        usual = shape * (level / mean_shape)
         ratio = known / np.fmax(usual, MIN_QPS)
     error = averages.mean("outage error", np.abs(np.clip(ratio, 0, 2) - 1), timing.day)
     is_low = ratio < 1 - np.fmax(LEAST_SHARE, LEAST_ERRORS * error)

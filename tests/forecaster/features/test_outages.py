@@ -52,6 +52,12 @@ def bursts(values: np.ndarray) -> None:
         values[0, begin : begin + 12] *= 5
 
 
+def silent_nights(values: np.ndarray) -> None:
+    """Closed at a moment in the evening, from 8 in the evening until 8 in the morning."""
+    hour = np.arange(values.shape[1]) // HOUR % 24
+    values[0, (hour >= 20) | (hour < 8)] = 0
+
+
 def a_lasting_fall(values: np.ndarray) -> None:
     values[0, BEGIN:] *= 0.3
 
@@ -62,6 +68,7 @@ def a_lasting_fall(values: np.ndarray) -> None:
         pytest.param(a_weekend, 2 * 6 * HOUR * 3, id="weekends: the first hours of a fall at most"),
         pytest.param(noisy, 0, id="noise"),
         pytest.param(bursts, 5 * HOUR, id="where a burst was yesterday: some minutes each"),
+        pytest.param(silent_nights, 0, id="nights without a request"),
         pytest.param(a_lasting_fall, 6 * HOUR, id="a lasting fall: six hours"),
     ],
 )

@@ -232,6 +232,7 @@ VALUES = st.lists(
 
 @example(values=[1e12, 0.0, 0.0], repeats=200, source="lstm")
 @example(values=[5e-324, 1.0], repeats=1, source="boosting")
+@example(values=[*[float("nan")] * 37, 1.2e-38, float("nan"), 4.0], repeats=20, source="last_value")
 @given(values=VALUES, repeats=st.integers(1, 40), source=st.sampled_from(CANDIDATES))
 def test_any_history_with_a_known_sample_has_a_valid_forecast(forecaster, values, repeats, source):
     """`Forecast` itself refuses what crosses, is negative or is not finite."""

@@ -275,10 +275,11 @@ def test_no_pods_are_not_believed_while_the_autoscaler_counts_some(site):
 
 
 def recreate(site, least: int, **meta) -> None:
+    ((found, *_),) = site.cluster._autoscalers.all().values()  # while it is surely seen
+    target = found.target
     site.delete(site.hpa_path)
     site.ground.put(site.ground.listing(HPAS), hpa(least=least, most=60, **meta))
     uid = site.ground.hpa()["metadata"]["uid"]
-    target = next(iter(site.cluster._autoscalers.all().values()))[0].target
     eventually(lambda: site.cluster.autoscaler(target).uid == uid)
 
 

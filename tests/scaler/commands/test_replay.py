@@ -102,8 +102,8 @@ CLASSES = """
 
 @pytest.fixture
 def sparse(quiet):
-    """A tenth of the requests."""
-    return History(tuple(replace(one, values=one.values / 10) for one in quiet))
+    """A hundredth of the requests."""
+    return History(tuple(replace(one, values=one.values / 100) for one in quiet))
 
 
 def test_the_busiest_hour_goes_through_gateways_when_asked(replayed, sparse, tmp_path):

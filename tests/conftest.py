@@ -17,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from forecaster.data.series import History, utc
+from tests.file_order import mixed
 from tests.forecaster.evaluation.fitting_samples import TINY, traffic
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.scaler.adapters.chromium import Tab
@@ -39,6 +41,15 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers that share the cores get files that wait together with files that compute."""
+    if hasattr(config, "workerinput"):
+        files = dict.fromkeys(item.path.relative_to(ROOT) for item in items)
+        place = {path: number for number, path in enumerate(mixed(files))}
+        items.sort(key=lambda item: place[item.path.relative_to(ROOT)])
 
 
 @pytest.fixture(autouse=True)

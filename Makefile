@@ -2,7 +2,7 @@
 # `make` alone lists the targets.
 
 PYTHON ?= python3
-WORKERS ?= 3
+WORKERS ?= 4
 
 # Where bytecode is not kept, each process of the tests compiles every one of them anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -40,8 +40,8 @@ class RegistryModels:
 
     If a new champion is corrupt or missing, the loaded model goes on serving; if none is loaded,
     the previous champion serves, see `load`. Where nothing can be loaded, as before the first
-    training, the model that ships serves until something can. The anchors of all items are kept between predictions,
-    so that a prediction only needs the new samples of each history.
+    training, the model that ships serves until something can. The anchors of all items are kept
+    between predictions, so that a prediction only needs the new samples of each history.
 
     Args:
         models: path or URL of the registry.

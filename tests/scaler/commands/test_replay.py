@@ -76,7 +76,7 @@ def test_before_the_policy_s_model_is_trained_the_one_that_ships_forecasts(repla
     history = generate(SERVICES[:1], MONDAY, timedelta(days=2), seed=2).history
     options = "--from", "-2h", "--no-frontier", "--workers", "1", "--models", str(tmp_path / "no")
     policy = POLICY.replace("spec:", "spec:\n  demand: {model: web}")
-    code, out, err = replayed(*options, policy=policy, history=history)
+    code, _, err = replayed(*options, policy=policy, history=history)
     assert code == 0
     assert "no model 'web'" in err
     assert "The pretrained one forecasts, as in `scaler run`" in err

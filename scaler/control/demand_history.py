@@ -15,9 +15,9 @@ from forecaster.data.series import Block, FloatArray, Series
 from scaler.control.memory import HistoryMemory
 from scaler.control.ports import TrafficQuery, TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
-from scaler.decision.plausible import heeded_marks
+from scaler.decision.plausible import LONGEST_S, marked_for
 from scaler.decision.seasonal_low import DAYS, HalfHours
-from scaler.decision.wariness import MOST_SAMPLES
+from scaler.decision.wariness import MOST_SAMPLES, DoubtReason
 from scaler.policy.policy import Policy
 
 LOGGER = UnfailingLogger(__name__)
@@ -31,11 +31,15 @@ AT_ONCE = 100
 
 @dataclass(slots=True)
 class _Samples:
-    """The samples of one item; the last one ends at ``end``, the last known one at ``known``."""
+    """The samples of one item; the last one ends at ``end``, the last known one at ``known``.
+
+    ``marked_since``: since when all was marked up to the end, when it was read; NaN: it was not.
+    """
 
     values: Block  # of a thousand items, the memory counts
     end: float
     known: float
+    marked_since: float = math.nan
 
     def add(self, samples: Sequence[tuple[float, float]], step_s: float) -> None:
         for stamp, value in samples:
@@ -149,8 +153,9 @@ class DemandHistory:
             return
         # In the digits that are kept, and so recorded.
         past = replace(past, values=past.values.astype(np.float32))
+        marked_since = math.nan
         if marks is not None:
-            past = self._masked(past, marks)
+            past, marked_since = self._masked(past, marks)
         found = believable(past)
         for finding in found.findings:
             LOGGER.info("history: %s", finding)
@@ -159,19 +164,25 @@ class DemandHistory:
         (known,) = np.nonzero(np.isfinite(past.values))
         ago = len(past.values) - 1 - known[-1] if len(known) else len(past.values)
         values = past.values.astype(np.float32)
-        self._demand_history[item] = _Samples(values, end, end - float(ago) * self._step_s)
+        known_until = end - float(ago) * self._step_s
+        self._demand_history[item] = _Samples(values, end, known_until, marked_since)
 
-    def _masked(self, past: Series, marks: Series | str) -> Series:
-        """Return a past without what is marked; all of it where marks could not be read."""
+    def _masked(self, past: Series, marks: Series | str) -> tuple[Series, float]:
+        """Return a past without what is marked, and since when its end is.
+
+        It is all of it where marks could not be read.
+        """
         if isinstance(marks, str):
             LOGGER.warning("%s: nothing of its past is masked: %s", past.item_id, marks)
-            return past
-        heeded, ignored = heeded_marks(marks.values, self._step_s)
-        if ignored:
+            return past, math.nan
+        marked_s = marked_for(marks.values, self._step_s)
+        longest_s = LONGEST_S[DoubtReason.MARKED]
+        if ignored := int((marked_s > longest_s).sum()):
             told = "%s: %d marks of its past are ignored: they last for longer than a day"
             LOGGER.warning(told, past.item_id, ignored)
-        left_out = np.isin(past.stamps, marks.stamps[heeded])
-        return replace(past, values=np.where(left_out, np.nan, past.values))
+        left_out = np.isin(past.stamps, marks.stamps[marked_s <= longest_s])
+        marked_since = float((marks.stamps - marked_s)[-1])
+        return replace(past, values=np.where(left_out, np.nan, past.values)), marked_since
 
     def why_none(self, item: str) -> str:
         """Return why there is no past of an item."""
@@ -191,9 +202,14 @@ class DemandHistory:
         return -math.inf if past is None else past.known
 
     def latest(self, items: Iterable[str]) -> dict[str, FloatArray]:
-        """Return the last values of items, by which new ones are judged."""
-        found = {item: self._demand_history[item].values[-MOST_SAMPLES:] for item in items}
-        return {item: values.astype(np.float64) for item, values in found.items()}
+        """Return the last known values of items, by which new ones are judged."""
+        pasts = {item: self._demand_history[item].values for item in items}
+        known = {item: values[np.isfinite(values)] for item, values in pasts.items()}
+        return {item: one[-MOST_SAMPLES:].astype(np.float64) for item, one in known.items()}
+
+    def marked_since(self, items: Iterable[str]) -> dict[str, float]:
+        """Return since when pasts were marked up to their end, when they were read; or NaN."""
+        return {item: self._demand_history[item].marked_since for item in items}
 
     def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
         if item in self._demand_history:

@@ -45,16 +45,18 @@ class Marked(Demand):
 
 
 @pytest.mark.parametrize(
-    ("told", "missing"), [(None, range(100, 220)), ("no answer", ())], ids=["read", "not read"]
+    ("told", "missing"),
+    [(None, [*range(100, 220), *range(1000, 2441)]), ("no answer", [])],
+    ids=["read", "not read"],
 )
-def test_a_past_is_without_what_is_marked_for_less_than_a_day(told, missing):
+def test_a_past_is_without_what_is_marked_for_up_to_a_day(told, missing):
     traffic = Marked(shop_web=100.0)
     traffic.told = told
     history = DemandHistory(traffic, STEP)
     policy = watched(mask_query="incidents").policy
     assert history.take_up([policy], START) == ["shop/web"]
     values = history.series("shop/web").values
-    assert np.flatnonzero(np.isnan(values)).tolist() == list(missing)
+    assert np.flatnonzero(np.isnan(values)).tolist() == missing
 
 
 class Poisoned(Demand):

@@ -15,9 +15,9 @@ from forecaster.data.series import Block, FloatArray, Series
 from scaler.control.memory import HistoryMemory
 from scaler.control.ports import TrafficQuery, TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
-from scaler.decision.plausible import LONGEST_S, marked_for
+from scaler.decision.plausible import is_heeded, marked_for
 from scaler.decision.seasonal_low import DAYS, HalfHours
-from scaler.decision.wariness import MOST_SAMPLES, DoubtReason
+from scaler.decision.wariness import MOST_SAMPLES
 from scaler.policy.policy import Policy
 
 LOGGER = UnfailingLogger(__name__)
@@ -176,11 +176,11 @@ class DemandHistory:
             LOGGER.warning("%s: nothing of its past is masked: %s", past.item_id, marks)
             return past, math.nan
         marked_s = marked_for(marks.values, self._step_s)
-        longest_s = LONGEST_S[DoubtReason.MARKED]
-        if ignored := int((marked_s > longest_s).sum()):
+        heeded = is_heeded(marked_s)
+        if ignored := int((np.isfinite(marked_s) & ~heeded).sum()):
             told = "%s: %d marks of its past are ignored: they last for longer than a day"
             LOGGER.warning(told, past.item_id, ignored)
-        left_out = np.isin(past.stamps, marks.stamps[marked_s <= longest_s])
+        left_out = np.isin(past.stamps, marks.stamps[heeded])
         marked_since = float((marks.stamps - marked_s)[-1])
         return replace(past, values=np.where(left_out, np.nan, past.values)), marked_since
 

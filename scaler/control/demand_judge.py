@@ -49,9 +49,7 @@ class DemandJudge:
         """Go on under a wall clock that has been set: no doubt ends by that."""
         self._wariness = {item: one.rebased(set_by_s) for item, one in self._wariness.items()}
 
-    def look_back(
-        self, pasts: Mapping[str, FloatArray], marked_since: Mapping[str, float]
-    ) -> None:
+    def look_back(self, pasts: Mapping[str, FloatArray], marked_since: Mapping[str, float]) -> None:
         """Learn what is usual from pasts, unless enough has been seen, and which are marked."""
         for item, past in pasts.items():
             wary = self._wariness.get(item, NOTHING_KNOWN)

@@ -26,6 +26,7 @@ from datetime import timedelta
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
 from forecaster.data.quality.masks import POISSON_SIGMAS, stuck
 from forecaster.data.series import FloatArray
@@ -105,14 +106,17 @@ def lasts_too_long(wary: Wariness, now: float) -> bool:
 def marked_for(marks: FloatArray, step_s: float) -> FloatArray:
     """Return for how many seconds each sample of a past has been marked; NaN: it is not.
 
-    As while running, those for which it is longer than `LONGEST_S` are not heeded.
-
     >>> marked_for(np.array([math.nan, 1.0, 2.0, 0.0]), 60.0).tolist()
     [nan, 0.0, 60.0, nan]
     """
     marked, places = marks > 0, np.arange(len(marks))
     begins = np.maximum.accumulate(np.where(marked, 0, places + 1))
     return np.where(marked, (places - begins) * step_s, np.nan)
+
+
+def is_heeded(marked_s: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which samples are left out, as while running, by `marked_for` them."""
+    return marked_s <= LONGEST_S[DoubtReason.MARKED]
 
 
 def _without_marked(reading: DemandReading, step_s: float) -> Samples:

@@ -36,16 +36,18 @@ NET_STABILIZATION_S = 60.0
 _AT_ONCE = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class ReplayPart:
     """Which part of a history is replayed, and how a gap in it is taken.
 
     ``start`` None: what the model has not seen, or the last quarter. Nothing is counted while
-    demand is not known; ``skip_gaps`` takes long gaps, too.
+    demand is not known; ``skip_gaps`` takes long gaps, too. ``marks`` are above 0 where the
+    policy's ``mask_query`` marks a sample of the history; None: nowhere.
     """
 
     start: datetime | None = None
     skip_gaps: bool = False
+    marks: FloatArray | None = None
 
 
 def prepared(
@@ -75,10 +77,12 @@ def prepared(
     # The first tick is when the sample before the first one ends; queries know the one before that.
     unseen = math.ceil(scene.timing.query_delay_s / series.step.total_seconds())
     origins = np.arange(first - 1 - unseen, len(series) - 1)
-    forecasts = _forecasts(_forecast_from(series, first, policy.hold), origins, forecaster)
+    samples = RecordedSamples(series, int(origins[0]), scene, part.marks)
+    learned = replace(series, values=samples.unmarked)
+    forecasts = _forecasts(_forecast_from(learned, first, policy.hold), origins, forecaster)
     return ContestSetting(
         scene, hpa, net_under(hpa, scene.model.capacity_qps), policy,
-        RecordedSamples(series, int(origins[0]), scene), forecasts[-1], forecasts[0],
+        samples, forecasts[-1], forecasts[0],
     )  # fmt: skip
 
 

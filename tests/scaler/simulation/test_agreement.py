@@ -23,12 +23,12 @@ def series():
     return generate_history(1, 8, seed=5).history.series[0]
 
 
-def setting_of(series, ticks, settings=None, **policy):
+def setting_of(series, ticks, settings=None, marks=None, **policy):
     capacity = float(np.nanmax(series.values)) / 40
     plain = Policy(
         item_id=series.item_id, target="web", scale=ScalePolicy(2, 200), capacity_qps=capacity
     )
-    part = ReplayPart(series.end - timedelta(days=1), skip_gaps=True)
+    part = ReplayPart(series.end - timedelta(days=1), skip_gaps=True, marks=marks)
     made = prepared(series, replace(plain, **policy), settings or ReplaySettings(), None, part)
     return shortened(made, ticks)
 
@@ -91,3 +91,16 @@ def test_in_an_outage_upstream_it_does_too(series):
     setting = setting_of(series, 600, hold=HoldRules(for_s=2400.0))
     assert differences(series, setting) == (600, [])
     assert "held" in {tick.demand for tick in in_the_replay(setting)}
+
+
+@pytest.mark.parametrize("hours", [2, 26], ids="marked for {} hours".format)
+def test_in_what_a_mask_query_marks_it_does_too(series, hours):
+    """It begins before the replay does, and comes once more; demand falls to a half in it."""
+    values, marks = series.values.copy(), np.full(len(series), np.nan)
+    for begin, end in ((-1410 - 60 * hours, -1410), (-1380, -1350), (-4000, -3900)):
+        marks[begin:end], values[begin:end] = 1.0, 0.5 * values[begin:end]
+    marked = replace(series, values=values)
+    setting = setting_of(marked, 500, marks=marks, mask_query="recorded incidents")
+    assert differences(marked, setting) == (500, [])
+    unmarked = setting_of(marked, 500)
+    assert in_the_replay(setting) != in_the_replay(unmarked)

@@ -226,23 +226,25 @@ class DemandHistory:
             found[row] = self._half_hours.before(values, np.array([len(values) - 1]))[0]
         return found
 
-    def of(self, items: Sequence[str]) -> Sequence[Series]:
-        """Return the pasts of items, each made when it is looked at: a thousand are 92 MB."""
-        return _LazySeries(self, items)
+    def of(self, policies: Sequence[Policy]) -> Sequence[Series]:
+        """Return the pasts of services, each made when it is looked at: a thousand are 92 MB."""
+        return _LazySeries(self, policies)
 
-    def series(self, item: str) -> Series:
+    def series(self, policy: Policy) -> Series:
+        item = policy.item_id
         past = self._demand_history[item]
         end = datetime.fromtimestamp(past.end, UTC)
         start = end - (len(past.values) - 1) * self._step
-        return Series(item, start, self._step, past.values.astype(np.float64))
+        values = past.values.astype(np.float64)
+        return Series(item, start, self._step, values, policy.timezone)
 
 
 class _LazySeries(Sequence[Series]):
-    def __init__(self, demand_history: DemandHistory, items: Sequence[str]) -> None:
-        self._demand_history, self._items = demand_history, items
+    def __init__(self, demand_history: DemandHistory, policies: Sequence[Policy]) -> None:
+        self._demand_history, self._policies = demand_history, policies
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._policies)
 
     @overload
     def __getitem__(self, place: int) -> Series: ...
@@ -250,5 +252,5 @@ class _LazySeries(Sequence[Series]):
     def __getitem__(self, place: slice) -> Sequence[Series]: ...
     def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
         if isinstance(place, slice):
-            return _LazySeries(self._demand_history, self._items[place])
-        return self._demand_history.series(self._items[place])
+            return _LazySeries(self._demand_history, self._policies[place])
+        return self._demand_history.series(self._policies[place])

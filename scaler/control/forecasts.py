@@ -85,17 +85,17 @@ class Forecasts:
         if newest <= self._renewed_at:
             return
         self._renewed_at = newest
-        items: dict[str, list[str]] = {}
+        by_model: dict[str, list[Policy]] = {}
         known = [policy for policy in policies if policy.item_id in self._demand_history]
         self._renew_lows([states[policy.item_id] for policy in known])
         for policy in known:
             if policy.model is not None:
-                items.setdefault(policy.model, []).append(policy.item_id)
+                by_model.setdefault(policy.model, []).append(policy)
         try:
-            self._models.reload(list(items))
+            self._models.reload(list(by_model))
         except Exception:  # what is loaded serves on
             LOGGER.exception("models could not be reloaded")
-        self._by_model = {model: self._forecast(model, names) for model, names in items.items()}
+        self._by_model = {model: self._forecast(model, of) for model, of in by_model.items()}
 
     def read(self, states: Mapping[str, ServiceState], now: float) -> dict[str, LeadForecast]:
         """Return what the forecast says to each service that has one; each remembers it."""
@@ -178,9 +178,10 @@ class Forecasts:
         for state, low in zip(states, found, strict=True):
             state.low_qps = low
 
-    def _forecast(self, model: str, items: list[str]) -> _ModelForecasts:
+    def _forecast(self, model: str, policies: list[Policy]) -> _ModelForecasts:
+        items = [policy.item_id for policy in policies]
         try:
-            predicted = self._models.predict(model, self._demand_history.of(items))
+            predicted = self._models.predict(model, self._demand_history.of(policies))
         except Exception as error:  # its services are reactive; those of other models have theirs
             LOGGER.exception("model %s: the forecast failed", model)
             return _ModelForecasts(fault=f"the forecast failed: {error!r}")

@@ -109,7 +109,7 @@ class Beyond:
     Attributes:
         first: index in the track of each window's first sample; negative before its beginning.
         earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
-        shocks: heights at `shocks.shock_ages`, ``(windows, prediction_length, lags)``.
+        shocks: heights at `shocks.local_shock_ages`, ``(windows, prediction_length, lags)``.
     """
 
     first: Indices

@@ -22,6 +22,7 @@ from scaler.control.unfailing_log import UnfailingLogger
 LOGGER = UnfailingLogger(__name__)
 # Predictions of a model, one per step, between two snapshots of its anchors.
 SNAPSHOT_EVERY = 5
+SHIPPED, PRETRAINED = "tiny", "pretrained"  # the model that ships, and what its version is called
 BATCH_SIZE = 128  # items per batch: each copy of a thousand histories of eight days is 92 MB
 
 
@@ -38,18 +39,23 @@ class RegistryModels:
     """The champions of a registry, by name.
 
     If a new champion is corrupt or missing, the loaded model goes on serving; if none is loaded,
-    the previous champion serves, see `load`. The anchors of all items are kept between predictions,
+    the previous champion serves, see `load`. Where nothing can be loaded, as before the first
+    training, the model that ships serves until something can. The anchors of all items are kept between predictions,
     so that a prediction only needs the new samples of each history.
 
     Args:
         models: path or URL of the registry.
         anchors: directory in which the anchors are kept over restarts, or None.
+        shipped: registry of the model that ships, or None.
     """
 
     def __init__(
-        self, models: str | os.PathLike[str], anchors: str | os.PathLike[str] | None = None
+        self,
+        models: str | os.PathLike[str],
+        anchors: str | os.PathLike[str] | None = None,
+        shipped: Path | None = None,
     ) -> None:
-        self._models, self._anchors = models, anchors
+        self._models, self._anchors, self._shipped = models, anchors, shipped
         self._loaded: dict[str, Loaded] = {}
         self._faults: dict[str, str] = {}
         self._carried: dict[str, CarriedForecasts] = {}
@@ -78,11 +84,14 @@ class RegistryModels:
                 if current is not None and current.version == version:
                     self._faults.pop(name, None)
                     continue
-                loaded = load(self._models, name, version if current is not None else None)
+                is_stored = current is not None and current.version != PRETRAINED
+                loaded = load(self._models, name, version if is_stored else None)
             except ForecasterError as error:
                 if self._faults.get(name) != str(error):
                     LOGGER.warning("model %s: %s", name, error)
                 self._faults[name] = str(error)
+                if current is None:
+                    self._load_shipped(name)
                 continue
             self._faults.pop(name, None)
             if current is None or current.version != loaded.version:
@@ -90,6 +99,17 @@ class RegistryModels:
             self._loaded[name] = loaded
             if name in self._carried:
                 self._carried[name].serve(loaded.forecaster)
+
+    def _load_shipped(self, name: str) -> None:
+        if self._shipped is None:
+            return
+        try:
+            found = load(self._shipped, SHIPPED)
+        except ForecasterError:
+            LOGGER.exception("the model that ships cannot be loaded")
+            return
+        LOGGER.info("model %s: the pretrained one serves until it can be loaded", name)
+        self._loaded[name] = found._replace(version=PRETRAINED)
 
     def version(self, name: str) -> str | None:
         """Return the version that serves; None if none does."""
@@ -115,6 +135,9 @@ class RegistryModels:
         if not parts:
             return ModelForecast(None, {}, faults)
         forecast = _concatenated(parts)
+        if self._loaded[name].version == PRETRAINED:
+            told = tuple(f"{PRETRAINED} {source}" for source in forecast.sources)
+            forecast = replace(forecast, sources=told)
         return ModelForecast(
             forecast, {item: i for i, item in enumerate(forecast.item_ids)}, faults
         )

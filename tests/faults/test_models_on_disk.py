@@ -129,3 +129,44 @@ def test_a_forecast_that_fails_is_a_fault_of_its_item_alone(registry):
     predicted = models.predict("tiny", [PAST, other_step])
     assert set(predicted.rows) == {"prod/shop"}
     assert set(predicted.faults) == {"prod/web"}
+
+
+# Before anything is trained: the model that ships.
+
+
+def said_by(models: RegistryModels) -> tuple[str, ...]:
+    forecast = models.predict("web", [PAST]).forecast
+    return () if forecast is None else forecast.sources
+
+
+def test_where_nothing_is_trained_the_model_that_ships_serves_until_something_is(tmp_path, caplog):
+    models = RegistryModels(tmp_path, shipped=PRETRAINED)
+    for _ in range(2):
+        models.reload(["web"])
+        assert said_by(models)[0].startswith("pretrained ")
+    assert len([one for one in caplog.records if one.levelname == "WARNING"]) == 1
+    shutil.copytree(PRETRAINED / "tiny", tmp_path / "web")
+    models.reload(["web"])
+    assert not said_by(models)[0].startswith("pretrained ")
+    assert models.version("web") == "v0001"
+    remove_all(tmp_path)
+    models.reload(["web"])
+    assert models.version("web") == "v0001"  # what was trained serves on
+
+
+def test_where_the_first_champion_is_corrupt_the_model_that_ships_serves(tmp_path):
+    shutil.copytree(PRETRAINED / "tiny", tmp_path / "web")
+    ruin(tmp_path / "web/v0001")
+    models = RegistryModels(tmp_path, shipped=PRETRAINED)
+    models.reload(["web"])
+    assert said_by(models)[0].startswith("pretrained ")
+    shutil.copytree(PRETRAINED / "tiny/v0001", tmp_path / "web/v0002")
+    Registry(tmp_path).promote("web", "v0002")
+    models.reload(["web"])
+    assert models.version("web") == "v0002"
+
+
+def test_where_not_even_the_model_that_ships_is_there_nothing_forecasts(tmp_path):
+    models = RegistryModels(tmp_path / "models", shipped=tmp_path / "none")
+    models.reload(["web"])
+    assert said_by(models) == ()

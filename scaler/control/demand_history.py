@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from forecaster.data.quality import believable
 from forecaster.data.series import Block, FloatArray, Series
@@ -215,15 +216,20 @@ class DemandHistory:
         if item in self._demand_history:
             self._demand_history[item].add(samples, self._step_s)
 
-    def half_hours(self, items: Sequence[str]) -> Block:
-        """Return of each item the half hour around this time of day, on the days before.
+    def half_hours(self, policies: Sequence[Policy]) -> Block:
+        """Return of each service the half hour around this time of day, on the days before.
 
         See `seasonal_low.HalfHours.before`.
         """
-        found = np.empty((len(items), DAYS, 2 * self._half_hours.around + 1), dtype=np.float32)
-        for row, item in enumerate(items):
-            values = self._demand_history[item].values
-            found[row] = self._half_hours.before(values, np.array([len(values) - 1]))[0]
+        hours = self._half_hours
+        found = np.empty((len(policies), DAYS, 2 * hours.around + 1), dtype=np.float32)
+        alike: dict[tuple[str | None, float], npt.NDArray[np.int64] | None] = {}
+        for row, policy in enumerate(policies):
+            past = self._demand_history[policy.item_id]
+            key = policy.timezone, past.end
+            if key not in alike:
+                alike[key] = hours.later(policy.timezone, np.array([round(past.end)]))
+            found[row] = hours.before(past.values, np.array([len(past.values) - 1]), alike[key])[0]
         return found
 
     def of(self, policies: Sequence[Policy]) -> Sequence[Series]:

@@ -169,9 +169,9 @@ class Forecasts:
         return fault or "no forecast has been made of it yet"
 
     def _renew_lows(self, states: Sequence[ServiceState]) -> None:
-        items = [state.policy.item_id for state in states]
+        policies = [state.policy for state in states]
         try:
-            found = self._seasonal_lows(self._demand_history.half_hours(items)).tolist()
+            found = self._seasonal_lows(self._demand_history.half_hours(policies)).tolist()
         except Exception:  # those of the minute before are as good
             LOGGER.exception("seasonal lows could not be found")
             return

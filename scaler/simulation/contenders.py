@@ -105,7 +105,7 @@ class TidegateContender:
         item = policy.item_id
         self._judge.look_back({item: samples.past}, {item: samples.marked_since})
         self._samples, self._reader = samples, reader
-        self._history = ActedOnHistory(samples)
+        self._history = ActedOnHistory(samples, policy.timezone)
 
     def decide(self, tick: int, now: float, service: SimulatedService) -> float:
         state, new = self._state, self._samples.since_last_tick(tick)

@@ -106,9 +106,10 @@ class ActedOnHistory:
 
     Args:
         samples: recorded, as they become known.
+        zone: of the policy.
     """
 
-    def __init__(self, samples: RecordedSamples) -> None:
+    def __init__(self, samples: RecordedSamples, zone: str | None) -> None:
         series = samples.series
         self._samples = samples
         self._start, self._step_s = float(series.stamps[0]), samples.step_s
@@ -116,7 +117,7 @@ class ActedOnHistory:
         self._values = samples.history.astype(np.float32)
         known = np.flatnonzero(np.isfinite(self._values[: samples.newest(0) + 1]))
         self.known_until = float(series.stamps[known[-1]]) if len(known) else -math.inf
-        self._half_hours = HalfHours.of(series.step)
+        self._half_hours, self._zone = HalfHours.of(series.step), zone
         self._lows: dict[int, float] = {}
 
     def add(self, samples: Sequence[tuple[float, float]]) -> None:
@@ -131,8 +132,12 @@ class ActedOnHistory:
         """Return the seasonal low at the newest sample that is known at a tick."""
         newest = self._samples.newest(tick)
         if newest not in self._lows:
-            # The half hours of so many samples are known already, for they are of the day before.
-            places = newest + np.arange(max(self._half_hours.day - self._half_hours.around, 1))
-            lows = seasonal_lows(self._half_hours.before(self._values, places))
+            # The half hours of so many samples are known already, for they are of the day before,
+            # which clocks have made longer or shorter by two hours at most.
+            hours, stamps = self._half_hours, self._samples.series.stamps
+            ahead = max(hours.day - hours.day // 12 - hours.around, 1)
+            places = newest + np.arange(min(ahead, len(stamps) - newest))
+            later = hours.later(self._zone, stamps[places])
+            lows = seasonal_lows(hours.before(self._values, places, later))
             self._lows = dict(zip(places.tolist(), lows.tolist(), strict=True))
         return self._lows[newest]

@@ -1,12 +1,13 @@
 """What is replayed is what runs: the whole control loop and the replay, tick by tick the same."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from benchmarks.agreement import differences, in_the_replay, shortened
+from forecaster.data.local_clock import utc_offsets
 from forecaster.data.synthetic import generate_history
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.hold import HoldRules
@@ -104,3 +105,14 @@ def test_in_what_a_mask_query_marks_it_does_too(series, hours):
     assert differences(marked, setting) == (500, [])
     unmarked = setting_of(marked, 500)
     assert in_the_replay(setting) != in_the_replay(unmarked)
+
+
+def test_after_a_change_of_the_clocks_it_does_too(series):
+    """It ends on the day after the clocks are set back in Berlin; less comes until eight there."""
+    moved = replace(series, start=datetime(2026, 10, 18, 12, tzinfo=UTC))
+    hour = (moved.stamps + utc_offsets("Europe/Berlin", moved.stamps)) % 86_400 / 3600
+    moved = replace(moved, values=np.where((hour > 14) & (hour < 20), 1.0, 0.1) * moved.values)
+    local, plain = (setting_of(moved, 600, timezone=zone) for zone in ("Europe/Berlin", None))
+    assert differences(moved, local) == (600, [])
+    held = [sum(one.demand == "held" for one in in_the_replay(of)) for of in (local, plain)]
+    assert held[0] == 0 < held[1]

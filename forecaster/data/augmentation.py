@@ -60,7 +60,7 @@ class Augmentation:
 
     def counted(self, values: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the samples at another mean rate, counted anew, now and then over a window."""
-        mean = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+        mean = _mean(values)
         if mean <= 0:
             return values
         rate = float(np.exp(rng.uniform(np.log(LEAST_QPS), np.log(100 * MOST_QPS))))
@@ -155,7 +155,7 @@ def with_job(values: FloatArray, hour: int, rng: np.random.Generator) -> FloatAr
     """Return the samples with a job that begins at the same minute of every so many hours."""
     period = hour * int(rng.choice([1, 1, 2, 6, 24]))
     lasts = int(rng.integers(1, max(hour // 12, 2) + 1))
-    height = float(rng.uniform(0.2, 1.5)) * float(np.nanmean(values)) if len(values) else 0.0
+    height = float(rng.uniform(0.2, 1.5)) * _mean(values)
     runs = (np.arange(len(values)) - int(rng.integers(period))) % period < lasts
     return np.where(runs, values + height, values)
 
@@ -173,9 +173,14 @@ def smoothed(values: FloatArray, width: int) -> FloatArray:
     return np.where(np.isfinite(values), total / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
+def _mean(values: FloatArray) -> float:
+    """Return the mean of the known samples, 0 where none is known."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+
+
 def _relative(values: FloatArray) -> FloatArray:
     """Return the samples in units of their mean, which becomes 1 where there is no demand."""
-    mean = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+    mean = _mean(values)
     return values / mean if mean > 0 else values
 
 

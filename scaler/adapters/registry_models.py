@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +17,12 @@ from forecaster.adapters.registry.loading import Loaded, champion, load
 from forecaster.data.series import Forecast, History, Series
 from forecaster.errors import ForecasterError
 from scaler.adapters.heap import release_free_memory
+from scaler.adapters.shipped_model import PRETRAINED
 from scaler.control.unfailing_log import UnfailingLogger
 
 LOGGER = UnfailingLogger(__name__)
 # Predictions of a model, one per step, between two snapshots of its anchors.
 SNAPSHOT_EVERY = 5
-SHIPPED, PRETRAINED = "tiny", "pretrained"  # the model that ships, and what its version is called
 BATCH_SIZE = 128  # items per batch: each copy of a thousand histories of eight days is 92 MB
 
 
@@ -40,20 +40,20 @@ class RegistryModels:
 
     If a new champion is corrupt or missing, the loaded model goes on serving; if none is loaded,
     the previous champion serves, see `load`. Where nothing can be loaded, as before the first
-    training, the model that ships serves until something can. The anchors of all items are kept between predictions,
-    so that a prediction only needs the new samples of each history.
+    training, the model that ships serves until something can. The anchors of all items are kept
+    between predictions, so that a prediction only needs the new samples of each history.
 
     Args:
         models: path or URL of the registry.
         anchors: directory in which the anchors are kept over restarts, or None.
-        shipped: registry of the model that ships, or None.
+        shipped: loads the model that ships; None: nothing serves in place of a model.
     """
 
     def __init__(
         self,
         models: str | os.PathLike[str],
         anchors: str | os.PathLike[str] | None = None,
-        shipped: Path | None = None,
+        shipped: Callable[[], Loaded] | None = None,
     ) -> None:
         self._models, self._anchors, self._shipped = models, anchors, shipped
         self._loaded: dict[str, Loaded] = {}
@@ -104,12 +104,11 @@ class RegistryModels:
         if self._shipped is None:
             return
         try:
-            found = load(self._shipped, SHIPPED)
+            self._loaded[name] = self._shipped()
         except ForecasterError:
             LOGGER.exception("the model that ships cannot be loaded")
             return
         LOGGER.info("model %s: the pretrained one serves until it can be loaded", name)
-        self._loaded[name] = found._replace(version=PRETRAINED)
 
     def version(self, name: str) -> str | None:
         """Return the version that serves; None if none does."""

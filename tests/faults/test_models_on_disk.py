@@ -12,6 +12,7 @@ import pytest
 from forecaster.adapters.registry.registry import Registry
 from forecaster.data.series import Series
 from scaler.adapters.registry_models import RegistryModels
+from scaler.adapters.shipped_model import shipped_model
 from tests.faults.scene import PRETRAINED
 
 STEP = timedelta(minutes=1)
@@ -140,7 +141,7 @@ def said_by(models: RegistryModels) -> tuple[str, ...]:
 
 
 def test_where_nothing_is_trained_the_model_that_ships_serves_until_something_is(tmp_path, caplog):
-    models = RegistryModels(tmp_path, shipped=PRETRAINED)
+    models = RegistryModels(tmp_path, shipped=shipped_model)
     for _ in range(2):
         models.reload(["web"])
         assert said_by(models)[0].startswith("pretrained ")
@@ -157,7 +158,7 @@ def test_where_nothing_is_trained_the_model_that_ships_serves_until_something_is
 def test_where_the_first_champion_is_corrupt_the_model_that_ships_serves(tmp_path):
     shutil.copytree(PRETRAINED / "tiny", tmp_path / "web")
     ruin(tmp_path / "web/v0001")
-    models = RegistryModels(tmp_path, shipped=PRETRAINED)
+    models = RegistryModels(tmp_path, shipped=shipped_model)
     models.reload(["web"])
     assert said_by(models)[0].startswith("pretrained ")
     shutil.copytree(PRETRAINED / "tiny/v0001", tmp_path / "web/v0002")
@@ -167,6 +168,6 @@ def test_where_the_first_champion_is_corrupt_the_model_that_ships_serves(tmp_pat
 
 
 def test_where_not_even_the_model_that_ships_is_there_nothing_forecasts(tmp_path):
-    models = RegistryModels(tmp_path / "models", shipped=tmp_path / "none")
+    models = RegistryModels(tmp_path, shipped=lambda: shipped_model(tmp_path))
     models.reload(["web"])
     assert said_by(models) == ()

@@ -26,6 +26,7 @@ from forecaster.commands.progress import working
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
 from forecaster.errors import RegistryError
+from scaler.commands.replay_marks import add_mark_arguments, check_marks, marks_of
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_file_arguments(parser)
     add_holidays_argument(parser)
+    add_mark_arguments(parser)
     parser.add_argument(
         "--rate-limits",
         action="store_true",
@@ -137,6 +139,7 @@ def _check(args: argparse.Namespace) -> None:
             moment(text, option, now=datetime.now(UTC), step=timedelta(seconds=1))  # noqa: TID251 - as said
     check_file(args.history)
     stamp_zone(args)
+    check_marks(args)
     check_reports(args)
 
 
@@ -153,6 +156,7 @@ def _run_history(args: argparse.Namespace) -> int:
         forecaster = _forecaster(args, policy)
         history = with_holidays(file_history(args), args)
     series, part = _part(args, series_of(history, policy, forecaster))
+    part = replace(part, marks=marks_of(args, policy, series))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
     with counted(run_count(len(targets))) as progress:

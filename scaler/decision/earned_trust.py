@@ -159,19 +159,27 @@ def after_day(evidence: Evidence, day: PairedDay, rules: AutoRules) -> Evidence:
         return evidence
     if not evidence.is_earned and day.apart > APART * day.real:
         return Evidence(AutoStanding.VOID)
-    extra = day.extra / day.hours
+    judged = _opposite if evidence.is_earned else _trial
     share = day.broken / day.requests if day.requests > 0 else math.nan
-    cost_bound, budget = COST_BOUND * rules.max_replicas, rules.budget
-    if not evidence.is_earned:
-        cost = evidence.cost.after(-extra, cost_bound)
-        violations = evidence.violations.after(budget - share, BUDGET_BOUND * budget)
-        if cost.is_shown and violations.is_shown:
-            return Evidence(AutoStanding.EARNED)
-        standing = evidence.standing
-        if standing is AutoStanding.VOID:
-            standing = AutoStanding.ON_TRIAL
-        return Evidence(standing, evidence.days + 1, cost, violations)
-    cost = evidence.cost.after(extra, cost_bound, restarts=True)
+    return judged(evidence, day.extra / day.hours, share, rules)
+
+
+def _trial(evidence: Evidence, extra: float, share: float, rules: AutoRules) -> Evidence:
+    """Return the evidence after a day on trial that took ``extra`` replicas more."""
+    budget = rules.budget
+    cost = evidence.cost.after(-extra, COST_BOUND * rules.max_replicas)
+    violations = evidence.violations.after(budget - share, BUDGET_BOUND * budget)
+    if cost.is_shown and violations.is_shown:
+        return Evidence(AutoStanding.EARNED)
+    void = evidence.standing is AutoStanding.VOID
+    standing = AutoStanding.ON_TRIAL if void else evidence.standing
+    return Evidence(standing, evidence.days + 1, cost, violations)
+
+
+def _opposite(evidence: Evidence, extra: float, share: float, rules: AutoRules) -> Evidence:
+    """Return the evidence after a day under the floor that took ``extra`` replicas more."""
+    budget = rules.budget
+    cost = evidence.cost.after(extra, COST_BOUND * rules.max_replicas, restarts=True)
     # A day without violations loses the budget, no more: that is the bound of this side.
     violations = evidence.violations.after(share - budget, budget, restarts=True)
     if violations.is_shown:

@@ -11,8 +11,8 @@ And units must not depend on each other: hours of one day do, so a unit is a day
 
 Source: Waudby-Smith and Ramdas, 2024, "Estimating means of bounded random variables by betting",
 Journal of the Royal Statistical Society, Series B, 86(1); Ville, 1939, "Etude critique de la notion
-de collectif". With restarts: Shin, Ramdas and Rinaldo, 2024, "E-detectors: a nonparametric framework
-for sequential change detection", the CUSUM kind.
+de collectif". With restarts: Shin, Ramdas and Rinaldo, 2024, "E-detectors: a nonparametric
+framework for sequential change detection", the CUSUM kind.
 """
 
 from __future__ import annotations

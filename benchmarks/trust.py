@@ -26,7 +26,7 @@ from scaler.decision.earned_trust import (
     COST_BOUND,
     AutoRules,
     AutoStanding,
-    Evidence,
+    FloorEvidence,
     PairedDay,
     after_day,
 )
@@ -99,7 +99,7 @@ def trust(traces: Path) -> None:
 
 
 def days_until(
-    standing: AutoStanding, extra: Iterable[float], share: Iterable[float], start: Evidence
+    standing: AutoStanding, extra: Iterable[float], share: Iterable[float], start: FloorEvidence
 ) -> int:
     """Return after how many days the evidence comes to a standing; `NEVER` if it does not."""
     evidence = start
@@ -130,7 +130,7 @@ def drawn(
 def _promoted(extra: FloatArray, share: FloatArray) -> list[int]:
     """Return after how many days each service is promoted."""
     return [
-        days_until(AutoStanding.EARNED, one, broken, Evidence())
+        days_until(AutoStanding.EARNED, one, broken, FloorEvidence())
         for one, broken in zip(extra.tolist(), share.tolist(), strict=True)
     ]
 
@@ -218,7 +218,7 @@ def _median(days: list[int]) -> str:
 
 def _print_replayed(ledgers: list[Ledger], rng: np.random.Generator) -> None:
     rows = []
-    earned = Evidence(AutoStanding.EARNED)
+    earned = FloorEvidence(AutoStanding.EARNED)
     for one in ledgers:
         both = np.column_stack([one.extra.mean(axis=1), one.share])
         lived = drawn(both, (1, False), SERVICES, rng)
@@ -238,7 +238,7 @@ def _print_replayed(ledgers: list[Ledger], rng: np.random.Generator) -> None:
     print(markdown((*heads, *more), rows))
 
 
-def _taken_back(extra: FloatArray, share: FloatArray, start: Evidence) -> list[int]:
+def _taken_back(extra: FloatArray, share: FloatArray, start: FloorEvidence) -> list[int]:
     kinds = (AutoStanding.COSTS_MORE, AutoStanding.BREAKS_MORE)
     return [
         min(days_until(kind, one, broken, start) for kind in kinds)

@@ -194,8 +194,9 @@ class SimulationSection(Section):
 
 
 class Spec(Section):
-    mode: Literal["Recommend", "Enforce"] = "Recommend"
-    """Recommend writes only status and metrics; Enforce also writes the autoscaler's floor."""
+    mode: Literal["Recommend", "Enforce", "Auto"] = "Recommend"
+    """Recommend writes only status and metrics; Enforce also writes the autoscaler's floor. Auto
+    recommends until the floor is proved to save, then enforces, and goes back if it does harm."""
     target_ref: TargetRef | None = None
     """The autoscaler whose floor is written; the one with the policy's name if not given."""
     demand: DemandSection = DemandSection()

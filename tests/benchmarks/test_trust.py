@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.trust import HORIZON, NEVER, RULES, Ledger, days_until, drawn
-from scaler.decision.earned_trust import AutoStanding, Evidence
+from scaler.decision.earned_trust import AutoStanding, FloorEvidence
 
 DAYS = np.arange(10.0)
 
@@ -33,5 +33,5 @@ def test_a_block_goes_on_day_by_day_or_holds_one(length):
 
 @pytest.mark.parametrize(("saved", "days"), [(20.0, 45), (0.0, NEVER)])
 def test_a_service_is_promoted_when_both_tests_have_passed(saved, days):
-    until = days_until(AutoStanding.EARNED, [-saved] * HORIZON, [0.0] * HORIZON, Evidence())
+    until = days_until(AutoStanding.EARNED, [-saved] * HORIZON, [0.0] * HORIZON, FloorEvidence())
     assert until == days

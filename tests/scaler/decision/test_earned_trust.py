@@ -12,7 +12,7 @@ from scaler.decision.earned_trust import (
     LEAST_HOURS,
     AutoRules,
     AutoStanding,
-    Evidence,
+    FloorEvidence,
     PairedHour,
     after_hour,
 )
@@ -27,7 +27,7 @@ FAR = replace(SAVES, real=21.2)  # 5.7 % of the pod-hours
 
 def lived(hour, days, evidence=None, *, first_day=0, known=24):
     """Return the evidence after whole days, of each of which so many hours are known."""
-    evidence = evidence or Evidence()
+    evidence = evidence or FloorEvidence()
     first_day = evidence.day.number + 1 if evidence.day.number >= 0 else first_day
     for n in range(days * 24):
         one = hour if n % 24 < known else NOT_KNOWN
@@ -36,7 +36,7 @@ def lived(hour, days, evidence=None, *, first_day=0, known=24):
 
 
 def days_until(standing, hour, evidence=None):
-    evidence = evidence or Evidence()
+    evidence = evidence or FloorEvidence()
     for day in range(1, 200):
         evidence = lived(hour, 1, evidence)
         if evidence.standing is standing:
@@ -112,7 +112,7 @@ def test_an_hour_that_is_not_known_is_no_evidence():
 
 def test_a_daily_season_of_cost_is_no_saving():
     """A floor that saves five replicas at night and costs five by day saves nothing."""
-    evidence = Evidence()
+    evidence = FloorEvidence()
     for n in range(90 * 24):
         extra = 5.0 * math.copysign(1, math.sin(2 * math.pi * (n + 0.5) / 24))
         hour = replace(SAVES, at=n * HOUR_S, ours=20.0 + extra)
@@ -123,7 +123,7 @@ def test_a_daily_season_of_cost_is_no_saving():
 def test_of_services_that_save_nothing_at_most_one_in_twenty_earns_trust():
     rng, earned = np.random.default_rng(0), 0
     for _ in range(200):
-        evidence = Evidence()
+        evidence = FloorEvidence()
         for n, extra in enumerate(np.repeat(rng.normal(0.0, 3.0, 90), 24).tolist()):
             hour = replace(SAVES, at=n * HOUR_S, ours=20.0 + extra)
             evidence = after_hour(evidence, hour, RULES)

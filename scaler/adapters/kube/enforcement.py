@@ -60,7 +60,7 @@ class FloorEnforcer:
         if seen is not None:
             state.follow(seen.uid)
         self._tell_turned(view, state, turn)
-        if view.policy.mode is Mode.RECOMMEND:
+        if view.policy.mode is not Mode.ENFORCE:
             return self._recommend(view, turn)
         owner = turn.owners.get(target)
         if owner is None:

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from scaler.control.observations import Pod, Workload
+from scaler.control.simulated_hpa import SimulatedHPA
 from scaler.control.trial import Trial, TrialTick
 from scaler.decision.earned_trust import AutoRules, AutoStanding, FloorEvidence
 from scaler.hpa.controller import HPASpec, MetricKind
@@ -102,6 +103,25 @@ def test_a_trial_that_is_recalled_goes_on_to_the_last_bit(minutes):
     recalled = Trial.recalled(first.memory())
     later = lived(recalled, rest, start=MIDNIGHT + minutes * 60, qps=qps)
     assert later.memory() == whole.memory()
+
+
+def test_a_floor_that_follows_the_day_earns_trust_and_one_that_holds_the_maximum_loses_it():
+    """Two months of a daily season; the real autoscaler is one of the same spec."""
+    real, trial, standings = SimulatedHPA(HPA, 20), Trial(FloorEvidence()), []
+    for n in range(75 * 1440):
+        now = MIDNIGHT + n * TICK_S
+        qps = 600.0 + 400.0 * math.sin(2 * math.pi * n / 1440)
+        there = real.sync(now, qps, 50.0)
+        plan = math.ceil((600.0 + 400.0 * math.sin(2 * math.pi * (n + 5) / 1440)) / 40)
+        if trial.evidence.is_earned:
+            there = 60
+        trial.tick(TrialTick(now, RULES, HPA, qps, 50.0, pods(there), plan, 120.0))
+        standings.append(trial.evidence.standing)
+    earned_on = standings.index(AutoStanding.EARNED) // 1440
+    lost_on = standings.index(AutoStanding.COSTS_MORE) // 1440
+    assert 44 <= earned_on <= 50
+    assert lost_on - earned_on <= 8  # 40 replicas more than needed, of a bound of 15
+    assert AutoStanding.VOID not in standings[: standings.index(AutoStanding.EARNED)]
 
 
 def test_a_wall_clock_that_is_set_back_costs_no_more_than_that_hour():

@@ -74,6 +74,15 @@ def test_it_stays_on_trial_while(hour):
         pytest.param(
             COSTS, AutoStanding.COSTS_MORE, 9, id="a day of 0.6 of the bound: 1.6 ** 9 / 4"
         ),
+        pytest.param(
+            replace(SAVES, broken=4.2e4), AutoStanding.BREAKS_MORE, 1, id="42 budgets on one day"
+        ),
+        pytest.param(
+            replace(SAVES, broken=1e4),
+            AutoStanding.BREAKS_MORE,
+            2,
+            id="ten budgets, twice in a row",
+        ),
         pytest.param(BREAKS, AutoStanding.BREAKS_MORE, 2, id="20 budgets a day: 20 ** 2 / 4"),
     ],
 )

@@ -17,7 +17,7 @@ from scaler.decision.hold import HoldRules, LowSpell, is_implausible, is_over, u
 from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
-from scaler.hpa.net import net_under
+from scaler.hpa.net import NET_STABILIZATION_S, net_under  # noqa: F401 - at its old path, too
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming, plain_hpa
 from scaler.simulation.contest import ContestSetting

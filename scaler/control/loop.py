@@ -167,7 +167,8 @@ class ControlLoop:
             self._demand_history.keep(names)
             self._capacity_tracker.keep(policies)
             read = set(self._demand_history.take_up(policies, now))
-            self._demand_judge.look_back(self._demand_history.latest(read))
+            marked = self._demand_history.marked_since(read)
+            self._demand_judge.look_back(self._demand_history.latest(read), marked)
             self._capacity_tracker.look_back([p for p in policies if p.item_id in read], now)
         with _shown("no capacity was learned"):
             self._capacity_tracker.learn(policies, now)

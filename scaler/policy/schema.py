@@ -272,6 +272,7 @@ class DemandPolicy(Section):
             mode=Mode(spec.mode),
             demand_query=spec.demand.query,
             mask_query=spec.demand.mask_query,
+            timezone=spec.demand.timezone,
             model=spec.demand.model,
             trust=TrustRules(risk=spec.demand.risk),
             hold=spec.demand.hold.to_rules(),

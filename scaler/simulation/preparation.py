@@ -13,7 +13,7 @@ import numpy as np
 from forecaster.data.series import FloatArray, Forecast, Series
 from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
 from forecaster.models.forecaster import Forecaster
-from scaler.decision.hold import HoldRules, LowSpell, is_implausible, is_over, updated_spell
+from scaler.decision.hold import LowSpell, is_implausible, is_over, updated_spell
 from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
@@ -34,16 +34,18 @@ LOOK_S = 180.0
 _AT_ONCE = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class ReplayPart:
     """Which part of a history is replayed, and how a gap in it is taken.
 
     ``start`` None: what the model has not seen, or the last quarter. Nothing is counted while
-    demand is not known; ``skip_gaps`` takes long gaps, too.
+    demand is not known; ``skip_gaps`` takes long gaps, too. ``marks`` are above 0 where the
+    policy's ``mask_query`` marks a sample of the history; None: nowhere.
     """
 
     start: datetime | None = None
     skip_gaps: bool = False
+    marks: FloatArray | None = None
 
 
 def prepared(
@@ -73,10 +75,12 @@ def prepared(
     # The first tick is when the sample before the first one ends; queries know the one before that.
     unseen = math.ceil(scene.timing.query_delay_s / series.step.total_seconds())
     origins = np.arange(first - 1 - unseen, len(series) - 1)
-    forecasts = _forecasts(_forecast_from(series, first, policy.hold), origins, forecaster)
+    samples = RecordedSamples(series, int(origins[0]), scene, part.marks)
+    learned = replace(series, values=samples.unmarked)
+    forecasts = _forecasts(_forecast_from(learned, first, policy), origins, forecaster)
     return ContestSetting(
         scene, hpa, net_under(hpa, scene.model.capacity_qps), policy,
-        RecordedSamples(series, int(origins[0]), scene), forecasts[-1], forecasts[0],
+        samples, forecasts[-1], forecasts[0],
     )  # fmt: skip
 
 
@@ -162,7 +166,7 @@ def _known(series: Series, first: int, part: ReplayPart) -> FloatArray:
     return values
 
 
-def _forecast_from(series: Series, first: int, rules: HoldRules) -> Series:
+def _forecast_from(series: Series, first: int, policy: Policy) -> Series:
     """Return what is forecast from: from ``first`` on, without what is implausibly low.
 
     The loop leaves samples out tick by tick; here it is done sample by sample.
@@ -173,10 +177,11 @@ def _forecast_from(series: Series, first: int, rules: HoldRules) -> Series:
     for place, stamp in zip(range(first, len(values)), series.stamps[first:].tolist(), strict=True):
         if (place - first) % _AT_ONCE == 0:
             places = np.arange(place, min(place + _AT_ONCE, len(values)))
-            lows = iter(seasonal_lows(half_hours.before(history, places)).tolist())
+            later = half_hours.later(policy.timezone, series.stamps[places])
+            lows = iter(seasonal_lows(half_hours.before(history, places, later)).tolist())
         low, qps = next(lows), float(values[place])
         spell = updated_spell(spell, qps, low, stamp)
-        if is_implausible(qps, low) and not is_over(spell, rules, stamp):
+        if is_implausible(qps, low) and not is_over(spell, policy.hold, stamp):
             values[place] = history[place] = np.nan
     return replace(series, values=values)
 

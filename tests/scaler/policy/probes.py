@@ -79,6 +79,10 @@ PROBES: dict[str, Probe] = {
     "spec.targetRef.name": _OBJECT,
     "spec.demand.query": _TEXT,
     "spec.demand.maskQuery": _TEXT,
+    "spec.demand.timezone": Probe(
+        ("Europe/Berlin", "UTC", "Etc/GMT-1", "America/Argentina/Buenos_Aires"),
+        ("", " ", "Europe/Berlin\n", "+02:00", "é", 5, True, []),
+    ),
     "spec.demand.model": _named(100, ("A_b.c-9", "0"), ("-a", ".a", "_a", "a/b")),
     "spec.demand.risk": _OPEN,
     "spec.demand.hold.share": _SHARE,

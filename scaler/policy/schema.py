@@ -195,8 +195,7 @@ class SimulationSection(Section):
 
 class Spec(Section):
     mode: Literal["Recommend", "Enforce", "Auto"] = "Recommend"
-    """Recommend writes only status and metrics; Enforce also writes the autoscaler's floor. Auto
-    recommends until the floor is proved to save, then enforces, and goes back if it does harm."""
+    """Enforce writes the autoscaler's floor, Recommend does not; Auto once it is proved to save."""
     target_ref: TargetRef | None = None
     """The autoscaler whose floor is written; the one with the policy's name if not given."""
     demand: DemandSection = DemandSection()

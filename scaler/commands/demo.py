@@ -205,7 +205,8 @@ def _simulated_cluster(
     history: History, services: list[_DemoService], start: datetime
 ) -> SimulatedCluster:
     """Return a cluster that simulates the history from ``start`` on."""
-    from scaler.simulation.preparation import ReplayPart, net_under, scene_of
+    from scaler.hpa.net import net_under
+    from scaler.simulation.preparation import ReplayPart, scene_of
     from scaler.simulation.simulated_cluster import SimulatedCluster
 
     simulated = {}

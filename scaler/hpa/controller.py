@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 
 from scaler.hpa.calculator import calculator_of
 from scaler.hpa.rules import (
@@ -34,6 +35,7 @@ __all__ = [
     "DEFAULT_SCALE_DOWN",
     "DEFAULT_SCALE_UP",
     "HPA",
+    "HPAMemory",
     "HPASpec",
     "MetricKind",
     "PolicyKind",
@@ -47,6 +49,17 @@ __all__ = [
 
 # (time, number of pods); the number is > 0 in either direction.
 ScaleEvent = tuple[float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HPAMemory:
+    """All that the next sync of an `HPA` rests on, beside its spec."""
+
+    now: float
+    lowest: tuple[tuple[float, int], ...]
+    highest: tuple[tuple[float, int], ...]
+    ups: tuple[ScaleEvent, ...]
+    downs: tuple[ScaleEvent, ...]
 
 
 class HPA:
@@ -67,6 +80,17 @@ class HPA:
         self._highest: deque[tuple[float, int]] = deque()
         self._ups: list[ScaleEvent] = []
         self._downs: list[ScaleEvent] = []
+
+    def memory(self) -> HPAMemory:
+        """Return all that the next sync rests on."""
+        lowest, highest = tuple(self._lowest), tuple(self._highest)
+        return HPAMemory(self._now, lowest, highest, tuple(self._ups), tuple(self._downs))
+
+    def recall(self, memory: HPAMemory) -> None:
+        """Go on as the autoscaler that this was taken from, under its spec."""
+        self._now = memory.now
+        self._lowest, self._highest = deque(memory.lowest), deque(memory.highest)
+        self._ups, self._downs = list(memory.ups), list(memory.downs)
 
     def sync(
         self, now: float, current: int, reading: Reading | None, *, floor: int | None = None

@@ -23,6 +23,7 @@ class Mode(StrEnum):
 
     RECOMMEND = "Recommend"  # it is published, but nothing is written to the autoscaler
     ENFORCE = "Enforce"  # the autoscaler's floor is written
+    AUTO = "Auto"  # the first until a floor is proved to save, then the second; and back
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,8 +194,8 @@ class SimulationSection(Section):
 
 
 class Spec(Section):
-    mode: Literal["Recommend", "Enforce"] = "Recommend"
-    """Recommend writes only status and metrics; Enforce also writes the autoscaler's floor."""
+    mode: Literal["Recommend", "Enforce", "Auto"] = "Recommend"
+    """Enforce writes the autoscaler's floor, Recommend does not; Auto once it is proved to save."""
     target_ref: TargetRef | None = None
     """The autoscaler whose floor is written; the one with the policy's name if not given."""
     demand: DemandSection = DemandSection()

@@ -17,6 +17,7 @@ from scaler.decision.hold import LowSpell, is_implausible, is_over, updated_spel
 from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.net import NET_STABILIZATION_S, net_under  # noqa: F401 - at its old path, too
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming, plain_hpa
 from scaler.simulation.contest import ContestSetting
@@ -29,9 +30,6 @@ SMOOTHING = "holt_winters"
 HORIZON = timedelta(minutes=30)  # of forecasts; a longer gap is too long to be stepped over
 # Demand that the replicas at the first tick are enough for: nobody could ask for them in time.
 LOOK_S = 180.0
-# The autoscaler under tidegate's floor may follow it down: with the usual tolerance of 10 % and
-# five minutes of stabilization it would hold what the floor has let go.
-NET_STABILIZATION_S = 60.0
 # Samples whose seasonal lows are found at once.
 _AT_ONCE = 1024
 
@@ -122,13 +120,6 @@ def _timing(timing: WorldTiming, series: Series) -> WorldTiming:
     """Return the timing with a tick that divides the step of the history."""
     step_s = series.step.total_seconds()
     return replace(timing, tick_s=step_s / max(round(step_s / timing.tick_s), 1))
-
-
-def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
-    """Return the user's autoscaler as tidegate asks for it: a net, its target at the capacity."""
-    utilization = hpa.metric is MetricKind.UTILIZATION
-    down = replace(hpa.scale_down, tolerance=0.0, stabilization_s=NET_STABILIZATION_S)
-    return replace(hpa, target=1.0 if utilization else capacity_qps, scale_down=down)
 
 
 def _first(series: Series, forecaster: Forecaster | None, part: ReplayPart) -> int:

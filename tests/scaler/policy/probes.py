@@ -75,7 +75,7 @@ _LIMIT, _ONE, _CLIENT = "spec.limit.", "spec.limit.classes[].", "spec.limit.perC
 _SIM, _HPA, _METRIC = "spec.simulation.", "spec.hpa.", "spec.hpa.metrics[]."
 _AT_HEADER = {**CLASS, _ONE + "match.header": "X-Tier"}
 PROBES: dict[str, Probe] = {
-    "spec.mode": Probe(("Recommend", "Enforce"), ("Off", "enforce", "", True)),
+    "spec.mode": Probe(("Recommend", "Enforce", "Auto"), ("Off", "enforce", "", True)),
     "spec.targetRef.name": _OBJECT,
     "spec.demand.query": _TEXT,
     "spec.demand.maskQuery": _TEXT,

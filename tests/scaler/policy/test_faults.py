@@ -85,7 +85,7 @@ from tests.scaler.policy.samples import bare, faults, text
         ),
         pytest.param(
             text("mode: enforce"),
-            "spec.mode: must be 'Recommend' or 'Enforce' (got \"enforce\", line 7)",
+            "spec.mode: must be 'Recommend', 'Enforce' or 'Auto' (got \"enforce\", line 7)",
             id="an unknown mode",
         ),
         pytest.param(

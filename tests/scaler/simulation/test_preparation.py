@@ -11,9 +11,10 @@ from forecaster.errors import HistoryError
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.net import net_under
 from scaler.policy.policy import Slo
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.simulation.preparation import ReplayPart, net_under, prepared
+from scaler.simulation.preparation import ReplayPart, prepared
 from scaler.simulation.replay import series_of
 from tests.forecaster.evaluation.fitting_samples import DAY, changed
 from tests.scaler.simulation.replay_samples import FIRST, MINUTE, policy_of, wave

@@ -182,6 +182,16 @@ COLUMNS = {
         RecordColumn("SAFE", _rate("limit", "safe_qps")),
         RecordColumn("AGE", since=_decided),
     ),
+    "savings": (
+        *_WHO,
+        RecordColumn("HOURS", _rate("saved", "replica_hours")),
+        RecordColumn("SAVED", _rate("saved", "amount")),
+        RecordColumn("LOW", _rate("saved", "low")),
+        RecordColumn("HIGH", _rate("saved", "high")),
+        RecordColumn("CURRENCY", _key("saved", "currency")),
+        RecordColumn("DAYS", _key("saved", "days")),
+        RecordColumn("AGE", since=_decided),
+    ),
     "forecasts": (
         *_WHO,
         RecordColumn("MODEL", _key("fan", "source")),

@@ -3,8 +3,8 @@
 The leader keeps it in the policy's status, so that a new pod goes on where the old one stopped:
 with the capacity that was learned, the trust that the forecast has earned or lost, how long pods
 take to start, the demand that was usual before an announced event, since when demand has been
-implausibly low, what gateways report beside what is measured, and in mode Auto the evidence for and
-against a floor. Floors are not in it: they stand in the cluster.
+implausibly low, what gateways report beside what is measured, what a floor has saved, and in mode
+Auto the evidence for and against it. Floors are not in it: they stand in the cluster.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from scaler.decision.capacity import Capacity, CapacityReason
 from scaler.decision.earned_trust import AutoStanding, FloorEvidence, PairedDay
 from scaler.decision.hold import LowSpell
+from scaler.decision.savings import NOTHING_SAVED, Savings
 from scaler.decision.sequential_test import BettingTest
 from scaler.decision.trust import Standing, Trust
 from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
@@ -24,6 +25,7 @@ from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
 DIGITS = 4  # of a number: what is less would be news at every tick
 REPORTED = "reported"  # the key of what gateways report
 AUTO = "auto"  # the key of the evidence in mode Auto
+SAVED = "saved"  # the key of what a floor has saved
 _UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 _NUMBERS = tuple(f.name for f in fields(Trust) if f.name != "standing")
 _DAY_SUMS = tuple(f.name for f in fields(PairedDay) if f.name not in ("number", "hours"))
@@ -42,6 +44,7 @@ class ServiceCheckpoint:
         low_spell: the time of implausibly low demand that it is.
         reports: what gateways report; None: nothing.
         evidence: for and against a floor; None: the mode is not Auto.
+        savings: of the floor.
     """
 
     capacity: Capacity | None = None
@@ -52,6 +55,7 @@ class ServiceCheckpoint:
     low_spell: LowSpell | None = None
     reports: KeptReports | None = None
     evidence: FloorEvidence | None = None
+    savings: Savings = NOTHING_SAVED
 
 
 EMPTY_CHECKPOINT = ServiceCheckpoint()
@@ -87,6 +91,9 @@ def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
         plain[REPORTED] = _plain_reports(checkpoint.reports)
     if checkpoint.evidence is not None:
         plain[AUTO] = _plain_evidence(checkpoint.evidence)
+    if checkpoint.savings != NOTHING_SAVED:
+        # To the last bit: sums that are rounded at each change of the leader would stand still.
+        plain[SAVED] = asdict(checkpoint.savings)
     return plain
 
 
@@ -110,6 +117,7 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
             None if low_since is None else LowSpell(float(low_since)),
             _reports(plain.get(REPORTED)),
             _evidence(plain.get(AUTO)),
+            _savings(plain.get(SAVED)),
         )
     except _UNREADABLE as error:
         raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error
@@ -136,6 +144,24 @@ def evidence_from_plain(plain: Mapping[str, Any] | None) -> FloorEvidence | None
         return None if plain is None else _evidence(plain.get(AUTO))
     except _UNREADABLE as error:
         raise ValueError(f"the evidence in the status is not readable: {error!r}") from error
+
+
+def savings_from_plain(plain: Mapping[str, Any] | None) -> Savings | None:
+    """Return what a floor has saved by what `to_plain` wrote; None if that is not readable."""
+    try:
+        return None if plain is None else _savings(plain.get(SAVED))
+    except _UNREADABLE:
+        return None
+
+
+def _savings(plain: Mapping[str, Any] | None) -> Savings:
+    if plain is None:
+        return NOTHING_SAVED
+    sums = {one.name: float(plain[one.name]) for one in fields(Savings)}
+    if not all(map(math.isfinite, sums.values())):
+        raise ValueError(f"what was saved is {sums}, but must be finite")
+    counts = {name: int(sums[name]) for name in ("days", "number")}
+    return Savings(**{**sums, **counts})  # type: ignore[arg-type]
 
 
 def _plain_evidence(evidence: FloorEvidence) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from scaler.control.observations import Workload
 from scaler.control.simulated_hpa import SimulatedHPA
 from scaler.control.snapshot import CostLedger
@@ -15,6 +17,7 @@ class Counterfactual:
         self._hpa = SimulatedHPA(spec)
         self._ledger = CostLedger()
         self._ticked_at: float | None = None
+        self.added = CostLedger()  # by the last tick
 
     def follow_spec(self, spec: HPASpec) -> None:
         """Go on with a spec that may have changed."""
@@ -25,17 +28,24 @@ class Counterfactual:
     ) -> tuple[int, CostLedger]:
         """Return the replicas that the autoscaler alone would have, and the ledger up to now."""
         hpa = self._hpa.sync(now, observed, capacity_qps)
+        self.added = CostLedger()
         if self._ticked_at is not None:
             need = observed / capacity_qps
             ready = sum(pod.ready_at is not None for pod in workload.pods)
             seconds = max(now - self._ticked_at, 0.0)
-            hours, ledger = seconds / 3600, self._ledger
-            self._ledger = CostLedger(
-                ledger.seconds + seconds,
-                ledger.replica_hours + workload.replicas * hours,
-                ledger.hpa_replica_hours + hpa * hours,
-                ledger.short_s + seconds * (need > ready),
-                ledger.hpa_short_s + seconds * (need > hpa),
+            hours = seconds / 3600
+            self.added = CostLedger(
+                seconds,
+                workload.replicas * hours,
+                hpa * hours,
+                seconds * (need > ready),
+                seconds * (need > hpa),
             )
+            self._ledger = _sum(self._ledger, self.added)
         self._ticked_at = now
         return hpa, self._ledger
+
+
+def _sum(one: CostLedger, more: CostLedger) -> CostLedger:
+    names = (field.name for field in fields(CostLedger))
+    return CostLedger(*(getattr(one, name) + getattr(more, name) for name in names))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from scaler.control.counterfactual import Counterfactual
 from scaler.control.observations import Workload
-from scaler.control.snapshot import ServiceView
+from scaler.control.snapshot import CostLedger, ServiceView
 from scaler.control.tick_history import TickHistory
 from scaler.hpa.controller import HPASpec
 
@@ -42,6 +42,11 @@ class Figures:
         self._counterfactual: Counterfactual | None = None
         self._made, self._history = counterfactual, history or TickHistory()
         self._set_by_s = 0.0  # since the first tick
+
+    @property
+    def added(self) -> CostLedger:
+        """What the last tick has added to the ledger."""
+        return self._counterfactual.added if self._counterfactual else CostLedger()
 
     def rebase(self, set_by_s: float) -> None:
         """Go on under a wall clock that has been set by so much."""

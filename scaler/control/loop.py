@@ -161,8 +161,7 @@ class ControlLoop:
         """
         policies = [one.policy for one in watched]
         names = {policy.item_id for policy in policies}
-        for gone in self._services.keys() - names:
-            del self._services[gone]
+        self._services = {item: one for item, one in self._services.items() if item in names}
         with _shown("histories were not read"):
             self._demand_history.keep(names)
             self._capacity_tracker.keep(policies)
@@ -180,7 +179,7 @@ class ControlLoop:
                 if service is None:
                     self._services[item] = self._service(one, now)
                 else:
-                    service.state.follow_policy(one.policy)
+                    service.follow(one, leads=self._leads())
                     self._demand_judge.follow(item, one.checkpoint, now)
             except Exception as error:  # a policy that fails must not fail another
                 LOGGER.exception("%s: it could not be taken up", item)
@@ -194,7 +193,7 @@ class ControlLoop:
         if left.capacity is not None and one.policy.capacity_qps is None:
             self._capacity_tracker.remember(one.policy.item_id, left.capacity)
         self._demand_judge.go_on(one.policy.item_id, left.reports, now)
-        return ServedService(state, self._figures)
+        return ServedService(state, self._figures, left.savings)
 
     def _measure(
         self, watched: Sequence[WatchedPolicy], now: float
@@ -259,7 +258,7 @@ class ControlLoop:
         lead_forecast: LeadForecast | None,
         now: float,
     ) -> ServiceView:
-        policy, state = one.policy, self._services[one.policy.item_id].state
+        policy, its = one.policy, self._services[one.policy.item_id]
         if isinstance(workload, str):
             return undecided(policy, workload, now, seen.fresh)
         ready = sum(pod.ready_at is not None for pod in workload.pods)
@@ -269,7 +268,8 @@ class ControlLoop:
         capacity = self._capacity_tracker.of(policy)
         if isinstance(capacity, str):
             return undecided(policy, capacity, now, seen.fresh)
-        result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
+        known = seen.metrics, workload, capacity, lead_forecast
+        result = its.state.decide(now, seen.observed, *known)
         learned = capacity if policy.capacity_qps is None else None
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
         view = ServiceView(
@@ -284,7 +284,7 @@ class ControlLoop:
             trust=result.trust,
             lead_time=result.lead_time,
             conditions=(seen.fresh, *decided(result, why_none, now)),
-            checkpoint=state.checkpoint(learned, self._demand_judge.kept_reports(policy.item_id)),
+            checkpoint=its.checkpoint(learned, self._demand_judge.kept_reports(policy.item_id)),
         )
         return self._auto.judged(view, Shown(one.hpa, seen.observed, workload))
 

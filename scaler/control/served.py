@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint, from_plain
+from scaler.control.checkpoint import (
+    EMPTY_CHECKPOINT,
+    ServiceCheckpoint,
+    from_plain,
+    savings_from_plain,
+)
 from scaler.control.figures import Figures, Shown
 from scaler.control.observations import ServiceMetrics
+from scaler.control.ports import WatchedPolicy
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import Condition, ServiceView
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.decision.capacity import Capacity
+from scaler.decision.savings import NOTHING_SAVED, Savings
+from scaler.decision.wariness import KeptReports
+from scaler.policy.policy import Mode
 
 LOGGER = UnfailingLogger(__name__)
 
@@ -43,18 +53,37 @@ class ServedService:
     Attributes:
         state: what decides.
         make: makes what its figures are worked out by, when they are first needed.
+        savings: of its floor, which are only shown.
     """
 
     state: ServiceState
     make: Callable[[], Figures] = Figures
+    savings: Savings = NOTHING_SAVED
     _figures: Figures | None = None
+
+    def follow(self, one: WatchedPolicy, *, leads: bool) -> None:
+        """Go on under a policy that may have changed; who does not lead takes over what is kept."""
+        self.state.follow_policy(one.policy)
+        if not leads:
+            self.savings = savings_from_plain(one.checkpoint) or self.savings
+
+    def checkpoint(
+        self, learned: Capacity | None, reports: KeptReports | None = None
+    ) -> ServiceCheckpoint:
+        """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
+        return replace(self.state.checkpoint(learned, reports), savings=self.savings)
 
     def shown(self, view: ServiceView, shown: Shown) -> ServiceView:
         """Return a view with its figures; one without a decision has none."""
         if view.decision is None:
             return view
         self._figures = self._figures or self.make()
-        return self._figures.tick(view, shown)
+        now = self._figures.tick(view, shown)
+        if now.policy.mode is Mode.ENFORCE:  # else no floor of ours stands, and none saves
+            more = self._figures.added
+            saved = more.hpa_replica_hours - more.replica_hours
+            self.savings = self.savings.after(now.at, more.seconds, saved)
+        return now
 
     def rebase(self, set_by_s: float, now: float) -> None:
         """Go on under a wall clock that has been set, by so much, to ``now``."""

@@ -103,6 +103,28 @@ STATUS: dict[str, Any] = {
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
         },
+        "saved": {
+            "type": "object",
+            "description": "What the floor has saved against the autoscaler alone, in mode "
+            "Enforce; below 0 it cost more.",
+            "properties": {
+                "replicaHours": {"type": "number"},
+                "replicaHoursHalf": {
+                    "type": "number",
+                    "description": "Half of the 95 % interval; missing with too few days.",
+                },
+                "seconds": {"type": "number", "description": "That were counted."},
+                "days": {
+                    "type": "integer",
+                    "format": "int32",
+                    "description": "Days that the interval rests on.",
+                },
+                "currency": {"type": "string", "description": "By spec.cost."},
+                "amount": {"type": "number", "description": "The same in money."},
+                "low": {"type": "number", "description": "Of that, by its 95 % interval."},
+                "high": {"type": "number", "description": "Of that, by its 95 % interval."},
+            },
+        },
         "published": {
             "type": "object",
             "description": "State from which the next leader continues: trust, learned capacity.",

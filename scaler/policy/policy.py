@@ -13,6 +13,7 @@ from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.hold import HoldRules
 from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
 from scaler.decision.replicas import ScalePolicy
+from scaler.decision.savings import ReplicaPrice
 from scaler.decision.trust import TrustRules
 from scaler.limits.lease import CLIENT_WINDOW_S, LeaseTerms
 from scaler.limits.priority_classes import PriorityClass
@@ -79,6 +80,7 @@ class Policy:
         lease: how long gateways act on a limit, and how often they report.
         classes: priority classes of requests.
         client_window_s: seconds over which gateways compare what their clients send.
+        price: of a replica; None: savings are not told in money.
     """
 
     item_id: str
@@ -104,6 +106,7 @@ class Policy:
     lease: LeaseTerms = field(default_factory=LeaseTerms)
     classes: tuple[PriorityClass, ...] = ()
     client_window_s: float = CLIENT_WINDOW_S
+    price: ReplicaPrice | None = None
 
     def __post_init__(self) -> None:
         if not all(self.item_id.partition("/")):

@@ -11,12 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from scaler.decision.limit import WARM_AT_ONCE, Ramp
-from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.hpa.rules import HPASpec
 from scaler.policy.fields import (
-    Above,
     AtLeastOne,
     AtLeastZero,
     Duration,
@@ -24,7 +21,6 @@ from scaler.policy.fields import (
     ObjectName,
     OpenShare,
     PositiveDuration,
-    PositiveShare,
     Section,
     Share,
     Text,
@@ -36,11 +32,12 @@ from scaler.policy.replay_settings import ReplaySettings, WorldTiming
 from scaler.policy.schema_demand import DemandSection
 from scaler.policy.schema_hpa import HPASection
 from scaler.policy.schema_limit import LimitSection
+from scaler.policy.schema_replicas import CapacitySection, CostSection, ReplicasSection
 
 API_VERSION = "tidegate.dev/v1alpha1"
 KIND = "DemandPolicy"
 
-_SCALE, _SLO, _REPLAY = ScalePolicy(), Slo(), ReplaySettings()
+_SLO, _REPLAY = Slo(), ReplaySettings()
 # Metadata that the API server adds to an object and `kubectl get -o yaml` prints; it is ignored.
 _SERVERS_OWN = frozenset(
     {
@@ -79,66 +76,6 @@ class SloSection(Section):
 
     def to_slo(self) -> Slo:
         return Slo(self.latency, self.objective, self.query)
-
-
-class ReplicasSection(Section):
-    min: AtLeastOne = _SCALE.min_replicas
-    """Lower bound of the plan."""
-    max: AtLeastOne
-    """Upper bound of the plan."""
-    lead_time: Duration | None = None
-    """Time from the request for a replica until it is warm; learned if not given."""
-    payback: Duration = 90.0
-    """Time after that within which a new replica must be needed to pay for its start."""
-    stabilization: Duration = _SCALE.stabilization_s
-    """Window within which the highest number of replicas wanted holds back a scale-down."""
-    max_step_up: AtLeastOne | None = None
-    """Replicas that one plan may add."""
-    max_step_down: AtLeastOne | None = None
-    """Replicas that one plan may remove."""
-    lifetime: Duration = _SCALE.lifetime_s
-    """How long the last plan holds while the demand is unknown."""
-    half_life: Duration = _SCALE.half_life_s
-    """After that, time in which the plan's excess over min halves."""
-    wake: bool = False
-    """Whether a workload that somebody has scaled to 0 replicas is scaled up again; one that its
-    autoscaler has put to sleep always is."""
-
-    @field_validator("max")
-    @classmethod
-    def _bounds(cls, value: int, info: ValidationInfo) -> int:
-        if value < info.data.get("min", 1):
-            raise ValueError(f"must be at least min, which is {info.data['min']}; swap the two?")
-        return value
-
-    def to_scale(self, target_utilization: float) -> ScalePolicy:
-        return ScalePolicy(
-            self.min,
-            self.max,
-            target_utilization,
-            self.stabilization,
-            self.max_step_up,
-            self.max_step_down,
-            self.lifetime,
-            self.half_life,
-        )
-
-
-class CapacitySection(Section):
-    requests_per_replica: Above | None = None
-    """Requests per second that one warm replica sustains within the SLO; learned if not given."""
-    replicas_query: Text | None = None
-    """PromQL of the ready replicas: the capacity is learned from their past, and without a cluster
-    they are counted by it."""
-    target_utilization: PositiveShare = _SCALE.target_utilization
-    """Share of the capacity that a plan uses."""
-    warm_up: Duration = 0.0
-    """Time that a ready replica takes until it sustains all of its capacity."""
-    cold_share: Share = _REPLAY.ramp_initial
-    """Share of its capacity that a replica sustains when it has just become ready."""
-
-    def to_ramp(self) -> Ramp:
-        return Ramp(self.warm_up, self.cold_share) if self.warm_up else WARM_AT_ONCE
 
 
 class SimulationSection(Section):
@@ -210,6 +147,8 @@ class Spec(Section):
     """The limit that gateways enforce."""
     hpa: HPASection | None = None
     """The autoscaler that a replay and the page compare with: its `autoscaling/v2` spec."""
+    cost: CostSection | None = None
+    """The cost of a replica: savings are told in money by it."""
     simulation: SimulationSection = SimulationSection()
     """How a replay models the service."""
 
@@ -289,6 +228,7 @@ class DemandPolicy(Section):
             lease=spec.limit.to_terms(),
             classes=spec.limit.to_classes(),
             client_window_s=spec.limit.per_client.window,
+            price=spec.cost.to_price() if spec.cost else None,
         )
 
     def to_settings(self) -> ReplaySettings:

@@ -89,6 +89,7 @@ EVENT = {
     ]
 }
 CLASS = {"spec.limit.classes": [{"name": "pay", "priority": 0}, {"name": "stress", "priority": 9}]}
+COST = {"spec.cost": {"replicaHour": 0.05, "currency": "EUR"}}
 LEARNS = {"spec.capacity.requestsPerReplica": MISSING}
 BLIND = {"spec.demand.model": MISSING}  # so that nothing is known where nothing is observed
 AWAY = {**BLIND, "spec.demand.query": "upstream is away"}
@@ -136,6 +137,8 @@ ROWS: dict[str, Row | Refused | Carried] = {
     "spec.replicas.wake": Row(
         False, True, "status.conditions.reason", {"spec.targetRef.name": "stopped"}
     ),
+    "spec.cost.replicaHour": Row(0.05, 0.5, "status.saved.amount", COST),
+    "spec.cost.currency": Row("EUR", "USD", "status.saved.currency", COST),
     "spec.capacity.requestsPerReplica": Row(50, 80, "plan.replicas"),
     "spec.capacity.replicasQuery": Row("ready", "ready elsewhere", "plan.capacity_qps", LEARNS),
     "spec.capacity.targetUtilization": Row(0.8, 0.5, "plan.replicas"),

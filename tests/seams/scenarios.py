@@ -275,6 +275,7 @@ SCENARIOS: dict[str, Scenario] = {
     "recommend": Scenario(
         {"spec.mode": "Recommend"}, stage=lambda: {"cluster": Elastic()}, ticks=8
     ),
+    "a price": Scenario({"spec.cost": {"replicaHour": 0.05, "currency": "EUR"}}, ticks=8),
     "a floor that is proved to save": Scenario(
         {"spec.mode": "Auto"},
         stage=in_auto(FloorEvidence(AutoStanding.ON_TRIAL, 44, _SHOWN, _SHOWN, _SAVES)),

@@ -2,7 +2,7 @@
 
 /* The page: the list of services, the chosen service (named in the address after #), the token. */
 (() => {
-  const { node, qps, count } = Service;
+  const { node, qps, count, money } = Service;
   const by = (id) => document.getElementById(id);
   const FEW = 12; // of up to this many services the first is chosen; of more, none
   const SILENCE_MS = 20000;
@@ -79,7 +79,8 @@
       shown += fits;
     }
     const all = snapshot.services.length;
-    setText(by("count"), `${shown} of ${all}`);
+    const saved = (snapshot.saved ?? []).map(money).join(", ");
+    setText(by("count"), `${shown} of ${all}${saved && `; floors ${saved}`}`);
     const missing = chosen !== null && !rows.has(chosen);
     const words = all === 0 ? "There is no policy yet, so there is no service to show."
       : missing ? `There is no service ${chosen} (any more).`

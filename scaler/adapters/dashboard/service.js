@@ -100,8 +100,12 @@ const Service = (() => {
       + `${count(view.hpa_replicas)}`);
   }
 
+  /* Losses are said as plainly; an interval where there is one. */
+  const money = (saved) => `${saved.amount < 0 ? "lost" : "saved"} ${Math.abs(saved.amount).toFixed(2)} ${saved.currency}`
+    + (known(saved.low) ? ` (95 %: ${saved.low.toFixed(2)} to ${saved.high.toFixed(2)})` : "");
+
   function tiles(view) {
-    const { limit, trust, ledger } = view, rated = trust && view.fan;
+    const { limit, trust, ledger, saved } = view, rated = trust && view.fan;
     const expected = known(view.demand_qps) ? `be ready for ${qps(view.demand_qps)} when new replicas could serve` : "the demand to be ready for is not known";
     return node("dl", { class: "tiles" },
       tile("demand, req/s", "observed", qps(view.observed_qps), expected),
@@ -113,7 +117,8 @@ const Service = (() => {
         rated ? `planned for its ${percent(trust.level)} quantile` : ""),
       tile("replica-hours saved", "saved", qps(ledger.saved_replica_hours),
         `against a plain HPA in ${duration(ledger.seconds)}`,
-        `too few replicas for ${duration(ledger.short_s)}; a plain HPA ${duration(ledger.hpa_short_s)}`));
+        `too few replicas for ${duration(ledger.short_s)}; a plain HPA ${duration(ledger.hpa_short_s)}`,
+        saved && saved.currency ? `${money(saved)} by floors in ${duration(saved.seconds)}` : ""));
   }
 
   function top(view) {
@@ -226,5 +231,5 @@ const Service = (() => {
     + `be ready for ${qps(view.demand_qps)}; floor ${count(view.floor)}, plan ${count(view.plan)}, replicas ${count(view.replicas)}, `
     + `plain HPA ${count(view.hpa_replicas)}. The forecast is in numbers below.`;
 
-  return { top, bottom, described, node, qps, count, moment, duration, BINDING };
+  return { top, bottom, described, node, qps, count, money, moment, duration, BINDING };
 })();

@@ -276,10 +276,18 @@ def _ledgers(views: list[ServiceView]) -> Iterable[Metric]:
         "Seconds in which ready replicas could not serve what was offered.",
         labels=("item", "scaler"),
     )
+    price = GaugeMetricFamily(
+        "tidegate_replica_hour_price",
+        "What a replica costs for an hour, by the policy.",
+        labels=("item", "currency"),
+    )
     for view in views:
+        if view.policy.price is not None:
+            labels = (view.item_id, view.policy.price.currency)
+            price.add_metric(labels, view.policy.price.replica_hour)
         ledger = view.ledger
         replicas.add_metric((view.item_id, "tidegate"), ledger.replica_hours * 3600)
         replicas.add_metric((view.item_id, "hpa"), ledger.hpa_replica_hours * 3600)
         short.add_metric((view.item_id, "tidegate"), ledger.short_s)
         short.add_metric((view.item_id, "hpa"), ledger.hpa_short_s)
-    return replicas, short
+    return replicas, short, price

@@ -16,6 +16,7 @@ from scaler.control.reason_words import (
     limit_sentence,
     plan_sentence,
 )
+from scaler.control.saved import plain_money, saved_by, saved_in_all, saved_sentence
 from scaler.control.snapshot import (
     ConditionKind,
     CostLedger,
@@ -48,6 +49,7 @@ def summary(view: ServiceView) -> Json:
         "limit_qps": number(published.limit.qps) if published else None,
         "binding": published.limit.reason.value if published else None,
         "trusted": is_trusted(view),
+        "saved": _saved(view),
         "error": view.error,
     }
 
@@ -121,6 +123,10 @@ def snapshot_view(snapshot: Snapshot, shows: Callable[[str], bool] = lambda _: T
         "seconds": number(snapshot.seconds),
         "leader": snapshot.leader,
         "services": [summary(snapshot.services[name]) for name in names],
+        "saved": [
+            _rounded(plain_money(one))
+            for one in saved_in_all(snapshot.services[name] for name in names)
+        ],
     }
 
 
@@ -156,6 +162,12 @@ def _sentences(view: ServiceView) -> Iterable[str]:
             f"The forecast is {view.trust.standing.value}: "
             f"it covered the demand in {view.trust.coverage:.1%} of the lead times."
         )
+    yield from _closing_sentences(view)
+
+
+def _closing_sentences(view: ServiceView) -> Iterable[str]:
+    if (saved := saved_sentence(_saved(view))) is not None:
+        yield saved
     for condition in view.conditions:
         if condition.message:
             yield f"{condition.kind.value} is {condition.status}: {condition.message}"
@@ -238,6 +250,15 @@ def _ledger(ledger: CostLedger) -> Json:
         "short_s": number(ledger.short_s),
         "hpa_short_s": number(ledger.hpa_short_s),
     }
+
+
+def _saved(view: ServiceView) -> Json | None:
+    saved = saved_by(view)
+    return None if saved is None else _rounded(saved.plain())
+
+
+def _rounded(plain: Json) -> Json:
+    return {key: number(one) if isinstance(one, float) else one for key, one in plain.items()}
 
 
 def _conditions(view: ServiceView) -> list[Json]:

@@ -17,6 +17,7 @@ from scaler.control.reason_words import (
     limit_sentence,
     plan_sentence,
 )
+from scaler.control.saved import saved_sentence
 from scaler.policy.policy import Mode
 
 PolicyRecord = dict[str, Any]
@@ -56,6 +57,7 @@ def policy_record(found: Mapping[str, Any]) -> PolicyRecord:
         "binding": (status.get("reasons") or {}).get("limit"),
         "trusted": status.get("trusted"),
         "reasons": status.get("reasons"),
+        "saved": _saved(status),
         "conditions": conditions,
         "words": list(_sentences(status, conditions)),
     }
@@ -77,10 +79,20 @@ def _sentences(status: Mapping[str, Any], conditions: list[dict[str, Any]]) -> I
         yield limit_sentence(f"{limit:.4g}", reasons.get("limit"))
     if status.get("trusted") is not None:
         yield f"The forecast is {'' if status['trusted'] else 'not '}acted on."
+    if (saved := saved_sentence(_saved(status))) is not None:
+        yield saved
     for one in conditions:
         if one["message"] or not one["status"]:
             message = f": {one['message']}" if one["message"] else ""
             yield f"{one['kind']} is {one['status']}, {one['reason']}{message}"
+
+
+def _saved(status: Mapping[str, Any]) -> dict[str, Any] | None:
+    saved = status.get("saved")
+    if not saved:
+        return None
+    names = {"replicaHours": "replica_hours", "replicaHoursHalf": "replica_hours_half"}
+    return {names.get(key, key): value for key, value in saved.items()}
 
 
 def _rate(qps: float | None) -> str | None:

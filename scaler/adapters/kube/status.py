@@ -14,6 +14,7 @@ from scaler.adapters.kube.recent_values import RecentValues
 from scaler.control.checkpoint import to_plain
 from scaler.control.cluster_port import PolicyObject, PolicyStatus
 from scaler.control.conditions import spec_incomplete
+from scaler.control.saved import saved_by
 from scaler.control.snapshot import ServiceView
 from scaler.decision.trust import Standing
 from scaler.errors import ClusterAbsentError
@@ -22,7 +23,9 @@ _SIGNIFICANT_DIGITS = 3  # of a rate
 # The plan, rates, reasons and the checkpoint change at every tick. A change of only these is
 # written at most once per interval, every other change at once.
 _MIN_INTERVAL_S = 60.0
-_OFTEN_CHANGING = frozenset({"plan", "demandQps", "limitQps", "reasons", "published"})
+_OFTEN_CHANGING = frozenset({"plan", "demandQps", "limitQps", "reasons", "published", "saved"})
+# Objects whose keys come and go.
+_OF_KEYS = ("reasons", "published", "saved")
 
 
 def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) -> PolicyStatus:
@@ -40,6 +43,7 @@ def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) ->
         published=with_contest(
             stored.published if view.checkpoint is None else to_plain(view.checkpoint), state
         ),
+        saved=_saved(view),
     )
 
 
@@ -52,6 +56,19 @@ def _reasons(view: ServiceView) -> dict[str, str]:
     if published is not None:
         reasons["limit"] = published.limit.reason.value
     return reasons
+
+
+def _saved(view: ServiceView) -> dict[str, object] | None:
+    saved = saved_by(view)
+    if saved is None:
+        return None
+    names = {"replica_hours": "replicaHours", "replica_hours_half": "replicaHoursHalf"}
+    plain = {names.get(key, key): value for key, value in saved.plain().items()}
+    return {
+        key: float(f"{value:.4g}") if isinstance(value, float) else value
+        for key, value in plain.items()
+        if value is not None
+    }
 
 
 def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -> Object:
@@ -86,6 +103,7 @@ def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -
         "trusted": status.trusted,
         "reasons": dict(status.reasons) or None,
         "conditions": conditions,
+        "saved": dict(status.saved) if status.saved is not None else None,
         "published": dict(status.published) if status.published is not None else None,
     }
 
@@ -147,7 +165,7 @@ class StatusWriter:
         # A plain merge would keep keys that `published` had before and has no longer.
         patch = {
             **wanted,
-            **{key: _merge_patch(wanted[key], before.get(key)) for key in ("reasons", "published")},
+            **{key: _merge_patch(wanted[key], before.get(key)) for key in _OF_KEYS},
         }
         try:
             self._update_cache(self._api.patch(policy_path(item_id, "status"), {"status": patch}))

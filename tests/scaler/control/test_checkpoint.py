@@ -11,11 +11,13 @@ from scaler.control.checkpoint import (
     ServiceCheckpoint,
     from_plain,
     reports_from_plain,
+    savings_from_plain,
     to_plain,
 )
 from scaler.decision.capacity import Capacity, CapacityReason
 from scaler.decision.earned_trust import AutoStanding, FloorEvidence, PairedDay
 from scaler.decision.hold import LowSpell
+from scaler.decision.savings import Savings
 from scaler.decision.sequential_test import BettingTest
 from scaler.decision.trust import Standing, Trust
 from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
@@ -40,6 +42,7 @@ def test_what_is_kept_comes_back():
             BettingTest((0.1, 1 / 3, 1e-300, 1e12)),
             day=PairedDay(20_000, 5, -12.3, 0.1, 99.9, 1e3 / 7, 1e9),
         ),
+        Savings(-1 / 3, 1e6, 11, 0.1, 2.0, 20_000, 1.5, 900.0),
     )
     assert from_plain(json.loads(json.dumps(to_plain(checkpoint)))) == checkpoint
 
@@ -59,6 +62,15 @@ def test_reports_that_are_not_readable_are_refused(key, value):
     plain = to_plain(ServiceCheckpoint(reports=KEPT_REPORTS))
     plain["reported"][key] = value
     assert reports_from_plain(plain) is None
+    with pytest.raises(ValueError, match="not readable"):
+        from_plain(plain)
+
+
+@pytest.mark.parametrize(("key", "value"), [("hours", "nan"), ("days", "many"), ("mean", None)])
+def test_savings_that_are_not_readable_are_refused(key, value):
+    plain = to_plain(ServiceCheckpoint(savings=Savings(hours=1.0, seconds=60.0)))
+    plain["saved"][key] = value
+    assert savings_from_plain(plain) is None
     with pytest.raises(ValueError, match="not readable"):
         from_plain(plain)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.seams.policy_rows import CLASS, CPU, EVENT, EXTERNAL, MISSING, PODS, WHOLE
+from tests.seams.policy_rows import CLASS, COST, CPU, EVENT, EXTERNAL, MISSING, PODS, WHOLE
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,10 @@ PROBES: dict[str, Probe] = {
     "spec.replicas.lifetime": _LENGTH,
     "spec.replicas.halfLife": _LENGTH,
     "spec.replicas.wake": _FLAG,
+    "spec.cost.replicaHour": _given(_RATE, COST),
+    "spec.cost.currency": Probe(
+        ("EUR", "USD", "JPY"), ("eur", "EURO", "ABC", "€", "", 978, True, {}), COST
+    ),
     "spec.capacity.requestsPerReplica": _RATE,
     "spec.capacity.replicasQuery": _TEXT,
     "spec.capacity.targetUtilization": _PART,

@@ -150,7 +150,7 @@ def _record(document: PolicyDocument) -> dict[str, object]:
         "max_replicas": policy.scale.max_replicas,
         "requests_per_replica": policy.capacity_qps,
         "risk": policy.trust.risk,
-        "events": len(policy.events),
+        "events": len(policy.events) + len(policy.recurring),
         "classes": len(policy.classes),
         "replay_only": policy.demand_query is None,
     }
@@ -167,7 +167,7 @@ def _line(document: PolicyDocument) -> str:
         parts.append(f"{policy.capacity_qps:g} requests/s each")
     parts.append(f"risk {policy.trust.risk:g}")
     for count, one, many in (
-        (len(policy.events), "event", "events"),
+        (len(policy.events) + len(policy.recurring), "event", "events"),
         (len(policy.classes), "class", "classes"),
     ):
         if count:

@@ -45,6 +45,7 @@ class ServiceCheckpoint:
         reports: what gateways report; None: nothing.
         evidence: for and against a floor; None: the mode is not Auto.
         savings: of the floor.
+        event_ratios: how many times the demand before them events have brought, by name.
     """
 
     capacity: Capacity | None = None
@@ -56,6 +57,7 @@ class ServiceCheckpoint:
     reports: KeptReports | None = None
     evidence: FloorEvidence | None = None
     savings: Savings = NOTHING_SAVED
+    event_ratios: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 EMPTY_CHECKPOINT = ServiceCheckpoint()
@@ -94,6 +96,12 @@ def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
     if checkpoint.savings != NOTHING_SAVED:
         # To the last bit: sums that are rounded at each change of the leader would stand still.
         plain[SAVED] = asdict(checkpoint.savings)
+    if checkpoint.event_ratios:
+        # A list: the names that were taught last stand last.
+        plain["events"] = [
+            {"name": name, "ratios": [_rounded(one) for one in ratios]}
+            for name, ratios in checkpoint.event_ratios.items()
+        ]
     return plain
 
 
@@ -118,6 +126,7 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
             _reports(plain.get(REPORTED)),
             _evidence(plain.get(AUTO)),
             _savings(plain.get(SAVED)),
+            {str(one["name"]): _ratios(one["ratios"]) for one in plain.get("events", ())},
         )
     except _UNREADABLE as error:
         raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error
@@ -152,6 +161,13 @@ def savings_from_plain(plain: Mapping[str, Any] | None) -> Savings | None:
         return None if plain is None else _savings(plain.get(SAVED))
     except _UNREADABLE:
         return None
+
+
+def _ratios(plain: Any) -> tuple[float, ...]:  # noqa: ANN401 - of a status
+    ratios = tuple(float(one) for one in plain)
+    if not all(0 < one < math.inf for one in ratios):
+        raise ValueError(f"ratios of an event are {ratios}, but must be finite and > 0")
+    return ratios
 
 
 def _savings(plain: Mapping[str, Any] | None) -> Savings:

@@ -77,6 +77,7 @@ class PolicyStatus:
         generation: of the policy that this was decided on.
         floor: that stands; plan: that is asked for.
         reasons: of the demand, the plan and the limit, by these names, where they are known.
+        events: what they have brought, as `event_words.event_levels` says it.
         saved: by the floor, as `saved.Saved` says it in plain values.
         published: what outlives the leader, as plain JSON values; see `checkpoint`.
     """
@@ -91,6 +92,7 @@ class PolicyStatus:
     conditions: tuple[Condition, ...] = ()
     published: Mapping[str, Any] | None = None
     saved: Mapping[str, object] | None = None
+    events: tuple[Mapping[str, object], ...] = ()
 
     def __post_init__(self) -> None:
         kinds = [one.kind for one in self.conditions]

@@ -27,7 +27,8 @@ from scaler.decision.decide import (
     initial_state,
     rebased_state,
 )
-from scaler.decision.demand import NO_FORECAST, is_unforeseeable
+from scaler.decision.demand import NO_FORECAST, SETTLED_S, is_unforeseeable
+from scaler.decision.event_levels import EventLessons
 from scaler.decision.hold import is_over
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
 from scaler.decision.lead_time import LeadTime, lead_time
@@ -93,6 +94,7 @@ class ServiceState:
             self._start_ups.times,
             self._state.low_spell,
             reports,
+            event_ratios=self._state.event_lessons.ratios,
         )
 
     def memory(self) -> ServiceMemory:
@@ -223,7 +225,13 @@ class ServiceState:
             self.lead_time = self._lead_time()
         policy, ramp = self.policy, self.policy.ramp
         settings = DecisionSettings(
-            capacity, policy.scale, policy.limit, self.lead_time.seconds, policy.events, policy.hold
+            capacity,
+            policy.scale,
+            policy.limit,
+            self.lead_time.seconds,
+            policy.events_after(now),
+            policy.hold,
+            policy.trust.risk,
         )
         latest = metrics.latest(now)  # no pod is younger because our clock is behind
         ready_s = workload.ready_s(latest)
@@ -258,7 +266,7 @@ class ServiceState:
         stamps = [
             pending.origin + (h + 1) * self._step_s for h in range(steps.first, steps.last + 1)
         ]
-        events = self.policy.events
+        events = self.policy.events_after(stamps[0] - SETTLED_S)
         happened = [
             math.nan if is_unforeseeable(events, stamp) else self._samples.get(stamp, math.nan)
             for stamp in stamps
@@ -279,6 +287,7 @@ class ServiceState:
             capacity_factor=self._restored.factor,
             event_baselines=self._restored.usual,
             low_spell=self._restored.low_spell,
+            event_lessons=EventLessons({}, self._restored.event_ratios),
         )
 
     def _lead_time(self) -> LeadTime:

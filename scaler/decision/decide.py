@@ -22,6 +22,7 @@ from scaler.decision.demand import (
     expected_demand,
     updated_event_baselines,
 )
+from scaler.decision.event_levels import NO_LESSONS, EventLessons
 from scaler.decision.hold import HoldRules, LowSpell, held_qps, rebased_spell, updated_spell
 from scaler.decision.limit import Limit, LimitPolicy, limit_for
 from scaler.decision.replicas import (
@@ -46,6 +47,7 @@ class DecisionSettings:
         lead_s: lead time, from the request for a replica until it is warm.
         events: announced events that raise demand.
         hold: what is held while demand is implausibly low.
+        risk: accepted share of learned events that bring more than is planned for.
     """
 
     capacity: Capacity
@@ -54,6 +56,7 @@ class DecisionSettings:
     lead_s: float = 120.0
     events: tuple[AnnouncedEvent, ...] = ()
     hold: HoldRules = field(default_factory=HoldRules)
+    risk: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class DecisionState:
         founded: whether a plan has rested on demand that was measured in whole: until then no limit
             is known.
         low_spell: the time of implausibly low demand that it is.
+        event_lessons: what events have brought.
     """
 
     plan: Plan
@@ -108,6 +112,7 @@ class DecisionState:
     replicas_without_data: int | None = None
     founded: bool = False
     low_spell: LowSpell | None = None
+    event_lessons: EventLessons = NO_LESSONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +151,23 @@ def rebased_state(state: DecisionState, set_by_s: float) -> DecisionState:
     """Return the state as old as it was, by a wall clock that has been set by so much."""
     recent = tuple((at + set_by_s, wanted) for at, wanted in state.recent)
     spell = rebased_spell(state.low_spell, set_by_s)
-    return replace(state, known_at=state.known_at + set_by_s, recent=recent, low_spell=spell)
+    lessons = state.event_lessons.rebased(set_by_s)
+    known_at = state.known_at + set_by_s
+    return replace(state, known_at=known_at, recent=recent, low_spell=spell, event_lessons=lessons)
 
 
 def decide(observation: Observation, state: DecisionState, settings: DecisionSettings) -> Decision:
     """Return the decision that follows from the observation and the state before it."""
     now, observed = observation.now, observation.observed_qps
-    event, baselines = None, state.event_baselines
-    if settings.events:
+    event, baselines, lessons = None, state.event_baselines, state.event_lessons
+    if settings.events or lessons.watches:
+        lessons = lessons.after(settings.events, now, observed)
+        events = [lessons.applied(one, settings.risk) for one in settings.events]
         baselines = updated_event_baselines(
-            settings.events, dict(baselines), observation.lead_demand, observed, now
+            events, dict(baselines), observation.lead_demand, observed, now
         )
-        event = event_demand(settings.events, baselines, now, now + settings.lead_s)
+        baselines |= lessons.baselines(events, now)
+        event = event_demand(events, baselines, now, now + settings.lead_s)
     offered = observation.least_qps if math.isnan(observed) else observed
     spell = updated_spell(state.low_spell, observed, observation.low_qps, now)
     held = held_qps(spell, observation.low_qps, settings.hold, now)
@@ -170,7 +180,13 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
     plan, after = _plan(observation, state, settings.scale, demand, capacity.qps)
     if after.replicas_without_data is not None and demand.reason is not DemandReason.EVENT:
         demand = UNKNOWN_DEMAND  # what is known of it asks for less than is held
-    after = replace(after, capacity_factor=factor, event_baselines=baselines, low_spell=spell)
+    after = replace(
+        after,
+        capacity_factor=factor,
+        event_baselines=baselines,
+        low_spell=spell,
+        event_lessons=lessons,
+    )
     # The limit counts ready replicas, not planned ones: a replica that is starting serves nothing.
     ready_qps = settings.capacity.qps * observation.warm
     limit = limit_for(ready_qps, settings.limit, capacity_factor=factor)

@@ -36,6 +36,7 @@ class AnnouncedEvent:
         multiplier: how many times the demand expected at its start the event brings; either this
             or ``qps`` is given.
         qps: the demand during the event.
+        learns: what earlier ones of its name have brought counts beside ``multiplier``.
     """
 
     name: str
@@ -43,6 +44,7 @@ class AnnouncedEvent:
     ends: float
     multiplier: float | None = None
     qps: float | None = None
+    learns: bool = False
 
     def __post_init__(self) -> None:
         if not self.starts < self.ends:

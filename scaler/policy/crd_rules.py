@@ -103,10 +103,24 @@ RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
         ),
     ],
     ("spec", "demand", "events", "[]"): [
-        ("self.starts < self.ends", "ends must be after starts"),
         (
-            "has(self.multiplier) != has(self.qps)",
+            "has(self.recurs) != has(self.starts) && has(self.starts) == has(self.ends)",
+            "starts and ends must be given, or recurs",
+        ),
+        (
+            "!has(self.starts) || !has(self.ends) || self.starts < self.ends",
+            "ends must be after starts",
+        ),
+        (
+            (
+                "has(self.multiplier) != has(self.qps) || "
+                "(has(self.learn) && self.learn && !has(self.qps))"
+            ),
             "exactly one of multiplier and qps must be given",
+        ),
+        (
+            "!has(self.qps) || !has(self.learn) || !self.learn",
+            "qps must not be given beside learn",
         ),
     ],
     ("spec", "limit"): [

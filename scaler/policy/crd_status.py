@@ -103,6 +103,27 @@ STATUS: dict[str, Any] = {
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
         },
+        "events": {
+            "type": "array",
+            "maxItems": 64,
+            "description": "What events have brought, as multiples of the demand before them.",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "stated": {"type": "number", "description": "By the policy."},
+                    "median": {"type": "number", "description": "That the next is to bring."},
+                    "low": {"type": "number", "description": "Of that, at the policy's risk."},
+                    "high": {"type": "number", "description": "Of that, at the policy's risk."},
+                    "last": {"type": "number", "description": "That the last has brought."},
+                    "occurrences": {"type": "integer", "format": "int32"},
+                    "learns": {"type": "boolean", "description": "Whether high is planned for."},
+                },
+            },
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+        },
         "saved": {
             "type": "object",
             "description": "What the floor has saved against the autoscaler alone, in mode "

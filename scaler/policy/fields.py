@@ -196,7 +196,7 @@ def _schema(kind: str, **more: object) -> WithJsonSchema:
     return WithJsonSchema({"type": kind, **more})
 
 
-def _like(most: int, pattern: str) -> WithJsonSchema:
+def like(most: int, pattern: str) -> WithJsonSchema:
     return _schema("string", maxLength=most, pattern=f"^{pattern}$")
 
 
@@ -255,16 +255,16 @@ Text = Annotated[str, AfterValidator(_text), _schema("string", pattern=r"[^\x00-
 # RFC 1123: valid names of namespaces, and of most other Kubernetes objects.
 _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = rf"{_PART}(\.{_PART})*"
-Label = Annotated[str, _label(63, _PART, "lower-case letters, digits and '-'"), _like(63, _PART)]
+Label = Annotated[str, _label(63, _PART, "lower-case letters, digits and '-'"), like(63, _PART)]
 ObjectName = Annotated[
-    str, _label(253, _NAME, "lower-case letters, digits, '-' and '.'"), _like(253, _NAME)
+    str, _label(253, _NAME, "lower-case letters, digits, '-' and '.'"), like(253, _NAME)
 ]
 # Valid names of models in the registry.
 _MODEL = "[A-Za-z0-9][A-Za-z0-9._-]*"
 ModelName = Annotated[
     str,
     _label(100, _MODEL, "letters, digits, '.', '_' and '-', not one of these first"),
-    _like(100, _MODEL),
+    like(100, _MODEL),
 ]
 # Names of the IANA database; which there are, no pattern says.
 _ZONE = "[A-Za-z][A-Za-z0-9_+/-]*"
@@ -272,15 +272,15 @@ TimeZone = Annotated[
     str,
     _label(64, _ZONE, "a name of the IANA database, e.g. Europe/Berlin"),
     AfterValidator(_known_zone),
-    _like(64, _ZONE),
+    like(64, _ZONE),
 ]
 # RFC 9110, 5.1 and 5.5, allows more in a name, and in a value; proxies drop or change that.
 _HEADER, _PRINTABLE = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?", "[!-~]([ -~]*[!-~])?"
-HeaderName = Annotated[str, _label(128, _HEADER, "letters, digits and '-'"), _like(128, _HEADER)]
+HeaderName = Annotated[str, _label(128, _HEADER, "letters, digits and '-'"), like(128, _HEADER)]
 HeaderValue = Annotated[
     str,
     _label(256, _PRINTABLE, "printable ASCII, without blanks before or after it"),
-    _like(256, _PRINTABLE),
+    like(256, _PRINTABLE),
 ]
 Above = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]

@@ -12,6 +12,7 @@ from enum import StrEnum
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.hold import HoldRules
 from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
+from scaler.decision.recurrence import Recurrence, occurrence_after
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.savings import ReplicaPrice
 from scaler.decision.trust import TrustRules
@@ -48,6 +49,25 @@ class Slo:
             raise ValueError(f"objective is {self.objective}, but must be in (0, 1)")
 
 
+@dataclass(frozen=True, slots=True)
+class RecurringEvent:
+    """An announced event that comes again and again; the rest is that of `AnnouncedEvent`."""
+
+    name: str
+    recurs: Recurrence
+    multiplier: float | None = None
+    qps: float | None = None
+    learns: bool = False
+
+    def after(self, moment: float) -> AnnouncedEvent | None:
+        """Return the first occurrence that ends after a moment; None: there is none any more."""
+        one = occurrence_after(self.recurs, moment)
+        if one is None:
+            return None
+        rest = self.multiplier, self.qps, self.learns
+        return AnnouncedEvent(self.name, one.starts, one.ends, *rest)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One service's policy.
@@ -69,7 +89,7 @@ class Policy:
         model: name of the forecaster in the registry; None: the one given to the command.
         trust: when the forecast is used.
         hold: what is held while demand is implausibly low for the time of day.
-        events: announced events that raise demand.
+        events: announced events that raise demand; recurring: those that come again.
         slo: the service level objective.
         ramp: how a pod warms up once it is Ready.
         lead_s: lead time, from the request for a replica until it is warm; None: it is learned.
@@ -96,6 +116,7 @@ class Policy:
     trust: TrustRules = field(default_factory=TrustRules)
     hold: HoldRules = field(default_factory=HoldRules)
     events: tuple[AnnouncedEvent, ...] = ()
+    recurring: tuple[RecurringEvent, ...] = ()
     slo: Slo = field(default_factory=Slo)
     ramp: Ramp = WARM_AT_ONCE
     lead_s: float | None = None
@@ -129,7 +150,15 @@ class Policy:
             raise ValueError(
                 f"{self.item_id}: safe_qps is {self.safe_qps}, but it must be finite and >= 0"
             )
-        for kind, named in (("events", self.events), ("classes", self.classes)):
-            names = [one.name for one in named]
+        of_events = [one.name for one in self.events] + [one.name for one in self.recurring]
+        of_classes = [one.name for one in self.classes]
+        for kind, names in (("events", of_events), ("classes", of_classes)):
             if len(set(names)) != len(names):
                 raise ValueError(f"{self.item_id}: {kind} are {names}, but names must be unique")
+
+    def events_after(self, moment: float) -> tuple[AnnouncedEvent, ...]:
+        """Return the announced events, and of each that recurs the first that ends after that."""
+        if not self.recurring:
+            return self.events
+        found = (one.after(moment) for one in self.recurring)
+        return (*self.events, *(one for one in found if one is not None))

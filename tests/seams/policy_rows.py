@@ -83,9 +83,24 @@ def moment(minute: float) -> str:
     return (datetime.fromtimestamp(START, UTC) + timedelta(minutes=minute)).isoformat()
 
 
+def cron(minute: float) -> str:
+    clock = datetime.fromtimestamp(START, UTC) + timedelta(minutes=minute)
+    return f"{clock.minute} {clock.hour} * * *"
+
+
 EVENT = {
     "spec.demand.events": [
         {"name": "sale", "starts": moment(4), "ends": moment(9), "multiplier": 3.0}
+    ]
+}
+# From the fourth minute to the ninth, at first.
+AGAIN = {
+    "spec.demand.events": [
+        {
+            "name": "lunch",
+            "recurs": {"timezone": "UTC", "start": cron(4), "end": cron(9)},
+            "multiplier": 3.0,
+        }
     ]
 }
 CLASS = {"spec.limit.classes": [{"name": "pay", "priority": 0}, {"name": "stress", "priority": 9}]}
@@ -96,6 +111,7 @@ AWAY = {**BLIND, "spec.demand.query": "upstream is away"}
 WARMS = {"spec.capacity.warmUp": "3m"}
 
 _GONE = Carried("of before 0.2; whoever gives it is told that it has no effect")
+_RECURS = "spec.demand.events[].recurs."
 _LIMIT, _CLASS, _CLIENT = "spec.limit.", "spec.limit.classes[].", "spec.limit.perClient."
 ROWS: dict[str, Row | Refused | Carried] = {
     "metadata.namespace": Row("shop", "store", "lease.service"),
@@ -120,6 +136,10 @@ ROWS: dict[str, Row | Refused | Carried] = {
     "spec.demand.events[].qps": Row(
         700.0, 900.0, "plan.replicas", {**EVENT, "spec.demand.events[].multiplier": MISSING}
     ),
+    _RECURS + "timezone": Row("UTC", "Asia/Tokyo", "plan.replicas", AGAIN),
+    _RECURS + "start": Row(cron(4), cron(6), "plan.replicas", AGAIN),
+    _RECURS + "end": Row(cron(9), cron(7), "plan.demand_qps", AGAIN),
+    "spec.demand.events[].learn": Row(False, True, "status.events.learns", EVENT),
     "spec.slo.latency": Row("500ms", "1s", "plan.capacity_qps"),
     "spec.slo.objective": Row(0.999, 0.9, "replay.violations"),
     "spec.slo.query": Row("p999", "p999 of another", "plan.capacity_qps"),

@@ -267,6 +267,7 @@ def status_of(cluster: FakeCluster, item_id: str) -> dict:
     return {
         **asdict(replace(status, published=None)),
         "conditions": [asdict(one) for one in status.conditions],
+        "events": [dict(one) for one in status.events],
         "published": json.loads(json.dumps(status.published)),
         "floors": {str(t): seen.min_replicas for t, seen in cluster.scaled.items()},
         "raised": sorted(str(seen.target) for seen in cluster.raised()),

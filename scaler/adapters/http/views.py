@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from scaler.adapters.http.lease_document import is_trusted
+from scaler.control.event_words import event_levels, event_sentence
 from scaler.control.reason_words import (
     demand_sentence,
     floor_sentence,
@@ -84,8 +85,9 @@ def plan_view(view: ServiceView) -> Json:
                 "multiplier": event.multiplier,
                 "qps": event.qps,
             }
-            for event in policy.events
+            for event in policy.events_after(view.at)
         ],
+        "event_levels": list(event_levels(view)),
     }
 
 
@@ -166,6 +168,7 @@ def _sentences(view: ServiceView) -> Iterable[str]:
 
 
 def _closing_sentences(view: ServiceView) -> Iterable[str]:
+    yield from map(event_sentence, event_levels(view))
     if (saved := saved_sentence(_saved(view))) is not None:
         yield saved
     for condition in view.conditions:

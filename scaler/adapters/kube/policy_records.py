@@ -11,6 +11,7 @@ from typing import Any
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.objects import parse_time
 from scaler.adapters.kube.paths import POLICIES, list_path, policy_path
+from scaler.control.event_words import event_sentence
 from scaler.control.reason_words import (
     demand_sentence,
     floor_sentence,
@@ -58,6 +59,7 @@ def policy_record(found: Mapping[str, Any]) -> PolicyRecord:
         "trusted": status.get("trusted"),
         "reasons": status.get("reasons"),
         "saved": _saved(status),
+        "event_levels": list(status.get("events") or ()),
         "conditions": conditions,
         "words": list(_sentences(status, conditions)),
     }
@@ -79,6 +81,7 @@ def _sentences(status: Mapping[str, Any], conditions: list[dict[str, Any]]) -> I
         yield limit_sentence(f"{limit:.4g}", reasons.get("limit"))
     if status.get("trusted") is not None:
         yield f"The forecast is {'' if status['trusted'] else 'not '}acted on."
+    yield from map(event_sentence, status.get("events") or ())
     if (saved := saved_sentence(_saved(status))) is not None:
         yield saved
     for one in conditions:

@@ -14,6 +14,7 @@ from scaler.adapters.kube.recent_values import RecentValues
 from scaler.control.checkpoint import to_plain
 from scaler.control.cluster_port import PolicyObject, PolicyStatus
 from scaler.control.conditions import spec_incomplete
+from scaler.control.event_words import event_levels
 from scaler.control.saved import saved_by
 from scaler.control.snapshot import ServiceView
 from scaler.decision.trust import Standing
@@ -44,6 +45,7 @@ def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) ->
             stored.published if view.checkpoint is None else to_plain(view.checkpoint), state
         ),
         saved=_saved(view),
+        events=tuple(event_levels(view)),
     )
 
 
@@ -103,6 +105,7 @@ def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -
         "trusted": status.trusted,
         "reasons": dict(status.reasons) or None,
         "conditions": conditions,
+        "events": [dict(one) for one in status.events] or None,
         "saved": dict(status.saved) if status.saved is not None else None,
         "published": dict(status.published) if status.published is not None else None,
     }

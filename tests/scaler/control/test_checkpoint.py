@@ -43,6 +43,7 @@ def test_what_is_kept_comes_back():
             day=PairedDay(20_000, 5, -12.3, 0.1, 99.9, 1e3 / 7, 1e9),
         ),
         Savings(-1 / 3, 1e6, 11, 0.1, 2.0, 20_000, 1.5, 900.0),
+        {"sale": (2.5, 3.1), "auction": (0.9,)},
     )
     assert from_plain(json.loads(json.dumps(to_plain(checkpoint)))) == checkpoint
 

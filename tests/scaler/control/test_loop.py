@@ -227,10 +227,12 @@ def test_forecasts_are_made_once_per_step_and_the_champion_looked_up_then(world)
 
 
 def test_a_board_says_whether_this_replica_leads():
-    snapshots, leads = [], [True, False]
+    snapshots, leads = [], [False]
     ports = World(Demand(shop_web=200.0), Flat(), Replicas())
-    loop = ControlLoop(ports, STEP, snapshots.append, leads.pop)
-    after(loop, [watched()], 30)
+    loop = ControlLoop(ports, STEP, snapshots.append, lambda: leads[-1])
+    loop.tick([watched()], START)
+    leads.append(True)
+    loop.tick([watched()], START + 15)
     assert [snapshot.leader for snapshot in snapshots] == [False, True]
 
 

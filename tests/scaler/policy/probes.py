@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.seams.policy_rows import CLASS, COST, CPU, EVENT, EXTERNAL, MISSING, PODS, WHOLE
+from tests.seams.policy_rows import AGAIN, CLASS, COST, CPU, EVENT, EXTERNAL, MISSING, PODS, WHOLE
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ _STAMP = Probe(
 )
 _LATE = {**EVENT, "spec.demand.events[].ends": "2027-01-01T00:00:00Z"}
 _SOON = {**EVENT, "spec.demand.events[].starts": "2026-01-01T00:00:00Z"}
+_CRON = Probe(
+    ("0 9 * * 1-5", "*/15 8,20 * jan-mar mon", " 0  9 * * 0 "),
+    ("", " ", "0 9 * *", "0 9 * * * *", "@daily", 5, True, []),
+)
 _RATED = {**EVENT, "spec.demand.events[].multiplier": MISSING}
 
 _LIMIT, _ONE, _CLIENT = "spec.limit.", "spec.limit.classes[].", "spec.limit.perClient."
@@ -90,6 +94,14 @@ PROBES: dict[str, Probe] = {
     "spec.demand.events[].name": _given(_TEXT, EVENT),
     "spec.demand.events[].starts": _given(_STAMP, _LATE),
     "spec.demand.events[].ends": _given(_STAMP, _SOON),
+    "spec.demand.events[].recurs.timezone": Probe(
+        ("Europe/Berlin", "UTC"), ("", "+02:00", "é", 5, True), AGAIN
+    ),
+    "spec.demand.events[].recurs.start": _given(_CRON, AGAIN),
+    "spec.demand.events[].recurs.end": Probe(
+        ("0 9 * * 1-5", "*/15 8,20 * * mon"), _CRON.bad, AGAIN
+    ),
+    "spec.demand.events[].learn": _given(_FLAG, EVENT),
     "spec.demand.events[].multiplier": _given(_RATE, EVENT),
     "spec.demand.events[].qps": _given(_RATE, _RATED),
     "spec.slo.latency": _LONG,

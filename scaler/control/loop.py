@@ -218,7 +218,7 @@ class ControlLoop:
             item, policy = one.policy.item_id, one.policy
             measured, observed = metrics[item], math.nan
             try:
-                state = self._services[item].state
+                state = self._services[item].looked_back(self._demand_history)
                 measured = state.without_implausible(measured, now)
                 observed = state.take_in(measured, now)
                 self._demand_history.add(item, measured.samples)

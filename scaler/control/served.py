@@ -12,8 +12,10 @@ from scaler.control.checkpoint import (
     from_plain,
     savings_from_plain,
 )
+from scaler.control.demand_history import DemandHistory
 from scaler.control.figures import Figures, Shown
 from scaler.control.observations import ServiceMetrics
+from scaler.control.past_events import past_ratios
 from scaler.control.ports import WatchedPolicy
 from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import Condition, ServiceView
@@ -60,12 +62,22 @@ class ServedService:
     make: Callable[[], Figures] = Figures
     savings: Savings = NOTHING_SAVED
     _figures: Figures | None = None
+    _looked_back: bool = False
 
     def follow(self, one: WatchedPolicy, *, leads: bool) -> None:
         """Go on under a policy that may have changed; who does not lead takes over what is kept."""
         self.state.follow_policy(one.policy)
         if not leads:
             self.savings = savings_from_plain(one.checkpoint) or self.savings
+
+    def looked_back(self, histories: DemandHistory) -> ServiceState:
+        """Return the state, which has learned once from the past, as soon as that is read."""
+        policy = self.state.policy
+        if not self._looked_back and policy.item_id in histories:
+            self._looked_back = True
+            if any(one.learns for one in policy.all_events):
+                self.state.look_back(past_ratios(policy, histories.series(policy)))
+        return self.state
 
     def checkpoint(
         self, learned: Capacity | None, reports: KeptReports | None = None

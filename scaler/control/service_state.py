@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint
+from scaler.control.judgement import outcome_of
 from scaler.control.memory import PendingForecast, ServiceMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.start_ups import StartUps
@@ -27,14 +29,13 @@ from scaler.decision.decide import (
     initial_state,
     rebased_state,
 )
-from scaler.decision.demand import NO_FORECAST, SETTLED_S, is_unforeseeable
+from scaler.decision.demand import NO_FORECAST
 from scaler.decision.event_levels import EventLessons
 from scaler.decision.hold import is_over
 from scaler.decision.lead_demand import LeadForecast, LeadQuery
 from scaler.decision.lead_time import LeadTime, lead_time
 from scaler.decision.limit import ready_capacity
-from scaler.decision.quantiles import surprisal
-from scaler.decision.trust import ForecastOutcome, Standing, Trust, initial_trust, updated_trust
+from scaler.decision.trust import Standing, Trust, initial_trust, updated_trust
 from scaler.decision.wariness import KeptReports
 from scaler.limits.schedule import Fleet
 from scaler.policy.policy import Policy
@@ -80,6 +81,15 @@ class ServiceState:
         self._restored, self._trust = checkpoint, checkpoint.trust
         self._start_ups = StartUps(checkpoint.start_ups)
         self.lead_time = self._lead_time()
+
+    def look_back(self, ratios: Mapping[str, tuple[float, ...]]) -> None:
+        """Learn from what events have brought in the past, if nothing is known of them."""
+        known = {**ratios, **self._restored.event_ratios}
+        self._restored = replace(self._restored, event_ratios=known)
+        if self._state is not None:
+            lessons = self._state.event_lessons
+            lessons = replace(lessons, ratios={**ratios, **lessons.ratios})
+            self._state = replace(self._state, event_lessons=lessons)
 
     def checkpoint(
         self, learned: Capacity | None, reports: KeptReports | None = None
@@ -257,29 +267,9 @@ class ServiceState:
     def _judge(self) -> None:
         """Judge what forecasts said of lead times that are over by what has happened."""
         while self._pending and self._pending[0].due <= self._newest:
-            outcome = self._outcome(self._pending.popleft())
+            outcome = outcome_of(self._pending.popleft(), self._samples, self.policy, self._step_s)
             if self._trust is not None:
                 self._trust = updated_trust(self._trust, outcome, self.policy.trust, self._step_s)
-
-    def _outcome(self, pending: PendingForecast) -> ForecastOutcome:
-        forecast, steps = pending.lead_forecast, pending.lead_forecast.step_range
-        stamps = [
-            pending.origin + (h + 1) * self._step_s for h in range(steps.first, steps.last + 1)
-        ]
-        events = self.policy.events_after(stamps[0] - SETTLED_S)
-        happened = [
-            math.nan if is_unforeseeable(events, stamp) else self._samples.get(stamp, math.nan)
-            for stamp in stamps
-        ]
-        largest = math.nan if any(map(math.isnan, happened)) else max(happened)
-        return ForecastOutcome(
-            steps.count,
-            surprisal(forecast.step_quantiles, forecast.levels, largest),
-            forecast.lead_demand.lead_qps,
-            forecast.judged_qps,
-            pending.last_qps,
-            largest,
-        )
 
     def _first_state(self, workload: Workload, now: float) -> DecisionState:
         return replace(

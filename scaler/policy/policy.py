@@ -150,11 +150,15 @@ class Policy:
             raise ValueError(
                 f"{self.item_id}: safe_qps is {self.safe_qps}, but it must be finite and >= 0"
             )
-        of_events = [one.name for one in self.events] + [one.name for one in self.recurring]
+        of_events = [one.name for one in self.all_events]
         of_classes = [one.name for one in self.classes]
         for kind, names in (("events", of_events), ("classes", of_classes)):
             if len(set(names)) != len(names):
                 raise ValueError(f"{self.item_id}: {kind} are {names}, but names must be unique")
+
+    @property
+    def all_events(self) -> tuple[AnnouncedEvent | RecurringEvent, ...]:
+        return (*self.events, *self.recurring)
 
     def events_after(self, moment: float) -> tuple[AnnouncedEvent, ...]:
         """Return the announced events, and of each that recurs the first that ends after that."""

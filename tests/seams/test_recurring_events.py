@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
+from forecaster.data.series import Series
 from scaler.adapters.http.views import explanation_view
-from scaler.decision.event_levels import learned_multiplier
+from scaler.decision.event_levels import MOST_RATIOS, learned_multiplier
 from tests.seams.policy_rows import policy
-from tests.seams.scene import DEMAND, START, TICK_S, ScriptedTraffic, Stage, read
+from tests.seams.scene import DEMAND, START, STEP, TICK_S, ScriptedTraffic, Stage, read
 
 HOUR_TICKS = int(3600 // TICK_S)
 # It begins half an hour after the stage does, and lasts for twenty minutes.
@@ -21,6 +24,20 @@ def offered(seconds: float) -> float:
     """Return about 200 QPS, and 2.5 times that while the event is on."""
     usual = 200.0 + math.sin(seconds)  # what never moves is not believed
     return 2.5 * usual if 1800 <= seconds % 3600 < 3000 else usual
+
+
+class NoPast(ScriptedTraffic):
+    def _history(self, item, query, length, now):
+        return "it is new"
+
+
+class WithPast(ScriptedTraffic):
+    def _history(self, item, query, length, now):
+        count = length // STEP
+        end = now // 60 * 60
+        stamps = end - 60.0 * np.arange(count)[::-1]
+        values = np.array([offered(stamp - 30 - START) for stamp in stamps])
+        return Series(item, datetime.fromtimestamp(stamps[0], UTC), STEP, values)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +70,7 @@ def begun(stage, hours):
 
 
 def test_two_occurrences_teach_the_third(tmp_path):
-    stage = Stage(read(tmp_path, given(learn=True)), traffic=ScriptedTraffic())
+    stage = Stage(read(tmp_path, given(learn=True)), traffic=NoPast())
     seen, view = begun(stage, 3)
     stage.close()
     planned = [one.decision.demand.qps for one in seen]
@@ -71,8 +88,18 @@ def test_two_occurrences_teach_the_third(tmp_path):
     assert any("auction brought 2.5 times" in one for one in explanation_view(view)["words"])
 
 
+def test_what_was_before_anybody_watched_is_learned_from_the_history(tmp_path):
+    stage = Stage(read(tmp_path, given(learn=True)), traffic=WithPast())
+    (seen,), view = begun(stage, 1)
+    stage.close()
+    assert len(view.checkpoint.event_ratios["auction"]) == MOST_RATIOS
+    expected = learned_multiplier((2.5,) * MOST_RATIOS, 4.0, 0.2).high
+    assert seen.decision.demand.qps == pytest.approx(expected * 200, rel=0.02)
+    assert seen.floor < 20
+
+
 def test_without_learning_the_policy_counts_and_what_came_is_told(tmp_path):
-    stage = Stage(read(tmp_path, given()), traffic=ScriptedTraffic())
+    stage = Stage(read(tmp_path, given()), traffic=NoPast())
     seen, view = begun(stage, 2)
     stage.close()
     assert [one.decision.demand.qps for one in seen] == [pytest.approx(800.0, rel=0.01)] * 2
@@ -81,11 +108,11 @@ def test_without_learning_the_policy_counts_and_what_came_is_told(tmp_path):
 
 def test_the_next_leader_goes_on_with_what_was_learned(tmp_path):
     document = read(tmp_path, given(learn=True))
-    stage = Stage(document, traffic=ScriptedTraffic())
+    stage = Stage(document, traffic=NoPast())
     begun(stage, 1)
     stage.close()
     kept = stage.cluster.statuses[stage.policy.item_id][-1].published
-    after = Stage(document, checkpoint=json.loads(json.dumps(kept)))
+    after = Stage(document, traffic=NoPast(), checkpoint=json.loads(json.dumps(kept)))
     view = after.tick()
     after.close()
     (ratio,) = view.checkpoint.event_ratios["auction"]

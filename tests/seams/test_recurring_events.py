@@ -9,9 +9,17 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from forecaster.adapters.prometheus.settings import PrometheusSettings
 from forecaster.data.series import Series
 from scaler.adapters.http.views import explanation_view
+from scaler.adapters.prometheus_traffic import PrometheusTraffic
 from scaler.decision.event_levels import MOST_RATIOS, learned_multiplier
+from tests.forecaster.adapters.prometheus.server import (
+    FakeSeries,
+    PrometheusServer,
+    matrix,
+    serving,
+)
 from tests.seams.policy_rows import policy
 from tests.seams.scene import DEMAND, START, STEP, TICK_S, ScriptedTraffic, Stage, read
 
@@ -24,6 +32,16 @@ def offered(seconds: float) -> float:
     """Return about 200 QPS, and 2.5 times that while the event is on."""
     usual = 200.0 + math.sin(seconds)  # what never moves is not believed
     return 2.5 * usual if 1800 <= seconds % 3600 < 3000 else usual
+
+
+class Prometheus(PrometheusServer):
+    """It was begun to scrape as the stage began."""
+
+    def _answer(self, asked):
+        start, end, step = (int(asked.params[name]) for name in ("start", "end", "step"))
+        stamps = [at for at in range(start, end + 1, step) if at >= START]
+        value = offered if asked.params["query"] == "hourly" else lambda _: 0.1
+        return matrix([FakeSeries({}, lambda at: str(value(at - START)))] if stamps else [], stamps)
 
 
 class NoPast(ScriptedTraffic):
@@ -70,9 +88,11 @@ def begun(stage, hours):
 
 
 def test_two_occurrences_teach_the_third(tmp_path):
-    stage = Stage(read(tmp_path, given(learn=True)), traffic=NoPast())
-    seen, view = begun(stage, 3)
-    stage.close()
+    with serving(Prometheus()) as server:
+        traffic = PrometheusTraffic(PrometheusSettings(server.url), STEP, workers=2)
+        stage = Stage(read(tmp_path, given(learn=True)), traffic=traffic)
+        seen, view = begun(stage, 3)
+        stage.close()
     planned = [one.decision.demand.qps for one in seen]
     assert planned[0] == pytest.approx(4.0 * 200, rel=0.01)  # as the policy states
     expected = learned_multiplier((2.5, 2.5), 4.0, 0.2).high

@@ -191,7 +191,7 @@ def judge(task: Task) -> TraceResult:
 
 def tried_hpa(setting: ContestSetting, target: float, stabilization_s: float) -> Tried:
     """Return what the HPA comes to with this target and stabilization window."""
-    down = replace(setting.hpa.scale_down, stabilization_s=stabilization_s)
+    down = replace(setting.hpa.down, stabilization_s=stabilization_s)
     tuned = replace(setting, hpa=replace(setting.hpa, scale_down=down))
     found = outcome(setting.scene, carried_out(tuned, ContestJob(HPA, target))[0])
     return Tried(f"{target:g}, {stabilization_s:.0f} s", found.violations, found.replica_hours)

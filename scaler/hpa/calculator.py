@@ -35,7 +35,7 @@ class Gauge:
 
     @classmethod
     def of(cls, spec: HPASpec) -> Gauge:
-        low, high = 1.0 - spec.scale_down.tolerance, 1.0 + spec.scale_up.tolerance
+        low, high = 1.0 - spec.down.tolerance, 1.0 + spec.up.tolerance
         if spec.metric is MetricKind.UTILIZATION:
             percent = round(100 * spec.target)
             return cls(percent, 10, 10 * max(100, percent), low, high)

@@ -3,8 +3,8 @@
 Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as of v1.33
 (`reconcileAutoscaler`, `stabilizeRecommendationWithBehaviors`,
 `convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); described on kubernetes.io,
-"Horizontal Pod Autoscaling". An HPA without `behavior` is taken to have the documented default. The
-controller then allows max(2 x current, 4) on a scale-up: below 4 pods, up to two pods less.
+"Horizontal Pod Autoscaling". An HPA without `behavior` takes a path of its own, which is not that
+of the documented defaults (`normalizeDesiredReplicas`, `convertDesiredReplicasWithRules`).
 
 Rules of this file: the caller owns the clock and applies the result of `sync` at once. A sync
 without a change must be cheap, as a replay runs millions of them.
@@ -47,6 +47,8 @@ __all__ = [
 
 # (time, number of pods); the number is > 0 in either direction.
 ScaleEvent = tuple[float, int]
+# `scaleUpLimitMinimum`: so many pods are always allowed without `behavior`.
+_ALWAYS_ALLOWED = 4
 
 
 class HPA:
@@ -59,6 +61,8 @@ class HPA:
 
     def __init__(self, spec: HPASpec) -> None:
         self.spec = spec
+        self._up, self._down = spec.up, spec.down
+        self._normalized = self._behave if spec.has_behavior else self._without_behavior
         self._wanted = calculator_of(spec)
         self._now = -math.inf
         # Recommendations that can still be the lowest (up) or highest (down) of their window.
@@ -99,7 +103,7 @@ class HPA:
         wanted = None if reading is None else self._wanted(current, reading)
         if wanted is None:
             return Recommendation(current, current, Reason.FAILED_GET_METRIC)
-        return self._behave(current, wanted, low, high)
+        return self._normalized(current, wanted, low, high)
 
     def _into_bounds(self, current: int, low: int, high: int) -> Recommendation:
         if current <= 0:
@@ -110,6 +114,31 @@ class HPA:
         self._remember(current, replicas)
         reason = Reason.TOO_MANY_REPLICAS if current > high else Reason.TOO_FEW_REPLICAS
         return Recommendation(replicas, current, reason)
+
+    def _without_behavior(self, current: int, wanted: int, low: int, high: int) -> Recommendation:
+        """Return the recommendation where the spec has no `behavior`.
+
+        The highest recommendation of the window stands, even above the current count. One that is
+        exactly as old as the window still counts, unlike with `behavior`. At most twice the current
+        count is allowed, or 4.
+        Source: `normalizeDesiredReplicas`, `stabilizeRecommendation`,
+        `convertDesiredReplicasWithRules` and `calculateScaleUpLimit` in horizontal.go.
+        """
+        highest, cutoff = self._highest, self._now - self._down.stabilization_s
+        while highest and highest[0][0] < cutoff:
+            highest.popleft()
+        while highest and highest[-1][1] <= wanted:
+            highest.pop()
+        highest.append((self._now, wanted))
+        stable, limit = highest[0][1], max(2 * current, _ALWAYS_ALLOWED)
+        if stable < low:
+            return Recommendation(low, wanted, Reason.TOO_FEW_REPLICAS)
+        if stable > min(limit, high):
+            bound = Reason.SCALE_UP_LIMIT if high > limit else Reason.TOO_MANY_REPLICAS
+            return Recommendation(min(limit, high), wanted, bound)
+        if stable > wanted:
+            return Recommendation(stable, wanted, Reason.SCALE_DOWN_STABILIZED)
+        return Recommendation(stable, wanted, Reason.DESIRED_WITHIN_RANGE)
 
     def _behave(self, current: int, wanted: int, low: int, high: int) -> Recommendation:
         """Return the recommendation after stabilization and policies, with the rule that bound.
@@ -142,13 +171,13 @@ class HPA:
         Source: `stabilizeRecommendationWithBehaviors` in horizontal.go.
         """
         now = self._now
-        lowest, cutoff = self._lowest, now - self.spec.scale_up.stabilization_s
+        lowest, cutoff = self._lowest, now - self._up.stabilization_s
         while lowest and lowest[0][0] <= cutoff:
             lowest.popleft()
         while lowest and lowest[-1][1] >= wanted:
             lowest.pop()
         lowest.append((now, wanted))
-        highest, cutoff = self._highest, now - self.spec.scale_down.stabilization_s
+        highest, cutoff = self._highest, now - self._down.stabilization_s
         while highest and highest[0][0] <= cutoff:
             highest.popleft()
         while highest and highest[-1][1] <= wanted:
@@ -164,7 +193,7 @@ class HPA:
         Percentages are rounded up, so that one pod can become two.
         Source: `calculateScaleUpLimitWithScalingRules` in horizontal.go.
         """
-        rules = self.spec.scale_up
+        rules = self._up
         limit = current
         if rules.select is not Select.DISABLED:
             starts = ((p, self._count_at_start(current, p.period_s)) for p in rules.policies)
@@ -186,7 +215,7 @@ class HPA:
         The count that stays is truncated: 10 % of 72 pods removes 8.
         Source: `calculateScaleDownLimitWithBehaviors` in horizontal.go.
         """
-        rules = self.spec.scale_down
+        rules = self._down
         limit = current
         if rules.select is not Select.DISABLED:
             starts = ((p, self._count_at_start(current, p.period_s)) for p in rules.policies)
@@ -210,11 +239,13 @@ class HPA:
         """Store a scale event, in place of the last one older than its direction's periods.
 
         So a longer period of the other direction may miss the replaced event, as it does in the
-        controller. Source: `storeScaleEvent` in horizontal.go.
+        controller; without `behavior` none is stored. Source: `storeScaleEvent` in horizontal.go.
         """
+        if not self.spec.has_behavior:
+            return
         up = replicas > current
         events = self._ups if up else self._downs
-        policies = (self.spec.scale_up if up else self.spec.scale_down).policies
+        policies = (self._up if up else self._down).policies
         cutoff = self._now - max((p.period_s for p in policies), default=0.0)
         event = (self._now, abs(replicas - current))
         for i in range(len(events) - 1, -1, -1):

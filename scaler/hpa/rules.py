@@ -113,6 +113,8 @@ class HPASpec:
         min_replicas: 0 lets it scale to 0 by an external metric; a metric of pods has none then.
         target: for UTILIZATION a share of the request in whole per cent (0.6 is
             `averageUtilization: 60`), else in the reading's unit; the API stores thousandths.
+        scale_up, scale_down: `behavior`; None in both: there is none, and the controller goes its
+            own way then. The API server fills in a direction that is None beside one that is not.
         sync_s: time between two syncs; used by the caller only.
         cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`; without
             effect here: the caller says which pods are unready.
@@ -121,19 +123,34 @@ class HPASpec:
     KEDA's prometheus scaler with `threshold: "40"` is an HPA on an external average:
 
     >>> keda = HPASpec(2, 40, MetricKind.EXTERNAL_AVERAGE, target=40)
-    >>> keda.scale_down.stabilization_s
-    300
+    >>> keda.has_behavior, keda.down.stabilization_s
+    (False, 300)
     """
 
     min_replicas: int
     max_replicas: int
     metric: MetricKind
     target: float
-    scale_up: ScalingRules = DEFAULT_SCALE_UP
-    scale_down: ScalingRules = DEFAULT_SCALE_DOWN
+    scale_up: ScalingRules | None = None
+    scale_down: ScalingRules | None = None
     sync_s: float = 15.0
     cpu_initialization_s: float = 300.0
     initial_readiness_delay_s: float = 30.0
+
+    @property
+    def has_behavior(self) -> bool:
+        """Whether it has `behavior`, be it empty."""
+        return self.scale_up is not None or self.scale_down is not None
+
+    @property
+    def up(self) -> ScalingRules:
+        """The rules up; without `behavior` its tolerance alone applies, which is the flag's."""
+        return self.scale_up or DEFAULT_SCALE_UP
+
+    @property
+    def down(self) -> ScalingRules:
+        """The rules down; without `behavior` the flags' tolerance and stabilization alone apply."""
+        return self.scale_down or DEFAULT_SCALE_DOWN
 
     @property
     def lowest(self) -> int:

@@ -2,7 +2,9 @@
 
 A field that a replay does not model is refused by name, not ignored; of several metrics, those that
 it does not model are left out, and a warning names them. Defaults are those of the API
-server and the controller. Source: kubernetes.io, "HorizontalPodAutoscaler v2" API reference.
+server and the controller. Source: kubernetes.io, "HorizontalPodAutoscaler v2" API reference. What
+is missing in `behavior` is filled in, but an absent `behavior` stays absent: kubernetes/kubernetes,
+`pkg/apis/autoscaling/v2/defaults.go`, `SetDefaults_HorizontalPodAutoscalerBehavior`.
 """
 
 from __future__ import annotations
@@ -184,6 +186,12 @@ class Behavior(Section):
     scale_up: ScalingBehavior = ScalingBehavior()
     scale_down: ScalingBehavior = ScalingBehavior()
 
+    def to_rules(self) -> tuple[ScalingRules, ScalingRules]:
+        return (
+            self.scale_up.to_rules(DEFAULT_SCALE_UP),
+            self.scale_down.to_rules(DEFAULT_SCALE_DOWN),
+        )
+
 
 class ScaleTargetRef(Section):
     api_version: str | None = None
@@ -198,7 +206,7 @@ class HPASection(Section):
     min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: AtLeastOne
     metrics: list[MetricSpec] = Field(default=[])
-    behavior: Behavior = Behavior()
+    behavior: Behavior | None = None
     _left_out: tuple[str, ...] = PrivateAttr(())  # metrics that a replay does not model
 
     @model_validator(mode="wrap")
@@ -253,14 +261,8 @@ class HPASection(Section):
             metric = self._decisive(capacity_qps)
             source = metric.source
             kind, target = _KINDS[metric.type, source.target.type], source.target.number
-        return HPASpec(
-            self.min_replicas,
-            self.max_replicas,
-            kind,
-            target,
-            self.behavior.scale_up.to_rules(DEFAULT_SCALE_UP),
-            self.behavior.scale_down.to_rules(DEFAULT_SCALE_DOWN),
-        )
+        rules = self.behavior.to_rules() if self.behavior else (None, None)
+        return HPASpec(self.min_replicas, self.max_replicas, kind, target, *rules)
 
     def _decisive(self, capacity_qps: float | None) -> MetricSpec:
         """Return the metric with the least requests per replica at its target.

@@ -123,7 +123,7 @@ def _timing(timing: WorldTiming, series: Series) -> WorldTiming:
 def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
     """Return the user's autoscaler as tidegate asks for it: a net, its target at the capacity."""
     utilization = hpa.metric is MetricKind.UTILIZATION
-    down = replace(hpa.scale_down, tolerance=0.0, stabilization_s=NET_STABILIZATION_S)
+    down = replace(hpa.down, tolerance=0.0, stabilization_s=NET_STABILIZATION_S)
     return replace(hpa, target=1.0 if utilization else capacity_qps, scale_down=down)
 
 

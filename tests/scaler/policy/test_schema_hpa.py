@@ -90,13 +90,28 @@ def test_a_direction_that_is_given_in_part_keeps_the_other_defaults():
     [
         pytest.param(["metrics: null"], id="no metrics"),
         pytest.param(["behavior: null"], id="no behavior"),
-        pytest.param(["behavior: {scaleDown: null, scaleUp: {policies: null}}"], id="below it"),
         pytest.param(["minReplicas: null"], id="a number"),
         pytest.param(["scaleTargetRef: {apiVersion: null, kind: a, name: b}"], id="a name"),
     ],
 )
 def test_null_is_taken_for_absent_as_by_the_api_server(lines):
     assert spec_of(*lines) == spec_of()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["behavior: {}"], id="empty"),
+        pytest.param(["behavior: {scaleUp: {}}"], id="one direction, empty"),
+        pytest.param(["behavior: {scaleDown: null, scaleUp: {policies: null}}"], id="null in it"),
+    ],
+)
+def test_a_behavior_is_filled_in_by_the_api_server_and_an_absent_one_stays_absent(lines):
+    filled = spec_of(*lines)
+
+    assert (filled.scale_up, filled.scale_down) == (DEFAULT_SCALE_UP, DEFAULT_SCALE_DOWN)
+    assert filled.has_behavior
+    assert not spec_of().has_behavior
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,9 @@ class Counterfactual:
         return hpa, self._ledger
 
     def _synced(self, now: float, observed: float, capacity_qps: float) -> int:
-        current = self._replicas
-        reading = None
-        if not math.isnan(observed):
-            utilization = self._hpa.spec.metric is MetricKind.UTILIZATION
-            unit = capacity_qps if utilization else 1.0
-            reading = Reading(observed / unit, current)
-        return self._hpa.sync(now, current, reading).replicas
+        current, goals = self._replicas, self._hpa.spec.goals
+        units = (capacity_qps if goal.metric is MetricKind.UTILIZATION else 1.0 for goal in goals)
+        first, *more = (
+            None if math.isnan(observed) else Reading(observed / unit, current) for unit in units
+        )
+        return self._hpa.sync(now, current, first, more=more).replicas

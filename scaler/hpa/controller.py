@@ -1,7 +1,7 @@
 """The HPA controller: bounds, stabilization and scaling policies, one sync at a time.
 
 Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as of v1.33
-(`reconcileAutoscaler`, `stabilizeRecommendationWithBehaviors`,
+(`reconcileAutoscaler`, `computeReplicasForMetrics`, `stabilizeRecommendationWithBehaviors`,
 `convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); described on kubernetes.io,
 "Horizontal Pod Autoscaling". An HPA without `behavior` takes a path of its own, which is not that
 of the documented defaults (`normalizeDesiredReplicas`, `convertDesiredReplicasWithRules`).
@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
-from scaler.hpa.calculator import calculator_of
+from scaler.hpa.calculator import calculators_of
 from scaler.hpa.rules import (
     DEFAULT_SCALE_DOWN,
     DEFAULT_SCALE_UP,
     HPASpec,
+    MetricGoal,
     MetricKind,
     PolicyKind,
     Reading,
@@ -35,6 +37,7 @@ __all__ = [
     "DEFAULT_SCALE_UP",
     "HPA",
     "HPASpec",
+    "MetricGoal",
     "MetricKind",
     "PolicyKind",
     "Reading",
@@ -63,7 +66,7 @@ class HPA:
         self.spec = spec
         self._up, self._down = spec.up, spec.down
         self._normalized = self._behave if spec.has_behavior else self._without_behavior
-        self._wanted = calculator_of(spec)
+        self._wanted, *self._more_wanted = calculators_of(spec)
         self._now = -math.inf
         # Recommendations that can still be the lowest (up) or highest (down) of their window.
         # Values ascend (descend) from the front, so the first one is the current extreme.
@@ -73,7 +76,13 @@ class HPA:
         self._downs: list[ScaleEvent] = []
 
     def sync(
-        self, now: float, current: int, reading: Reading | None, *, floor: int | None = None
+        self,
+        now: float,
+        current: int,
+        reading: Reading | None,
+        *,
+        floor: int | None = None,
+        more: Sequence[Reading | None] = (),
     ) -> Recommendation:
         """Return the count to set now, and record it as set.
 
@@ -85,8 +94,9 @@ class HPA:
         Args:
             now: seconds; never earlier than at the previous sync.
             current: the workload's `spec.replicas`.
-            reading: the metric; None: it could not be read.
+            reading: the first metric; None: it could not be read.
             floor: a raised `minReplicas` that applies now; it is bounded by the maximum.
+            more: further metrics, in the order of the spec.
         """
         spec = self.spec
         if now < self._now:
@@ -101,9 +111,28 @@ class HPA:
         if not low <= current <= high:
             return self._into_bounds(current, low, high)
         wanted = None if reading is None else self._wanted(current, reading)
+        if self._more_wanted:
+            wanted = self._highest_wish(current, wanted, more)
         if wanted is None:
             return Recommendation(current, current, Reason.FAILED_GET_METRIC)
         return self._normalized(current, wanted, low, high)
+
+    def _highest_wish(
+        self, current: int, first: int | None, more: Sequence[Reading | None]
+    ) -> int | None:
+        """Return what the metric asks for that asks for most; None: nothing is changed.
+
+        Where one of them cannot be read, the others may only raise the count. Source:
+        `computeReplicasForMetrics` in horizontal.go.
+        """
+        wishes = [first]
+        for wanted, reading in zip(self._more_wanted, more, strict=True):
+            wishes.append(None if reading is None else wanted(current, reading))
+        known = [wish for wish in wishes if wish is not None]
+        highest = max(known, default=None)
+        if highest is None or (len(known) < len(wishes) and highest < current):
+            return None
+        return highest
 
     def _into_bounds(self, current: int, low: int, high: int) -> Recommendation:
         if current <= 0:

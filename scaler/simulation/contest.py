@@ -17,6 +17,7 @@ import scaler as api
 from forecaster.data.series import Forecast
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Standing, Trust
+from scaler.hpa.aim import aimed, share_of
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.simulation.contenders import (
@@ -82,10 +83,7 @@ class ContestSetting:
     @property
     def own_target(self) -> float:
         """The target of the user's autoscaler as a share of a replica's capacity."""
-        hpa = self.hpa
-        return (
-            hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / self.capacity_qps
-        )
+        return share_of(self.hpa, self.capacity_qps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +187,14 @@ def autoscaled(setting: ContestSetting, job: ContestJob) -> SimulatedService:
     """Return the service under the user's autoscaler, or under KEDA's, at the job's target."""
     scene, hpa, capacity = setting.scene, setting.hpa, setting.capacity_qps
     if job.family == HPA:
-        service = SimulatedService(scene, _aimed(hpa, job.target, capacity), METRICS_WINDOW_S)
+        service = SimulatedService(scene, aimed(hpa, job.target, capacity), METRICS_WINDOW_S)
     else:
-        spec = replace(hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=job.target * capacity)
+        keda, target = MetricKind.EXTERNAL_AVERAGE, job.target * capacity
+        spec = replace(hpa, metric=keda, target=target, more=())
         second = offset_answers(setting.samples, scene) if job.family == OFFSET_QUERY else None
         service = SimulatedService(scene, spec, KEDA_WINDOW_S, second)
     service.floor = hpa.min_replicas
     return service
-
-
-def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
-    """Return the autoscaler with a target that is a share of a replica's capacity."""
-    is_share = spec.metric is MetricKind.UTILIZATION
-    return replace(spec, target=round(target, 2) if is_share else target * capacity_qps)
 
 
 def contest(

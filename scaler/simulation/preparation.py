@@ -16,7 +16,8 @@ from forecaster.models.forecaster import Forecaster
 from scaler.decision.hold import HoldRules, LowSpell, is_implausible, is_over, updated_spell
 from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
-from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.aim import aimed, share_of
+from scaler.hpa.controller import HPASpec
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming, plain_hpa
 from scaler.simulation.contest import ContestSetting
@@ -122,9 +123,8 @@ def _timing(timing: WorldTiming, series: Series) -> WorldTiming:
 
 def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
     """Return the user's autoscaler as tidegate asks for it: a net, its target at the capacity."""
-    utilization = hpa.metric is MetricKind.UTILIZATION
     down = replace(hpa.down, tolerance=0.0, stabilization_s=NET_STABILIZATION_S)
-    return replace(hpa, target=1.0 if utilization else capacity_qps, scale_down=down)
+    return replace(aimed(hpa, 1.0, capacity_qps), scale_down=down)
 
 
 def _first(series: Series, forecaster: Forecaster | None, part: ReplayPart) -> int:
@@ -210,6 +210,6 @@ def _replicas_at_start(
     """
     first = known[: lead_steps + 1]
     demand = float(np.nanmax(first)) if np.isfinite(first).any() else 0.0
-    target = hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / capacity_qps
-    wanted = math.ceil(demand / (capacity_qps * min(target, 1.0)))
+    share = min(share_of(hpa, capacity_qps), 1.0)
+    wanted = math.ceil(demand / (capacity_qps * share))
     return min(max(wanted, hpa.min_replicas), hpa.max_replicas)

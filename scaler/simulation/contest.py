@@ -28,7 +28,7 @@ from scaler.simulation.contenders import (
     clairvoyant,
     run,
 )
-from scaler.simulation.offset_query import offset_answers
+from scaler.simulation.offset_query import DAY, WEEK, offset_answers
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from scaler.simulation.predictive_scaling import scheduled_qps
 from scaler.simulation.recording import RecordedSamples
@@ -39,11 +39,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-HPA, KEDA, OFFSET_QUERY = "HPA", "KEDA prometheus", "KEDA + offset query"
+HPA, KEDA = "HPA", "KEDA prometheus"
+OFFSET_WEEK, OFFSET_DAY = "KEDA + offset 7d", "KEDA + offset 1d"
 PREDICTIVE, HOLT_WINTERS = "predictive scaling", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
 # Contenders with a target that can be swept; the others stand in the table alone.
-SWEPT = (HPA, KEDA, OFFSET_QUERY, PREDICTIVE, HOLT_WINTERS, TIDEGATE)
+SWEPT = (HPA, KEDA, OFFSET_WEEK, OFFSET_DAY, PREDICTIVE, HOLT_WINTERS, TIDEGATE)
+# How far back KEDA's second trigger looks.
+OFFSETS = {OFFSET_WEEK: WEEK, OFFSET_DAY: DAY}
 TARGETS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
 # What KEDA's documentation asks Prometheus for in its examples: rate(...[2m]).
 KEDA_WINDOW_S = 120.0
@@ -158,7 +161,7 @@ def carried_out(setting: ContestSetting, job: ContestJob) -> tuple[Run, Contende
         least = setting.policy.scale.min_replicas
         known = clairvoyant(scene.demand, capacity, lead, least)
         return run(scene, known, SimulatedService(scene, None)), known
-    if job.family in (HPA, KEDA, OFFSET_QUERY):
+    if job.family in (HPA, KEDA, *OFFSETS):
         alone = AutoscalerAlone(job.family)
         return run(scene, alone, autoscaled(setting, job)), alone
     if job.family == PREDICTIVE:
@@ -191,7 +194,8 @@ def autoscaled(setting: ContestSetting, job: ContestJob) -> SimulatedService:
     else:
         keda, target = MetricKind.EXTERNAL_AVERAGE, job.target * capacity
         spec = replace(hpa, metric=keda, target=target, more=())
-        second = offset_answers(setting.samples, scene) if job.family == OFFSET_QUERY else None
+        season = OFFSETS.get(job.family)
+        second = None if season is None else offset_answers(setting.samples, scene, season)
         service = SimulatedService(scene, spec, KEDA_WINDOW_S, second)
     service.floor = hpa.min_replicas
     return service
@@ -216,7 +220,7 @@ def contest(
     main = [
         ContestJob(HPA, own),
         ContestJob(KEDA, own),
-        ContestJob(OFFSET_QUERY, own),
+        *(ContestJob(family, own) for family in OFFSETS),
         ContestJob(PREDICTIVE, own),
         ContestJob(HOLT_WINTERS, ours),
         ContestJob(FLOOR_ONLY, ours),

@@ -13,7 +13,8 @@ from scaler.simulation.contest import (
     HOLT_WINTERS,
     HPA,
     KEDA,
-    OFFSET_QUERY,
+    OFFSET_DAY,
+    OFFSET_WEEK,
     PREDICTIVE,
     SWEPT,
     TIDEGATE,
@@ -29,7 +30,7 @@ from scaler.simulation.outcome import ReplayOutcome, outcome
 from tests.scaler.simulation.replay_samples import alone, setting_of
 
 FAMILIES = (
-    *(HPA, KEDA, OFFSET_QUERY, PREDICTIVE, HOLT_WINTERS),
+    *(HPA, KEDA, OFFSET_WEEK, OFFSET_DAY, PREDICTIVE, HOLT_WINTERS),
     *(FLOOR_ONLY, TIDEGATE, CLAIRVOYANT),
 )
 TARGETS = (0.4, 0.6, 0.8, 0.95)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from scaler.hpa.rules import HPASpec, MetricGoal, MetricKind, Reading
+from scaler.hpa.rules import HPASpec, MetricKind, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Gauge:
     high: float
 
     @classmethod
-    def of(cls, goal: MetricGoal, spec: HPASpec) -> Gauge:
+    def of(cls, spec: HPASpec) -> Gauge:
         low, high = 1.0 - spec.down.tolerance, 1.0 + spec.up.tolerance
-        if goal.metric is MetricKind.UTILIZATION:
-            percent = round(100 * goal.target)
+        if spec.metric is MetricKind.UTILIZATION:
+            percent = round(100 * spec.target)
             return cls(percent, 10, 10 * max(100, percent), low, high)
-        target = math.ceil(round(1000 * goal.target, 6))
+        target = math.ceil(round(1000 * spec.target, 6))
         return cls(target, 1, target, low, high)
 
 
@@ -108,10 +108,19 @@ _CALCULATORS = {
 }
 
 
-def calculators_of(spec: HPASpec) -> list[Callable[[int, Reading], int | None]]:
-    """Return for each metric the function from the count and a reading to the count it asks for.
+def calculator_of(spec: HPASpec) -> Callable[[int, Reading], int | None]:
+    """Return the function from the current count and a reading to the count that it asks for.
 
-    >>> calculators_of(HPASpec(1, 40, MetricKind.PODS, target=50))[0](4, Reading(300, ready=4))
+    It is that of the first metric.
+
+    >>> calculator_of(HPASpec(1, 40, MetricKind.PODS, target=50))(4, Reading(total=300, ready=4))
     6
     """
-    return [partial(_CALCULATORS[goal.metric], Gauge.of(goal, spec)) for goal in spec.goals]
+    return partial(_CALCULATORS[spec.metric], Gauge.of(spec))
+
+
+def calculators_of(spec: HPASpec) -> list[Callable[[int, Reading], int | None]]:
+    """Return that function for each metric, the first one first."""
+    return [
+        calculator_of(replace(spec, metric=goal.metric, target=goal.target)) for goal in spec.goals
+    ]

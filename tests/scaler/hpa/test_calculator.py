@@ -2,7 +2,7 @@
 
 import pytest
 
-from scaler.hpa.calculator import calculators_of
+from scaler.hpa.calculator import calculator_of
 from scaler.hpa.rules import (
     DEFAULT_SCALE_DOWN,
     DEFAULT_SCALE_UP,
@@ -22,7 +22,7 @@ def wanted(metric, target, current, reading, *, up=0.1, down=0.1):
         ScalingRules(DEFAULT_SCALE_UP.policies, tolerance=up),
         ScalingRules(DEFAULT_SCALE_DOWN.policies, tolerance=down),
     )
-    return calculators_of(spec)[0](current, reading)
+    return calculator_of(spec)(current, reading)
 
 
 @pytest.mark.parametrize(

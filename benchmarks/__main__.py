@@ -12,7 +12,7 @@ PARTS = {
     "accuracy": "every_minute",
     "one_minute": "accuracy",
     "coarse": "accuracy",
-    "unseen": "accuracy",
+    "unseen": "unseen",
     "jobs": "memory",
     "tail": "tail",
     "speed": "speed",
@@ -37,7 +37,7 @@ PARTS = {
 }
 WITH_TRACES = {
     "accuracy", "agreement", "by_kind", "every_minute", "memory", "outages", "replay",
-    "tail",
+    "tail", "unseen",
 }  # fmt: skip
 
 

@@ -15,41 +15,45 @@ import numpy as np
 from benchmarks.accuracy import (
     COARSE,
     CONFIG,
+    QUICK,
     SERVED,
     Figures,
     Measured,
     fit,
     measure,
 )
+from benchmarks.memory import print_echoes, print_jobs
 from benchmarks.tables import markdown
+from benchmarks.tail import print_tail
 from benchmarks.traces import FIVE_MINUTES, ONE_MINUTE, load
 from forecaster.data.series import History, Series
 from forecaster.evaluation.metrics import geometric_mean
 from forecaster.evaluation.minutes import worst_minute
 from forecaster.evaluation.outcome import MINUTE_LEVEL
+from forecaster.evaluation.selection import Fitted
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices
 from forecaster.features.windows import origins_between
 from forecaster.models.config import TrainConfig
 from forecaster.models.naive import LAST_VALUE
 
-# One network and a seventh of the gradient steps, on half of the windows.
-QUICK = replace(CONFIG, members=1, epochs=3, max_windows=20_000)
-
 
 def accuracy(traces: Path, quick: bool) -> None:
-    """All traces, from the quarter hours and at every minute, side by side."""
+    """Both grids side by side, the tail and the memory of one model of the one-minute traces."""
     config = QUICK if quick else CONFIG
     kind = " (quick: one LSTM, fitted shortly)" if quick else ""
-    one_minute, five_minutes = load(traces, ONE_MINUTE), load(traces, FIVE_MINUTES)
-    compare(f"One-minute traces, at every minute{kind}", one_minute, config)
-    coarse = replace(config, model=COARSE)
-    compare(f"Five-minute traces, at every minute{kind}", five_minutes, coarse)
-
-
-def compare(title: str, history: History, config: TrainConfig) -> None:
-    """Train once, and print the figures of both grids."""
+    history = load(traces, ONE_MINUTE)
     fitted = fit(history, config)
+    compare(f"One-minute traces, at every minute{kind}", fitted, history, config)
+    print_tail(fitted, history, config)
+    print_jobs(fitted.forecaster, history)
+    print_echoes(fitted.forecaster, history)
+    history, config = load(traces, FIVE_MINUTES), replace(config, model=COARSE)
+    compare(f"Five-minute traces, at every minute{kind}", fit(history, config), history, config)
+
+
+def compare(title: str, fitted: Fitted, history: History, config: TrainConfig) -> None:
+    """Print the figures of both grids."""
     old = measure(fitted, history, config, quarter_hours)
     new = measure(fitted, history, config)
     print(f"\n## {title}\n")

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.accuracy import CONFIG
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
-from forecaster.data.series import Block, FloatArray, Series
+from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.evaluation.metrics import pinball_loss
 from forecaster.evaluation.selection import train
 from forecaster.evaluation.splits import boundaries, cases_at, item_track
@@ -32,6 +32,7 @@ SPREAD = 0.1
 # Name, period in minutes, and the occurrence from which the job is expected.
 JOBS = (("hourly", 60, 4), ("daily", 1440, 3), ("weekly", 7 * 1440, 2))
 HEIGHTS = (0.5, 1.5)
+ECHOES = 12  # hours of each trace in which an outage may come again
 MOST = 200  # occurrences that are looked at
 
 
@@ -60,9 +61,15 @@ class Pair:
 
 
 def jobs(traces: Path) -> None:
-    """Print the share of a new job's minutes below the 0.95 quantile, and the loss elsewhere."""
+    """Train on the one-minute traces, and print what is remembered of jobs and outages."""
     history = load(traces, ONE_MINUTE)
     forecaster = train(history, CONFIG, report=lambda e: print(e, file=sys.stderr)).forecaster
+    print_jobs(forecaster, history)
+    print_echoes(forecaster, history)
+
+
+def print_jobs(forecaster: Forecaster, history: History) -> None:
+    """Print the share of a new job's minutes below the 0.95 quantile, and the loss elsewhere."""
     rows = []
     for series in history:
         first = boundaries(len(series), CONFIG)[1]
@@ -81,6 +88,35 @@ def jobs(traces: Path) -> None:
     heads = [f"{name}, {height:g} x" for name, _, _ in JOBS for height in HEIGHTS]
     print("\n## A job that has just begun: its minutes below the 0.95 quantile, without and with\n")
     print(markdown(("trace", *heads, "loss of the rest"), rows))
+
+
+def print_echoes(forecaster: Forecaster, history: History) -> None:
+    """Print the 0.99 quantile in an hour over demand, without and with an outage a week before."""
+    rows = []
+    for series in history:
+        week, ahead = 7 * 24 * 60, forecaster.model.prediction_length
+        first = max(boundaries(len(series), CONFIG)[1], week + 2 * 24 * 60)
+        hours = np.linspace(first, len(series) - ahead - 61, ECHOES).astype(np.int64)
+        ratios = [
+            np.concatenate([_echo(forecaster, series, int(at), share) for at in hours])
+            for share in (1.0, 0.0)
+        ]
+        means = [float(np.nanmedian(one)) for one in ratios]
+        rows.append((series.item_id, *means, means[1] / means[0], float(np.nanmin(ratios[1]))))
+    columns = ("trace", "no outage", "an outage a week before", "of it", "lowest")
+    print("\n## The 0.99 quantile over demand, an hour long, an outage exactly a week before\n")
+    print(markdown(columns, rows))
+
+
+def _echo(forecaster: Forecaster, series: Series, at: int, share: float) -> FloatArray:
+    """Return the mean 0.99 quantile over the mean demand of both half hours from ``at`` on."""
+    values = series.values.copy()
+    values[at - 7 * 24 * 60 : at - 7 * 24 * 60 + 60] *= share
+    changed = Series(series.item_id, series.start, series.step, values)
+    pair = Pair.of(forecaster, changed, np.array([at - 1, at + 29]))
+    top = pair.served[:, :, forecaster.model.quantile_levels.index(0.99)]
+    demand = np.nanmean(pair.target, axis=1)
+    return np.asarray(top.mean(axis=1) / np.where(demand > 0, demand, np.nan), np.float64)
 
 
 def _with_job(

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import CONFIG, fit, third_quarter
-from benchmarks.every_minute import QUICK
+from benchmarks.accuracy import CONFIG, QUICK, fit, third_quarter
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
 from forecaster.data.series import Block, FloatArray, History
@@ -72,9 +71,14 @@ class TailOutcome:
 
 
 def tail(traces: Path, quick: bool) -> None:
-    """Coverage, width, smoothness and loss of what is served; asked and measured."""
+    """Train on the one-minute traces, and print the figures of the tail."""
     history, config = load(traces, ONE_MINUTE), QUICK if quick else CONFIG
-    found = outcomes(fit(history, config), history, config)
+    print_tail(fit(history, config), history, config)
+
+
+def print_tail(fitted: Fitted, history: History, config: TrainConfig) -> None:
+    """Print coverage, width, smoothness and loss of what is served; asked and measured."""
+    found = outcomes(fitted, history, config)
     print(f"\n## The tail ({config.members} LSTMs, origins every {STRIDE} minutes)\n")
     print(markdown(("asked", "measured"), asked_and_measured(found)))
     print("\n### By trace\n")

@@ -223,12 +223,13 @@ def score_item(
     item_model, levels = forecaster.item_model(series.item_id), forecaster.quantile_levels
     stamps, target = series.stamps[cases.origins], cases.windows.target
     outcome = Outcome.after(stamps, int(series.step.total_seconds()), target)
+    models = [forecaster.item_model(series.item_id, age) for age in cases.windows.age.tolist()]
     predicted: dict[str, Block] = {}
-    for name in forecaster.candidates.names:
-        begin = time.perf_counter()
-        spread = forecaster.candidates.spread(name, cases.windows, cases.naive)
-        predicted[name] = item_model.calibrated(name, spread, forecaster.model.quantile_levels)
+    begin = time.perf_counter()
+    for name, spread in forecaster.candidates.spreads(cases.windows, cases.naive):
+        predicted[name] = forecaster.calibrated(name, spread, models)
         seconds[name] += time.perf_counter() - begin
+        begin = time.perf_counter()
     served = with_margins(predicted[item_model.source], cases.windows, forecaster.model)
     predicted[SERVED] = served
     reference = pinball_loss(target, predicted[LAST_VALUE], levels)

@@ -18,7 +18,6 @@ from forecaster.features.windows import cut_windows
 from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts, widened
 from forecaster.models.forecaster import Forecaster
-from forecaster.models.margins import with_margins
 from forecaster.models.naive import Naive, Spread, naive_forecasts
 
 ORIGINS_AT_ONCE = 4096  # few enough for their windows to fit into memory with a year of history
@@ -41,18 +40,17 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
             f"{series.item_id}: the history has a step of {series.step}, the model of {model.step}"
         )
     _require_within(series, origins)
-    item_model = forecaster.item_model(series.item_id)
+    source = forecaster.item_model(series.item_id).source
     track = item_track(forecaster.zoned(series), model.timing)
-    source = item_model.source
 
     def predict(at: Indices) -> Block:
         rows = np.zeros_like(at)
         windows = cut_windows(track, rows, at, model.context_length)
         needed = {source} & set(forecaster.candidates.naive)
         naive = naive_forecasts(track, rows, at, needed)
-        spread = forecaster.candidates.spread(source, windows, naive)
-        quantiles = item_model.calibrated(source, spread, model.quantile_levels)
-        return with_margins(quantiles, windows, model)
+        stamps = [series.start] * len(at)  # those of the forecast of all origins count
+        names = [series.item_id] * len(at)
+        return forecaster.predict_windows(names, stamps, windows, naive).values.astype(np.float32)
 
     return _forecast(series, origins, forecaster.quantile_levels, predict, source)
 

@@ -33,6 +33,7 @@ from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import HeldOut, calibrations
 from forecaster.models.forecaster import Forecaster, ItemModel
 from forecaster.models.lstm_ensemble import LSTM
+from forecaster.models.naive import Spread
 from forecaster.models.tabular import BOOSTING
 from forecaster.models.tail import TailLaw
 
@@ -161,9 +162,15 @@ def calibrate(
     shifts: list[dict[str, Block]] = [{} for _ in (*parts, None)]  # the last: of unknown items
     tails: list[dict[str, TailLaw]] = [{} for _ in (*parts, None)]
     losses: list[dict[str, FloatArray]] = [{} for _ in parts]
+    spreads = [
+        candidates.spreads(part.calibration.windows, part.calibration.naive) for part in parts
+    ]
     for done, name in enumerate(names):
         doing("calibrating, candidates", done, len(names))
-        held_out = [_held_out(candidates, name, part) for part in parts]
+        said = [next(each)[1] for each in spreads]
+        held_out = [
+            _held_out(spread, part, model) for spread, part in zip(said, parts, strict=True)
+        ]
         own, unknown = calibrations(held_out, model.quantile_levels)
         for i, found in enumerate((*own, unknown)):
             shifts[i][name] = found.shifts
@@ -190,12 +197,8 @@ def calibrate(
     return Forecaster(candidates, item_models, default, holidays)
 
 
-def _held_out(candidates: Candidates, name: str, part: ItemCases) -> HeldOut:
+def _held_out(spread: Spread, part: ItemCases, model: ModelConfig) -> HeldOut:
     """Return what a candidate says of an item's calibration part, and what happened."""
     cases = part.calibration
-    return HeldOut(
-        candidates.spread(name, cases.windows, cases.naive),
-        cases.windows.target,
-        cases.origins // candidates.model.timing.memory,
-        part.pooled,
-    )
+    stretch = cases.origins // model.timing.memory
+    return HeldOut(spread, cases.windows.target, stretch, part.pooled)

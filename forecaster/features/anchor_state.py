@@ -26,7 +26,7 @@ from forecaster.features.shocks import shock_ages
 from forecaster.features.smoothing import Average
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
-from forecaster.features.windows import Beyond, Windows, cut_windows
+from forecaster.features.windows import Beyond, Windows, cut_windows, oldest
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 _TOTAL, _WEIGHT = "total: ", "weight: "  # prefixes of averages in `AnchorState.arrays`
@@ -49,7 +49,7 @@ class AnchorState:
         track: its last columns.
         raw: the last columns of `anchors.raw_shapes`.
         averages: the running averages.
-        age: number of samples of each item so far, at most ``context_length``, ``(items,)``.
+        age: samples of each item since its first known one, as in `Windows`, ``(items,)``.
         shocks: with their heights.
         outages: the samples that belong to one.
     """
@@ -67,11 +67,11 @@ class AnchorState:
         cls, values: Block, timing: Timing, context_length: int, clock: LocalClock | None = None
     ) -> AnchorState:
         """Return the state after a history, ``(items, time)``; see `anchors.build_track`."""
-        items, length = values.shape
+        items = len(values)
         averages = Averages(items)
         kept = kept_lengths(timing, context_length)
         longer, raw = begin(Track.unknown(items, timing, kept), averages, values, clock)
-        age = np.full(items, min(length, context_length))
+        age = aged(np.zeros(items, np.int64), values, oldest(timing, context_length))
         shocks = RareSamples.none(items).after(longer.shock, timing.shock_reach)
         outages = RareSamples.none(items).after(longer.outage)
         track, raw = _copied(longer.last(kept)), _last_columns(raw, timing.raw_kept)
@@ -105,7 +105,7 @@ class AnchorState:
         raw = np.concatenate([self.raw, np.concatenate([usual, new[:1]])], axis=2, dtype=np.float32)
         longer = extend(self.track, averages, raw, samples, found)
         track = longer.last(kept_lengths(timing, self.context_length))
-        age = np.minimum(self.age + count, self.context_length)
+        age = aged(self.age, samples, oldest(timing, self.context_length))
         shocks = self.shocks.after(longer.shock[:, -count:], timing.shock_reach)
         if count > 1:  # the arrays that they were cut from are many times as long
             track = _copied(track)
@@ -123,7 +123,7 @@ class AnchorState:
         usual = without_outages(earlier, self.outages.at(ages))
         looked_at = shock_ages(self.timing)
         shocks = self.shocks.at(np.broadcast_to(looked_at, (len(self), *looked_at.shape)))
-        beyond = Beyond(newest + 1 - self.age, usual, shocks)
+        beyond = Beyond(np.maximum(self.age, 1), usual, shocks)
         return cut_windows(self.track, rows, newest, self.context_length, beyond)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -185,6 +185,14 @@ class AnchorState:
         outages = RareSamples(arrays["outage ages"], arrays["outages"])
         age, raw = arrays["age"], arrays["raw"]
         return AnchorState(self.context_length, track, raw, averages, age, shocks, outages)
+
+
+def aged(age: Indices, samples: Block, most: int) -> Indices:
+    """Return the ages of items, ``(items,)``, after more samples, ``(items, time)``."""
+    known = np.isfinite(samples)
+    born = np.where(known.any(axis=1), samples.shape[1] - known.argmax(axis=1), 0)
+    older = np.where(age > 0, age + samples.shape[1], born)
+    return np.asarray(np.minimum(older, most))
 
 
 def kept_lengths(timing: Timing, context_length: int) -> dict[str, int]:

@@ -21,7 +21,7 @@ from forecaster.features import smoothing
 from forecaster.features.anchors import CLIP
 from forecaster.features.outages import without_outages
 from forecaster.features.shocks import expected_shocks, shocks_before
-from forecaster.features.timing import ANCHOR_COUNT, RHYTHMS, Timing
+from forecaster.features.timing import ANCHOR_COUNT, PROFILE_DAYS, RHYTHMS, Timing
 from forecaster.features.track import Indices, Track, blended
 
 # Earlier days whose surprises at the same time of day are features.
@@ -49,6 +49,7 @@ class Windows:
         shock: mean and spread of the expected recurring shocks, ``(windows, prediction_length, 2)``
             QPS; 0 where none is expected. See `shocks.expected_shocks`.
         peak: 1 where a target is among the top 5 % of its day, else 0; the shape of ``target``.
+        age: samples from the item's first known one to the origin, ``(windows,)``; see `oldest`.
     """
 
     horizon: Block
@@ -60,6 +61,7 @@ class Windows:
     shock: Block
     target: Block
     peak: Block
+    age: Indices
 
     def __len__(self) -> int:
         return len(self.scale)
@@ -107,12 +109,12 @@ class Beyond:
     """What windows need of the samples before the beginning of a shortened track.
 
     Attributes:
-        first: index in the track of each window's first sample; negative before its beginning.
+        age: as in `Windows`.
         earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
         shocks: heights at `shocks.shock_ages`, ``(windows, prediction_length, lags)``.
     """
 
-    first: Indices
+    age: Indices
     earlier: Block
     shocks: Block
 
@@ -137,9 +139,9 @@ def cut_windows(
     scale = track.scale[rows, at]
     ahead = origins[:, None] + 1 + np.arange(timing.prediction_length)
     target, peak = _targets(track, rows, ahead)
-    # Where the context would begin before the first sample, that sample is repeated.
-    context = origins[:, None] + 1 - context_length + np.arange(context_length)
-    context = np.maximum(context, 0 if beyond is None else beyond.first[:, None])
+    context = at[:, None] + 1 - context_length + np.arange(context_length)
+    most = oldest(timing, context_length)
+    age = _ages(track, rows, origins, most) if beyond is None else beyond.age
     earlier = _earlier(track, rows, at) if beyond is None else beyond.earlier
     shocks = shocks_before(track, rows, origins) if beyond is None else beyond.shocks
     past = [_earlier_surprises(earlier, timing), _rhythms(track, rows, at)]
@@ -151,14 +153,26 @@ def cut_windows(
     return Windows(
         horizon=np.concatenate(horizon, axis=2, dtype=np.float32),
         context=_context(track, rows, at, blend, weights.T),
-        recent=_recent(track, rows, context - track.values.shape[1], blend[:, :1]),
+        recent=_recent(track, rows, context, (at + 1 - age)[:, None], blend[:, :1]),
         blend=blend,
         scale=scale,
         level=_level(track, rows, at),
         shock=np.stack(expected_shocks(shocks, timing), axis=2),
         target=target,
         peak=peak,
+        age=age,
     )
+
+
+def oldest(timing: Timing, context_length: int) -> int:
+    """Return the most samples that a window's age tells: nothing here depends on older ones."""
+    return max(PROFILE_DAYS * timing.day, context_length)
+
+
+def _ages(track: Track, rows: Indices, origins: Indices, most: int) -> Indices:
+    known = np.isfinite(track.values)
+    first = np.where(known.any(axis=1), known.argmax(axis=1), known.shape[1])
+    return np.asarray(np.clip(origins + 1 - first[rows], 1, most))
 
 
 def _log_scale(x: Block) -> Block:
@@ -265,12 +279,13 @@ def _context(track: Track, rows: Indices, at: Indices, blend: Block, weights: Bl
     return np.concatenate([stacked, weights], axis=1, dtype=np.float32)
 
 
-def _recent(track: Track, rows: Indices, index: Indices, level: Block) -> Block:
+def _recent(track: Track, rows: Indices, index: Indices, first: Indices, level: Block) -> Block:
     """Return the recent samples at ``index``, ``(windows, context_length)``, relative to ``level``.
 
-    ``level`` is the forecast of the next step.
+    ``level`` is the forecast of the next step, ``(windows, 1)``. Where the context begins before
+    the ``first`` known sample, ``(windows, 1)``, that one is repeated, and marked as unknown.
     """
-    pick = rows[:, None], index
+    pick = rows[:, None], np.maximum(index, first)
     scale = track.scale[rows, index[:, -1]][:, None]
     channels: list[Block] = [
         _log_scale(_known((track.filled[pick] - level) / scale)),
@@ -278,6 +293,6 @@ def _recent(track: Track, rows: Indices, index: Indices, level: Block) -> Block:
         _log_scale(_known(track.error_middle[pick] / scale)),
         # Three noise scales become 1.
         _known(np.clip(track.surprise[pick] / scale, -CLIP, CLIP) / 3),
-        np.isnan(track.values[pick]).astype(np.float32),
+        (np.isnan(track.values[pick]) | (index < first)).astype(np.float32),
     ]
     return np.stack(channels, axis=2, dtype=np.float32)

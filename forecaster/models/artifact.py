@@ -41,7 +41,8 @@ def pack(
     """
     candidates = forecaster.candidates
     items = sorted(forecaster.item_models)
-    services = [*(forecaster.item_models[item] for item in items), forecaster.default_model]
+    young = [found for _, found in forecaster.young_models]
+    services = [*(forecaster.item_models[one] for one in items), forecaster.default_model, *young]
     parts = {
         **{name: candidate.tensors() for name, candidate in candidates.learned.items()},
         "shifts": {name: np.stack([s.shifts[name] for s in services]) for name in candidates.names},
@@ -63,6 +64,7 @@ def pack(
         "items": items,
         "services": [_service_record(service) for service in services],
         "holidays": [day.isoformat() for day in forecaster.holidays],
+        "young_s": [span.total_seconds() for span, _ in forecaster.young_models],
     }, tensors
 
 
@@ -92,9 +94,12 @@ def unpack(
         }
         naive = tuple(name for name in names if name in NAIVE)
         candidates = Candidates(model, learned, naive, has_blend=BLEND in names)
-        named = dict(zip(config["items"], services[:-1], strict=True))
+        items = config["items"]
+        named, others = dict(zip(items, services, strict=False)), services[len(items) :]
+        spans = [timedelta(seconds=seconds) for seconds in config.get("young_s", ())]
+        young = tuple(zip(spans, others[1:], strict=True))
         holidays = tuple(date.fromisoformat(day) for day in config.get("holidays", ()))
-        return Forecaster(candidates, named, services[-1], holidays)
+        return Forecaster(candidates, named, others[0], holidays, young)
     except RegistryError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, ForecasterError) as error:

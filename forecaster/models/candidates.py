@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,13 +65,25 @@ class Candidates:
     def spread(self, name: str, windows: Windows, naive: Mapping[str, Naive]) -> Spread:
         """Return the forecast of candidate ``name`` before calibration."""
         if name == BLEND:
-            return self._blend(windows)
+            return _blended(*(self.learned[one].predict(windows) for one in (LSTM, BOOSTING)))
         if name in self.learned:
             return self.learned[name].predict(windows)
         path = naive[name].path[:, :, None]
         return Spread(np.repeat(path, len(self.model.quantile_levels), axis=2), naive[name].scale)
 
-    def _blend(self, windows: Windows) -> Spread:
-        lstm, boosting = (self.learned[name].predict(windows) for name in (LSTM, BOOSTING))
-        weight = np.float32(LSTM_WEIGHT)
-        return Spread(weight * lstm.centre + (1 - weight) * boosting.centre, lstm.unit)
+    def spreads(self, windows: Windows, naive: Mapping[str, Naive]) -> Iterator[tuple[str, Spread]]:
+        """Yield the forecast of each candidate in the order of `names`, each computed once."""
+        parts: dict[str, Spread] = {}
+        for name in self.names:
+            if name == BLEND:
+                yield name, _blended(parts[LSTM], parts[BOOSTING])
+                continue
+            found = self.spread(name, windows, naive)
+            if self.has_blend and name in {LSTM, BOOSTING}:
+                parts[name] = found
+            yield name, found
+
+
+def _blended(lstm: Spread, boosting: Spread) -> Spread:
+    weight = np.float32(LSTM_WEIGHT)
+    return Spread(weight * lstm.centre + (1 - weight) * boosting.centre, lstm.unit)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class Forecaster:
         candidates: the fitted candidates.
         item_models: choice and calibration by item that was in the training history.
         default_model: choice and calibration for all other items.
+        young_models: calibration for those of them with less history than a span, the shortest
+            span first; the same candidate serves.
         holidays: local dates on which the traffic of all items is like that of a Sunday.
     """
 
@@ -74,6 +76,7 @@ class Forecaster:
     item_models: Mapping[str, ItemModel]
     default_model: ItemModel
     holidays: tuple[date, ...] = ()
+    young_models: tuple[tuple[timedelta, ItemModel], ...] = ()
 
     @classmethod
     def load(
@@ -96,9 +99,19 @@ class Forecaster:
         model, knows_tails = self.model, bool(self.default_model.tails)
         return model.served_levels if knows_tails else model.quantile_levels
 
-    def item_model(self, item_id: str) -> ItemModel:
-        """Return the choice and calibration for an item; the default for an unknown one."""
-        return self.item_models.get(item_id, self.default_model)
+    def item_model(self, item_id: str, age: int | None = None) -> ItemModel:
+        """Return the choice and calibration for an item; for an unknown one, those of its age.
+
+        Args:
+            item_id: of the item.
+            age: samples of its history, as in `Windows`; None: it is long.
+        """
+        if item_id in self.item_models or age is None:
+            return self.item_models.get(item_id, self.default_model)
+        history = age * self.model.step
+        return next(
+            (found for span, found in self.young_models if history < span), self.default_model
+        )
 
     def zoned(self, series: Series) -> Series:
         """Return a series with the time zone of the item and the holidays, where it names none."""
@@ -122,8 +135,17 @@ class Forecaster:
             name: replace(found, source=source, reason=reason)
             for name, found in self.item_models.items()
         }
-        default = replace(self.default_model, source=source, reason=reason)
-        return replace(self, item_models=models, default_model=default)
+        default, *young = (
+            replace(found, source=source, reason=reason)
+            for found in (self.default_model, *(found for _, found in self.young_models))
+        )
+        spans = (span for span, _ in self.young_models)
+        return replace(
+            self,
+            item_models=models,
+            default_model=default,
+            young_models=tuple(zip(spans, young, strict=True)),
+        )
 
     def predict(self, history: History) -> Forecast:
         """Return the forecast after the last known sample of every item.
@@ -165,7 +187,8 @@ class Forecaster:
 
         ``naive`` has the naive forecasts of the same windows that serve any of the items.
         """
-        models = [self.item_model(item_id) for item_id in item_ids]
+        ages = windows.age.tolist()
+        models = [self.item_model(*item) for item in zip(item_ids, ages, strict=True)]
         sources = np.array([model.source for model in models])
         values = np.empty((*windows.blend.shape, len(self.quantile_levels)), np.float64)
         for source in dict.fromkeys(sources.tolist()):
@@ -174,7 +197,7 @@ class Forecaster:
                 mine = rows[first : first + WINDOWS_AT_ONCE]
                 own = {name: forecast.take(mine) for name, forecast in naive.items()}
                 spread = self.candidates.spread(source, windows.take(mine), own)
-                quantiles = self._calibrated(source, spread, [models[row] for row in mine])
+                quantiles = self.calibrated(source, spread, [models[row] for row in mine])
                 values[mine] = with_margins(quantiles, windows.take(mine), self.model)
         return Forecast(
             item_ids=tuple(item_ids),
@@ -185,8 +208,14 @@ class Forecaster:
             sources=tuple(sources.tolist()),
         )
 
-    def _calibrated(self, source: str, spread: Spread, models: Sequence[ItemModel]) -> Block:
-        """Return the quantiles of a candidate, where each window is of another item."""
+    def calibrated(self, source: str, spread: Spread, models: Sequence[ItemModel]) -> Block:
+        """Return the quantiles of a candidate, ``(windows, horizon, levels)`` QPS.
+
+        Args:
+            source: name of the candidate.
+            spread: what it forecasts.
+            models: what calibrates each window.
+        """
         laws = [model.tails[source] for model in models if model.tails]
         tail = tail_of(laws, self.model.quantile_levels) if laws else None
         return calibrated(spread, np.stack([model.shifts[source] for model in models]), tail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from forecaster.adapters.registry.loading import Loaded, champion, load
 from forecaster.data.series import Forecast, History, Series
 from forecaster.errors import ForecasterError
 from scaler.adapters.heap import release_free_memory
+from scaler.adapters.shipped_model import PRETRAINED
 from scaler.control.unfailing_log import UnfailingLogger
 
 LOGGER = UnfailingLogger(__name__)
@@ -38,18 +39,23 @@ class RegistryModels:
     """The champions of a registry, by name.
 
     If a new champion is corrupt or missing, the loaded model goes on serving; if none is loaded,
-    the previous champion serves, see `load`. The anchors of all items are kept between predictions,
-    so that a prediction only needs the new samples of each history.
+    the previous champion serves, see `load`. Where nothing can be loaded, as before the first
+    training, the model that ships serves until something can. The anchors of all items are kept
+    between predictions, so that a prediction only needs the new samples of each history.
 
     Args:
         models: path or URL of the registry.
         anchors: directory in which the anchors are kept over restarts, or None.
+        shipped: loads the model that ships; None: nothing serves in place of a model.
     """
 
     def __init__(
-        self, models: str | os.PathLike[str], anchors: str | os.PathLike[str] | None = None
+        self,
+        models: str | os.PathLike[str],
+        anchors: str | os.PathLike[str] | None = None,
+        shipped: Callable[[], Loaded] | None = None,
     ) -> None:
-        self._models, self._anchors = models, anchors
+        self._models, self._anchors, self._shipped = models, anchors, shipped
         self._loaded: dict[str, Loaded] = {}
         self._faults: dict[str, str] = {}
         self._carried: dict[str, CarriedForecasts] = {}
@@ -78,11 +84,14 @@ class RegistryModels:
                 if current is not None and current.version == version:
                     self._faults.pop(name, None)
                     continue
-                loaded = load(self._models, name, version if current is not None else None)
+                is_stored = current is not None and current.version != PRETRAINED
+                loaded = load(self._models, name, version if is_stored else None)
             except ForecasterError as error:
                 if self._faults.get(name) != str(error):
                     LOGGER.warning("model %s: %s", name, error)
                 self._faults[name] = str(error)
+                if current is None:
+                    self._load_shipped(name)
                 continue
             self._faults.pop(name, None)
             if current is None or current.version != loaded.version:
@@ -90,6 +99,16 @@ class RegistryModels:
             self._loaded[name] = loaded
             if name in self._carried:
                 self._carried[name].serve(loaded.forecaster)
+
+    def _load_shipped(self, name: str) -> None:
+        if self._shipped is None:
+            return
+        try:
+            self._loaded[name] = self._shipped()
+        except ForecasterError:
+            LOGGER.exception("the model that ships cannot be loaded")
+            return
+        LOGGER.info("model %s: the pretrained one serves until it can be loaded", name)
 
     def version(self, name: str) -> str | None:
         """Return the version that serves; None if none does."""
@@ -115,6 +134,9 @@ class RegistryModels:
         if not parts:
             return ModelForecast(None, {}, faults)
         forecast = _concatenated(parts)
+        if self._loaded[name].version == PRETRAINED:
+            told = tuple(f"{PRETRAINED} {source}" for source in forecast.sources)
+            forecast = replace(forecast, sources=told)
         return ModelForecast(
             forecast, {item: i for i, item in enumerate(forecast.item_ids)}, faults
         )

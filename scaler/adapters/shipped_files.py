@@ -10,11 +10,16 @@ from pathlib import Path
 FOLDERS = ("deploy", "examples", "models/tiny")
 
 
-def shipped_files() -> dict[str, bytes]:
-    """Return the content of each, by its path in a checkout with ``/`` between folders."""
+def shipped_root() -> Path:
+    """Return the folder in which they stand as in a checkout."""
     scaler = Path(__file__).parents[1]
     installed = scaler / "shipped"
-    root = installed if installed.is_dir() else scaler.parent
+    return installed if installed.is_dir() else scaler.parent
+
+
+def shipped_files() -> dict[str, bytes]:
+    """Return the content of each, by its path in a checkout with ``/`` between folders."""
+    root = shipped_root()
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for folder in FOLDERS

@@ -25,6 +25,7 @@ from forecaster.commands.output_files import (
 from forecaster.commands.progress import working
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
+from forecaster.errors import RegistryError
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
 
 def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
     from forecaster.adapters.registry.loading import load
+    from scaler.adapters.shipped_model import shipped_model
 
     name = args.model or policy.model
     if name is None:
@@ -216,7 +218,13 @@ def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
             file=sys.stderr,
         )
         return None
-    return load(args.models, name, args.version).forecaster
+    try:
+        return load(args.models, name, args.version).forecaster
+    except RegistryError as error:
+        if args.model is not None or args.version is not None:
+            raise
+        print(f"{error}. The pretrained one forecasts, as in `scaler run`", file=sys.stderr)
+        return shipped_model().forecaster
 
 
 def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:

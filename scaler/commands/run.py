@@ -104,10 +104,11 @@ def _world(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event, cluster: Workloads
 ) -> World:
     from scaler.adapters.registry_models import RegistryModels
+    from scaler.adapters.shipped_model import shipped_model
     from scaler.control.ports import World
 
     prometheus = _traffic(args, stack, stop)
-    models = RegistryModels(args.models, args.anchors)
+    models = RegistryModels(args.models, args.anchors, shipped_model)
     stack.callback(models.close)
     return World(prometheus, models, cluster)
 

@@ -79,7 +79,7 @@ def test_the_quarter_hours_are_where_the_backtest_stood():
 
 
 def test_both_grids_are_printed_side_by_side_with_the_reason(capsys):
-    compare("Two services", HISTORY, QUICK)
+    compare("Two services", fit(HISTORY, QUICK), HISTORY, QUICK)
     said = capsys.readouterr().out
     assert "## Two services" in said
     assert said.count("| served |") == 2  # of the forecasters, and of each day's highest

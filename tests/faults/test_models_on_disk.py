@@ -12,6 +12,7 @@ import pytest
 from forecaster.adapters.registry.registry import Registry
 from forecaster.data.series import Series
 from scaler.adapters.registry_models import RegistryModels
+from scaler.adapters.shipped_model import shipped_model
 from tests.faults.scene import PRETRAINED
 
 STEP = timedelta(minutes=1)
@@ -129,3 +130,44 @@ def test_a_forecast_that_fails_is_a_fault_of_its_item_alone(registry):
     predicted = models.predict("tiny", [PAST, other_step])
     assert set(predicted.rows) == {"prod/shop"}
     assert set(predicted.faults) == {"prod/web"}
+
+
+# Before anything is trained: the model that ships.
+
+
+def said_by(models: RegistryModels) -> tuple[str, ...]:
+    forecast = models.predict("web", [PAST]).forecast
+    return () if forecast is None else forecast.sources
+
+
+def test_where_nothing_is_trained_the_model_that_ships_serves_until_something_is(tmp_path, caplog):
+    models = RegistryModels(tmp_path, shipped=shipped_model)
+    for _ in range(2):
+        models.reload(["web"])
+        assert said_by(models)[0].startswith("pretrained ")
+    assert len([one for one in caplog.records if one.levelname == "WARNING"]) == 1
+    shutil.copytree(PRETRAINED / "tiny", tmp_path / "web")
+    models.reload(["web"])
+    assert not said_by(models)[0].startswith("pretrained ")
+    assert models.version("web") == "v0001"
+    remove_all(tmp_path)
+    models.reload(["web"])
+    assert models.version("web") == "v0001"  # what was trained serves on
+
+
+def test_where_the_first_champion_is_corrupt_the_model_that_ships_serves(tmp_path):
+    shutil.copytree(PRETRAINED / "tiny", tmp_path / "web")
+    ruin(tmp_path / "web/v0001")
+    models = RegistryModels(tmp_path, shipped=shipped_model)
+    models.reload(["web"])
+    assert said_by(models)[0].startswith("pretrained ")
+    shutil.copytree(PRETRAINED / "tiny/v0001", tmp_path / "web/v0002")
+    Registry(tmp_path).promote("web", "v0002")
+    models.reload(["web"])
+    assert models.version("web") == "v0002"
+
+
+def test_where_not_even_the_model_that_ships_is_there_nothing_forecasts(tmp_path):
+    models = RegistryModels(tmp_path, shipped=lambda: shipped_model(tmp_path))
+    models.reload(["web"])
+    assert said_by(models) == ()

@@ -24,7 +24,7 @@ from tests.forecaster.traffic_samples import (
 )
 
 CONTEXT_LENGTH = 24
-SEEN = ("horizon", "context", "recent", "blend", "scale", "level", "shock")
+SEEN = ("horizon", "context", "recent", "blend", "scale", "level", "shock", "age")
 TIMINGS = [
     pytest.param(HALF_HOUR, 8.1, id="1 min, half an hour ahead"),
     pytest.param(FIVE_MINUTES, 9.3, id="5 min, half an hour ahead"),

@@ -95,6 +95,7 @@ def test_the_arrays_have_the_declared_shapes():
         "shock": (items, steps, 2),
         "target": (items, steps),
         "peak": (items, steps),
+        "age": (items,),
     }
     assert {getattr(windows, field.name).dtype for field in fields(Windows)} == {
         np.dtype(np.float32)
@@ -193,10 +194,11 @@ def test_recent_samples_end_at_the_origin_and_mark_missing_ones():
     np.testing.assert_allclose(last, build_track(values, timing).filled[0, gap - 1], rtol=1e-4)
 
 
-def test_a_context_longer_than_the_history_repeats_its_first_sample():
+def test_a_context_longer_than_the_history_repeats_its_first_sample_as_unknown():
     values = services(FIVE_MINUTES, 9)[[PLAIN]]
     recent = at(values, FIVE_MINUTES, 10).recent[0]
-    np.testing.assert_array_equal(recent[:13], np.repeat(recent[13:14], 13, axis=0))
+    np.testing.assert_array_equal(recent[:13, :-1], np.repeat(recent[13:14, :-1], 13, axis=0))
+    assert recent[:, -1].tolist() == [1.0] * 13 + [0.0] * 11  # those before are unknown
 
 
 def test_restoring_the_deviation_gives_the_target():

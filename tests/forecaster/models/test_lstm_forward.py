@@ -69,7 +69,7 @@ def some_windows(config: ModelConfig, count: int, seed: int = 0) -> Windows:
         rng.normal(size=(count, config.context_length, RECENT_FEATURES)),
         *(np.ones((count, length)), np.ones(count), np.ones(count)),
         np.zeros((count, length, 2)),
-        *(np.ones((count, length)), np.zeros((count, length))),
+        *(np.ones((count, length)), np.zeros((count, length)), np.ones(count)),
     )
     return Windows(*(part.astype(np.float32) for part in parts))
 

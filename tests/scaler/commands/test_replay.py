@@ -72,6 +72,17 @@ def test_without_a_model_it_says_which_forecast_is_used(replayed):
     assert "no model is named, so Holt-Winters forecasts" in err
 
 
+def test_before_the_policy_s_model_is_trained_the_one_that_ships_forecasts(replayed, tmp_path):
+    history = generate(SERVICES[:1], MONDAY, timedelta(days=2), seed=2).history
+    options = "--from", "-2h", "--no-frontier", "--workers", "1", "--models", str(tmp_path / "no")
+    policy = POLICY.replace("spec:", "spec:\n  demand: {model: web}")
+    code, _, err = replayed(*options, policy=policy, history=history)
+    assert code == 0
+    assert "no model 'web'" in err
+    assert "The pretrained one forecasts, as in `scaler run`" in err
+    assert replayed(*options, "--model", "web", history=history)[0] == 2  # it was asked for
+
+
 def test_the_policy_s_model_is_used_and_a_replay_of_its_training_data_is_marked(
     models, history, tmp_path, capsys
 ):

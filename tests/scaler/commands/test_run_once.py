@@ -82,6 +82,17 @@ def test_a_document_holds_the_decisions_and_their_reasons(once, form, read):
     assert "Be ready for" in found["reasons"][0]["words"][0]
 
 
+def test_before_anything_is_trained_the_model_that_ships_forecasts(tmp_path, prometheus, capsys):
+    text = POLICY.format(namespace="shop", name="checkout", query=QUERY)
+    path = tmp_path / "policy.yaml"
+    path.write_text(text.replace("demand: {", "demand: {model: web, "))
+    where = ["--policies", str(path), "--models", str(tmp_path / "none"), "-o", "json"]
+    server = ["--prometheus", prometheus.url, "--retries", "0", "--timeout", "60s"]
+    assert main(["run", "--once", "--no-cluster", *where, *server]) == 0
+    (why,) = json.loads(capsys.readouterr().out)["reasons"]
+    assert why["values"]["demand"] == "forecast"
+
+
 def test_with_prometheus_down_it_exits_with_2(once):
     code, out, err = once(url="http://127.0.0.1:1")
     assert code == 2

@@ -2,7 +2,7 @@
 # `make` alone lists the targets.
 
 PYTHON ?= python3
-WORKERS ?= 3
+WORKERS ?= 4
 
 # Where bytecode is not kept, each process of the tests compiles every one of them anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,7 +23,7 @@ UV_INDEXES = --index-strategy unsafe-best-match \
   $${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"} \
   $${PIP_EXTRA_INDEX_URL:+--index "$$PIP_EXTRA_INDEX_URL"} \
   $${PIP_FIND_LINKS:+--find-links "$$PIP_FIND_LINKS"}
-# Files as they are listed, those that take long first; what waits for servers leaves cores to others.
+# Files in the order of tests/file_order.py: what waits for servers leaves cores to what computes.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
 # Neither venv nor pip says anything while it unpacks, so what is there is counted beside it. Bytecode

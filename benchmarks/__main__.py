@@ -21,6 +21,7 @@ PARTS = {
     "replay": "replay",
     "default_policy": "by_kind",
     "agreement": "agreement",
+    "trust": "trust",
     "promotion": "promotion",
     "replay_speed": "promotion",
     "shedding": "shedding",
@@ -37,7 +38,7 @@ PARTS = {
 }
 WITH_TRACES = {
     "accuracy", "agreement", "by_kind", "every_minute", "memory", "outages", "replay",
-    "tail", "unseen",
+    "tail", "trust", "unseen",
 }  # fmt: skip
 
 

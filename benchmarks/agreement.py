@@ -15,10 +15,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from benchmarks.traces import ONE_MINUTE, load
 from forecaster.data.series import Forecast, Series
 from scaler.control.loop import ControlLoop
-from scaler.control.ports import WatchedPolicy, World
+from scaler.control.observations import ServiceMetrics
+from scaler.control.ports import TrafficQuery, WatchedPolicy, World
 from scaler.control.snapshot import Snapshot
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.replicas import ScalePolicy
@@ -27,6 +30,7 @@ from scaler.policy.replay_settings import ReplaySettings
 from scaler.simulation.contenders import TidegateContender, run
 from scaler.simulation.contest import ContestSetting
 from scaler.simulation.preparation import ReplayPart, prepared
+from scaler.simulation.recording import RecordedSamples
 from scaler.simulation.simulated_cluster import SimulatedCluster
 from scaler.simulation.world import Scene, SimulatedService
 
@@ -77,12 +81,38 @@ class PreparedForecasts:
         return _Rows(alone, {one.item_id: 0}, {})
 
 
+class MarkedTraffic:
+    """Traffic of one service, of which a recording says what the policy's query marks."""
+
+    def __init__(self, inner: SimulatedCluster, samples: RecordedSamples) -> None:
+        self._inner, self._samples, self._ticks = inner, samples, 0
+
+    def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
+        marks = self._samples.marks(self._ticks)
+        self._ticks += 1
+        return [replace(one, marks=marks) for one in self._inner.measure(queries, now)]
+
+    def histories(
+        self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
+    ) -> list[Series | str]:
+        past, *masks = self._inner.histories(queries, length, now)
+        return [past, *(self._marks(one) for one in masks)]
+
+    def _marks(self, past: Series | str) -> Series | str:
+        marks = self._samples.asked
+        if isinstance(past, str) or marks is None:
+            return past
+        known = np.isin(self._samples.series.stamps, past.stamps)
+        return replace(past, values=marks[known])
+
+
 def in_the_loop(series: Series, setting: ContestSetting) -> Iterator[Tick]:
     """Yield what the whole control loop comes to at each tick."""
     policy = replace(setting.policy, model="prepared", demand_query="recorded")
     cluster = SimulatedCluster({policy.item_id: (series, setting.scene, setting.net)})
     snapshots: list[Snapshot] = []
-    world = World(cluster, PreparedForecasts(setting.ours), cluster)
+    traffic = MarkedTraffic(cluster, setting.samples)
+    world = World(traffic, PreparedForecasts(setting.ours), cluster)
     scene = setting.scene
     loop = ControlLoop(world, series.step, snapshots.append, tick_s=scene.timing.tick_s)
     watched = [WatchedPolicy(policy, setting.hpa)]

@@ -40,10 +40,11 @@ from scaler.control.ports import WatchedPolicy, World
 from scaler.control.snapshot import Snapshot
 from scaler.control.timekeeper import TickTime
 from scaler.decision.replicas import ScalePolicy
+from scaler.hpa.net import net_under
 from scaler.policy.policy import Mode, Policy
 from scaler.policy.replay_settings import ReplaySettings, plain_hpa
 from scaler.simulation.journal_replay import replayed
-from scaler.simulation.preparation import ReplayPart, net_under, scene_of
+from scaler.simulation.preparation import ReplayPart, scene_of
 from scaler.simulation.simulated_cluster import SimulatedCluster
 
 MODELS = Path(__file__).parent.parent / "models"

@@ -3,9 +3,10 @@
 The forecaster that many tests share is fitted once per process; it is frozen, so they may.
 """
 
+import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from forecaster.data.series import History, utc
+from tests.file_order import mixed
 from tests.forecaster.evaluation.fitting_samples import TINY, traffic
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.scaler.adapters.chromium import Tab
@@ -27,6 +30,26 @@ settings.register_profile(
 settings.register_profile("dev", deadline=None)
 settings.register_profile("nightly", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among what is collected: thousands of tests, and all of it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers that share the cores get files that wait together with files that compute."""
+    if hasattr(config, "workerinput"):
+        files = dict.fromkeys(item.path.relative_to(ROOT) for item in items)
+        place = {path: number for number, path in enumerate(mixed(files))}
+        items.sort(key=lambda item: place[item.path.relative_to(ROOT)])
 
 
 @pytest.fixture(autouse=True)

@@ -86,7 +86,7 @@ def test_the_examples_run(document, blocks, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     found = BLOCK.findall((ROOT / document).read_text("utf-8"))
     code = "\n".join(found).replace("train(history,", "train(history, TINY,")
-    names = {"df": traffic().to_nixtla(), "TINY": TINY}
+    names = {"df": traffic(days=9).to_nixtla(), "TINY": TINY}
 
     exec(compile(code, document, "exec"), names)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from forecaster.commands.file_hints import add_zone_argument, in_zones, stamp_zone
 from forecaster.commands.histories import SKIP_REFUSED_HELP
+from forecaster.commands.holidays import add_holidays_argument, holidays_in, with_holidays
 from forecaster.commands.output_files import check_history_file
 from forecaster.commands.sources import add_prometheus_arguments, fetch_from
 from forecaster.commands.spans import span
@@ -19,12 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="FILE.parquet", type=Path, required=True, help="file to write"
     )
     add_zone_argument(parser)
+    add_holidays_argument(parser, default="none")
     parser.add_argument("--skip-refused", action="store_true", help=SKIP_REFUSED_HELP)
 
 
 def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     check_history_file(args.out)
     stamp_zone(args)
+    if args.holidays is not None:
+        holidays_in(args.holidays)
     now = now or datetime.now(UTC)  # noqa: TID251 - a command reads the clock
     fetched = fetch_from(args, now=now)
 
@@ -35,7 +39,8 @@ def run(args: argparse.Namespace, *, now: datetime | None = None) -> int:
     report = inspect(fetched.series, step=span(args.step, "--step"), rules=rules, now=now)
     for finding in report.findings:
         print(finding)
-    write_history(args.out, in_zones(report.history, args), report.findings)
+    history = with_holidays(in_zones(report.history, args), args)
+    write_history(args.out, history, report.findings)
     samples = sum(len(series) for series in report.history)
     print(f"{args.out}: {len(report.history)} items, {samples} samples, step {args.step}")
     return 0

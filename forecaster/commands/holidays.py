@@ -14,19 +14,21 @@ if TYPE_CHECKING:
     from forecaster.data.series import History
 
 
-def add_holidays_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--holidays``."""
+def add_holidays_argument(
+    parser: argparse.ArgumentParser, default: str = "those of the history, else the model's"
+) -> None:
+    """Add ``--holidays``, in whose help stands what is taken where it is not given."""
     parser.add_argument(
         "--holidays",
         metavar="FILE",
         type=Path,
         help="local dates on which traffic is like that of a Sunday: one a line, e.g. 2026-12-25; "
-        "a name may follow after a comma (default: the model's)",
+        f"a name may follow after a comma (default: {default})",
     )
 
 
 def with_holidays(history: History, args: argparse.Namespace) -> History:
-    """Return the history with the holidays of ``--holidays``; raises ConfigError."""
+    """Return the history with the holidays of ``--holidays``, else its own; raises ConfigError."""
     from forecaster.data.series import History
 
     if args.holidays is None:

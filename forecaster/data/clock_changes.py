@@ -57,7 +57,7 @@ def followed_clocks(history: Iterable[Series]) -> FollowedClocks | None:
 def learned_zone(series: Series) -> str | None:
     """Return the zone of the region whose clocks an item is seen to follow; None if of none.
 
-    Only a change in the last nine days matters: no forecast looks further back. What came since
+    Only a change in the last nine days matters: no profile looks further back. What came since
     then, half a day at least, must resemble the week before by local time. It is looked at four
     times a day, at 0, 6, 12 and 18 o'clock UTC.
     """

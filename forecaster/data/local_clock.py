@@ -84,10 +84,14 @@ class LocalClock:
             back = self._days_back(self.first + ahead * self.step_s, days)
             index, days = ahead - back * (_DAY_S // self.step_s), back
             latest = np.where(back > 0, latest, np.iinfo(np.int64).min)
+        moved = self.same_clock_time(index, days)
+        return np.where(moved <= latest, moved, -1)
+
+    def same_clock_time(self, index: Indices, days: int | Indices) -> Indices:
+        """Return the same whatever day it is, as of a scheduled job; it may be any sample."""
         stamps = self.first + index * self.step_s
         later = utc_offsets(self.zone, stamps + days * _DAY_S) - utc_offsets(self.zone, stamps)
-        moved = index + np.rint(later / self.step_s).astype(np.int64)
-        return np.where(moved <= latest, moved, -1)
+        return index + np.rint(later / self.step_s).astype(np.int64)
 
     def _days_back(self, stamps: Indices, days: int | Indices) -> Indices:
         """Return how many days before each stamp stands for that many; 0: none does."""
@@ -108,11 +112,12 @@ class LocalClock:
         return np.isin(local, self.holidays)
 
 
-def clock_of(series: Series, ahead: int) -> LocalClock | None:
+def clock_of(series: Series, ahead: int, before: int = 0) -> LocalClock | None:
     """Return the clock of a series; None if it says nothing from there to ``ahead`` samples on.
 
     Where it does not change and there is no holiday, the same local time is a whole number of days
-    ago.
+    ago. It is also there where it changed in the last ``before`` samples, though the series begins
+    later.
     """
     if not len(series) or (series.timezone is None and not series.holidays):
         return None
@@ -123,8 +128,9 @@ def clock_of(series: Series, ahead: int) -> LocalClock | None:
         for day in map(_epoch_day, series.holidays)
         if first // _DAY_S - 1 <= day <= end // _DAY_S + 1 and _weekday(day) != _SUNDAY
     )
-    since, _ = _changes(zone, series.start.year, datetime.fromtimestamp(end, UTC).year)
-    if holidays or ((since > first) & (since <= end)).any():
+    begin = min(first, first + (len(series) - before) * step)
+    since, _ = _changes(zone, *(datetime.fromtimestamp(at, UTC).year for at in (begin, end)))
+    if holidays or ((since > begin) & (since <= end)).any():
         return LocalClock(zone, first, step, holidays)
     return None
 

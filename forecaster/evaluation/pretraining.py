@@ -39,8 +39,9 @@ SPANS = (
 OLDEST = timedelta(days=8)
 # Pieces of a variation: their length, the least history in them, and their windows.
 PIECES = (
-    (timedelta(hours=4), timedelta(minutes=10), 200),
-    (timedelta(days=1.5), timedelta(hours=2), 200),
+    (timedelta(hours=2), timedelta(minutes=10), 200),
+    (timedelta(hours=6), timedelta(hours=1), 150),
+    (timedelta(days=1.5), timedelta(hours=4), 200),
     (timedelta(days=4), timedelta(days=1), 250),
     (timedelta(days=11), timedelta(days=3), 350),
 )

@@ -22,7 +22,7 @@ from forecaster.features.averages import Averages
 from forecaster.features.outages import find_outages, without_outages
 from forecaster.features.rare_samples import RareSamples
 from forecaster.features.shapes import profile_at_samples, shape_places, shapes_of
-from forecaster.features.shocks import shock_ages
+from forecaster.features.shocks import local_shock_ages
 from forecaster.features.smoothing import Average
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices, Track
@@ -112,17 +112,20 @@ class AnchorState:
         raw = raw[:, :, count:].copy()
         return AnchorState(self.context_length, track, raw, averages, age, shocks, outages)
 
-    def windows(self, earlier: Block, ages: Indices) -> Windows:
+    def windows(self, earlier: Block, ages: Indices, local_ages: Indices | None = None) -> Windows:
         """Return each item's window at its newest sample.
 
-        ``earlier`` has the samples at `windows.earlier_places`, ``(items, days, time)``, and
-        ``ages`` how long before the newest they are.
+        Args:
+            earlier: the samples at `windows.earlier_places`, ``(items, days, time)``.
+            ages: how long before the newest they are.
+            local_ages: `shocks.local_shock_ages` of each item, ``(items, prediction_length,
+                lags)``; None: no clock changes.
         """
         rows = np.arange(len(self))
         newest = np.full(len(self), self.track.values.shape[1] - 1)
         usual = without_outages(earlier, self.outages.at(ages))
-        looked_at = shock_ages(self.timing)
-        shocks = self.shocks.at(np.broadcast_to(looked_at, (len(self), *looked_at.shape)))
+        looked_at = local_shock_ages(rows, self.timing, None) if local_ages is None else local_ages
+        shocks = self.shocks.at(looked_at)
         beyond = Beyond(np.maximum(self.age, 1), usual, shocks)
         return cut_windows(self.track, rows, newest, self.context_length, beyond)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from forecaster.data.local_clock import LocalClock
 from forecaster.data.series import Block
 from forecaster.features.rare_samples import MOST
 from forecaster.features.smoothing import centred_median
@@ -85,11 +86,36 @@ def shock_ages(timing: Timing) -> Indices:
     return np.concatenate(ages, axis=1)
 
 
+def local_shock_ages(origins: Indices, timing: Timing, clock: LocalClock | None) -> Indices:
+    """Return `shock_ages` at origins, ``(origins, prediction_length, lags)``, by a local clock.
+
+    A job of each day or week comes at its local time; one of each hour does not know of clocks.
+    What is not known at the origin has the age 0, at which there is no shock.
+
+    Args:
+        origins: as the clock counts samples.
+        timing: of the forecast.
+        clock: of the items; None: it does not change.
+    """
+    ages = shock_ages(timing)
+    if clock is None:
+        return np.broadcast_to(ages, (len(origins), *ages.shape))
+    steps = np.arange(1, timing.prediction_length + 1)[:, None]
+    periods = np.concatenate([np.full(count, one) for one, count, _ in recurrences(timing)])
+    days = np.where(periods >= timing.day, (ages + steps) // timing.day, 0)
+    at = origins[:, None, None]
+    local = at - clock.same_clock_time(at - ages, days)
+    return np.where(local >= timing.shock_reach, local, 0)
+
+
 def shocks_before(track: Track, rows: Indices, origins: Indices) -> Block:
-    """Return the heights at `shock_ages` before origins of a whole track; see `RareSamples.at`."""
+    """Return the heights at `local_shock_ages` before origins of a whole track.
+
+    See `RareSamples.at`.
+    """
     reach, shock = track.timing.shock_reach, track.shock
-    ages = shock_ages(track.timing)
-    column = origins[:, None, None] - ages + reach
+    ages = local_shock_ages(origins, track.timing, track.clock)
+    column = np.where(ages > 0, origins[:, None, None] - ages + reach, -1)
     row = rows[:, None, None]
     count = (shock > 0).cumsum(axis=1)
     found = np.where(column >= 0, shock[row, np.maximum(column, 0)], np.float32(0))
@@ -103,7 +129,7 @@ def expected_shocks(heights: Block, timing: Timing) -> tuple[Block, Block]:
     Both are 0 where none is expected. The spread is a standard deviation.
 
     Args:
-        heights: of the shocks at `shock_ages`, ``(windows, prediction_length, lags)``.
+        heights: of the shocks at `local_shock_ages`, ``(windows, prediction_length, lags)``.
         timing: of the forecast.
     """
     mean = np.zeros(heights.shape[:2], dtype=np.float32)

@@ -111,7 +111,7 @@ class Beyond:
     Attributes:
         age: as in `Windows`.
         earlier: samples at `earlier_offsets` from each origin, ``(windows, days, time)``.
-        shocks: heights at `shocks.shock_ages`, ``(windows, prediction_length, lags)``.
+        shocks: heights at `shocks.local_shock_ages`, ``(windows, prediction_length, lags)``.
     """
 
     age: Indices

@@ -20,6 +20,7 @@ from forecaster.data.local_clock import LocalClock, calendar_of, clock_of
 from forecaster.data.series import Block, FloatArray, Series
 from forecaster.features.anchor_state import AnchorState
 from forecaster.features.shapes import samples_at, shape_places
+from forecaster.features.shocks import local_shock_ages, shock_ages
 from forecaster.features.track import Indices
 from forecaster.features.windows import Windows, earlier_places
 from forecaster.models.config import ModelConfig
@@ -97,6 +98,7 @@ class CarriedAnchors:
 
     def __init__(self, model: ModelConfig) -> None:
         self._timing, self._context_length = model.timing, model.context_length
+        self._longest = int(shock_ages(model.timing).max())
         self._kept: _Kept | None = None
         self._restored: _Kept | None = None  # of items that no call has given yet
 
@@ -135,8 +137,19 @@ class CarriedAnchors:
             self._kept.state.windows(
                 np.stack([look.earlier for look in looks]),
                 np.stack([look.earlier_ages for look in looks]),
+                self._shock_ages(looks),
             ),
         )
+
+    def _shock_ages(self, looks: Sequence[_Look]) -> Indices | None:
+        """Return the `local_shock_ages` of each item; None where no clock changes."""
+        if all(look.clock is None for look in looks):
+            return None
+        alike = {
+            (length, clock): local_shock_ages(np.array([length - 1]), self._timing, clock)
+            for length, clock in {(look.length, look.clock) for look in looks}
+        }
+        return np.concatenate([alike[look.length, look.clock] for look in looks])
 
     def _looks(
         self,
@@ -160,9 +173,10 @@ class CarriedAnchors:
         end = int(one.start.timestamp()) + (length - 1) * int(one.step.total_seconds())
         kept, row, count = self._continued(one, length, end)
         new = np.arange(length - count, length)
-        clock, timing = clock_of(one, self._timing.ahead), self._timing
+        timing, last = self._timing, np.array([length - 1])
+        clock = clock_of(one, timing.ahead, self._longest)
         week = shape_places(new, timing, clock)
-        earlier = earlier_places(np.array([length - 1]), timing, clock)[0]
+        earlier = earlier_places(last, timing, clock)[0]
         return _Look(
             place, one.item_id, length, end, kept, row,
             one.values[new].astype(np.float32),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from forecaster.adapters.registry.loading import Loaded, load
+from forecaster.errors import ForecasterError
 from scaler.adapters.shipped_files import shipped_root
 
 NAME = "tiny"
@@ -19,3 +21,17 @@ def shipped_model(models: Path | None = None) -> Loaded:
     """
     found = load(shipped_root() / "models" if models is None else models, NAME)
     return found._replace(version=PRETRAINED)
+
+
+def trained_or_shipped(
+    models: str | os.PathLike[str], name: str
+) -> tuple[Loaded, ForecasterError | None]:
+    """Return the champion of a registry; where it cannot be loaded, the model that ships and why.
+
+    Raises:
+        RegistryError: not even that can be loaded.
+    """
+    try:
+        return load(models, name), None
+    except ForecasterError as fault:
+        return shipped_model(), fault

@@ -151,6 +151,7 @@ def demo_services(args: argparse.Namespace) -> tuple[History, list[_DemoService]
     services = []
     for document in (one for path in args.policies for one in read_policies(path)):
         policy = replace(document.policy, model=args.model, demand_query="recorded")
+        policy = replace(policy, mask_query=None)  # of a recording nothing is marked
         if policy.item_id not in history.item_ids:
             raise ReplayError(
                 f"the history holds no item {policy.item_id!r}, which {document.where} is of; "
@@ -204,7 +205,8 @@ def _simulated_cluster(
     history: History, services: list[_DemoService], start: datetime
 ) -> SimulatedCluster:
     """Return a cluster that simulates the history from ``start`` on."""
-    from scaler.simulation.preparation import ReplayPart, net_under, scene_of
+    from scaler.hpa.net import net_under
+    from scaler.simulation.preparation import ReplayPart, scene_of
     from scaler.simulation.simulated_cluster import SimulatedCluster
 
     simulated = {}

@@ -25,7 +25,7 @@ from forecaster.commands.output_files import (
 from forecaster.commands.progress import working
 from forecaster.commands.spans import accept_relative_moments, moment
 from forecaster.commands.stored_models import add_registry_argument
-from forecaster.errors import RegistryError
+from scaler.commands.replay_marks import add_mark_arguments, check_marks, marks_of
 from scaler.errors import PolicyError, ReplayError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_file_arguments(parser)
     add_holidays_argument(parser)
+    add_mark_arguments(parser)
     parser.add_argument(
         "--rate-limits",
         action="store_true",
@@ -137,6 +138,7 @@ def _check(args: argparse.Namespace) -> None:
             moment(text, option, now=datetime.now(UTC), step=timedelta(seconds=1))  # noqa: TID251 - as said
     check_file(args.history)
     stamp_zone(args)
+    check_marks(args)
     check_reports(args)
 
 
@@ -153,6 +155,7 @@ def _run_history(args: argparse.Namespace) -> int:
         forecaster = _forecaster(args, policy)
         history = with_holidays(file_history(args), args)
     series, part = _part(args, series_of(history, policy, forecaster))
+    part = replace(part, marks=marks_of(args, policy, series))
     _warn_of_known_data(forecaster, series, part.start)
     targets = () if args.no_frontier else TARGETS
     with counted(run_count(len(targets))) as progress:
@@ -209,7 +212,7 @@ def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
 
 def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
     from forecaster.adapters.registry.loading import load
-    from scaler.adapters.shipped_model import shipped_model
+    from scaler.adapters.shipped_model import trained_or_shipped
 
     name = args.model or policy.model
     if name is None:
@@ -218,13 +221,12 @@ def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
             file=sys.stderr,
         )
         return None
-    try:
+    if args.model is not None or args.version is not None:
         return load(args.models, name, args.version).forecaster
-    except RegistryError as error:
-        if args.model is not None or args.version is not None:
-            raise
-        print(f"{error}. The pretrained one forecasts, as in `scaler run`", file=sys.stderr)
-        return shipped_model().forecaster
+    found, fault = trained_or_shipped(args.models, name)
+    if fault is not None:
+        print(f"{fault}. The pretrained one forecasts, as in `scaler run`", file=sys.stderr)
+    return found.forecaster
 
 
 def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:

@@ -131,7 +131,7 @@ class CapacityTracker:
                     learned.why_not = replicas if isinstance(replicas, str) else str(latency)
                     LOGGER.warning("%s: %s", policy.item_id, learned.why_not)
                     continue
-                demand = self._demand_history.series(policy.item_id)
+                demand = self._demand_history.series(policy)
                 learned.moments.extend(_moments(demand, replicas, latency))
             except Exception as error:  # a past that fails must not fail another
                 LOGGER.exception("%s: its past tells no capacity", policy.item_id)

@@ -3,26 +3,30 @@
 The leader keeps it in the policy's status, so that a new pod goes on where the old one stopped:
 with the capacity that was learned, the trust that the forecast has earned or lost, how long pods
 take to start, the demand that was usual before an announced event, since when demand has been
-implausibly low, and what gateways report beside what is measured. Floors are not in it: they stand
-in the cluster.
+implausibly low, what gateways report beside what is measured, and in mode Auto the evidence for and
+against a floor. Floors are not in it: they stand in the cluster.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from scaler.decision.capacity import Capacity, CapacityReason
+from scaler.decision.earned_trust import AutoStanding, FloorEvidence, PairedDay
 from scaler.decision.hold import LowSpell
+from scaler.decision.sequential_test import BettingTest
 from scaler.decision.trust import Standing, Trust
 from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
 
 DIGITS = 4  # of a number: what is less would be news at every tick
 REPORTED = "reported"  # the key of what gateways report
+AUTO = "auto"  # the key of the evidence in mode Auto
 _UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 _NUMBERS = tuple(f.name for f in fields(Trust) if f.name != "standing")
+_DAY_SUMS = tuple(f.name for f in fields(PairedDay) if f.name not in ("number", "hours"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class ServiceCheckpoint:
         start_ups: seconds from creation to first readiness of the last pods, the latest last.
         low_spell: the time of implausibly low demand that it is.
         reports: what gateways report; None: nothing.
+        evidence: for and against a floor; None: the mode is not Auto.
     """
 
     capacity: Capacity | None = None
@@ -46,6 +51,7 @@ class ServiceCheckpoint:
     start_ups: tuple[float, ...] = ()
     low_spell: LowSpell | None = None
     reports: KeptReports | None = None
+    evidence: FloorEvidence | None = None
 
 
 EMPTY_CHECKPOINT = ServiceCheckpoint()
@@ -79,6 +85,8 @@ def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
         plain["lowSince"] = round(checkpoint.low_spell.since)
     if checkpoint.reports is not None:
         plain[REPORTED] = _plain_reports(checkpoint.reports)
+    if checkpoint.evidence is not None:
+        plain[AUTO] = _plain_evidence(checkpoint.evidence)
     return plain
 
 
@@ -101,6 +109,7 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
             tuple(float(seconds) for seconds in plain.get("startUps", ())),
             None if low_since is None else LowSpell(float(low_since)),
             _reports(plain.get(REPORTED)),
+            _evidence(plain.get(AUTO)),
         )
     except _UNREADABLE as error:
         raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error
@@ -115,6 +124,42 @@ def reports_from_plain(plain: Mapping[str, Any] | None) -> KeptReports | None:
         return None if plain is None else _reports(plain.get(REPORTED))
     except _UNREADABLE:
         return None
+
+
+def evidence_from_plain(plain: Mapping[str, Any] | None) -> FloorEvidence | None:
+    """Return the evidence in what `to_plain` wrote; None if there is none.
+
+    Raises:
+        ValueError: it was written by another version, or by somebody else.
+    """
+    try:
+        return None if plain is None else _evidence(plain.get(AUTO))
+    except _UNREADABLE as error:
+        raise ValueError(f"the evidence in the status is not readable: {error!r}") from error
+
+
+def _plain_evidence(evidence: FloorEvidence) -> dict[str, Any]:
+    """Return it to the last bit: what is shown must not hang on who has counted."""
+    return {
+        "standing": evidence.standing.value,
+        "days": evidence.days,
+        "cost": list(evidence.cost.wealths),
+        "violations": list(evidence.violations.wealths),
+        "day": asdict(evidence.day),
+    }
+
+
+def _evidence(plain: Mapping[str, Any] | None) -> FloorEvidence | None:
+    if plain is None:
+        return None
+    cost, violations = (
+        BettingTest(tuple(float(wealth) for wealth in plain[name]))
+        for name in ("cost", "violations")
+    )
+    lived = plain["day"]
+    sums = (float(lived[name]) for name in _DAY_SUMS)
+    day = PairedDay(int(lived["number"]), int(lived["hours"]), *sums)
+    return FloorEvidence(AutoStanding(plain["standing"]), int(plain["days"]), cost, violations, day)
 
 
 def _capacity(plain: Mapping[str, Any]) -> Capacity:

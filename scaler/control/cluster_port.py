@@ -106,6 +106,8 @@ class EventReason(StrEnum):
     OWNED_BY_KEDA = "OwnedByKEDA"
     TARGET_TAKEN = "TargetTaken"
     SCALED_TO_ZERO_BY_USER = "ScaledToZeroByUser"
+    FLOOR_EARNED = "FloorEarned"
+    FLOOR_TAKEN_BACK = "FloorTakenBack"
 
 
 @dataclass(frozen=True, slots=True)

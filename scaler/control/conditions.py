@@ -10,9 +10,11 @@ from scaler.control.clock_offset import apart_text, is_apart
 from scaler.control.observations import ServiceMetrics
 from scaler.control.snapshot import Condition, ConditionReason, ServiceView, condition_for
 from scaler.control.tick_result import TickResult
+from scaler.decision.earned_trust import APART, AutoStanding, FloorEvidence
 from scaler.decision.hold import IMPLAUSIBLE_SHARE, HoldRules, LowSpell, is_over
 from scaler.decision.lead_time import MAX_LEAD_S, LeadTime, LeadTimeReason
 from scaler.decision.plausible import DoubtedDemand
+from scaler.decision.sequential_test import ALPHA
 from scaler.decision.trust import Standing, Trust
 from scaler.decision.wariness import DoubtReason
 from scaler.limits.published_limit import PublishedLimit
@@ -102,6 +104,46 @@ def demand_usual(spell: LowSpell | None, rules: HoldRules, now: float) -> tuple[
     until = _moment(spell.since + rules.for_s)
     message = f"{low}; {rules.share:.0%} of that is held until {until} at most (demand.hold)"
     return (condition_for(ConditionReason.DEMAND_HELD, message),)
+
+
+def floor_earned(evidence: FloorEvidence) -> Condition:
+    """Return what is known for and against a floor in mode Auto."""
+    message = f"{earned_text(evidence)}; {_evidence_text(evidence)}"
+    return condition_for(_EARNED[evidence.standing], message)
+
+
+def earned_text(evidence: FloorEvidence) -> str:
+    """Return what the evidence has come to, for a person."""
+    return _EARNED_WORDS[evidence.standing]
+
+
+_EARNED = {
+    AutoStanding.ON_TRIAL: ConditionReason.ON_TRIAL,
+    AutoStanding.EARNED: ConditionReason.EARNED,
+    AutoStanding.COSTS_MORE: ConditionReason.COSTS_MORE,
+    AutoStanding.BREAKS_MORE: ConditionReason.BREAKS_MORE,
+    AutoStanding.VOID: ConditionReason.EVIDENCE_VOID,
+}
+_EARNED_WORDS = {
+    AutoStanding.ON_TRIAL: "the floor is recommended until it is proved to save, and to keep the "
+    "objective",
+    AutoStanding.EARNED: "the floor is proved to save, so it is enforced; it saves as long as the "
+    "autoscaler under it has what a replica sustains for its target",
+    AutoStanding.COSTS_MORE: "the floor costs more than the autoscaler alone, so it is only "
+    "recommended again; give the autoscaler its own target back",
+    AutoStanding.BREAKS_MORE: "more is broken under the floor than the objective allows, so it is "
+    "only recommended again; give the autoscaler its own target back",
+    AutoStanding.VOID: "the simulated autoscaler differs from the real one by more than "
+    f"{APART:.0%} of the pod-hours, so there is no evidence; give the real one's spec as spec.hpa",
+}
+
+
+def _evidence_text(evidence: FloorEvidence) -> str:
+    against = "against it" if evidence.is_earned else "for it"
+    return (
+        f"after {evidence.days} days the evidence {against} is {evidence.cost.wealth:.3g} by cost "
+        f"and {evidence.violations.wealth:.3g} by violations, of {1 / ALPHA:g}"
+    )
 
 
 def _moment(at: float) -> str:

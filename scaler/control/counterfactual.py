@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
 from scaler.control.observations import Workload
+from scaler.control.simulated_hpa import SimulatedHPA
 from scaler.control.snapshot import CostLedger
-from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
+from scaler.hpa.controller import HPASpec
 
 
 class Counterfactual:
     """The user's autoscaler without us, and the ledger of both. Confined to the loop's thread."""
 
     def __init__(self, spec: HPASpec) -> None:
-        self._hpa, self._replicas = HPA(spec), max(spec.min_replicas, 1)
+        self._hpa = SimulatedHPA(spec)
         self._ledger = CostLedger()
         self._ticked_at: float | None = None
 
     def follow_spec(self, spec: HPASpec) -> None:
         """Go on with a spec that may have changed."""
-        if spec != self._hpa.spec:
-            self._hpa = HPA(spec)
+        self._hpa.follow_spec(spec)
 
     def tick(
         self, now: float, observed: float, capacity_qps: float, workload: Workload
     ) -> tuple[int, CostLedger]:
         """Return the replicas that the autoscaler alone would have, and the ledger up to now."""
-        hpa = self._replicas = self._synced(now, observed, capacity_qps)
+        hpa = self._hpa.sync(now, observed, capacity_qps)
         if self._ticked_at is not None:
             need = observed / capacity_qps
             ready = sum(pod.ready_at is not None for pod in workload.pods)
@@ -41,11 +39,3 @@ class Counterfactual:
             )
         self._ticked_at = now
         return hpa, self._ledger
-
-    def _synced(self, now: float, observed: float, capacity_qps: float) -> int:
-        current, goals = self._replicas, self._hpa.spec.goals
-        units = (capacity_qps if goal.metric is MetricKind.UTILIZATION else 1.0 for goal in goals)
-        first, *more = (
-            None if math.isnan(observed) else Reading(observed / unit, current) for unit in units
-        )
-        return self._hpa.sync(now, current, first, more=more).replicas

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from forecaster.data.quality import believable
 from forecaster.data.series import Block, FloatArray, Series
 from scaler.control.memory import HistoryMemory
 from scaler.control.ports import TrafficQuery, TrafficSource
 from scaler.control.unfailing_log import UnfailingLogger
-from scaler.decision.plausible import heeded_marks
+from scaler.decision.plausible import is_heeded, marked_for
 from scaler.decision.seasonal_low import DAYS, HalfHours
 from scaler.decision.wariness import MOST_SAMPLES
 from scaler.policy.policy import Policy
@@ -31,11 +32,15 @@ AT_ONCE = 100
 
 @dataclass(slots=True)
 class _Samples:
-    """The samples of one item; the last one ends at ``end``, the last known one at ``known``."""
+    """The samples of one item; the last one ends at ``end``, the last known one at ``known``.
+
+    ``marked_since``: since when all was marked up to the end, when it was read; NaN: it was not.
+    """
 
     values: Block  # of a thousand items, the memory counts
     end: float
     known: float
+    marked_since: float = math.nan
 
     def add(self, samples: Sequence[tuple[float, float]], step_s: float) -> None:
         for stamp, value in samples:
@@ -149,8 +154,9 @@ class DemandHistory:
             return
         # In the digits that are kept, and so recorded.
         past = replace(past, values=past.values.astype(np.float32))
+        marked_since = math.nan
         if marks is not None:
-            past = self._masked(past, marks)
+            past, marked_since = self._masked(past, marks)
         found = believable(past)
         for finding in found.findings:
             LOGGER.info("history: %s", finding)
@@ -159,19 +165,25 @@ class DemandHistory:
         (known,) = np.nonzero(np.isfinite(past.values))
         ago = len(past.values) - 1 - known[-1] if len(known) else len(past.values)
         values = past.values.astype(np.float32)
-        self._demand_history[item] = _Samples(values, end, end - float(ago) * self._step_s)
+        known_until = end - float(ago) * self._step_s
+        self._demand_history[item] = _Samples(values, end, known_until, marked_since)
 
-    def _masked(self, past: Series, marks: Series | str) -> Series:
-        """Return a past without what is marked; all of it where marks could not be read."""
+    def _masked(self, past: Series, marks: Series | str) -> tuple[Series, float]:
+        """Return a past without what is marked, and since when its end is.
+
+        It is all of it where marks could not be read.
+        """
         if isinstance(marks, str):
             LOGGER.warning("%s: nothing of its past is masked: %s", past.item_id, marks)
-            return past
-        heeded, ignored = heeded_marks(marks.values, self._step_s)
-        if ignored:
+            return past, math.nan
+        marked_s = marked_for(marks.values, self._step_s)
+        heeded = is_heeded(marked_s)
+        if ignored := int((np.isfinite(marked_s) & ~heeded).sum()):
             told = "%s: %d marks of its past are ignored: they last for longer than a day"
             LOGGER.warning(told, past.item_id, ignored)
         left_out = np.isin(past.stamps, marks.stamps[heeded])
-        return replace(past, values=np.where(left_out, np.nan, past.values))
+        marked_since = float((marks.stamps - marked_s)[-1])
+        return replace(past, values=np.where(left_out, np.nan, past.values)), marked_since
 
     def why_none(self, item: str) -> str:
         """Return why there is no past of an item."""
@@ -191,42 +203,54 @@ class DemandHistory:
         return -math.inf if past is None else past.known
 
     def latest(self, items: Iterable[str]) -> dict[str, FloatArray]:
-        """Return the last values of items, by which new ones are judged."""
-        found = {item: self._demand_history[item].values[-MOST_SAMPLES:] for item in items}
-        return {item: values.astype(np.float64) for item, values in found.items()}
+        """Return the last known values of items, by which new ones are judged."""
+        pasts = {item: self._demand_history[item].values for item in items}
+        known = {item: values[np.isfinite(values)] for item, values in pasts.items()}
+        return {item: one[-MOST_SAMPLES:].astype(np.float64) for item, one in known.items()}
+
+    def marked_since(self, items: Iterable[str]) -> dict[str, float]:
+        """Return since when pasts were marked up to their end, when they were read; or NaN."""
+        return {item: self._demand_history[item].marked_since for item in items}
 
     def add(self, item: str, samples: Sequence[tuple[float, float]]) -> None:
         if item in self._demand_history:
             self._demand_history[item].add(samples, self._step_s)
 
-    def half_hours(self, items: Sequence[str]) -> Block:
-        """Return of each item the half hour around this time of day, on the days before.
+    def half_hours(self, policies: Sequence[Policy]) -> Block:
+        """Return of each service the half hour around this time of day, on the days before.
 
         See `seasonal_low.HalfHours.before`.
         """
-        found = np.empty((len(items), DAYS, 2 * self._half_hours.around + 1), dtype=np.float32)
-        for row, item in enumerate(items):
-            values = self._demand_history[item].values
-            found[row] = self._half_hours.before(values, np.array([len(values) - 1]))[0]
+        hours = self._half_hours
+        found = np.empty((len(policies), DAYS, 2 * hours.around + 1), dtype=np.float32)
+        alike: dict[tuple[str | None, float], npt.NDArray[np.int64] | None] = {}
+        for row, policy in enumerate(policies):
+            past = self._demand_history[policy.item_id]
+            key = policy.timezone, past.end
+            if key not in alike:
+                alike[key] = hours.later(policy.timezone, np.array([round(past.end)]))
+            found[row] = hours.before(past.values, np.array([len(past.values) - 1]), alike[key])[0]
         return found
 
-    def of(self, items: Sequence[str]) -> Sequence[Series]:
-        """Return the pasts of items, each made when it is looked at: a thousand are 92 MB."""
-        return _LazySeries(self, items)
+    def of(self, policies: Sequence[Policy]) -> Sequence[Series]:
+        """Return the pasts of services, each made when it is looked at: a thousand are 92 MB."""
+        return _LazySeries(self, policies)
 
-    def series(self, item: str) -> Series:
+    def series(self, policy: Policy) -> Series:
+        item = policy.item_id
         past = self._demand_history[item]
         end = datetime.fromtimestamp(past.end, UTC)
         start = end - (len(past.values) - 1) * self._step
-        return Series(item, start, self._step, past.values.astype(np.float64))
+        values = past.values.astype(np.float64)
+        return Series(item, start, self._step, values, policy.timezone)
 
 
 class _LazySeries(Sequence[Series]):
-    def __init__(self, demand_history: DemandHistory, items: Sequence[str]) -> None:
-        self._demand_history, self._items = demand_history, items
+    def __init__(self, demand_history: DemandHistory, policies: Sequence[Policy]) -> None:
+        self._demand_history, self._policies = demand_history, policies
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._policies)
 
     @overload
     def __getitem__(self, place: int) -> Series: ...
@@ -234,5 +258,5 @@ class _LazySeries(Sequence[Series]):
     def __getitem__(self, place: slice) -> Sequence[Series]: ...
     def __getitem__(self, place: int | slice) -> Series | Sequence[Series]:
         if isinstance(place, slice):
-            return _LazySeries(self._demand_history, self._items[place])
-        return self._demand_history.series(self._items[place])
+            return _LazySeries(self._demand_history, self._policies[place])
+        return self._demand_history.series(self._policies[place])

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from forecaster.data.series import FloatArray
 from scaler.control.checkpoint import reports_from_plain
 from scaler.control.observations import ServiceMetrics
@@ -47,12 +49,15 @@ class DemandJudge:
         """Go on under a wall clock that has been set: no doubt ends by that."""
         self._wariness = {item: one.rebased(set_by_s) for item, one in self._wariness.items()}
 
-    def look_back(self, pasts: Mapping[str, FloatArray]) -> None:
-        """Learn what is usual from pasts, unless enough has been seen."""
+    def look_back(self, pasts: Mapping[str, FloatArray], marked_since: Mapping[str, float]) -> None:
+        """Learn what is usual from pasts, unless enough has been seen, and which are marked."""
         for item, past in pasts.items():
             wary = self._wariness.get(item, NOTHING_KNOWN)
+            since = float(np.fmin(wary.marked_since, marked_since.get(item, math.nan)))
+            wary = replace(wary, marked_since=since)
             if len(wary.values) < RULES.min_samples:
-                self._wariness[item] = replace(wary, values=NO_VALUES).with_samples(past.tolist())
+                wary = replace(wary, values=NO_VALUES).with_samples(past.tolist())
+            self._wariness[item] = wary
 
     def kept_reports(self, item: str) -> KeptReports | None:
         """Return what gateways have taught of an item, for who comes after us."""

@@ -85,17 +85,17 @@ class Forecasts:
         if newest <= self._renewed_at:
             return
         self._renewed_at = newest
-        items: dict[str, list[str]] = {}
+        by_model: dict[str, list[Policy]] = {}
         known = [policy for policy in policies if policy.item_id in self._demand_history]
         self._renew_lows([states[policy.item_id] for policy in known])
         for policy in known:
             if policy.model is not None:
-                items.setdefault(policy.model, []).append(policy.item_id)
+                by_model.setdefault(policy.model, []).append(policy)
         try:
-            self._models.reload(list(items))
+            self._models.reload(list(by_model))
         except Exception:  # what is loaded serves on
             LOGGER.exception("models could not be reloaded")
-        self._by_model = {model: self._forecast(model, names) for model, names in items.items()}
+        self._by_model = {model: self._forecast(model, of) for model, of in by_model.items()}
 
     def read(self, states: Mapping[str, ServiceState], now: float) -> dict[str, LeadForecast]:
         """Return what the forecast says to each service that has one; each remembers it."""
@@ -169,18 +169,19 @@ class Forecasts:
         return fault or "no forecast has been made of it yet"
 
     def _renew_lows(self, states: Sequence[ServiceState]) -> None:
-        items = [state.policy.item_id for state in states]
+        policies = [state.policy for state in states]
         try:
-            found = self._seasonal_lows(self._demand_history.half_hours(items)).tolist()
+            found = self._seasonal_lows(self._demand_history.half_hours(policies)).tolist()
         except Exception:  # those of the minute before are as good
             LOGGER.exception("seasonal lows could not be found")
             return
         for state, low in zip(states, found, strict=True):
             state.low_qps = low
 
-    def _forecast(self, model: str, items: list[str]) -> _ModelForecasts:
+    def _forecast(self, model: str, policies: list[Policy]) -> _ModelForecasts:
+        items = [policy.item_id for policy in policies]
         try:
-            predicted = self._models.predict(model, self._demand_history.of(items))
+            predicted = self._models.predict(model, self._demand_history.of(policies))
         except Exception as error:  # its services are reactive; those of other models have theirs
             LOGGER.exception("model %s: the forecast failed", model)
             return _ModelForecasts(fault=f"the forecast failed: {error!r}")

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
+from scaler.control.auto_mode import AutoMode
 from scaler.control.capacity_tracker import CapacityTracker
 from scaler.control.conditions import (
     data_fresh,
@@ -30,23 +31,14 @@ from scaler.control.forecasts import Forecasts
 from scaler.control.memory import LoopMemory
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.ports import WatchedPolicy, World
-from scaler.control.served import ServedService, restored
+from scaler.control.served import Seen, ServedService, restored
 from scaler.control.service_state import ServiceState
-from scaler.control.snapshot import Condition, PlanOutcome, ServiceView, Snapshot
+from scaler.control.snapshot import PlanOutcome, ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.lead_demand import LeadForecast
 
 LOGGER = UnfailingLogger(__name__)
 _shown = LOGGER.going_on
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What the metrics say of one service at a tick; ``fresh`` whether that is its demand now."""
-
-    fresh: Condition
-    metrics: ServiceMetrics
-    observed: float
 
 
 class ControlLoop:
@@ -78,6 +70,7 @@ class ControlLoop:
         self._demand_judge = DemandJudge(world.witness, self._step_s, tick_s)
         self._capacity_tracker = CapacityTracker(world.traffic, self._demand_history, step)
         self._forecasts = Forecasts(world, self._demand_history)
+        self._auto = AutoMode(leads)
         self._ticks = 0
 
     def memory(self) -> LoopMemory:
@@ -85,7 +78,8 @@ class ControlLoop:
         services = {item: one.state.memory() for item, one in self._services.items()}
         learned, histories = self._capacity_tracker.memory(), self._demand_history.memory()
         said, judged = self._forecasts.memory(), self._demand_judge.memory()
-        return LoopMemory(self._ticks, services, histories, learned, *said, judged)
+        trials = self._auto.memory()
+        return LoopMemory(self._ticks, services, histories, learned, *said, judged, trials)
 
     def recall(self, memory: LoopMemory) -> None:
         """Go on from there, before the first tick. What is only shown starts anew."""
@@ -98,6 +92,7 @@ class ControlLoop:
         self._demand_judge.recall(memory.wariness)
         self._capacity_tracker.recall(memory.learned)
         self._forecasts.recall(memory.models, memory.renewed_at)
+        self._auto.recall(memory.trials)
 
     def tick(self, watched: Sequence[WatchedPolicy], now: float, set_by_s: float = 0.0) -> Snapshot:
         """Decide on every policy once; return what was published.
@@ -110,6 +105,7 @@ class ControlLoop:
         begun = time.perf_counter()
         if set_by_s:
             self._rebase(set_by_s, now)
+        watched = self._auto.resolved(watched)
         failed = self._enrol(watched, now)
         alive = [one for one in watched if one.policy.item_id not in failed]
         metrics = self._measure(alive, now)
@@ -131,8 +127,7 @@ class ControlLoop:
                 LOGGER.exception("%s: the decision failed", item)
                 view = undecided(one.policy, f"the decision failed: {error!r}", now)
             views.append(view)
-        applied = self._apply(views, now)
-        services = {view.item_id: view.told(applied.get(view.item_id)) for view in views}
+        services = self._applied(views, now)
         for one in alive:
             item = one.policy.item_id
             if item in ahead:
@@ -157,6 +152,7 @@ class ControlLoop:
         self._demand_judge.rebase(set_by_s)
         self._capacity_tracker.rebase(set_by_s)
         self._forecasts.rebase()
+        self._auto.rebase(set_by_s)
 
     def _enrol(self, watched: Sequence[WatchedPolicy], now: float) -> dict[str, str]:
         """Take up new policies with their past, changed ones without forgetting, drop old ones.
@@ -171,7 +167,8 @@ class ControlLoop:
             self._demand_history.keep(names)
             self._capacity_tracker.keep(policies)
             read = set(self._demand_history.take_up(policies, now))
-            self._demand_judge.look_back(self._demand_history.latest(read))
+            marked = self._demand_history.marked_since(read)
+            self._demand_judge.look_back(self._demand_history.latest(read), marked)
             self._capacity_tracker.look_back([p for p in policies if p.item_id in read], now)
         with _shown("no capacity was learned"):
             self._capacity_tracker.learn(policies, now)
@@ -215,7 +212,7 @@ class ControlLoop:
 
     def _take_in(
         self, watched: Sequence[WatchedPolicy], metrics: Mapping[str, ServiceMetrics], now: float
-    ) -> dict[str, _Seen]:
+    ) -> dict[str, Seen]:
         """Return what may be acted on of what was measured; new samples join the history."""
         seen = {}
         for one in watched:
@@ -230,7 +227,7 @@ class ControlLoop:
             except Exception as error:  # it goes on by what was known; the others by what is
                 LOGGER.exception("%s: its metrics could not be taken in", item)
                 fresh = not_taken_in(error)
-            seen[item] = _Seen(fresh, measured, observed)
+            seen[item] = Seen(fresh, measured, observed)
         return seen
 
     def _observe(
@@ -243,18 +240,21 @@ class ControlLoop:
             fault = f"its workload could not be observed: {error!r}"
             return {one.policy.item_id: fault for one in watched}
 
-    def _apply(self, views: Sequence[ServiceView], now: float) -> Mapping[str, PlanOutcome]:
+    def _applied(self, views: Sequence[ServiceView], now: float) -> dict[str, ServiceView]:
+        """Carry the plans out; return the views with what came of that."""
+        applied: Mapping[str, PlanOutcome]
         try:
-            return self._world.workloads.apply(views, now)
+            applied = self._world.workloads.apply(views, now)
         except Exception as error:  # limits are published all the same
             LOGGER.exception("plans could not be carried out")
             failed = PlanOutcome((not_applied(error),))
-            return {view.item_id: failed for view in views if view.decision is not None}
+            applied = {view.item_id: failed for view in views if view.decision is not None}
+        return {view.item_id: view.told(applied.get(view.item_id)) for view in views}
 
     def _view(
         self,
         one: WatchedPolicy,
-        seen: _Seen,
+        seen: Seen,
         workload: Workload | str,
         lead_forecast: LeadForecast | None,
         now: float,
@@ -272,7 +272,7 @@ class ControlLoop:
         result = state.decide(now, seen.observed, seen.metrics, workload, capacity, lead_forecast)
         learned = capacity if policy.capacity_qps is None else None
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
-        return ServiceView(
+        view = ServiceView(
             policy=policy,
             at=now,
             replicas=workload.replicas,
@@ -286,6 +286,7 @@ class ControlLoop:
             conditions=(seen.fresh, *decided(result, why_none, now)),
             checkpoint=state.checkpoint(learned, self._demand_judge.kept_reports(policy.item_id)),
         )
+        return self._auto.judged(view, Shown(one.hpa, seen.observed, workload))
 
     def _with_forecast(self, view: ServiceView) -> ServiceView:
         with _shown(f"{view.item_id}: its forecast is not shown"):

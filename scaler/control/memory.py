@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from forecaster.data.series import FloatArray, Forecast
 from scaler.control.checkpoint import ServiceCheckpoint
+from scaler.control.trial import TrialMemory
 from scaler.decision.capacity import Capacity
 from scaler.decision.decide import DecisionState
 from scaler.decision.lead_demand import LeadForecast
@@ -104,3 +105,4 @@ class LoopMemory:
     models: Mapping[str, ModelMemory]
     renewed_at: float
     wariness: Mapping[str, Wariness] = field(default_factory=dict)
+    trials: Mapping[str, TrialMemory] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from typing import Any
 
 from scaler.control.checkpoint import EMPTY_CHECKPOINT, ServiceCheckpoint, from_plain
 from scaler.control.figures import Figures, Shown
+from scaler.control.observations import ServiceMetrics
 from scaler.control.service_state import ServiceState
-from scaler.control.snapshot import ServiceView
+from scaler.control.snapshot import Condition, ServiceView
 from scaler.control.unfailing_log import UnfailingLogger
 
 LOGGER = UnfailingLogger(__name__)
@@ -24,6 +25,15 @@ def restored(state: ServiceState, kept: Mapping[str, Any] | None) -> ServiceChec
         return EMPTY_CHECKPOINT
     state.restore(checkpoint)
     return checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the metrics say of one service at a tick; ``fresh`` whether that is its demand now."""
+
+    fresh: Condition
+    metrics: ServiceMetrics
+    observed: float
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from forecaster.data.series import Block, FloatArray
 from scaler.control.checkpoint import ServiceCheckpoint
 from scaler.decision.decide import Decision
+from scaler.decision.earned_trust import FloorEvidence
 from scaler.decision.lead_time import LeadTime
 from scaler.decision.trust import Trust
 from scaler.limits.published_limit import PublishedLimit
@@ -30,6 +31,7 @@ class ConditionKind(StrEnum):
     SPEC_COMPLETE = "SpecComplete"  # told only where it is False
     LIMIT_KNOWN = "LimitKnown"  # told only where it is False
     DEMAND_USUAL = "DemandUsual"  # told only where it is False
+    FLOOR_EARNED = "FloorEarned"  # told only in mode Auto
 
 
 class ConditionReason(StrEnum):
@@ -81,6 +83,12 @@ class ConditionReason(StrEnum):
     # DemandUsual
     DEMAND_HELD = "DemandHeld"  # it is implausibly low for the time of day
     DEMAND_FOLLOWED = "DemandFollowed"  # and has been for longer than it is held
+    # FloorEarned
+    EARNED = "Earned"  # so it is enforced
+    ON_TRIAL = "OnTrial"
+    COSTS_MORE = "CostsMore"  # it was earned, and taken back
+    BREAKS_MORE = "BreaksMore"  # the same
+    EVIDENCE_VOID = "EvidenceVoid"  # the simulated autoscaler is not the one that runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,11 @@ _MEANS: Mapping[ConditionReason, tuple[ConditionKind, bool]] = {
     ConditionReason.REPLICAS_ASSUMED: (ConditionKind.LIMIT_KNOWN, False),
     ConditionReason.DEMAND_HELD: (ConditionKind.DEMAND_USUAL, False),
     ConditionReason.DEMAND_FOLLOWED: (ConditionKind.DEMAND_USUAL, False),
+    ConditionReason.EARNED: (ConditionKind.FLOOR_EARNED, True),
+    ConditionReason.ON_TRIAL: (ConditionKind.FLOOR_EARNED, False),
+    ConditionReason.COSTS_MORE: (ConditionKind.FLOOR_EARNED, False),
+    ConditionReason.BREAKS_MORE: (ConditionKind.FLOOR_EARNED, False),
+    ConditionReason.EVIDENCE_VOID: (ConditionKind.FLOOR_EARNED, False),
 }
 
 
@@ -219,7 +232,8 @@ class ServiceView:
 
     ``floor`` is the autoscaler's that stands, whoever has written it, where the plan is what is
     asked for. ``error`` says why a policy could not be decided on, None if it was; ``checkpoint``
-    is what outlives this process.
+    is what outlives this process. The mode of ``policy`` is the one that is acted by: in mode Auto
+    that is as ``evidence`` says, and ``turned`` tells once that it has changed.
     """
 
     policy: Policy
@@ -239,6 +253,8 @@ class ServiceView:
     conditions: tuple[Condition, ...] = ()
     error: str | None = None
     checkpoint: ServiceCheckpoint | None = None
+    evidence: FloorEvidence | None = None
+    turned: bool = False
 
     @property
     def item_id(self) -> str:

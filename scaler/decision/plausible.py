@@ -26,8 +26,9 @@ from datetime import timedelta
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
-from forecaster.data.quality.masks import POISSON_SIGMAS, short_runs, stuck
+from forecaster.data.quality.masks import POISSON_SIGMAS, stuck
 from forecaster.data.series import FloatArray
 from scaler.decision.wariness import RULES, DemandReading, Doubt, DoubtReason, Wariness
 
@@ -102,15 +103,20 @@ def lasts_too_long(wary: Wariness, now: float) -> bool:
     return now - wary.marked_since > LONGEST_S[DoubtReason.MARKED]
 
 
-def heeded_marks(marks: FloatArray, step_s: float) -> tuple[list[int], int]:
-    """Return where a past is marked, and how many marks last too long to be heeded.
+def marked_for(marks: FloatArray, step_s: float) -> FloatArray:
+    """Return for how many seconds each sample of a past has been marked; NaN: it is not.
 
-    >>> heeded_marks(np.array([1.0, math.nan, 2.0, 1.0]), DAY_S)
-    ([0], 2)
+    >>> marked_for(np.array([math.nan, 1.0, 2.0, 0.0]), 60.0).tolist()
+    [nan, 0.0, 60.0, nan]
     """
-    marked = marks > 0
-    heeded = short_runs(marked, int(LONGEST_S[DoubtReason.MARKED] / step_s))
-    return np.flatnonzero(heeded).tolist(), int((marked & ~heeded).sum())
+    marked, places = marks > 0, np.arange(len(marks))
+    begins = np.maximum.accumulate(np.where(marked, 0, places + 1))
+    return np.where(marked, (places - begins) * step_s, np.nan)
+
+
+def is_heeded(marked_s: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which samples are left out, as while running, by `marked_for` them."""
+    return marked_s <= LONGEST_S[DoubtReason.MARKED]
 
 
 def _without_marked(reading: DemandReading, step_s: float) -> Samples:

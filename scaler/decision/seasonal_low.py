@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from forecaster.data.local_clock import utc_offsets
 from forecaster.data.series import Block, FloatArray
 
 _DAY, _AROUND = timedelta(days=1), timedelta(minutes=15)
+_DAY_S = 86_400
 # One of each day of the week, so that a weekend has its like.
 DAYS = 7
 # A day of which less of the half hour is known says nothing.
@@ -36,21 +38,46 @@ class HalfHours(NamedTuple):
     day: int
     around: int
 
+    def later(
+        self, zone: str | None, stamps: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64] | None:
+        """Return by how many samples a local time was later on each day before, ``(rows, DAYS)``.
+
+        It is so where the clocks of the zone have changed since; None: no zone is named.
+
+        Args:
+            zone: an IANA name.
+            stamps: of the places, in seconds since the epoch, ``(rows,)``.
+        """
+        if zone is None:
+            return None
+        ago = _DAY_S * np.arange(DAYS, 0, -1)
+        since = utc_offsets(zone, stamps)[:, None] - utc_offsets(zone, stamps[:, None] - ago)
+        return np.rint(since * self.day / _DAY_S).astype(np.int64)
+
     @classmethod
     def of(cls, step: timedelta) -> HalfHours:
         return cls(max(round(_DAY / step), 1), round(_AROUND / step))
 
-    def before(self, values: Block, places: npt.NDArray[np.int64]) -> Block:
+    def before(
+        self,
+        values: Block,
+        places: npt.NDArray[np.int64],
+        later: npt.NDArray[np.int64] | None = None,
+    ) -> Block:
         """Return the half hour around the time of day of each place, on the days before it.
 
         Args:
             values: of one item, ``(samples,)``.
             places: of samples in it, ``(rows,)``.
+            later: see `HalfHours.later`; None: no clock changes.
 
         Returns:
             ``(rows, DAYS, samples of half an hour)``; NaN where the history does not reach.
         """
         at = places[:, None, None] + _offsets(*self)
+        if later is not None:
+            at += later[:, :, None]
         if at.min() >= 0 and at.max() < len(values):
             return np.asarray(values[at])
         return np.where((at >= 0) & (at < len(values)), values[at.clip(0, len(values) - 1)], np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scaler.limits.gcra import Verdict, admit, rescaled
 
@@ -52,7 +52,7 @@ class Bucket:
             return verdict
         # What is beyond a part of the bucket is in it nevertheless, and has to drain.
         beyond_s = self.tat - now - burst * self.interval_s
-        return replace(verdict, retry_after_s=verdict.retry_after_s + max(0.0, beyond_s))
+        return Verdict(False, verdict.tat, verdict.retry_after_s + max(0.0, beyond_s))
 
     def charge(self, now: float, hits: int) -> None:
         """Add requests that pass in any case; the bucket gets no fuller than its size."""

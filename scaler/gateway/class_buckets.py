@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from scaler.gateway.buckets import Bucket
 from scaler.gateway.class_parts import ClassPart, divide
@@ -24,8 +25,7 @@ from scaler.gateway.lease_document import LeaseDocument
 ABOVE_OWN, BEYOND_PART = 0.75, 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class ClassAdmission:
+class ClassAdmission(NamedTuple):
     """Whether a request passed the buckets of its class.
 
     Attributes:

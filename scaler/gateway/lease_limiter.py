@@ -244,12 +244,11 @@ class LeaseLimiter:
         used = 0.0 if sender is None else self._fairness.used(name, sender, now, hits)
         by_class = self._class_buckets.admit(name, now, hits, used)
         if by_class.wait_s > 0:
-            denied = self._denied(by_class.wait_s, by_class.qps, stage)
             if sender is None or used < LITTLE:
                 self._fairness.overflow(now, hits)
-                return denied
+                return self._denied(by_class.wait_s, by_class.qps, stage)
             level_qps = self._fairness.level_qps(name, sender)
-            return replace(denied, limit_rps=level_qps, beyond=True)
+            return self._denied(by_class.wait_s, level_qps, stage, beyond=True)
         beyond = used >= 1.0
         if sender is not None and not beyond:
             self._fairness.charge(name, sender, now, hits)
@@ -264,12 +263,14 @@ class LeaseLimiter:
         is_open = stage is LeaseStage.OPEN
         return Admission(True, stage=stage) if is_open else self._denied(math.inf, 0.0, stage)
 
-    def _denied(self, wait_s: float, limit_rps: float, stage: LeaseStage | None) -> Admission:
+    def _denied(
+        self, wait_s: float, limit_rps: float, stage: LeaseStage | None, *, beyond: bool = False
+    ) -> Admission:
         enforce = not self.settings.dry_run and (self._document is None or self._document.enforce)
         if wait_s == math.inf:
             # It never passes at this limit, but the limit may be another one after that time.
             wait_s = self._held.lease.valid_for_s if self._held else FIRST_LEASE_S
-        return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage)
+        return Admission(not enforce, True, wait_s, limit_rps, 0.0, wait_s, stage, beyond)
 
     def _update_rates(self, now: float) -> None:
         """Set the buckets' rates to the limit that applies now, unless they are valid still."""

@@ -1,7 +1,7 @@
 """The HPA controller: bounds, stabilization and scaling policies, one sync at a time.
 
 Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as of v1.33
-(`reconcileAutoscaler`, `computeReplicasForMetrics`, `stabilizeRecommendationWithBehaviors`,
+(`reconcileAutoscaler`, `stabilizeRecommendationWithBehaviors`,
 `convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); described on kubernetes.io,
 "Horizontal Pod Autoscaling". An HPA without `behavior` takes a path of its own, which is not that
 of the documented defaults (`normalizeDesiredReplicas`, `convertDesiredReplicasWithRules`).
@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scaler.hpa.calculator import calculators_of
 from scaler.hpa.rules import (
@@ -36,6 +37,7 @@ __all__ = [
     "DEFAULT_SCALE_DOWN",
     "DEFAULT_SCALE_UP",
     "HPA",
+    "HPAMemory",
     "HPASpec",
     "MetricGoal",
     "MetricKind",
@@ -50,8 +52,17 @@ __all__ = [
 
 # (time, number of pods); the number is > 0 in either direction.
 ScaleEvent = tuple[float, int]
-# `scaleUpLimitMinimum`: so many pods are always allowed without `behavior`.
-_ALWAYS_ALLOWED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HPAMemory:
+    """All that the next sync of an `HPA` rests on, beside its spec."""
+
+    now: float
+    lowest: tuple[tuple[float, int], ...]
+    highest: tuple[tuple[float, int], ...]
+    ups: tuple[ScaleEvent, ...]
+    downs: tuple[ScaleEvent, ...]
 
 
 class HPA:
@@ -74,6 +85,17 @@ class HPA:
         self._highest: deque[tuple[float, int]] = deque()
         self._ups: list[ScaleEvent] = []
         self._downs: list[ScaleEvent] = []
+
+    def memory(self) -> HPAMemory:
+        """Return all that the next sync rests on."""
+        lowest, highest = tuple(self._lowest), tuple(self._highest)
+        return HPAMemory(self._now, lowest, highest, tuple(self._ups), tuple(self._downs))
+
+    def recall(self, memory: HPAMemory) -> None:
+        """Go on as the autoscaler that this was taken from, under its spec."""
+        self._now = memory.now
+        self._lowest, self._highest = deque(memory.lowest), deque(memory.highest)
+        self._ups, self._downs = list(memory.ups), list(memory.downs)
 
     def sync(
         self,
@@ -98,14 +120,13 @@ class HPA:
             floor: a raised `minReplicas` that applies now; it is bounded by the maximum.
             more: further metrics, in the order of the spec.
         """
-        spec = self.spec
         if now < self._now:
             raise ValueError(f"now is {now}, but the previous sync was at {self._now}")
         if self._now == -math.inf:
             self._lowest.append((now, current))
             self._highest.append((now, current))
         self._now = now
-        low, high = spec.lowest, spec.max_replicas
+        low, high = self.spec.lowest, self.spec.max_replicas
         if floor is not None and floor > low:
             low = min(floor, high)
         if not low <= current <= high:
@@ -122,17 +143,14 @@ class HPA:
     ) -> int | None:
         """Return what the metric asks for that asks for most; None: nothing is changed.
 
-        Where one of them cannot be read, the others may only raise the count. Source:
-        `computeReplicasForMetrics` in horizontal.go.
+        Where one cannot be read, the others only raise. Source: `computeReplicasForMetrics`.
         """
-        wishes = [first]
-        for wanted, reading in zip(self._more_wanted, more, strict=True):
-            wishes.append(None if reading is None else wanted(current, reading))
+        rest = zip(self._more_wanted, more, strict=True)
+        wishes = [first, *(None if one is None else wanted(current, one) for wanted, one in rest)]
         known = [wish for wish in wishes if wish is not None]
-        highest = max(known, default=None)
-        if highest is None or (len(known) < len(wishes) and highest < current):
+        if not known or (len(known) < len(wishes) and max(known) < current):
             return None
-        return highest
+        return max(known)
 
     def _into_bounds(self, current: int, low: int, high: int) -> Recommendation:
         if current <= 0:
@@ -149,9 +167,8 @@ class HPA:
 
         The highest recommendation of the window stands, even above the current count. One that is
         exactly as old as the window still counts, unlike with `behavior`. At most twice the current
-        count is allowed, or 4.
-        Source: `normalizeDesiredReplicas`, `stabilizeRecommendation`,
-        `convertDesiredReplicasWithRules` and `calculateScaleUpLimit` in horizontal.go.
+        count, or 4.
+        Source: `normalizeDesiredReplicas` in horizontal.go, and what it calls.
         """
         highest, cutoff = self._highest, self._now - self._down.stabilization_s
         while highest and highest[0][0] < cutoff:
@@ -159,15 +176,14 @@ class HPA:
         while highest and highest[-1][1] <= wanted:
             highest.pop()
         highest.append((self._now, wanted))
-        stable, limit = highest[0][1], max(2 * current, _ALWAYS_ALLOWED)
+        stable, limit = highest[0][1], max(2 * current, 4)
         if stable < low:
             return Recommendation(low, wanted, Reason.TOO_FEW_REPLICAS)
         if stable > min(limit, high):
             bound = Reason.SCALE_UP_LIMIT if high > limit else Reason.TOO_MANY_REPLICAS
             return Recommendation(min(limit, high), wanted, bound)
-        if stable > wanted:
-            return Recommendation(stable, wanted, Reason.SCALE_DOWN_STABILIZED)
-        return Recommendation(stable, wanted, Reason.DESIRED_WITHIN_RANGE)
+        held = Reason.SCALE_DOWN_STABILIZED if stable > wanted else Reason.DESIRED_WITHIN_RANGE
+        return Recommendation(stable, wanted, held)
 
     def _behave(self, current: int, wanted: int, low: int, high: int) -> Recommendation:
         """Return the recommendation after stabilization and policies, with the rule that bound.

@@ -10,14 +10,13 @@ limit ``L`` there is ``(burst - 1) x emission_interval`` here.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Sums of intervals are inexact, so a thousandth of a request is tolerated.
 SLACK = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether one request may pass.
 
     Attributes:

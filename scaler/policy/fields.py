@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -181,6 +182,16 @@ def _label(most: int, pattern: str, rule: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            "must be a name of the IANA database, e.g. Europe/Berlin; there is no such zone"
+        ) from None
+    return value
+
+
 def _schema(kind: str, **more: object) -> WithJsonSchema:
     return WithJsonSchema({"type": kind, **more})
 
@@ -254,6 +265,14 @@ ModelName = Annotated[
     str,
     _label(100, _MODEL, "letters, digits, '.', '_' and '-', not one of these first"),
     _like(100, _MODEL),
+]
+# Names of the IANA database; which there are, no pattern says.
+_ZONE = "[A-Za-z][A-Za-z0-9_+/-]*"
+TimeZone = Annotated[
+    str,
+    _label(64, _ZONE, "a name of the IANA database, e.g. Europe/Berlin"),
+    AfterValidator(_known_zone),
+    _like(64, _ZONE),
 ]
 # RFC 9110, 5.1 and 5.5, allows more in a name, and in a value; proxies drop or change that.
 _HEADER, _PRINTABLE = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?", "[!-~]([ -~]*[!-~])?"

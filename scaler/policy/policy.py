@@ -23,6 +23,7 @@ class Mode(StrEnum):
 
     RECOMMEND = "Recommend"  # it is published, but nothing is written to the autoscaler
     ENFORCE = "Enforce"  # the autoscaler's floor is written
+    AUTO = "Auto"  # the first until a floor is proved to save, then the second; and back
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Policy:
             is replayed.
         mask_query: PromQL that is above 0 while demand is not what it would be; None: nothing is
             masked.
+        timezone: whose clocks demand follows; None: what the history or the model says.
         model: name of the forecaster in the registry; None: the one given to the command.
         trust: when the forecast is used.
         hold: what is held while demand is implausibly low for the time of day.
@@ -87,6 +89,7 @@ class Policy:
     mode: Mode = Mode.RECOMMEND
     demand_query: str | None = None
     mask_query: str | None = None
+    timezone: str | None = None
     model: str | None = None
     trust: TrustRules = field(default_factory=TrustRules)
     hold: HoldRules = field(default_factory=HoldRules)

@@ -194,8 +194,8 @@ class SimulationSection(Section):
 
 
 class Spec(Section):
-    mode: Literal["Recommend", "Enforce"] = "Recommend"
-    """Recommend writes only status and metrics; Enforce also writes the autoscaler's floor."""
+    mode: Literal["Recommend", "Enforce", "Auto"] = "Recommend"
+    """Enforce writes the autoscaler's floor, Recommend does not; Auto once it is proved to save."""
     target_ref: TargetRef | None = None
     """The autoscaler whose floor is written; the one with the policy's name if not given."""
     demand: DemandSection = DemandSection()
@@ -271,6 +271,7 @@ class DemandPolicy(Section):
             mode=Mode(spec.mode),
             demand_query=spec.demand.query,
             mask_query=spec.demand.mask_query,
+            timezone=spec.demand.timezone,
             model=spec.demand.model,
             trust=TrustRules(risk=spec.demand.risk),
             hold=spec.demand.hold.to_rules(),

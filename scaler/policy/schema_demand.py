@@ -20,6 +20,7 @@ from scaler.policy.fields import (
     Share,
     Stamp,
     Text,
+    TimeZone,
     duplicate_names,
     refuse,
 )
@@ -102,6 +103,8 @@ class DemandSection(Section):
     mask_query: Text | None = None
     """PromQL that is above 0 while demand is not what it would be, as in an incident or a load
     test: such demand may raise a plan, never lowers one, and no forecast rests on it."""
+    timezone: TimeZone | None = None
+    """Zone whose clocks the demand follows, e.g. Europe/Berlin; without it that of the model."""
     model: ModelName | None = None
     """Name of the forecaster in the registry."""
     risk: OpenShare = TrustRules().risk

@@ -102,9 +102,10 @@ class TidegateContender:
         self._capacity = given_capacity(policy.capacity_qps)
         self._state = ServiceState(policy, samples.step_s, tick_s)
         self._judge = DemandJudge(NoWitness(), samples.step_s, tick_s)
-        self._judge.look_back({policy.item_id: samples.past})
+        item = policy.item_id
+        self._judge.look_back({item: samples.past}, {item: samples.marked_since})
         self._samples, self._reader = samples, reader
-        self._history = ActedOnHistory(samples)
+        self._history = ActedOnHistory(samples, policy.timezone)
 
     def decide(self, tick: int, now: float, service: SimulatedService) -> float:
         state, new = self._state, self._samples.since_last_tick(tick)
@@ -112,6 +113,7 @@ class TidegateContender:
             service.observed_qps(tick),
             new,
             service.latency_s(tick) if state.policy.slo.query is not None else None,
+            marks=self._samples.marks(tick),
         )
         item = state.policy.item_id
         metrics = self._judge.believed({item: metrics}, now)[item]

@@ -13,11 +13,12 @@ import numpy as np
 from forecaster.data.series import FloatArray, Forecast, Series
 from forecaster.evaluation.rolling import rolling_baseline, rolling_forecast
 from forecaster.models.forecaster import Forecaster
-from scaler.decision.hold import HoldRules, LowSpell, is_implausible, is_over, updated_spell
+from scaler.decision.hold import LowSpell, is_implausible, is_over, updated_spell
 from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
-from scaler.hpa.aim import aimed, share_of
+from scaler.hpa.aim import share_of
 from scaler.hpa.controller import HPASpec
+from scaler.hpa.net import NET_STABILIZATION_S, net_under  # noqa: F401 - at its old path, too
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming, plain_hpa
 from scaler.simulation.contest import ContestSetting
@@ -30,23 +31,22 @@ SMOOTHING = "holt_winters"
 HORIZON = timedelta(minutes=30)  # of forecasts; a longer gap is too long to be stepped over
 # Demand that the replicas at the first tick are enough for: nobody could ask for them in time.
 LOOK_S = 180.0
-# The autoscaler under tidegate's floor may follow it down: with the usual tolerance of 10 % and
-# five minutes of stabilization it would hold what the floor has let go.
-NET_STABILIZATION_S = 60.0
 # Samples whose seasonal lows are found at once.
 _AT_ONCE = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class ReplayPart:
     """Which part of a history is replayed, and how a gap in it is taken.
 
     ``start`` None: what the model has not seen, or the last quarter. Nothing is counted while
-    demand is not known; ``skip_gaps`` takes long gaps, too.
+    demand is not known; ``skip_gaps`` takes long gaps, too. ``marks`` are above 0 where the
+    policy's ``mask_query`` marks a sample of the history; None: nowhere.
     """
 
     start: datetime | None = None
     skip_gaps: bool = False
+    marks: FloatArray | None = None
 
 
 def prepared(
@@ -76,10 +76,12 @@ def prepared(
     # The first tick is when the sample before the first one ends; queries know the one before that.
     unseen = math.ceil(scene.timing.query_delay_s / series.step.total_seconds())
     origins = np.arange(first - 1 - unseen, len(series) - 1)
-    forecasts = _forecasts(_forecast_from(series, first, policy.hold), origins, forecaster)
+    samples = RecordedSamples(series, int(origins[0]), scene, part.marks)
+    learned = replace(series, values=samples.unmarked)
+    forecasts = _forecasts(_forecast_from(learned, first, policy), origins, forecaster)
     return ContestSetting(
         scene, hpa, net_under(hpa, scene.model.capacity_qps), policy,
-        RecordedSamples(series, int(origins[0]), scene), forecasts[-1], forecasts[0],
+        samples, forecasts[-1], forecasts[0],
     )  # fmt: skip
 
 
@@ -119,12 +121,6 @@ def _timing(timing: WorldTiming, series: Series) -> WorldTiming:
     """Return the timing with a tick that divides the step of the history."""
     step_s = series.step.total_seconds()
     return replace(timing, tick_s=step_s / max(round(step_s / timing.tick_s), 1))
-
-
-def net_under(hpa: HPASpec, capacity_qps: float) -> HPASpec:
-    """Return the user's autoscaler as tidegate asks for it: a net, its target at the capacity."""
-    down = replace(hpa.down, tolerance=0.0, stabilization_s=NET_STABILIZATION_S)
-    return replace(aimed(hpa, 1.0, capacity_qps), scale_down=down)
 
 
 def _first(series: Series, forecaster: Forecaster | None, part: ReplayPart) -> int:
@@ -171,7 +167,7 @@ def _known(series: Series, first: int, part: ReplayPart) -> FloatArray:
     return values
 
 
-def _forecast_from(series: Series, first: int, rules: HoldRules) -> Series:
+def _forecast_from(series: Series, first: int, policy: Policy) -> Series:
     """Return what is forecast from: from ``first`` on, without what is implausibly low.
 
     The loop leaves samples out tick by tick; here it is done sample by sample.
@@ -182,10 +178,11 @@ def _forecast_from(series: Series, first: int, rules: HoldRules) -> Series:
     for place, stamp in zip(range(first, len(values)), series.stamps[first:].tolist(), strict=True):
         if (place - first) % _AT_ONCE == 0:
             places = np.arange(place, min(place + _AT_ONCE, len(values)))
-            lows = iter(seasonal_lows(half_hours.before(history, places)).tolist())
+            later = half_hours.later(policy.timezone, series.stamps[places])
+            lows = iter(seasonal_lows(half_hours.before(history, places, later)).tolist())
         low, qps = next(lows), float(values[place])
         spell = updated_spell(spell, qps, low, stamp)
-        if is_implausible(qps, low) and not is_over(spell, rules, stamp):
+        if is_implausible(qps, low) and not is_over(spell, policy.hold, stamp):
             values[place] = history[place] = np.nan
     return replace(series, values=values)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from forecaster.data.series import History, Series
@@ -46,7 +47,7 @@ def replay(
 
 
 def series_of(history: History, policy: Policy, forecaster: Forecaster | None) -> Series:
-    """Return the item that a policy is of, at the step of the model.
+    """Return the item that a policy is of, at the step of the model and in the policy's zone.
 
     Raises:
         ReplayError: the history does not hold it.
@@ -58,6 +59,8 @@ def series_of(history: History, policy: Policy, forecaster: Forecaster | None) -
             f"the history holds no item {policy.item_id!r}, which the policy is of; it holds {near}"
         )
     series = history[policy.item_id]
+    if policy.timezone is not None:
+        series = replace(series, timezone=policy.timezone)
     if forecaster is not None and series.step != forecaster.model.step:
         series = series.resampled(forecaster.model.step)
     return series

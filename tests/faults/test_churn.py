@@ -34,7 +34,7 @@ from tests.scaler.adapters.http.snapshots import Clock
 from tests.waiting import eventually
 
 NOW, TICK_S = 1_770_000_000.0, 15.0
-SERVICES, LIVES = 6, 4  # rounds between two that come and go
+SERVICES, LIVES = 4, 4  # rounds between two that come and go
 # The longest that anything is remembered that is not there any more.
 SETTLED, LATER = 288, 432
 GONE = (LATER - SETTLED) // LIVES

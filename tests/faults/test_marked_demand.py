@@ -11,6 +11,7 @@ import pytest
 
 from forecaster.adapters.prometheus.settings import PrometheusSettings
 from scaler.adapters.prometheus_traffic import PrometheusTraffic
+from scaler.control.checkpoint import to_plain
 from scaler.control.loop import ControlLoop
 from scaler.control.ports import WatchedPolicy, World
 from scaler.control.snapshot import ConditionKind, ServiceView
@@ -45,7 +46,11 @@ def incident(stamp: int) -> bool:
 
 def demand(stamp: int) -> str:
     """Return what is offered, which varies by a twentieth: next to nothing in an incident."""
-    return str((FALLEN if incident(stamp) else USUAL) * (1 + 0.05 * np.sin(stamp / 97.0)))
+    return varied(FALLEN if incident(stamp) else USUAL, stamp)
+
+
+def varied(qps: float, stamp: int) -> str:
+    return str(qps * (1 + 0.05 * np.sin(stamp / 97.0)))
 
 
 class Watched(Site):
@@ -59,18 +64,20 @@ class Watched(Site):
 class Shop:
     """A loop over a policy file and a Prometheus; ``site`` is the rest of the world."""
 
-    def __init__(self, folder, url: str) -> None:
+    def __init__(self, folder, url: str, *, now: float = START, left: ServiceView | None) -> None:
         (folder / "policy.yaml").write_text(POLICY)
         (document,) = read_policies(folder / "policy.yaml")
-        self.site, self.now = Watched(), START
-        self._watched = WatchedPolicy(document.policy, plain_hpa(document.policy))
+        self.site, self.now, checkpoint = Watched(), now, None
+        if left is not None:
+            self.site.floor, checkpoint = left.floor, to_plain(left.checkpoint)
+        self._watched = WatchedPolicy(document.policy, plain_hpa(document.policy), checkpoint)
         settings = PrometheusSettings(url, timeout=timedelta(seconds=10), retries=0)
         self.traffic = PrometheusTraffic(settings, STEP, workers=2)
         self._loop = ControlLoop(World(self.traffic, self.site, self.site), STEP, lambda _: None)
 
-    def until(self, moment: float) -> Iterator[ServiceView]:
+    def until(self, moment: float, every: float = TICK_S) -> Iterator[ServiceView]:
         while self.now < moment:
-            self.now += TICK_S
+            self.now += every
             yield self._loop.tick([self._watched], self.now).services[ITEM]
 
     def given(self, begin: float, end: float) -> np.ndarray:
@@ -79,12 +86,15 @@ class Shop:
         return past.values[(past.stamps > begin) & (past.stamps < end)]
 
 
+def prometheus(fires: Firing, offered: Callable[[int], str]) -> PrometheusServer:
+    firing = FakeSeries({"alertname": "CheckoutDown"}, lambda at: "1" if fires(at) else None)
+    return PrometheusServer({DEMAND: [FakeSeries({}, offered)], MASK: [firing]})
+
+
 @contextmanager
 def shop(folder, fires: Firing, offered: Callable[[int], str] = demand) -> Iterator[Shop]:
-    firing = FakeSeries({"alertname": "CheckoutDown"}, lambda at: "1" if fires(at) else None)
-    answers = {DEMAND: [FakeSeries({}, offered)], MASK: [firing]}
-    with serving(PrometheusServer(answers)) as server:
-        made = Shop(folder, server.url)
+    with serving(prometheus(fires, offered)) as server:
+        made = Shop(folder, server.url, left=None)
         yield made
         made.traffic.close()
 
@@ -122,3 +132,28 @@ def test_where_nothing_is_marked_or_all_for_longer_than_a_day_demand_is_learned(
     with shop(tmp_path, fires) as web:
         list(web.until(START + 5 * MINUTE))
         assert np.nanmin(web.given(*OLD)) == pytest.approx(FALLEN, rel=0.05)
+
+
+@pytest.mark.parametrize("hours", [5, 20, 25])
+def test_the_next_leader_goes_on_in_a_marked_incident_as_the_last_one_would(tmp_path, hours):
+    """It lasts for longer than the samples that say what is usual, and at last than marks may."""
+
+    def lasts(stamp: int) -> bool:
+        return BEGINS <= stamp < BEGINS + 26 * HOUR
+
+    def offered(stamp: int) -> str:
+        return varied(0.6 * USUAL if lasts(stamp) else USUAL, stamp)
+
+    with serving(prometheus(lasts, offered)) as server:
+        first = Shop(tmp_path, server.url, left=None)
+        *_, left = first.until(BEGINS + hours * HOUR, every=10 * MINUTE)
+        other = Shop(tmp_path, server.url, now=first.now, left=left)
+        assert fresh(left)[1] == ("Marked" if hours < 24 else "QueryFailed")
+        end = first.now + 10 * MINUTE
+        for view, other_view in zip(first.until(end), other.until(end), strict=True):
+            assert fresh(other_view) == fresh(view)
+            assert other_view.decision.plan.replicas == view.decision.plan.replicas
+        known, known_other = (np.isfinite(one.given(BEGINS, end)) for one in (first, other))
+        assert known_other.tolist() == known.tolist()
+        first.traffic.close()
+        other.traffic.close()

@@ -21,7 +21,7 @@ from scaler.decision.capacity import given_capacity
 from scaler.decision.decide import DecisionSettings, Observation, decide, initial_state
 from scaler.decision.demand import NO_FORECAST
 from scaler.errors import ClusterRefusedError
-from scaler.hpa.floor_ownership import FINALIZER, LEFT_UNTIL, ORIGINAL
+from scaler.hpa.floor_ownership import FINALIZER, LEFT_UNTIL, ORIGINAL, Target
 from tests.kube.objects import deployment, hpa, pod, policy
 from tests.waiting import eventually
 
@@ -55,6 +55,8 @@ class Site:
         self.ground.put(self.ground.listing("deployments", SCALED), deployment())
         for name in "abc":
             self.ground.put(self.pods, pod(name))
+        target = Target(self.ground.namespace, "shop")
+        eventually(lambda: len(self.cluster.observe(target).pods) == 3)
         eventually(lambda: len(self.cluster.policies()) == len(self.asks))
 
     def ask_for(self, name: str, replicas: int, mode: str = "Enforce", **spec) -> None:
@@ -395,6 +397,8 @@ def test_a_floor_that_is_put_back_stays_until_its_time_is_over(site):
     assert (site.floor(), site.guarded("shop")) == ((OWN, None), False)
 
     site.ground.edit(site.hpa_path, {"spec": {"maxReplicas": 6}})
+    target = Target(site.ground.namespace, "shop")
+    eventually(lambda: site.cluster.autoscaler(target).max_replicas == 6)
     assert ready(site.tick(300.0)["shop"]) == (False, "RestoredByUser")
     views = site.tick(300.0)
     assert ready(views["shop"]) == (True, "Enforcing")

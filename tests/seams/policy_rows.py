@@ -105,6 +105,9 @@ ROWS: dict[str, Row | Refused | Carried] = {
     "spec.targetRef.name": Row("web", "other", "status.raised"),
     "spec.demand.query": Row("offered", "offered twice", "plan.replicas"),
     "spec.demand.maskQuery": Row("incident", "no incident", "plan.replicas"),
+    "spec.demand.timezone": Row(
+        "Europe/Berlin", "Asia/Tokyo", "plan.replicas", {"spec.demand.model": "zoned"}
+    ),
     "spec.demand.model": Row("flat", "double", "plan.replicas"),
     "spec.demand.risk": Row(0.05, 0.3, "plan.demand_qps"),
     "spec.demand.hold.share": Row(1.0, 0.5, "plan.demand_qps", AWAY),

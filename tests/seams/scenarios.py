@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import httpx
@@ -18,9 +19,12 @@ from scaler.control.checkpoint import ServiceCheckpoint, to_plain
 from scaler.control.cluster_port import AtZero
 from scaler.control.observations import Pod, ServiceMetrics
 from scaler.control.ports import WatchedPolicy
+from scaler.decision.earned_trust import AutoStanding, FloorEvidence, PairedDay
+from scaler.decision.sequential_test import BettingTest
 from scaler.errors import ClusterError, ClusterRefusedError
 from scaler.policy.replay_settings import plain_hpa
 from tests.kube.objects import hpa
+from tests.scaler.control.test_loop import START
 from tests.seams.faulty import OddError
 from tests.seams.policy_rows import AWAY, BLIND, EVENT, LEARNS, MISSING
 from tests.seams.reached import Reached, Scenario
@@ -234,6 +238,21 @@ def misspelt(stage: Stage, tick: int) -> None:
         )
 
 
+def in_auto(evidence: FloorEvidence) -> Callable[[], Mapping[str, object]]:
+    """Return a stage that goes on with the evidence that another process has left."""
+    return lambda: {"checkpoint": to_plain(ServiceCheckpoint(evidence=evidence))}
+
+
+def an_hour_later(stage: Stage, tick: int) -> None:
+    """The hour is over, and with it the day before counts."""
+    if tick == 2:
+        stage.skip(240)
+
+
+_YESTERDAY = PairedDay(int(START // 86400) - 1, 24, 0.0, 0.0, 480.0, 0.0, 1e6)
+_SHOWN = BettingTest((100.0, 20.0, 5.0, 2.0))
+_SAVES = replace(_YESTERDAY, extra=-240.0)
+_COSTS, _BREAKS = replace(_YESTERDAY, extra=240.0), replace(_YESTERDAY, broken=1e5)
 SLOW_START = to_plain(ServiceCheckpoint(start_ups=(1000.0,) * 20))
 SCENARIOS: dict[str, Scenario] = {
     "as usual": Scenario(_CLASSES, ask=asks, last=served),
@@ -255,6 +274,30 @@ SCENARIOS: dict[str, Scenario] = {
     "a new leader": Scenario(stage=lambda: {"settings": ApiSettings()}, ask=after_another, ticks=3),
     "recommend": Scenario(
         {"spec.mode": "Recommend"}, stage=lambda: {"cluster": Elastic()}, ticks=8
+    ),
+    "a floor that is proved to save": Scenario(
+        {"spec.mode": "Auto"},
+        stage=in_auto(FloorEvidence(AutoStanding.ON_TRIAL, 44, _SHOWN, _SHOWN, _SAVES)),
+        each=an_hour_later,
+        ticks=8,
+    ),
+    "one that costs more": Scenario(
+        {"spec.mode": "Auto"},
+        stage=in_auto(FloorEvidence(AutoStanding.EARNED, 9, _SHOWN, day=_COSTS)),
+        each=an_hour_later,
+        ticks=8,
+    ),
+    "one that breaks more": Scenario(
+        {"spec.mode": "Auto"},
+        stage=in_auto(FloorEvidence(AutoStanding.EARNED, 9, day=_BREAKS)),
+        each=an_hour_later,
+        ticks=8,
+    ),
+    "an autoscaler that is another": Scenario(
+        {"spec.mode": "Auto"},
+        stage=in_auto(FloorEvidence(day=replace(_SAVES, apart=48.0))),
+        each=an_hour_later,
+        ticks=8,
     ),
     "a contested floor": Scenario(each=contest),
     "two policies": Scenario(each=asked_for_twice, ticks=8),

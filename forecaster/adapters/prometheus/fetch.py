@@ -28,10 +28,12 @@ from forecaster.adapters.prometheus.answers import (
 )
 from forecaster.adapters.prometheus.cache import ChunkCache
 from forecaster.adapters.prometheus.label_sets import item_named_by
+from forecaster.data.local_clock import zone_named
 from forecaster.data.quality import RawSeries
 from forecaster.data.series import FloatArray
 from forecaster.errors import ConfigError, PrometheusError
 
+ZONE_LABEL = "timezone"  # names the zone whose clocks an item's traffic follows
 POINTS_LIMIT = 11_000  # Prometheus refuses a longer range query
 SETTLED_AFTER = timedelta(hours=1)  # late scrapes, recording rules and remote writes have landed
 
@@ -43,7 +45,8 @@ class RangeQuery:
     Attributes:
         start: first stamp; aware UTC, whole seconds.
         end: first moment after the range.
-        item_labels: their values, joined by ``/``, name the item; () takes all labels by name.
+        item_labels: their values, joined by ``/``, name the item; () takes all labels by name, but
+            for that of the time zone.
         chunk_points: samples per series and request.
     """
 
@@ -142,6 +145,7 @@ def fetch(
     Raises:
         PrometheusError: the server refuses the query or cannot be reached, nothing matches, or
             two series would be the same item, or every answer is partial.
+        HistoryError: a series' label ``timezone`` names no zone.
     """
     items, warnings, reused = _Items(query), dict[str, None](), 0
     left_out: list[QueryGrid] = []
@@ -211,13 +215,16 @@ class _Items:
                 "metric name, the labels, the tenant (--header) and how long samples are retained"
             )
         stamps = self._grid.first + self._grid.step * np.arange(self._grid.count, dtype=np.int64)
-        return tuple(RawSeries(name, stamps, self._values[name]) for name in sorted(self._values))
+        return tuple(
+            RawSeries(name, stamps, self._values[name], timezone=_zone(self._labels[name]))
+            for name in sorted(self._values)
+        )
 
 
 def item_id_of(labels: Mapping[str, str], query: RangeQuery) -> str:
     """Return the name of the item that a series with these labels belongs to."""
     if not query.item_labels:
-        return item_named_by(labels)
+        return item_named_by({name: labels[name] for name in labels if name != ZONE_LABEL})
     missing = [name for name in query.item_labels if not labels.get(name)]
     if missing:
         raise PrometheusError(
@@ -226,6 +233,11 @@ def item_id_of(labels: Mapping[str, str], query: RangeQuery) -> str:
             f"{_aggregate_by(query.item_labels, query.promql)}"
         )
     return "/".join(labels[name] for name in query.item_labels)
+
+
+def _zone(labels: Mapping[str, str]) -> str | None:
+    named = labels.get(ZONE_LABEL)
+    return zone_named(named) if named else None
 
 
 def _duplicate_item(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -98,14 +99,18 @@ def examine_history(  # noqa: PLR0913 - as `read_history`
         history = _as_written(table)
         if history is not None:
             report = masked(history, mask)
-            return report.history.series, table.findings + report.findings
+            return _with_holidays(report.history.series, table), table.findings + report.findings
     rules = rules or QualityRules()
     series, findings = examine(table.raw, step=step or table.step, rules=rules, mask=mask, now=now)
     notes = (
         Finding(Path(path).name, Rule.READ, Action.NOTED, EPOCH, EPOCH, 0, note)
         for note in table.notes
     )
-    return series, (*notes, *findings)
+    return _with_holidays(series, table), (*notes, *findings)
+
+
+def _with_holidays(series: tuple[Series, ...], table: StoredTable) -> tuple[Series, ...]:
+    return tuple(replace(one, holidays=table.holidays.get(one.item_id, ())) for one in series)
 
 
 def read_raw(
@@ -120,6 +125,8 @@ def write_history(
 ) -> None:
     """Write a long Parquet file atomically: if that fails, the old file is unchanged.
 
+    It keeps the items' time zones and holidays.
+
     Args:
         findings: of the inspection; None if the history has not been inspected.
 
@@ -133,6 +140,7 @@ def write_history(
         "version": VERSION,
         "step_seconds": int(history.step.total_seconds()),
         "findings": None if findings is None else [finding.to_record() for finding in findings],
+        "holidays": {one.item_id: list(map(str, one.holidays)) for one in history if one.holidays},
     }
     table = pa.Table.from_pandas(history_to_frame(history), preserve_index=False)
     table = table.replace_schema_metadata({METADATA: json.dumps(stored)})

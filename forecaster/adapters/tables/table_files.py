@@ -8,8 +8,9 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,17 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class StoredTable:
-    """A file's items; ``step`` and ``findings`` only if `write_history` wrote it."""
+    """A file's items.
+
+    ``step``, ``findings``, and ``holidays`` of items that have any, only if `write_history` wrote
+    it.
+    """
 
     raw: tuple[RawSeries, ...]
     notes: tuple[str, ...]
     step: timedelta | None = None
     findings: tuple[Finding, ...] | None = None
+    holidays: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
 
 
 def read_table(path: Path, source: TableSource) -> StoredTable:
@@ -92,6 +98,10 @@ def read_table(path: Path, source: TableSource) -> StoredTable:
         tuple(source.notes),
         timedelta(seconds=stored["step_seconds"]),
         None if findings is None else tuple(Finding.from_record(record) for record in findings),
+        {
+            item: tuple(map(date.fromisoformat, days))
+            for item, days in stored.get("holidays", {}).items()
+        },
     )
 
 

@@ -117,18 +117,6 @@ def stuck(values: FloatArray, step: timedelta, rules: QualityRules) -> tuple[Boo
     return removed, kept
 
 
-def short_runs(mask: BoolArray, longest: int) -> BoolArray:
-    """Return a mask without the runs of more than ``longest`` samples.
-
-    >>> short_runs(np.array([True, False, True, True]), 1).tolist()
-    [True, False, False, False]
-    """
-    kept = mask.copy()
-    for begin, end in runs(mask):
-        kept[begin:end] = end - begin <= longest
-    return kept
-
-
 def is_constant(values: FloatArray) -> bool:
     """Return whether all known samples have the same value."""
     known = values[np.isfinite(values)]

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from scaler.adapters.kube.claims import taken_message, target_of
 from scaler.adapters.kube.floor_states import FloorState
 from scaler.control.cluster_port import AtZero, Cluster, EventReason, FloorOutcome, Notice
+from scaler.control.conditions import earned_text
 from scaler.control.snapshot import ConditionReason, PlanOutcome, ServiceView, condition_for
 from scaler.hpa.floor_ownership import (
     DesiredFloor,
@@ -58,7 +59,8 @@ class FloorEnforcer:
         seen = self._cluster.autoscaler(target)
         if seen is not None:
             state.follow(seen.uid)
-        if view.policy.mode is Mode.RECOMMEND:
+        self._tell_turned(view, state, turn)
+        if view.policy.mode is not Mode.ENFORCE:
             return self._recommend(view, turn)
         owner = turn.owners.get(target)
         if owner is None:
@@ -212,6 +214,15 @@ class FloorEnforcer:
         message = f"floor {outcome.floor}: {why}, for {qps:,.4g} requests per second"
         state.last_message = ""
         self._tell(view, state, Notice(EventReason.FLOOR_MOVED, message), turn)
+
+    def _tell_turned(self, view: ServiceView, state: FloorState, turn: Turn) -> None:
+        """Tell that mode Auto has come to act by another mode."""
+        if view.evidence is None or not view.turned:
+            return
+        earned = view.evidence.is_earned
+        reason = EventReason.FLOOR_EARNED if earned else EventReason.FLOOR_TAKEN_BACK
+        notice = Notice(reason, earned_text(view.evidence), warning=not earned)
+        self._tell(view, state, notice, turn)
 
     def _tell(self, view: ServiceView, state: FloorState, notice: Notice, turn: Turn) -> None:
         if state.last_message != notice.message:

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -113,6 +113,50 @@ def test_no_request_asks_for_more_points_than_prometheus_answers(
     assert main(arguments(server, tmp_path, *long)) == 0
     assert max(asked.points for asked in server.asked) == 11_000
     assert sum(asked.points for asked in server.asked) == HOURS * 3600 // 5
+
+
+ZONED = "sum by (service, timezone) (zoned)"
+ZONES = {"shop": "Europe/Berlin", "search": "America/New_York", "till": "", "odd": "Mars"}
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        pytest.param((), ["search", "shop", "till"], id="named by all other labels"),
+        pytest.param(
+            ("--item-label", "service", "--item-label", "timezone"),
+            ["search/America/New_York", "shop/Europe/Berlin"],
+            id="named by it, too",
+        ),
+    ],
+)
+def test_the_label_timezone_names_the_zone_of_each_item(
+    tmp_path: Path, more: tuple[str, ...], names: list[str]
+) -> None:
+    services = ZONES.keys() - {"odd"} - ({"till"} if more else set())
+    assert fetch_zoned(tmp_path, services, *more, "--timezone", "Asia/Tokyo") == 0
+    zones = {one.item_id: one.timezone for one in history(tmp_path)}
+    expected = {name: ZONES[name.partition("/")[0]] or "Asia/Tokyo" for name in names}
+    assert zones == expected
+
+
+def test_a_label_timezone_that_names_no_zone_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fetch_zoned(tmp_path, ["odd"]) == 2
+    assert "there is no time zone 'Mars'" in capsys.readouterr().err
+
+
+def fetch_zoned(folder: Path, services: Iterable[str], *more: str) -> int:
+    series = [
+        FakeSeries({"service": one} | ({"timezone": ZONES[one]} if ZONES[one] else {}), shop)
+        for one in services
+    ]
+    with serving(PrometheusServer({ZONED: series})) as server:
+        source = ["--prometheus", server.url, "--query", ZONED, "--no-cache"]
+        span = ["--start", "2026-03-28T00:00:00Z", "--end", "2026-03-29T06:00:00Z"]
+        out = ["--out", str(folder / "history.parquet")]
+        return main(["fetch", *source, *span, *out, *more])
 
 
 def test_infinite_values_become_missing_and_are_counted(

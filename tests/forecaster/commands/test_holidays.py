@@ -10,13 +10,15 @@ import pytest
 
 from forecaster import load_forecaster
 from forecaster.adapters.carried_forecasts import CarriedForecasts
-from forecaster.adapters.tables.history_files import write_history
+from forecaster.adapters.tables.history_files import read_history, write_history
 from forecaster.cli import main
 from forecaster.commands.holidays import holidays_in
+from forecaster.data.quality import QualityRules
 from forecaster.data.series import History, Series
 from forecaster.errors import ConfigError
 from forecaster.evaluation.rolling import rolling_forecast
 from forecaster.models.forecaster import Forecaster
+from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusServer, serving
 from tests.forecaster.models.test_forecaster import assert_same_forecast
 from tests.paths import ROOT
 
@@ -76,6 +78,26 @@ def test_the_live_loop_takes_the_holidays_from_the_model(tiny, tmp_path):
         assert_same_forecast(forecast, knowing.predict(History((one,))))
         carried.snapshot()()
         carried = CarriedForecasts(knowing, anchors)
+
+
+def test_what_is_fetched_with_a_zone_and_holidays_is_trained_on_with_both(tmp_path):
+    (tmp_path / "days.csv").write_text(f"{HOLIDAY}\n")
+    values = dict(zip(shop(9).stamps.tolist(), shop(9).values.tolist(), strict=True))
+    answers = {"q": [FakeSeries({"job": "api"}, lambda at: str(values[at]))]}
+    file = str(tmp_path / "h.parquet")
+    with serving(PrometheusServer(answers)) as server:
+        source = ["--prometheus", server.url, "--query", "q", "--item-label", "job", "--no-cache"]
+        span = ["--start", f"{MONDAY:%FT%TZ}", "--end", f"{MONDAY + timedelta(days=9):%FT%TZ}"]
+        said = ["--timezone", "Europe/Berlin", "--holidays", str(tmp_path / "days.csv")]
+        assert main(["fetch", *source, *span, *said, "--out", file]) == 0
+    for rules in (None, QualityRules()):  # as it was written, and inspected anew
+        (found,) = read_history(file, rules=rules).history.resampled(5 * MINUTE)
+        assert (found.timezone, found.holidays) == ("Europe/Berlin", (HOLIDAY,))
+    fit = ["--time-budget", "1s", "--promote", "always", "--device", "cpu"]
+    models = str(tmp_path / "m")
+    assert main(["train", "--history", file, "--out", models, "--name", "web", *fit]) == 0
+    known = load_forecaster(models, "web").zoned(shop(1, "api"))
+    assert (known.timezone, known.holidays) == ("Europe/Berlin", (HOLIDAY,))
 
 
 def test_training_stores_the_holidays_and_a_file_comes_before_them(tmp_path):

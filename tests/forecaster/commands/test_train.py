@@ -47,6 +47,13 @@ def traffic_file(tmp_path_factory) -> Path:
     return file_of(tmp_path_factory.mktemp("traffic"), *history)
 
 
+@pytest.fixture(scope="module")
+def little_traffic_file(tmp_path_factory) -> Path:
+    """One item for nine days: for what depends on the run, not on what is learned."""
+    history = generate_history(1, 9, step=QUARTER, seed=3).history
+    return file_of(tmp_path_factory.mktemp("little"), *history)
+
+
 def files_in(root: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
@@ -246,9 +253,12 @@ ONCE = [*SMALL, "--epochs", "1"]
 LONG = [*SMALL, "--epochs", "2", "--promote", "always"]
 
 
-def test_a_run_that_was_killed_is_resumed_to_the_very_same_model(tmp_path, traffic_file, capsys):
+def test_a_run_that_was_killed_is_resumed_to_the_very_same_model(
+    tmp_path, little_traffic_file, capsys
+):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-m", "forecaster.cli", "train", "--history", str(traffic_file)]
+    source = str(little_traffic_file)
+    command = [sys.executable, "-m", "forecaster.cli", "train", "--history", source]
     command += ["--out", str(killed), "--name", "web", *LONG]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         line = next(line for line in process.stderr if "epoch" in line)
@@ -257,9 +267,9 @@ def test_a_run_that_was_killed_is_resumed_to_the_very_same_model(tmp_path, traff
     assert "epoch 1/2" in line
     assert Registry(killed).names() == ()  # nothing half-stored
 
-    assert train(killed, traffic_file, *LONG, "--resume") == 0
+    assert train(killed, little_traffic_file, *LONG, "--resume") == 0
     assert "epoch 1/2" not in capsys.readouterr().err
-    assert train(whole, traffic_file, *LONG) == 0
+    assert train(whole, little_traffic_file, *LONG) == 0
     for name in ("weights.safetensors", "config.json"):
         mine, yours = (root / "web" / "v0001" / name for root in (killed, whole))
         assert mine.read_bytes() == yours.read_bytes()
@@ -292,18 +302,20 @@ def test_on_a_full_disk_the_champion_still_serves(models, traffic_file, forecast
     )
 
 
-def test_a_save_that_failed_is_repeated_without_fitting_again(tmp_path, traffic_file, capsys):
+def test_a_save_that_failed_is_repeated_without_fitting_again(
+    tmp_path, little_traffic_file, capsys
+):
     """The place of the model is taken by a file; once it is gone, the run goes on from its end."""
     out = tmp_path / "m"
     out.mkdir()
     (out / "web").write_text("in the way")
-    assert train(out, traffic_file, *ONCE) == 2
+    assert train(out, little_traffic_file, *ONCE) == 2
     first = capsys.readouterr().err
     assert "epoch" in first
     assert in_the_checkpoint(out).exists()
 
     (out / "web").unlink()
-    assert train(out, traffic_file, *ONCE, "--resume") == 0
+    assert train(out, little_traffic_file, *ONCE, "--resume") == 0
     assert "epoch" not in capsys.readouterr().err
     report = json.loads((out / "web" / "v0001" / "report.json").read_text())
     assert report["summary"]["relative_pinball"] > 0

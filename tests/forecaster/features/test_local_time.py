@@ -9,6 +9,7 @@ from forecaster.data.local_clock import LocalClock, utc_offsets
 from forecaster.features.anchor_state import AnchorState
 from forecaster.features.anchors import build_track
 from forecaster.features.shapes import samples_at, shape_places
+from forecaster.features.shocks import local_shock_ages
 from forecaster.features.timing import WEEK_PROFILE, Timing
 from forecaster.features.windows import cut_windows, earlier_places
 from forecaster.models.naive import HOLT_WINTERS, SEASONAL_DAY, SEASONAL_WEEK, naive_forecasts
@@ -76,7 +77,8 @@ def test_what_is_carried_across_a_change_has_the_bits_of_what_is_followed(timing
             ages = np.broadcast_to(newest - places, (len(values), *places.shape))
             track = build_track(values[:, : newest + 1], timing, clock)
             followed = cut_windows(track, rows, np.full(len(rows), newest), CONTEXT)
-            assert_same(state.windows(samples_at(values, places), ages), followed)
+            local = np.repeat(local_shock_ages(new, timing, clock), len(values), axis=0)
+            assert_same(state.windows(samples_at(values, places), ages, local), followed)
 
 
 @pytest.mark.parametrize("start", [SPRING, AUTUMN], ids=["spring", "autumn"])

@@ -10,10 +10,11 @@ import pytest
 
 from forecaster.adapters.tables.history_files import write_history
 from forecaster.commands.terminal import Terminal
-from forecaster.data.series import History, Series
+from forecaster.data.series import History, Series, utc
 from forecaster.data.synthetic import MONDAY, SERVICES, generate
 from scaler.cli import main
 from scaler.commands.replay_output import print_contest
+from tests.forecaster.adapters.prometheus.server import FakeSeries, PrometheusServer, serving
 from tests.scaler.simulation.contest_samples import small_contest
 
 POLICY = """
@@ -113,8 +114,8 @@ CLASSES = """
 
 @pytest.fixture
 def sparse(quiet):
-    """A tenth of the requests."""
-    return History(tuple(replace(one, values=one.values / 10) for one in quiet))
+    """A hundredth of the requests."""
+    return History(tuple(replace(one, values=one.values / 100) for one in quiet))
 
 
 def test_the_busiest_hour_goes_through_gateways_when_asked(replayed, sparse, tmp_path):
@@ -131,6 +132,52 @@ def test_the_busiest_hour_goes_through_gateways_when_asked(replayed, sparse, tmp
     assert "Rate limits: 2026-" in out
     assert f"all {found['total']['offered']:,}" in out
     assert "<h2>Rate limits</h2>" in page.read_text()
+
+
+MASK = 'max(ALERTS{alertname="CheckoutDown", alertstate="firing"})'
+MASKED = POLICY.replace("spec:", f"spec:\n  demand: {{maskQuery: '{MASK}'}}")
+DOWN = utc("2026-01-09T12:00:00Z"), utc("2026-01-09T20:00:00Z")
+
+
+@pytest.fixture
+def fallen(quiet):
+    """Next to nothing comes in an incident of eight hours."""
+    (one,) = quiet
+    values = one.values.copy()
+    is_down = (one.stamps >= DOWN[0].timestamp()) & (one.stamps < DOWN[1].timestamp())
+    values[is_down] *= 0.1
+    return History((replace(one, values=values),))
+
+
+def tidegate_hours(tmp_path):
+    found = json.loads((tmp_path / "replay.json").read_text())["contenders"]
+    return {name: one["replica_hours"] for name, one in found.items()}
+
+
+def test_what_demand_s_mask_query_marks_is_not_followed_down(replayed, fallen, tmp_path):
+    options = "--from", "-1d", "--no-frontier", "--workers", "1"
+    written = "--json", str(tmp_path / "replay.json")
+    told, hours = {}, {}
+    fires = FakeSeries(
+        {}, lambda at: "1" if DOWN[0].timestamp() <= at < DOWN[1].timestamp() else None
+    )
+    with serving(PrometheusServer({MASK: [fires]})) as server:
+        sources = {
+            "nothing": (),
+            "spans": ("--mask", "/".join(one.isoformat() for one in DOWN)),
+            "query": ("--prometheus", server.url),
+        }
+        for name, given in sources.items():
+            code, _, told[name] = replayed(
+                *options, *given, *written, history=fallen, policy=MASKED
+            )
+            assert code == 0
+            hours[name] = tidegate_hours(tmp_path)
+    assert "a file does not hold what demand.maskQuery marks" in told["nothing"]
+    assert "maskQuery" not in told["spans"] + told["query"]
+    assert hours["query"] == hours["spans"]
+    assert hours["spans"]["HPA"] == hours["nothing"]["HPA"]
+    assert hours["spans"]["tidegate"] > 1.1 * hours["nothing"]["tidegate"]
 
 
 def test_gateways_are_left_out_unless_asked_for(replayed, tmp_path):
@@ -254,6 +301,12 @@ def test_a_document_on_stdout_is_alone_there(replayed, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        pytest.param(["--mask", "-1d"], "--mask is '-1d'", id="mask"),
+        pytest.param(
+            ["--mask", "2026-01-09T12:00Z/2026-01-09T13:00Z", "--prometheus", "http://localhost"],
+            "--mask and --prometheus exclude each other",
+            id="two masks",
+        ),
         pytest.param(["--workers", "0"], "--workers is 0", id="workers"),
         pytest.param(["--capacity", "-1"], "--capacity is -1.0", id="capacity"),
         pytest.param(["--json", "."], "--json: . cannot be written: it is a folder", id="file"),

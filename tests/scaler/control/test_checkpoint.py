@@ -14,7 +14,9 @@ from scaler.control.checkpoint import (
     to_plain,
 )
 from scaler.decision.capacity import Capacity, CapacityReason
+from scaler.decision.earned_trust import AutoStanding, FloorEvidence, PairedDay
 from scaler.decision.hold import LowSpell
+from scaler.decision.sequential_test import BettingTest
 from scaler.decision.trust import Standing, Trust
 from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
 
@@ -32,6 +34,12 @@ def test_what_is_kept_comes_back():
         (80.0, 95.5),
         LowSpell(1_772_442_000.0),
         KEPT_REPORTS,
+        FloorEvidence(
+            AutoStanding.COSTS_MORE,
+            12,
+            BettingTest((0.1, 1 / 3, 1e-300, 1e12)),
+            day=PairedDay(20_000, 5, -12.3, 0.1, 99.9, 1e3 / 7, 1e9),
+        ),
     )
     assert from_plain(json.loads(json.dumps(to_plain(checkpoint)))) == checkpoint
 

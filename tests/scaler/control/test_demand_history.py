@@ -45,16 +45,18 @@ class Marked(Demand):
 
 
 @pytest.mark.parametrize(
-    ("told", "missing"), [(None, range(100, 220)), ("no answer", ())], ids=["read", "not read"]
+    ("told", "missing"),
+    [(None, [*range(100, 220), *range(1000, 2441)]), ("no answer", [])],
+    ids=["read", "not read"],
 )
-def test_a_past_is_without_what_is_marked_for_less_than_a_day(told, missing):
+def test_a_past_is_without_what_is_marked_for_up_to_a_day(told, missing):
     traffic = Marked(shop_web=100.0)
     traffic.told = told
     history = DemandHistory(traffic, STEP)
     policy = watched(mask_query="incidents").policy
     assert history.take_up([policy], START) == ["shop/web"]
-    values = history.series("shop/web").values
-    assert np.flatnonzero(np.isnan(values)).tolist() == list(missing)
+    values = history.series(policy).values
+    assert np.flatnonzero(np.isnan(values)).tolist() == missing
 
 
 class Poisoned(Demand):
@@ -70,10 +72,11 @@ class Poisoned(Demand):
 
 def test_a_past_passes_the_rules_of_training():
     history = DemandHistory(Poisoned(shop_web=100.0), STEP)
-    history.take_up([watched().policy], START)
-    values = history.series("shop/web").values
+    policy = watched().policy
+    history.take_up([policy], START)
+    values = history.series(policy).values
     assert np.nanmax(values) < 200.0
     assert np.flatnonzero(np.isnan(values)).tolist() == [
         5000, *range(6000, 6011), len(values) - 1
     ]  # fmt: skip
-    assert history.known_until("shop/web") == history.series("shop/web").stamps[-2]
+    assert history.known_until("shop/web") == history.series(policy).stamps[-2]

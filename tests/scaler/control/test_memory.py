@@ -56,7 +56,7 @@ MADE = [
         ControlLoop(World(None, None, None), STEP, lambda _: None), LoopMemory,
         {
             *("world", "publish", "leads", "figures", "step_s", "tick_s"),
-            *("demand_history", "demand_judge", "capacity_tracker", "forecasts"),
+            *("demand_history", "demand_judge", "capacity_tracker", "forecasts", "auto"),
         },
         id="the loop",
     ),
@@ -74,7 +74,7 @@ MADE = [
 # Names in a memory of what is made of other parts.
 PARTS = {
     "ends", "histories", "known", "learned", "models", "renewed_at", "restored",
-    "wariness",
+    "trials", "wariness",
 }  # fmt: skip
 
 

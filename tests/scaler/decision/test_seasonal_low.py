@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forecaster.data.local_clock import utc_offsets
 from scaler.decision.seasonal_low import DAYS, HalfHours, seasonal_lows
 
 NAN = np.nan
@@ -77,3 +78,20 @@ def test_many_places_at_once_are_as_each_alone(length, seed):
 @pytest.mark.parametrize(("minutes", "day", "around"), [(1, 1440, 15), (5, 288, 3), (60, 24, 0)])
 def test_half_an_hour_is_told_in_steps(minutes, day, around):
     assert HalfHours.of(timedelta(minutes=minutes)) == (day, around)
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_after_a_change_of_the_clocks_the_low_is_that_of_the_local_time(day):
+    """A service that opens at 8:00 in Berlin, at 7:30 after the clocks were set back.
+
+    In UTC the low was that of an hour later until two days since then had come.
+    """
+    start = datetime(2026, 10, 17, tzinfo=UTC)
+    stamps = int(start.timestamp()) + 60 * np.arange(15 * MINUTE.day)
+    hour = (stamps + utc_offsets("Europe/Berlin", stamps)) % 86_400 / 3600
+    values = np.where(hour >= 8, 100.0, 20.0)
+    at = datetime(2026, 10, 25 + day, 6, 30, tzinfo=UTC)
+    places = np.array([(at - start) // timedelta(minutes=1)])
+    local = MINUTE.later("Europe/Berlin", stamps[places])
+    assert seasonal_lows(MINUTE.before(values, places, local)) == [20.0]
+    assert seasonal_lows(MINUTE.before(values, places)) == [100.0 if day < 2 else 20.0]

@@ -75,10 +75,14 @@ _LIMIT, _ONE, _CLIENT = "spec.limit.", "spec.limit.classes[].", "spec.limit.perC
 _SIM, _HPA, _METRIC = "spec.simulation.", "spec.hpa.", "spec.hpa.metrics[]."
 _AT_HEADER = {**CLASS, _ONE + "match.header": "X-Tier"}
 PROBES: dict[str, Probe] = {
-    "spec.mode": Probe(("Recommend", "Enforce"), ("Off", "enforce", "", True)),
+    "spec.mode": Probe(("Recommend", "Enforce", "Auto"), ("Off", "enforce", "", True)),
     "spec.targetRef.name": _OBJECT,
     "spec.demand.query": _TEXT,
     "spec.demand.maskQuery": _TEXT,
+    "spec.demand.timezone": Probe(
+        ("Europe/Berlin", "UTC", "Etc/GMT-1", "America/Argentina/Buenos_Aires"),
+        ("", " ", "Europe/Berlin\n", "+02:00", "é", 5, True, []),
+    ),
     "spec.demand.model": _named(100, ("A_b.c-9", "0"), ("-a", ".a", "_a", "a/b")),
     "spec.demand.risk": _OPEN,
     "spec.demand.hold.share": _SHARE,

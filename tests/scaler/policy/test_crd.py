@@ -249,6 +249,9 @@ def overlapping(*starts):
             {"simulation": {"serviceTime": "2s"}}, False, True, id="nor has it gamma functions",
         ),
         pytest.param(
+            {"demand": {"timezone": "Mars"}}, False, True, id="nor does it know all time zones",
+        ),
+        pytest.param(
             {"demand": {"events": overlapping(*["2026-11-27T09:00:00Z"] * 65)}},
             True, False, id="rules across a list cost, so lists in a cluster have an end",
         ),

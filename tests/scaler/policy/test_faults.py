@@ -18,7 +18,7 @@ from tests.scaler.policy.samples import bare, faults, text
         pytest.param(
             text("demand: {zzz: 1}"),
             "spec.demand.zzz: is no key of spec.demand (got 1, line 7); "
-            "its keys are query, maskQuery, model, risk, hold, events",
+            "its keys are query, maskQuery, timezone, model, risk, hold, events",
             id="an unknown key that is like none",
         ),
         pytest.param(
@@ -85,7 +85,7 @@ from tests.scaler.policy.samples import bare, faults, text
         ),
         pytest.param(
             text("mode: enforce"),
-            "spec.mode: must be 'Recommend' or 'Enforce' (got \"enforce\", line 7)",
+            "spec.mode: must be 'Recommend', 'Enforce' or 'Auto' (got \"enforce\", line 7)",
             id="an unknown mode",
         ),
         pytest.param(

@@ -53,7 +53,7 @@ def test_the_faults_of_a_file_are_listed_below_its_name(policy):
 
     assert refusal(policy) == (
         f"{policy} is wrong:\n"
-        "  spec.mode: must be 'Recommend' or 'Enforce' (got false, line 7)\n"
+        "  spec.mode: must be 'Recommend', 'Enforce' or 'Auto' (got false, line 7)\n"
         "  spec.demand.risk: must be above 0 and below 1 (got 2, line 8); 2 per cent is 0.02"
     )
 

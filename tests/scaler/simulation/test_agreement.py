@@ -1,12 +1,13 @@
 """What is replayed is what runs: the whole control loop and the replay, tick by tick the same."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from benchmarks.agreement import differences, in_the_replay, shortened
+from forecaster.data.local_clock import utc_offsets
 from forecaster.data.synthetic import generate_history
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.hold import HoldRules
@@ -23,12 +24,12 @@ def series():
     return generate_history(1, 8, seed=5).history.series[0]
 
 
-def setting_of(series, ticks, settings=None, **policy):
+def setting_of(series, ticks, settings=None, marks=None, **policy):
     capacity = float(np.nanmax(series.values)) / 40
     plain = Policy(
         item_id=series.item_id, target="web", scale=ScalePolicy(2, 200), capacity_qps=capacity
     )
-    part = ReplayPart(series.end - timedelta(days=1), skip_gaps=True)
+    part = ReplayPart(series.end - timedelta(days=1), skip_gaps=True, marks=marks)
     made = prepared(series, replace(plain, **policy), settings or ReplaySettings(), None, part)
     return shortened(made, ticks)
 
@@ -91,3 +92,27 @@ def test_in_an_outage_upstream_it_does_too(series):
     setting = setting_of(series, 600, hold=HoldRules(for_s=2400.0))
     assert differences(series, setting) == (600, [])
     assert "held" in {tick.demand for tick in in_the_replay(setting)}
+
+
+@pytest.mark.parametrize("hours", [2, 26], ids="marked for {} hours".format)
+def test_in_what_a_mask_query_marks_it_does_too(series, hours):
+    """It begins before the replay does, and comes once more; demand falls to a half in it."""
+    values, marks = series.values.copy(), np.full(len(series), np.nan)
+    for begin, end in ((-1410 - 60 * hours, -1410), (-1380, -1350), (-4000, -3900)):
+        marks[begin:end], values[begin:end] = 1.0, 0.5 * values[begin:end]
+    marked = replace(series, values=values)
+    setting = setting_of(marked, 500, marks=marks, mask_query="recorded incidents")
+    assert differences(marked, setting) == (500, [])
+    unmarked = setting_of(marked, 500)
+    assert in_the_replay(setting) != in_the_replay(unmarked)
+
+
+def test_after_a_change_of_the_clocks_it_does_too(series):
+    """It ends on the day after the clocks are set back in Berlin; less comes until eight there."""
+    moved = replace(series, start=datetime(2026, 10, 18, 12, tzinfo=UTC))
+    hour = (moved.stamps + utc_offsets("Europe/Berlin", moved.stamps)) % 86_400 / 3600
+    moved = replace(moved, values=np.where((hour > 14) & (hour < 20), 1.0, 0.1) * moved.values)
+    local, plain = (setting_of(moved, 600, timezone=zone) for zone in ("Europe/Berlin", None))
+    assert differences(moved, local) == (600, [])
+    held = [sum(one.demand == "held" for one in in_the_replay(of)) for of in (local, plain)]
+    assert held[0] == 0 < held[1]

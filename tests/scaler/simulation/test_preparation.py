@@ -6,14 +6,16 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from forecaster.data.series import Series
+from forecaster.data.series import History, Series
 from forecaster.errors import HistoryError
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ReplayError
 from scaler.hpa.controller import HPASpec, MetricGoal, MetricKind
+from scaler.hpa.net import net_under
 from scaler.policy.policy import Slo
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.simulation.preparation import ReplayPart, net_under, prepared
+from scaler.simulation.preparation import ReplayPart, prepared
+from scaler.simulation.replay import series_of
 from tests.forecaster.evaluation.fitting_samples import DAY, changed
 from tests.scaler.simulation.replay_samples import FIRST, MINUTE, policy_of, wave
 
@@ -236,3 +238,12 @@ def test_a_replay_of_which_nothing_is_known_is_refused(skip_gaps):
     unknown = changed(TWO_DAYS, lambda v: np.where(np.arange(len(v)) >= len(v) - 60, np.nan, v))
     with pytest.raises(ReplayError, match="nothing is known of the time that is to be replayed"):
         set_up(unknown, replace(LAST_HOUR, skip_gaps=skip_gaps))
+
+
+def test_the_policy_s_time_zone_comes_before_that_of_the_history():
+    history = History((replace(TWO_DAYS, timezone="Europe/Berlin"),))
+    plain, named = (
+        policy_of(item_id=TWO_DAYS.item_id, timezone=zone) for zone in (None, "Asia/Tokyo")
+    )
+    assert series_of(history, plain, None).timezone == "Europe/Berlin"
+    assert series_of(history, named, None).timezone == "Asia/Tokyo"

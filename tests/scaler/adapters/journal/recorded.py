@@ -36,7 +36,7 @@ from scaler.decision.replicas import ScalePolicy
 from scaler.decision.wariness import Doubt, DoubtReason, KeptReports
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.limits.priority_classes import PriorityClass
-from scaler.policy.policy import Policy, Slo
+from scaler.policy.policy import Mode, Policy, Slo
 
 STEP = timedelta(minutes=1)
 START = utc("2026-03-02T09:00:00Z").timestamp()
@@ -63,6 +63,7 @@ def policies() -> list[WatchedPolicy]:
     rich = replace(
         plain,
         item_id="prod/rich",
+        mode=Mode.AUTO,
         slo=Slo(query="p99"),
         events=(sale,),
         mask_query="incidents",

@@ -20,7 +20,8 @@ from scaler.simulation.contest import (
     CLAIRVOYANT,
     HPA,
     KEDA,
-    OFFSET_QUERY,
+    OFFSET_DAY,
+    OFFSET_WEEK,
     PREDICTIVE,
     TIDEGATE,
     ContestJob,
@@ -29,14 +30,14 @@ from scaler.simulation.contest import (
     carried_out,
 )
 from scaler.simulation.findings import share
-from scaler.simulation.offset_query import season_of
 from scaler.simulation.outcome import ReplayOutcome, outcome
 
 # Who is compared, by the names that README gives them.
 NAMES = {
     HPA: "HPA",
     KEDA: "KEDA + Prometheus trigger",
-    OFFSET_QUERY: "KEDA + offset query",
+    OFFSET_WEEK: OFFSET_WEEK,
+    OFFSET_DAY: OFFSET_DAY,
     PROPHET: "Prophet-based",
     PREDICTIVE: "cloud predictive scaling",
     TIDEGATE: "tidegate",
@@ -51,7 +52,6 @@ class TraceFigures:
 
     Attributes:
         season: strength of the daily season.
-        days: how far back the offset query looks.
         cost: of each contender.
         broken: of each contender, in per cent.
         refused: by tidegate's limit, in per cent.
@@ -59,7 +59,6 @@ class TraceFigures:
 
     name: str
     season: float
-    days: int
     cost: dict[str, float]
     broken: dict[str, float]
     refused: float
@@ -77,7 +76,7 @@ def default_policy(traces: Path) -> None:
     require_prophet()
     found = judged(judge, stages_of(load(traces, ONE_MINUTE)))
     print("\n### The default policy beside its rivals with target 0.6: cost, and what is broken\n")
-    heads = ("trace", "season", "offset", *NAMES.values(), "of it refused")
+    heads = ("trace", "season", *NAMES.values(), "of it refused")
     print(markdown(heads, map(_row, found)))
     print("\n### By kind of traffic\n")
     rows = [
@@ -97,7 +96,6 @@ def judge(task: Task) -> TraceFigures:
     return TraceFigures(
         name,
         season,
-        season_of(setting.samples).days,
         {who: round(found[who].replica_hours / least, 3) for who in NAMES},
         {who: round(100 * found[who].violations, 4) for who in NAMES},
         round(100 * found[TIDEGATE].refused, 4),
@@ -117,7 +115,7 @@ def _outcome(setting: ContestSetting, who: str) -> ReplayOutcome:
 
 def _row(one: TraceFigures) -> list[str]:
     cells = [f"{one.cost[who]:.3f}, {one.broken[who]:.4f} %" for who in NAMES]
-    return [one.name, f"{one.season:.3f}", f"{one.days} d", *cells, f"{one.refused:.4f} %"]
+    return [one.name, f"{one.season:.3f}", *cells, f"{one.refused:.4f} %"]
 
 
 def _kind(kind: str, found: list[TraceFigures]) -> list[str]:

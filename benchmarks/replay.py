@@ -24,21 +24,15 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.accuracy import CONFIG
+from benchmarks.maxima import print_maxima
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
-from forecaster.data.series import FloatArray, Forecast, History, Series
+from forecaster.data.series import Forecast, History, Series
 from forecaster.evaluation.metrics import geometric_mean
 from forecaster.evaluation.rolling import rolling_forecast
 from forecaster.evaluation.selection import train
 from forecaster.models.forecaster import Forecaster
-from scaler.decision.lead_demand import ForecastReader, step_range
-from scaler.decision.quantiles import (
-    PeakDistribution,
-    extremal_index,
-    peaks_of,
-    quantile_at,
-    surprisal,
-)
+from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.trust import TrustRules
 from scaler.hpa.controller import HPASpec, MetricKind
@@ -48,6 +42,7 @@ from scaler.simulation.contenders import TidegateContender, run
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     HPA,
+    OFFSETS,
     ROWS_AT_ONCE,
     TIDEGATE,
     ContestJob,
@@ -66,7 +61,6 @@ STABILIZATIONS_S = (60.0, 300.0)
 RISKS = (0.2, 0.05, 0.005)
 OWN_TARGET = 0.6
 SEASONAL = 0.64  # strength from which R's forecast::nsdiffs takes a series to be seasonal
-LEAD_S = 135.0  # that the table of maxima looks ahead
 # A trace's name, the strength of its daily season, and what is replayed of it.
 Task = tuple[str, float, ContestSetting]
 T = TypeVar("T")
@@ -89,7 +83,7 @@ class TraceResult:
     season: float
     floor_hours: float
     idle: float
-    hpa: list[Tried]
+    rivals: dict[str, list[Tried]]  # by contender: the HPA, and KEDA with each offset
     ours: list[Tried]
 
 
@@ -97,7 +91,7 @@ def replay(traces: Path) -> None:
     """Ten one-minute traces under the HPA and tidegate, each tuned in hindsight."""
     history = load(traces, ONE_MINUTE)
     stages = stages_of(history)
-    _print_maxima(stages)
+    print_maxima(stages)
     print_results(judged(judge, stages))
 
 
@@ -166,10 +160,13 @@ def judge(task: Task) -> TraceResult:
     name, season, setting = task
     begun = time.perf_counter()
     floor = outcome(setting.scene, carried_out(setting, ContestJob(CLAIRVOYANT, 1.0))[0])
-    hpa = [
-        tried_hpa(setting, target, stabilization)
-        for target, stabilization in itertools.product(TARGETS, STABILIZATIONS_S)
-    ]
+    rivals = {
+        family: [
+            tried_rival(setting, family, target, stabilization)
+            for target, stabilization in itertools.product(TARGETS, STABILIZATIONS_S)
+        ]
+        for family in (HPA, *OFFSETS)
+    }
     # Distributions are worked out once for all of the grid.
     reader = ForecastReader(setting.ours, block=ROWS_AT_ONCE)
     ours = []
@@ -185,15 +182,18 @@ def judge(task: Task) -> TraceResult:
         settings = f"risk {risk:g}, {target:g}, {stabilization:.0f} s"
         ours.append(Tried(settings, found.violations, found.replica_hours))
     seconds = time.perf_counter() - begun
-    print(f"{name}: {len(hpa) + len(ours)} replays in {seconds:.0f} s", file=sys.stderr, flush=True)
-    return TraceResult(name, season, floor.replica_hours, 1 - _idle(setting), hpa, ours)
+    replays = sum(map(len, rivals.values())) + len(ours)
+    print(f"{name}: {replays} replays in {seconds:.0f} s", file=sys.stderr, flush=True)
+    return TraceResult(name, season, floor.replica_hours, 1 - _idle(setting), rivals, ours)
 
 
-def tried_hpa(setting: ContestSetting, target: float, stabilization_s: float) -> Tried:
-    """Return what the HPA comes to with this target and stabilization window."""
-    down = replace(setting.hpa.scale_down, stabilization_s=stabilization_s)
+def tried_rival(
+    setting: ContestSetting, family: str, target: float, stabilization_s: float
+) -> Tried:
+    """Return what the HPA or KEDA comes to with this target and stabilization window."""
+    down = replace(setting.hpa.down, stabilization_s=stabilization_s)
     tuned = replace(setting, hpa=replace(setting.hpa, scale_down=down))
-    found = outcome(setting.scene, carried_out(tuned, ContestJob(HPA, target))[0])
+    found = outcome(setting.scene, carried_out(tuned, ContestJob(family, target))[0])
     return Tried(f"{target:g}, {stabilization_s:.0f} s", found.violations, found.replica_hours)
 
 
@@ -215,7 +215,7 @@ def print_results(results: list[TraceResult]) -> None:
     rows: list[tuple[object, ...]] = []
     seasonal = []
     for r in results:
-        hpa, ours = cheapest(r.hpa), cheapest(r.ours)
+        hpa, ours = cheapest(r.rivals[HPA]), cheapest(r.ours)
         hpa_cost, our_cost = (t.hours / r.floor_hours if t else math.nan for t in (hpa, ours))
         figures = [hpa_cost, our_cost, our_cost / hpa_cost]
         if r.season >= SEASONAL:
@@ -228,10 +228,13 @@ def print_results(results: list[TraceResult]) -> None:
         rows.append((f"geometric mean of the {len(seasonal)} seasonal", "", *means, "", ""))
     columns = ("trace", "season", "HPA", "tidegate", "tidegate / HPA", "best HPA", "best tidegate")
     print(markdown(columns, rows))
+    print("\n### Beside KEDA with an offset query, each tuned alike\n")
+    heads = [f"{family}{of}" for family in OFFSETS for of in ("", ", settings", ": tidegate / it")]
+    print(markdown(("trace", *heads), map(_beside_offsets, results)))
     print(f"\n### At the cost of an HPA with target {OWN_TARGET:g}: violations in per cent\n")
     cost_rows = []
     for r in results:
-        own = next(t for t in r.hpa if t.settings == f"{OWN_TARGET:g}, 300 s")
+        own = next(t for t in r.rivals[HPA] if t.settings == f"{OWN_TARGET:g}, 300 s")
         best = min((t for t in r.ours if t.hours <= own.hours), key=lambda t: t.violations)
         above = max(own.violations - r.idle, 0.0), max(best.violations - r.idle, 0.0)
         ratio = f"{above[1] / above[0]:.3f}" if above[0] > 1e-6 else "none to avoid"
@@ -249,45 +252,13 @@ def print_results(results: list[TraceResult]) -> None:
     )
 
 
-def _print_maxima(stages: list[Stage]) -> None:
-    """How often the largest demand of the next minutes stayed within what was said of it."""
-    print("\n## The quantile of a maximum is not the maximum of quantiles\n")
-    print("Share of lead times whose largest demand stayed within the 0.95 level.\n")
-    rows = []
-    for stage in stages:
-        said = _coverages(stage.forecast, stage.series.values[stage.origins])
-        rows.append((stage.series.item_id, *said))
-    means = [float(np.mean(column)) for column in list(zip(*rows, strict=True))[1:]]
-    rows.append(("mean", *means))
-    print(
-        markdown(
-            ("trace", "maximum of quantiles", "quantile of the maximum", "Bonferroni", "index"),
-            rows,
-        )
-    )
-
-
-def _coverages(forecast: Forecast, happened: FloatArray) -> tuple[float, ...]:
-    within = step_range(15.0, LEAD_S, 60.0, forecast.prediction_length)
-    steps = forecast.values[:, within.first : within.last + 1]
-    after = np.stack(
-        [np.roll(happened, -1 - h) for h in range(within.first, within.last + 1)], axis=1
-    )[: -within.last - 1]
-    steps, rows = steps[: len(after)], len(after)
-    levels, largest = forecast.quantile_levels, after.max(axis=1)
-    # The index is learned on the first half and judged on the second.
-    half = rows // 2
-    surprise = [surprisal(steps[row], levels, largest[row]) for row in range(half)]
-    theta = extremal_index(float(np.nanmean(surprise)), within.count)
-    peaks = (column.tolist() for column in peaks_of(steps[half:], levels))
-    quantiles = np.array(
-        [PeakDistribution(*peak).quantile(0.95, theta) for peak in zip(*peaks, strict=True)]
-    )
-    known = np.isfinite(largest[half:])
-    bound = 1 - 0.05 / within.count
-    said = (
-        quantile_at(steps[half:], levels, 0.95).max(axis=1),
-        quantiles,
-        quantile_at(steps[half:], levels, bound).max(axis=1),
-    )
-    return (*(float((largest[half:][known] <= s[known]).mean()) for s in said), theta)
+def _beside_offsets(result: TraceResult) -> list[object]:
+    """Return the costs of KEDA's offset queries, and tidegate's over each."""
+    ours = cheapest(result.ours)
+    cells: list[object] = [result.name]
+    for family in OFFSETS:
+        its = cheapest(result.rivals[family])
+        ratio = ours.hours / its.hours if ours and its else "none"
+        cells += [its.hours / result.floor_hours, its.settings] if its else ["none", ""]
+        cells.append(ratio)
+    return cells

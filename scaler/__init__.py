@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scaler.errors import ReplayError, ScalerError
     from scaler.gateway.lease_limiter import LeaseLimiter
     from scaler.gateway.middleware import TidegateLimit
-    from scaler.hpa.rules import HPASpec, MetricKind
+    from scaler.hpa.rules import HPASpec, MetricGoal, MetricKind
     from scaler.policy.files import read_policies
     from scaler.policy.policy import Policy
     from scaler.policy.replay_settings import ReplaySettings
@@ -35,6 +35,7 @@ __all__ = [
     "Contest",
     "HPASpec",
     "LeaseLimiter",
+    "MetricGoal",
     "MetricKind",
     "Policy",
     "ReplayError",
@@ -61,7 +62,7 @@ _HOMES = {
     "errors": ["ReplayError", "ScalerError"],
     "gateway.lease_limiter": ["LeaseLimiter"],
     "gateway.middleware": ["TidegateLimit"],
-    "hpa.rules": ["HPASpec", "MetricKind"],
+    "hpa.rules": ["HPASpec", "MetricGoal", "MetricKind"],
     "policy.files": ["read_policies"],
     "policy.policy": ["Policy"],
     "policy.replay_settings": ["ReplaySettings"],

@@ -22,7 +22,7 @@ from benchmarks.limiters.rivals import AIMD, Both, Fixed, FixedPerClient, Gradie
 from benchmarks.limiters.tidegate import Tidegate
 from forecaster.data.series import FloatArray
 from scaler.decision.demand import AnnouncedEvent
-from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.controller import DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP, HPASpec, MetricKind
 from scaler.policy.service_model import ServiceModel
 
 TICKS, ONSET, END = 2400, 600, 1800
@@ -167,4 +167,8 @@ def _tidegate(name: str, scenario: Scenario, *, raises_floor: bool) -> Rival:
 
 
 def _hpa(scenario: Scenario) -> HPASpec:
-    return HPASpec(2, scenario.max_replicas, MetricKind.UTILIZATION, HPA_TARGET)
+    """Return an autoscaler whose `behavior` has the documented defaults."""
+    return HPASpec(
+        2, scenario.max_replicas, MetricKind.UTILIZATION, HPA_TARGET,
+        DEFAULT_SCALE_UP, DEFAULT_SCALE_DOWN,
+    )  # fmt: skip

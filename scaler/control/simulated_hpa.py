@@ -45,11 +45,12 @@ class SimulatedHPA:
             capacity_qps: of a replica.
             floor: a raised `minReplicas`.
         """
-        reading = None
-        if not math.isnan(observed):
-            utilization = self._hpa.spec.metric is MetricKind.UTILIZATION
-            reading = Reading(observed / (capacity_qps if utilization else 1.0), self._replicas)
-        self._replicas = self._hpa.sync(now, self._replicas, reading, floor=floor).replicas
+        current, goals = self._replicas, self._hpa.spec.goals
+        units = (capacity_qps if goal.metric is MetricKind.UTILIZATION else 1.0 for goal in goals)
+        first, *more = (
+            None if math.isnan(observed) else Reading(observed / unit, current) for unit in units
+        )
+        self._replicas = self._hpa.sync(now, current, first, floor=floor, more=more).replicas
         return self._replicas
 
     def memory(self) -> SimulatedHPAMemory:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from scaler.hpa.rules import HPASpec, MetricKind, Reading
@@ -35,7 +35,7 @@ class Gauge:
 
     @classmethod
     def of(cls, spec: HPASpec) -> Gauge:
-        low, high = 1.0 - spec.scale_down.tolerance, 1.0 + spec.scale_up.tolerance
+        low, high = 1.0 - spec.down.tolerance, 1.0 + spec.up.tolerance
         if spec.metric is MetricKind.UTILIZATION:
             percent = round(100 * spec.target)
             return cls(percent, 10, 10 * max(100, percent), low, high)
@@ -111,7 +111,16 @@ _CALCULATORS = {
 def calculator_of(spec: HPASpec) -> Callable[[int, Reading], int | None]:
     """Return the function from the current count and a reading to the count that it asks for.
 
+    It is that of the first metric.
+
     >>> calculator_of(HPASpec(1, 40, MetricKind.PODS, target=50))(4, Reading(total=300, ready=4))
     6
     """
     return partial(_CALCULATORS[spec.metric], Gauge.of(spec))
+
+
+def calculators_of(spec: HPASpec) -> list[Callable[[int, Reading], int | None]]:
+    """Return that function for each metric, the first one first."""
+    return [
+        calculator_of(replace(spec, metric=goal.metric, target=goal.target)) for goal in spec.goals
+    ]

@@ -3,8 +3,8 @@
 Source: kubernetes/kubernetes, `pkg/controller/podautoscaler/horizontal.go` as of v1.33
 (`reconcileAutoscaler`, `stabilizeRecommendationWithBehaviors`,
 `convertDesiredReplicasWithBehaviorRate`, `storeScaleEvent`); described on kubernetes.io,
-"Horizontal Pod Autoscaling". An HPA without `behavior` is taken to have the documented default. The
-controller then allows max(2 x current, 4) on a scale-up: below 4 pods, up to two pods less.
+"Horizontal Pod Autoscaling". An HPA without `behavior` takes a path of its own, which is not that
+of the documented defaults (`normalizeDesiredReplicas`, `convertDesiredReplicasWithRules`).
 
 Rules of this file: the caller owns the clock and applies the result of `sync` at once. A sync
 without a change must be cheap, as a replay runs millions of them.
@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scaler.hpa.calculator import calculator_of
+from scaler.hpa.calculator import calculators_of
 from scaler.hpa.rules import (
     DEFAULT_SCALE_DOWN,
     DEFAULT_SCALE_UP,
     HPASpec,
+    MetricGoal,
     MetricKind,
     PolicyKind,
     Reading,
@@ -37,6 +39,7 @@ __all__ = [
     "HPA",
     "HPAMemory",
     "HPASpec",
+    "MetricGoal",
     "MetricKind",
     "PolicyKind",
     "Reading",
@@ -72,7 +75,9 @@ class HPA:
 
     def __init__(self, spec: HPASpec) -> None:
         self.spec = spec
-        self._wanted = calculator_of(spec)
+        self._up, self._down = spec.up, spec.down
+        self._normalized = self._behave if spec.has_behavior else self._without_behavior
+        self._wanted, *self._more_wanted = calculators_of(spec)
         self._now = -math.inf
         # Recommendations that can still be the lowest (up) or highest (down) of their window.
         # Values ascend (descend) from the front, so the first one is the current extreme.
@@ -93,7 +98,13 @@ class HPA:
         self._ups, self._downs = list(memory.ups), list(memory.downs)
 
     def sync(
-        self, now: float, current: int, reading: Reading | None, *, floor: int | None = None
+        self,
+        now: float,
+        current: int,
+        reading: Reading | None,
+        *,
+        floor: int | None = None,
+        more: Sequence[Reading | None] = (),
     ) -> Recommendation:
         """Return the count to set now, and record it as set.
 
@@ -105,25 +116,41 @@ class HPA:
         Args:
             now: seconds; never earlier than at the previous sync.
             current: the workload's `spec.replicas`.
-            reading: the metric; None: it could not be read.
+            reading: the first metric; None: it could not be read.
             floor: a raised `minReplicas` that applies now; it is bounded by the maximum.
+            more: further metrics, in the order of the spec.
         """
-        spec = self.spec
         if now < self._now:
             raise ValueError(f"now is {now}, but the previous sync was at {self._now}")
         if self._now == -math.inf:
             self._lowest.append((now, current))
             self._highest.append((now, current))
         self._now = now
-        low, high = spec.lowest, spec.max_replicas
+        low, high = self.spec.lowest, self.spec.max_replicas
         if floor is not None and floor > low:
             low = min(floor, high)
         if not low <= current <= high:
             return self._into_bounds(current, low, high)
         wanted = None if reading is None else self._wanted(current, reading)
+        if self._more_wanted:
+            wanted = self._highest_wish(current, wanted, more)
         if wanted is None:
             return Recommendation(current, current, Reason.FAILED_GET_METRIC)
-        return self._behave(current, wanted, low, high)
+        return self._normalized(current, wanted, low, high)
+
+    def _highest_wish(
+        self, current: int, first: int | None, more: Sequence[Reading | None]
+    ) -> int | None:
+        """Return what the metric asks for that asks for most; None: nothing is changed.
+
+        Where one cannot be read, the others only raise. Source: `computeReplicasForMetrics`.
+        """
+        rest = zip(self._more_wanted, more, strict=True)
+        wishes = [first, *(None if one is None else wanted(current, one) for wanted, one in rest)]
+        known = [wish for wish in wishes if wish is not None]
+        if not known or (len(known) < len(wishes) and max(known) < current):
+            return None
+        return max(known)
 
     def _into_bounds(self, current: int, low: int, high: int) -> Recommendation:
         if current <= 0:
@@ -134,6 +161,29 @@ class HPA:
         self._remember(current, replicas)
         reason = Reason.TOO_MANY_REPLICAS if current > high else Reason.TOO_FEW_REPLICAS
         return Recommendation(replicas, current, reason)
+
+    def _without_behavior(self, current: int, wanted: int, low: int, high: int) -> Recommendation:
+        """Return the recommendation where the spec has no `behavior`.
+
+        The highest recommendation of the window stands, even above the current count. One that is
+        exactly as old as the window still counts, unlike with `behavior`. At most twice the current
+        count, or 4.
+        Source: `normalizeDesiredReplicas` in horizontal.go, and what it calls.
+        """
+        highest, cutoff = self._highest, self._now - self._down.stabilization_s
+        while highest and highest[0][0] < cutoff:
+            highest.popleft()
+        while highest and highest[-1][1] <= wanted:
+            highest.pop()
+        highest.append((self._now, wanted))
+        stable, limit = highest[0][1], max(2 * current, 4)
+        if stable < low:
+            return Recommendation(low, wanted, Reason.TOO_FEW_REPLICAS)
+        if stable > min(limit, high):
+            bound = Reason.SCALE_UP_LIMIT if high > limit else Reason.TOO_MANY_REPLICAS
+            return Recommendation(min(limit, high), wanted, bound)
+        held = Reason.SCALE_DOWN_STABILIZED if stable > wanted else Reason.DESIRED_WITHIN_RANGE
+        return Recommendation(stable, wanted, held)
 
     def _behave(self, current: int, wanted: int, low: int, high: int) -> Recommendation:
         """Return the recommendation after stabilization and policies, with the rule that bound.
@@ -166,13 +216,13 @@ class HPA:
         Source: `stabilizeRecommendationWithBehaviors` in horizontal.go.
         """
         now = self._now
-        lowest, cutoff = self._lowest, now - self.spec.scale_up.stabilization_s
+        lowest, cutoff = self._lowest, now - self._up.stabilization_s
         while lowest and lowest[0][0] <= cutoff:
             lowest.popleft()
         while lowest and lowest[-1][1] >= wanted:
             lowest.pop()
         lowest.append((now, wanted))
-        highest, cutoff = self._highest, now - self.spec.scale_down.stabilization_s
+        highest, cutoff = self._highest, now - self._down.stabilization_s
         while highest and highest[0][0] <= cutoff:
             highest.popleft()
         while highest and highest[-1][1] <= wanted:
@@ -188,7 +238,7 @@ class HPA:
         Percentages are rounded up, so that one pod can become two.
         Source: `calculateScaleUpLimitWithScalingRules` in horizontal.go.
         """
-        rules = self.spec.scale_up
+        rules = self._up
         limit = current
         if rules.select is not Select.DISABLED:
             starts = ((p, self._count_at_start(current, p.period_s)) for p in rules.policies)
@@ -210,7 +260,7 @@ class HPA:
         The count that stays is truncated: 10 % of 72 pods removes 8.
         Source: `calculateScaleDownLimitWithBehaviors` in horizontal.go.
         """
-        rules = self.spec.scale_down
+        rules = self._down
         limit = current
         if rules.select is not Select.DISABLED:
             starts = ((p, self._count_at_start(current, p.period_s)) for p in rules.policies)
@@ -234,11 +284,13 @@ class HPA:
         """Store a scale event, in place of the last one older than its direction's periods.
 
         So a longer period of the other direction may miss the replaced event, as it does in the
-        controller. Source: `storeScaleEvent` in horizontal.go.
+        controller; without `behavior` none is stored. Source: `storeScaleEvent` in horizontal.go.
         """
+        if not self.spec.has_behavior:
+            return
         up = replicas > current
         events = self._ups if up else self._downs
-        policies = (self.spec.scale_up if up else self.spec.scale_down).policies
+        policies = (self._up if up else self._down).policies
         cutoff = self._now - max((p.period_s for p in policies), default=0.0)
         event = (self._now, abs(replicas - current))
         for i in range(len(events) - 1, -1, -1):

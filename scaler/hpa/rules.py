@@ -106,13 +106,42 @@ DEFAULT_SCALE_DOWN = ScalingRules(
 
 
 @dataclass(frozen=True, slots=True)
+class MetricGoal:
+    """One metric and its target.
+
+    ``target`` is for UTILIZATION a share of the request in whole per cent (0.6 is
+    `averageUtilization: 60`), else in the reading's unit; the API stores thousandths.
+    """
+
+    metric: MetricKind
+    target: float
+
+    def __post_init__(self) -> None:
+        if not 0.001 <= self.target < math.inf:
+            raise ValueError(f"target is {self.target}, but it must be finite and >= 0.001")
+        percent = 100 * self.target
+        if self.metric is MetricKind.UTILIZATION and abs(percent - round(percent)) > 1e-6:
+            raise ValueError(
+                f"target is {self.target}, but averageUtilization must be whole per cent; "
+                f"write {math.floor(percent) / 100} or {math.ceil(percent) / 100}"
+            )
+
+    @property
+    def external(self) -> bool:
+        """Whether the metric does not come from the pods."""
+        return self.metric in (MetricKind.EXTERNAL_AVERAGE, MetricKind.EXTERNAL_VALUE)
+
+
+@dataclass(frozen=True, slots=True)
 class HPASpec:
     """A HorizontalPodAutoscaler, and the flags of the controller that affect it.
 
     Attributes:
         min_replicas: 0 lets it scale to 0 by an external metric; a metric of pods has none then.
-        target: for UTILIZATION a share of the request in whole per cent (0.6 is
-            `averageUtilization: 60`), else in the reading's unit; the API stores thousandths.
+        metric, target: the first metric, see `MetricGoal`.
+        more: further metrics; the highest wish of all counts.
+        scale_up, scale_down: `behavior`; None in both: there is none, and the controller goes its
+            own way then. The API server fills in a direction that is None beside one that is not.
         sync_s: time between two syncs; used by the caller only.
         cpu_initialization_s: `--horizontal-pod-autoscaler-cpu-initialization-period`; without
             effect here: the caller says which pods are unready.
@@ -121,24 +150,45 @@ class HPASpec:
     KEDA's prometheus scaler with `threshold: "40"` is an HPA on an external average:
 
     >>> keda = HPASpec(2, 40, MetricKind.EXTERNAL_AVERAGE, target=40)
-    >>> keda.scale_down.stabilization_s
-    300
+    >>> keda.has_behavior, keda.down.stabilization_s
+    (False, 300)
     """
 
     min_replicas: int
     max_replicas: int
     metric: MetricKind
     target: float
-    scale_up: ScalingRules = DEFAULT_SCALE_UP
-    scale_down: ScalingRules = DEFAULT_SCALE_DOWN
+    scale_up: ScalingRules | None = None
+    scale_down: ScalingRules | None = None
     sync_s: float = 15.0
     cpu_initialization_s: float = 300.0
     initial_readiness_delay_s: float = 30.0
+    more: tuple[MetricGoal, ...] = ()
+
+    @property
+    def goals(self) -> tuple[MetricGoal, ...]:
+        """All metrics with their targets, the first one first."""
+        return MetricGoal(self.metric, self.target), *self.more
+
+    @property
+    def has_behavior(self) -> bool:
+        """Whether it has `behavior`, be it empty."""
+        return self.scale_up is not None or self.scale_down is not None
+
+    @property
+    def up(self) -> ScalingRules:
+        """The rules up; without `behavior` its tolerance alone applies, which is the flag's."""
+        return self.scale_up or DEFAULT_SCALE_UP
+
+    @property
+    def down(self) -> ScalingRules:
+        """The rules down; without `behavior` the flags' tolerance and stabilization alone apply."""
+        return self.scale_down or DEFAULT_SCALE_DOWN
 
     @property
     def lowest(self) -> int:
         """Return the lowest count: 0 only by a metric that does not come from its pods."""
-        external = self.metric in (MetricKind.EXTERNAL_AVERAGE, MetricKind.EXTERNAL_VALUE)
+        external = any(goal.external for goal in self.goals)
         return self.min_replicas if external else max(self.min_replicas, 1)
 
     def __post_init__(self) -> None:
@@ -148,14 +198,7 @@ class HPASpec:
             raise ValueError(
                 f"max_replicas is {self.max_replicas}, below min_replicas {self.min_replicas}"
             )
-        if not 0.001 <= self.target < math.inf:
-            raise ValueError(f"target is {self.target}, but it must be finite and >= 0.001")
-        percent = 100 * self.target
-        if self.metric is MetricKind.UTILIZATION and abs(percent - round(percent)) > 1e-6:
-            raise ValueError(
-                f"target is {self.target}, but averageUtilization must be whole per cent; "
-                f"write {math.floor(percent) / 100} or {math.ceil(percent) / 100}"
-            )
+        MetricGoal(self.metric, self.target)  # which refuses a wrong target
         if not 0 < self.sync_s < math.inf:
             raise ValueError(f"sync_s is {self.sync_s}, but it must be finite and > 0")
         if self.cpu_initialization_s < 0 or self.initial_readiness_delay_s < 0:

@@ -67,8 +67,7 @@ def without_effect(policy: DemandPolicy) -> tuple[str, ...]:
     )
     if policy.spec.hpa is None:
         return keys
-    capacity = policy.spec.capacity.requests_per_replica
-    return *keys, *(f"spec.hpa.metrics: {said}" for said in policy.spec.hpa.warnings(capacity))
+    return *keys, *(f"spec.hpa.metrics: {said}" for said in policy.spec.hpa.warnings())
 
 
 def without_unknown_keys(

@@ -6,7 +6,8 @@ the fields of `v2`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _V1_KEY = "targetCPUUtilizationPercentage"
@@ -18,6 +19,17 @@ _TARGETS = {
 }
 # Types of metrics that a replay does not model.
 UNMODELLED = ("Object", "ContainerResource")
+# Words of a metric's name that tell a rate of requests, or something else about requests.
+# `prometheus` is all that KEDA's metric of that scaler says.
+_RATE_WORDS = frozenset({
+    "calls", "hits", "http", "prometheus", "qps", "queries", "reqs", "request", "requests", "rps",
+    "throughput", "tps",
+})  # fmt: skip
+_OTHER_WORDS = frozenset({
+    "active", "backlog", "bytes", "concurrency", "concurrent", "connections", "duration", "errors",
+    "failed", "flight", "inflight", "lag", "latency", "pending", "queue", "queued", "size",
+    "waiting",
+})  # fmt: skip
 _SELECTORS = ("selector", "metricSelector")
 _SOURCES = ("resource", "pods", "external")
 
@@ -38,10 +50,41 @@ def current_spec(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def modelled_metrics(metrics: Sequence[Any]) -> tuple[list[Any], list[str]]:
-    """Return those of several metrics that a replay models, and names of the others."""
-    left_out = {place: name for place, one in enumerate(metrics) if (name := _unmodelled(one))}
-    kept = [one for place, one in enumerate(metrics) if place not in left_out]
-    return (kept, list(left_out.values())) if kept else (list(metrics), [])
+    """Return those of several metrics that a replay models, and names of the others.
+
+    A replay knows the requests alone: a metric of pods or an external one is left out if it is not
+    named like a rate of requests, unless there is no other.
+    """
+    kept, left_out = _without(metrics, _unmodelled)
+    kept, of_others = _without(kept, _of_others)
+    return kept, left_out + of_others
+
+
+def _without(metrics: Sequence[Any], name: Callable[[object], str]) -> tuple[list[Any], list[str]]:
+    """Return the metrics that ``name`` gives no name, and the names; all if none would be left."""
+    names = [name(metric) for metric in metrics]
+    kept = [metric for metric, found in zip(metrics, names, strict=True) if not found]
+    return (kept, [found for found in names if found]) if kept else (list(metrics), [])
+
+
+def _of_others(metric: object) -> str:
+    """Return the name of a metric that says nothing of a rate of requests; "" for others."""
+    source = (metric.get("pods") or metric.get("external")) if isinstance(metric, dict) else None
+    named = source.get("metric") if isinstance(source, dict) else None
+    name = named.get("name") if isinstance(named, dict) else None
+    return name if isinstance(name, str) and not _is_rate(name) else ""
+
+
+def _is_rate(name: str) -> bool:
+    """Return whether a metric is named like a rate of requests.
+
+    >>> [_is_rate(name) for name in ("http_requests_per_second", "RequestCount", "s0-prometheus")]
+    [True, True, True]
+    >>> [_is_rate(name) for name in ("queue_depth", "http_requests_in_flight")]
+    [False, False]
+    """
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    return bool(words & _RATE_WORDS) and not words & _OTHER_WORDS
 
 
 def _unmodelled(metric: object) -> str:

@@ -2,7 +2,9 @@
 
 A field that a replay does not model is refused by name, not ignored; of several metrics, those that
 it does not model are left out, and a warning names them. Defaults are those of the API
-server and the controller. Source: kubernetes.io, "HorizontalPodAutoscaler v2" API reference.
+server and the controller. Source: kubernetes.io, "HorizontalPodAutoscaler v2" API reference. What
+is missing in `behavior` is filled in, but an absent `behavior` stays absent: kubernetes/kubernetes,
+`pkg/apis/autoscaling/v2/defaults.go`, `SetDefaults_HorizontalPodAutoscalerBehavior`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from scaler.hpa.rules import (
     DEFAULT_SCALE_DOWN,
     DEFAULT_SCALE_UP,
     HPASpec,
+    MetricGoal,
     MetricKind,
     PolicyKind,
     ScalingPolicy,
@@ -184,6 +187,12 @@ class Behavior(Section):
     scale_up: ScalingBehavior = ScalingBehavior()
     scale_down: ScalingBehavior = ScalingBehavior()
 
+    def to_rules(self) -> tuple[ScalingRules, ScalingRules]:
+        return (
+            self.scale_up.to_rules(DEFAULT_SCALE_UP),
+            self.scale_down.to_rules(DEFAULT_SCALE_DOWN),
+        )
+
 
 class ScaleTargetRef(Section):
     api_version: str | None = None
@@ -198,7 +207,7 @@ class HPASection(Section):
     min_replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: AtLeastOne
     metrics: list[MetricSpec] = Field(default=[])
-    behavior: Behavior = Behavior()
+    behavior: Behavior | None = None
     _left_out: tuple[str, ...] = PrivateAttr(())  # metrics that a replay does not model
 
     @model_validator(mode="wrap")
@@ -229,50 +238,36 @@ class HPASection(Section):
             )
         return value
 
-    def warnings(self, capacity_qps: float | None) -> Iterator[str]:
+    def warnings(self) -> Iterator[str]:
         """Yield what a replay leaves out of several metrics."""
         if self._left_out:
             yield f"a replay models no {', '.join(self._left_out)}; it follows the other metrics"
-        if len(self.metrics) > 1:
-            metric = self._decisive(capacity_qps)
-            place = self.metrics.index(metric)
-            yield (
-                f"a replay follows one metric, which is the one that asks for the most replicas: "
-                f"the {metric.type} metric of target {metric.source.target.number:g} "
-                f"({place + 1} of {len(self.metrics)})"
-            )
 
     def to_spec(self, capacity_qps: float | None = None) -> HPASpec:
-        """Return the autoscaler; of several metrics it has the one that asks for the most replicas.
+        """Return the autoscaler; of several metrics the first is the one that asks for most.
 
         Args:
             capacity_qps: of one replica, to compare a utilization with rates.
         """
-        kind, target = MetricKind.UTILIZATION, _DEFAULT_CPU_PERCENT / 100
-        if self.metrics:
-            metric = self._decisive(capacity_qps)
-            source = metric.source
-            kind, target = _KINDS[metric.type, source.target.type], source.target.number
+        goals = [
+            MetricGoal(_KINDS[metric.type, metric.source.target.type], metric.source.target.number)
+            for metric in sorted(self.metrics, key=lambda one: _per_replica(one, capacity_qps))
+        ] or [MetricGoal(MetricKind.UTILIZATION, _DEFAULT_CPU_PERCENT / 100)]
+        first, *more = goals
+        up, down = self.behavior.to_rules() if self.behavior else (None, None)
         return HPASpec(
-            self.min_replicas,
-            self.max_replicas,
-            kind,
-            target,
-            self.behavior.scale_up.to_rules(DEFAULT_SCALE_UP),
-            self.behavior.scale_down.to_rules(DEFAULT_SCALE_DOWN),
-        )
+            self.min_replicas, self.max_replicas, first.metric, first.target, up, down,
+            more=tuple(more),
+        )  # fmt: skip
 
-    def _decisive(self, capacity_qps: float | None) -> MetricSpec:
-        """Return the metric with the least requests per replica at its target.
 
-        A value as a whole has none, and a utilization none without the capacity: they come last.
-        """
+def _per_replica(metric: MetricSpec, capacity_qps: float | None) -> float:
+    """Return the requests per second and replica at the target of a metric.
 
-        def per_replica(metric: MetricSpec) -> float:
-            target = metric.source.target
-            if target.type == "Value":
-                return math.inf
-            unit = capacity_qps or math.inf if target.type == "Utilization" else 1.0
-            return target.number * unit
-
-        return min(self.metrics, key=per_replica)
+    A value as a whole has none, and a utilization none without the capacity: infinity.
+    """
+    target = metric.source.target
+    if target.type == "Value":
+        return math.inf
+    unit = capacity_qps or math.inf if target.type == "Utilization" else 1.0
+    return target.number * unit

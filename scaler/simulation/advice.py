@@ -136,6 +136,9 @@ def _about_net(contest: Contest) -> list[str]:
 
 
 def _target(spec: HPASpec) -> str:
-    if spec.metric is MetricKind.UTILIZATION:
-        return f"{100 * spec.target:.0f} %"
-    return f"{spec.target:g} requests per second"
+    return " and ".join(
+        f"{100 * goal.target:.0f} %"
+        if goal.metric is MetricKind.UTILIZATION
+        else f"{goal.target:g} requests per second"
+        for goal in spec.goals
+    )

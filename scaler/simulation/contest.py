@@ -17,6 +17,7 @@ import scaler as api
 from forecaster.data.series import Forecast
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.trust import Standing, Trust
+from scaler.hpa.aim import aimed, share_of
 from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.simulation.contenders import (
@@ -27,7 +28,7 @@ from scaler.simulation.contenders import (
     clairvoyant,
     run,
 )
-from scaler.simulation.offset_query import offset_answers
+from scaler.simulation.offset_query import DAY, WEEK, offset_answers
 from scaler.simulation.outcome import ReplayOutcome, outcome
 from scaler.simulation.predictive_scaling import scheduled_qps
 from scaler.simulation.recording import RecordedSamples
@@ -38,11 +39,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-HPA, KEDA, OFFSET_QUERY = "HPA", "KEDA prometheus", "KEDA + offset query"
+HPA, KEDA = "HPA", "KEDA prometheus"
+OFFSET_WEEK, OFFSET_DAY = "KEDA + offset 7d", "KEDA + offset 1d"
 PREDICTIVE, HOLT_WINTERS = "predictive scaling", "Holt-Winters"
 TIDEGATE, FLOOR_ONLY, CLAIRVOYANT = "tidegate", "tidegate, HPA as it is", "clairvoyant"
 # Contenders with a target that can be swept; the others stand in the table alone.
-SWEPT = (HPA, KEDA, OFFSET_QUERY, PREDICTIVE, HOLT_WINTERS, TIDEGATE)
+SWEPT = (HPA, KEDA, OFFSET_WEEK, OFFSET_DAY, PREDICTIVE, HOLT_WINTERS, TIDEGATE)
+# How far back KEDA's second trigger looks.
+OFFSETS = {OFFSET_WEEK: WEEK, OFFSET_DAY: DAY}
 TARGETS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05)
 # What KEDA's documentation asks Prometheus for in its examples: rate(...[2m]).
 KEDA_WINDOW_S = 120.0
@@ -82,10 +86,7 @@ class ContestSetting:
     @property
     def own_target(self) -> float:
         """The target of the user's autoscaler as a share of a replica's capacity."""
-        hpa = self.hpa
-        return (
-            hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / self.capacity_qps
-        )
+        return share_of(self.hpa, self.capacity_qps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def carried_out(setting: ContestSetting, job: ContestJob) -> tuple[Run, Contende
         least = setting.policy.scale.min_replicas
         known = clairvoyant(scene.demand, capacity, lead, least)
         return run(scene, known, SimulatedService(scene, None)), known
-    if job.family in (HPA, KEDA, OFFSET_QUERY):
+    if job.family in (HPA, KEDA, *OFFSETS):
         alone = AutoscalerAlone(job.family)
         return run(scene, alone, autoscaled(setting, job)), alone
     if job.family == PREDICTIVE:
@@ -189,19 +190,15 @@ def autoscaled(setting: ContestSetting, job: ContestJob) -> SimulatedService:
     """Return the service under the user's autoscaler, or under KEDA's, at the job's target."""
     scene, hpa, capacity = setting.scene, setting.hpa, setting.capacity_qps
     if job.family == HPA:
-        service = SimulatedService(scene, _aimed(hpa, job.target, capacity), METRICS_WINDOW_S)
+        service = SimulatedService(scene, aimed(hpa, job.target, capacity), METRICS_WINDOW_S)
     else:
-        spec = replace(hpa, metric=MetricKind.EXTERNAL_AVERAGE, target=job.target * capacity)
-        second = offset_answers(setting.samples, scene) if job.family == OFFSET_QUERY else None
+        keda, target = MetricKind.EXTERNAL_AVERAGE, job.target * capacity
+        spec = replace(hpa, metric=keda, target=target, more=())
+        season = OFFSETS.get(job.family)
+        second = None if season is None else offset_answers(setting.samples, scene, season)
         service = SimulatedService(scene, spec, KEDA_WINDOW_S, second)
     service.floor = hpa.min_replicas
     return service
-
-
-def _aimed(spec: HPASpec, target: float, capacity_qps: float) -> HPASpec:
-    """Return the autoscaler with a target that is a share of a replica's capacity."""
-    is_share = spec.metric is MetricKind.UTILIZATION
-    return replace(spec, target=round(target, 2) if is_share else target * capacity_qps)
 
 
 def contest(
@@ -223,7 +220,7 @@ def contest(
     main = [
         ContestJob(HPA, own),
         ContestJob(KEDA, own),
-        ContestJob(OFFSET_QUERY, own),
+        *(ContestJob(family, own) for family in OFFSETS),
         ContestJob(PREDICTIVE, own),
         ContestJob(HOLT_WINTERS, ours),
         ContestJob(FLOOR_ONLY, ours),

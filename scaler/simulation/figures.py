@@ -30,7 +30,8 @@ from scaler.simulation.contest import (
     HOLT_WINTERS,
     HPA,
     KEDA,
-    OFFSET_QUERY,
+    OFFSET_DAY,
+    OFFSET_WEEK,
     PREDICTIVE,
     TIDEGATE,
     Contest,
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 
 COLOURS = {
     TIDEGATE: BLUE, HPA: VERMILION, KEDA: ORANGE, HOLT_WINTERS: PURPLE, CLAIRVOYANT: GREY,
-    FLOOR_ONLY: GREEN, OFFSET_QUERY: ORANGE, PREDICTIVE: VERMILION,
+    FLOOR_ONLY: GREEN, OFFSET_WEEK: ORANGE, OFFSET_DAY: ORANGE, PREDICTIVE: VERMILION,
 }  # fmt: skip
 SHADES = (BLUE, GREEN, ORANGE, PURPLE, GREY)
 SYMBOLS = {FLOOR_ONLY: "diamond", CLAIRVOYANT: "star"}
 DASHES = {
-    KEDA: "dot", OFFSET_QUERY: "dashdot", HOLT_WINTERS: "dash", CLAIRVOYANT: "dot",
-    FLOOR_ONLY: "dash", PREDICTIVE: "dashdot",
+    KEDA: "dot", OFFSET_WEEK: "dashdot", OFFSET_DAY: "longdash", HOLT_WINTERS: "dash",
+    CLAIRVOYANT: "dot", FLOOR_ONLY: "dash", PREDICTIVE: "dashdot",
 }  # fmt: skip
 # Shares below this are drawn there: nobody can tell them apart, and a logarithm has no zero.
 LEAST_SHARE = 1e-5

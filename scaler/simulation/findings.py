@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from forecaster.data.html_tables import html_table
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     FLOOR_ONLY,
     HPA,
-    OFFSET_QUERY,
+    OFFSETS,
     PREDICTIVE,
     TIDEGATE,
     Contest,
     cheapest,
     safest,
 )
-from scaler.simulation.offset_query import WEEK, season_of
+from scaler.simulation.offset_query import WEEK, offset_answers
 from scaler.simulation.outcome import ReplayOutcome
 
 COLUMNS = ("contender", "replica-hours", "x floor", "violations", "refused", "p99",
@@ -85,7 +87,7 @@ def verdict(contest: Contest) -> tuple[bool, str]:
 def sentences(contest: Contest) -> list[str]:
     """Return what the frontier says at equal violations and at equal cost, and what bound."""
     told = [
-        *_frontier(contest), _offset_query(contest), _predictive(contest), _floor_only(contest),
+        *_frontier(contest), *_offset_queries(contest), _predictive(contest), _floor_only(contest),
         _trust(contest),
     ]  # fmt: skip
     total = sum(contest.reasons.values())
@@ -130,14 +132,22 @@ def _frontier(contest: Contest) -> list[str]:
     return told
 
 
-def _offset_query(contest: Contest) -> str:
-    found, hpa = contest.outcome(OFFSET_QUERY), contest.outcome(HPA)
-    cost = found.replica_hours / hpa.replica_hours - 1
-    ago = "a week" if season_of(contest.setting.samples) == WEEK else "a day"
-    return (
-        f"KEDA with a query of the half hour that began {ago} ago: {_change(cost)} the HPA, and "
-        f"{share(found.violations)} violations."
-    )
+def _offset_queries(contest: Contest) -> list[str]:
+    """Return what KEDA's second trigger came to, and for how long it found nothing."""
+    setting, hpa = contest.setting, contest.outcome(HPA)
+    told = []
+    for family, season in OFFSETS.items():
+        found = contest.outcome(family)
+        cost = found.replica_hours / hpa.replica_hours - 1
+        ago = "a week" if season == WEEK else "a day"
+        silent = float(np.isnan(offset_answers(setting.samples, setting.scene, season)).mean())
+        alone = f" Nothing was recorded then for {share(silent)} of the time, in which KEDA's "
+        told.append(
+            f"{family}, a query of the half hour that began {ago} ago: {_change(cost)} the HPA, "
+            f"and {share(found.violations)} violations."
+            + (f"{alone}other trigger decided alone." if silent else "")
+        )
+    return told
 
 
 def _predictive(contest: Contest) -> str:

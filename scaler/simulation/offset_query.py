@@ -2,7 +2,7 @@
 
 ``max_over_time(q[30m] offset 6d23h30m)``, where the demand query is ``q``: the largest demand of
 the half hour that began a week ago; ``offset 23h30m`` for a day. It reads the past alone, as a
-season is longer than the half hour.
+season is longer than the half hour. An HPA that reads it by an external metric acts alike.
 """
 
 from __future__ import annotations
@@ -19,22 +19,17 @@ AHEAD = timedelta(minutes=30)
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
-def season_of(samples: RecordedSamples) -> timedelta:
-    """Return a week where the recording holds one before the first tick, else a day."""
-    known = (samples.newest(0) + 1) * samples.series.step
-    return WEEK if known >= WEEK else DAY
-
-
-def offset_answers(samples: RecordedSamples, scene: Scene) -> FloatArray:
+def offset_answers(samples: RecordedSamples, scene: Scene, season: timedelta) -> FloatArray:
     """Return what the query answers at each tick, in QPS; NaN where it finds no sample.
 
-    It is answered from samples that are known at the tick, on the recording's grid.
+    It is answered from samples that are known at the tick, on the recording's grid. Where less than
+    the season was recorded it finds none, as PromQL then returns an empty vector.
     """
     step, values = samples.series.step, samples.series.values
-    season, ahead = round(season_of(samples) / step), max(round(AHEAD / step), 1)
+    back, ahead = round(season / step), max(round(AHEAD / step), 1)
     known = [samples.newest(tick) for tick in range(scene.ticks)]
     newest, at = np.unique(known, return_inverse=True)
-    places = (newest - season)[:, None] + np.arange(1, ahead + 1)
+    places = (newest - back)[:, None] + np.arange(1, ahead + 1)
     found = np.where(places >= 0, values[np.maximum(places, 0)], np.nan)
     # fmax takes no notice of what is not known, as max_over_time of samples that are not there.
     return np.asarray(np.fmax.reduce(found, axis=1)[at])

@@ -16,7 +16,8 @@ from forecaster.models.forecaster import Forecaster
 from scaler.decision.hold import LowSpell, is_implausible, is_over, updated_spell
 from scaler.decision.seasonal_low import HalfHours, seasonal_lows
 from scaler.errors import ReplayError
-from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.aim import share_of
+from scaler.hpa.controller import HPASpec
 from scaler.hpa.net import NET_STABILIZATION_S, net_under  # noqa: F401 - at its old path, too
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming, plain_hpa
@@ -206,6 +207,6 @@ def _replicas_at_start(
     """
     first = known[: lead_steps + 1]
     demand = float(np.nanmax(first)) if np.isfinite(first).any() else 0.0
-    target = hpa.target if hpa.metric is MetricKind.UTILIZATION else hpa.target / capacity_qps
-    wanted = math.ceil(demand / (capacity_qps * min(target, 1.0)))
+    share = min(share_of(hpa, capacity_qps), 1.0)
+    wanted = math.ceil(demand / (capacity_qps * share))
     return min(max(wanted, hpa.min_replicas), hpa.max_replicas)

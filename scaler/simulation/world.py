@@ -13,13 +13,13 @@ recorded ones.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from forecaster.data.series import FloatArray
 from scaler.control.observations import Pod, Workload
-from scaler.hpa.controller import HPA, HPASpec, MetricKind, Reading
+from scaler.hpa.controller import HPA, HPASpec, MetricGoal, MetricKind, Reading
 from scaler.policy.replay_settings import WorldTiming
 from scaler.policy.service_model import ServiceModel, latency_quantiles
 from scaler.simulation.replicas import SimulatedReplicas
@@ -81,8 +81,8 @@ class SimulatedService:
         scene: its demand, and how it behaves.
         autoscaler: beside whoever decides; None: replicas are set by `scale`.
         metrics_window_s: over which the autoscaler's metric is averaged.
-        second: what a second external metric with the same target answers at each tick, in QPS;
-            NaN where it answers nothing. The higher wish of the two wins.
+        second: what a second external metric of KEDA's with the same target answers at each tick,
+            in QPS; NaN where it finds nothing, which KEDA takes for 0 (`ignoreNullValues`).
     """
 
     def __init__(
@@ -98,9 +98,12 @@ class SimulatedService:
         self._pods = SimulatedReplicas(scene.model, scene.replicas, scene.start, rng)
         self._queue = RequestQueue(scene.model)
         self._metrics = _Scrapes(scene)
+        if autoscaler is not None and second is not None:
+            goal = MetricGoal(MetricKind.EXTERNAL_AVERAGE, autoscaler.target)
+            autoscaler = replace(autoscaler, more=(goal,))
         self._hpa = None if autoscaler is None else HPA(autoscaler)
         self._metrics_window_s = metrics_window_s
-        self._second: list[float] | None = None if second is None else second.tolist()
+        self._second = None if second is None else np.nan_to_num(second).tolist()
         self._seen: tuple[Pod, ...] = self._pods.pods(scene.start)
         self._demand: list[float] = scene.demand.tolist()
         self._saturation_qps = scene.model.saturation_qps
@@ -112,8 +115,12 @@ class SimulatedService:
         self._pods.warm(now)
         self._seen = self._pods.pods(now - lag)
         if self._hpa is not None:
-            reading = self._reading(tick, self._hpa.spec)
-            wanted = self._hpa.sync(now, self._pods.replicas, reading, floor=self.floor)
+            spec = self._hpa.spec
+            reading = self._reading(tick, spec.metric)
+            more = [self._reading(tick, goal.metric) for goal in spec.more]
+            if self._second is not None:
+                more[-1] = Reading(self._second[tick], self._pods.ready)
+            wanted = self._hpa.sync(now, self._pods.replicas, reading, floor=self.floor, more=more)
             self._pods.scale(now, wanted.replicas)
 
     def scale(self, tick: int, replicas: int) -> None:
@@ -151,15 +158,13 @@ class SimulatedService:
         columns[2:5, unknown] = 0.0  # what is not known is not counted
         return Run(name, *columns)
 
-    def _reading(self, tick: int, spec: HPASpec) -> Reading | None:
+    def _reading(self, tick: int, metric: MetricKind) -> Reading | None:
         """Return what the metrics API answers about the requests of the service.
 
         A CPU utilisation is work done over the request, which is sized so that a replica at its
         capacity uses all of it. Replicas that start have no sample yet.
         """
-        metric, offered = spec.metric, self._metrics.offered(tick, self._metrics_window_s)
-        if self._second is not None:
-            offered = self._higher(offered, self._second[tick], spec.target)
+        offered = self._metrics.offered(tick, self._metrics_window_s)
         if math.isnan(offered):
             return None
         ready, starting = self._pods.ready, self._pods.starting
@@ -169,18 +174,6 @@ class SimulatedService:
         if metric is MetricKind.PODS:
             return Reading(offered, ready, 0, starting)
         return Reading(offered, ready)
-
-    def _higher(self, first: float, second: float, target: float) -> float:
-        """Return the higher of two metrics with one target: what it asks for is the higher wish.
-
-        Where the second answers nothing, the first stands alone: KEDA takes it for 0
-        (`ignoreNullValues`). Where the first is not known, the second raises the count and lowers
-        nothing, as in the controller.
-        """
-        if math.isnan(second):
-            return first
-        least = self._pods.replicas * target if math.isnan(first) else first
-        return max(least, second)
 
 
 class _Scrapes:

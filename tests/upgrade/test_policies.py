@@ -15,6 +15,7 @@ import yaml
 
 from scaler.cli import main
 from scaler.decision import trust
+from scaler.hpa.rules import DEFAULT_SCALE_DOWN, DEFAULT_SCALE_UP
 from scaler.policy.crd import crd
 from scaler.policy.files import read_policies
 from tests.upgrade.old_cluster import old_crd
@@ -60,6 +61,10 @@ def test_every_value_of_a_policy_is_read_as_it_was(item_id):
     old = copy.deepcopy(READ[item_id])
     assert {name: old["policy"]["trust"].pop(name) for name in CONSTANTS} == CONSTANTS
     assert old["policy"].pop("clients").keys() == {"window_s", *NO_LONGER_OBEYED}
+    hpa = found.replay.hpa
+    if hpa is not None and not hpa.has_behavior:  # a constant says what applies without it
+        for way, rules in (("scale_up", DEFAULT_SCALE_UP), ("scale_down", DEFAULT_SCALE_DOWN)):
+            assert values(old["replay"]["hpa"].pop(way)) == values(asdict(rules))
     for part, new in (("policy", asdict(found.policy)), ("replay", asdict(found.replay))):
         left = values(json.loads(json.dumps(new, default=lambda one: str(one.value))))
         for value in values(old[part]):

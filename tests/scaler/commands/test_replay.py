@@ -57,8 +57,8 @@ def test_a_replay_prints_a_table_and_writes_a_page_and_a_record(replayed, tmp_pa
     assert code == 0
     found = json.loads(figures.read_text())["contenders"]
     for name in (
-        *("HPA", "KEDA prometheus", "KEDA + offset query", "Holt-Winters", "tidegate"),
-        *("predictive scaling", "clairvoyant"),
+        *("HPA", "KEDA prometheus", "KEDA + offset 7d", "KEDA + offset 1d", "Holt-Winters"),
+        *("tidegate", "predictive scaling", "clairvoyant"),
     ):
         assert name in found
         assert name in out

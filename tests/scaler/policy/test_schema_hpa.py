@@ -8,6 +8,7 @@ from scaler.hpa.rules import (
     DEFAULT_SCALE_DOWN,
     DEFAULT_SCALE_UP,
     HPASpec,
+    MetricGoal,
     MetricKind,
     PolicyKind,
     ScalingPolicy,
@@ -90,13 +91,28 @@ def test_a_direction_that_is_given_in_part_keeps_the_other_defaults():
     [
         pytest.param(["metrics: null"], id="no metrics"),
         pytest.param(["behavior: null"], id="no behavior"),
-        pytest.param(["behavior: {scaleDown: null, scaleUp: {policies: null}}"], id="below it"),
         pytest.param(["minReplicas: null"], id="a number"),
         pytest.param(["scaleTargetRef: {apiVersion: null, kind: a, name: b}"], id="a name"),
     ],
 )
 def test_null_is_taken_for_absent_as_by_the_api_server(lines):
     assert spec_of(*lines) == spec_of()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["behavior: {}"], id="empty"),
+        pytest.param(["behavior: {scaleUp: {}}"], id="one direction, empty"),
+        pytest.param(["behavior: {scaleDown: null, scaleUp: {policies: null}}"], id="null in it"),
+    ],
+)
+def test_a_behavior_is_filled_in_by_the_api_server_and_an_absent_one_stays_absent(lines):
+    filled = spec_of(*lines)
+
+    assert (filled.scale_up, filled.scale_down) == (DEFAULT_SCALE_UP, DEFAULT_SCALE_DOWN)
+    assert filled.has_behavior
+    assert not spec_of().has_behavior
 
 
 @pytest.mark.parametrize(
@@ -141,49 +157,64 @@ def test_a_manifest_of_an_older_version_is_converted(metrics, expected):
 
 MEMORY = CPU.replace("cpu", "memory")
 BY_POD = "{type: Pods, pods: {metric: {name: rps}, target: {type: AverageValue, averageValue: %s}}}"
-FOLLOWED = "spec.hpa.metrics: a replay follows one metric, which is the one that asks for the most "
+QUEUE = BY_POD.replace("rps", "queue_depth") % 20
+KEDA = (
+    "{type: External, external: {metric: {name: s0-prometheus}, target: {type: AverageValue, "
+    "averageValue: 45}}}"
+)
+CPU_GOAL, MODELS = MetricGoal(MetricKind.UTILIZATION, 0.6), "spec.hpa.metrics: a replay models no "
 
 
 @pytest.mark.parametrize(
-    ("metrics", "kind", "target", "said"),
+    ("metrics", "goals"),
     [
+        # 50 requests per replica at 60 % are 30
+        pytest.param([BY_POD % 40, CPU], [CPU_GOAL, MetricGoal(MetricKind.PODS, 40)], id="cpu"),
+        pytest.param([CPU, BY_POD % 20], [MetricGoal(MetricKind.PODS, 20), CPU_GOAL], id="a rate"),
         pytest.param(
-            [CPU, MEMORY],
-            MetricKind.UTILIZATION,
-            0.6,
-            ["spec.hpa.metrics: a replay models no memory; it follows the other metrics"],
-            id="memory is left out",
-        ),
-        pytest.param(
-            ["{type: Object, object: {}}", BY_POD % 40],
-            MetricKind.PODS,
-            40.0,
-            ["spec.hpa.metrics: a replay models no Object; it follows the other metrics"],
-            id="an object is left out",
-        ),
-        pytest.param(
-            [CPU, BY_POD % 40],  # 50 requests per replica at 60 % are 30, fewer than 40
-            MetricKind.UTILIZATION,
-            0.6,
-            [FOLLOWED + "replicas: the Resource metric of target 0.6 (1 of 2)"],
-            id="the cpu asks for more",
-        ),
-        pytest.param(
-            [CPU, BY_POD % 20],
-            MetricKind.PODS,
-            20.0,
-            [FOLLOWED + "replicas: the Pods metric of target 20 (2 of 2)"],
-            id="the rate asks for more",
+            [CPU, KEDA],
+            [CPU_GOAL, MetricGoal(MetricKind.EXTERNAL_AVERAGE, 45)],
+            id="cpu, beside KEDA's trigger",
         ),
     ],
 )
-def test_of_several_metrics_the_one_decides_that_asks_for_most(metrics, kind, target, said):
+def test_of_several_metrics_all_count_and_the_one_that_asks_for_most_is_the_first(metrics, goals):
     written_policy = accepted(written(f"metrics: [{', '.join(metrics)}]"))
     spec = written_policy.to_hpa()
 
     assert spec is not None
-    assert (spec.metric, spec.target) == (kind, target)
-    assert list(without_effect(written_policy)) == said
+    assert list(spec.goals) == goals
+    assert list(without_effect(written_policy)) == []
+
+
+@pytest.mark.parametrize(
+    ("metrics", "goal", "left_out"),
+    [
+        pytest.param([CPU, MEMORY], CPU_GOAL, "memory", id="memory"),
+        pytest.param(
+            ["{type: Object, object: {}}", BY_POD % 40],
+            MetricGoal(MetricKind.PODS, 40.0),
+            "Object",
+            id="an object",
+        ),
+        pytest.param([QUEUE, CPU], CPU_GOAL, "queue_depth", id="a value per pod of another kind"),
+        pytest.param([CPU, QUEUE, MEMORY], CPU_GOAL, "memory, queue_depth", id="two"),
+    ],
+)
+def test_a_metric_that_requests_do_not_tell_is_left_out_with_a_warning(metrics, goal, left_out):
+    written_policy = accepted(written(f"metrics: [{', '.join(metrics)}]"))
+    spec = written_policy.to_hpa()
+
+    assert spec is not None
+    assert spec.goals == (goal,)
+    assert list(without_effect(written_policy)) == [
+        f"{MODELS}{left_out}; it follows the other metrics"
+    ]
+
+
+def test_the_only_metric_left_is_taken_to_be_the_requests_whatever_its_name():
+    spec = spec_of(f"metrics: [{MEMORY}, {QUEUE}]")
+    assert spec.goals == (MetricGoal(MetricKind.PODS, 20.0),)
 
 
 def test_an_autoscaler_that_may_sleep_is_taken():

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.controller import HPASpec, MetricGoal, MetricKind
 from scaler.simulation.contenders import TidegateContender
 from scaler.simulation.contest import (
     CLAIRVOYANT,
@@ -13,7 +13,8 @@ from scaler.simulation.contest import (
     HOLT_WINTERS,
     HPA,
     KEDA,
-    OFFSET_QUERY,
+    OFFSET_DAY,
+    OFFSET_WEEK,
     PREDICTIVE,
     SWEPT,
     TIDEGATE,
@@ -29,7 +30,7 @@ from scaler.simulation.outcome import ReplayOutcome, outcome
 from tests.scaler.simulation.replay_samples import alone, setting_of
 
 FAMILIES = (
-    *(HPA, KEDA, OFFSET_QUERY, PREDICTIVE, HOLT_WINTERS),
+    *(HPA, KEDA, OFFSET_WEEK, OFFSET_DAY, PREDICTIVE, HOLT_WINTERS),
     *(FLOOR_ONLY, TIDEGATE, CLAIRVOYANT),
 )
 TARGETS = (0.4, 0.6, 0.8, 0.95)
@@ -158,6 +159,15 @@ def test_a_sweep_aims_a_cpu_target_at_whole_per_cent(setting):
     """What the API can say: 0.625 becomes 62 %."""
     cpu = replace(setting, hpa=HPASpec(2, 60, MetricKind.UTILIZATION, 0.6))
     assert replicas_at(cpu, HPA, 0.625) == replicas_at(cpu, HPA, 0.62)
+
+
+def test_an_autoscaler_of_two_metrics_has_never_fewer_replicas_than_with_one(setting):
+    """The rate's target of 45 asks for more than CPU at 60 %, half of what a replica sustains."""
+    rate = MetricGoal(MetricKind.EXTERNAL_AVERAGE, 45.0)
+    cpu = HPASpec(2, 60, MetricKind.UTILIZATION, 0.6)
+    one, both = (replace(setting, hpa=hpa) for hpa in (cpu, replace(cpu, more=(rate,))))
+    assert sum(replicas_at(both, HPA, 0.6)) > 1.2 * sum(replicas_at(one, HPA, 0.6))
+    assert replicas_at(both, KEDA, 0.6) == replicas_at(one, KEDA, 0.6)  # which has its own
 
 
 # Reading the frontier

@@ -84,6 +84,16 @@ def test_the_frontier_is_read_at_equal_violations(points, said):
     assert said in said_of(*points)
 
 
+def test_where_nothing_was_recorded_a_week_ago_the_offset_query_s_sentence_says_so():
+    """The small contest rests on a day and an hour."""
+    told = " ".join(sentences(small_contest()))
+    assert (
+        "Nothing was recorded then for 100 % of the time, in which KEDA's other trigger decided "
+        "alone." in told
+    )
+    assert told.count("Nothing was recorded then") == 1
+
+
 def test_the_frontier_is_read_at_equal_cost():
     """The table's HPA costs what it costs; only what is no dearer is compared."""
     hours = next(o.replica_hours for o in small_contest().table if o.name == HPA)

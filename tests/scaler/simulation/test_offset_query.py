@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scaler.hpa.rules import HPASpec, MetricKind
 from scaler.policy.replay_settings import ReplaySettings
 from scaler.simulation.contenders import AutoscalerAlone, run
-from scaler.simulation.contest import KEDA, OFFSET_QUERY, ContestJob, carried_out
-from scaler.simulation.offset_query import DAY, WEEK, offset_answers, season_of
+from scaler.simulation.contest import KEDA, OFFSET_DAY, OFFSET_WEEK, ContestJob, carried_out
+from scaler.simulation.offset_query import DAY, WEEK, offset_answers
 from scaler.simulation.preparation import ReplayPart, prepared
 from scaler.simulation.recording import RecordedSamples
 from scaler.simulation.world import SimulatedService
@@ -35,34 +35,22 @@ def recorded(days: float, *, hours: float = 3.0, step: timedelta = STEP, values=
     return RecordedSamples(series, first, one), one
 
 
-@pytest.mark.parametrize(
-    ("days", "season"),
-    [
-        pytest.param(1.5, DAY, id="a day and a half"),
-        pytest.param(7.0, DAY, id="a week, of which three hours are replayed"),
-        pytest.param(7.2, WEEK, id="a week before the replay"),
-    ],
-)
-def test_a_week_is_used_where_one_was_recorded_before_the_replay(days, season):
-    assert season_of(recorded(days)[0]) == season
-
-
-@pytest.mark.parametrize("days", [2.0, 8.0])
+@pytest.mark.parametrize(("days", "season"), [(2.0, DAY), (8.0, WEEK)])
 @pytest.mark.parametrize("step", [MINUTE, STEP, timedelta(minutes=30), timedelta(hours=1)])
-def test_it_answers_the_largest_of_the_half_hour_that_began_a_season_ago(days, step):
+def test_it_answers_the_largest_of_the_half_hour_that_began_a_season_ago(days, season, step):
     samples, one = recorded(days, step=step)
-    series, season = samples.series, season_of(samples).total_seconds()
-    answers = offset_answers(samples, one)
+    series, back = samples.series, season.total_seconds()
+    answers = offset_answers(samples, one, season)
     reach = max(1800.0, step.total_seconds())
     for tick in range(0, one.ticks, 7):
         newest = series.stamps[samples.newest(tick)]
-        within = (series.stamps > newest - season) & (series.stamps <= newest - season + reach)
+        within = (series.stamps > newest - back) & (series.stamps <= newest - back + reach)
         assert answers[tick] == series.values[within].max()
 
 
-@pytest.mark.parametrize("days", [1.5, 3.0, 8.0])
+@pytest.mark.parametrize(("days", "season"), [(1.5, DAY), (3.0, DAY), (7.1, WEEK), (8.0, WEEK)])
 @given(tick=st.integers(0, 719), seed=st.integers(0, 9))
-def test_no_answer_rests_on_what_is_not_known_yet(days, tick, seed):
+def test_no_answer_rests_on_what_is_not_known_yet(days, season, tick, seed):
     samples, one = recorded(days)
     known = samples.newest(tick) + 1
 
@@ -70,8 +58,9 @@ def test_no_answer_rests_on_what_is_not_known_yet(days, tick, seed):
         noise = np.random.default_rng(seed).uniform(0, 1e6, len(series))
         return np.where(np.arange(len(series)) < known, series.values, noise)
 
-    other = offset_answers(*recorded(days, values=otherwise))
-    assert other[: tick + 1].tolist() == offset_answers(samples, one)[: tick + 1].tolist()
+    other = offset_answers(*recorded(days, values=otherwise), season)[: tick + 1]
+    same = offset_answers(samples, one, season)[: tick + 1]
+    np.testing.assert_array_equal(other, same)  # NaN equals NaN
 
 
 def test_samples_that_are_missing_are_passed_over_and_none_at_all_are_no_answer():
@@ -82,11 +71,27 @@ def test_samples_that_are_missing_are_passed_over_and_none_at_all_are_no_answer(
         return values
 
     samples, one = recorded(2.0, values=holed)  # the replay begins with sample 540
-    answers = offset_answers(samples, one)[::20]
+    answers = offset_answers(samples, one, DAY)[::20]
     # At the first tick sample 538 is the newest that is known, so 251 to 256 are asked for.
     assert answers[:7].tolist() == [256.0] + [257.0] * 6
     assert np.isnan(answers[7:14]).all()
     assert answers[14:].tolist() == list(range(270, 292))
+
+
+@pytest.mark.parametrize(
+    ("days", "silent"),
+    [
+        pytest.param(3.0, 180, id="half a week: it never answers"),
+        # At minute m sample 9958 + m is the newest that is known, and a week are 10,080:
+        # the last one asked for, 9958 + m - 10080 + 30, is there from m = 92 on.
+        pytest.param(7.0 + 1 / 24, 92, id="a week and an hour, of which three are replayed"),
+        pytest.param(8.0, 0, id="a week before the replay: always"),
+    ],
+)
+def test_it_is_silent_until_its_season_was_recorded(days, silent):
+    """In minutes."""
+    answers = offset_answers(*recorded(days, step=MINUTE), WEEK)
+    assert np.isnan(answers)[::4].sum() == silent
 
 
 # As a trigger
@@ -127,11 +132,21 @@ def test_replicas_are_there_before_a_rise_that_came_a_day_ago():
     setting = prepared(series, policy_of(), PLAIN, None, part)
     noon = round((series.start.timestamp() + 2.5 * 86_400 - setting.scene.start) / 15)
     foreseen, present = (
-        carried_out(setting, ContestJob(family, 1.0))[0] for family in (OFFSET_QUERY, KEDA)
+        carried_out(setting, ContestJob(family, 1.0))[0] for family in (OFFSET_DAY, KEDA)
     )
     assert present.replicas[noon - 1] == 5
     assert foreseen.replicas[noon - 4 * 28] == 20
     assert foreseen.lost.sum() == 0 < present.lost.sum()
+
+
+def test_where_less_than_a_week_was_recorded_the_week_is_keda_alone_and_the_day_is_not():
+    series = wave(6.0)
+    setting = prepared(series, policy_of(), PLAIN, None, ReplayPart(series.end - timedelta(days=1)))
+    week, day, alone = (
+        carried_out(setting, ContestJob(family, 0.6))[0].replicas.tolist()
+        for family in (OFFSET_WEEK, OFFSET_DAY, KEDA)
+    )
+    assert week == alone != day
 
 
 def test_where_nothing_was_recorded_a_day_ago_it_is_keda_alone():
@@ -142,6 +157,6 @@ def test_where_nothing_was_recorded_a_day_ago_it_is_keda_alone():
     setting = prepared(replace(series, values=values), policy_of(), PLAIN, None, part)
     both, present = (
         carried_out(setting, ContestJob(family, 0.6))[0].replicas.tolist()
-        for family in (OFFSET_QUERY, KEDA)
+        for family in (OFFSET_DAY, KEDA)
     )
     assert both == present

@@ -10,7 +10,7 @@ from forecaster.data.series import History, Series
 from forecaster.errors import HistoryError
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ReplayError
-from scaler.hpa.controller import HPASpec, MetricKind
+from scaler.hpa.controller import HPASpec, MetricGoal, MetricKind
 from scaler.hpa.net import net_under
 from scaler.policy.policy import Slo
 from scaler.policy.replay_settings import ReplaySettings
@@ -153,6 +153,12 @@ def test_the_net_is_the_user_s_autoscaler_with_its_target_at_the_capacity(metric
     assert net.scale_down.tolerance == 0.0
     assert net.scale_up == own.scale_up
     assert (net.min_replicas, net.max_replicas, net.metric) == (2, 60, metric)
+
+
+def test_in_the_net_other_metrics_keep_their_proportion():
+    rate = MetricGoal(MetricKind.EXTERNAL_AVERAGE, 60.0)
+    own = HPASpec(2, 60, MetricKind.UTILIZATION, 0.5, more=(rate,))
+    assert [goal.target for goal in net_under(own, 100.0).goals] == [1.0, 120.0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from forecaster.commands.documents import TABLE, YAML, add_output_argument, print_document
 from forecaster.commands.spans import accept_relative_moments
-from scaler.commands.get_output import COLUMNS, RecordTable
+from scaler.commands.get_output import COLUMNS, SAVINGS, RecordTable, with_totals
 from scaler.commands.service_sources import (
     POLICIES,
     Record,
@@ -111,7 +111,8 @@ def _table(kind: str, source: ServiceSource) -> Callable[[list[Record]], None]:
     table = RecordTable(COLUMNS[kind])
 
     def show(records: list[Record]) -> None:
-        for line in table.lines(records, source.now()):
+        shown = with_totals(records) if kind == SAVINGS else records
+        for line in table.lines(shown, source.now()):
             print(line, flush=True)
 
     return show

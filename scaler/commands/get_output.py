@@ -9,6 +9,7 @@ from typing import Any
 from forecaster.commands.terminal import figure
 
 NONE, UNKNOWN = "<none>", "<unknown>"
+SAVINGS = "savings"
 GAP = "  "
 _NAMES = {1: "s", 60: "m", 3600: "h", 86_400: "d"}
 # An age below the first is told in the second unit, and what is left of it in the third.
@@ -157,6 +158,24 @@ def _highest(level: float) -> Callable[[Record], object]:
     return read
 
 
+def with_totals(records: Sequence[Record]) -> list[Record]:
+    """Return records of savings, and after them what all have saved in each currency."""
+    from scaler.control.saved import plain_money
+    from scaler.decision.savings import SavedMoney, in_all
+
+    parts = [
+        SavedMoney(saved["currency"], saved["amount"], _half(saved))
+        for one in records
+        if (saved := one.get("saved") or {}).get("currency")
+    ]
+    return [*records, *({"service": "*/total", "saved": plain_money(one)} for one in in_all(parts))]
+
+
+def _half(saved: Record) -> float | None:
+    low, high = saved.get("low"), saved.get("high")
+    return None if low is None or high is None else (high - low) / 2
+
+
 _WHO = (
     RecordColumn("NAMESPACE", lambda record: record["service"].partition("/")[0]),
     RecordColumn("NAME", lambda record: record["service"].partition("/")[2]),
@@ -182,7 +201,7 @@ COLUMNS = {
         RecordColumn("SAFE", _rate("limit", "safe_qps")),
         RecordColumn("AGE", since=_decided),
     ),
-    "savings": (
+    SAVINGS: (
         *_WHO,
         RecordColumn("HOURS", _rate("saved", "replica_hours")),
         RecordColumn("SAVED", _rate("saved", "amount")),

@@ -62,6 +62,7 @@ class Cron:
         return sorted({clock.timestamp() for clock in clocks})
 
 
+@lru_cache(maxsize=4096)
 def parse_cron(text: str) -> Cron:
     """Return what an expression stands for.
 
@@ -114,12 +115,17 @@ class Recurrence:
     """From each start to the end that comes first after it.
 
     Attributes:
+        start, end: cron expressions.
         zone: name in the IANA database.
     """
 
-    start: Cron
-    end: Cron
+    start: str
+    end: str
     zone: str
+
+    def __post_init__(self) -> None:
+        parse_cron(self.start)
+        parse_cron(self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ class Occurrence:
 def occurrence_after(recurrence: Recurrence, moment: float) -> Occurrence | None:
     """Return the first occurrence that ends after a moment; None: there is none any more.
 
-    >>> noon = Recurrence(parse_cron("0 12 * * *"), parse_cron("0 13 * * *"), "UTC")
+    >>> noon = Recurrence("0 12 * * *", "0 13 * * *", "UTC")
     >>> occurrence_after(noon, 0.0)
     Occurrence(starts=43200.0, ends=46800.0)
     """
@@ -148,8 +154,8 @@ def _of_hour(recurrence: Recurrence, hour: int) -> tuple[Occurrence, ...]:
     found: list[Occurrence] = []
     at = begin - LONGEST_S
     while not found or found[-1].ends <= begin + HOUR_S:
-        starts = _next(recurrence.start, recurrence.zone, at)
-        ends = _next(recurrence.end, recurrence.zone, starts, after=True)
+        starts = _next(parse_cron(recurrence.start), recurrence.zone, at)
+        ends = _next(parse_cron(recurrence.end), recurrence.zone, starts, after=True)
         if math.isinf(ends):
             break
         at = ends

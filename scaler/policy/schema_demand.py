@@ -51,7 +51,7 @@ class RecursSection(Section):
     def _comes_to_pass(cls, value: str, info: ValidationInfo) -> str:
         if "start" not in info.data or "timezone" not in info.data:
             return value
-        recurs = Recurrence(parse_cron(info.data["start"]), parse_cron(value), "UTC")
+        recurs = Recurrence(info.data["start"], value, "UTC")
         first = occurrence_after(recurs, 0.0)
         if first is None:
             raise ValueError("must come after a start, but one of the two never comes")
@@ -60,7 +60,7 @@ class RecursSection(Section):
         return value
 
     def to_recurrence(self) -> Recurrence:
-        return Recurrence(parse_cron(self.start), parse_cron(self.end), self.timezone)
+        return Recurrence(self.start, self.end, self.timezone)
 
 
 class EventSection(Section):

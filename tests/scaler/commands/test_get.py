@@ -18,7 +18,7 @@ from scaler.adapters.http.settings import ApiSettings
 from scaler.adapters.kube.policy_records import policy_record
 from scaler.cli import main
 from scaler.commands import get
-from scaler.commands.get_output import COLUMNS, RecordTable
+from scaler.commands.get_output import COLUMNS, RecordTable, with_totals
 from tests.kube.conftest import Playground, connect, install_crd
 from tests.kube.grants import shipped_grants
 from tests.kube.objects import policy
@@ -81,6 +81,26 @@ def got(endpoint, capsys):
 def test_a_kind_is_a_table_of_80_columns_as_kubectl_prints_it(got, kind, table):
     assert got(*kind) == (0, table, "")
     assert max(map(len, table.splitlines())) <= 80
+
+
+def test_savings_end_in_what_all_have_saved_in_each_currency():
+    def record(name, amount, low, high, currency):
+        saved = {"amount": amount, "low": low, "high": high, "currency": currency, "days": 9}
+        return {"service": f"shop/{name}", "saved": saved}
+
+    shown = with_totals(
+        [
+            record("a", 5.0, 4.0, 6.0, "EUR"),
+            record("b", -2.0, -3.0, -1.0, "EUR"),
+            record("c", 1.0, None, None, "USD"),
+            {"service": "shop/d", "saved": None},
+        ]
+    )
+    assert [one["service"] for one in shown[4:]] == ["*/total", "*/total"]
+    assert [one["saved"] for one in shown[4:]] == [
+        {"currency": "EUR", "amount": 3.0, "low": 1.0, "high": 5.0},
+        {"currency": "USD", "amount": 1.0, "low": None, "high": None},
+    ]
 
 
 def lines(table: str, *places: int) -> str:

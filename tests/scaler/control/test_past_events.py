@@ -11,12 +11,12 @@ import pytest
 from forecaster.data.series import Series
 from scaler.control.past_events import past_ratios
 from scaler.decision.demand import AnnouncedEvent
-from scaler.decision.recurrence import Recurrence, parse_cron
+from scaler.decision.recurrence import Recurrence
 from scaler.decision.replicas import ScalePolicy
 from scaler.policy.policy import Policy, RecurringEvent
 
 START = datetime(2026, 3, 1, tzinfo=UTC)  # a Sunday
-NOON = Recurrence(parse_cron("0 12 * * mon-fri"), parse_cron("0 13 * * *"), "UTC")
+NOON = Recurrence("0 12 * * mon-fri", "0 13 * * *", "UTC")
 LUNCH = RecurringEvent("lunch", NOON, multiplier=2.0, learns=True)
 SALE = AnnouncedEvent(
     "sale",

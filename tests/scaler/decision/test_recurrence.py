@@ -22,7 +22,7 @@ def moment(text: str) -> float:
 
 
 def recurrence(start: str, end: str, zone: str = "Europe/Berlin") -> Recurrence:
-    return Recurrence(parse_cron(start), parse_cron(end), zone)
+    return Recurrence(start, end, zone)
 
 
 @pytest.mark.parametrize(

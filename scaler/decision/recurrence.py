@@ -97,8 +97,8 @@ def _field(text: str, name: str, least: int, most: int, names: tuple[str, ...]) 
         step = _value(step_text, ()) if slash else 1
         if not (least <= first <= last <= most and step >= 1):
             raise ValueError(
-                f"must have a {name} from {least} to {most}, as one, a list, a range or steps; "
-                f"it has {part!r}"
+                f"must have as its {name} numbers from {least} to {most}, one, a list, a range or "
+                f"steps; it has {part!r}"
             )
         values.update(range(first, last + 1, step))
     return tuple(sorted(values))

@@ -96,8 +96,8 @@ class EventSection(Section):
         missing = [name for name in ("starts", "ends") if name in info.data and name not in given]
         if value is None and missing:
             raise ValueError(
-                f"is missing, and so is {' and '.join(missing)}; an event has starts and ends, "
-                "or recurs"
+                f"is missing, as is {' and '.join(missing)}; an event has starts and ends, or "
+                "recurs"
             )
         if value is not None and given:
             raise ValueError(f"must not be given beside {' and '.join(given)}")

@@ -76,6 +76,39 @@ def test_incomplete_redundant_or_contradictory_events_are_refused(written, expec
     assert faults(written) == [expected]
 
 
+LUNCH = 'name: lunch, recurs: {timezone: UTC, start: "0 12 * * *", end: "0 13 * * *"}'
+COST = "spec.cost."
+EVENT = "spec.demand.events[0]."
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (text("cost: {replicaHour: -1, currency: EUR}"), COST + "replicaHour: must be above 0"),
+        (text("cost: {replicaHour: 1, currency: ABC}"), COST + "currency: must be a currency's"),
+        (text("cost: {replicaHour: 1}"), COST + "currency: is missing"),
+        (events("name: sale, multiplier: 2"), EVENT + "recurs: is missing, as is starts and ends"),
+        (events(f"{LUNCH}, ends: 2026-11-27T09:00:00Z, multiplier: 2"),
+         EVENT + "recurs: must not be given beside ends"),
+        (events(LUNCH), EVENT + "qps: is missing, and so is multiplier"),
+        (events(f"{LUNCH}, learn: true, qps: 5"), EVENT + "qps: must not be given beside learn"),
+        (events(f"{LUNCH}, qps: 5".replace("0 12 *", "0 25 *")),
+         EVENT + "recurs.start: must have as its hour numbers from 0 to 23"),
+        (events(f"{LUNCH}, qps: 5".replace("0 12 * *", "0 12 30 2")),
+         EVENT + "recurs.end: must come after a start, but one of the two never comes"),
+        (events(f"{LUNCH}, qps: 5".replace("0 13 * *", "0 13 1 1")),
+         EVENT + "recurs.end: must come within a week of the start"),
+    ],
+)  # fmt: skip
+def test_impossible_prices_and_recurrences_are_refused(written, expected):
+    (fault,) = faults(written)
+    assert fault.startswith(expected)
+
+
+def test_an_event_that_learns_needs_no_multiplier():
+    assert faults(events(f"{LUNCH}, learn: true")) == []
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -77,7 +77,7 @@ def print_jobs(forecaster: Forecaster, history: History) -> None:
         plain = Pair.of(forecaster, series, origins)
         known = np.isfinite(plain.target)
         losses = [
-            pinball_loss(plain.target, q, forecaster.model.quantile_levels)[known].mean()
+            pinball_loss(plain.target, q, forecaster.quantile_levels)[known].mean()
             for q in (plain.without, plain.served)
         ]
         cells = [

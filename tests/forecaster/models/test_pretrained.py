@@ -21,5 +21,5 @@ def test_the_pretrained_model_forecasts_a_new_service_from_hours_of_history(hour
     forecast = load_forecaster(MODELS, "tiny").predict(History((recent,)))
     median = forecast.quantile(0.5)[0]
     level = np.nanmean(recent.values[-30:])
-    assert forecast.values.shape == (1, 30, 5)
+    assert forecast.values.shape == (1, 30, 6)
     assert 0.5 * level < median.mean() < 2 * level

@@ -22,7 +22,7 @@ COPY scaler scaler
 # What `scaler files` writes.
 COPY deploy deploy
 COPY examples examples
-COPY models/tiny models/tiny
+COPY models/pretrained models/pretrained
 # All that it needs, the build backend too, is there by now.
 RUN pip install --no-deps --no-index --no-build-isolation . && pip check
 

@@ -61,7 +61,7 @@ def _tick(carried: CarriedForecasts, shapes: np.ndarray, tick: int) -> None:
 
 
 def _ensemble_of_three() -> Forecaster:
-    stored = load_forecaster(MODELS, "tiny")
+    stored = load_forecaster(MODELS, "pretrained")
     ensemble = stored.candidates.learned[LSTM]
     assert isinstance(ensemble, Ensemble)
     three = Ensemble(stored.model, list(ensemble.networks[:1]) * 3)

@@ -162,7 +162,7 @@ def looped(history: History, clock: Clock, folder: Path | None) -> Loop:
         capacity = float(np.nanmax(series.values)) / 40
         policy = Policy(
             item_id=series.item_id, target="web", scale=ScalePolicy(2, 100), mode=Mode.ENFORCE,
-            capacity_qps=capacity, demand_query="recorded", model="tiny",
+            capacity_qps=capacity, demand_query="recorded", model="pretrained",
         )  # fmt: skip
         hpa = plain_hpa(policy)
         start = series.end - (series.end - series.start) // 9

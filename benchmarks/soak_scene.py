@@ -218,7 +218,7 @@ class Population:
             "targetRef": {"name": name},
             "demand": {
                 "query": f'sum(demand_qps{{service="{name_of(number % SERIES)}"}})',
-                "model": "tiny",
+                "model": "pretrained",
             },
             "capacity": {"requestsPerReplica": 50},
             "replicas": {"min": 2, "max": 60},

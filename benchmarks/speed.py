@@ -114,7 +114,7 @@ def predict_tidegate(days: int = ITEM_DAYS) -> Measured:
     from forecaster.adapters.registry.loading import load_forecaster
     from forecaster.models.lstm_ensemble import LSTM, Ensemble
 
-    stored = load_forecaster(MODELS, "tiny")
+    stored = load_forecaster(MODELS, "pretrained")
     ensemble = stored.candidates.learned[LSTM]
     assert isinstance(ensemble, Ensemble)
     three = Ensemble(stored.model, ensemble.networks[:1] * 3)

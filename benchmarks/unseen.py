@@ -40,7 +40,7 @@ UNLICENSED = "twitter"
 HISTORIES = {"8 d": 8 * 1440, "3 d": 3 * 1440, "1 d": 1440, "1 h": 60}
 MOST_ORIGINS = 500  # of a trace
 MINUTE_S = 60
-SHIPPED = "tiny"
+SHIPPED = "pretrained"
 
 
 @dataclass(frozen=True)

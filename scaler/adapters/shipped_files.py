@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDERS = ("deploy", "examples", "models/tiny")
+FOLDERS = ("deploy", "examples", "models/pretrained")
 
 
 def shipped_root() -> Path:

@@ -9,8 +9,7 @@ from forecaster.adapters.registry.loading import Loaded, load
 from forecaster.errors import ForecasterError
 from scaler.adapters.shipped_files import shipped_root
 
-NAME = "tiny"
-PRETRAINED = "pretrained"  # what its version is called
+PRETRAINED = "pretrained"  # its name, and what its version is called in place of another model's
 
 
 def shipped_model(models: Path | None = None) -> Loaded:
@@ -19,7 +18,7 @@ def shipped_model(models: Path | None = None) -> Loaded:
     Raises:
         RegistryError: it is not there, or cannot be read.
     """
-    found = load(shipped_root() / "models" if models is None else models, NAME)
+    found = load(shipped_root() / "models" if models is None else models, PRETRAINED)
     return found._replace(version=PRETRAINED)
 
 

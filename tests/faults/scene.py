@@ -99,7 +99,7 @@ class Scene:
             "spec": {
                 "mode": mode,
                 "targetRef": {"name": name},
-                "demand": {"query": query(name), "model": "tiny"},
+                "demand": {"query": query(name), "model": "pretrained"},
                 "capacity": {"requestsPerReplica": 50},
                 "replicas": {"min": 2, "max": 60, "leadTime": "5m"},
                 **spec,

@@ -77,7 +77,7 @@ class Churn:
         self.made += 1
         self.names.append(name)
         self.scene.add(name, lambda stamp: 300.0 + stamp % 720)
-        demand = {"query": query(name), "model": "tiny"}
+        demand = {"query": query(name), "model": "pretrained"}
         if number % 4 == 2:
             demand["query"] = f"fails_{number}"
         if number % 4 == 3:

@@ -23,7 +23,7 @@ apiVersion: tidegate.dev/v1alpha1
 kind: DemandPolicy
 metadata: {namespace: shop, name: checkout}
 spec:
-  demand: {query: "sum(rate(x[1m])) # \e[2J\r\n2026-11-30 CRITICAL", model: tiny}
+  demand: {query: "sum(rate(x[1m])) # \e[2J\r\n2026-11-30 CRITICAL", model: pretrained}
   capacity: {requestsPerReplica: 55}
   replicas: {min: 2, max: 60}
 """

@@ -27,10 +27,10 @@ def registry(tmp_path) -> Path:
 
 def add_version(registry: Path, *, corrupt: bool = False) -> None:
     """Store a second version and make it the champion, as a promotion leaves it."""
-    shutil.copytree(registry / "tiny/v0001", registry / "tiny/v0002")
-    Registry(registry).promote("tiny", "v0002")
+    shutil.copytree(registry / "pretrained/v0001", registry / "pretrained/v0002")
+    Registry(registry).promote("pretrained", "v0002")
     if corrupt:
-        ruin(registry / "tiny/v0002")
+        ruin(registry / "pretrained/v0002")
 
 
 def ruin(version: Path) -> None:
@@ -43,8 +43,8 @@ def ruin(version: Path) -> None:
 
 def serves(models: RegistryModels) -> str | None:
     """Return the version that forecasts, None if none does."""
-    predicted = models.predict("tiny", [PAST])
-    return models.version("tiny") if predicted.forecast is not None else None
+    predicted = models.predict("pretrained", [PAST])
+    return models.version("pretrained") if predicted.forecast is not None else None
 
 
 def remove_all(registry: Path) -> None:
@@ -52,14 +52,14 @@ def remove_all(registry: Path) -> None:
 
 
 def lose_the_pointer(registry: Path) -> None:
-    (registry / "tiny/champion.json").write_text("{")
+    (registry / "pretrained/champion.json").write_text("{")
 
 
 @pytest.mark.parametrize(
     "harm",
     [
         pytest.param(
-            lambda registry: ruin(registry / "tiny/v0001"), id="its weights are corrupted"
+            lambda registry: ruin(registry / "pretrained/v0001"), id="its weights are corrupted"
         ),
         pytest.param(
             lambda registry: add_version(registry, corrupt=True), id="the next is corrupt"
@@ -70,43 +70,43 @@ def lose_the_pointer(registry: Path) -> None:
 )
 def test_what_serves_serves_on_while(registry, harm):
     models = RegistryModels(registry)
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     assert serves(models) == "v0001"
     harm(registry)
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     assert serves(models) == "v0001"
 
 
 def test_the_newer_one_is_not_left_for_the_older_where_it_is_corrupted_later(registry):
     add_version(registry)
     models = RegistryModels(registry)
-    models.reload(["tiny"])
-    ruin(registry / "tiny/v0002")
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
+    ruin(registry / "pretrained/v0002")
+    models.reload(["pretrained"])
     assert serves(models) == "v0002"
 
 
 def test_a_new_champion_serves_from_the_next_step_on(registry):
     models = RegistryModels(registry)
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     add_version(registry)
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     assert serves(models) == "v0002"
 
 
 def test_at_a_start_the_champion_before_serves_in_place_of_a_corrupt_one(registry):
     add_version(registry, corrupt=True)
     models = RegistryModels(registry)
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     assert serves(models) == "v0001"
 
 
 def test_a_fault_is_logged_once_and_not_at_every_step(registry, caplog):
     models = RegistryModels(registry)
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     add_version(registry, corrupt=True)
     for _ in range(3):
-        models.reload(["tiny"])
+        models.reload(["pretrained"])
     assert (
         len([one for one in caplog.records if one.name == "scaler.adapters.registry_models"]) == 1
     )
@@ -114,20 +114,20 @@ def test_a_fault_is_logged_once_and_not_at_every_step(registry, caplog):
 
 def test_nothing_is_read_anew_while_the_champion_is_the_same(registry, caplog):
     models = RegistryModels(registry)
-    models.reload(["tiny"])
-    for file in (registry / "tiny/v0001").iterdir():
+    models.reload(["pretrained"])
+    for file in (registry / "pretrained/v0001").iterdir():
         if file.name != "checksums.json":  # by which a version is known to be whole
             file.unlink()
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     assert caplog.records == []  # what cannot be read would be told
     assert serves(models) == "v0001"
 
 
 def test_a_forecast_that_fails_is_a_fault_of_its_item_alone(registry):
     models = RegistryModels(registry)
-    models.reload(["tiny"])
+    models.reload(["pretrained"])
     other_step = Series("prod/web", PAST.start, timedelta(minutes=5), PAST.values)
-    predicted = models.predict("tiny", [PAST, other_step])
+    predicted = models.predict("pretrained", [PAST, other_step])
     assert set(predicted.rows) == {"prod/shop"}
     assert set(predicted.faults) == {"prod/web"}
 
@@ -146,7 +146,7 @@ def test_where_nothing_is_trained_the_model_that_ships_serves_until_something_is
         models.reload(["web"])
         assert said_by(models)[0].startswith("pretrained ")
     assert len([one for one in caplog.records if one.levelname == "WARNING"]) == 1
-    shutil.copytree(PRETRAINED / "tiny", tmp_path / "web")
+    shutil.copytree(PRETRAINED / "pretrained", tmp_path / "web")
     models.reload(["web"])
     assert not said_by(models)[0].startswith("pretrained ")
     assert models.version("web") == "v0001"
@@ -156,12 +156,12 @@ def test_where_nothing_is_trained_the_model_that_ships_serves_until_something_is
 
 
 def test_where_the_first_champion_is_corrupt_the_model_that_ships_serves(tmp_path):
-    shutil.copytree(PRETRAINED / "tiny", tmp_path / "web")
+    shutil.copytree(PRETRAINED / "pretrained", tmp_path / "web")
     ruin(tmp_path / "web/v0001")
     models = RegistryModels(tmp_path, shipped=shipped_model)
     models.reload(["web"])
     assert said_by(models)[0].startswith("pretrained ")
-    shutil.copytree(PRETRAINED / "tiny/v0001", tmp_path / "web/v0002")
+    shutil.copytree(PRETRAINED / "pretrained/v0001", tmp_path / "web/v0002")
     Registry(tmp_path).promote("web", "v0002")
     models.reload(["web"])
     assert models.version("web") == "v0002"

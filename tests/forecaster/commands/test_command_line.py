@@ -263,7 +263,7 @@ def test_bash_completes(words, completed, tmp_path):
     [
         pytest.param(["forecaster", "models", "list", "--models", f"{ROOT}/models"], id="list"),
         pytest.param(
-            ["forecaster", "models", "show", "tiny", "--models", f"{ROOT}/models"], id="show"
+            ["forecaster", "models", "show", "pretrained", "--models", f"{ROOT}/models"], id="show"
         ),
         pytest.param(["forecaster", "check", "--history", "history.csv"], id="check"),
         pytest.param(["scaler", "crd"], id="crd"),
@@ -337,7 +337,7 @@ def test_quiet_and_verbose_exclude_each_other(command_line, capsys):
     [
         pytest.param(["forecaster", "models", "list", "--json"], id="one line"),
         pytest.param(
-            ["forecaster", "models", "show", "tiny", "--json", "--models", f"{ROOT}/models"],
+            ["forecaster", "models", "show", "pretrained", "--json", "--models", f"{ROOT}/models"],
             id="more than a buffer holds",
         ),
         pytest.param(["forecaster", "check", "--history", "history.csv"], id="a table"),

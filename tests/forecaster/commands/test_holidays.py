@@ -40,15 +40,15 @@ def shop(days: float = 28, item: str = "shop/api") -> Series:
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Forecaster:
-    return load_forecaster(ROOT / "models", "tiny")
+def pretrained() -> Forecaster:
+    return load_forecaster(ROOT / "models", "pretrained")
 
 
-def errors(tiny: Forecaster, day: int, holidays: tuple[date, ...]) -> np.ndarray:
+def errors(pretrained: Forecaster, day: int, holidays: tuple[date, ...]) -> np.ndarray:
     """Return the mean errors of the median over the next half hour, from 7 to 10 of a day."""
     series = replace(shop(), holidays=holidays)
     origins = day * DAY + np.arange(7 * 60, 10 * 60)
-    forecast = rolling_forecast(tiny, series, origins)
+    forecast = rolling_forecast(pretrained, series, origins)
     ahead = series.values[origins[:, None] + 1 + np.arange(30)]
     return np.abs(forecast.quantile(0.5) - ahead).mean(axis=1)
 
@@ -61,14 +61,14 @@ def errors(tiny: Forecaster, day: int, holidays: tuple[date, ...]) -> np.ndarray
         pytest.param(A_WEEK_LATER, 0.98, id="the week after"),
     ],
 )
-def test_a_holiday_that_is_named_is_foreseen_and_not_forecast_again(tiny, day, share):
-    named, not_named = (errors(tiny, day, dates).mean() for dates in ((HOLIDAY,), ()))
+def test_a_holiday_that_is_named_is_foreseen_and_not_forecast_again(pretrained, day, share):
+    named, not_named = (errors(pretrained, day, dates).mean() for dates in ((HOLIDAY,), ()))
     assert named < share * not_named
 
 
-def test_the_live_loop_takes_the_holidays_from_the_model(tiny, tmp_path):
+def test_the_live_loop_takes_the_holidays_from_the_model(pretrained, tmp_path):
     """Carried from the evening before to a week later, over restarts."""
-    knowing, anchors = replace(tiny, holidays=(HOLIDAY,)), tmp_path / "tiny.npz"
+    knowing, anchors = replace(pretrained, holidays=(HOLIDAY,)), tmp_path / "pretrained.npz"
     whole = shop()
     carried = CarriedForecasts(knowing, anchors)
     for newest in range(ON_IT * DAY - 100, (A_WEEK_LATER + 1) * DAY, 1237):

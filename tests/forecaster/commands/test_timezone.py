@@ -34,32 +34,34 @@ def office(days: float, zone: str = "Europe/Berlin", item: str = "shop/api") -> 
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Forecaster:
-    return load_forecaster(ROOT / "models", "tiny")
+def pretrained() -> Forecaster:
+    return load_forecaster(ROOT / "models", "pretrained")
 
 
-def error(tiny: Forecaster, zone: str, named: str | None, day: int) -> float:
+def error(pretrained: Forecaster, zone: str, named: str | None, day: int) -> float:
     """Return the mean error of the median over the opening of a day, relative to the peak."""
     opening = pd.Timestamp(f"{START + timedelta(days=day):%Y-%m-%d} 07:45", tz=zone)
     known = office((opening.tz_convert(UTC) - START) / timedelta(days=1), zone)
     ahead = office(len(known) / 1440 + 1, zone).values[len(known) : len(known) + 30]
-    forecast = tiny.predict(History((replace(known, timezone=named),)))
+    forecast = pretrained.predict(History((replace(known, timezone=named),)))
     return float(np.abs(forecast.quantile(0.5)[0] - ahead).mean() / 1000)
 
 
 @pytest.mark.parametrize("day", [11, 12, 13, 16])
-def test_after_the_clocks_change_the_forecast_follows_the_people(tiny, day):
+def test_after_the_clocks_change_the_forecast_follows_the_people(pretrained, day):
     """From the second day on also where nobody has named the zone."""
-    assert error(tiny, "Europe/Berlin", "UTC", day) > 0.13  # as if the clocks had not changed
-    assert error(tiny, "Europe/Berlin", "Europe/Berlin", day) < 0.08
-    assert day == 11 or error(tiny, "Europe/Berlin", None, day) < 0.08
-    assert error(tiny, "Etc/GMT-1", None, day) < 0.08  # clocks that do not change
+    assert error(pretrained, "Europe/Berlin", "UTC", day) > 0.13  # as if the clocks had not changed
+    assert error(pretrained, "Europe/Berlin", "Europe/Berlin", day) < 0.08
+    assert day == 11 or error(pretrained, "Europe/Berlin", None, day) < 0.08
+    assert error(pretrained, "Etc/GMT-1", None, day) < 0.08  # clocks that do not change
 
 
-def test_the_live_loop_takes_the_zone_from_the_model(tiny, tmp_path):
+def test_the_live_loop_takes_the_zone_from_the_model(pretrained, tmp_path):
     """Carried from the day before the change on, over a restart, and from an older snapshot."""
-    berlin = replace(tiny, default_model=replace(tiny.default_model, timezone="Europe/Berlin"))
-    whole, anchors = office(13), tmp_path / "tiny.npz"
+    berlin = replace(
+        pretrained, default_model=replace(pretrained.default_model, timezone="Europe/Berlin")
+    )
+    whole, anchors = office(13), tmp_path / "pretrained.npz"
     begin = 10 * 1440 + 1400
     carried = CarriedForecasts(berlin, anchors)
     for newest in range(begin, begin + 1440, 97):
@@ -71,15 +73,17 @@ def test_the_live_loop_takes_the_zone_from_the_model(tiny, tmp_path):
         carried = CarriedForecasts(berlin, anchors)
 
 
-def test_a_snapshot_without_zones_serves_those_that_name_none(tiny, tmp_path):
-    whole, anchors = office(13), tmp_path / "tiny.npz"
-    carried = CarriedForecasts(tiny, anchors)
+def test_a_snapshot_without_zones_serves_those_that_name_none(pretrained, tmp_path):
+    whole, anchors = office(13), tmp_path / "pretrained.npz"
+    carried = CarriedForecasts(pretrained, anchors)
     carried.predict([whole.between(whole.start, whole.end - whole.step)])
     carried.snapshot()()
     arrays = {name: array for name, array in np.load(anchors).items() if name != "zones"}
     np.savez(anchors, **arrays)  # as it was written before there were zones
-    berlin = replace(tiny, default_model=replace(tiny.default_model, timezone="Europe/Berlin"))
-    for forecaster in (tiny, berlin):
+    berlin = replace(
+        pretrained, default_model=replace(pretrained.default_model, timezone="Europe/Berlin")
+    )
+    for forecaster in (pretrained, berlin):
         forecast, _ = CarriedForecasts(forecaster, anchors).predict([whole])
         assert_same_forecast(forecast, forecaster.predict(History((whole,))))
 
@@ -134,7 +138,7 @@ def test_two_zones_of_one_item_are_refused():
 def test_a_wrong_option_is_one_message_and_exit_2(tmp_path, capsys, options, words):
     write_history(tmp_path / "h.parquet", History((office(3),)), [])
     given = [word for option in options for word in ("--timezone", option)]
-    place = ["--models", str(ROOT / "models"), "--name", "tiny"]
+    place = ["--models", str(ROOT / "models"), "--name", "pretrained"]
     assert main(["predict", *place, "--history", str(tmp_path / "h.parquet"), *given]) == 2
     assert re.search(words, capsys.readouterr().err)
 

@@ -123,13 +123,13 @@ def stored(tmp_path_factory) -> dict[str, tuple[Forecaster, History]]:
     """Each stored model there is, with a history of its step."""
     registry = unpacked("forecaster", tmp_path_factory.mktemp("stored")) / "registry"
     old = read_history(FIXTURES / "history.parquet").history
-    tiny = load_forecaster(ROOT / "models", "tiny")
-    new = generate_history(2, 9, step=tiny.model.step, seed=11).history
+    pretrained = load_forecaster(ROOT / "models", "pretrained")
+    new = generate_history(2, 9, step=pretrained.model.step, seed=11).history
     versions = {f"web {v}": (load_forecaster(registry, "web", v), old) for v in ("v0001", "v0002")}
-    return {"tiny": (tiny, new), **versions}
+    return {"pretrained": (pretrained, new), **versions}
 
 
-@pytest.mark.parametrize("name", ["tiny", "web v0001", "web v0002"])
+@pytest.mark.parametrize("name", ["pretrained", "web v0001", "web v0002"])
 def test_a_stored_model_forecasts_as_by_torch_and_asks_for_the_same_replicas(stored, name):
     forecaster, history = stored[name]
     config, ensemble = forecaster.model, forecaster.candidates.learned[LSTM]

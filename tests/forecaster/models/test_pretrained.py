@@ -18,7 +18,7 @@ def test_the_pretrained_model_forecasts_a_new_service_from_hours_of_history(hour
     whole = generate_history(1, 7, step=timedelta(minutes=1), seed=99).history
     service = whole.series[0]
     recent = service.between(service.end - timedelta(hours=hours), service.end)
-    forecast = load_forecaster(MODELS, "tiny").predict(History((recent,)))
+    forecast = load_forecaster(MODELS, "pretrained").predict(History((recent,)))
     median = forecast.quantile(0.5)[0]
     level = np.nanmean(recent.values[-30:])
     assert forecast.values.shape == (1, 30, 6)

@@ -29,7 +29,7 @@ OPTIONS = [
     ("--timezone", "UTC"),
     ("--unit", "count"),
 ]
-MODEL = ["--models", str(ROOT / "models"), "--name", "tiny"]
+MODEL = ["--models", str(ROOT / "models"), "--name", "pretrained"]
 
 
 def run(command: str, path: Path, *options: str) -> int:
@@ -39,8 +39,8 @@ def run(command: str, path: Path, *options: str) -> int:
         "train": (forecaster, ["--out", str(path.parent / "new"), "--name", "web"]),
         "evaluate": (forecaster, MODEL),
         "predict": (forecaster, MODEL),
-        "replay": (scaler, ["--policy", policy, *MODEL[:2], "--model", "tiny"]),
-        "demo": (scaler, ["--policies", policy, *MODEL[:2], "--model", "tiny", "--once"]),
+        "replay": (scaler, ["--policy", policy, *MODEL[:2], "--model", "pretrained"]),
+        "demo": (scaler, ["--policies", policy, *MODEL[:2], "--model", "pretrained", "--once"]),
     }[command]
     return main([command, "--history", str(path), *more, *options])
 

@@ -12,7 +12,7 @@ WRITTEN = [
     "deploy/gateways/lua/tidegate/core/limiter.lua",
     "deploy/overlays/monitoring/dashboard.json",
     "examples/policies/checkout.yaml",
-    "models/tiny/v0001/weights.safetensors",
+    "models/pretrained/v0001/weights.safetensors",
 ]
 
 

@@ -18,7 +18,7 @@ apiVersion: tidegate.dev/v1alpha1
 kind: DemandPolicy
 metadata: {{namespace: shop, name: checkout}}
 spec:
-  demand: {{query: '{QUERY}', model: tiny}}
+  demand: {{query: '{QUERY}', model: pretrained}}
   capacity: {{requestsPerReplica: 55}}
   replicas: {{min: 2, max: 60}}
 """

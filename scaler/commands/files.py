@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that are different")
     parser.epilog = (
         "DIR/deploy has the manifests, the Grafana dashboard and the gateways' files,\n"
-        "DIR/examples policies, and DIR/models/pretrained a model to try commands with. Files\n"
-        "that are the same already are left; where one is different, nothing is written\n"
-        "without --force.\n\n"
+        "DIR/examples policies, and DIR/models/pretrained a model to try commands with.\n"
+        "Files that are the same already are left; where one is different, nothing is\n"
+        "written without --force.\n\n"
         "example:\n"
         "  scaler files tidegate && kubectl apply -k tidegate/deploy/overlays/example"
     )

@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "P50 and P90 are the highest of these quantiles over the whole forecast. AGE is\n"
         "that of the decision, of a forecast's last sample, or of a cluster's object.\n"
-        "What is not known is <none>. HOURS are replica-hours saved against the autoscaler\n"
-        "alone, LOW and HIGH the ends of a 95 % interval of what is SAVED.\n\n"
+        "What is not known is <none>. HOURS are replica-hours saved against the\n"
+        "autoscaler alone, LOW and HIGH the ends of a 95 % interval of what is SAVED.\n\n"
         "examples:\n"
         "  scaler get policies -A\n"
         "  scaler get limits -n shop -w --endpoint http://tidegate:8080\n"

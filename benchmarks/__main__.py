@@ -10,8 +10,6 @@ from pathlib import Path
 # The module in which each part is a function of that name.
 PARTS = {
     "accuracy": "every_minute",
-    "one_minute": "accuracy",
-    "coarse": "accuracy",
     "unseen": "unseen",
     "jobs": "memory",
     "tail": "tail",

@@ -1,4 +1,4 @@
-"""Accuracy on recorded traffic: what each step bought, coverage, peaks, coarse steps, new services.
+"""Accuracy on recorded traffic: the forecasters, how they are trained, and their figures.
 
 All figures are of the last quarter of each trace, which neither fitting nor calibration nor the
 choice of who serves has seen; origins fall on all minutes of the hour alike. Each forecaster is
@@ -10,17 +10,14 @@ their geometric mean, shares by their arithmetic one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables import markdown
-from benchmarks.traces import FIVE_MINUTES, ONE_MINUTE, load
 from forecaster.data.series import Block, History, Series
-from forecaster.evaluation.metrics import coverage, geometric_mean, pinball_loss
+from forecaster.evaluation.metrics import coverage, pinball_loss
 from forecaster.evaluation.origins import backtest_origins
 from forecaster.evaluation.outcome import Outcome, minute_place
 from forecaster.evaluation.selection import Fitted, train
@@ -44,8 +41,6 @@ BLEND, ONE_LSTM, SERVED = "anchors' blend", "one LSTM", "served"
 BEST_KNOWN = "LSTMs + boosting, equally"
 # The known table that these figures are compared with leaves the lowest level, 0.1, out.
 UPPER = slice(1, None)
-COLUMNS = ("forecaster", "relative pinball", "with level 0.1", "at peaks", "cov 0.9", "cov 0.95",
-           "cov 0.99", "0.95 at peaks")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,10 +55,8 @@ class Figures:
 
     loss: float
     relative: float
-    five_levels: float
     peaks: float
     coverage: tuple[float, ...]
-    peak_coverage: float
     tops: tuple[float, ...]
     by_minute: tuple[float, ...]
     hours: tuple[int, ...]
@@ -73,17 +66,15 @@ class Figures:
         levels, target, tops = CONFIG.model.quantile_levels, outcome.target, outcome.day_tops
         loss, base = (pinball_loss(target, x, levels) for x in (predicted, reference))
 
-        def ratio(where: np.ndarray, which: slice) -> float:
-            return float(loss[where][:, which].mean() / base[where][:, which].mean())
+        def ratio(where: np.ndarray) -> float:
+            return float(loss[where][:, UPPER].mean() / base[where][:, UPPER].mean())
 
         known, peaks = np.isfinite(target), outcome.peaks
         return cls(
             float(loss[known][:, UPPER].mean()),
-            ratio(known, UPPER),
-            ratio(known, slice(None)),
-            ratio(peaks, UPPER),
+            ratio(known),
+            ratio(peaks),
             tuple(coverage(target, predicted)[2:].tolist()),
-            float(coverage(target[peaks], predicted[peaks])[3]),
             tuple(coverage(target[tops], predicted[tops])[2:].tolist()),
             outcome.by_minute(target <= predicted[:, :, minute_place(levels)]),
             outcome.hours,
@@ -92,20 +83,6 @@ class Figures:
 
 Measured = dict[str, dict[str, Figures]]  # by forecaster and trace
 Grid = Callable[[Series, int, Timing], Indices]  # origins from which samples from one on are judged
-
-
-def one_minute(traces: Path) -> None:
-    """Ten one-minute traces, 1 to 30 minutes ahead, one global model."""
-    history = load(traces, ONE_MINUTE)
-    fitted = fit(history, CONFIG)
-    _print(f"One-minute traces ({fitted.config.members} LSTMs)", measure(fitted, history, CONFIG))
-
-
-def coarse(traces: Path) -> None:
-    """Ten five-minute traces, 5 to 30 minutes ahead, one global model."""
-    history = load(traces, FIVE_MINUTES)
-    config = replace(CONFIG, model=COARSE)
-    _print("Five-minute traces", measure(fit(history, config), history, config))
 
 
 def third_quarter(series: Series, config: TrainConfig) -> int:
@@ -186,37 +163,6 @@ def _forecasters(fitted: Fitted) -> dict[str, Callable[[Cases], Spread]]:
         BLEND: blend,
         ONE_LSTM: lambda cases: single.predict(cases.windows),
     }
-
-
-def _print(title: str, figures: Mapping[str, Mapping[str, Figures]]) -> None:
-    print(f"\n## {title}\n")
-    order = sorted(
-        figures, key=lambda name: -geometric_mean(f.relative for f in figures[name].values())
-    )
-    rows = []
-    for name in order:
-        found = list(figures[name].values())
-        ratios = [
-            geometric_mean(getattr(f, key) for f in found)
-            for key in ("relative", "five_levels", "peaks")
-        ]
-        covered = np.mean([f.coverage for f in found], axis=0).tolist()
-        rows.append((name, *ratios, *covered, float(np.mean([f.peak_coverage for f in found]))))
-    print(markdown(COLUMNS, rows))
-    print(
-        "\n### By trace: relative pinball; coverage at 0.9 and of peaks at 0.95 of what is served\n"
-    )
-    names = [name for name in order if name not in {LAST_VALUE, "seasonal_day", "seasonal_week"}]
-    by_trace = [
-        (
-            trace,
-            *(figures[name][trace].relative for name in names),
-            served.coverage[0],
-            served.peak_coverage,
-        )
-        for trace, served in figures[SERVED].items()
-    ]
-    print(markdown(("trace", *names, "cov 0.9", "peaks 0.95"), by_trace))
 
 
 def _say(done: EpochReport) -> None:

@@ -40,6 +40,9 @@ UNLICENSED = "twitter"
 HISTORIES = {"8 d": 8 * 1440, "3 d": 3 * 1440, "1 d": 1440, "1 h": 60}
 MOST_ORIGINS = 500  # of a trace
 MINUTE_S = 60
+LEAST_QPS = 0.02
+# Of steady services, relative to their demand.
+STEADY_NOISE = (0.0, 0.0, 0.001, 0.003, 0.01, 0.03)
 SHIPPED = "pretrained"
 
 
@@ -104,15 +107,32 @@ def recorded_kinds(traces: Path) -> dict[str, list[Recorded]]:
 
 
 def seen(kinds: Mapping[str, Sequence[Recorded]], left_out: str | None) -> list[Recorded]:
-    """Return what may be trained on: three quarters of each licensed trace, and generated ones."""
+    """Return what may be trained on: three quarters of each licensed trace, and generated ones.
+
+    Traces of about a request a minute or less are left out: they are single events.
+    """
     chosen = [
         replace(one, values=one.values[: round(len(one.values) * (1 - CONFIG.test_share))])
         for kind, services in kinds.items()
         if kind not in {left_out, UNLICENSED}
         for one in services
+        if np.nanmean(one.values) > LEAST_QPS
     ]
     generated = generate_history(16, 14, seed=3).history
-    return chosen + [Recorded(one.item_id, "generated", one.values) for one in generated]
+    chosen += [Recorded(one.item_id, "generated", one.values) for one in generated]
+    return chosen + steady_services()
+
+
+def steady_services() -> list[Recorded]:
+    """Return services whose demand hardly changes, such as probes: constant, noisy, or drifting."""
+    rng, length = np.random.default_rng(0), 14 * 1440
+    found = []
+    for number, noise in enumerate(STEADY_NOISE):
+        level = 10 ** rng.uniform(-1, 4)
+        drift = np.cumsum(rng.normal(0, 0.05 / np.sqrt(length), length)) if number % 2 else 0.0
+        values = level * np.exp(drift + rng.normal(0, 1, length) * noise)
+        found.append(Recorded(f"steady/{number}", "steady", values))
+    return found
 
 
 def judge(forecaster: Forecaster, one: Recorded, known: Forecaster) -> Iterator[Judged]:

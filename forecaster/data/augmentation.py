@@ -22,7 +22,7 @@ from forecaster.data.series import DAY, FloatArray, steps_per
 # Mean rates at which requests are counted anew, and above which counting is no noise.
 LEAST_QPS, MOST_QPS = 0.05, 300.0
 # How far the time of day is moved, and how long that lasts.
-WARP, WARP_KNOT = timedelta(minutes=20), timedelta(hours=6)
+WARP, WARP_KNOT = timedelta(minutes=4), timedelta(hours=6)
 # Exponents of the demand in units of its mean: flatter or steeper days.
 LEAST_POWER, MOST_POWER = 0.7, 1.5
 # The window of `rate(...)` by which most services are recorded.
@@ -43,7 +43,7 @@ class Augmentation:
             values = mixed(values, others[int(rng.integers(len(others)))], rng)
         if rng.random() < 0.5:
             values = powered(values, float(rng.uniform(LEAST_POWER, MOST_POWER)))
-        if rng.random() < 0.5:
+        if rng.random() < 0.25:
             knot = steps_per(WARP_KNOT, self.step)
             values = warped(values, WARP / self.step, knot, rng)
         return self.counted(self.disturbed(values, rng), rng)

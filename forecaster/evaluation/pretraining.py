@@ -83,7 +83,13 @@ def pretrain(
     config: PretrainConfig | None = None,
     report: Callable[[EpochReport], None] = lambda _: None,
 ) -> Forecaster:
-    """Return a forecaster that knows no item, fitted on variations of what was recorded."""
+    """Return a forecaster that knows no item, fitted on variations of what was recorded.
+
+    Args:
+        recorded: services, each with days of samples at the model's step.
+        config: None: as for the model that ships.
+        report: called with the result of each epoch.
+    """
     config = config or PretrainConfig()
     model, rng = config.train.model, np.random.default_rng(config.train.seed)
     fitted = [_before(one) for one in recorded]

@@ -51,9 +51,9 @@ def error(pretrained: Forecaster, zone: str, named: str | None, day: int) -> flo
 def test_after_the_clocks_change_the_forecast_follows_the_people(pretrained, day):
     """From the second day on also where nobody has named the zone."""
     assert error(pretrained, "Europe/Berlin", "UTC", day) > 0.13  # as if the clocks had not changed
-    assert error(pretrained, "Europe/Berlin", "Europe/Berlin", day) < 0.08
-    assert day == 11 or error(pretrained, "Europe/Berlin", None, day) < 0.08
-    assert error(pretrained, "Etc/GMT-1", None, day) < 0.08  # clocks that do not change
+    assert error(pretrained, "Europe/Berlin", "Europe/Berlin", day) < 0.06
+    assert day == 11 or error(pretrained, "Europe/Berlin", None, day) < 0.06
+    assert error(pretrained, "Etc/GMT-1", None, day) < 0.06  # clocks that do not change
 
 
 def test_the_live_loop_takes_the_zone_from_the_model(pretrained, tmp_path):

@@ -77,7 +77,7 @@ def test_a_job_at_a_local_time_is_expected_across_the_change_where_the_zone_is_n
 
 @pytest.mark.parametrize("change", [SPRING, AUTUMN], ids=["spring", "autumn"])
 def test_a_daily_job_at_two_is_covered_as_before_the_change(change):
-    tiny, covered = load_forecaster(ROOT / "models", "tiny"), {}
+    tiny, covered = load_forecaster(ROOT / "models", "pretrained"), {}
     series = shop(change, 2)
     for name, days in {"before": range(-4, 0), "after": range(1, 5)}.items():
         at = [(one - series.start) // series.step for one in jobs(change, 2, days, 1)]

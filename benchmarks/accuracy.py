@@ -25,12 +25,11 @@ from forecaster.evaluation.splits import Cases, boundaries, cases_at, item_track
 from forecaster.features.timing import Timing
 from forecaster.features.track import Indices
 from forecaster.models.candidate import EpochReport
-from forecaster.models.candidates import CANDIDATES
 from forecaster.models.config import ModelConfig, TrainConfig
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.lstm_ensemble import LSTM, Ensemble
 from forecaster.models.margins import with_margins
-from forecaster.models.naive import LAST_VALUE, Spread
+from forecaster.models.naive import LAST_VALUE, Naive, Spread
 from forecaster.models.tabular import BOOSTING
 
 CONFIG = TrainConfig(calibration_share=0.1, test_share=0.25, device="cpu")
@@ -96,7 +95,7 @@ def fit(history: History, config: TrainConfig) -> Fitted:
     Raises:
         AssertionError: something fitted, stopped early, calibrated or chosen has seen the rest.
     """
-    fitted = train(history, config, report=_say)
+    fitted = train(history, config, report=say)
     for part in fitted.parts.items:
         series = history[part.item_id]
         life = lifetime(series)
@@ -118,12 +117,11 @@ def measure(
         test = cases_at(item_track(series, timing), origins, config.model)
         service = fitted.forecaster.item_model(part.item_id)
         predicted, levels = {}, config.model.quantile_levels
-        forecasters = _forecasters(fitted)
-        for name, say in forecasters.items():
-            happened = part.calibration.windows.target
-            shifts = conformal_shifts(say(part.calibration), happened, levels)
-            predicted[name] = calibrated(say(test), shifts)
-        served = service.calibrated(service.source, forecasters[service.source](test), levels)
+        before, now = (_spreads(fitted, cases) for cases in (part.calibration, test))
+        for name, spread in now.items():
+            shifts = conformal_shifts(before[name], part.calibration.windows.target, levels)
+            predicted[name] = calibrated(spread, shifts)
+        served = service.calibrated(service.source, now[service.source], levels)
         predicted[SERVED] = with_margins(served[:, :, : len(levels)], test.windows, config.model)
         print(f"{part.item_id}: {service.source} serves ({service.reason})", file=sys.stderr)
         outcome = _outcome(series, test)
@@ -138,36 +136,23 @@ def _outcome(series: Series, test: Cases) -> Outcome:
     return Outcome.after(series.stamps[test.origins], step, test.windows.target)
 
 
-def _forecasters(fitted: Fitted) -> dict[str, Callable[[Cases], Spread]]:
+def _spreads(fitted: Fitted, cases: Cases) -> dict[str, Spread]:
     """Return what each says, by name: the candidates and the steps that lead to ours."""
     candidates = fitted.forecaster.candidates
     ensemble = candidates.learned[LSTM]
     assert isinstance(ensemble, Ensemble)
+    found = dict(candidates.spreads(cases.windows, cases.naive))
+    mean = np.mean([found[name].centre for name in (LSTM, BOOSTING)], axis=0)
     single = Ensemble(candidates.model, ensemble.networks[:1])
-    levels = len(candidates.model.quantile_levels)
-
-    def blend(cases: Cases) -> Spread:
-        path = np.repeat(cases.windows.blend[:, :, None], levels, axis=2)
-        return Spread(path, cases.windows.scale)
-
-    def candidate(name: str) -> Callable[[Cases], Spread]:
-        return lambda cases: candidates.spread(name, cases.windows, cases.naive)
-
-    def best_known(cases: Cases) -> Spread:
-        lstm, boosting = (candidate(name)(cases) for name in (LSTM, BOOSTING))
-        return Spread((lstm.centre + boosting.centre) / 2, lstm.unit)
-
+    anchors = Naive(cases.windows.blend, cases.windows.scale)
     return {
-        **{name: candidate(name) for name in CANDIDATES},
-        BEST_KNOWN: best_known,
-        BLEND: blend,
-        ONE_LSTM: lambda cases: single.predict(cases.windows),
+        **found,
+        BEST_KNOWN: Spread(mean, found[LSTM].unit),
+        BLEND: anchors.spread(len(candidates.model.quantile_levels)),
+        ONE_LSTM: single.predict(cases.windows),
     }
 
 
-def _say(done: EpochReport) -> None:
-    print(
-        f"member {done.member + 1}/{done.members} epoch {done.epoch} loss {done.loss:.4f} "
-        f"calibration {done.calibration_loss:.4f} {done.seconds:.0f} s",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
+def say(done: EpochReport) -> None:
+    """Print how far a training is."""
+    print(done, file=sys.stderr, flush=True)

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import CONFIG
+from benchmarks.accuracy import CONFIG, fit
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
 from forecaster.data.series import Block, FloatArray, History, Series
 from forecaster.evaluation.metrics import pinball_loss
-from forecaster.evaluation.selection import train
 from forecaster.evaluation.splits import boundaries, cases_at, item_track
 from forecaster.features.track import Indices
 from forecaster.models.forecaster import Forecaster
@@ -63,7 +62,7 @@ class Pair:
 def jobs(traces: Path) -> None:
     """Train on the one-minute traces, and print what is remembered of jobs and outages."""
     history = load(traces, ONE_MINUTE)
-    forecaster = train(history, CONFIG, report=lambda e: print(e, file=sys.stderr)).forecaster
+    forecaster = fit(history, CONFIG).forecaster
     print_jobs(forecaster, history)
     print_echoes(forecaster, history)
 

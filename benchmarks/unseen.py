@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import CONFIG, UPPER, fit
+from benchmarks.accuracy import CONFIG, UPPER, fit, say
 from benchmarks.tables import markdown
 from benchmarks.traces import FIVE_MINUTES, ONE_MINUTE, load
 from forecaster import save_forecaster
@@ -25,11 +25,12 @@ from forecaster.data.synthetic import MONDAY, generate_history
 from forecaster.evaluation.metrics import coverage, geometric_mean, pinball_loss
 from forecaster.evaluation.origins import off_the_hour
 from forecaster.evaluation.pretraining import Recorded, cut_at, pretrain
+from forecaster.evaluation.splits import boundaries
 from forecaster.features.track import Indices
-from forecaster.models.candidate import EpochReport
 from forecaster.models.conformal import calibrated, conformal_shifts
 from forecaster.models.forecaster import Forecaster
 from forecaster.models.naive import LAST_VALUE, Spread
+from scaler.adapters.shipped_model import PRETRAINED
 
 MODEL = CONFIG.model
 CRANE = tuple(f"aux_crane_{number}" for number in ("00", "02", "08", "11", "12", "14"))
@@ -43,7 +44,6 @@ MINUTE_S = 60
 LEAST_QPS = 0.02
 # Of steady services, relative to their demand.
 STEADY_NOISE = (0.0, 0.0, 0.001, 0.003, 0.01, 0.03)
-SHIPPED = "pretrained"
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ def unseen(traces: Path) -> None:
     rows: list[Judged] = []
     for kind in KINDS:
         if kind != UNLICENSED:
-            rows += judge_all(pretrain(seen(kinds, kind), report=_say), kinds[kind], known)
-    shipped = pretrain(seen(kinds, None), report=_say)
+            rows += judge_all(pretrain(seen(kinds, kind), report=say), kinds[kind], known)
+    shipped = pretrain(seen(kinds, None), report=say)
     rows += judge_all(shipped, kinds[UNLICENSED], known)
-    shutil.rmtree(Path("models") / SHIPPED, ignore_errors=True)
-    save_forecaster(shipped, "models", SHIPPED)
+    shutil.rmtree(Path("models") / PRETRAINED, ignore_errors=True)
+    save_forecaster(shipped, "models", PRETRAINED)
     print("\n## A service the model has never seen: loss of last value's; coverage at 0.95\n")
     print(_by_trace(rows))
     print("\n### All traces\n")
@@ -112,7 +112,7 @@ def seen(kinds: Mapping[str, Sequence[Recorded]], left_out: str | None) -> list[
     Traces of about a request a minute or less are left out: they are single events.
     """
     chosen = [
-        replace(one, values=one.values[: round(len(one.values) * (1 - CONFIG.test_share))])
+        replace(one, values=one.values[: _third_quarter(one.values)])
         for kind, services in kinds.items()
         if kind not in {left_out, UNLICENSED}
         for one in services
@@ -138,27 +138,26 @@ def steady_services() -> list[Recorded]:
 def judge(forecaster: Forecaster, one: Recorded, known: Forecaster) -> Iterator[Judged]:
     """Yield how well a trace is forecast from each length of history."""
     origins = judged(one.values)
-    base = last_value(one.values, origins)
+    ahead = origins[:, None] + np.arange(1, MODEL.prediction_length + 1)
+    target = one.values[ahead].astype(np.float32)
+    its, best = _loss(last_value(one.values, origins), target), np.nan
+    if one.name in ONE_MINUTE:
+        best = _loss(_said(known, one, origins, HISTORIES["8 d"]), target) / its
     for name, history in HISTORIES.items():
         if origins[0] + 1 < history:
             continue
-        said, target = _said(forecaster, one, origins, history)
-        its = _loss(base, target)
-        best = np.nan
-        if one.name in ONE_MINUTE:
-            best = _loss(_said(known, one, origins, HISTORIES["8 d"])[0], target) / its
+        said = _said(forecaster, one, origins, history)
         covered = float(coverage(target, said)[MODEL.quantile_levels.index(0.95)])
         yield Judged(one.kind, one.name, name, _loss(said, target) / its, covered, best)
 
 
-def _said(
-    forecaster: Forecaster, one: Recorded, origins: Indices, history: int
-) -> tuple[Block, Block]:
-    """Return what is served from so many samples before each origin, and what happened."""
-    windows, naive = cut_at(one.values, origins, history, MODEL)
+def _said(forecaster: Forecaster, one: Recorded, origins: Indices, history: int) -> Block:
+    """Return what is served from so many samples before each origin."""
+    cases = cut_at(one.values, origins, history, MODEL)
     stamps = [MONDAY + int(at) * MODEL.step for at in origins]
-    forecast = forecaster.predict_windows([one.name] * len(origins), stamps, windows, naive)
-    return forecast.values[:, :, : len(MODEL.quantile_levels)].astype(np.float32), windows.target
+    names = [one.name] * len(origins)
+    forecast = forecaster.predict_windows(names, stamps, cases.windows, cases.naive)
+    return forecast.values[:, :, : len(MODEL.quantile_levels)].astype(np.float32)
 
 
 def _loss(quantiles: Block, target: Block) -> float:
@@ -166,9 +165,13 @@ def _loss(quantiles: Block, target: Block) -> float:
     return float(loss[np.isfinite(target)][:, UPPER].mean())
 
 
+def _third_quarter(values: FloatArray) -> int:
+    return boundaries(len(values), CONFIG)[1]
+
+
 def judged(values: FloatArray) -> Indices:
     """Return the origins in the last quarter, at a stride that meets all minutes of the hour."""
-    first, ahead = round(len(values) * (1 - CONFIG.test_share)), MODEL.prediction_length
+    first, ahead = _third_quarter(values), MODEL.prediction_length
     possible = len(values) - ahead - first
     stride = off_the_hour(max(possible // MOST_ORIGINS, 7), MODEL.timing)
     origins = np.arange(first - 1, len(values) - ahead - 1, stride)
@@ -178,7 +181,7 @@ def judged(values: FloatArray) -> Indices:
 
 def last_value(values: FloatArray, at: Indices) -> Block:
     """Return last value's quantiles, calibrated on the tenth of the trace before those judged."""
-    end = round(len(values) * (1 - CONFIG.test_share))
+    end = _third_quarter(values)
     begin = end - round(len(values) * CONFIG.calibration_share)
     before = np.arange(begin, end - MODEL.prediction_length, 7)
     before = before[np.isfinite(values[before])]
@@ -189,10 +192,8 @@ def last_value(values: FloatArray, at: Indices) -> Block:
 
 
 def _last(values: FloatArray, origins: Indices, history: int) -> tuple[Spread, Block]:
-    windows, naive = cut_at(values, origins, history, MODEL)
-    last = naive[LAST_VALUE]
-    path = np.repeat(last.path[:, :, None], len(MODEL.quantile_levels), axis=2)
-    return Spread(path, last.scale), windows.target
+    cases = cut_at(values, origins, history, MODEL)
+    return cases.naive[LAST_VALUE].spread(len(MODEL.quantile_levels)), cases.windows.target
 
 
 def _by_trace(rows: Sequence[Judged]) -> str:
@@ -235,7 +236,3 @@ def _pooled(rows: Sequence[Judged]) -> str:
             )
         )
     return markdown(columns, shown)
-
-
-def _say(done: EpochReport) -> None:
-    print(done, file=sys.stderr, flush=True)

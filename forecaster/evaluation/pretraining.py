@@ -18,16 +18,17 @@ import numpy as np
 
 from forecaster.data.augmentation import Augmentation
 from forecaster.data.series import Block, FloatArray
-from forecaster.evaluation.selection import TABLE_ROWS, balanced_sample
+from forecaster.evaluation.selection import TABLE_ROWS, balanced_sample, held_out_of
+from forecaster.evaluation.splits import Cases, cases_at
 from forecaster.features.anchors import build_track
 from forecaster.features.track import Indices
 from forecaster.features.windows import Windows, cut_windows
 from forecaster.models.candidate import Candidate, EpochReport, FitTask, FittingData
 from forecaster.models.candidates import BLEND, KINDS, Candidates
 from forecaster.models.config import ModelConfig, TrainConfig
-from forecaster.models.conformal import HeldOut, calibrations
+from forecaster.models.conformal import calibrations
 from forecaster.models.forecaster import ITEMS_AT_ONCE, Forecaster, ItemModel
-from forecaster.models.naive import Naive, naive_forecasts
+from forecaster.models.naive import naive_forecasts
 from forecaster.models.tail import TailLaw
 
 # Histories shorter than the first span have a calibration of their own, and so on; the last is that
@@ -158,10 +159,8 @@ def _piece(
     return windows.take(np.flatnonzero(useful)) if useful.any() else None
 
 
-def cut_at(
-    values: FloatArray, origins: Indices, history: int, model: ModelConfig
-) -> tuple[Windows, dict[str, Naive]]:
-    """Return windows and naive forecasts at origins, as if recording had begun just before each.
+def cut_at(values: FloatArray, origins: Indices, history: int, model: ModelConfig) -> Cases:
+    """Return the cases at origins, as if recording had begun just before each of them.
 
     Args:
         values: ``(time,)`` QPS, with the targets.
@@ -171,34 +170,23 @@ def cut_at(
     """
     ahead = model.prediction_length
     places = origins[:, None] + np.arange(1 - history, 1)
-    found: list[tuple[Windows, dict[str, Naive]]] = []
+    found = []
     for first in range(0, len(origins), ITEMS_AT_ONCE):
         block = values[places[first : first + ITEMS_AT_ONCE]].astype(np.float32)
+        at = origins[first : first + len(block)]
         track = build_track(block, model.timing)
         rows, newest = np.arange(len(block)), np.full(len(block), history - 1)
         windows = cut_windows(track, rows, newest, model.context_length)
-        target = values[origins[first : first + len(block), None] + np.arange(1, ahead + 1)]
+        target = values[at[:, None] + np.arange(1, ahead + 1)]
         windows = replace(windows, target=target.astype(np.float32))
-        found.append((windows, naive_forecasts(track, rows, newest)))
-    forecasts = [naive for _, naive in found]
-    return Windows.join([windows for windows, _ in found]), {
-        name: Naive.join([part[name] for part in forecasts]) for name in forecasts[0]
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class _HeldOut:
-    """What calibrates: windows of one service at the end of what was recorded of it."""
-
-    windows: Windows
-    naive: dict[str, Naive]
-    stretch: Indices
+        found.append(Cases(windows, naive_forecasts(track, rows, newest), at))
+    return Cases.join(found)
 
 
 def _held_out(
     one: Recorded, age: tuple[timedelta, timedelta], model: ModelConfig, rng: np.random.Generator
-) -> _HeldOut | None:
-    """Return windows with histories between two ages; None where it was not recorded so long."""
+) -> Cases | None:
+    """Return cases at the end of a service with histories between two ages; None if too short."""
     first = round(len(one.values) * (1 - HELD_OUT))
     least, most = max(age[0] // model.step, model.timing.hour // 6), age[1] // model.step
     room = len(one.values) - first - model.prediction_length - 1
@@ -212,23 +200,14 @@ def _held_out(
         if not len(origins) or not np.isfinite(one.values[start : begin + 1]).any():
             continue
         count = min(HELD_OUT_WINDOWS // pieces, len(origins))
-        chosen = np.sort(rng.choice(origins, count, replace=False)) - start
-        end = int(until) - start + model.prediction_length + 1
-        track = build_track(one.values[None, start : start + end].astype(np.float32), model.timing)
-        rows = np.zeros_like(chosen)
-        windows = cut_windows(track, rows, chosen, model.context_length)
-        naive = naive_forecasts(track, rows, chosen)
-        parts.append(_HeldOut(windows, naive, (chosen + start) // model.timing.memory))
-    if not parts:
-        return None
-    return _HeldOut(
-        Windows.join([part.windows for part in parts]),
-        {name: Naive.join([part.naive[name] for part in parts]) for name in parts[0].naive},
-        np.concatenate([part.stretch for part in parts]),
-    )
+        chosen = np.sort(rng.choice(origins, count, replace=False))
+        piece = one.values[None, start : int(until) + model.prediction_length + 1]
+        cases = cases_at(build_track(piece.astype(np.float32), model.timing), chosen - start, model)
+        parts.append(replace(cases, origins=chosen))
+    return Cases.join(parts) if parts else None
 
 
-def _calibration(candidates: Candidates, parts: Sequence[_HeldOut]) -> ItemModel:
+def _calibration(candidates: Candidates, parts: Sequence[Cases]) -> ItemModel:
     """Return what calibrates all services with histories of one length.
 
     It is the median over the services: pooled, the wildest of them would calibrate all others.
@@ -238,7 +217,7 @@ def _calibration(candidates: Candidates, parts: Sequence[_HeldOut]) -> ItemModel
     for said in zip(*(candidates.spreads(part.windows, part.naive) for part in parts), strict=True):
         name = said[0][0]
         held_out = [
-            HeldOut(spread, part.windows.target, part.stretch)
+            held_out_of(spread, part, candidates.model)
             for (_, spread), part in zip(said, parts, strict=True)
         ]
         own, common = calibrations(held_out, candidates.model.quantile_levels)

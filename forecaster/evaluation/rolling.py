@@ -18,7 +18,7 @@ from forecaster.features.windows import cut_windows
 from forecaster.models.config import QUANTILE_LEVELS
 from forecaster.models.conformal import calibrated, conformal_shifts, widened
 from forecaster.models.forecaster import Forecaster
-from forecaster.models.naive import Naive, Spread, naive_forecasts
+from forecaster.models.naive import Spread, naive_forecasts
 
 ORIGINS_AT_ONCE = 4096  # few enough for their windows to fit into memory with a year of history
 
@@ -98,8 +98,7 @@ def rolling_baseline(
 
 
 def _spread(name: str, track: Track, at: Indices, levels: Sequence[float]) -> Spread:
-    naive: Naive = naive_forecasts(track, np.zeros_like(at), at, {name})[name]
-    return Spread(np.repeat(naive.path[:, :, None], len(levels), axis=2), naive.scale)
+    return naive_forecasts(track, np.zeros_like(at), at, {name})[name].spread(len(levels))
 
 
 def _targets(track: Track, at: Indices) -> Block:

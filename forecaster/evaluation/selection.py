@@ -15,7 +15,7 @@ import numpy as np
 from forecaster.data.series import Block, FloatArray, History
 from forecaster.errors import HistoryError
 from forecaster.evaluation.choice import choose, hourly_losses, relative
-from forecaster.evaluation.splits import MIN_WINDOWS, ItemCases, Parts, prepare
+from forecaster.evaluation.splits import MIN_WINDOWS, Cases, ItemCases, Parts, prepare
 from forecaster.evaluation.time_budget import RESERVE, plan_line, time_left
 from forecaster.features.windows import Windows
 from forecaster.models.candidate import (
@@ -169,7 +169,8 @@ def calibrate(
         doing("calibrating, candidates", done, len(names))
         said = [next(each)[1] for each in spreads]
         held_out = [
-            _held_out(spread, part, model) for spread, part in zip(said, parts, strict=True)
+            held_out_of(spread, part.calibration, model, pooled=part.pooled)
+            for spread, part in zip(said, parts, strict=True)
         ]
         own, unknown = calibrations(held_out, model.quantile_levels)
         for i, found in enumerate((*own, unknown)):
@@ -197,8 +198,8 @@ def calibrate(
     return Forecaster(candidates, item_models, default, holidays)
 
 
-def _held_out(spread: Spread, part: ItemCases, model: ModelConfig) -> HeldOut:
-    """Return what a candidate says of an item's calibration part, and what happened."""
-    cases = part.calibration
-    stretch = cases.origins // model.timing.memory
-    return HeldOut(spread, cases.windows.target, stretch, part.pooled)
+def held_out_of(
+    spread: Spread, cases: Cases, model: ModelConfig, *, pooled: bool = True
+) -> HeldOut:
+    """Return what a candidate says of an item's held-out cases, and what happened."""
+    return HeldOut(spread, cases.windows.target, cases.origins // model.timing.memory, pooled)

@@ -47,6 +47,15 @@ class Cases:
     def __len__(self) -> int:
         return len(self.windows)
 
+    @staticmethod
+    def join(parts: Sequence[Cases]) -> Cases:
+        """Return the cases of all parts, in order."""
+        return Cases(
+            Windows.join([part.windows for part in parts]),
+            {name: Naive.join([part.naive[name] for part in parts]) for name in parts[0].naive},
+            np.concatenate([part.origins for part in parts]),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class ItemCases:

@@ -68,8 +68,7 @@ class Candidates:
             return _blended(*(self.learned[one].predict(windows) for one in (LSTM, BOOSTING)))
         if name in self.learned:
             return self.learned[name].predict(windows)
-        path = naive[name].path[:, :, None]
-        return Spread(np.repeat(path, len(self.model.quantile_levels), axis=2), naive[name].scale)
+        return naive[name].spread(len(self.model.quantile_levels))
 
     def spreads(self, windows: Windows, naive: Mapping[str, Naive]) -> Iterator[tuple[str, Spread]]:
         """Yield the forecast of each candidate in the order of `names`, each computed once."""

@@ -47,6 +47,10 @@ class Naive:
         """Return the forecasts with the indices ``index``."""
         return Naive(self.path[index], self.scale[index])
 
+    def spread(self, levels: int) -> Spread:
+        """Return the forecast as that of each of so many levels; calibration separates them."""
+        return Spread(np.repeat(self.path[:, :, None], levels, axis=2), self.scale)
+
     @staticmethod
     def join(parts: Sequence[Naive]) -> Naive:
         """Return the forecasts of all parts, in order."""

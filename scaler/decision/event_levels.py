@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from statistics import NormalDist, fmean
+from statistics import fmean
 
 from scaler.decision.demand import AnnouncedEvent
+from scaler.decision.student import student_quantile
 
 # Where nothing is stated, an event is taken to double demand until it has been seen.
 DEFAULT_MULTIPLIER = 2.0
@@ -60,16 +61,10 @@ def learned_multiplier(ratios: tuple[float, ...], stated: float, risk: float) ->
     freedom = _PRIOR_FREEDOM + count
     squares = _PRIOR_FREEDOM * _PRIOR_SPREAD**2 + sum((one - mean) ** 2 for one in logs)
     scale = math.sqrt(squares / freedom * (1 + 1 / (_PRIOR_COUNT + count)))
-    half = _student(1 - min(risk, 0.5), freedom) * scale
+    half = student_quantile(1 - min(risk, 0.5), freedom) * scale
     return LearnedMultiplier(
         math.exp(centre), math.exp(centre - half), math.exp(centre + half), count
     )
-
-
-def _student(level: float, freedom: int) -> float:
-    """Return a quantile of Student's t. Source: Abramowitz and Stegun, 26.7.5, its first terms."""
-    z = NormalDist().inv_cdf(level)
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from scaler.decision.student import student_quantile
+
 DAY_S = 86400.0
 # A day counts if so much of it is known; half a day is another day.
 LEAST_S = 18 * 3600.0
 # Below a week of days, no interval: what Sundays are like is not known.
 LEAST_DAYS = 7
-# The standard normal quantile of 0.975, of an interval of 95 %.
-_Z = 1.959964
+_LEVEL = 0.975  # of both ends of an interval of 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +90,7 @@ class Savings:
         if self.days < LEAST_DAYS:
             return None
         error = math.sqrt(self.squares / (self.days - 1) / self.days)
-        return student_quantile(self.days - 1) * error * self.seconds / DAY_S
-
-
-def student_quantile(freedom: int) -> float:
-    """Return the 0.975 quantile of Student's t, within 0.001 from 6 degrees of freedom on.
-
-    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
-
-    >>> [round(student_quantile(freedom), 3) for freedom in (6, 13, 29)]
-    [2.446, 2.16, 2.045]
-    """
-    z, n = _Z, freedom
-    return (
-        z
-        + (z**3 + z) / (4 * n)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-    )
+        return student_quantile(_LEVEL, self.days - 1) * error * self.seconds / DAY_S
 
 
 NOTHING_SAVED = Savings()

@@ -11,6 +11,7 @@ from typing import Any
 from scaler.adapters.kube.client import KubernetesApi
 from scaler.adapters.kube.objects import parse_time
 from scaler.adapters.kube.paths import POLICIES, list_path, policy_path
+from scaler.adapters.kube.status import SAVED_NAMES
 from scaler.control.event_words import event_sentence
 from scaler.control.reason_words import (
     demand_sentence,
@@ -94,7 +95,7 @@ def _saved(status: Mapping[str, Any]) -> dict[str, Any] | None:
     saved = status.get("saved")
     if not saved:
         return None
-    names = {"replicaHours": "replica_hours", "replicaHoursHalf": "replica_hours_half"}
+    names = {shown: name for name, shown in SAVED_NAMES.items()}
     return {names.get(key, key): value for key, value in saved.items()}
 
 

@@ -60,12 +60,15 @@ def _reasons(view: ServiceView) -> dict[str, str]:
     return reasons
 
 
+# What `Saved.plain` names otherwise than the CRD does.
+SAVED_NAMES = {"replica_hours": "replicaHours", "replica_hours_half": "replicaHoursHalf"}
+
+
 def _saved(view: ServiceView) -> dict[str, object] | None:
     saved = saved_by(view)
     if saved is None:
         return None
-    names = {"replica_hours": "replicaHours", "replica_hours_half": "replicaHoursHalf"}
-    plain = {names.get(key, key): value for key, value in saved.plain().items()}
+    plain = {SAVED_NAMES.get(key, key): value for key, value in saved.plain().items()}
     return {
         key: float(f"{value:.4g}") if isinstance(value, float) else value
         for key, value in plain.items()

@@ -98,9 +98,9 @@ def test_a_service_is_calibrated_by_the_length_of_its_history(made, minutes):
 def test_windows_cut_from_a_short_history_are_those_of_a_service_that_has_no_more():
     values = HISTORY.series[0].values
     origins = np.array([900, 1000])
-    windows, _ = cut_at(values, origins, 40, MODEL)
+    windows = cut_at(values, origins, 40, MODEL).windows
     for row, origin in enumerate(origins):
-        alone, _ = cut_at(values[origin - 39 :], np.array([39]), 40, MODEL)
+        alone = cut_at(values[origin - 39 :], np.array([39]), 40, MODEL).windows
         np.testing.assert_array_equal(windows.take(np.array([row])).recent, alone.recent)
         np.testing.assert_array_equal(
             windows.target[row], values[origin + 1 : origin + 4].astype("f4")

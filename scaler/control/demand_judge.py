@@ -112,7 +112,7 @@ class DemandJudge:
         if metrics.marks and lasts_too_long(after, now):
             metrics = replace(metrics, fault=metrics.fault or MARKS_IGNORED)
         if doubted is None:
-            return replace(metrics, samples=samples)
+            return metrics if samples == metrics.samples else replace(metrics, samples=samples)
         return replace(
             metrics,
             observed_qps=math.nan,

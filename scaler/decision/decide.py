@@ -203,20 +203,17 @@ def _plan(
     """Return the plan and the next state; a plan made without data leaves ``state.plan`` as is."""
     fallback = plan_without_data(state.plan.replicas, observation.now - state.known_at, scale)
     # What is doubted is no less than what was measured. Without a limit no gateway could report.
-    state = replace(state, founded=state.founded or observation.doubted)
-    without_data = fallback, replace(state, replicas_without_data=fallback.replicas)
-    if demand.reason is DemandReason.UNKNOWN:
-        return without_data
-    previous = state.plan.replicas
-    if state.replicas_without_data is not None:
-        previous = state.replicas_without_data
-    recent = within_window(state.recent, observation.now, scale)
-    plan = make_plan(demand, capacity_qps, previous, recent, scale)
-    wanted = plan.wanted if plan.wanted is not None else plan.replicas
-    # Where the demand is not observed, a forecast, an event or a part of the demand may raise the
-    # plan, not lower it.
-    if wanted <= fallback.replicas and math.isnan(observation.observed_qps):
-        return without_data
-    founded = state.founded or not math.isnan(observation.observed_qps)
-    recent = (*recent, (observation.now, wanted))
-    return plan, DecisionState(plan, observation.now, recent, founded=founded)
+    founded = state.founded or observation.doubted
+    if demand.reason is not DemandReason.UNKNOWN:
+        is_observed = not math.isnan(observation.observed_qps)
+        held, now = state.replicas_without_data, observation.now
+        previous = state.plan.replicas if held is None else held
+        recent = within_window(state.recent, now, scale)
+        plan = make_plan(demand, capacity_qps, previous, recent, scale)
+        wanted = plan.wanted if plan.wanted is not None else plan.replicas
+        # Where the demand is not observed, a forecast, an event or a part of the demand may raise
+        # the plan, not lower it.
+        if is_observed or wanted > fallback.replicas:
+            recent = (*recent, (now, wanted))
+            return plan, DecisionState(plan, now, recent, founded=founded or is_observed)
+    return fallback, replace(state, founded=founded, replicas_without_data=fallback.replicas)

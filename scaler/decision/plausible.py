@@ -90,7 +90,9 @@ def judged(
         (at, math.nan if doubt is not None or one > spike_qps else one)
         for at, one in reading.samples
     )
-    wary = replace(wary, doubt=doubt).with_samples([one for _, one in samples])
+    if doubt is not wary.doubt:
+        wary = replace(wary, doubt=doubt)
+    wary = wary.with_samples([one for _, one in samples])
     if marked and (doubt is None or doubt.reason not in RISES):
         return None if math.isnan(qps) else _marked(qps, wary), samples, wary
     if doubt is None:

@@ -136,7 +136,7 @@ class Wariness:
         values = np.append(self.values, known)[-MOST_SAMPLES:]
         if len(values) < RULES.min_samples:
             return replace(self, values=values)
-        usual_qps = float(np.median(values[-USUAL_SAMPLES:]))
+        usual_qps = median(values[-USUAL_SAMPLES:].tolist())
         return replace(
             self, values=values, usual_qps=usual_qps, spike_qps=spike_level(values, RULES)
         )
@@ -150,6 +150,9 @@ class Wariness:
         for _, qps in reading.samples:
             repeats = repeats + 1 if qps == repeated_qps else 1
             repeated_qps = qps
+        is_marked = bool(reading.marks) or not math.isnan(self.marked_since)
+        if not (reading.samples or reports or self.reports or is_marked):
+            return self  # of most ticks without gateways: nothing is new
         since = now if math.isnan(self.marked_since) else self.marked_since
         return replace(
             self,

@@ -58,7 +58,8 @@ def spike_level(values: FloatArray, rules: QualityRules) -> float:
     positive = values[values > 0]
     if not len(positive):
         return math.inf
-    normal_high = float(np.quantile(positive, 0.95, method="lower"))
+    rank = int(0.95 * (len(positive) - 1))  # the quantile "lower", without what np.quantile costs
+    normal_high = float(np.partition(positive, rank)[rank])
     return max(rules.spike_ratio * normal_high, rules.spike_floor_qps)
 
 

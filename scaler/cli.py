@@ -13,6 +13,7 @@ COMMAND_LINE = CommandLine(
     description="Turn forecast demand into a replica floor and a rate limit.",
     commands={
         "replay": "run a policy over recorded traffic, beside your autoscaler",
+        "tune": "choose a policy's settings by its own past, and what they cost",
         "run": "watch policies, decide every tick, set floors, serve rate limits",
         "get": "print policies, limits or forecasts, as kubectl prints objects",
         "why": "say why a service is decided on as it is, step by step",

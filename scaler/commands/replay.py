@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, add_output_argument, print_document
-from forecaster.commands.file_hints import add_file_arguments, stamp_zone
-from forecaster.commands.histories import FILE_HELP, check_file, file_history
+from forecaster.commands.histories import file_history
 from forecaster.commands.holidays import add_holidays_argument, with_holidays
 from forecaster.commands.output_files import (
     add_report_arguments,
@@ -24,15 +23,18 @@ from forecaster.commands.output_files import (
 )
 from forecaster.commands.progress import working
 from forecaster.commands.spans import accept_relative_moments, moment
-from forecaster.commands.stored_models import add_registry_argument
+from scaler.commands.replay_inputs import (
+    add_input_arguments,
+    check_inputs,
+    forecaster_of,
+    policy_of,
+)
 from scaler.commands.replay_marks import add_mark_arguments, check_marks, marks_of
-from scaler.errors import PolicyError, ReplayError
+from scaler.errors import ReplayError
 
 if TYPE_CHECKING:
     from forecaster.data.series import Series
     from forecaster.models.forecaster import Forecaster
-    from scaler.policy.policy import Policy
-    from scaler.policy.replay_settings import ReplaySettings
     from scaler.simulation.contest import Contest
     from scaler.simulation.gateway_outcome import GatewayOutcome
     from scaler.simulation.preparation import ReplayPart
@@ -41,23 +43,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     accept_relative_moments(parser)
     _add_journal_arguments(parser)
-    parser.add_argument("--history", metavar="FILE", type=Path, help=FILE_HELP)
-    parser.add_argument(
-        "--policy", metavar="FILE.yaml", type=Path,
-        help="a DemandPolicy; its 'hpa' is the autoscaler to compare with",
-    )  # fmt: skip
-    add_registry_argument(parser)
-    parser.add_argument(
-        "--model", metavar="NAME",
-        help="forecaster in the registry (default: the policy's; if it names none, Holt-Winters)",
-    )  # fmt: skip
-    parser.add_argument("--version", help="of the model, such as v0003 (default: the champion)")
+    add_input_arguments(parser)
     _add_part_arguments(parser)
-    parser.add_argument(
-        "--capacity", metavar="QPS", type=float,
-        help="requests per second that one ready replica sustains (default: the policy's)",
-    )  # fmt: skip
-    add_file_arguments(parser)
     add_holidays_argument(parser)
     add_mark_arguments(parser)
     parser.add_argument(
@@ -131,20 +118,17 @@ def _check(args: argparse.Namespace) -> None:
     """Raise before anything is loaded if something is wrong with the options alone."""
     if args.workers < 1:
         raise ReplayError(f"--workers is {args.workers}, but must be at least 1")
-    if args.capacity is not None and not 0 < args.capacity < float("inf"):
-        raise ReplayError(f"--capacity is {args.capacity}, but must be above 0")
     for option, text in (("--from", args.begin), ("--to", args.end)):
         if text is not None:  # only its form: what it is counted from is not known yet
             moment(text, option, now=datetime.now(UTC), step=timedelta(seconds=1))  # noqa: TID251 - as said
-    check_file(args.history)
-    stamp_zone(args)
+    check_inputs(args)
     check_marks(args)
     check_reports(args)
 
 
 def _run_history(args: argparse.Namespace) -> int:
     _check(args)
-    policy, settings = _policy(args)
+    policy, settings = policy_of(args)
     with working("reading the history and the model"):
         from scaler.commands.replay_output import counted, print_contest, tell_of_gaps
         from scaler.simulation.contest import TARGETS, contest, run_count
@@ -152,7 +136,7 @@ def _run_history(args: argparse.Namespace) -> int:
         from scaler.simulation.preparation import prepared
         from scaler.simulation.replay import series_of
 
-        forecaster = _forecaster(args, policy)
+        forecaster = forecaster_of(args, policy)
         history = with_holidays(file_history(args), args)
     series, part = _part(args, series_of(history, policy, forecaster))
     part = replace(part, marks=marks_of(args, policy, series))
@@ -192,41 +176,6 @@ def _tell(args: argparse.Namespace, found: Contest, limited: GatewayOutcome | No
         print_document(figures, args.output)
     if args.json is not None:
         write_file(args.json, "--json", json_bytes(figures))
-
-
-def _policy(args: argparse.Namespace) -> tuple[Policy, ReplaySettings]:
-    from scaler.policy.files import read_policies
-
-    found = read_policies(args.policy)
-    if len(found) != 1:
-        names = ", ".join(one.policy.item_id for one in found)
-        raise PolicyError(
-            f"{args.policy} holds {len(found)} policies ({names}), but a replay is of one; "
-            "give a file with that one"
-        )
-    policy = found[0].policy
-    if args.capacity is not None:
-        policy = replace(policy, capacity_qps=args.capacity)
-    return policy, found[0].replay
-
-
-def _forecaster(args: argparse.Namespace, policy: Policy) -> Forecaster | None:
-    from forecaster.adapters.registry.loading import load
-    from scaler.adapters.shipped_model import trained_or_shipped
-
-    name = args.model or policy.model
-    if name is None:
-        print(
-            "no model is named, so Holt-Winters forecasts; train one and name it by --model",
-            file=sys.stderr,
-        )
-        return None
-    if args.model is not None or args.version is not None:
-        return load(args.models, name, args.version).forecaster
-    found, fault = trained_or_shipped(args.models, name)
-    if fault is not None:
-        print(f"{fault}. The pretrained one forecasts, as in `scaler run`", file=sys.stderr)
-    return found.forecaster
 
 
 def _part(args: argparse.Namespace, series: Series) -> tuple[Series, ReplayPart]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 
 # Settings must have kept to this share of what is allowed: the days to come are others than the
 # past. Half of it, as in the simulation that this was asked for by.
@@ -42,6 +42,25 @@ class Tuning:
             f"risk {self.risk:g}, target {self.target_utilization:g}, "
             f"stabilization {self.stabilization_s:g} s"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Settings that a policy fixes; None: it leaves the choice."""
+
+    risk: float | None = None
+    target_utilization: float | None = None
+    stabilization_s: float | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to choose."""
+        return None not in (self.risk, self.target_utilization, self.stabilization_s)
+
+    def applied(self, tuning: Tuning) -> Tuning:
+        """Return settings with those that are fixed."""
+        fixed = {one.name: getattr(self, one.name) for one in fields(self)}
+        return replace(tuning, **{name: at for name, at in fixed.items() if at is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,47 +148,64 @@ class Choice:
     allowed: float = math.nan
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewRules:
+    """What settings are chosen by.
+
+    Attributes:
+        objective: what is asked.
+        given: the settings of the policy, which stand until others are chosen.
+        replica_requests: requests that a replica serves in an hour at its capacity.
+        overrides: settings that the policy fixes.
+    """
+
+    objective: Objective
+    given: Tuning = field(default_factory=Tuning)
+    replica_requests: float = 1.0
+    overrides: Overrides = field(default_factory=Overrides)
+
+    def paid(self, spent: Spent) -> float:
+        """Return what is paid, in replica-hours; by a price, broken requests are paid for, too.
+
+        >>> rules = ReviewRules(Objective(price=100.0), replica_requests=3000.0)
+        >>> rules.paid(Spent(1e6, 300.0, 210.0))
+        220.0
+        """
+        if self.objective.price is None:
+            return spent.replica_hours
+        return spent.replica_hours + spent.broken * self.objective.price / self.replica_requests
+
+
 def choose(
-    past: Mapping[Tuning, Spent],
-    standing: Tuning,
-    objective: Objective,
-    left: float = 1.0,
-    replica_requests: float = math.nan,
+    past: Mapping[Tuning, Spent], standing: Tuning, rules: ReviewRules, left: float = 1.0
 ) -> Choice:
     """Return the settings that stand after a review.
 
     Args:
         past: what each setting came to, all on the same days; ``standing`` is one of them.
         standing: the settings that stand until now.
-        objective: what is asked.
+        rules: what is asked.
         left: share of the error budget of the last days that is not spent yet; see `budget_left`.
-        replica_requests: requests that a replica serves in an hour at its capacity, for a price.
 
     >>> dear, cheap = Tuning(), Tuning(target_utilization=0.9)
     >>> past = {dear: Spent(1e6, 100.0, 240.0, 7), cheap: Spent(1e6, 300.0, 210.0, 7)}
-    >>> choose(past, dear, Objective(violations=0.001)).tuning.target_utilization
+    >>> choose(past, dear, ReviewRules(Objective(violations=0.001))).tuning.target_utilization
     0.9
-    >>> choose(past, dear, Objective(violations=0.0005)).reason
+    >>> choose(past, dear, ReviewRules(Objective(violations=0.0005))).reason
     <ChoiceReason.STANDS: 'stands'>
     """
-    now = past[standing]
+    now, asked = past[standing], rules.objective.violations
     if now.days < LEAST_DAYS:
         return Choice(standing, ChoiceReason.TOO_LITTLE_PAST, now)
-    if objective.price is not None:
-        paid = _priced(past, objective.price / replica_requests)
-        return _settled(paid, past, standing, math.nan)
-    assert objective.violations is not None
-    allowed = objective.violations * min(MARGIN, max(left, 0.0))
-    keep = {one: spent for one, spent in past.items() if spent.violations <= allowed}
+    costs = {one: rules.paid(spent) for one, spent in past.items()}
+    if asked is None:
+        return _settled(costs, past, standing, math.nan)
+    allowed = asked * min(MARGIN, max(left, 0.0))
+    keep = {one: cost for one, cost in costs.items() if past[one].violations <= allowed}
     if not keep:
         best = min(past, key=lambda one: (past[one].violations, past[one].replica_hours))
         return Choice(best, ChoiceReason.UNREACHABLE, past[best], allowed)
-    costs = {one: spent.replica_hours for one, spent in keep.items()}
-    return _settled(costs, past, standing, allowed)
-
-
-def _priced(past: Mapping[Tuning, Spent], hours_each: float) -> dict[Tuning, float]:
-    return {one: spent.replica_hours + spent.broken * hours_each for one, spent in past.items()}
+    return _settled(keep, past, standing, allowed)
 
 
 def _settled(

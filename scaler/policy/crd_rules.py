@@ -72,7 +72,24 @@ _GUARANTEED = "classes.map(c, has(c.guaranteed) ? c.guaranteed : 0.0).sum()"
 _METRIC = ("spec", "hpa", "metrics", "[]")
 
 RULES: dict[tuple[str, ...], list[tuple[str, str]]] = {
+    ("spec", "objective"): [
+        (
+            "!has(self.violations) || !has(self.price)",
+            "price must not be given beside violations; keep one of the two",
+        ),
+    ],
     ("spec",): [
+        (
+            (
+                "!has(self.objective) || !has(self.demand) || !has(self.demand.risk) || "
+                "!has(self.capacity) || !has(self.capacity.targetUtilization) || "
+                "!has(self.replicas.stabilization)"
+            ),
+            (
+                "objective must not be given beside demand.risk, capacity.targetUtilization and "
+                "replicas.stabilization; leave out one of these"
+            ),
+        ),
         (
             "has(self.slo) || (has(self.capacity) && has(self.capacity.requestsPerReplica))",
             (

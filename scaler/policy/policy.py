@@ -6,12 +6,13 @@ Durations are seconds, times are seconds since the epoch, demand is in requests 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from scaler.decision.demand import AnnouncedEvent
 from scaler.decision.hold import HoldRules
 from scaler.decision.limit import WARM_AT_ONCE, LimitPolicy, Ramp
+from scaler.decision.objective import Objective, Overrides, Tuning
 from scaler.decision.recurrence import Recurrence, occurrence_after
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.savings import ReplicaPrice
@@ -101,6 +102,8 @@ class Policy:
         classes: priority classes of requests.
         client_window_s: seconds over which gateways compare what their clients send.
         price: of a replica; None: savings are not told in money.
+        objective: by which settings are chosen; None: those of the policy stand.
+        overrides: settings that are not chosen, for the policy states them.
     """
 
     item_id: str
@@ -128,6 +131,8 @@ class Policy:
     classes: tuple[PriorityClass, ...] = ()
     client_window_s: float = CLIENT_WINDOW_S
     price: ReplicaPrice | None = None
+    objective: Objective | None = None
+    overrides: Overrides = field(default_factory=Overrides)
 
     def __post_init__(self) -> None:
         if not all(self.item_id.partition("/")):
@@ -155,6 +160,21 @@ class Policy:
         for kind, names in (("events", of_events), ("classes", of_classes)):
             if len(set(names)) != len(names):
                 raise ValueError(f"{self.item_id}: {kind} are {names}, but names must be unique")
+
+    @property
+    def tuning(self) -> Tuning:
+        """The settings that can be chosen, as they are."""
+        scale = self.scale
+        return Tuning(self.trust.risk, scale.target_utilization, scale.stabilization_s)
+
+    def tuned(self, tuning: Tuning) -> Policy:
+        """Return the policy with other settings."""
+        scale = replace(
+            self.scale,
+            target_utilization=tuning.target_utilization,
+            stabilization_s=tuning.stabilization_s,
+        )
+        return replace(self, scale=scale, trust=replace(self.trust, risk=tuning.risk))
 
     @property
     def all_events(self) -> tuple[AnnouncedEvent | RecurringEvent, ...]:

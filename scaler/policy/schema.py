@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from scaler.decision.objective import Overrides
 from scaler.decision.trust import TrustRules
 from scaler.hpa.rules import HPASpec
 from scaler.policy.fields import (
@@ -32,6 +33,7 @@ from scaler.policy.replay_settings import ReplaySettings, WorldTiming
 from scaler.policy.schema_demand import DemandSection
 from scaler.policy.schema_hpa import HPASection
 from scaler.policy.schema_limit import LimitSection
+from scaler.policy.schema_objective import ObjectiveSection
 from scaler.policy.schema_replicas import CapacitySection, CostSection, ReplicasSection
 
 API_VERSION = "tidegate.dev/v1alpha1"
@@ -149,6 +151,9 @@ class Spec(Section):
     """The autoscaler that a replay and the page compare with: its `autoscaling/v2` spec."""
     cost: CostSection | None = None
     """The cost of a replica: savings are told in money by it."""
+    objective: ObjectiveSection | None = None
+    """What demand.risk, capacity.targetUtilization and replicas.stabilization are chosen by where
+    they are not given."""
     simulation: SimulationSection = SimulationSection()
     """How a replay models the service."""
 
@@ -186,6 +191,37 @@ class Spec(Section):
                 refuse([rule], at=("serviceTime",))
         return value
 
+    @field_validator("objective")
+    @classmethod
+    def _something_is_left(
+        cls, value: ObjectiveSection | None, info: ValidationInfo
+    ) -> ObjectiveSection | None:
+        sections = ("demand", "capacity", "replicas")
+        known = value is not None and all(name in info.data for name in sections)
+        if known and _overrides(*(info.data[name] for name in sections)).is_complete:
+            raise ValueError(
+                "must not be given beside demand.risk, capacity.targetUtilization and "
+                "replicas.stabilization, which leave nothing to choose; leave out one of these"
+            )
+        return value
+
+    @property
+    def overrides(self) -> Overrides:
+        """The settings that the policy states."""
+        return _overrides(self.demand, self.capacity, self.replicas)
+
+
+def _overrides(
+    demand: DemandSection, capacity: CapacitySection, replicas: ReplicasSection
+) -> Overrides:
+    stated = (
+        getattr(section, name) if name in section.model_fields_set else None
+        for section, name in (
+            (demand, "risk"), (capacity, "target_utilization"), (replicas, "stabilization")
+        )
+    )  # fmt: skip
+    return Overrides(*stated)
+
 
 class DemandPolicy(Section):
     api_version: Literal["tidegate.dev/v1alpha1"]
@@ -203,7 +239,7 @@ class DemandPolicy(Section):
 
     def to_policy(self) -> Policy:
         spec, name = self.spec, self.metadata.name
-        capacity = spec.capacity
+        capacity, slo = spec.capacity, spec.slo.to_slo() if spec.slo else Slo()
         return Policy(
             item_id=f"{self.metadata.namespace}/{name}",
             target=spec.target_ref.name if spec.target_ref else name,
@@ -216,7 +252,7 @@ class DemandPolicy(Section):
             hold=spec.demand.hold.to_rules(),
             events=tuple(one.to_event() for one in spec.demand.events if one.recurs is None),
             recurring=tuple(one.to_recurring() for one in spec.demand.events if one.recurs),
-            slo=spec.slo.to_slo() if spec.slo else Slo(),
+            slo=slo,
             capacity_qps=capacity.requests_per_replica,
             replicas_query=capacity.replicas_query,
             scale=spec.replicas.to_scale(capacity.target_utilization),
@@ -230,6 +266,8 @@ class DemandPolicy(Section):
             classes=spec.limit.to_classes(),
             client_window_s=spec.limit.per_client.window,
             price=spec.cost.to_price() if spec.cost else None,
+            objective=spec.objective.to_objective(slo) if spec.objective else None,
+            overrides=spec.overrides,
         )
 
     def to_settings(self) -> ReplaySettings:

@@ -107,6 +107,10 @@ class TidegateContender:
         self._samples, self._reader = samples, reader
         self._history = ActedOnHistory(samples, policy.timezone)
 
+    def follow_policy(self, policy: Policy) -> None:
+        """Go on under a policy that may have changed, as a service in the loop does."""
+        self._state.follow_policy(policy)
+
     def decide(self, tick: int, now: float, service: SimulatedService) -> float:
         state, new = self._state, self._samples.since_last_tick(tick)
         metrics = ServiceMetrics(

@@ -7,12 +7,10 @@ model that has not seen it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.objective import Spent, Tuning
-from scaler.policy.policy import Policy
 from scaler.simulation.contenders import TidegateContender, run
 from scaler.simulation.contest import (
     ROWS_AT_ONCE,
@@ -26,16 +24,6 @@ from scaler.simulation.world import Run, SimulatedService
 
 DAY = timedelta(days=1)
 WARM_UP = timedelta(hours=2)
-
-
-def tuned(policy: Policy, tuning: Tuning) -> Policy:
-    """Return a policy with other settings."""
-    scale = replace(
-        policy.scale,
-        target_utilization=tuning.target_utilization,
-        stabilization_s=tuning.stabilization_s,
-    )
-    return replace(policy, scale=scale, trust=replace(policy.trust, risk=tuning.risk))
 
 
 class DayReplay:
@@ -56,7 +44,7 @@ class DayReplay:
     def spent_by(self, tuning: Tuning) -> Spent:
         """Return what tidegate comes to with these settings."""
         setting = self.setting
-        policy, tick_s = tuned(setting.policy, tuning), setting.scene.timing.tick_s
+        policy, tick_s = setting.policy.tuned(tuning), setting.scene.timing.tick_s
         who = TidegateContender(TIDEGATE, policy, setting.samples, self._reader, tick_s)
         return self.spent(run(setting.scene, who, SimulatedService(setting.scene, setting.net)))
 

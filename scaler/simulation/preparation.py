@@ -85,6 +85,25 @@ def prepared(
     )  # fmt: skip
 
 
+def restaged(setting: ContestSetting, settings: ReplaySettings) -> ContestSetting:
+    """Return a setting of the same time and forecasts in which the service behaves otherwise.
+
+    Args:
+        setting: of any replay.
+        settings: how the service behaves and how late it is seen; the autoscaler stays.
+    """
+    scene, policy, step_s = setting.scene, setting.policy, setting.samples.step_s
+    timing = _timing(settings.timing, setting.samples.series)
+    by_step = scene.demand[:: round(step_s / scene.timing.tick_s)]
+    other = replace(
+        scene,
+        demand=np.repeat(by_step, round(step_s / timing.tick_s)),
+        model=settings.service_model(policy.slo, setting.capacity_qps),
+        timing=timing,
+    )
+    return replace(setting, scene=other, samples=setting.samples.seen_from(other))
+
+
 class Staged(NamedTuple):
     """A scene, and the sample of the history with which it begins."""
 

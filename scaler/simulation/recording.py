@@ -43,6 +43,10 @@ class RecordedSamples:
             for tick in range(scene.ticks)
         ]
 
+    def seen_from(self, scene: Scene) -> RecordedSamples:
+        """Return the same samples as the ticks of another scene of the same time see them."""
+        return RecordedSamples(self.series, self._first_row, scene, self.asked)
+
     @property
     def unmarked(self) -> FloatArray:
         """All values; NaN where marks are heeded."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from forecaster.commands.documents import TABLE, print_document
 from scaler.clocks.steady import steady_seconds
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.adapters.tracing import Tracing
     from scaler.control.cluster_port import Cluster, Leadership
-    from scaler.control.ports import WatchedPolicy, Workloads, World
+    from scaler.control.ports import Workloads, World
+    from scaler.control.reviewed_policies import PolicySource, ReviewedPolicies
     from scaler.control.snapshot import Snapshot
 
 LOGGER = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ def _run(
             tracing=tracing, journal=journal, reports=reports, reign=leadership.reign
         )
         publishers += [_serve(args, stack, parts), DecisionLog().write]
+    reviews = _reviewed(args, policies, stack, leadership.leads, clock)
+    publishers.append(reviews.publish)
     ports = journal.world(replace(_world(args, stack, stop, workloads), witness=reports))
     ports = ports if tracing is None else tracing.instrument_ports(ports)
     loop = ControlLoop(ports, STEP, in_turn(publishers), leadership.leads, tick_s)
@@ -79,7 +82,7 @@ def _run(
     times = Timekeeper(clock, steady_seconds)
 
     def tick() -> Snapshot:
-        return journal.tick(loop, policies.current(), times.read())
+        return journal.tick(loop, reviews.current(), times.read())
 
     if args.once:
         _tell(tick(), args.output)
@@ -98,6 +101,24 @@ def _tell(snapshot: Snapshot, form: str) -> None:
     else:
         print_document(snapshot_record(snapshot), form)
     check_measured(snapshot)
+
+
+def _reviewed(
+    args: argparse.Namespace,
+    policies: PolicySource,
+    stack: contextlib.ExitStack,
+    leads: Callable[[], bool],
+    clock: Callable[[], float],
+) -> ReviewedPolicies:
+    """Return the policies with the settings that are chosen for them."""
+    from forecaster.commands.sources import settings_from
+    from scaler.commands.review_process import ReviewProcess, ReviewSources
+    from scaler.control.reviewed_policies import ReviewedPolicies
+
+    sources = ReviewSources(settings_from(args), args.enforce_namespace_label, args.models)
+    process = ReviewProcess(sources)
+    stack.callback(process.close)
+    return ReviewedPolicies(policies, process, leads, clock)
 
 
 def _world(
@@ -150,15 +171,9 @@ def _tick_regularly(tick: Callable[[], object], tick_s: float, stop: threading.E
         stop.wait(due - steady_seconds())
 
 
-class Policies(Protocol):
-    """Where policies come from."""
-
-    def current(self) -> tuple[WatchedPolicy, ...]: ...
-
-
 def _policies_and_workloads(
     args: argparse.Namespace, stack: contextlib.ExitStack, stop: threading.Event
-) -> tuple[Policies, Workloads, Leadership]:
+) -> tuple[PolicySource, Workloads, Leadership]:
     """Return where policies come from, where plans are carried out, and who leads."""
     from scaler.adapters.dry_run_workloads import DryRunWorkloads
     from scaler.adapters.kube.workloads_port import ClusterWorkloads

@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from scaler.control.kept_review import REVIEW, plain_review, review_from_plain
 from scaler.decision.capacity import Capacity, CapacityReason
 from scaler.decision.earned_trust import AutoStanding, FloorEvidence, PairedDay
 from scaler.decision.hold import LowSpell
+from scaler.decision.review import Review
 from scaler.decision.savings import NOTHING_SAVED, Savings
 from scaler.decision.sequential_test import BettingTest
 from scaler.decision.trust import Standing, Trust
@@ -46,6 +48,7 @@ class ServiceCheckpoint:
         evidence: for and against a floor; None: the mode is not Auto.
         savings: of the floor.
         event_ratios: how many times the demand before them events have brought, by name.
+        review: of the settings; None: they are the policy's own.
     """
 
     capacity: Capacity | None = None
@@ -58,6 +61,7 @@ class ServiceCheckpoint:
     evidence: FloorEvidence | None = None
     savings: Savings = NOTHING_SAVED
     event_ratios: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    review: Review | None = None
 
 
 EMPTY_CHECKPOINT = ServiceCheckpoint()
@@ -102,6 +106,8 @@ def to_plain(checkpoint: ServiceCheckpoint) -> dict[str, Any]:
             {"name": name, "ratios": [_rounded(one) for one in ratios]}
             for name, ratios in checkpoint.event_ratios.items()
         ]
+    if checkpoint.review is not None:
+        plain[REVIEW] = plain_review(checkpoint.review)
     return plain
 
 
@@ -127,6 +133,7 @@ def from_plain(plain: Mapping[str, Any] | None) -> ServiceCheckpoint:
             _evidence(plain.get(AUTO)),
             _savings(plain.get(SAVED)),
             {str(one["name"]): _ratios(one["ratios"]) for one in plain.get("events", ())},
+            review_from_plain(plain),
         )
     except _UNREADABLE as error:
         raise ValueError(f"the checkpoint in the status is not readable: {error!r}") from error

@@ -79,6 +79,7 @@ class PolicyStatus:
         reasons: of the demand, the plan and the limit, by these names, where they are known.
         events: what they have brought, as `event_words.event_levels` says it.
         saved: by the floor, as `saved.Saved` says it in plain values.
+        settings: that are chosen, as `review_words.chosen_settings` says it.
         published: what outlives the leader, as plain JSON values; see `checkpoint`.
     """
 
@@ -93,6 +94,7 @@ class PolicyStatus:
     published: Mapping[str, Any] | None = None
     saved: Mapping[str, object] | None = None
     events: tuple[Mapping[str, object], ...] = ()
+    settings: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         kinds = [one.kind for one in self.conditions]

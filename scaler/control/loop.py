@@ -114,11 +114,8 @@ class ControlLoop:
         self._forecasts.renew([one.policy for one in alive], states)
         workloads = self._observe(alive, now)
         ahead = self._forecasts.read(states, now)
-        views = [
-            undecided(one.policy, failed[item], now)
-            for one in watched
-            if (item := one.policy.item_id) in failed
-        ]
+        given = {one.policy.item_id: one.policy for one in watched}
+        views = [undecided(given[item], why, now) for item, why in failed.items()]
         for one in alive:
             item = one.policy.item_id
             try:
@@ -271,6 +268,7 @@ class ControlLoop:
         known = seen.metrics, workload, capacity, lead_forecast
         result = its.state.decide(now, seen.observed, *known)
         learned = capacity if policy.capacity_qps is None else None
+        reports = self._demand_judge.kept_reports(policy.item_id)
         why_none = None if lead_forecast is not None else self._forecasts.why_none(policy)
         view = ServiceView(
             policy=policy,
@@ -284,7 +282,8 @@ class ControlLoop:
             trust=result.trust,
             lead_time=result.lead_time,
             conditions=(seen.fresh, *decided(result, why_none, now)),
-            checkpoint=its.checkpoint(learned, self._demand_judge.kept_reports(policy.item_id)),
+            checkpoint=its.checkpoint(learned, reports, one.review),
+            review=one.review,
         )
         return self._auto.judged(view, Shown(one.hpa, seen.observed, workload))
 

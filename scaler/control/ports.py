@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from forecaster.data.series import Block, FloatArray, Forecast, Series
 from scaler.control.observations import ServiceMetrics, Workload
 from scaler.control.snapshot import PlanOutcome, ServiceView
+from scaler.decision.review import Review
 from scaler.decision.seasonal_low import seasonal_lows
 from scaler.hpa.controller import HPASpec
 from scaler.policy.policy import Policy
@@ -23,12 +24,13 @@ class WatchedPolicy:
     """A policy, and the autoscaler that the counterfactual is of.
 
     ``checkpoint`` is what the last process has left of the service, as `checkpoint.to_plain` wrote
-    it.
+    it. ``review`` is the one by which the policy's settings were chosen; None: they are its own.
     """
 
     policy: Policy
     hpa: HPASpec
     checkpoint: Mapping[str, Any] | None = None
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True)

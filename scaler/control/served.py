@@ -21,6 +21,7 @@ from scaler.control.service_state import ServiceState
 from scaler.control.snapshot import Condition, ServiceView
 from scaler.control.unfailing_log import UnfailingLogger
 from scaler.decision.capacity import Capacity
+from scaler.decision.review import Review
 from scaler.decision.savings import NOTHING_SAVED, Savings
 from scaler.decision.wariness import KeptReports
 from scaler.policy.policy import Mode
@@ -80,10 +81,11 @@ class ServedService:
         return self.state
 
     def checkpoint(
-        self, learned: Capacity | None, reports: KeptReports | None = None
+        self, learned: Capacity | None, reports: KeptReports | None, review: Review | None
     ) -> ServiceCheckpoint:
         """Return what is to outlive this process; ``learned`` is the capacity, if it is that."""
-        return replace(self.state.checkpoint(learned, reports), savings=self.savings)
+        kept = self.state.checkpoint(learned, reports)
+        return replace(kept, savings=self.savings, review=review)
 
     def shown(self, view: ServiceView, shown: Shown) -> ServiceView:
         """Return a view with its figures; one without a decision has none."""

@@ -14,6 +14,7 @@ from scaler.control.checkpoint import ServiceCheckpoint
 from scaler.decision.decide import Decision
 from scaler.decision.earned_trust import FloorEvidence
 from scaler.decision.lead_time import LeadTime
+from scaler.decision.review import Review
 from scaler.decision.trust import Trust
 from scaler.limits.published_limit import PublishedLimit
 from scaler.policy.policy import Mode, Policy
@@ -178,9 +179,9 @@ class PlanOutcome:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PublishedForecast:
-    """The latest forecast of one item.
+    """The latest forecast of one item: ``values`` are ``(steps, levels)`` QPS.
 
-    ``values`` is ``(steps, levels)`` QPS; step ``h`` is the mean up to ``origin + (h+1) * step_s``.
+    Step ``h`` is the mean up to ``origin + (h+1) * step_s``.
     """
 
     origin: float
@@ -194,8 +195,7 @@ class PublishedForecast:
 class RecentTicks:
     """What was observed of late: ``stamps`` (seconds) ascending, ``qps``, ``replicas``, ``floor``.
 
-    All have the same length; NaN where unknown. ``floor`` is what stood, ``plan`` what was asked
-    for, ``hpa`` what a plain HPA would have had.
+    NaN is unknown. ``floor`` stood, ``plan`` was asked for, ``hpa`` a plain HPA would have had.
     """
 
     stamps: FloatArray = field(repr=False)
@@ -230,10 +230,10 @@ class CostLedger:
 class ServiceView:
     """One service after a tick; a part that could not be worked out is None.
 
-    ``floor`` is the autoscaler's that stands, whoever has written it, where the plan is what is
-    asked for. ``error`` says why a policy could not be decided on, None if it was; ``checkpoint``
-    is what outlives this process. The mode of ``policy`` is the one that is acted by: in mode Auto
-    that is as ``evidence`` says, and ``turned`` tells once that it has changed.
+    ``floor`` is the autoscaler's that stands, whoever has written it; the plan is what is asked
+    for. ``error`` says why a policy was not decided on; ``checkpoint`` outlives this process. The
+    mode of ``policy`` is the one that is acted by: in mode Auto as ``evidence`` says, and
+    ``turned`` tells once that it has changed; its settings are those that ``review`` chose.
     """
 
     policy: Policy
@@ -255,6 +255,7 @@ class ServiceView:
     checkpoint: ServiceCheckpoint | None = None
     evidence: FloorEvidence | None = None
     turned: bool = False
+    review: Review | None = None
 
     @property
     def item_id(self) -> str:

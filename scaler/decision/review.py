@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from scaler.decision.objective import (
     Choice,
     ChoiceReason,
+    Objective,
     ReviewRules,
     Spent,
     Tuning,
@@ -46,6 +47,7 @@ class Review:
     """What is known after a review.
 
     Attributes:
+        objective: what they were chosen by.
         choice: the settings that stand until the next, and why.
         tried: the finalists, all on the same days.
         days: those of the error budget, the latest last.
@@ -53,6 +55,7 @@ class Review:
         reviewed: day before which all is taken in.
     """
 
+    objective: Objective
     choice: Choice
     tried: tuple[TriedTuning, ...]
     days: tuple[ReviewedDay, ...]
@@ -78,7 +81,7 @@ class Review:
 def begun(rules: ReviewRules, today: int) -> Review:
     """Return the review of a service of which no day is known."""
     choice = Choice(rules.given, ChoiceReason.TOO_LITTLE_PAST, Spent())
-    return Review(choice, (TriedTuning(rules.given, Spent()),), (), today, today)
+    return Review(rules.objective, choice, (TriedTuning(rules.given, Spent()),), (), today, today)
 
 
 def after_day(

@@ -146,6 +146,34 @@ STATUS: dict[str, Any] = {
                 "high": {"type": "number", "description": "Of that, by its 95 % interval."},
             },
         },
+        "settings": {
+            "type": "object",
+            "description": "What is chosen by spec.objective, and what it came to on the past.",
+            "properties": {
+                "risk": {"type": "number"},
+                "targetUtilization": {"type": "number"},
+                "stabilizationSeconds": {"type": "number"},
+                "reason": {"type": "string"},
+                "days": {
+                    "type": "integer",
+                    "format": "int32",
+                    "description": "Days of the past that were replayed.",
+                },
+                "replicaHours": {"type": "number", "description": "On these days."},
+                "violations": {"type": "number", "description": "Share of the requests."},
+                "askedViolations": {"type": "number", "description": "By spec.objective."},
+                "askedPrice": {"type": "number", "description": "By spec.objective."},
+                "allowed": {
+                    "type": "number",
+                    "description": "Share of violations that settings were held to on the past.",
+                },
+                "savedReplicaHours": {
+                    "type": "number",
+                    "description": "Against the policy's own settings, in replays of the past.",
+                },
+                "nextReview": {"type": "string", "description": "Day of UTC."},
+            },
+        },
         "published": {
             "type": "object",
             "description": "State from which the next leader continues: trust, learned capacity.",

@@ -11,6 +11,7 @@ from scaler.control.review_words import (
     choice_sentence,
     day_text,
     per_cent,
+    plain_choice,
     settings,
 )
 from scaler.decision.objective import ChoiceReason, Spent
@@ -44,14 +45,18 @@ def sentences(found: Tuned) -> list[str]:
     review = found.review
     beside = (
         f"Chosen night by night, on what was known by then, settings would have come to "
-        f"{came_to(review.stood)}; {settings(found.rules.given)} to {came_to(review.given)}."
+        f"{_spent(review.stood)}; {settings(found.rules.given)} to {_spent(review.given)}."
     )
     nets = (
         "tidegate's rows take the HPA's own target at a replica's capacity, as a net under the "
         f"floor; alone it is replayed with its own, {found.own_target:g} of the capacity."
     )
-    chosen = choice_sentence(review.choice, found.rules.objective)
+    chosen = choice_sentence(plain_choice(review.choice, found.rules.objective))
     return [f"From now on: {chosen}", beside, nets]
+
+
+def _spent(spent: Spent) -> str:
+    return came_to(spent.replica_hours, spent.violations)
 
 
 def suggestion(found: Tuned) -> str:
@@ -111,7 +116,7 @@ def html_report(found: Tuned, title: str) -> str:
         "replica for one hour, ready or not.",
         "findings": Findings(
             chosen.reason is not ChoiceReason.UNREACHABLE,
-            choice_sentence(chosen, found.rules.objective),
+            choice_sentence(plain_choice(chosen, found.rules.objective)),
             [
                 Tile(
                     "replica-hours",

@@ -17,6 +17,7 @@ from scaler.control.reason_words import (
     limit_sentence,
     plan_sentence,
 )
+from scaler.control.review_words import chosen_settings, settings_sentence
 from scaler.control.saved import plain_money, saved_by, saved_in_all, saved_sentence
 from scaler.control.snapshot import (
     ConditionKind,
@@ -51,6 +52,7 @@ def summary(view: ServiceView) -> Json:
         "binding": published.limit.reason.value if published else None,
         "trusted": is_trusted(view),
         "saved": _saved(view),
+        "settings": chosen_settings(view),
         "error": view.error,
     }
 
@@ -169,8 +171,8 @@ def _sentences(view: ServiceView) -> Iterable[str]:
 
 def _closing_sentences(view: ServiceView) -> Iterable[str]:
     yield from map(event_sentence, event_levels(view))
-    if (saved := saved_sentence(_saved(view))) is not None:
-        yield saved
+    chosen, saved = settings_sentence(chosen_settings(view)), saved_sentence(_saved(view))
+    yield from filter(None, (chosen, saved))
     for condition in view.conditions:
         if condition.message:
             yield f"{condition.kind.value} is {condition.status}: {condition.message}"

@@ -132,3 +132,22 @@ def pod(found: Mapping[str, Any]) -> Pod | None:
     ready = (one for one in status.get("conditions") or () if one.get("type") == "Ready")
     since = [parse_time(one.get("lastTransitionTime")) for one in ready if one["status"] == "True"]
     return Pod(meta["uid"], created, since[0] if since else None)
+
+
+def to_camel(key: str) -> str:
+    """Return a name as Kubernetes writes it.
+
+    >>> to_camel("replica_hours_half")
+    'replicaHoursHalf'
+    """
+    first, *rest = key.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def from_camel(key: str) -> str:
+    """Return the name that `to_camel` has written.
+
+    >>> from_camel("replicaHoursHalf")
+    'replica_hours_half'
+    """
+    return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)

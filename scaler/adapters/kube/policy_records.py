@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scaler.adapters.kube.client import KubernetesApi
-from scaler.adapters.kube.objects import parse_time
+from scaler.adapters.kube.objects import from_camel, parse_time
 from scaler.adapters.kube.paths import POLICIES, list_path, policy_path
-from scaler.adapters.kube.status import SAVED_NAMES
 from scaler.control.event_words import event_sentence
 from scaler.control.reason_words import (
     demand_sentence,
@@ -19,6 +18,7 @@ from scaler.control.reason_words import (
     limit_sentence,
     plan_sentence,
 )
+from scaler.control.review_words import settings_sentence
 from scaler.control.saved import saved_sentence
 from scaler.policy.policy import Mode
 
@@ -59,7 +59,8 @@ def policy_record(found: Mapping[str, Any]) -> PolicyRecord:
         "binding": (status.get("reasons") or {}).get("limit"),
         "trusted": status.get("trusted"),
         "reasons": status.get("reasons"),
-        "saved": _saved(status),
+        "saved": _named(status.get("saved")),
+        "settings": _named(status.get("settings")),
         "event_levels": list(status.get("events") or ()),
         "conditions": conditions,
         "words": list(_sentences(status, conditions)),
@@ -83,20 +84,17 @@ def _sentences(status: Mapping[str, Any], conditions: list[dict[str, Any]]) -> I
     if status.get("trusted") is not None:
         yield f"The forecast is {'' if status['trusted'] else 'not '}acted on."
     yield from map(event_sentence, status.get("events") or ())
-    if (saved := saved_sentence(_saved(status))) is not None:
-        yield saved
+    chosen, saved = (_named(status.get(key)) for key in ("settings", "saved"))
+    yield from filter(None, (settings_sentence(chosen), saved_sentence(saved)))
     for one in conditions:
         if one["message"] or not one["status"]:
             message = f": {one['message']}" if one["message"] else ""
             yield f"{one['kind']} is {one['status']}, {one['reason']}{message}"
 
 
-def _saved(status: Mapping[str, Any]) -> dict[str, Any] | None:
-    saved = status.get("saved")
-    if not saved:
-        return None
-    names = {shown: name for name, shown in SAVED_NAMES.items()}
-    return {names.get(key, key): value for key, value in saved.items()}
+def _named(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return an object of a status with the keys that the endpoint's views have."""
+    return {from_camel(key): value for key, value in found.items()} if found else None
 
 
 def _rate(qps: float | None) -> str | None:

@@ -8,13 +8,14 @@ from typing import Any
 
 from scaler.adapters.kube.client import KubernetesApi, Object
 from scaler.adapters.kube.floor_states import FloorState, with_contest
-from scaler.adapters.kube.objects import time_text
+from scaler.adapters.kube.objects import time_text, to_camel
 from scaler.adapters.kube.paths import policy_path
 from scaler.adapters.kube.recent_values import RecentValues
 from scaler.control.checkpoint import to_plain
 from scaler.control.cluster_port import PolicyObject, PolicyStatus
 from scaler.control.conditions import spec_incomplete
 from scaler.control.event_words import event_levels
+from scaler.control.review_words import chosen_settings
 from scaler.control.saved import saved_by
 from scaler.control.snapshot import ServiceView
 from scaler.decision.trust import Standing
@@ -26,7 +27,7 @@ _SIGNIFICANT_DIGITS = 3  # of a rate
 _MIN_INTERVAL_S = 60.0
 _OFTEN_CHANGING = frozenset({"plan", "demandQps", "limitQps", "reasons", "published", "saved"})
 # Objects whose keys come and go.
-_OF_KEYS = ("reasons", "published", "saved")
+_OF_KEYS = ("reasons", "published", "saved", "settings")
 
 
 def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) -> PolicyStatus:
@@ -46,6 +47,7 @@ def policy_status(view: ServiceView, stored: PolicyObject, state: FloorState) ->
         ),
         saved=_saved(view),
         events=tuple(event_levels(view)),
+        settings=_settings(view),
     )
 
 
@@ -60,15 +62,18 @@ def _reasons(view: ServiceView) -> dict[str, str]:
     return reasons
 
 
-# What `Saved.plain` names otherwise than the CRD does.
-SAVED_NAMES = {"replica_hours": "replicaHours", "replica_hours_half": "replicaHoursHalf"}
+def _settings(view: ServiceView) -> dict[str, object] | None:
+    chosen = chosen_settings(view)
+    if chosen is None:
+        return None
+    return {to_camel(key): value for key, value in chosen.items() if value is not None}
 
 
 def _saved(view: ServiceView) -> dict[str, object] | None:
     saved = saved_by(view)
     if saved is None:
         return None
-    plain = {SAVED_NAMES.get(key, key): value for key, value in saved.plain().items()}
+    plain = {to_camel(key): value for key, value in saved.plain().items()}
     return {
         key: float(f"{value:.4g}") if isinstance(value, float) else value
         for key, value in plain.items()
@@ -110,6 +115,7 @@ def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -
         "conditions": conditions,
         "events": [dict(one) for one in status.events] or None,
         "saved": dict(status.saved) if status.saved is not None else None,
+        "settings": dict(status.settings) if status.settings is not None else None,
         "published": dict(status.published) if status.published is not None else None,
     }
 

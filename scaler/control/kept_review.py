@@ -24,7 +24,7 @@ def plain_review(review: Review) -> dict[str, Any]:
         "tuning": _plain_tuning(choice.tuning),
         "reason": choice.reason.value,
         "spent": _plain_spent(choice.spent),
-        "allowed": None if math.isnan(choice.allowed) else choice.allowed,
+        "allowed": choice.allowed,
         "tried": [[*_plain_tuning(one.tuning), *_plain_spent(one.spent)] for one in review.tried],
         "days": [
             [day.number, *_plain_spent(day.stood), *_plain_spent(day.given)] for day in review.days
@@ -51,7 +51,7 @@ def review_from_plain(checkpoint: Mapping[str, Any] | None) -> Review | None:
                 _tuning(plain["tuning"]),
                 ChoiceReason(plain["reason"]),
                 _spent(plain["spent"]),
-                math.nan if allowed is None else float(allowed),
+                None if allowed is None else float(allowed),
             ),
             tuple(TriedTuning(_tuning(one[:3]), _spent(one[3:])) for one in plain["tried"]),
             tuple(

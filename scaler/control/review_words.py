@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,7 +62,7 @@ def plain_choice(choice: Choice, objective: Objective) -> dict[str, Any]:
         "violations": float(f"{spent.violations:.4g}"),
         "asked_violations": objective.violations,
         "asked_price": objective.price,
-        "allowed": None if math.isnan(choice.allowed) else choice.allowed,
+        "allowed": choice.allowed,
     }
 
 

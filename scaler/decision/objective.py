@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 MARGIN = 0.5
 # Others replace those that stand only where they save so much of the replica-hours,
 HYSTERESIS = 0.02
-# and from one review to the next at most so much of them.
+# and from one review to the next at most so much of them, or one of the settings that were tried.
 LARGEST_STEP = 0.15
 # Days that must be known before anything is chosen.
 LEAST_DAYS = 3
@@ -139,13 +139,14 @@ class Choice:
         tuning: the settings.
         reason: why they stand.
         spent: what they came to on the past that was looked at.
-        allowed: share of the requests that settings might have broken to be chosen; NaN by a price.
+        allowed: share of the requests that settings might have broken to be chosen; None by a
+            price, and before anything is chosen.
     """
 
     tuning: Tuning
     reason: ChoiceReason
     spent: Spent
-    allowed: float = math.nan
+    allowed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def choose(
         return Choice(standing, ChoiceReason.TOO_LITTLE_PAST, now)
     costs = {one: rules.paid(spent) for one, spent in past.items()}
     if asked is None:
-        return _settled(costs, past, standing, math.nan)
+        return _settled(costs, past, standing, None)
     allowed = asked * min(MARGIN, max(left, 0.0))
     keep = {one: cost for one, cost in costs.items() if past[one].violations <= allowed}
     if not keep:
@@ -209,19 +210,25 @@ def choose(
 
 
 def _settled(
-    costs: Mapping[Tuning, float], past: Mapping[Tuning, Spent], standing: Tuning, allowed: float
+    costs: Mapping[Tuning, float],
+    past: Mapping[Tuning, Spent],
+    standing: Tuning,
+    allowed: float | None,
 ) -> Choice:
     """Return the cheapest of those that may be chosen, by hysteresis and the largest step."""
     best = min(costs, key=lambda one: (costs[one], past[one].broken))
-    reason = ChoiceReason.CHEAPEST
-    if standing in costs and costs[best] > costs[standing] * (1 - HYSTERESIS):
+    if standing not in costs:
+        return Choice(best, ChoiceReason.CHEAPEST, past[best], allowed)
+    cheaper = [one for one in costs if costs[one] <= costs[standing] * (1 - HYSTERESIS)]
+    if not cheaper:
         return Choice(standing, ChoiceReason.STANDS, past[standing], allowed)
     least = past[standing].replica_hours * (1 - LARGEST_STEP)
-    if past[best].replica_hours < least:
-        near = {one: cost for one, cost in costs.items() if past[one].replica_hours >= least}
-        if near:
-            best, reason = min(near, key=lambda one: near[one]), ChoiceReason.STEPPED
-    return Choice(best, reason, past[best], allowed)
+    near = [one for one in cheaper if past[one].replica_hours >= least]
+    # Where even the next ones are further away, one at a time.
+    step = min(near, key=costs.__getitem__) if near else max(cheaper, key=costs.__getitem__)
+    if past[best].replica_hours >= least or step == best:
+        return Choice(best, ChoiceReason.CHEAPEST, past[best], allowed)
+    return Choice(step, ChoiceReason.STEPPED, past[step], allowed)
 
 
 def budget_left(spent: Iterable[Spent], objective: float) -> float:

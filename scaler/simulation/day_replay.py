@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import numpy as np
+
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.objective import Spent, Tuning
 from scaler.simulation.contenders import TidegateContender, run
@@ -40,6 +42,11 @@ class DayReplay:
         self._first = max(round((begin - scene.start) / scene.timing.tick_s), 0)
         # Distributions are worked out once for all settings.
         self._reader = ForecastReader(setting.ours, block=ROWS_AT_ONCE)
+
+    @property
+    def known_share(self) -> float:
+        """Of which share of the day the demand is known."""
+        return float(np.isfinite(self.setting.scene.demand[self._first :]).mean())
 
     def spent_by(self, tuning: Tuning) -> Spent:
         """Return what tidegate comes to with these settings."""

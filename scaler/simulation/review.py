@@ -33,6 +33,8 @@ from scaler.simulation.day_replay import DAY, WARM_UP, DayReplay
 from scaler.simulation.preparation import ReplayPart, prepared, restaged
 
 DAY_S = DAY.total_seconds()
+# Of a day that counts, so much is known; half a day is another day.
+LEAST_KNOWN = 0.75
 # The coarse replay: of the latest days, and decided so seldom.
 COARSE_DAYS, COARSE_TICK_S = 7, 60.0
 
@@ -93,13 +95,15 @@ class PastDays:
         """Return a day, ready to be replayed; None: too little is known of it or before it."""
         settings = self._subject.settings
         if tick_s is not None:
+            tick_s = max(tick_s, settings.timing.tick_s)
             settings = replace(settings, timing=replace(settings.timing, tick_s=tick_s))
         key = number, settings.timing.tick_s
         if key not in self._replays:
             setting = self._setting(number)
             self._replays[key] = None
             if setting is not None:
-                self._replays[key] = DayReplay(restaged(setting, settings), number * DAY_S)
+                one = DayReplay(restaged(setting, settings), number * DAY_S)
+                self._replays[key] = one if one.known_share >= LEAST_KNOWN else None
         return self._replays[key]
 
     def _setting(self, number: int) -> ContestSetting | None:

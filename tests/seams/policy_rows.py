@@ -105,6 +105,8 @@ AGAIN = {
 }
 CLASS = {"spec.limit.classes": [{"name": "pay", "priority": 0}, {"name": "stress", "priority": 9}]}
 COST = {"spec.cost": {"replicaHour": 0.05, "currency": "EUR"}}
+OBJECTIVE = {"spec.objective": {"violations": "0.1%"}}
+PRICED = {"spec.objective": {"price": {"failedRequest": 100}}}
 LEARNS = {"spec.capacity.requestsPerReplica": MISSING}
 BLIND = {"spec.demand.model": MISSING}  # so that nothing is known where nothing is observed
 AWAY = {**BLIND, "spec.demand.query": "upstream is away"}
@@ -159,6 +161,8 @@ ROWS: dict[str, Row | Refused | Carried] = {
     ),
     "spec.cost.replicaHour": Row(0.05, 0.5, "status.saved.amount", COST),
     "spec.cost.currency": Row("EUR", "USD", "status.saved.currency", COST),
+    "spec.objective.violations": Row("0.1%", "1%", "status.settings.askedViolations", OBJECTIVE),
+    "spec.objective.price.failedRequest": Row(100, 200, "status.settings.askedPrice", PRICED),
     "spec.capacity.requestsPerReplica": Row(50, 80, "plan.replicas"),
     "spec.capacity.replicasQuery": Row("ready", "ready elsewhere", "plan.capacity_qps", LEARNS),
     "spec.capacity.targetUtilization": Row(0.8, 0.5, "plan.replicas"),

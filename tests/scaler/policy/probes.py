@@ -9,7 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.seams.policy_rows import AGAIN, CLASS, COST, CPU, EVENT, EXTERNAL, MISSING, PODS, WHOLE
+from tests.seams.policy_rows import (
+    AGAIN,
+    CLASS,
+    COST,
+    CPU,
+    EVENT,
+    EXTERNAL,
+    MISSING,
+    OBJECTIVE,
+    PODS,
+    PRICED,
+    WHOLE,
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,12 @@ PROBES: dict[str, Probe] = {
     "spec.replicas.lifetime": _LENGTH,
     "spec.replicas.halfLife": _LENGTH,
     "spec.replicas.wake": _FLAG,
+    "spec.objective.violations": Probe(
+        ("0.1%", "99%", "0.000001%", "5.5%"),
+        ("", "0%", "0.0%", "100%", "01%", "0.1", "0.1 %", "-1%", ".1%", 0.001, 1, True, [], {}),
+        OBJECTIVE,
+    ),
+    "spec.objective.price.failedRequest": _given(_RATE, PRICED),
     "spec.cost.replicaHour": _given(_RATE, COST),
     "spec.cost.currency": Probe(
         ("EUR", "USD", "JPY"), ("eur", "EURO", "ABC", "€", "", 978, True, {}), COST

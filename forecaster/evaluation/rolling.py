@@ -32,7 +32,8 @@ def rolling_forecast(forecaster: Forecaster, series: Series, origins: Indices) -
         origins: index of the last sample that each row may use, ``(rows,)``.
 
     Raises:
-        HistoryError: the step is not the model's, or an origin is not in the history.
+        HistoryError: the step is not the model's, an origin is not in the history, or nothing is
+            known before it.
     """
     model = forecaster.model
     if series.step != model.step:
@@ -124,11 +125,18 @@ def _forecast(
         predict(origins[first : first + ORIGINS_AT_ONCE])
         for first in range(0, len(origins), ORIGINS_AT_ONCE)
     ]
+    values = np.concatenate(parts).astype(np.float64)
+    unknown = ~np.isfinite(values).all(axis=(1, 2))
+    if unknown.any():
+        at = series.start + int(origins[unknown.argmax()]) * series.step
+        raise HistoryError(
+            f"{series.item_id}: too little is known before {at} to forecast from; start later"
+        )
     return Forecast(
         item_ids=(series.item_id,) * len(origins),
         origins=tuple(series.start + int(at) * series.step for at in origins),
         step=series.step,
         quantile_levels=levels,
-        values=np.concatenate(parts).astype(np.float64),
+        values=values,
         sources=(source,) * len(origins),
     )

@@ -154,6 +154,8 @@ def review_from(sources: ReviewSources, job: ReviewJob) -> Review:
 
 
 def _past(sources: ReviewSources, job: ReviewJob) -> Series:
+    import numpy as np
+
     from scaler.adapters.namespace_label import holder_of
     from scaler.adapters.prometheus_traffic import PrometheusTraffic
     from scaler.errors import ScalerError
@@ -167,6 +169,8 @@ def _past(sources: ReviewSources, job: ReviewJob) -> Series:
         for _ in range(_TRIES):
             (found,) = traffic.histories(asked, PAST, job.today * DAY_S)
             if not isinstance(found, str):
+                if np.isnan(found.values).all():
+                    raise ScalerError(f"{policy.item_id}: Prometheus has no sample of its past")
                 return found
             time.sleep(_RETRY_S)
     finally:

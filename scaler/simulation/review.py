@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import numpy as np
+
 from forecaster.data.series import Series
 from forecaster.errors import HistoryError
 from forecaster.models.forecaster import Forecaster
@@ -74,6 +76,9 @@ class PastDays:
     def __init__(
         self, subject: Subject, series: Series, doing: Callable[[str], None] = lambda _: None
     ) -> None:
+        known = np.flatnonzero(np.isfinite(series.values))
+        first = series.start + int(known[0]) * series.step if len(known) else series.end
+        series = series.between(first, series.end)  # the days before it are none
         self._subject, self._series, self._doing = subject, series, doing
         self._settings: dict[int, ContestSetting | None] = {}
         self._replays: dict[tuple[int, float], DayReplay | None] = {}

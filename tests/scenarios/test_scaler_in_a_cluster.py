@@ -136,3 +136,24 @@ def test_who_writes_over_the_floor_is_noticed_and_has_the_last_word(scene, scale
 
 def test_nothing_went_wrong_that_was_not_told_to(scene, scaler):
     assert [line for line in scaler.complaints() if "ERROR" in line] == []
+
+
+@pytest.mark.nightly
+def test_a_policy_with_an_objective_is_given_the_settings_that_its_past_proves(scene, scaler):
+    """Of the service of a rush, which nobody reviews, nothing changes by that."""
+    midnight = time.time() // DAY_S * DAY_S  # noqa: TID251 - as said
+    scene.add("choosy", lambda stamp: RUSH if stamp > midnight - 5 * DAY_S else None)
+    scene.ask_for("choosy", objective={"violations": "0.1%"})
+
+    def settings():
+        return scene.policy("choosy")["status"].get("settings", {})
+
+    eventually(lambda: settings()["reason"] == "too_little_past")
+    eventually(lambda: settings()["reason"] in ("cheapest", "stepped"), 1800.0)
+    found = settings()
+    assert found["targetUtilization"] > 0.8
+    assert found["violations"] <= found["allowed"] <= 0.0005
+    eventually(lambda: scene.floor("choosy")[0] < 23)
+    assert "settings" not in scene.policy("busy")["status"]
+    words = json.loads(scaler.ask("/v1/plans/prod/choosy")[1])["explanation"]
+    assert any("targetUtilization" in one for one in words)

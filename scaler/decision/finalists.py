@@ -1,49 +1,72 @@
-"""The few settings that are worth a whole replay of the past, found by a coarse one.
+"""The few settings that are worth keeping an eye on, found by replays of the past.
 
-A higher target is cheaper and breaks more. So for each risk the ladder of targets is bisected for
-the rung beyond which the objective is lost, and the rungs about it go to the final.
+A higher target is cheaper and breaks more. So for each risk the ladder of targets is bisected, by a
+coarse replay, for the last rung that keeps the objective. A coarse replay reacts late, so it breaks
+more than a fine one: from there the best risks are climbed by fine ones, up to the first rung that
+loses the objective, or down to the first that keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from scaler.decision.objective import MARGIN, ReviewRules, Spent, Tuning
 
 RISKS = (0.5, 0.2, 0.05, 0.005)
-TARGETS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
+TARGETS = (
+    *(0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.875),
+    *(0.9, 0.925, 0.95, 0.975, 1.0),
+)
 # While a floor follows the forecast, a long window only delays what it lets go.
 STABILIZATION_S = 60.0
-# Rungs about the bisected one that go to the final, of the best risk and of the one after it. A
-# coarse replay reacts late, so it breaks more than a fine one: the final leans to what is cheaper.
-_OF_BEST, _OF_SECOND = (-1, 0, 1, 2), (0,)
+# Risks that are climbed, and at most so many rungs of each.
+CLIMBED, MOST_RUNGS = 2, 4
 
 
 def finalists(
-    spent: Callable[[Tuning], Spent], rules: ReviewRules, fixed: Sequence[Tuning] = ()
+    coarse: Callable[[Tuning], Spent],
+    fine: Callable[[Tuning], Spent],
+    rules: ReviewRules,
+    fixed: Sequence[Tuning] = (),
 ) -> tuple[Tuning, ...]:
-    """Return the settings for the final, ``fixed`` ones first.
+    """Return the settings that may be chosen, ``fixed`` ones first.
 
     Args:
-        spent: what a setting came to in a coarse replay; it is asked for few.
+        coarse: what settings came to in a coarse replay.
+        fine: the same in a fine one, which is asked for few.
         rules: the objective, and what the policy fixes.
-        fixed: settings that go to the final in any case.
+        fixed: settings that may be chosen in any case.
     """
     ladders = _ladders(rules)
-    rungs = [_rung(ladder, spent, rules) for ladder in ladders]
+    rungs = [_rung(ladder, coarse, rules) for ladder in ladders]
 
     def rank(place: int) -> tuple[bool, float]:
-        found = spent(ladders[place][rungs[place]])
+        found = coarse(ladders[place][rungs[place]])
         keeps = _keeps(found, rules)
         return not keeps, rules.paid(found) if keeps else found.violations
 
-    ranked = sorted(range(len(ladders)), key=rank)
-    chosen = [
-        ladders[place][min(max(rungs[place] + by, 0), len(ladders[place]) - 1)]
-        for place, steps in zip(ranked, (_OF_BEST, _OF_SECOND), strict=False)
-        for by in steps
+    climbed = [
+        tuning
+        for place in sorted(range(len(ladders)), key=rank)[:CLIMBED]
+        for tuning in _climbed(ladders[place], rungs[place], fine, rules)
     ]
-    return tuple(dict.fromkeys((*fixed, *chosen)))
+    return tuple(dict.fromkeys((*fixed, *climbed)))
+
+
+def _climbed(
+    ladder: Sequence[Tuning], at: int, fine: Callable[[Tuning], Spent], rules: ReviewRules
+) -> Iterator[Tuning]:
+    """Yield the rungs from one on, in the direction in which the bound lies, with it."""
+
+    def goes_on(place: int) -> bool:
+        return _goes_on(ladder, place, fine, rules)
+
+    up = at == 0 or goes_on(at)
+    yield ladder[at]
+    for place in list(range(at + 1, len(ladder)) if up else range(at - 1, -1, -1))[:MOST_RUNGS]:
+        yield ladder[place]
+        if goes_on(place) is not up:
+            return
 
 
 def _ladders(rules: ReviewRules) -> list[list[Tuning]]:
@@ -60,15 +83,20 @@ def _keeps(spent: Spent, rules: ReviewRules) -> bool:
     return asked is None or spent.violations <= MARGIN * asked
 
 
+def _goes_on(
+    ladder: Sequence[Tuning], place: int, spent: Callable[[Tuning], Spent], rules: ReviewRules
+) -> bool:
+    """Return whether it is worth to be on a rung rather than below it."""
+    if rules.objective.violations is not None:
+        return _keeps(spent(ladder[place]), rules)
+    return place == 0 or rules.paid(spent(ladder[place])) < rules.paid(spent(ladder[place - 1]))
+
+
 def _rung(ladder: Sequence[Tuning], spent: Callable[[Tuning], Spent], rules: ReviewRules) -> int:
-    """Return the last rung up to which it is worth to go, by bisection; 0 if none is."""
+    """Return the last rung on which it is worth to be, by bisection; 0 if none is."""
     low, high = 0, len(ladder) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if rules.objective.violations is not None:
-            goes_on = _keeps(spent(ladder[middle]), rules)
-        else:
-            here, before = (rules.paid(spent(ladder[at])) for at in (middle, middle - 1))
-            goes_on = here < before
+        goes_on = _goes_on(ladder, middle, spent, rules)
         low, high = (middle, high) if goes_on else (low, middle - 1)
     return low

@@ -38,7 +38,7 @@ DAY_S = DAY.total_seconds()
 # Of a day that counts, so much is known; half a day is another day.
 LEAST_KNOWN = 0.75
 # The coarse replay: of the latest days, and decided so seldom.
-COARSE_DAYS, COARSE_TICK_S = 7, 60.0
+COARSE_DAYS, COARSE_TICK_S = 5, 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,12 +163,15 @@ def reviewed(days: PastDays, rules: ReviewRules, before: Review | None, today: i
 def _finalists(
     days: PastDays, rules: ReviewRules, fixed: Sequence[Tuning], today: int
 ) -> tuple[Tuning, ...]:
-    latest = days.numbers(today)[-COARSE_DAYS:]
+    numbers = days.numbers(today)
 
     def coarse(tuning: Tuning) -> Spent:
-        return _in_all(days, latest, tuning, COARSE_TICK_S)
+        return _in_all(days, numbers[-COARSE_DAYS:], tuning, COARSE_TICK_S)
 
-    return finalists(coarse, rules, fixed)
+    def fine(tuning: Tuning) -> Spent:
+        return _in_all(days, numbers, tuning)
+
+    return finalists(coarse, fine, rules, fixed)
 
 
 def _in_all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -125,31 +126,47 @@ def breaks(at: Tuning) -> Spent:
     return spent(100 / at.target_utilization, max(0.2 * (at.target_utilization - bound), 0.0))
 
 
-def test_the_finalists_stand_about_the_last_rung_that_keeps_the_objective():
-    asked = []
+def test_the_finalists_are_climbed_to_the_first_rung_that_loses_the_objective():
+    asked, finely = [], []
 
     def coarse(at: Tuning) -> Spent:
         asked.append(at)
         return breaks(at)
 
-    found = finalists(coarse, ASKED, (STANDING,))
+    def fine(at: Tuning) -> Spent:  # keeps a little more than the coarse one
+        finely.append(at)
+        return breaks(replace(at, target_utilization=at.target_utilization - 0.05))
+
+    found = finalists(coarse, fine, ASKED, (STANDING,))
     assert found[0] == STANDING
-    assert [(one.risk, one.target_utilization) for one in found[1:5]] == [
-        (0.005, 0.8), (0.005, 0.85), (0.005, 0.9), (0.005, 0.95)
-    ]  # fmt: skip
-    assert len(set(asked)) <= 4 * len(RISKS)  # bisected
+    by_risk = {
+        risk: [one.target_utilization for one in found if one.risk == risk] for risk in RISKS
+    }
+    assert by_risk[0.005] == [0.85, 0.875, 0.9, 0.925]
+    assert len([risk for risk, tried in by_risk.items() if len(tried) > 1]) == 2
+    assert len(set(asked)) <= 5 * len(RISKS)  # bisected
+    assert len(set(finely)) <= 2 * 5
+
+
+def test_where_even_the_coarse_rung_loses_the_objective_it_is_climbed_down():
+    def fine(at: Tuning) -> Spent:
+        return breaks(replace(at, target_utilization=at.target_utilization + 0.1))
+
+    found = finalists(breaks, fine, ASKED)
+    targets = [one.target_utilization for one in found if one.risk == 0.005]
+    assert targets == [0.85, 0.8, 0.75]
 
 
 def test_what_a_policy_states_is_not_tried_otherwise():
     fixed = ReviewRules(ASKED.objective, STANDING, overrides=Overrides(risk=0.3))
-    assert {one.risk for one in finalists(breaks, fixed)} == {0.3}
+    assert {one.risk for one in finalists(breaks, breaks, fixed)} == {0.3}
     both = Overrides(target_utilization=0.6, stabilization_s=120.0)
     fixed = ReviewRules(ASKED.objective, STANDING, overrides=both)
-    found = finalists(breaks, fixed)
+    found = finalists(breaks, breaks, fixed)
     assert {(one.target_utilization, one.stabilization_s) for one in found} == {(0.6, 120.0)}
 
 
 def test_by_a_price_the_cheapest_rung_is_found():
     rules = ReviewRules(Objective(price=100.0), STANDING, replica_requests=1000.0)
-    found = finalists(breaks, rules)
-    assert Tuning(0.005, 0.85, 60.0) in found
+    found = finalists(breaks, breaks, rules)
+    assert Tuning(0.005, 0.875, 60.0) in found

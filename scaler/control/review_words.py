@@ -109,7 +109,8 @@ are needed to choose.'
         case ChoiceReason.STEPPED:
             return f"{chosen} are a step towards cheaper ones{within}: {spent}."
         case ChoiceReason.UNREACHABLE:
-            return f"No settings kept{within}; {chosen} broke the least: {spent}."
+            kept = f"No settings kept the objective{within and f',{within}'}"
+            return f"{kept}; {chosen} broke the least: {spent}."
 
 
 def settings_sentence(plain: Mapping[str, Any] | None) -> str | None:

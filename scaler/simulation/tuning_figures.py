@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from forecaster.plots.style import figure
+from forecaster.plots.style import INK_COLOUR, figure
 from scaler.control.review_words import per_cent, settings
 from scaler.decision.objective import Spent
 from scaler.simulation.figures import LEAST_SHARE
@@ -20,14 +20,18 @@ def frontier(found: Tuned) -> go.Figure:
         _points("chosen from now on", "star", {settings(chosen.tuning): chosen.spent}),
         *(_points(name, "diamond", {name: one}) for name, one in compared(found).items()),
     ]
+    asked = found.rules.objective.violations
+    if asked is not None:
+        hours = [x for drawn in points for x in drawn.x]
+        points.append(
+            go.Scatter(
+                x=[min(hours), max(hours)], y=[asked, asked], mode="lines",
+                name=f"objective, {per_cent(asked)}", line={"dash": "dot", "color": INK_COLOUR},
+            )
+        )  # fmt: skip
     drawn = figure(points, title="Cost against violations", x="replica-hours", y="violations")
     drawn.update_layout(hovermode="closest")
-    asked_for = found.rules.objective.violations
-    if asked_for is not None:
-        drawn.add_hline(
-            asked_for, line_dash="dot", annotation_text=f"objective, {per_cent(asked_for)}"
-        )
-    return drawn.update_yaxes(type="log", tickformat=".3~%")
+    return drawn.update_yaxes(type="log", tickformat=".3~%", dtick="D2")
 
 
 def _points(name: str, symbol: str, found: dict[str, Spent]) -> go.Scatter:

@@ -106,7 +106,8 @@ def _plain(spent: Spent) -> dict[str, float]:
 def html_report(found: Tuned, title: str) -> str:
     """Return a page that needs no network."""
     chosen = found.review.choice
-    head, *others = COLUMNS
+    head, *columns = COLUMNS
+    first, *others = sentences(found)
     given, stood = found.review.given, found.review.stood
     values = {
         "title": title,
@@ -116,7 +117,7 @@ def html_report(found: Tuned, title: str) -> str:
         "replica for one hour, ready or not.",
         "findings": Findings(
             chosen.reason is not ChoiceReason.UNREACHABLE,
-            choice_sentence(plain_choice(chosen, found.rules.objective)),
+            first,
             [
                 Tile(
                     "replica-hours",
@@ -129,10 +130,10 @@ def html_report(found: Tuned, title: str) -> str:
                     [f"the policy's: {per_cent(given.violations)}"],
                 ),
             ],
-            sentences(found),
+            others,
             [f"Put these into the policy, or an `objective` in their place: `{suggestion(found)}`"],
         ),
-        "compared": PageTable([Column(head, words=True), *map(Column, others)], rows(found)),
+        "compared": PageTable([Column(head, words=True), *map(Column, columns)], rows(found)),
         "frontier": figure_data(frontier(found)),
     }
     return render_page("tune.html", values, package=__package__)

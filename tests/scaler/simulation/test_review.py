@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from forecaster.data.series import Series
-from scaler.decision.objective import ChoiceReason, Objective, ReviewRules, Tuning
+from scaler.decision.objective import ChoiceReason, Objective, Overrides, ReviewRules, Tuning
 from scaler.decision.replicas import ScalePolicy
 from scaler.errors import ReplayError
 from scaler.hpa.rules import HPASpec, MetricKind
@@ -29,7 +29,9 @@ POLICY = Policy(
 HPA = HPASpec(1, 60, MetricKind.PODS, 0.6 * CAPACITY)
 # Decided once a sample: what is looked at here is which days are, not what they come to.
 SETTINGS = ReplaySettings(HPA, timing=WorldTiming(tick_s=600.0))
-RULES = ReviewRules(Objective(violations=0.02), POLICY.tuning, CAPACITY * 3600)
+RULES = ReviewRules(
+    Objective(violations=0.02), POLICY.tuning, CAPACITY * 3600, Overrides(risk=0.05)
+)
 
 
 def past(days: int, noise: float = 0.02) -> Series:

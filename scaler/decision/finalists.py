@@ -3,14 +3,14 @@
 A higher target is cheaper and breaks more. So for each risk the ladder of targets is bisected, by a
 coarse replay, for the last rung that keeps the objective. A coarse replay reacts late, so it breaks
 more than a fine one: from there the best risks are climbed by fine ones, up to the first rung that
-loses the objective, or down to the first that keeps it.
+loses the objective, and down to one that may stand even where the error budget is spent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from scaler.decision.objective import MARGIN, ReviewRules, Spent, Tuning
+from scaler.decision.objective import LEAST_MARGIN, MARGIN, ReviewRules, Spent, Tuning
 
 RISKS = (0.5, 0.2, 0.05, 0.005)
 TARGETS = (
@@ -19,7 +19,7 @@ TARGETS = (
 )
 # While a floor follows the forecast, a long window only delays what it lets go.
 STABILIZATION_S = 60.0
-# Risks that are climbed, and at most so many rungs of each.
+# Risks that are climbed, and at most so many rungs up.
 CLIMBED, MOST_RUNGS = 2, 4
 
 
@@ -56,17 +56,22 @@ def finalists(
 def _climbed(
     ladder: Sequence[Tuning], at: int, fine: Callable[[Tuning], Spent], rules: ReviewRules
 ) -> Iterator[Tuning]:
-    """Yield the rungs from one on, in the direction in which the bound lies, with it."""
-
-    def goes_on(place: int) -> bool:
-        return _goes_on(ladder, place, fine, rules)
-
-    up = at == 0 or goes_on(at)
-    yield ladder[at]
-    for place in list(range(at + 1, len(ladder)) if up else range(at - 1, -1, -1))[:MOST_RUNGS]:
+    """Yield the rungs from one on up to the first that is not worth it, then a reserve below it."""
+    place, most = at, min(at + MOST_RUNGS, len(ladder) - 1)
+    yield ladder[place]
+    while place < most and _goes_on(ladder, place, fine, rules):
+        place += 1
         yield ladder[place]
-        if goes_on(place) is not up:
-            return
+    place = at
+    while place > 0 and not _is_reserve(fine(ladder[place]), rules):
+        place = max(place - 2, 0)
+        yield ladder[place]
+
+
+def _is_reserve(spent: Spent, rules: ReviewRules) -> bool:
+    """Return whether settings may stand even where the error budget is spent."""
+    asked = rules.objective.violations
+    return asked is None or spent.violations <= LEAST_MARGIN * asked
 
 
 def _ladders(rules: ReviewRules) -> list[list[Tuning]]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, fields, replace
 # Settings must have kept to this share of what is allowed: the days to come are others than the
 # past. Half of it, as in the simulation that this was asked for by.
 MARGIN = 0.5
+# and where the error budget is spent to this: even an idle service breaks something.
+LEAST_MARGIN = 0.125
 # Others replace those that stand only where they save so much of the replica-hours,
 HYSTERESIS = 0.02
 # and from one review to the next at most so much of them, or one of the settings that were tried.
@@ -201,7 +203,7 @@ def choose(
     costs = {one: rules.paid(spent) for one, spent in past.items()}
     if asked is None:
         return _settled(costs, past, standing, None)
-    allowed = asked * min(MARGIN, max(left, 0.0))
+    allowed = asked * min(MARGIN, max(left, LEAST_MARGIN))
     keep = {one: cost for one, cost in costs.items() if past[one].violations <= allowed}
     if not keep:
         best = min(past, key=lambda one: (past[one].violations, past[one].replica_hours))

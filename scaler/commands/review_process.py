@@ -10,11 +10,13 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaler.clocks.steady import steady_seconds
@@ -115,6 +117,8 @@ def _work(
     job: ReviewJob,
 ) -> None:
     os.nice(19)
+    with suppress(OSError):  # where memory is short this goes first, not who decides
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     try:
         answer.send(make(sources, job))
     except Exception as error:  # whoever asked is told

@@ -140,24 +140,32 @@ def reviewed(days: PastDays, rules: ReviewRules, before: Review | None, today: i
     Args:
         days: of the service's past.
         rules: what it is held by.
-        before: the last review; None: there was none, so the past is walked through, night by
-            night, as if there had been.
+        before: the last review. None, or one of other settings in the policy: the past is walked
+            through, night by night, as if it had been reviewed.
         today: the day that has begun; nothing of it is looked at.
     """
-    if before is None:
+    if before is None or not _is_of(before, rules):
         final = _finalists(days, rules, (rules.given,), today)
         walked = begun(rules, today)
         for number in days.numbers(today):
             walked = _after(walked, number, days, final, rules)
         return replace(walked, screened=today, reviewed=today)
     review = before
-    for number in range(before.reviewed, today):
-        review = _after(review, number, days, tuple(review.past), rules)
+    for number in days.numbers(today):
+        if number >= before.reviewed:
+            review = _after(review, number, days, tuple(review.past), rules)
+    review = replace(review, reviewed=today)
     if today - review.screened < SCREENED_EVERY:
         return review
     final = _finalists(days, rules, (rules.given, review.choice.tuning), today)
     past = {one: _in_all(days, days.numbers(today), one) for one in final}
     return replace(chosen_anew(review, past, rules), screened=today)
+
+
+def _is_of(review: Review, rules: ReviewRules) -> bool:
+    """Return whether a review is of what the policy states: its settings are compared in it."""
+    fixed = rules.overrides.applied
+    return rules.given in review.past and all(fixed(one) == one for one in review.past)
 
 
 def _finalists(

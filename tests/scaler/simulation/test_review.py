@@ -87,6 +87,24 @@ def test_a_day_that_is_not_known_counts_for_nothing(first):
     assert second == replace(first, reviewed=FIRST + 8)
 
 
+def test_another_setting_in_the_policy_begins_anew(first):
+    """Days under settings that were not compared on the others would make them look cheap."""
+    told: list[str] = []
+    stated = replace(RULES.given, target_utilization=0.7)
+    rules = replace(RULES, given=stated, overrides=replace(RULES.overrides, stabilization_s=300.0))
+    found = reviewed(days_of(past(8), told), rules, first, FIRST + 8)
+    assert {one.spent.days for one in found.tried} == {6}
+    assert {one.tuning.stabilization_s for one in found.tried} == {300.0}
+    assert stated in found.past
+
+
+def test_after_a_long_silence_what_is_no_longer_known_is_left_out(first):
+    later = past(40).between(START + timedelta(days=30), START + timedelta(days=40))
+    found = reviewed(days_of(later), RULES, first, FIRST + 40)
+    assert (found.reviewed, found.screened) == (FIRST + 40, FIRST + 40)
+    assert {one.spent.days for one in found.tried} == {8}
+
+
 def test_after_a_week_the_finalists_are_found_anew(first):
     told: list[str] = []
     later = reviewed(days_of(past(14), told), RULES, first, FIRST + 14)

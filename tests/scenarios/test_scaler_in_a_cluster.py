@@ -139,7 +139,9 @@ def test_nothing_went_wrong_that_was_not_told_to(scene, scaler):
 
 
 @pytest.mark.nightly
-def test_a_policy_with_an_objective_is_given_the_settings_that_its_past_proves(scene, scaler):
+def test_a_policy_with_an_objective_is_given_the_settings_that_its_past_proves(
+    scene, scaler, capsys
+):
     """Of the service of a rush, which nobody reviews, nothing changes by that."""
     midnight = time.time() // DAY_S * DAY_S  # noqa: TID251 - as said
     scene.add("choosy", lambda stamp: RUSH if stamp > midnight - 5 * DAY_S else None)
@@ -155,5 +157,5 @@ def test_a_policy_with_an_objective_is_given_the_settings_that_its_past_proves(s
     assert found["violations"] <= found["allowed"] <= 0.0005
     eventually(lambda: scene.floor("choosy")[0] < 23)
     assert "settings" not in scene.policy("busy")["status"]
-    words = json.loads(scaler.ask("/v1/plans/prod/choosy")[1])["explanation"]
-    assert any("targetUtilization" in one for one in words)
+    assert main(["why", "prod/choosy", "--kubeconfig", str(scene.kubeconfig)]) == 0
+    assert "Next review" in " ".join(capsys.readouterr().out.split())

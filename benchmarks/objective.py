@@ -166,6 +166,7 @@ def walk(task: WalkTask) -> list[TraceFigure]:
     start = series.start + task.first * series.step
     part = ReplayPart(start, skip_gaps=True)
     newest = task.forecasters[0]
+    given = ContestJob(TIDEGATE, subject.policy.tuning.target_utilization)
     judged = prepared(series, subject.policy, subject.settings, newest, part)
     days = PastDays(subject, series)
     found = []
@@ -181,7 +182,7 @@ def walk(task: WalkTask) -> list[TraceFigure]:
                 start_up_s,
                 _reached(setting, carried_out(setting, ContestJob(CLAIRVOYANT, 1.0))[0], ""),
                 ours,
-                _reached(setting, carried_out(setting, ContestJob(TIDEGATE, 0.8))[0], "given"),
+                _reached(setting, carried_out(setting, given)[0], "given"),
                 best_hpa(setting),
                 tuple(walker.seconds),
             )

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from scaler.control.kept_review import review_from_plain
+from scaler.control.kept_review import REVIEW, review_from_plain
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
@@ -90,6 +90,7 @@ class ReviewedPolicies:
         self._leads, self._clock = leads, clock
         self._reviews: dict[str, Review] = {}
         self._tried: dict[str, float] = {}
+        self._heard: dict[str, Any] = {}  # of each checkpoint, the review that was read last
         self._views: Mapping[str, ServiceView] = {}
         self._chosen: dict[str, tuple[Policy, Review, Policy]] = {}
 
@@ -111,7 +112,7 @@ class ReviewedPolicies:
             self._reviews[done.item_id] = done.review
         elif done is not None:
             LOGGER.warning("%s: its settings were not reviewed: %s", done.item_id, done.fault)
-        for kept in (self._reviews, self._tried, self._chosen):
+        for kept in (self._reviews, self._tried, self._heard, self._chosen):
             for gone in kept.keys() - asking.keys():
                 del kept[gone]
         for item, one in asking.items():
@@ -124,13 +125,17 @@ class ReviewedPolicies:
             self._begin_next(asking, now)
 
     def _take_over(self, item: str, one: WatchedPolicy) -> None:
+        kept = None if one.checkpoint is None else one.checkpoint.get(REVIEW)
+        if kept == self._heard.get(item):  # of most ticks
+            return
+        self._heard[item] = kept
         try:
-            kept = review_from_plain(one.checkpoint)
+            review = review_from_plain(one.checkpoint)
         except ValueError as error:
             LOGGER.warning("%s: %s; its settings are chosen afresh", item, error)
             return
-        if kept is not None:
-            self._reviews[item] = kept
+        if review is not None:
+            self._reviews[item] = review
 
     def _begin_next(self, asking: Mapping[str, WatchedPolicy], now: float) -> None:
         """Have the review made that is due for longest."""

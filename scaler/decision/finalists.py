@@ -63,15 +63,9 @@ def _climbed(
         place += 1
         yield ladder[place]
     place = at
-    while place > 0 and not _is_reserve(fine(ladder[place]), rules):
+    while place > 0 and not _keeps(fine(ladder[place]), rules, LEAST_MARGIN):
         place = max(place - 2, 0)
         yield ladder[place]
-
-
-def _is_reserve(spent: Spent, rules: ReviewRules) -> bool:
-    """Return whether settings may stand even where the error budget is spent."""
-    asked = rules.objective.violations
-    return asked is None or spent.violations <= LEAST_MARGIN * asked
 
 
 def _ladders(rules: ReviewRules) -> list[list[Tuning]]:
@@ -83,9 +77,10 @@ def _ladders(rules: ReviewRules) -> list[list[Tuning]]:
     return [list(ladder) for ladder in found]
 
 
-def _keeps(spent: Spent, rules: ReviewRules) -> bool:
+def _keeps(spent: Spent, rules: ReviewRules, margin: float = MARGIN) -> bool:
+    """Return whether settings kept to this share of the objective; by a price all do."""
     asked = rules.objective.violations
-    return asked is None or spent.violations <= MARGIN * asked
+    return asked is None or spent.violations <= margin * asked
 
 
 def _goes_on(

@@ -125,8 +125,8 @@ class PastDays:
 
     def spent(self, number: int, tuning: Tuning, tick_s: float | None = None) -> Spent | None:
         """Return what a day came to under settings; None: it is not known."""
-        timing = self._subject.settings.timing
-        key = number, timing.tick_s if tick_s is None else tick_s, tuning
+        own_s = self._subject.settings.timing.tick_s
+        key = number, max(tick_s or own_s, own_s), tuning
         if key not in self._spent:
             one = self.replay(number, tick_s)
             self._doing(f"{datetime.fromtimestamp(number * DAY_S, UTC):%Y-%m-%d}: {tuning}")

@@ -104,9 +104,8 @@ class Workload:
 
     def ready_s(self, now: float) -> tuple[float, ...]:
         """Return the seconds since each Ready pod became so."""
-        return tuple(
-            [max(now - pod.ready_at, 0.0) for pod in self.pods if pod.ready_at is not None]
-        )
+        since = [pod.ready_at for pod in self.pods if pod.ready_at is not None]
+        return tuple([now - at if now > at else 0.0 for at in since])
 
     def due_in_s(self, now: float, start_up_s: float) -> tuple[float, ...]:
         """Return in how many seconds each pod that starts is Ready if it takes ``start_up_s``."""

@@ -180,12 +180,16 @@ def decide(observation: Observation, state: DecisionState, settings: DecisionSet
     plan, after = _plan(observation, state, settings.scale, demand, capacity.qps)
     if after.replicas_without_data is not None and demand.reason is not DemandReason.EVENT:
         demand = UNKNOWN_DEMAND  # what is known of it asks for less than is held
-    after = replace(
-        after,
-        capacity_factor=factor,
-        event_baselines=baselines,
-        low_spell=spell,
-        event_lessons=lessons,
+    after = DecisionState(
+        after.plan,
+        after.known_at,
+        after.recent,
+        factor,
+        baselines,
+        after.replicas_without_data,
+        after.founded,
+        spell,
+        lessons,
     )
     # The limit counts ready replicas, not planned ones: a replica that is starting serves nothing.
     ready_qps = settings.capacity.qps * observation.warm
@@ -201,7 +205,6 @@ def _plan(
     capacity_qps: float,
 ) -> tuple[Plan, DecisionState]:
     """Return the plan and the next state; a plan made without data leaves ``state.plan`` as is."""
-    fallback = plan_without_data(state.plan.replicas, observation.now - state.known_at, scale)
     # What is doubted is no less than what was measured. Without a limit no gateway could report.
     founded = state.founded or observation.doubted
     if demand.reason is not DemandReason.UNKNOWN:
@@ -213,7 +216,13 @@ def _plan(
         wanted = plan.wanted if plan.wanted is not None else plan.replicas
         # Where the demand is not observed, a forecast, an event or a part of the demand may raise
         # the plan, not lower it.
-        if is_observed or wanted > fallback.replicas:
+        if is_observed or wanted > _held(observation, state, scale).replicas:
             recent = (*recent, (now, wanted))
             return plan, DecisionState(plan, now, recent, founded=founded or is_observed)
+    fallback = _held(observation, state, scale)
     return fallback, replace(state, founded=founded, replicas_without_data=fallback.replicas)
+
+
+def _held(observation: Observation, state: DecisionState, scale: ScalePolicy) -> Plan:
+    """Return the plan where there are no data."""
+    return plan_without_data(state.plan.replicas, observation.now - state.known_at, scale)

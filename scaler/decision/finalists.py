@@ -8,7 +8,7 @@ loses the objective, and down to one that may stand even where the error budget 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from scaler.decision.objective import LEAST_MARGIN, MARGIN, ReviewRules, Spent, Tuning
 
@@ -21,6 +21,7 @@ TARGETS = (
 STABILIZATION_S = 60.0
 # Risks that are climbed, and at most so many rungs up.
 CLIMBED, MOST_RUNGS = 2, 4
+WEEK = 7
 
 
 def finalists(
@@ -51,6 +52,27 @@ def finalists(
         for tuning in _climbed(ladders[place], rungs[place], fine, rules)
     ]
     return tuple(dict.fromkeys((*fixed, *climbed)))
+
+
+def undominated(past: Mapping[Tuning, Spent], rules: ReviewRules) -> tuple[Tuning, ...]:
+    """Return the settings beside which no other both costs and breaks less; all for a week.
+
+    Each of them is one more replay in every night to come.
+
+    >>> from scaler.decision.objective import Objective
+    >>> good, bad = Tuning(risk=0.05), Tuning(risk=0.5)
+    >>> past = {good: Spent(1e6, 10.0, 200.0, 7), bad: Spent(1e6, 20.0, 210.0, 7)}
+    >>> undominated(past, ReviewRules(Objective(violations=0.001))) == (good,)
+    True
+    """
+
+    def is_beaten(one: Tuning) -> bool:
+        cost, broken = rules.paid(past[one]), past[one].violations
+        return any(
+            rules.paid(other) < cost and other.violations < broken for other in past.values()
+        )
+
+    return tuple(one for one in past if past[one].days < WEEK or not is_beaten(one))
 
 
 def _climbed(

@@ -111,6 +111,7 @@ class ForecastReader:
         self._step_s = forecast.step.total_seconds()
         self._origins = [origin.timestamp() for origin in forecast.origins]
         self._peaks: dict[StepRange, _Peaks] = {}
+        self._latest: tuple[LeadQuery, StepRange, StepRange, LeadForecast] | None = None
 
     @property
     def reach_s(self) -> float:
@@ -148,8 +149,14 @@ class ForecastReader:
             query: by whom.
             now: seconds since the epoch.
         """
-        row = query.row
         lead, payback = self._ranges(query, now)
+        last = self._latest  # between two samples, a service asks the same at each tick
+        if last is None or last[1] != lead or last[2] != payback or last[0] != query:
+            last = self._latest = query, lead, payback, self._read(query, lead, payback)
+        return last[3]
+
+    def _read(self, query: LeadQuery, lead: StepRange, payback: StepRange) -> LeadForecast:
+        row = query.row
         peaks = self._known(lead, row)
         peak = _peak(peaks, row)
         longer = peak if payback == lead else _peak(self._known(payback, row), row)

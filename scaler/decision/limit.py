@@ -78,13 +78,20 @@ def ready_capacity(
     if not 0 <= capacity_qps < math.inf:
         raise ValueError(f"capacity is {capacity_qps} QPS a pod, but it must be finite and >= 0")
     if counts is None:
-        warm = sum(map(ramp.share, ready_s))
+        warm = _warm(ready_s, ramp)
     else:
         pairs = zip(ready_s, counts, strict=True)
         warm = sum(ramp.share(age) * count for age, count in pairs if count)
     if warm < 0:
         raise ValueError(f"counts of pods are {counts}, but must be >= 0")
     return warm * capacity_qps
+
+
+def _warm(ready_s: Sequence[float], ramp: Ramp) -> float:
+    """Return the shares of all pods; mostly all are warm, and there may be hundreds of them."""
+    if ready_s and min(ready_s) >= ramp.duration_s and not math.isnan(sum(ready_s)):
+        return float(len(ready_s))
+    return sum(map(ramp.share, ready_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,9 +157,10 @@ def _reason(reading: DemandReading, wary: Wariness, step_s: float) -> DoubtReaso
     qps, last = reading.measured_qps, None if wary.doubt is None else wary.doubt.reason
     usual = wary.usual_qps if wary.doubt is None else wary.doubt.usual_qps
     of, factor = (median, BACK) if last is DoubtReason.FALL else (min, LEFT)
-    least = wary.least_ratio * wary.reported_qps(of)
-    if is_below(qps, usual, factor, step_s) and is_below(qps, least, BACK, step_s):
-        return DoubtReason.FALL
+    if is_below(qps, usual, factor, step_s):
+        least = wary.least_ratio * wary.reported_qps(of)
+        if is_below(qps, least, BACK, step_s):
+            return DoubtReason.FALL
     of, factor = (median, BACK) if last is DoubtReason.JUMP else (max, LEFT)
     most = wary.ratio * wary.reported_qps(of)
     # Who sees only a part of the traffic cannot deny a rise.

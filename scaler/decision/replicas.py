@@ -168,4 +168,7 @@ def plan_without_data(previous: int, without_data_s: float, policy: ScalePolicy)
 def within_window(recent: WantedHistory, now: float, policy: ScalePolicy) -> WantedHistory:
     """Return the entries younger than the stabilization window."""
     since = now - policy.stabilization_s
-    return tuple(entry for entry in recent if entry[0] > since)
+    for place, (at, _) in enumerate(recent):
+        if at > since:
+            return recent[place:]
+    return ()

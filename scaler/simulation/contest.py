@@ -67,7 +67,7 @@ class ContestSetting:
         policy: tidegate's.
         samples: recorded, as they become known.
         ours: the forecast from each origin, one row each.
-        smoothing: the same by Holt-Winters.
+        smoothing: the same by Holt-Winters; None: nobody asks for it.
     """
 
     scene: Scene
@@ -76,7 +76,7 @@ class ContestSetting:
     policy: Policy
     samples: RecordedSamples = field(repr=False)
     ours: Forecast = field(repr=False)
-    smoothing: Forecast = field(repr=False)
+    smoothing: Forecast | None = field(repr=False)
 
     @property
     def capacity_qps(self) -> float:
@@ -176,6 +176,7 @@ def carried_out(setting: ContestSetting, job: ContestJob) -> tuple[Run, Contende
 def tidegate_contender(setting: ContestSetting, job: ContestJob) -> TidegateContender:
     """Return tidegate at a target, on its own forecast or on that of Holt-Winters."""
     forecast = setting.smoothing if job.family == HOLT_WINTERS else setting.ours
+    assert forecast is not None, "a setting that is compared has the forecast of each contender"
     scale = replace(setting.policy.scale, target_utilization=job.target)
     return TidegateContender(
         job.family,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -41,12 +40,14 @@ class ReplayPart:
 
     ``start`` None: what the model has not seen, or the last quarter. Nothing is counted while
     demand is not known; ``skip_gaps`` takes long gaps, too. ``marks`` are above 0 where the
-    policy's ``mask_query`` marks a sample of the history; None: nowhere.
+    policy's ``mask_query`` marks a sample of the history; None: nowhere. ``rivals``: whether
+    Holt-Winters' forecast is made beside the model's, for a contender that has no other.
     """
 
     start: datetime | None = None
     skip_gaps: bool = False
     marks: FloatArray | None = None
+    rivals: bool = True
 
 
 def prepared(
@@ -78,11 +79,12 @@ def prepared(
     origins = np.arange(first - 1 - unseen, len(series) - 1)
     samples = RecordedSamples(series, int(origins[0]), scene, part.marks)
     learned = replace(series, values=samples.unmarked)
-    forecasts = _forecasts(_forecast_from(learned, first, policy), origins, forecaster)
-    return ContestSetting(
-        scene, hpa, net_under(hpa, scene.model.capacity_qps), policy,
-        samples, forecasts[-1], forecasts[0],
-    )  # fmt: skip
+    learned = _forecast_from(learned, first, policy)
+    smoothing = _smoothed(learned, origins) if forecaster is None or part.rivals else None
+    ours = smoothing if forecaster is None else rolling_forecast(forecaster, learned, origins)
+    assert ours is not None, "without a model Holt-Winters forecasts"
+    net = net_under(hpa, scene.model.capacity_qps)
+    return ContestSetting(scene, hpa, net, policy, samples, ours, smoothing)
 
 
 def restaged(setting: ContestSetting, settings: ReplaySettings) -> ContestSetting:
@@ -206,15 +208,9 @@ def _forecast_from(series: Series, first: int, policy: Policy) -> Series:
     return replace(series, values=values)
 
 
-def _forecasts(
-    series: Series, origins: np.ndarray, forecaster: Forecaster | None
-) -> Sequence[Forecast]:
-    """Return what Holt-Winters says, and what the model does where there is one."""
-    ahead = max(HORIZON // series.step, 1)
-    smoothing = rolling_baseline(SMOOTHING, series, origins, ahead)
-    if forecaster is None:
-        return [smoothing]
-    return [smoothing, rolling_forecast(forecaster, series, origins)]
+def _smoothed(series: Series, origins: np.ndarray) -> Forecast:
+    """Return what Holt-Winters says at each origin."""
+    return rolling_baseline(SMOOTHING, series, origins, max(HORIZON // series.step, 1))
 
 
 def _replicas_at_start(

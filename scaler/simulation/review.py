@@ -17,7 +17,7 @@ import numpy as np
 from forecaster.data.series import Series
 from forecaster.errors import HistoryError
 from forecaster.models.forecaster import Forecaster
-from scaler.decision.finalists import finalists
+from scaler.decision.finalists import finalists, undominated
 from scaler.decision.objective import ReviewRules, Spent, Tuning
 from scaler.decision.review import (
     LOOKED_BACK_DAYS,
@@ -115,7 +115,7 @@ class PastDays:
         if number not in self._settings:
             subject, begin = self._subject, datetime.fromtimestamp(number * DAY_S, UTC)
             until = self._series.between(self._series.start, begin + DAY)
-            part = ReplayPart(begin - WARM_UP, skip_gaps=True)
+            part = ReplayPart(begin - WARM_UP, skip_gaps=True, rivals=False)
             forecaster = subject.forecaster(self._series.item_id, begin)
             self._settings[number] = None
             with suppress(HistoryError, ReplayError):
@@ -153,7 +153,8 @@ def reviewed(days: PastDays, rules: ReviewRules, before: Review | None, today: i
     review = before
     for number in days.numbers(today):
         if number >= before.reviewed:
-            review = _after(review, number, days, tuple(review.past), rules)
+            followed = undominated(review.past, rules)
+            review = _after(review, number, days, followed, rules)
     review = replace(review, reviewed=today)
     if today - review.screened < SCREENED_EVERY:
         return review

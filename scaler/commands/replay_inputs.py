@@ -82,3 +82,14 @@ def forecaster_of(args: argparse.Namespace, policy: Policy) -> Forecaster | None
     if fault is not None:
         print(f"{fault}. The pretrained one forecasts, as in `scaler run`", file=sys.stderr)
     return found.forecaster
+
+
+def with_shipped(forecaster: Forecaster) -> list[Forecaster]:
+    """Return a forecaster, and the one that ships for the days that the first has seen.
+
+    Raises:
+        RegistryError: the one that ships cannot be loaded.
+    """
+    from scaler.adapters.shipped_model import shipped_model
+
+    return [forecaster, shipped_model().forecaster]

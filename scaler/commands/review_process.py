@@ -130,24 +130,28 @@ def review_from(sources: ReviewSources, job: ReviewJob) -> Review:
     """Return the review of a service by its past in Prometheus and the models of the registry.
 
     Raises:
-        ScalerError: its past cannot be read.
-        ForecasterError: there is no model.
+        ScalerError: its past cannot be read, or its policy names no model.
+        ForecasterError: not even the model that ships can be loaded.
     """
-    from scaler.adapters.shipped_model import shipped_model, trained_or_shipped
+    from scaler.adapters.shipped_model import trained_or_shipped
+    from scaler.commands.replay_inputs import with_shipped
+    from scaler.errors import ScalerError
     from scaler.policy.replay_settings import ReplaySettings
     from scaler.simulation.review import PastDays, Subject, reviewed
     from scaler.simulation.tuning import rules_of
 
     watched = job.watched
     policy = replace(watched.policy, capacity_qps=job.capacity_qps)
+    if policy.model is None:
+        raise ScalerError(
+            f"{policy.item_id}: spec.demand.model names no forecaster, so nothing is forecast and "
+            "settings cannot be chosen; name one, such as `default`"
+        )
     series = _past(sources, job)
     if policy.timezone is not None:
         series = replace(series, timezone=policy.timezone)
-    shipped = shipped_model().forecaster
-    forecasters = [shipped]
-    if policy.model is not None:
-        champion, _ = trained_or_shipped(sources.models, policy.model)
-        forecasters.insert(0, champion.forecaster)
+    champion, _ = trained_or_shipped(sources.models, policy.model)
+    forecasters = with_shipped(champion.forecaster)
     ramp = policy.ramp
     settings = ReplaySettings(
         watched.hpa, start_up_s=job.start_up_s, ramp_s=ramp.duration_s, ramp_initial=ramp.initial

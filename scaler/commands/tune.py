@@ -24,6 +24,7 @@ from scaler.commands.replay_inputs import (
     check_inputs,
     forecaster_of,
     policy_of,
+    with_shipped,
 )
 from scaler.errors import ReplayError
 
@@ -69,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     rules = rules_of(policy, policy.capacity_qps or 1.0)
     if args.suggest:
         rules = replace(rules, overrides=Overrides())
-    subject = Subject(policy, settings, [] if forecaster is None else [forecaster])
+    forecasters = [] if forecaster is None else with_shipped(forecaster)
+    subject = Subject(policy, settings, forecasters)
     with _counted() as doing:
         found = tune(subject, series, rules, doing)
     _tell(args, found, series.item_id)

@@ -48,18 +48,19 @@ class Subject:
     Attributes:
         policy: of the service; its capacity is given.
         settings: its autoscaler, and how the service behaves.
-        forecasters: the newest first; a day is forecast by the first that has not seen it.
+        forecasters: the newest first; a day is forecast by the first of the history's step that has
+            not seen it.
     """
 
     policy: Policy
     settings: ReplaySettings
     forecasters: Sequence[Forecaster]
 
-    def forecaster(self, item_id: str, begin: datetime) -> Forecaster | None:
-        """Return who forecasts an item's day; None: Holt-Winters does."""
+    def forecaster(self, series: Series, begin: datetime) -> Forecaster | None:
+        """Return who forecasts a day of a history; None: Holt-Winters does."""
         for one in self.forecasters:
-            until = one.item_model(item_id).trained_until
-            if until is None or until <= begin:
+            until = one.item_model(series.item_id).trained_until
+            if one.model.step == series.step and (until is None or until <= begin):
                 return one
         return None
 
@@ -116,7 +117,7 @@ class PastDays:
             subject, begin = self._subject, datetime.fromtimestamp(number * DAY_S, UTC)
             until = self._series.between(self._series.start, begin + DAY)
             part = ReplayPart(begin - WARM_UP, skip_gaps=True, rivals=False)
-            forecaster = subject.forecaster(self._series.item_id, begin)
+            forecaster = subject.forecaster(self._series, begin)
             self._settings[number] = None
             with suppress(HistoryError, ReplayError):
                 found = prepared(until, subject.policy, subject.settings, forecaster, part)

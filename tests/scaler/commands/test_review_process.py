@@ -49,7 +49,7 @@ def hung(sources: ReviewSources, job: ReviewJob) -> Review:
 
 @pytest.fixture
 def job():
-    scene = Scene(policy())
+    scene = Scene(policy(model="web"))
     scene.tick()
     return scene.reviewer.jobs[0]
 
@@ -117,6 +117,13 @@ def test_a_past_that_cannot_be_read_is_a_fault_and_no_choice(job, monkeypatch):
     for server, why in ((away, "could not be read"), (PrometheusServer(), "no sample")):
         with serving(server) as serves, pytest.raises(ScalerError, match=why):
             review_from(sources_of(serves), job)
+
+
+def test_a_policy_that_names_no_model_is_told_so_for_nothing_is_forecast(job):
+    one = job.watched
+    nameless = replace(job, watched=replace(one, policy=replace(one.policy, model=None)))
+    with pytest.raises(ScalerError, match="names no forecaster, so nothing is forecast"):
+        review_from(SOURCES, nameless)
 
 
 @pytest.mark.nightly

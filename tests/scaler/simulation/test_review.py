@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from forecaster.data.series import Series
+from forecaster.models.forecaster import Forecaster
 from scaler.decision.objective import ChoiceReason, Objective, Overrides, ReviewRules, Tuning
 from scaler.decision.replicas import ScalePolicy
+from scaler.decision.review import TriedTuning
 from scaler.errors import ReplayError
 from scaler.hpa.rules import HPASpec, MetricKind
 from scaler.policy.policy import Policy
@@ -124,6 +128,38 @@ def test_a_replayed_day_is_that_of_the_contest():
     tuning = Tuning(POLICY.trust.risk, 0.8, POLICY.scale.stabilization_s)
     assert one.spent_by(tuning) == one.spent_by_rival(ContestJob(TIDEGATE, 0.8))
     assert one.spent_by(tuning).requests == pytest.approx(86_400 * 200, rel=0.02)
+
+
+def test_a_day_is_forecast_by_the_first_model_that_has_not_seen_it_and_has_its_step():
+    series, second = past(3), START + timedelta(days=1)
+
+    def model(until: datetime | None, step: timedelta = STEP) -> Forecaster:
+        known = SimpleNamespace(trained_until=until)
+        found = SimpleNamespace(model=SimpleNamespace(step=step), item_model=lambda _: known)
+        return cast("Forecaster", found)
+
+    newest, older, shipped = model(second), model(START), model(None, timedelta(minutes=1))
+    subject = Subject(POLICY, SETTINGS, [newest, older, shipped])
+    assert subject.forecaster(series, second) is newest
+    assert subject.forecaster(series, second - STEP) is older
+    assert subject.forecaster(series, START - STEP) is None
+    assert replace(subject, forecasters=[shipped]).forecaster(series, second) is None
+
+
+def test_settings_that_others_beat_are_followed_no_longer_after_a_week():
+    days = days_of(past(11))
+    before = reviewed(days, RULES, None, FIRST + 9)
+    worst = max(before.tried, key=lambda one: one.spent.violations).spent
+    dear = replace(worst, replica_hours=2 * worst.replica_hours, broken=worst.broken + 1)
+    beaten = TriedTuning(replace(RULES.given, target_utilization=0.1), dear)
+    before = replace(before, tried=(*before.tried, beaten))
+    for known_days, is_followed in ((7, False), (6, True)):
+        tried = tuple(
+            replace(one, spent=replace(one.spent, days=known_days)) for one in before.tried
+        )
+        after = reviewed(days, RULES, replace(before, tried=tried), FIRST + 10)
+        assert (beaten.tuning in after.past) is is_followed
+        assert set(after.past) | {beaten.tuning} == set(before.past)
 
 
 def test_a_past_that_is_too_short_is_refused_by_its_days():

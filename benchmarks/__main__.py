@@ -17,7 +17,7 @@ PARTS = {
     "carrying": "carrying",
     "outages": "outages",
     "replay": "replay",
-    "default_policy": "by_kind",
+    "objective": "objective",
     "agreement": "agreement",
     "trust": "trust",
     "promotion": "promotion",
@@ -35,7 +35,7 @@ PARTS = {
     "thousand": "soak",
 }
 WITH_TRACES = {
-    "accuracy", "agreement", "by_kind", "every_minute", "memory", "outages", "replay",
+    "accuracy", "agreement", "every_minute", "memory", "objective", "outages", "replay",
     "tail", "trust", "unseen",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The default policy beside its rivals with the usual target, nothing tuned: README's table.
+"""Settings that tidegate chooses beside its rivals with the usual target: README's table.
 
 A cell is the cost, replica-hours over the clairvoyant's, and what is broken: the share of requests
 over the SLO, dropped or refused.
@@ -7,13 +7,11 @@ over the SLO, dropped or refused.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.promotion import promotion_setting
-from benchmarks.prophet_scaler import PROPHET, foreseen_qps, require_prophet
-from benchmarks.replay import OWN_TARGET, SEASONAL, Task, judged, stages_of
+from benchmarks.prophet_scaler import PROPHET, foreseen_qps
+from benchmarks.replay import OWN_TARGET, SEASONAL
 from benchmarks.tables import markdown
-from benchmarks.traces import ONE_MINUTE, load
 from forecaster.evaluation.metrics import geometric_mean
 from scaler.simulation.contenders import ScheduledFloor, run
 from scaler.simulation.contest import (
@@ -47,21 +45,19 @@ SEASONAL_KIND, LITTLE, BURSTY_KIND = "seasonal", "little season", "bursty"
 
 
 @dataclass(frozen=True)
-class TraceFigures:
+class KindFigures:
     """What the contenders came to on one trace, in the digits that are printed.
 
     Attributes:
         season: strength of the daily season.
         cost: of each contender.
         broken: of each contender, in per cent.
-        refused: by tidegate's limit, in per cent.
     """
 
     name: str
     season: float
     cost: dict[str, float]
     broken: dict[str, float]
-    refused: float
 
     @property
     def kind(self) -> str:
@@ -71,13 +67,33 @@ class TraceFigures:
         return SEASONAL_KIND if self.season >= SEASONAL else LITTLE
 
 
-def default_policy(traces: Path) -> None:
-    """The default policy beside its rivals: trace by trace, and by kind of traffic."""
-    require_prophet()
-    found = judged(judge, stages_of(load(traces, ONE_MINUTE)))
-    print("\n### The default policy beside its rivals with target 0.6: cost, and what is broken\n")
-    heads = ("trace", "season", *NAMES.values(), "of it refused")
-    print(markdown(heads, map(_row, found)))
+def kind_figures(
+    name: str, season: float, setting: ContestSetting, ours: tuple[float, float]
+) -> KindFigures:
+    """Return what each contender comes to on one trace.
+
+    Args:
+        name: of the trace.
+        season: strength of the daily season.
+        setting: what is replayed.
+        ours: replica-hours of tidegate, and the share of the requests that it broke.
+    """
+    found = {who: _outcome(setting, who) for who in (*NAMES, CLAIRVOYANT) if who != TIDEGATE}
+    came_to = {who: (one.replica_hours, one.violations) for who, one in found.items()}
+    came_to[TIDEGATE] = ours
+    least = came_to[CLAIRVOYANT][0]
+    return KindFigures(
+        name,
+        season,
+        {who: round(came_to[who][0] / least, 3) for who in NAMES},
+        {who: round(100 * came_to[who][1], 4) for who in NAMES},
+    )
+
+
+def print_by_kind(found: list[KindFigures]) -> None:
+    """Print the tables: trace by trace, and by kind of traffic."""
+    print("\n## Self-chosen settings beside rivals with target 0.6: cost, and what is broken\n")
+    print(markdown(("trace", "season", *NAMES.values()), map(_row, found)))
     print("\n### By kind of traffic\n")
     rows = [
         _kind(SEASONAL_KIND, found),
@@ -88,22 +104,8 @@ def default_policy(traces: Path) -> None:
     print(markdown(("traffic", *NAMES.values()), rows))
 
 
-def judge(task: Task) -> TraceFigures:
-    """Return what each contender comes to on one trace."""
-    name, season, setting = task
-    found = {who: _outcome(setting, who) for who in (*NAMES, CLAIRVOYANT)}
-    least = found[CLAIRVOYANT].replica_hours
-    return TraceFigures(
-        name,
-        season,
-        {who: round(found[who].replica_hours / least, 3) for who in NAMES},
-        {who: round(100 * found[who].violations, 4) for who in NAMES},
-        round(100 * found[TIDEGATE].refused, 4),
-    )
-
-
 def _outcome(setting: ContestSetting, who: str) -> ReplayOutcome:
-    """Return what a contender comes to with the usual target, tidegate with its own."""
+    """Return what a contender comes to with the usual target, tidegate with its policy's."""
     if who == PROPHET:
         foreseen = foreseen_qps(setting.samples, setting.scene)
         floor = ScheduledFloor(PROPHET, foreseen, OWN_TARGET * setting.capacity_qps)
@@ -113,12 +115,12 @@ def _outcome(setting: ContestSetting, who: str) -> ReplayOutcome:
     return outcome(setting.scene, carried_out(setting, ContestJob(who, target))[0])
 
 
-def _row(one: TraceFigures) -> list[str]:
+def _row(one: KindFigures) -> list[str]:
     cells = [f"{one.cost[who]:.3f}, {one.broken[who]:.4f} %" for who in NAMES]
-    return [one.name, f"{one.season:.3f}", *cells, f"{one.refused:.4f} %"]
+    return [one.name, f"{one.season:.3f}", *cells]
 
 
-def _kind(kind: str, found: list[TraceFigures]) -> list[str]:
+def _kind(kind: str, found: list[KindFigures]) -> list[str]:
     """Return the row of a kind: the geometric means of its traces."""
     of_it = [one for one in found if one.kind == kind]
     cells = [

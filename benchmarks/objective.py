@@ -11,7 +11,6 @@ breaks at most 0.1 % *of the very time that is replayed*, which nobody can know 
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import CONFIG, fit
+from benchmarks.by_kind import KindFigures, kind_figures, print_by_kind
+from benchmarks.objective_tables import Reached, TraceFigure, print_figures, print_offsets
+from benchmarks.prophet_scaler import require_prophet
 from benchmarks.replay import (
     ALLOWED,
     MOST_REPLICAS,
@@ -32,11 +34,10 @@ from benchmarks.replay import (
     PEAK_UTILIZATION,
     STABILIZATIONS_S,
     TARGETS,
+    season_strength,
 )
-from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
-from forecaster.data.series import FloatArray, History, Series
-from forecaster.evaluation.metrics import geometric_mean
+from forecaster.data.series import History, Series
 from forecaster.models.forecaster import Forecaster
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.objective import Objective, ReviewRules
@@ -49,6 +50,7 @@ from scaler.simulation.contenders import TidegateContender
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     HPA,
+    OFFSETS,
     ROWS_AT_ONCE,
     TIDEGATE,
     ContestJob,
@@ -65,48 +67,28 @@ QUARTERS = (0.25, 0.5, 0.75)
 # Of a short history, enough to calibrate on.
 EARLY_CONFIG = replace(CONFIG, calibration_share=0.2, test_share=0.05)
 OBJECTIVE = Objective(violations=ALLOWED)
-# The objective is to be kept wherever the HPA that keeps it costs at most so much.
-REACHABLE = 5.0
-RESAMPLED = 1000
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What one contender came to: replica-hours of each hour, and the share of broken requests."""
-
-    hourly: FloatArray
-    violations: float
-    settings: str
-
-    @property
-    def hours(self) -> float:
-        return float(self.hourly.sum())
-
-
-@dataclass(frozen=True)
-class TraceFigure:
-    """One trace at one start-up time; ``hpa`` None: no choice keeps the objective."""
-
-    name: str
-    start_up_s: float
-    floor: Reached
-    ours: Reached
-    given: Reached
-    hpa: Reached | None
-    reviews: tuple[float, ...]  # seconds that each took
-
-    @property
-    def hpa_cost(self) -> float:
-        return math.inf if self.hpa is None else self.hpa.hours / self.floor.hours
+# README's table, and KEDA's offset queries, are of this one.
+USUAL_START_UP_S = 90.0
 
 
 def objective(traces: Path) -> None:
     """Ten one-minute traces by settings chosen walk-forward, at three start-up times."""
+    require_prophet()
     tasks = staged(traces)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         found = [one for part in pool.map(walk, tasks) for one in part]
+        usual = [one for one in found if one.start_up_s == USUAL_START_UP_S]
+        rivals = list(pool.map(beside, tasks, usual))
+    print_all(found, rivals)
+
+
+def print_all(found: Sequence[TraceFigure], rivals: Sequence[RivalFigures]) -> None:
+    """Print all tables; ``rivals`` are beside the usual start-up time."""
     for start_up_s in START_UPS_S:
         print_figures([one for one in found if one.start_up_s == start_up_s], start_up_s)
+    usual = [one for one in found if one.start_up_s == USUAL_START_UP_S]
+    print_offsets([(one, rival.offset) for one, rival in zip(usual, rivals, strict=True)])
+    print_by_kind([rival.by_kind for rival in rivals])
     nights = [seconds for one in found for seconds in one.reviews[1:]]
     first = [one.reviews[0] for one in found]
     print(
@@ -125,6 +107,12 @@ class WalkTask:
     @property
     def first(self) -> int:
         return round(len(self.series) * QUARTERS[-1])
+
+    @property
+    def part(self) -> ReplayPart:
+        """What is replayed."""
+        start = self.series.start + self.first * self.series.step
+        return ReplayPart(start, skip_gaps=True)
 
 
 def staged(traces: Path) -> list[WalkTask]:
@@ -163,9 +151,9 @@ def subject_of(task: WalkTask) -> Subject:
 def walk(task: WalkTask) -> list[TraceFigure]:
     """Return what a trace comes to at each start-up time."""
     series, subject = task.series, subject_of(task)
-    start = series.start + task.first * series.step
-    part = ReplayPart(start, skip_gaps=True)
-    newest = task.forecasters[0]
+    newest, part = task.forecasters[0], task.part
+    start = part.start
+    assert start is not None, "the last quarter has a begin"
     given = ContestJob(TIDEGATE, subject.policy.tuning.target_utilization)
     judged = prepared(series, subject.policy, subject.settings, newest, part)
     days = PastDays(subject, series)
@@ -183,7 +171,7 @@ def walk(task: WalkTask) -> list[TraceFigure]:
                 _reached(setting, carried_out(setting, ContestJob(CLAIRVOYANT, 1.0))[0], ""),
                 ours,
                 _reached(setting, carried_out(setting, given)[0], "given"),
-                best_hpa(setting),
+                best_rival(setting, (HPA,), ALLOWED),
                 tuple(walker.seconds),
             )
         )
@@ -234,15 +222,36 @@ class Walker:
         return service.run(TIDEGATE)
 
 
-def best_hpa(setting: ContestSetting) -> Reached | None:
-    """Return the cheapest HPA that keeps the objective on the very time that is replayed."""
+@dataclass(frozen=True)
+class RivalFigures:
+    """What rivals come to on one trace; ``offset`` None: with none does KEDA break so little."""
+
+    offset: Reached | None
+    by_kind: KindFigures
+
+
+def beside(task: WalkTask, ours: TraceFigure) -> RivalFigures:
+    """Return what rivals come to on the trace on which we came to that."""
+    series, subject = task.series, subject_of(task)
+    settings = replace(subject.settings, start_up_s=ours.start_up_s)
+    setting = prepared(series, subject.policy, settings, None, task.part)
+    season = season_strength(series)
+    return RivalFigures(
+        best_rival(setting, tuple(OFFSETS), ours.ours.violations),
+        kind_figures(series.item_id, season, setting, (ours.ours.hours, ours.ours.violations)),
+    )
+
+
+def best_rival(setting: ContestSetting, families: Sequence[str], allowed: float) -> Reached | None:
+    """Return the cheapest that breaks so little on the very time that is replayed."""
     found = []
-    for target, stabilization_s in itertools.product(TARGETS, STABILIZATIONS_S):
+    for family, target, stabilization_s in itertools.product(families, TARGETS, STABILIZATIONS_S):
         down = replace(setting.hpa.down, stabilization_s=stabilization_s)
         one = replace(setting, hpa=replace(setting.hpa, scale_down=down))
-        done = carried_out(one, ContestJob(HPA, target))[0]
-        found.append(_reached(one, done, f"{target:g}, {stabilization_s:.0f} s"))
-    within = [one for one in found if one.violations <= ALLOWED]
+        done = carried_out(one, ContestJob(family, target))[0]
+        name = "" if len(families) == 1 else f"{family}, "
+        found.append(_reached(one, done, f"{name}{target:g}, {stabilization_s:.0f} s"))
+    within = [one for one in found if one.violations <= allowed]
     return min(within, key=lambda one: one.hours, default=None)
 
 
@@ -251,50 +260,3 @@ def _reached(setting: ContestSetting, done: Run, settings: str) -> Reached:
     padded = np.pad(done.replicas, (0, -len(done.replicas) % per_hour))
     hourly = padded.reshape(-1, per_hour).sum(axis=1) * setting.scene.timing.tick_s / 3600
     return Reached(hourly, outcome(setting.scene, done).violations, settings)
-
-
-def print_figures(found: Sequence[TraceFigure], start_up_s: float) -> None:
-    """Print the table of one start-up time."""
-    print(f"\n## A start-up of {start_up_s:.0f} s: cost over the clairvoyant's, violations\n")
-    rng = np.random.default_rng(0)
-    rows: list[tuple[object, ...]] = []
-    logs = []
-    for one in found:
-        floor = one.floor.hours
-        ratio, low, high = "none", "", ""
-        if one.hpa is not None:
-            resampled = _resampled(one.ours.hourly, one.hpa.hourly, rng)
-            logs.append((math.log(one.ours.hours / one.hpa.hours), np.log(resampled)))
-            ratio = f"{one.ours.hours / one.hpa.hours:.3f}"
-            low, high = (f"{x:.3f}" for x in np.quantile(resampled, (0.025, 0.975)))
-        rows.append(
-            (
-                one.name,
-                f"{one.given.hours / floor:.3f}, {100 * one.given.violations:.4f} %",
-                f"{one.ours.hours / floor:.3f}, {100 * one.ours.violations:.4f} %",
-                "none" if one.hpa is None else f"{one.hpa_cost:.3f} ({one.hpa.settings})",
-                ratio, f"{low} - {high}", one.ours.settings,
-            )
-        )  # fmt: skip
-    columns = (
-        "trace", "default settings", "self-chosen", "best HPA in hindsight", "self-chosen / HPA",
-        "95 %", "settings at the end",
-    )  # fmt: skip
-    print(markdown(columns, rows))
-    means = np.mean([resampled for _, resampled in logs], axis=0)
-    low, high = np.exp(np.quantile(means, (0.025, 0.975)))
-    mean = geometric_mean(math.exp(log) for log, _ in logs)
-    print(f"\nGeometric mean of the {len(logs)}: {mean:.3f} ({low:.3f} - {high:.3f}).")
-    asked = [one for one in found if one.hpa_cost <= REACHABLE]
-    kept = [one.name for one in asked if one.ours.violations <= ALLOWED]
-    broken = ", ".join(sorted({one.name for one in asked} - set(kept))) or "none"
-    print(f"The objective is kept on {len(kept)} of {len(asked)}; not on: {broken}.")
-
-
-def _resampled(ours: FloatArray, hpas: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return the ratio of costs over resampled time: blocks of a day, paired, by their begin."""
-    length = min(24, max(len(ours) // 8, 1))
-    blocks = math.ceil(len(ours) / length)
-    begins = rng.integers(0, len(ours) - length + 1, (RESAMPLED, blocks, 1))
-    hours = (begins + np.arange(length)).reshape(RESAMPLED, -1)
-    return np.asarray(ours[hours].sum(axis=1) / hpas[hours].sum(axis=1))

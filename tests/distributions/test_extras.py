@@ -27,7 +27,7 @@ NEEDED = {
     "notebooks": [("nbformat", (RENDER,)), ("nbclient", (RENDER,))],
     "bench": [
         ("neuralforecast", ("benchmarks", "speed")),
-        ("prophet", ("benchmarks", "default_policy")),
+        ("prophet", ("benchmarks", "objective")),
     ],
 }
 

@@ -28,25 +28,21 @@ from benchmarks.objective_tables import Reached, TraceFigure, print_figures, pri
 from benchmarks.prophet_scaler import require_prophet
 from benchmarks.replay import (
     ALLOWED,
-    MOST_REPLICAS,
-    OWN_TARGET,
-    PEAK_REPLICAS,
-    PEAK_UTILIZATION,
     STABILIZATIONS_S,
     TARGETS,
     season_strength,
+    service_of,
 )
 from benchmarks.traces import ONE_MINUTE, load
 from forecaster.data.series import History, Series
 from forecaster.models.forecaster import Forecaster
+from scaler.decision.days import day_of
 from scaler.decision.lead_demand import ForecastReader
 from scaler.decision.objective import Objective, ReviewRules
-from scaler.decision.replicas import ScalePolicy
 from scaler.decision.review import Review
-from scaler.hpa.controller import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings
-from scaler.simulation.contenders import TidegateContender
+from scaler.simulation.contenders import TidegateContender, run
 from scaler.simulation.contest import (
     CLAIRVOYANT,
     HPA,
@@ -59,7 +55,7 @@ from scaler.simulation.contest import (
 )
 from scaler.simulation.outcome import outcome
 from scaler.simulation.preparation import ReplayPart, prepared, restaged
-from scaler.simulation.review import DAY_S, PastDays, Subject, reviewed
+from scaler.simulation.review import PastDays, Subject, reviewed
 from scaler.simulation.world import Run, SimulatedService
 
 START_UPS_S = (30.0, 90.0, 300.0)
@@ -137,14 +133,7 @@ def _until(history: History, end: float) -> History:
 def subject_of(task: WalkTask) -> Subject:
     """Return the service of a trace."""
     series, first = task.series, task.first
-    capacity = float(np.nanmax(series.values[:first])) / (PEAK_REPLICAS * PEAK_UTILIZATION)
-    policy = Policy(
-        item_id=f"trace/{series.item_id}",
-        target=series.item_id,
-        scale=ScalePolicy(1, MOST_REPLICAS),
-        capacity_qps=capacity,
-    )
-    hpa = HPASpec(1, MOST_REPLICAS, MetricKind.PODS, OWN_TARGET * capacity)
+    policy, hpa = service_of(series, series.values[:first])
     return Subject(policy, ReplaySettings(hpa), task.forecasters)
 
 
@@ -163,7 +152,8 @@ def walk(task: WalkTask) -> list[TraceFigure]:
         settings = replace(subject.settings, start_up_s=start_up_s)
         setting = restaged(judged, settings)
         walker = Walker(setting, days.under(settings), start)
-        ours = _reached(setting, walker.walk(), str(walker.review.choice.tuning))
+        walked = run(setting.scene, walker, SimulatedService(setting.scene, setting.net))
+        ours = _reached(setting, walked, str(walker.review.choice.tuning))
         found.append(
             TraceFigure(
                 series.item_id,
@@ -186,14 +176,19 @@ def walk(task: WalkTask) -> list[TraceFigure]:
 
 
 class Walker:
-    """tidegate under settings that it reviews each midnight."""
+    """tidegate under settings that it reviews each midnight; a contender."""
+
+    name = TIDEGATE
 
     def __init__(self, setting: ContestSetting, days: PastDays, start: datetime) -> None:
-        self._setting, self._days = setting, days
+        self._days, self._policy = days, setting.policy
         self._rules = ReviewRules(OBJECTIVE, setting.policy.tuning, setting.capacity_qps * 3600)
         self.seconds: list[float] = []
         self.said: list[str] = []
-        self.review = self._reviewed(None, int(start.timestamp() // DAY_S))
+        self.review = self._reviewed(None, day_of(start.timestamp()))
+        reader = ForecastReader(setting.ours, block=ROWS_AT_ONCE)
+        tick_s = setting.scene.timing.tick_s
+        self._who = TidegateContender(TIDEGATE, self._chosen(), setting.samples, reader, tick_s)
 
     def _reviewed(self, before: Review | None, today: int) -> Review:
         begun = time.perf_counter()
@@ -203,23 +198,15 @@ class Walker:
         self.said.append(f"{choice.tuning} ({choice.reason.value})")
         return review
 
-    def walk(self) -> Run:
-        """Return the run in which the settings of each review stand until the next."""
-        scene, policy = self._setting.scene, self._setting.policy
-        reader = ForecastReader(self._setting.ours, block=ROWS_AT_ONCE)
-        service = SimulatedService(scene, self._setting.net)
-        begun = policy.tuned(self.review.choice.tuning)
-        samples, tick_s = self._setting.samples, scene.timing.tick_s
-        who = TidegateContender(TIDEGATE, begun, samples, reader, tick_s)
-        for tick in range(scene.ticks):
-            now = scene.now(tick)
-            today = int(now // DAY_S)
-            if today > self.review.reviewed:
-                self.review = self._reviewed(self.review, today)
-                who.follow_policy(policy.tuned(self.review.choice.tuning))
-            service.begin(tick)
-            service.end(tick, who.decide(tick, now, service))
-        return service.run(TIDEGATE)
+    def _chosen(self) -> Policy:
+        return self._policy.tuned(self.review.choice.tuning)
+
+    def decide(self, tick: int, now: float, service: SimulatedService) -> float:
+        today = day_of(now)
+        if today > self.review.reviewed:
+            self.review = self._reviewed(self.review, today)
+            self._who.follow_policy(self._chosen())
+        return self._who.decide(tick, now, service)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from benchmarks.accuracy import CONFIG
 from benchmarks.maxima import print_maxima
 from benchmarks.tables import markdown
 from benchmarks.traces import ONE_MINUTE, load
-from forecaster.data.series import Forecast, History, Series
+from forecaster.data.series import FloatArray, Forecast, History, Series
 from forecaster.evaluation.metrics import geometric_mean
 from forecaster.evaluation.rolling import rolling_forecast
 from forecaster.evaluation.selection import train
@@ -115,18 +115,10 @@ class Stage:
         self.first = round(len(series) * (1 - CONFIG.test_share))
         self.origins = np.arange(self.first - 2, len(series) - 1)
         self._forecaster = forecaster
-        peak = float(np.nanmax(series.values[self.first :]))
-        self.capacity = peak / (PEAK_REPLICAS * PEAK_UTILIZATION)
-        self.policy = Policy(
-            item_id=f"trace/{series.item_id}",
-            target=series.item_id,
-            scale=ScalePolicy(1, MOST_REPLICAS),
-            capacity_qps=self.capacity,
-        )
-        hpa = HPASpec(1, MOST_REPLICAS, MetricKind.PODS, OWN_TARGET * self.capacity)
+        policy, hpa = service_of(series, series.values[self.first :])
         start = series.start + self.first * series.step
         self.setting = prepared(
-            series, self.policy, ReplaySettings(hpa), forecaster, ReplayPart(start, skip_gaps=True)
+            series, policy, ReplaySettings(hpa), forecaster, ReplayPart(start, skip_gaps=True)
         )
 
     @cached_property
@@ -137,6 +129,18 @@ class Stage:
     def task(self) -> Task:
         """Return what a worker needs."""
         return self.series.item_id, season_strength(self.series), self.setting
+
+
+def service_of(series: Series, sized_by: FloatArray) -> tuple[Policy, HPASpec]:
+    """Return the service of a trace, of which 40 replicas serve the peak of some time at 0.8."""
+    capacity = float(np.nanmax(sized_by)) / (PEAK_REPLICAS * PEAK_UTILIZATION)
+    policy = Policy(
+        item_id=f"trace/{series.item_id}",
+        target=series.item_id,
+        scale=ScalePolicy(1, MOST_REPLICAS),
+        capacity_qps=capacity,
+    )
+    return policy, HPASpec(1, MOST_REPLICAS, MetricKind.PODS, OWN_TARGET * capacity)
 
 
 def season_strength(series: Series) -> float:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaler.clocks.steady import steady_seconds
-from scaler.control.reviewed_policies import DAY_S, DoneReview, ReviewJob
+from scaler.control.reviewed_policies import DoneReview, ReviewJob
+from scaler.decision.days import DAY_S
 
 if TYPE_CHECKING:
     from forecaster.adapters.prometheus.settings import PrometheusSettings

@@ -32,18 +32,6 @@ def asked(objective: Objective) -> str:
     return f"the least cost, where a failed request costs {objective.price:g} served ones"
 
 
-def settings(tuning: Tuning) -> str:
-    """Return settings by the names of a policy's keys.
-
-    >>> settings(Tuning())
-    'risk 0.05, targetUtilization 0.8, stabilization 300s'
-    """
-    return (
-        f"risk {tuning.risk:g}, targetUtilization {tuning.target_utilization:g}, "
-        f"stabilization {tuning.stabilization_s:g}s"
-    )
-
-
 def came_to(replica_hours: float, violations: float) -> str:
     """Return what settings came to."""
     return f"{replica_hours:,.0f} replica-hours and {per_cent(violations)}"
@@ -90,9 +78,7 @@ def choice_sentence(plain: Mapping[str, Any]) -> str:
     'risk 0.05, targetUtilization 0.8, stabilization 300s stand: 0 days have been replayed, and 3 \
 are needed to choose.'
     """
-    chosen = settings(
-        Tuning(plain["risk"], plain["target_utilization"], plain["stabilization_seconds"])
-    )
+    chosen = Tuning(plain["risk"], plain["target_utilization"], plain["stabilization_seconds"])
     days = f"{plain['days']} days"
     spent = f"{came_to(plain['replica_hours'], plain['violations'])} in {days}"
     allowed = plain.get("allowed")

@@ -19,11 +19,11 @@ from scaler.control.kept_review import REVIEW, review_from_plain
 from scaler.control.ports import WatchedPolicy
 from scaler.control.snapshot import ServiceView, Snapshot
 from scaler.control.unfailing_log import UnfailingLogger
+from scaler.decision.days import day_of
 from scaler.decision.review import Review
 from scaler.policy.policy import Policy
 
 LOGGER = UnfailingLogger(__name__)
-DAY_S = 86_400.0
 RETRY_S = 3600.0
 
 
@@ -139,7 +139,7 @@ class ReviewedPolicies:
 
     def _begin_next(self, asking: Mapping[str, WatchedPolicy], now: float) -> None:
         """Have the review made that is due for longest."""
-        today, due = int(now // DAY_S), []
+        today, due = day_of(now), []
         for item in asking:
             known, tried = self._reviews.get(item), self._tried.get(item, -math.inf)
             last = -1 if known is None else known.reviewed

@@ -20,9 +20,10 @@ import enum
 import math
 from dataclasses import dataclass, field, replace
 
+from scaler.decision.days import day_of
 from scaler.decision.sequential_test import BettingTest
 
-HOUR_S, DAY_S = 3600.0, 86400.0
+HOUR_S = 3600.0
 # Hours that must be known of a day that counts: a restart may cost one, half a day is another day.
 LEAST_HOURS = 18
 # A day costs at most this share of the maximum more than the autoscaler alone. It bounds the bets;
@@ -147,7 +148,7 @@ class FloorEvidence:
 
 def after_hour(evidence: FloorEvidence, hour: PairedHour, rules: AutoRules) -> FloorEvidence:
     """Return the evidence after an hour; it changes its mind only when a day is over."""
-    number = int(hour.at // DAY_S)
+    number = day_of(hour.at)
     if number != evidence.day.number:
         evidence = replace(after_day(evidence, evidence.day, rules), day=PairedDay(number))
     return replace(evidence, day=evidence.day.with_hour(hour))

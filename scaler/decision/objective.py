@@ -40,9 +40,14 @@ class Tuning:
     stabilization_s: float = 300.0
 
     def __str__(self) -> str:
+        """Return them by the names of a policy's keys.
+
+        >>> str(Tuning())
+        'risk 0.05, targetUtilization 0.8, stabilization 300s'
+        """
         return (
-            f"risk {self.risk:g}, target {self.target_utilization:g}, "
-            f"stabilization {self.stabilization_s:g} s"
+            f"risk {self.risk:g}, targetUtilization {self.target_utilization:g}, "
+            f"stabilization {self.stabilization_s:g}s"
         )
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from scaler.decision.days import DAY_S, day_of
 from scaler.decision.student import student_quantile
 
-DAY_S = 86400.0
 # A day counts if so much of it is known; half a day is another day.
 LEAST_S = 18 * 3600.0
 # Below a week of days, no interval: what Sundays are like is not known.
@@ -64,7 +64,7 @@ class Savings:
         >>> Savings().after(86400.0, 7200.0, -1.5).hours
         -1.5
         """
-        number = int(now // DAY_S)
+        number = day_of(now)
         begun = self if number == self.number else self._next_day(number)
         return replace(
             begun,

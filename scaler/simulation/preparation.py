@@ -121,12 +121,7 @@ def scene_of(
     part: ReplayPart,
 ) -> Staged:
     """Return what all contenders face in a replay; see `prepared`."""
-    capacity = policy.capacity_qps
-    if capacity is None:
-        raise ReplayError(
-            f"{policy.item_id}: spec.capacity.requestsPerReplica is not given, and demand alone "
-            "does not tell what a replica sustains; give it in the policy or by --capacity"
-        )
+    capacity = capacity_of(policy)
     first = _first(series, forecaster, part)
     known = _known(series, first, part)
     model = settings.service_model(policy.slo, capacity)
@@ -136,6 +131,16 @@ def scene_of(
     start = float(series.stamps[first]) - step_s
     demand = np.repeat(known, round(step_s / timing.tick_s))
     return Staged(Scene(start, demand, model, replicas, timing), first)
+
+
+def capacity_of(policy: Policy) -> float:
+    """Return what a replica sustains; raises ReplayError where the policy does not say it."""
+    if policy.capacity_qps is None:
+        raise ReplayError(
+            f"{policy.item_id}: spec.capacity.requestsPerReplica is not given, and demand alone "
+            "does not tell what a replica sustains; give it in the policy or by --capacity"
+        )
+    return policy.capacity_qps
 
 
 def _timing(timing: WorldTiming, series: Series) -> WorldTiming:

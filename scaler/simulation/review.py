@@ -17,6 +17,7 @@ import numpy as np
 from forecaster.data.series import Series
 from forecaster.errors import HistoryError
 from forecaster.models.forecaster import Forecaster
+from scaler.decision.days import DAY_S, day_of
 from scaler.decision.finalists import finalists, undominated
 from scaler.decision.objective import ReviewRules, Spent, Tuning
 from scaler.decision.review import (
@@ -34,7 +35,6 @@ from scaler.simulation.contest import ContestSetting
 from scaler.simulation.day_replay import DAY, WARM_UP, DayReplay
 from scaler.simulation.preparation import ReplayPart, prepared, restaged
 
-DAY_S = DAY.total_seconds()
 # Of a day that counts, so much is known; half a day is another day.
 LEAST_KNOWN = 0.75
 # The coarse replay: of the latest days, and decided so seldom.
@@ -94,7 +94,7 @@ class PastDays:
     def numbers(self, before: int) -> list[int]:
         """Return the whole days of the history, up to 28 before one."""
         first = math.ceil(self._series.start.timestamp() / DAY_S)
-        last = min(int(self._series.end.timestamp() // DAY_S), before)
+        last = min(day_of(self._series.end.timestamp()), before)
         return list(range(max(first, last - LOOKED_BACK_DAYS), last))
 
     def replay(self, number: int, tick_s: float | None = None) -> DayReplay | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from forecaster.data.series import Series
+from scaler.decision.days import day_of
 from scaler.decision.objective import LEAST_DAYS, Objective, ReviewRules, Spent
 from scaler.decision.review import Review
 from scaler.errors import ReplayError
@@ -13,7 +14,8 @@ from scaler.hpa.aim import share_of
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import plain_hpa
 from scaler.simulation.contest import HPA, ContestJob
-from scaler.simulation.review import DAY_S, PastDays, Subject, reviewed
+from scaler.simulation.preparation import capacity_of
+from scaler.simulation.review import PastDays, Subject, reviewed
 
 WALKED, GIVEN, ALONE = "self-chosen, night by night", "the policy's settings", "your HPA alone"
 
@@ -61,14 +63,9 @@ def tune(
         ReplayError: too few days of the history can be replayed, or the policy does not say what a
             replica sustains.
     """
-    capacity = subject.policy.capacity_qps
-    if capacity is None:
-        raise ReplayError(
-            f"{subject.policy.item_id}: spec.capacity.requestsPerReplica is not given, and demand "
-            "alone does not tell what a replica sustains; give it in the policy or by --capacity"
-        )
+    capacity = capacity_of(subject.policy)
     days = PastDays(subject, series, doing)
-    today = int(series.end.timestamp() // DAY_S)
+    today = day_of(series.end.timestamp())
     review = reviewed(days, rules, None, today)
     if len(review.days) < LEAST_DAYS:
         raise ReplayError(

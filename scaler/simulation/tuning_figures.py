@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from forecaster.plots.style import INK_COLOUR, figure
-from scaler.control.review_words import per_cent, settings
+from scaler.control.review_words import per_cent
 from scaler.decision.objective import Spent
 from scaler.simulation.figures import LEAST_SHARE
 from scaler.simulation.tuning import Tuned, compared
@@ -16,8 +16,8 @@ def frontier(found: Tuned) -> go.Figure:
     tried = sorted(found.review.tried, key=lambda one: one.spent.replica_hours)
     chosen = found.review.choice
     points = [
-        _points("settings that were tried", "circle", {settings(t.tuning): t.spent for t in tried}),
-        _points("chosen from now on", "star", {settings(chosen.tuning): chosen.spent}),
+        _points("settings that were tried", "circle", {str(t.tuning): t.spent for t in tried}),
+        _points("chosen from now on", "star", {str(chosen.tuning): chosen.spent}),
         *(_points(name, "diamond", {name: one}) for name, one in compared(found).items()),
     ]
     asked = found.rules.objective.violations

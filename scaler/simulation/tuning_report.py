@@ -12,7 +12,6 @@ from scaler.control.review_words import (
     day_text,
     per_cent,
     plain_choice,
-    settings,
 )
 from scaler.decision.objective import ChoiceReason, Spent
 from scaler.simulation.tuning import Tuned, compared
@@ -45,7 +44,7 @@ def sentences(found: Tuned) -> list[str]:
     review = found.review
     beside = (
         f"Chosen night by night, on what was known by then, settings would have come to "
-        f"{_spent(review.stood)}; {settings(found.rules.given)} to {_spent(review.given)}."
+        f"{_spent(review.stood)}; {found.rules.given} to {_spent(review.given)}."
     )
     nets = (
         "tidegate's rows take the HPA's own target at a replica's capacity, as a net under the "
@@ -78,9 +77,7 @@ def record(found: Tuned) -> dict[str, Any]:
         "objective": {"violations": objective.violations, "price": objective.price},
         "chosen": {**_plain_tuning(found), "reason": review.choice.reason.value},
         "compared": {name: _plain(one) for name, one in compared(found).items()},
-        "finalists": [
-            {"settings": settings(one.tuning), **_plain(one.spent)} for one in review.tried
-        ],
+        "finalists": [{"settings": str(one.tuning), **_plain(one.spent)} for one in review.tried],
         "sentences": sentences(found),
     }
 

@@ -64,21 +64,22 @@ def _reasons(view: ServiceView) -> dict[str, str]:
 
 def _settings(view: ServiceView) -> dict[str, object] | None:
     chosen = chosen_settings(view)
-    if chosen is None:
-        return None
-    return {to_camel(key): value for key, value in chosen.items() if value is not None}
+    return None if chosen is None else _in_camel(chosen)
 
 
 def _saved(view: ServiceView) -> dict[str, object] | None:
     saved = saved_by(view)
     if saved is None:
         return None
-    plain = {to_camel(key): value for key, value in saved.plain().items()}
     return {
         key: float(f"{value:.4g}") if isinstance(value, float) else value
-        for key, value in plain.items()
-        if value is not None
+        for key, value in _in_camel(saved.plain()).items()
     }
+
+
+def _in_camel(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known, by the names that Kubernetes would give."""
+    return {to_camel(key): value for key, value in plain.items() if value is not None}
 
 
 def status_object(status: PolicyStatus, before: Mapping[str, Any], now: float) -> Object:

@@ -11,7 +11,8 @@ import pytest
 from forecaster.adapters.prometheus.settings import PrometheusSettings
 from scaler.commands import review_process
 from scaler.commands.review_process import ReviewProcess, ReviewSources, review_from
-from scaler.control.reviewed_policies import DAY_S, DoneReview, ReviewJob
+from scaler.control.reviewed_policies import DoneReview, ReviewJob
+from scaler.decision.days import DAY_S
 from scaler.decision.objective import ChoiceReason, ReviewRules
 from scaler.decision.review import Review, begun
 from scaler.errors import ScalerError

@@ -11,7 +11,6 @@ from scaler.control.kept_review import REVIEW, review_from_plain
 from scaler.control.ports import WatchedPolicy
 from scaler.control.review_words import chosen_settings, settings_sentence
 from scaler.control.reviewed_policies import (
-    DAY_S,
     RETRY_S,
     DoneReview,
     ReviewedPolicies,
@@ -19,6 +18,7 @@ from scaler.control.reviewed_policies import (
 )
 from scaler.control.snapshot import ServiceView, Snapshot
 from scaler.decision.capacity import given_capacity
+from scaler.decision.days import DAY_S
 from scaler.decision.decide import Decision, initial_state
 from scaler.decision.demand import UNKNOWN_DEMAND
 from scaler.decision.lead_time import lead_time

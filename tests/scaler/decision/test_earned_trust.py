@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scaler.decision.days import DAY_S
 from scaler.decision.earned_trust import (
-    DAY_S,
     HOUR_S,
     LEAST_HOURS,
     AutoRules,

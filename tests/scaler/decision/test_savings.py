@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaler.decision.days import DAY_S
 from scaler.decision.savings import (
-    DAY_S,
     LEAST_DAYS,
     NOTHING_SAVED,
     ReplicaPrice,

@@ -12,6 +12,7 @@ import pytest
 
 from forecaster.data.series import Series
 from forecaster.models.forecaster import Forecaster
+from scaler.decision.days import day_of
 from scaler.decision.objective import ChoiceReason, Objective, Overrides, ReviewRules, Tuning
 from scaler.decision.replicas import ScalePolicy
 from scaler.decision.review import TriedTuning
@@ -20,12 +21,12 @@ from scaler.hpa.rules import HPASpec, MetricKind
 from scaler.policy.policy import Policy
 from scaler.policy.replay_settings import ReplaySettings, WorldTiming
 from scaler.simulation.contest import TIDEGATE, ContestJob
-from scaler.simulation.review import DAY_S, PastDays, Subject, reviewed
+from scaler.simulation.review import PastDays, Subject, reviewed
 from scaler.simulation.tuning import tune
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 STEP = timedelta(minutes=10)
-FIRST = int(START.timestamp() // DAY_S)
+FIRST = day_of(START.timestamp())
 CAPACITY = 10.0
 POLICY = Policy(
     item_id="shop/checkout", target="checkout", scale=ScalePolicy(1, 60), capacity_qps=CAPACITY

@@ -4,9 +4,7 @@ Rules of this file:
 
 * A query that hangs, is slow or fails neither delays nor fails another: see `patient_calls`.
 * What is not known is NaN. Of a partial answer only what is offered at least is known.
-* A query is asked as ``hold`` returns it, which may hold it to its policy's namespace.
-* A query must return exactly one series; that of a mask may return none. A past is asked for at one
-  moment first, and no more of an answer is read than one series takes.
+* A past is asked for at one moment first, and no more of an answer is read than one series takes.
 """
 
 from __future__ import annotations
@@ -14,19 +12,26 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import numpy as np
 
-from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, shown
+from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
 from forecaster.adapters.prometheus.bodies import AnswerBounds
 from forecaster.adapters.prometheus.client import PrometheusSource
 from forecaster.adapters.prometheus.fetch import RangeQuery, chunks
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
 from forecaster.data.series import FloatArray, Series
 from forecaster.errors import ForecasterError, PrometheusAwayError
+from scaler.adapters.current_metrics import (
+    GRID_S,
+    AskedQuery,
+    CurrentMetrics,
+    FoundSeries,
+    only_series,
+)
 from scaler.adapters.fair_turns import Call
 from scaler.adapters.namespace_label import QueryHolder, as_written
 from scaler.adapters.patient_calls import CallTimes, PatientCalls
@@ -36,10 +41,6 @@ from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
 from scaler.errors import ScalerError
 
-# Demand is queried on a finer grid than the forecast's, so that one query serves both.
-GRID_S = 15
-# A gap in the samples that is longer than this is filled by a range query of its own.
-MAX_CATCH_UP_S = 600
 # Time that one tick may spend on the current metrics, and on the history of new services.
 METRICS_BUDGET_S, HISTORIES_BUDGET_S = 10.0, 10.0
 # Pasts that cannot be read are asked for again after a minute, of ten thousand a hundred at a time.
@@ -49,22 +50,9 @@ HISTORY_TIMES = 2
 # If a server asks for a longer pause than this, the query is left to the next tick.
 MAX_RETRY_AFTER_S = 1.0
 
-# Bytes of an answer: of labels, warnings and the like, and of a sample such as [1770000000,"0.1"].
-BESIDE_BYTES, SAMPLE_BYTES = 1 << 16, 64
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Found:
-    """The only series of an answer, on the grid that was asked for."""
-
-    grid: QueryGrid
-    values: FloatArray
-    partial: str | None
-
-    def marks(self) -> tuple[float, ...]:
-        """Return the moments at which the value is above 0."""
-        (places,) = np.nonzero(self.values > 0)
-        return tuple((self.grid.first + GRID_S * places).astype(float).tolist())
+# Bytes of an answer: of warnings and the like, of the labels of a series, and of a sample, such as
+# [1770000000,"0.1"].
+BESIDE_BYTES, SERIES_BYTES, SAMPLE_BYTES = 1 << 16, 1 << 10, 64
 
 
 class PrometheusTraffic:
@@ -102,14 +90,14 @@ class PrometheusTraffic:
         self._now = math.nan  # of the latest tick
         longest_s = settings.timeout.total_seconds()
         times = CallTimes(METRICS_BUDGET_S, longest_s)
-        self._metrics_calls = PatientCalls[_Found](workers, times, self._stopping)
+        self._current = CurrentMetrics(self._asked, workers, times, self._stopping, hold)
         times = CallTimes(
             HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s, ticks=HISTORIES_TICKS
         )
         self._history_calls = PatientCalls[Series](workers, times, self._stopping)
 
     def close(self) -> None:
-        for calls in (self._metrics_calls, self._history_calls):
+        for calls in (self._current, self._history_calls):
             calls.close()
         for source in self._sources:
             source.close()
@@ -117,14 +105,14 @@ class PrometheusTraffic:
     def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         """Return the current metrics of each service, in order."""
         self._now = now
-        calls = [self._call(q.item_id, q.demand_query, q.since) for q in queries]
-        calls += [self._call(q.item_id, q.slo_query) for q in queries if q.slo_query is not None]
-        calls += [
-            self._call(q.item_id, q.mask_query, q.since, may_be_empty=True)
+        asked = [AskedQuery(q.item_id, q.demand_query, q.since) for q in queries]
+        asked += [AskedQuery(q.item_id, q.slo_query) for q in queries if q.slo_query is not None]
+        asked += [
+            AskedQuery(q.item_id, q.mask_query, q.since, may_be_empty=True)
             for q in queries
             if q.mask_query is not None
         ]
-        answers = iter(self._metrics_calls.make(calls))
+        answers = iter(self._current.answers(asked, now))
         demands = [next(answers) for _ in queries]
         latencies = [None if q.slo_query is None else next(answers) for q in queries]
         masks = [None if q.mask_query is None else next(answers) for q in queries]
@@ -148,59 +136,32 @@ class PrometheusTraffic:
         found = self._history_calls.make(calls)
         return [_told(one) if isinstance(one, Exception) else one for one in found]
 
-    def _call(
-        self, item_id: str, promql: str, since: float | None = None, *, may_be_empty: bool = False
-    ) -> Call[_Found]:
-        """Return the call of a query: at all moments since then, or at the latest one."""
-        ask = partial(self._latest, item_id, promql, since, may_be_empty)
-        return Call((item_id, since is None, may_be_empty, promql), _namespace(item_id), ask)
-
-    def _latest(
-        self,
-        item_id: str,
-        written: str,
-        since: float | None,
-        may_be_empty: bool,
-        within_s: float,
-    ) -> _Found:
-        promql = self._hold(_namespace(item_id), written)
-        # The slow lane may come to it later: by then there are newer samples.
-        last = int(self._now // GRID_S) * GRID_S
-        first = last
-        if since is not None:
-            first = min(max(int(since // GRID_S + 1) * GRID_S, last - MAX_CATCH_UP_S), last)
-        grid = QueryGrid(first, GRID_S, (last - first) // GRID_S + 1)
-        answer = self._query(promql, grid, within_s)
-        said = ", ".join(answer.partial) or None
-        if may_be_empty and not answer.series:
-            return _Found(grid, np.full(grid.count, np.nan), said)
-        return _Found(grid, _only_series(answer, promql, grid), said)
-
     def _metrics(
         self,
         query: TrafficQuery,
-        demand: _Found | Exception,
-        latency: _Found | Exception | None,
-        mask: _Found | Exception | None,
+        demand: FoundSeries | Exception,
+        latency: FoundSeries | Exception | None,
+        mask: FoundSeries | Exception | None,
     ) -> ServiceMetrics:
         answers = demand, latency, mask
         faults = [_told(e) for e in answers if isinstance(e, Exception)]
         fault = faults[0] if faults else None
-        known = [one for one in answers if isinstance(one, _Found)]
+        known = [one for one in answers if isinstance(one, FoundSeries)]
         said = next((one.partial for one in known if one.partial), None)
         latency_s = None
-        if isinstance(latency, _Found) and not latency.partial and np.isfinite(latency.values[0]):
-            latency_s = float(latency.values[0])
-        if not isinstance(demand, _Found):
+        if isinstance(latency, FoundSeries) and not latency.partial:
+            known_s = float(latency.values[0])
+            latency_s = known_s if math.isfinite(known_s) else None
+        if not isinstance(demand, FoundSeries):
             return ServiceMetrics(math.nan, (), latency_s, fault, said)
         qps = float(demand.values[-1])
         if demand.partial:
             return ServiceMetrics(math.nan, (), latency_s, fault, said, qps)
         samples = self._samples(demand, query.since)
-        marks = mask.marks() if isinstance(mask, _Found) else ()
+        marks = mask.marks(query.since) if isinstance(mask, FoundSeries) else ()
         return ServiceMetrics(qps, samples, latency_s, fault, said, marks=marks)
 
-    def _samples(self, demand: _Found, since: float) -> tuple[tuple[float, float], ...]:
+    def _samples(self, demand: FoundSeries, since: float) -> tuple[tuple[float, float], ...]:
         stamps = demand.grid.first + GRID_S * np.arange(demand.grid.count)
         new = (stamps % self._step_s == 0) & (stamps > since)
         pairs = zip(stamps[new].astype(float).tolist(), demand.values[new].tolist(), strict=True)
@@ -214,17 +175,21 @@ class PrometheusTraffic:
         ranged = RangeQuery(query, end - length, end, timedelta(seconds=self._step_s))
         values: list[FloatArray] = []
         for grid in (QueryGrid(last, self._step_s, 1), *chunks(ranged.grid, ranged.chunk_points)):
-            answer = self._query(query, grid, until - steady_seconds())
+            answer = self._asked(query, grid, until - steady_seconds())
             if answer.partial:
                 said = ", ".join(answer.partial)
                 raise ValueError(f"data is missing from the answer: {said}")
             # Before the service existed there is no series, which is no error.
             empty = np.full(grid.count, np.nan)
-            values.append(_only_series(answer, query, grid) if answer.series else empty)
+            values.append(only_series(answer, query, grid) if answer.series else empty)
         return Series(item_id, ranged.start, ranged.step, np.concatenate(values[1:]))
 
-    def _query(self, query: str, grid: QueryGrid, within_s: float) -> PrometheusAnswer:
-        bounds = AnswerBounds(BESIDE_BYTES + SAMPLE_BYTES * grid.count, within_s)
+    def _asked(
+        self, query: str, grid: QueryGrid, within_s: float, series: int = 1
+    ) -> PrometheusAnswer:
+        """Return the answer to a query of which so many series may come."""
+        each = SERIES_BYTES + SAMPLE_BYTES * grid.count
+        bounds = AnswerBounds(BESIDE_BYTES + series * each, within_s)
         source, wall = self._source(), self.wall
         if wall is None:
             return source.query_range(query, grid, bounds)
@@ -259,24 +224,3 @@ def _told(error: Exception) -> str:
     if isinstance(error, ForecasterError | ScalerError | ValueError):
         return str(error)
     return f"its metrics could not be read: {error!r}"
-
-
-def _only_series(answer: PrometheusAnswer, query: str, grid: QueryGrid) -> FloatArray:
-    """Return the values of the only series; infinite and negative values are NaN.
-
-    Of a partial answer the only series may be what is missing: then nothing is known.
-    """
-    if answer.partial and not answer.series:
-        return np.full(grid.count, np.nan)
-    if len(answer.series) != 1:
-        count = len(answer.series)
-        fix = (
-            "sum it, e.g. sum(...)"
-            if count
-            else "check the metric name, the labels, and that its window spans two scrapes"
-        )
-        raise ValueError(
-            f"the query {shown(query)} returns {count} series, but must return one; {fix}"
-        )
-    values = answer.series[0].values
-    return np.where(np.isfinite(values) & (values >= 0), values, np.nan)

@@ -67,7 +67,8 @@ def marks_of(args: argparse.Namespace, policy: Policy, series: Series) -> FloatA
 
 
 def _answered(args: argparse.Namespace, policy: Policy, series: Series) -> Series:
-    from scaler.adapters.prometheus_traffic import GRID_S, PrometheusTraffic
+    from scaler.adapters.current_metrics import GRID_S
+    from scaler.adapters.prometheus_traffic import PrometheusTraffic
 
     if policy.mask_query is None:
         raise ReplayError(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from forecaster.adapters.prometheus.settings import PrometheusSettings
 from forecaster.adapters.tables.history_files import read_history
 from forecaster.cli import main
-from tests.peers.traffic import END, MINUTES, RESET, START, requests_until
+from scaler.adapters.prometheus_traffic import PrometheusTraffic
+from scaler.control.observations import ServiceMetrics
+from scaler.control.ports import TrafficQuery
+from tests.peers.traffic import END, MINUTES, RESET, START, STEP, requests_until
 
 pytestmark = pytest.mark.prometheus
 
@@ -78,3 +83,35 @@ def test_the_message_of_bad_promql_is_prometheus_own(
 ) -> None:
     assert fetch(real_prometheus, tmp_path, "rate(demand_qps)") == 2
     assert "expected type range vector" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        'sum(demand_qps{namespace="prod",service="NAME"})',
+        'sum(rate(http_requests_total{namespace="prod",service="NAME"}[5m]))',
+        '60 * max(avg_over_time(demand_qps{service="NAME",namespace!="test"}[10m] offset 1h))',
+        'histogram_quantile(0.9, sum by (le) (rate(none_bucket{service="NAME"}[5m])))',
+    ],
+)
+@pytest.mark.parametrize("minute", [5_000, 9_002, 11_000])  # after GONE there is no search
+def test_services_that_are_asked_together_get_what_each_gets_alone(
+    real_prometheus: str, written: str, minute: int
+) -> None:
+    now = (START + minute * STEP).timestamp()
+    asked = [
+        TrafficQuery(f"prod/{name}", written.replace("NAME", name), None, now - 300)
+        for name in ("shop", "search", "none")
+    ]
+
+    def measured(queries: list[TrafficQuery]) -> list[ServiceMetrics]:
+        source = PrometheusTraffic(PrometheusSettings(real_prometheus), STEP)
+        try:
+            return [replace(one, fault=None) for one in source.measure(queries, now)]
+        finally:
+            source.close()
+
+    alone = [measured([one])[0] for one in asked]
+    assert repr(measured(asked)) == repr(alone)  # so that NaN is like NaN
+    if "_bucket" not in written:
+        assert alone[0].observed_qps > 0

@@ -32,6 +32,9 @@ from scaler.errors import ScalerError
 GRID_S = 15
 # A gap in the samples that is longer than this is filled by a range query of its own.
 MAX_CATCH_UP_S = 600
+# Where nothing is answered for so many ticks the server may be away, or one service's part of all
+# groups may be too much for it.
+SILENT_TICKS = 3
 # Asks PromQL on a grid within so many seconds; the last number is of the series that may come.
 Ask = Callable[[str, QueryGrid, float, int], PrometheusAnswer]
 
@@ -120,6 +123,7 @@ class CurrentMetrics:
         # Those of one kind are asked for the same moments.
         self._groups: dict[_Kind, QueryGroups] = {}
         self._now = math.nan
+        self._silent_ticks = 0  # in a row, in which nothing was answered
 
     def close(self) -> None:
         self._calls.close()
@@ -144,7 +148,9 @@ class CurrentMetrics:
             for values, places in one.places.items():
                 each = outcome[values] if isinstance(outcome, Mapping) else outcome
                 found |= dict.fromkeys(places, each)
-        if not all(isinstance(one, PrometheusAwayError) for one in outcomes):
+        is_silent = all(isinstance(one, PrometheusAwayError) for one in outcomes)
+        self._silent_ticks = self._silent_ticks + 1 if is_silent else 0
+        if not is_silent or self._silent_ticks >= SILENT_TICKS:
             single = [one for one in asked if one.is_single]
             failed += [one for one in single if isinstance(found[_all(one)[0]], Exception)]
             for kind, groups in self._groups.items():

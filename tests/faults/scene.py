@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -49,18 +50,37 @@ class Prometheus(PrometheusServer):
         self.partial: Callable[[str], dict[str, object]] = lambda _: {}
 
     def _answer(self, asked):
-        query = asked.params["query"]
-        reply = self.mood(query)
-        if reply is not None:
-            return reply
         start, end, step = (int(asked.params[name]) for name in ("start", "end", "step"))
-        demand, beside = self.demand[query], self.partial(query)
+        series, remarks = [], {}
+        for one, labels in asked_for(asked.params["query"]):
+            reply = self.mood(one)
+            if reply is not None:
+                return reply
+            beside = self.partial(one)
+            remarks |= beside
+            series.append(FakeSeries(labels, self._text(one, 2 if beside else 1)))
+        return matrix(series, range(start, end + 1, step), **remarks)
+
+    def _text(self, asked: str, less: int) -> Callable[[int], str | None]:
+        demand = self.demand[asked]
 
         def text(stamp: int) -> str | None:
             value = demand(stamp)
-            return None if value is None else str(value / 2 if beside else value)
+            return None if value is None else str(value / less)
 
-        return matrix([FakeSeries({}, text)], range(start, end + 1, step), **beside)
+        return text
+
+
+def asked_for(found: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the queries of services that one query stands for, each with the labels of its series.
+
+    Of one that is asked by its label: `sum by (service) (demand_qps{service=~"shop|cart"})`.
+    """
+    together = re.fullmatch(r'sum by \(service\) \(demand_qps\{service=~"(.+)"\}\)', found)
+    if together is None:
+        return [(found, {})]
+    names = [name.replace("\\", "") for name in together[1].split("|")]
+    return [(query(name), {"service": name}) for name in names]
 
 
 class Scene:

@@ -15,6 +15,7 @@ from scaler.control.ports import TrafficQuery
 from tests.forecaster.adapters.prometheus.server import (
     FakeSeries,
     PrometheusServer,
+    Reply,
     failure,
     matrix,
     serving,
@@ -55,8 +56,8 @@ class Hits(PrometheusServer):
         return FakeSeries(labels, lambda _, qps=self.rates[name]: str(qps))
 
 
-def traffic(server, hold=as_written) -> PrometheusTraffic:
-    settings = PrometheusSettings(server.url, timeout=timedelta(seconds=10), retries=0)
+def traffic(server, hold=as_written, timeout_s=10.0) -> PrometheusTraffic:
+    settings = PrometheusSettings(server.url, timeout=timedelta(seconds=timeout_s), retries=0)
     return PrometheusTraffic(settings, timedelta(minutes=1), workers=4, hold=hold)
 
 
@@ -111,18 +112,34 @@ def test_what_the_server_refuses_is_halved_and_soon_all_that_can_be_known_is(hit
     assert unknown == (["s007"] if hits.poison == "s007" else [])
 
 
-def test_a_server_that_is_away_is_no_reason_to_ask_more():
+def test_a_server_that_is_away_for_a_moment_is_no_reason_to_ask_more():
     with serving(Hits(RATES)) as server:
         source = traffic(server)
         measured(source, NAMES)
         server.script = [failure(503, "unavailable", "starting")] * 20
-        for tick in range(1, 4):
+        for tick in range(1, 3):
             assert "503" in measured(source, NAMES, tick)[0].fault
         server.script.clear()
         before = len(server.asked)
         found = measured(source, NAMES, 9)
         assert len(server.asked) - before == 1
     assert [one.observed_qps for one in found] == list(RATES.values())
+
+
+def test_one_service_that_hangs_holds_the_others_up_for_a_few_ticks_only():
+    server = Hits(RATES)
+    truth = server._answer
+    server._answer = lambda asked: (
+        Reply(hold=True) if "s007" in asked.params["query"] else truth(asked)
+    )
+    with serving(server):
+        source = traffic(server, timeout_s=0.3)
+        for tick in range(12):
+            found = measured(source, NAMES[:16], tick)
+        server.released.set()
+        source.close()
+    unknown = [name for name, one in zip(NAMES, found, strict=False) if one.fault]
+    assert unknown == ["s007"]
 
 
 def test_a_query_that_may_not_be_asked_is_told_and_the_others_are_known():

@@ -13,29 +13,25 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 
 import numpy as np
 
 from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid
 from forecaster.adapters.prometheus.bodies import AnswerBounds
 from forecaster.adapters.prometheus.client import PrometheusSource
-from forecaster.adapters.prometheus.fetch import RangeQuery, chunks
 from forecaster.adapters.prometheus.settings import Pacing, PrometheusSettings
-from forecaster.data.series import FloatArray, Series
+from forecaster.data.series import Series
 from forecaster.errors import ForecasterError, PrometheusAwayError
 from scaler.adapters.current_metrics import (
     GRID_S,
     AskedQuery,
     CurrentMetrics,
     FoundSeries,
-    only_series,
 )
-from scaler.adapters.fair_turns import Call
 from scaler.adapters.namespace_label import QueryHolder, as_written
-from scaler.adapters.patient_calls import CallTimes, PatientCalls
-from scaler.clocks.steady import steady_seconds
+from scaler.adapters.past_demand import PastDemand, PastQuery
+from scaler.adapters.patient_calls import CallTimes
 from scaler.control.clock_offset import clock_offset_s, typical_offset_s
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
@@ -87,24 +83,22 @@ class PrometheusTraffic:
         # One source per thread, for a source keeps the warnings of its last answer.
         self._local = threading.local()
         self._sources: list[PrometheusSource] = []
-        self._now = math.nan  # of the latest tick
         longest_s = settings.timeout.total_seconds()
         times = CallTimes(METRICS_BUDGET_S, longest_s)
         self._current = CurrentMetrics(self._asked, workers, times, self._stopping, hold)
         times = CallTimes(
             HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s, ticks=HISTORIES_TICKS
         )
-        self._history_calls = PatientCalls[Series](workers, times, self._stopping)
+        self._pasts = PastDemand(self._asked, self._step_s, workers, times, self._stopping, hold)
 
     def close(self) -> None:
-        for calls in (self._current, self._history_calls):
+        for calls in (self._current, self._pasts):
             calls.close()
         for source in self._sources:
             source.close()
 
     def measure(self, queries: Sequence[TrafficQuery], now: float) -> list[ServiceMetrics]:
         """Return the current metrics of each service, in order."""
-        self._now = now
         asked = [AskedQuery(q.item_id, q.demand_query, q.since) for q in queries]
         asked += [AskedQuery(q.item_id, q.slo_query) for q in queries if q.slo_query is not None]
         asked += [
@@ -128,12 +122,7 @@ class PrometheusTraffic:
         self, queries: Sequence[tuple[str, str]], length: timedelta, now: float
     ) -> list[Series | str]:
         """Return the history of each ``(item_id, PromQL)`` or why there is none, in order."""
-        self._now = now
-        calls = [
-            Call((item, query), _namespace(item), partial(self._history, item, query, length))
-            for item, query in queries
-        ]
-        found = self._history_calls.make(calls)
+        found = self._pasts.answers([PastQuery(*one, length) for one in queries], now)
         return [_told(one) if isinstance(one, Exception) else one for one in found]
 
     def _metrics(
@@ -167,23 +156,6 @@ class PrometheusTraffic:
         pairs = zip(stamps[new].astype(float).tolist(), demand.values[new].tolist(), strict=True)
         return tuple(pairs)
 
-    def _history(self, item_id: str, written: str, length: timedelta, within_s: float) -> Series:
-        query = self._hold(_namespace(item_id), written)
-        until = steady_seconds() + within_s
-        last = int(self._now // self._step_s) * self._step_s
-        end = datetime.fromtimestamp(last + self._step_s, UTC)
-        ranged = RangeQuery(query, end - length, end, timedelta(seconds=self._step_s))
-        values: list[FloatArray] = []
-        for grid in (QueryGrid(last, self._step_s, 1), *chunks(ranged.grid, ranged.chunk_points)):
-            answer = self._asked(query, grid, until - steady_seconds())
-            if answer.partial:
-                said = ", ".join(answer.partial)
-                raise ValueError(f"data is missing from the answer: {said}")
-            # Before the service existed there is no series, which is no error.
-            empty = np.full(grid.count, np.nan)
-            values.append(only_series(answer, query, grid) if answer.series else empty)
-        return Series(item_id, ranged.start, ranged.step, np.concatenate(values[1:]))
-
     def _asked(
         self, query: str, grid: QueryGrid, within_s: float, series: int = 1
     ) -> PrometheusAnswer:
@@ -213,10 +185,6 @@ class PrometheusTraffic:
             source = self._local.source = PrometheusSource(self._settings, pacing)
             self._sources.append(source)
         return source
-
-
-def _namespace(item_id: str) -> str:
-    return item_id.partition("/")[0]
 
 
 def _told(error: Exception) -> str:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from scaler.adapters.promql_groups import GroupForm
 
-# A group's members: of ten thousand services there are twenty groups of demand.
-MOST_MEMBERS = 512
 # So many more groups may there be of one template while some fail.
 MOST_SPLITS = 32
 # Ticks without a failure after which groups are put together again: ten minutes.
@@ -49,9 +47,14 @@ class _Template:
 
 
 class QueryGroups:
-    """The groups of all templates. Confined to one thread."""
+    """The groups of all templates. Confined to one thread.
 
-    def __init__(self) -> None:
+    Args:
+        most: members of a group.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._templates: dict[str, _Template] = {}
         self._numbers = itertools.count()
 
@@ -77,7 +80,7 @@ class QueryGroups:
             is_calm = len(bad) == len(alone) and not one.failing & good
             one.calm = one.calm + 1 if is_calm else 0
             one.failing = (one.failing - good) | alone
-            least = math.ceil(sum(len(group.members) for group in one.groups) / MOST_MEMBERS)
+            least = math.ceil(sum(len(group.members) for group in one.groups) / self._most)
             for group in bad:
                 if len(group.members) > 1 and len(one.groups) < least + MOST_SPLITS:
                     one.groups.remove(group)
@@ -92,7 +95,7 @@ class QueryGroups:
             return _Template(list(self._packed(form, members)))
         known = {values for group in one.groups for values in group.members}
         failing = one.failing & members.keys()
-        least = math.ceil((len(members) - len(failing)) / MOST_MEMBERS) + len(failing)
+        least = math.ceil((len(members) - len(failing)) / self._most) + len(failing)
         is_calm = one.calm >= CALM_TICKS
         if known == members.keys() and not (is_calm and len(one.groups) > least):
             return one
@@ -110,8 +113,8 @@ class QueryGroups:
 
     def _packed(self, form: GroupForm, members: Collection[Values]) -> Iterator[QueryGroup]:
         ordered = sorted(members)
-        for first in range(0, len(ordered), MOST_MEMBERS):
-            yield self._group(form, tuple(ordered[first : first + MOST_MEMBERS]))
+        for first in range(0, len(ordered), self._most):
+            yield self._group(form, tuple(ordered[first : first + self._most]))
 
     def _group(self, form: GroupForm, members: tuple[Values, ...]) -> QueryGroup:
         return QueryGroup(next(self._numbers), form, members)

@@ -164,3 +164,18 @@ def test_a_mark_that_came_before_a_services_last_sample_marks_nothing():
         old, new = traffic(server).measure(asked, NOW)
     assert len(old.marks) == 20
     assert new.marks == (NOW - 15, NOW)
+
+
+def test_pasts_are_asked_for_together_and_each_is_its_own():
+    rates = {name: rate for name, rate in RATES.items() if name != "s007"}
+    with serving(Hits(rates)) as server:
+        asked = [(f"shop/{name}", query(name)) for name in NAMES[:40]]
+        found = traffic(server).histories(asked, timedelta(days=8), NOW)
+        count = len(server.asked)
+        (alone,) = traffic(server).histories(asked[9:10], timedelta(days=8), NOW)
+    assert count == 3 * 3  # groups of sixteen, and 11,520 samples take three requests
+    assert [one.item_id for one in found] == [item for item, _ in asked]
+    assert [set(one.values.tolist()) for one in found[8:10]] == [{8.0}, {9.0}]
+    assert math.isnan(found[7].values[0])  # there is no series of it
+    assert (found[9].start, found[9].step, len(found[9])) == (alone.start, alone.step, len(alone))
+    assert found[9].values.tolist() == alone.values.tolist()

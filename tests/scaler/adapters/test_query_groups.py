@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from scaler.adapters.current_metrics import MOST_MEMBERS
 from scaler.adapters.promql_groups import group_form
-from scaler.adapters.query_groups import CALM_TICKS, MOST_MEMBERS, MOST_SPLITS, QueryGroups
+from scaler.adapters.query_groups import CALM_TICKS, MOST_SPLITS, QueryGroups
 
 
 def form(name: object, metric: str = "up"):
@@ -21,19 +22,19 @@ def sizes(groups) -> list[int]:
 
 
 def test_ten_thousand_services_are_twenty_groups_and_each_is_in_one():
-    groups = QueryGroups().arranged(forms(10_000))
+    groups = QueryGroups(MOST_MEMBERS).arranged(forms(10_000))
     assert len(groups) == 20
     members = [values for group in groups for values in group.members]
     assert len(members) == len(set(members)) == 10_000
 
 
 def test_queries_of_other_templates_stand_apart():
-    groups = QueryGroups().arranged([form("a"), form("b"), form("a", "down")])
+    groups = QueryGroups(MOST_MEMBERS).arranged([form("a"), form("b"), form("a", "down")])
     assert sizes(groups) == [1, 2]
 
 
 def test_what_fails_is_halved_until_it_stands_alone_and_never_asked_alone_by_all():
-    groups, bad = QueryGroups(), ("s00700",)
+    groups, bad = QueryGroups(MOST_MEMBERS), ("s00700",)
     most = 0
     for _ in range(12):
         arranged = groups.arranged(forms(2000))
@@ -57,7 +58,7 @@ def test_what_fails_is_halved_until_it_stands_alone_and_never_asked_alone_by_all
 
 
 def test_where_all_fail_the_number_of_queries_stays_bounded():
-    groups = QueryGroups()
+    groups = QueryGroups(MOST_MEMBERS)
     for _ in range(20):
         arranged = groups.arranged(forms(2000))
         assert len(arranged) <= 4 + MOST_SPLITS + 1
@@ -65,7 +66,7 @@ def test_where_all_fail_the_number_of_queries_stays_bounded():
 
 
 def test_who_comes_and_who_goes_leaves_the_others_where_they_are_while_something_fails():
-    groups = QueryGroups()
+    groups = QueryGroups(MOST_MEMBERS)
     arranged = groups.arranged(forms(1000))
     groups.judge([arranged[0]])
     before = {group.number: group.members for group in groups.arranged(forms(1000))}

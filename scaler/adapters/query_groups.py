@@ -2,7 +2,8 @@
 
 A group that fails is halved in the next tick, until what fails stands alone; so all others are
 known again after a few ticks, and the number of queries stays bounded. Groups that have been
-answered for a while are put together again.
+answered for a while are put together again. What has failed alone stays apart for a day after it
+was answered: nobody who fails now and then holds up the others each time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scaler.adapters.promql_groups import GroupForm
 
@@ -18,6 +19,8 @@ from scaler.adapters.promql_groups import GroupForm
 MOST_SPLITS = 32
 # Ticks without a failure after which groups are put together again: ten minutes.
 CALM_TICKS = 40
+# Ticks with an answer after which what had failed alone joins the others: a day.
+APART_TICKS = 5760
 
 Values = tuple[str, ...]
 
@@ -39,11 +42,16 @@ class QueryGroup:
 
 @dataclass(slots=True)
 class _Template:
-    """The groups of one template; ``calm`` counts the ticks since one has failed."""
+    """The groups of one template.
+
+    Attributes:
+        calm: ticks since a group has failed.
+        apart: ticks since what had failed alone was answered.
+    """
 
     groups: list[QueryGroup]
     calm: int = CALM_TICKS
-    failing: frozenset[Values] = frozenset()  # what failed alone when it was asked last
+    apart: dict[Values, int] = field(default_factory=dict)
 
 
 class QueryGroups:
@@ -74,12 +82,10 @@ class QueryGroups:
         numbers = {group.number for group in failed}
         for one in self._templates.values():
             bad = [group for group in one.groups if group.number in numbers]
-            good = {values for g in one.groups if g.number not in numbers for values in g.members}
             alone = {group.members[0] for group in bad if len(group.members) == 1}
-            # What stands alone and fails goes on so, and the others are put together meanwhile.
-            is_calm = len(bad) == len(alone) and not one.failing & good
-            one.calm = one.calm + 1 if is_calm else 0
-            one.failing = (one.failing - good) | alone
+            one.calm = one.calm + 1 if len(bad) == len(alone) else 0
+            one.apart = {values: ticks + 1 for values, ticks in one.apart.items()}
+            one.apart |= dict.fromkeys(alone, 0)
             least = math.ceil(sum(len(group.members) for group in one.groups) / self._most)
             for group in bad:
                 if len(group.members) > 1 and len(one.groups) < least + MOST_SPLITS:
@@ -94,22 +100,26 @@ class QueryGroups:
         if one is None:
             return _Template(list(self._packed(form, members)))
         known = {values for group in one.groups for values in group.members}
-        failing = one.failing & members.keys()
-        least = math.ceil((len(members) - len(failing)) / self._most) + len(failing)
+        apart = {
+            values: ticks
+            for values, ticks in one.apart.items()
+            if ticks < APART_TICKS and values in members
+        }
+        least = math.ceil((len(members) - len(apart)) / self._most) + len(apart)
         is_calm = one.calm >= CALM_TICKS
         if known == members.keys() and not (is_calm and len(one.groups) > least):
             return one
         if is_calm:
-            apart = [self._group(form, (values,)) for values in sorted(failing)]
-            groups = [*self._packed(form, members.keys() - failing), *apart]
-            return _Template(groups, one.calm, failing)
+            single = [self._group(form, (values,)) for values in sorted(apart)]
+            groups = [*self._packed(form, members.keys() - apart.keys()), *single]
+            return _Template(groups, one.calm, apart)
         groups = []
         for group in one.groups:
             left = tuple(values for values in group.members if values in members)
             if left:
                 groups.append(QueryGroup(group.number, form, left))
         groups += self._packed(form, members.keys() - known)
-        return _Template(groups, one.calm, failing)
+        return _Template(groups, one.calm, apart)
 
     def _packed(self, form: GroupForm, members: Collection[Values]) -> Iterator[QueryGroup]:
         ordered = sorted(members)

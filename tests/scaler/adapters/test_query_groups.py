@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scaler.adapters.current_metrics import MOST_MEMBERS
 from scaler.adapters.promql_groups import group_form
-from scaler.adapters.query_groups import CALM_TICKS, MOST_SPLITS, QueryGroups
+from scaler.adapters.query_groups import APART_TICKS, CALM_TICKS, MOST_SPLITS, QueryGroups
 
 
 def form(name: object, metric: str = "up"):
@@ -50,10 +50,11 @@ def test_what_fails_is_halved_until_it_stands_alone_and_never_asked_alone_by_all
         arranged = groups.arranged(forms(2000))
         groups.judge([group for group in arranged if group.members == (bad,)])
     assert sizes(groups.arranged(forms(2000))) == [1, 1999 - 3 * MOST_MEMBERS, *[MOST_MEMBERS] * 3]
-    # and after it has been answered for as long, it joins them.
-    for _ in range(CALM_TICKS + 2):
-        groups.arranged(forms(2000))
+    # It joins them after it was answered for a day: who flaps holds nobody up each time.
+    for _ in range(APART_TICKS - 1):
         groups.judge([])
+    assert len(groups.arranged(forms(2000))) == 5
+    groups.judge([])
     assert len(groups.arranged(forms(2000))) == 4
 
 

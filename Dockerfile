@@ -1,8 +1,9 @@
-# Both commands, for the manifests in deploy/. `make image` builds it; see deploy/README.md.
-# The image of Python that it stands on, by digest: NAME@sha256:...
+# Both commands, for the manifests in deploy/; or, as the target `service`, what `scaler run` needs.
+# `make image` and `make image-service` build them; see deploy/README.md.
+# The image of Python that they stand on, by digest: NAME@sha256:...
 ARG BASE
 
-FROM ${BASE} AS build
+FROM ${BASE} AS source
 ARG BASE
 RUN case "$BASE" in *@sha256:*) ;; *) echo "BASE is $BASE, but must name a digest: run make image" >&2; exit 1 ;; esac
 # Where packages come from is pip's own configuration; it must offer a CPU build of torch.
@@ -12,10 +13,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 RUN python -m venv /opt/tidegate
 ENV PATH=/opt/tidegate/bin:$PATH
 WORKDIR /src
-COPY image.lock ./
-RUN pip install --require-hashes --only-binary :all: --requirement image.lock || { \
-      echo "If torch is what is not found, give --build-arg PIP_EXTRA_INDEX_URL=<an index of CPU builds>;" \
-           "if its hash is another, that index has another build: run make lock with it" >&2; exit 1; }
+COPY image.lock service.lock ./
 COPY LICENSE README.md pyproject.toml setup.py ./
 COPY forecaster forecaster
 COPY scaler scaler
@@ -23,11 +21,21 @@ COPY scaler scaler
 COPY deploy deploy
 COPY examples examples
 COPY models/pretrained models/pretrained
+
+FROM source AS build
+RUN pip install --require-hashes --only-binary :all: --requirement image.lock || { \
+      echo "If torch is what is not found, give --build-arg PIP_EXTRA_INDEX_URL=<an index of CPU builds>;" \
+           "if its hash is another, that index has another build: run make lock with it" >&2; exit 1; }
 # All that it needs, the build backend too, is there by now.
 RUN pip install --no-deps --no-index --no-build-isolation . && pip check
 
-FROM ${BASE}
-COPY --from=build /opt/tidegate /opt/tidegate
+FROM source AS build-service
+RUN pip install --no-compile --require-hashes --only-binary :all: --requirement service.lock
+# What only training, files and plots need is left out, so `pip check` would miss it.
+RUN pip install --no-compile --no-deps --no-index --no-build-isolation . && \
+    pip uninstall --yes --quiet setuptools pip
+
+FROM ${BASE} AS runtime
 # The root may be read-only: whatever is written goes below /tmp.
 ENV PATH=/opt/tidegate/bin:$PATH \
     HOME=/tmp \
@@ -40,3 +48,9 @@ USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["scaler"]
 CMD ["--help"]
+
+FROM runtime AS service
+COPY --from=build-service /opt/tidegate /opt/tidegate
+
+FROM runtime
+COPY --from=build /opt/tidegate /opt/tidegate

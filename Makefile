@@ -37,7 +37,7 @@ INSTALL = @$(COUNT); $(PIP_INSTALL)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test nightly check notebooks bench picture constraints lock image pythons clean
+.PHONY: help demo test nightly check notebooks bench picture constraints lock image image-service pythons clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
@@ -95,21 +95,28 @@ constraints: ## pin anew every dependency, as a fresh environment resolves it
 	"$$fresh/bin/pip" freeze --all --exclude pip --exclude-editable | sed 's/+.*//' >> "$$fresh/pins"; \
 	cp "$$fresh/pins" constraints.txt
 
-lock: ## pin with hashes what the image installs, by constraints.txt and the indexes of pip's environment
+# What both locks are compiled by, into $$fresh.
+COMPILE = "$$fresh/bin/uv" pip compile --quiet --constraint constraints.txt --generate-hashes \
+  --no-annotate --custom-compile-command 'make lock' --python-version $(IMAGE_PYTHON) \
+  --python-platform x86_64-manylinux_2_28 --only-binary :all: $(UV_INDEXES)
+
+lock: ## pin with hashes what the images install, by constraints.txt and the indexes of pip's environment
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && set -e; \
 	$(PYTHON) -m venv "$$fresh"; \
 	"$$fresh/bin/pip" install --quiet --constraint constraints.txt uv; \
-	"$$fresh/bin/uv" pip compile --quiet pyproject.toml --extra grpc --extra otel --extra s3 \
-	  --constraint constraints.txt --generate-hashes --no-annotate --custom-compile-command 'make lock' \
-	  --python-version $(IMAGE_PYTHON) --python-platform x86_64-manylinux_2_28 --only-binary :all: \
-	  $(UV_INDEXES) --output-file "$$fresh/lock"; \
+	$(COMPILE) pyproject.toml --extra grpc --extra otel --extra s3 --output-file "$$fresh/lock"; \
+	$(COMPILE) --group service --output-file "$$fresh/service"; \
 	! grep -q '^nvidia-' "$$fresh/lock" || { \
 	  echo 'torch would be a CUDA build: set PIP_EXTRA_INDEX_URL to an index of CPU builds.' >&2; exit 1; }; \
-	cp "$$fresh/lock" image.lock
+	cp "$$fresh/lock" image.lock; cp "$$fresh/service" service.lock
 
 image: base-image.txt ## build the image (IMAGE=NAME:TAG) from image.lock, on the base that base-image.txt names
 	docker build --build-arg BASE="$$(cat base-image.txt)" \
 	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --tag $(IMAGE) .
+
+image-service: base-image.txt ## build the image of `scaler run` alone, without what trains and plots
+	docker build --build-arg BASE="$$(cat base-image.txt)" --target service \
+	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --tag $(IMAGE)-service .
 
 base-image.txt:
 	docker pull --quiet python:$(IMAGE_PYTHON)-slim

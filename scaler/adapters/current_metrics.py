@@ -73,10 +73,10 @@ class FoundSeries:
     partial: str | None
 
     def marks(self, since: float) -> tuple[float, ...]:
-        """Return the moments after one at which the value is above 0."""
+        """Return the moments at which the value is above 0: after one, and the latest in any case."""
         (places,) = np.nonzero(self.values > 0)
         stamps = (self.grid.first + GRID_S * places).astype(float)
-        return tuple(stamps[stamps > since].tolist())
+        return tuple(stamps[(stamps > since) | (stamps == self.grid.last)].tolist())
 
 
 Answered = FoundSeries | Exception

@@ -24,8 +24,8 @@ from scaler.adapters.promql_groups import grouped_query
 from scaler.adapters.query_groups import QueryGroup, Values
 from scaler.clocks.steady import steady_seconds
 
-# Members of a group: of eight days at a minute these are 5 MB in an answer.
-MOST_MEMBERS = 16
+# Members of a group: a day of minutes is half a megabyte once it is read, and several are read at once.
+MOST_MEMBERS = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from tests.deploy.manifests import BASE, ROOT, container_of, resources, template
 
 TEXT = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
 LINES = [line.split(maxsplit=1) for line in TEXT.splitlines() if line and not line.startswith("#")]
-LAST = max(index for index, (word, *_) in enumerate(LINES) if word == "FROM")
+RUNTIME = LINES.index(["FROM", "${BASE} AS runtime"])
 OBJECTS = resources(BASE)
 
 
 def said(word: str, *, final: bool = True) -> list[str]:
-    return [rest for name, rest in LINES[LAST if final else 0 :] if name == word]
+    return [rest for name, rest in LINES[RUNTIME if final else 0 :] if name == word]
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
@@ -43,13 +43,20 @@ def test_home_and_caches_lie_where_the_pod_may_write(kind):
 
 def test_what_is_installed_is_in_the_lock_by_its_hash_or_comes_with_the_source():
     installs = [line for line in said("RUN", final=False) if "pip install" in line]
-    from_lock, from_source = installs
-    assert "--require-hashes --only-binary :all: --requirement image.lock" in from_lock
-    assert "--no-deps --no-index --no-build-isolation ." in from_source
+    for lock, from_lock, from_source in zip(
+        ("image.lock", "service.lock"), installs[::2], installs[1::2], strict=True
+    ):
+        assert f"--require-hashes --only-binary :all: --requirement {lock}" in from_lock
+        assert "--no-deps --no-index --no-build-isolation ." in from_source
 
 
-def test_the_base_is_given_by_digest_and_is_the_same_for_both_stages():
-    assert said("FROM", final=False) == ["${BASE} AS build", "${BASE}"]
+def test_the_base_is_given_by_digest_and_all_stages_stand_on_it():
+    stages = said("FROM", final=False)
+    assert [one for one in stages if one.startswith("${BASE}")] == [
+        "${BASE} AS source",
+        "${BASE} AS runtime",
+    ]
+    assert stages[-2:] == ["runtime AS service", "runtime"]  # the last one is built by default
     assert said("ARG", final=False)[0] == "BASE"  # nobody's digest is a default for ever
     check = next(line for line in said("RUN", final=False) if "$BASE" in line)
     for base, fits in (("python:3.11-slim", False), (f"python@sha256:{64 * 'a'}", True)):

@@ -1,4 +1,4 @@
-"""The lock of the image: it follows from pyproject.toml and constraints.txt, and pins by hash.
+"""The locks of the images: they follow from pyproject.toml and constraints.txt, and pin by hash.
 
 `make lock` writes it. These tests ask no index: what it holds is seen when the image is built.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.metadata import distribution, distributions
 
 import pytest
@@ -16,14 +17,21 @@ from packaging.version import Version
 from tests.deploy.manifests import ROOT
 from tests.test_packaging import PINS, PROJECT
 
-REMEDY = "image.lock is out of date: run make lock"
-LOCK = (ROOT / "image.lock").read_text()
-LOCKED = {
-    canonicalize_name(name): (Version(version), hashes.split())
-    for name, version, hashes in re.findall(
-        r"^([^#\s=]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", LOCK, re.MULTILINE
-    )
-}
+REMEDY = "the lock is out of date: run make lock"
+LOCK, SERVICE_LOCK = ((ROOT / name).read_text() for name in ("image.lock", "service.lock"))
+
+
+def pinned(lock: str) -> dict[str, tuple[Version, list[str]]]:
+    """Return the version and the hashes of each package in a lock."""
+    return {
+        canonicalize_name(name): (Version(version), hashes.split())
+        for name, version, hashes in re.findall(
+            r"^([^#\s=]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", lock, re.MULTILINE
+        )
+    }
+
+
+LOCKED, SERVED = pinned(LOCK), pinned(SERVICE_LOCK)
 EXTRAS = re.findall(r"--extra (\w+)", (ROOT / "Makefile").read_text())
 REQUIREMENTS = [
     Requirement(text)
@@ -102,3 +110,18 @@ def test_torch_is_a_cpu_build_of_which_no_other_is_taken():
 
 def test_the_lock_names_no_host():
     assert "://" not in LOCK
+
+
+def test_the_service_has_what_the_image_has_but_for_what_trains_and_plots():
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["service"]
+    asked = {Requirement(text).name for text in group} - {"setuptools"}
+    left = {Requirement(text).name for text in PROJECT["dependencies"]} - asked
+    assert left == {"pandas", "plotly", "pyarrow", "scikit-learn", "torch"}
+    assert set(group) - {"setuptools>=77"} <= set(PROJECT["dependencies"])
+    assert asked <= SERVED.keys(), REMEDY
+    assert left & SERVED.keys() == set()
+    assert {name: SERVED[name] for name in SERVED.keys() & LOCKED.keys()} == {
+        name: LOCKED[name] for name in SERVED.keys() & LOCKED.keys()
+    }, REMEDY
+    assert SERVED.keys() <= LOCKED.keys(), REMEDY
+    assert "://" not in SERVICE_LOCK

@@ -173,7 +173,7 @@ def test_pasts_are_asked_for_together_and_each_is_its_own():
         found = traffic(server).histories(asked, timedelta(days=8), NOW)
         count = len(server.asked)
         (alone,) = traffic(server).histories(asked[9:10], timedelta(days=8), NOW)
-    assert count == 3 * 3  # groups of sixteen, and 11,520 samples take three requests
+    assert count == 10 * 3  # groups of four, and 11,520 samples take three requests
     assert [one.item_id for one in found] == [item for item, _ in asked]
     assert [set(one.values.tolist()) for one in found[8:10]] == [{8.0}, {9.0}]
     assert math.isnan(found[7].values[0])  # there is no series of it

@@ -33,7 +33,8 @@ FROM source AS build-service
 RUN pip install --no-compile --require-hashes --only-binary :all: --requirement service.lock
 # What only training, files and plots need is left out, so `pip check` would miss it.
 RUN pip install --no-compile --no-deps --no-index --no-build-isolation . && \
-    pip uninstall --yes --quiet setuptools pip
+    pip uninstall --yes --quiet setuptools pip && \
+    find /opt/tidegate/lib -type d -name tests -prune -exec rm -r {} +
 
 FROM ${BASE} AS runtime
 # The root may be read-only: whatever is written goes below /tmp.

@@ -73,7 +73,7 @@ class FoundSeries:
     partial: str | None
 
     def marks(self, since: float) -> tuple[float, ...]:
-        """Return the moments at which the value is above 0: after one, and the latest in any case."""
+        """Return the moments after one, and the latest in any case, with a value above 0."""
         (places,) = np.nonzero(self.values > 0)
         stamps = (self.grid.first + GRID_S * places).astype(float)
         return tuple(stamps[(stamps > since) | (stamps == self.grid.last)].tolist())

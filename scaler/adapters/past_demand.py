@@ -24,7 +24,7 @@ from scaler.adapters.promql_groups import grouped_query
 from scaler.adapters.query_groups import QueryGroup, Values
 from scaler.clocks.steady import steady_seconds
 
-# Members of a group: a day of minutes is half a megabyte once it is read, and several are read at once.
+# Members of a group. A week of minutes takes 2 MB while it is read, and each worker reads a group.
 MOST_MEMBERS = 4
 
 

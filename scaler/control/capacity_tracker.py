@@ -151,9 +151,15 @@ class CapacityTracker:
             self._try(item, slo_s)
 
     def _try(self, item: str, slo_s: float) -> None:
-        from scaler.decision.capacity_learning import learned_capacity  # noqa: PLC0415 - few policies need it
-
         learned = self._learned[item]
+        try:
+            from scaler.decision.capacity_learning import learned_capacity  # noqa: PLC0415 - few policies need it
+        except ModuleNotFoundError as missing:
+            learned.why_not = (
+                f"{missing.name} is not installed here, so no capacity is learned; give "
+                "capacity.requestsPerReplica, or run the image that has all"
+            )
+            return
         loads, latencies = np.array(learned.moments).T
         rng = np.random.default_rng(0)
         try:

@@ -78,9 +78,13 @@ def test_capacity_that_cannot_be_learned_is_told_with_the_fix():
 
 from datetime import timedelta
 from scaler.control.capacity_tracker import CapacityTracker
-from scaler.policy.policy import Policy
+from scaler.decision.replicas import ScalePolicy
+from scaler.policy.policy import Policy, Slo
 tracker = CapacityTracker(None, None, timedelta(minutes=1))
-policy = Policy(item_id="shop/checkout", target="checkout")
+policy = Policy(
+    item_id="shop/checkout", target="checkout", scale=ScalePolicy(), capacity_qps=None,
+    slo=Slo(query="p99"),
+)
 for minute in range(100):
     tracker.add(policy.item_id, 10.0, 0.1, 60.0 * minute)
 tracker.learn([policy], 6000.0)

@@ -10,7 +10,6 @@ Rules of this file:
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ from forecaster.adapters.prometheus.answers import PrometheusAnswer, QueryGrid, 
 from forecaster.data.series import FloatArray
 from scaler.adapters.grouped_calls import GroupedCalls, by_member
 from scaler.adapters.namespace_label import QueryHolder
-from scaler.adapters.patient_calls import CallTimes, PatientCalls
+from scaler.adapters.patient_calls import PatientCalls
 from scaler.adapters.promql_groups import grouped_query
 from scaler.adapters.query_groups import QueryGroup, Values
 
@@ -87,22 +86,17 @@ class CurrentMetrics:
 
     Args:
         ask: one query of Prometheus.
-        workers: concurrent queries.
-        times: that queries may take.
-        stopping: set when the process is to end.
+        calls: by which they are made.
         hold: returns a namespace's query as it may be asked, or raises.
     """
 
     def __init__(
         self,
         ask: Ask,
-        workers: int,
-        times: CallTimes,
-        stopping: threading.Event,
+        calls: PatientCalls[FoundSeries | Mapping[Values, Answered]],
         hold: QueryHolder,
     ) -> None:
         self._ask, self._hold = ask, hold
-        calls = PatientCalls[FoundSeries | Mapping[Values, Answered]](workers, times, stopping)
         self._calls = GroupedCalls[AskedQuery, FoundSeries](calls, self, hold, MOST_MEMBERS)
         self._now = math.nan
 

@@ -6,7 +6,6 @@ A past is asked for at one moment first, and no more of an answer is read than i
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from forecaster.data.series import FloatArray, Series
 from scaler.adapters.current_metrics import Ask, only_series
 from scaler.adapters.grouped_calls import GroupedCalls, by_member
 from scaler.adapters.namespace_label import QueryHolder
-from scaler.adapters.patient_calls import CallTimes, PatientCalls
+from scaler.adapters.patient_calls import PatientCalls
 from scaler.adapters.promql_groups import grouped_query
 from scaler.adapters.query_groups import QueryGroup, Values
 from scaler.clocks.steady import steady_seconds
@@ -55,9 +54,7 @@ class PastDemand:
     Args:
         ask: one query of Prometheus.
         step_s: between two samples.
-        workers: concurrent queries.
-        times: that queries may take.
-        stopping: set when the process is to end.
+        calls: by which they are made.
         hold: returns a namespace's query as it may be asked, or raises.
     """
 
@@ -65,13 +62,10 @@ class PastDemand:
         self,
         ask: Ask,
         step_s: int,
-        workers: int,
-        times: CallTimes,
-        stopping: threading.Event,
+        calls: PatientCalls[Series | Mapping[Values, Series | Exception]],
         hold: QueryHolder,
     ) -> None:
         self._ask, self._step_s, self._hold = ask, step_s, hold
-        calls = PatientCalls[Series | Mapping[Values, Series | Exception]](workers, times, stopping)
         self._calls = GroupedCalls[PastQuery, Series](calls, self, hold, MOST_MEMBERS)
         self._now = math.nan
 

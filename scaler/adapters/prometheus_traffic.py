@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from scaler.adapters.current_metrics import (
 )
 from scaler.adapters.namespace_label import QueryHolder, as_written
 from scaler.adapters.past_demand import PastDemand, PastQuery
-from scaler.adapters.patient_calls import CallTimes
+from scaler.adapters.patient_calls import CallTimes, PatientCalls
 from scaler.control.clock_offset import clock_offset_s, typical_offset_s
 from scaler.control.observations import ServiceMetrics
 from scaler.control.ports import TrafficQuery
@@ -84,12 +85,13 @@ class PrometheusTraffic:
         self._local = threading.local()
         self._sources: list[PrometheusSource] = []
         longest_s = settings.timeout.total_seconds()
-        times = CallTimes(METRICS_BUDGET_S, longest_s)
-        self._current = CurrentMetrics(self._asked, workers, times, self._stopping, hold)
-        times = CallTimes(
+        calls = partial(PatientCalls, workers, stopping=self._stopping)
+        now = CallTimes(METRICS_BUDGET_S, longest_s)
+        self._current = CurrentMetrics(self._asked, calls(times=now), hold)
+        once = CallTimes(
             HISTORIES_BUDGET_S, HISTORY_TIMES * longest_s, soon_s=longest_s, ticks=HISTORIES_TICKS
         )
-        self._pasts = PastDemand(self._asked, self._step_s, workers, times, self._stopping, hold)
+        self._pasts = PastDemand(self._asked, self._step_s, calls(times=once), hold)
 
     def close(self) -> None:
         for calls in (self._current, self._pasts):

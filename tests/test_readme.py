@@ -29,7 +29,7 @@ PARSERS = {
 # A row of README's table: the kind, the names in brackets, and the contenders' cells.
 KIND = re.compile(r"^\| (\w+).*? \((.+?)\) \| (.+) \|$", re.MULTILINE)
 # A row of the table behind it: the trace, the strength of its season, and the contenders' cells.
-TRACE = re.compile(r"^\| (\w+) \| (0\.\d+) \| (.+) \| [\d.]+ % \|$", re.MULTILINE)
+TRACE = re.compile(r"^\| (\w+) \| (0\.\d+) \| ((?:[\d.]+, [\d.]+ %(?: \| )?)+) \|$", re.MULTILINE)
 # Who is in the table of the promotion, with the column in README; Prophet is in the latter alone.
 PROMOTED = {
     "HPA": 0, "KEDA prometheus": 1, "KEDA + offset 7d": 2, "KEDA + offset 1d": 3,

@@ -40,7 +40,7 @@ INSTALL = @$(COUNT); $(PIP_INSTALL)
 .PHONY: help demo test nightly check notebooks bench picture constraints lock image image-service pythons clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | while IFS=: read -r name text; \
 	do printf '  %-18s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.installed ## train on generated traffic, replay its last day, then live it on a page (DEMO=once: exit)

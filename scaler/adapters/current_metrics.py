@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from forecaster.data.series import FloatArray
 from scaler.adapters.grouped_calls import GroupedCalls, by_member
 from scaler.adapters.namespace_label import QueryHolder
 from scaler.adapters.patient_calls import PatientCalls
-from scaler.adapters.promql_groups import grouped_query
 from scaler.adapters.query_groups import QueryGroup, Values
 
 # Demand is queried on a finer grid than the forecast's, so that one query serves both.
@@ -48,14 +47,6 @@ class AskedQuery:
     written: str
     since: float | None = None
     may_be_empty: bool = False
-
-    @property
-    def namespace(self) -> str:
-        return self.item_id.partition("/")[0]
-
-    @property
-    def key(self) -> tuple[str, bool, bool]:
-        return self.item_id, *self.kind
 
     @property
     def kind(self) -> tuple[bool, bool]:
@@ -96,7 +87,7 @@ class CurrentMetrics:
         calls: PatientCalls[FoundSeries | Mapping[Values, Answered]],
         hold: QueryHolder,
     ) -> None:
-        self._ask, self._hold = ask, hold
+        self._ask = ask
         self._calls = GroupedCalls[AskedQuery, FoundSeries](calls, self, hold, MOST_MEMBERS)
         self._now = math.nan
 
@@ -108,21 +99,19 @@ class CurrentMetrics:
         self._now = now
         return self._calls.make(queries)
 
-    def ask_one(self, query: AskedQuery, within_s: float) -> FoundSeries:
-        promql = self._hold(query.namespace, query.written)
+    def ask_one(self, promql: str, query: AskedQuery, within_s: float) -> FoundSeries:
         grid = self._grid(query.since)
         answer = self._ask(promql, grid, within_s, 1)
         return _found(answer, promql, grid, may_be_empty=query.may_be_empty)
 
     def ask_many(
-        self, group: QueryGroup, queries: Sequence[AskedQuery], within_s: float
+        self, promql: str, group: QueryGroup, queries: Sequence[AskedQuery], within_s: float
     ) -> Mapping[Values, Answered]:
         grid = self._grid(min((q.since for q in queries if q.since is not None), default=None))
-        promql = grouped_query(group.form, group.members)
         answer = self._ask(promql, grid, within_s, len(group.members))
         may_be_empty = queries[0].may_be_empty
         return {
-            values: _told(replace(answer, series=tuple(own)), promql, grid, may_be_empty)
+            values: _told(own, promql, grid, may_be_empty)
             for values, own in by_member(answer, group).items()
         }
 

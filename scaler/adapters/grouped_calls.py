@@ -8,7 +8,7 @@ becomes of a call that hangs.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -17,7 +17,7 @@ from forecaster.errors import PrometheusAwayError
 from scaler.adapters.fair_turns import Call
 from scaler.adapters.namespace_label import QueryHolder
 from scaler.adapters.patient_calls import PatientCalls
-from scaler.adapters.promql_groups import GroupForm, group_form
+from scaler.adapters.promql_groups import GroupForm, group_form, grouped_query
 from scaler.adapters.query_groups import QueryGroup, QueryGroups, Values
 from scaler.errors import ScalerError
 
@@ -30,18 +30,15 @@ class Query(Protocol):
     """One query of a service.
 
     Attributes:
-        namespace: of the service.
+        item_id: of the service.
         written: PromQL, as the policy has it.
-        key: tells it from others, the same in each tick.
         kind: what queries have in common that may be asked together.
     """
 
     @property
-    def namespace(self) -> str: ...
+    def item_id(self) -> str: ...
     @property
     def written(self) -> str: ...
-    @property
-    def key(self) -> Hashable: ...
     @property
     def kind(self) -> Hashable: ...
 
@@ -53,13 +50,13 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class Asker(Protocol[Asked_contra, Answer_co]):
-    """Who asks Prometheus, within so many seconds."""
+    """Who asks Prometheus for PromQL, within so many seconds."""
 
-    def ask_one(self, query: Asked_contra, within_s: float) -> Answer_co:
+    def ask_one(self, promql: str, query: Asked_contra, within_s: float) -> Answer_co:
         """Return the answer to one query."""
 
     def ask_many(
-        self, group: QueryGroup, queries: Sequence[Asked_contra], within_s: float
+        self, promql: str, group: QueryGroup, queries: Sequence[Asked_contra], within_s: float
     ) -> Mapping[Values, Answer_co | Exception]:
         """Return what each member of a group is answered; these have asked for them."""
 
@@ -161,27 +158,37 @@ class GroupedCalls(Generic[Asked, Answer]):
     def _form(self, query: Asked) -> GroupForm | None:
         """Return the form of a query as it may be asked; one that may not has none."""
         try:
-            return group_form(self._hold(query.namespace, query.written))
+            return group_form(self._held(query))
         except ScalerError:
             return None
 
+    def _held(self, query: Asked) -> str:
+        return self._hold(_namespace(query), query.written)
+
     def _alone(self, query: Asked) -> Call[Answer | Mapping[Values, Answer | Exception]]:
-        ask = partial(self._asker.ask_one, query)
-        return Call((query.key, query.written), query.namespace, ask)
+        def ask(within_s: float) -> Answer:
+            return self._asker.ask_one(self._held(query), query, within_s)
+
+        return Call((query.item_id, query.kind, query.written), _namespace(query), ask)
 
     def _together(
         self, one: _Places, queries: Sequence[Asked]
     ) -> Call[Answer | Mapping[Values, Answer | Exception]]:
         name = f"group {one.group.number}"
         asked = [queries[place] for place in one.every]
-        ask = partial(self._asker.ask_many, one.group, asked)
+        promql = grouped_query(one.group.form, one.group.members)
+        ask = partial(self._asker.ask_many, promql, one.group, asked)
         return Call((name, one.kind), name, ask)
 
 
-def by_member(answer: PrometheusAnswer, group: QueryGroup) -> dict[Values, list[RawRange]]:
-    """Return the series of each member; what nobody has asked for is left."""
+def by_member(answer: PrometheusAnswer, group: QueryGroup) -> dict[Values, PrometheusAnswer]:
+    """Return the answer that each member would have got alone; what nobody asked for is left."""
     found: dict[Values, list[RawRange]] = {values: [] for values in group.members}
     for one in answer.series:
         values = tuple(one.labels.get(label, "") for label in group.form.labels)
         found.get(values, []).append(one)
-    return found
+    return {values: replace(answer, series=tuple(own)) for values, own in found.items()}
+
+
+def _namespace(query: Query) -> str:
+    return query.item_id.partition("/")[0]

@@ -1,6 +1,7 @@
 """The past demand of services, of which forecasts are made; each is asked for once.
 
-A past is asked for at one moment first, and no more of an answer is read than its series take.
+A past that is asked for alone is asked for at one moment first, for its query may lack a sum; one
+of a group has it. No more of an answer is read than its series take.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from scaler.adapters.current_metrics import Ask, only_series
 from scaler.adapters.grouped_calls import GroupedCalls, by_member
 from scaler.adapters.namespace_label import QueryHolder
 from scaler.adapters.patient_calls import PatientCalls
-from scaler.adapters.promql_groups import grouped_query
 from scaler.adapters.query_groups import QueryGroup, Values
 from scaler.clocks.steady import steady_seconds
 
@@ -34,14 +34,6 @@ class PastQuery:
     item_id: str
     written: str
     length: timedelta
-
-    @property
-    def namespace(self) -> str:
-        return self.item_id.partition("/")[0]
-
-    @property
-    def key(self) -> str:
-        return self.item_id
 
     @property
     def kind(self) -> timedelta:
@@ -65,7 +57,7 @@ class PastDemand:
         calls: PatientCalls[Series | Mapping[Values, Series | Exception]],
         hold: QueryHolder,
     ) -> None:
-        self._ask, self._step_s, self._hold = ask, step_s, hold
+        self._ask, self._step_s = ask, step_s
         self._calls = GroupedCalls[PastQuery, Series](calls, self, hold, MOST_MEMBERS)
         self._now = math.nan
 
@@ -81,8 +73,7 @@ class PastDemand:
             for query, one in zip(queries, found, strict=True)
         ]
 
-    def ask_one(self, query: PastQuery, within_s: float) -> Series:
-        promql = self._hold(query.namespace, query.written)
+    def ask_one(self, promql: str, query: PastQuery, within_s: float) -> Series:
         ranged = self._range(promql, query.length)
         moment = QueryGrid(ranged.grid.last, self._step_s, 1)
         values: list[FloatArray] = []
@@ -93,16 +84,15 @@ class PastDemand:
         return Series(query.item_id, ranged.start, ranged.step, np.concatenate(values[1:]))
 
     def ask_many(
-        self, group: QueryGroup, queries: Sequence[PastQuery], within_s: float
+        self, promql: str, group: QueryGroup, queries: Sequence[PastQuery], within_s: float
     ) -> Mapping[Values, Series]:
-        promql = grouped_query(group.form, group.members)
         ranged = self._range(promql, queries[0].length)
         values: dict[Values, list[FloatArray]] = {member: [] for member in group.members}
         until = steady_seconds() + within_s
         for grid in chunks(ranged.grid, ranged.chunk_points):
             answer = self._whole(promql, grid, until - steady_seconds(), len(group.members))
             for member, own in by_member(answer, group).items():
-                values[member].append(_values(replace(answer, series=tuple(own)), promql, grid))
+                values[member].append(_values(own, promql, grid))
         return {  # who has asked for it gives it its name
             member: Series(queries[0].item_id, ranged.start, ranged.step, np.concatenate(parts))
             for member, parts in values.items()

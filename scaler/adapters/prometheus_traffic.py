@@ -4,7 +4,7 @@ Rules of this file:
 
 * A query that hangs, is slow or fails neither delays nor fails another: see `patient_calls`.
 * What is not known is NaN. Of a partial answer only what is offered at least is known.
-* A past is asked for at one moment first, and no more of an answer is read than one series takes.
+* No more of an answer is read than the series take that it may have.
 """
 
 from __future__ import annotations
@@ -77,7 +77,6 @@ class PrometheusTraffic:
         self.wall: Callable[[], float] | None = None
         self._offsets: list[float] = []  # of our clock, by each answer since the last tick
         self._settings, self._step_s = settings, int(step.total_seconds())
-        self._hold = hold
         self._stopping = stopping or threading.Event()
         if self._step_s % GRID_S:
             raise ValueError(f"the forecast's step is {step}, but must be a multiple of {GRID_S} s")
@@ -158,9 +157,7 @@ class PrometheusTraffic:
         pairs = zip(stamps[new].astype(float).tolist(), demand.values[new].tolist(), strict=True)
         return tuple(pairs)
 
-    def _asked(
-        self, query: str, grid: QueryGrid, within_s: float, series: int = 1
-    ) -> PrometheusAnswer:
+    def _asked(self, query: str, grid: QueryGrid, within_s: float, series: int) -> PrometheusAnswer:
         """Return the answer to a query of which so many series may come."""
         each = SERIES_BYTES + SAMPLE_BYTES * grid.count
         bounds = AnswerBounds(BESIDE_BYTES + series * each, within_s)

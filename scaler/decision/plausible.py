@@ -30,10 +30,10 @@ import numpy.typing as npt
 
 from forecaster.data.quality.masks import POISSON_SIGMAS, stuck
 from forecaster.data.series import FloatArray
+from scaler.decision.days import DAY_S
 from scaler.decision.wariness import RULES, DemandReading, Doubt, DoubtReason, Wariness
 
 SPIKE_S = RULES.spike_longest.total_seconds()
-DAY_S = 86_400.0
 # Demand has left what is usual by the first factor, and has come back within the second, which is
 # also what it may differ from reports by: noise of a fifth stays below it. A pair of scrapers that
 # is counted twice, or half of the targets gone, are beyond both.
@@ -157,10 +157,10 @@ def _reason(reading: DemandReading, wary: Wariness, step_s: float) -> DoubtReaso
     qps, last = reading.measured_qps, None if wary.doubt is None else wary.doubt.reason
     usual = wary.usual_qps if wary.doubt is None else wary.doubt.usual_qps
     of, factor = (median, BACK) if last is DoubtReason.FALL else (min, LEFT)
-    if is_below(qps, usual, factor, step_s):
-        least = wary.least_ratio * wary.reported_qps(of)
-        if is_below(qps, least, BACK, step_s):
-            return DoubtReason.FALL
+    if is_below(qps, usual, factor, step_s) and is_below(
+        qps, wary.least_ratio * wary.reported_qps(of), BACK, step_s
+    ):
+        return DoubtReason.FALL
     of, factor = (median, BACK) if last is DoubtReason.JUMP else (max, LEFT)
     most = wary.ratio * wary.reported_qps(of)
     # Who sees only a part of the traffic cannot deny a rise.

@@ -17,7 +17,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-DAY_S, HOUR_S = 86400.0, 3600.0
+from scaler.decision.days import DAY_S
+
+HOUR_S = 3600.0
 # An occurrence is over within a week; each is looked for from so long before on.
 LONGEST_S = 7 * DAY_S
 # A leap day comes within eight years.

@@ -37,7 +37,7 @@ from tests.seams.faulty import API, WEB, OddError
 class OddTraffic(PrometheusTraffic):
     """One whose server answers anything but what a server answers, where ``odd`` is asked for."""
 
-    def _asked(self, query, grid, within_s, series=1):
+    def _asked(self, query, grid, within_s, series):
         if query == "odd":
             raise OddError("odd")
         return PrometheusAnswer((RawRange({}, np.full(grid.count, 200.0)),))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.decision.plausible import DAY_S, LONGEST_S, judged
+from scaler.decision.days import DAY_S
+from scaler.decision.plausible import LONGEST_S, judged
 from scaler.decision.wariness import MOST_SAMPLES, DemandReading, DoubtReason, Wariness
 
 STEP_S, TICK_S = 60.0, 15.0
